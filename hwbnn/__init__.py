@@ -1,0 +1,1 @@
+"""Binary neural networks from PyTorch to FPGA cores that are shown to compute the same bits."""

@@ -1,0 +1,132 @@
+"""The Graph: a checked, frozen sequence of nodes, the only contract between the rooms."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from hwbnn.errors import GraphError
+from hwbnn.graph.infer import infer
+from hwbnn.graph.nodes import NODE_TYPES, Input, Node, Output
+from hwbnn.graph.values import ValueType
+
+N = TypeVar("N", bound=Node)
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A network as integer arithmetic: nodes in program order, each reading earlier values.
+
+    Construction checks everything that can be checked without an input: names, order, shapes,
+    ranges, and that every value is read. Two Graphs are equal when their digests are.
+
+    Attributes:
+        nodes: one :class:`~hwbnn.graph.nodes.Input` first, one ``Output`` last.
+        notes: where the Graph came from (strings); not part of the digest.
+        types: the :class:`~hwbnn.graph.values.ValueType` of each value, by name.
+
+    Raises:
+        GraphError: naming the node, what was expected and what was found.
+    """
+
+    nodes: tuple[Node, ...]
+    notes: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, ValueType] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", tuple(self.nodes))
+        object.__setattr__(self, "notes", MappingProxyType(_checked_notes(self.notes)))
+        _check_ends(self.nodes)
+        types: dict[str, ValueType] = {}
+        for node in self.nodes:
+            if node.name in types:
+                raise GraphError(f"node '{node.name}': the name is taken by an earlier node")
+            for source in node.sources:
+                if source not in types:
+                    raise GraphError(
+                        f"node '{node.name}': source {str(source)[:60]!r}: expected the name of "
+                        f"an earlier node, one of {', '.join(types) or 'none'}"
+                    )
+            types[node.name] = infer(node, *(types[s] for s in node.sources))
+        read = {s for node in self.nodes for s in node.sources}
+        for node in self.nodes[:-1]:
+            if node.name not in read:
+                raise GraphError(f"node '{node.name}': no node reads it; remove it")
+        object.__setattr__(self, "types", MappingProxyType(types))
+
+    @property
+    def input(self) -> Input:
+        """The node that names what arrives."""
+        return cast(Input, self.nodes[0])
+
+    @property
+    def output(self) -> Output:
+        """The node that names what leaves."""
+        return cast(Output, self.nodes[-1])
+
+    def node(self, name: str) -> Node:
+        """The node of this name.
+
+        Raises:
+            GraphError: if there is none.
+        """
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        names = ", ".join(n.name for n in self.nodes)
+        raise GraphError(f"no node is named {name!r}; there are {names}")
+
+    def of_type(self, kind: type[N]) -> tuple[N, ...]:
+        """The nodes of one kind, in order."""
+        return tuple(n for n in self.nodes if isinstance(n, kind))
+
+    def readers(self, name: str) -> tuple[Node, ...]:
+        """The nodes that read a value, in order."""
+        return tuple(n for n in self.nodes if name in n.sources)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over what the Graph computes: kinds, names, fields; not over the notes."""
+        sha = hashlib.sha256(b"hwbnn graph 1\n")
+        for node in self.nodes:
+            sha.update(f"{type(node).__name__}\n".encode())
+            for f in fields(node):
+                sha.update(_canonical(f.name, getattr(node, f.name)))
+        return sha.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Graph) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+def _canonical(name: str, value: Any) -> bytes:
+    """Bytes that differ whenever the field differs, on every machine alike."""
+    if isinstance(value, np.ndarray):
+        little = value.astype(value.dtype.newbyteorder("<"))
+        return f"{name} {value.dtype.kind} {value.shape}\n".encode() + little.tobytes()
+    return f"{name} {value!r}\n".encode()
+
+
+def _check_ends(nodes: tuple[Node, ...]) -> None:
+    if len(nodes) < 2 or not isinstance(nodes[0], Input) or not isinstance(nodes[-1], Output):
+        found = ", ".join(type(n).__name__ for n in nodes) or "nothing"
+        raise GraphError(f"a Graph begins with Input and ends with Output, found {found[:80]}")
+    for node in nodes[1:-1]:
+        if isinstance(node, Input | Output) or not isinstance(node, NODE_TYPES):
+            raise GraphError(
+                f"a {type(node).__name__} cannot stand between the first and last node"
+            )
+
+
+def _checked_notes(notes: Mapping[str, str]) -> dict[str, str]:
+    for key, value in notes.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise GraphError(f"notes: expected text for text, found {key!r}: {value!r}"[:120])
+    return dict(notes)

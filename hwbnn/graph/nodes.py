@@ -1,0 +1,279 @@
+"""The nodes of a Graph: frozen values, one class a kind, each doing one thing.
+
+A node names the earlier value that it reads (``source``) and says what it computes from it; what it
+computes is defined by :mod:`hwbnn.simulate.plain`. Arrays are copied, given their dtype and made
+read-only on construction, so that a node cannot change behind a digest.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.errors import GraphError
+
+NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+NAME_LENGTH = 48
+LIMIT = 1 << 31
+"""No value of a Graph reaches this magnitude: int64 arithmetic then never overflows."""
+
+
+def check_name(name: object) -> str:
+    """The name itself, if it may stand in generated C++, Verilog, Tcl and file names.
+
+    Raises:
+        GraphError: if it is not lower-case words of letters and digits joined by underscores.
+    """
+    if not isinstance(name, str) or len(name) > NAME_LENGTH or not NAME.fullmatch(name):
+        shown = repr(name)[:60]
+        raise GraphError(
+            f"node name {shown}: expected at most {NAME_LENGTH} of a-z, 0-9 and single '_', "
+            "beginning with a letter; rename the node"
+        )
+    return name
+
+
+def _frozen(node: Node, field: str, dtype: Any, ndim: int) -> None:
+    """Replace an array field by a read-only copy of this dtype, refusing any change of value."""
+    given = getattr(node, field)
+    array = np.asarray(given)
+    kind = np.dtype(dtype).kind
+    right = array.dtype.kind == "b" if kind == "b" else array.dtype.kind in "iu"
+    if not right or array.ndim != ndim or array.size == 0:
+        raise GraphError(
+            f"node '{node.name}': {field}: expected a non-empty {ndim}-D array of "
+            f"{'bool' if kind == 'b' else 'integers'}, found {array.dtype} of shape {array.shape}"
+        )
+    if kind != "b" and (int(array.max()) >= LIMIT or int(array.min()) <= -LIMIT):
+        raise GraphError(f"node '{node.name}': {field}: expected magnitudes below 2^31")
+    frozen = np.array(array, dtype=dtype, order="C")
+    frozen.setflags(write=False)
+    object.__setattr__(node, field, frozen)
+
+
+def _int(node: Node, field: str) -> int:
+    value = getattr(node, field)
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= LIMIT:
+        raise GraphError(
+            f"node '{node.name}': {field}: expected an integer below 2^31 in magnitude, "
+            f"found {value!r}"
+        )
+    return value
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Node:
+    """What all nodes have: the name of the value that they make."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the values that this node reads, in order."""
+        return tuple(getattr(self, f.name) for f in fields(self) if f.name == "source")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Input(Node):
+    """What arrives: integers ``low .. high``, or bits, in an array of this shape.
+
+    ``scale`` and ``offset`` are the one affine map from these integers to what the network was
+    trained on, ``x = scale * u + offset`` (for bits ``u`` is the code 0 or 1). No later node reads
+    them; they are kept so that a user's own floats can be brought to integers and back.
+    """
+
+    shape: tuple[int, ...]
+    low: int
+    high: int
+    bit: bool = False
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        Node.__post_init__(self)
+        shape = self.shape
+        if isinstance(shape, int):
+            shape = (shape,)
+        good = isinstance(shape, tuple | list) and all(
+            isinstance(n, int) and not isinstance(n, bool) and 0 < n < LIMIT for n in shape
+        )
+        if not good or not 1 <= len(shape) <= 4:
+            raise GraphError(f"node '{self.name}': shape: expected 1 to 4 sizes, found {shape!r}")
+        object.__setattr__(self, "shape", tuple(shape))
+        if _int(self, "low") > _int(self, "high"):
+            raise GraphError(f"node '{self.name}': low {self.low} is above high {self.high}")
+        if not isinstance(self.bit, bool) or (self.bit and (self.low, self.high) != (0, 1)):
+            raise GraphError(f"node '{self.name}': bits have low 0 and high 1")
+        for field in ("scale", "offset"):
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise GraphError(f"node '{self.name}': {field}: expected a number")
+            if not np.isfinite(value) or (field == "scale" and value == 0):
+                raise GraphError(f"node '{self.name}': {field}: expected finite, scale not 0")
+            object.__setattr__(self, field, float(value))
+
+    @classmethod
+    def bits(cls, shape: tuple[int, ...] | int, name: str = "x") -> Input:
+        """An input of bits, seen by the network as -1 and +1."""
+        wanted = (shape,) if isinstance(shape, int) else shape
+        return cls(name, wanted, 0, 1, bit=True, scale=2.0, offset=-1.0)
+
+    @classmethod
+    def pixels(
+        cls,
+        shape: tuple[int, ...] | int,
+        name: str = "x",
+        scale: float = 1 / 255,
+        offset: float = 0.0,
+    ) -> Input:
+        """An input of 8-bit pixels; by default the network was trained on ``u / 255``."""
+        wanted = (shape,) if isinstance(shape, int) else shape
+        return cls(name, wanted, 0, 255, scale=scale, offset=offset)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Select(Node):
+    """The elements of a flat value that go on: ``y[i] = x[index[i]]``.
+
+    Attributes:
+        index: int64 array ``(m,)`` of distinct positions in ``0 .. n-1``.
+    """
+
+    source: str
+    index: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        Node.__post_init__(self)
+        _frozen(self, "index", np.int64, 1)
+        if len(np.unique(self.index)) != self.index.size or int(self.index.min()) < 0:
+            raise GraphError(f"node '{self.name}': index: expected distinct positions from 0")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Encode(Node):
+    """Comparisons of each element with thresholds of its own: integers to bits (a thermometer).
+
+    ``y[i * k + j] = [x[i] >= thresholds[i, j]]``, flat.
+
+    Attributes:
+        thresholds: int64 array ``(n, k)`` for a flat value of ``n`` elements.
+    """
+
+    source: str
+    thresholds: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        Node.__post_init__(self)
+        _frozen(self, "thresholds", np.int64, 2)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Dot(Node):
+    """Sums of the elements of a flat value, each taken with the sign of a weight.
+
+    ``y[c] = sum_i (2 * weights[c, i] - 1) * x[i]``, where a bit ``x[i]`` counts as -1 or +1.
+
+    Attributes:
+        weights: bool array ``(channels, n)``, True for +1.
+    """
+
+    source: str
+    weights: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        Node.__post_init__(self)
+        _frozen(self, "weights", np.bool_, 2)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Threshold(Node):
+    """How many thresholds of its channel an integer reaches; with one threshold, a bit.
+
+    Channel ``c`` (last axis) counts the ``j`` with ``x >= thresholds[c, j]``, or, where
+    ``falling[c]``, with ``x <= thresholds[c, j]``. A threshold out of the value's range says
+    *never* or *always*.
+
+    Attributes:
+        thresholds: int64 array ``(channels, k)``.
+        falling: bool array ``(channels,)``.
+    """
+
+    source: str
+    thresholds: NDArray[np.int64]
+    falling: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        Node.__post_init__(self)
+        _frozen(self, "thresholds", np.int64, 2)
+        _frozen(self, "falling", np.bool_, 1)
+        if len(self.falling) != len(self.thresholds):
+            raise GraphError(
+                f"node '{self.name}': falling: expected {len(self.thresholds)} channels as in "
+                f"thresholds, found {len(self.falling)}"
+            )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Lookup(Node):
+    """A table a channel, from every integer that the source can take to an integer, or to a bit.
+
+    ``y[..., c] = table[c, (x[..., c] - low) // step]`` with ``low`` and ``step`` of the source.
+
+    Attributes:
+        table: int64 array ``(channels, count)``, ``count`` as in the type of the source.
+        bit: whether the entries are codes 0 and 1 of -1 and +1.
+    """
+
+    source: str
+    table: NDArray[np.int64]
+    bit: bool = False
+
+    def __post_init__(self) -> None:
+        Node.__post_init__(self)
+        _frozen(self, "table", np.int64, 2)
+        if not isinstance(self.bit, bool):
+            raise GraphError(f"node '{self.name}': bit: expected true or false")
+        if self.bit and not np.isin(self.table, (0, 1)).all():
+            raise GraphError(f"node '{self.name}': table: expected codes 0 and 1")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Flatten(Node):
+    """All elements in one axis, the last axis fastest (channels last)."""
+
+    source: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ArgMax(Node):
+    """The index of the largest element of a flat value, as one integer; ties go to the lowest."""
+
+    source: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Output(Node):
+    """What leaves: the source, unchanged."""
+
+    source: str
+
+
+NODE_TYPES: tuple[type[Node], ...] = (
+    Input,
+    Select,
+    Encode,
+    Dot,
+    Threshold,
+    Lookup,
+    Flatten,
+    ArgMax,
+    Output,
+)
+"""All kinds of nodes; a completeness test holds every room to this tuple."""

@@ -1,0 +1,182 @@
+"""The Plan: how a Graph is laid out in hardware, never what it computes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import Any
+
+from hwbnn.errors import PlanError
+from hwbnn.graph import Dot, Graph
+
+BEAT_LIMIT = 1 << 16
+"""Bits of the widest AXI4-Stream beat at the border."""
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """Every synapse has its own gate: a whole input vector a cycle, weights are wires."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """``pe`` neurons times ``simd`` synapses a cycle, weights in a ROM.
+
+    A frame of ``n`` inputs and ``m`` outputs takes ``(n / simd) * (m / pe)`` cycles; ``simd`` must
+    divide ``n`` and ``pe`` must divide ``m``.
+    """
+
+    pe: int
+    simd: int
+
+
+Layout = Unrolled | Folded
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How each node becomes hardware. The same Graph under any Plan gives the same bits.
+
+    Attributes:
+        dots: the layout of each ``Dot`` by name; the others take ``default``. Nodes between them
+            follow the stream that their source makes.
+        default: layout of the ``Dot`` nodes that ``dots`` leaves out.
+        input_beat: bits of ``s_axis_tdata``, a multiple of 8; holds a whole number of elements.
+        output_beat: bits of ``m_axis_tdata``, likewise.
+        levels: levels of adders or comparators between two registers of an unrolled layer.
+        fuse: whether a ``Dot`` and the ``Threshold`` that alone reads it become one circuit.
+        clock_ns: clock period that vendor tools are asked for, in ns.
+        part: device that vendor tools are asked for.
+    """
+
+    dots: Mapping[str, Layout] = field(default_factory=dict)
+    default: Layout = Unrolled()
+    input_beat: int = 64
+    output_beat: int = 8
+    levels: int = 2
+    fuse: bool = True
+    clock_ns: float = 5.0
+    part: str = "xc7z020clg400-1"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dots", MappingProxyType(dict(self.dots)))
+        for layout in (self.default, *self.dots.values()):
+            _check_layout(layout)
+        for name in ("input_beat", "output_beat"):
+            beat = getattr(self, name)
+            if not _is_int(beat) or beat < 8 or beat % 8 or beat > BEAT_LIMIT:
+                raise PlanError(
+                    f"plan: {name}: expected a multiple of 8 from 8 to {BEAT_LIMIT}, found {beat!r}"
+                )
+        if not _is_int(self.levels) or not 1 <= self.levels <= 64:
+            raise PlanError(f"plan: levels: expected 1 to 64, found {self.levels!r}")
+        if not isinstance(self.fuse, bool):
+            raise PlanError(f"plan: fuse: expected true or false, found {self.fuse!r}")
+        number = isinstance(self.clock_ns, int | float) and not isinstance(self.clock_ns, bool)
+        if not number or not 0.1 <= self.clock_ns <= 1000:
+            raise PlanError(f"plan: clock_ns: expected 0.1 to 1000, found {self.clock_ns!r}")
+        if not isinstance(self.part, str) or not self.part.replace("-", "").isalnum():
+            raise PlanError(f"plan: part: expected letters, digits and '-', found {self.part!r}")
+
+    def layout(self, name: str) -> Layout:
+        """The layout of a ``Dot`` by its name."""
+        return self.dots.get(name, self.default)
+
+    def with_dots(self, **dots: Layout) -> Plan:
+        """A copy with these layouts added."""
+        return replace(self, dots={**self.dots, **dots})
+
+    def check(self, graph: Graph) -> Plan:
+        """The Plan itself, if every layout divides the layer that it is for.
+
+        Raises:
+            PlanError: naming the layer, what was asked and what would fit.
+        """
+        names = {dot.name for dot in graph.of_type(Dot)}
+        for name in self.dots:
+            if name not in names:
+                raise PlanError(
+                    f"plan: '{name[:60]}' is no Dot of the graph; those are {', '.join(names)}"
+                )
+        for dot in graph.of_type(Dot):
+            layout = self.layout(dot.name)
+            if isinstance(layout, Folded):
+                outputs, inputs = dot.weights.shape
+                _check_divides(dot.name, "pe", layout.pe, outputs, "outputs")
+                _check_divides(dot.name, "simd", layout.simd, inputs, "inputs")
+        return self
+
+    def to_json(self) -> str:
+        """The Plan as JSON text, keys sorted."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        plain["default"] = _layout_json(self.default)
+        plain["dots"] = {name: _layout_json(layout) for name, layout in self.dots.items()}
+        return json.dumps(plain, indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, name: str = "plan") -> Plan:
+        """A Plan from :meth:`to_json`'s text; fields left out take their defaults.
+
+        Raises:
+            PlanError: one line, if the text is not a Plan.
+        """
+        try:
+            given = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise PlanError(f"{name}: not JSON ({error})") from None
+        known = {f.name for f in fields(cls)}
+        if not isinstance(given, dict) or not set(given) <= known:
+            raise PlanError(
+                f"{name}: expected an object with keys among {', '.join(sorted(known))}"
+            )
+        if "default" in given:
+            given["default"] = _layout_from(given["default"], f"{name}: default")
+        if "dots" in given:
+            if not isinstance(given["dots"], dict):
+                raise PlanError(f"{name}: dots: expected an object of layouts by layer name")
+            given["dots"] = {
+                str(dot): _layout_from(layout, f"{name}: dots: {dot[:60]}")
+                for dot, layout in given["dots"].items()
+            }
+        return cls(**given)
+
+
+def _layout_json(layout: Layout) -> Any:
+    return asdict(layout) if isinstance(layout, Folded) else "unrolled"
+
+
+def _layout_from(given: Any, where: str) -> Layout:
+    if given == "unrolled":
+        return Unrolled()
+    if isinstance(given, dict) and set(given) == {"pe", "simd"}:
+        return Folded(given["pe"], given["simd"])
+    raise PlanError(
+        f'{where}: expected "unrolled" or {{"pe": P, "simd": S}}, found {given!r}'[:200]
+    )
+
+
+def _check_layout(layout: object) -> None:
+    if isinstance(layout, Unrolled):
+        return
+    if not isinstance(layout, Folded):
+        raise PlanError(f"plan: expected Unrolled or Folded, found {layout!r}"[:120])
+    for name in ("pe", "simd"):
+        value = getattr(layout, name)
+        if not _is_int(value) or not 1 <= value < 1 << 20:
+            raise PlanError(f"plan: {name}: expected a positive integer, found {value!r}")
+
+
+def _check_divides(dot: str, name: str, value: int, size: int, what: str) -> None:
+    if size % value:
+        fits = [d for d in range(1, size + 1) if size % d == 0]
+        near = sorted(fits, key=lambda d: abs(d - value))[:4]
+        raise PlanError(
+            f"plan: layer '{dot}': {name} {value} does not divide its {size} {what}; "
+            f"take one of {', '.join(map(str, sorted(near)))}"
+        )
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
