@@ -86,12 +86,13 @@ def _lookup(node: Lookup, x: Array, t: ValueType) -> Array:
 
 @evaluate.register
 def _flatten(node: Flatten, x: Array, t: ValueType) -> Array:
-    return x.reshape(len(x), -1)
+    return x.reshape(len(x), t.size)
 
 
 @evaluate.register
 def _argmax(node: ArgMax, x: Array, t: ValueType) -> Array:
-    return x.argmax(axis=1).astype(np.int64)[:, None]
+    best: Array = x.argmax(axis=1).astype(np.int64)
+    return best[:, None]
 
 
 @evaluate.register
