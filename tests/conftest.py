@@ -1,0 +1,20 @@
+"""What all tests share: how hypothesis looks for counterexamples."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+from hypothesis import HealthCheck, settings
+
+_COMMON = settings(
+    max_examples=50,
+    # A first call may compile a numba kernel; a single example that takes longer is a defect.
+    deadline=timedelta(seconds=30),
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+)
+settings.register_profile("dev", _COMMON)
+# On a build server every run tries the same examples, so that a red build is red for its change.
+settings.register_profile("ci", _COMMON, derandomize=True, database=None)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")

@@ -1,0 +1,352 @@
+"""Random Graphs, Plans and inputs, for hypothesis and for tests that count seeds.
+
+One generator serves both: :class:`Chooser` makes its decisions, either with hypothesis (which then
+shrinks the structure of a failing network) or with numpy from a seed.
+
+With hypothesis::
+
+    @given(st.data())
+    def test_something(data):
+        graph = data.draw(graphs(max_width=65))
+        plan = data.draw(plans(graph))
+        x = data.draw(inputs(graph, 5))
+
+From a seed: ``random_graph(7)``, ``random_plan(7, graph)``, ``random_inputs(graph, 5, 7)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hwbnn.graph import (
+    ArgMax,
+    Dot,
+    Encode,
+    Flatten,
+    Graph,
+    Input,
+    Lookup,
+    Node,
+    Output,
+    Select,
+    Threshold,
+    ValueType,
+    infer,
+)
+from hwbnn.plan import Folded, Layout, Plan, Unrolled
+
+T = TypeVar("T")
+
+FAVOURED = (63, 64, 65, 63, 64, 65, 1)
+"""Widths at the edges of machine words, drawn half of the time; 1 seldom, little passes it."""
+KEYWORDS = ("module", "reg", "wire", "int", "class", "begin", "template", "input", "output", "x_1")
+"""Legal node names that generated code must not trip over."""
+TABLE_LIMIT = 20_000
+"""Most entries of a Lookup."""
+
+
+class Chooser(Protocol):
+    """Makes the decisions of a generator."""
+
+    def integer(self, low: int, high: int) -> int: ...
+
+    def choice(self, options: Sequence[T]) -> T: ...
+
+    def rng(self) -> np.random.Generator: ...
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """Decisions from one numpy generator."""
+
+    generator: np.random.Generator
+
+    def integer(self, low: int, high: int) -> int:
+        return int(self.generator.integers(low, high, endpoint=True))
+
+    def choice(self, options: Sequence[T]) -> T:
+        return options[self.integer(0, len(options) - 1)]
+
+    def rng(self) -> np.random.Generator:
+        return self.generator
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Decisions by hypothesis; bulk data from a seed that it draws."""
+
+    draw: Any
+
+    def integer(self, low: int, high: int) -> int:
+        return int(self.draw(st.integers(low, high)))
+
+    def choice(self, options: Sequence[T]) -> T:
+        return options[self.integer(0, len(options) - 1)]
+
+    def rng(self) -> np.random.Generator:
+        return np.random.default_rng(self.integer(0, 2**32 - 1))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a random Graph may be.
+
+    Attributes:
+        max_width: elements of the widest value.
+        max_depth: most ``Dot`` nodes; there is at least one.
+        integers: whether inputs may be integers and activations multi-bit.
+        value_bits: widest value (hls4ml's trace passes words of at most 24 bits unharmed).
+    """
+
+    max_width: int = 300
+    max_depth: int = 4
+    integers: bool = True
+    value_bits: int = 24
+
+
+@dataclass
+class _Builder:
+    """A Graph in the making: the nodes so far and the type of the last value."""
+
+    choose: Chooser
+    limits: Limits
+    nodes: list[Node] = field(default_factory=list)
+    types: list[ValueType] = field(default_factory=list)
+
+    @property
+    def type(self) -> ValueType:
+        return self.types[-1]
+
+    @property
+    def source(self) -> str:
+        return self.nodes[-1].name
+
+    def chance(self, one_in: int) -> bool:
+        return self.choose.integer(0, one_in - 1) == one_in - 1
+
+    def name(self, kind: str) -> str:
+        taken = {node.name for node in self.nodes}
+        free = [k for k in KEYWORDS if k not in taken]
+        if free and self.chance(8):
+            return self.choose.choice(free)
+        return f"{kind}_{len(self.nodes)}"
+
+    def width(self) -> int:
+        favoured = [w for w in FAVOURED if w <= self.limits.max_width]
+        if self.chance(2):
+            return self.choose.choice(favoured)
+        return self.choose.integer(1, self.limits.max_width)
+
+    def append(self, node: Node) -> None:
+        sources = () if not self.nodes else (self.type,)
+        self.types.append(infer(node, *sources))
+        self.nodes.append(node)
+
+    def begin(self) -> None:
+        low, high, bit = 0, 1, True
+        if self.limits.integers and self.chance(2):
+            ranges = ((0, 255), (-128, 127), (0, 1), (-3, 12), (-9, -2), (0, 15))
+            (low, high), bit = self.choose.choice(ranges), False
+        width = self.width()
+        shape: tuple[int, ...] = (width,)
+        if self.chance(4):
+            rows = self.choose.choice([d for d in (1, 2, 3, 4, 5, 7, 8) if d <= width])
+            shape = (rows, max(1, width // rows))
+            shape = (*shape, 1) if self.chance(3) else shape
+        name = self.choose.choice(("x", "x", "pixels", "reg"))
+        self.append(Input(name, shape, low, high, bit))
+
+    def before_dots(self) -> None:
+        if len(self.type.shape) > 1:
+            if not self.type.bit and self.chance(3):
+                self.threshold()
+            self.append(Flatten(self.name("flatten"), self.source))
+        elif self.chance(8):
+            self.append(Flatten(self.name("flatten"), self.source))
+        if self.chance(4):
+            self.select()
+        if not self.type.bit and self.chance(3):
+            self.encode()
+
+    def select(self) -> None:
+        size = self.type.size
+        index = self.choose.rng().permutation(size)[: self.choose.integer(-(-size // 2), size)]
+        self.append(Select(self.name("select"), self.source, index))
+
+    def encode(self) -> None:
+        most = min(4, self.limits.max_width // self.type.size)
+        if most:
+            shape = (self.type.size, self.choose.integer(1, most))
+            self.append(Encode(self.name("encode"), self.source, self.cuts(shape)))
+
+    def dot(self) -> None:
+        rng, shape = self.choose.rng(), (self.width(), self.type.size)
+        weights = rng.random(shape) < self.choose.choice((0.5, 0.5, 0.5, 0.5, 0.9, 1.0))
+        if self.chance(12):
+            weights[:] = weights[:1]
+        self.append(Dot(self.name("dot"), self.source, weights))
+
+    def cuts(self, shape: tuple[int, int]) -> NDArray[np.int64]:
+        """Thresholds near and at the source's values, at its ends, over them, far outside."""
+        t, rng = self.type, self.choose.rng()
+        middle = t.low + t.step * rng.integers(0, t.count, shape)
+        spread = max(t.step, int(t.step * t.count**0.5) // 2)
+        near = rng.integers(-spread, spread, shape, endpoint=True) + (t.low + t.high) // 2
+        ends = np.array([t.low - 1, t.low, t.low + 1, t.high - 1, t.high, t.high + 1])
+        far = np.array([-(2**31) + 1, 2**31 - 1, t.low - 1000, t.high + 1000])
+        which = rng.choice(4, shape, p=(0.3, 0.5, 0.15, 0.05))
+        cuts = np.choose(which, (middle, near, rng.choice(ends, shape), rng.choice(far, shape)))
+        return cuts.astype(np.int64) if self.chance(6) else np.sort(cuts, axis=1)
+
+    def threshold(self) -> None:
+        several = self.limits.integers and self.chance(3)
+        k = self.choose.integer(2, 7) if several else 1
+        cuts = self.cuts((self.type.channels, k))
+        falling = self.choose.rng().random(len(cuts)) < self.choose.choice((0.0, 0.5, 0.5, 1.0))
+        self.append(Threshold(self.name("threshold"), self.source, cuts, falling))
+
+    def lookup(self, bit: bool) -> None:
+        t, rng = self.type, self.choose.rng()
+        if t.channels * t.count > TABLE_LIMIT:
+            self.threshold()
+            return
+        low, high = self.choose.choice(((0, 1), (-4, 3), (0, 7), (-1, 1), (-100, 50)))
+        low, high = (0, 1) if bit else (low, high)
+        table = rng.integers(low, high, (t.channels, t.count), endpoint=True)
+        self.append(Lookup(self.name("lookup"), self.source, table, bit))
+
+    def activation(self) -> None:
+        kinds = ["threshold"] * 5 + ["lookup bits", "none"]
+        kinds += ["lookup integers"] if self.limits.integers else []
+        kind = self.choose.choice(kinds)
+        if kind == "lookup bits":
+            self.lookup(bit=True)
+        elif kind == "lookup integers":
+            self.lookup(bit=False)
+        elif kind == "threshold" or not self.limits.integers or self.too_wide():
+            self.threshold()
+        if self.chance(8):
+            self.select()
+        if not self.type.bit and self.chance(8):
+            self.encode()
+
+    def too_wide(self) -> bool:
+        """Whether one more Dot could pass the widest value."""
+        largest = max(-self.type.low, self.type.high, 1)
+        return (largest * self.type.size).bit_length() >= self.limits.value_bits
+
+    def finish(self) -> Graph:
+        kind = self.choose.choice(("argmax", "argmax", "scores", "ranks", "bits", "classes"))
+        if kind in ("ranks", "classes"):
+            self.lookup(bit=False)
+        if kind == "bits":
+            self.threshold()
+        if kind in ("argmax", "classes") and not self.type.bit:
+            self.append(ArgMax(self.name("argmax"), self.source))
+        self.append(Output(self.name("y"), self.source))
+        return Graph(tuple(self.nodes))
+
+
+def build_graph(choose: Chooser, limits: Limits) -> Graph:
+    """One dense network: input, perhaps encoding, one to ``max_depth`` dots, an ending."""
+    builder = _Builder(choose, limits)
+    builder.begin()
+    builder.before_dots()
+    for remaining in reversed(range(choose.integer(1, limits.max_depth))):
+        builder.dot()
+        if remaining:
+            builder.activation()
+    return builder.finish()
+
+
+def build_plan(choose: Chooser, graph: Graph, max_cycles: int, max_beat: int) -> Plan:
+    """One Plan that fits the Graph."""
+    style = choose.choice(("unrolled", "folded", "mixed"))
+    dots: dict[str, Layout] = {}
+    for dot in graph.of_type(Dot):
+        if style == "unrolled" or (style == "mixed" and choose.integer(0, 1)):
+            dots[dot.name] = Unrolled()
+            continue
+        outputs, inputs = dot.weights.shape
+        fits = [
+            Folded(pe, simd)
+            for pe in _divisors(outputs)
+            for simd in _divisors(inputs)
+            if (outputs // pe) * (inputs // simd) <= max_cycles
+        ]
+        dots[dot.name] = choose.choice(fits)
+    return Plan(
+        dots,
+        input_beat=_beat(choose, graph.types[graph.input.name], max_beat),
+        output_beat=_beat(choose, graph.types[graph.output.name], max_beat),
+        levels=choose.integer(1, 4),
+        fuse=bool(choose.integer(0, 3)),
+    ).check(graph)
+
+
+def _divisors(n: int) -> list[int]:
+    return [d for d in range(1, n + 1) if n % d == 0]
+
+
+def _beat(choose: Chooser, t: ValueType, max_beat: int) -> int:
+    """A multiple of 8 that holds at least one element, and seldom much more than a frame."""
+    smallest = -(-t.width // 8)
+    whole = -(-t.width * t.size // 8)
+    largest = max(smallest, min(whole + 1, max_beat // 8))
+    return 8 * choose.choice((smallest, min(8, largest), choose.integer(smallest, largest)))
+
+
+def build_inputs(graph: Graph, n: int, rng: np.random.Generator) -> NDArray[Any]:
+    """Inputs of which the first are corners: all lowest, all highest, one high, one low."""
+    t = graph.types[graph.input.name]
+    size = prod(t.shape)
+    # Each row has a density of its own, so that sums reach far from their middle too.
+    density = rng.random((n, 1))
+    inside = rng.integers(t.low, t.high, (n, size), endpoint=True)
+    x = np.where(rng.random((n, size)) < density, inside, rng.choice((t.low, t.high), (n, 1)))
+    corners = np.stack([np.full(size, t.low), np.full(size, t.high)] * 2)
+    corners[2, rng.integers(size)] = t.high
+    corners[3, rng.integers(size)] = t.low
+    kept = min(n, len(corners))
+    x[:kept] = corners[:kept]
+    return x.reshape(n, *t.shape).astype(np.bool_ if t.bit else np.int64)
+
+
+def random_graph(seed: int, **limits: Any) -> Graph:
+    """The Graph of this seed; ``limits`` are fields of :class:`Limits`."""
+    return build_graph(Seeded(np.random.default_rng(seed)), Limits(**limits))
+
+
+def random_plan(seed: int, graph: Graph, max_cycles: int = 4096, max_beat: int = 512) -> Plan:
+    """The Plan of this seed, no layer of which takes more than ``max_cycles`` a frame."""
+    return build_plan(Seeded(np.random.default_rng(seed)), graph, max_cycles, max_beat)
+
+
+def random_inputs(graph: Graph, n: int, seed: int) -> NDArray[Any]:
+    """``n`` inputs of this seed, bool for bits and int64 else; the first four are corners."""
+    return build_inputs(graph, n, np.random.default_rng(seed))
+
+
+@st.composite
+def graphs(draw: st.DrawFn, /, **limits: Any) -> Graph:
+    """Graphs; ``limits`` are fields of :class:`Limits`."""
+    return build_graph(Drawn(draw), Limits(**limits))
+
+
+@st.composite
+def plans(draw: st.DrawFn, /, graph: Graph, max_cycles: int = 4096, max_beat: int = 512) -> Plan:
+    """Plans that fit a Graph: unrolled, folded, mixed, fused or not."""
+    return build_plan(Drawn(draw), graph, max_cycles, max_beat)
+
+
+@st.composite
+def inputs(draw: st.DrawFn, /, graph: Graph, n: int) -> NDArray[Any]:
+    """Batches of ``n`` inputs that fit a Graph, corners first."""
+    return build_inputs(graph, n, Drawn(draw).rng())
