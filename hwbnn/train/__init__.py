@@ -1,0 +1,3 @@
+"""Training: data sets, recipes, the loop, and the folders of trained networks."""
+
+from __future__ import annotations
