@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hwbnn.graph.affine import to_integers
 from hwbnn.graph.graph import Graph
 from hwbnn.graph.infer import infer
 from hwbnn.graph.nodes import (
@@ -42,4 +43,5 @@ __all__ = [
     "load",
     "save",
     "to_bytes",
+    "to_integers",
 ]
