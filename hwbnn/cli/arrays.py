@@ -1,0 +1,138 @@
+"""Arrays and other files that commands read and write."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.errors import InputError
+
+Array = NDArray[Any]
+
+
+def read_array(path: Path, key: str = "") -> Array:
+    """The numbers of a ``.npy``, ``.npz`` or ``.csv`` file; nothing in it is ever run.
+
+    Args:
+        path: the file. A ``.csv`` has a sample a row, commas between, and perhaps one line of
+            column names; it is read as integers if every number is written as one.
+        key: name of the array in a ``.npz`` that holds several.
+    """
+    data = read_bytes(path)
+    if path.suffix == ".csv":
+        return _csv(path, data)
+    if path.suffix not in (".npy", ".npz"):
+        raise InputError(f"{path}: expected a file ending in .npy, .npz or .csv")
+    arrays = _arrays(path, data)
+    names = ", ".join(arrays)[:200] or "nothing"
+    if key and key not in arrays:
+        raise InputError(f"{path}: holds no {key!r}; it holds {names}")
+    if not key and len(arrays) != 1:
+        raise InputError(f"{path}: holds {names}; name one array with --key")
+    array = arrays[key] if key else next(iter(arrays.values()))
+    if array.ndim == 0 or array.dtype.kind not in "biuf":
+        raise InputError(
+            f"{path}: expected an array of numbers, found {array.dtype} of shape {array.shape}"
+        )
+    return array
+
+
+def _arrays(path: Path, data: bytes) -> dict[str, Array]:
+    try:
+        found = np.load(io.BytesIO(data), allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return {"": found}
+        return {name: found[name] for name in found.files}
+    except Exception as error:  # a stranger's file: numpy, zipfile and zlib raise all sorts
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        raise InputError(f"{path}: not an array file, or damaged ({reason})") from None
+
+
+def _csv(path: Path, data: bytes) -> Array:
+    try:
+        lines = data.decode().splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: expected text with commas, found other bytes") from None
+    rows = [line for line in lines if line.strip()]
+    if rows and not _numbers(rows[0]):
+        rows = rows[1:]
+    whole = not any(c in ".eEnN" for row in rows for c in row)
+    try:
+        return np.loadtxt(rows, np.int64 if whole else np.float64, delimiter=",", ndmin=2)
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            f"{path}: not rows of numbers ({str(error).splitlines()[0][:100]})"
+        ) from None
+
+
+def _numbers(row: str) -> bool:
+    try:
+        [float(cell) for cell in row.split(",")]
+    except ValueError:
+        return False
+    return True
+
+
+def writable(path: Path, *suffixes: str) -> Path:
+    """The path itself, if it can be made; asked before long work, so that none is lost.
+
+    Args:
+        path: a file or folder, there or not.
+        suffixes: the endings that its name may have; none for any.
+    """
+    if suffixes and path.suffix not in suffixes:
+        raise InputError(f"{path}: expected a name ending in {', '.join(suffixes)}")
+    folder = path if path.is_dir() else path.parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"{path}: cannot be written; name a place that you may write to")
+    return path
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    """Write a file whole or not at all, its folder made where missing."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    return path
+
+
+def write_array(path: Path, array: Array) -> Path:
+    """Write integers as ``.npy``, or as ``.csv`` with a sample a row."""
+    stream = io.BytesIO()
+    if path.suffix == ".csv":
+        np.savetxt(stream, array.reshape(len(array), -1), fmt="%d", delimiter=",")
+    else:
+        np.save(stream, array, allow_pickle=False)
+    return write_file(path, stream.getvalue())
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> Path:
+    """Write arrays by name as one ``.npz``."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.save(member, array, allow_pickle=False)
+            archive.writestr(f"{name}.npy", member.getvalue())
+    return write_file(path, stream.getvalue())
+
+
+def read_bytes(path: Path) -> bytes:
+    """The contents of a file."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,68 @@
+"""What users name on the command line: Graphs, Plans, models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hwbnn.assets import assets
+from hwbnn.cli.arrays import Array, read_array, read_bytes
+from hwbnn.errors import InputError, ToolNotFound
+from hwbnn.graph import Graph, load, to_integers
+from hwbnn.plan import Plan
+from hwbnn.simulate import check_input
+
+
+def bundled() -> dict[str, Path]:
+    """Folders of the trained networks that come with hwbnn, by name."""
+    try:
+        folder = assets("models")
+    except ToolNotFound:
+        return {}
+    return {path.parent.name: path.parent for path in sorted(folder.glob("*/graph.npz"))}
+
+
+def graph_file(given: str) -> Path:
+    """The file of a Graph named by itself, by its folder, or by the name of a bundled network."""
+    path = Path(given)
+    if path.is_dir() and (path / "graph.npz").is_file():
+        return path / "graph.npz"
+    if path.is_file():
+        return path
+    if given in bundled():
+        return bundled()[given] / "graph.npz"
+    names = ", ".join(bundled()) or "none"
+    raise InputError(
+        f"{given}: expected a Graph file, a folder with graph.npz, or a bundled network ({names}); "
+        "'hwbnn lower' makes one"
+    )
+
+
+def read_graph(given: str) -> Graph:
+    """The Graph that :func:`graph_file` finds."""
+    return load(graph_file(given))
+
+
+def read_plan(path: Path | None) -> Plan:
+    """The Plan of a JSON file, or the default one."""
+    return Plan() if path is None else Plan.from_json(read_bytes(path), str(path))
+
+
+def read_input(graph: Graph, path: Path, key: str = "") -> Array:
+    """A batch for a Graph: floats brought to integers by its Input's map, everything checked."""
+    array = read_array(path, key)
+    if path.suffix == ".csv" and array.shape[1:] == (graph.types[graph.input.name].size,):
+        array = array.reshape(-1, *graph.input.shape)
+    if not len(array):
+        raise InputError(f"{path}: holds no samples")
+    return check_input(graph, to_integers(graph.input, array))
+
+
+def read_labels(path: Path, key: str, samples: int) -> Array:
+    """Classes, one for each sample."""
+    labels = read_array(path, key).reshape(-1)
+    if labels.dtype.kind not in "iu" or len(labels) != samples:
+        raise InputError(
+            f"{path}: expected {samples} integers, the class of each sample, found {len(labels)} "
+            f"of {labels.dtype}"
+        )
+    return labels

@@ -1,0 +1,34 @@
+"""Options that several commands share, so that they are named and explained alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+GraphArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="GRAPH",
+        help="A Graph file, a folder with a graph.npz in it, or the name of a bundled network "
+        "(`hwbnn list models`).",
+    ),
+]
+ArrayArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="ARRAY",
+        help="Your samples as .npy, .npz or .csv. Integers are taken as the integers that the "
+        "network reads, floats are brought to them by the map that it was trained with.",
+    ),
+]
+Key = Annotated[str, typer.Option(help="Name of the array, where a .npz holds several.")]
+Labels = Annotated[
+    Path | None, typer.Option(help="True classes, one a sample, as .npy, .npz or .csv.")
+]
+LabelsKey = Annotated[str, typer.Option(help="Name of the labels, where a .npz holds several.")]
+Engine = Annotated[
+    str, typer.Option(help="Simulator: `plain` defines the nodes, `fast` equals it.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]

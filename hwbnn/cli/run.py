@@ -1,0 +1,140 @@
+"""Commands that run a Graph on a person's own data: predict and simulate."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from hwbnn.cli import options
+from hwbnn.cli.arrays import Array, writable, write_array, write_arrays
+from hwbnn.cli.given import read_graph, read_input, read_labels
+from hwbnn.cli.show import finish, table
+from hwbnn.errors import InputError
+from hwbnn.graph import ArgMax, Graph
+from hwbnn.simulate import ENGINES, simulate
+
+SHOWN = 20
+"""Samples listed on the screen; all of them go into the file."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    app.command("predict")(predict)
+    app.command("simulate")(simulate_)
+
+
+def predict(
+    graph: options.GraphArgument,
+    array: options.ArrayArgument,
+    key: options.Key = "",
+    labels: options.Labels = None,
+    labels_key: options.LabelsKey = "",
+    out: Annotated[
+        Path | None, typer.Option(help="Write the classes into this .npy or .csv file.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Say the class of each of your samples.
+
+    The answer is computed in integers, the very ones that the hardware computes.
+
+    Examples:
+
+        hwbnn predict models/digits mine.npy
+
+        hwbnn predict sfc images.npz --key x_test --labels labels.csv --out classes.csv
+    """
+    if out is not None:
+        writable(out, ".npy", ".csv")
+    network = read_graph(graph)
+    x = read_input(network, array, key)
+    found = classes(network, simulate(network, x, engine=_fastest()))
+    facts: dict[str, Any] = {"graph": network.digest, "classes": found.tolist()}
+    result = f"{len(found):,} samples classified"
+    if labels is not None:
+        right = int((read_labels(labels, labels_key, len(found)) == found).sum())
+        facts |= {"right": right, "accuracy": right / len(found)}
+        result += f", {right:,} right ({right / len(found):.2%})"
+    if out is not None:
+        result += f" -> {write_array(out, found)}"
+    if not as_json:
+        rows = [(i, int(c)) for i, c in enumerate(found[:SHOWN])]
+        table("", ("sample", "class"), rows)
+        if len(found) > SHOWN:
+            typer.echo(f"... and {len(found) - SHOWN:,} more" + ("" if out else "; see --out"))
+    finish(result, facts, as_json=as_json)
+
+
+def simulate_(
+    graph: options.GraphArgument,
+    array: options.ArrayArgument,
+    key: options.Key = "",
+    engine: options.Engine = "",
+    out: Annotated[
+        Path | None, typer.Option(help="Write the outputs into this .npy or .csv file.")
+    ] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="Write every node's value into this .npz file.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Compute the integers of a network, on request those of every node.
+
+    Without `--engine` the fast simulator runs where numba is installed, else the plain one.
+
+    Examples:
+
+        hwbnn simulate models/digits mine.npy --out outputs.npy
+
+        hwbnn simulate sfc images.npy --engine plain --trace values.npz
+    """
+    if out is not None:
+        writable(out, ".npy", ".csv")
+    if trace is not None:
+        writable(trace, ".npz")
+    network = read_graph(graph)
+    x = read_input(network, array, key)
+    engine = engine or _fastest()
+    begin = time.perf_counter()
+    values = simulate(network, x, engine=engine, trace=True) if trace else {}
+    outputs = values[network.output.name] if values else simulate(network, x, engine=engine)
+    seconds = time.perf_counter() - begin
+    result = f"{len(x):,} samples simulated ({engine}) in {seconds:.3g} s"
+    if out is not None:
+        result += f" -> {write_array(out, outputs)}"
+    if trace is not None:
+        result += f" -> {write_arrays(trace, values)}"
+    facts = {
+        "graph": network.digest,
+        "engine": engine,
+        "samples": len(x),
+        "seconds": seconds,
+        "outputs": outputs.astype(np.int64).tolist(),
+    }
+    finish(result, facts, as_json=as_json)
+
+
+def classes(graph: Graph, outputs: Array) -> Array:
+    """The class that each output names.
+
+    Raises:
+        InputError: if the Graph ends in something else than classes.
+    """
+    last = graph.node(graph.output.source)
+    if not isinstance(last, ArgMax):
+        raise InputError(
+            f"the Graph gives {graph.types[last.name]}, no class; lower it with output=\"class\", "
+            "or use 'hwbnn simulate'"
+        )
+    return outputs[:, 0]
+
+
+def _fastest() -> str:
+    """The engine to take where none is asked for."""
+    from importlib.util import find_spec
+
+    return "fast" if "fast" in ENGINES and find_spec("numba") else "plain"

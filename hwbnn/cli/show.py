@@ -1,0 +1,78 @@
+"""What commands print: results on standard output, progress and errors on standard error."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def _err() -> Console:
+    # Made at each use: test runners and callers may have replaced the streams meanwhile.
+    return Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def complain(message: str) -> None:
+    """One line on standard error, whatever the message holds."""
+    line = " ".join(message.split())
+    _err().print(Text.assemble(("error: ", "bold red"), line))
+
+
+def note(message: str) -> None:
+    """A remark for people, on standard error."""
+    _err().print(Text(message, "dim"))
+
+
+def finish(result: str, facts: Mapping[str, Any], *, as_json: bool, failed: bool = False) -> None:
+    """End a command: one line for people, or all facts as JSON for programs.
+
+    Args:
+        result: what came out, and where it lies.
+        facts: the same for programs; plain values.
+        as_json: print ``facts`` and nothing else.
+        failed: whether the hardware differs or a goal was missed: the command exits with 1.
+    """
+    if as_json:
+        typer.echo(json.dumps(dict(facts), indent=2, sort_keys=True))
+    else:
+        typer.echo(result)
+    if failed:
+        raise typer.Exit(1)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on standard output; numbers to the right."""
+    shown = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
+        shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
+    Console(highlight=False).print(shown)
+
+
+class Steps:
+    """Progress of a command of several steps: one line each, with the seconds that it took."""
+
+    def __init__(self, count: int) -> None:
+        """Expect ``count`` steps."""
+        self._count = count
+        self._done = 0
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """Show that ``what`` is being done while the block runs."""
+        console = _err()
+        self._done += 1
+        label = f"[{self._done}/{self._count}] {what}"
+        begin = time.monotonic()
+        with console.status(Text(f"{label} ...")):
+            yield
+        console.print(Text(f"{label}  {time.monotonic() - begin:.1f} s"))
