@@ -1,0 +1,71 @@
+"""Methods of binary training: a file each, behind one interface.
+
+To add one: write ``hwbnn/methods/<name>.py`` with a frozen dataclass derived from
+:class:`~hwbnn.methods.base.Method`, and name it below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from hwbnn.errors import InputError
+from hwbnn.methods.base import (
+    Activation,
+    BinaryWeight,
+    ClipSTE,
+    Codes,
+    Method,
+    Options,
+    Part,
+    Quantizer,
+    quantize,
+    sign,
+)
+from hwbnn.methods.bnn_ste import BnnSTE
+
+_CLASSES: tuple[type[Method], ...] = (BnnSTE,)
+
+METHODS: tuple[str, ...] = tuple(kind.name for kind in _CLASSES)
+"""Names that :func:`get` knows."""
+
+
+def get(name: str, **hyper: Any) -> Method:
+    """The method of this name with these hyper-parameters.
+
+    Args:
+        name: one of :data:`METHODS`.
+        hyper: fields of the method's dataclass; the others keep their defaults.
+
+    Raises:
+        InputError: if no method has this name, or it has no such hyper-parameter.
+
+    >>> get("bnn_ste")
+    BnnSTE(glorot_lr=False)
+    """
+    found = {kind.name: kind for kind in _CLASSES}.get(name)
+    if found is None:
+        raise InputError(f"method {name!r}: expected one of {', '.join(METHODS)}")
+    known = [f.name for f in fields(found)]  # type: ignore[arg-type]
+    for key in hyper:
+        if key not in known:
+            raise InputError(
+                f"method '{name}': no hyper-parameter {key!r}; it has {', '.join(known) or 'none'}"
+            )
+    return found(**hyper)
+
+
+__all__ = [
+    "METHODS",
+    "Activation",
+    "BinaryWeight",
+    "ClipSTE",
+    "Codes",
+    "Method",
+    "Options",
+    "Part",
+    "Quantizer",
+    "get",
+    "quantize",
+    "sign",
+]

@@ -1,0 +1,286 @@
+"""What every method of binary training is made of, and the one rule for the sign of zero.
+
+A method says how a layer's bits are had from real numbers that can be trained (the *latent*
+weights), what gradient passes the jump, and what happens around the optimiser's steps. It is a
+frozen value (:class:`Method`) that makes modules: one :class:`BinaryWeight` for each layer of
+weights, one :class:`Activation` for each layer of activations. All that is learned lives in these
+modules, as parameters and buffers; all that changes with time is a pure function of the progress of
+training (:meth:`Method.schedule`). So a checkpoint of the model is the whole state of a method.
+
+The layers themselves (:mod:`hwbnn.nn`) know only this file. In training they compute with what
+:meth:`BinaryWeight.codes` returns; in evaluation with the same codes, hard; lowering reads these.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from hwbnn.errors import InputError
+
+Settings = Mapping[str, float]
+"""What a schedule says at one moment: names and numbers."""
+
+
+def sign(x: Tensor) -> Tensor:
+    """-1 or +1 for each element, +1 for zero of either sign: what a bit stands for, everywhere.
+
+    Args:
+        x: tensor of any shape and any real dtype.
+
+    Returns:
+        Tensor of the same shape, dtype and layout; no gradient passes.
+
+    Raises:
+        InputError: if an element is NaN, which has no sign.
+
+    >>> sign(torch.tensor([-2.0, -0.0, 0.0, 1e-40])).tolist()
+    [-1.0, 1.0, 1.0, 1.0]
+    """
+    x = x.detach()
+    # A sum is NaN if an element is, and costs a fifth of isnan(); infinities that cancel make it
+    # NaN too, so it only raises the question.
+    if x.is_floating_point() and bool(x.sum().isnan()) and bool(x.isnan().any()):
+        raise InputError(
+            f"sign: found {int(x.isnan().sum())} NaN in a tensor of shape {tuple(x.shape)}; "
+            "training has diverged or the input holds NaN: lower the learning rate or mend the data"
+        )
+    # Writing the comparison as numbers is 14 times as quick as torch.where on a CPU; copysign
+    # would be as quick and wrong at -0.0.
+    return torch.ge(x, 0, out=torch.empty_like(x)).mul_(2).sub_(1)
+
+
+class Quantizer(ABC):
+    """A pair of elementwise functions: F makes the value, B passes the gradient.
+
+    ``y = F(x)`` and ``dL/dx = B(x) * dL/dy``. A quantizer holds no state; what changes in the
+    course of training arrives as ``settings``.
+    """
+
+    def forward(self, x: Tensor, settings: Settings) -> Tensor:
+        """F: by default the hard sign."""
+        return sign(x)
+
+    @abstractmethod
+    def surrogate(self, x: Tensor, settings: Settings) -> Tensor:
+        """B: what stands in for the derivative of F, of the shape of ``x``."""
+
+    def backward(self, grad: Tensor, x: Tensor, settings: Settings) -> Tensor:
+        """``B(x) * grad``; a quantizer overrides it where one kernel does both."""
+        return self.surrogate(x, settings) * grad
+
+
+class _Quantize(torch.autograd.Function):
+    """The one autograd function of all methods; the pair comes in as an argument."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, pair: Quantizer, settings: Settings) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.pair, ctx.settings = pair, settings
+        return pair.forward(x, settings)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (x,) = ctx.saved_tensors
+        return ctx.pair.backward(grad, x, ctx.settings), None, None
+
+
+def quantize(x: Tensor, pair: Quantizer, settings: Settings) -> Tensor:
+    """``F(x)``, with ``B(x)`` as its derivative.
+
+    Args:
+        x: tensor of any shape, floating point.
+        pair: F and B.
+        settings: what the method's schedule says now.
+
+    Returns:
+        Tensor of the shape and dtype of ``x``.
+    """
+    out: Tensor = _Quantize.apply(x, pair, settings)  # type: ignore[no-untyped-call]
+    return out
+
+
+class ClipSTE(Quantizer):
+    """Straight through within [-1, 1]: ``F = sign``, ``B(x) = 1 if |x| <= 1 else 0``.
+
+    The bounds count as within, so that a latent weight clipped to 1 can come back. Source:
+    Hubara et al., "Binarized Neural Networks", NeurIPS 2016, equation 4.
+    """
+
+    def surrogate(self, x: Tensor, settings: Settings) -> Tensor:
+        """``1[|x| <= 1]``."""
+        return (x.abs() <= 1).to(x.dtype)
+
+    def backward(self, grad: Tensor, x: Tensor, settings: Settings) -> Tensor:
+        """One pass over memory; the kernel's interval is open, hence the next number above 1."""
+        bound = 1 + torch.finfo(x.dtype).eps
+        passed: Tensor = torch.ops.aten.hardtanh_backward(grad, x, -bound, bound)
+        return passed
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A layer's weights as ``w[c] = scale[c] * signs[c] + offset[c]``.
+
+    Attributes:
+        signs: tensor ``(channels, ...)`` of -1 and +1; in training it carries the gradient to the
+            latent weights, and may be soft where the method's F is.
+        scale: tensor ``(channels,)`` of any sign, or None for 1.
+        offset: tensor ``(channels,)``, or None for 0.
+    """
+
+    signs: Tensor
+    scale: Tensor | None = None
+    offset: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the optimiser treats a parameter.
+
+    Attributes:
+        lr_scale: factor on the learning rate.
+        decay: whether weight decay acts on it.
+    """
+
+    lr_scale: float = 1.0
+    decay: bool = True
+
+
+class Part(nn.Module):
+    """A learned part of a method, in one layer of a network.
+
+    Attributes:
+        method: the method that made it.
+        settings: what its schedule says now; :meth:`set_progress` keeps it.
+    """
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method = method
+        self.settings: Settings = method.schedule(0.0)
+
+    def set_progress(self, u: float) -> None:
+        """Move to the moment ``u`` of training, 0 at the start and 1 at the end."""
+        self.settings = self.method.schedule(u)
+
+    def options(self) -> Mapping[str, Options]:
+        """How the optimiser treats each of the part's own parameters; those left out, as usual."""
+        return {}
+
+    def obstacle(self) -> str | None:
+        """Why this part has no exact integer form and what to choose instead; None if it has."""
+        return None
+
+    def extra_repr(self) -> str:
+        """The method, for ``print(model)``."""
+        return f"method={self.method}"
+
+
+class BinaryWeight(Part, ABC):
+    """The weights of one layer: latent numbers, and the codes that they stand for."""
+
+    shape: tuple[int, ...]
+    """Shape of the bits, output channels first."""
+
+    @abstractmethod
+    def codes(self) -> Codes:
+        """The weights as the layer uses them now.
+
+        In training mode with gradients, by the settings of the moment. In evaluation mode always
+        the *final* form: ``signs`` exactly -1 and +1, whatever the schedule says. A network in
+        evaluation is then what hardware will compute, at every moment of training.
+        """
+
+
+class Activation(Part, ABC):
+    """The activations of one layer: small integers, and the numbers that they stand for.
+
+    A code ``q`` in ``0 .. levels`` stands for ``scale * s + centre``, where ``s`` is -1 or +1 for a
+    bit (``levels`` 1) and ``q`` itself else. ``forward`` returns these numbers, in training with
+    the method's gradient.
+    """
+
+    levels: int = 1
+
+    @abstractmethod
+    def codes(self, x: Tensor) -> Tensor:
+        """The codes of ``x``, by the same comparisons that ``forward`` makes.
+
+        Args:
+            x: floating point tensor ``(batch, channels, ...)``.
+
+        Returns:
+            int64 tensor of the shape of ``x`` with elements ``0 .. levels``.
+
+        Raises:
+            InputError: if an element is NaN.
+        """
+
+    def affine(self) -> tuple[float, float]:
+        """``(scale, centre)`` of what the codes stand for."""
+        return 1.0, 0.0
+
+
+class SignActivation(Activation):
+    """Bits by the sign, with a surrogate gradient: what most methods do."""
+
+    def __init__(self, method: Method, channels: int, pair: Quantizer) -> None:
+        super().__init__(method)
+        self.channels = channels
+        self.pair = pair
+
+    def forward(self, x: Tensor) -> Tensor:
+        """-1 or +1 for each element of ``x``, of its shape and dtype."""
+        return quantize(x, self.pair, self.settings)
+
+    def codes(self, x: Tensor) -> Tensor:
+        """``[x >= 0]``."""
+        return (sign(x) > 0).long()
+
+
+class Method(ABC):
+    """How a binary network is trained: a frozen dataclass of hyper-parameters.
+
+    A new method is one file with a subclass and one line in :mod:`hwbnn.methods`; the contract
+    tests come with the name. Only :meth:`make_weight` and :meth:`make_activation` must be given.
+    The hooks get all parts that one method has in a model at once, so that they may use one kernel
+    for all.
+    """
+
+    name: ClassVar[str]
+    """Its name in :data:`hwbnn.methods.METHODS`."""
+
+    @abstractmethod
+    def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
+        """New weights of a layer, drawn from torch's generator; output channels first."""
+
+    @abstractmethod
+    def make_activation(self, channels: int) -> Activation:
+        """A new activation of this many channels."""
+
+    def schedule(self, u: float) -> Settings:
+        """What changes in the course of training, as a pure function of progress.
+
+        Args:
+            u: epochs done over all epochs, 0 to 1.
+        """
+        return {}
+
+    def penalty(self, weights: Sequence[BinaryWeight]) -> Tensor | None:
+        """A term of the loss, differentiable; None for none."""
+        return None
+
+    def on_epoch(self, weights: Sequence[BinaryWeight]) -> None:
+        """Called once at the start of each epoch, after the progress is set."""
+        return
+
+    def after_step(self, weights: Sequence[BinaryWeight]) -> None:
+        """Called after each step of the optimiser."""
+        return

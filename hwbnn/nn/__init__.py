@@ -1,0 +1,24 @@
+"""Layers, networks by name, and the hooks of a training loop."""
+
+from __future__ import annotations
+
+from hwbnn.nn.layers import BinaryActivation, BinaryLinear, Scale
+from hwbnn.nn.loop import after_step, parameter_groups, parts, penalty, set_progress, start_epoch
+from hwbnn.nn.networks import NETWORKS, Last, Mlp, Network, mlp
+
+__all__ = [
+    "NETWORKS",
+    "BinaryActivation",
+    "BinaryLinear",
+    "Last",
+    "Mlp",
+    "Network",
+    "Scale",
+    "after_step",
+    "mlp",
+    "parameter_groups",
+    "parts",
+    "penalty",
+    "set_progress",
+    "start_epoch",
+]

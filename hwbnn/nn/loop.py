@@ -1,0 +1,82 @@
+"""What a training loop calls so that methods do their part: four functions of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+
+from hwbnn.methods import BinaryWeight, Method, Options, Part
+
+P = TypeVar("P", bound=Part)
+
+
+def parts(model: nn.Module, kind: type[P]) -> list[P]:
+    """The methods' learned parts of one kind in a model, in order."""
+    return [module for module in model.modules() if isinstance(module, kind)]
+
+
+def set_progress(model: nn.Module, u: float) -> None:
+    """Bring all schedules to the moment ``u``: epochs done over all epochs. May be repeated."""
+    for part in parts(model, Part):
+        part.set_progress(u)
+
+
+def start_epoch(model: nn.Module, u: float) -> None:
+    """Call once at the start of each epoch: :func:`set_progress`, then the methods' epoch hooks."""
+    set_progress(model, u)
+    for method, weights in _by_method(model):
+        method.on_epoch(weights)
+
+
+def after_step(model: nn.Module) -> None:
+    """Call after each step of the optimiser."""
+    for method, weights in _by_method(model):
+        method.after_step(weights)
+
+
+def penalty(model: nn.Module) -> Tensor | None:
+    """What the methods add to the loss, differentiable; None for nothing."""
+    terms = [method.penalty(weights) for method, weights in _by_method(model)]
+    found = [term for term in terms if term is not None]
+    return sum(found[1:], start=found[0]) if found else None
+
+
+def parameter_groups(
+    model: nn.Module, lr: float, weight_decay: float = 0.0
+) -> list[dict[str, Any]]:
+    """The model's parameters as groups for a torch optimiser.
+
+    Args:
+        model: the network.
+        lr: learning rate; parts of methods may scale it for their own parameters.
+        weight_decay: decay for all parameters but those whose method asks for none.
+
+    Returns:
+        Dicts with ``params``, ``lr`` and ``weight_decay``, every parameter in exactly one.
+    """
+    special = {
+        id(getattr(part, name)): options
+        for part in parts(model, Part)
+        for name, options in part.options().items()
+    }
+    groups: dict[Options, list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        groups.setdefault(special.get(id(parameter), Options()), []).append(parameter)
+    return [
+        {
+            "params": members,
+            "lr": lr * options.lr_scale,
+            "weight_decay": weight_decay if options.decay else 0.0,
+        }
+        for options, members in groups.items()
+    ]
+
+
+def _by_method(model: nn.Module) -> Iterator[tuple[Method, list[BinaryWeight]]]:
+    """Each method in the model with its weights: methods that compare equal are one."""
+    groups: dict[Method, list[BinaryWeight]] = {}
+    for weight in parts(model, BinaryWeight):  # type: ignore[type-abstract]
+        groups.setdefault(weight.method, []).append(weight)
+    yield from groups.items()
