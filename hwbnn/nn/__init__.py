@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hwbnn.nn.layers import BinaryActivation, BinaryLinear, Scale
 from hwbnn.nn.loop import after_step, parameter_groups, parts, penalty, set_progress, start_epoch
-from hwbnn.nn.networks import NETWORKS, Last, Mlp, Network, mlp
+from hwbnn.nn.networks import NETWORKS, Last, Mlp, mlp, network
 
 __all__ = [
     "NETWORKS",
@@ -12,10 +12,10 @@ __all__ = [
     "BinaryLinear",
     "Last",
     "Mlp",
-    "Network",
     "Scale",
     "after_step",
     "mlp",
+    "network",
     "parameter_groups",
     "parts",
     "penalty",

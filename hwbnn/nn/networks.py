@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from typing import Literal
@@ -80,51 +79,34 @@ def mlp(
     return Mlp(source, layers)
 
 
-@dataclass(frozen=True)
-class Network:
-    """A network known by name.
-
-    Attributes:
-        widths: channels of the hidden layers.
-        classes: number of logits.
-        inputs: the inputs that it is trained on, by name; the first is the usual one.
-    """
-
-    widths: tuple[int, ...]
-    classes: int
-    inputs: Mapping[str, Input]
-
-    def build(self, method: Method, source: str | None = None, *, last: Last = "batch_norm") -> Mlp:
-        """A new network, its weights drawn from torch's generator.
-
-        Args:
-            method: how it is trained.
-            source: a name in ``inputs``; the first without it.
-            last: see :func:`mlp`.
-
-        Raises:
-            InputError: if there is no such input.
-        """
-        name = next(iter(self.inputs)) if source is None else source
-        if name not in self.inputs:
-            raise InputError(f"input {name!r}: expected one of {', '.join(self.inputs)}")
-        return mlp(self.inputs[name], self.widths, self.classes, method, last=last)
-
-
-def _mnist(width: int) -> Network:
-    inputs = {"bits": Input.bits(784), "pixels": Input.pixels(784)}
-    return Network((width,) * 3, 10, inputs)
-
-
-NETWORKS: Mapping[str, Network] = {
-    "digits": Network(
-        (64, 64),
-        10,
-        {"pixels": Input("x", (64,), 0, 16, scale=1 / 16), "bits": Input.bits(64)},
-    ),
-    "tfc": _mnist(64),
-    "sfc": _mnist(256),
-    "lfc": _mnist(1024),
+NETWORKS: Mapping[str, tuple[int, ...]] = {
+    "digits": (64, 64),
+    "tfc": (64, 64, 64),
+    "sfc": (256, 256, 256),
+    "lfc": (1024, 1024, 1024),
 }
-"""Networks by name: ``digits`` is 64-64-64-10; the others, 784-w-w-w-10, are those that FINN
-(Umuroglu et al., FPGA 2017) measured hardware with."""
+"""Widths of the hidden layers of the networks known by name.
+
+``digits`` is for 8x8 images, 64-64-64-10; the others, 784-w-w-w-10 on MNIST, are those that FINN
+(Umuroglu et al., FPGA 2017) measured hardware with.
+"""
+
+
+def network(
+    name: str, source: Input, classes: int, method: Method, *, last: Last = "batch_norm"
+) -> Mlp:
+    """A network known by name, with new weights.
+
+    Args:
+        name: one of :data:`NETWORKS`.
+        source: what it reads, for example ``Input.bits(784)`` or ``Input.pixels(784)``.
+        classes: number of logits.
+        method: how it is trained.
+        last: see :func:`mlp`.
+
+    Raises:
+        InputError: if no network has this name.
+    """
+    if name not in NETWORKS:
+        raise InputError(f"network {name!r}: expected one of {', '.join(NETWORKS)}")
+    return mlp(source, NETWORKS[name], classes, method, last=last)
