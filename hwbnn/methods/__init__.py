@@ -19,6 +19,8 @@ from hwbnn.methods.base import (
     Options,
     Part,
     Quantizer,
+    SignActivation,
+    StraightThrough,
     quantize,
     sign,
 )
@@ -65,6 +67,8 @@ __all__ = [
     "Options",
     "Part",
     "Quantizer",
+    "SignActivation",
+    "StraightThrough",
     "get",
     "quantize",
     "sign",

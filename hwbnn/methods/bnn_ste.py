@@ -24,10 +24,14 @@ from hwbnn.methods.base import (
     Method,
     Options,
     SignActivation,
+    StraightThrough,
     quantize,
 )
 
-_PAIR = ClipSTE()
+# Latent weights never leave [-1, 1], where the clipped estimator is the plain one, which costs
+# nothing.
+_WEIGHTS = StraightThrough()
+_ACTIVATIONS = ClipSTE()
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class BnnSTE(Method):
 
     def make_activation(self, channels: int) -> Activation:
         """The sign, with gradient 1 where ``|x| <= 1``."""
-        return SignActivation(self, channels, _PAIR)
+        return SignActivation(self, channels, _ACTIVATIONS)
 
     @torch.no_grad()
     def after_step(self, weights: Sequence[BinaryWeight]) -> None:
@@ -81,7 +85,7 @@ class LatentWeight(BinaryWeight):
 
     def codes(self) -> Codes:
         """The signs of the latent weights."""
-        return Codes(quantize(self.latent, _PAIR, self.settings))
+        return Codes(quantize(self.latent, _WEIGHTS, self.settings))
 
     def options(self) -> Mapping[str, Options]:
         """The latent weights' learning rate, and no decay: they are clipped instead."""
