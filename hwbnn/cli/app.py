@@ -24,6 +24,14 @@ class _Group(TyperGroup):
         """Run a command; 1 for a mismatch, 2 for whatever the user can mend."""
         try:
             return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            from hwbnn.tools.packages import explained
+
+            found = explained(error)
+            if found is error:
+                raise
+            complain(str(found))
+            raise typer.Exit(2) from None
         except HwbnnError as error:
             complain(str(error))
             raise typer.Exit(1 if isinstance(error, Mismatch) else 2) from None

@@ -1,0 +1,23 @@
+"""What to say where an import fails because an optional package is missing."""
+
+from __future__ import annotations
+
+from hwbnn.errors import ToolNotFound
+from hwbnn.tools.catalogue import CATALOGUE
+from hwbnn.tools.find import require
+
+
+def explained(error: ModuleNotFoundError) -> Exception:
+    """The error as one that says how to get the package, if it is one that an extra brings.
+
+    Returns:
+        A :class:`~hwbnn.errors.ToolNotFound`, or ``error`` itself for any other module.
+    """
+    missing = (error.name or "").partition(".")[0]
+    for entry in CATALOGUE:
+        if missing and entry.module.partition(".")[0] == missing:
+            try:
+                require(entry.name)
+            except ToolNotFound as found:
+                return found
+    return error
