@@ -1,0 +1,22 @@
+"""Tools outside Python and optional packages: found, described, started; nothing else starts them.
+
+:func:`find` and :func:`require` locate a tool, :func:`run` starts a program without a shell;
+:mod:`hwbnn.tools.yosys` synthesises and :mod:`hwbnn.tools.nextpnr` places and routes.
+"""
+
+from __future__ import annotations
+
+from hwbnn.tools.find import Row, Tool, doctor, environment, find, require, versions
+from hwbnn.tools.run import Finished, run
+
+__all__ = [
+    "Finished",
+    "Row",
+    "Tool",
+    "doctor",
+    "environment",
+    "find",
+    "require",
+    "run",
+    "versions",
+]
