@@ -121,7 +121,8 @@ class StraightThrough(Quantizer):
 class ClipSTE(Quantizer):
     """Straight through within [-1, 1]: ``F = sign``, ``B(x) = 1 if |x| <= 1 else 0``.
 
-    The bounds count as within, so that a number clipped to 1 can come back. Source: Hubara et al., "Binarized Neural Networks", NeurIPS 2016, equation 4.
+    The bounds count as within, so that a number clipped to 1 can come back. Source: Hubara et al.,
+    "Binarized Neural Networks", NeurIPS 2016, equation 4.
     """
 
     def surrogate(self, x: Tensor, settings: Settings) -> Tensor:
