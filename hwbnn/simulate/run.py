@@ -3,25 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hwbnn.errors import InputError
-from hwbnn.graph import Graph
+from hwbnn.errors import InputError, ToolNotFound
+from hwbnn.graph import Dot, Graph
 from hwbnn.simulate import plain
 
 Array = NDArray[Any]
-ENGINES: dict[str, Callable[[Graph, Array], dict[str, Array]]] = {"plain": plain.run}
+Engine = Callable[[Graph, Array, bool], dict[str, Array]]
+"""From a Graph, a checked batch, and whether every value is wanted, to values by name."""
+
+WORTH = 1 << 30
+"""Synapses times samples from which on ``"auto"`` loads numba; below, plain is done sooner."""
+
+
+def _fast(graph: Graph, x: Array, trace: bool) -> dict[str, Array]:
+    if find_spec("numba") is None:
+        raise ToolNotFound(
+            "engine 'fast': the Python package numba is missing; pip install 'hwbnn[fast]'"
+        )
+    from hwbnn.simulate import fast
+
+    return fast.run(graph, x, trace)
+
+
+def _auto(graph: Graph, x: Array, trace: bool) -> dict[str, Array]:
+    work = len(x) * sum(dot.weights.size for dot in graph.of_type(Dot))
+    engine = _fast if work >= WORTH and find_spec("numba") is not None else plain.run
+    return engine(graph, x, trace)
+
+
+ENGINES: dict[str, Engine] = {"auto": _auto, "plain": plain.run, "fast": _fast}
+"""All of them return the same; ``"auto"`` takes what is there and quicker for the batch."""
 
 
 def check_input(graph: Graph, x: ArrayLike) -> Array:
-    """The batch as the simulators keep it: int64, or bool for bits, of shape ``(batch, *shape)``.
+    """The batch as the simulators' traces show it, of shape ``(batch, *shape)``: int64, or bool.
 
     Raises:
         InputError: naming the input, what it takes and what was given.
     """
+    return _checked(graph, x).astype(np.bool_ if graph.input.bit else np.int64)
+
+
+def _checked(graph: Graph, x: ArrayLike) -> Array:
+    """The batch with the user's own type of integers, but bits as bool; not copied if it can be."""
     node, t = graph.input, graph.types[graph.input.name]
     array = np.asarray(x)
     wanted = "x".join(map(str, t.shape))
@@ -35,12 +65,14 @@ def check_input(graph: Graph, x: ArrayLike) -> Array:
             f"input '{node.name}': expected integers, found {array.dtype}; bring floats to "
             f"integers first: u = (x - {node.offset:g}) / {node.scale:g}, rounded"
         )
+    if t.bit and array.dtype == np.bool_:
+        return array
     if array.size and (int(array.min()) < t.low or int(array.max()) > t.high):
         raise InputError(
             f"input '{node.name}': expected integers from {t.low} to {t.high}, found "
             f"{int(array.min())} to {int(array.max())}"
         )
-    return array.astype(np.bool_ if t.bit else np.int64)
+    return array.astype(np.bool_) if t.bit else array
 
 
 @overload
@@ -54,7 +86,7 @@ def simulate(
 
 
 def simulate(
-    graph: Graph, x: ArrayLike, *, engine: str = "plain", trace: bool = False
+    graph: Graph, x: ArrayLike, *, engine: str = "auto", trace: bool = False
 ) -> Array | dict[str, Array]:
     """What the Graph computes for a batch of inputs.
 
@@ -69,8 +101,9 @@ def simulate(
 
     Raises:
         InputError: if ``x`` does not fit the Graph's input, or no engine has this name.
+        ToolNotFound: if the engine needs a package that is not installed.
     """
     if engine not in ENGINES:
         raise InputError(f"engine {engine!r}: expected one of {', '.join(ENGINES)}")
-    values = ENGINES[engine](graph, check_input(graph, x))
+    values = ENGINES[engine](graph, _checked(graph, x), trace)
     return values if trace else values[graph.output.name]

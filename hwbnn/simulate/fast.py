@@ -1,0 +1,167 @@
+"""The fast simulator: packed bits, XOR and population counts, compiled by numba.
+
+A Graph is compiled once into steps (:mod:`.fast_steps`); a batch goes through them in blocks whose
+values stay in a core's L2, one thread a core, each thread taking the next block when it is free.
+Whatever it computes equals :mod:`hwbnn.simulate.plain`. A trace adds steps and replaces none: the
+values that it shows are those that the output was made from, but for sums that are never stored.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.errors import InputError
+from hwbnn.graph import Flatten, Graph, Output
+from hwbnn.simulate.fast_jit import LANES
+from hwbnn.simulate.fast_steps import Form, Slot, Step, rows, split_step, step
+from hwbnn.simulate.fast_values import collect, collect_bits
+
+Array = NDArray[Any]
+
+BLOCK_BYTES = 768 * 1024
+"""What the values of one block may take of a core's L2."""
+TILES = 16
+"""Most tiles of :data:`~hwbnn.simulate.fast_jit.LANES` samples in a block."""
+
+
+@lru_cache(maxsize=16)
+def compiled(graph: Graph, trace: bool = False) -> Compiled:
+    """The compiled form of a Graph; that of the last few Graphs is kept."""
+    return Compiled(graph, trace)
+
+
+def run(graph: Graph, x: Array, trace: bool = True) -> dict[str, Array]:
+    """The output, or with ``trace`` every value, by name, for a checked batch ``x``."""
+    return compiled(graph, trace).run(x)
+
+
+class Compiled:
+    """A Graph as steps over packed values; runs any number of batches, from any thread.
+
+    Attributes:
+        graph: what it computes.
+        trace: whether every value is returned, not the output alone.
+    """
+
+    def __init__(self, graph: Graph, trace: bool = False) -> None:
+        self.graph = graph
+        self.trace = trace
+        names = [node.name for node in graph.nodes] if trace else [graph.output.name]
+        self._taps = {name: Slot(name, self._form(name)) for name in names}
+        self._same: dict[Slot, Slot] = {}
+        self._steps = self._compile()
+
+    def run(self, x: Array, threads: int | None = None) -> dict[str, Array]:
+        """Values by name for a batch.
+
+        Args:
+            x: integers within the input's range, or bool for bits, ``(batch, *shape)``; not
+                checked, as :func:`hwbnn.simulate.simulate` does it.
+            threads: threads that share the batch; by default one for each available core.
+
+        Returns:
+            Arrays ``(batch, *shape)``, bool for bits and int64 else, as the plain simulator's.
+        """
+        return self._run(np.ascontiguousarray(x.reshape(len(x), -1)), threads)
+
+    def run_words(self, words: NDArray[np.uint64], threads: int | None = None) -> dict[str, Array]:
+        """Values by name for a batch of bits packed by :func:`hwbnn.graph.bits.pack_words`.
+
+        Args:
+            words: uint64 ``(batch, ceil(n / 64))`` for an input of ``n`` bits.
+            threads: as in :meth:`run`.
+
+        Raises:
+            InputError: if the input is not bits, or the words do not fit it.
+        """
+        node, size = self.graph.input, self.graph.types[self.graph.input.name].size
+        expected = -(-size // 64)
+        fits = words.ndim == 2 and words.dtype == np.uint64 and words.shape[1] == expected
+        if not node.bit or not fits or (size % 64 and (words[:, -1] >> np.uint64(size % 64)).any()):
+            raise InputError(
+                f"input '{node.name}': expected {size} bits packed into uint64 of shape "
+                f"(batch, {expected}), unused bits zero, found {words.dtype} {words.shape}"
+            )
+        return self._run(np.ascontiguousarray(words), threads)
+
+    def _form(self, name: str) -> Form:
+        return "words" if self.graph.types[name].bit else "integers"
+
+    def _compile(self) -> list[tuple[Slot, Step]]:
+        """The steps that the taps need, found from the last node to the first, in running order."""
+        wanted: dict[str, set[Form]] = defaultdict(set)
+        for slot in self._taps.values():
+            wanted[slot.value].add(slot.form)
+        steps: list[tuple[Slot, Step]] = []
+        for node in reversed(self.graph.nodes):
+            # Words may be made from the node's own integers, so they are looked at first.
+            for form in ("words", "integers"):
+                if form not in wanted[node.name]:
+                    continue
+                slot = Slot(node.name, form)
+                made = step(node, form, self.graph) or split_step(node, self.graph)
+                for read in made.reads:
+                    wanted[read.value].add(read.form)
+                if isinstance(node, Flatten | Output):
+                    self._same[slot] = made.reads[0]
+                steps.append((slot, made))
+        return steps[::-1]
+
+    def _run(self, samples: Array, threads: int | None) -> dict[str, Array]:
+        n, types = len(samples), self.graph.types
+        found: dict[str, Array] = {
+            name: np.empty((n, types[name].size), np.bool_ if types[name].bit else np.int64)
+            for name in self._taps
+        }
+        tile_bytes = sum(8 * LANES * rows(slot, types[slot.value]) for slot, _ in self._steps)
+        tiles = max(1, min(TILES, BLOCK_BYTES // tile_bytes, -(-n // LANES)))
+        starts = range(0, n, tiles * LANES)
+        workers = min(threads or _cores(), max(1, len(starts)))
+        queue = iter(starts)
+        with ThreadPoolExecutor(workers) as pool:
+            work = [pool.submit(self._work, samples, found, queue, tiles) for _ in range(workers)]
+            for done in work:
+                done.result()
+        return {name: array.reshape(n, *types[name].shape) for name, array in found.items()}
+
+    def _work(
+        self, samples: Array, found: dict[str, Array], queue: Iterator[int], tiles: int
+    ) -> None:
+        """Take blocks from the queue until it is empty."""
+        buffers = self._buffers(tiles)
+        for start in queue:
+            block = slice(start, start + tiles * LANES)
+            for _, made in self._steps:
+                made.run(samples[block], buffers)
+            for name, slot in self._taps.items():
+                if slot.form == "words":
+                    collect_bits(buffers[slot], found[name][block])
+                else:
+                    collect(buffers[slot], found[name][block])
+
+    def _buffers(self, tiles: int) -> dict[Slot, Array]:
+        """Arrays for all slots. Zeros stand for a valid value, so that idle lanes hold one too."""
+        buffers: dict[Slot, Array] = {}
+        for slot, _ in self._steps:
+            if slot in self._same:
+                buffers[slot] = buffers[self._same[slot]]
+                continue
+            dtype = np.uint64 if slot.form == "words" else np.int64
+            shape = (tiles, rows(slot, self.graph.types[slot.value]), LANES)
+            buffers[slot] = np.zeros(shape, dtype)
+        return buffers
+
+
+def _cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
