@@ -110,17 +110,21 @@ class Published:
 
     Attributes:
         classes: names of the classes.
+        shape: shape of one image.
+        high: the largest pixel that can occur; the smallest is 0.
+        train_size: images in the training part; the first ones of the OpenML table.
         train_digest: :func:`part_digest` of the training part.
         test_digest: the same of the test part.
-        train_size: images in the training part, the first ones of the OpenML table.
         openml: number of the OpenML data set; 0 for none.
         folders: names that the folder of the IDX files may have inside a folder of data sets.
     """
 
     classes: tuple[str, ...]
+    shape: tuple[int, ...]
+    high: int
+    train_size: int
     train_digest: str
     test_digest: str
-    train_size: int
     openml: int = 0
     folders: tuple[str, ...] = ()
 
@@ -129,15 +133,19 @@ _DIGITS = tuple("0123456789")
 PUBLISHED = {
     "digits": Published(
         _DIGITS,
+        (8, 8),
+        16,
+        1442,
         "d5517839a928f2d0aebc063963464d2eaf573b1e32a2a1a29581cc93bb7fb97b",
         "dffb3bbc3bee43a253e1a27dcd91eed7938a7aa43dbb1099812cb3e7392d9b1c",
-        1442,
     ),
     "mnist": Published(
         _DIGITS,
+        (28, 28),
+        255,
+        60_000,
         "edc0d1098aa497be14ace79ddd5171e5a3dcf9c4d196c015389203eb3ba1f59b",
         "c3f9adf9c66efb572b1f9326c3a511b45910c7173b97be66ceceeeeaef6b802b",
-        60_000,
         openml=554,
         folders=("mnist", "MNIST", "MNIST/raw"),
     ),
@@ -154,9 +162,11 @@ PUBLISHED = {
             "bag",
             "ankle boot",
         ),
+        (28, 28),
+        255,
+        60_000,
         "16d82e2b505296aa2b78bd5ea0992634f30419a4c97def7c907d154a35ac6157",
         "9f1ec356a747bfe4ebab3cfb722d3694c9ca737e2570f6f90cf31d7b6fd689d4",
-        60_000,
         openml=40996,
         folders=("fashion_mnist", "fashion-mnist", "FashionMNIST", "FashionMNIST/raw"),
     ),
@@ -210,8 +220,7 @@ def _checked(name: str, arrays: Arrays, origin: str) -> Dataset:
             f"data set '{name}' ({origin}): the {part} part differs from the published one by its "
             f"SHA-256{is_other}; get the files again, or name another folder"
         )
-    high = 16 if name == "digits" else 255
-    return Dataset(name, *arrays, published.classes, high, origin)
+    return Dataset(name, *arrays, published.classes, published.high, origin)
 
 
 def _digits() -> Arrays:
@@ -269,9 +278,8 @@ def _from_openml(name: str) -> Arrays:
             f"data set '{name}': it is not to be had from OpenML ({reason}); put its four IDX "
             f"files into a folder and name that by an option or by {FOLDER_VARIABLE}"
         ) from error
-    pixels = np.asarray(images).astype(np.uint8)
-    side = int(pixels.shape[1] ** 0.5)
-    pixels, n = pixels.reshape(-1, side, side), published.train_size
+    pixels = np.asarray(images).astype(np.uint8).reshape(-1, *published.shape)
+    n = published.train_size
     classes = np.asarray(labels).astype(np.uint8)
     arrays = pixels[:n], classes[:n], pixels[n:], classes[n:]
     _checked(name, arrays, f"OpenML data set {published.openml}")

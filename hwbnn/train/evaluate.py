@@ -1,0 +1,76 @@
+"""What a trained model says of images: its classes and how many are right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from hwbnn.graph import Input
+
+_BATCH = 1000
+
+
+def to_floats(source: Input, u: Tensor) -> Tensor:
+    """What the network is trained on, for the integers of its input: ``scale * u + offset``.
+
+    Args:
+        source: the network's input.
+        u: integers (bits as 0 and 1) of any dtype.
+
+    Returns:
+        float32 tensor of the shape of ``u``.
+    """
+    return u.float() * source.scale + source.offset
+
+
+@torch.no_grad()
+def logits(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The model's logits in evaluation mode, in float32, on the device where it is.
+
+    Args:
+        model: the network; put back into the mode in which it was.
+        source: its input.
+        u: integers of shape ``(n, *source.shape)``.
+
+    Returns:
+        float32 array ``(n, classes)``.
+    """
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    try:
+        parts = [
+            model(to_floats(source, torch.tensor(u[start : start + _BATCH], device=device)))
+            for start in range(0, len(u), _BATCH)
+        ]
+    finally:
+        model.train(was_training)
+    found: NDArray[np.float32] = torch.cat(parts).float().cpu().numpy()
+    return found
+
+
+def predict(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The class of the largest logit, the lowest of equals.
+
+    Args:
+        model: the network.
+        source: its input.
+        u: integers of shape ``(n, *source.shape)``.
+
+    Returns:
+        int64 array ``(n,)``.
+    """
+    best: NDArray[np.int64] = logits(model, source, u).argmax(axis=1)
+    return best
+
+
+def accuracy(
+    model: nn.Module, source: Input, u: NDArray[np.uint8], labels: NDArray[np.uint8]
+) -> float:
+    """The share of images, 0 to 1, whose predicted class is their label."""
+    return float((predict(model, source, u) == labels).mean())

@@ -1,0 +1,165 @@
+"""The training loop: what Lightning's Trainer runs, and what it keeps."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from hwbnn.nn import Mlp, after_step, parameter_groups, penalty, start_epoch
+from hwbnn.train import order
+from hwbnn.train.evaluate import accuracy, to_floats
+from hwbnn.train.history import Epoch
+from hwbnn.train.recipe import Recipe
+
+
+class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
+    """Trains one model by a recipe. All images lie on the device; a batch is an index.
+
+    Lightning's loader is ``range(steps)``: a step's number is all that it hands out, and the images
+    of the step follow from seed, epoch and number (:mod:`hwbnn.train.order`). With several
+    processes each takes every ``n``-th image of a batch.
+
+    Args:
+        recipe: how to train.
+        model: the network.
+        images: uint8 array ``(n, *shape)`` of training images.
+        labels: uint8 array ``(n,)``.
+    """
+
+    def __init__(
+        self, recipe: Recipe, model: Mlp, images: NDArray[np.uint8], labels: NDArray[np.uint8]
+    ) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.model = model
+        self.history: list[Epoch] = []
+        self.encoded = recipe.encode(images)
+        self.labels = labels
+        self.shape = images.shape[1:]
+        self.count = len(images) - recipe.held_out
+        self.steps = -(-self.count // recipe.batch)
+        """Steps in an epoch."""
+
+    def configure_optimizers(self) -> Any:
+        """Adam, its rate set before every step as the recipe says."""
+        recipe, total = self.recipe, self.steps * self.recipe.epochs
+        groups = parameter_groups(self.model, recipe.learning_rate, recipe.weight_decay)
+        optimiser = torch.optim.Adam(groups, lr=recipe.learning_rate, fused=True)
+        factor = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: recipe.rate(min(step / total, 1)) / recipe.learning_rate
+        )
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": factor, "interval": "step"},
+        }
+
+    def on_fit_start(self) -> None:
+        """Bring the training images to the device, with a border for shifts."""
+        border = self.recipe.shift
+        images = torch.tensor(self.encoded[: self.count].reshape(-1, *self.shape))
+        if border:
+            # The border is pixel 0 and, among bits, code 0: -1.
+            images = functional.pad(images, (border,) * 4)
+        self.images = images.to(self.device)
+        self.classes = torch.tensor(self.labels[: self.count].astype(np.int64)).to(self.device)
+
+    def on_train_epoch_start(self) -> None:
+        """Draw the epoch's order and shifts; bring the methods to the moment."""
+        recipe, epoch = self.recipe, self.current_epoch
+        # Whatever draws from torch's generator in this epoch then depends on no earlier one.
+        torch.manual_seed(order.stream(recipe.seed, epoch, "torch"))
+        start_epoch(self.model, epoch / recipe.epochs)
+        sequence = order.permutation(recipe.seed, epoch, self.count)
+        self.batches = [
+            torch.from_numpy(batch).to(self.device)
+            for batch in order.batches(sequence, recipe.batch)
+        ]
+        everyone = np.arange(self.count)
+        self.shifts = [
+            torch.from_numpy(
+                order.integers(recipe.seed, epoch, purpose, everyone, 0, 2 * recipe.shift)
+            ).to(self.device)
+            for purpose in ("rows", "columns")
+        ]
+        # Loss, images right, images; kept on the device, so that no step waits for it.
+        self.totals = torch.zeros(3, dtype=torch.float64, device=self.device)
+        self.started = time.monotonic()
+
+    def training_step(self, step: int, _: int) -> Tensor:
+        """The loss of one batch."""
+        trainer = self.trainer
+        index = self.batches[step][trainer.global_rank :: trainer.world_size]
+        wanted = self.classes[index]
+        logits = self.model(to_floats(self.model.input, self.gather(index)).flatten(1))
+        loss = _loss(self.recipe.loss, logits, wanted)
+        with torch.no_grad():
+            right = (logits.argmax(dim=1) == wanted).sum()
+            ones = loss.new_tensor(len(index))
+            self.totals += torch.stack([loss * ones, right.to(loss.dtype), ones])
+        extra = penalty(self.model)
+        return loss if extra is None else loss + extra
+
+    def gather(self, index: Tensor) -> Tensor:
+        """The images of a batch, each shifted as its epoch says.
+
+        Args:
+            index: int64 tensor ``(batch,)``.
+
+        Returns:
+            uint8 tensor ``(batch, *shape)``.
+        """
+        if not self.recipe.shift:
+            return self.images[index]
+        rows, columns = (
+            start[index, None] + torch.arange(size, device=index.device)
+            for start, size in zip(self.shifts, self.shape, strict=True)
+        )
+        return self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Let the methods act on the stepped weights."""
+        after_step(self.model)
+
+    def on_train_epoch_end(self) -> None:
+        """Write the epoch into the history."""
+        totals = self.trainer.strategy.reduce(self.totals, reduce_op="sum")
+        loss, right, images = totals.tolist()
+        kept = self.encoded[self.count :], self.labels[self.count :]
+        has_held_out = self.recipe.held_out > 0
+        optimiser: Any = self.optimizers()
+        self.history.append(
+            Epoch(
+                epoch=self.current_epoch + 1,
+                loss=loss / images,
+                accuracy=right / images,
+                held_out=accuracy(self.model, self.model.input, *kept) if has_held_out else None,
+                learning_rate=optimiser.param_groups[0]["lr"],
+                seconds=time.monotonic() - self.started,
+            )
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep recipe and history with the weights."""
+        checkpoint["recipe"] = self.recipe.to_toml()
+        checkpoint["history"] = [asdict(epoch) for epoch in self.history]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the history back."""
+        self.history = [Epoch(**epoch) for epoch in checkpoint["history"]]
+
+
+def _loss(name: str, logits: Tensor, wanted: Tensor) -> Tensor:
+    """The mean loss of a batch of ``(batch, classes)`` logits for ``(batch,)`` classes."""
+    if name == "cross_entropy":
+        return functional.cross_entropy(logits, wanted)
+    # Courbariaux et al. 2016: +1 for the class, -1 for the others, squared hinge over all.
+    target = functional.one_hot(wanted, logits.shape[1]).to(logits.dtype) * 2 - 1
+    return (1 - target * logits).clamp(min=0).square().mean()

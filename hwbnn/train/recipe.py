@@ -1,0 +1,319 @@
+"""A recipe: everything that decides a trained network, as a value and as a TOML file.
+
+A recipe names a network, a method and a data set from hwbnn's own tables, so that a file from a
+stranger can choose but not bring code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from math import prod
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.errors import InputError
+from hwbnn.graph import Input
+from hwbnn.methods import METHODS
+from hwbnn.methods import get as get_method
+from hwbnn.nn import NETWORKS, Mlp, network
+from hwbnn.train.data import DATASETS, PUBLISHED
+
+INPUTS = ("bits", "pixels")
+"""What the network takes: bits (a pixel against a threshold), or the pixels as they are."""
+LASTS = ("batch_norm", "scale")
+"""What makes logits of the last layer's sums, see :func:`hwbnn.nn.mlp`."""
+OPTIMISERS = ("adam",)
+SCHEDULES = ("constant", "linear", "cosine", "exponential")
+"""How the learning rate goes from ``learning_rate`` to ``final_rate``, step by step."""
+LOSSES = ("cross_entropy", "squared_hinge")
+AUGMENTATIONS = ("none", "shift")
+"""What is done to training images: nothing, or a shift by up to ``shift`` pixels each way."""
+FILE_LIMIT = 1 << 16
+"""Bytes that a recipe's file may have."""
+
+Rule = tuple[Callable[[Any], bool], str]
+
+
+def _one_of(names: Iterable[str]) -> Rule:
+    known = tuple(names)
+    return lambda v: isinstance(v, str) and v in known, f"one of {', '.join(known)}"
+
+
+def _integer(low: int, high: int) -> Rule:
+    def check(v: Any) -> bool:
+        return isinstance(v, int) and not isinstance(v, bool) and low <= v <= high
+
+    return check, f"an integer from {low} to {high}"
+
+
+def _number(expected: str, fits: Callable[[float], bool]) -> Rule:
+    def check(v: Any) -> bool:
+        return isinstance(v, int | float) and not isinstance(v, bool) and 0 <= v < 10 and fits(v)
+
+    return check, expected
+
+
+def _or_none(rule: Rule) -> Rule:
+    check, expected = rule
+    return lambda v: v is None or check(v), f"{expected}, or nothing"
+
+
+def _is_line(v: Any) -> bool:
+    return isinstance(v, str) and len(v) <= 400 and v.isprintable()
+
+
+def _is_table(v: Any) -> bool:
+    return isinstance(v, Mapping) and all(
+        isinstance(key, str) and (isinstance(x, int | float) or _is_line(x)) for key, x in v.items()
+    )
+
+
+_RULES: dict[str, Rule] = {
+    "network": _one_of(NETWORKS),
+    "data": _one_of(DATASETS),
+    "epochs": _integer(1, 100_000),
+    "input": _one_of(INPUTS),
+    "threshold": _or_none(_integer(0, 255)),
+    "last": _one_of(LASTS),
+    "batch": _integer(2, 100_000),
+    "learning_rate": _number("a number above 0 and below 10", lambda v: v > 0),
+    "final_rate": _or_none(_number("a number from 0 to below 10", lambda v: True)),
+    "schedule": _one_of(SCHEDULES),
+    "optimiser": _one_of(OPTIMISERS),
+    "weight_decay": _number("a number from 0 to below 10", lambda v: True),
+    "loss": _one_of(LOSSES),
+    "augmentation": _one_of(AUGMENTATIONS),
+    "shift": _integer(0, 8),
+    "seed": _integer(0, 2**32 - 1),
+    "held_out": _integer(0, 2**31),
+    "method": _one_of(METHODS),
+    "hyper": (_is_table, "a table of the method's hyper-parameters"),
+    "about": (_is_line, "at most 400 printable characters in one line"),
+}
+"""What each entry may be, and how that is told."""
+
+
+def _shown(value: Any) -> str:
+    """A value as an error shows it: one line, not long."""
+    return "nothing" if value is None else repr(value)[:60]
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML writes it; JSON writes a printable string as TOML's basic string."""
+    if isinstance(value, bool | str):
+        return json.dumps(value, ensure_ascii=False)
+    return repr(value)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one network is trained; equal recipes give equal weights on the same CPU and versions.
+
+    Attributes:
+        network: one of :data:`hwbnn.nn.NETWORKS`.
+        data: one of :data:`hwbnn.train.data.DATASETS`.
+        input: one of :data:`INPUTS`.
+        threshold: with ``input = "bits"``, a pixel at or above it becomes +1, others -1; it is
+            applied on the host, so that hardware receives bits. None with ``input = "pixels"``.
+        last: one of :data:`LASTS`.
+        epochs: times that all training images are met.
+        batch: images in a batch at most; batches of an epoch differ by one image at most.
+        learning_rate: at the first step.
+        final_rate: at the end of the last step; None for ``learning_rate``.
+        schedule: one of :data:`SCHEDULES`, the way from the first to the final rate.
+        optimiser: one of :data:`OPTIMISERS`.
+        weight_decay: L2 penalty on what the method does not exempt.
+        loss: one of :data:`LOSSES`.
+        augmentation: one of :data:`AUGMENTATIONS`.
+        shift: pixels, with ``augmentation = "shift"``.
+        seed: of the first weights, the order of data and the augmentation.
+        held_out: this many of the last training images are kept from training, and the accuracy on
+            them is told after each epoch: for choosing a recipe without the test images.
+        method: one of :data:`hwbnn.methods.METHODS`.
+        hyper: the method's hyper-parameters.
+        about: one line on where the recipe comes from.
+
+    Raises:
+        InputError: one line that names the entry, what is expected and what was found.
+    """
+
+    network: str
+    data: str
+    epochs: int
+    input: str = "bits"
+    threshold: int | None = None
+    last: str = "batch_norm"
+    batch: int = 100
+    learning_rate: float = 1e-3
+    final_rate: float | None = None
+    schedule: str = "constant"
+    optimiser: str = "adam"
+    weight_decay: float = 0.0
+    loss: str = "cross_entropy"
+    augmentation: str = "none"
+    shift: int = 0
+    seed: int = 1
+    held_out: int = 0
+    method: str = "bnn_ste"
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        for name, (check, expected) in _RULES.items():
+            value = getattr(self, name)
+            if not check(value):
+                raise InputError(f"recipe: {name}: expected {expected}, found {_shown(value)}")
+        object.__setattr__(self, "hyper", MappingProxyType(dict(self.hyper)))
+        get_method(self.method, **self.hyper)
+        self._check_pairs()
+
+    def _check_pairs(self) -> None:
+        """What only makes sense together."""
+        published = PUBLISHED[self.data]
+        if self.input == "bits" and not 1 <= (self.threshold or 0) <= published.high:
+            raise InputError(
+                f"recipe: threshold: input 'bits' needs the pixel from which a bit is +1, 1 to "
+                f"{published.high} for '{self.data}', found {_shown(self.threshold)}"
+            )
+        if self.input == "pixels" and self.threshold is not None:
+            raise InputError("recipe: threshold: input 'pixels' has none; remove it")
+        if (self.augmentation == "shift") != (self.shift > 0):
+            raise InputError(
+                f"recipe: shift: expected above 0 with augmentation 'shift' and 0 without, found "
+                f"{self.shift} with '{self.augmentation}'"
+            )
+        if self.schedule == "exponential" and self.final_rate == 0:
+            raise InputError("recipe: final_rate: an exponential schedule never reaches 0")
+        if (self.schedule == "constant") != (self.final_rate is None):
+            raise InputError(
+                "recipe: final_rate: expected none with a constant schedule and one with any other"
+            )
+        if self.held_out > published.train_size // 2:
+            raise InputError(
+                f"recipe: held_out: expected at most half of the {published.train_size} training "
+                f"images of '{self.data}', found {self.held_out}"
+            )
+
+    def rate(self, u: float) -> float:
+        """The learning rate at progress ``u``, steps done over all steps, 0 to 1."""
+        first = self.learning_rate
+        last = first if self.final_rate is None else self.final_rate
+        if self.schedule == "exponential":
+            return float(first * (last / first) ** u)
+        done = (1 - math.cos(math.pi * u)) / 2 if self.schedule == "cosine" else u
+        return first + (last - first) * done
+
+    def graph_input(self) -> Input:
+        """What the trained network takes: the input for :func:`hwbnn.lower`."""
+        published = PUBLISHED[self.data]
+        size = prod(published.shape)
+        if self.input == "bits":
+            return Input.bits(size)
+        return Input("x", (size,), 0, published.high, scale=1 / published.high)
+
+    def encode(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Images as the integers that the Graph takes, one row each; done on the host.
+
+        Args:
+            images: uint8 array ``(n, *shape)``, as a :class:`~hwbnn.train.data.Dataset` has them.
+
+        Returns:
+            uint8 array ``(n, elements)``: bits as 0 and 1, or pixels.
+
+        Raises:
+            InputError: if the images have another shape.
+        """
+        shape = PUBLISHED[self.data].shape
+        if images.ndim != 1 + len(shape) or images.shape[1:] != shape:
+            raise InputError(
+                f"images of '{self.data}': expected a batch of {'x'.join(map(str, shape))}, found "
+                f"shape {images.shape}"
+            )
+        flat = images.reshape(len(images), -1)
+        if self.threshold is None:
+            return flat
+        return (flat >= self.threshold).astype(np.uint8)
+
+    def make_model(self) -> Mlp:
+        """The network with new weights, drawn from torch's generator."""
+        method = get_method(self.method, **self.hyper)
+        classes = len(PUBLISHED[self.data].classes)
+        last: Any = self.last
+        return network(self.network, self.graph_input(), classes, method, last=last)
+
+    def to_toml(self) -> str:
+        """The recipe as TOML, every entry written out."""
+        lines = []
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name != "hyper" and value is not None:
+                lines.append(f"{f.name} = {_toml(value)}")
+        if self.hyper:
+            lines += ["", "[hyper]"]
+            lines += [f"{key} = {_toml(value)}" for key, value in sorted(self.hyper.items())]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_toml(cls, text: str, name: str = "recipe") -> Recipe:
+        """The recipe in a TOML text.
+
+        Args:
+            text: the text; its entries are the attributes, ``hyper`` is a table.
+            name: stands in front of errors.
+
+        Raises:
+            InputError: if it is no TOML, has unknown entries, or lacks one.
+        """
+        try:
+            entries = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            reason = str(error).splitlines()[0][:100]
+            raise InputError(f"{name}: no valid TOML ({reason}); mend the file") from error
+        known = {f.name: f for f in fields(cls)}
+        for key in entries:
+            if key not in known:
+                raise InputError(
+                    f"{name}: unknown entry {_shown(key)}; a recipe has {', '.join(known)}"
+                )
+        for key, f in known.items():
+            required = f.default is MISSING and f.default_factory is MISSING
+            if required and key not in entries:
+                raise InputError(f"{name}: the entry '{key}' is missing; add it")
+        try:
+            return cls(**entries)
+        except InputError as error:
+            raise InputError(f"{name}: {str(error).removeprefix('recipe: ')}") from None
+
+    @classmethod
+    def read(cls, path: str | Path) -> Recipe:
+        """The recipe in a TOML file.
+
+        Raises:
+            InputError: if the file cannot be read or holds no recipe.
+        """
+        path = Path(path)
+        try:
+            with path.open("rb") as stream:
+                content = stream.read(FILE_LIMIT + 1)
+            if len(content) > FILE_LIMIT:
+                raise InputError(f"{path}: larger than {FILE_LIMIT} bytes, no recipe; refused")
+            text = content.decode()
+        except OSError as error:
+            raise InputError(f"{path}: cannot read the recipe: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: not a text in UTF-8, so no recipe") from error
+        return cls.from_toml(text, str(path))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of :meth:`to_toml`."""
+        return hashlib.sha256(self.to_toml().encode()).hexdigest()
