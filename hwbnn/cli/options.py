@@ -15,6 +15,22 @@ GraphArgument = Annotated[
         "(`hwbnn list models`).",
     ),
 ]
+ModelArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[MODEL]",
+        help="The folder of a training run (recipe.toml and model.safetensors; no code in it is "
+        "run), or the name of a bundled network.",
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PACKAGE.MODULE:FACTORY",
+        help="Your own model instead: a function that returns (torch.nn.Module, hwbnn.Input). "
+        "This runs your Python.",
+    ),
+]
 ArrayArgument = Annotated[
     Path,
     typer.Argument(
@@ -30,5 +46,13 @@ Labels = Annotated[
 LabelsKey = Annotated[str, typer.Option(help="Name of the labels, where a .npz holds several.")]
 Engine = Annotated[
     str, typer.Option(help="Simulator: `plain` defines the nodes, `fast` equals it.")
+]
+PlanFile = Annotated[Path | None, typer.Option("--plan", help="A Plan (JSON).")]
+Interval = Annotated[
+    int | None,
+    typer.Option(min=1, help="Instead: the smallest core that takes a frame in so many cycles."),
+]
+Luts = Annotated[
+    int | None, typer.Option(min=1, help="Instead: the fastest core estimated at so many LUTs.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]

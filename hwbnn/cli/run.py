@@ -42,7 +42,7 @@ def predict(
 
     The answer is computed in integers, the very ones that the hardware computes.
 
-    Examples:
+    For example:
 
         hwbnn predict models/digits mine.npy
 
@@ -86,7 +86,7 @@ def simulate_(
 
     Without `--engine` the fast simulator runs where numba is installed, else the plain one.
 
-    Examples:
+    For example:
 
         hwbnn simulate models/digits mine.npy --out outputs.npy
 
@@ -127,7 +127,7 @@ def classes(graph: Graph, outputs: Array) -> Array:
     last = graph.node(graph.output.source)
     if not isinstance(last, ArgMax):
         raise InputError(
-            f"the Graph gives {graph.types[last.name]}, no class; lower it with output=\"class\", "
+            f'the Graph gives {graph.types[last.name]}, no class; lower it with output="class", '
             "or use 'hwbnn simulate'"
         )
     return outputs[:, 0]

@@ -1,0 +1,160 @@
+"""Commands that only tell: list, doctor, report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hwbnn.cli import options
+from hwbnn.cli.arrays import read_bytes
+from hwbnn.cli.given import bundled
+from hwbnn.cli.show import finish, table
+from hwbnn.errors import HwbnnError, InputError
+
+Rows = tuple[tuple[str, ...], Sequence[tuple[object, ...]]]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    app.command("report")(report)
+    app.command("list")(list_)
+    app.command("doctor")(doctor)
+
+
+def list_(
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="networks, methods, models, targets or data.")
+    ],
+    as_json: options.Json = False,
+) -> None:
+    """List what there is of a kind: networks, methods, models, targets or data.
+
+    For example:
+
+        hwbnn list models
+
+        hwbnn list data --json
+    """
+    if what not in KINDS:
+        raise InputError(f"list: expected one of {', '.join(KINDS)}, found {what!r}")
+    columns, rows = KINDS[what]()
+    if not as_json:
+        table("", columns, rows)
+    facts = {what: [dict(zip(columns, row, strict=True)) for row in rows]}
+    finish(f"{what}: {len(rows)}", facts, as_json=as_json)
+
+
+def doctor(as_json: options.Json = False) -> None:
+    """Say which tools and packages are there, and what is missing for what.
+
+    For example:
+
+        hwbnn doctor
+    """
+    from hwbnn.tools import doctor as examine
+
+    rows = examine()
+    if not as_json:
+        table(
+            "",
+            ("", "tool", "version", "needed to", "to get it"),
+            [
+                (
+                    "yes" if row.found else "no",
+                    row.name,
+                    row.found.version if row.found else row.remark,
+                    row.purpose,
+                    "" if row.found else row.get,
+                )
+                for row in rows
+            ],
+        )
+    facts = [
+        {
+            "name": row.name,
+            "version": row.found.version if row.found else None,
+            "path": str(row.found.path) if row.found else None,
+            "purpose": row.purpose,
+            "get": row.get,
+            "remark": row.remark,
+        }
+        for row in rows
+    ]
+    found = sum(row.found is not None for row in rows)
+    line = f"{found} of {len(rows)} tools found"
+    finish(f"{line}; hwbnn works without the others", {"tools": facts}, as_json=as_json)
+
+
+def _networks() -> Rows:
+    from hwbnn.nn import NETWORKS
+
+    return ("network", "hidden layers"), [
+        (name, "-".join(map(str, widths))) for name, widths in NETWORKS.items()
+    ]
+
+
+def _methods() -> Rows:
+    from hwbnn import methods
+
+    rows = []
+    for name in methods.METHODS:
+        method = methods.get(name)
+        rows.append((name, (type(method).__doc__ or "").splitlines()[0], str(method)))
+    return ("method", "what it is", "hyper-parameters"), rows
+
+
+def _models() -> Rows:
+    rows = []
+    for name, folder in bundled().items():
+        facts: dict[str, Any] = {}
+        if (folder / "report.json").is_file():
+            facts = json.loads(read_bytes(folder / "report.json"))
+        rows.append((name, str(facts.get("accuracy", "")), str(folder)))
+    return ("model", "accuracy", "folder"), rows
+
+
+def _targets() -> Rows:
+    from hwbnn.targets import TARGETS
+
+    return ("target", "what it is"), [
+        (name, (generate.__doc__ or "").splitlines()[0]) for name, generate in TARGETS.items()
+    ]
+
+
+def _data() -> Rows:
+    from hwbnn.train.data import PUBLISHED
+
+    return ("data", "shape", "training", "classes"), [
+        (name, "x".join(map(str, known.shape)), known.train_size, len(known.classes))
+        for name, known in PUBLISHED.items()
+    ]
+
+
+KINDS: dict[str, Callable[[], Rows]] = {
+    "networks": _networks,
+    "methods": _methods,
+    "models": _models,
+    "targets": _targets,
+    "data": _data,
+}
+
+
+def report(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A folder that `build` or `demo` made.")
+    ],
+    as_json: options.Json = False,
+) -> None:
+    """Show the report of a build: accuracy, equality, cycles, resources, each with its source.
+
+    For example:
+
+        hwbnn report hwbnn-demo
+
+        hwbnn report hwbnn-demo --json
+    """
+    raise NotImplementedError(HwbnnError)
