@@ -1,0 +1,50 @@
+"""The import rules of ``pyproject.toml`` are seen to fail, each on an import that breaks it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+PLANTED = {
+    "Knowledge flows one way": ("graph/bits.py", "import hwbnn.simulate"),
+    "Only methods, nn, train and lower import torch": ("verify/compare.py", "import torch"),
+    "The integer rooms never reach torch or hls4ml": ("plan/plan.py", "import hwbnn.methods"),
+    "Only targets.hls imports hls4ml": ("simulate/plain.py", "import hls4ml"),
+    "Only tools and verify start other programs": ("project.py", "import subprocess"),
+}
+
+
+def _lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    shutil.copytree(
+        REPOSITORY / "hwbnn", folder / "hwbnn", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copy(REPOSITORY / "pyproject.toml", folder)
+    for file, line in PLANTED.values() if folder.name == "planted" else ():
+        path = folder / "hwbnn" / file
+        path.write_text(f"{path.read_text()}\n\ndef _planted() -> None:\n    {line}\n")
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_every_rule_fails_on_a_planted_import(tmp_path: Path) -> None:
+    (tmp_path / "planted").mkdir()
+    done = _lint(tmp_path / "planted")
+    assert done.returncode == 1, done.stdout
+    for rule in PLANTED:
+        assert f"{rule} BROKEN" in done.stdout, done.stdout
+
+
+def test_the_package_keeps_them(tmp_path: Path) -> None:
+    done = _lint(tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert f"{len(PLANTED)} kept, 0 broken" in done.stdout
