@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The border where frames leave on AXI4-Stream: tlast on the last beat of each, tkeep on the bytes
+// that its elements reach (all bytes of the beats before), zeros in all unused bits. It adds no
+// cycle; what feeds it drives valid from registers.
+
+module axis_out #(
+  parameter int Beat     = 64,  // bits of tdata
+  parameter int Width    = 64,  // bits of a token
+  parameter int LastUsed = 64,  // the low bits of the last token that hold elements
+  parameter int Beats    = 1    // beats of a frame
+) (
+  input  logic              clk_i,
+  input  logic              rst_ni,
+
+  input  logic              valid_i,
+  output logic              ready_o,
+  input  logic [Width-1:0]  data_i,
+
+  output logic [Beat-1:0]   m_axis_tdata,
+  output logic [Beat/8-1:0] m_axis_tkeep,
+  output logic              m_axis_tvalid,
+  input  logic              m_axis_tready,
+  output logic              m_axis_tlast
+);
+  localparam int LastBytes = (LastUsed + 7) / 8;
+
+  assign m_axis_tvalid = valid_i;
+  assign ready_o = m_axis_tready;
+
+  if (Beats == 1) begin : gen_single
+    logic unused_clk;
+    assign unused_clk = clk_i ^ rst_ni;
+    assign m_axis_tlast = 1'b1;
+  end else begin : gen_count
+    localparam int CountWidth = $clog2(Beats);
+    logic [CountWidth-1:0] count_q;
+
+    assign m_axis_tlast = count_q == CountWidth'(Beats - 1);
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) count_q <= '0;
+      else if (valid_i && m_axis_tready) count_q <= m_axis_tlast ? '0 : count_q + 1'b1;
+    end
+  end
+
+  for (genvar i = 0; i < Beat; i++) begin : gen_data
+    if (i < LastUsed) begin : gen_always
+      assign m_axis_tdata[i] = data_i[i];
+    end else if (i < Width) begin : gen_not_last
+      assign m_axis_tdata[i] = data_i[i] && !m_axis_tlast;
+    end else begin : gen_never
+      assign m_axis_tdata[i] = 1'b0;
+    end
+  end
+
+  for (genvar i = 0; i < Beat / 8; i++) begin : gen_keep
+    assign m_axis_tkeep[i] = i < LastBytes ? 1'b1 : !m_axis_tlast;
+  end
+endmodule

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The entry of a free-running pipeline, which cannot be stopped: tokens are let in only while the
+// credit_fifo at its end has room for what they will become. One credit stands for one token at
+// the end, made of Group tokens here; it is taken with the first of them and comes back when the
+// result leaves the pipeline's FIFO.
+
+module credit_gate #(
+  parameter int Credits = 1,
+  parameter int Group   = 1
+) (
+  input  logic clk_i,
+  input  logic rst_ni,
+
+  input  logic valid_i,
+  output logic ready_o,
+
+  output logic valid_o,   // a token enters the pipeline
+  input  logic credit_i   // a result has left its end
+);
+  localparam int CreditWidth = $clog2(Credits + 1);
+
+  logic [CreditWidth-1:0] credits_q;
+  logic first, take;
+
+  assign ready_o = !first || credits_q != '0;
+  assign valid_o = valid_i && ready_o;
+  assign take = valid_o && first;
+
+  if (Group == 1) begin : gen_single
+    assign first = 1'b1;
+  end else begin : gen_group
+    localparam int GroupWidth = $clog2(Group);
+    logic [GroupWidth-1:0] count_q;
+
+    assign first = count_q == '0;
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) count_q <= '0;
+      else if (valid_o) count_q <= count_q == GroupWidth'(Group - 1) ? '0 : count_q + 1'b1;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) credits_q <= CreditWidth'(Credits);
+    else credits_q <= credits_q + CreditWidth'(credit_i) - CreditWidth'(take);
+  end
+endmodule

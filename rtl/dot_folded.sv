@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// A matrix product of Pe channels times Simd inputs a cycle. A vector of Inputs arrives as
+// Inputs / Simd tokens and is read Channels / Pe times, once for each group of channels; the first
+// pass reads tokens as they arrive, the last one frees them. Gives one token of Pe raw sums (see
+// dot_row) a pass.
+//
+// The weights come from a memory outside: row (group * Inputs / Simd + token) of Pe * Simd bits,
+// channel by channel, in the cycle after its address. What follows runs free; a credit stands for
+// one result in the credit_fifo at the end, and the last step of a pass waits for one; where the
+// pipeline makes one result of a whole frame, only the first pass does (OnePerFrame).
+//
+// Initiation interval: (Inputs / Simd) * (Channels / Pe) cycles, if Slots holds the tokens of two
+// vectors (or 2, if there is one pass) and there are enough Credits.
+// Latency: from the last step of a pass to valid_o 2 cycles and those of dot_row over Simd.
+
+module dot_folded #(
+  parameter int Inputs   = 8,
+  parameter int Channels = 4,
+  parameter int Pe       = 2,     // channels at a time; divides Channels
+  parameter int Simd     = 4,     // inputs at a time; divides Inputs
+  parameter int Width    = 1,     // bits of an input
+  parameter bit Signed   = 1'b0,  // inputs are two's complement
+  parameter int SumWidth = 4,     // bits of a raw sum over all Inputs
+  parameter int Levels   = 2,     // levels of logic between two registers
+  parameter int Slots    = 4,     // tokens of input that are kept
+  parameter int Credits  = 1,
+  parameter bit OnePerFrame  = 1'b0,
+  parameter int AddressWidth = 2  // of the rows of weights
+) (
+  input  logic                    clk_i,
+  input  logic                    rst_ni,
+
+  input  logic                    valid_i,
+  output logic                    ready_o,
+  input  logic [Simd*Width-1:0]   data_i,
+
+  output logic [AddressWidth-1:0] row_o,
+  input  logic [Pe*Simd-1:0]      weights_i,
+
+  output logic                    valid_o,
+  output logic [Pe*SumWidth-1:0]  data_o,
+  input  logic                    credit_i
+);
+  localparam int Steps = Inputs / Simd;
+  localparam int Passes = Channels / Pe;
+  localparam int StepWidth = Steps > 1 ? $clog2(Steps) : 1;
+  localparam int PassWidth = Passes > 1 ? $clog2(Passes) : 1;
+  localparam int SlotWidth = Slots > 1 ? $clog2(Slots) : 1;
+  localparam int FillWidth = $clog2(Slots + 1);
+  localparam int CreditWidth = $clog2(Credits + 1);
+  localparam logic [SlotWidth-1:0] LastSlot = SlotWidth'(Slots - 1);
+
+`ifndef __ICARUS__  // which has no elaboration tasks
+  if (Inputs % Simd != 0) begin : gen_simd_error
+    $error("dot_folded: Simd %0d does not divide Inputs %0d", Simd, Inputs);
+  end
+  if (Channels % Pe != 0) begin : gen_pe_error
+    $error("dot_folded: Pe %0d does not divide Channels %0d", Pe, Channels);
+  end
+  if (Passes > 1 && Slots < Steps) begin : gen_slots_error
+    $error("dot_folded: Slots %0d do not hold the %0d tokens of a vector", Slots, Steps);
+  end
+`endif
+
+  // ---- The tokens of a vector, kept until the last pass has read them ----
+
+  logic [Simd*Width-1:0] slots_q [0:Slots-1];
+  logic [Simd*Width-1:0] token_q;
+  logic [SlotWidth-1:0] write_q, read_q, base_q, read_next;
+  logic [FillWidth-1:0] fill_q;   // tokens kept
+  logic [FillWidth-1:0] fresh_q;  // those of them that no pass has read
+  logic [StepWidth-1:0] step_q;
+  logic [PassWidth-1:0] pass_q;
+  logic [AddressWidth-1:0] row_q;
+  logic [CreditWidth-1:0] credits_q;
+  logic push, step, takes, first_step, last_step, first_pass, last_pass;
+
+  assign ready_o = fill_q != FillWidth'(Slots);
+  assign push = valid_i && ready_o;
+
+  assign first_step = step_q == '0;
+  assign last_step = step_q == StepWidth'(Steps - 1);
+  assign first_pass = pass_q == '0;
+  assign last_pass = pass_q == PassWidth'(Passes - 1);
+  assign step = (!first_pass || fresh_q != '0) && (!takes || credits_q != '0);
+  assign takes = last_step && (first_pass || !OnePerFrame);
+  assign read_next = read_q == LastSlot ? '0 : read_q + 1'b1;
+
+  always_ff @(posedge clk_i) begin
+    if (push) slots_q[write_q] <= data_i;
+    token_q <= slots_q[read_q];
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      write_q <= '0;
+      read_q <= '0;
+      base_q <= '0;
+      fill_q <= '0;
+      fresh_q <= '0;
+      step_q <= '0;
+      pass_q <= '0;
+      row_q <= '0;
+      credits_q <= CreditWidth'(Credits);
+    end else begin
+      if (push) write_q <= write_q == LastSlot ? '0 : write_q + 1'b1;
+      fill_q <= fill_q + FillWidth'(push) - FillWidth'(step && last_pass);
+      fresh_q <= fresh_q + FillWidth'(push) - FillWidth'(step && first_pass);
+      credits_q <= credits_q + CreditWidth'(credit_i) - CreditWidth'(step && takes);
+      if (step) begin
+        step_q <= last_step ? '0 : step_q + 1'b1;
+        row_q <= last_step && last_pass ? '0 : row_q + 1'b1;
+        read_q <= last_step && !last_pass ? base_q : read_next;
+        if (last_step) pass_q <= last_pass ? '0 : pass_q + 1'b1;
+        if (last_step && last_pass) base_q <= read_next;
+      end
+    end
+  end
+
+  assign row_o = row_q;
+
+  // ---- Products of one step, then their sum over a pass ----
+
+  localparam int Enough = $clog2(Simd + 1) + (Width > 1 ? Width : 0);
+  localparam int StepSumWidth = Enough < SumWidth ? Enough : SumWidth;
+  localparam int Stages =
+    ($clog2((Simd + 5) / 6) + Levels) / Levels + ($clog2(Width) + Levels - 1) / Levels;
+
+  logic [Width*Simd-1:0] planes;
+  logic added, first_added, last_added, valid_q;
+  logic [1:0] flags;
+
+  bit_planes #(
+    .Inputs(Simd),
+    .Width(Width),
+    .Signed(Signed)
+  ) u_planes (
+    .data_i(token_q),
+    .planes_o(planes)
+  );
+
+  valid_line #(
+    .Stages(Stages + 1)
+  ) u_valid (
+    .clk_i,
+    .rst_ni,
+    .valid_i(step),
+    .valid_o(added)
+  );
+
+  delay_line #(
+    .Width(2),
+    .Stages(Stages + 1)
+  ) u_flags (
+    .clk_i,
+    .data_i({first_step, last_step}),
+    .data_o(flags)
+  );
+
+  assign {first_added, last_added} = flags;
+
+  for (genvar p = 0; p < Pe; p++) begin : gen_pe
+    logic [StepSumWidth-1:0] sum;
+    logic [SumWidth-1:0] total_q;
+
+    dot_row #(
+      .Inputs(Simd),
+      .Width(Width),
+      .SumWidth(StepSumWidth),
+      .Levels(Levels)
+    ) u_row (
+      .clk_i,
+      .planes_i(planes),
+      .weights_i(weights_i[p*Simd +: Simd]),
+      .sum_o(sum)
+    );
+
+    always_ff @(posedge clk_i) begin
+      if (added) total_q <= (first_added ? '0 : total_q) + SumWidth'(sum);
+    end
+
+    assign data_o[p*SumWidth +: SumWidth] = total_q;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) valid_q <= 1'b0;
+    else valid_q <= added && last_added;
+  end
+
+  assign valid_o = valid_q;
+endmodule

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// A matrix product with a gate for every weight: takes a whole vector in every cycle, the weights
+// are wires. Gives the raw sums of dot_row, one for each channel. Runs free.
+//
+// Latency: that of dot_row.
+
+module dot_unrolled #(
+  parameter int Inputs   = 4,
+  parameter int Channels = 2,
+  parameter int Width    = 1,     // bits of an input
+  parameter bit Signed   = 1'b0,  // inputs are two's complement
+  parameter int SumWidth = 3,     // bits of a raw sum
+  parameter int Levels   = 2,     // levels of logic between two registers
+  parameter logic [Channels*Inputs-1:0] Weights = '0  // channel by channel
+) (
+  input  logic                         clk_i,
+  input  logic                         rst_ni,
+
+  input  logic                         valid_i,
+  input  logic [Inputs*Width-1:0]      data_i,
+
+  output logic                         valid_o,
+  output logic [Channels*SumWidth-1:0] data_o
+);
+  localparam int CountLevels = 1 + $clog2((Inputs + 5) / 6);
+  localparam int Stages =
+    (CountLevels + Levels - 1) / Levels + ($clog2(Width) + Levels - 1) / Levels;
+
+  logic [Width*Inputs-1:0] planes;
+
+  bit_planes #(
+    .Inputs(Inputs),
+    .Width(Width),
+    .Signed(Signed)
+  ) u_planes (
+    .data_i,
+    .planes_o(planes)
+  );
+
+  for (genvar c = 0; c < Channels; c++) begin : gen_channel
+    dot_row #(
+      .Inputs(Inputs),
+      .Width(Width),
+      .SumWidth(SumWidth),
+      .Levels(Levels)
+    ) u_row (
+      .clk_i,
+      .planes_i(planes),
+      .weights_i(Weights[c*Inputs +: Inputs]),
+      .sum_o(data_o[c*SumWidth +: SumWidth])
+    );
+  end
+
+  valid_line #(
+    .Stages(Stages)
+  ) u_valid (
+    .clk_i,
+    .rst_ni,
+    .valid_i,
+    .valid_o
+  );
+endmodule
