@@ -1,0 +1,165 @@
+"""Running a generated core under Verilator, driven by a lean C++ bench.
+
+A core is built once (:func:`build`) and run any number of times. The build folder may be kept: a
+later build of the same project with the same tool then takes the executable that is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from hwbnn import tools
+from hwbnn.errors import InputError, Mismatch
+from hwbnn.graph import Graph
+from hwbnn.project import Project
+from hwbnn.verify.bench import Record, Stimulus, read_record
+from hwbnn.verify.core import Core
+
+TOP = "hwbnn_trace"
+_VERILATOR_OPTIONS = (
+    *("--cc", "--exe", "--build", "--top-module", TOP, "--no-timing", "--assert", "-Wno-fatal"),
+    # What is not reset starts at random, and so does what is assigned X.
+    *("--x-initial", "unique", "--x-assign", "unique"),
+    # Without splitting, a large unrolled layer is one C++ function that g++ takes gigabytes for.
+    *("--output-split", "5000", "--output-split-cfuncs", "200"),
+    # The wheel's precompiled headers fail in builds of several files; include them as text.
+    *("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include"),
+)
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A core compiled with the C++ bench.
+
+    Attributes:
+        graph: what the core computes.
+        core: its ports, layouts and predicted cycles.
+        executable: the compiled bench.
+        build_seconds: what the compilation took; 0 if an earlier one was taken.
+        waves: whether it can write a waveform.
+    """
+
+    graph: Graph
+    core: Core
+    executable: Path
+    build_seconds: float
+    waves: bool
+
+    def run(
+        self, stimulus: Stimulus, *, wave: Path | None = None, progress: Progress | None = None
+    ) -> Record:
+        """Run the core on a stimulus.
+
+        Args:
+            stimulus: beats and stalls.
+            wave: FST file to write, for a core built with ``waves``.
+            progress: called with the number of output frames so far, about a hundred times.
+
+        Raises:
+            Mismatch: if an assertion in the RTL failed.
+            ToolFailed: if the executable cannot be run to its end.
+        """
+        if wave is not None and not self.waves:
+            raise InputError(f"{wave}: build the core with waves first")
+        with tempfile.TemporaryDirectory(prefix="hwbnn-run-") as scratch:
+            folder = Path(scratch)
+            command = [str(self.executable), "--folder", str(folder)]
+            for name, value in stimulus.write(
+                folder, self.core.latency + self.core.interval
+            ).items():
+                command += [f"--{name}", str(value)]
+            if wave is not None:
+                command += ["--wave", str(wave)]
+            # Registers and memories start at random, differently for each seed.
+            command += ["+verilator+rand+reset+2", f"+verilator+seed+{stimulus.seed}"]
+            said: list[str] = []
+            tools.run(command, cwd=folder, on_line=_listener(progress, said))
+            if said:
+                raise Mismatch(f"rtl: {said[0].strip()[:300]}")
+            return read_record(folder, self.core, self.graph.types, stimulus.packets)
+
+
+def build(
+    project: Project, folder: Path, *, waves: bool = False, jobs: int = 2, optimise: bool = True
+) -> Simulation:
+    """Compile a generated ``rtl`` project with the C++ bench.
+
+    Args:
+        project: from ``generate(graph, "rtl", plan)``, or read from its folder.
+        folder: where to build; an executable that an earlier build of the same left there is taken.
+        waves: make it able to write waveforms (slower).
+        jobs: C++ compilers at once.
+        optimise: compile for a long run; False compiles sooner.
+
+    Raises:
+        ToolNotFound: without Verilator, make or a C++ compiler.
+        ToolFailed: if Verilator or the C++ compiler refuses the sources; the log is named.
+    """
+    core, graph = Core.of(project)
+    options = [*_VERILATOR_OPTIONS, "-O3", "-CFLAGS", "-O2" if optimise else "-O0"]
+    options += ["--trace-fst"] if waves else []
+    verilator, environment = tools.require("verilator"), settings()
+    driver = files("hwbnn.verify").joinpath("driver.cpp").read_bytes()
+    key = hashlib.sha256(
+        "\n".join([project.digest, str(verilator), *options]).encode() + driver
+    ).hexdigest()[:16]
+    place = folder / key
+    executable = place / "obj" / f"V{TOP}"
+    if executable.is_file():
+        return Simulation(graph, core, executable, 0.0, waves)
+    project.write(place / "project")
+    (place / "bench.h").write_text(_bench_header(core))
+    (place / "driver.cpp").write_bytes(driver)
+    sources = [f"project/{name}" for name in core.sources]
+    command = [*verilator.command, *options, "-CFLAGS", f"-I{place.resolve()}", "--Mdir", "obj"]
+    command += ["-j", str(jobs), *sources, "driver.cpp"]
+    done = tools.run(command, cwd=place, log=place / "build.log", env=environment)
+    return Simulation(graph, core, executable, done.seconds, waves)
+
+
+def _bench_header(core: Core) -> str:
+    """The part of the C++ bench that depends on the core."""
+    taps = "".join(f" \\\n  TAP({t.value}, {t.bytes}, {t.tokens})" for t in core.taps)
+    return (
+        "// Generated for one core: its class, the sizes of its border, its taps.\n"
+        f'#include "V{TOP}.h"\n'
+        f"using Core = V{TOP};\n"
+        f"constexpr unsigned kInputBytes = {core.input.bytes};\n"
+        f"constexpr unsigned kOutputBytes = {core.output.bytes};\n"
+        f"constexpr unsigned kOutputBeats = {core.output.tokens};\n"
+        "// TAP(value, bytes of a token, tokens of a frame)\n"
+        f"#define HWBNN_TAPS(TAP){taps}\n"
+    )
+
+
+def settings() -> dict[str, str]:
+    """The environment in which Verilator finds its files, and ccache serves it if it is there.
+
+    Raises:
+        ToolNotFound: without Verilator or what it needs.
+    """
+    environment = tools.environment(tools.require("verilator"))
+    for name in ("perl", "make", "g++"):
+        tools.require(name)
+    if tools.find("ccache") is not None:
+        environment["OBJCACHE"] = "ccache"
+    return environment
+
+
+def _listener(progress: Progress | None, said: list[str]) -> Callable[[str], None]:
+    """Passes on the frame counts that the bench prints, and keeps what else is printed."""
+
+    def listen(line: str) -> None:
+        if not line.isdigit():
+            said.append(line)
+        elif progress is not None:
+            progress(int(line))
+
+    return listen

@@ -1,0 +1,104 @@
+"""Frames as the tokens of a stream and back: how a value crosses a border or a tap.
+
+A frame of ``n`` elements of ``width`` bits crosses a stream of ``lanes`` elements as
+``ceil(n / lanes)`` tokens: element 0 in the lowest bits of the first token, unused high bits zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.graph import ValueType
+from hwbnn.graph.bits import pack_bits
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The layout of one value on one stream.
+
+    Attributes:
+        value: name of the value.
+        lanes: elements in a token.
+        tokens: tokens in a frame.
+        width: bits of an element, two's complement where the value is signed.
+        bits: bits of the data signal, at least ``lanes * width``.
+    """
+
+    value: str
+    lanes: int
+    tokens: int
+    width: int
+    bits: int
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that hold one token."""
+        return -(-self.bits // 8)
+
+    def pack(self, frames: Array) -> NDArray[np.uint8]:
+        """Tokens of a batch.
+
+        Args:
+            frames: bool or int64 array ``(frames, *shape)``.
+
+        Returns:
+            uint8 array ``(frames, tokens, bytes)``, little-endian.
+        """
+        n = len(frames)
+        flat = frames.reshape(n, prod(frames.shape[1:])).astype(np.int64)
+        padded = np.zeros((n, self.tokens * self.lanes), np.int64)
+        padded[:, : flat.shape[1]] = flat
+        bits = (padded[..., None] >> np.arange(self.width)) & 1
+        packed = pack_bits(bits.astype(np.bool_).reshape(n, self.tokens, self.lanes * self.width))
+        tokens = np.zeros((n, self.tokens, self.bytes), np.uint8)
+        tokens[..., : packed.shape[-1]] = packed
+        return tokens
+
+    def unpack(self, tokens: NDArray[np.uint8], t: ValueType) -> Array:
+        """Undo :meth:`pack` for a value of type ``t``; what lies beyond the frame is left out.
+
+        Args:
+            tokens: uint8 array ``(frames * tokens, bytes)``.
+            t: type of the value.
+
+        Returns:
+            Array ``(frames, *t.shape)``, bool for bits and int64 else.
+        """
+        n = len(tokens) // self.tokens
+        used = self.lanes * self.width
+        bits = np.unpackbits(tokens, axis=-1, count=used, bitorder="little")
+        elements = bits.reshape(n, self.tokens * self.lanes, self.width)[:, : t.size]
+        if t.bit:
+            return elements[..., 0].astype(np.bool_).reshape(n, *t.shape)
+        words = np.zeros((n, t.size, 8), np.uint8)
+        packed = pack_bits(elements.astype(np.bool_))
+        words[..., : packed.shape[-1]] = packed
+        values = words.view("<i8")[..., 0].astype(np.int64)
+        if t.signed:
+            values = (values ^ (1 << (self.width - 1))) - (1 << (self.width - 1))
+        return values.reshape(n, *t.shape)
+
+    def stray(self, tokens: NDArray[np.uint8], t: ValueType) -> NDArray[np.bool_]:
+        """Which frames have a set bit beyond their elements.
+
+        Args:
+            tokens: uint8 array ``(frames * tokens, bytes)``.
+            t: type of the value.
+
+        Returns:
+            bool array ``(frames,)``.
+        """
+        n = len(tokens) // self.tokens
+        bits = np.unpackbits(tokens, axis=-1, bitorder="little")
+        bits = bits.reshape(n, self.tokens, self.bytes * 8)
+        used = self.lanes * self.width
+        beyond = bits[..., used:].any(axis=(1, 2))
+        inside = bits[..., :used].reshape(n, self.tokens * used)
+        return np.asarray(beyond | inside[:, t.size * self.width :].any(axis=1))

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+
+from hwbnn.verify.bench import Stalls
+from rtl_tests.bench import random_tokens
+
+pytestmark = pytest.mark.hardware
+
+AXIS = {"axis": ("source",), "error": True}
+
+
+def packets(lengths, beat, seed=1):
+    """Beats and their tlast for packets of these lengths."""
+    beats = random_tokens(seed, sum(lengths), beat)
+    last = [int(i == n - 1) for n in lengths for i in range(n)]
+    return beats, last
+
+
+def framed(beats, lengths, width, a_frame):
+    """What each packet must become: cut to a frame, or filled up with zero beats."""
+    frames, begin = [], 0
+    for n in lengths:
+        packet = [beat % (1 << width) for beat in beats[begin : begin + n]]
+        frames += (packet + [0] * a_frame)[:a_frame]
+        begin += n
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("simulator", "beat", "width", "a_frame"),
+    [
+        ("icarus", 8, 8, 1),
+        ("icarus", 64, 60, 5),
+        ("icarus", 16, 9, 3),
+        ("verilator", 72, 70, 4),
+    ],
+)
+def test_frames_pass_and_raise_no_error(module, simulator, beat, width, a_frame):
+    border = module("axis_in", simulator, AXIS, Beat=beat, Width=width, Beats=a_frame)
+    lengths = [a_frame] * 20
+    beats, last = packets(lengths, beat)
+    expected = framed(beats, lengths, width, a_frame)
+    for seed in range(3):
+        options = {"stalls": Stalls.random(seed), "seed": seed, "cut": 11 + 7 * seed}
+        found = border.check(beats, expected, (beat, width), last=last, **options)
+        assert found.error is None
+
+
+@pytest.mark.parametrize(
+    ("simulator", "a_frame", "lengths"),
+    [
+        ("icarus", 1, [1, 2, 1, 5, 1]),
+        ("icarus", 2, [2, 1, 2, 3, 1, 1, 2]),
+        ("icarus", 5, [5, 4, 5, 6, 1, 5, 17, 5, 2, 3, 5]),
+        ("verilator", 3, [3, 1, 1, 2, 4, 3, 8, 3]),
+    ],
+)
+def test_a_packet_of_another_length_gives_one_frame_and_an_error(
+    module, simulator, a_frame, lengths
+):
+    border = module("axis_in", simulator, AXIS, Beat=16, Width=12, Beats=a_frame)
+    beats, last = packets(lengths, 16)
+    expected = framed(beats, lengths, 12, a_frame)
+    for seed in range(4):
+        stalls = Stalls.random(seed) if seed else Stalls()
+        found = border.check(beats, expected, (16, 12), last=last, stalls=stalls, seed=seed + 1)
+        assert found.error is not None
+
+
+def test_the_error_stays_until_reset(module):
+    border = module("axis_in", bench=AXIS, Beat=8, Width=8, Beats=3)
+    lengths = [3, 3, 2, 3, 3, 3]
+    beats, last = packets(lengths, 8)
+    expected = framed(beats, lengths, 8, 3)
+    plain = border.check(beats, expected, (8, 8), last=last)
+    # The part before the reset raises it too; after the reset it is low until raised again.
+    again = border.check(beats, expected, (8, 8), last=last, cut=25)
+    assert plain.error == again.error > plain.taken[2]
+
+
+def test_takes_a_beat_in_every_cycle(module):
+    border = module("axis_in", bench=AXIS, Beat=8, Width=8, Beats=4)
+    beats, last = packets([4] * 10, 8)
+    found = border.check(beats, beats, (8, 8), last=last)
+    assert set(found.intervals) == {1}
+    assert found.given[0] - found.taken[0] == 1
