@@ -229,7 +229,7 @@ class Activation(Part, ABC):
             x: floating point tensor ``(batch, channels, ...)``.
 
         Returns:
-            int64 tensor of the shape of ``x`` with elements ``0 .. levels``.
+            uint8 tensor of the shape of ``x`` with elements ``0 .. levels``, ``levels`` at most 255.
 
         Raises:
             InputError: if an element is NaN.
@@ -254,7 +254,7 @@ class SignActivation(Activation):
 
     def codes(self, x: Tensor) -> Tensor:
         """``[x >= 0]``."""
-        return (sign(x) > 0).long()
+        return (sign(x) > 0).byte()
 
 
 class Method(ABC):

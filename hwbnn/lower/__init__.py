@@ -1,0 +1,19 @@
+"""Lowering: from a trained float network to the Graph, exactly or not at all."""
+
+from __future__ import annotations
+
+from hwbnn.lower.compare import Comparison, Difference, NodeComparison, compare
+from hwbnn.lower.model import explain, lower
+from hwbnn.lower.prepare import prepare
+from hwbnn.lower.trace import floats
+
+__all__ = [
+    "Comparison",
+    "Difference",
+    "NodeComparison",
+    "compare",
+    "explain",
+    "floats",
+    "lower",
+    "prepare",
+]

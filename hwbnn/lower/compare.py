@@ -1,0 +1,220 @@
+"""The Graph against the float network: every code of every activation, and the class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import fx, nn
+
+from hwbnn.errors import CannotLower, InputError
+from hwbnn.graph import ArgMax, Graph
+from hwbnn.lower.prepare import prepare, reference_mode
+from hwbnn.lower.trace import Recorder, floats, trace
+from hwbnn.lower.walk import Walk
+from hwbnn.nn import BinaryActivation
+from hwbnn.simulate import check_input, simulate
+
+_BATCH = 256
+_KEPT = 16
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One element in which Graph and network differ.
+
+    Attributes:
+        frame: which input.
+        element: which element of the value, flat.
+        integer: what the Graph's node read there (its source's element); None for a class.
+        network: the float network's code.
+        graph: the Graph's.
+    """
+
+    frame: int
+    element: int
+    integer: int | None
+    network: int
+    graph: int
+
+
+@dataclass(frozen=True)
+class NodeComparison:
+    """One value of the Graph against the float network.
+
+    Attributes:
+        node: its name in the Graph.
+        layer: what makes the same in the network.
+        compared: elements compared.
+        differing: elements that differ.
+        differences: the first of them.
+    """
+
+    node: str
+    layer: str
+    compared: int
+    differing: int
+    differences: tuple[Difference, ...] = ()
+
+    def __str__(self) -> str:
+        text = f"{self.node} ({self.layer}): {self.differing} of {self.compared} differ"
+        if self.differences:
+            d = self.differences[0]
+            at = "" if d.integer is None else f" at integer {d.integer}"
+            text += (
+                f", first in frame {d.frame}, element {d.element}{at}: network {d.network}, "
+                f"Graph {d.graph}"
+            )
+        return text
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A Graph against its float network on a batch of inputs.
+
+    Attributes:
+        frames: inputs compared.
+        nodes: every activation in order, then the order of the logits and the class.
+    """
+
+    frames: int
+    nodes: tuple[NodeComparison, ...]
+
+    @property
+    def differing(self) -> int:
+        """Elements that differ, over all nodes."""
+        return sum(node.differing for node in self.nodes)
+
+    @property
+    def compared(self) -> int:
+        """Elements compared, over all nodes."""
+        return sum(node.compared for node in self.nodes)
+
+    def __str__(self) -> str:
+        head = f"{self.differing} of {self.compared} differ in {self.frames} frames"
+        return "\n".join([head, *map(str, self.nodes)])
+
+
+def compare(model: nn.Module, graph: Graph, x: ArrayLike) -> Comparison:
+    """Compare a Graph with the float network that it was lowered from, input by input.
+
+    Args:
+        model: the network; it is copied, not changed.
+        graph: what :func:`hwbnn.lower` made of it, or a Graph of the same nodes.
+        x: integers of the Graph's input, ``(frames, *shape)``.
+
+    Returns:
+        For every activation how many codes differ; for the logits in how many frames the Graph's
+        scores are ordered differently; for the class in how many frames it differs.
+
+    Raises:
+        InputError: if ``x`` does not fit, or the Graph is not one of this model.
+        CannotLower: if the model has no exact integer form.
+    """
+    network = prepare(model)
+    output = "class" if graph.of_type(ArgMax) else "scores"
+    walk = Walk(network, trace(network), graph.input, output)
+    walk.run()
+    kinds = [(type(node), node.name) for node in walk.nodes]
+    if kinds != [(type(node), node.name) for node in graph.nodes]:
+        raise InputError(
+            f"the Graph does not belong to this model: it has {len(graph.nodes)} nodes "
+            f"({', '.join(n.name for n in graph.nodes)}), the model gives {len(kinds)} "
+            f"({', '.join(name for _, name in kinds)})"
+        )
+    return compare_walk(walk, graph, x)
+
+
+def compare_walk(walk: Walk, graph: Graph, x: ArrayLike) -> Comparison:
+    """:func:`compare`, for a network that is walked already."""
+    frames = check_input(graph, x)
+    counts: dict[str, _Count] = {}
+    for start in range(0, len(frames), _BATCH):
+        batch = frames[start : start + _BATCH]
+        values = simulate(graph, batch, trace=True)
+        for node, layer, integers, wanted, found in _pairs(walk, graph, batch, values):
+            counts.setdefault(node, _Count(node, layer)).add(start, integers, wanted, found)
+    return Comparison(len(frames), tuple(count.result() for count in counts.values()))
+
+
+class _Count:
+    """Differences of one node, batch after batch."""
+
+    def __init__(self, node: str, layer: str) -> None:
+        self.node, self.layer = node, layer
+        self.compared = self.differing = 0
+        self.kept: list[Difference] = []
+
+    def add(self, start: int, integers: Array | None, wanted: Array, found: Array) -> None:
+        wrong = np.argwhere(wanted != found)
+        self.compared += wanted.size
+        self.differing += len(wrong)
+        for frame, element in wrong[: _KEPT - len(self.kept)].tolist():
+            self.kept.append(
+                Difference(
+                    start + frame,
+                    element,
+                    None if integers is None else int(integers[frame, element]),
+                    int(wanted[frame, element]),
+                    int(found[frame, element]),
+                )
+            )
+
+    def result(self) -> NodeComparison:
+        return NodeComparison(
+            self.node, self.layer, self.compared, self.differing, tuple(self.kept)
+        )
+
+
+_Pair = tuple[str, str, Array | None, Array, Array]
+
+
+def _pairs(walk: Walk, graph: Graph, batch: Array, values: dict[str, Array]) -> Iterator[_Pair]:
+    """What is to be equal: node, layer, the node's source, the network's codes, the Graph's."""
+    recorder = Recorder(walk.traced)
+    x = floats(walk.source, batch.astype(np.int64))
+    logits = recorder.record(x)
+    with reference_mode():
+        eager = walk.network(x)
+    if not torch.equal(logits, eager):
+        raise CannotLower(
+            f"{type(walk.network).__name__}: run as it is and as it was traced it gives different "
+            "numbers; its forward depends on something besides its input (chance, a counter, a "
+            "global): take it out"
+        )
+    for call, name in walk.codes.items():
+        source = values[graph.node(name).sources[0]]
+        wanted = _codes_of(walk, call, recorder)
+        yield name, str(call.target), source, wanted, values[name].reshape(wanted.shape)
+    if walk.logits is None:
+        return
+    call, name = walk.logits
+    real = recorder.values[call].numpy()
+    yield f"{name} order", "logits", None, _same_order(real, real), _same_order(real, values[name])
+    for node in graph.of_type(ArgMax):
+        yield node.name, "class", None, real.argmax(axis=1)[:, None], values[node.name]
+
+
+def _codes_of(walk: Walk, call: fx.Node, recorder: Recorder) -> Array:
+    """The codes behind the numbers that an activation of the float network returned."""
+    layer = walk.traced.get_submodule(str(call.target))
+    assert isinstance(layer, BinaryActivation)
+    scale, centre = layer.form.affine()
+    numbers: Array = (recorder.values[call].numpy().astype(np.float64) - centre) / scale
+    codes: Array = numbers > 0 if layer.form.levels == 1 else np.rint(numbers).astype(np.int64)
+    return codes
+
+
+def _same_order(real: Array, scores: Array) -> Array:
+    """Whether scores are ordered as the logits are, ties included; bool ``(frames, 1)``."""
+    order = np.argsort(real, axis=1, kind="stable")
+    steps = np.diff(np.take_along_axis(real, order, axis=1), axis=1) > 0
+    found = np.diff(np.take_along_axis(scores, order, axis=1), axis=1)
+    same: Array = np.asarray(np.where(steps, found > 0, found == 0).all(axis=1))
+    return same[:, None]

@@ -1,0 +1,125 @@
+"""Lowering: a trained float network in, the Graph of the same bits out, or a refusal."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from hwbnn.errors import CannotLower, InputError, Mismatch
+from hwbnn.graph import Graph, Input
+from hwbnn.lower.compare import compare_walk
+from hwbnn.lower.prepare import parameter_digest, prepare
+from hwbnn.lower.trace import trace
+from hwbnn.lower.walk import OUTPUTS, Remark, Walk
+
+_PROBES = 96
+_EXHAUSTIVE = 1 << 10
+
+
+def lower(model: nn.Module, input: Input, *, output: Literal["class", "scores"] = "class") -> Graph:
+    """The Graph that computes, in integers, exactly what a trained network computes.
+
+    The model is copied, taken out of its wrappers and put in evaluation mode; its binary layers
+    become sums, and all that stands between a sum and the next activation is tabulated on every
+    integer that the sum can take, by running the trained modules. At the end Graph and model are
+    compared on random and corner inputs, at every activation.
+
+    Args:
+        model: a torch module of ``hwbnn.nn`` layers, of torch's channel-wise modules (BatchNorm1d,
+            PReLU, ReLU, Hardtanh, Dropout), and of constants added and multiplied.
+        input: what arrives: shape of a sample as the model takes it, range of the integers, and the
+            map from these to the floats that the model was trained on.
+        output: ``"class"``: the index of the largest logit, ties to the lowest; ``"scores"``:
+            integers that are ordered as the logits are, ties included.
+
+    Returns:
+        The Graph; its notes say which model and which reference it equals.
+
+    Raises:
+        CannotLower: naming the layer that has no exact integer form, and what to change.
+        Mismatch: if Graph and model differ on an input: a defect of hwbnn, please report it.
+        InputError: if ``input`` or ``output`` is not what is asked for.
+    """
+    walk = _walk(prepare(model), input, output)
+    walk.run()
+    return _checked(walk)
+
+
+def explain(
+    model: nn.Module, input: Input, *, output: Literal["class", "scores"] = "class"
+) -> list[str]:
+    """What lowering does with each layer, or where it stops and what to change; for people.
+
+    Args:
+        model: as for :func:`lower`.
+        input: as for :func:`lower`.
+        output: as for :func:`lower`.
+
+    Returns:
+        One line for each layer; the last begins with ``exact:`` or ``refused:``.
+    """
+    remarks: list[Remark] = []
+    try:
+        walk = _walk(prepare(model), input, output)
+        remarks = walk.remarks
+        walk.run()
+        graph = _checked(walk)
+        verdict = f"exact: {len(graph.nodes)} nodes, digest {graph.digest[:12]}"
+    except (CannotLower, Mismatch) as error:
+        verdict = f"refused: {error}"
+    return [*(f"{r.layer} -> {r.node}: {r.text}" for r in remarks), verdict]
+
+
+def _walk(network: nn.Module, source: Input, output: str) -> Walk:
+    """A walk that has not begun, its arguments checked."""
+    if not isinstance(source, Input):
+        raise InputError(
+            f"lower: input: expected hwbnn.Input, such as Input.bits(784) or Input.pixels(784), "
+            f"found {type(source).__name__}"
+        )
+    if output not in OUTPUTS:
+        raise InputError(f"lower: output: expected one of {', '.join(OUTPUTS)}, found {output!r}")
+    return Walk(network, trace(network), source, output)
+
+
+def _checked(walk: Walk) -> Graph:
+    """The Graph of a finished walk, once it has been compared with the network."""
+    graph = Graph(tuple(walk.nodes), _notes(walk))
+    comparison = compare_walk(walk, graph, _probes(walk.source))
+    if comparison.differing:
+        worst = next(node for node in comparison.nodes if node.differing)
+        kind = type(walk.network).__name__
+        raise Mismatch(f"lowering {kind}: {worst}; please report this defect")
+    return graph
+
+
+def _notes(walk: Walk) -> dict[str, str]:
+    kind = type(walk.network)
+    return {
+        "model": f"{kind.__module__}.{kind.__qualname__}",
+        "parameters": f"sha256 {parameter_digest(walk.network)}",
+        "reference": f"torch {torch.__version__}, eager, CPU, float32",
+        "layers": " ".join(f"{r.node}={r.layer}" for r in walk.remarks),
+    }
+
+
+def _probes(source: Input) -> NDArray[np.int64]:
+    """Inputs to compare on: all of them where they are few, else corners and random ones."""
+    size = int(np.prod(source.shape))
+    span = source.high - source.low + 1
+    if span**size <= _EXHAUSTIVE:
+        digits = np.indices((span,) * size).reshape(size, -1).T
+        return (source.low + digits).reshape(-1, *source.shape)
+    rng = np.random.default_rng(0)
+    density = rng.random((_PROBES, 1))
+    ends = rng.choice((source.low, source.high), (_PROBES, 1))
+    inside = rng.integers(source.low, source.high, (_PROBES, size), endpoint=True)
+    x = np.where(rng.random((_PROBES, size)) < density, inside, ends)
+    x[0], x[1] = source.low, source.high
+    x[2], x[3] = source.low, source.high
+    x[2, rng.integers(size)], x[3, rng.integers(size)] = source.high, source.low
+    return x.reshape(-1, *source.shape)

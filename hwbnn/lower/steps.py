@@ -1,0 +1,219 @@
+"""What may stand between a sum and the next bit: modules and functions, channel by channel.
+
+A step maps each element by a function of its own channel alone, in the same way wherever the
+element stands in a batch; so tabulating it on a table of integers says what it does in the network.
+What is not listed here is refused by name. Left out on purpose: functions whose CPU kernels compute
+vectors and remainders differently (``tanh``, ``add`` with ``alpha``), and all that mixes channels.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional
+
+from hwbnn.errors import CannotLower
+from hwbnn.nn import Scale
+
+MODULES: tuple[type[nn.Module], ...] = (
+    nn.BatchNorm1d,
+    nn.PReLU,
+    nn.LeakyReLU,
+    nn.ReLU,
+    nn.ReLU6,
+    nn.Hardtanh,
+    nn.Identity,
+    nn.Dropout,
+    nn.AlphaDropout,
+    Scale,
+)
+"""Modules that may be steps; exactly these types, since a subclass may compute anything."""
+
+FUNCTIONS: dict[Callable[..., Any], str] = {
+    operator.add: "add",
+    operator.sub: "sub",
+    operator.mul: "mul",
+    operator.truediv: "div",
+    operator.neg: "neg",
+    operator.iadd: "add",
+    operator.isub: "sub",
+    operator.imul: "mul",
+    operator.itruediv: "div",
+    torch.add: "add",
+    torch.sub: "sub",
+    torch.mul: "mul",
+    torch.div: "div",
+    torch.neg: "neg",
+    torch.relu: "relu",
+    torch.clamp: "clamp",
+    functional.relu: "relu",
+    functional.relu6: "relu6",
+    functional.hardtanh: "hardtanh",
+    functional.leaky_relu: "leaky_relu",
+    functional.prelu: "prelu",
+    functional.dropout: "dropout",
+}
+METHODS = frozenset(
+    ("add", "sub", "mul", "div", "neg", "relu", "clamp", "contiguous", "float", "detach")
+) | frozenset(("add_", "sub_", "mul_", "div_", "neg_", "relu_", "clamp_"))
+_KEYWORDS = frozenset(
+    ("other", "min", "max", "min_val", "max_val", "negative_slope", "inplace", "p", "training")
+)
+_REMEDY = (
+    "between a binary layer and the next activation only channel-wise steps have an exact integer "
+    "form (BatchNorm1d, PReLU, ReLU, Hardtanh, Dropout, Scale, constants added or multiplied)"
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One function on ``(rows, channels)`` floats, channel by channel.
+
+    Attributes:
+        label: what it is and where, for messages.
+        apply: the trained module itself, or the traced function with its constants.
+    """
+
+    label: str
+    apply: Callable[[Tensor], Tensor]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The step on contiguous float32 ``(rows, channels)``.
+
+        Torch's BatchNorm rounds by other formulas in other memory layouts; a batch in the network
+        is contiguous.
+        """
+        y = self.apply(x.clone(memory_format=torch.contiguous_format))  # some work in place
+        if y.shape != x.shape or y.dtype != torch.float32:
+            raise CannotLower(
+                f"{self.label}: expected a step that keeps shape {tuple(x.shape[1:])} and float32, "
+                f"found {tuple(y.shape[1:])} and {y.dtype}; {_REMEDY}"
+            )
+        return y
+
+
+def named(name: str, module: nn.Module) -> str:
+    """How messages call a module: its qualified name and its type."""
+    return f"layer '{name}' ({type(module).__name__})"
+
+
+def check_state(name: str, module: nn.Module) -> None:
+    """Refuse what no reference can be: numbers that are not finite, hooks that change values.
+
+    Raises:
+        CannotLower: naming the layer and the parameter.
+    """
+    for key, tensor in module.state_dict().items():
+        if isinstance(tensor, Tensor) and not bool(torch.isfinite(tensor).all()):
+            bad = "NaN" if bool(tensor.isnan().any()) else "infinity"
+            raise CannotLower(
+                f"{named(name, module)}: {key} holds {bad}: training diverged or the checkpoint is "
+                "damaged; load an earlier one, or train with a lower learning rate"
+            )
+    for hooked in module.modules():
+        if hooked._forward_hooks or hooked._forward_pre_hooks:
+            raise CannotLower(
+                f"{named(name, module)}: it has forward hooks, which may change values unseen; "
+                "remove them (torch.nn.utils.remove_weight_norm and the like)"
+            )
+
+
+def module_step(name: str, module: nn.Module) -> Step:
+    """The step of a module between a sum and the next bit.
+
+    Raises:
+        CannotLower: if its type is not in :data:`MODULES`, or it depends on the batch.
+    """
+    if type(module) not in MODULES:
+        advice = _REMEDY
+        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
+            advice = "its weights are real numbers; use hwbnn.nn.BinaryLinear"
+        elif isinstance(module, nn.Softmax | nn.LogSoftmax):
+            advice = "the class is the same without it: return the logits and leave it to the loss"
+        raise CannotLower(f"{named(name, module)}: {advice}")
+    if isinstance(module, nn.BatchNorm1d) and module.running_var is None:
+        raise CannotLower(
+            f"{named(name, module)}: without running statistics it depends on the batch; make it "
+            "with track_running_stats=True and train again"
+        )
+    return Step(named(name, module), module)
+
+
+def function_step(node: fx.Node, source: fx.Node, constants: dict[fx.Node, Tensor]) -> Step:
+    """The step of a traced function or method with one moving argument.
+
+    Args:
+        node: the call.
+        source: the argument that moves.
+        constants: tensors of the model behind the other arguments.
+
+    Raises:
+        CannotLower: if it is not listed, works in place on what others read, or a constant is not
+            one finite number a channel.
+    """
+    target = node.target
+    label = function_label(node)
+    listed = target in METHODS if isinstance(target, str) else target in FUNCTIONS
+    if not listed or not set(node.kwargs) <= _KEYWORDS or node.kwargs.get("training"):
+        raise CannotLower(f"{label}: {_REMEDY}")
+    in_place = target.endswith("_") if isinstance(target, str) else node.kwargs.get("inplace")
+    if (in_place or target in _IN_PLACE) and len(source.users) > 1:
+        raise CannotLower(f"{label}: works in place on a value that is read again; write a new one")
+    for value in (*node.args, *node.kwargs.values()):
+        if isinstance(value, fx.Node):
+            if value is not source:
+                _check_constant(label, constants.get(value, value))
+        else:
+            _check_constant(label, value)
+
+    def apply(x: Tensor) -> Tensor:
+        known = {**constants, source: x}
+        args = fx.node.map_arg(node.args, known.__getitem__)
+        kwargs = fx.node.map_arg(node.kwargs, known.__getitem__)
+        if isinstance(target, str):
+            out: Tensor = getattr(args[0], target)(*args[1:], **kwargs)
+        else:
+            assert callable(target)
+            out = target(*args, **kwargs)
+        return out
+
+    return Step(label, apply)
+
+
+_IN_PLACE = (operator.iadd, operator.isub, operator.imul, operator.itruediv)
+
+
+def function_label(node: fx.Node) -> str:
+    """How messages call a traced function: its name, and the module whose forward calls it."""
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "?")
+    stack = node.meta.get("nn_module_stack") or {}
+    inner = next(reversed(stack), "")
+    where = f"layer '{inner}'" if inner else "the model"
+    return f"function '{name}' in {where}"
+
+
+def _check_constant(label: str, value: object) -> None:
+    """A number, a flag, or a tensor with one finite number for all channels or for each."""
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, int | float):
+        if not math.isfinite(value):
+            raise CannotLower(f"{label}: its constant {value} is not finite")
+        return
+    if not isinstance(value, Tensor):
+        raise CannotLower(
+            f"{label}: two values of the network meet here; {_REMEDY}, shortcuts are not lowered"
+        )
+    if value.numel() > 1 and value.numel() != value.shape[-1]:
+        raise CannotLower(
+            f"{label}: its constant has shape {tuple(value.shape)}, expected one number, or one "
+            "for each channel"
+        )
+    if not bool(torch.isfinite(value).all()):
+        raise CannotLower(f"{label}: its constant is not finite")

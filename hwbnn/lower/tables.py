@@ -1,0 +1,228 @@
+"""Tabulation: evaluate the trained modules on every integer that a value can take.
+
+Nothing is derived. A segment of steps between a sum and the next activation is run on all integers
+of the sum, in torch, and what it does is read off: thresholds and their direction, a table, or the
+ranks of the logits. A channel that reaches fewer integers than the whole value holds its outermost
+output beyond them, so that what cannot happen never makes a channel look worse than it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hwbnn.errors import CannotLower
+from hwbnn.graph import ValueType
+from hwbnn.lower.steps import Step
+
+COUNT_LIMIT = 1 << 22
+"""Most integers that a value may take if it is to be tabulated."""
+TABLE_LIMIT = 1 << 16
+"""Most entries of a channel's ``Lookup``."""
+_CHUNK = 1 << 20
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """A value of the Graph on its way through the float network.
+
+    Attributes:
+        name: the node of the Graph that makes it.
+        type: its shape and range.
+        low: smallest integer of each channel, int64 ``(channels,)``.
+        high: largest integer of each channel.
+        layer: the layer of the network that it left, for messages.
+        steps: from the integers as float32 (codes 0 and 1 for bits) to what torch sees here.
+    """
+
+    name: str
+    type: ValueType
+    low: Integers
+    high: Integers
+    layer: str
+    steps: tuple[Step, ...] = ()
+
+    def after(self, *steps: Step) -> Stream:
+        """The stream some steps further on."""
+        return replace(self, steps=(*self.steps, *steps))
+
+
+@dataclass(frozen=True, eq=False)
+class Cuts:
+    """What a table of codes says, channel by channel.
+
+    Attributes:
+        thresholds: int64 ``(channels, levels)``: canonical, see :func:`read_cuts`.
+        falling: bool ``(channels,)``.
+        tangled: bool ``(channels,)``, channels that rise and fall: no thresholds say them.
+        constant: bool ``(channels,)``, channels whose code never changes.
+    """
+
+    thresholds: Integers
+    falling: NDArray[np.bool_]
+    tangled: NDArray[np.bool_]
+    constant: NDArray[np.bool_]
+
+
+def evaluate(
+    stream: Stream, start: int, stop: int, *, reachable: bool = True
+) -> tuple[Integers, Tensor]:
+    """What the float network makes of the integers number ``start`` to ``stop`` of a stream.
+
+    Args:
+        stream: the value and its steps.
+        start: position in ``low, low + step, ..``.
+        stop: the position after the last.
+        reachable: hold each channel within the integers that it can reach.
+
+    Returns:
+        The integers, int64 ``(rows,)``, and float32 ``(rows, channels)``.
+
+    Raises:
+        CannotLower: naming the step that makes a NaN.
+    """
+    t = stream.type
+    integers = t.low + t.step * np.arange(start, stop, dtype=np.int64)
+    held = np.broadcast_to(integers[:, None], (len(integers), len(stream.low)))
+    if reachable:
+        held = np.clip(held, stream.low, stream.high)
+    x = torch.from_numpy(held.astype(np.float32))
+    for step in stream.steps:
+        x = step(x)
+        if bool(x.isnan().any()):
+            channel = int(x.isnan().any(dim=0).nonzero()[0])
+            raise CannotLower(
+                f"{step.label}: channel {channel} makes a NaN of a sum that can occur; look at its "
+                "parameters (a negative running variance, infinite gains)"
+            )
+    return integers, x
+
+
+def chunks(stream: Stream, *, reachable: bool = True) -> Iterator[tuple[Integers, Tensor]]:
+    """All of :func:`evaluate`, in pieces that fit a cache.
+
+    Raises:
+        CannotLower: if the value takes more than :data:`COUNT_LIMIT` integers.
+    """
+    count = stream.type.count
+    if count > COUNT_LIMIT:
+        raise CannotLower(
+            f"layer '{stream.layer}': it makes {count} different integers, more than "
+            f"{COUNT_LIMIT} to tabulate; use a smaller input range or fewer inputs"
+        )
+    rows = max(1, _CHUNK // len(stream.low))
+    for start in range(0, count, rows):
+        yield evaluate(stream, start, min(count, start + rows), reachable=reachable)
+
+
+def read_cuts(stream: Stream, codes: Callable[[Tensor], Tensor], levels: int) -> Cuts:
+    """The thresholds of an activation behind a stream.
+
+    A rising channel has code ``j + 1`` or more from ``thresholds[c, j]`` on, a falling one up to
+    it. Thresholds are integers that the value takes, or, for what never happens, one above its
+    highest (rising) or below its lowest (falling). A channel of one code for all is rising.
+
+    Args:
+        stream: what the activation reads.
+        codes: the activation, from floats ``(rows, channels)`` to integers 0 to ``levels``.
+        levels: the highest code.
+    """
+    low, high, channels = stream.type.low, stream.type.high, len(stream.low)
+    rises = np.zeros(channels, np.bool_)
+    falls = np.zeros(channels, np.bool_)
+    # Where a level is first reached and where it is last seen; both, as the direction shows late.
+    first = np.full((channels, levels), high + 1, np.int64)
+    last = np.full((channels, levels), low - 1, np.int64)
+    before: NDArray[Any] | None = None
+    for integers, x in chunks(stream):
+        found = codes(x).numpy()
+        joined = found if before is None else np.concatenate((before, found))
+        rises |= (joined[1:] > joined[:-1]).any(axis=0)
+        falls |= (joined[1:] < joined[:-1]).any(axis=0)
+        for level in range(levels):
+            reached = found > level
+            some = reached.any(axis=0)
+            start = integers[reached.argmax(axis=0)]
+            end = integers[len(integers) - 1 - reached[::-1].argmax(axis=0)]
+            first[:, level] = np.where(some, np.minimum(first[:, level], start), first[:, level])
+            last[:, level] = np.where(some, end, last[:, level])
+        before = found[-1:]
+    falling = falls & ~rises
+    return Cuts(np.where(falling[:, None], last, first), falling, rises & falls, ~(rises | falls))
+
+
+def read_table(stream: Stream, codes: Callable[[Tensor], Tensor]) -> Integers:
+    """The codes themselves, int64 ``(channels, count)``.
+
+    Raises:
+        CannotLower: if the table would be too large.
+    """
+    _check_size(stream, "a channel that is not monotone becomes a table")
+    return np.concatenate([codes(x).numpy() for _, x in chunks(stream)]).T.astype(np.int64)
+
+
+def rises_alike(stream: Stream) -> bool:
+    """Whether all channels have the same floats, strictly rising with the integers.
+
+    Then the integers themselves are ordered, ties included, as the floats are, within a channel and
+    between channels.
+    """
+    before: Tensor | None = None
+    for _, x in chunks(stream, reachable=False):
+        if not bool((x == x[:, :1]).all()):
+            return False
+        column = x[:, 0] if before is None else torch.cat((before, x[:, 0]))
+        if not bool((column[1:] > column[:-1]).all()):
+            return False
+        before = x[-1:, 0]
+    return True
+
+
+def read_ranks(stream: Stream) -> Integers:
+    """The dense rank of each logit among all logits that can occur, int64 ``(channels, count)``.
+
+    Equal floats share a rank, so that comparing ranks is comparing logits.
+
+    Raises:
+        CannotLower: if a logit is infinite, or the table would be too large.
+    """
+    _check_size(stream, "logits with a gain for each class become a table of ranks")
+    logits = torch.cat([x for _, x in chunks(stream)]).numpy()
+    if not np.isfinite(logits).all():
+        channel = int((~np.isfinite(logits)).any(axis=0).argmax())
+        label = stream.steps[-1].label if stream.steps else f"layer '{stream.layer}'"
+        raise CannotLower(
+            f"{label}: logit {channel} is infinite for a sum that can occur; look at its parameters"
+        )
+    _, ranks = np.unique(logits, return_inverse=True)
+    return ranks.reshape(logits.shape).T.astype(np.int64)
+
+
+def is_identity(stream: Stream) -> bool:
+    """Whether torch sees exactly the integers of the Graph here (for bits: -1 and +1)."""
+    for integers, x in chunks(stream):
+        wanted = integers * 2 - 1 if stream.type.bit else integers
+        held = np.broadcast_to(wanted[:, None], x.shape)
+        if not stream.type.bit:
+            held = np.clip(held, stream.low, stream.high)
+        if not np.array_equal(x.numpy(), held):
+            return False
+    return True
+
+
+def _check_size(stream: Stream, why: str) -> None:
+    if stream.type.count > TABLE_LIMIT:
+        raise CannotLower(
+            f"layer '{stream.layer}': {why}, and its sums take {stream.type.count} values, more "
+            f"than the {TABLE_LIMIT} that a table may have; use a smaller input range or fewer "
+            "inputs, gains that do not change sign (PReLU slopes above 0), or for logits "
+            "hwbnn.nn.Scale"
+        )

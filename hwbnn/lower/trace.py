@@ -1,0 +1,98 @@
+"""The network as a list of calls: torch.fx with binary layers and torch's own modules as leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from hwbnn.errors import CannotLower, HwbnnError
+from hwbnn.graph import Input
+from hwbnn.lower.prepare import reference_mode
+from hwbnn.nn import BinaryActivation, BinaryLinear, Scale
+
+LEAVES = (BinaryLinear, BinaryActivation, Scale)
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, LEAVES) or super().is_leaf_module(m, module_qualified_name)
+
+
+def trace(network: nn.Module) -> fx.GraphModule:
+    """The calls that a prepared network makes.
+
+    Raises:
+        CannotLower: if its forward branches on values or cannot be traced.
+    """
+    try:
+        graph = _Tracer().trace(network)
+    except HwbnnError:
+        raise
+    except Exception as error:  # user code runs here, on stand-ins: anything may be raised
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise CannotLower(
+            f"{type(network).__name__}: its forward cannot be traced ({reason}); branches on "
+            "values and loops over batches have no place in a fixed circuit: write it as a "
+            "sequence of layers"
+        ) from None
+    return fx.GraphModule(network, graph)
+
+
+class Recorder(fx.Interpreter):
+    """Runs a traced network and keeps the value of every call.
+
+    Attributes:
+        values: what each node of the trace returned in the last run.
+    """
+
+    def __init__(self, traced: fx.GraphModule) -> None:
+        super().__init__(traced)
+        self.values: dict[fx.Node, Any] = {}
+
+    def record(self, x: Tensor) -> Any:
+        """Run on a batch of floats; the network's output."""
+        with reference_mode():
+            return self.run(x)
+
+    def run_node(self, n: fx.Node) -> Any:
+        """One call; a tensor is kept as it is now, even if a later call works in place on it."""
+        result = super().run_node(n)
+        self.values[n] = result.clone() if isinstance(result, Tensor) else result
+        return result
+
+
+def floats(source: Input, u: Any) -> Tensor:
+    """What the network sees of integers: ``scale * u + offset`` rounded once to float32.
+
+    Args:
+        source: the input contract.
+        u: integers, or codes of bits, ``(batch, *shape)``.
+    """
+    exact = torch.as_tensor(u).to(torch.float64) * source.scale + source.offset
+    return exact.to(torch.float32)
+
+
+def sample_shapes(traced: fx.GraphModule, source: Input) -> dict[fx.Node, tuple[int, ...] | None]:
+    """The shape of every call's value for a batch of two; None for what is no tensor.
+
+    Raises:
+        CannotLower: if the network does not take inputs of this shape.
+    """
+    recorder = Recorder(traced)
+    lowest = torch.full((2, *source.shape), source.low)
+    try:
+        recorder.record(floats(source, lowest))
+    except HwbnnError as error:
+        raise CannotLower(f"the network refuses the smallest input: {error}") from None
+    except Exception as error:  # user code runs here
+        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        raise CannotLower(
+            f"the network does not run on a batch of shape (2, {', '.join(map(str, source.shape))})"
+            f": {reason}; does input '{source.name}' have the shape that the model takes?"
+        ) from None
+    return {
+        node: tuple(value.shape) if isinstance(value, Tensor) else None
+        for node, value in recorder.values.items()
+    }
