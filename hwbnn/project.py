@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
 
 from hwbnn.errors import InputError
+
+NAME = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
+"""What the names of files may be: nothing that a shell, Tcl or Make reads as more than a name."""
+MARKS = ("graph.npz", "plan.json")
+"""Files by which a folder is known to hold a project, which another one may replace."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +33,11 @@ class Project:
 
     def __post_init__(self) -> None:
         for name in self.files:
-            path = PurePosixPath(name)
-            if not name or path.is_absolute() or ".." in path.parts or "\\" in name:
-                raise InputError(f"project file {name!r}: expected a path inside the project")
+            if not NAME.fullmatch(name) or not {".", ".."}.isdisjoint(name.split("/")):
+                raise InputError(
+                    f"project file {name[:60]!r}: expected a path inside the project, of letters, "
+                    "digits, '_', '-', '.' and '/'"
+                )
         object.__setattr__(self, "files", MappingProxyType(dict(sorted(self.files.items()))))
 
     def text(self, name: str) -> str:
@@ -52,14 +59,13 @@ class Project:
         Only a missing or empty folder, or one that holds a project already, is written to.
 
         Raises:
-            InputError: if the folder holds something else or cannot be written.
+            InputError: if the folder holds something else or cannot be written; it is then as it
+                was before.
         """
         target = Path(folder)
-        if target.exists() and (
-            not target.is_dir() or (any(target.iterdir()) and not (target / "graph.npz").is_file())
-        ):
-            raise InputError(f"{target}: holds other files; name an empty or a new folder")
         try:
+            if not _replaceable(target):
+                raise InputError(f"{target}: holds other files; name an empty or a new folder")
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=".hwbnn-") as scratch:
                 fresh = Path(scratch) / "project"
@@ -67,9 +73,30 @@ class Project:
                     file = fresh / name
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_bytes(content)
-                if target.exists():
-                    shutil.move(target, Path(scratch) / "replaced")
-                fresh.replace(target)
-        except OSError as error:
-            raise InputError(f"{target}: cannot write the project: {error.strerror}") from error
+                _exchange(target, fresh, Path(scratch) / "replaced")
+        except (OSError, ValueError) as error:  # a path with a NUL is a ValueError
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{target}: cannot write the project: {reason}") from error
         return target
+
+
+def _replaceable(target: Path) -> bool:
+    """Whether nothing of the user's would be lost."""
+    if not target.exists():
+        return True
+    if not target.is_dir():
+        return False
+    return not any(target.iterdir()) or all((target / mark).is_file() for mark in MARKS)
+
+
+def _exchange(target: Path, fresh: Path, replaced: Path) -> None:
+    """Put a folder in another's place, and that one back if it fails."""
+    if not target.exists():
+        fresh.rename(target)
+        return
+    target.rename(replaced)
+    try:
+        fresh.rename(target)
+    except OSError:
+        replaced.rename(target)
+        raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from hwbnn.errors import GraphError
 from hwbnn.graph.infer import infer
-from hwbnn.graph.nodes import NODE_TYPES, Input, Node, Output
+from hwbnn.graph.nodes import NODE_TYPES, Input, Node, Output, shown
 from hwbnn.graph.values import ValueType
 
 N = TypeVar("N", bound=Node)
@@ -49,8 +50,8 @@ class Graph:
             for source in node.sources:
                 if source not in types:
                     raise GraphError(
-                        f"node '{node.name}': source {str(source)[:60]!r}: expected the name of "
-                        f"an earlier node, one of {', '.join(types) or 'none'}"
+                        f"node '{node.name}': source {shown(source)}: expected the name of an "
+                        f"earlier node, one of {', '.join(types)[-200:]}"
                     )
             types[node.name] = infer(node, *(types[s] for s in node.sources))
         read = {s for node in self.nodes for s in node.sources}
@@ -89,7 +90,7 @@ class Graph:
         """The nodes that read a value, in order."""
         return tuple(n for n in self.nodes if name in n.sources)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over what the Graph computes: kinds, names, fields; not over the notes."""
         sha = hashlib.sha256(b"hwbnn graph 1\n")
@@ -128,5 +129,5 @@ def _check_ends(nodes: tuple[Node, ...]) -> None:
 def _checked_notes(notes: Mapping[str, str]) -> dict[str, str]:
     for key, value in notes.items():
         if not isinstance(key, str) or not isinstance(value, str):
-            raise GraphError(f"notes: expected text for text, found {key!r}: {value!r}"[:120])
+            raise GraphError(f"notes: expected text, found {shown(key)}: {shown(value)}")
     return dict(notes)

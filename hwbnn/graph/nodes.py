@@ -8,7 +8,9 @@ read-only on construction, so that a node cannot change behind a digest.
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, fields
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 NAME_LENGTH = 48
 LIMIT = 1 << 31
 """No value of a Graph reaches this magnitude: int64 arithmetic then never overflows."""
+LARGEST = sys.float_info.max
 
 
 def check_name(name: object) -> str:
@@ -29,18 +32,27 @@ def check_name(name: object) -> str:
         GraphError: if it is not lower-case words of letters and digits joined by underscores.
     """
     if not isinstance(name, str) or len(name) > NAME_LENGTH or not NAME.fullmatch(name):
-        shown = repr(name)[:60]
         raise GraphError(
-            f"node name {shown}: expected at most {NAME_LENGTH} of a-z, 0-9 and single '_', "
+            f"node name {shown(name)}: expected at most {NAME_LENGTH} of a-z, 0-9 and single '_', "
             "beginning with a letter; rename the node"
         )
     return name
 
 
+def shown(value: object) -> str:
+    """A value as an error message shows it: on one line, and short."""
+    try:
+        return repr(value)[:60]
+    except ValueError:  # an integer of thousands of digits
+        return "a huge integer"
+
+
 def _frozen(node: Node, field: str, dtype: Any, ndim: int) -> None:
     """Replace an array field by a read-only copy of this dtype, refusing any change of value."""
-    given = getattr(node, field)
-    array = np.asarray(given)
+    try:
+        array = np.asarray(getattr(node, field))
+    except ValueError:
+        raise GraphError(f"node '{node.name}': {field}: expected rows of one length") from None
     kind = np.dtype(dtype).kind
     right = array.dtype.kind == "b" if kind == "b" else array.dtype.kind in "iu"
     if not right or array.ndim != ndim or array.size == 0:
@@ -60,7 +72,7 @@ def _int(node: Node, field: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= LIMIT:
         raise GraphError(
             f"node '{node.name}': {field}: expected an integer below 2^31 in magnitude, "
-            f"found {value!r}"
+            f"found {shown(value)}"
         )
     return value
 
@@ -73,6 +85,11 @@ class Node:
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        for source in self.sources:
+            if not isinstance(source, str):
+                raise GraphError(
+                    f"node '{self.name}': source: expected a name, found {shown(source)}"
+                )
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -104,19 +121,30 @@ class Input(Node):
         good = isinstance(shape, tuple | list) and all(
             isinstance(n, int) and not isinstance(n, bool) and 0 < n < LIMIT for n in shape
         )
-        if not good or not 1 <= len(shape) <= 4:
-            raise GraphError(f"node '{self.name}': shape: expected 1 to 4 sizes, found {shape!r}")
+        if not good or not 1 <= len(shape) <= 4 or prod(shape) >= LIMIT:
+            raise GraphError(
+                f"node '{self.name}': shape: expected 1 to 4 sizes, together below 2^31 elements, "
+                f"found {shown(shape)}"
+            )
         object.__setattr__(self, "shape", tuple(shape))
         if _int(self, "low") > _int(self, "high"):
             raise GraphError(f"node '{self.name}': low {self.low} is above high {self.high}")
         if not isinstance(self.bit, bool) or (self.bit and (self.low, self.high) != (0, 1)):
-            raise GraphError(f"node '{self.name}': bits have low 0 and high 1")
+            raise GraphError(
+                f"node '{self.name}': bit: expected true or false, and low 0 and high 1 for bits, "
+                f"found {shown(self.bit)} with low {self.low} and high {self.high}"
+            )
         for field in ("scale", "offset"):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise GraphError(f"node '{self.name}': {field}: expected a number")
-            if not np.isfinite(value) or (field == "scale" and value == 0):
-                raise GraphError(f"node '{self.name}': {field}: expected finite, scale not 0")
+                raise GraphError(
+                    f"node '{self.name}': {field}: expected a number, found {shown(value)}"
+                )
+            if not abs(value) <= LARGEST or (field == "scale" and value == 0):
+                raise GraphError(
+                    f"node '{self.name}': {field}: expected a finite number"
+                    f"{', not 0' if field == 'scale' else ''}, found {shown(value)}"
+                )
             object.__setattr__(self, field, float(value))
 
     @classmethod

@@ -14,12 +14,14 @@ import numpy as np
 from hwbnn.errors import GraphError
 from hwbnn.graph.bits import pack_bits, unpack_bits
 from hwbnn.graph.graph import Graph
-from hwbnn.graph.nodes import NODE_TYPES, Node
+from hwbnn.graph.nodes import NODE_TYPES, Node, shown
 
 FORMAT = 1
 HEADER = "graph.json"
 SIZE_LIMIT = 1 << 30
 """Bytes that the unpacked members of a file may take together; larger files are refused unread."""
+HEADER_LIMIT = 1 << 26
+"""Bytes of the largest header: 64 MiB, hundreds for each node and note that may be."""
 NODES_LIMIT = 10_000
 _KINDS = {kind.__name__: kind for kind in NODE_TYPES}
 # A member's time stamp would make two saves of one Graph differ.
@@ -66,10 +68,13 @@ def save(graph: Graph, path: str | Path) -> Path:
     target = Path(path)
     partial = target.with_name(target.name + ".part")
     try:
-        partial.write_bytes(to_bytes(graph))
-        partial.replace(target)
-    except OSError as error:
-        raise GraphError(f"{target}: cannot write the Graph: {error.strerror}") from error
+        try:
+            partial.write_bytes(to_bytes(graph))
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:  # a path with a NUL is a ValueError
+        raise GraphError(f"{target}: cannot write the Graph: {_reason(error)}") from error
     return target
 
 
@@ -80,28 +85,36 @@ def load(path: str | Path) -> Graph:
         GraphError: one line, if the file is missing, truncated, newer, malformed or altered.
     """
     try:
+        if Path(path).stat().st_size > SIZE_LIMIT:
+            raise GraphError(f"{path}: larger than {SIZE_LIMIT >> 20} MiB; refused")
         data = Path(path).read_bytes()
-    except OSError as error:
-        raise GraphError(f"{path}: cannot read the Graph: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise GraphError(f"{path}: cannot read the Graph: {_reason(error)}") from error
     return from_bytes(data, str(path))
 
 
 def from_bytes(data: bytes, name: str = "graph") -> Graph:
     """The Graph that :func:`to_bytes` packed; ``name`` stands in front of errors."""
     try:
-        header, arrays = _unpack(data)
-        graph = _graph(header, arrays)
+        return _graph(*_unpack(data))
     except GraphError as error:
-        raise GraphError(f"{name}: {error}") from None
+        reason = str(error)
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
-        raise GraphError(f"{name}: not a Graph file, or truncated ({error})") from None
-    # What is left to go wrong in numpy's and json's readers all means one thing to the user.
-    except (ValueError, KeyError, TypeError, RuntimeError, RecursionError, MemoryError) as error:
-        reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
-        raise GraphError(f"{name}: malformed Graph file ({reason})") from None
-    except Exception as error:  # zlib.error has no public home; a stranger's file must not crash us
-        raise GraphError(f"{name}: damaged Graph file ({type(error).__name__})") from None
-    return graph
+        reason = f"not a Graph file, or truncated ({_reason(error)})"
+    # What is left to go wrong in the readers of zip, numpy and JSON, some of it in classes without
+    # a public name (zlib.error), all means one thing to the user. It must not crash us.
+    except Exception as error:
+        reason = f"malformed Graph file ({_reason(error)})"
+    raise GraphError(f"{name}: {_one_line(reason)}")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)[:100] or type(error).__name__
+
+
+def _one_line(text: str) -> str:
+    """What a stranger's file brings into a message cannot break its line or reach a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text[:400])
 
 
 def _unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
@@ -109,8 +122,13 @@ def _unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
         if len(members) > NODES_LIMIT or sum(m.file_size for m in members) > SIZE_LIMIT:
-            raise GraphError(f"larger than {SIZE_LIMIT >> 20} MiB unpacked; refused")
+            raise GraphError(
+                f"larger than {SIZE_LIMIT >> 20} MiB unpacked, or of over {NODES_LIMIT} members; "
+                "refused"
+            )
         for member in members:
+            if member.filename == f"{HEADER}.npy" and member.file_size > HEADER_LIMIT:
+                raise GraphError(f"its header is larger than {HEADER_LIMIT >> 20} MiB; refused")
             with archive.open(member) as stream:
                 arrays[member.filename.removesuffix(".npy")] = np.lib.format.read_array(
                     io.BytesIO(stream.read()), allow_pickle=False
@@ -122,7 +140,7 @@ def _unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]
         raise GraphError("not a Graph file: its header names no format")
     if header["hwbnn graph"] != FORMAT:
         raise GraphError(
-            f"format {header['hwbnn graph']!r}: this version reads format {FORMAT}; "
+            f"format {shown(header['hwbnn graph'])}: this version reads format {FORMAT}; "
             "update hwbnn, or save the Graph again"
         )
     return header, arrays
@@ -132,35 +150,48 @@ def _graph(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> G
     described = header["nodes"]
     if not isinstance(described, list) or not isinstance(header["notes"], dict):
         raise GraphError("malformed header: expected a list of nodes and a table of notes")
-    graph = Graph(tuple(_node(entry, arrays) for entry in described), header["notes"])
+    if len(described) > NODES_LIMIT:
+        raise GraphError(f"{len(described)} nodes: expected at most {NODES_LIMIT}")
+    unread = set(arrays)
+    nodes = tuple(_node(entry, arrays, unread) for entry in described)
+    if unread:
+        raise GraphError(f"member {shown(min(unread))}: no node of the header names it")
+    graph = Graph(nodes, header["notes"])
     if graph.digest != header["digest"]:
         raise GraphError(
             f"the contents have digest {graph.digest[:12]}, the file says "
-            f"{str(header['digest'])[:12]}: it was altered or damaged; get it again"
+            f"{shown(header['digest'])[1:13]}: it was altered or damaged; get it again"
         )
     return graph
 
 
-def _node(entry: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> Node:
-    kind = _KINDS.get(entry.get("kind", "")) if isinstance(entry, dict) else None
+def _node(entry: Any, arrays: dict[str, np.ndarray[Any, Any]], unread: set[str]) -> Node:
+    kind = _KINDS.get(str(entry.get("kind"))) if isinstance(entry, dict) else None
     if kind is None:
-        raise GraphError(f"unknown node {str(entry)[:60]}; expected one of {', '.join(_KINDS)}")
-    known = {f.name for f in fields(kind)}
-    given = set(entry) - {"kind"}
-    if given != known:
+        raise GraphError(f"unknown node {shown(entry)}; expected one of {', '.join(_KINDS)}")
+    known = [f.name for f in fields(kind)]
+    if set(entry) - {"kind"} != set(known):
         raise GraphError(
-            f"node {str(entry.get('name'))[:60]!r} ({kind.__name__}): expected the fields "
-            f"{sorted(known)}, found {sorted(map(str, given))}"[:240]
+            f"node {shown(entry.get('name'))} ({kind.__name__}): expected the fields "
+            f"{', '.join(known)}, found {shown(', '.join(entry))}"
         )
     values: dict[str, Any] = {}
     for field in known:
         value = entry[field]
         if isinstance(value, dict):
-            array = arrays[value["array"]]
-            if value["bits"]:
-                if array.dtype != np.uint8 or array.shape[-1] != -(-value["bits"] // 8):
-                    raise GraphError(f"member '{value['array']}': not packed bits of its size")
-                array = unpack_bits(array, value["bits"])
-            value = array
+            unread.discard(value["array"])
+            value = _array(value["bits"], value["array"], arrays)
         values[field] = tuple(value) if isinstance(value, list) else value
     return kind(**values)
+
+
+def _array(bits: int, key: str, arrays: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    """The member ``key``, unpacked if it holds rows of ``bits`` bits; 0 stands for integers."""
+    array = arrays[key]
+    if not bits:
+        return array
+    if array.dtype != np.uint8 or array.ndim == 0 or array.shape[-1] != -(-bits // 8):
+        raise GraphError(f"member {shown(key)}: expected rows of {shown(bits)} packed bits")
+    if bits % 8 and (array[..., -1] >> bits % 8).any():
+        raise GraphError(f"member {shown(key)}: expected zeros behind the last bit of each row")
+    return unpack_bits(array, bits)
