@@ -105,17 +105,22 @@ def train(
     images = data or dataset(recipe.data, data_folder)
     _check_data(recipe, images)
     target = Path(folder)
-    start = prepare(recipe, target, resume)
 
     # Lightning takes two seconds to import; recipes and data sets are of use without it.
     from hwbnn.train.loop import Loop
-    from hwbnn.train.trainer import Settings, run
+    from hwbnn.train.trainer import Settings, fit, make_trainer, quiet
 
     settings = Settings(accelerator, devices, precision, threads, progress, on_epoch)
-    with torch.random.fork_rng(devices=[]), _threads(threads):
+    with torch.random.fork_rng(devices=[]), _threads(threads), quiet():
+        trainer = make_trainer(settings, last, target / CHECKPOINT)
+        # Lightning starts this program again for each further device: only the first process may
+        # find the folder as the caller left it.
+        if trainer.is_global_zero:
+            prepare(recipe, target, resume)
+        start = target / CHECKPOINT
         torch.manual_seed(recipe.seed)
         loop = Loop(recipe, recipe.make_model(), images.train_images, images.train_labels)
-        is_writer = run(loop, settings, last, target / CHECKPOINT, start)
+        fit(trainer, loop, start if start.exists() else None)
     model = loop.model.cpu().eval()
     result = TrainResult(
         model=model,
@@ -128,7 +133,7 @@ def train(
         seconds=sum(epoch.seconds for epoch in loop.history),
         folder=target,
     )
-    if is_writer:
+    if trainer.is_global_zero:
         write(target / MODEL, model_bytes(model, recipe))
         write(target / HISTORY, _history(result, images, settings))
     return result

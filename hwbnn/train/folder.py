@@ -83,8 +83,8 @@ def write(file: Path, content: str | bytes | Mapping[str, Any]) -> Path:
     return file
 
 
-def prepare(recipe: Recipe, folder: Path, resume: bool) -> Path | None:
-    """Make the folder of a run; returns the checkpoint to go on from, if there is one.
+def prepare(recipe: Recipe, folder: Path, resume: bool) -> None:
+    """Make the folder of a run, or check the one that is to go on.
 
     Args:
         recipe: what will be trained; it is written into the folder.
@@ -108,21 +108,20 @@ def prepare(recipe: Recipe, folder: Path, resume: bool) -> Path | None:
         checkpoint.parent.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"{checkpoint.parent}: cannot make it: {error.strerror}") from error
-    return checkpoint if checkpoint.exists() else None
 
 
 def _check_checkpoint(recipe: Recipe, file: Path) -> None:
     try:
         kept = torch.load(file, map_location="cpu", weights_only=True)
-        found = Recipe.from_toml(kept["recipe"], str(file))
-    except InputError:
-        raise
+        text = kept["recipe"]
+        if not isinstance(text, str):
+            raise TypeError("the recipe is no text")
     except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, LookupError, TypeError) as bad:
         raise InputError(
             f"{file}: damaged, or no checkpoint of hwbnn ({type(bad).__name__}); delete it to "
             "begin again"
         ) from bad
-    _check_same(recipe, found, file)
+    _check_same(recipe, Recipe.from_toml(text, str(file)), file)
 
 
 def _check_same(recipe: Recipe, found: Recipe, where: Path) -> None:

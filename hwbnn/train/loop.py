@@ -41,6 +41,8 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         self.recipe = recipe
         self.model = model
         self.history: list[Epoch] = []
+        self.has_begun = False
+        """Whether training has begun, so that a checkpoint, if any, is restored."""
         self.encoded = recipe.encode(images)
         self.labels = labels
         self.shape = images.shape[1:]
@@ -70,6 +72,10 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
             images = functional.pad(images, (border,) * 4)
         self.images = images.to(self.device)
         self.classes = torch.tensor(self.labels[: self.count].astype(np.int64)).to(self.device)
+
+    def on_train_start(self) -> None:
+        """All is restored that is to be."""
+        self.has_begun = True
 
     def on_train_epoch_start(self) -> None:
         """Draw the epoch's order and shifts; bring the methods to the moment."""
@@ -130,6 +136,7 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
 
     def on_train_epoch_end(self) -> None:
         """Write the epoch into the history."""
+        self._share_buffers()
         totals = self.trainer.strategy.reduce(self.totals, reduce_op="sum")
         loss, right, images = totals.tolist()
         kept = self.encoded[self.count :], self.labels[self.count :]
@@ -146,13 +153,22 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
             )
         )
 
+    def _share_buffers(self) -> None:
+        """Give all processes the first one's statistics, so that they hold one model."""
+        if self.trainer.world_size > 1:
+            for buffer in self.model.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep recipe and history with the weights."""
         checkpoint["recipe"] = self.recipe.to_toml()
         checkpoint["history"] = [asdict(epoch) for epoch in self.history]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the history back."""
+        """Take the history back, from a checkpoint that has all that training goes on with."""
+        parts = [len(checkpoint[name]) for name in ("optimizer_states", "lr_schedulers")]
+        if parts != [1, 1] or len(checkpoint["history"]) != checkpoint["epoch"] + 1:
+            raise ValueError("optimiser, learning rate or history are missing")
         self.history = [Epoch(**epoch) for epoch in checkpoint["history"]]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -71,39 +72,17 @@ class Tell(Checkpoint):  # type: ignore[misc]  # Lightning is not followed
             self.function(pl_module.history[-1])
 
 
-def run(loop: Loop, settings: Settings, epochs: int, keep: Path, start: Path | None) -> bool:
-    """Train up to this many epochs, keeping a checkpoint.
+def make_trainer(settings: Settings, epochs: int, keep: Path) -> Trainer:
+    """Lightning's Trainer, without logs and files of its own.
 
     Args:
-        loop: what to train; holds model and history afterwards.
-        settings: where and how.
+        settings: where and how it computes.
         epochs: to stop after, counted from the run's beginning.
         keep: file of the checkpoint.
-        start: checkpoint to go on from, loaded with ``weights_only``; None to begin.
-
-    Returns:
-        Whether this process is the one that writes the results.
 
     Raises:
-        InputError: if the settings do not fit the machine, or the checkpoint the loop.
-        KeyboardInterrupt: if interrupted; the checkpoint of the last whole epoch is there.
+        InputError: if the settings do not fit the machine.
     """
-    with _quiet():
-        trainer = _trainer(settings, epochs, keep)
-        with _interrupts():
-            try:
-                trainer.fit(loop, range(loop.steps), ckpt_path=start, weights_only=True)
-            except (LookupError, RuntimeError) as error:
-                if loop.history or start is None:
-                    raise
-                reason = " ".join(str(error).split())[:160]
-                raise InputError(
-                    f"{start}: not a checkpoint of this recipe ({reason}); delete it to begin again"
-                ) from error
-    return bool(trainer.is_global_zero)
-
-
-def _trainer(settings: Settings, epochs: int, keep: Path) -> Trainer:
     callbacks: list[Callback] = [KeepLast(keep)]
     if settings.progress:
         callbacks.append(RichProgressBar(refresh_rate=20))
@@ -131,8 +110,39 @@ def _trainer(settings: Settings, epochs: int, keep: Path) -> Trainer:
         ) from error
 
 
+def fit(trainer: Trainer, loop: Loop, start: Path | None) -> None:
+    """Train; ``loop`` holds model and history afterwards.
+
+    Args:
+        trainer: from :func:`make_trainer`.
+        loop: what to train.
+        start: checkpoint to go on from, loaded with ``weights_only``; None to begin.
+
+    Raises:
+        InputError: if the checkpoint is not one of this loop.
+        KeyboardInterrupt: if interrupted; the checkpoint of the last whole epoch is there.
+    """
+    with _interrupts():
+        try:
+            trainer.fit(loop, range(loop.steps), ckpt_path=start, weights_only=True)
+        except (
+            LookupError,
+            AttributeError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+            UnpicklingError,
+        ) as error:
+            if start is None or loop.has_begun:
+                raise
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(
+                f"{start}: not a checkpoint of this recipe ({reason}); delete it to begin again"
+            ) from error
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without Lightning's remarks on hardware and its own products; its warnings stay."""
     logs = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
     levels = [log.level for log in logs]
