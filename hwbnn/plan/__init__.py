@@ -1,7 +1,9 @@
-"""How a Graph becomes hardware: the Plan that a user chooses."""
+"""How a Graph becomes hardware: the Plan that a user chooses, and the circuit that follows."""
 
 from __future__ import annotations
 
+from hwbnn.plan.circuit import Circuit, Tap, circuit
 from hwbnn.plan.plan import Folded, Layout, Plan, Unrolled
+from hwbnn.plan.streams import Stream
 
-__all__ = ["Folded", "Layout", "Plan", "Unrolled"]
+__all__ = ["Circuit", "Folded", "Layout", "Plan", "Stream", "Tap", "Unrolled", "circuit"]

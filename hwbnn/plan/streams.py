@@ -1,0 +1,41 @@
+"""Frames as tokens: the shape of what crosses between two stages of a circuit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A value that crosses as ``ceil(size / lanes)`` tokens a frame, element 0 in the lowest bits.
+
+    Attributes:
+        size: elements of a frame.
+        lanes: elements of a token; at most ``size``.
+        width: bits of an element.
+        signed: whether elements are two's complement.
+    """
+
+    size: int
+    lanes: int
+    width: int
+    signed: bool = False
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of a frame."""
+        return -(-self.size // self.lanes)
+
+    @property
+    def bits(self) -> int:
+        """Bits of a token."""
+        return self.lanes * self.width
+
+    @property
+    def last_lanes(self) -> int:
+        """Elements in the last token of a frame; its other lanes hold anything."""
+        return self.size - (self.tokens - 1) * self.lanes
+
+    def with_lanes(self, lanes: int) -> Stream:
+        """The same elements in tokens of at most ``lanes``."""
+        return Stream(self.size, min(lanes, self.size), self.width, self.signed)

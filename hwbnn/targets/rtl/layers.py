@@ -1,0 +1,244 @@
+"""The blocks of a circuit as modules: each wraps a hand-written one and holds its constants."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+import numpy as np
+
+from hwbnn.graph.bits import row_integer
+from hwbnn.plan import blocks
+from hwbnn.plan.blocks import Block, Ints
+from hwbnn.plan.stages import Segment
+from hwbnn.targets.rtl.verilog import constant, instance, literal, module, vector
+
+_PASSED = {
+    "clk_i": "clk_i",
+    "rst_ni": "rst_ni",
+    "valid_i": "valid_i",
+    "data_i": "data_i",
+    "valid_o": "valid_o",
+    "data_o": "data_o",
+}
+
+
+def module_name(block: Block) -> str:
+    """The generated module of a block."""
+    return f"hwbnn_{block.name}"
+
+
+def ports(block: Block) -> list[str]:
+    """The ports of a block's module, those of the wrapped one."""
+    return [
+        "input  logic clk_i",
+        "input  logic rst_ni",
+        "input  logic valid_i",
+        f"input  logic {vector(block.source.bits)} data_i",
+        "output logic valid_o",
+        f"output logic {vector(block.result.bits)} data_o",
+    ]
+
+
+def modules(segment: Segment) -> dict[str, str]:
+    """The generated modules of a segment, by name."""
+    made: dict[str, str] = {}
+    for block in segment.blocks:
+        if isinstance(block, blocks.DotFolded):
+            made |= _folded(block, segment)
+        elif not isinstance(block, blocks.ArgMax):  # has no constants: stands in the top itself
+            made[module_name(block)] = _module(block)
+    return made
+
+
+def argmax_parameters(block: blocks.ArgMax) -> dict[str, object]:
+    """The parameters of an ``argmax``."""
+    return {
+        "Size": block.source.size,
+        "Lanes": block.source.lanes,
+        "Width": block.source.width,
+        "Signed": block.source.signed,
+        "IndexWidth": block.result.width,
+        "Levels": block.levels,
+    }
+
+
+@singledispatch
+def _module(block: Block) -> str:
+    raise TypeError(f"no module for {type(block).__name__}")
+
+
+def _wrapped(block: Block, comment: str, kind: str, body: str, **parameters: object) -> str:
+    body += "\n" + instance(kind, f"u_{kind}", parameters, _PASSED)
+    return module(module_name(block), comment, ports(block), body)
+
+
+@_module.register
+def _dot_unrolled(block: blocks.DotUnrolled) -> str:
+    channels, inputs = block.weights.shape
+    rows = [row_integer(row) for row in block.weights]
+    return _wrapped(
+        block,
+        f"Layer '{block.node}', unrolled: raw sums of {channels} channels over {inputs} inputs.\n"
+        "Weights channel by channel, the first in the lowest bits; input 0 is bit 0 of its row.",
+        "dot_unrolled",
+        constant("Weights", rows, inputs),
+        Inputs=inputs,
+        Channels=channels,
+        Width=block.source.width,
+        Signed=block.source.signed,
+        SumWidth=block.result.width,
+        Levels=block.levels,
+        Weights="Weights",
+    )
+
+
+@_module.register
+def _affine(block: blocks.Affine) -> str:
+    return _wrapped(
+        block,
+        f"Values of layer '{block.value}' from its raw sums: (raw << {block.shift}) - constant.",
+        "affine",
+        constant("Constants", _padded(block.constants, block), block.result.width),
+        Lanes=block.source.lanes,
+        Tokens=block.source.tokens,
+        Width=block.source.width,
+        OutWidth=block.result.width,
+        Shift=block.shift,
+        Constants="Constants",
+    )
+
+
+@_module.register
+def _compare(block: blocks.Compare) -> str:
+    count = block.constants.shape[1]
+    body = constant("Constants", _padded(block.constants, block), block.source.width + 1)
+    body += constant("Falling", _padded(block.falling.astype(np.int64), block), 1)
+    parameters: dict[str, object] = {
+        "Lanes": block.source.lanes,
+        "Tokens": block.source.tokens,
+        "Width": block.source.width,
+        "Signed": block.source.signed,
+        "Count": count,
+        "Constants": "Constants",
+        "Falling": "Falling",
+    }
+    if isinstance(block, blocks.Threshold):
+        parameters["Levels"] = block.levels
+        comment = f"Node '{block.value}': how many of {count} thresholds each element reaches."
+        return _wrapped(block, comment, "threshold", body, **parameters)
+    comment = f"Node '{block.value}': each element compared with {count} constants."
+    return _wrapped(block, comment, "compare", body, **parameters)
+
+
+@_module.register
+def _lookup(block: blocks.Lookup) -> str:
+    entries = block.table.shape[1]
+    return _wrapped(
+        block,
+        f"Node '{block.value}': a table of {entries} entries for each element.",
+        "lookup",
+        constant("Table", _padded(block.table, block), block.result.width),
+        Lanes=block.source.lanes,
+        Tokens=block.source.tokens,
+        Width=block.source.width,
+        Low=block.low,
+        Shift=block.shift,
+        Entries=entries,
+        OutWidth=block.result.width,
+        Table="Table",
+    )
+
+
+@_module.register
+def _select(block: blocks.Select) -> str:
+    width = block.source.width
+    lines = [
+        f"  assign data_o[{i * width} +: {width}] = data_i[{int(j) * width} +: {width}];\n"
+        for i, j in enumerate(block.index)
+    ]
+    body = "  logic unused;\n\n"
+    body += "  assign unused = clk_i ^ rst_ni ^ (^data_i);\n  assign valid_o = valid_i;\n"
+    comment = f"Node '{block.value}': some of the elements, wires alone."
+    return module(module_name(block), comment, ports(block), body + "".join(lines))
+
+
+def _padded(values: Ints, block: Block) -> list[int]:
+    """All constants in order, zeros for the lanes of the last token that hold no element."""
+    stream = block.source
+    padded = np.zeros((stream.tokens * stream.lanes, *values.shape[1:]), np.int64)
+    padded[: len(values)] = values
+    return [int(v) for v in padded.ravel()]
+
+
+def _folded(block: blocks.DotFolded, segment: Segment) -> dict[str, str]:
+    """The folded product and the memory of its weights."""
+    channels, inputs = block.weights.shape
+    memory = f"hwbnn_rom_{block.node}"
+    address = max(1, (block.rows - 1).bit_length())
+    row = block.pe * block.simd
+    body = f"  logic [{address - 1}:0] row;\n  logic [{row - 1}:0] weights;\n\n"
+    body += instance(
+        "dot_folded",
+        "u_dot_folded",
+        {
+            "Inputs": inputs,
+            "Channels": channels,
+            "Pe": block.pe,
+            "Simd": block.simd,
+            "Width": block.source.width,
+            "Signed": block.source.signed,
+            "SumWidth": block.result.width,
+            "Levels": block.levels,
+            "Slots": block.slots,
+            "Credits": segment.credits,
+            "OnePerFrame": segment.reduces,
+            "AddressWidth": address,
+        },
+        {
+            **_PASSED,
+            "ready_o": "ready_o",
+            "row_o": "row",
+            "weights_i": "weights",
+            "credit_i": "credit_i",
+        },
+    )
+    body += "\n" + instance(
+        memory, "u_weights", {}, {"clk_i": "clk_i", "row_i": "row", "weights_o": "weights"}
+    )
+    comment = (
+        f"Layer '{block.node}', folded: raw sums of {channels} channels over {inputs} inputs,\n"
+        f"{block.pe} channels times {block.simd} inputs a cycle."
+    )
+    declared = [*ports(block), "output logic ready_o", "input  logic credit_i"]
+    return {
+        module_name(block): module(module_name(block), comment, declared, body),
+        memory: _memory(memory, block, address),
+    }
+
+
+def _memory(name: str, block: blocks.DotFolded, address: int) -> str:
+    """The weights in the order in which the passes read them, a register behind the memory."""
+    width = block.pe * block.simd
+    ordered = block.weights.reshape(block.passes, block.pe, block.steps, block.simd)
+    rows = ordered.transpose(0, 2, 1, 3).reshape(block.rows, width)
+    filled = "".join(
+        f"    rows[{i}] = {literal(row_integer(row), width)};\n" for i, row in enumerate(rows)
+    )
+    body = (
+        f"  logic [{width - 1}:0] rows [0:{block.rows - 1}];\n\n"
+        f"  initial begin\n{filled}  end\n\n"
+        "  always_ff @(posedge clk_i) weights_o <= rows[row_i];\n"
+    )
+    if block.rows == 1:
+        body = body.replace("rows[row_i]", "rows[0]")
+        body += "\n  logic unused_row;\n  assign unused_row = row_i[0];\n"
+    comment = (
+        f"Weights of layer '{block.node}': row (group * {block.steps} + token), "
+        f"{block.pe} channels of {block.simd} bits each."
+    )
+    declared = [
+        "input  logic clk_i",
+        f"input  logic [{address - 1}:0] row_i",
+        f"output logic [{width - 1}:0] weights_o",
+    ]
+    return module(name, comment, declared, body)
