@@ -152,10 +152,23 @@ def explain(
 ) -> None:
     """Say how each layer of a model is lowered, or why one is refused and what to change.
 
+    The exit status is 0 if the model can be lowered, else 2.
+
     For example:
 
         hwbnn explain runs/digits
 
         hwbnn explain --model mynet.model:make
     """
-    raise NotImplementedError
+    from hwbnn.lower import explain as ask
+
+    given = read_model(folder, model)
+    *layers, verdict = ask(given.model, given.input)
+    refused = verdict.startswith("refused:")
+    if not as_json:
+        for line in layers:
+            typer.echo(line)
+    facts = {"layers": layers, "verdict": verdict, "exact": not refused}
+    finish(f"{given.name}: {verdict}", facts, as_json=as_json)
+    if refused:
+        raise typer.Exit(2)

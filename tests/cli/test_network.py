@@ -98,5 +98,8 @@ def test_models_that_cannot_be_lowered_are_refused(call: Call) -> None:
         assert last.startswith("error: ")
         assert all(word in last for word in words), last
         assert not Path("new").exists()
+    told = call("explain", "--model", "other:with_softmax")
+    assert told.exit_code == 2
+    assert "with_softmax: refused: " in told.stdout.splitlines()[-1]
     refused(call("lower"), "expected the folder of a training run, or --model")
     refused(call("lower", "none"), "none/recipe.toml")
