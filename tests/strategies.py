@@ -201,7 +201,7 @@ class _Builder:
         near = rng.integers(-spread, spread, shape, endpoint=True) + (t.low + t.high) // 2
         ends = np.array([t.low - 1, t.low, t.low + 1, t.high - 1, t.high, t.high + 1])
         far = np.array([-(2**31) + 1, 2**31 - 1, t.low - 1000, t.high + 1000])
-        which = rng.choice(4, shape, p=(0.3, 0.5, 0.15, 0.05))
+        which = rng.choice(4, shape, p=(0.15, 0.7, 0.1, 0.05))
         cuts = np.choose(which, (middle, near, rng.choice(ends, shape), rng.choice(far, shape)))
         return cuts.astype(np.int64) if self.chance(6) else np.sort(cuts, axis=1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
@@ -10,9 +11,12 @@ from typing import Any
 
 from hwbnn.errors import PlanError
 from hwbnn.graph import Dot, Graph
+from hwbnn.graph.nodes import shown
 
 BEAT_LIMIT = 1 << 16
 """Bits of the widest AXI4-Stream beat at the border."""
+PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+"""Names of devices; vendor scripts get them as they are."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +72,20 @@ class Plan:
             beat = getattr(self, name)
             if not _is_int(beat) or beat < 8 or beat % 8 or beat > BEAT_LIMIT:
                 raise PlanError(
-                    f"plan: {name}: expected a multiple of 8 from 8 to {BEAT_LIMIT}, found {beat!r}"
+                    f"plan: {name}: expected a multiple of 8 from 8 to {BEAT_LIMIT}, "
+                    f"found {shown(beat)}"
                 )
         if not _is_int(self.levels) or not 1 <= self.levels <= 64:
-            raise PlanError(f"plan: levels: expected 1 to 64, found {self.levels!r}")
+            raise PlanError(f"plan: levels: expected 1 to 64, found {shown(self.levels)}")
         if not isinstance(self.fuse, bool):
-            raise PlanError(f"plan: fuse: expected true or false, found {self.fuse!r}")
+            raise PlanError(f"plan: fuse: expected true or false, found {shown(self.fuse)}")
         number = isinstance(self.clock_ns, int | float) and not isinstance(self.clock_ns, bool)
         if not number or not 0.1 <= self.clock_ns <= 1000:
-            raise PlanError(f"plan: clock_ns: expected 0.1 to 1000, found {self.clock_ns!r}")
-        if not isinstance(self.part, str) or not self.part.replace("-", "").isalnum():
-            raise PlanError(f"plan: part: expected letters, digits and '-', found {self.part!r}")
+            raise PlanError(f"plan: clock_ns: expected 0.1 to 1000, found {shown(self.clock_ns)}")
+        if not isinstance(self.part, str) or not PART.fullmatch(self.part):
+            raise PlanError(
+                f"plan: part: expected letters, digits and '-', found {shown(self.part)}"
+            )
 
     def layout(self, name: str) -> Layout:
         """The layout of a ``Dot`` by its name."""
@@ -98,7 +105,8 @@ class Plan:
         for name in self.dots:
             if name not in names:
                 raise PlanError(
-                    f"plan: '{name[:60]}' is no Dot of the graph; those are {', '.join(names)}"
+                    f"plan: {shown(name)} is no Dot of the graph; those are "
+                    f"{', '.join(sorted(names))}"
                 )
         for dot in graph.of_type(Dot):
             layout = self.layout(dot.name)
@@ -137,7 +145,7 @@ class Plan:
             if not isinstance(given["dots"], dict):
                 raise PlanError(f"{name}: dots: expected an object of layouts by layer name")
             given["dots"] = {
-                str(dot): _layout_from(layout, f"{name}: dots: {dot[:60]}")
+                str(dot): _layout_from(layout, f"{name}: dots: {shown(dot)}")
                 for dot, layout in given["dots"].items()
             }
         return cls(**given)
@@ -152,20 +160,18 @@ def _layout_from(given: Any, where: str) -> Layout:
         return Unrolled()
     if isinstance(given, dict) and set(given) == {"pe", "simd"}:
         return Folded(given["pe"], given["simd"])
-    raise PlanError(
-        f'{where}: expected "unrolled" or {{"pe": P, "simd": S}}, found {given!r}'[:200]
-    )
+    raise PlanError(f'{where}: expected "unrolled" or {{"pe": P, "simd": S}}, found {shown(given)}')
 
 
 def _check_layout(layout: object) -> None:
     if isinstance(layout, Unrolled):
         return
     if not isinstance(layout, Folded):
-        raise PlanError(f"plan: expected Unrolled or Folded, found {layout!r}"[:120])
+        raise PlanError(f"plan: expected Unrolled or Folded, found {shown(layout)}")
     for name in ("pe", "simd"):
         value = getattr(layout, name)
         if not _is_int(value) or not 1 <= value < 1 << 20:
-            raise PlanError(f"plan: {name}: expected a positive integer, found {value!r}")
+            raise PlanError(f"plan: {name}: expected a positive integer, found {shown(value)}")
 
 
 def _check_divides(dot: str, name: str, value: int, size: int, what: str) -> None:

@@ -70,7 +70,8 @@ class Compiled:
         Returns:
             Arrays ``(batch, *shape)``, bool for bits and int64 else, as the plain simulator's.
         """
-        return self._run(np.ascontiguousarray(x.reshape(len(x), -1)), threads)
+        size = self.graph.types[self.graph.input.name].size
+        return self._run(np.ascontiguousarray(x.reshape(len(x), size)), threads)
 
     def run_words(self, words: NDArray[np.uint64], threads: int | None = None) -> dict[str, Array]:
         """Values by name for a batch of bits packed by :func:`hwbnn.graph.bits.pack_words`.

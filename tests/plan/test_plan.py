@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwbnn.errors import PlanError
+from hwbnn.graph import Dot, Graph, Input, Output
+from hwbnn.plan import Folded, Plan, Unrolled
+from tests.strategies import graphs, plans
+
+GRAPH = Graph(
+    (Input.bits(12), Dot("first", "x", np.ones((10, 12), np.bool_)), Output("y", "first")),
+)
+
+
+def test_dots_left_out_take_the_default() -> None:
+    plan = Plan({"first": Folded(2, 3)}, default=Folded(1, 1))
+    assert plan.layout("first") == Folded(2, 3)
+    assert plan.layout("second") == Folded(1, 1)
+    assert plan.with_dots(second=Unrolled()).layout("second") == Unrolled()
+    assert plan.layout("second") == Folded(1, 1)
+
+
+def test_a_plan_cannot_be_changed() -> None:
+    dots = {"first": Folded(2, 3)}
+    plan = Plan(dots)
+    dots["first"] = Folded(1, 1)
+    assert plan.layout("first") == Folded(2, 3)
+    with pytest.raises(TypeError):
+        plan.dots["first"] = Unrolled()  # type: ignore[index]
+
+
+@given(st.data())
+def test_any_plan_comes_back_from_json_the_same(data: st.DataObject) -> None:
+    graph = data.draw(graphs(max_width=40))
+    plan = data.draw(plans(graph))
+    again = Plan.from_json(plan.to_json())
+    assert again == plan
+    assert again.to_json() == plan.to_json()
+    assert again.check(graph) is again
+
+
+def test_fields_left_out_take_their_defaults() -> None:
+    assert Plan.from_json("{}") == Plan()
+    assert Plan.from_json(b'{"dots": {"a": "unrolled"}}') == Plan({"a": Unrolled()})
+
+
+REFUSED: dict[str, tuple[Callable[[], Plan], str]] = {
+    "beat not whole": (lambda: Plan(input_beat=12), "input_beat: .* multiple of 8 .* found 12"),
+    "beat of 0": (lambda: Plan(output_beat=0), "output_beat: .* found 0"),
+    "beat a bool": (lambda: Plan(input_beat=True), "input_beat: .* found True"),
+    "beat a float": (lambda: Plan(input_beat=64.0), r"input_beat: .* found 64\.0"),  # type: ignore[arg-type]
+    "beat too wide": (lambda: Plan(input_beat=1 << 17), "input_beat: .* to 65536, found 131072"),
+    "levels 0": (lambda: Plan(levels=0), "levels: expected 1 to 64, found 0"),
+    "fuse 1": (lambda: Plan(fuse=1), "fuse: expected true or false, found 1"),  # type: ignore[arg-type]
+    "clock 0": (lambda: Plan(clock_ns=0), r"clock_ns: expected 0\.1 to 1000, found 0"),
+    "clock nan": (lambda: Plan(clock_ns=float("nan")), "clock_ns: .* found nan"),
+    "clock text": (lambda: Plan(clock_ns="5"), "clock_ns: .* found '5'"),  # type: ignore[arg-type]
+    "part with Tcl": (lambda: Plan(part="x; exec reboot"), "part: expected letters, digits"),
+    "part of lines": (lambda: Plan(part="x\n"), r"part: .* found 'x\\n'"),
+    "part an option": (lambda: Plan(part="-quiet"), "part: .* found '-quiet'"),
+    "part empty": (lambda: Plan(part=""), "part: .* found ''"),
+    "part foreign": (lambda: Plan(part="xcé"), "part: expected letters, digits"),
+    "layout text": (lambda: Plan({"a": "folded"}), "expected Unrolled or Folded, found 'folded'"),  # type: ignore[dict-item]
+    "default none": (lambda: Plan(default=None), "expected Unrolled or Folded, found None"),  # type: ignore[arg-type]
+    "pe 0": (lambda: Plan({"a": Folded(0, 1)}), "pe: expected a positive integer, found 0"),
+    "simd a bool": (lambda: Plan({"a": Folded(1, True)}), "simd: .* found True"),
+    "simd a float": (lambda: Plan({"a": Folded(1, 2.0)}), r"simd: .* found 2\.0"),  # type: ignore[arg-type]
+    "pe huge": (lambda: Plan({"a": Folded(1 << 20, 1)}), "pe: .* found 1048576"),
+    "no such dot": (
+        lambda: Plan({"a": Unrolled()}).check(GRAPH),
+        "'a' is no Dot of the graph; those are first",
+    ),
+    "pe that leaves a rest": (
+        lambda: Plan(default=Folded(4, 1)).check(GRAPH),
+        "layer 'first': pe 4 does not divide its 10 outputs; take one of 1, 2, 5, 10",
+    ),
+    "simd that leaves a rest": (
+        lambda: Plan({"first": Folded(1, 5)}).check(GRAPH),
+        "layer 'first': simd 5 does not divide its 12 inputs; take one of 2, 3, 4, 6",
+    ),
+    "simd over all": (
+        lambda: Plan({"first": Folded(1, 24)}).check(GRAPH),
+        "layer 'first': simd 24 does not divide its 12 inputs; take one of .*12",
+    ),
+}
+
+TEXTS: dict[str, tuple[Any, str]] = {
+    "not JSON": ("{", "not JSON"),
+    "deep": ("[" * 100_000, "not JSON"),
+    "not UTF-8": (b"\xff\xfe\xfd", "not JSON"),
+    "a list": ("[]", "expected an object with keys among"),
+    "a key": ('{"beat": 8}', "expected an object with keys among clock_ns, default, dots"),
+    "dots a list": ('{"dots": []}', "dots: expected an object of layouts"),
+    "layout a number": ('{"dots": {"a": 3}}', "dots: 'a': expected .unrolled. or .* found 3"),
+    "layout half": ('{"default": {"pe": 1}}', "default: expected"),
+    "layout more": ('{"default": {"pe": 1, "simd": 1, "x": 1}}', "default: expected"),
+    "pe text": ('{"default": {"pe": "1", "simd": 1}}', "pe: expected a positive integer"),
+    "pe huge": ('{"default": {"pe": 1' + "0" * 5000 + ', "simd": 1}}', "not JSON"),
+    "beat null": ('{"input_beat": null}', "input_beat: expected a multiple of 8"),
+    "part a list": ('{"part": ["x"]}', "part: expected letters"),
+    "a name of lines": (json.dumps({"dots": {"a\nb\x1b[31m": 1}}), r"dots: 'a\\nb"),
+    "a long name": (json.dumps({"dots": {"a" * 10_000: 1}}), "dots: 'aaa"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_malformed_plan_is_refused(case: str) -> None:
+    make, message = REFUSED[case]
+    with pytest.raises(PlanError, match=message) as caught:
+        make()
+    assert str(caught.value).startswith("plan: ")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("case", TEXTS)
+def test_a_text_that_is_no_plan_is_refused(case: str) -> None:
+    text, message = TEXTS[case]
+    with pytest.raises(PlanError, match=message) as caught:
+        Plan.from_json(text)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+KEYS = [*json.loads(Plan().to_json()), "x"]
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), json_values))
+def test_any_json_is_a_plan_or_refused_in_one_line(given: dict[str, Any]) -> None:
+    try:
+        Plan.from_json(json.dumps(given))
+    except PlanError as error:
+        assert_one_line(error)
+
+
+def assert_one_line(error: PlanError) -> None:
+    assert str(error).isprintable()
+    assert len(str(error)) < 400
+
+
+def test_a_misspelt_layer_has_a_printable_name_in_the_error() -> None:
+    with pytest.raises(PlanError, match="is no Dot of the graph") as caught:
+        Plan({"a\nb" * 1000: Unrolled()}).check(GRAPH)
+    assert_one_line(caught.value)

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hwbnn.errors import InputError
+from hwbnn.project import Project
+
+FILES = {"graph.npz": b"g", "plan.json": b"{}", "rtl/top.sv": b"module top;\n", "empty": b""}
+PROJECT = Project("rtl", FILES)
+OTHER = Project("rtl", {"graph.npz": b"h", "plan.json": b"{}", "new/deep/file": b"n"})
+
+HOSTILE = ["", "/etc/passwd", "../x", "a/../../x", "a/..", "..", ".", "./a", "a/./b", "a//b", "a/"]
+HOSTILE += ["a\\b", "C:x", "~/x", "a b", "a\nb", "a;b", "$(reboot)", "`a`", "[exit]", "{a}", "é"]
+HOSTILE += ["a\0b", "\ud800", "-rf\t", "a'b", 'a"b', "a" * 10_000 + "\n"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="expected a path inside the project") as caught:
+        Project("rtl", {**FILES, name: b""})
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
+
+
+def test_the_files_are_written_as_they_are(tmp_path: Path) -> None:
+    assert PROJECT.write(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert contents(tmp_path) == {f"a/b/{name}": content for name, content in FILES.items()}
+    assert PROJECT.text("rtl/top.sv") == "module top;\n"
+
+
+def test_an_empty_folder_and_an_older_project_are_replaced(tmp_path: Path) -> None:
+    for project in (PROJECT, OTHER, PROJECT):
+        project.write(str(tmp_path / "out"))
+        assert contents(tmp_path / "out") == dict(project.files)
+    (tmp_path / "empty").mkdir()
+    OTHER.write(tmp_path / "empty")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "out"]
+
+
+@pytest.mark.parametrize(
+    "mine", [{"thesis.tex": b"years"}, {"graph.npz": b"g", "recipe.toml": b"r"}, {"plan.json": b""}]
+)
+def test_a_folder_of_other_files_is_left_alone(tmp_path: Path, mine: dict[str, bytes]) -> None:
+    for name, content in mine.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match="holds other files; name an empty or a new folder"):
+        PROJECT.write(tmp_path)
+    assert contents(tmp_path) == mine
+
+
+def test_a_file_is_not_taken_for_a_folder(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"mine")
+    with pytest.raises(InputError, match="holds other files"):
+        PROJECT.write(file)
+    with pytest.raises(
+        InputError, match=r"cannot write the project: (File exists|Not a directory)"
+    ):
+        PROJECT.write(file / "below")
+    assert contents(tmp_path) == {"file": b"mine"}
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_an_impossible_path_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="cannot write the project: "):
+        PROJECT.write(tmp_path / name)
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3, 4])
+def test_a_full_disk_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    target = PROJECT.write(tmp_path / "out")
+    written = 0
+    write_bytes = Path.write_bytes
+
+    def full(self: Path, data: bytes) -> int:
+        nonlocal written
+        written += 1
+        if written == failing:
+            raise OSError(28, "No space left on device")
+        return write_bytes(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match=r"out: cannot write the project: No space left on device"):
+        Project("rtl", {**FILES, "graph.npz": b"new"}).write(target)
+    assert contents(tmp_path) == {f"out/{name}": content for name, content in FILES.items()}
+    assert os.listdir(tmp_path) == ["out"]  # noqa: PTH208  # hidden files too
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_failed_exchange_puts_the_old_project_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    target = PROJECT.write(tmp_path / "out")
+    renamed = 0
+    rename = Path.rename
+
+    def fails(self: Path, other: Path) -> Path:
+        nonlocal renamed
+        renamed += 1
+        if renamed == failing:
+            raise PermissionError(13, "Permission denied")
+        return rename(self, other)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(InputError, match="cannot write the project: Permission denied"):
+        OTHER.write(target)
+    assert contents(target) == FILES
+    assert os.listdir(tmp_path) == ["out"]  # noqa: PTH208
+
+
+def test_the_digest_is_of_names_and_contents() -> None:
+    assert Project("rtl", dict(reversed(FILES.items()))).digest == PROJECT.digest
+    changed = [
+        Project("hls", FILES),
+        Project("rtl", {**FILES, "empty": b"\n"}),
+        Project("rtl", {**FILES, "empty2": b""}),
+        Project("rtl", {("void" if k == "empty" else k): v for k, v in FILES.items()}),
+        OTHER,
+    ]
+    assert len({PROJECT.digest, *(p.digest for p in changed)}) == 1 + len(changed)
+
+
+def test_a_project_cannot_be_changed() -> None:
+    with pytest.raises(TypeError):
+        PROJECT.files["x"] = b""  # type: ignore[index]
