@@ -71,6 +71,9 @@ _REMEDY = (
 )
 
 
+Constant = Tensor | int | float
+
+
 @dataclass(frozen=True)
 class Step:
     """One function on ``(rows, channels)`` floats, channel by channel.
@@ -145,13 +148,13 @@ def module_step(name: str, module: nn.Module) -> Step:
     return Step(named(name, module), module)
 
 
-def function_step(node: fx.Node, source: fx.Node, constants: dict[fx.Node, Tensor]) -> Step:
+def function_step(node: fx.Node, source: fx.Node, constants: dict[fx.Node, Constant]) -> Step:
     """The step of a traced function or method with one moving argument.
 
     Args:
         node: the call.
         source: the argument that moves.
-        constants: tensors of the model behind the other arguments.
+        constants: tensors and numbers behind the other arguments that are traced.
 
     Raises:
         CannotLower: if it is not listed, works in place on what others read, or a constant is not
@@ -173,7 +176,7 @@ def function_step(node: fx.Node, source: fx.Node, constants: dict[fx.Node, Tenso
             _check_constant(label, value)
 
     def apply(x: Tensor) -> Tensor:
-        known = {**constants, source: x}
+        known: dict[fx.Node, Any] = {**constants, source: x}
         args = fx.node.map_arg(node.args, known.__getitem__)
         kwargs = fx.node.map_arg(node.kwargs, known.__getitem__)
         if isinstance(target, str):

@@ -41,6 +41,7 @@ class Stream:
         high: largest integer of each channel.
         layer: the layer of the network that it left, for messages.
         steps: from the integers as float32 (codes 0 and 1 for bits) to what torch sees here.
+        is_input: whether it is the network's input.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Stream:
     high: Integers
     layer: str
     steps: tuple[Step, ...] = ()
+    is_input: bool = False
 
     def after(self, *steps: Step) -> Stream:
         """The stream some steps further on."""

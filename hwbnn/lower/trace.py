@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -37,6 +39,10 @@ def trace(network: nn.Module) -> fx.GraphModule:
             "values and loops over batches have no place in a fixed circuit: write it as a "
             "sequence of layers"
         ) from None
+    # What nobody reads is no part of the circuit; what works in place is read by what comes later.
+    graph.eliminate_dead_code(
+        lambda node: node.op in ("placeholder", "output") or str(node.target).endswith("_")
+    )
     return fx.GraphModule(network, graph)
 
 
@@ -74,25 +80,50 @@ def floats(source: Input, u: Any) -> Tensor:
     return exact.to(torch.float32)
 
 
-def sample_shapes(traced: fx.GraphModule, source: Input) -> dict[fx.Node, tuple[int, ...] | None]:
-    """The shape of every call's value for a batch of two; None for what is no tensor.
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What the calls of a network return for two batches of different size and contents.
+
+    Attributes:
+        small: value of each call for a batch of 2, all integers of the input lowest.
+        large: the same for a batch of 3, all highest.
+    """
+
+    small: Mapping[fx.Node, Any]
+    large: Mapping[fx.Node, Any]
+
+    def shape(self, call: fx.Node) -> tuple[int, ...] | None:
+        """Shape of a call's value for a batch of 2; None if it is no tensor."""
+        value = self.small[call]
+        return tuple(value.shape) if isinstance(value, Tensor) else None
+
+    def constant(self, call: fx.Node) -> Tensor | int | float | None:
+        """A call's value, if it is a number or tensor, the same for both batches."""
+        value, other = self.small[call], self.large[call]
+        if isinstance(value, Tensor) and isinstance(other, Tensor):
+            return value if torch.equal(value, other) else None
+        same = isinstance(value, int | float) and value == other
+        return value if same else None
+
+
+def sample(traced: fx.GraphModule, source: Input) -> Sample:
+    """Run a network on its smallest and its largest input.
 
     Raises:
-        CannotLower: if the network does not take inputs of this shape.
+        CannotLower: if it does not take inputs of this shape.
     """
-    recorder = Recorder(traced)
-    lowest = torch.full((2, *source.shape), source.low)
+    recorders = Recorder(traced), Recorder(traced)
     try:
-        recorder.record(floats(source, lowest))
+        for recorder, batch, integer in zip(
+            recorders, (2, 3), (source.low, source.high), strict=True
+        ):
+            recorder.record(floats(source, torch.full((batch, *source.shape), integer)))
     except HwbnnError as error:
-        raise CannotLower(f"the network refuses the smallest input: {error}") from None
+        raise CannotLower(f"the network refuses an input: {error}") from None
     except Exception as error:  # user code runs here
         reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
         raise CannotLower(
             f"the network does not run on a batch of shape (2, {', '.join(map(str, source.shape))})"
             f": {reason}; does input '{source.name}' have the shape that the model takes?"
         ) from None
-    return {
-        node: tuple(value.shape) if isinstance(value, Tensor) else None
-        for node, value in recorder.values.items()
-    }
+    return Sample(recorders[0].values, recorders[1].values)

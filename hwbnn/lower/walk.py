@@ -13,7 +13,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, fx, nn
 
 from hwbnn.errors import CannotLower, HwbnnError
@@ -30,20 +29,18 @@ from hwbnn.graph import (
     infer,
 )
 from hwbnn.lower.prepare import reference_mode
-from hwbnn.lower.steps import Step, check_state, function_label, function_step, module_step, named
-from hwbnn.lower.tables import (
-    Cuts,
-    Stream,
-    chunks,
-    is_identity,
-    read_cuts,
-    read_ranks,
-    read_table,
-    rises_alike,
+from hwbnn.lower.reading import (
+    Table,
+    check_exact,
+    reachable,
+    read_activation,
+    read_weights,
+    stands_for,
 )
-from hwbnn.lower.trace import floats, sample_shapes
+from hwbnn.lower.steps import Step, check_state, function_label, function_step, module_step, named
+from hwbnn.lower.tables import Stream, read_ranks, rises_alike
+from hwbnn.lower.trace import LEAVES, Sample, floats, sample
 from hwbnn.nn import BinaryActivation, BinaryLinear
-from hwbnn.nn.layers import EXACT
 
 OUTPUTS = ("class", "scores")
 _SHAPES = frozenset(("flatten", "view", "reshape", "squeeze", "unsqueeze"))
@@ -90,8 +87,9 @@ class Walk:
     logits: tuple[fx.Node, str] | None = None
     _types: dict[str, ValueType] = field(default_factory=dict)
     _streams: dict[fx.Node, Stream] = field(default_factory=dict)
-    _constants: dict[fx.Node, Tensor] = field(default_factory=dict)
-    _shapes: dict[fx.Node, tuple[int, ...] | None] = field(default_factory=dict)
+    _constants: dict[fx.Node, Tensor | int | float] = field(default_factory=dict)
+    _sizes: set[fx.Node] = field(default_factory=set)
+    _sample: Sample = field(init=False)
 
     def run(self) -> None:
         """Walk all calls.
@@ -101,7 +99,7 @@ class Walk:
         """
         for name, module in self._called_modules():
             check_state(name, module)
-        self._shapes = sample_shapes(self.traced, self.source)
+        self._sample = sample(self.traced, self.source)
         with reference_mode():
             for call in self.traced.graph.nodes:
                 self._visit(call)
@@ -119,9 +117,22 @@ class Walk:
             self._module(call)
         elif call.op == "output":
             self._output(call)
-        elif self._shapes[call] is not None:
+        elif not self._is_fixed(call):
             self._function(call)
-        # What is left computes with shapes: sizes and tuples, used by a reshape, or by nothing.
+
+    def _is_fixed(self, call: fx.Node) -> bool:
+        """Whether a call computes with sizes and constants alone; its value is then kept."""
+        asks = call.target == "size" or (call.target is getattr and call.args[1:] == ("shape",))
+        if not asks and not all(
+            n in self._sizes or n in self._constants for n in call.all_input_nodes
+        ):
+            return False
+        value = self._sample.constant(call)
+        if value is None or asks:
+            self._sizes.add(call)
+        else:
+            self._constants[call] = value
+        return True
 
     # --- one kind of call each -------------------------------------------------------------------
 
@@ -134,12 +145,17 @@ class Walk:
         t = self._add(node)
         size = prod(node.shape)
         low, high = np.full(size, t.low), np.full(size, t.high)
-        seen = Step(f"input '{node.name}'", partial(_seen, node))
-        self._streams[call] = Stream(node.name, t, low, high, node.name, (seen,))
+        seen = Step(f"input '{node.name}'", partial(floats, node))
+        self._streams[call] = Stream(node.name, t, low, high, node.name, (seen,), is_input=True)
 
     def _module(self, call: fx.Node) -> None:
         name, module = str(call.target), self.traced.get_submodule(str(call.target))
         stream = self._stream_of(call, named(name, module))
+        if isinstance(module, LEAVES) and type(module) not in LEAVES:
+            raise CannotLower(
+                f"{named(name, module)}: a subclass of a layer of hwbnn.nn may compute anything; "
+                "use the layer itself"
+            )
         if isinstance(module, BinaryLinear):
             self._linear(call, name, module, stream)
         elif isinstance(module, BinaryActivation):
@@ -167,7 +183,7 @@ class Walk:
         self._streams[call] = stream.after(step)
 
     def _flatten(self, call: fx.Node, stream: Stream, label: str) -> None:
-        shape = self._shapes[call]
+        shape = self._sample.shape(call)
         if shape == (2, *stream.type.shape):
             self._streams[call] = stream
             return
@@ -178,84 +194,43 @@ class Walk:
             )
         node = Flatten(self._name("flatten"), stream.name)
         t = self._add(node)
-        self._streams[call] = Stream(
-            node.name, t, stream.low, stream.high, stream.layer, stream.steps
-        )
+        self._streams[call] = replace(stream, name=node.name, type=t)
         self._remark(stream.layer, node, "elements in the order of the model's input, last fastest")
 
     def _linear(self, call: fx.Node, name: str, layer: BinaryLinear, stream: Stream) -> None:
-        label = named(name, layer)
-        _check_parts(label, layer)
-        codes = _codes(label, layer)
-        self._check_reads_integers(label, layer, stream)
-        weights = (codes > 0).numpy()
+        weights = read_weights(named(name, layer), layer, stream, self.source)
         node = Dot(self._name("dot"), stream.name, weights)
         t = self._add(node)
-        if max(-t.low, t.high) >= EXACT:
-            raise CannotLower(
-                f"{label}: sums from {t.low} to {t.high} reach 2^24, beyond which the float32 "
-                "reference rounds; use a smaller input range or fewer inputs"
-            )
-        low, high = _bounds(weights, self._types[stream.name], stream)
-        finish = Step(label, layer.finish)
+        check_exact(named(name, layer), t)
+        low, high = reachable(weights, stream)
+        finish = Step(named(name, layer), layer.finish)
         self._streams[call] = Stream(node.name, t, low, high, name, (finish,))
         self._remark(name, node, f"{len(weights)} sums of {weights.shape[1]}, {t.low} to {t.high}")
-
-    def _check_reads_integers(self, label: str, layer: BinaryLinear, stream: Stream) -> None:
-        """Refuse a layer that would sum anything but the integers of the Graph."""
-        declared = layer.source
-        if declared is None:
-            if not is_identity(stream):
-                raise CannotLower(f"{label}: {_not_integers(stream, self.source)}")
-            return
-        if stream.name not in self._before_dots():
-            raise CannotLower(f"{label}: has source=, but does not read the network's input")
-        if not _raw(stream):
-            raise CannotLower(
-                f"{label}: the input is changed before it; put its scale and offset into Input"
-            )
-        wanted = (declared.bit, declared.scale, declared.offset)
-        given = (self.source.bit, self.source.scale, self.source.offset)
-        within = declared.low <= self.source.low and self.source.high <= declared.high
-        if wanted != given or not within:
-            raise CannotLower(
-                f"{label}: was made for {_contract(declared)}, but the input says "
-                f"{_contract(self.source)}; lower with the Input that it was made with"
-            )
-
-    def _before_dots(self) -> set[str]:
-        return {n.name for n in self.nodes if isinstance(n, Input | Flatten)}
 
     def _activation(
         self, call: fx.Node, name: str, layer: BinaryActivation, stream: Stream
     ) -> None:
         label = named(name, layer)
-        _check_parts(label, layer)
-        if stream.type.bit or len(stream.type.shape) > 1:
-            raise CannotLower(f"{label}: expected flat integers before it, found {stream.type}")
-        levels = layer.form.levels
-        cuts = read_cuts(stream, layer.codes, levels)
+        reading = read_activation(label, layer, stream)
         node: Node
-        if cuts.tangled.any():
-            table = read_table(stream, layer.codes)
-            node = Lookup(self._name("lookup"), stream.name, table, bit=levels == 1)
-            text = f"a table of {table.shape[1]} entries: {_some(cuts.tangled)} not monotone"
+        if isinstance(reading, Table):
+            node = Lookup(self._name("lookup"), stream.name, reading.codes, reading.bit)
         else:
-            node = Threshold(self._name("threshold"), stream.name, cuts.thresholds, cuts.falling)
-            text = _cuts_text(cuts, stream.type)
+            thresholds, falling = reading.thresholds, reading.falling
+            node = Threshold(self._name("threshold"), stream.name, thresholds, falling)
         t = self._add(node)
-        form = Step(label, partial(_stands_for, layer, t.bit))
+        form = Step(label, partial(stands_for, layer, t.bit))
         low, high = np.full(t.size, t.low), np.full(t.size, t.high)
         self._streams[call] = Stream(node.name, t, low, high, name, (form,))
         self.codes[call] = node.name
-        self._remark(name, node, text)
+        self._remark(name, node, str(reading))
 
     def _output(self, call: fx.Node) -> None:
         (value,) = call.args
         if not isinstance(value, fx.Node) or value not in self._streams:
             raise CannotLower("the model returns something else than one tensor of logits")
         stream = self._streams[value]
-        if len(stream.type.shape) > 1 or stream.name == self.source.name:
+        if len(stream.type.shape) > 1 or stream.is_input:
             raise CannotLower("the model returns its input; expected logits of a binary layer")
         last = stream.name
         if stream.type.bit:
@@ -326,85 +301,3 @@ def _attribute(root: nn.Module, path: str) -> Any:
     for part in path.split("."):
         value = getattr(value, part)
     return value
-
-
-def _seen(source: Input, u: Tensor) -> Tensor:
-    """What the network sees of integers, rounded once."""
-    return floats(source, u)
-
-
-def _stands_for(layer: BinaryActivation, bit: bool, codes: Tensor) -> Tensor:
-    """The floats that an activation returns for its codes."""
-    scale, centre = layer.form.affine()
-    return (codes * 2 - 1 if bit else codes) * scale + centre
-
-
-def _check_parts(label: str, layer: BinaryLinear | BinaryActivation) -> None:
-    part = layer.weight if isinstance(layer, BinaryLinear) else layer.form
-    reason = part.obstacle()
-    if reason is not None:
-        raise CannotLower(f"{label}: {reason}")
-
-
-def _codes(label: str, layer: BinaryLinear) -> Tensor:
-    """The weights as -1 and +1, checked to be just that."""
-    codes = layer.weight.codes()
-    if codes.offset is not None:
-        raise CannotLower(
-            f"{label}: its weights have an offset for each channel; a Graph's Dot has none"
-        )
-    if not bool((codes.signs.abs() == 1).all()):
-        raise CannotLower(f"{label}: its weights are not all -1 or +1 in evaluation")
-    if codes.scale is not None and not bool(torch.isfinite(codes.scale).all()):
-        raise CannotLower(f"{label}: the scale of its weights is not finite")
-    return codes.signs
-
-
-def _bounds(weights: Any, t: ValueType, stream: Stream) -> tuple[Any, Any]:
-    """The integers that each channel of a Dot can reach, from those of its source's elements."""
-    low = stream.low * 2 - 1 if t.bit else stream.low
-    high = stream.high * 2 - 1 if t.bit else stream.high
-    signs = np.where(weights, 1, -1)
-    ends = signs * low, signs * high
-    return np.minimum(*ends).sum(axis=1), np.maximum(*ends).sum(axis=1)
-
-
-def _raw(stream: Stream) -> bool:
-    """Whether a stream of the input is still what the input contract says, bit for bit."""
-    contract = replace(stream, steps=stream.steps[:1])
-    pairs = zip(chunks(contract), chunks(stream), strict=True)
-    return all(torch.equal(x, y) for (_, x), (_, y) in pairs)
-
-
-def _contract(source: Input) -> str:
-    integers = "bits" if source.bit else f"integers {source.low} to {source.high}"
-    return f"x = {source.scale:g} * u + {source.offset:g} of {integers}"
-
-
-def _not_integers(stream: Stream, source: Input) -> str:
-    if stream.name == source.name or len(stream.steps) <= 1:
-        return (
-            f"it reads x = {source.scale:g} * u + {source.offset:g}, which are not integers; make "
-            "it with source=input, so that it sums the integers first (no training is lost: set "
-            "layer.source = input)"
-        )
-    steps = ", ".join(step.label for step in stream.steps[1:])
-    return f"it reads real numbers, from {steps}; put a BinaryActivation before it"
-
-
-def _some(channels: Any) -> str:
-    n = int(channels.sum())
-    return f"{n} of {len(channels)} channels"
-
-
-def _cuts_text(cuts: Cuts, t: ValueType) -> str:
-    """How many channels rise, fall, and never change."""
-    moving = ~cuts.constant
-    always = cuts.constant & (cuts.thresholds[:, 0] <= t.low)
-    counts = {
-        "rising": int((moving & ~cuts.falling).sum()),
-        "falling": int((moving & cuts.falling).sum()),
-        "always +1": int(always.sum()),
-        "never +1": int((cuts.constant & ~always).sum()),
-    }
-    return "thresholds: " + ", ".join(f"{n} {what}" for what, n in counts.items() if n)

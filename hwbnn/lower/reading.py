@@ -1,0 +1,197 @@
+"""What binary layers say: a linear layer its weights, an activation its thresholds or its table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hwbnn.errors import CannotLower
+from hwbnn.graph import Input, ValueType
+from hwbnn.lower.tables import Cuts, Integers, Stream, chunks, is_identity, read_cuts, read_table
+from hwbnn.nn import BinaryActivation, BinaryLinear
+from hwbnn.nn.layers import EXACT
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """An activation as a table, where a channel is not monotone.
+
+    Attributes:
+        codes: int64 ``(channels, count)``.
+        bit: whether they are codes of -1 and +1.
+        tangled: how many channels need it.
+    """
+
+    codes: Integers
+    bit: bool
+    tangled: int
+
+    def __str__(self) -> str:
+        channels, count = self.codes.shape
+        return f"tables of {count} entries: {self.tangled} of {channels} channels rise and fall"
+
+
+@dataclass(frozen=True, eq=False)
+class Thresholds:
+    """An activation as thresholds.
+
+    Attributes:
+        thresholds: int64 ``(channels, levels)``.
+        falling: bool ``(channels,)``.
+        counts: how many channels are of which sort.
+    """
+
+    thresholds: Integers
+    falling: NDArray[np.bool_]
+    counts: dict[str, int]
+
+    def __str__(self) -> str:
+        found = ", ".join(f"{n} {what}" for what, n in self.counts.items() if n)
+        return f"thresholds: {found}"
+
+
+def read_weights(
+    label: str, layer: BinaryLinear, stream: Stream, source: Input
+) -> NDArray[np.bool_]:
+    """The weights of a layer as bits ``(channels, n)``, once it is sure to sum integers.
+
+    Args:
+        label: the layer in messages.
+        layer: the layer.
+        stream: what it reads.
+        source: the input contract.
+
+    Raises:
+        CannotLower: if its method has no exact form, or it reads anything but the Graph's integers.
+    """
+    _check_method(label, layer.weight.obstacle())
+    codes = layer.weight.codes()
+    if codes.offset is not None:
+        raise CannotLower(
+            f"{label}: its weights have an offset for each channel, and a Graph's Dot has none; "
+            "train it with a method of weights -1 and +1"
+        )
+    if not bool((codes.signs.abs() == 1).all()):
+        raise CannotLower(
+            f"{label}: its weights are not all -1 or +1 in evaluation: a defect of its method"
+        )
+    if codes.scale is not None and not bool(torch.isfinite(codes.scale).all()):
+        raise CannotLower(f"{label}: the scale of its weights is not finite")
+    _check_reads_integers(label, layer, stream, source)
+    bits: NDArray[np.bool_] = (codes.signs > 0).numpy()
+    return bits
+
+
+def check_exact(label: str, sums: ValueType) -> None:
+    """Refuse sums that the float reference itself would round.
+
+    Raises:
+        CannotLower: naming the layer.
+    """
+    if max(-sums.low, sums.high) >= EXACT:
+        raise CannotLower(
+            f"{label}: sums from {sums.low} to {sums.high} reach 2^24, beyond which the float32 "
+            "reference rounds; use a smaller input range or fewer inputs"
+        )
+
+
+def reachable(weights: NDArray[np.bool_], stream: Stream) -> tuple[Integers, Integers]:
+    """The lowest and the highest sum of each channel, from those of the source's elements."""
+    bit = stream.type.bit
+    low, high = (stream.low * 2 - 1, stream.high * 2 - 1) if bit else (stream.low, stream.high)
+    plus, minus = weights.astype(np.int64), (~weights).astype(np.int64)
+    return plus @ low - minus @ high, plus @ high - minus @ low
+
+
+def read_activation(label: str, layer: BinaryActivation, stream: Stream) -> Table | Thresholds:
+    """What an activation makes of a stream: thresholds if every channel is monotone, else tables.
+
+    Raises:
+        CannotLower: if its method has no exact form, or the tables would be too large.
+    """
+    _check_method(label, layer.form.obstacle())
+    if stream.type.bit or len(stream.type.shape) > 1:
+        raise CannotLower(
+            f"{label}: expected flat integers before it, found {stream.type}; flatten the input, "
+            "and put a BinaryLinear between two activations"
+        )
+    levels = layer.form.levels
+    cuts = read_cuts(stream, layer.codes, levels)
+    if cuts.tangled.any():
+        return Table(read_table(stream, layer.codes), levels == 1, int(cuts.tangled.sum()))
+    return Thresholds(cuts.thresholds, cuts.falling, _counts(cuts, stream.type))
+
+
+def stands_for(layer: BinaryActivation, bit: bool, codes: Tensor) -> Tensor:
+    """The floats that an activation returns for its codes."""
+    scale, centre = layer.form.affine()
+    return (codes * 2 - 1 if bit else codes) * scale + centre
+
+
+def _counts(cuts: Cuts, t: ValueType) -> dict[str, int]:
+    moving = ~cuts.constant
+    lowest = cuts.constant & (cuts.thresholds > t.high).all(axis=1)
+    return {
+        "rising": int((moving & ~cuts.falling).sum()),
+        "falling": int((moving & cuts.falling).sum()),
+        "always": int((cuts.constant & ~lowest).sum()),
+        "never": int(lowest.sum()),
+    }
+
+
+def _check_method(label: str, obstacle: str | None) -> None:
+    if obstacle is not None:
+        raise CannotLower(f"{label}: {obstacle}")
+
+
+def _check_reads_integers(label: str, layer: BinaryLinear, stream: Stream, source: Input) -> None:
+    """Refuse a layer that would sum anything but the integers of the Graph."""
+    declared = layer.source
+    if declared is None:
+        if not is_identity(stream):
+            raise CannotLower(f"{label}: {_not_integers(stream, source)}")
+        return
+    if not stream.is_input:
+        raise CannotLower(
+            f"{label}: was made with source=, but does not read the network's input; source is for "
+            "the first layer alone"
+        )
+    if not _is_contract(stream):
+        steps = ", ".join(step.label for step in stream.steps[1:])
+        raise CannotLower(
+            f"{label}: {steps} changes the input before it; put scale and offset into Input instead"
+        )
+    wanted = (declared.bit, declared.scale, declared.offset)
+    given = (source.bit, source.scale, source.offset)
+    within = declared.low <= source.low and source.high <= declared.high
+    if wanted != given or not within:
+        raise CannotLower(
+            f"{label}: was made for {_contract(declared)}, but the input says {_contract(source)}; "
+            "lower with the Input that it was made with"
+        )
+
+
+def _is_contract(stream: Stream) -> bool:
+    """Whether a stream of the input is still what the input contract says, bit for bit."""
+    contract = replace(stream, steps=stream.steps[:1])
+    pairs = zip(chunks(contract), chunks(stream), strict=True)
+    return all(torch.equal(x, y) for (_, x), (_, y) in pairs)
+
+
+def _contract(source: Input) -> str:
+    integers = "bits" if source.bit else f"integers {source.low} to {source.high}"
+    return f"x = {source.scale:g} * u + {source.offset:g} of {integers}"
+
+
+def _not_integers(stream: Stream, source: Input) -> str:
+    if stream.is_input and len(stream.steps) == 1:
+        return (
+            f"it reads {_contract(source)}, which are no integers; make it with source=input, so "
+            "that it sums the integers first (a trained layer too: layer.source = input)"
+        )
+    steps = ", ".join(step.label for step in stream.steps)
+    return f"it reads real numbers, from {steps}; put a BinaryActivation before it"

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import nn
+
+from hwbnn.errors import CannotLower
+from hwbnn.graph import Graph, Input
+from hwbnn.lower import lower
+from hwbnn.simulate import simulate
+from tests.lower.models import models, random_integers, random_model, run_float
+
+
+def assert_equal(model: nn.Module, source: Input, graph: Graph, u: NDArray[np.int64]) -> None:
+    """Every activation and the class, by code that shares nothing with the lowering."""
+    bits, logits = run_float(model, source, u)
+    values = simulate(graph, u, engine="plain", trace=True)
+    activations = [n.name for n in graph.nodes if graph.types[n.name].bit][source.bit :]
+    assert len(activations) == len(bits)
+    for name, wanted in zip(activations, bits, strict=True):
+        np.testing.assert_array_equal(values[name], wanted, err_msg=name)
+    np.testing.assert_array_equal(values[graph.output.name][:, 0], logits.argmax(axis=1))
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_random_networks_lower_to_the_same_bits(block: int) -> None:
+    lowered = 0
+    for seed in range(22 * block, 22 * (block + 1)):
+        model, source = random_model(seed)
+        try:
+            graph = lower(model, source)
+        except CannotLower as error:
+            if "that a table may have" not in str(error):
+                raise
+            continue
+        assert_equal(model, source, graph, random_integers(source, 40, seed))
+        lowered += 1
+    assert lowered >= 20  # 200 over all blocks
+
+
+@given(st.data())
+def test_small_networks_lower_to_the_same_bits(data: st.DataObject) -> None:
+    model, source = data.draw(models(max_width=12, max_depth=3))
+    graph = lower(model, source)
+    assert_equal(model, source, graph, random_integers(source, 64, 0))
+
+
+@given(st.data())
+@settings(max_examples=40)
+def test_networks_of_few_bits_are_equal_on_all_inputs(data: st.DataObject) -> None:
+    model, source = data.draw(models(max_width=10, integers=False))
+    n = source.shape[0]
+    every = (np.arange(1 << n)[:, None] >> np.arange(n)) & 1
+    assert_equal(model, source, lower(model, source), every)
