@@ -1,0 +1,105 @@
+"""Every kind of node has all its readings, and random networks have every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hwbnn.graph import (
+    NODE_TYPES,
+    ArgMax,
+    Dot,
+    Encode,
+    Flatten,
+    Graph,
+    Input,
+    Lookup,
+    Node,
+    Output,
+    Select,
+    Threshold,
+    from_bytes,
+    to_bytes,
+)
+from hwbnn.plan import Folded, Plan, Unrolled
+from hwbnn.simulate import ENGINES, simulate
+from hwbnn.targets import TARGETS, generate
+from tests.strategies import random_graph, random_inputs, random_plan
+
+CUTS = np.array([[0], [1]])
+SAMPLES: dict[type[Node], Node] = {
+    Select: Select("node", "sums", np.array([1, 0])),
+    Encode: Encode("node", "sums", CUTS),
+    Dot: Dot("node", "bits", np.array([[True, False]])),
+    Threshold: Threshold("node", "sums", CUTS, np.array([True, False])),
+    Lookup: Lookup("node", "sums", np.array([[3, 1, 2], [0, 5, 0]])),
+    Flatten: Flatten("node", "sums"),
+    ArgMax: ArgMax("node", "sums"),
+}
+READINGS: dict[str, Callable[[Graph], object]] = {
+    "store": lambda graph: from_bytes(to_bytes(graph)),
+    **{
+        f"engine {engine}": lambda graph, engine=engine: simulate(
+            graph, random_inputs(graph, 4, 0), engine=engine, trace=True
+        )
+        for engine in ENGINES
+    },
+    **{
+        f"target {target}": lambda graph, target=target: generate(graph, target, Plan())
+        for target in TARGETS
+    },
+}
+"""What is made of a Graph, by name; new engines and targets join by being in their tables."""
+
+
+def network(kind: type[Node]) -> Graph:
+    """The smallest network with this kind of node."""
+    front = (
+        Input.bits(2),
+        Dot("sums", "x", np.array([[True, True], [True, False]])),
+        Threshold("bits", "sums", CUTS, np.array([False, False])),
+    )
+    if kind in (Input, Output):
+        return Graph((*front, Output("y", "bits")))
+    node = SAMPLES[kind]
+    kept = front if "bits" in node.sources else front[:2]
+    return Graph((*kept, node, Output("y", "node")))
+
+
+def test_every_kind_of_node_has_every_reading() -> None:
+    missing = []
+    for kind in NODE_TYPES:
+        if kind not in (*SAMPLES, Input, Output):
+            missing.append(f"{kind.__name__}: a sample in this file")
+            continue
+        graph = network(kind)
+        for name, read in READINGS.items():
+            try:
+                read(graph)
+            except Exception as error:  # whatever it is, it belongs in the list
+                missing.append(f"{kind.__name__}: {name}: {type(error).__name__}: {error}")
+    assert not missing, "\n".join(["missing:", *missing])
+
+
+def test_random_networks_have_every_kind_of_node_and_layout() -> None:
+    made: set[object] = set()
+    for seed in range(200):
+        graph = random_graph(seed)
+        plan = random_plan(seed, graph)
+        made |= {type(node) for node in graph.nodes} | {graph.input.bit, "fused" * plan.fuse}
+        made |= {type(layout) for layout in plan.dots.values()}
+        for threshold in graph.of_type(Threshold):
+            source = graph.types[threshold.source]
+            made.add(f"{min(threshold.thresholds.shape[1], 2)} cuts")
+            made |= {"falling" if falling else "rising" for falling in threshold.falling}
+            made |= {"never" for cut in threshold.thresholds.ravel() if cut > source.high}
+            made |= {"always" for cut in threshold.thresholds.ravel() if cut <= source.low}
+        for dot in graph.of_type(Dot):
+            made |= {"sums of integers"} - {"sums of integers" * graph.types[dot.source].bit}
+            made |= {("inputs", dot.weights.shape[1]), ("outputs", len(dot.weights))}
+        made |= {"bits of tables" for lookup in graph.of_type(Lookup) if lookup.bit}
+    expected = {*NODE_TYPES, Folded, Unrolled, True, False, "fused", "", "1 cuts", "2 cuts"}
+    expected |= {"falling", "rising", "never", "always", "sums of integers", "bits of tables"}
+    expected |= {(side, width) for side in ("inputs", "outputs") for width in (1, 63, 64, 65)}
+    assert not expected - made
