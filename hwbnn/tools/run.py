@@ -42,6 +42,7 @@ def run(
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
     on_line: Callable[[str], None] | None = None,
+    name: str | None = None,
 ) -> Finished:
     """Run a program to its end, never through a shell.
 
@@ -55,13 +56,14 @@ def run(
         env: its environment, such as :func:`hwbnn.tools.environment` makes; this process's if None.
         timeout: seconds that it may take.
         on_line: called with each line that it prints; what it raises ends the program.
+        name: what messages call it; by default the file name of the program.
 
     Raises:
         ToolFailed: if it cannot be started, ends with another status than 0 or takes too long; one
             line that has the most telling of its last lines and names the log.
     """
     words = [str(word) for word in command]
-    name = Path(words[0]).name
+    name = name or Path(words[0]).name
     where = f"; the log is {log}" if log else ""
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     begin = time.monotonic()

@@ -1,0 +1,47 @@
+"""A number that says where it came from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from hwbnn.errors import InputError
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number, its unit and its source.
+
+    Attributes:
+        value: the number; finite.
+        unit: such as ``"LUT"``, ``"cycles"``, ``"MHz"``; "" for a plain count.
+        source: who says so, with its version, and how far to trust it: ``"counted by verilator
+            5.48.0"``, ``"predicted"``, ``"yosys 0.70 synth_xilinx, estimate before placement"``.
+    """
+
+    value: int | float
+    unit: str
+    source: str
+
+    def __post_init__(self) -> None:
+        plain = isinstance(self.value, int | float) and not isinstance(self.value, bool)
+        if not plain or not math.isfinite(self.value):
+            raise InputError(f"figure: value: expected a finite number, found {self.value!r}")
+        if not isinstance(self.unit, str):
+            raise InputError(f"figure: unit: expected text, found {self.unit!r}")
+        if not isinstance(self.source, str) or not self.source.strip():
+            raise InputError("figure: source: expected who says so, found nothing")
+
+    def __str__(self) -> str:
+        return f"{number(self.value)} {self.unit}".rstrip()
+
+
+def number(value: int | float) -> str:
+    """A number as people read it: thousands apart, four digits of what is no integer.
+
+    >>> number(23262), number(97.2), number(431000.0), number(0.00012345)
+    ('23,262', '97.2', '431,000', '0.0001234')
+    """
+    if isinstance(value, int) or abs(value) >= 1000:
+        return f"{round(value):,}"
+    return f"{value:.4g}"

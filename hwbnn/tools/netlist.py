@@ -1,0 +1,102 @@
+"""How many LUTs a mapped netlist needs when small ones share one.
+
+A 7-series LUT has six inputs and one output, or five inputs and two outputs: two functions that
+together read at most five signals fit in one. Synthesis counts them apart, placement joins some. So
+that netlists of different tools compare, one rule is applied to all of them: LUTs of one to five
+inputs are paired greedily, those of most inputs first, each with the unpaired LUT that reads most
+of the same signals, the first in the netlist among equals, as long as both together read at most
+five; along each signal the first :data:`REACH` unpaired readers are looked at. What is left is
+paired by size alone. Nothing about places or carry chains is asked, so this is about the best that
+placement can do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+INPUTS = 5
+"""Signals that the two functions of one LUT may read together."""
+REACH = 32
+"""Readers of one signal that are looked at for a partner."""
+
+_SMALL = re.compile(r"LUT[1-5]")
+
+
+def small_luts(module: Mapping[str, Any]) -> list[frozenset[int]]:
+    """The signals that each LUT of one to five inputs reads, from yosys's JSON of a module."""
+    found = []
+    for cell in module["cells"].values():
+        if _SMALL.fullmatch(cell["type"]):
+            bits = (b for port, bits in cell["connections"].items() if port[0] == "I" for b in bits)
+            found.append(frozenset(b for b in bits if isinstance(b, int)))
+    return found
+
+
+def pairs(luts: Sequence[frozenset[int]]) -> int:
+    """How many pairs of these LUTs share one, by the rule of this module.
+
+    Args:
+        luts: the signals that each reads, at most five.
+
+    >>> pairs([frozenset({1, 2, 3}), frozenset({3, 4, 5}), frozenset({1, 6, 7, 8, 9})])
+    1
+    """
+    order = sorted(range(len(luts)), key=lambda i: -len(luts[i]))
+    readers: dict[int, list[int]] = defaultdict(list)
+    for i in order:
+        for signal in luts[i]:
+            readers[signal].append(i)
+    free = [True] * len(luts)
+    made = 0
+    for i in order:
+        if not free[i]:
+            continue
+        free[i] = False
+        partner = _partner(luts, i, readers, free)
+        if partner is None:
+            free[i] = True
+        else:
+            free[partner] = False
+            made += 1
+    return made + _pairs_by_size([len(luts[i]) for i in order if free[i]])
+
+
+def _partner(
+    luts: Sequence[frozenset[int]], i: int, readers: dict[int, list[int]], free: list[bool]
+) -> int | None:
+    """The best unpaired LUT that shares a signal with LUT ``i``."""
+    best, best_key = None, (0, 0)
+    for signal in sorted(luts[i]):
+        near = readers[signal]
+        seen = kept = 0
+        # Readers that have been paired are dropped on the way, or the same would be met again.
+        while kept < len(near) and seen < REACH:
+            j = near[kept]
+            if not free[j] and j != i:
+                near.pop(kept)
+                continue
+            kept += 1
+            seen += 1
+            if j != i and len(luts[i] | luts[j]) <= INPUTS:
+                key = (len(luts[i] & luts[j]), -j)
+                if best is None or key > best_key:
+                    best, best_key = j, key
+    return best
+
+
+def _pairs_by_size(sizes: Sequence[int]) -> int:
+    """Pairs of LUTs that share nothing: sizes that add up to at most five, largest first."""
+    count = [0] * (INPUTS + 1)
+    for size in sizes:
+        count[size] += 1
+    made = 0
+    for large in range(INPUTS, -1, -1):
+        for small in range(min(large, INPUTS - large), -1, -1):
+            both = count[large] // 2 if small == large else min(count[large], count[small])
+            made += both
+            count[large] -= both
+            count[small] -= both
+    return made

@@ -1,0 +1,129 @@
+"""Cells of a mapped design, and what they come to in the terms of each FPGA family."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+FAMILIES: Mapping[str, str] = MappingProxyType(
+    {"xc7": "synth_xilinx -family xc7", "ecp5": "synth_ecp5"}
+)
+"""The families that :func:`hwbnn.tools.yosys.synth` knows, and the command for each."""
+
+# LUTs that one memory cell takes (UG474, table "Distributed RAM Configuration").
+_LUTRAM = {
+    "RAM32X1S": 1, "RAM64X1S": 1, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1S": 2,
+    "RAM128X1D": 4, "RAM256X1S": 4, "RAM32M": 4, "RAM64M": 4, "TRELLIS_DPR16X4": 4,
+}  # fmt: skip
+_SRL = {"SRL16E": 1, "SRLC16E": 1, "SRLC32E": 1}
+# An ECP5 carry cell adds two bits and takes the two LUT4s of its slice.
+_LOGIC = {"LUT6_2": 1, "INV": 1, "CCU2C": 2, **{f"LUT{k}": 1 for k in range(1, 7)}}
+_FF = re.compile(r"FD[RSCP]E(_1)?|TRELLIS_FF")
+_KNOWN = re.compile(r"CARRY4|MUXF[78]|RAMB(18|36)E1|DSP48E1|PFUMX|L6MUX21|DP16KD|MULT\d+X\d+D")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a mapped design takes.
+
+    Attributes:
+        family: ``"xc7"`` or ``"ecp5"``.
+        cells: number of cells of each kind.
+        shared: pairs of LUTs that fit in one by the rule of :mod:`hwbnn.tools.netlist`; None where
+            the family has no such LUTs.
+    """
+
+    family: str
+    cells: Mapping[str, int]
+    shared: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cells", MappingProxyType(dict(self.cells)))
+
+    def _sum(self, weights: Mapping[str, int]) -> int:
+        return sum(n * weights.get(kind, 0) for kind, n in self.cells.items())
+
+    @property
+    def logic_lut(self) -> int:
+        """LUTs that compute, each mapped one counted (on ECP5, LUT4s and those in carry cells)."""
+        return self._sum(_LOGIC)
+
+    @property
+    def lutram(self) -> int:
+        """LUTs that are memory."""
+        return self._sum(_LUTRAM)
+
+    @property
+    def srl(self) -> int:
+        """LUTs that are shift registers."""
+        return self._sum(_SRL)
+
+    @property
+    def lut(self) -> int:
+        """All LUTs, each mapped one counted: what a comparison of raw counts takes."""
+        return self.logic_lut + self.lutram + self.srl
+
+    @property
+    def lut_paired(self) -> int | None:
+        """All LUTs when small ones share one, by the rule of :mod:`hwbnn.tools.netlist`."""
+        return None if self.shared is None else self.lut - self.shared
+
+    @property
+    def lut_sizes(self) -> dict[int, int]:
+        """Number of mapped LUTs by their inputs."""
+        return {k: self.cells[f"LUT{k}"] for k in range(1, 7) if f"LUT{k}" in self.cells}
+
+    @property
+    def ff(self) -> int:
+        """Flip-flops."""
+        return sum(n for kind, n in self.cells.items() if _FF.fullmatch(kind))
+
+    @property
+    def carry(self) -> int:
+        """Carry cells: CARRY4 of four bits, or CCU2C of two."""
+        return self.cells.get("CARRY4", 0) + self.cells.get("CCU2C", 0)
+
+    @property
+    def bram18(self) -> int:
+        """Block RAMs of 18 Kbit (on ECP5, DP16KD of 16 Kbit)."""
+        return self.cells.get("RAMB18E1", 0) + self.cells.get("DP16KD", 0)
+
+    @property
+    def bram36(self) -> int:
+        """Block RAMs of 36 Kbit."""
+        return self.cells.get("RAMB36E1", 0)
+
+    @property
+    def dsp(self) -> int:
+        """Multipliers."""
+        return sum(n for kind, n in self.cells.items() if kind.startswith(("DSP", "MULT")))
+
+    @property
+    def other(self) -> dict[str, int]:
+        """Cells that no other figure counts."""
+        counted = {*_LOGIC, *_LUTRAM, *_SRL}
+        return {
+            kind: n
+            for kind, n in self.cells.items()
+            if kind not in counted and not _FF.fullmatch(kind) and not _KNOWN.fullmatch(kind)
+        }
+
+    def table(self) -> dict[str, tuple[int, str]]:
+        """Value and unit of each figure that the family has, by name."""
+        made: dict[str, tuple[int, str]] = {"LUT": (self.lut, "LUT")}
+        if self.lut_paired is not None:
+            made["LUT_paired"] = (self.lut_paired, "LUT")
+        made |= {"LUTRAM": (self.lutram, "LUT"), "FF": (self.ff, "FF")}
+        if self.family == "xc7":
+            made["SRL"] = (self.srl, "LUT")
+            for name in ("CARRY4", "MUXF7", "MUXF8"):
+                made[name] = (self.cells.get(name, 0), name)
+            made |= {"BRAM_36K": (self.bram36, "BRAM"), "BRAM_18K": (self.bram18, "BRAM")}
+        else:
+            for name in ("CCU2C", "PFUMX", "L6MUX21"):
+                made[name] = (self.cells.get(name, 0), name)
+            made["BRAM_16K"] = (self.bram18, "BRAM")
+        made["DSP"] = (self.dsp, "DSP")
+        return made
