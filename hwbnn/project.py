@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import tempfile
 from collections.abc import Mapping
@@ -11,6 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from hwbnn.errors import InputError
+
+SIZE_LIMIT = 1 << 30
+"""Bytes that the files of a project may have together."""
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 """What the names of files may be: nothing that a shell, Tcl or Make reads as more than a name."""
@@ -78,6 +82,34 @@ class Project:
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"{target}: cannot write the project: {reason}") from error
         return target
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Project:
+        """The project that :meth:`write` put into a folder, with what was changed there since.
+
+        Raises:
+            InputError: if the folder holds no project.
+        """
+        root = Path(folder)
+        if not (root / "graph.npz").is_file() or not (root / "core.json").is_file():
+            raise InputError(
+                f"{root}: expected a generated project (graph.npz and core.json in it); "
+                "'hwbnn generate' makes one"
+            )
+        files: dict[str, bytes] = {}
+        try:
+            found = [p for p in root.rglob("*") if p.is_file() and not p.is_symlink()]
+            if sum(path.stat().st_size for path in found) > SIZE_LIMIT:
+                raise InputError(f"{root}: larger than {SIZE_LIMIT >> 20} MiB, no project; refused")
+            for path in found:
+                files[path.relative_to(root).as_posix()] = path.read_bytes()
+            about = json.loads(files["core.json"])
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{root}: cannot read the project: {error}"[:200]) from error
+        target = about.get("target", "rtl") if isinstance(about, dict) else None
+        if not isinstance(target, str):
+            raise InputError(f"{root}: core.json: expected an object that names its target")
+        return cls(target, files)
 
 
 def _replaceable(target: Path) -> bool:

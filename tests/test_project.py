@@ -134,3 +134,37 @@ def test_the_digest_is_of_names_and_contents() -> None:
 def test_a_project_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
         PROJECT.files["x"] = b""  # type: ignore[index]
+
+
+def test_a_written_project_is_read_again(tmp_path: Path) -> None:
+    for target, core in (("rtl", b"{}"), ("hls", b'{"target": "hls"}')):
+        project = Project(target, {**FILES, "core.json": core})
+        again = Project.read(project.write(tmp_path / target))
+        assert (again.target, again.digest) == (target, project.digest)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"core.json": b"{}"},
+        {"graph.npz": b"g"},
+        {"graph.npz": b"g", "core.json": b"{"},
+        {"graph.npz": b"g", "core.json": b"[]"},
+        {"graph.npz": b"g", "core.json": b'{"target": 1}'},
+        {"graph.npz": b"g", "core.json": b"[" * 100_000},
+    ],
+)
+def test_a_folder_without_a_project_is_refused(tmp_path: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=str(tmp_path)) as caught:
+        Project.read(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_links_are_not_followed_on_reading(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s")
+    folder = Project("rtl", {**FILES, "core.json": b"{}"}).write(tmp_path / "project")
+    (folder / "link").symlink_to(tmp_path / "secret")
+    assert "link" not in Project.read(folder).files
