@@ -8,6 +8,7 @@ from hwbnn.train.fit import PRECISIONS, TrainResult, train
 from hwbnn.train.folder import load_model
 from hwbnn.train.history import Epoch
 from hwbnn.train.recipe import Recipe
+from hwbnn.train.release import publish
 
 __all__ = [
     "DATASETS",
@@ -21,5 +22,6 @@ __all__ = [
     "load_model",
     "logits",
     "predict",
+    "publish",
     "train",
 ]

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-if TYPE_CHECKING:
-    from hwbnn.graph import Input
+from hwbnn.graph import Input
+from hwbnn.lower import floats
 
 _BATCH = 1000
-
-
-def to_floats(source: Input, u: Tensor) -> Tensor:
-    """What the network is trained on, for the integers of its input: ``scale * u + offset``.
-
-    Args:
-        source: the network's input.
-        u: integers (bits as 0 and 1) of any dtype.
-
-    Returns:
-        float32 tensor of the shape of ``u``.
-    """
-    return u.float() * source.scale + source.offset
 
 
 @torch.no_grad()
@@ -45,7 +30,7 @@ def logits(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.
     model.eval()
     try:
         parts = [
-            model(to_floats(source, torch.tensor(u[start : start + _BATCH], device=device)))
+            model(floats(source, torch.tensor(u[start : start + _BATCH], device=device)))
             for start in range(0, len(u), _BATCH)
         ]
     finally:

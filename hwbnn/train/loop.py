@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from hwbnn.lower import floats
 from hwbnn.nn import Mlp, after_step, parameter_groups, penalty, start_epoch
 from hwbnn.train import order
-from hwbnn.train.evaluate import accuracy, to_floats
+from hwbnn.train.evaluate import accuracy
 from hwbnn.train.history import Epoch
 from hwbnn.train.recipe import Recipe
 
@@ -104,7 +105,7 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         trainer = self.trainer
         index = self.batches[step][trainer.global_rank :: trainer.world_size]
         wanted = self.classes[index]
-        logits = self.model(to_floats(self.model.input, self.gather(index)).flatten(1))
+        logits = self.model(floats(self.model.input, self.gather(index)).flatten(1))
         loss = _loss(self.recipe.loss, logits, wanted)
         with torch.no_grad():
             right = (logits.argmax(dim=1) == wanted).sum()
