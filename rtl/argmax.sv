@@ -29,6 +29,7 @@ module argmax #(
   // A key orders elements as an unsigned number: the sign inverted, and in front of it whether
   // the lane holds an element at all.
   localparam int KeyWidth = Width + 1;
+  localparam logic [Width-1:0] Sign = Width'(Signed) << (Width - 1);
 
   logic [CountWidth-1:0] count_q;
 
@@ -53,7 +54,7 @@ module argmax #(
 
         assign x = data_i[i*Width +: Width];
         assign used = i < LastLanes ? 1'b1 : count_q != CountWidth'(Tokens - 1);
-        assign keys[i*KeyWidth +: KeyWidth] = used ? {1'b1, x ^ {Signed, (Width-1)'(0)}} : '0;
+        assign keys[i*KeyWidth +: KeyWidth] = used ? {1'b1, x ^ Sign} : '0;
         assign indices[i*IndexWidth +: IndexWidth] = IndexWidth'(i);
       end
     end else begin : gen_comparators

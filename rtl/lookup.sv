@@ -11,7 +11,7 @@ module lookup #(
   parameter int Shift    = 0,
   parameter int Entries  = 8,  // of one element's table
   parameter int OutWidth = 4,  // bits of an entry
-  parameter logic [Tokens*Lanes*Entries*OutWidth-1:0] Table = '0  // element by element
+  parameter logic [Tokens*Lanes*Entries*OutWidth-1:0] Table = '0  // lane by lane, token by token
 ) (
   input  logic                      clk_i,
   input  logic                      rst_ni,
@@ -45,16 +45,14 @@ module lookup #(
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
+    localparam logic [Depth*OutWidth-1:0] LaneTable = Table[l*Depth*OutWidth +: Depth*OutWidth];
+
     logic [OutWidth-1:0] entries [0:Depth-1];
     logic [Width-1:0] offset;
     logic [OutWidth-1:0] entry_q;
 
     initial begin
-      for (int t = 0; t < Tokens; t++) begin
-        for (int i = 0; i < Entries; i++) begin
-          entries[t*Entries + i] = Table[((t*Lanes + l)*Entries + i)*OutWidth +: OutWidth];
-        end
-      end
+      for (int i = 0; i < Depth; i++) entries[i] = LaneTable[i*OutWidth +: OutWidth];
     end
 
     assign offset = (data_i[l*Width +: Width] - LowBits[Width-1:0]) >> Shift;

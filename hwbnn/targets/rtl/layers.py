@@ -133,11 +133,14 @@ def _compare(block: blocks.Compare) -> str:
 @_module.register
 def _lookup(block: blocks.Lookup) -> str:
     entries = block.table.shape[1]
+    stream = block.source
+    tables = np.array(_padded(block.table, block))
+    by_lane = tables.reshape(stream.tokens, stream.lanes, entries).transpose(1, 0, 2)
     return _wrapped(
         block,
         f"Node '{block.value}': a table of {entries} entries for each element.",
         "lookup",
-        constant("Table", _padded(block.table, block), block.result.width),
+        constant("Table", [int(v) for v in by_lane.ravel()], block.result.width),
         Lanes=block.source.lanes,
         Tokens=block.source.tokens,
         Width=block.source.width,
