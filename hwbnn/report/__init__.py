@@ -3,5 +3,18 @@
 from __future__ import annotations
 
 from hwbnn.report.figure import Figure, number
+from hwbnn.report.report import Accuracy, Core, NotDone, Pair, Report, Way
+from hwbnn.report.text import renderable, text
 
-__all__ = ["Figure", "number"]
+__all__ = [
+    "Accuracy",
+    "Core",
+    "Figure",
+    "NotDone",
+    "Pair",
+    "Report",
+    "Way",
+    "number",
+    "renderable",
+    "text",
+]

@@ -1,0 +1,228 @@
+"""The report of a network: what was measured, what was predicted, what was not done and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from hwbnn.errors import InputError
+from hwbnn.report.codec import plain, read
+from hwbnn.report.figure import Figure
+
+FORMAT = 1
+_FORMAT_KEY = "hwbnn report"
+_HLS4ML_KEY = "hls4ml"
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How many frames of a data set are classified rightly.
+
+    Attributes:
+        data: the data set and which part of it.
+        frames: how many frames.
+        float_network: the trained network, in percent; None if it was not there.
+        integer_graph: the Graph, in percent.
+    """
+
+    data: str
+    frames: int
+    float_network: Figure | None
+    integer_graph: Figure
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of computing the Graph, compared with the plain simulator bit for bit.
+
+    Attributes:
+        name: such as ``"rtl verilator"``.
+        frames: frames computed.
+        bits: bits compared, over all values.
+        mismatches: bits that differ.
+        rate: frames a second, with who measured it; None if it was not.
+        failure: what is wrong first, in one line; "" if nothing is.
+        fused: values that this way does not show, and the value that they went into.
+    """
+
+    name: str
+    frames: int
+    bits: int
+    mismatches: int
+    rate: Figure | None = None
+    failure: str = ""
+    fused: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def ok(self) -> bool:
+        """Whether something was compared and nothing was wrong."""
+        return bool(self.bits) and not self.mismatches and not self.failure
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A quantity, predicted before the core was built and measured on it.
+
+    Attributes:
+        predicted: what was foreseen, if it was.
+        measured: what was counted, synthesised or placed, if it was.
+    """
+
+    predicted: Figure | None = None
+    measured: Figure | None = None
+
+
+@dataclass(frozen=True)
+class Core:
+    """A generated core.
+
+    Attributes:
+        name: what this report calls it, such as ``"unrolled"``.
+        digest: of its project.
+        cycles: ``latency`` and ``initiation_interval``; measured must equal predicted.
+        resources: LUT and others by name; predictions are estimates.
+        timing: ``Fmax``, ``logic_delay``, ... by name.
+    """
+
+    name: str
+    digest: str
+    cycles: Mapping[str, Pair]
+    resources: Mapping[str, Pair] = field(default_factory=lambda: MappingProxyType({}))
+    timing: Mapping[str, Pair] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def failure(self) -> str:
+        """The first cycle figure that is not as predicted, in words; "" if there is none."""
+        for name, pair in self.cycles.items():
+            if pair.predicted and pair.measured and pair.predicted.value != pair.measured.value:
+                return (
+                    f"core {self.name}: {name}: predicted {pair.predicted}, counted {pair.measured}"
+                )
+        return ""
+
+
+@dataclass(frozen=True)
+class NotDone:
+    """What a report has no figure for.
+
+    Attributes:
+        what: such as ``"place and route"``.
+        why: such as the tool that is missing and how to get it.
+    """
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is known of a network and its hardware.
+
+    Attributes:
+        network: its name.
+        digest: of its Graph.
+        accuracy: on data sets.
+        ways: every way of computing it, compared.
+        cores: every core that was generated.
+        hls_synthesis: what Vitis HLS reported, in hls4ml's words, where it ran.
+        versions: of the tools and packages that had a part in it.
+        not_done: what is missing here, and why.
+        files: where what belongs to it lies, by name.
+    """
+
+    network: str
+    digest: str
+    accuracy: tuple[Accuracy, ...] = ()
+    ways: tuple[Way, ...] = ()
+    cores: tuple[Core, ...] = ()
+    hls_synthesis: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    not_done: tuple[NotDone, ...] = ()
+    files: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Everything that is wrong, a line each."""
+        ways = [way.failure or f"{way.name}: {_differ(way)}" for way in self.ways if not way.ok]
+        return (*ways, *(core.failure for core in self.cores if core.failure))
+
+    @property
+    def ok(self) -> bool:
+        """Whether all that was compared is equal, and something was."""
+        return bool(self.ways) and not self.failures
+
+    def to_json(self) -> str:
+        """The report as JSON text, keys sorted.
+
+        Each core has an entry ``hls4ml`` besides: the same figures under the keys of hls4ml's
+        reports, for scripts that read those.
+        """
+        made = {_FORMAT_KEY: FORMAT, **plain(self)}
+        for told, core in zip(made["cores"], self.cores, strict=True):
+            told[_HLS4ML_KEY] = hls4ml_keys(core)
+        return json.dumps(made, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, name: str = "report") -> Report:
+        """A report from :meth:`to_json`'s text.
+
+        Raises:
+            InputError: one line, if the text is no report of a version that is known here.
+        """
+        try:
+            given = json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{name}: not JSON ({error})") from None
+        if not isinstance(given, dict) or _FORMAT_KEY not in given:
+            raise InputError(f"{name}: expected a report with the entry '{_FORMAT_KEY}'")
+        version = given.pop(_FORMAT_KEY)
+        if version != FORMAT or isinstance(version, bool):
+            raise InputError(
+                f"{name}: expected format {FORMAT}, found {str(version)[:20]!r}; "
+                "a newer hwbnn reads newer reports"
+            )
+        cores = given.get("cores")
+        for core in cores if isinstance(cores, list) else ():
+            if isinstance(core, dict):
+                core.pop(_HLS4ML_KEY, None)  # made from the other entries, and made again
+        return read(cls, given, name)
+
+
+def hls4ml_keys(core: Core) -> dict[str, dict[str, str]]:
+    """A core's figures under the keys of hls4ml's ``CSynthesisReport``; text, as they are there.
+
+    Only what is known is in it. LUT, FF and so on are those of the synthesis that measured them.
+    """
+    named: dict[str, Pair] = {**core.cycles, **core.resources}
+    keys = {
+        "BestLatency": "latency",
+        "WorstLatency": "latency",
+        "IntervalMin": "initiation_interval",
+        "IntervalMax": "initiation_interval",
+        "LUT": "LUT",
+        "FF": "FF",
+        "DSP": "DSP",
+    }
+    made = {}
+    for key, name in keys.items():
+        figure = named[name].measured or named[name].predicted if name in named else None
+        if figure is not None:
+            made[key] = str(figure.value)
+    blocks = [named[name].measured for name in ("BRAM_18K", "BRAM_36K") if name in named]
+    if len(blocks) == 2 and blocks[0] and blocks[1]:
+        made["BRAM_18K"] = str(blocks[0].value + 2 * blocks[1].value)
+    fmax = core.timing["Fmax"].measured if "Fmax" in core.timing else None
+    if fmax:
+        made["EstimatedClockPeriod"] = f"{1000 / fmax.value:.3f}"
+    return {"CSynthesisReport": made}
+
+
+def _differ(way: Way) -> str:
+    return f"{way.mismatches:,} of {way.bits:,} bits differ" if way.bits else "nothing was compared"
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of a report")

@@ -1,0 +1,162 @@
+"""A report as a table for people: the figures in columns, their sources in a list below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from io import StringIO
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from hwbnn.report.figure import Figure, number
+from hwbnn.report.report import Accuracy, Core, Pair, Report, Way
+
+_NUMBERS = 4
+"""Columns of figures."""
+
+_LABELS = {
+    "initiation_interval": "initiation interval",
+    "logic_delay": "delay of logic",
+    "LUT_paired": "LUT, small ones paired",
+}
+
+
+def text(report: Report, width: int = 80) -> str:
+    """The report as plain text.
+
+    Args:
+        report: the report.
+        width: columns that a line may have.
+    """
+    out = StringIO()
+    console = Console(file=out, width=width, color_system=None, legacy_windows=False)
+    console.print(renderable(report))
+    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+
+
+def renderable(report: Report) -> RenderableType:
+    """The report for a :class:`rich.console.Console`."""
+    sources = _Sources()
+    grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    grid.add_column(overflow="fold")
+    for _ in range(_NUMBERS):
+        grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(no_wrap=True, style="dim")
+    for i, rows in enumerate(_sections(report, sources)):
+        if i:
+            grid.add_row()
+        for row in rows:
+            grid.add_row(*row)
+    parts: list[RenderableType] = [
+        Text.assemble((report.network, "bold"), f", graph {report.digest[:12]}"),
+        "",
+        grid,
+        "",
+    ]
+    parts += _listed("not done", {each.what: each.why for each in report.not_done})
+    parts += _listed("files", report.files)
+    parts += _listed("sources", {f"[{i}]": name for name, i in sources.numbers.items()})
+    return Group(*parts, _verdict(report))
+
+
+Row = list[Text]
+_HEAD = "bold"
+
+
+class _Sources:
+    """Sources in the order in which they are met, numbered."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+
+    def of(self, *figures: Figure | None) -> Text:
+        """The marks of where these come from."""
+        used = dict.fromkeys(figure.source for figure in figures if figure is not None)
+        marks = [self.numbers.setdefault(name, len(self.numbers) + 1) for name in used]
+        return Text(" ".join(f"[{mark}]" for mark in marks))
+
+
+def _sections(report: Report, sources: _Sources) -> Iterator[list[Row]]:
+    if report.accuracy:
+        rows = [_accuracy(each, sources) for each in report.accuracy]
+        yield [_row("accuracy", "frames", "float", "integer", style=_HEAD), *rows]
+    if report.ways:
+        rows = [_way(way, sources) for way in report.ways]
+        named = ("compared bit by bit", "frames", "bits", "differing", "frames/s")
+        yield [_row(*named, style=_HEAD), *rows]
+    for core in report.cores:
+        head = (f"core {core.name}", "predicted", "measured")
+        yield [_row(*head, style=_HEAD), *_core(core, sources)]
+    if report.hls_synthesis:
+        rows = [_row(f"  {name}", value) for name, value in report.hls_synthesis.items()]
+        yield [_row("synthesis by Vitis HLS", style=_HEAD), *rows]
+
+
+def _row(label: str, *cells: str | Text, mark: Text | None = None, style: str = "") -> Row:
+    shown = [cell if isinstance(cell, Text) else Text(cell, style) for cell in cells]
+    shown += [Text()] * (_NUMBERS - len(shown))
+    return [Text(label, style), *shown, mark or Text()]
+
+
+def _accuracy(each: Accuracy, sources: _Sources) -> Row:
+    figures = (each.float_network, each.integer_graph)
+    cells = [_percent(figure) for figure in figures]
+    mark = sources.of(*figures)
+    return _row(f"  {each.data}", number(each.frames), *cells, mark=mark)
+
+
+def _percent(figure: Figure | None) -> str:
+    return "" if figure is None else f"{figure.value:.2f} {figure.unit}"
+
+
+def _way(way: Way, sources: _Sources) -> Row:
+    differing = Text(number(way.mismatches), "green" if way.ok else "bold red")
+    rate = "" if way.rate is None else number(round(way.rate.value))
+    cells = (number(way.frames), number(way.bits), differing, rate)
+    return _row(f"  {way.name}", *cells, mark=sources.of(way.rate))
+
+
+def _core(core: Core, sources: _Sources) -> list[Row]:
+    rows = [_pair(name, pair, sources, exact=True) for name, pair in core.cycles.items()]
+    for name, pair in {**core.resources, **core.timing}.items():
+        rows.append(_pair(name, pair, sources, exact=False))
+    return rows
+
+
+def _pair(name: str, pair: Pair, sources: _Sources, *, exact: bool) -> Row:
+    given = [figure for figure in (pair.predicted, pair.measured) if figure is not None]
+    unit = given[0].unit if given else ""
+    label = _LABELS.get(name, name.replace("_", " "))
+    named = f"  {label}, {unit}" if unit and unit.lower() not in name.lower() else f"  {label}"
+    cells = [
+        Text("" if figure is None else number(figure.value))
+        for figure in (pair.predicted, pair.measured)
+    ]
+    if exact and len(given) == 2:
+        cells[1].stylize("green" if given[0].value == given[1].value else "bold red")
+    return _row(named, *cells, mark=sources.of(*given))
+
+
+def _listed(title: str, items: Mapping[str, str]) -> list[RenderableType]:
+    if not items:
+        return []
+    grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, what in items.items():
+        grid.add_row(Text(name), Text(what))
+    return [Text(title, _HEAD), Padding(grid, (0, 0, 0, 2)), ""]
+
+
+def _verdict(report: Report) -> Text:
+    if report.failures:
+        return Text("\n".join(f"WRONG: {line}" for line in report.failures), "bold red")
+    if not report.ways:
+        return Text("nothing was compared", "bold red")
+    bits = sum(way.bits for way in report.ways)
+    ways = len(report.ways)
+    told = f"all equal: {number(bits)} bits in {ways} way{'s' if ways > 1 else ''}"
+    counted = any(p.predicted and p.measured for c in report.cores for p in c.cycles.values())
+    return Text(f"{told}{', cycles as predicted' if counted else ''}", "bold green")

@@ -1,0 +1,74 @@
+"""A report with something in every section."""
+
+from __future__ import annotations
+
+from hwbnn.report import Accuracy, Core, Figure, NotDone, Pair, Report, Way
+
+_TORCH = "torch 2.13.0+cpu, eager CPU float32"
+_PLAIN = "hwbnn 0.1.0, plain simulator"
+_MODEL = "hwbnn 0.1.0, token model"
+_BENCH = "verilator 5.48.0, C++ bench"
+_YOSYS = "yosys 0.70 synth_xilinx -family xc7, estimate before placement"
+_GUESS = "hwbnn 0.1.0, estimate from the plan"
+_PLACED = (
+    "nextpnr-ecp5 0.11.1.0.post826, placed and routed out of context on LFE5U-85F-6 with seed 1"
+)
+
+
+def _pair(unit: str, predicted: float | None, measured: float | None, *sources: str) -> Pair:
+    told = [
+        None if value is None else Figure(value, unit, source)
+        for value, source in zip((predicted, measured), sources, strict=True)
+    ]
+    return Pair(*told)
+
+
+def report() -> Report:
+    """What a demo of the digits could come to."""
+    return Report(
+        network="digits",
+        digest="3fa92c1d77b04e5c" * 4,
+        accuracy=(
+            Accuracy(
+                "digits, test images",
+                360,
+                Figure(96.3889, "%", _TORCH),
+                Figure(96.3889, "%", _PLAIN),
+            ),
+        ),
+        ways=(
+            Way("fast simulator", 360, 74_160, 0, Figure(431_022.7, "frames/s", "numba 0.68.1")),
+            Way("hls io_parallel", 360, 74_160, 0, Figure(12_412.3, "frames/s", "g++ 12.2.0")),
+            Way("rtl verilator", 360, 51_120, 0, Figure(13_641, "frames/s", _BENCH)),
+            Way("rtl iverilog, stalls", 20, 2_840, 0, Figure(41.26, "frames/s", "cocotb 2.1.0")),
+        ),
+        cores=(
+            Core(
+                "unrolled",
+                "c0ffee" * 10 + "c0de",
+                {
+                    "latency": _pair("cycles", 31, 31, _MODEL, _BENCH),
+                    "initiation_interval": _pair("cycles", 8, 8, _MODEL, _BENCH),
+                },
+                {
+                    "LUT": _pair("LUT", 5_210, 4_987, _GUESS, _YOSYS),
+                    "LUT_paired": _pair("LUT", None, 3_902, "", _YOSYS),
+                    "FF": _pair("FF", 3_300, 3_214, _GUESS, _YOSYS),
+                    "CARRY4": _pair("CARRY4", None, 412, "", _YOSYS),
+                    "BRAM_36K": _pair("BRAM", 0, 0, _GUESS, _YOSYS),
+                    "BRAM_18K": _pair("BRAM", 1, 1, _GUESS, _YOSYS),
+                    "DSP": _pair("DSP", None, 0, "", _YOSYS),
+                },
+                {"Fmax": _pair("MHz", None, 131.08, "", _PLACED)},
+            ),
+        ),
+        versions={"hwbnn": "0.1.0", "torch": "2.13.0+cpu"},
+        not_done=(
+            NotDone(
+                "HLS synthesis",
+                "vitis-run: not found; it is needed to synthesise HLS projects (Vitis 2024.2 and "
+                "later); to get it: install AMD Vitis and put its bin folder on PATH",
+            ),
+        ),
+        files={"graph": "hwbnn-demo/graph.npz", "rtl": "hwbnn-demo/rtl"},
+    )
