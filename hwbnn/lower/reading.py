@@ -54,6 +54,25 @@ class Thresholds:
         return f"thresholds: {found}"
 
 
+def check_source(label: str, layer: BinaryLinear, source: Input) -> None:
+    """Refuse a first layer that was made for another input than the one given.
+
+    Raises:
+        CannotLower: naming the layer and both inputs.
+    """
+    declared = layer.source
+    if declared is None:
+        return
+    wanted = (declared.bit, declared.scale, declared.offset)
+    given = (source.bit, source.scale, source.offset)
+    within = declared.low <= source.low and source.high <= declared.high
+    if wanted != given or not within:
+        raise CannotLower(
+            f"{label}: was made for {_contract(declared)}, but the input says {_contract(source)}; "
+            "lower with the Input that it was made with"
+        )
+
+
 def read_weights(
     label: str, layer: BinaryLinear, stream: Stream, source: Input
 ) -> NDArray[np.bool_]:
@@ -164,14 +183,6 @@ def _check_reads_integers(label: str, layer: BinaryLinear, stream: Stream, sourc
         steps = ", ".join(step.label for step in stream.steps[1:])
         raise CannotLower(
             f"{label}: {steps} changes the input before it; put scale and offset into Input instead"
-        )
-    wanted = (declared.bit, declared.scale, declared.offset)
-    given = (source.bit, source.scale, source.offset)
-    within = declared.low <= source.low and source.high <= declared.high
-    if wanted != given or not within:
-        raise CannotLower(
-            f"{label}: was made for {_contract(declared)}, but the input says {_contract(source)}; "
-            "lower with the Input that it was made with"
         )
 
 

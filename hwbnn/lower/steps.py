@@ -158,7 +158,7 @@ def function_step(node: fx.Node, source: fx.Node, constants: dict[fx.Node, Const
 
     Raises:
         CannotLower: if it is not listed, works in place on what others read, or a constant is not
-            one finite number a channel.
+            finite.
     """
     target = node.target
     label = function_label(node)
@@ -202,7 +202,7 @@ def function_label(node: fx.Node) -> str:
 
 
 def _check_constant(label: str, value: object) -> None:
-    """A number, a flag, or a tensor with one finite number for all channels or for each."""
+    """A number, a flag, or a tensor of finite numbers; a step checks that its shape broadcasts."""
     if value is None or isinstance(value, bool):
         return
     if isinstance(value, int | float):
@@ -212,11 +212,6 @@ def _check_constant(label: str, value: object) -> None:
     if not isinstance(value, Tensor):
         raise CannotLower(
             f"{label}: two values of the network meet here; {_REMEDY}, shortcuts are not lowered"
-        )
-    if value.numel() > 1 and value.numel() != value.shape[-1]:
-        raise CannotLower(
-            f"{label}: its constant has shape {tuple(value.shape)}, expected one number, or one "
-            "for each channel"
         )
     if not bool(torch.isfinite(value).all()):
         raise CannotLower(f"{label}: its constant is not finite")

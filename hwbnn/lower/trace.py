@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from hwbnn.errors import CannotLower, HwbnnError
 from hwbnn.graph import Input
 from hwbnn.lower.prepare import reference_mode
+from hwbnn.lower.steps import function_label, named
 from hwbnn.nn import BinaryActivation, BinaryLinear, Scale
 
 LEAVES = (BinaryLinear, BinaryActivation, Scale)
@@ -55,6 +56,7 @@ class Recorder(fx.Interpreter):
 
     def __init__(self, traced: fx.GraphModule) -> None:
         super().__init__(traced)
+        self.extra_traceback = False  # it would make errors long and of many lines
         self.values: dict[fx.Node, Any] = {}
 
     def record(self, x: Tensor) -> Any:
@@ -65,8 +67,21 @@ class Recorder(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         """One call; a tensor is kept as it is now, even if a later call works in place on it."""
         result = super().run_node(n)
-        self.values[n] = result.clone() if isinstance(result, Tensor) else result
+        if not isinstance(result, Tensor):
+            self.values[n] = result
+            return result
+        if bool(result.isnan().any()):
+            raise CannotLower(
+                f"{self._label(n)}: makes a NaN; look at its parameters (a negative running "
+                "variance, infinite gains)"
+            )
+        self.values[n] = result.clone()
         return result
+
+    def _label(self, n: fx.Node) -> str:
+        if n.op == "call_module":
+            return named(str(n.target), self.module.get_submodule(str(n.target)))
+        return function_label(n)
 
 
 def floats(source: Input, u: Any) -> Tensor:
@@ -118,6 +133,8 @@ def sample(traced: fx.GraphModule, source: Input) -> Sample:
             recorders, (2, 3), (source.low, source.high), strict=True
         ):
             recorder.record(floats(source, torch.full((batch, *source.shape), integer)))
+    except CannotLower:
+        raise
     except HwbnnError as error:
         raise CannotLower(f"the network refuses an input: {error}") from None
     except Exception as error:  # user code runs here

@@ -32,6 +32,7 @@ from hwbnn.lower.prepare import reference_mode
 from hwbnn.lower.reading import (
     Table,
     check_exact,
+    check_source,
     reachable,
     read_activation,
     read_weights,
@@ -99,6 +100,8 @@ class Walk:
         """
         for name, module in self._called_modules():
             check_state(name, module)
+            if isinstance(module, BinaryLinear):
+                check_source(named(name, module), module, self.source)
         self._sample = sample(self.traced, self.source)
         with reference_mode():
             for call in self.traced.graph.nodes:
