@@ -164,6 +164,22 @@ def join(parts: Sequence[int], bits: int) -> int:
     return sum(part << (bits * i) for i, part in enumerate(parts))
 
 
+def split(token: int, bits: int, count: int) -> list[int]:
+    """Undo :func:`join`."""
+    return [token >> (bits * i) & ((1 << bits) - 1) for i in range(count)]
+
+
+def signed(value: int, bits: int) -> int:
+    """An element in two's complement as the integer that it is."""
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def literal(parts: Sequence[int], bits: int) -> str:
+    """A SystemVerilog constant of several parts, the first in the lowest bits."""
+    kept = [int(part) & ((1 << bits) - 1) for part in parts]
+    return f"{len(kept) * bits}'h{join(kept, bits):x}"
+
+
 def late(cycles: int) -> Stalls:
     """A sink that takes nothing in the first cycles and everything after."""
     return Stalls(sink=np.arange(10_000) >= cycles)

@@ -11,13 +11,13 @@ from rtl_tests.bench import WRAPPERS, ModuleBench
 
 @pytest.fixture
 def module(tmp_path):
-    """Compile a module with parameters: ``module(name, simulator, bench={...}, **parameters)``.
+    """Compile a module with parameters: ``module(name, simulator, {...}, **parameters)``.
 
     A name of one of our wrappers, which give stream ports to modules that have none, will do too;
-    ``bench`` has the fields of :class:`rtl_tests.bench.ModuleBench`.
+    the dict has fields of :class:`rtl_tests.bench.ModuleBench`.
     """
 
-    def compiled(top, simulator="icarus", bench=None, **parameters):
+    def compiled(top, simulator="icarus", bench=None, defines=(), **parameters):
         wrapper = WRAPPERS / f"{top}.sv"
         sources = [*sorted(assets("rtl").glob("*.sv")), *([wrapper] if wrapper.is_file() else [])]
         folder = tmp_path / f"build{sum(1 for _ in tmp_path.iterdir())}"

@@ -134,9 +134,9 @@ class Record:
     faults: tuple[str, ...]
 
 
-def read_record(folder: Path, core: Core, types: Mapping[str, ValueType], packets: int) -> Record:
+def read_record(folder: Path, core: Core, packets: int) -> Record:
     """Read what a bench wrote into ``folder``."""
-    result = read_result(folder)
+    result, types = read_result(folder), core.graph.types
     faults = list(result.faults)
     values: dict[str, Array] = {}
     for tap in core.taps:

@@ -82,6 +82,7 @@ def build(
     *,
     simulator: str = "icarus",
     parameters: Mapping[str, Any] | None = None,
+    defines: Sequence[str] = (),
     waves: bool = False,
 ) -> Module:
     """Compile a module with its parameters for one of the simulators.
@@ -107,6 +108,7 @@ def build(
                 sources=list(sources),
                 hdl_toplevel=top,
                 parameters=dict(parameters or {}),
+                defines=dict.fromkeys(defines, 1),
                 build_args=arguments,
                 build_dir=folder,
                 timescale=("1ns", "1ps"),

@@ -188,6 +188,9 @@ class Bench {
       clock(1);
     }
     core_.aresetn = 1;
+    // Cycles are counted from the first in which a core may take a beat, the second after reset.
+    clock(0);
+    clock(1);
     cycle_ = 0;
   }
 

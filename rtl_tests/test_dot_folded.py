@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hwbnn.verify.bench import Stalls
+from rtl_tests.bench import join, literal, random_tokens, signed, split
+from rtl_tests.test_dot_row import row_sum
+from rtl_tests.test_popcount import latency as popcount_latency
+
+pytestmark = pytest.mark.hardware
+
+CASES = [
+    # inputs, channels, pe, simd, width, signed
+    (8, 4, 2, 4, 1, 0),
+    (15, 6, 3, 5, 1, 0),
+    (7, 5, 1, 7, 1, 0),
+    (7, 3, 3, 1, 2, 1),
+    (12, 1, 1, 3, 8, 0),
+    (1, 4, 2, 1, 1, 0),
+]
+
+
+class Product:
+    """A compiled folded product with random weights, and its model."""
+
+    def __init__(self, module, simulator, case, levels=2, credits=16, slots=None, seed=1):
+        self.inputs, self.channels, self.pe, self.simd, self.width, self.signed = case
+        rng = np.random.default_rng(seed)
+        self.weights = rng.integers(0, 2, (self.channels, self.inputs))
+        self.sum_width = (self.inputs * ((1 << self.width) - 1)).bit_length()
+        self.steps, self.passes = self.inputs // self.simd, self.channels // self.pe
+        slots = slots or (2 if self.passes == 1 else 2 * self.steps)
+        # Row by row as the memory holds them: group, token, channel of the group, input.
+        rows = self.weights.reshape(self.passes, self.pe, self.steps, self.simd)
+        rows = rows.transpose(0, 2, 1, 3).ravel()
+        self.levels = levels
+        self.bench = module(
+            "dot_folded_bench",
+            simulator,
+            **{"Inputs": self.inputs, "Channels": self.channels, "Pe": self.pe},
+            **{"Simd": self.simd, "Width": self.width, "Signed": self.signed},
+            **{"SumWidth": self.sum_width, "Levels": levels, "Slots": slots},
+            **{"Credits": credits, "Rows": literal(rows, 1)},
+        )
+
+    def check(self, frames, seed=2, **options):
+        tokens = random_tokens(seed, frames * self.steps, self.simd * self.width)
+        expected = []
+        for i in range(frames):
+            frame = tokens[i * self.steps : (i + 1) * self.steps]
+            x = split(join(frame, self.simd * self.width), self.width, self.inputs)
+            x = [signed(value, self.width) for value in x] if self.signed else x
+            sums = [row_sum(x, row, self.width, self.signed) for row in self.weights]
+            groups = [sums[j : j + self.pe] for j in range(0, self.channels, self.pe)]
+            expected += [join(group, self.sum_width) for group in groups]
+        bits = (self.simd * self.width, self.pe * self.sum_width)
+        return self.bench.check(tokens, expected, bits, **options)
+
+
+@pytest.mark.parametrize(
+    ("simulator", "case"), [*(("icarus", case) for case in CASES), ("verilator", CASES[1])]
+)
+def test_raw_sums_under_stalls_and_resets(module, simulator, case):
+    product = Product(module, simulator, case)
+    for seed in range(3):
+        product.check(12, stalls=Stalls.random(seed), cut=9 + 10 * seed, seed=seed + 1)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_frame_takes_steps_times_passes_cycles(module, case):
+    product = Product(module, "icarus", case)
+    found = product.check(10)
+    per_frame = np.diff(found.given[:: product.passes])
+    assert set(per_frame[2:]) == {product.steps * product.passes}
+    planes = -(-(product.width - 1).bit_length() // product.levels)
+    latency = 2 + popcount_latency(product.simd, product.levels) + planes
+    last_step = found.taken[0] + product.steps
+    # One cycle more in the FIFO.
+    assert found.given[0] == last_step + latency + 1
+
+
+@pytest.mark.parametrize("credits", [1, 2, 3])
+def test_few_credits_slow_it_down_and_change_nothing(module, credits):
+    product = Product(module, "icarus", CASES[4], credits=credits)
+    product.check(12, stalls=Stalls.random(5))
+    found = product.check(12)
+    # A credit is taken with the last step and back after the pipeline and the FIFO.
+    planes = -(-(product.width - 1).bit_length() // product.levels)
+    back = 2 + popcount_latency(product.simd, product.levels) + planes + 2
+    frames = found.given[credits::credits]
+    assert set(np.diff(frames)) == {max(credits * product.steps, back)}

@@ -1,0 +1,48 @@
+// A folded product with its memory of weights and the FIFO that its credits are for.
+module dot_folded_bench #(
+  parameter int Inputs   = 8,
+  parameter int Channels = 4,
+  parameter int Pe       = 2,
+  parameter int Simd     = 4,
+  parameter int Width    = 1,
+  parameter bit Signed   = 1'b0,
+  parameter int SumWidth = 4,
+  parameter int Levels   = 2,
+  parameter int Slots    = 4,
+  parameter int Credits  = 1,
+  parameter logic [Channels*Inputs-1:0] Rows = '0  // as the memory holds them
+) (
+  input  logic                   clk_i,
+  input  logic                   rst_ni,
+  input  logic                   valid_i,
+  output logic                   ready_o,
+  input  logic [Simd*Width-1:0]  data_i,
+  output logic                   valid_o,
+  input  logic                   ready_i,
+  output logic [Pe*SumWidth-1:0] data_o
+);
+  localparam int Depth = (Inputs / Simd) * (Channels / Pe);
+  localparam int AddressWidth = Depth > 1 ? $clog2(Depth) : 1;
+
+  logic [AddressWidth-1:0] row;
+  logic [Pe*Simd-1:0] weights_q;
+  logic [Pe*SumWidth-1:0] sums;
+  logic valid, credit;
+
+  always_ff @(posedge clk_i) weights_q <= Rows[row*Pe*Simd +: Pe*Simd];
+
+  dot_folded #(
+    .Inputs(Inputs), .Channels(Channels), .Pe(Pe), .Simd(Simd), .Width(Width), .Signed(Signed),
+    .SumWidth(SumWidth), .Levels(Levels), .Slots(Slots), .Credits(Credits),
+    .AddressWidth(AddressWidth)
+  ) u_dot (
+    .clk_i, .rst_ni, .valid_i, .ready_o, .data_i, .row_o(row), .weights_i(weights_q),
+    .valid_o(valid), .data_o(sums), .credit_i(credit)
+  );
+  credit_fifo #(
+    .Width(Pe * SumWidth), .Credits(Credits)
+  ) u_fifo (
+    .clk_i, .rst_ni, .valid_i(valid), .data_i(sums), .valid_o, .ready_i, .data_o,
+    .credit_o(credit)
+  );
+endmodule

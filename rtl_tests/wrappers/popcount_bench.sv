@@ -1,0 +1,18 @@
+// A valid bit beside the count, as many stages long as popcount's header says.
+module popcount_bench #(
+  parameter int Inputs = 6,
+  parameter int Levels = 2,
+  parameter int Latency = 1
+) (
+  input  logic                        clk_i,
+  input  logic                        rst_ni,
+  input  logic                        valid_i,
+  input  logic [Inputs-1:0]           data_i,
+  output logic                        valid_o,
+  output logic [$clog2(Inputs+1)-1:0] data_o
+);
+  valid_line #(.Stages(Latency)) u_valid (.clk_i, .rst_ni, .valid_i, .valid_o);
+  popcount #(
+    .Inputs(Inputs), .Levels(Levels)
+  ) u_popcount (.clk_i, .bits_i(data_i), .count_o(data_o));
+endmodule
