@@ -54,7 +54,8 @@ def parameter_groups(
         weight_decay: decay for all parameters but those whose method asks for none.
 
     Returns:
-        Dicts with ``params``, ``lr`` and ``weight_decay``, every parameter in exactly one.
+        Dicts with ``params``, ``lr`` and ``weight_decay``; every parameter that asks for a gradient
+        is in exactly one.
     """
     special = {
         id(getattr(part, name)): options
@@ -63,6 +64,8 @@ def parameter_groups(
     }
     groups: dict[Options, list[nn.Parameter]] = {}
     for parameter in model.parameters():
+        if not parameter.requires_grad:
+            continue
         groups.setdefault(special.get(id(parameter), Options()), []).append(parameter)
     return [
         {
