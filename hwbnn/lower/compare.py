@@ -101,13 +101,14 @@ class Comparison:
         return "\n".join([head, *map(str, self.nodes)])
 
 
-def compare(model: nn.Module, graph: Graph, x: ArrayLike) -> Comparison:
+def compare(model: nn.Module, graph: Graph, x: ArrayLike, *, engine: str = "plain") -> Comparison:
     """Compare a Graph with the float network that it was lowered from, input by input.
 
     Args:
         model: the network; it is copied, not changed.
         graph: what :func:`hwbnn.lower` made of it, or a Graph of the same nodes.
         x: integers of the Graph's input, ``(frames, *shape)``.
+        engine: which simulator runs the Graph, one of :data:`hwbnn.simulate.ENGINES`.
 
     Returns:
         For every activation how many codes differ; for the logits in how many frames the Graph's
@@ -128,16 +129,16 @@ def compare(model: nn.Module, graph: Graph, x: ArrayLike) -> Comparison:
             f"({', '.join(n.name for n in graph.nodes)}), the model gives {len(kinds)} "
             f"({', '.join(name for _, name in kinds)})"
         )
-    return compare_walk(walk, graph, x)
+    return compare_walk(walk, graph, x, engine)
 
 
-def compare_walk(walk: Walk, graph: Graph, x: ArrayLike) -> Comparison:
+def compare_walk(walk: Walk, graph: Graph, x: ArrayLike, engine: str = "plain") -> Comparison:
     """:func:`compare`, for a network that is walked already."""
     frames = check_input(graph, x)
     counts: dict[str, _Count] = {}
     for start in range(0, len(frames), _BATCH):
         batch = frames[start : start + _BATCH]
-        values = simulate(graph, batch, trace=True)
+        values = simulate(graph, batch, engine=engine, trace=True)
         for node, layer, integers, wanted, found in _pairs(walk, graph, batch, values):
             counts.setdefault(node, _Count(node, layer)).add(start, integers, wanted, found)
     return Comparison(len(frames), tuple(count.result() for count in counts.values()))

@@ -2,9 +2,10 @@
 
 In training a :class:`BinaryLinear` is a linear layer over the method's codes. In evaluation it
 first computes the integers ``D = sum_i (+-1) * u_i`` (float32 holds them exactly: their magnitude
-stays below 2^24, which is checked) and then applies every scale and offset to ``D``. This is the
-order of the hardware, where ``D`` is compared with an integer; the other order, scaled weights or
-normalised inputs inside the sum, rounds differently and flips bits at ties.
+stays below 2^24, which the first layer checks here and lowering checks for all) and then applies
+every scale and offset to ``D``. This is the order of the hardware, where ``D`` is compared with an
+integer; the other order, scaled weights or normalised inputs inside the sum, rounds differently and
+flips bits at ties.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch.nn import functional
 
 from hwbnn.errors import InputError
 from hwbnn.graph import Input
-from hwbnn.methods import Activation, Method
+from hwbnn.methods import Activation, Codes, Method
 
 EXACT = 1 << 24
 """float32 holds every integer below this magnitude, so no sum below it is ever rounded."""
@@ -77,9 +78,9 @@ class BinaryLinear(nn.Module):
         Raises:
             InputError: in evaluation, if ``source`` is given and ``x`` is not on its lattice.
         """
-        if not self.training:
-            return self.finish(*self.sums(self.integers(x)))
         codes = self.weight.codes()
+        if not self.training:
+            return self.finish(*self.sums(self.integers(x), codes), codes)
         y = functional.linear(x, codes.signs)
         if codes.scale is not None:
             y = y * codes.scale
@@ -111,11 +112,12 @@ class BinaryLinear(nn.Module):
             )
         return nearest * 2 - 1 if source.bit else nearest
 
-    def sums(self, u: Tensor) -> tuple[Tensor, Tensor | None]:
+    def sums(self, u: Tensor, codes: Codes | None = None) -> tuple[Tensor, Tensor | None]:
         """What the hardware sums: ``D``, and ``S = sum_i u_i`` where the weights have an offset.
 
         Args:
             u: integers as float32 ``(batch, in_features)``.
+            codes: the weights' codes, where they are at hand.
 
         Returns:
             ``D`` of shape ``(batch, out_features)`` and ``S`` of shape ``(batch, 1)`` or None, both
@@ -123,22 +125,25 @@ class BinaryLinear(nn.Module):
         """
         # Under autocast the sums would be bfloat16, which does not hold 257.
         with torch.autocast(u.device.type, enabled=False):
-            codes = self.weight.codes()
+            codes = codes or self.weight.codes()
             total = None if codes.offset is None else u.sum(dim=-1, keepdim=True)
             return functional.linear(u, codes.signs.float()), total
 
-    def finish(self, sums: Tensor, total: Tensor | None = None) -> Tensor:
+    def finish(
+        self, sums: Tensor, total: Tensor | None = None, codes: Codes | None = None
+    ) -> Tensor:
         """The layer's output from its integer sums: all scales and offsets, channel by channel.
 
         Args:
             sums: ``D`` as float32 ``(batch, out_features)``.
             total: ``S`` as float32 ``(batch, 1)``, where the weights have an offset.
+            codes: the weights' codes, where they are at hand.
 
         Returns:
             float32 ``(batch, out_features)``.
         """
         with torch.autocast(sums.device.type, enabled=False):
-            codes = self.weight.codes()
+            codes = codes or self.weight.codes()
             y = sums
             if self.source is not None and not self.source.bit:
                 scale, offset = self.source.scale, self.source.offset

@@ -51,6 +51,7 @@ def test_a_whole_data_set_is_counted_node_by_node(model: nn.Module) -> None:
         ("ranks order", "logits", 1024),
         ("argmax", "class", 1024),
     ]
+    assert compare(model, graph, u, engine="fast") == found
     assert str(found).startswith(f"0 of {13 * 1024} differ in 1024 frames")
 
 
