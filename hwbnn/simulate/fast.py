@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,15 @@ from numpy.typing import NDArray
 
 from hwbnn.errors import InputError
 from hwbnn.graph import Flatten, Graph, Output
-from hwbnn.simulate.fast_jit import LANES
+from hwbnn.simulate.fast_kernels import LANES, collect, collect_bits
 from hwbnn.simulate.fast_steps import Form, Slot, Step, rows, split_step, step
-from hwbnn.simulate.fast_values import collect, collect_bits
 
 Array = NDArray[Any]
 
 BLOCK_BYTES = 768 * 1024
 """What the values of one block may take of a core's L2."""
-TILES = 16
-"""Most tiles of :data:`~hwbnn.simulate.fast_jit.LANES` samples in a block."""
+TILES = 8
+"""Most tiles of :data:`~hwbnn.simulate.fast_kernels.LANES` samples in a block."""
 
 
 @lru_cache(maxsize=16)
@@ -157,8 +157,16 @@ class Compiled:
                 continue
             dtype = np.uint64 if slot.form == "words" else np.int64
             shape = (tiles, rows(slot, self.graph.types[slot.value]), LANES)
-            buffers[slot] = np.zeros(shape, dtype)
+            buffers[slot] = _zeros(shape).view(dtype)
         return buffers
+
+
+def _zeros(shape: tuple[int, int, int]) -> NDArray[np.uint64]:
+    """Zeros that begin on a line of the cache, so that no vector of 64 bytes lies across two."""
+    size = prod(shape)
+    memory = np.zeros(size + 8, np.uint64)
+    skip = -(memory.ctypes.data // 8) % 8
+    return memory[skip : skip + size].reshape(shape)
 
 
 def _cores() -> int:

@@ -1,7 +1,7 @@
 """How the fast simulator computes each kind of node: steps, each one call of a kernel.
 
-A step writes one *slot*, a value in one of its forms (:mod:`.fast_jit`), and reads others. Bits are
-kept as words; integers as integers, and as words (bit planes) where a ``Dot`` reads them. A
+A step writes one *slot*, a value in one of its forms (:mod:`.fast_kernels`), and reads others. Bits
+are kept as words; integers as integers, and as words (bit planes) where a ``Dot`` reads them. A
 ``Threshold`` of a ``Dot`` takes the sign bits of its sums straight to words, so that the sums are
 never stored.
 """
@@ -31,8 +31,7 @@ from hwbnn.graph import (
     ValueType,
 )
 from hwbnn.graph.bits import pack_words
-from hwbnn.simulate import fast_dot as dot_kernels
-from hwbnn.simulate import fast_values as kernels
+from hwbnn.simulate import fast_kernels as kernels
 
 Form = Literal["words", "integers"]
 
@@ -80,7 +79,7 @@ def rows(slot: Slot, t: ValueType) -> int:
     """Rows of the buffer of a slot; those of integers are whole groups of channels."""
     if slot.form == "words":
         return coding(t).planes * -(-t.size // 64)
-    return t.size + -t.size % dot_kernels.GROUP
+    return t.size + -t.size % kernels.GROUP
 
 
 @singledispatch
@@ -141,13 +140,13 @@ def _dot(node: Dot, form: Form, graph: Graph) -> Step | None:
     if form == "words":
         return None
     _, gain, planes = coding(graph.types[node.source])
-    padding = ((0, -len(node.weights) % dot_kernels.GROUP), (0, 0))
+    padding = ((0, -len(node.weights) % kernels.GROUP), (0, 0))
     weights = np.pad(pack_words(node.weights), padding)
     constant = np.pad(constants(node, graph), padding[0])
     source, out = Slot(node.source, "words"), Slot(node.name, form)
     return Step(
         (source,),
-        lambda x, b: dot_kernels.dot_sums(b[source], planes, weights, constant, gain, b[out]),
+        lambda x, b: kernels.dot_sums(b[source], planes, weights, constant, gain, b[out]),
     )
 
 
@@ -166,7 +165,7 @@ def _threshold(node: Threshold, form: Form, graph: Graph) -> Step | None:
 def _neurons(dot: Dot, node: Threshold, graph: Graph) -> Step:
     """A ``Dot`` and its ``Threshold`` at once.
 
-    With the sum ``A - gain * M`` (:mod:`.fast_dot`), ``sum >= t`` is
+    With the sum ``A - gain * M`` (:mod:`.fast_kernels`), ``sum >= t`` is
     ``M <= floor((A - t) / gain)``, and ``sum <= t`` is ``M >= ceil((A - t) / gain)``. The latter
     counts the bits that agree instead, by inverted weights, so that both fire where a biased count
     is negative.
@@ -177,13 +176,11 @@ def _neurons(dot: Dot, node: Threshold, graph: Graph) -> Step:
     most = np.where(node.falling, everything + (-distance // gain), distance // gain)
     # The kernel shifts sign bits in from below: the last channel comes first. Channels that only
     # fill a group never fire.
-    padding = ((-len(most) % dot_kernels.GROUP, 0), (0, 0))
+    padding = ((-len(most) % kernels.GROUP, 0), (0, 0))
     weights = np.pad(pack_words(dot.weights ^ node.falling[:, None])[::-1], padding)
     bias = np.pad(-(most + 1)[::-1], padding[0]).view(np.uint64)
     source, out = Slot(dot.source, "words"), Slot(node.name, "words")
-    return Step(
-        (source,), lambda x, b: dot_kernels.dot_signs(b[source], planes, weights, bias, b[out])
-    )
+    return Step((source,), lambda x, b: kernels.dot_signs(b[source], planes, weights, bias, b[out]))
 
 
 def constants(dot: Dot, graph: Graph) -> NDArray[np.int64]:

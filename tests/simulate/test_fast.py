@@ -24,7 +24,7 @@ from hwbnn.graph import (
 )
 from hwbnn.graph.bits import pack_words
 from hwbnn.simulate import fast, plain
-from hwbnn.simulate.fast_jit import LANES
+from hwbnn.simulate.fast_kernels import LANES
 from hwbnn.simulate.fast_steps import step
 from tests.strategies import graphs, inputs, random_graph, random_inputs
 
