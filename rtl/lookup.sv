@@ -48,16 +48,16 @@ module lookup #(
     localparam logic [Depth*OutWidth-1:0] LaneTable = Table[l*Depth*OutWidth +: Depth*OutWidth];
 
     logic [OutWidth-1:0] entries [0:Depth-1];
-    logic [Width-1:0] offset;
+    logic [Width-1:0] difference;
     logic [OutWidth-1:0] entry_q;
 
     initial begin
       for (int i = 0; i < Depth; i++) entries[i] = LaneTable[i*OutWidth +: OutWidth];
     end
 
-    assign offset = (data_i[l*Width +: Width] - LowBits[Width-1:0]) >> Shift;
+    assign difference = data_i[l*Width +: Width] - LowBits[Width-1:0];
 
-    always_ff @(posedge clk_i) entry_q <= entries[first + IndexWidth'(offset)];
+    always_ff @(posedge clk_i) entry_q <= entries[first + IndexWidth'(difference >> Shift)];
 
     assign data_o[l*OutWidth +: OutWidth] = entry_q;
   end
