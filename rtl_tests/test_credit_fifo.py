@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hwbnn.errors import ToolFailed
+from hwbnn.errors import Mismatch
 from rtl_tests.bench import late, random_tokens
 
 pytestmark = pytest.mark.hardware
@@ -15,5 +15,5 @@ def test_a_token_without_a_credit_ends_the_simulation(module, simulator):
     assert fifo.check(tokens, tokens, (8, 8)).intervals == [1] * 9
     # Three wait, the fourth finds no room.
     fifo.check(tokens[:3], tokens[:3], (8, 8), stalls=late(50))
-    with pytest.raises(ToolFailed, match="a token came without a credit"):
+    with pytest.raises(Mismatch, match="a token came without a credit"):
         fifo.run(tokens[:4], 4, (8, 8), stalls=late(50))

@@ -124,6 +124,7 @@ class Record:
         cycles: cycles simulated.
         error: cycle in which ``error_o`` was first high; None if never.
         faults: breaches of the stream rules, in words; none for a sound core.
+        seconds: wall-clock time that the simulator took.
     """
 
     values: Mapping[str, Array]
@@ -132,6 +133,7 @@ class Record:
     cycles: int
     error: int | None
     faults: tuple[str, ...]
+    seconds: float = 0.0
 
 
 def read_record(folder: Path, core: Core, packets: int) -> Record:
@@ -201,9 +203,8 @@ def _check_border(folder: Path, core: Core, tokens: Array, t: ValueType) -> list
     wanted_last = np.zeros((frames, out.tokens), np.uint8)
     wanted_last[:, -1] = 1
     # Every beat is full but the last, which keeps the bytes that its elements reach.
-    left = t.size - out.lanes * (out.tokens - 1)
     kept = np.ones((out.tokens, out.bytes), np.uint8)
-    kept[-1, -(-left * out.width // 8) :] = 0
+    kept[-1, -(-out.used[-1] // 8) :] = 0
     wanted_keep = np.tile(np.packbits(kept, axis=1, bitorder="little"), (frames, 1))
     wrong = {
         "tlast": last.reshape(frames, -1) != wanted_last if frames else np.zeros((0, 1)),

@@ -10,18 +10,25 @@ import contextlib
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hwbnn import tools
-from hwbnn.errors import ToolFailed
+from hwbnn.errors import Mismatch, ToolFailed
 from hwbnn.tools.run import telling
-from hwbnn.verify.rtl import settings
+from hwbnn.verify.rtl import explained, settings
 
 _TOOLS = {"icarus": "iverilog", "verilator": "verilator"}
 SIMULATORS = tuple(_TOOLS)
+_ASSERTED = re.compile(r"(?:\[\d+\] )?(?:FATAL|%Fatal|ERROR|%Error): (.+)")
+"""A failed assertion as Icarus and Verilator print it."""
+_UNWANTED = frozenset(
+    {"WAVES", "GUI", "PYTEST_CURRENT_TEST", "COCOTB_TEST_FILTER", "COCOTB_TESTCASE"}
+)
+"""Variables by which the runner would do something else than it is asked to."""
 
 
 @dataclass(frozen=True)
@@ -41,38 +48,49 @@ class Module:
     waves: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
-    def run(self, job: Mapping[str, Any], scratch: Path, seed: int = 1) -> None:
+    def run(
+        self, job: Mapping[str, Any], scratch: Path, seed: int = 1, wave: Path | None = None
+    ) -> None:
         """Run :mod:`hwbnn.verify.cocotb_bench` on a job; its files are in ``scratch``.
 
         Raises:
+            Mismatch: if an assertion in the RTL failed.
             ToolFailed: if the simulation ends with an error.
         """
         file = scratch / "job.json"
         file.write_text(json.dumps(dict(job)))
-        plusargs = [f"+hwbnn_job={file}"]
-        if self.simulator == "verilator":
-            plusargs += ["+verilator+rand+reset+2", f"+verilator+seed+{seed}"]
-        log = scratch / "run.log"
-        with _environment(self.simulator):
+        log, results = scratch / "run.log", scratch / "results.xml"
+        with _environment(self.simulator), _failing(f"{self.simulator} on {self.top}", log):
             runner = _runner(self.simulator)
-            with _failing(f"{self.simulator} on {self.top}", log):
-                runner.test(
-                    test_module="hwbnn.verify.cocotb_bench",
-                    hdl_toplevel=self.top,
-                    hdl_toplevel_lang="verilog",
-                    build_dir=self.folder,
-                    test_dir=scratch,
-                    results_xml=str(scratch / "results.xml"),
-                    plusargs=plusargs,
-                    seed=seed,
-                    waves=self.waves,
-                    log_file=log,
-                )
-                from cocotb_tools.runner import get_results
+            from cocotb_tools.runner import get_results
 
-                count, failed = get_results(scratch / "results.xml")
-        if failed or not count:
-            raise ToolFailed(f"{self.simulator} on {self.top}: {_why(log)}; the log is {log}")
+            runner.test(
+                test_module="hwbnn.verify.cocotb_bench",
+                hdl_toplevel=self.top,
+                hdl_toplevel_lang="verilog",
+                build_dir=self.folder,
+                test_dir=scratch,
+                results_xml=str(results),
+                seed=seed,
+                waves=self.waves,
+                log_file=log,
+                **self._arguments(file, seed, wave),
+            )
+            _, failed = get_results(results)
+            if failed:
+                raise RuntimeError("the bench failed")
+
+    def _arguments(self, job: Path, seed: int, wave: Path | None) -> dict[str, list[str]]:
+        """What the simulation is started with."""
+        plusargs = [f"+hwbnn_job={job}"]
+        if self.simulator == "icarus":
+            return {"plusargs": plusargs + ([f"+dumpfile_path={wave}"] if wave else [])}
+        # Registers and memories start at random, differently for each seed.
+        plusargs += ["+verilator+rand+reset+2", f"+verilator+seed+{seed}"]
+        return {
+            "plusargs": plusargs,
+            "test_args": ["--trace-file", str(wave)] if wave else [],
+        }
 
 
 def build(
@@ -103,7 +121,7 @@ def build(
     log = folder / "build.log"
     with _environment(simulator):
         runner = _runner(simulator)
-        with _failing(f"{simulator} on {top}", log):
+        with explained(), _failing(f"{simulator} on {top}", log):
             runner.build(
                 sources=list(sources),
                 hdl_toplevel=top,
@@ -135,12 +153,11 @@ def _failing(what: str, log: Path) -> Iterator[None]:
     try:
         yield
     except (SystemExit, RuntimeError, ValueError) as error:
-        raise ToolFailed(f"{what}: {_why(log) or error}; the log is {log}") from None
-
-
-def _why(log: Path) -> str:
-    """The line of a log that says most."""
-    return telling(log.read_text(errors="replace").splitlines()) if log.is_file() else ""
+        said = log.read_text(errors="replace").splitlines() if log.is_file() else [str(error)]
+        asserted = [match for line in said if (match := _ASSERTED.match(line))]
+        if asserted:
+            raise Mismatch(f"{what}: {asserted[0][1]}") from None
+        raise ToolFailed(f"{what}: {telling(said)}; the log is {log}") from None
 
 
 @contextlib.contextmanager
@@ -152,6 +169,8 @@ def _environment(simulator: str) -> Iterator[None]:
         # The wheel's precompiled headers fail in builds of several files; include them as text.
         changes["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
     before = dict(os.environ)
+    for name in _UNWANTED & os.environ.keys():
+        del os.environ[name]
     os.environ.update(changes)
     try:
         yield

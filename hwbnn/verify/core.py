@@ -104,7 +104,7 @@ def _stream(value: str, said: Mapping[str, Any], graph: Graph) -> Stream:
     bits = _count(said.get("beat", lanes * width))
     if bits < lanes * width:
         raise ValueError(f"'{value}' does not fit {bits} bits")
-    return Stream(value, lanes, tokens, width, bits)
+    return Stream(value, t.size, lanes, tokens, width, bits)
 
 
 def _count(value: object) -> int:

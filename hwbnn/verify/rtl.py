@@ -6,15 +6,16 @@ later build of the same project with the same tool then takes the executable tha
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
 from hwbnn import tools
-from hwbnn.errors import InputError, Mismatch
+from hwbnn.errors import InputError, Mismatch, ToolFailed, ToolNotFound
 from hwbnn.project import Project
 from hwbnn.verify.bench import Record, Stimulus, read_record
 from hwbnn.verify.core import Core
@@ -79,10 +80,11 @@ class Simulation:
             # Registers and memories start at random, differently for each seed.
             command += ["+verilator+rand+reset+2", f"+verilator+seed+{stimulus.seed}"]
             said: list[str] = []
-            tools.run(command, cwd=folder, on_line=_listener(progress, said))
+            done = tools.run(command, cwd=folder, on_line=_listener(progress, said))
             if said:
                 raise Mismatch(f"rtl: {said[0].strip()[:300]}")
-            return read_record(folder, self.core, stimulus.packets)
+            record = read_record(folder, self.core, stimulus.packets)
+            return replace(record, seconds=done.seconds)
 
 
 def build(
@@ -124,7 +126,8 @@ def build(
     (place / "driver.cpp").write_bytes(driver)
     command = [*verilator.command, *options, "-CFLAGS", f"-I{place.resolve()}", "--Mdir", "obj"]
     command += ["-j", str(jobs), *(f"project/{name}" for name in core.sources), "driver.cpp"]
-    done = tools.run(command, cwd=place, log=place / "build.log", env=environment)
+    with explained():
+        done = tools.run(command, cwd=place, log=place / "build.log", env=environment)
     return Simulation(core, executable, done.seconds, waves)
 
 
@@ -155,6 +158,20 @@ def settings() -> dict[str, str]:
     if tools.find("ccache") is not None:
         environment["OBJCACHE"] = "ccache"
     return environment
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """What Verilator's FST writer lacks, said as what to install."""
+    try:
+        yield
+    except ToolFailed as error:
+        if "lz4.h" in str(error) or "zlib.h" in str(error):
+            raise ToolNotFound(
+                "verilator: writing a waveform needs lz4.h and zlib.h (Debian: apt install "
+                "liblz4-dev zlib1g-dev); or take Icarus Verilog, which needs neither"
+            ) from None
+        raise
 
 
 def _listener(progress: Progress | None, said: list[str]) -> Callable[[str], None]:

@@ -25,6 +25,7 @@ class Stream:
 
     Attributes:
         value: name of the value.
+        size: elements in a frame.
         lanes: elements in a token.
         tokens: tokens in a frame.
         width: bits of an element, two's complement where the value is signed.
@@ -32,10 +33,17 @@ class Stream:
     """
 
     value: str
+    size: int
     lanes: int
     tokens: int
     width: int
     bits: int
+
+    @property
+    def used(self) -> list[int]:
+        """Low bits of each token of a frame that carry elements."""
+        last = self.size - (self.tokens - 1) * self.lanes
+        return [self.lanes * self.width] * (self.tokens - 1) + [last * self.width]
 
     @property
     def bytes(self) -> int:

@@ -19,7 +19,7 @@ TYPES = [
 
 
 def stream_of(t, lanes, spare):
-    return Stream("v", lanes, -(-t.size // lanes), t.width, lanes * t.width + spare)
+    return Stream("v", t.size, lanes, -(-t.size // lanes), t.width, lanes * t.width + spare)
 
 
 @given(
@@ -39,19 +39,19 @@ def test_unpack_undoes_pack(t, lanes, spare, frames, seed):
 
 
 def test_element_0_is_in_the_lowest_bits_of_the_first_token():
-    stream = Stream("v", 3, 2, 4, 16)
+    stream = Stream("v", 4, 3, 2, 4, 16)
     tokens = stream.pack(np.array([[1, 2, 3, 4]]))
     assert tokens.tolist() == [[[0x21, 0x03], [0x04, 0x00]]]
 
 
 def test_negative_elements_are_in_twos_complement():
-    tokens = Stream("v", 2, 1, 5, 16).pack(np.array([[-1, -16]]))
+    tokens = Stream("v", 2, 2, 1, 5, 16).pack(np.array([[-1, -16]]))
     assert tokens.tolist() == [[[0x1F, 0x02]]]
 
 
 @pytest.mark.parametrize("place", [(0, 1, 0, 7), (1, 0, 1, 6), (1, 1, 0, 4)])
 def test_a_bit_beyond_the_elements_is_stray(place):
-    stream = Stream("v", 3, 2, 4, 16)
+    stream = Stream("v", 4, 3, 2, 4, 16)
     tokens = stream.pack(np.array([[1, 2, 3, 4]] * 2))
     frame, token, byte, bit = place
     tokens[frame, token, byte] |= 1 << bit

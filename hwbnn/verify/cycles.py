@@ -1,0 +1,141 @@
+"""Holding counted cycles to those that the token model predicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.estimate import Cycles, cycles
+from hwbnn.plan import Circuit, circuit
+from hwbnn.verify.bench import Record, Stalls
+from hwbnn.verify.core import Core
+from hwbnn.verify.results import CycleCheck
+
+FRAMES = 64
+"""Frames of a run whose every start and end is predicted; later ones follow at the interval."""
+
+
+@dataclass
+class Timing:
+    """Checks the runs of one core, without stalls; the first breach is kept.
+
+    A frame's start is the cycle that takes its first input beat, its end the cycle that takes its
+    last output beat.
+    """
+
+    core: Core
+    frames: int = 0
+    latency: int | None = None
+    interval: int | None = None
+    first: str | None = None
+    _predicted: dict[int, Cycles] = field(default_factory=dict)
+
+    @cached_property
+    def _circuit(self) -> Circuit:
+        return circuit(self.core.graph, self.core.plan)
+
+    @cached_property
+    def settled(self) -> int:
+        """Frames after which the starts repeat, with two to spare."""
+        return len(cycles(self._circuit).starts) + 2
+
+    def predicted(self, frames: int) -> Cycles:
+        """The token model's run of so many frames."""
+        if frames not in self._predicted:
+            self._predicted[frames] = cycles(self._circuit, frames)
+        return self._predicted[frames]
+
+    def add(self, record: Record, frames: int) -> None:
+        """Check a run of ``frames`` frames, back to back and never stalled."""
+        self.frames += frames
+        if len(record.starts) != frames or len(record.ends) != frames:
+            self._breach(f"{frames} frames sent, {len(record.ends)} came out")
+            return
+        known = min(frames, max(FRAMES, self.settled))
+        model = self.predicted(known)
+        if known < frames and not _steady(model, self.core.interval):
+            known, model = frames, self.predicted(frames)
+        # Benches may begin in different cycles; the first start is common.
+        begin = int(record.starts[0]) - model.starts[0]
+        starts, ends = record.starts - begin, record.ends - begin
+        self._compare("start", starts[:known], model.starts)
+        self._compare("end", ends[:known], model.ends)
+        if frames > known:
+            later = np.arange(1, frames - known + 1) * self.core.interval
+            self._compare("start", starts[known:], model.starts[-1] + later, known)
+            self._compare("end", ends[known:], model.ends[-1] + later, known)
+        self._compare_stated(starts, ends)
+
+    def _compare(
+        self, what: str, counted: NDArray[np.int64], wanted: object, offset: int = 0
+    ) -> None:
+        expected = np.asarray(wanted)
+        wrong = np.flatnonzero(counted != expected)
+        if wrong.size:
+            i = int(wrong[0])
+            self._breach(
+                f"{what} of frame {offset + i}: predicted cycle {expected[i]}, counted {counted[i]}"
+            )
+
+    def _compare_stated(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
+        """Hold the latency and the interval to what the core says of itself."""
+        if self.latency is None:
+            self.latency = int(ends[0] - starts[0])
+        if self.latency != self.core.latency:
+            self._breach(f"latency: predicted {self.core.latency}, counted {self.latency}")
+        if len(starts) < self.settled:
+            return
+        self.interval = int(starts[-1] - starts[-2])
+        if self.interval != self.core.interval:
+            self._breach(f"interval: predicted {self.core.interval}, counted {self.interval}")
+
+    def _breach(self, what: str) -> None:
+        self.first = self.first or what
+
+    def result(self) -> CycleCheck:
+        """What all runs came to."""
+        return CycleCheck(
+            self.core.latency,
+            self.core.interval,
+            self.latency,
+            self.interval,
+            self.frames,
+            self.first,
+        )
+
+
+def _steady(model: Cycles, interval: int) -> bool:
+    """Whether the last frames of a run follow each other at the interval, in and out."""
+    gaps = [*np.diff(model.starts[-8:]), *np.diff(model.ends[-8:])]
+    return all(gap == interval for gap in gaps)
+
+
+def check_stalled(core: Core, record: Record, stalls: Stalls, frames: int) -> str | None:
+    """Hold a run under stalls to the token model under the same; the first breach, in words.
+
+    The stalls must have been those of the C++ bench, whose cycles begin with the first in which a
+    beat can be taken.
+    """
+    model = cycles(
+        circuit(core.graph, core.plan),
+        frames,
+        source=lambda now: bool(stalls.source[now % len(stalls.source)]),
+        sink=lambda now: bool(stalls.sink[now % len(stalls.sink)]),
+    )
+    for what, counted, wanted in (
+        ("start", record.starts, model.starts),
+        ("end", record.ends, model.ends),
+    ):
+        if len(counted) != frames:
+            return f"{frames} frames sent under stalls, {len(counted)} counted"
+        wrong = np.flatnonzero(counted != np.asarray(wanted))
+        if wrong.size:
+            i = int(wrong[0])
+            return (
+                f"{what} of frame {i} under stalls: predicted cycle {wanted[i]}, "
+                f"counted {counted[i]}"
+            )
+    return None

@@ -1,0 +1,147 @@
+"""RTL as a way of computing a Graph: at full rate with its cycles counted, then under stalls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from hwbnn import tools
+from hwbnn.errors import Mismatch
+from hwbnn.verify import cocotb_core, rtl
+from hwbnn.verify.bench import Record, Stalls, Stimulus
+from hwbnn.verify.compare import Comparison
+from hwbnn.verify.cycles import Timing, check_stalled
+from hwbnn.verify.results import WayResult
+from hwbnn.verify.ways import Array, Job, Values, Way
+
+SLOW_CYCLES = 20_000
+"""Cycles, about, that a run under cocotb takes at most, and any run under stalls."""
+LEAST_FRAMES = 4
+WAVE_FRAMES = 3
+
+
+class Rtl(Way):
+    """A core in a simulator, driven by the C++ bench or by cocotb."""
+
+    def __init__(self, name: str, job: Job, simulator: str, cocotb: bool) -> None:
+        """Take one of the simulators of cocotb, or Verilator with the C++ bench."""
+        super().__init__(name, job)
+        self.simulator, self.cocotb = simulator, cocotb
+        self.first: tuple[Array, Values] | None = None
+        self.batches = 0
+        self.total = 0
+
+    def prepare(self) -> None:
+        """Compile the core."""
+        project, waves = self.job.project("rtl"), self.job.wave is not None
+        place = self.job.folder / self.name.replace(" ", "-")
+        self.simulation: rtl.Simulation | cocotb_core.Simulation
+        if self.cocotb:
+            self.simulation = cocotb_core.build(
+                project, place, simulator=self.simulator, popcount=self.job.popcount, waves=waves
+            )
+        else:
+            self.simulation = rtl.build(project, place, popcount=self.job.popcount, waves=waves)
+        self.build_seconds = self.simulation.build_seconds
+        self.core = self.simulation.core
+        self.fused = self.core.fused
+        self.timing = Timing(self.core)
+
+    def wanted(self, frames: int) -> int:
+        """All under the C++ bench; under cocotb as many as take a minute."""
+        self.total = min(frames, self._few()) if self.cocotb else frames
+        return self.total
+
+    def _few(self) -> int:
+        return max(LEAST_FRAMES, SLOW_CYCLES // max(1, self.core.interval))
+
+    def batch(self, x: Array, expected: Values) -> None:
+        """Run at full rate, compare every tap, and hold each cycle to the prediction."""
+        self.first = self.first or (x, expected)
+        stimulus = Stimulus.of_frames(self.core, x, seed=self.job.seed + self.batches)
+        self.batches += 1
+        record = self._run(stimulus, self.faults, self._progress())
+        if record is None:
+            return
+        self.compared(expected, record.values, record.seconds)
+        self.timing.add(record, len(x))
+
+    def _progress(self) -> rtl.Progress | None:
+        if self.job.progress is None:
+            return None
+        return partial(_report, self.job.progress, self.name, self.frames, self.total)
+
+    def _run(
+        self,
+        stimulus: Stimulus,
+        faults: list[str],
+        progress: rtl.Progress | None = None,
+        **more: Any,
+    ) -> Record | None:
+        """One run; what breaks a rule is added to ``faults``; None if an assertion ended it."""
+        if isinstance(self.simulation, rtl.Simulation):
+            more["progress"] = progress
+        try:
+            record = self.simulation.run(stimulus, **more)
+        except Mismatch as error:
+            faults.append(str(error))
+            return None
+        faults += record.faults
+        if record.error is not None:
+            faults.append(f"error_o: high in cycle {record.error} although every packet is whole")
+        return record
+
+    def results(self) -> list[WayResult]:
+        """At full rate, and under stalls after a reset in the middle of a frame."""
+        if self.first is None:
+            return [self.result()]
+        x, expected = self.first
+        if self.timing.interval is None and not self.faults:
+            self._settle(x)
+        if self.job.wave is not None:
+            stimulus = Stimulus.of_frames(self.core, x[:WAVE_FRAMES], seed=self.job.seed)
+            self._run(stimulus, self.faults, wave=self.job.wave.resolve())
+        return [self.result(cycles=self.timing.result()), self._stalled(x, expected)]
+
+    def _settle(self, x: Array) -> None:
+        """Repeat the inputs until the core is full, so that its interval shows."""
+        frames = np.resize(x, (self.timing.settled, *x.shape[1:]))
+        record = self._run(Stimulus.of_frames(self.core, frames, seed=self.job.seed), self.faults)
+        if record is not None:
+            self.timing.add(record, len(frames))
+
+    def _stalled(self, x: Array, expected: Values) -> WayResult:
+        """Values under random stalls; a reset cuts off a first part in the middle of a frame."""
+        n = min(len(x), self._few())
+        seed = self.job.seed + self.batches
+        stalls = Stalls.random(seed)
+        span = self.core.latency + 3 * self.core.interval
+        cut = 1 + int(np.random.default_rng(seed).integers(span))
+        stimulus = Stimulus.of_frames(self.core, x[:n], stalls=stalls, cut=cut, seed=seed)
+        faults: list[str] = []
+        record = self._run(stimulus, faults)
+        comparison = Comparison(self.job.graph)
+        if record is not None:
+            comparison.add({name: value[:n] for name, value in expected.items()}, record.values)
+            # Pauses of cocotbext-axi begin a cycle later or not; the C++ bench is exact.
+            late = None if self.cocotb else check_stalled(self.core, record, stalls, n)
+            faults += [late] if late is not None else []
+        seconds = record.seconds if record is not None else 0.0
+        result = WayResult(f"{self.name}, stalled", comparison.results, n, seconds)
+        return replace(result, fused=self.fused, faults=tuple(faults), notes=self.notes())
+
+    def notes(self) -> dict[str, str]:
+        """What ran."""
+        names = ("cocotb", "iverilog") if self.simulator == "icarus" else ("verilator",)
+        names = ("cocotb", *names) if self.cocotb and "cocotb" not in names else names
+        return {"popcount": self.job.popcount, **tools.versions(*names)}
+
+
+def _report(
+    progress: Callable[[str, int, int], None], name: str, before: int, total: int, frames: int
+) -> None:
+    progress(name, before + frames, total)

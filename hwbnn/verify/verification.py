@@ -1,0 +1,97 @@
+"""One verification: the ways prepared, every batch through all of them, the results."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from hwbnn.errors import InputError
+from hwbnn.graph import Graph, from_bytes
+from hwbnn.plan import Plan
+from hwbnn.project import Project
+from hwbnn.simulate import check_input, simulate
+from hwbnn.verify import WAYS
+from hwbnn.verify.results import Verification
+from hwbnn.verify.rtl_way import Rtl
+from hwbnn.verify.ways import Fast, Hls, Job, Reference, Referred, Way
+
+_MAKERS: Mapping[str, Callable[[str, Job], Way]] = {
+    "fast": Fast,
+    "hls": partial(Hls, io="io_parallel"),
+    "hls-stream": partial(Hls, io="io_stream"),
+    "rtl": partial(Rtl, simulator="verilator", cocotb=False),
+    "rtl-cocotb": partial(Rtl, simulator="verilator", cocotb=True),
+    "rtl-icarus": partial(Rtl, simulator="icarus", cocotb=True),
+}
+
+
+def run(
+    what: Graph | Project,
+    x: ArrayLike,
+    plan: Plan | None,
+    ways: Sequence[str] | None,
+    reference: Reference | None,
+    *,
+    batch: int,
+    folder: Path | None,
+    **options: Any,
+) -> Verification:
+    """See :func:`hwbnn.verify.verify`."""
+    given = what if isinstance(what, Project) else None
+    graph, found = (what, None) if isinstance(what, Graph) else _read(what)
+    checked = check_input(graph, x)
+    if batch < 1:
+        raise InputError(f"batch: expected at least 1 frame, found {batch}")
+    names = ways if ways is not None else ["fast", *([given.target] if given else [])]
+    for name in names:
+        if name not in WAYS:
+            raise InputError(f"way {name!r}: expected some of {', '.join(WAYS)}")
+    with _building(folder) as place:
+        job = Job(graph, plan or found or Plan(), given, place, reference, **options)
+        chosen = [_MAKERS[name](name, job) for name in names]
+        if reference is not None:
+            chosen.insert(0, Referred("reference", job))
+        for way in chosen:
+            way.prepare()
+        left = {way: way.wanted(len(checked)) for way in chosen}
+        for begin in range(0, len(checked), batch):
+            part = checked[begin : begin + batch]
+            expected = simulate(graph, part, engine="plain", trace=True)
+            for way in chosen:
+                n = min(len(part), left[way])
+                if n:
+                    way.batch(part[:n], {name: v[:n] for name, v in expected.items()})
+                    left[way] -= n
+                    _tell(job, way, len(checked))
+        return Verification(tuple(result for way in chosen for result in way.results()))
+
+
+def _read(project: Project) -> tuple[Graph, Plan | None]:
+    """The Graph of a project and the Plan that it was generated with."""
+    if "graph.npz" not in project.files:
+        raise InputError(
+            f"project of target '{project.target}': no graph.npz in it; generate it again"
+        )
+    graph = from_bytes(project.files["graph.npz"])
+    text = project.files.get("plan.json")
+    return graph, None if text is None else Plan.from_json(text, "plan.json")
+
+
+@contextlib.contextmanager
+def _building(folder: Path | None) -> Iterator[Path]:
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="hwbnn-verify-") as scratch:
+        yield Path(scratch)
+
+
+def _tell(job: Job, way: Way, frames: int) -> None:
+    if job.progress is not None:
+        job.progress(way.name, way.frames, way.wanted(frames))
