@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -59,3 +62,14 @@ def accuracy(
 ) -> float:
     """The share of images, 0 to 1, whose predicted class is their label."""
     return float((predict(model, source, u) == labels).mean())
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """With this many threads of torch, and then as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 from hwbnn.errors import InputError
 from hwbnn.nn import Mlp
 from hwbnn.train.data import Dataset, dataset
-from hwbnn.train.evaluate import accuracy
+from hwbnn.train.evaluate import accuracy, torch_threads
 from hwbnn.train.folder import CHECKPOINT, HISTORY, MODEL, model_bytes, prepare, write
 from hwbnn.train.history import Epoch
 from hwbnn.train.recipe import Recipe
@@ -111,7 +110,7 @@ def train(
     from hwbnn.train.trainer import Settings, fit, make_trainer, quiet
 
     settings = Settings(accelerator, devices, precision, threads, progress, on_epoch)
-    with torch.random.fork_rng(devices=[]), _threads(threads), quiet():
+    with torch.random.fork_rng(devices=[]), torch_threads(threads), quiet():
         trainer = make_trainer(settings, last, target / CHECKPOINT)
         # Lightning starts this program again for each further device: only the first process may
         # find the folder as the caller left it.
@@ -121,14 +120,14 @@ def train(
         torch.manual_seed(recipe.seed)
         loop = Loop(recipe, recipe.make_model(), images.train_images, images.train_labels)
         fit(trainer, loop, start if start.exists() else None)
-    model = loop.model.cpu().eval()
+        model = loop.model.cpu().eval()
+        u = recipe.encode(images.test_images)
+        reached = accuracy(model, model.input, u, images.test_labels)
     result = TrainResult(
         model=model,
         recipe=recipe,
-        accuracy=accuracy(
-            model, model.input, recipe.encode(images.test_images), images.test_labels
-        ),
-        images=len(images.test_images),
+        accuracy=reached,
+        images=len(u),
         history=tuple(loop.history),
         seconds=sum(epoch.seconds for epoch in loop.history),
         folder=target,
@@ -137,17 +136,6 @@ def train(
         write(target / MODEL, model_bytes(model, recipe))
         write(target / HISTORY, _history(result, images, settings))
     return result
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """With this many threads of torch, and then as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _check_data(recipe: Recipe, images: Dataset) -> None:
@@ -174,6 +162,7 @@ def _history(result: TrainResult, images: Dataset, settings: Settings) -> dict[s
         "accuracy": result.accuracy,
         "test images": result.images,
         "seconds": result.seconds,
+        "cpu seconds": sum(epoch.cpu_seconds for epoch in result.history),
         "settings": {
             "accelerator": settings.accelerator,
             "devices": settings.devices,

@@ -16,6 +16,8 @@ class Epoch:
         held_out: accuracy on the held-out training images in evaluation mode, None without any.
         learning_rate: of the next step.
         seconds: wall-clock time.
+        cpu_seconds: processor time of this process, over all its threads; unlike the former it does
+            not grow when the machine is shared.
     """
 
     epoch: int
@@ -24,3 +26,4 @@ class Epoch:
     held_out: float | None
     learning_rate: float
     seconds: float
+    cpu_seconds: float

@@ -98,7 +98,7 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         ]
         # Loss, images right, images; kept on the device, so that no step waits for it.
         self.totals = torch.zeros(3, dtype=torch.float64, device=self.device)
-        self.started = time.monotonic()
+        self.started = time.monotonic(), time.process_time()
 
     def training_step(self, step: int, _: int) -> Tensor:
         """The loss of one batch."""
@@ -143,6 +143,7 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         kept = self.encoded[self.count :], self.labels[self.count :]
         has_held_out = self.recipe.held_out > 0
         optimiser: Any = self.optimizers()
+        wall, processor = self.started
         self.history.append(
             Epoch(
                 epoch=self.current_epoch + 1,
@@ -150,7 +151,8 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
                 accuracy=right / images,
                 held_out=accuracy(self.model, self.model.input, *kept) if has_held_out else None,
                 learning_rate=optimiser.param_groups[0]["lr"],
-                seconds=time.monotonic() - self.started,
+                seconds=time.monotonic() - wall,
+                cpu_seconds=time.process_time() - processor,
             )
         )
 

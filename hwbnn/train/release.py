@@ -13,7 +13,7 @@ from hwbnn.graph import Graph, to_bytes
 from hwbnn.lower import Comparison, compare, lower
 from hwbnn.simulate import simulate
 from hwbnn.train.data import Dataset, dataset
-from hwbnn.train.evaluate import predict
+from hwbnn.train.evaluate import predict, torch_threads
 from hwbnn.train.fit import versions
 from hwbnn.train.folder import HISTORY, MODEL, RECIPE, load_model, write
 
@@ -21,6 +21,17 @@ GRAPH = "graph.npz"
 REPORT = "report.json"
 MODEL_LIMIT = 1_500_000
 """Bytes up to which the float weights are published too; larger ones are had by training again."""
+
+_ENTRIES = {
+    "recipe",
+    "data",
+    "accuracy",
+    "seconds",
+    "cpu seconds",
+    "settings",
+    "versions",
+    "epochs",
+}
 
 
 def publish(
@@ -49,7 +60,13 @@ def publish(
         CannotLower: if the network has no exact integer form.
         Mismatch: if Graph and network differ on a test image.
     """
-    run, folder = Path(run), Path(folder)
+    with torch_threads(1):
+        return _publish(Path(run), Path(folder), data, data_folder)
+
+
+def _publish(
+    run: Path, folder: Path, data: Dataset | None, data_folder: str | Path | None
+) -> dict[str, Any]:
     model, recipe = load_model(run)
     history = _history(run / HISTORY)
     images = data or dataset(recipe.data, data_folder)
@@ -75,6 +92,7 @@ def publish(
         "training": {
             "epochs": len(history["epochs"]),
             "seconds": history["seconds"],
+            "cpu seconds": history["cpu seconds"],
             "settings": history["settings"],
             "versions": history["versions"],
         },
@@ -92,8 +110,7 @@ def publish(
 def _history(file: Path) -> dict[str, Any]:
     try:
         history = json.loads(file.read_bytes())
-        missing = {"recipe", "data", "accuracy", "seconds", "settings", "versions", "epochs"}
-        if not isinstance(history, dict) or missing - set(history):
+        if not isinstance(history, dict) or _ENTRIES - set(history):
             raise ValueError("entries are missing")
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
