@@ -29,7 +29,11 @@ def test_entries_of_each_element(
         simulator,
         {"ready": False},
         **{"Lanes": lanes, "Tokens": tokens, "Width": width, "Low": low, "Shift": shift},
-        **{"Entries": entries, "OutWidth": out_width, "Table": literal(table.ravel(), out_width)},
+        **{
+            "Entries": entries,
+            "OutWidth": out_width,
+            "Table": literal(table.transpose(1, 0, 2).ravel(), out_width),
+        },
     )
     index = rng.integers(0, entries, (20 * tokens, lanes))
     index[0], index[tokens] = 0, entries - 1
