@@ -1,0 +1,3 @@
+"""Measurements side by side; each script prints a table and writes it to ``results/``."""
+
+from __future__ import annotations
