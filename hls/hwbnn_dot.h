@@ -1,0 +1,219 @@
+// Dot products with weights of -1 and +1: dot gives the sums, neurons the thresholds they reach.
+//
+// Both are folded: pe outputs times simd inputs a cycle, (n_in / simd) * (n_out / pe) cycles a
+// frame. With pe = n_out and simd = n_in they are unrolled: dot_unrolled and neurons_unrolled take
+// a frame a cycle.
+//
+// Weights are packed like bits, True for +1: for each fold, each step of it and each of its pe
+// outputs the row of simd weights that the step takes. A row is cut into row_words words of
+// row_width bits as the bits of the source are, so that a step is XOR and popcount of whole words;
+// bits beyond the row are zero in both. Short rows share a word, word_rows in each, the first in
+// the lowest bits. A step reads step_words words.
+//
+// CONFIG_T::terms says what the source is: bit_terms, whose accumulator counts the inputs that
+// differ from their weights, or integer_terms, whose accumulator is the signed sum.
+#ifndef HWBNN_DOT_H_
+#define HWBNN_DOT_H_
+
+#include "hwbnn_layout.h"
+#include "hwbnn_popcount.h"
+
+namespace hwbnn {
+
+// One word of the row of output p in step number `cycle` of the frame.
+template <typename CONFIG_T>
+ap_uint<CONFIG_T::row_width>
+row_word(const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle, unsigned p,
+         unsigned word) {
+    #pragma HLS INLINE
+    const unsigned first = p / CONFIG_T::word_rows * CONFIG_T::row_words;
+    const unsigned offset = p % CONFIG_T::word_rows * CONFIG_T::row_width;
+    return weights[cycle * CONFIG_T::step_words + first + word] >> offset;
+}
+
+struct bit_terms {
+    // Adds the inputs of one step that differ from their weights, for output p of the fold.
+    template <class data_T, typename CONFIG_T>
+    static typename CONFIG_T::accum_t
+    add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
+        const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned fold,
+        unsigned step, unsigned p) {
+        #pragma HLS INLINE
+        typedef ap_uint<CONFIG_T::row_width> word_t;
+    Word:
+        for (unsigned k = 0; k < CONFIG_T::row_words; k++) {
+            #pragma HLS UNROLL
+            const word_t weight =
+                row_word<CONFIG_T>(weights, fold * CONFIG_T::n_steps + step, p, k);
+            const word_t differ = x[step * CONFIG_T::row_words + k] ^ weight;
+            accum += popcount<typename CONFIG_T::accum_t>(differ);
+        }
+        return accum;
+    }
+
+    // n inputs of which d differ sum to n - 2 d.
+    template <class sum_T, typename CONFIG_T>
+    static sum_T sum(typename CONFIG_T::accum_t differing) {
+        #pragma HLS INLINE
+        return int(CONFIG_T::n_in) - 2 * differing.to_int();
+    }
+
+    // Few differing inputs are a large sum.
+    template <typename CONFIG_T>
+    static bool reached(typename CONFIG_T::accum_t differing,
+                        typename CONFIG_T::threshold_t limit) {
+        #pragma HLS INLINE
+        return differing < limit;
+    }
+};
+
+struct integer_terms {
+    // Adds the inputs of one step, each with the sign of its weight, for output p of the fold.
+    template <class data_T, typename CONFIG_T>
+    static typename CONFIG_T::accum_t
+    add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
+        const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned fold,
+        unsigned step, unsigned p) {
+        #pragma HLS INLINE
+        typedef ap_uint<CONFIG_T::row_width> word_t;
+    Word:
+        for (unsigned k = 0; k < CONFIG_T::row_words; k++) {
+            #pragma HLS UNROLL
+            const word_t weight =
+                row_word<CONFIG_T>(weights, fold * CONFIG_T::n_steps + step, p, k);
+        Term:
+            for (unsigned i = 0; i < CONFIG_T::row_width; i++) {
+                #pragma HLS UNROLL
+                const unsigned input = k * CONFIG_T::row_width + i;
+                if (input < CONFIG_T::simd) {
+                    const typename CONFIG_T::accum_t term = x[step * CONFIG_T::simd + input];
+                    if (weight[i])
+                        accum += term;
+                    else
+                        accum -= term;
+                }
+            }
+        }
+        return accum;
+    }
+
+    template <class sum_T, typename CONFIG_T> static sum_T sum(typename CONFIG_T::accum_t accum) {
+        #pragma HLS INLINE
+        return accum;
+    }
+
+    template <typename CONFIG_T>
+    static bool reached(typename CONFIG_T::accum_t accum,
+                        typename CONFIG_T::threshold_t threshold) {
+        #pragma HLS INLINE
+        return accum >= threshold;
+    }
+};
+
+// Dot: y[c] = sum of x[i] over weights +1 less the sum over weights -1; a bit counts as -1 or +1.
+template <class data_T, class res_T, typename CONFIG_T>
+void dot(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
+         typename CONFIG_T::weight_t weights[CONFIG_T::n_weights]) {
+    typedef typename CONFIG_T::terms terms;
+    typedef typename CONFIG_T::out out;
+    typedef typename CONFIG_T::accum_t accum_t;
+    const unsigned words_per_step = CONFIG_T::step_words;
+    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
+    accum_t accum[CONFIG_T::pe];
+    #pragma HLS ARRAY_PARTITION variable=accum complete
+Fold:
+    for (unsigned fold = 0; fold < CONFIG_T::n_folds; fold++) {
+    Step:
+        for (unsigned step = 0; step < CONFIG_T::n_steps; step++) {
+            #pragma HLS PIPELINE II=1
+        Neuron:
+            for (unsigned p = 0; p < CONFIG_T::pe; p++) {
+                #pragma HLS UNROLL
+                const accum_t before = step == 0 ? accum_t(0) : accum[p];
+                accum[p] = terms::template add<data_T, CONFIG_T>(before, x, weights, fold, step, p);
+                if (step == CONFIG_T::n_steps - 1)
+                    out::put(y, fold * CONFIG_T::pe + p,
+                             terms::template sum<typename out::element_t, CONFIG_T>(accum[p]));
+            }
+        }
+    }
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void dot_unrolled(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
+                  typename CONFIG_T::weight_t weights[CONFIG_T::n_weights]) {
+    #pragma HLS PIPELINE II=1
+    dot<data_T, res_T, CONFIG_T>(x, y, weights);
+}
+
+// How many thresholds of its channel an accumulator reaches.
+template <typename CONFIG_T>
+typename CONFIG_T::out::element_t
+levels_reached(typename CONFIG_T::accum_t accum,
+               const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
+               unsigned channel) {
+    #pragma HLS INLINE
+    typedef typename CONFIG_T::terms terms;
+    const unsigned first = channel * CONFIG_T::n_levels;
+    typename CONFIG_T::out::element_t count = 0;
+Level:
+    for (unsigned j = 0; j < CONFIG_T::n_levels; j++) {
+        #pragma HLS UNROLL
+        count += terms::template reached<CONFIG_T>(accum, thresholds[first + j]);
+    }
+    return count;
+}
+
+// A Dot and the Threshold that alone reads it: y[c] = how many of the n_levels thresholds of
+// channel c its sum reaches. The thresholds are of the accumulator, and rows of falling channels
+// have their weights negated, so that a neuron is a count and one comparison a level.
+template <class data_T, class res_T, typename CONFIG_T>
+void neurons(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
+             typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+             typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+    typedef typename CONFIG_T::terms terms;
+    typedef typename CONFIG_T::out out;
+    typedef typename CONFIG_T::accum_t accum_t;
+    const unsigned words_per_step = CONFIG_T::step_words;
+    const unsigned thresholds_per_fold = CONFIG_T::pe * CONFIG_T::n_levels;
+    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
+    #pragma HLS ARRAY_PARTITION variable=thresholds cyclic factor=thresholds_per_fold
+    accum_t accum[CONFIG_T::pe];
+    typename out::element_t level[CONFIG_T::n_out];
+    #pragma HLS ARRAY_PARTITION variable=accum complete
+    #pragma HLS ARRAY_PARTITION variable=level complete
+Fold:
+    for (unsigned fold = 0; fold < CONFIG_T::n_folds; fold++) {
+    Step:
+        for (unsigned step = 0; step < CONFIG_T::n_steps; step++) {
+            #pragma HLS PIPELINE II=1
+        Neuron:
+            for (unsigned p = 0; p < CONFIG_T::pe; p++) {
+                #pragma HLS UNROLL
+                const unsigned channel = fold * CONFIG_T::pe + p;
+                const accum_t before = step == 0 ? accum_t(0) : accum[p];
+                accum[p] = terms::template add<data_T, CONFIG_T>(before, x, weights, fold, step, p);
+                if (step == CONFIG_T::n_steps - 1)
+                    level[channel] = levels_reached<CONFIG_T>(accum[p], thresholds, channel);
+            }
+        }
+    }
+    out::clear(y);
+Gather:
+    for (unsigned i = 0; i < CONFIG_T::n_out; i++) {
+        #pragma HLS UNROLL
+        out::put(y, i, level[i]);
+    }
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void neurons_unrolled(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
+                      typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                      typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+    #pragma HLS PIPELINE II=1
+    neurons<data_T, res_T, CONFIG_T>(x, y, weights, thresholds);
+}
+
+} // namespace hwbnn
+
+#endif

@@ -1,0 +1,92 @@
+// How the elements of one value lie in an array of words.
+//
+// A layout is a type with
+//   size      elements of the value
+//   words     words of the array
+//   word_t    one word
+//   element_t one element
+//   get, put  read and write element i
+//   clear     set all words to zero before the first put
+// Nodes read and write elements through the layouts of their config, so that each node is written
+// once for bits and integers alike. With the loops unrolled and i constant, get and put are wires.
+#ifndef HWBNN_LAYOUT_H_
+#define HWBNN_LAYOUT_H_
+
+#include "ap_int.h"
+
+namespace hwbnn {
+
+// Vitis HLS unrolls loops and partitions arrays completely up to this many iterations or elements.
+static const unsigned unroll_limit = 4096;
+
+// Integers: one element a word.
+template <unsigned SIZE, class T> struct plain {
+    static const unsigned size = SIZE;
+    static const unsigned words = SIZE;
+    typedef T word_t;
+    typedef T element_t;
+
+    static_assert(SIZE <= unroll_limit, "a value has at most 4,096 elements");
+
+    static element_t get(const word_t x[words], unsigned i) {
+        #pragma HLS INLINE
+        return x[i];
+    }
+
+    static void put(word_t y[words], unsigned i, element_t element) {
+        #pragma HLS INLINE
+        y[i] = element;
+    }
+
+    static void clear(word_t y[words]) {
+        #pragma HLS INLINE
+    }
+};
+
+// Bits, the codes 0 and 1 of -1 and +1, in words, little-endian: groups of GROUP elements, each
+// group in group_words words of WIDTH bits, element 0 in the lowest bit of the first word. A folded
+// dot product reads one group a cycle. Bits of a word beyond its group are zero.
+template <unsigned SIZE, unsigned GROUP, unsigned WIDTH> struct packed {
+    static const unsigned size = SIZE;
+    static const unsigned group_words = (GROUP + WIDTH - 1) / WIDTH;
+    static const unsigned words = SIZE / GROUP * group_words;
+    typedef ap_uint<WIDTH> word_t;
+    typedef ap_uint<1> element_t;
+
+    static_assert(SIZE <= unroll_limit, "a value has at most 4,096 elements");
+    static_assert(SIZE % GROUP == 0, "groups divide the value");
+    static_assert(WIDTH <= 64, "a word has at most 64 bits");
+
+    static unsigned word(unsigned i) {
+        #pragma HLS INLINE
+        return i / GROUP * group_words + i % GROUP / WIDTH;
+    }
+
+    static unsigned bit(unsigned i) {
+        #pragma HLS INLINE
+        return i % GROUP % WIDTH;
+    }
+
+    static element_t get(const word_t x[words], unsigned i) {
+        #pragma HLS INLINE
+        return x[word(i)][bit(i)];
+    }
+
+    static void put(word_t y[words], unsigned i, element_t element) {
+        #pragma HLS INLINE
+        y[word(i)][bit(i)] = element;
+    }
+
+    static void clear(word_t y[words]) {
+        #pragma HLS INLINE
+    Clear:
+        for (unsigned i = 0; i < words; i++) {
+            #pragma HLS UNROLL
+            y[i] = 0;
+        }
+    }
+};
+
+} // namespace hwbnn
+
+#endif

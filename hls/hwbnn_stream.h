@@ -1,0 +1,231 @@
+// io_stream: each node is a dataflow process with one stream in and one stream out, around the
+// function that the node is in io_parallel.
+//
+// Inside the network a frame crosses a stream as one nnet::array that holds all words of the value.
+// At the border it crosses in beats of fewer elements (from_beats, to_beats).
+#ifndef HWBNN_STREAM_H_
+#define HWBNN_STREAM_H_
+
+#include "hls_stream.h"
+#include "hwbnn_argmax.h"
+#include "hwbnn_dot.h"
+#include "hwbnn_elements.h"
+#include "nnet_types.h"
+
+namespace hwbnn {
+
+// One frame, or one beat of it, from a stream to the words from `first` on, and back.
+template <class beat_T, unsigned WORDS>
+void receive(hls::stream<beat_T> &x, typename beat_T::value_type frame[WORDS], unsigned first) {
+    #pragma HLS INLINE
+    const beat_T beat = x.read();
+Receive:
+    for (unsigned i = 0; i < beat_T::size; i++) {
+        #pragma HLS UNROLL
+        frame[first + i] = beat[i];
+    }
+}
+
+template <class beat_T, unsigned WORDS>
+void send(const typename beat_T::value_type frame[WORDS], hls::stream<beat_T> &y, unsigned first) {
+    #pragma HLS INLINE
+    beat_T beat;
+Send:
+    for (unsigned i = 0; i < beat_T::size; i++) {
+        #pragma HLS UNROLL
+        beat[i] = frame[first + i];
+    }
+    y.write(beat);
+}
+
+// Input: the frame's beats, then the layout of the value.
+template <class data_T, class res_T, typename CONFIG_T>
+void from_beats(hls::stream<data_T> &x, hls::stream<res_T> &y) {
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    static const unsigned n_beats = CONFIG_T::in::words / data_T::size;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+Beat:
+    for (unsigned i = 0; i < n_beats; i++) {
+        #pragma HLS PIPELINE II=1
+        receive<data_T, CONFIG_T::in::words>(x, source, i * data_T::size);
+    }
+    pass<source_t, value_t, CONFIG_T>(source, value);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+// Output: one element a word, then the frame's beats.
+template <class data_T, class res_T, typename CONFIG_T>
+void to_beats(hls::stream<data_T> &x, hls::stream<res_T> &y) {
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    static const unsigned n_beats = CONFIG_T::out::words / res_T::size;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    pass<source_t, value_t, CONFIG_T>(source, value);
+Beat:
+    for (unsigned i = 0; i < n_beats; i++) {
+        #pragma HLS PIPELINE II=1
+        send<res_T, CONFIG_T::out::words>(value, y, i * res_T::size);
+    }
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void pass_stream(hls::stream<data_T> &x, hls::stream<res_T> &y) {
+    #pragma HLS PIPELINE II=1
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    pass<source_t, value_t, CONFIG_T>(source, value);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void select_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                   typename CONFIG_T::position_t positions[CONFIG_T::out::size]) {
+    #pragma HLS PIPELINE II=1
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    select<source_t, value_t, CONFIG_T>(source, value, positions);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void encode_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                   typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+    #pragma HLS PIPELINE II=1
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    encode<source_t, value_t, CONFIG_T>(source, value, thresholds);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void threshold_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                      typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
+                      typename CONFIG_T::falling_t falling[CONFIG_T::n_channels]) {
+    #pragma HLS PIPELINE II=1
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    threshold<source_t, value_t, CONFIG_T>(source, value, thresholds, falling);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void lookup_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                   typename CONFIG_T::table_t table[CONFIG_T::n_table]) {
+    #pragma HLS PIPELINE II=1
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    lookup<source_t, value_t, CONFIG_T>(source, value, table);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void argmax_stream(hls::stream<data_T> &x, hls::stream<res_T> &y) {
+    #pragma HLS PIPELINE II=1
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    argmax<source_t, value_t, CONFIG_T>(source, value);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void dot_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                         typename CONFIG_T::weight_t weights[CONFIG_T::n_weights]) {
+    #pragma HLS PIPELINE II=1
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    dot_unrolled<source_t, value_t, CONFIG_T>(source, value, weights);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void neurons_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                             typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                             typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+    #pragma HLS PIPELINE II=1
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    neurons_unrolled<source_t, value_t, CONFIG_T>(source, value, weights, thresholds);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+// Folds are pipelined inside, so that the functions around them are not.
+template <class data_T, class res_T, typename CONFIG_T>
+void dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                typename CONFIG_T::weight_t weights[CONFIG_T::n_weights]) {
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    dot<source_t, value_t, CONFIG_T>(source, value, weights);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void neurons_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                    typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                    typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    neurons<source_t, value_t, CONFIG_T>(source, value, weights, thresholds);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+} // namespace hwbnn
+
+#endif

@@ -1,0 +1,51 @@
+"""Targets: what a Graph can be generated as. Each is a pure function to a Project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hwbnn.errors import InputError
+from hwbnn.graph import Graph
+from hwbnn.plan import Plan
+from hwbnn.project import Project
+
+__all__ = ["TARGETS", "generate"]
+
+
+# A target is imported when it is asked for: each may need packages that the others do not.
+def _rtl(graph: Graph, plan: Plan | None = None, **options: Any) -> Project:
+    """SystemVerilog with AXI4-Stream ports, for every FPGA."""
+    from hwbnn.targets.rtl import generate as made
+
+    return made(graph, plan or Plan(), **options)
+
+
+def _hls(graph: Graph, plan: Plan | None = None, **options: Any) -> Project:
+    """An hls4ml project in HLS C++, for Vitis HLS; options: io."""
+    from hwbnn.targets.hls import generate as made
+
+    return made(graph, plan or Plan(), **options)
+
+
+TARGETS: dict[str, Callable[..., Project]] = {"rtl": _rtl, "hls": _hls}
+"""The function of each target by name."""
+
+
+def generate(graph: Graph, target: str, plan: Plan | None = None, **options: Any) -> Project:
+    """The files of a Graph for a target, in memory: the same for the same arguments.
+
+    Args:
+        graph: the network.
+        target: one of :data:`TARGETS`.
+        plan: how it is laid out in hardware; by default all layers unrolled.
+        **options: what the target takes besides.
+
+    Raises:
+        InputError: if there is no such target.
+        PlanError: if the Plan does not fit the Graph or the target.
+        ToolNotFound: if a package that the target needs is not installed.
+    """
+    if target not in TARGETS:
+        raise InputError(f"target {target!r}: expected one of {', '.join(TARGETS)}")
+    return TARGETS[target](graph, plan, **options)

@@ -1,0 +1,174 @@
+"""The files that an HLS project has beside those that hls4ml writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hwbnn.graph import Graph
+from hwbnn.simulate import simulate
+from hwbnn.targets.hls.stages import PORTS, TOP, Stage
+
+FRAMES = 8
+"""Frames of the test bench that hls4ml writes."""
+BENCH_INPUT, BENCH_OUTPUT = "tb_data/tb_input_features.dat", "tb_data/tb_output_predictions.dat"
+
+
+def core(graph: Graph, io: str, made: tuple[Stage, ...], lanes: tuple[int, int]) -> dict[str, Any]:
+    """What the project says of itself in ``core.json``.
+
+    ``trace`` has one entry a slot of the C simulation: the value, its elements, and whether they
+    are bits. ``fused`` names the values that no stage shows, and the value that they went into.
+    """
+    ports = {}
+    for kind, value, port, n in zip(
+        ("input", "output"), (graph.input.name, graph.output.name), PORTS[io], lanes, strict=True
+    ):
+        t = graph.types[value]
+        ports[kind] = {
+            "port": port,
+            "value": value,
+            "elements": t.size,
+            "lanes": n,
+            "beats": t.size // n,
+            "width": t.width,
+            "signed": t.signed,
+            "bit": t.bit,
+        }
+    return {
+        "target": "hls",
+        "top": TOP,
+        "io": io,
+        **ports,
+        "trace": [
+            {
+                "value": s.value,
+                "elements": graph.types[s.value].size,
+                "bit": graph.types[s.value].bit,
+            }
+            for s in made[:-1]
+        ],
+        "fused": {name: s.value for s in made for name in s.fused},
+        "reuse": {s.value: s.reuse for s in made if s.kind in ("Dot", "Neurons")},
+    }
+
+
+def simulation(about: dict[str, Any]) -> str:
+    """``hwbnn_sim.cpp``: the C simulation of a batch, for g++ or clang, not for synthesis."""
+    x, y = about["input"], about["output"]
+    return f"""\
+// C simulation of a batch of frames. Not for synthesis: it includes the top function itself, so
+// that HWBNN_TRACE_VALUES switches on the tracing in it.
+#include "firmware/{TOP}.cpp"
+#include "firmware/nnet_utils/hwbnn_sim.h"
+#include <stdint.h>
+
+#ifdef HWBNN_TRACE_VALUES
+namespace hwbnn {{
+namespace trace {{
+void **sinks = 0;
+}}
+}} // namespace hwbnn
+#endif
+
+// Frames and traces are arrays [frames][elements], uint8_t for bits and int32_t for integers. sinks
+// has a pointer a slot of core.json, null where no trace is wanted; the call moves them on.
+extern "C" __attribute__((visibility("default"))) void
+hwbnn_simulate(const {_kept(x)} *x, {_kept(y)} *y, void **sinks, size_t frames) {{
+#ifdef HWBNN_TRACE_VALUES
+    hwbnn::trace::sinks = sinks;
+#endif
+    for (size_t i = 0; i < frames; i++) {{
+        {_declared("input_t", x, about["io"])}
+        {_declared("result_t", y, about["io"])}
+        hwbnn::sim::drive<{x["elements"]}>(x + i * {x["elements"]}, {x["port"]});
+        {TOP}({x["port"]}, {y["port"]});
+        hwbnn::sim::collect<{y["elements"]}>({y["port"]}, y + i * {y["elements"]});
+    }}
+}}
+"""
+
+
+def _kept(port: dict[str, Any]) -> str:
+    return "uint8_t" if port["bit"] else "int32_t"
+
+
+def _declared(element: str, port: dict[str, Any], io: str) -> str:
+    name = port["port"]
+    if io == "io_parallel":
+        return f"{element} {name}[{port['elements']}];"
+    return f'hls::stream<{element}> {name}("{name}");'
+
+
+def bench_data(graph: Graph) -> dict[str, bytes]:
+    """Frames of hls4ml's test bench and what they give, one a line, for C and RTL simulation."""
+    t = graph.types[graph.input.name]
+    rng = np.random.default_rng(int(graph.digest[:16], 16))
+    x = rng.integers(t.low, t.high, (FRAMES, *t.shape), endpoint=True)
+    y = simulate(graph, x)
+    return {
+        "tb_data/tb_input_features.dat": _lines(x),
+        "tb_data/tb_output_predictions.dat": _lines(y),
+    }
+
+
+def _lines(frames: np.ndarray[Any, Any]) -> bytes:
+    flat = frames.reshape(len(frames), -1).astype(np.int64).tolist()
+    return "".join(" ".join(map(str, frame)) + "\n" for frame in flat).encode()
+
+
+def readme(about: dict[str, Any], bench: dict[str, bytes]) -> str:
+    """The project's README: what it is, its ports, one frame of it, how to run it."""
+    x, y = about["input"], about["output"]
+    given = bench[BENCH_INPUT].decode().splitlines()[0].split()
+    made = bench[BENCH_OUTPUT].decode().splitlines()[0].split()
+    fused = ", ".join(f"`{a}` into `{b}`" for a, b in about["fused"].items()) or "none"
+    return f"""\
+# {TOP}: an hls4ml project
+
+Made by hwbnn from `graph.npz` under `plan.json`, as an hls4ml 1.3.0 project of the Vitis backend,
+`{about["io"]}`. The top function `{TOP}` is in `firmware/{TOP}.cpp`; it calls the functions of
+`firmware/nnet_utils/hwbnn*.h`, one a node. `core.json` says the same as this file to programs.
+
+| port | value | elements | of | in |
+|---|---|---|---|---|
+{_port_row(x)}
+{_port_row(y)}
+
+A frame: input `{_shown(given)}` gives output `{_shown(made)}`. It is the first line of
+`tb_data/tb_input_features.dat` and of `tb_data/tb_output_predictions.dat`, frames with the results
+that the Graph's definition gives; `{TOP}_test.cpp` runs them.
+
+Values that are not visible in a trace, since they are part of another's circuit: {fused}.
+
+## C simulation
+    g++ -std=c++11 -O1 -fPIC -shared -Ifirmware/ap_types -DHWBNN_POPCOUNT_BUILTIN \\
+        -DHWBNN_TRACE_VALUES hwbnn_sim.cpp -o hwbnn_sim.so
+
+gives a library with one function, described in `hwbnn_sim.cpp`; `hwbnn.verify.hls.run` does this
+and calls it. Leave out `-DHWBNN_POPCOUNT_BUILTIN` to run the popcounts as synthesis sees them.
+hls4ml's own `build_lib.sh` works too.
+
+## Synthesis
+    vitis_hls -f build_prj.tcl
+
+or, where Vitis has no `vitis_hls`, `vitis-run --tcl build_prj.tcl --mode hls`. `build_opt.tcl` says
+which steps run. This project was made and simulated without Vitis: what Vitis makes of the pragmas,
+and the RTL that it exports, are untested. In `io_stream` Vitis rounds each element of a beat up to
+whole bytes on the AXI4-Stream port.
+"""
+
+
+def _port_row(port: dict[str, Any]) -> str:
+    kind = (
+        "bit, 1 for +1 and 0 for -1"
+        if port["bit"]
+        else (f"{'signed' if port['signed'] else 'unsigned'} integer of {port['width']} bits")
+    )
+    beats = f"{port['beats']} x {port['lanes']}, element 0 first"
+    return f"| `{port['port']}` | `{port['value']}` | {port['elements']} | {kind} | {beats} |"
+
+
+def _shown(elements: list[str]) -> str:
+    return " ".join(elements[:16]) + (" ..." if len(elements) > 16 else "")

@@ -1,0 +1,149 @@
+"""hls4ml layers of our own: one class a kind of stage, two templates for all of them.
+
+A layer holds its :class:`~hwbnn.targets.hls.stages.Stage` and says it in hls4ml's terms. Nothing of
+hls4ml's own arithmetic takes part: not its layers, converters, quantizers or binary lowering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hls4ml.backends import get_backend
+from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
+from hls4ml.model.layers import Layer, layer_map, register_layer
+from hls4ml.model.types import IntegerPrecisionType, WeightVariable
+
+from hwbnn.assets import assets
+from hwbnn.targets.hls.layout import Constant, Scalar
+from hwbnn.targets.hls.stages import Stage
+
+BACKEND = "Vitis"
+HEADER = "nnet_utils/hwbnn.h"
+KINDS = (
+    "Input",
+    "Select",
+    "Encode",
+    "Dot",
+    "Neurons",
+    "Threshold",
+    "Lookup",
+    "Flatten",
+    "ArgMax",
+    "Output",
+)
+
+
+def precision(scalar: Scalar) -> IntegerPrecisionType:
+    """A scalar type in hls4ml's terms."""
+    return IntegerPrecisionType(width=scalar.width, signed=scalar.signed)
+
+
+class ExactConstant(WeightVariable):  # type: ignore[misc]  # hls4ml has no types
+    """A constant that is printed from Python integers; hls4ml's own goes through a double."""
+
+    def __init__(self, var_name: str, constant: Constant) -> None:
+        super().__init__(
+            var_name, f"{var_name}_t", precision(constant.type), np.array(constant.data)
+        )
+        self.literals = tuple(constant.literals())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.literals)
+
+
+class HwbnnPort(Layer):  # type: ignore[misc]
+    """The array or stream that enters the top function.
+
+    hls4ml's own ``Input`` layer is one that its precision passes look for.
+    """
+
+    def initialize(self) -> None:
+        """Declare the port; its name is the layer's, so that no user's name reaches C++."""
+        self.add_output_variable(
+            self.get_attr("shape"),
+            var_name=self.name,
+            type_name="input_t",
+            precision=precision(self.get_attr("word")),
+        )
+
+
+class HwbnnLayer(Layer):  # type: ignore[misc]
+    """A stage; its attributes ``stage``, ``shape``, ``var_name``, ``slot`` come with the layer."""
+
+    def initialize(self) -> None:
+        """Declare the value that the stage makes and its constants."""
+        stage: Stage = self.get_attr("stage")
+        self.set_attr("reuse_factor", stage.reuse)
+        self.add_output_variable(
+            self.get_attr("shape"),
+            var_name=self.get_attr("var_name"),
+            precision=precision(stage.out.word),
+        )
+        for constant in stage.constants:
+            name = f"{constant.name}{self.index}"
+            self.set_attr(constant.name, ExactConstant(name, constant))
+
+
+LAYERS: dict[str, type[HwbnnLayer]] = {
+    kind: type(f"Hwbnn{kind}", (HwbnnLayer,), {"__doc__": f"The stage of kind {kind}."})
+    for kind in KINDS
+}
+
+
+class HwbnnConfig(LayerConfigTemplate):  # type: ignore[misc]
+    """The config struct of a stage: layouts, sizes and types."""
+
+    def __init__(self) -> None:
+        super().__init__(list(LAYERS.values()))
+        self.name = "hwbnn_config_template"
+
+    def format(self, node: Any) -> str:
+        """The struct in C++."""
+        stage: Stage = node.get_attr("stage")
+        types = {"in": stage.source.cpp, "out": stage.out.cpp, **stage.types}
+        for constant in stage.constants:
+            types[constant.member] = node.get_weights(constant.name).type.name
+        lines = [f"    typedef {cpp} {name};" for name, cpp in types.items()]
+        numbers = {**stage.numbers, "reuse_factor": stage.reuse}
+        for name, value in numbers.items():
+            kind = "int" if value < 0 else "unsigned"
+            lines.append(f"    static const {kind} {name} = {value};")
+        return "\n".join([f"struct config{node.index} {{", *lines, "};\n"])
+
+
+class HwbnnCall(FunctionCallTemplate):  # type: ignore[misc]
+    """The call of a stage's function, and the line that traces its value in C simulation."""
+
+    def __init__(self) -> None:
+        super().__init__(list(LAYERS.values()), include_header=[HEADER])
+        self.name = "hwbnn_function_template"
+
+    def format(self, node: Any) -> list[str]:
+        """The lines in C++."""
+        stage: Stage = node.get_attr("stage")
+        p = self._default_function_params(node)
+        constants = [node.get_weights(c.name).name for c in stage.constants]
+        arguments = ", ".join([p["input"], p["output"], *constants])
+        types = f"{p['input_t']}, {p['output_t']}, {p['config']}"
+        call = f"hwbnn::{stage.function}<{types}>({arguments});"
+        slot = node.get_attr("slot")
+        if slot is None:
+            return [call]
+        return [call, f"HWBNN_TRACE({slot}, {p['config']}::out, {p['output']})"]
+
+
+def register() -> None:
+    """Make hls4ml's Vitis backend know our layers; once, whoever asks again."""
+    if "HwbnnPort" in layer_map:
+        return
+    backend = get_backend(BACKEND)
+    for layer in LAYERS.values():
+        register_layer(layer.__name__, layer)
+    backend.register_template(HwbnnConfig)
+    backend.register_template(HwbnnCall)
+    for header in sorted(Path(assets("hls")).glob("*.h")):
+        backend.register_source(header)
+    register_layer("HwbnnPort", HwbnnPort)

@@ -1,0 +1,196 @@
+"""How values and constants lie in the C++ arrays of an HLS project.
+
+These mirror ``hls/hwbnn_layout.h``; nothing here knows of hls4ml.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.graph import ValueType
+from hwbnn.graph.bits import pack_words
+
+WORD = 64
+"""Bits of the widest word: the widest that C++ prints as a literal and counts in one step."""
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """The C++ type of one integer, ``ap_int<width>`` or ``ap_uint<width>``."""
+
+    width: int
+    signed: bool = False
+
+    @classmethod
+    def holding(cls, low: int, high: int) -> Scalar:
+        """The narrowest type that holds ``low`` and ``high``.
+
+        >>> Scalar.holding(0, 10), Scalar.holding(-8, 7)
+        (Scalar(width=4, signed=False), Scalar(width=4, signed=True))
+        """
+        t = ValueType((1,), low, high)
+        return cls(t.width, t.signed)
+
+    @property
+    def cpp(self) -> str:
+        """The type in C++."""
+        return f"ap_{'' if self.signed else 'u'}int<{self.width}>"
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Integers, or bits at the border: one element a word."""
+
+    size: int
+    word: Scalar
+
+    @property
+    def words(self) -> int:
+        """Words of the array."""
+        return self.size
+
+    @property
+    def cpp(self) -> str:
+        """The layout in C++."""
+        return f"hwbnn::plain<{self.size}, {self.word.cpp} >"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Bits in words, in groups of ``group`` elements of which each begins a word.
+
+    A folded ``Dot`` reads one group of ``simd`` elements a cycle.
+    """
+
+    size: int
+    group: int
+
+    @property
+    def width(self) -> int:
+        """Bits of a word."""
+        return min(self.group, WORD)
+
+    @property
+    def word(self) -> Scalar:
+        """The type of a word."""
+        return Scalar(self.width)
+
+    @property
+    def group_words(self) -> int:
+        """Words of a group."""
+        return -(-self.group // WORD)
+
+    @property
+    def words(self) -> int:
+        """Words of the array."""
+        return self.size // self.group * self.group_words
+
+    @property
+    def cpp(self) -> str:
+        """The layout in C++."""
+        return f"hwbnn::packed<{self.size}, {self.group}, {self.width}>"
+
+
+Layout = Plain | Packed
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """One array of constants of a node.
+
+    Attributes:
+        name: name of the C++ parameter; its element type is ``<name without s>_t`` of the config.
+        type: type of an element.
+        data: 1-D integer array, uint64 for words of bits.
+    """
+
+    name: str
+    type: Scalar
+    data: NDArray[Any]
+
+    @property
+    def member(self) -> str:
+        """Name of the element's type in the config struct."""
+        return f"{self.name.removesuffix('s')}_t"
+
+    def literals(self) -> list[str]:
+        """Every element as a C++ literal, exact at any width."""
+        unsigned = self.data.dtype.kind == "u"
+        return [hex(v) if unsigned else str(v) for v in self.data.tolist()]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """How a ``Dot`` is folded: ``pe`` of its outputs times ``simd`` of its inputs a cycle.
+
+    Its weights are read a row of ``simd`` an output a cycle, cut into words as a group of
+    :class:`Packed` is; short rows share words.
+    """
+
+    outputs: int
+    inputs: int
+    pe: int
+    simd: int
+
+    @property
+    def steps(self) -> int:
+        """Cycles that one group of outputs takes."""
+        return self.inputs // self.simd
+
+    @property
+    def folds(self) -> int:
+        """Groups of outputs."""
+        return self.outputs // self.pe
+
+    @property
+    def row(self) -> Packed:
+        """The layout of a row."""
+        return Packed(self.simd, self.simd)
+
+    @property
+    def word_rows(self) -> int:
+        """Rows in a word."""
+        return max(1, WORD // self.simd)
+
+    @property
+    def step_words(self) -> int:
+        """Words read in a cycle."""
+        return -(-self.pe // self.word_rows) * self.row.words
+
+    def numbers(self) -> dict[str, int]:
+        """The members of the config struct that say the fold."""
+        return {
+            "n_in": self.inputs,
+            "n_out": self.outputs,
+            "pe": self.pe,
+            "simd": self.simd,
+            "n_folds": self.folds,
+            "n_steps": self.steps,
+            "row_words": self.row.words,
+            "row_width": self.row.width,
+            "word_rows": self.word_rows,
+            "step_words": self.step_words,
+            "n_weights": self.folds * self.steps * self.step_words,
+        }
+
+    def weights(self, weights: NDArray[np.bool_]) -> Constant:
+        """Weights in the order in which the folded hardware reads them.
+
+        Args:
+            weights: bool array ``(outputs, inputs)``.
+
+        Returns:
+            Words ``[fold][step][word]``, flat.
+        """
+        shape = (self.folds, self.pe, self.steps, self.simd)
+        rows = weights.reshape(shape).swapaxes(1, 2)
+        groups = -(-self.pe // self.word_rows)
+        shared = np.zeros((self.folds, self.steps, groups * self.word_rows, self.simd), np.bool_)
+        shared[:, :, : self.pe] = rows
+        words = pack_words(shared.reshape(self.folds, self.steps, groups, -1), WORD)
+        width = min(self.word_rows * self.simd, WORD)
+        return Constant("weights", Scalar(width), words.reshape(-1))

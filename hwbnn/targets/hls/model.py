@@ -1,0 +1,118 @@
+"""The stages of a Graph as an hls4ml ``ModelGraph``."""
+
+from __future__ import annotations
+
+import contextlib
+import io as text_io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hls4ml.model.graph import ModelGraph
+from hls4ml.utils.config import create_config
+
+from hwbnn.errors import ToolFailed
+from hwbnn.graph import Graph
+from hwbnn.plan import Plan
+from hwbnn.targets.hls.layers import BACKEND, register
+from hwbnn.targets.hls.stages import PORTS, TOP, Site, Stage
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[text_io.StringIO]:
+    """Keep what hls4ml prints away from our caller's standard output."""
+    with text_io.StringIO() as said, contextlib.redirect_stdout(said):
+        yield said
+
+
+def layer_list(graph: Graph, plan: Plan, io: str, made: tuple[Stage, ...]) -> list[dict[str, Any]]:
+    """The layers that :meth:`ModelGraph.from_layer_list` takes: the port, then a layer a stage."""
+    site = Site(graph, plan, io)
+    port_in, port_out = PORTS[io]
+    first, last = made[0], made[-1]
+    shapes = [[stage.out.words] for stage in made]
+    shapes[-1] = _port_shape(last.out.words, site.lanes(last.value, plan.output_beat))
+    shape_in = _port_shape(first.source.words, site.lanes(first.value, plan.input_beat))
+    layers: list[dict[str, Any]] = [
+        {"class_name": "HwbnnPort", "name": port_in, "shape": shape_in, "word": first.source.word}
+    ]
+    for slot, (stage, shape) in enumerate(zip(made, shapes, strict=True)):
+        layer = {
+            "class_name": f"Hwbnn{stage.kind}",
+            # A prefix, since hls4ml reserves names of its own.
+            "name": f"n_{stage.value}",
+            "inputs": [layers[-1]["name"]],
+            "stage": stage,
+            "shape": shape,
+            "var_name": "value{index}",
+            "slot": slot,
+        }
+        layers.append(layer)
+    # The last value is the output itself: the driver reads it from the port.
+    layers[-1].update(var_name=port_out, slot=None)
+    return layers
+
+
+def _port_shape(words: int, lanes: int) -> list[int]:
+    """io_stream: beats of lanes, in hls4ml the last axis of a tensor; io_parallel: one beat."""
+    return [words] if lanes == words else [words // lanes, lanes]
+
+
+def model_of(
+    graph: Graph, plan: Plan, io: str, made: tuple[Stage, ...], folder: Path
+) -> ModelGraph:
+    """The hls4ml model of a Graph's stages that writes, compiles and predicts in ``folder``."""
+    layers = layer_list(graph, plan, io, made)
+    register()
+    config = create_config(
+        output_dir=str(folder),
+        project_name=TOP,
+        backend=BACKEND,
+        part=plan.part,
+        clock_period=plan.clock_ns,
+        io_type=io,
+        # C simulation would read the text files and synthesis the headers: only headers, for both.
+        write_weights_txt=False,
+    )
+    unrolled = all(stage.reuse == 1 for stage in made)
+    config["HLSConfig"] = {
+        "Model": {
+            # Every type of ours is explicit; hls4ml asks for a default all the same.
+            "Precision": "ap_int<32>",
+            "ReuseFactor": 1,
+            "Strategy": "Latency",
+            # A pipelined top would unroll the folds inside it.
+            "PipelineStyle": "pipeline" if unrolled and io == "io_parallel" else "dataflow",
+            "PipelineInterval": 1 if unrolled and io == "io_parallel" else None,
+        }
+    }
+    with quiet():
+        model = ModelGraph.from_layer_list(config, layers)
+    _check_untouched(model, layers)
+    return model
+
+
+def _check_untouched(model: ModelGraph, layers: list[dict[str, Any]]) -> None:
+    """hls4ml's passes ran over the model; none may have added, removed or changed a layer.
+
+    Raises:
+        ToolFailed: naming the layer, if one did.
+    """
+    found = list(model.get_layers())
+    names = [layer["name"] for layer in layers]
+    if [layer.name for layer in found] != names:
+        raise ToolFailed(f"hls4ml changed the layers {names} to {[layer.name for layer in found]}")
+    for asked, layer in zip(layers, found, strict=True):
+        stage: Stage | None = asked.get("stage")
+        word = stage.out.word if stage else asked["word"]
+        variable = layer.get_output_variable()
+        kind = variable.type.precision
+        same = variable.shape == asked["shape"] and layer.class_name == asked["class_name"]
+        same &= (kind.width, kind.signed) == (word.width, word.signed)
+        for constant in stage.constants if stage else ():
+            weights = layer.get_weights(constant.name)
+            same &= np.array_equal(weights.data, constant.data)
+            same &= list(weights) == constant.literals()
+        if not same:
+            raise ToolFailed(f"hls4ml changed layer '{layer.name}'; expected it untouched")

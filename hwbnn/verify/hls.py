@@ -1,0 +1,251 @@
+"""Running an HLS project: C simulation of whole batches; synthesis where Vitis HLS is installed.
+
+C simulation compiles the very C++ that Vitis would synthesise, at the standard that Vitis takes
+(C++11), into a library that runs a batch a call; hls4ml's own ``predict`` and ``trace`` cross from
+Python a frame at a time and carry values as floats.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hwbnn.errors import InputError, ToolFailed, ToolNotFound
+from hwbnn.graph import Graph, from_bytes
+from hwbnn.plan import Plan
+from hwbnn.project import Project
+from hwbnn.simulate import check_input
+from hwbnn.targets import generate
+
+Array = NDArray[Any]
+POPCOUNTS = {"builtin": ("-DHWBNN_POPCOUNT_BUILTIN",), "tree": ()}
+"""Compiler options of the two forms of the popcount: the compiler's, and what synthesis sees."""
+OPTIONS = ("-std=c++11", "-fPIC", "-shared", "-fvisibility=hidden", "-DHWBNN_TRACE_VALUES")
+VITIS = (
+    ("vitis_hls", ("-f", "build_prj.tcl")),
+    ("vitis-run", ("--tcl", "build_prj.tcl", "--mode", "hls")),
+)
+"""Programs that run the build script, the first that is on PATH."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a batch gave.
+
+    Attributes:
+        values: every value that the project shows, by name: arrays ``(frames, *shape)``, bool for
+            bits and int64 else. Without tracing, the output alone.
+        fused: values that it does not show, and the value that they went into.
+        seconds: what the batch took.
+    """
+
+    values: dict[str, Array]
+    fused: Mapping[str, str]
+    seconds: float
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames computed in a second."""
+        frames = len(next(iter(self.values.values())))
+        return frames / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """A project compiled for C simulation.
+
+    Attributes:
+        graph: what the project computes.
+        about: its ``core.json``.
+        build_seconds: what the compilation took; 0 if an earlier one was taken.
+        library: the loaded library.
+    """
+
+    graph: Graph
+    about: Mapping[str, Any]
+    build_seconds: float
+    library: ctypes.CDLL
+
+    def run(self, x: ArrayLike, *, trace: bool = True) -> Run:
+        """Compute a batch.
+
+        Args:
+            x: integers (or bits as 0 and 1, or bool) of shape ``(frames, *input shape)``.
+            trace: give every value that the project shows, not the output alone.
+
+        Raises:
+            InputError: if ``x`` does not fit the Graph's input.
+        """
+        checked = check_input(self.graph, x)
+        frames = len(checked)
+        given = np.ascontiguousarray(checked, dtype=self._kept(self.graph.input.name))
+        slots = self.about["trace"]
+        names = [slot["value"] for slot in slots] if trace else []
+        values = {name: self._memory(name, frames) for name in names}
+        sinks = (ctypes.c_void_p * max(1, len(slots)))()
+        for i, array in enumerate(values.values()):
+            sinks[i] = array.ctypes.data
+        output = self._memory(self.graph.output.name, frames)
+        begin = time.perf_counter()
+        self.library.hwbnn_simulate(
+            ctypes.c_void_p(given.ctypes.data),
+            ctypes.c_void_p(output.ctypes.data),
+            sinks,
+            ctypes.c_size_t(frames),
+        )
+        seconds = time.perf_counter() - begin
+        values[self.graph.output.name] = output
+        found = {name: self._shaped(name, array) for name, array in values.items()}
+        return Run(found, self.about["fused"], seconds)
+
+    def _kept(self, name: str) -> type[np.generic]:
+        return np.uint8 if self.graph.types[name].bit else np.int32
+
+    def _memory(self, name: str, frames: int) -> Array:
+        return np.zeros((frames, self.graph.types[name].size), self._kept(name))
+
+    def _shaped(self, name: str, array: Array) -> Array:
+        t = self.graph.types[name]
+        # A bit that is neither 0 nor 1 must stay visible: compare sees it in an integer array.
+        bits = t.bit and not (array > 1).any()
+        return array.astype(np.bool_ if bits else np.int64).reshape(len(array), *t.shape)
+
+
+def build(
+    project: Project,
+    folder: Path,
+    *,
+    popcount: str = "builtin",
+    optimise: str = "-O1",
+    compiler: str = "g++",
+) -> Simulation:
+    """Compile a generated ``hls`` project for C simulation and load it.
+
+    Args:
+        project: from ``generate(graph, "hls", plan)``, or read from its folder.
+        folder: where to build; a library that an earlier build of the same left there is taken.
+        popcount: one of :data:`POPCOUNTS`.
+        optimise: the compiler's option; higher levels than ``-O1`` gain little here.
+        compiler: g++ or clang++.
+
+    Raises:
+        InputError: if the project is none of HLS, or no popcount has this name.
+        ToolNotFound: without the compiler.
+        ToolFailed: if the compiler refuses the sources; the log is named.
+    """
+    if project.target != "hls":
+        raise InputError(f"project: expected one of the target 'hls', found '{project.target}'")
+    if popcount not in POPCOUNTS:
+        raise InputError(f"popcount {popcount!r}: expected one of {', '.join(POPCOUNTS)}")
+    program = shutil.which(compiler)
+    if program is None:
+        raise ToolNotFound(f"{compiler} is not on PATH: C simulation needs a C++ compiler")
+    options = [*OPTIONS, optimise, *POPCOUNTS[popcount]]
+    if "g++" in Path(program).name:
+        # The start-up code of ten thousands of constants compiles three times as fast without
+        # inlined constructors; what runs is as fast.
+        options += ["--param", "early-inlining-insns=0"]
+    key = "\n".join([project.digest, program, *options])
+    place = folder / hashlib.sha256(key.encode()).hexdigest()[:16]
+    library = place / "hwbnn_sim.so"
+    seconds = 0.0
+    if not library.is_file():
+        sources = project.write(place / "project")
+        command = [program, *options, "-Ifirmware/ap_types", "hwbnn_sim.cpp", "-o", "hwbnn_sim.so"]
+        begin = time.perf_counter()
+        _call(command, sources, place / "build.log")
+        seconds = time.perf_counter() - begin
+        (sources / "hwbnn_sim.so").replace(library)
+    loaded = ctypes.CDLL(str(library))
+    loaded.hwbnn_simulate.restype = None
+    graph = from_bytes(project.files["graph.npz"])
+    return Simulation(graph, json.loads(project.files["core.json"]), seconds, loaded)
+
+
+def run(
+    what: Graph | Project,
+    x: ArrayLike,
+    io: str = "io_parallel",
+    *,
+    plan: Plan | None = None,
+    trace: bool = True,
+    popcount: str = "builtin",
+) -> Run:
+    """Generate if need be, compile and compute a batch in one call.
+
+    Args:
+        what: a Graph, or a project of the target ``hls``; ``io`` and ``plan`` are for a Graph.
+        x: integers of shape ``(frames, *input shape)``.
+        io: ``"io_parallel"`` or ``"io_stream"``.
+        plan: how the Graph is laid out.
+        trace: give every value that the project shows, not the output alone.
+        popcount: one of :data:`POPCOUNTS`.
+    """
+    project = what if isinstance(what, Project) else generate(what, "hls", plan, io=io)
+    with tempfile.TemporaryDirectory(prefix="hwbnn-hls-") as scratch:
+        return build(project, Path(scratch), popcount=popcount).run(x, trace=trace)
+
+
+def synthesise(project: Project, folder: Path, *, export: bool = False) -> dict[str, Any]:
+    """Run Vitis HLS on a project in a folder and read its report.
+
+    No Vitis was there when this was written: it is tested up to the call of the program and on a
+    report written by hand in the published format.
+
+    Args:
+        project: of the target ``hls``.
+        folder: where to write the project; an empty folder, a new one, or one of a project.
+        export: also export the RTL as an IP core.
+
+    Returns:
+        hls4ml's reading of the report: ``["CSynthesisReport"]`` has latency, interval and
+        resources as text by hls4ml's names (``WorstLatency``, ``IntervalMax``, ``LUT`` ...).
+
+    Raises:
+        InputError: if the project is none of HLS.
+        ToolNotFound: if no Vitis HLS is on PATH.
+        ToolFailed: if it ends with an error, or leaves no report; the log is named.
+    """
+    from hwbnn.targets.hls.report import parse_report
+
+    if project.target != "hls":
+        raise InputError(f"project: expected one of the target 'hls', found '{project.target}'")
+    found = [(p, options) for name, options in VITIS if (p := shutil.which(name)) is not None]
+    if not found:
+        names = " nor ".join(name for name, _ in VITIS)
+        raise ToolNotFound(
+            f"neither {names} is on PATH: synthesis of HLS needs Vitis HLS from AMD; source its "
+            "settings64.sh, or use the target 'rtl', which needs none"
+        )
+    sources = project.write(folder)
+    steps = {"reset": 1, "csim": 0, "synth": 1, "cosim": 0, "validation": 0}
+    steps |= {"export": int(export), "vsynth": 0, "fifo_opt": 0}
+    lines = "".join(f"    {step:<10} {wanted}\n" for step, wanted in steps.items())
+    (sources / "build_opt.tcl").write_text(f"array set opt {{\n{lines}}}\n")
+    program, options = found[0]
+    _call([program, *options], sources, sources / "vitis.log")
+    return parse_report(sources)
+
+
+def _call(command: list[str], folder: Path, log: Path) -> None:
+    """Run a program in a folder; its output goes to the log."""
+    with log.open("wb") as out:
+        done = subprocess.run(
+            command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, check=False
+        )
+    if done.returncode:
+        lines = log.read_text(errors="replace").splitlines()
+        errors = [line for line in lines if "error" in line.lower()] or lines[-1:] or ["no message"]
+        raise ToolFailed(f"{Path(command[0]).name}: {errors[0][:200]}; the log is {log}")
