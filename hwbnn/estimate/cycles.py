@@ -19,6 +19,10 @@ MOST_FRAMES = 4096
 """A circuit settles after as many frames as it can hold, far fewer than these."""
 
 
+class Deadlock(Exception):
+    """The circuit stands still for ever. No generated one does; one with less storage may."""
+
+
 @dataclass(frozen=True)
 class Cycles:
     """When frames cross the borders of a circuit.
@@ -61,6 +65,9 @@ def cycles(
         source: whether a beat that is not offered yet may be in this cycle; then it stays until it
             is taken. Always, by default.
         sink: whether the receiver is ready in this cycle. Always, by default.
+
+    Raises:
+        Deadlock: if the storage of the stages was made too small for anything to move.
     """
     return _Run(circuit, frames, source, sink).run()
 
@@ -103,9 +110,9 @@ class _Run:
         """One cycle; whether anything moved."""
         chain = self.machines
         if not self.offered and (self.frames is None or self.taken < self.frames * self.in_beats):
-            self.offered = self.source is None or self.source(now)
+            self.offered = self.source is None or bool(self.source(now))
         valids = [self.offered, *(m.valid for m in chain)]
-        readies = [*(m.ready for m in chain), self.sink is None or self.sink(now)]
+        readies = [*(m.ready for m in chain), self.sink is None or bool(self.sink(now))]
         passes = [valid and ready for valid, ready in zip(valids, readies, strict=True)]
         if passes[0]:
             self.take(now)
@@ -141,5 +148,6 @@ class _Run:
         if self.source is not None or self.sink is not None:
             return now + 1
         events = [e for m in self.machines if (e := m.event(now)) is not None]
-        assert events, "a circuit cannot stand still while there is a beat to take"
+        if not events:
+            raise Deadlock(f"nothing can move from cycle {now} on, {len(self.ends)} frames are out")
         return min(events)

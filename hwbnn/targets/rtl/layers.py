@@ -214,8 +214,8 @@ def _folded(block: blocks.DotFolded, segment: Segment) -> dict[str, str]:
     )
     declared = [*ports(block), "output logic ready_o", "input  logic credit_i"]
     return {
-        module_name(block): module(module_name(block), comment, declared, body),
         memory: _memory(memory, block, address),
+        module_name(block): module(module_name(block), comment, declared, body),
     }
 
 

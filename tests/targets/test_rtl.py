@@ -1,0 +1,169 @@
+"""Generated RTL cores: their files, what they say of themselves, and that tools take them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hwbnn import tools
+from hwbnn.errors import ToolFailed
+from hwbnn.graph import ArgMax, Dot, Graph, Input, Lookup, Output, Threshold, from_bytes
+from hwbnn.plan import Folded, Plan, circuit
+from hwbnn.simulate import simulate
+from hwbnn.targets import generate
+from hwbnn.targets.rtl.verilog import concatenation, constant, literal
+from tests.strategies import random_graph, random_plan
+
+
+def network():
+    """Two layers, ranks of two classes, the best of them; names that are Verilog keywords."""
+    rng = np.random.default_rng(3)
+    nodes = [
+        Input.bits(20, "input"),
+        Dot("module", "input", rng.random((6, 20)) < 0.5),
+        Threshold("reg", "module", rng.integers(-5, 5, (6, 1)), rng.random(6) < 0.5),
+        Dot("wire", "reg", rng.random((3, 6)) < 0.5),
+        Lookup("begin", "wire", rng.integers(0, 9, (3, 7))),
+        ArgMax("end", "begin"),
+        Output("output", "end"),
+    ]
+    return Graph(tuple(nodes))
+
+
+PLANS = [
+    Plan(input_beat=8),
+    Plan(default=Folded(3, 2), input_beat=16, levels=1),
+    Plan({"module": Folded(1, 5)}, fuse=False, levels=4),
+]
+
+
+def test_the_same_graph_and_plan_give_the_same_files():
+    for plan in PLANS:
+        one, two = generate(network(), "rtl", plan), generate(network(), "rtl", plan)
+        assert one.digest == two.digest
+        assert dict(one.files) == dict(two.files)
+    assert len({generate(network(), "rtl", plan).digest for plan in PLANS}) == len(PLANS)
+
+
+def test_the_listed_files_are_there_and_no_other_sources():
+    for seed in range(20):
+        graph = random_graph(seed, max_width=30)
+        project = generate(graph, "rtl", random_plan(seed, graph))
+        listed = project.text("files.f").split()
+        said = json.loads(project.text("core.json"))
+        assert listed == said["files"]
+        assert set(listed) == {name for name in project.files if name.startswith("rtl/")}
+        assert from_bytes(project.files["graph.npz"]) == graph
+        # The leaves come first: nothing is instantiated before it is listed.
+        texts = {name[4:-3]: project.text(name) for name in listed}
+        for i, name in enumerate(texts):
+            later = list(texts)[i + 1 :]
+            used = re.findall(r"^ *(\w+) (?:#\(|u_\w+ \()", texts[name], re.MULTILINE)
+            assert not set(used) & set(later), name
+
+
+def test_core_json_says_layout_taps_and_cycles():
+    plan = PLANS[1]
+    made = circuit(network(), plan)
+    said = json.loads(generate(network(), "rtl", plan).text("core.json"))
+    assert said["input"] | {"value": "input", "beat": 16, "lanes": 16, "tokens": 2} == said["input"]
+    assert said["output"] | {"value": "output", "lanes": 1, "width": 2} == said["output"]
+    assert said["cycles"]["latency"] == made.latency
+    assert said["cycles"]["initiation_interval"] == made.interval == 20
+    assert list(said["taps"]) == ["input", "reg", "wire", "begin", "end", "output"]
+    assert said["fused"] == {"module": "reg"}
+
+
+def test_the_readme_shows_a_frame_that_the_network_computes():
+    graph = network()
+    text = generate(graph, "rtl", PLANS[0]).text("README.md")
+    shown = [line.split() for line in text.splitlines() if line.startswith("s_axis beat")]
+    packed = sum(int(words[-1], 16) << 8 * k for k, words in enumerate(shown))
+    x = np.array([[packed >> i & 1 for i in range(20)]])
+    (answer,) = [line.split() for line in text.splitlines() if line.startswith("m_axis beat")]
+    assert int(answer[-1], 16) == int(simulate(graph, x)[0, 0])
+    assert "tlast" in shown[-1]
+    assert "tlast" not in shown[0]
+
+
+def test_names_reach_scripts_only_behind_a_prefix():
+    project = generate(network(), "rtl", replace(PLANS[0], part="xc7a35t-1"))
+    script = project.text("vivado.tcl")
+    assert "-part xc7a35t-1 " in script
+    assert "create_clock -name aclk -period 5 " in script
+    for name in ("module", "reg", "wire", "begin", "end"):
+        assert not re.search(rf"(?<![\w])u?_?{name}\.sv", script)
+
+
+def test_literals_are_short_and_right():
+    value = (1 << 2500) - 12345
+    text = literal(value, 2600)
+    parts = re.findall(r"(\d+)'h([0-9a-f]+)", text)
+    assert sum(int(width) for width, _ in parts) == 2600
+    assert max(int(width) for width, _ in parts) <= 1024
+    joined = 0
+    for width, digits in parts:
+        joined = joined << int(width) | int(digits, 16)
+    assert joined == value
+    assert concatenation([1, -1], 3) == "{\n    3'h7, 3'h1\n  }"
+    assert constant("A", [1, 2], 4).startswith("  localparam logic [7:0] A = {")
+
+
+def said_by(name, arguments, folder):
+    """What a tool prints on files in a folder, and whether it was content."""
+    tool, log = tools.require(name), folder.parent / "log"
+    try:
+        tools.run([*tool.command, *arguments], cwd=folder, log=log, env=tools.environment(tool))
+    except ToolFailed:
+        return False, log.read_text()
+    return True, "".join(log.read_text().splitlines(keepends=True)[1:])
+
+
+def lint(files, top, folder):
+    sources = files["files.f"].decode().split()
+    sources += ["sim/hwbnn_trace.sv"] if top == "hwbnn_trace" else []
+    return said_by("verilator", ["--lint-only", "-Wall", "--top-module", top, *sources], folder)
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize("plan", PLANS)
+def test_verilator_finds_nothing_to_warn_of(plan, tmp_path):
+    project = generate(network(), "rtl", plan)
+    folder = project.write(tmp_path / "core")
+    for top in ("hwbnn_top", "hwbnn_trace"):
+        content, said = lint(project.files, top, folder)
+        assert content, said
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "message"),
+    [
+        ("raw_module", ".Simd(2)", ".Simd(3)", "Simd 3 does not divide Inputs 20"),
+        ("raw_module", ".Pe(3)", ".Pe(4)", "Pe 4 does not divide Channels 6"),
+        ("raw_module", ".Slots(20)", ".Slots(9)", "Slots 9 do not hold the 10 tokens"),
+        ("top", "logic [2:0] v_reg_data", "logic [1:0] v_reg_data", "WIDTH"),
+    ],
+)
+def test_verilator_tells_planted_faults(name, right, wrong, message, tmp_path):
+    project = generate(network(), "rtl", PLANS[1])
+    name = f"rtl/hwbnn_{name}.sv"
+    assert right in project.text(name)
+    files = {**project.files, name: project.text(name).replace(right, wrong).encode()}
+    content, said = lint(files, "hwbnn_top", replace(project, files=files).write(tmp_path / "core"))
+    assert not content
+    assert message in said
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize("plan", PLANS)
+def test_icarus_elaborates(plan, tmp_path):
+    project = generate(network(), "rtl", plan)
+    folder = project.write(tmp_path / "core")
+    sources = [*project.text("files.f").split(), "sim/hwbnn_trace.sv"]
+    line = ["-g2012", "-t", "null", "-s", "hwbnn_trace", *sources]
+    assert said_by("iverilog", line, folder) == (True, "")
