@@ -62,7 +62,8 @@ class Cuts:
     """What a table of codes says, channel by channel.
 
     Attributes:
-        thresholds: int64 ``(channels, levels)``: canonical, see :func:`read_cuts`.
+        thresholds: int64 ``(channels, levels)``: canonical, see :func:`read_cuts`; without meaning
+            for tangled channels.
         falling: bool ``(channels,)``.
         tangled: bool ``(channels,)``, channels that rise and fall: no thresholds say them.
         constant: bool ``(channels,)``, channels whose code never changes.
@@ -157,8 +158,8 @@ def read_cuts(stream: Stream, codes: Callable[[Tensor], Tensor], levels: int) ->
             first[:, level] = np.where(some, np.minimum(first[:, level], start), first[:, level])
             last[:, level] = np.where(some, end, last[:, level])
         before = found[-1:]
-    falling = falls & ~rises
-    return Cuts(np.where(falling[:, None], last, first), falling, rises & falls, ~(rises | falls))
+    thresholds = np.where(falls[:, None], last, first)
+    return Cuts(thresholds, falls, rises & falls, ~(rises | falls))
 
 
 def read_table(stream: Stream, codes: Callable[[Tensor], Tensor]) -> Integers:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Dot, Flatten, Graph, Input, Lookup, Threshold
 from hwbnn.lower import explain, floats, lower
-from hwbnn.lower.prepare import parameter_digest
+from hwbnn.lower.prepare import parameter_digest, reference_mode
 from hwbnn.nn import BinaryActivation, BinaryLinear, Scale, mlp, network
 from tests.lower.models import METHOD, random_integers, random_model
 from tests.lower.test_model import assert_equal
@@ -76,6 +76,9 @@ def test_other_dtypes_are_lowered_as_float32(model: nn.Module, dtype: torch.dtyp
 def test_autocast_and_gradients_around_it_change_nothing(model: nn.Module) -> None:
     graph = lower(model, BITS)
     with torch.autocast("cpu", dtype=torch.bfloat16):
+        with reference_mode():
+            assert not torch.is_autocast_enabled("cpu")
+            assert not torch.is_grad_enabled()
         assert lower(model, BITS) == graph
     with torch.inference_mode():
         assert lower(model, BITS) == graph

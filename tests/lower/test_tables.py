@@ -136,6 +136,27 @@ def test_integers_are_compared_directly_only_if_floats_rise_strictly_and_alike()
     assert not rises_alike(stream(-5, 5, 1, lambda x: x * each, channels=3))
 
 
+def test_a_fall_between_two_chunks_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hwbnn.lower.tables._CHUNK", 2)
+    assert rises_alike(stream(-3, 3, 1))
+    assert not rises_alike(stream(-3, 3, 1, lambda x: x - 10 * (x > 0)))
+
+
+def test_a_step_sees_contiguous_rows_as_in_the_network() -> None:
+    """Torch's BatchNorm may round differently in other memory layouts."""
+    seen: list[torch.Tensor] = []
+
+    def keep(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x)
+        return x
+
+    x = torch.randn(100, 50).t()
+    Step("keep", keep)(x)
+    assert not x.is_contiguous()
+    assert seen[0].is_contiguous()
+    assert torch.equal(seen[0], x)
+
+
 def test_infinite_logits_are_refused_by_name() -> None:
     with pytest.raises(CannotLower, match="step 0: logit 0 is infinite"):
         read_ranks(stream(-5, 5, 1, affine(1e38, 0.0)))
