@@ -9,7 +9,9 @@ from hwbnn.cli.arrays import Array, read_array, read_bytes
 from hwbnn.errors import InputError, ToolNotFound
 from hwbnn.graph import Graph, load, to_integers
 from hwbnn.plan import Plan
+from hwbnn.project import Project
 from hwbnn.simulate import check_input
+from hwbnn.targets import generate
 
 
 def bundled() -> dict[str, Path]:
@@ -40,6 +42,18 @@ def graph_file(given: str) -> Path:
 def read_graph(given: str) -> Graph:
     """The Graph that :func:`graph_file` finds."""
     return load(graph_file(given))
+
+
+def read_project(given: str, plan: Plan | None) -> Project:
+    """The project in a folder, or a core generated from the Graph that is named.
+
+    Args:
+        given: a project's folder, or anything that :func:`graph_file` takes.
+        plan: the layout of a core that is generated; None for that of the project.
+    """
+    if plan is None and (Path(given) / "core.json").is_file():
+        return Project.read(given)
+    return generate(read_graph(given), "rtl", plan)
 
 
 def read_plan(path: Path | None) -> Plan:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
+import numpy as np
 import typer
 
+from hwbnn.build import design
 from hwbnn.cli import options
-from hwbnn.cli.arrays import writable
-from hwbnn.cli.given import read_graph, read_plan
-from hwbnn.cli.show import finish
+from hwbnn.cli.arrays import Array, writable, write_file
+from hwbnn.cli.given import read_graph, read_input, read_plan, read_project
+from hwbnn.cli.show import Steps, finish, table
 from hwbnn.errors import InputError
-from hwbnn.graph import Graph
+from hwbnn.graph import Graph, from_bytes
 from hwbnn.plan import Plan
+from hwbnn.project import Project
+from hwbnn.report import Figure
+from hwbnn.verify.results import Verification
+
+
+COLUMNS = ("way", "frames", "bits", "differing", "frames/s", "latency", "interval")
 
 
 def register(app: typer.Typer) -> None:
@@ -83,14 +93,151 @@ def choose_plan(graph: Graph, plan: Path | None, interval: int | None, luts: int
     return read_plan(plan).check(graph)
 
 
-def verify(graph: options.GraphArgument) -> None:
-    """Compute a Graph in every way and compare bit for bit."""
-    raise NotImplementedError
+def read_core(given: str, plan: Path | None, interval: int | None, luts: int | None) -> Project:
+    """A project in a folder as it is, or a core of a Graph with the Plan that is asked for."""
+    if plan is None and interval is None and luts is None:
+        return read_project(given, None)
+    graph = read_graph(given)
+    return read_project(given, choose_plan(graph, plan, interval, luts))
 
 
-def synth(graph: options.GraphArgument) -> None:
-    """Synthesise a core with yosys: LUTs and other resources, on demand placed timing."""
-    raise NotImplementedError
+def verify(
+    project: options.ProjectArgument,
+    array: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[ARRAY]", help="Samples as .npy, .npz or .csv; random ones without it."
+        ),
+    ] = None,
+    key: options.Key = "",
+    frames: Annotated[int, typer.Option(min=1, help="How many random samples.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Of random samples and stalls.")] = 1,
+    ways: Annotated[
+        str,
+        typer.Option(
+            help="Some of fast, hls, hls-stream, rtl, rtl-cocotb, rtl-icarus, with commas between; "
+            "by default fast and that of the project."
+        ),
+    ] = "",
+    plan: options.PlanFile = None,
+    interval: options.Interval = None,
+    luts: options.Luts = None,
+    wave: Annotated[
+        Path | None, typer.Option(help="Write the first frames in RTL into this .fst file.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Compute a network in several ways and compare every value, bit for bit.
+
+    The plain simulator says what is right. Cycles are counted and held to the prediction. The exit
+    status is 1 if anything differs, and the first difference is named.
+
+    For example:
+
+        hwbnn verify sfc-rtl images.npy
+
+        hwbnn verify digits --ways fast,hls,rtl,rtl-icarus --frames 20
+
+        hwbnn verify sfc-rtl --frames 3 --wave sfc.fst
+    """
+    from hwbnn.verify import verify as run
+
+    if wave is not None:
+        writable(wave, ".fst")
+    core = read_core(project, plan, interval, luts)
+    graph = from_bytes(core.files["graph.npz"], project)
+    x = random_input(graph, frames, seed) if array is None else read_input(graph, array, key)
+    names = [name.strip() for name in ways.split(",")] if ways else ["fast", core.target]
+    steps = Steps(1)
+    with steps.step(f"verify {', '.join(names)} on {len(x):,} frames"):
+        result = run(
+            core,
+            x,
+            ways=names,
+            seed=seed,
+            wave=wave,
+            progress=lambda way, n, total: steps.detail(f"{way}: {n:,} of {total:,}"),
+        )
+    if not as_json:
+        table("", COLUMNS, _rows(result))
+    wrong = next((way.failure for way in result.ways if not way.ok), None)
+    bits = sum(way.bits for way in result.ways)
+    line = f"all equal: {bits:,} bits in {len(result.ways)} ways"
+    if any(way.cycles is not None for way in result.ways):
+        line += ", cycles as predicted"
+    line += f" -> {wave}" if wave is not None else f" ({project})"
+    finish(wrong or line, result.to_json(), as_json=as_json, failed=not result.ok)
 
 
-Facts = dict[str, Any]
+def _rows(result: Verification) -> list[tuple[object, ...]]:
+    """A row for each way; cycles only where they were counted."""
+    rows: list[tuple[object, ...]] = []
+    for way in result.ways:
+        counted = way.cycles
+        latency = "" if counted is None else str(counted.counted_latency)
+        interval = "" if counted is None else str(counted.counted_interval)
+        rate = f"{way.frames_per_second:,.0f}"
+        rows.append((way.way, way.frames, way.bits, way.mismatches, rate, latency, interval))
+    return rows
+
+
+def random_input(graph: Graph, frames: int, seed: int) -> Array:
+    """Random samples over the whole range of the input."""
+    node = graph.input
+    rng = np.random.default_rng(seed)
+    return rng.integers(node.low, node.high, (frames, *node.shape), endpoint=True)
+
+
+def synth(
+    project: options.ProjectArgument,
+    plan: options.PlanFile = None,
+    interval: options.Interval = None,
+    luts: options.Luts = None,
+    family: Annotated[
+        str, typer.Option(help="`xc7` (Xilinx 7-series) or `ecp5` (Lattice).")
+    ] = "xc7",
+    place: options.Place = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Write yosys's mapped netlist into this .json file.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Synthesise a core with yosys: LUTs and other resources, estimates before placement.
+
+    For example:
+
+        hwbnn synth sfc-rtl
+
+        hwbnn synth digits --interval 64 --place
+    """
+    from hwbnn.tools import nextpnr, yosys
+
+    if out is not None:
+        writable(out, ".json")
+    core = read_core(project, plan, interval, luts)
+    if core.target != "rtl":
+        raise InputError(f"{project}: expected a project of target 'rtl', found '{core.target}'")
+    figures: dict[str, Figure] = {}
+    with tempfile.TemporaryDirectory(prefix="hwbnn-synth-") as scratch:
+        netlist = Path(scratch) / "netlist.json"
+        steps = Steps(2 if place else 1)
+        family = "ecp5" if place else family
+        with steps.step(f"synthesise for {family}"):
+            done = yosys.synth(*design(core), family, netlist=netlist)
+        figures |= done.figures()
+        if place:
+            with steps.step("place and route"):
+                placed = nextpnr.place(netlist)
+            figures |= {f"placed {name}": figure for name, figure in placed.figures().items()}
+        content = netlist.read_bytes() if out is not None else b""
+    if not as_json:
+        sources = list(dict.fromkeys(figure.source for figure in figures.values()))
+        rows = [(name, str(f), f"[{sources.index(f.source) + 1}]") for name, f in figures.items()]
+        table("", ("figure", "value", "source"), rows)
+        for i, source in enumerate(sources, 1):
+            typer.echo(f"[{i}] {source}")
+    line = f"{figures['LUT']}, {figures['FF']} estimated by {done.tool} for {family}"
+    if out is not None:
+        line += f" -> {write_file(out, content)}"
+    facts = {name: asdict(figure) for name, figure in figures.items()}
+    finish(line, {"family": family, "figures": facts}, as_json=as_json)

@@ -12,8 +12,9 @@ import typer
 from hwbnn.cli import options
 from hwbnn.cli.arrays import read_bytes
 from hwbnn.cli.given import bundled
-from hwbnn.cli.show import finish, table
-from hwbnn.errors import HwbnnError, InputError
+from hwbnn.cli.show import finish, show_report, table
+from hwbnn.errors import InputError
+from hwbnn.report import Report
 
 Rows = tuple[tuple[str, ...], Sequence[tuple[object, ...]]]
 
@@ -110,11 +111,13 @@ def _methods() -> Rows:
 def _models() -> Rows:
     rows = []
     for name, folder in bundled().items():
-        facts: dict[str, Any] = {}
+        known: dict[str, Any] = {}
         if (folder / "report.json").is_file():
-            facts = json.loads(read_bytes(folder / "report.json"))
-        rows.append((name, str(facts.get("accuracy", "")), str(folder)))
-    return ("model", "accuracy", "folder"), rows
+            known = json.loads(read_bytes(folder / "report.json"))
+        accuracy = known.get("accuracy", {}).get("integer")
+        data = known.get("data", {}).get("name", "")
+        rows.append((name, data, f"{accuracy:.2%}" if accuracy else "", str(folder)))
+    return ("model", "data", "accuracy", "folder"), rows
 
 
 def _targets() -> Rows:
@@ -157,4 +160,12 @@ def report(
 
         hwbnn report hwbnn-demo --json
     """
-    raise NotImplementedError(HwbnnError)
+    path = folder / "report.json" if folder.is_dir() else folder
+    found = Report.from_json(read_bytes(path), str(path))
+    if as_json:
+        typer.echo(found.to_json(), nl=False)
+    else:
+        show_report(found)
+        typer.echo(f"report of {found.network} -> {path}")
+    if not found.ok:
+        raise typer.Exit(1)

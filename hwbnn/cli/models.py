@@ -85,16 +85,11 @@ def _made(factory: str) -> Given:
     if not callable(function):
         raise InputError(f"--model {factory}: {module_name} has no function {name!r}")
     made = function()
-    from torch import nn
-
-    if (
-        not isinstance(made, tuple)
-        or len(made) != 2
-        or not isinstance(made[0], nn.Module)
-        or not isinstance(made[1], Input)
-    ):
+    pair = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    # What is no torch module after all is refused by lowering.
+    if not hasattr(pair[0], "named_modules") or not isinstance(pair[1], Input):
         raise InputError(
             f"--model {factory}: expected it to return (torch.nn.Module, hwbnn.Input), found "
             f"{type(made).__name__}"
         )
-    return Given(made[0], made[1], None, name)
+    return Given(pair[0], pair[1], None, name)

@@ -8,21 +8,149 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwbnn.cli import options
-from hwbnn.cli.arrays import writable
-from hwbnn.cli.given import bundled
+from hwbnn.cli.arrays import Array, read_array, writable
+from hwbnn.cli.given import bundled, read_graph, read_labels, read_plan
 from hwbnn.cli.models import read_model
-from hwbnn.cli.show import finish, note
+from hwbnn.cli.show import Steps, finish, note, show_report
 from hwbnn.errors import InputError
+from hwbnn.graph import Graph, Input
+from hwbnn.report import Report
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from hwbnn.train import Recipe
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
+    app.command("demo")(demo)
+    app.command("build")(build)
     app.command("train")(train)
     app.command("lower")(lower)
     app.command("explain")(explain)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for all that is made.")] = Path("hwbnn-demo"),
+    place: options.Place = False,
+    as_json: options.Json = False,
+) -> None:
+    """Everything once: train a small network on digits, lower, generate, verify, synthesise.
+
+    The folder then holds the training run, the Graph, both projects and the report.
+
+    For example:
+
+        hwbnn demo
+
+        hwbnn demo --out /tmp/demo --place
+    """
+    from hwbnn.demo import STEPS
+    from hwbnn.demo import demo as run
+
+    writable(out)
+    report = run(out, place=place, progress=Steps(STEPS + 2 * place))
+    tell_report(report, out, as_json=as_json)
+
+
+def build(
+    out: Annotated[Path, typer.Option(help="Folder for all that is made.")],
+    folder: options.ModelArgument = None,
+    model: options.ModelOption = None,
+    graph: Annotated[
+        str | None, typer.Option(help="A lowered Graph instead, as `predict` takes it.")
+    ] = None,
+    samples: Annotated[
+        Path | None,
+        typer.Option(help="Samples as .npy, .npz or .csv; without it the recipe's test set."),
+    ] = None,
+    key: options.Key = "",
+    labels: options.Labels = None,
+    labels_key: options.LabelsKey = "",
+    data: options.DataFolder = None,
+    plan: options.PlanFile = None,
+    ways: Annotated[
+        str, typer.Option(help="Some of fast, hls, hls-stream, rtl, rtl-cocotb, rtl-icarus.")
+    ] = "fast,hls,rtl",
+    place: options.Place = False,
+    as_json: options.Json = False,
+) -> None:
+    """Lower a model, generate its core, compute it in every way, synthesise it, and report.
+
+    For example:
+
+        hwbnn build runs/digits --out digits-core
+
+        hwbnn build --model mynet.model:make --samples x.npy --labels y.npy --out core
+
+        hwbnn build --graph sfc --samples x.npz --key test --ways fast,rtl --out sfc-core
+    """
+    from hwbnn.build import build as run
+    from hwbnn.build import claim
+
+    claim(writable(out))
+    chosen = read_plan(plan)
+    names = [name.strip() for name in ways.split(",")]
+    network, input, name = _to_build(folder, model, graph)
+    x, y, data_name = _to_run(folder, samples, key, labels, labels_key, data)
+    report = run(
+        network,
+        input,
+        x if y is None else (x, y),
+        out,
+        plan=chosen,
+        name=name,
+        data_name=data_name,
+        ways=names,
+        place=place,
+        progress=Steps(5 + len(names) + 2 * place),
+    )
+    tell_report(report, out, as_json=as_json)
+
+
+def _to_build(
+    folder: str | None, model: str | None, graph: str | None
+) -> tuple[nn.Module | Graph, Input | None, str]:
+    """What is built: a model and its input, or a Graph; and its name."""
+    if graph is None:
+        given = read_model(folder, model)
+        return given.model, given.input, given.name
+    if folder is not None or model is not None:
+        raise InputError("build: expected a model or --graph, found both")
+    return read_graph(graph), None, Path(graph).stem
+
+
+def _to_run(
+    folder: str | None,
+    samples: Path | None,
+    key: str,
+    labels: Path | None,
+    labels_key: str,
+    data: Path | None,
+) -> tuple[Array, Array | None, str]:
+    """Samples, their classes and their name: a person's own, or the test set of the recipe."""
+    if samples is not None:
+        x = read_array(samples, key)
+        return x, None if labels is None else read_labels(labels, labels_key, len(x)), samples.name
+    if folder is None:
+        raise InputError("build: samples: expected --samples, since no recipe names a test set")
+    from hwbnn.train import dataset
+
+    recipe = read_recipe(folder)
+    images = dataset(recipe.data, data)
+    return recipe.encode(images.test_images), images.test_labels, f"{recipe.data}, test part"
+
+
+def tell_report(report: Report, out: Path, *, as_json: bool) -> None:
+    """End a command that made a report."""
+    if as_json:
+        typer.echo(report.to_json(), nl=False)
+    else:
+        show_report(report)
+        typer.echo(f"{'all equal' if report.ok else 'NOT equal'} -> {out / 'report.txt'}")
+    if not report.ok:
+        raise typer.Exit(1)
 
 
 def train(
@@ -37,10 +165,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on after the last epoch in the folder.")
     ] = False,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder of IDX files; without it HWBNN_DATA, else a download."),
-    ] = None,
+    data: options.DataFolder = None,
     accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "cpu",
     devices: Annotated[int, typer.Option(help="How many of them.")] = 1,
     precision: Annotated[str, typer.Option(help="32-true, 16-mixed or bf16-mixed.")] = "32-true",

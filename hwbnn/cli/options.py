@@ -15,6 +15,14 @@ GraphArgument = Annotated[
         "(`hwbnn list models`).",
     ),
 ]
+ProjectArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="PROJECT",
+        help="The folder of a generated project, or a Graph to generate a core from (a file, a "
+        "folder, or the name of a bundled network).",
+    ),
+]
 ModelArgument = Annotated[
     str | None,
     typer.Argument(
@@ -46,6 +54,15 @@ Labels = Annotated[
 LabelsKey = Annotated[str, typer.Option(help="Name of the labels, where a .npz holds several.")]
 Engine = Annotated[
     str, typer.Option(help="Simulator: `plain` defines the nodes, `fast` equals it.")
+]
+DataFolder = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the data set's IDX files; without it that in HWBNN_DATA, else a download."
+    ),
+]
+Place = Annotated[
+    bool, typer.Option("--place", help="Also place and route for ECP5: Fmax; a minute or more.")
 ]
 PlanFile = Annotated[Path | None, typer.Option("--plan", help="A Plan (JSON).")]
 Interval = Annotated[

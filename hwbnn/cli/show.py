@@ -10,8 +10,11 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
+
+from hwbnn.report import Report, renderable
 
 
 def _err() -> Console:
@@ -58,6 +61,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     Console(highlight=False).print(shown)
 
 
+def show_report(report: Report) -> None:
+    """A report as a table on standard output."""
+    Console(highlight=False).print(renderable(report))
+
+
 class Steps:
     """Progress of a command of several steps: one line each, with the seconds that it took."""
 
@@ -65,14 +73,22 @@ class Steps:
         """Expect ``count`` steps."""
         self._count = count
         self._done = 0
+        self._label = ""
+        self._status: Status | None = None
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
         """Show that ``what`` is being done while the block runs."""
         console = _err()
         self._done += 1
-        label = f"[{self._done}/{self._count}] {what}"
+        self._label = f"[{self._done}/{self._count}] {what}"
         begin = time.monotonic()
-        with console.status(Text(f"{label} ...")):
+        with console.status(Text(f"{self._label} ...")) as self._status:
             yield
-        console.print(Text(f"{label}  {time.monotonic() - begin:.1f} s"))
+        self._status = None
+        console.print(Text(f"{self._label}  {time.monotonic() - begin:.1f} s"))
+
+    def detail(self, what: str) -> None:
+        """Show how far the present step is; only a terminal does."""
+        if self._status is not None:
+            self._status.update(Text(f"{self._label} ... {what}"))

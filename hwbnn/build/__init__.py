@@ -1,0 +1,9 @@
+"""All of it in one call: lower, simulate, generate, verify, synthesise, report."""
+
+from __future__ import annotations
+
+from hwbnn.build.design import design
+from hwbnn.build.progress import Progress, Silent
+from hwbnn.build.run import build, claim
+
+__all__ = ["Progress", "Silent", "build", "claim", "design"]

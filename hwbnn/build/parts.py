@@ -1,0 +1,104 @@
+"""The parts of a report, each made from what one of the rooms came to."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from hwbnn.graph import Graph
+from hwbnn.report import Accuracy, Core, Figure, Pair, Way
+from hwbnn.simulate import simulate
+from hwbnn.verify import WayResult
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hwbnn.lower import Comparison
+
+Array = NDArray[Any]
+TIMING = ("logic_delay", "Fmax")
+"""Figures of synthesis and placement that are no resources."""
+
+
+def accuracy(graph: Graph, model: nn.Module | None, x: Array, labels: Array, name: str) -> Accuracy:
+    """How many of the labelled frames the Graph, and the model that it came from, have right.
+
+    Args:
+        graph: ends in the class.
+        model: the float network, or None where there is none.
+        x: integers ``(frames, *shape)``.
+        labels: classes ``(frames,)``.
+        name: of the data, for the report.
+    """
+    found = simulate(graph, x)[:, 0]
+    network = None
+    if model is not None:
+        from hwbnn.train import predict
+
+        right = float((predict(model, graph.input, x) == labels).mean())
+        source = f"torch {importlib.metadata.version('torch')}, eager, CPU, float32"
+        network = Figure(100 * right, "%", source)
+    integer = Figure(100 * float((found == labels).mean()), "%", "plain simulator")
+    return Accuracy(name, len(x), network, integer)
+
+
+def lowered_way(comparison: Comparison) -> Way:
+    """The comparison of the Graph with the float network, as a way of computing it."""
+    first = next((str(node) for node in comparison.nodes if node.differing), "")
+    return Way(
+        "float network", comparison.frames, comparison.compared, comparison.differing, failure=first
+    )
+
+
+def way(result: WayResult) -> Way:
+    """A way's results, for the report."""
+    source = f"timed on this machine, {_who(result)}".rstrip(", ")
+    rate = Figure(result.frames_per_second, "frames/s", source) if result.seconds else None
+    failure = "" if result.ok else (result.failure or "")
+    return Way(
+        result.way,
+        result.frames,
+        result.bits,
+        result.mismatches,
+        rate,
+        failure,
+        result.fused,
+    )
+
+
+def core(name: str, digest: str, counted: WayResult | None, measured: Mapping[str, Figure]) -> Core:
+    """A core's cycles and resources.
+
+    Args:
+        name: what the report calls it.
+        digest: of its project.
+        counted: the way that counted its cycles, where one did.
+        measured: figures of synthesis and placement by name.
+    """
+    cycles: dict[str, Pair] = {}
+    check = counted.cycles if counted else None
+    if counted and check:
+        who = f"counted by {_who(counted)}"
+        for key, predicted, found in (
+            ("latency", check.latency, check.counted_latency),
+            ("initiation_interval", check.interval, check.counted_interval),
+        ):
+            cycles[key] = Pair(
+                Figure(predicted, "cycles", "predicted by the token model"),
+                None if found is None else Figure(found, "cycles", who),
+            )
+    return Core(
+        name,
+        digest,
+        cycles,
+        {key: Pair(None, figure) for key, figure in measured.items() if key not in TIMING},
+        {key: Pair(None, figure) for key, figure in measured.items() if key in TIMING},
+    )
+
+
+def _who(result: WayResult) -> str:
+    """What ran, with its version."""
+    return ", ".join(f"{n} {v}" for n, v in result.notes.items() if n not in ("popcount", "io"))

@@ -1,0 +1,255 @@
+"""From a trained model to a verified core and a report, in one call."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hwbnn.build import parts
+from hwbnn.build.design import design
+from hwbnn.build.progress import Progress, Silent
+from hwbnn.errors import InputError, ToolFailed, ToolNotFound
+from hwbnn.graph import ArgMax, Graph, Input, save, to_integers
+from hwbnn.plan import Plan
+from hwbnn.project import Project
+from hwbnn.report import Accuracy, Core, Figure, NotDone, Report, Way, text
+from hwbnn.simulate import check_input
+from hwbnn.targets import generate
+from hwbnn.tools import versions
+from hwbnn.verify import WayResult, verify
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Array = NDArray[Any]
+REPORT = "report.json"
+TEXT = "report.txt"
+TOOLS = ("torch", "numba", "hls4ml", "g++", "verilator", "cocotb", "pyosys", "nextpnr-ecp5")
+"""Tools that may have a part in a report."""
+MADE = frozenset({"graph.npz", "rtl", "hls", "run", REPORT, TEXT})
+"""What a build, or a demo, leaves in its folder."""
+
+
+@dataclass
+class _Found:
+    """What is known so far."""
+
+    graph: Graph
+    folder: Path
+    x: Array
+    progress: Progress
+    accuracy: list[Accuracy] = field(default_factory=list)
+    ways: list[Way] = field(default_factory=list)
+    cores: list[Core] = field(default_factory=list)
+    not_done: list[NotDone] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def build(
+    model: nn.Module | Graph,
+    input: Input | None,
+    data: ArrayLike | tuple[ArrayLike, ArrayLike],
+    folder: str | Path,
+    *,
+    plan: Plan | None = None,
+    name: str = "",
+    data_name: str = "test set",
+    output: Literal["class", "scores"] = "class",
+    ways: Sequence[str] = ("fast", "hls", "rtl"),
+    place: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Lower a model, generate it, compute it in every way, synthesise it and report.
+
+    The folder then holds ``graph.npz``, the projects ``rtl`` and ``hls``, ``report.json`` and
+    ``report.txt``. What a missing tool prevents is left out, and the report says so.
+
+    Args:
+        model: a trained torch module, or a Graph that was lowered before.
+        input: what the module takes; None for a Graph.
+        data: samples ``(frames, *shape)``, integers or floats of the input's map, or a pair of
+            samples and their classes. All of them go every way.
+        folder: a new or an empty folder, or that of an earlier build.
+        plan: how the core is laid out; by default every layer unrolled.
+        name: what the report calls the network; by default the folder's name.
+        data_name: what the report calls the data.
+        output: see :func:`hwbnn.lower`.
+        ways: see :func:`hwbnn.verify.verify`.
+        place: also synthesise, place and route for ECP5, for the clock frequency (minutes).
+        progress: told what is done next and how far it is.
+
+    Returns:
+        The report; ``report.ok`` says whether all that was compared is equal.
+
+    Raises:
+        CannotLower: if the model has no exact integer form.
+        InputError: if data, folder or another argument do not fit.
+        PlanError: if the Plan does not fit the network.
+        ToolFailed: if a tool that is there ends with an error.
+    """
+    target = claim(Path(folder))
+    samples, labels = data if isinstance(data, tuple) else (data, None)
+    shown = progress or Silent()
+    with shown.step("lower"):
+        graph, network = _lowered(model, input, output)
+        (plan or Plan()).check(graph)
+    x = check_input(graph, to_integers(graph.input, samples))
+    _make(target)
+    save(graph, target / "graph.npz")
+    found = _Found(graph, target, x, shown, files={"graph": "graph.npz"})
+    with shown.step(f"compare with the float network on {len(x):,} frames"):
+        _compare(found, network, labels, data_name)
+    projects = _generate(found, plan or Plan())
+    results = _verify(found, projects, plan or Plan(), ways)
+    _synthesise(found, projects["rtl"], results, place)
+    return _written(found, name or target.resolve().name)
+
+
+def claim(folder: Path) -> Path:
+    """The folder, if it may be written: new, empty, or with nothing in it but a build's things.
+
+    Raises:
+        InputError: if it is not, naming what else is in it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; name an empty or a new folder")
+    others = sorted({p.name for p in folder.iterdir()} - MADE) if folder.is_dir() else []
+    if others:
+        raise InputError(f"{folder}: holds {others[0][:60]!r}; name an empty or a new folder")
+    return folder
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
+
+
+def _lowered(
+    model: nn.Module | Graph, input: Input | None, output: Literal["class", "scores"]
+) -> tuple[Graph, nn.Module | None]:
+    if isinstance(model, Graph):
+        return model, None
+    if input is None:
+        raise InputError("build: input: expected hwbnn.Input, what the model takes; found nothing")
+    from hwbnn.lower import lower
+
+    return lower(model, input, output=output), model
+
+
+def _compare(found: _Found, network: nn.Module | None, labels: object, data_name: str) -> None:
+    graph, x = found.graph, found.x
+    if network is not None:
+        from hwbnn.lower import compare
+
+        found.ways.append(parts.lowered_way(compare(network, graph, x)))
+    if labels is None:
+        return
+    classes = np.asarray(labels).reshape(-1)
+    if len(classes) != len(x):
+        raise InputError(f"data: expected {len(x)} labels, one a sample, found {len(classes)}")
+    if isinstance(graph.node(graph.output.source), ArgMax):
+        found.accuracy.append(parts.accuracy(graph, network, x, classes, data_name))
+
+
+def _generate(found: _Found, plan: Plan) -> dict[str, Project]:
+    """Both projects, written."""
+    made = {}
+    for target in ("rtl", "hls"):
+        with found.progress.step(f"generate {target}"):
+            try:
+                made[target] = generate(found.graph, target, plan)
+            except ToolNotFound as error:
+                found.not_done.append(NotDone(f"project {target}", str(error)))
+                continue
+            made[target].write(found.folder / target)
+            found.files[f"{target} project"] = target
+    return made
+
+
+def _verify(
+    found: _Found, projects: dict[str, Project], plan: Plan, ways: Sequence[str]
+) -> list[WayResult]:
+    """Each way on all samples; those that lack a tool are left out."""
+    done: list[WayResult] = []
+    with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
+        for name in ways:
+            # What was written is what is verified; other ways generate what they need.
+            what = projects.get(name.partition("-")[0], found.graph)
+            if name == "hls-stream":
+                what = found.graph
+            try:
+                with found.progress.step(f"verify {name}"):
+                    result = verify(
+                        what,
+                        found.x,
+                        plan=plan,
+                        ways=[name],
+                        folder=Path(scratch),
+                        progress=lambda _, n, total: found.progress.detail(f"{n:,} of {total:,}"),
+                    )
+            except ToolNotFound as error:
+                found.not_done.append(NotDone(f"verify {name}", str(error)))
+                continue
+            done += result.ways
+            found.ways += [parts.way(each) for each in result.ways]
+    return done
+
+
+def _synthesise(found: _Found, project: Project, results: list[WayResult], place: bool) -> None:
+    """Resources of the core, on demand its placed clock; both beside its cycles."""
+    from hwbnn.tools import nextpnr, yosys
+
+    figures: dict[str, Figure] = {}
+    with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
+        netlist = Path(scratch) / "netlist.json"
+        try:
+            with found.progress.step("synthesise for Xilinx 7-series"):
+                figures |= yosys.synth(*design(project)).figures()
+            if place:
+                with found.progress.step("synthesise for ECP5"):
+                    yosys.synth(*design(project), "ecp5", netlist=netlist)
+                with found.progress.step("place and route for ECP5"):
+                    figures["Fmax"] = nextpnr.place(netlist).figures()["Fmax"]
+        except ToolNotFound as error:
+            what = "place and route" if figures else "synthesis"
+            found.not_done.append(NotDone(what, str(error)))
+        except ToolFailed as error:
+            if not figures:
+                raise
+            # A design may be too large for the largest ECP5; what Xilinx's takes stays true.
+            found.not_done.append(NotDone("place and route", str(error)))
+    if figures and not place:
+        found.not_done.append(NotDone("place and route", "not asked for; --place does it"))
+    timed = next((each for each in results if each.cycles is not None), None)
+    found.cores.append(parts.core("rtl", project.digest, timed, figures))
+
+
+def _written(found: _Found, name: str) -> Report:
+    """The report, written as JSON and as text."""
+    if (found.folder / "run").is_dir():
+        found.files["training run"] = "run"
+    files = {**found.files, "report": f"{REPORT}, {TEXT}"}
+    report = Report(
+        name,
+        found.graph.digest,
+        tuple(found.accuracy),
+        tuple(found.ways),
+        tuple(found.cores),
+        versions=versions(*TOOLS),
+        not_done=tuple(found.not_done),
+        files=files,
+    )
+    try:
+        (found.folder / REPORT).write_text(report.to_json())
+        (found.folder / TEXT).write_text(text(report))
+    except OSError as error:
+        raise InputError(f"{found.folder}: cannot write the report: {error.strerror}") from error
+    return report

@@ -1,0 +1,69 @@
+"""The demo: everything once, on a data set that comes inside scikit-learn."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from hwbnn.build import Progress, Silent, build, claim
+from hwbnn.plan import Folded, Plan
+from hwbnn.report import Report
+
+EPOCHS = 40
+FOLDED = Plan({f"dot_{i}": Folded(8, 16) for i in (1, 2)} | {"dot_3": Folded(2, 16)})
+"""Small enough to be synthesised in seconds: one frame in 32 cycles or a few more."""
+WAYS = ("fast", "hls", "rtl", "rtl-cocotb")
+STEPS = 10
+"""How many steps :func:`demo` takes, without place and route."""
+
+
+def demo(
+    folder: str | Path,
+    *,
+    plan: Plan = FOLDED,
+    place: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Train a 64-64-64-10 network on scikit-learn's digits and build it.
+
+    Args:
+        folder: new or empty, or that of an earlier demo; takes the training run (``run``) and all
+            that :func:`hwbnn.build` makes.
+        plan: how the core is laid out.
+        place: also place and route for ECP5.
+        progress: told what is done next and how far it is.
+
+    Returns:
+        The report of the build.
+
+    Raises:
+        InputError: if the folder holds something else.
+        ToolNotFound: if PyTorch is missing.
+    """
+    from hwbnn.train import Recipe, dataset, train
+
+    target = claim(Path(folder))
+    if (target / "run" / "recipe.toml").is_file():
+        shutil.rmtree(target / "run")
+    recipe = Recipe("digits", "digits", EPOCHS, input="pixels", learning_rate=0.01)
+    data = dataset("digits")
+    shown = progress or Silent()
+    with shown.step(f"train 64-64-64-10 on {len(data.train_labels):,} digits"):
+        result = train(
+            recipe,
+            target / "run",
+            data=data,
+            on_epoch=lambda e: shown.detail(f"epoch {e.epoch} of {EPOCHS}"),
+        )
+    return build(
+        result.model,
+        recipe.graph_input(),
+        (recipe.encode(data.test_images), data.test_labels),
+        target,
+        plan=plan,
+        name="digits 64-64-64-10",
+        data_name="digits, test part",
+        ways=WAYS,
+        place=place,
+        progress=shown,
+    )
