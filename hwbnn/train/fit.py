@@ -27,7 +27,7 @@ PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 
 @dataclass(frozen=True, eq=False)
 class TrainResult:
-    """A run that has come to its last epoch.
+    """What a run came to.
 
     Attributes:
         model: the network after the last epoch, in evaluation mode on the CPU.
@@ -74,7 +74,8 @@ def train(
         folder: where the run's files go; made if missing. ``recipe.toml``, ``model.safetensors``,
             ``history.json`` and ``checkpoints/last.ckpt``, the latter after every epoch.
         resume: go on after the last finished epoch in the folder, or begin if there is none.
-        until: stop after this many epochs, as if interrupted; all of the recipe's without it.
+        until: stop after this many epochs, as if interrupted: only the checkpoint is left, and the
+            result is that of the last epoch made. Without it all of the recipe's epochs are made.
         data: images to take in place of those that the recipe names, of the same shape.
         data_folder: local folder of data sets, see :func:`hwbnn.train.data.dataset`.
         accelerator: ``"cpu"``, ``"gpu"`` or ``"auto"``, as in Lightning's Trainer.
@@ -132,7 +133,7 @@ def train(
         seconds=sum(epoch.seconds for epoch in loop.history),
         folder=target,
     )
-    if trainer.is_global_zero:
+    if trainer.is_global_zero and last == recipe.epochs:
         write(target / MODEL, model_bytes(model, recipe))
         write(target / HISTORY, _history(result, images, settings))
     return result

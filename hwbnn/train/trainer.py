@@ -90,7 +90,7 @@ def make_trainer(settings: Settings, epochs: int, keep: Path) -> Trainer:
         callbacks.append(Tell(settings.on_epoch))
     precision: Any = settings.precision
     try:
-        return Trainer(
+        trainer = Trainer(
             max_epochs=epochs,
             accelerator=settings.accelerator,
             devices=settings.devices,
@@ -108,6 +108,12 @@ def make_trainer(settings: Settings, epochs: int, keep: Path) -> Trainer:
             f"accelerator {settings.accelerator!r}, devices {settings.devices!r}, precision "
             f"{settings.precision!r}: {reason}"
         ) from error
+    if trainer.precision != settings.precision:
+        raise InputError(
+            f"precision {settings.precision!r}: not to be had on this device; choose "
+            f"{trainer.precision!r}"
+        )
+    return trainer
 
 
 def fit(trainer: Trainer, loop: Loop, start: Path | None) -> None:
@@ -152,6 +158,8 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             # Lightning 2.6 asks torch 2.13 this way; nothing that we pass it changes that.
             warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
+            # It then takes another precision; make_trainer refuses that.
+            warnings.filterwarnings("ignore", ".*AMP with fp16 is not supported", UserWarning)
             yield
     finally:
         for log, level in zip(logs, levels, strict=True):

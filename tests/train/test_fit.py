@@ -57,6 +57,8 @@ def test_a_stopped_run_resumes_to_the_same_weights(whole: TrainResult, tmp_path:
     first = train(RECIPE, tmp_path, until=1)
     assert len(first.history) == 1
     assert not equal(first, whole)
+    with pytest.raises(InputError, match="no such file"):
+        load_model(tmp_path)
     train(RECIPE, tmp_path, until=2, resume=True)
     torch.rand(7)  # what else the process does with torch's generator is no part of it
     assert equal(train(RECIPE, tmp_path, resume=True), whole)
@@ -213,6 +215,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path: Pa
         ({"until": 0}, "until: expected 1 to 3"),
         ({"until": 4}, "until: expected 1 to 3"),
         ({"precision": "8-bit"}, "precision '8-bit'"),
+        ({"precision": "16-mixed"}, "precision '16-mixed': not to be had"),
         ({"threads": 0}, "threads"),
         ({"devices": 0}, "devices 0"),
         ({"devices": "many"}, "devices 'many'"),
