@@ -31,6 +31,12 @@ module argmax #(
   localparam int KeyWidth = Width + 1;
   localparam logic [Width-1:0] Sign = Width'(Signed) << (Width - 1);
 
+`ifndef __ICARUS__  // which has no elaboration tasks
+  if (IndexWidth < $clog2(Size) || IndexWidth < 1) begin : gen_error
+    $error("argmax: IndexWidth %0d does not hold an index below %0d", IndexWidth, Size);
+  end
+`endif
+
   logic [CountWidth-1:0] count_q;
 
   if (Tokens == 1) begin : gen_no_count

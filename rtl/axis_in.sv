@@ -26,6 +26,12 @@ module axis_in #(
 );
   localparam int CountWidth = Beats > 1 ? $clog2(Beats) : 1;
 
+`ifndef __ICARUS__  // which has no elaboration tasks
+  if (Beat % 8 != 0 || Width > Beat) begin : gen_error
+    $error("axis_in: Beat %0d must be a multiple of 8 that holds Width %0d", Beat, Width);
+  end
+`endif
+
   // Taking a packet; filling up the frame of a short one; dropping the rest of a long one.
   localparam logic [1:0] Take = 2'd0, Fill = 2'd1, Drop = 2'd2;
 

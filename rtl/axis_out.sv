@@ -22,7 +22,17 @@ module axis_out #(
   input  logic              m_axis_tready,
   output logic              m_axis_tlast
 );
-  localparam int LastBytes = (LastUsed + 7) / 8;
+  localparam logic [Beat-1:0] LastBits = Beat'({LastUsed{1'b1}});
+  localparam logic [Beat/8-1:0] LastKeep = (Beat/8)'({((LastUsed + 7) / 8){1'b1}});
+
+`ifndef __ICARUS__  // which has no elaboration tasks
+  if (Beat % 8 != 0) begin : gen_beat_error
+    $error("axis_out: Beat %0d is no multiple of 8", Beat);
+  end
+  if (Width > Beat || LastUsed > Width || LastUsed < 1) begin : gen_width_error
+    $error("axis_out: Beat %0d, Width %0d, LastUsed %0d must not rise", Beat, Width, LastUsed);
+  end
+`endif
 
   assign m_axis_tvalid = valid_i;
   assign ready_o = m_axis_tready;
@@ -43,17 +53,6 @@ module axis_out #(
     end
   end
 
-  for (genvar i = 0; i < Beat; i++) begin : gen_data
-    if (i < LastUsed) begin : gen_always
-      assign m_axis_tdata[i] = data_i[i];
-    end else if (i < Width) begin : gen_not_last
-      assign m_axis_tdata[i] = data_i[i] && !m_axis_tlast;
-    end else begin : gen_never
-      assign m_axis_tdata[i] = 1'b0;
-    end
-  end
-
-  for (genvar i = 0; i < Beat / 8; i++) begin : gen_keep
-    assign m_axis_tkeep[i] = i < LastBytes ? 1'b1 : !m_axis_tlast;
-  end
+  assign m_axis_tdata = Beat'(data_i) & (m_axis_tlast ? LastBits : '1);
+  assign m_axis_tkeep = m_axis_tlast ? LastKeep : '1;
 endmodule

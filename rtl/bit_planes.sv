@@ -10,9 +10,13 @@ module bit_planes #(
   input  logic [Inputs*Width-1:0] data_i,   // number by number
   output logic [Width*Inputs-1:0] planes_o  // plane by plane
 );
-  for (genvar b = 0; b < Width; b++) begin : gen_plane
-    for (genvar i = 0; i < Inputs; i++) begin : gen_bit
-      assign planes_o[b*Inputs + i] = data_i[i*Width + b] ^ (Signed && b == Width - 1);
+  if (Width == 1) begin : gen_bits
+    assign planes_o = data_i ^ {Inputs{Signed}};
+  end else begin : gen_numbers
+    for (genvar b = 0; b < Width; b++) begin : gen_plane
+      for (genvar i = 0; i < Inputs; i++) begin : gen_bit
+        assign planes_o[b*Inputs + i] = data_i[i*Width + b] ^ (Signed && b == Width - 1);
+      end
     end
   end
 endmodule

@@ -19,6 +19,12 @@ module credit_gate #(
 );
   localparam int CreditWidth = $clog2(Credits + 1);
 
+`ifndef __ICARUS__  // which has no elaboration tasks
+  if (Credits < 1 || Group < 1) begin : gen_error
+    $error("credit_gate: Credits %0d and Group %0d must be at least 1", Credits, Group);
+  end
+`endif
+
   logic [CreditWidth-1:0] credits_q;
   logic first, take;
 

@@ -25,6 +25,12 @@ module dot_row #(
 );
   localparam int CountWidth = $clog2(Inputs + 1);
 
+`ifndef __ICARUS__  // which has no elaboration tasks
+  if (SumWidth < CountWidth) begin : gen_error
+    $error("dot_row: SumWidth %0d does not hold a count of %0d inputs", SumWidth, Inputs);
+  end
+`endif
+
   logic [Width*SumWidth-1:0] counts;
 
   for (genvar b = 0; b < Width; b++) begin : gen_plane

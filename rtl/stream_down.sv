@@ -24,6 +24,12 @@ module stream_down #(
   localparam int LeftWidth = $clog2(Ratio + 2);
   localparam int WideWidth = Wide > 1 ? $clog2(Wide) : 1;
 
+`ifndef __ICARUS__  // which has no elaboration tasks
+  if (Ratio < 2 || Tokens < 1) begin : gen_error
+    $error("stream_down: Ratio %0d must be at least 2, Tokens %0d at least 1", Ratio, Tokens);
+  end
+`endif
+
   logic [(Ratio+1)*Width-1:0] parts_q, kept;
   logic [LeftWidth-1:0] left_q, kept_left;  // parts still to give, before and after this cycle's
   logic [WideWidth-1:0] wide_q;             // number in its frame of the next wide token

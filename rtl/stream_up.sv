@@ -25,6 +25,12 @@ module stream_up #(
   localparam int PartWidth = $clog2(Ratio + 1);
   localparam int WideWidth = Wide > 1 ? $clog2(Wide) : 1;
 
+`ifndef __ICARUS__  // which has no elaboration tasks
+  if (Ratio < 2 || Tokens < 1) begin : gen_error
+    $error("stream_up: Ratio %0d must be at least 2, Tokens %0d at least 1", Ratio, Tokens);
+  end
+`endif
+
   logic [Ratio-1:0][Width-1:0] parts_q;
   logic [Width-1:0] aside_q;
   logic [PartWidth-1:0] part_q, part;  // where the next narrow token goes; parts in this wide one
