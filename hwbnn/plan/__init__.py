@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from hwbnn.plan.circuit import Circuit, Tap, circuit
+from hwbnn.plan.circuit import Circuit, circuit
 from hwbnn.plan.plan import Folded, Layout, Plan, Unrolled
 from hwbnn.plan.streams import Stream
+from hwbnn.plan.taps import Tap
 
 __all__ = ["Circuit", "Folded", "Layout", "Plan", "Stream", "Tap", "Unrolled", "circuit"]
