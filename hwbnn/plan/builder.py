@@ -89,7 +89,6 @@ class Builder:
 
     def tap(self, node: Node, signal: str, *, handshake: bool) -> None:
         """A node's value is what the stream now carries, on these signals."""
-        """The value of a node is what the stream now carries, on these signals."""
         self.taps[node.name] = Tap(node.name, self.stream, self.type(node), signal, handshake)
 
     def append(self, block: blocks.Block) -> None:

@@ -39,3 +39,21 @@ class Stream:
     def with_lanes(self, lanes: int) -> Stream:
         """The same elements in tokens of at most ``lanes``."""
         return Stream(self.size, min(lanes, self.size), self.width, self.signed)
+
+    def resized(self, lanes: int) -> tuple[Stream, ...]:
+        """The streams through which it comes to tokens of this many lanes, that one last.
+
+        None if it has them; by way of whole frames where neither number divides the other.
+
+        >>> four = Stream(24, 4, 1)
+        >>> [s.lanes for s in four.resized(8)], [s.lanes for s in four.resized(6)]
+        ([8], [24, 6])
+        """
+        lanes = min(lanes, self.size)
+        if lanes == self.lanes:
+            return ()
+        few, many = sorted((self.lanes, lanes))
+        if many % few and many != self.size:
+            whole = self.with_lanes(self.size)
+            return (whole, *whole.resized(lanes))
+        return (self.with_lanes(lanes),)
