@@ -1,7 +1,18 @@
-"""What a circuit will take, before it is built: cycles."""
+"""What a circuit will take, before it is built: cycles, LUTs; and Plans that meet a goal."""
 
 from __future__ import annotations
 
 from hwbnn.estimate.cycles import Cycles, cycles
+from hwbnn.estimate.fold import describe, plan_for_ii, plan_for_luts
+from hwbnn.estimate.luts import Area, area, within
 
-__all__ = ["Cycles", "cycles"]
+__all__ = [
+    "Area",
+    "Cycles",
+    "area",
+    "cycles",
+    "describe",
+    "plan_for_ii",
+    "plan_for_luts",
+    "within",
+]

@@ -1,0 +1,100 @@
+"""LUTs, flip-flops and block RAMs of a circuit on Xilinx 7-series, foreseen before it is generated.
+
+A circuit is taken apart (:mod:`hwbnn.estimate.parts`) and every part multiplied by what yosys made
+of its like: the coefficients are a least-squares fit of relative errors to generated layers, and
+whole networks, to which nothing was fitted, show what the estimate is worth. Both are in
+``benchmarks/results/luts.json``, written by ``benchmarks/calibrate_luts.py``. LUTs are raw counts,
+each mapped one counted, as :class:`hwbnn.tools.resources.Resources` has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from hwbnn.errors import PlanError
+from hwbnn.estimate.parts import Parts, parts
+from hwbnn.plan import Circuit
+from hwbnn.plan.stages import Stage
+from hwbnn.report import Figure
+
+LUT: Mapping[str, float] = MappingProxyType(
+    {"adder": 0.66, "pattern": 2.64, "product": 0.74, "larger": 1.24, "counter": 4.8}
+)
+FF: Mapping[str, float] = MappingProxyType(
+    {"tree": 0.62, "tree_low": 2.04, "axis_in": 18, "up": 28}
+)
+"""What one of each part takes; parts that are not named take what their name says, one."""
+
+ERROR_PERCENT = 15
+"""No whole network of the calibration is farther off than this, in LUTs or flip-flops."""
+
+SOURCE = f"hwbnn, estimate before generation, calibrated on yosys 0.70 to within {ERROR_PERCENT} %"
+
+
+@dataclass(frozen=True)
+class Area:
+    """What a circuit, or a part of one, will take.
+
+    Attributes:
+        lut: LUTs of all kinds, small ones not paired.
+        ff: flip-flops.
+        bram18: block RAMs of 18 Kbit.
+        bram36: block RAMs of 36 Kbit.
+        stages: the same by stage, if there are several.
+    """
+
+    lut: int
+    ff: int
+    bram18: int
+    bram36: int
+    stages: Mapping[str, Area]
+
+    def figures(self) -> dict[str, Figure]:
+        """Every number with its source, under the names that synthesis uses."""
+        return {
+            "LUT": Figure(self.lut, "LUT", SOURCE),
+            "FF": Figure(self.ff, "FF", SOURCE),
+            "BRAM_36K": Figure(self.bram36, "BRAM", SOURCE),
+            "BRAM_18K": Figure(self.bram18, "BRAM", SOURCE),
+        }
+
+
+def area(circuit: Circuit) -> Area:
+    """What a circuit will take, estimated before it is generated."""
+    total = Parts()
+    stages = {}
+    for stage in circuit.stages:
+        made = parts(stage)
+        total.add(made)
+        stages[stage.name] = _area(made, {})
+    return _area(total, stages)
+
+
+def stage_area(stage: Stage) -> Area:
+    """What one stage will take."""
+    return _area(parts(stage), {})
+
+
+def within(circuit: Circuit, luts: int) -> Area:
+    """What a circuit will take, if that is not more than a budget.
+
+    Raises:
+        PlanError: if it is more; names the estimate, the budget and a Plan that keeps it.
+    """
+    made = area(circuit)
+    if made.lut <= luts:
+        return made
+    # Only here, since the search for a Plan estimates in its turn.
+    from hwbnn.estimate.fold import describe, plan_for_luts
+
+    told = f"plan: about {made.lut:,} LUTs estimated, over the budget of {luts:,}"
+    fits = plan_for_luts(circuit.graph, luts, circuit.plan)
+    raise PlanError(f"{told}; this keeps it: {describe(circuit.graph, fits)}")
+
+
+def _area(made: Parts, stages: Mapping[str, Area]) -> Area:
+    lut = sum(amount * LUT.get(name, 1.0) for name, amount in made.lut.items())
+    ff = sum(amount * FF.get(name, 1.0) for name, amount in made.ff.items())
+    return Area(round(lut), round(ff), made.bram18, made.bram36, MappingProxyType(dict(stages)))

@@ -1,0 +1,310 @@
+"""The parts of a circuit that take LUTs and flip-flops, counted from its constants.
+
+Each stage and block is taken apart into what its module of ``rtl/`` is made of: bits of adders,
+patterns of groups, bits compared, memories, registers. :mod:`hwbnn.estimate.luts` says what one of
+each takes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import singledispatch
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.estimate.memories import Bools, Memory, ram, rom
+from hwbnn.plan.blocks import (
+    Affine,
+    ArgMax,
+    Block,
+    Compare,
+    DotFolded,
+    DotUnrolled,
+    Lookup,
+    Select,
+    Threshold,
+)
+from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Stage, Up
+
+GROUP = 6
+"""Inputs of a group of ``popcount``."""
+
+
+@dataclass
+class Parts:
+    """Amounts of each kind of part; memories as what they take."""
+
+    lut: Counter[str] = field(default_factory=Counter)
+    ff: Counter[str] = field(default_factory=Counter)
+    bram18: int = 0
+    bram36: int = 0
+
+    def memory(self, made: Memory) -> None:
+        """Add a memory."""
+        self.lut["memory"] += made.lut  # type: ignore[assignment]
+        self.ff["memory"] += made.ff
+        self.bram18 += made.bram18
+        self.bram36 += made.bram36
+
+    def add(self, other: Parts) -> None:
+        """Add other parts."""
+        self.lut.update(other.lut)
+        self.ff.update(other.ff)
+        self.bram18 += other.bram18
+        self.bram36 += other.bram36
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A tree of adders, as ``sum_tree`` makes it.
+
+    Attributes:
+        adders: bits of all adders.
+        registers: bits of all registers.
+        numbers: numbers in those registers; each has a lowest bit.
+    """
+
+    adders: int
+    registers: int
+    numbers: int
+
+
+def tree(leaves: Sequence[tuple[int, int]], levels: int, before: int = 0) -> Tree:
+    """The tree over numbers that are at most ``high`` and have ``zeros`` low bits that are zero.
+
+    Args:
+        leaves: ``(high, zeros)`` of each number.
+        levels: levels of adders between two registers.
+        before: levels in front of the leaves.
+    """
+    adders = registers = numbers = 0
+    depth = (len(leaves) - 1).bit_length()
+    now = list(leaves)
+    for level in range(1, depth + 1):
+        sums = []
+        for left, right in zip(now[::2], now[1::2], strict=False):
+            high, zeros = left[0] + right[0], min(left[1], right[1])
+            adders += high.bit_length() - max(left[1], right[1])
+            sums.append((high, zeros))
+        now = sums + now[len(now) - len(now) % 2 :]
+        if (before + level) % levels == 0 or level == depth:
+            registers += sum(high.bit_length() - zeros for high, zeros in now)
+            numbers += len(now)
+    return Tree(adders, registers, numbers)
+
+
+def count_tree(inputs: int, levels: int) -> Tree:
+    """The tree of a ``popcount``, with the registers of its groups where it has them."""
+    sizes = [min(GROUP, inputs - first) for first in range(0, inputs, GROUP)]
+    made = tree([(size, 0) for size in sizes], levels, before=1)
+    if levels > 1 and len(sizes) > 1:
+        return made
+    bits = sum(size.bit_length() for size in sizes)
+    return Tree(made.adders, made.registers + bits, made.numbers + len(sizes))
+
+
+def row_tree(inputs: int, width: int, levels: int) -> Tree:
+    """The trees of a ``dot_row``: a count for each bit plane, and the sum of the counts."""
+    count = count_tree(inputs, levels)
+    planes = tree([(inputs << b, b) for b in range(width)], levels)
+    return Tree(
+        width * count.adders + planes.adders,
+        width * count.registers + planes.registers,
+        width * count.numbers + planes.numbers,
+    )
+
+
+def patterns(weights: Bools) -> int:
+    """Different groups of weights, counted over all groups; a group and its complement are one.
+
+    Channels whose weights agree in a group share its count.
+    """
+    channels, inputs = weights.shape
+    padded = np.zeros((channels, -(-inputs // GROUP) * GROUP), np.bool_)
+    padded[:, :inputs] = weights
+    groups = padded.reshape(channels, -1, GROUP)
+    groups = groups ^ groups[:, :, :1]
+    codes = groups @ (1 << np.arange(GROUP))
+    return sum(len(np.unique(codes[:, g])) for g in range(codes.shape[1]))
+
+
+def _bits(values: NDArray[np.int64], width: int) -> Bools:
+    """The bits of integers, the last axis ``width`` times as long."""
+    made = (values[..., None] >> np.arange(width) & 1).astype(np.bool_)
+    return made.reshape(*values.shape[:-1], -1)
+
+
+@singledispatch
+def parts(stage: Stage | Block) -> Parts:
+    """The parts of a stage or a block."""
+    raise TypeError(f"no parts are known of {type(stage).__name__}")
+
+
+@parts.register
+def _axis_in(stage: AxisIn) -> Parts:
+    made = Parts(Counter(axis_in=1, counter=_log(stage.source.tokens)))
+    made.ff = Counter(axis_in=1, exact=_log(stage.source.tokens))
+    made.memory(ram(2, stage.result.bits, registered=False))
+    return made
+
+
+@parts.register
+def _axis_out(stage: AxisOut) -> Parts:
+    tokens, stream = stage.source.tokens, stage.source
+    gated = (stream.lanes - stream.last_lanes) * stream.width if tokens > 1 else 0
+    lut = Counter(counter=_log(tokens), gated=gated)
+    return Parts(lut, Counter(exact=_log(tokens)))
+
+
+@parts.register
+def _up(stage: Up) -> Parts:
+    width, ratio = stage.source.bits, stage.ratio
+    count = _log(ratio + 1) + _log(stage.result.tokens)
+    lut = Counter(up=1, up_bits=width, up_parts=ratio, counter=count)
+    return Parts(lut, Counter(up=1, exact=(ratio + 1) * width + count))
+
+
+@parts.register
+def _down(stage: Down) -> Parts:
+    width, ratio = stage.result.bits, stage.ratio
+    count = _log(ratio + 2) + _log(stage.source.tokens)
+    lut = Counter(down=1, down_bits=(ratio + 1) * width, counter=count)
+    return Parts(lut, Counter(exact=(ratio + 1) * width + count))
+
+
+@parts.register
+def _segment(stage: Segment) -> Parts:
+    made = Parts(Counter(fifo=1, counter=3 * _log(stage.credits + 1)))
+    made.ff = Counter(exact=3 * _log(stage.credits + 1), valid=stage.latency)
+    made.memory(ram(stage.credits, stage.result.bits, registered=False))
+    if stage.head is None:
+        group = stage.source.tokens if stage.reduces else 1
+        made.lut["counter"] += _log(stage.credits + 1) + _log(group)
+        made.ff["exact"] += _log(stage.credits + 1) + _log(group)
+    for block in stage.blocks:
+        made.add(parts(block))
+    return made
+
+
+@parts.register
+def _dot_unrolled(block: DotUnrolled) -> Parts:
+    channels, inputs = block.weights.shape
+    row = row_tree(inputs, block.source.width, block.levels)
+    shared = block.source.width * patterns(block.weights)
+    lut = Counter(pattern=shared, adder=channels * row.adders)
+    ff = Counter(tree=channels * (row.registers - row.numbers), tree_low=channels * row.numbers)
+    return Parts(lut, ff)
+
+
+@parts.register
+def _dot_folded(block: DotFolded) -> Parts:
+    pe, simd, width = block.pe, block.simd, block.source.width
+    row = row_tree(simd, width, block.levels)
+    total = block.result.width
+    counters = _log(block.rows) + _log(block.steps) + _log(block.passes)
+    slots = 3 * _log(block.slots) + 2 * _log(block.slots + 1)
+    made = Parts(
+        Counter(
+            folded=1,
+            product=pe * simd * width,
+            adder_folded=pe * row.adders,
+            total=pe * total if block.steps > 1 else 0,
+            counter=counters + slots,
+        ),
+        Counter(
+            exact=pe * (row.registers + total) + counters + slots,
+            valid=3 * block.latency,
+        ),
+    )
+    made.memory(ram(block.slots, simd * width, registered=True))
+    ordered = block.weights.reshape(block.passes, pe, block.steps, simd)
+    rows = ordered.transpose(0, 2, 1, 3).reshape(block.rows, pe * simd)
+    made.memory(rom(rows))
+    return made
+
+
+@parts.register
+def _affine(block: Affine) -> Parts:
+    bits = block.source.lanes * block.result.width
+    made = Parts(Counter(affine=bits), Counter(exact=bits))
+    _add_rows(made, _bits(block.constants[:, None], block.result.width), block)
+    return made
+
+
+@parts.register
+def _compare(block: Compare) -> Parts:
+    lanes, count = block.source.lanes, block.constants.shape[1]
+    fixed = block.source.tokens == 1
+    bits = lanes * count * block.source.width
+    made = Parts(Counter({"compare_fixed" if fixed else "compare": bits}))
+    made.ff["exact"] = lanes * count
+    _add_rows(made, _bits(block.constants, block.source.width + 1), block)
+    _add_rows(made, block.falling[:, None], block)
+    if isinstance(block, Threshold) and count > 1:
+        counted = count_tree(count, block.levels)
+        made.lut["product"] += lanes * count
+        made.lut["adder_folded"] += lanes * counted.adders
+        made.ff["exact"] += lanes * counted.registers
+    return made
+
+
+def _add_rows(made: Parts, elements: Bools, block: Block) -> None:
+    """Add the ROM of constants, a row a token; a single row is no memory."""
+    stream = block.source
+    if stream.tokens > 1:
+        rows = np.zeros((stream.tokens * stream.lanes, elements.shape[1]), np.bool_)
+        rows[: len(elements)] = elements
+        rows = rows.reshape(stream.tokens, -1)
+        made.memory(rom(rows))
+        made.lut["counter"] += _log(stream.tokens)
+        made.ff["exact"] += _log(stream.tokens)
+
+
+@parts.register
+def _lookup(block: Lookup) -> Parts:
+    stream, width = block.source, block.result.width
+    entries = block.table.shape[1]
+    tables = np.zeros((stream.tokens * stream.lanes, entries), np.int64)
+    tables[: len(block.table)] = block.table
+    by_lane = tables.reshape(stream.tokens, stream.lanes, entries).transpose(1, 0, 2)
+    address = stream.width + (_log(stream.tokens) if stream.tokens > 1 else 0)
+    made = Parts(Counter(index=stream.lanes * address))
+    for lane in by_lane.reshape(stream.lanes, -1):
+        rows = _bits(lane[:, None], width)
+        made.memory(rom(rows))
+    return made
+
+
+@parts.register
+def _select(block: Select) -> Parts:
+    return Parts()
+
+
+@parts.register
+def _argmax(block: ArgMax) -> Parts:
+    stream, index = block.source, block.result.width
+    key = stream.width + 1
+    counts = 0
+    now = stream.lanes
+    depth = (stream.lanes - 1).bit_length()
+    for level in range(1, depth + 1):
+        now = -(-now // 2)
+        if level % block.levels == 0 or level == depth:
+            counts += now
+    pairs = stream.lanes - 1
+    made = Parts(
+        Counter(larger=pairs * key, choose=pairs * (key + index)),
+        Counter(exact=counts * (key + index)),
+    )
+    if stream.tokens > 1:
+        made.lut.update(larger=key, choose=index, counter=2 * _log(stream.tokens) + index)
+        made.ff["exact"] += key + 2 * index + 2 * _log(stream.tokens)
+    return made
+
+
+def _log(n: int) -> int:
+    """Bits of a counter through ``n`` states."""
+    return (n - 1).bit_length()
