@@ -137,7 +137,14 @@ def test_the_base_loads_simulates_and_generates(base: Path, tmp_path: Path) -> N
         done = _run(base, "-c", "from hwbnn.cli import main; main()", *arguments, cwd=tmp_path)
         assert done.returncode == 0, (arguments, done.stderr)
     missing = _run(
-        base, "-c", "from hwbnn.cli import main; main()", "train", "digits", cwd=tmp_path
+        base,
+        "-c",
+        "from hwbnn.cli import main; main()",
+        "train",
+        "digits",
+        "--out",
+        "run",
+        cwd=tmp_path,
     )
     assert missing.returncode == 2
     assert missing.stderr.startswith("error: ")

@@ -8,7 +8,10 @@ import typer
 from typer.core import TyperGroup
 
 from hwbnn import __version__
-from hwbnn.cli import hardware, look, network, run
+from hwbnn.cli.hardware import register as hardware
+from hwbnn.cli.look import register as look
+from hwbnn.cli.network import register as network
+from hwbnn.cli.run import register as run
 from hwbnn.cli.show import complain
 from hwbnn.errors import HwbnnError, Mismatch
 
@@ -68,5 +71,5 @@ def hwbnn(
     """
 
 
-for room in (network, run, hardware, look):
-    room.register(app)
+for register in (network, run, hardware, look):
+    register(app)

@@ -22,7 +22,6 @@ from hwbnn.project import Project
 from hwbnn.report import Figure
 from hwbnn.verify.results import Verification
 
-
 COLUMNS = ("way", "frames", "bits", "differing", "frames/s", "latency", "interval")
 
 
@@ -138,7 +137,7 @@ def verify(
 
         hwbnn verify digits --ways fast,hls,rtl,rtl-icarus --frames 20
 
-        hwbnn verify sfc-rtl --frames 3 --wave sfc.fst
+        hwbnn verify sfc-rtl --ways rtl-icarus --frames 3 --wave sfc.fst
     """
     from hwbnn.verify import verify as run
 

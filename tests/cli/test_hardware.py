@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwbnn.graph import Graph
+from hwbnn.plan import Folded, Plan
+from hwbnn.project import Project
+from hwbnn.report import Report
+from tests.cli.conftest import Call, refused
+
+PLAN = Plan({"hidden": Folded(2, 4), "scores": Folded(1, 6)})
+
+
+def _files(folder: Path = Path()) -> list[str]:
+    return sorted(p.as_posix() for p in folder.rglob("*"))
+
+
+def test_generate_writes_a_project(call: Call, graph_file: Path) -> None:
+    Path("plan.json").write_text(PLAN.to_json())
+    for target, options in (
+        ("rtl", []),
+        ("rtl", ["--plan", "plan.json"]),
+        ("hls", ["--io", "io_stream"]),
+    ):
+        done = call("generate", graph_file, "--target", target, "--out", "out", *options, "--json")
+        assert done.exit_code == 0, done.output
+        facts = json.loads(done.stdout)
+        assert Project.read("out").digest == facts["digest"]
+        assert Project.read("out").target == target
+
+
+def test_generate_finds_a_plan(call: Call, graph_file: Path) -> None:
+    assert call("generate", graph_file, "--interval", 24, "--out", "slow").exit_code == 0
+    about = json.loads(Path("slow/core.json").read_bytes())
+    assert about["cycles"]["initiation_interval"] <= 24
+    assert call("generate", graph_file, "--luts", 10_000, "--out", "small").exit_code == 0
+    refused(call("generate", graph_file, "--luts", 1, "--out", "none"), "LUT")
+    refused(
+        call("generate", graph_file, "--luts", 9, "--interval", 9, "--out", "none"),
+        "one of --plan, --interval and --luts",
+    )
+    assert not Path("none").exists()
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        ('{"dots": {"hidden": {"pe": 4, "simd": 4}}}', ["'hidden'", "pe 4", "take one of", "3, 6"]),
+        ('{"dots": {"hidden": {"pe": 2, "simd": 3}}}', ["'hidden'", "simd 3", "8 inputs"]),
+        ('{"dots": {"none": "unrolled"}}', ["'none' is no Dot", "hidden, scores"]),
+        ('{"input_beat": 12}', ["input_beat", "multiple of 8"]),
+        ('{"colour": 1}', ["plan.json", "expected an object with keys"]),
+        ("{", ["plan.json: not JSON"]),
+    ],
+)
+def test_plans_that_do_not_fit_are_refused(
+    call: Call, graph_file: Path, plan: str, words: list[str]
+) -> None:
+    Path("plan.json").write_text(plan)
+    before = _files()
+    options = ("--plan", "plan.json", "--out", "out")
+    refused(call("generate", graph_file, *options), *words)
+    refused(call("build", "--graph", graph_file, "--samples", "x.npy", *options))
+    assert _files() == before
+
+
+def test_folders_that_hold_something_else_are_left_alone(call: Call, graph_file: Path) -> None:
+    Path("full").mkdir()
+    Path("full/thesis.txt").write_text("years of work")
+    np.save("x.npy", np.zeros((2, 8), int))
+    before = _files()
+    refused(call("generate", graph_file, "--out", "full"), "full", "empty or a new folder")
+    refused(
+        call("build", "--graph", graph_file, "--samples", "x.npy", "--out", "full"),
+        "full: holds 'thesis.txt'",
+    )
+    refused(call("demo", "--out", "full"), "full: holds 'thesis.txt'")
+    refused(call("generate", graph_file, "--out", "x.npy/out"), "x.npy/out", "cannot be written")
+    refused(call("demo", "--out", "x.npy"), "x.npy")
+    assert _files() == before
+
+
+@pytest.mark.parametrize("tool", ["verilator", "make"])
+def test_a_missing_simulator_is_said(
+    call: Call, graph_file: Path, monkeypatch: pytest.MonkeyPatch, tool: str
+) -> None:
+    find = import_module("hwbnn.tools.find")
+    there = find.find
+    monkeypatch.setattr(find, "find", lambda name: None if name == tool else there(name))
+    assert call("generate", graph_file, "--out", "core").exit_code == 0
+    before = _files()
+    refused(call("verify", "core", "--ways", "rtl"), tool, "install")
+    assert _files() == before
+
+
+def test_what_is_no_project_is_refused(call: Call, graph_file: Path) -> None:
+    refused(call("verify", "nowhere"), "nowhere: expected a Graph file")
+    refused(call("verify", graph_file, "--ways", "guess"), "'guess'", "fast, hls")
+    call("generate", graph_file, "--target", "hls", "--out", "core")
+    refused(call("synth", "core"), "core", "expected a project of target 'rtl'")
+    refused(call("report", "core"), "core/report.json")
+
+
+@pytest.mark.hardware
+def test_verify_passes_a_good_core_and_names_a_planted_fault(
+    call: Call, graph_file: Path, x: np.ndarray
+) -> None:
+    Path("plan.json").write_text(PLAN.to_json())
+    np.save("x.npy", x)
+    assert call("generate", graph_file, "--plan", "plan.json", "--out", "core").exit_code == 0
+    good = call("verify", "core", "x.npy")
+    assert good.exit_code == 0, good.output
+    assert good.stdout.splitlines()[-1].startswith("all equal: ")
+    waved = call("verify", "core", "x.npy", "--ways", "rtl-icarus", "--wave", "core.fst")
+    assert waved.exit_code == 0, waved.output
+    assert Path("core.fst").stat().st_size > 0
+
+    rom = Path("core/rtl/hwbnn_rom_hidden.sv")
+    text = rom.read_text()
+    at = text.index("rows[0] = 8'h") + len("rows[0] = 8'h")
+    rom.write_text(f"{text[:at]}{int(text[at], 16) ^ 1:x}{text[at + 1 :]}")
+    bad = call("verify", "core", "x.npy")
+    assert bad.exit_code == 1
+    assert bad.stdout.splitlines()[-1].startswith("rtl: node 'fires': frame ")
+    facts = json.loads(call("verify", "core", "x.npy", "--json").stdout)
+    assert facts["ok"] is False
+
+
+@pytest.mark.hardware
+def test_build_leaves_everything_where_it_says(
+    call: Call, graph: Graph, graph_file: Path, x: np.ndarray
+) -> None:
+    np.savetxt("x.csv", x / 15, delimiter=",")
+    np.savetxt("y.csv", np.arange(len(x)) % 3, "%d")
+    done = call(
+        *("build", "--graph", graph_file, "--samples", "x.csv", "--labels", "y.csv"),
+        *("--out", "made", "--ways", "fast,hls"),
+    )
+    assert done.exit_code == 0, done.output
+    report = Report.from_json(Path("made/report.json").read_bytes())
+    assert report.ok
+    assert report.digest == graph.digest
+    assert [way.name for way in report.ways] == ["fast", "hls"]
+    assert {"LUT", "FF", "CARRY4", "BRAM_36K", "DSP"} <= set(report.cores[0].resources)
+    assert report.accuracy[0].frames == len(x)
+    assert {Project.read(f"made/{target}").target for target in ("rtl", "hls")} == {"rtl", "hls"}
+    assert call("report", "made").stdout.splitlines()[-1].endswith("made/report.json")
+
+
+@pytest.mark.hardware
+def test_build_without_a_tool_says_what_is_missing(
+    call: Call, graph_file: Path, x: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = import_module("hwbnn.tools.find")
+    there = find.find
+    gone = ("verilator", "pyosys")
+    monkeypatch.setattr(find, "find", lambda name: None if name in gone else there(name))
+    np.save("x.npy", x)
+    done = call(
+        *("build", "--graph", graph_file, "--samples", "x.npy"),
+        *("--out", "made", "--ways", "fast,rtl", "--json"),
+    )
+    assert done.exit_code == 0, done.output
+    report = Report.from_json(done.stdout)
+    assert [each.what for each in report.not_done] == ["verify rtl", "synthesis"]
+    assert all("pip install" in each.why for each in report.not_done)
+    assert [way.name for way in report.ways] == ["fast"]
