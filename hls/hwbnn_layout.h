@@ -6,7 +6,7 @@
 //   word_t    one word
 //   element_t one element
 //   get, put  read and write element i
-//   clear     set all words to zero before the first put
+//   clear     set all words to zero before the first put, where put leaves bits as they are
 // Nodes read and write elements through the layouts of their config, so that each node is written
 // once for bits and integers alike. With the loops unrolled and i constant, get and put are wires.
 #ifndef HWBNN_LAYOUT_H_
@@ -38,7 +38,7 @@ template <unsigned SIZE, class T> struct plain {
         y[i] = element;
     }
 
-    static void clear(word_t y[words]) {
+    static void clear(word_t[]) {
         #pragma HLS INLINE
     }
 };

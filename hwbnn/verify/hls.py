@@ -10,8 +10,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
-import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
@@ -22,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hwbnn.errors import InputError, ToolFailed, ToolNotFound
+from hwbnn import tools
+from hwbnn.errors import InputError, ToolNotFound
 from hwbnn.graph import Graph, from_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
@@ -32,12 +31,17 @@ from hwbnn.targets import generate
 Array = NDArray[Any]
 POPCOUNTS = {"builtin": ("-DHWBNN_POPCOUNT_BUILTIN",), "tree": ()}
 """Compiler options of the two forms of the popcount: the compiler's, and what synthesis sees."""
-OPTIONS = ("-std=c++11", "-fPIC", "-shared", "-fvisibility=hidden", "-DHWBNN_TRACE_VALUES")
-VITIS = (
-    ("vitis_hls", ("-f", "build_prj.tcl")),
-    ("vitis-run", ("--tcl", "build_prj.tcl", "--mode", "hls")),
+OPTIONS = (
+    *("-std=c++11", "-fPIC", "-shared", "-fvisibility=hidden", "-DHWBNN_TRACE_VALUES"),
+    # The start-up code of ten thousands of constants compiles three times as fast without inlined
+    # constructors; what runs is as fast.
+    *("--param", "early-inlining-insns=0"),
 )
-"""Programs that run the build script, the first that is on PATH."""
+VITIS: dict[str, tuple[str, ...]] = {
+    "vitis_hls": ("-f", "build_prj.tcl"),
+    "vitis-run": ("--tcl", "build_prj.tcl", "--mode", "hls"),
+}
+"""Programs that run the build script, the first that is there, and their arguments."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +122,7 @@ class Simulation:
 
     def _shaped(self, name: str, array: Array) -> Array:
         t = self.graph.types[name]
-        # A bit that is neither 0 nor 1 must stay visible: compare sees it in an integer array.
-        bits = t.bit and not (array > 1).any()
-        return array.astype(np.bool_ if bits else np.int64).reshape(len(array), *t.shape)
+        return array.astype(np.bool_ if t.bit else np.int64).reshape(len(array), *t.shape)
 
 
 def build(
@@ -129,7 +131,6 @@ def build(
     *,
     popcount: str = "builtin",
     optimise: str = "-O1",
-    compiler: str = "g++",
 ) -> Simulation:
     """Compile a generated ``hls`` project for C simulation and load it.
 
@@ -138,35 +139,27 @@ def build(
         folder: where to build; a library that an earlier build of the same left there is taken.
         popcount: one of :data:`POPCOUNTS`.
         optimise: the compiler's option; higher levels than ``-O1`` gain little here.
-        compiler: g++ or clang++.
 
     Raises:
         InputError: if the project is none of HLS, or no popcount has this name.
-        ToolNotFound: without the compiler.
+        ToolNotFound: without g++.
         ToolFailed: if the compiler refuses the sources; the log is named.
     """
     if project.target != "hls":
         raise InputError(f"project: expected one of the target 'hls', found '{project.target}'")
     if popcount not in POPCOUNTS:
         raise InputError(f"popcount {popcount!r}: expected one of {', '.join(POPCOUNTS)}")
-    program = shutil.which(compiler)
-    if program is None:
-        raise ToolNotFound(f"{compiler} is not on PATH: C simulation needs a C++ compiler")
+    compiler = tools.require("g++")
     options = [*OPTIONS, optimise, *POPCOUNTS[popcount]]
-    if "g++" in Path(program).name:
-        # The start-up code of ten thousands of constants compiles three times as fast without
-        # inlined constructors; what runs is as fast.
-        options += ["--param", "early-inlining-insns=0"]
-    key = "\n".join([project.digest, program, *options])
+    key = "\n".join([project.digest, *compiler.command, compiler.version, *options])
     place = folder / hashlib.sha256(key.encode()).hexdigest()[:16]
     library = place / "hwbnn_sim.so"
     seconds = 0.0
     if not library.is_file():
         sources = project.write(place / "project")
-        command = [program, *options, "-Ifirmware/ap_types", "hwbnn_sim.cpp", "-o", "hwbnn_sim.so"]
-        begin = time.perf_counter()
-        _call(command, sources, place / "build.log")
-        seconds = time.perf_counter() - begin
+        command = [*compiler.command, *options, "-Ifirmware/ap_types", "hwbnn_sim.cpp"]
+        command += ["-o", "hwbnn_sim.so"]
+        seconds = tools.run(command, cwd=sources, log=place / "build.log").seconds
         (sources / "hwbnn_sim.so").replace(library)
     loaded = ctypes.CDLL(str(library))
     loaded.hwbnn_simulate.restype = None
@@ -222,30 +215,17 @@ def synthesise(project: Project, folder: Path, *, export: bool = False) -> dict[
 
     if project.target != "hls":
         raise InputError(f"project: expected one of the target 'hls', found '{project.target}'")
-    found = [(p, options) for name, options in VITIS if (p := shutil.which(name)) is not None]
-    if not found:
-        names = " nor ".join(name for name, _ in VITIS)
+    program = next((tool for name in VITIS if (tool := tools.find(name))), None)
+    if program is None:
         raise ToolNotFound(
-            f"neither {names} is on PATH: synthesis of HLS needs Vitis HLS from AMD; source its "
-            "settings64.sh, or use the target 'rtl', which needs none"
+            f"neither {' nor '.join(VITIS)} is on PATH: synthesis of HLS needs Vitis from AMD; "
+            "source its settings64.sh, or use the target 'rtl', which needs none"
         )
     sources = project.write(folder)
     steps = {"reset": 1, "csim": 0, "synth": 1, "cosim": 0, "validation": 0}
     steps |= {"export": int(export), "vsynth": 0, "fifo_opt": 0}
     lines = "".join(f"    {step:<10} {wanted}\n" for step, wanted in steps.items())
     (sources / "build_opt.tcl").write_text(f"array set opt {{\n{lines}}}\n")
-    program, options = found[0]
-    _call([program, *options], sources, sources / "vitis.log")
+    command = [*program.command, *VITIS[program.name]]
+    tools.run(command, cwd=sources, log=sources / "vitis.log")
     return parse_report(sources)
-
-
-def _call(command: list[str], folder: Path, log: Path) -> None:
-    """Run a program in a folder; its output goes to the log."""
-    with log.open("wb") as out:
-        done = subprocess.run(
-            command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, check=False
-        )
-    if done.returncode:
-        lines = log.read_text(errors="replace").splitlines()
-        errors = [line for line in lines if "error" in line.lower()] or lines[-1:] or ["no message"]
-        raise ToolFailed(f"{Path(command[0]).name}: {errors[0][:200]}; the log is {log}")

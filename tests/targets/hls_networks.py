@@ -1,0 +1,42 @@
+"""Small networks for the tests of the HLS target."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwbnn.graph import (
+    ArgMax,
+    Dot,
+    Encode,
+    Flatten,
+    Graph,
+    Input,
+    Lookup,
+    Output,
+    Select,
+    Threshold,
+    ValueType,
+    infer,
+)
+
+
+def every_node(seed: int = 5, width: int = 70) -> Graph:
+    """All kinds of nodes in one chain: a Dot over integers and one over bits, each before a
+    Threshold; several thresholds; both directions. From seed 5 no bit of it is constant."""
+    rng = np.random.default_rng(seed)
+    pixels = Input("x", (5, 3), -3, 12)
+    levels = Threshold(
+        "levels", "x", np.sort(rng.integers(-3, 13, (3, 2))), np.array([0, 1, 0]) > 0
+    )
+    flat = Flatten("flat", "levels")
+    sums = Dot("sums", "flat", rng.random((9, 15)) < 0.5)
+    steps = Threshold("steps", "sums", np.sort(rng.integers(-5, 6, (9, 3))), rng.random(9) < 0.5)
+    bits = Encode("bits", "steps", rng.integers(1, 4, (9, 8)))
+    chosen = Select("chosen", "bits", rng.permutation(72)[:width])
+    hidden = Dot("hidden", "chosen", rng.random((11, width)) < 0.5)
+    fires = Threshold("fires", "hidden", rng.integers(-9, 10, (11, 1)), rng.random(11) < 0.5)
+    scores = Dot("scores", "fires", rng.random((6, 11)) < 0.5)
+    t: ValueType = infer(scores, infer(fires, infer(hidden, ValueType((width,), 0, 1, bit=True))))
+    ranks = Lookup("ranks", "scores", rng.integers(-2, 3, (6, t.count)))
+    nodes = (pixels, levels, flat, sums, steps, bits, chosen, hidden, fires, scores, ranks)
+    return Graph((*nodes, ArgMax("best", "ranks"), Output("y", "best")))
