@@ -1,4 +1,4 @@
-"""Where the hand-written SystemVerilog and HLS sources are, in a checkout and in a wheel."""
+"""Where hand-written hardware sources and trained networks are, in a checkout and in a wheel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 @cache
 def assets(kind: str) -> Path:
-    """The folder of the ``"rtl"`` or ``"hls"`` sources.
+    """The folder of the ``"rtl"`` or ``"hls"`` sources, or of the ``"models"``.
 
     A wheel carries them inside the package; a checkout has them beside it.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from hwbnn.assets import assets
 from hwbnn.build import Progress, Silent, build, claim
 from hwbnn.plan import Folded, Plan
 from hwbnn.report import Report
 
-EPOCHS = 40
-FOLDED = Plan({f"dot_{i}": Folded(8, 16) for i in (1, 2)} | {"dot_3": Folded(2, 16)})
-"""Small enough to be synthesised in seconds: one frame in 32 cycles or a few more."""
+PLAN = Plan({"dot_1": Folded(8, 16), "dot_2": Folded(8, 16), "dot_3": Folded(2, 16)})
+"""Small enough to be synthesised in seconds."""
 WAYS = ("fast", "hls", "rtl", "rtl-cocotb")
 STEPS = 10
 """How many steps :func:`demo` takes, without place and route."""
@@ -20,7 +20,7 @@ STEPS = 10
 def demo(
     folder: str | Path,
     *,
-    plan: Plan = FOLDED,
+    plan: Plan = PLAN,
     place: bool = False,
     progress: Progress | None = None,
 ) -> Report:
@@ -45,7 +45,7 @@ def demo(
     target = claim(Path(folder))
     if (target / "run" / "recipe.toml").is_file():
         shutil.rmtree(target / "run")
-    recipe = Recipe("digits", "digits", EPOCHS, input="pixels", learning_rate=0.01)
+    recipe = Recipe.read(assets("models") / "digits" / "recipe.toml")
     data = dataset("digits")
     shown = progress or Silent()
     with shown.step(f"train 64-64-64-10 on {len(data.train_labels):,} digits"):
@@ -53,7 +53,7 @@ def demo(
             recipe,
             target / "run",
             data=data,
-            on_epoch=lambda e: shown.detail(f"epoch {e.epoch} of {EPOCHS}"),
+            on_epoch=lambda e: shown.detail(f"epoch {e.epoch} of {recipe.epochs}"),
         )
     return build(
         result.model,

@@ -59,7 +59,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def test_paths_that_are_named_exist() -> None:
-    named = re.findall(r"`((?:hwbnn|tests|rtl|hls|scripts|models)/[^`<>* ]*)`", _contributing())
+    named = re.findall(r"`((?:hwbnn|tests|rtl|rtl_tests|hls|scripts)/[^`<>* ]*)`", _contributing())
     assert len(named) > 10
     for path in named:
         assert (REPOSITORY / path).exists(), path

@@ -1,0 +1,41 @@
+"""The README's figures are those of the reports, and a stale one is noticed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def _check(root: Path) -> subprocess.CompletedProcess[str]:
+    script = REPOSITORY / "scripts" / "figures.py"
+    return subprocess.run(
+        [sys.executable, str(script), "--check", "--root", str(root)],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_figures_are_those_of_the_reports() -> None:
+    done = _check(REPOSITORY)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_stale_figure_is_noticed(tmp_path: Path) -> None:
+    shutil.copy(REPOSITORY / "README.md", tmp_path)
+    for path in (REPOSITORY / "models").glob("*/*.json"):
+        copy = tmp_path / path.relative_to(REPOSITORY)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    assert _check(tmp_path).returncode == 0
+    report = tmp_path / "models" / "digits" / "report.json"
+    found = json.loads(report.read_bytes())
+    found["accuracy"]["integer"] -= 0.01
+    report.write_text(json.dumps(found))
+    done = _check(tmp_path)
+    assert done.returncode == 1
+    assert "run scripts/figures" in done.stdout
