@@ -188,16 +188,18 @@ def _passes(
     # Only after `hierarchy` has set the parameters may `flatten` run: contents of LUTs would be
     # lost otherwise.
     elaborate = f"hierarchy -check -top {top}{settings}"
+    # Modules that ask to be mapped on their own (`keep_hierarchy`) join the others afterwards.
+    whole = ["setattr -mod -unset keep_hierarchy", "flatten", "clean", "delete t:$scopeinfo"]
     if family == "xc7":
         # The stages of the command by name: `begin` is done here, so that designs may instantiate
         # primitives; `check` would drop the delays that `sta` reads.
         library = ["read_verilog -lib -specify +/xilinx/cells_sim.v"]
         library += ["read_verilog -lib +/xilinx/cells_xtra.v"]
         flow = f"{FAMILIES[family]} -flatten -noiopad -noclkbuf -run prepare:check"
-        passes = [*library, *read, elaborate, flow, "hierarchy -check", "check -noinit"]
-        passes += ["delete t:$scopeinfo", "tee -o ../sta.txt sta", "blackbox =A:whitebox"]
+        passes = [*library, *read, elaborate, flow, "hierarchy -check", *whole]
+        passes += ["check -noinit", "tee -o ../sta.txt sta", "blackbox =A:whitebox"]
     else:
-        passes = [*read, elaborate, f"{FAMILIES[family]} -top {top}", "delete t:$scopeinfo"]
+        passes = [*read, elaborate, f"{FAMILIES[family]} -top {top}", *whole]
     return [*passes, "tee -q -o ../stat.json stat -json", "write_json ../netlist.json"]
 
 

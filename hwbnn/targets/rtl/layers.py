@@ -244,4 +244,7 @@ def _memory(name: str, block: blocks.DotFolded, address: int) -> str:
         f"input  logic [{address - 1}:0] row_i",
         f"output logic [{width - 1}:0] weights_o",
     ]
-    return module(name, comment, declared, body)
+    # Mapped together with the adders, which leave it slack, yosys's ABC shares so much between the
+    # columns of a deep table that it takes three times the LUTs (128 rows of 512 bits: 1,024 apart,
+    # about 4,300 together). In a shallow one, constant columns should reach the products.
+    return module(name, comment, declared, body, apart=block.rows > 8)

@@ -70,8 +70,12 @@ def vector(bits: int) -> str:
     return f"[{bits - 1}:0]"
 
 
-def module(name: str, comment: str, ports: Sequence[str], body: str) -> str:
-    """A file with one module; ``ports`` are declarations without commas."""
+def module(name: str, comment: str, ports: Sequence[str], body: str, *, apart: bool = False) -> str:
+    """A file with one module; ``ports`` are declarations without commas.
+
+    ``apart`` asks synthesis to map the module by itself.
+    """
+    kept = "(* keep_hierarchy *)\n" if apart else ""
     about = "\n".join(f"// {line}".rstrip() for line in comment.splitlines())
     declared = ",\n".join(f"  {port}" for port in ports)
-    return f"{HEADER}\n{about}\n\nmodule {name} (\n{declared}\n);\n{body}endmodule\n"
+    return f"{HEADER}\n{about}\n\n{kept}module {name} (\n{declared}\n);\n{body}endmodule\n"
