@@ -76,7 +76,6 @@ class HwbnnLayer(Layer):  # type: ignore[misc]
     def initialize(self) -> None:
         """Declare the value that the stage makes and its constants."""
         stage: Stage = self.get_attr("stage")
-        self.set_attr("reuse_factor", stage.reuse)
         self.add_output_variable(
             self.get_attr("shape"),
             var_name=self.get_attr("var_name"),

@@ -85,7 +85,12 @@ def model_of(
             # A pipelined top would unroll the folds inside it.
             "PipelineStyle": "pipeline" if unrolled and io == "io_parallel" else "dataflow",
             "PipelineInterval": 1 if unrolled and io == "io_parallel" else None,
-        }
+        },
+        "LayerName": {
+            layer["name"]: {"ReuseFactor": layer["stage"].reuse}
+            for layer in layers
+            if "stage" in layer
+        },
     }
     with quiet():
         model = ModelGraph.from_layer_list(config, layers)
@@ -110,6 +115,7 @@ def _check_untouched(model: ModelGraph, layers: list[dict[str, Any]]) -> None:
         kind = variable.type.precision
         same = variable.shape == asked["shape"] and layer.class_name == asked["class_name"]
         same &= (kind.width, kind.signed) == (word.width, word.signed)
+        same &= stage is None or layer.get_attr("reuse_factor") == stage.reuse
         for constant in stage.constants if stage else ():
             weights = layer.get_weights(constant.name)
             same &= np.array_equal(weights.data, constant.data)

@@ -109,8 +109,8 @@ class Site:
         fits = [n for n in range(1, min(t.size, beat // t.width) + 1) if t.size % n == 0]
         if not fits:
             raise PlanError(
-                f"plan: a beat of {beat} bits holds no element of '{name}' of {t.width} bits; "
-                "take a wider beat"
+                f"plan: a beat of {beat} bits is narrower than an element of '{name}', which has "
+                f"{t.width} bits; take at least {-(-t.width // 8) * 8}"
             )
         return fits[-1]
 
