@@ -43,7 +43,7 @@ def finish(result: str, facts: Mapping[str, Any], *, as_json: bool, failed: bool
         failed: whether the hardware differs or a goal was missed: the command exits with 1.
     """
     if as_json:
-        typer.echo(json.dumps(dict(facts), indent=2, sort_keys=True))
+        typer.echo(json.dumps(dict(facts), indent=2))
     else:
         typer.echo(result)
     if failed:

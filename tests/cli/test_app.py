@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from hwbnn import __version__
+from hwbnn.cli.app import app
+from hwbnn.report import Report, Way
+from tests.cli.conftest import Call, refused
+
+COMMANDS = ["demo", "build", "train", "lower", "explain", "predict", "simulate"]
+COMMANDS += ["generate", "verify", "synth", "report", "list", "doctor"]
+HWBNN = str(Path(sys.executable).parent / "hwbnn")
+
+
+def test_every_command_teaches_by_example(call: Call) -> None:
+    overview = call("--help").stdout
+    for command in COMMANDS:
+        assert command in overview
+        told = call(command, "--help").stdout
+        assert "For example" in told
+        assert f"hwbnn {command}" in told
+    assert f"hwbnn {__version__}\n" == call("--version").stdout
+
+
+def test_nothing_asked_is_help(call: Call) -> None:
+    assert "Usage" in call().output
+
+
+@pytest.mark.parametrize("what", ["networks", "methods", "models", "targets", "data"])
+def test_list(call: Call, what: str) -> None:
+    rows = json.loads(call("list", what, "--json").stdout)[what]
+    assert rows
+    shown = call("list", what)
+    assert shown.exit_code == 0
+    assert shown.stdout.splitlines()[-1] == f"{what}: {len(rows)}"
+    assert all(next(iter(row.values())) in shown.stdout for row in rows)
+
+
+def test_list_of_what_is_not_known(call: Call) -> None:
+    refused(call("list", "colours"), "networks, methods, models, targets, data", "'colours'")
+
+
+def test_doctor_names_every_tool(call: Call) -> None:
+    tools = {tool["name"]: tool for tool in json.loads(call("doctor", "--json").stdout)["tools"]}
+    assert tools["torch"]["version"]
+    assert tools["vivado"]["get"]
+    shown = call("doctor")
+    assert shown.exit_code == 0
+    assert "verilator" in shown.stdout
+
+
+def test_bundled_networks_are_known_by_name(call: Call) -> None:
+    np.save("x.npy", np.zeros((2, 64), int))
+    assert call("predict", "digits", "x.npy").exit_code == 0
+
+
+def test_report_shows_and_judges(call: Call) -> None:
+    good = Report("net", "0" * 64, ways=(Way("fast", 3, 30, 0),))
+    Path("report.json").write_text(good.to_json())
+    shown = call("report", ".")
+    assert shown.exit_code == 0
+    assert "all equal: 30 bits" in shown.stdout
+    assert Report.from_json(call("report", "report.json", "--json").stdout) == good
+    bad = Report("net", "0" * 64, ways=(Way("rtl", 3, 30, 1),))
+    Path("report.json").write_text(bad.to_json())
+    shown = call("report", ".")
+    assert shown.exit_code == 1
+    assert "WRONG: rtl: 1 of 30 bits differ" in shown.stdout
+    Path("report.json").write_text("{}")
+    refused(call("report", "."), "report.json: expected a report")
+    refused(call("report", "none"), "none")
+
+
+@pytest.fixture
+def broken() -> Iterator[None]:
+    @app.command("broken")
+    def broken() -> None:
+        raise RuntimeError("a defect")
+
+    yield
+    app.registered_commands.pop()
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_defect_keeps_its_trace() -> None:
+    result = CliRunner().invoke(app, ["broken"])
+    assert isinstance(result.exception, RuntimeError)
+
+
+def test_errors_are_one_line_whatever_they_hold(call: Call) -> None:
+    refused(call("predict", "two\nlines", "x.npy"), "two lines")
+    refused(call("predict", "[bold]x[/bold]", "x.npy"), "[bold]x[/bold]")
+
+
+def _hwbnn(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([HWBNN, *arguments], cwd=cwd, capture_output=True, text=True)
+
+
+def test_the_program_itself(graph_file: Path, x: np.ndarray, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", x)
+    good = _hwbnn("predict", "graph.npz", "x.npy", "--json", cwd=tmp_path)
+    assert (good.returncode, good.stderr) == (0, "")
+    assert len(json.loads(good.stdout)["classes"]) == len(x)
+    bad = _hwbnn("predict", "graph.npz", "nothing.npy", cwd=tmp_path)
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert bad.stderr == "error: nothing.npy: cannot be read: No such file or directory\n"
+    unknown = _hwbnn("predict", "graph.npz", cwd=tmp_path)
+    assert unknown.returncode == 2
+    assert "Traceback" not in unknown.stderr
+
+
+def test_commands_are_those_of_the_table() -> None:
+    names = [command.name for command in app.registered_commands]
+    assert sorted(str(name) for name in names) == sorted(COMMANDS)
+    assert isinstance(app, typer.Typer)
