@@ -126,7 +126,7 @@ class _Recorder:
         self._held: str | None = None
 
     def sample(self, cycle: int) -> bool:
-        """Look at the signals in one cycle; whether a transfer takes place."""
+        """Look at the signals in one cycle; whether an expected transfer takes place."""
         if not self._high(self._valid, cycle):
             if self._held is not None:
                 self._fault("valid fell before ready", cycle)
@@ -137,10 +137,11 @@ class _Recorder:
             self._fault("data changed before ready", cycle)
         ready = self._ready is None or self._high(self._ready, cycle)
         self._held = None if ready else data
-        if ready and self.count < self._expected:
+        expected = ready and self.count < self._expected
+        if expected:
             self._keep(data, cycle)
         self.count += ready
-        return ready
+        return expected
 
     def write(self, folder: Path) -> None:
         for name, data in self._files.items():
@@ -214,8 +215,7 @@ class _Run:
             self._starts.append(cycle)
         moved = [recorder.sample(cycle) for recorder in self._recorders]
         port = self._job["streams"][0]
-        ended = moved[0] and self._output.count % port["tokens"] == 0
-        if ended and self._output.count <= port["expected"]:
+        if moved[0] and self._output.count % port["tokens"] == 0:
             self._ends.append(cycle)
         if self._error is not None and self._error_cycle < 0 and str(self._error.value) != "0":
             self._error_cycle = cycle

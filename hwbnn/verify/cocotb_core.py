@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -71,12 +71,15 @@ class Simulation:
     build_seconds: float
     ports: Ports = field(default_factory=Ports)
 
-    def run(self, stimulus: Stimulus, *, wave: Path | None = None) -> Record:
+    def run(
+        self, stimulus: Stimulus, *, wave: Path | None = None, plusargs: Sequence[str] = ()
+    ) -> Record:
         """Run the core on a stimulus; stalls are pauses of cocotbext-axi's source and sink.
 
         Args:
             stimulus: beats and stalls.
             wave: FST file to write, for a core built with ``waves``.
+            plusargs: more arguments, for what RTL asks by ``$value$plusargs``.
 
         Raises:
             Mismatch: if an assertion in the RTL failed.
@@ -88,7 +91,8 @@ class Simulation:
             folder = Path(scratch)
             numbers = stimulus.write(folder, self.core.latency + self.core.interval)
             begin = time.perf_counter()
-            self.module.run(self._job(folder, numbers), folder, stimulus.seed, wave)
+            job = self._job(folder, numbers)
+            self.module.run(job, folder, stimulus.seed, wave, plusargs)
             seconds = time.perf_counter() - begin
             return replace(read_record(folder, self.core, stimulus.packets), seconds=seconds)
 

@@ -25,6 +25,7 @@ _TOOLS = {"icarus": "iverilog", "verilator": "verilator"}
 SIMULATORS = tuple(_TOOLS)
 _ASSERTED = re.compile(r"(?:\[\d+\] )?(?:FATAL|%Fatal|ERROR|%Error): (.+)")
 """A failed assertion as Icarus and Verilator print it."""
+_RAISED = re.compile(r"\s+[\w.]*(?:Error|Exception|Failure): ")
 _UNWANTED = frozenset(
     {"WAVES", "GUI", "PYTEST_CURRENT_TEST", "COCOTB_TEST_FILTER", "COCOTB_TESTCASE"}
 )
@@ -49,9 +50,21 @@ class Module:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def run(
-        self, job: Mapping[str, Any], scratch: Path, seed: int = 1, wave: Path | None = None
+        self,
+        job: Mapping[str, Any],
+        scratch: Path,
+        seed: int = 1,
+        wave: Path | None = None,
+        plusargs: Sequence[str] = (),
     ) -> None:
-        """Run :mod:`hwbnn.verify.cocotb_bench` on a job; its files are in ``scratch``.
+        """Run :mod:`hwbnn.verify.cocotb_bench` on a job.
+
+        Args:
+            job: what the bench does; its files are in ``scratch``.
+            scratch: folder of the job's files.
+            seed: of what registers hold before reset, under Verilator.
+            wave: FST file to write, for a module built with ``waves``.
+            plusargs: more arguments, for what RTL asks by ``$value$plusargs``.
 
         Raises:
             Mismatch: if an assertion in the RTL failed.
@@ -74,15 +87,17 @@ class Module:
                 seed=seed,
                 waves=self.waves,
                 log_file=log,
-                **self._arguments(file, seed, wave),
+                **self._arguments([f"hwbnn_job={file}", *plusargs], seed, wave),
             )
             _, failed = get_results(results)
             if failed:
                 raise RuntimeError("the bench failed")
 
-    def _arguments(self, job: Path, seed: int, wave: Path | None) -> dict[str, list[str]]:
+    def _arguments(
+        self, given: Sequence[str], seed: int, wave: Path | None
+    ) -> dict[str, list[str]]:
         """What the simulation is started with."""
-        plusargs = [f"+hwbnn_job={job}"]
+        plusargs = [f"+{argument}" for argument in given]
         if self.simulator == "icarus":
             return {"plusargs": plusargs + ([f"+dumpfile_path={wave}"] if wave else [])}
         # Registers and memories start at random, differently for each seed.
@@ -157,7 +172,16 @@ def _failing(what: str, log: Path) -> Iterator[None]:
         asserted = [match for line in said if (match := _ASSERTED.match(line))]
         if asserted:
             raise Mismatch(f"{what}: {asserted[0][1]}") from None
-        raise ToolFailed(f"{what}: {telling(said)}; the log is {log}") from None
+        why = _why(said)
+        if "Cannot convert Logic(" in why:
+            raise Mismatch(f"{what}: X on a handshake at the border") from None
+        raise ToolFailed(f"{what}: {why}; the log is {log}") from None
+
+
+def _why(said: Sequence[str]) -> str:
+    """The line that says most: an exception in the bench, or what the simulator says last."""
+    raised = [line.strip() for line in said if _RAISED.match(line)]
+    return raised[-1][:300] if raised else telling(said[-1:])
 
 
 @contextlib.contextmanager

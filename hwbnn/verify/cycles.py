@@ -14,6 +14,7 @@ from hwbnn.verify.bench import Record, Stalls
 from hwbnn.verify.core import Core
 from hwbnn.verify.results import CycleCheck
 
+Ints = NDArray[np.int64]
 FRAMES = 64
 """Frames of a run whose every start and end is predicted; later ones follow at the interval."""
 
@@ -58,29 +59,18 @@ class Timing:
         model = self.predicted(known)
         if known < frames and not _steady(model, self.core.interval):
             known, model = frames, self.predicted(frames)
+        later = np.arange(1, frames - known + 1) * self.core.interval
         # Benches may begin in different cycles; the first start is common.
         begin = int(record.starts[0]) - model.starts[0]
         starts, ends = record.starts - begin, record.ends - begin
-        self._compare("start", starts[:known], model.starts)
-        self._compare("end", ends[:known], model.ends)
-        if frames > known:
-            later = np.arange(1, frames - known + 1) * self.core.interval
-            self._compare("start", starts[known:], model.starts[-1] + later, known)
-            self._compare("end", ends[known:], model.ends[-1] + later, known)
+        wanted = (
+            np.concatenate([model.starts, model.starts[-1] + later]),
+            np.concatenate([model.ends, model.ends[-1] + later]),
+        )
+        self._breach(_first_breach((starts, ends), wanted))
         self._compare_stated(starts, ends)
 
-    def _compare(
-        self, what: str, counted: NDArray[np.int64], wanted: object, offset: int = 0
-    ) -> None:
-        expected = np.asarray(wanted)
-        wrong = np.flatnonzero(counted != expected)
-        if wrong.size:
-            i = int(wrong[0])
-            self._breach(
-                f"{what} of frame {offset + i}: predicted cycle {expected[i]}, counted {counted[i]}"
-            )
-
-    def _compare_stated(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
+    def _compare_stated(self, starts: Ints, ends: Ints) -> None:
         """Hold the latency and the interval to what the core says of itself."""
         if self.latency is None:
             self.latency = int(ends[0] - starts[0])
@@ -92,7 +82,7 @@ class Timing:
         if self.interval != self.core.interval:
             self._breach(f"interval: predicted {self.core.interval}, counted {self.interval}")
 
-    def _breach(self, what: str) -> None:
+    def _breach(self, what: str | None) -> None:
         self.first = self.first or what
 
     def result(self) -> CycleCheck:
@@ -125,17 +115,21 @@ def check_stalled(core: Core, record: Record, stalls: Stalls, frames: int) -> st
         source=lambda now: bool(stalls.source[now % len(stalls.source)]),
         sink=lambda now: bool(stalls.sink[now % len(stalls.sink)]),
     )
-    for what, counted, wanted in (
-        ("start", record.starts, model.starts),
-        ("end", record.ends, model.ends),
-    ):
-        if len(counted) != frames:
-            return f"{frames} frames sent under stalls, {len(counted)} counted"
-        wrong = np.flatnonzero(counted != np.asarray(wanted))
-        if wrong.size:
-            i = int(wrong[0])
-            return (
-                f"{what} of frame {i} under stalls: predicted cycle {wanted[i]}, "
-                f"counted {counted[i]}"
-            )
-    return None
+    if len(record.starts) != frames or len(record.ends) != frames:
+        return f"{frames} frames sent under stalls, {len(record.ends)} came out"
+    wanted = np.array(model.starts), np.array(model.ends)
+    breach = _first_breach((record.starts, record.ends), wanted)
+    return None if breach is None else f"under stalls: {breach}"
+
+
+def _first_breach(counted: tuple[Ints, Ints], predicted: tuple[Ints, Ints]) -> str | None:
+    """The first start or end, frame by frame, that is not as predicted."""
+    wrong = np.array([c != p for c, p in zip(counted, predicted, strict=True)])
+    if not wrong.any():
+        return None
+    frame = int(np.argmax(wrong.any(axis=0)))
+    which = 0 if wrong[0, frame] else 1
+    return (
+        f"{('start', 'end')[which]} of frame {frame}: predicted cycle "
+        f"{predicted[which][frame]}, counted {counted[which][frame]}"
+    )

@@ -73,7 +73,7 @@ class Recorder {
   Recorder(const char* name, size_t bytes, uint64_t expected, const std::string& folder)
       : name_(name), expected_(expected), held_(bytes), file_(folder + "/" + name + ".bin", "wb") {}
 
-  // Whether a transfer took place.
+  // Whether a transfer took place, of those that are expected.
   bool sample(bool valid, bool ready, const void* data, uint64_t cycle, Faults& faults) {
     if (waiting_) {
       if (!valid) faults.add(name_, "valid fell before ready", cycle);
@@ -82,8 +82,8 @@ class Recorder {
     }
     waiting_ = valid && !ready;
     if (waiting_) std::memcpy(held_.data(), data, held_.size());
-    if (!valid || !ready) return false;
-    if (count_++ < expected_) file_.write(data, held_.size());
+    if (!valid || !ready || count_++ >= expected_) return false;
+    file_.write(data, held_.size());
     return true;
   }
 
@@ -277,8 +277,8 @@ class Run {
     HWBNN_TAPS(TAP)
 #undef TAP
     const bool full = output_.count() >= output_.expected();
-    if (output_.sample(core.m_axis_tvalid, core.m_axis_tready, &core.m_axis_tdata, cycle, faults_)
-        && !full) {
+    if (output_.sample(core.m_axis_tvalid, core.m_axis_tready, &core.m_axis_tdata, cycle,
+                       faults_)) {
       moved = true;
       output_beat(core, cycle);
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -53,7 +53,12 @@ class Simulation:
     waves: bool
 
     def run(
-        self, stimulus: Stimulus, *, wave: Path | None = None, progress: Progress | None = None
+        self,
+        stimulus: Stimulus,
+        *,
+        wave: Path | None = None,
+        progress: Progress | None = None,
+        plusargs: Sequence[str] = (),
     ) -> Record:
         """Run the core on a stimulus.
 
@@ -61,6 +66,7 @@ class Simulation:
             stimulus: beats and stalls.
             wave: FST file to write, for a core built with ``waves``.
             progress: called with the number of output frames so far, about a hundred times.
+            plusargs: more arguments, for what RTL asks by ``$value$plusargs``.
 
         Raises:
             Mismatch: if an assertion in the RTL failed.
@@ -79,6 +85,7 @@ class Simulation:
                 command += ["--wave", str(wave)]
             # Registers and memories start at random, differently for each seed.
             command += ["+verilator+rand+reset+2", f"+verilator+seed+{stimulus.seed}"]
+            command += [f"+{argument}" for argument in plusargs]
             said: list[str] = []
             done = tools.run(command, cwd=folder, on_line=_listener(progress, said))
             if said:

@@ -125,7 +125,7 @@ class Fast(Way):
     def prepare(self) -> None:
         """Compile its kernels, which the first call does, and so out of what is timed."""
         t = self.job.graph.types[self.job.graph.input.name]
-        frame = np.full((1, *t.shape), t.low, np.bool_ if t.bit else np.int64)
+        frame: Array = np.full((1, *t.shape), t.low, np.bool_ if t.bit else np.int64)
         begin = time.perf_counter()
         simulate(self.job.graph, frame, engine="fast")
         self.build_seconds = time.perf_counter() - begin

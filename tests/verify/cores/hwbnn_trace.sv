@@ -21,8 +21,24 @@ module hwbnn_trace (
     output logic        tap_ones_ready,
     output logic [ 4:0] tap_ones_data
 );
-  string fault;
-  initial if (!$value$plusargs("fault=%s", fault)) fault = "";
+  // Faults, by number in the plusarg.
+  localparam int Sum = 1;
+  localparam int BitOrder = 2;
+  localparam int Tlast = 3;
+  localparam int Tkeep = 4;
+  localparam int UnusedBits = 5;
+  localparam int Error = 6;
+  localparam int Deadlock = 7;
+  localparam int TokenLost = 8;
+  localparam int TokenTwice = 9;
+  localparam int ValidFalls = 10;
+  localparam int DataChanges = 11;
+  localparam int LeftBehind = 12;
+  localparam int Assertion = 13;
+  localparam int Unset = 14;
+
+  int fault;
+  initial if (!$value$plusargs("fault=%d", fault)) fault = 0;
 
   logic [15:0] x_q;
   logic half_q, full_q, sum_q;
@@ -33,14 +49,14 @@ module hwbnn_trace (
   assign tap_x_valid = full_q;
   assign tap_x_ready = !sum_q;
   assign tap_x_data = x_q;
-  assign tap_ones_valid = sum_q && !(fault == "token lost" && frames_q == 3);
+  assign tap_ones_valid = sum_q && !(fault == TokenLost && frames_q == 3);
   assign tap_ones_ready = m_axis_tready;
   assign tap_ones_data = ones_q;
-  assign m_axis_tvalid = fault == "deadlock" && frames_q == 3 ? 1'b0 : sum_q;
-  assign m_axis_tdata = {3'(fault == "unused bits" && frames_q == 3), ones_q};
-  assign m_axis_tlast = !(fault == "tlast" && frames_q == 3);
-  assign m_axis_tkeep = !(fault == "tkeep" && frames_q == 3);
-  assign error_o = fault == "error" && frames_q == 3;
+  assign m_axis_tvalid = fault == Deadlock && frames_q == 3 ? 1'b0 : sum_q;
+  assign m_axis_tdata = {3'(fault == UnusedBits && frames_q == 3), ones_q};
+  assign m_axis_tlast = !(fault == Tlast && frames_q == 3);
+  assign m_axis_tkeep = !(fault == Tkeep && frames_q == 3);
+  assign error_o = fault == Error && frames_q == 3;
 
   logic [7:0] swapped;
   for (genvar i = 0; i < 8; i++) assign swapped[i] = s_axis_tdata[7-i];
@@ -49,25 +65,26 @@ module hwbnn_trace (
   always_ff @(posedge aclk) begin
     if (s_axis_tvalid && s_axis_tready) begin
       if (half_q) x_q[15:8] <= s_axis_tdata;
-      else x_q[7:0] <= fault == "bit order" ? swapped : s_axis_tdata;
+      else x_q[7:0] <= fault == BitOrder ? swapped : s_axis_tdata;
       half_q <= !half_q;
       full_q <= half_q;
     end
     if (tap_x_valid && tap_x_ready) begin
       full_q <= 1'b0;
       sum_q  <= 1'b1;
-      ones_q <= 5'($countones(x_q)) + 5'(fault == "sum" && frames_q == 3);
+      ones_q <= 5'($countones(x_q)) + 5'(fault == Sum && frames_q == 3);
     end
     if (out) begin
-      sum_q <= fault == "token twice" && frames_q == 3;
+      sum_q <= fault == TokenTwice && frames_q == 3;
       frames_q <= frames_q + 8'd1;
     end
-    if (fault == "valid falls" && sum_q && !m_axis_tready) sum_q <= 1'b0;
-    if (fault == "data changes" && sum_q && !m_axis_tready) ones_q <= ones_q + 5'd1;
+    if (fault == Assertion && out && frames_q == 2) $fatal(1, "the third frame is refused");
+    if (fault == ValidFalls && sum_q && !m_axis_tready) sum_q <= 1'b0;
+    if (fault == DataChanges && sum_q && !m_axis_tready) ones_q <= ones_q + 5'd1;
     if (!aresetn) begin
-      if (fault != "left behind") half_q <= 1'b0;
+      if (fault != LeftBehind || half_q === 1'bx) half_q <= 1'b0;
       full_q <= 1'b0;
-      sum_q <= 1'b0;
+      if (fault != Unset) sum_q <= 1'b0;
       frames_q <= '0;
     end
   end
