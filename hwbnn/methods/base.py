@@ -229,7 +229,7 @@ class Activation(Part, ABC):
             x: floating point tensor ``(batch, channels, ...)``.
 
         Returns:
-            uint8 tensor of the shape of ``x`` with elements ``0 .. levels``, ``levels`` at most 255.
+            uint8 tensor of the shape of ``x``, elements ``0 .. levels``, ``levels`` at most 255.
 
         Raises:
             InputError: if an element is NaN.
