@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -49,6 +50,18 @@ class _Found:
     cores: list[Core] = field(default_factory=list)
     not_done: list[NotDone] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
+    failures: list[ToolFailed] = field(default_factory=list)
+
+    @contextmanager
+    def attempt(self, what: str) -> Iterator[None]:
+        """Go on if a tool is missing or fails: what is known without it belongs in the report."""
+        try:
+            yield
+        except ToolNotFound as error:
+            self.not_done.append(NotDone(what, str(error)))
+        except ToolFailed as error:
+            self.not_done.append(NotDone(what, str(error)))
+            self.failures.append(error)
 
 
 def build(
@@ -68,7 +81,7 @@ def build(
     """Lower a model, generate it, compute it in every way, synthesise it and report.
 
     The folder then holds ``graph.npz``, the projects ``rtl`` and ``hls``, ``report.json`` and
-    ``report.txt``. What a missing tool prevents is left out, and the report says so.
+    ``report.txt``. What a missing or a failing tool prevents is left out, and the report says so.
 
     Args:
         model: a trained torch module, or a Graph that was lowered before.
@@ -91,7 +104,7 @@ def build(
         CannotLower: if the model has no exact integer form.
         InputError: if data, folder or another argument do not fit.
         PlanError: if the Plan does not fit the network.
-        ToolFailed: if a tool that is there ends with an error.
+        ToolFailed: if a tool that is there ends with an error; the report is written before.
     """
     target = claim(Path(folder))
     samples, labels = data if isinstance(data, tuple) else (data, None)
@@ -108,7 +121,10 @@ def build(
     projects = _generate(found, plan or Plan())
     results = _verify(found, projects, plan or Plan(), ways)
     _synthesise(found, projects["rtl"], results, place)
-    return _written(found, name or target.resolve().name)
+    report = _written(found, name or target.resolve().name)
+    if found.failures:
+        raise found.failures[0]
+    return report
 
 
 def claim(folder: Path) -> Path:
@@ -163,12 +179,8 @@ def _generate(found: _Found, plan: Plan) -> dict[str, Project]:
     """Both projects, written."""
     made = {}
     for target in ("rtl", "hls"):
-        with found.progress.step(f"generate {target}"):
-            try:
-                made[target] = generate(found.graph, target, plan)
-            except ToolNotFound as error:
-                found.not_done.append(NotDone(f"project {target}", str(error)))
-                continue
+        with found.progress.step(f"generate {target}"), found.attempt(f"project {target}"):
+            made[target] = generate(found.graph, target, plan)
             made[target].write(found.folder / target)
             found.files[f"{target} project"] = target
     return made
@@ -185,51 +197,47 @@ def _verify(
             what = projects.get(name.partition("-")[0], found.graph)
             if name == "hls-stream":
                 what = found.graph
-            try:
-                with found.progress.step(f"verify {name}"):
-                    result = verify(
-                        what,
-                        found.x,
-                        plan=plan,
-                        ways=[name],
-                        folder=Path(scratch),
-                        progress=lambda _, n, total: found.progress.detail(f"{n:,} of {total:,}"),
-                    )
-            except ToolNotFound as error:
-                found.not_done.append(NotDone(f"verify {name}", str(error)))
-                continue
-            done += result.ways
-            found.ways += [parts.way(each) for each in result.ways]
+            with found.attempt(f"verify {name}"), found.progress.step(f"verify {name}"):
+                result = verify(
+                    what,
+                    found.x,
+                    plan=plan,
+                    ways=[name],
+                    folder=Path(scratch),
+                    progress=lambda _, n, total: found.progress.detail(f"{n:,} of {total:,}"),
+                )
+                done += result.ways
+                found.ways += [parts.way(each) for each in result.ways]
     return done
 
 
 def _synthesise(found: _Found, project: Project, results: list[WayResult], place: bool) -> None:
     """Resources of the core, on demand its placed clock; both beside its cycles."""
-    from hwbnn.tools import nextpnr, yosys
+    from hwbnn.tools import yosys
 
     figures: dict[str, Figure] = {}
-    with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
-        netlist = Path(scratch) / "netlist.json"
-        try:
-            with found.progress.step("synthesise for Xilinx 7-series"):
-                figures |= yosys.synth(*design(project)).figures()
-            if place:
-                with found.progress.step("synthesise for ECP5"):
-                    yosys.synth(*design(project), "ecp5", netlist=netlist)
-                with found.progress.step("place and route for ECP5"):
-                    figures["Fmax"] = nextpnr.place(netlist).figures()["Fmax"]
-        except ToolNotFound as error:
-            what = "place and route" if figures else "synthesis"
-            found.not_done.append(NotDone(what, str(error)))
-        except ToolFailed as error:
-            if not figures:
-                raise
-            # A design may be too large for the largest ECP5; what Xilinx's takes stays true.
-            found.not_done.append(NotDone("place and route", str(error)))
+    with found.attempt("synthesis"), found.progress.step("synthesise for Xilinx 7-series"):
+        figures |= yosys.synth(*design(project)).figures()
+    if place and figures:
+        figures |= _placed(found, project)
     if figures and not place:
         found.not_done.append(NotDone("place and route", "not asked for; --place does it"))
     timed = next((each for each in results if each.cycles is not None), None)
     found.cores.append(parts.core("rtl", project.digest, timed, figures))
+
+
+def _placed(found: _Found, project: Project) -> dict[str, Figure]:
+    """The clock frequency after place and route; none if the design is too large, say."""
+    from hwbnn.tools import nextpnr, yosys
+
+    with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
+        netlist = Path(scratch) / "netlist.json"
+        with found.attempt("place and route"):
+            with found.progress.step("synthesise for ECP5"):
+                yosys.synth(*design(project), "ecp5", netlist=netlist)
+            with found.progress.step("place and route for ECP5"):
+                return {"Fmax": nextpnr.place(netlist).figures()["Fmax"]}
+    return {}
 
 
 def _written(found: _Found, name: str) -> Report:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hwbnn.errors import ToolFailed
 from hwbnn.graph import Graph
 from hwbnn.plan import Folded, Plan
 from hwbnn.project import Project
@@ -170,3 +171,23 @@ def test_build_without_a_tool_says_what_is_missing(
     assert [each.what for each in report.not_done] == ["verify rtl", "synthesis"]
     assert all("pip install" in each.why for each in report.not_done)
     assert [way.name for way in report.ways] == ["fast"]
+
+
+@pytest.mark.hardware
+def test_build_keeps_what_it_found_when_a_tool_fails(
+    call: Call, graph_file: Path, x: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ToolFailed("yosys: ended by SIGKILL: it printed nothing")
+
+    monkeypatch.setattr("hwbnn.tools.yosys.synth", fail)
+    np.save("x.npy", x)
+    done = call(
+        *("build", "--graph", graph_file, "--samples", "x.npy"),
+        *("--out", "made", "--ways", "fast"),
+    )
+    assert done.exit_code == 2
+    assert "error: yosys: ended by SIGKILL" in done.stderr
+    report = Report.from_json(Path("made/report.json").read_bytes())
+    assert [way.name for way in report.ways] == ["fast"]
+    assert [each.what for each in report.not_done] == ["synthesis"]
