@@ -5,14 +5,16 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from typing import cast
 
 from hwbnn.errors import PlanError
-from hwbnn.estimate.luts import Area, area, stage_area
-from hwbnn.graph import ArgMax, Dot, Encode, Graph, Input, Node, Output, Select, ValueType
+from hwbnn.estimate.luts import area, area_of
+from hwbnn.estimate.parts import Parts, ends, parts
+from hwbnn.graph import Dot, Graph, Node, ValueType
 from hwbnn.plan import Folded, Layout, Plan, Stream, Unrolled, circuit
+from hwbnn.plan.builder import Builder
 from hwbnn.plan.plan import BEAT_LIMIT
-from hwbnn.plan.stages import Down, Segment, Up
+from hwbnn.plan.stages import Down, Segment, Stage, Up, settled
 
 BRAM_LUTS = 380
 """LUTs that a block RAM of 36 Kbit counts as when plans are compared: a Zynq 7020 has 53,200 LUTs
@@ -83,55 +85,76 @@ def describe(graph: Graph, plan: Plan) -> str:
     return f"{layers} (pe x simd), a frame every {circuit(graph, plan).interval:,} cycles"
 
 
+@dataclass(frozen=True)
+class _Laid:
+    """A layer laid out in one way.
+
+    Attributes:
+        cost: estimated LUTs of its pipelines, block RAM counted as so many.
+        end: those of them that are gone if the next layer joins the last pipeline.
+        taken: lanes of the stream that it takes.
+        given: lanes of the stream that it gives.
+    """
+
+    cost: float
+    end: float
+    taken: int
+    given: int
+
+
 @dataclass
 class _Layer:
-    """A ``Dot`` and what follows it up to the next, the ways to lay it out, what each costs."""
+    """A ``Dot`` and what follows it up to the next, and the ways to lay it out."""
 
-    alone: Graph
+    graph: Graph
+    nodes: Sequence[Node]
     base: Plan
     bram_luts: int
-    costs: dict[Layout, float] = field(default_factory=dict)
+    ways: dict[Layout, _Laid] = field(default_factory=dict)
 
-    @cached_property
-    def shape(self) -> tuple[int, int]:
-        """Channels and inputs."""
-        m, n = self.alone.of_type(Dot)[0].weights.shape
-        return m, n
+    @property
+    def dot(self) -> Dot:
+        """Its first node."""
+        return cast(Dot, self.nodes[0])
 
-    @cached_property
-    def source(self) -> ValueType:
-        """What it reads."""
-        return self.alone.types[self.alone.input.name]
+    def laid(self, layout: Layout) -> _Laid:
+        """What it comes to in one layout."""
+        if layout not in self.ways:
+            self.ways[layout] = self.lay(layout)
+        return self.ways[layout]
 
-    @cached_property
-    def result(self) -> ValueType:
-        """What it gives."""
-        return self.alone.types[self.alone.output.name]
-
-    def cost(self, layout: Layout) -> float:
-        """Estimated LUTs of its pipelines, block RAM counted as so many."""
-        if layout not in self.costs:
-            made = circuit(self.alone, replace(self.base, default=layout))
-            whole = area(made)
-            ends = [i for i, stage in enumerate(made.stages) if isinstance(stage, Segment)]
-            inner = made.stages[ends[0] : ends[-1] + 1]
-            self.costs[layout] = sum(_cost(whole.stages[s.name], self.bram_luts) for s in inner)
-        return self.costs[layout]
+    def lay(self, layout: Layout) -> _Laid:
+        """Build it behind a stream of the lanes that it takes."""
+        taken = layout.simd if isinstance(layout, Folded) else self.dot.weights.shape[1]
+        stream = Stream.of(self.graph.types[self.dot.source], taken)
+        builder = Builder(self.graph, replace(self.base, dots={self.dot.name: layout}))
+        builder.stages.append(Stage("before", stream, stream))
+        for node in self.nodes:
+            builder.add(node)
+        builder.close()
+        stages, _ = settled(builder.stages[1:])
+        cost = sum(_cost(parts(stage), self.bram_luts) for stage in stages)
+        last = stages[-1]
+        end = _cost(ends(last), self.bram_luts) if isinstance(last, Segment) else 0.0
+        return _Laid(cost, end, taken, builder.stream.lanes)
 
     def layouts(self, cycles: int) -> Iterator[Layout]:
         """What is fast enough."""
         yield Unrolled()
-        m, n = self.shape
+        m, n = self.dot.weights.shape
         for pe in _divisors(m):
             for simd in _divisors(n):
                 if 1 < (n // simd) * (m // pe) <= cycles:
                     yield Folded(pe, simd)
 
-    def lanes(self, layout: Layout) -> tuple[int, int]:
-        """Lanes of the streams that it takes and gives."""
-        m, n = self.shape
-        wide, many = (layout.simd, layout.pe) if isinstance(layout, Folded) else (n, m)
-        return wide, min(_lanes_behind(self.alone.nodes[2:], many), self.result.size)
+
+@dataclass(frozen=True)
+class _Way:
+    """Layouts of the first layers, what they cost, and how much of that ends the last pipeline."""
+
+    cost: float
+    end: float
+    chosen: tuple[Layout, ...]
 
 
 class _Search:
@@ -141,22 +164,20 @@ class _Search:
         self.graph = graph
         self.base = base
         self.bram_luts = bram_luts
-        inner = replace(base, dots={}, input_beat=64, output_beat=64)
         starts = [i for i, node in enumerate(graph.nodes) if isinstance(node, Dot)]
         ends = [*starts[1:], len(graph.nodes) - 1][: len(starts)]
-        self.before = graph.nodes[1 : starts[0]] if starts else ()
+        self.before = graph.nodes[: starts[0]] if starts else ()
         self.layers = [
-            _Layer(_alone(graph, graph.nodes[a:b]), inner, bram_luts)
+            _Layer(graph, graph.nodes[a:b], base, bram_luts)
             for a, b in zip(starts, ends, strict=True)
         ]
-        self.names = [graph.nodes[start].name for start in starts]
         self.resizes: dict[tuple[Stream, int], float] = {}
 
     def intervals(self) -> list[int]:
         """All intervals that a layer can have, smallest first."""
         found = {1}
         for layer in self.layers:
-            m, n = layer.shape
+            m, n = layer.dot.weights.shape
             found |= {a * b for a in _divisors(m) for b in _divisors(n)}
         fastest = max(self.fastest(node) for node in (self.graph.input, self.graph.output))
         return sorted(cycles for cycles in found | {fastest} if cycles >= fastest)
@@ -175,39 +196,45 @@ class _Search:
             self.beat(self.graph.input, self.base.input_beat, cycles),
             self.beat(self.graph.output, self.base.output_beat, cycles),
         ]
-        entry = self.graph.types[self.graph.input.name]
-        lanes = _lanes_behind(self.before, min(beats[0] // entry.width, entry.size))
-        ways: dict[int, tuple[float, tuple[Layout, ...]]] = {lanes: (0.0, ())}
+        base = replace(self.base, input_beat=beats[0], output_beat=beats[1])
+        builder = Builder(self.graph, base)
+        for node in self.before:
+            builder.add(node)
+        ways = {builder.stream.lanes if self.before else 1: _Way(0.0, 0.0, ())}
         for layer in self.layers:
-            following: dict[int, tuple[float, tuple[Layout, ...]]] = {}
+            following: dict[int, _Way] = {}
             for layout in layer.layouts(cycles):
-                wide, many = layer.lanes(layout)
-                cost, chosen = min(
-                    (
-                        (cost + self.resize(layer.source, lanes, wide), chosen)
-                        for lanes, (cost, chosen) in ways.items()
-                    ),
-                    key=lambda way: way[0],
-                )
-                cost += layer.cost(layout)
-                if many not in following or cost < following[many][0]:
-                    following[many] = cost, (*chosen, layout)
+                made = layer.laid(layout)
+                taken = (self.extend(way, layer, lanes, layout) for lanes, way in ways.items())
+                best = min(taken, key=lambda way: way.cost)
+                if made.given not in following or best.cost < following[made.given].cost:
+                    following[made.given] = best
             ways = following
-        cost, chosen = min(ways.values(), key=lambda way: way[0])
-        dots = dict(zip(self.names, chosen, strict=True))
-        return cost, replace(self.base, dots=dots, input_beat=beats[0], output_beat=beats[1])
+        best = min(ways.values(), key=lambda way: way.cost)
+        names = (layer.dot.name for layer in self.layers)
+        return best.cost, base.with_dots(**dict(zip(names, best.chosen, strict=True)))
+
+    def extend(self, way: _Way, layer: _Layer, lanes: int, layout: Layout) -> _Way:
+        """One more layer behind those of a way that gives so many lanes."""
+        made = layer.laid(layout)
+        cost = way.cost + made.cost
+        if isinstance(layout, Unrolled) and lanes == made.taken:
+            cost -= way.end  # joins the pipeline of the layer before
+        else:
+            cost += self.resize(self.graph.types[layer.dot.source], lanes, made.taken)
+        return _Way(cost, made.end, (*way.chosen, layout))
 
     def resize(self, t: ValueType, lanes: int, wanted: int) -> float:
         """What it costs to bring a stream to so many lanes."""
-        now = Stream(t.size, lanes, t.width, t.signed)
-        if (now, wanted) not in self.resizes:
+        given = now = Stream.of(t, lanes)
+        if (given, wanted) not in self.resizes:
             cost = 0.0
-            for target in now.resized(wanted):
+            for target in given.resized(wanted):
                 kind = Up if target.lanes > now.lanes else Down
-                cost += _cost(stage_area(kind("r", now, target)), self.bram_luts)
+                cost += _cost(parts(kind("r", now, target)), self.bram_luts)
                 now = target
-            self.resizes[Stream(t.size, lanes, t.width, t.signed), wanted] = cost
-        return self.resizes[Stream(t.size, lanes, t.width, t.signed), wanted]
+            self.resizes[given, wanted] = cost
+        return self.resizes[given, wanted]
 
     def beat(self, node: Node, given: int, cycles: int) -> int:
         """The beat itself, or the narrowest that carries a frame in so many cycles."""
@@ -229,30 +256,10 @@ class _Search:
         return -(-t.size // (BEAT_LIMIT // t.width))
 
 
-def _cost(made: Area, bram_luts: int) -> float:
-    return made.lut + bram_luts * (made.bram36 + made.bram18 / 2)
+def _cost(made: Parts, bram_luts: int) -> float:
+    taken = area_of(made)
+    return taken.lut + bram_luts * (taken.bram36 + taken.bram18 / 2)
 
 
 def _divisors(n: int) -> list[int]:
     return [d for d in range(1, n + 1) if n % d == 0]
-
-
-def _lanes_behind(nodes: Sequence[Node], lanes: int) -> int:
-    """Lanes of a stream behind these nodes."""
-    for node in nodes:
-        if isinstance(node, Select):
-            lanes = len(node.index)
-        elif isinstance(node, Encode):
-            lanes *= node.thresholds.shape[1]
-        elif isinstance(node, ArgMax):
-            lanes = 1
-    return lanes
-
-
-def _alone(graph: Graph, nodes: Sequence[Node]) -> Graph:
-    """A layer and what follows it as a network."""
-    x = graph.types[nodes[0].sources[0]]
-    made: list[Node] = [Input("x0", (x.size,), x.low, x.high, bit=x.bit)]
-    for i, node in enumerate(nodes, start=1):
-        made.append(replace(node, name=f"x{i}", source=made[-1].name))  # type: ignore[call-arg]
-    return Graph((*made, Output("y", made[-1].name)))

@@ -16,7 +16,6 @@ from types import MappingProxyType
 from hwbnn.errors import PlanError
 from hwbnn.estimate.parts import Parts, parts
 from hwbnn.plan import Circuit
-from hwbnn.plan.stages import Stage
 from hwbnn.report import Figure
 
 LUT: Mapping[str, float] = MappingProxyType(
@@ -68,13 +67,8 @@ def area(circuit: Circuit) -> Area:
     for stage in circuit.stages:
         made = parts(stage)
         total.add(made)
-        stages[stage.name] = _area(made, {})
-    return _area(total, stages)
-
-
-def stage_area(stage: Stage) -> Area:
-    """What one stage will take."""
-    return _area(parts(stage), {})
+        stages[stage.name] = area_of(made)
+    return area_of(total, stages)
 
 
 def within(circuit: Circuit, luts: int) -> Area:
@@ -90,11 +84,16 @@ def within(circuit: Circuit, luts: int) -> Area:
     from hwbnn.estimate.fold import describe, plan_for_luts
 
     told = f"plan: about {made.lut:,} LUTs estimated, over the budget of {luts:,}"
-    fits = plan_for_luts(circuit.graph, luts, circuit.plan)
+    try:
+        fits = plan_for_luts(circuit.graph, luts, circuit.plan)
+    except PlanError as error:
+        raise PlanError(f"{told}; {str(error).removeprefix('plan: ')}") from None
     raise PlanError(f"{told}; this keeps it: {describe(circuit.graph, fits)}")
 
 
-def _area(made: Parts, stages: Mapping[str, Area]) -> Area:
+def area_of(made: Parts, stages: Mapping[str, Area] | None = None) -> Area:
+    """What these parts take."""
     lut = sum(amount * LUT.get(name, 1.0) for name, amount in made.lut.items())
     ff = sum(amount * FF.get(name, 1.0) for name, amount in made.ff.items())
-    return Area(round(lut), round(ff), made.bram18, made.bram36, MappingProxyType(dict(stages)))
+    by_stage = MappingProxyType(dict(stages or {}))
+    return Area(round(lut), round(ff), made.bram18, made.bram36, by_stage)

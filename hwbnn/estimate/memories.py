@@ -56,7 +56,7 @@ def rom(rows: Bools) -> Memory:
     made = columns(rows)
     # A LUT holds 64 entries of a bit; MUXF7 and MUXF8 join four, LUTs select among more.
     luts = -(-depth // 64) if depth > 2 else 0
-    selecting = (luts / 4 - 1) / 3 if luts > 4 else 0
+    selecting = luts / 3 if luts > 4 else 0
     return Memory(lut=made * (luts + selecting), ff=made)
 
 
@@ -84,7 +84,10 @@ def ram(depth: int, width: int, *, registered: bool) -> Memory:
     if depth == 1 or depth * width < _REGISTER_BITS:
         # Words in registers, and LUTs to select the one that is read and the one that is written.
         return Memory(lut=width * (depth - 1), ff=depth * width + behind)
-    cells, deep = min((-(-width // w) * -(-depth // d), d) for w, d in _CELLS)
+    cells, deep = min(
+        ((-(-width // w) * -(-depth // d), d) for w, d in _CELLS),
+        key=lambda each: (each[0], -each[1]),
+    )
     cost, block = _block(depth, width)
     if registered and cost < _CELL * cells:
         return block

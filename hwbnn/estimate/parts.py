@@ -126,8 +126,8 @@ def patterns(weights: Bools) -> int:
     padded = np.zeros((channels, -(-inputs // GROUP) * GROUP), np.bool_)
     padded[:, :inputs] = weights
     groups = padded.reshape(channels, -1, GROUP)
-    groups = groups ^ groups[:, :, :1]
-    codes = groups @ (1 << np.arange(GROUP))
+    present = (np.arange(padded.shape[1]) < inputs).reshape(-1, GROUP)
+    codes = ((groups ^ groups[:, :, :1]) & present) @ (1 << np.arange(GROUP))
     return sum(len(np.unique(codes[:, g])) for g in range(codes.shape[1]))
 
 
@@ -177,6 +177,14 @@ def _down(stage: Down) -> Parts:
 
 @parts.register
 def _segment(stage: Segment) -> Parts:
+    made = ends(stage)
+    for block in stage.blocks:
+        made.add(parts(block))
+    return made
+
+
+def ends(stage: Segment) -> Parts:
+    """The parts of a pipeline around its blocks: the gate in front and the FIFO behind."""
     made = Parts(Counter(fifo=1, counter=3 * _log(stage.credits + 1)))
     made.ff = Counter(exact=3 * _log(stage.credits + 1), valid=stage.latency)
     made.memory(ram(stage.credits, stage.result.bits, registered=False))
@@ -184,8 +192,6 @@ def _segment(stage: Segment) -> Parts:
         group = stage.source.tokens if stage.reduces else 1
         made.lut["counter"] += _log(stage.credits + 1) + _log(group)
         made.ff["exact"] += _log(stage.credits + 1) + _log(group)
-    for block in stage.blocks:
-        made.add(parts(block))
     return made
 
 

@@ -58,8 +58,7 @@ class Builder:
 
     def result(self, node: Node, lanes: int) -> Stream:
         """A node's value as a stream of at most so many lanes."""
-        t = self.type(node)
-        return Stream(t.size, min(lanes, t.size), t.width, t.signed)
+        return Stream.of(self.type(node), lanes)
 
     # ---- Stages ----
 
@@ -73,19 +72,11 @@ class Builder:
         self.open.clear()
 
     def resize(self, lanes: int) -> None:
-        """Bring the stream to tokens of this many lanes; by whole frames where neither divides."""
-        lanes = min(lanes, self.stream.size)
-        if lanes == self.stream.lanes:
-            return
-        self.close()
-        source, target = self.stream, self.stream.with_lanes(lanes)
-        few, many = sorted((source.lanes, lanes))
-        if many % few and many != source.size:
-            self.resize(source.size)
-            self.resize(lanes)
-            return
-        kind = Up if lanes > source.lanes else Down
-        self.stages.append(kind(f"r{len(self.stages)}", source, target))
+        """Bring the stream to tokens of this many lanes."""
+        for target in self.stream.resized(lanes):
+            self.close()
+            kind = Up if target.lanes > self.stream.lanes else Down
+            self.stages.append(kind(f"r{len(self.stages)}", self.stream, target))
 
     def tap(self, node: Node, signal: str, *, handshake: bool) -> None:
         """A node's value is what the stream now carries, on these signals."""

@@ -10,7 +10,7 @@ from hwbnn.graph import Graph
 from hwbnn.plan.blocks import Block
 from hwbnn.plan.builder import Builder
 from hwbnn.plan.plan import Plan
-from hwbnn.plan.stages import Segment, Stage, Times
+from hwbnn.plan.stages import Segment, Stage, settled
 from hwbnn.plan.taps import Tap
 
 
@@ -57,21 +57,13 @@ def circuit(graph: Graph, plan: Plan) -> Circuit:
     builder = Builder(graph, plan)
     for node in graph.nodes:
         builder.place(node)
-    interval = max(stage.interval for stage in builder.stages)
-    # The first beats are taken in cycles 0, 1, ...
-    times: Times = list(range(builder.stages[0].source.tokens))
-    stages: list[Stage] = []
-    for stage in builder.stages:
-        if isinstance(stage, Segment):
-            stage = stage.with_credits(times, interval)
-        times = stage.times(times)
-        stages.append(stage)
+    stages, times = settled(builder.stages)
     return Circuit(
         graph,
         plan,
         tuple(stages),
         MappingProxyType(builder.taps),
         MappingProxyType(builder.fused),
-        interval,
+        max(stage.interval for stage in stages),
         times[-1],
     )

@@ -173,6 +173,20 @@ class Segment(Stage):
         return replace(self, credits=_overlaps(taken, back, interval))
 
 
+def settled(stages: Sequence[Stage]) -> tuple[list[Stage], Times]:
+    """The stages with the fewest credits that keep the full rate, and when the last gives tokens.
+
+    The first beats of a frame are offered in cycles 0, 1, ...
+    """
+    interval = max(stage.interval for stage in stages)
+    times: Times = list(range(stages[0].source.tokens))
+    made: list[Stage] = []
+    for stage in stages:
+        made.append(stage.with_credits(times, interval) if isinstance(stage, Segment) else stage)
+        times = stage.times(times)
+    return made, times
+
+
 def _overlaps(starts: Sequence[int], ends: Sequence[int], interval: int) -> int:
     """The most intervals ``[start, end)`` at a time, repeated every ``interval`` cycles."""
     longest = max(end - start for start, end in zip(starts, ends, strict=True))

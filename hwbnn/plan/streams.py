@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hwbnn.graph import ValueType
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:
@@ -20,6 +22,11 @@ class Stream:
     lanes: int
     width: int
     signed: bool = False
+
+    @classmethod
+    def of(cls, t: ValueType, lanes: int) -> Stream:
+        """A value of this type in tokens of at most ``lanes`` elements."""
+        return cls(t.size, min(lanes, t.size), t.width, t.signed)
 
     @property
     def tokens(self) -> int:
@@ -43,7 +50,7 @@ class Stream:
     def resized(self, lanes: int) -> tuple[Stream, ...]:
         """The streams through which it comes to tokens of this many lanes, that one last.
 
-        None if it has them; by way of whole frames where neither number divides the other.
+        Empty if it has them; by way of whole frames where neither number divides the other.
 
         >>> four = Stream(24, 4, 1)
         >>> [s.lanes for s in four.resized(8)], [s.lanes for s in four.resized(6)]

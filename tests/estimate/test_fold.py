@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwbnn.errors import PlanError
+from hwbnn.estimate import area, cycles, describe, plan_for_ii, plan_for_luts, within
+from hwbnn.estimate.fold import BRAM_LUTS
+from hwbnn.graph import ArgMax, Dot, Graph, Input, Node, Output, Threshold
+from hwbnn.plan import Folded, Plan, Unrolled, circuit
+from tests.strategies import graphs
+
+
+def network(*widths: int, seed: int = 0) -> Graph:
+    rng = np.random.default_rng(seed)
+    nodes: list[Node] = [Input.bits(widths[0])]
+    for i, (n, m) in enumerate(itertools.pairwise(widths)):
+        weights = rng.integers(0, 2, (m, n)).astype(np.bool_)
+        nodes.append(Dot(f"dot{i}", nodes[-1].name, weights))
+        if i + 2 < len(widths):
+            cuts = rng.integers(-3, 4, (m, 1))
+            falling = rng.integers(0, 2, m).astype(np.bool_)
+            nodes.append(Threshold(f"act{i}", nodes[-1].name, cuts, falling))
+    nodes.append(ArgMax("best", nodes[-1].name))
+    return Graph((*nodes, Output("y", "best")))
+
+
+DIGITS = network(64, 64, 64, 10)
+SMALL = network(12, 8, 6)
+
+
+def _every_plan(graph: Graph, base: Plan) -> Iterator[Plan]:
+    layouts = []
+    for dot in graph.of_type(Dot):
+        m, n = dot.weights.shape
+        folds = [
+            Folded(pe, simd)
+            for pe in range(1, m + 1)
+            for simd in range(1, n + 1)
+            if m % pe == 0 and n % simd == 0
+        ]
+        layouts.append([Unrolled(), *folds])
+    for chosen in itertools.product(*layouts):
+        names = [dot.name for dot in graph.of_type(Dot)]
+        yield base.with_dots(**dict(zip(names, chosen, strict=True)))
+
+
+def _known() -> list[tuple[int, int, float]]:
+    """Interval, LUTs and cost of every Plan of the small network."""
+    made = [circuit(SMALL, plan) for plan in _every_plan(SMALL, Plan())]
+    found = [(c.interval, area(c)) for c in made]
+    return [(ii, a.lut, a.lut + BRAM_LUTS * (a.bram36 + a.bram18 / 2)) for ii, a in found]
+
+
+KNOWN = _known()
+
+
+@pytest.mark.parametrize("goal", [1, 2, 3, 5, 8, 12, 24, 48, 96, 1000])
+def test_an_interval_is_met_at_about_the_least_cost_of_all_plans(goal: int) -> None:
+    plan = plan_for_ii(SMALL, goal)
+    made = circuit(SMALL, plan)
+    assert made.interval <= goal
+    assert cycles(made).interval == made.interval
+    found = area(made)
+    least = min(cost for interval, _, cost in KNOWN if interval <= goal)
+    # Depths of FIFOs follow from the whole circuit; layer by layer they are a little off.
+    assert found.lut + BRAM_LUTS * (found.bram36 + found.bram18 / 2) <= 1.05 * least
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.6, 0.9, 1.2])
+def test_a_budget_is_kept_at_about_the_best_speed_of_all_plans(share: float) -> None:
+    low, high = min(lut for _, lut, _ in KNOWN), max(lut for _, lut, _ in KNOWN)
+    budget = round(1.1 * low + share * (high - low))
+    made = circuit(SMALL, plan_for_luts(SMALL, budget))
+    assert area(made).lut <= budget
+    assert made.interval <= min(ii for ii, lut, _ in KNOWN if lut <= 0.95 * budget)
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_random_networks_get_plans_that_fit(data: st.DataObject) -> None:
+    graph = data.draw(graphs(max_width=40))
+    goal = data.draw(st.integers(1, 3000))
+    plan = plan_for_ii(graph, goal)
+    assert circuit(graph, plan.check(graph)).interval <= goal
+    assert plan == plan_for_ii(graph, goal)
+    budget = 2 * area(circuit(graph, plan)).lut
+    assert area(circuit(graph, plan_for_luts(graph, budget))).lut <= budget
+
+
+def test_slower_is_never_dearer() -> None:
+    costs = [
+        area(circuit(DIGITS, plan_for_ii(DIGITS, goal))).lut for goal in (1, 4, 16, 64, 256, 4096)
+    ]
+    assert costs == sorted(costs, reverse=True)
+
+
+def test_beats_are_widened_only_where_they_are_too_slow() -> None:
+    graph = network(784, 16, 10)
+    assert plan_for_ii(graph, 13).input_beat == 64
+    assert plan_for_ii(graph, 12).input_beat == 72
+    assert plan_for_ii(graph, 1).input_beat == 784
+    assert plan_for_ii(graph, 13, Plan(input_beat=32)).input_beat == 64
+
+
+def test_everything_else_of_a_plan_is_kept() -> None:
+    base = Plan(levels=3, fuse=False, clock_ns=4.0, part="xc7a35t", output_beat=16)
+    plan = plan_for_ii(DIGITS, 64, base)
+    kept = ("levels", "fuse", "clock_ns", "part", "output_beat")
+    assert [getattr(plan, name) for name in kept] == [getattr(base, name) for name in kept]
+
+
+def test_what_cannot_be_reached_names_the_nearest() -> None:
+    wide = Graph(
+        (
+            Input.pixels(9000),
+            Dot("dot", "x", np.ones((2, 9000), np.bool_)),
+            Output("y", "dot"),
+        )
+    )
+    with pytest.raises(PlanError, match=r"'x' takes 2 cycles .* over the interval of 1; .* 2$"):
+        plan_for_ii(wide, 1)
+    assert circuit(wide, plan_for_ii(wide, 2)).interval <= 2
+    with pytest.raises(PlanError, match=r"within 50 LUTs; the smallest takes about [\d,]+: dot0"):
+        plan_for_luts(DIGITS, 50)
+
+
+@pytest.mark.parametrize("goal", [0, -1, True, 2.0, None])
+def test_a_goal_is_a_positive_number(goal: object) -> None:
+    with pytest.raises(PlanError, match="expected at least 1 cycle"):
+        plan_for_ii(DIGITS, goal)  # type: ignore[arg-type]
+    with pytest.raises(PlanError, match="expected a positive number"):
+        plan_for_luts(DIGITS, goal)  # type: ignore[arg-type]
+
+
+def test_a_plan_over_budget_is_refused_with_one_that_fits() -> None:
+    made = circuit(DIGITS, Plan())
+    luts = area(made).lut
+    assert within(made, luts) == area(made)
+    with pytest.raises(PlanError) as caught:
+        within(made, 3000)
+    fits = plan_for_luts(DIGITS, 3000)
+    assert str(caught.value) == (
+        f"plan: about {luts:,} LUTs estimated, over the budget of 3,000; "
+        f"this keeps it: {describe(DIGITS, fits)}"
+    )
+    assert area(circuit(DIGITS, fits)).lut <= 3000
+    with pytest.raises(PlanError, match=r"over the budget of 20; .* the smallest takes about"):
+        within(made, 20)
+
+
+def test_a_network_without_a_dot_has_a_plan() -> None:
+    graph = Graph((Input("x", (9,), -3, 3), ArgMax("best", "x"), Output("y", "best")))
+    assert circuit(graph, plan_for_ii(graph, 1)).interval == 1
+    assert circuit(graph, plan_for_luts(graph, 10_000)).interval == 1

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwbnn.estimate.memories import Memory, columns, ram, rom
+from hwbnn.estimate.parts import Tree, count_tree, parts, patterns, row_tree, tree
+from hwbnn.graph import NODE_TYPES
+from hwbnn.plan import circuit
+from hwbnn.plan.blocks import Block
+from hwbnn.plan.stages import Segment, Stage
+from tests.strategies import graphs, plans, random_graph, random_plan
+
+
+def _random(depth: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 2, (depth, width)).astype(np.bool_)
+
+
+# Measured: each memory alone, random contents, yosys 0.70 synth_xilinx.
+@pytest.mark.parametrize(
+    ("depth", "width", "lut", "ff", "bram36"),
+    [
+        *((16, 64, 64, 64, 0), (64, 64, 64, 64, 0), (128, 64, 128, 64, 0), (256, 64, 256, 64, 0)),
+        *((512, 64, 0, 0, 1), (128, 512, 1024, 512, 0), (32, 1024, 1024, 1024, 0)),
+    ],
+)
+def test_roms_are_as_measured(depth: int, width: int, lut: int, ff: int, bram36: int) -> None:
+    assert rom(_random(depth, width)) == Memory(lut, ff, 0, bram36)
+
+
+@pytest.mark.parametrize(("depth", "width", "lut"), [(512, 8, 90), (1024, 8, 172), (2048, 4, 179)])
+def test_deep_roms_need_luts_to_select(depth: int, width: int, lut: int) -> None:
+    assert rom(_random(depth, width)).lut == pytest.approx(lut, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("depth", "width", "registered", "lut", "ff", "bram36"),
+    [
+        *((1, 8, False, 0, 8, 0), (2, 4, False, 4, 0, 0), (2, 64, False, 44, 0, 0)),
+        *((20, 64, False, 44, 0, 0), (33, 64, False, 88, 0, 0), (8, 1, False, 4, 0, 0)),
+        *((2, 4, True, 4, 4, 0), (64, 64, True, 88, 64, 0)),
+        *((128, 64, True, 0, 0, 1), (256, 64, True, 0, 0, 1)),
+    ],
+)
+def test_rams_are_as_measured(
+    depth: int, width: int, registered: bool, lut: int, ff: int, bram36: int
+) -> None:
+    assert ram(depth, width, registered=registered) == Memory(lut, ff, 0, bram36)
+
+
+def test_deep_rams_without_a_register_stay_in_luts() -> None:
+    for depth, measured in ((70, 200), (130, 417)):
+        made = ram(depth, 64, registered=False)
+        assert made.lut == pytest.approx(measured, rel=0.2)
+        assert made.bram36 == made.bram18 == 0
+
+
+def test_columns_that_are_equal_or_constant_are_made_once() -> None:
+    rows = _random(40, 12)
+    assert columns(rows) == 12
+    assert columns(np.concatenate([rows, rows[:, :5]], axis=1)) == 12
+    assert columns(np.concatenate([rows, np.ones((40, 3), np.bool_)], axis=1)) == 12
+    assert columns(np.zeros((40, 3), np.bool_)) == 0
+    assert columns(_random(1, 9)) == 0
+
+
+def test_a_tree_is_counted_adder_by_adder() -> None:
+    # 6 6 6 -> 12 6 -> 18: adders of 4 and 5 bits; a register behind each level.
+    assert tree([(6, 0)] * 3, levels=1) == Tree(4 + 5, (4 + 3) + 5, 3)
+    # With two levels between registers only the last has one.
+    assert tree([(6, 0)] * 3, levels=2) == Tree(4 + 5, 5, 1)
+    # The groups count as a level: registers behind the first adders and the last.
+    assert count_tree(18, levels=2) == Tree(4 + 5, (4 + 3) + 5, 3)
+    assert count_tree(6, levels=2) == Tree(0, 3, 1)
+    # Low bits that are zero on one side need no adder.
+    assert tree([(3, 0), (6, 1)], levels=1) == Tree(3, 4, 1)
+    assert row_tree(6, 1, 2) == count_tree(6, 2)
+
+
+@given(st.integers(1, 300), st.integers(1, 5))
+def test_a_popcount_adds_up_to_its_inputs(inputs: int, levels: int) -> None:
+    made = count_tree(inputs, levels)
+    assert made.registers >= inputs.bit_length()
+    assert made.adders <= 2 * inputs
+    assert (made.adders == 0) == (inputs <= 6)
+
+
+def test_patterns_are_shared_between_channels() -> None:
+    one = _random(1, 64)
+    assert patterns(one) == 11
+    assert patterns(np.repeat(one, 9, axis=0)) == 11
+    assert patterns(np.concatenate([one, ~one])) == 11
+    # At most half of all patterns of a group differ up to complement.
+    assert patterns(_random(2000, 12)) == 2 * 32
+    assert patterns(_random(2000, 3)) == 4
+
+
+def test_every_stage_and_block_is_known() -> None:
+    def kinds(base: type) -> set[type]:
+        return {base} | {kind for sub in base.__subclasses__() for kind in kinds(sub)}
+
+    for kind in (kinds(Stage) | kinds(Block)) - {Stage, Block}:
+        assert parts.dispatch(kind) is not parts.dispatch(object), kind.__name__
+
+
+@given(st.data())
+def test_parts_of_random_circuits_add_up(data: st.DataObject) -> None:
+    graph = data.draw(graphs(max_width=40))
+    made = circuit(graph, data.draw(plans(graph)))
+    for stage in made.stages:
+        found = parts(stage)
+        assert all(amount >= 0 for amount in (*found.lut.values(), *found.ff.values()))
+        if isinstance(stage, Segment):
+            blocks: Counter[str] = Counter()
+            for block in stage.blocks:
+                blocks.update(parts(block).lut)
+            assert all(found.lut[name] >= amount for name, amount in blocks.items())
+
+
+def test_random_circuits_reach_every_kind_of_node() -> None:
+    met = set()
+    for seed in range(40):
+        graph = random_graph(seed, max_width=20)
+        met |= {type(node) for node in graph.nodes}
+        for stage in circuit(graph, random_plan(seed, graph)).stages:
+            parts(stage)
+    assert met == set(NODE_TYPES)
