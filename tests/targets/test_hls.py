@@ -154,7 +154,7 @@ def test_what_hls_cannot_unroll_is_refused() -> None:
             generate(graph, "hls", plan)
     assert generate(dense(1024, 1024), "hls", Plan(default=Folded(16, 64)))
     pixels = dense(8, 4, Input("x", (8,), -300, 300))
-    with pytest.raises(PlanError, match="a beat of 8 bits is narrower than .* 10 bits; take .* 16"):
+    with pytest.raises(PlanError, match=r"a beat of 8 bits is narrower .* 10 bits; take .* 16"):
         generate(pixels, "hls", Plan(input_beat=8, output_beat=16), io="io_stream")
 
 
