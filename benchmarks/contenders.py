@@ -98,6 +98,13 @@ def our_hls(graph: Graph, folder: Path) -> list[Contender]:
     return found
 
 
+def their_hls(graph: Graph, folder: Path) -> list[Contender]:
+    """C simulation of hls4ml's own lowering."""
+    from benchmarks import hls4ml_own  # imports hls4ml, which takes seconds
+
+    return hls4ml_own.contenders(graph, folder / "hls4ml")
+
+
 def our_rtl(graph: Graph, folder: Path, plans: dict[str, Plan]) -> list[Contender]:
     """Our RTL under Verilator, every tapped value recorded."""
     found = []

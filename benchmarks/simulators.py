@@ -1,6 +1,6 @@
 """SFC images a second by every way of computing it, and the distance from the machine's limit.
 
-usage: python -m benchmarks.simulators [--rounds N] [--seconds S] [--only simulators,torch,hls,rtl]
+usage: python -m benchmarks.simulators [--rounds N] [--seconds S] [--only simulators,torch,...]
 
 Writes ``benchmarks/results/simulators.json`` and the table beside it.
 """
@@ -31,6 +31,7 @@ KINDS: dict[str, Callable[[Graph, Path], list[Contender]]] = {
     "simulators": lambda graph, folder: contenders.simulators(graph),
     "torch": lambda graph, folder: contenders.torches(graph),
     "hls": contenders.our_hls,
+    "hls4ml": contenders.their_hls,
     "rtl": lambda graph, folder: contenders.our_rtl(
         graph, folder, {"unrolled": Plan(input_beat=784), "folded": contenders.folded(graph)}
     ),
