@@ -18,8 +18,9 @@ from hwbnn.project import Project
 from hwbnn.simulate import check_input, simulate
 from hwbnn.verify import WAYS
 from hwbnn.verify.results import Verification
+from hwbnn.verify.rtl import POPCOUNTS
 from hwbnn.verify.rtl_way import Rtl
-from hwbnn.verify.ways import Fast, Hls, Job, Reference, Referred, Way
+from hwbnn.verify.ways import Fast, Hls, Job, Reference, Referred, Way, io
 
 _MAKERS: Mapping[str, Callable[[str, Job], Way]] = {
     "fast": Fast,
@@ -48,7 +49,9 @@ def run(
     checked = check_input(graph, x)
     if batch < 1:
         raise InputError(f"batch: expected at least 1 frame, found {batch}")
-    names = ways if ways is not None else ["fast", *([given.target] if given else [])]
+    if options["popcount"] not in POPCOUNTS:
+        raise InputError(f"popcount {options['popcount']!r}: expected {' or '.join(POPCOUNTS)}")
+    names = ways if ways is not None else _default_ways(given)
     for name in names:
         if name not in WAYS:
             raise InputError(f"way {name!r}: expected some of {', '.join(WAYS)}")
@@ -81,6 +84,14 @@ def _read(project: Project) -> tuple[Graph, Plan | None]:
     graph = from_bytes(project.files["graph.npz"])
     text = project.files.get("plan.json")
     return graph, None if text is None else Plan.from_json(text, "plan.json")
+
+
+def _default_ways(given: Project | None) -> list[str]:
+    """The fast simulator, and the way that runs the project."""
+    if given is None:
+        return ["fast"]
+    stream = given.target == "hls" and io(given) == "io_stream"
+    return ["fast", "hls-stream" if stream else given.target]
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ came to. All are held to the plain simulator, whose values of a batch are comput
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -60,10 +61,23 @@ class Job:
     progress: Progress | None = None
 
     def project(self, target: str, **options: Any) -> Project:
-        """The project that was given if it is of this target, else one that is generated."""
-        if self.given is not None and self.given.target == target:
-            return self.given
+        """The project that was given if it is of this kind, else one that is generated."""
+        given = self.given
+        if given is not None and given.target == target and options.get("io") in (None, io(given)):
+            return given
         return generate(self.graph, target, self.plan, **options)
+
+
+def io(project: Project) -> str:
+    """hls4ml's ``io_parallel`` or ``io_stream``, which an ``hls`` project was generated for.
+
+    Raises:
+        InputError: if the project does not say so.
+    """
+    try:
+        return str(json.loads(project.text("core.json"))["io"])
+    except (ValueError, KeyError, TypeError):
+        raise InputError("core.json: says no io; generate the project again") from None
 
 
 class Way:
