@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ from hwbnn.graph import Dot, Graph, Input, Output, to_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.simulate import simulate
-from hwbnn.verify import cocotb_core, rtl
+from hwbnn.verify import cocotb_core, cocotb_run, rtl
 from hwbnn.verify.bench import Stalls, Stimulus
 from hwbnn.verify.compare import compare, first_difference
+from hwbnn.verify.core import Core
 
 pytestmark = pytest.mark.hardware
 
+CORES = Path(__file__).parent / "cores"
 FRAMES = 12
 FAULTS = (
     *("sound", "sum", "bit order", "tlast", "tkeep", "unused bits", "error", "deadlock"),
@@ -48,7 +51,7 @@ def project():
         "fused": {},
         "cycles": {"latency": 3, "initiation_interval": 3},
     }
-    source = Path(__file__).parent / "cores" / "hwbnn_trace.sv"
+    source = CORES / "hwbnn_trace.sv"
     return Project(
         "rtl",
         {
@@ -178,3 +181,16 @@ def test_a_handshake_that_was_never_set_is_a_mismatch(project, x, tmp_path):
     core = cocotb_core.build(project, tmp_path, simulator="icarus")
     with pytest.raises(Mismatch, match="X on a handshake"):
         run(core, x, "unset")
+
+
+def test_a_core_with_ports_of_other_names(project, x, tmp_path):
+    """As a high-level synthesis tool would export it: the same bench takes it."""
+    sources = [CORES / "hwbnn_trace.sv", CORES / "exported.sv"]
+    module = cocotb_run.build(sources, "exported", tmp_path)
+    ports = cocotb_core.Ports("ap_clk", "ap_rst_n", "x", "y", error=None, also={}, upper=True)
+    core = cocotb_core.Simulation(replace(Core.of(project), taps=()), module, 0.0, ports)
+    for fault, value in (("sound", None), ("sum", "y")):
+        record, first = run(core, x, fault, STALLS)
+        assert record.faults == ()
+        assert set(record.values) == {"y"}
+        assert (first and first.value) == value

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from hwbnn.assets import assets
+
+HERE = Path(__file__).parent
+
+
+def test_every_module_has_its_test():
+    modules = {path.stem for path in assets("rtl").glob("*.sv")}
+    tested = {path.stem.removeprefix("test_") for path in HERE.glob("test_*.py")}
+    assert modules
+    assert tested == modules | {"network", "faults", "complete"}
+
+
+def test_every_wrapper_is_used():
+    text = "".join(path.read_text() for path in HERE.glob("test_*.py"))
+    unused = [path.stem for path in HERE.glob("wrappers/*.sv") if f'"{path.stem}"' not in text]
+    assert unused == []
