@@ -63,8 +63,10 @@ class Job:
     def project(self, target: str, **options: Any) -> Project:
         """The project that was given if it is of this kind, else one that is generated."""
         given = self.given
-        if given is not None and given.target == target and options.get("io") in (None, io(given)):
-            return given
+        if given is not None and given.target == target:
+            wanted = options.get("io")
+            if wanted is None or wanted == io(given):
+                return given
         return generate(self.graph, target, self.plan, **options)
 
 
