@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -54,20 +53,15 @@ def plan_for_luts(graph: Graph, budget: int, base: Plan | None = None) -> Plan:
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
         raise PlanError(f"plan: LUTs: expected a positive number, found {budget!r}")
     search = _Search(graph, base or Plan(), 0)
-    goals = search.intervals()
-    made: dict[int, tuple[int, Plan]] = {}
-
-    def fits(goal: int) -> bool:
+    made: list[tuple[int, Plan]] = []
+    # One goal after the other: FIFOs and borders make some slower Plans take more than a faster
+    # one, so that a search by halves would miss Plans that fit.
+    for goal in search.intervals():
         plan = search.plan(goal)
-        made[goal] = area(circuit(graph, plan)).lut, plan
-        return made[goal][0] <= budget
-
-    # Layers alone take less than the core: no goal fits that is faster than the first of these.
-    first = bisect_left(goals, True, key=lambda goal: search.solve(goal)[0] <= budget)
-    goal = bisect_left(goals, True, lo=min(first, len(goals) - 1), key=fits)
-    if goal < len(goals):
-        return made[goals[goal]][1]
-    luts, plan = min(made.values(), key=lambda each: each[0])
+        made.append((area(circuit(graph, plan)).lut, plan))
+        if made[-1][0] <= budget:
+            return plan
+    luts, plan = min(made, key=lambda each: each[0])
     raise PlanError(
         f"plan: no Plan found is estimated within {budget:,} LUTs; the smallest takes about "
         f"{luts:,}: {describe(graph, plan)}"

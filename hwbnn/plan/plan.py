@@ -91,7 +91,7 @@ class Plan:
         """The layout of a ``Dot`` by its name."""
         return self.dots.get(name, self.default)
 
-    def with_dots(self, **dots: Layout) -> Plan:
+    def with_dots(self, /, **dots: Layout) -> Plan:
         """A copy with these layouts added."""
         return replace(self, dots={**self.dots, **dots})
 

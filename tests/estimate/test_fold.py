@@ -13,7 +13,7 @@ from hwbnn.estimate import area, cycles, describe, plan_for_ii, plan_for_luts, w
 from hwbnn.estimate.fold import BRAM_LUTS
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Node, Output, Threshold
 from hwbnn.plan import Folded, Plan, Unrolled, circuit
-from tests.strategies import graphs
+from tests.strategies import graphs, random_graph
 
 
 def network(*widths: int, seed: int = 0) -> Graph:
@@ -79,6 +79,17 @@ def test_a_budget_is_kept_at_about_the_best_speed_of_all_plans(share: float) -> 
     made = circuit(SMALL, plan_for_luts(SMALL, budget))
     assert area(made).lut <= budget
     assert made.interval <= min(ii for ii, lut, _ in KNOWN if lut <= 0.95 * budget)
+
+
+@pytest.mark.parametrize("seed", [4, 10])
+def test_a_budget_is_met_by_a_plan_as_fast_as_any_for_an_interval(seed: int) -> None:
+    """Also where FIFOs make a slower Plan take more LUTs than a faster one."""
+    graph = random_graph(seed, max_width=40)
+    made = [circuit(graph, plan_for_ii(graph, goal)) for goal in range(1, 40)]
+    known = [(area(c).lut, c.interval) for c in made]
+    for budget in sorted({lut for lut, _ in known}):
+        fastest = min(interval for lut, interval in known if lut <= budget)
+        assert circuit(graph, plan_for_luts(graph, budget)).interval <= fastest
 
 
 @settings(max_examples=25)

@@ -24,6 +24,7 @@ def test_dots_left_out_take_the_default() -> None:
     assert plan.layout("first") == Folded(2, 3)
     assert plan.layout("second") == Folded(1, 1)
     assert plan.with_dots(second=Unrolled()).layout("second") == Unrolled()
+    assert plan.with_dots(self=Folded(2, 4)).layout("self") == Folded(2, 4)
     assert plan.layout("second") == Folded(1, 1)
 
 
