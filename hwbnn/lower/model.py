@@ -112,7 +112,8 @@ def _probes(source: Input) -> NDArray[np.int64]:
     size = int(np.prod(source.shape))
     span = source.high - source.low + 1
     if span**size <= _EXHAUSTIVE:
-        digits = np.indices((span,) * size).reshape(size, -1).T
+        place = np.array([span**i for i in range(size)])
+        digits: NDArray[np.int64] = np.arange(span**size)[:, None] // place % span
         return (source.low + digits).reshape(-1, *source.shape)
     rng = np.random.default_rng(0)
     density = rng.random((_PROBES, 1))

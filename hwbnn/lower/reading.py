@@ -184,6 +184,18 @@ def _check_reads_integers(label: str, layer: BinaryLinear, stream: Stream, sourc
         raise CannotLower(
             f"{label}: {steps} changes the input before it; put scale and offset into Input instead"
         )
+    _check_invertible(label, layer, stream)
+
+
+def _check_invertible(label: str, layer: BinaryLinear, stream: Stream) -> None:
+    """Refuse a map whose floats, once rounded to float32, lead back to other integers."""
+    for integers, x in chunks(stream):
+        wanted = integers * 2 - 1 if stream.type.bit else integers
+        if not np.array_equal(layer.integers(x)[:, 0].numpy(), wanted):
+            raise CannotLower(
+                f"{label}: float32 does not tell the integers of the input apart "
+                "under its scale and offset; use a smaller offset or a larger scale"
+            )
 
 
 def _is_contract(stream: Stream) -> bool:

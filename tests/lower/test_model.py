@@ -10,8 +10,9 @@ from torch import nn
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Graph, Input
 from hwbnn.lower import lower
+from hwbnn.nn import BinaryActivation, BinaryLinear
 from hwbnn.simulate import simulate
-from tests.lower.models import models, random_integers, random_model, run_float
+from tests.lower.models import METHOD, models, random_integers, random_model, run_float
 
 
 def assert_equal(model: nn.Module, source: Input, graph: Graph, u: NDArray[np.int64]) -> None:
@@ -55,3 +56,11 @@ def test_networks_of_few_bits_are_equal_on_all_inputs(data: st.DataObject) -> No
     n = source.shape[0]
     every = (np.arange(1 << n)[:, None] >> np.arange(n)) & 1
     assert_equal(model, source, lower(model, source), every)
+
+
+@pytest.mark.parametrize("size", [1, 65])
+def test_an_input_of_one_integer(size: int) -> None:
+    source = Input("x", (size,), 5, 5, scale=0.5)
+    layer = BinaryLinear(size, 3, METHOD, source=source)
+    model = nn.Sequential(layer, BinaryActivation(3, METHOD), BinaryLinear(3, 2, METHOD))
+    assert_equal(model.eval(), source, lower(model, source), np.full((1, size), 5))

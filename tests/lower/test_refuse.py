@@ -117,6 +117,13 @@ def test_an_input_other_than_the_layer_was_made_for() -> None:
     assert lower(model, Input("x", (6,), 3, 200, scale=1 / 255)).nodes
 
 
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 1e30), (1e-30, 5.0)])
+def test_a_map_that_float32_does_not_hold(scale: float, offset: float) -> None:
+    source = Input("x", (6,), 0, 9, scale=scale, offset=offset)
+    found = refused(nn.Sequential(linear(source=source), sign(), linear(4, 3)), source)
+    assert "float32 does not tell the integers of the input apart" in found
+
+
 def test_an_input_changed_before_the_first_layer() -> None:
     model = Forward(lambda m, x: m.a((x - 0.0) * 1.5), a=linear(source=PIXELS))
     assert "refuses an input" in refused(model, PIXELS)
