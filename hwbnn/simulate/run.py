@@ -72,7 +72,8 @@ def _checked(graph: Graph, x: ArrayLike) -> Array:
             f"input '{node.name}': expected integers from {t.low} to {t.high}, found "
             f"{int(array.min())} to {int(array.max())}"
         )
-    return array.astype(np.bool_) if t.bit else array
+    # Files may hold the other byte order, which compiled code does not read.
+    return array.astype(np.bool_ if t.bit else array.dtype.newbyteorder("="), copy=False)
 
 
 @overload

@@ -23,7 +23,7 @@ from hwbnn.graph import (
     Threshold,
 )
 from hwbnn.graph.bits import pack_words
-from hwbnn.simulate import fast, plain
+from hwbnn.simulate import fast, plain, simulate
 from hwbnn.simulate.fast_kernels import LANES
 from hwbnn.simulate.fast_steps import step
 from tests.strategies import graphs, inputs, random_graph, random_inputs
@@ -213,3 +213,11 @@ def test_a_node_without_a_kernel_is_refused() -> None:
 
     with pytest.raises(GraphError, match="'f': the fast simulator has no Foreign"):
         step(Foreign("f"), "words", Graph((Input.bits(1), Output("y", "x"))))
+
+
+def test_integers_of_the_other_byte_order_are_read_alike() -> None:
+    graph = random_graph(SEED, max_width=70)
+    x = random_inputs(graph, 5, 1).astype(np.int32)
+    swapped = x.astype(x.dtype.newbyteorder("S"))
+    found = simulate(graph, swapped, engine="fast")
+    assert np.array_equal(found, simulate(graph, x, engine="plain"))
