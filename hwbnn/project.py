@@ -129,6 +129,6 @@ def _exchange(target: Path, fresh: Path, replaced: Path) -> None:
     target.rename(replaced)
     try:
         fresh.rename(target)
-    except OSError:
+    except BaseException:  # an interrupt too
         replaced.rename(target)
         raise

@@ -119,6 +119,23 @@ def test_a_failed_exchange_puts_the_old_project_back(
     assert os.listdir(tmp_path) == ["out"]  # noqa: PTH208
 
 
+def test_an_interrupted_exchange_puts_the_old_project_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = PROJECT.write(tmp_path / "out")
+    rename = Path.rename
+
+    def interrupted(self: Path, other: Path) -> Path:
+        if self.name == "project":
+            raise KeyboardInterrupt
+        return rename(self, other)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        OTHER.write(target)
+    assert contents(target) == FILES
+
+
 def test_the_digest_is_of_names_and_contents() -> None:
     assert Project("rtl", dict(reversed(FILES.items()))).digest == PROJECT.digest
     changed = [
