@@ -113,6 +113,8 @@ def build(
         graph, network = _lowered(model, input, output)
         (plan or Plan()).check(graph)
     x = check_input(graph, to_integers(graph.input, samples))
+    if not len(x):
+        raise InputError("data: holds no samples; nothing would be compared")
     _make(target)
     save(graph, target / "graph.npz")
     found = _Found(graph, target, x, shown, files={"graph": "graph.npz"})

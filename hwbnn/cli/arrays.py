@@ -63,6 +63,8 @@ def _csv(path: Path, data: bytes) -> Array:
     rows = [line for line in lines if line.strip()]
     if rows and not _numbers(rows[0]):
         rows = rows[1:]
+    if not rows:
+        raise InputError(f"{path}: holds no rows of numbers")
     whole = not any(c in ".eEnN" for row in rows for c in row)
     try:
         return np.loadtxt(rows, np.int64 if whole else np.float64, delimiter=",", ndmin=2)
@@ -89,10 +91,15 @@ def writable(path: Path, *suffixes: str) -> Path:
     """
     if suffixes and path.suffix not in suffixes:
         raise InputError(f"{path}: expected a name ending in {', '.join(suffixes)}")
-    folder = path if path.is_dir() else path.parent
-    while not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
+    try:
+        folder = path if path.is_dir() else path.parent
+        path.exists()  # asked for what it raises: a name may be too long
+        while not folder.exists():
+            folder = folder.parent
+        good = folder.is_dir() and os.access(folder, os.W_OK)
+    except OSError:
+        good = False
+    if not good:
         raise InputError(f"{path}: cannot be written; name a place that you may write to")
     return path
 

@@ -26,10 +26,13 @@ def bundled() -> dict[str, Path]:
 def graph_file(given: str) -> Path:
     """The file of a Graph named by itself, by its folder, or by the name of a bundled network."""
     path = Path(given)
-    if path.is_dir() and (path / "graph.npz").is_file():
-        return path / "graph.npz"
-    if path.is_file():
-        return path
+    try:
+        if path.is_dir() and (path / "graph.npz").is_file():
+            return path / "graph.npz"
+        if path.is_file():
+            return path
+    except OSError as error:  # such as a name that is too long
+        raise InputError(f"{given[:60]}: cannot be read: {error.strerror}") from error
     if given in bundled():
         return bundled()[given] / "graph.npz"
     names = ", ".join(bundled()) or "none"

@@ -154,6 +154,14 @@ def test_build_leaves_everything_where_it_says(
 
 
 @pytest.mark.hardware
+def test_build_of_no_samples_is_refused(call: Call, graph_file: Path) -> None:
+    np.save("none.npy", np.zeros((0, 8), np.int64))
+    given = call("build", "--graph", graph_file, "--samples", "none.npy", "--out", "core")
+    assert given.exit_code == 2
+    assert given.stderr.splitlines()[-1].startswith("error: data: holds no samples")
+    assert not Path("core").exists()
+
+
 def test_build_without_a_tool_says_what_is_missing(
     call: Call, graph_file: Path, x: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

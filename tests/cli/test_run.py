@@ -121,6 +121,8 @@ def _bomb() -> bytes:
         ("x.csv", b"1,2,3\n4,5\n"),
         ("x.csv", b"1,2\n3,four\n"),
         ("x.csv", b"\xff\xfe\x00"),
+        ("x.csv", b""),
+        ("x.csv", b"a,b\n"),
         ("x.txt", b"1,2\n"),
     ],
 )
@@ -139,6 +141,7 @@ def test_a_pickle_is_never_loaded(call: Call, graph_file: Path) -> None:
 def test_what_is_not_there_is_said(call: Call, graph_file: Path, x: np.ndarray) -> None:
     refused(call("predict", graph_file, "none.npy"), "none.npy", "No such file")
     refused(call("predict", "none", "none.npy"), "none: expected a Graph file")
+    refused(call("predict", "n" * 300, "none.npy"), "File name too long")
     np.savez("two.npz", a=x, b=x)
     refused(call("predict", graph_file, "two.npz"), "a, b", "--key")
     refused(call("predict", graph_file, "two.npz", "--key", "c"), "'c'", "a, b")
@@ -152,6 +155,6 @@ def test_places_that_cannot_be_written_are_refused_first(
 ) -> None:
     Path("file").write_text("")
     np.save("x.npy", x)
-    for out in ("file/y.npy", "/proc/none/y.npy"):
+    for out in ("file/y.npy", "/proc/none/y.npy", "y" * 300 + ".npy"):
         refused(call("predict", graph_file, "x.npy", "--out", out), out, "cannot be written")
     refused(call("predict", graph_file, "x.npy", "--out", "y.txt"), "y.txt", ".npy, .csv")
