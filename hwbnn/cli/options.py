@@ -64,7 +64,9 @@ DataFolder = Annotated[
 Place = Annotated[
     bool, typer.Option("--place", help="Also place and route for ECP5: Fmax; a minute or more.")
 ]
-PlanFile = Annotated[Path | None, typer.Option("--plan", help="A Plan (JSON).")]
+PlanFile = Annotated[
+    Path | None, typer.Option("--plan", help="A Plan (JSON), such as the plan.json of a project.")
+]
 Interval = Annotated[
     int | None,
     typer.Option(min=1, help="Instead: the smallest core that takes a frame in so many cycles."),
