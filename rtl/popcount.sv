@@ -42,27 +42,30 @@ module popcount #(
     assign bits = bits_i;
   end
 
+  // Bit g of each of these belongs to group g: two full adders, whose sums and carries are added.
+  logic [Groups-1:0] a, b, c, d, e, f;
+  logic [Groups-1:0] low_sum, low_carry, high_sum, high_carry, carry;
+  logic [3*Groups-1:0] count;
+
+  assign {f, e, d, c, b, a} = bits;
+  assign low_sum = a ^ b ^ c;
+  assign low_carry = (a & b) | (c & (a ^ b));
+  assign high_sum = d ^ e ^ f;
+  assign high_carry = (d & e) | (f & (d ^ e));
+  assign carry = low_sum & high_sum;
+  assign count[0 +: Groups] = low_sum ^ high_sum;
+  assign count[Groups +: Groups] = low_carry ^ high_carry ^ carry;
+  assign count[2*Groups +: Groups] = (low_carry & high_carry) | (carry & (low_carry ^ high_carry));
+
   for (genvar g = 0; g < Groups; g++) begin : gen_group
-    logic [5:0] b;
-    logic low_sum, low_carry, high_sum, high_carry, carry;
-    logic [2:0] count;
-
-    // Two full adders, whose sums and carries are then added.
-    assign b = bits[6*g +: 6];
-    assign low_sum = b[0] ^ b[1] ^ b[2];
-    assign low_carry = (b[0] & b[1]) | (b[2] & (b[0] ^ b[1]));
-    assign high_sum = b[3] ^ b[4] ^ b[5];
-    assign high_carry = (b[3] & b[4]) | (b[5] & (b[3] ^ b[4]));
-    assign carry = low_sum & high_sum;
-    assign count[0] = low_sum ^ high_sum;
-    assign count[1] = low_carry ^ high_carry ^ carry;
-    assign count[2] = (low_carry & high_carry) | (carry & (low_carry ^ high_carry));
-    assign counts_d[g*GroupWidth +: GroupWidth] = count[GroupWidth-1:0];
-
-    if (GroupWidth < 3) begin : gen_narrow
-      logic unused_count;
-      assign unused_count = ^count[2:GroupWidth];
+    for (genvar i = 0; i < GroupWidth; i++) begin : gen_bit
+      assign counts_d[g*GroupWidth + i] = count[i*Groups + g];
     end
+  end
+
+  if (GroupWidth < 3) begin : gen_narrow
+    logic unused_count;
+    assign unused_count = ^count[3*Groups-1:GroupWidth*Groups];
   end
 
   if (Levels == 1 || Groups == 1) begin : gen_registers
