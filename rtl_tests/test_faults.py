@@ -237,6 +237,15 @@ def test_a_count_that_reset_forgets(graph, plan, x):
     assert stalled is not None
 
 
+def test_a_pointer_that_reset_forgets(graph, plan, x):
+    """Words are written nowhere: what leaves the core is X."""
+    project = generate(graph, "rtl", plan)
+    fault = broken(project, "rtl/stream_fifo.sv", r" +write_q <= '0;\n", "")
+    full, stalled = failures(fault, x)
+    assert full.endswith("X on data at the border")
+    assert stalled.endswith("X on data at the border")
+
+
 def test_one_credit_less_slows_the_core_as_predicted(graph, plan, x):
     made = circuit(graph, plan)
     segment = max(made.segments, key=lambda s: s.credits)

@@ -175,6 +175,8 @@ def _failing(what: str, log: Path) -> Iterator[None]:
         why = _why(said)
         if "Cannot convert Logic(" in why:
             raise Mismatch(f"{what}: X on a handshake at the border") from None
+        if "convert LogicArray" in why:
+            raise Mismatch(f"{what}: X on data at the border") from None
         raise ToolFailed(f"{what}: {why}; the log is {log}") from None
 
 
