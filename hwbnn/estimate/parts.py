@@ -30,7 +30,7 @@ from hwbnn.plan.blocks import (
 from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Stage, Up
 
 GROUP = 6
-"""Inputs of a group of ``popcount``."""
+"""Inputs of a group of ``popcount``; group ``g`` of ``n`` has inputs ``g``, ``g + n``, ..."""
 
 
 @dataclass
@@ -98,7 +98,8 @@ def tree(leaves: Sequence[tuple[int, int]], levels: int, before: int = 0) -> Tre
 
 def count_tree(inputs: int, levels: int) -> Tree:
     """The tree of a ``popcount``, with the registers of its groups where it has them."""
-    sizes = [min(GROUP, inputs - first) for first in range(0, inputs, GROUP)]
+    groups = -(-inputs // GROUP)
+    sizes = [len(range(first, inputs, groups)) for first in range(groups)]
     made = tree([(size, 0) for size in sizes], levels, before=1)
     if levels > 1 and len(sizes) > 1:
         return made
@@ -122,13 +123,14 @@ def patterns(weights: Bools) -> int:
 
     Channels whose weights agree in a group share its count.
     """
-    channels, inputs = weights.shape
-    padded = np.zeros((channels, -(-inputs // GROUP) * GROUP), np.bool_)
-    padded[:, :inputs] = weights
-    groups = padded.reshape(channels, -1, GROUP)
-    present = (np.arange(padded.shape[1]) < inputs).reshape(-1, GROUP)
-    codes = ((groups ^ groups[:, :, :1]) & present) @ (1 << np.arange(GROUP))
-    return sum(len(np.unique(codes[:, g])) for g in range(codes.shape[1]))
+    inputs = weights.shape[1]
+    groups = -(-inputs // GROUP)
+    found = 0
+    for first in range(groups):
+        group = weights[:, first::groups]
+        codes = (group ^ group[:, :1]) @ (1 << np.arange(group.shape[1]))
+        found += len(np.unique(codes))
+    return found
 
 
 def _bits(values: NDArray[np.int64], width: int) -> Bools:
@@ -197,6 +199,11 @@ def ends(stage: Segment) -> Parts:
 
 @parts.register
 def _dot_unrolled(block: DotUnrolled) -> Parts:
+    return _fixed_rows(block)
+
+
+def _fixed_rows(block: DotUnrolled | DotFolded) -> Parts:
+    """All rows of weights as constants."""
     channels, inputs = block.weights.shape
     row = row_tree(inputs, block.source.width, block.levels)
     shared = block.source.width * patterns(block.weights)
@@ -207,28 +214,23 @@ def _dot_unrolled(block: DotUnrolled) -> Parts:
 
 @parts.register
 def _dot_folded(block: DotFolded) -> Parts:
-    pe, simd, width = block.pe, block.simd, block.source.width
-    row = row_tree(simd, width, block.levels)
-    total = block.result.width
+    pe, width = block.pe, block.source.width
     counters = _log(block.rows) + _log(block.steps) + _log(block.passes)
     slots = 3 * _log(block.slots) + 2 * _log(block.slots + 1)
-    made = Parts(
-        Counter(
-            folded=1,
-            product=pe * simd * width,
-            adder_folded=pe * row.adders,
-            total=pe * total if block.steps > 1 else 0,
-            counter=counters + slots,
-        ),
-        Counter(
-            exact=pe * (row.registers + total) + counters + slots,
-            valid=3 * block.latency,
-        ),
-    )
-    made.memory(ram(block.slots, simd * width, registered=True))
-    ordered = block.weights.reshape(block.passes, pe, block.steps, simd)
-    rows = ordered.transpose(0, 2, 1, 3).reshape(block.rows, pe * simd)
-    made.memory(rom(rows))
+    total = pe * block.result.width
+    made = Parts(Counter(folded=1, counter=counters + slots))
+    made.ff = Counter(exact=total + counters + slots, valid=3 * block.latency)
+    made.memory(ram(block.slots, block.simd * width, registered=True))
+    if block.rows == 1:  # the memory has a single row
+        made.add(_fixed_rows(block))
+        return made
+    row = row_tree(block.simd, width, block.levels)
+    made.lut["product"] = pe * block.simd * width
+    made.lut["adder_folded"] = pe * row.adders
+    made.lut["total"] = total if block.steps > 1 else 0
+    made.ff["exact"] += pe * row.registers
+    ordered = block.weights.reshape(block.passes, pe, block.steps, block.simd)
+    made.memory(rom(ordered.transpose(0, 2, 1, 3).reshape(block.rows, -1)))
     return made
 
 
