@@ -1,7 +1,8 @@
-"""The figures of README.md, from the reports of the trained networks.
+"""The figures of README.md, from what was measured.
 
 ``models/<name>/report.json`` is what training and lowering measured, ``models/<name>/build.json``
-what ``hwbnn build`` or ``hwbnn demo`` reported of the hardware.
+what ``hwbnn build`` or ``hwbnn demo`` reported of the hardware, ``benchmarks/results`` what
+``scripts/bench`` measured.
 """
 
 from __future__ import annotations
@@ -70,7 +71,23 @@ def demo(root: Path) -> Iterator[str]:
     yield "```"
 
 
-SECTIONS = {"networks": networks, "hardware": hardware, "demo": demo}
+def speeds(root: Path) -> Iterator[str]:
+    """Images a second of every way, as the benchmark last measured them."""
+    found = json.loads((root / "benchmarks" / "results" / "simulators.json").read_bytes())
+    machine = found["machine"]
+    yield (
+        f"Network: {found['what']}. Machine: {machine['cpu']}, {machine['cores']} cores, under load "
+        f"{machine['load_before']:.0f} to {machine['load_after']:.0f} of other work, so the last "
+        "column, by processor time, compares better."
+    )
+    yield ""
+    yield "| way | images a second | images in a second of one core |"
+    yield "|---|---:|---:|"
+    for way in found["images_per_second"]:
+        yield f"| {way['name']} | {number(way['median'])} | {number(way['a_core_second'])} |"
+
+
+SECTIONS = {"networks": networks, "hardware": hardware, "demo": demo, "speeds": speeds}
 
 
 def written(page: str, root: Path) -> str:

@@ -153,7 +153,6 @@ def test_build_leaves_everything_where_it_says(
     assert call("report", "made").stdout.splitlines()[-1].endswith("made/report.json")
 
 
-@pytest.mark.hardware
 def test_build_of_no_samples_is_refused(call: Call, graph_file: Path) -> None:
     np.save("none.npy", np.zeros((0, 8), np.int64))
     given = call("build", "--graph", graph_file, "--samples", "none.npy", "--out", "core")
@@ -162,6 +161,7 @@ def test_build_of_no_samples_is_refused(call: Call, graph_file: Path) -> None:
     assert not Path("core").exists()
 
 
+@pytest.mark.hardware
 def test_build_without_a_tool_says_what_is_missing(
     call: Call, graph_file: Path, x: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
