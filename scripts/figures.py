@@ -17,6 +17,7 @@ from pathlib import Path
 from hwbnn.report import Report, number, text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+COLUMNS = ("latency", "initiation_interval", "LUT", "FF")
 MARK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
 
@@ -48,12 +49,12 @@ def hardware(root: Path) -> Iterator[str]:
     yield "|---|---|---:|---:|---:|---:|---:|---:|---:|"
     for path in sorted((root / "models").glob("*/build*.json")):
         report = Report.from_json(path.read_bytes(), str(path))
-        ways = ", ".join(way.name for way in report.ways)
+        ways = "; ".join(way.name for way in report.ways)
         for core in report.cores:
             pairs = {**core.cycles, **core.resources}
-            told = [pairs[name].measured for name in (*core.cycles, "LUT", "FF") if name in pairs]
+            told = [pairs[name].measured if name in pairs else None for name in COLUMNS]
             cells = (
-                f"{report.network}",
+                f"{report.network}, {core.name}",
                 ways,
                 number(max(way.frames for way in report.ways)),
                 number(sum(way.bits for way in report.ways)),
@@ -76,9 +77,9 @@ def speeds(root: Path) -> Iterator[str]:
     found = json.loads((root / "benchmarks" / "results" / "simulators.json").read_bytes())
     machine = found["machine"]
     yield (
-        f"Network: {found['what']}. Machine: {machine['cpu']}, {machine['cores']} cores, under load "
-        f"{machine['load_before']:.0f} to {machine['load_after']:.0f} of other work, so the last "
-        "column, by processor time, compares better."
+        f"Network: {found['what']}. Machine: {machine['cpu']}, {machine['cores']} cores, at a load "
+        f"of {machine['load_before']:.0f} to {machine['load_after']:.0f} by other work: the last "
+        "column, by processor time, hardly depends on it."
     )
     yield ""
     yield "| way | images a second | images in a second of one core |"

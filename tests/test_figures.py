@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hwbnn.report import Report, number
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -39,3 +41,21 @@ def test_a_stale_figure_is_noticed(tmp_path: Path) -> None:
     done = _check(tmp_path)
     assert done.returncode == 1
     assert "run scripts/figures" in done.stdout
+
+
+def test_each_figure_stands_under_its_name() -> None:
+    lines = (REPOSITORY / "README.md").read_text().splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("| core | ways |"))
+    names, _, row = ([c.strip() for c in line.split("|")[1:-1]] for line in lines[head : head + 3])
+    found = dict(zip(names, row, strict=True))
+    report = Report.from_json((REPOSITORY / "models" / "digits" / "build.json").read_bytes())
+    core = report.cores[0]
+    assert found["core"] == f"{report.network}, {core.name}"
+    for name, pair in (
+        ("latency, cycles", core.cycles["latency"]),
+        ("interval, cycles", core.cycles["initiation_interval"]),
+        ("LUT", core.resources["LUT"]),
+        ("FF", core.resources["FF"]),
+    ):
+        assert pair.measured is not None
+        assert found[name] == number(pair.measured.value)
