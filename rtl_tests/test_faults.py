@@ -246,6 +246,19 @@ def test_a_pointer_that_reset_forgets(graph, plan, x):
     assert stalled.endswith("X on data at the border")
 
 
+def test_a_valid_bit_that_reset_forgets(graph, plan, x):
+    """What a pipeline holds comes out after a reset, unless that lasts until it has run out."""
+    project = generate(graph, "rtl", plan)
+    fault = broken(
+        project,
+        "rtl/valid_line.sv",
+        r"if \(!rst_ni\) valid_q <= '0;\n      else valid_q",
+        "valid_q",
+    )
+    _, stalled = failures(fault, x)
+    assert stalled is not None
+
+
 def test_one_credit_less_slows_the_core_as_predicted(graph, plan, x):
     made = circuit(graph, plan)
     segment = max(made.segments, key=lambda s: s.credits)

@@ -178,10 +178,10 @@ class Bench {
 
   bool stopped() const { return context_.gotFinish(); }
 
-  void reset() {
+  void reset(int cycles) {
     core_.aresetn = 0;
     core_.m_axis_tready = 0;
-    for (int i = 0; i < 8; ++i) {
+    for (int i = 0; i < cycles; ++i) {
       source_.rewind();
       source_.offer(core_, false);
       clock(0);
@@ -319,12 +319,12 @@ int main(int argc, char** argv) {
   for (int i = 1; i + 1 < argc; ++i)
     if (std::strncmp(argv[i], "--", 2) == 0) options[argv[i] + 2] = argv[i + 1];
   Bench bench(context, options);
-  bench.reset();
+  bench.reset(8);
   // A first part that a reset cuts off in the middle: nothing of it may be left behind.
   const uint64_t cut = std::stoull(options.at("cut"));
   if (cut) {
     for (uint64_t i = 0; i < cut; ++i) bench.cycle([](Core&, uint64_t, bool, bool) {});
-    bench.reset();
+    bench.reset(1);  // in a longer one, what a pipeline holds would run out unseen
   }
   Run run(options);
   run.go(bench);
