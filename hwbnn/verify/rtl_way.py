@@ -21,6 +21,8 @@ from hwbnn.verify.ways import Array, Job, Values, Way
 SLOW_CYCLES = 20_000
 """Cycles, about, that a run under cocotb takes at most, and any run under stalls."""
 LEAST_FRAMES = 4
+MANY_FRAMES = 300
+"""Above so many, compiling with optimisation takes less time than it saves."""
 WAVE_FRAMES = 3
 
 
@@ -45,7 +47,13 @@ class Rtl(Way):
                 project, place, simulator=self.simulator, popcount=self.job.popcount, waves=waves
             )
         else:
-            self.simulation = rtl.build(project, place, popcount=self.job.popcount, waves=waves)
+            self.simulation = rtl.build(
+                project,
+                place,
+                popcount=self.job.popcount,
+                waves=waves,
+                optimise=self.job.frames > MANY_FRAMES,
+            )
         self.build_seconds = self.simulation.build_seconds
         self.core = self.simulation.core
         self.fused = self.core.fused

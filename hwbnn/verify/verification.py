@@ -56,7 +56,7 @@ def run(
         if name not in WAYS:
             raise InputError(f"way {name!r}: expected some of {', '.join(WAYS)}")
     with _building(folder) as place:
-        job = Job(graph, plan or found or Plan(), given, place, reference, **options)
+        job = Job(graph, plan or found or Plan(), given, len(checked), place, reference, **options)
         chosen = [_MAKERS[name](name, job) for name in names]
         if reference is not None:
             chosen.insert(0, Referred("reference", job))

@@ -40,6 +40,7 @@ class Job:
         graph: what every way must compute.
         plan: how hardware is laid out, where a way has to generate it.
         given: the project that the user gave, if it was one.
+        frames: inputs in all.
         folder: where ways build.
         reference: a callable that computes the output, if there is one.
         popcount: form of the ``popcount`` module in RTL (:data:`hwbnn.verify.rtl.POPCOUNTS`).
@@ -52,6 +53,7 @@ class Job:
     graph: Graph
     plan: Plan
     given: Project | None
+    frames: int
     folder: Path
     reference: Reference | None = None
     popcount: str = "counted"

@@ -1,0 +1,167 @@
+"""Generated networks in simulation: every value at every tap, every cycle, stalls, resets, packets.
+
+Random Graphs under random Plans (unrolled, folded, mixed, fused or not, beats of any width) go
+through the simulators; the bench is the one that tests the modules.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hwbnn.graph import Dot, Graph, Input, Output, Threshold
+from hwbnn.plan import Folded, Plan
+from hwbnn.simulate import simulate
+from hwbnn.targets import generate
+from hwbnn.verify import cocotb_core, rtl, verify
+from hwbnn.verify.bench import Stalls, Stimulus
+from hwbnn.verify.compare import compare, first_difference
+from hwbnn.verify.cycles import check_stalled
+from tests.strategies import random_graph, random_inputs, random_plan
+
+pytestmark = pytest.mark.hardware
+
+WIDE, SMALL = range(14), range(100, 112)
+"""Seeds of networks for the C++ bench, and of smaller ones for Icarus."""
+
+
+def checked(graph, project, x, way, **options):
+    """Verify, and see that every value was compared or is said to be fused."""
+    found = verify(project, x, ways=["fast", way], **options).raise_for_mismatch()
+    _, full, stalled = found.ways
+    assert {node.value for node in full.nodes} | set(full.fused) == set(graph.types)
+    assert full.frames == len(x)
+    assert stalled.bits > 0
+    cycles = full.cycles
+    assert (cycles.counted_latency, cycles.counted_interval) == (cycles.latency, cycles.interval)
+
+
+@pytest.mark.parametrize("seed", WIDE)
+def test_random_networks(seed, tmp_path):
+    graph = random_graph(seed)
+    plan = random_plan(seed, graph, max_cycles=1500)
+    project = generate(graph, "rtl", plan)
+    x = random_inputs(graph, 20, seed)
+    checked(graph, project, x, "rtl", seed=10 * seed, folder=tmp_path)
+    # The executable is there now: more stalls, more resets in the middle of frames.
+    simulation = rtl.build(project, tmp_path / "rtl", optimise=False)
+    assert simulation.build_seconds == 0
+    expected = simulate(graph, x[:6], trace=True)
+    for i in range(4):
+        stalls = Stalls.random(100 * seed + i)
+        cut = int(np.random.default_rng(i).integers(1, 3 * simulation.core.latency))
+        stimulus = Stimulus.of_frames(simulation.core, x[:6], stalls=stalls, cut=cut, seed=i + 1)
+        record = simulation.run(stimulus)
+        assert record.faults == ()
+        assert first_difference(compare(graph, expected, record.values)) is None
+        assert check_stalled(simulation.core, record, stalls, 6) is None
+
+
+@pytest.mark.parametrize("seed", SMALL)
+def test_random_networks_under_icarus(seed):
+    """The popcount in gates; what was never set is X here."""
+    graph = random_graph(seed, max_width=70, max_depth=3)
+    project = generate(graph, "rtl", random_plan(seed, graph, max_cycles=150))
+    x = random_inputs(graph, 6, seed)
+    checked(graph, project, x, "rtl-icarus", popcount="gates", seed=seed)
+
+
+@pytest.mark.parametrize("seed", [200, 201])
+def test_random_networks_under_cocotb_and_verilator(seed):
+    graph = random_graph(seed, max_width=70, max_depth=3)
+    project = generate(graph, "rtl", random_plan(seed, graph, max_cycles=400))
+    checked(graph, project, random_inputs(graph, 12, seed), "rtl-cocotb", popcount="gates")
+
+
+def test_the_gates_of_the_popcount_take_the_same_cycles(tmp_path):
+    graph = random_graph(300, max_width=64)
+    project = generate(graph, "rtl", random_plan(300, graph, max_cycles=300))
+    x = random_inputs(graph, 30, 300)
+    records = []
+    for popcount in rtl.POPCOUNTS:
+        simulation = rtl.build(project, tmp_path, popcount=popcount, optimise=False)
+        records.append(simulation.run(Stimulus.of_frames(simulation.core, x)))
+    counted, gates = records
+    assert np.array_equal(counted.ends, gates.ends)
+    for name, values in counted.values.items():
+        assert np.array_equal(values, gates.values[name])
+
+
+@pytest.fixture(scope="module")
+def small():
+    rng = np.random.default_rng(5)
+    return Graph(
+        (
+            Input("x", (21,), 0, 15),
+            Dot("d1", "x", rng.random((14, 21)) < 0.5),
+            Threshold("t1", "d1", rng.integers(-30, 31, (14, 1)), rng.random(14) < 0.5),
+            Dot("d2", "t1", rng.random((10, 14)) < 0.5),
+            Output("y", "d2"),
+        )
+    )
+
+
+@pytest.fixture(scope="module", params=["driver", "icarus"])
+def core(request, small, tmp_path_factory):
+    plan = Plan(dots={"d1": Folded(7, 3)}, input_beat=24, output_beat=16)
+    project = generate(small, "rtl", plan)
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "icarus":
+        return cocotb_core.build(project, folder)
+    return rtl.build(project, folder, optimise=False)
+
+
+def packets(core, x, lengths):
+    """Packets of these lengths in beats, and the frames that the core must make of them."""
+    whole = core.core.input.pack(x)
+    beats, frames = [], x.copy()
+    lanes = core.core.input.lanes
+    for i, n in enumerate(lengths):
+        surplus = np.full((max(0, n - len(whole[i])), whole.shape[-1]), 0xEE, np.uint8)
+        beats += [whole[i, :n], surplus]
+        frames[i, n * lanes :] = 0
+    last = np.zeros(sum(lengths), np.uint8)
+    last[np.cumsum(lengths) - 1] = 1
+    return np.concatenate(beats), last, frames
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_packets_of_wrong_length(small, core, seed):
+    """One output frame a packet, ``error_o`` from the first wrong one on, the rest untouched."""
+    rng = np.random.default_rng(seed)
+    a_frame = core.core.input.tokens
+    lengths = [a_frame, a_frame, 1, a_frame, a_frame + 1, a_frame - 1, 3 * a_frame, a_frame, 2]
+    lengths = [*lengths, *rng.integers(1, 2 * a_frame, 4).tolist(), a_frame]
+    x = rng.integers(0, 16, (len(lengths), 21))
+    beats, last, frames = packets(core, x, lengths)
+    stalls = Stalls.random(seed) if seed else Stalls()
+    record = core.run(Stimulus(beats, last, stalls, seed=seed + 1))
+    assert record.faults == ()
+    assert (
+        first_difference(compare(small, simulate(small, frames, trace=True), record.values)) is None
+    )
+    assert record.error > record.starts[2]
+    assert record.error <= record.starts[3]
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_reset_at_any_time_leaves_nothing_behind(small, core, part):
+    x = np.random.default_rng(6).integers(0, 16, (5, 21))
+    expected = simulate(small, x, trace=True)
+    quick = isinstance(core, rtl.Simulation)
+    cuts = range(1, core.core.latency + 2 * core.core.interval)
+    for cut in cuts[part :: 4 if quick else 23]:
+        stalls = Stalls.random(cut) if cut % 3 else Stalls()
+        record = core.run(Stimulus.of_frames(core.core, x, stalls=stalls, cut=cut, seed=cut))
+        assert record.faults == ()
+        assert record.error is None
+        assert first_difference(compare(small, expected, record.values)) is None
+
+
+def test_a_waveform_is_written_on_demand(small, tmp_path):
+    project = generate(small, "rtl", Plan(input_beat=24, output_beat=16))
+    wave = tmp_path / "core.fst"
+    x = np.random.default_rng(6).integers(0, 16, (5, 21))
+    assert verify(project, x, ways=["rtl-icarus"], wave=wave).ok
+    # An FST file begins with a header: its type, 0, and its length, 329.
+    assert wave.read_bytes()[:9] == b"\0" + (329).to_bytes(8, "big")
