@@ -18,8 +18,8 @@ SIZE_LIMIT = 1 << 30
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 """What the names of files may be: nothing that a shell, Tcl or Make reads as more than a name."""
-MARKS = ("graph.npz", "plan.json")
-"""Files by which a folder is known to hold a project, which another one may replace."""
+MANIFEST = ".hwbnn-project"
+"""The file that names all others of a written project: what another one may replace."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Project:
     def write(self, folder: str | Path) -> Path:
         """Write all files into a folder, replacing the project that was there; all or nothing.
 
-        Only a missing or empty folder, or one that holds a project already, is written to.
+        Only a missing or empty folder, or one that holds a project and nothing else, is written to.
 
         Raises:
             InputError: if the folder holds something else or cannot be written; it is then as it
@@ -68,12 +68,16 @@ class Project:
         """
         target = Path(folder)
         try:
-            if not _replaceable(target):
-                raise InputError(f"{target}: holds other files; name an empty or a new folder")
+            other = _other(target)
+            if other:
+                raise InputError(
+                    f"{target}: holds other files ({other[:60]!r}); name an empty or a new folder"
+                )
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=".hwbnn-") as scratch:
                 fresh = Path(scratch) / "project"
-                for name, content in self.files.items():
+                names = "".join(f"{name}\n" for name in self.files)
+                for name, content in {**self.files, MANIFEST: names.encode()}.items():
                     file = fresh / name
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_bytes(content)
@@ -99,6 +103,7 @@ class Project:
         files: dict[str, bytes] = {}
         try:
             found = [p for p in root.rglob("*") if p.is_file() and not p.is_symlink()]
+            found = [p for p in found if p.name != MANIFEST]
             if sum(path.stat().st_size for path in found) > SIZE_LIMIT:
                 raise InputError(f"{root}: larger than {SIZE_LIMIT >> 20} MiB, no project; refused")
             for path in found:
@@ -112,13 +117,16 @@ class Project:
         return cls(target, files)
 
 
-def _replaceable(target: Path) -> bool:
-    """Whether nothing of the user's would be lost."""
+def _other(target: Path) -> str:
+    """Something at this place that is no file of a project; empty if nothing would be lost."""
     if not target.exists():
-        return True
+        return ""
     if not target.is_dir():
-        return False
-    return not any(target.iterdir()) or all((target / mark).is_file() for mark in MARKS)
+        return target.name
+    manifest = target / MANIFEST
+    known = {MANIFEST, *manifest.read_text().splitlines()} if manifest.is_file() else set()
+    inside = (p for p in target.rglob("*") if p.is_symlink() or not p.is_dir())
+    return min({p.relative_to(target).as_posix() for p in inside} - known, default="")
 
 
 def _exchange(target: Path, fresh: Path, replaced: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hwbnn.errors import InputError
-from hwbnn.project import Project
+from hwbnn.project import MANIFEST, Project
 
 FILES = {"graph.npz": b"g", "plan.json": b"{}", "rtl/top.sv": b"module top;\n", "empty": b""}
 PROJECT = Project("rtl", FILES)
@@ -27,7 +27,7 @@ def test_a_hostile_name_is_refused(name: str) -> None:
 
 def contents(folder: Path) -> dict[str, bytes]:
     files = sorted(p for p in folder.rglob("*") if p.is_file())
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files if p.name != MANIFEST}
 
 
 def test_the_files_are_written_as_they_are(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_an_empty_folder_and_an_older_project_are_replaced(tmp_path: Path) -> No
 def test_a_folder_of_other_files_is_left_alone(tmp_path: Path, mine: dict[str, bytes]) -> None:
     for name, content in mine.items():
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match="holds other files; name an empty or a new folder"):
+    with pytest.raises(InputError, match=r"holds other files .*; name an empty or a new folder"):
         PROJECT.write(tmp_path)
     assert contents(tmp_path) == mine
 
@@ -185,3 +185,14 @@ def test_links_are_not_followed_on_reading(tmp_path: Path) -> None:
     folder = Project("rtl", {**FILES, "core.json": b"{}"}).write(tmp_path / "project")
     (folder / "link").symlink_to(tmp_path / "secret")
     assert "link" not in Project.read(folder).files
+
+
+def test_a_file_of_the_users_keeps_a_project_from_being_replaced(tmp_path: Path) -> None:
+    folder = Project("rtl", FILES).write(tmp_path / "core")
+    (folder / "rtl" / "mine.sv").write_text("module mine; endmodule\n")
+    with pytest.raises(InputError, match=r"holds other files \('rtl/mine.sv'\)"):
+        OTHER.write(folder)
+    assert (folder / "rtl" / "mine.sv").is_file()
+    (folder / "rtl" / "mine.sv").unlink()
+    OTHER.write(folder)
+    assert not (folder / "rtl" / "top.sv").exists()

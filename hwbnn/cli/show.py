@@ -23,8 +23,8 @@ def _err() -> Console:
 
 
 def complain(message: str) -> None:
-    """One line on standard error, whatever the message holds."""
-    line = " ".join(message.split())
+    """One line on standard error, whatever the message holds; nothing in it steers the terminal."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
     _err().print(Text.assemble(("error: ", "bold red"), line))
 
 

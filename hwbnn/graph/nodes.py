@@ -22,6 +22,8 @@ NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 NAME_LENGTH = 48
 LIMIT = 1 << 31
 """No value of a Graph reaches this magnitude: int64 arithmetic then never overflows."""
+ELEMENTS = 1 << 24
+"""Elements of the largest input; a file of a few bytes cannot ask for more memory than that."""
 LARGEST = sys.float_info.max
 
 
@@ -121,10 +123,10 @@ class Input(Node):
         good = isinstance(shape, tuple | list) and all(
             isinstance(n, int) and not isinstance(n, bool) and 0 < n < LIMIT for n in shape
         )
-        if not good or not 1 <= len(shape) <= 4 or prod(shape) >= LIMIT:
+        if not good or not 1 <= len(shape) <= 4 or prod(shape) > ELEMENTS:
             raise GraphError(
-                f"node '{self.name}': shape: expected 1 to 4 sizes, together below 2^31 elements, "
-                f"found {shown(shape)}"
+                f"node '{self.name}': shape: expected 1 to 4 sizes, together at most 2^24 "
+                f"elements, found {shown(shape)}"
             )
         object.__setattr__(self, "shape", tuple(shape))
         if _int(self, "low") > _int(self, "high"):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from hwbnn.errors import CannotLower
 
@@ -35,22 +35,47 @@ def unwrap(model: nn.Module) -> nn.Module:
     """The network inside ``torch.compile``, data-parallel wrappers and Lightning modules.
 
     Raises:
-        CannotLower: if a LightningModule does not say which of its modules is the network.
+        CannotLower: if a LightningModule does not say which of its modules is the network, or its
+            own ``forward`` does more than call it.
     """
     while True:
         lightning = any(base.__name__ == "LightningModule" for base in type(model).__mro__)
         names = _LIGHTNING if lightning else _INNER.get(type(model).__name__, ())
-        held = [getattr(model, name, None) for name in names]
-        inner = next((module for module in held if isinstance(module, nn.Module)), None)
-        if inner is None:
+        name = next((n for n in names if isinstance(getattr(model, n, None), nn.Module)), None)
+        if name is None:
             break
-        model = inner
+        if lightning:
+            _expect_passed_through(model, name)
+        model = getattr(model, name)
     if lightning:
         raise CannotLower(
             f"{type(model).__name__}: expected the network of a LightningModule as its attribute "
             f"{' or '.join(map(repr, _LIGHTNING))}; give that module to lower()"
         )
     return model
+
+
+class _Shallow(fx.Tracer):
+    """Sees what a module's own ``forward`` does and nothing inside of what it calls."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return True
+
+
+def _expect_passed_through(model: nn.Module, name: str) -> None:
+    """Refuse a LightningModule that computes something else than its network."""
+    owner = next(base for base in type(model).__mro__ if "forward" in vars(base))
+    if owner.__name__ == "LightningModule" or owner is nn.Module:
+        return
+    try:
+        nodes = list(_Shallow().trace(model).nodes)
+    except Exception:  # whatever a stranger's forward raises, it is not the one call expected
+        nodes = []
+    if [n.op for n in nodes] != ["placeholder", "call_module", "output"] or nodes[1].target != name:
+        raise CannotLower(
+            f"{type(model).__name__}: its forward does more than call '{name}'; give that module "
+            f"to lower(), with what forward adds moved into it"
+        )
 
 
 def prepare(model: nn.Module) -> nn.Module:

@@ -49,7 +49,14 @@ def load_model(folder: str | Path) -> tuple[Mlp, Recipe]:
     with torch.random.fork_rng(devices=[]):
         model = recipe.make_model()
     try:
-        model.load_state_dict(load(file.read_bytes()))
+        tensors = load(file.read_bytes())
+        for name, own in model.state_dict().items():
+            if name in tensors and tensors[name].dtype != own.dtype:
+                raise InputError(
+                    f"{file}: '{name}': expected {own.dtype}, found {tensors[name].dtype}; get the "
+                    "file again"
+                )
+        model.load_state_dict(tensors)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{file}: no valid safetensors file ({error}); get it again") from error
     except RuntimeError as error:

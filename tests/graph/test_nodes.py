@@ -18,7 +18,7 @@ REFUSED: dict[str, tuple[Callable[[], Node], str]] = {
     "shape of zero": (lambda: Input("x", (3, 0), 0, 1), r"'x': shape: .* found \(3, 0\)"),
     "shape of bools": (lambda: Input("x", (True,), 0, 1), r"'x': shape: .* found \(True,\)"),
     "shape of text": (lambda: Input("x", "ab", 0, 1), r"'x': shape: .* found 'ab'"),  # type: ignore[arg-type]
-    "shape too large": (lambda: Input("x", (1 << 16, 1 << 15), 0, 1), r"below 2\^31 elements"),
+    "shape too large": (lambda: Input("x", (1 << 16, 1 << 15), 0, 1), r"at most 2\^24 elements"),
     "low above high": (lambda: Input("x", (3,), 5, 4), r"'x': low 5 is above high 4"),
     "low not whole": (lambda: Input("x", (3,), 0.5, 4), r"'x': low: .* found 0\.5"),  # type: ignore[arg-type]
     "low a bool": (lambda: Input("x", (3,), False, 4), r"'x': low: .* found False"),

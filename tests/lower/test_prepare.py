@@ -13,7 +13,7 @@ from torch.nn import functional
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Dot, Flatten, Graph, Input, Lookup, Threshold
 from hwbnn.lower import explain, floats, lower
-from hwbnn.lower.prepare import parameter_digest, reference_mode
+from hwbnn.lower.prepare import parameter_digest, reference_mode, unwrap
 from hwbnn.nn import BinaryActivation, BinaryLinear, Scale, mlp, network
 from tests.lower.models import METHOD, random_integers, random_model
 from tests.lower.test_model import assert_equal
@@ -65,6 +65,28 @@ def test_the_network_of_a_lightning_module_is_found(model: nn.Module) -> None:
     assert lower(Task(network=model), BITS) == lower(model, BITS)
     with pytest.raises(CannotLower, match="Task: expected the network of a LightningModule"):
         lower(Task(body=model), BITS)
+
+
+def test_a_lightning_module_that_adds_to_its_network_is_refused(model: nn.Module) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from lightning import LightningModule
+
+    class Passing(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.model(x)
+
+    class Adding(Passing):
+        def forward(self, x: Tensor) -> Tensor:
+            return -self.model(x)
+
+    assert unwrap(Passing()) is model
+    with pytest.raises(CannotLower, match="Adding: its forward does more than call 'model'"):
+        unwrap(Adding())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])

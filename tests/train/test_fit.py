@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 import hwbnn
@@ -257,6 +258,10 @@ def test_foreign_weights_are_refused(whole: TrainResult, tmp_path: Path) -> None
         with pytest.raises(InputError, match="no valid safetensors") as error:
             load_model(tmp_path)
         assert "\n" not in str(error.value)
+    doubled = {name: t.double() for name, t in safetensors.torch.load(good).items()}
+    file.write_bytes(safetensors.torch.save(doubled))
+    with pytest.raises(InputError, match=r"expected torch\.\w+, found torch\.float64"):
+        load_model(tmp_path)
     file.write_bytes(good)
     (tmp_path / "recipe.toml").write_text(replace(RECIPE, network="sfc").to_toml())
     with pytest.raises(InputError, match="not the weights of its recipe") as error:
