@@ -73,10 +73,8 @@ def _encode(node: Encode, x: Array, t: ValueType) -> Array:
 @evaluate.register
 def _dot(node: Dot, x: Array, t: ValueType) -> Array:
     terms = signs(x) if t.bit else x
-    # Below 2^53 doubles add integers exactly, and their product is thirty times as fast as int64's.
-    exact = np.float64 if t.size < 1 << 22 else np.int64
-    sums: Array = terms.astype(exact) @ signs(node.weights).T.astype(exact)
-    return sums.astype(np.int64)
+    sums: Array = terms @ signs(node.weights).T
+    return sums
 
 
 @evaluate.register

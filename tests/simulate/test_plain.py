@@ -83,20 +83,6 @@ def test_a_tie_with_the_threshold_fires(falling: bool, fires: list[int]) -> None
     assert simulate(graph, np.array([[1], [2], [3]]))[:, 0].tolist() == fires
 
 
-def test_sums_of_millions_of_large_terms_are_exact() -> None:
-    n, top = (1 << 22) + 1, 2**31 - 1
-    weights = np.ones((1, n), np.bool_)
-    weights[0, : n // 2] = False
-    dot = Dot("d", "x", weights)
-    # The ends would not fit a sum; only terms of one size do.
-    with pytest.raises(GraphError, match="do not stay below"):
-        Graph((Input("x", (n,), top - 2000, top), dot, Output("y", "d")))
-    graph = Graph((Input("x", (n,), 700, 702), dot, Output("y", "d")))
-    x = np.full((1, n), 701)
-    x[0, -1] = 702
-    assert simulate(graph, x, engine="plain").tolist() == [[702]]
-
-
 def test_batches_larger_than_a_block_and_empty_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = Graph((Input("x", (2, 2), 0, 9), Flatten("f", "x"), Output("y", "f")))
     x = np.arange(28).reshape(7, 2, 2) % 10
