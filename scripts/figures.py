@@ -54,14 +54,19 @@ def hardware(root: Path) -> Iterator[str]:
             pairs = {**core.cycles, **core.resources}
             told = [pairs[name].measured if name in pairs else None for name in COLUMNS]
             cells = (
-                f"{report.network}, {core.name}",
+                f"{_core_name(report, path)}, {core.name}",
                 ways,
                 number(max(way.frames for way in report.ways)),
                 number(sum(way.bits for way in report.ways)),
                 number(sum(way.mismatches for way in report.ways)),
-                *("" if figure is None else number(figure.value) for figure in told),
+                *("not run" if figure is None else number(figure.value) for figure in told),
             )
             yield f"| {' | '.join(cells)} |"
+
+
+def _core_name(report: Report, path: Path) -> str:
+    """The network, and what ``build_<plan>.json`` says of its Plan."""
+    return report.network + path.stem.removeprefix("build").replace("_", ", ")
 
 
 def demo(root: Path) -> Iterator[str]:
