@@ -1,7 +1,7 @@
 """Measures generated cores with yosys, to fit and to check what `hwbnn.estimate.luts` foresees.
 
-    python benchmarks/calibrate_luts.py measure   # synthesises what changed (all: an hour)
-    python benchmarks/calibrate_luts.py fit       # prints coefficients and errors
+    python -m benchmarks.calibrate_luts measure   # synthesises what changed (all: an hour)
+    python -m benchmarks.calibrate_luts fit       # prints coefficients and errors
 
 The measurements are kept in `results/luts.json`; the coefficients printed by `fit` stand
 in `hwbnn/estimate/luts.py`, where a test holds them to the measurements.

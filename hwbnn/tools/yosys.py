@@ -52,7 +52,7 @@ class Synthesis:
 
     Attributes:
         resources: the cells that the design takes.
-        logic_ns: delay of the slowest path out of a register or memory, logic only: no wire and no
+        logic_ns: delay of the slowest path to a register or port, logic only: no wire and no
             setup time is in it. None where yosys has no delays.
         path: the cells of that path, from its start.
         seconds: what it took.
