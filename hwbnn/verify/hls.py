@@ -27,6 +27,7 @@ from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.simulate import check_input
 from hwbnn.targets import generate
+from hwbnn.targets.hls import parse_report
 
 Array = NDArray[Any]
 POPCOUNTS = {"builtin": ("-DHWBNN_POPCOUNT_BUILTIN",), "tree": ()}
@@ -211,8 +212,6 @@ def synthesise(project: Project, folder: Path, *, export: bool = False) -> dict[
         ToolNotFound: if no Vitis HLS is on PATH.
         ToolFailed: if it ends with an error, or leaves no report; the log is named.
     """
-    from hwbnn.targets.hls.report import parse_report
-
     if project.target != "hls":
         raise InputError(f"project: expected one of the target 'hls', found '{project.target}'")
     program = next((tool for name in VITIS if (tool := tools.find(name))), None)

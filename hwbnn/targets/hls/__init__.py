@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import importlib
 import json
-import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwbnn.errors import ToolFailed, ToolNotFound
+from hwbnn.errors import ToolNotFound
 from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.targets.hls import files
-from hwbnn.targets.hls.stages import Site, Stage, stages
+from hwbnn.targets.hls.stages import Site, stages
 
 if TYPE_CHECKING:
     from hls4ml.model.graph import ModelGraph
 
-__all__ = ["generate", "model"]
+__all__ = ["generate", "model", "parse_report"]
 
 
 def generate(graph: Graph, plan: Plan | None = None, io: str = "io_parallel") -> Project:
@@ -31,8 +30,9 @@ def generate(graph: Graph, plan: Plan | None = None, io: str = "io_parallel") ->
 
     Args:
         graph: the network.
-        plan: how it is laid out; by default all layers unrolled. An unrolled ``Dot`` takes a frame
-            a cycle, a folded one ``(n / simd) * (m / pe)`` cycles (hls4ml's reuse factor).
+        plan: how it is laid out; by default all layers unrolled. A folded ``Dot`` is written for
+            ``(n / simd) * (m / pe)`` cycles a frame, which is hls4ml's reuse factor, an unrolled
+            one for one cycle; what Vitis makes of it is not predicted.
         io: ``"io_parallel"`` (a frame at once on wide ports) or ``"io_stream"`` (AXI4-Stream; a
             beat has the most elements that divide the frame and fit the Plan's beat).
 
@@ -45,7 +45,8 @@ def generate(graph: Graph, plan: Plan | None = None, io: str = "io_parallel") ->
     made = stages(graph, plan, io)
     with tempfile.TemporaryDirectory(prefix="hwbnn-") as scratch:
         folder = Path(scratch) / "project"
-        written = _written(_model(graph, plan, io, made, folder), folder)
+        hosted = _hosted("modelgraph")
+        written = hosted.written(hosted.model_of(graph, plan, io, made, folder), folder)
     site = Site(graph, plan, io)
     lanes = (
         site.lanes(graph.input.name, plan.input_beat),
@@ -87,36 +88,32 @@ def model(
         ToolNotFound: if hls4ml is not installed.
     """
     plan = plan or Plan()
-    return _model(graph, plan, io, stages(graph, plan, io), Path(folder))
+    made = stages(graph, plan, io)
+    return _hosted("modelgraph").model_of(graph, plan, io, made, Path(folder))
 
 
-def _model(graph: Graph, plan: Plan, io: str, made: tuple[Stage, ...], folder: Path) -> Any:
-    """Import hls4ml late: what else the package does must not need it."""
+def parse_report(folder: str | Path) -> dict[str, Any]:
+    """hls4ml's reading of the reports that Vitis left in a project's folder.
+
+    Untested on a report of a real Vitis; the format is the one that hls4ml reads.
+
+    Returns:
+        At least ``{"CSynthesisReport": {"WorstLatency": "12", "LUT": "3456", ...}}``, values as
+        text; further keys where co-simulation or Vivado left reports.
+
+    Raises:
+        ToolFailed: if there is no report of the synthesis, or none of the expected form.
+        ToolNotFound: if hls4ml is not installed.
+    """
+    report: dict[str, Any] = _hosted("report").parse(Path(folder))
+    return report
+
+
+def _hosted(name: str) -> Any:
+    """A module of this package that needs hls4ml; what else the package does must not need it."""
     try:
-        module = importlib.import_module("hwbnn.targets.hls.model")
+        return importlib.import_module(f"hwbnn.targets.hls.{name}")
     except ImportError as error:
         raise ToolNotFound(
             f"the target 'hls' needs hls4ml ({error}); run pip install 'hwbnn[hls]'"
         ) from error
-    return module.model_of(graph, plan, io, made, folder)
-
-
-def _written(hls_model: Any, folder: Path) -> dict[str, bytes]:
-    """The files that hls4ml writes, without what differs from run to run."""
-    hls_model.write()
-    found = {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-    stamp = hls_model.config.config["Stamp"].encode()
-    found["build_lib.sh"] = found["build_lib.sh"].replace(stamp, b"hwbnn")
-    config = found["hls4ml_config.yml"]
-    for key, value in ((b"OutputDir", b"."), (b"Stamp", b"hwbnn")):
-        # A long value continues on indented lines.
-        config = re.sub(rb"^%s:.*(\n +.*)*$" % key, key + b": " + value, config, flags=re.MULTILINE)
-    found["hls4ml_config.yml"] = config
-    for name, content in found.items():
-        if str(folder).encode() in content:
-            raise ToolFailed(f"hls4ml wrote the scratch folder's name into '{name}'")
-    return found

@@ -7,23 +7,13 @@ import io
 from pathlib import Path
 from typing import Any
 
+from hls4ml.report import parse_vivado_report
+
 from hwbnn.errors import ToolFailed
 
 
-def parse_report(folder: Path) -> dict[str, Any]:
-    """hls4ml's ``parse_vivado_report`` of a project's folder.
-
-    Untested on a report of a real Vitis; the format is the one that hls4ml reads.
-
-    Returns:
-        At least ``{"CSynthesisReport": {"WorstLatency": "12", "LUT": "3456", ...}}``, values as
-        text; further keys where co-simulation or Vivado left reports.
-
-    Raises:
-        ToolFailed: if there is no report of the synthesis, or none of the expected form.
-    """
-    from hls4ml.report import parse_vivado_report
-
+def parse(folder: Path) -> dict[str, Any]:
+    """See :func:`hwbnn.targets.hls.parse_report`."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stdout(said):

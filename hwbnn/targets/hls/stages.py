@@ -42,6 +42,7 @@ class Stage:
 
     Attributes:
         value: name of the Graph's value that it makes.
+        reads: name of the value that it reads, "" for what arrives at the port.
         kind: kind of the node, ``"Neurons"`` for a ``Dot`` with its ``Threshold``.
         function: name of the C++ function template.
         source: layout of the value that it reads.
@@ -54,6 +55,7 @@ class Stage:
     """
 
     value: str
+    reads: str
     kind: str
     function: str
     source: Layout
@@ -84,7 +86,8 @@ class Site:
     def stage(self, node: Any, function: str, **rest: Any) -> Stage:
         """The stage of a node inside the network; ``rest`` are further fields of it."""
         layouts = self.layout(node.source), self.layout(node.name)
-        return Stage(node.name, type(node).__name__, self.function(function), *layouts, **rest)
+        kind, called = type(node).__name__, self.function(function)
+        return Stage(node.name, node.source, kind, called, *layouts, **rest)
 
     def layout(self, name: str) -> Layout:
         """How a value lies between two stages: as the Dot that reads it takes it."""
@@ -162,13 +165,14 @@ def stage(node: Node, site: Site) -> Stage:
 @stage.register
 def _input(node: Input, site: Site) -> Stage:
     function = "pass" if site.io == "io_parallel" else "from_beats"
-    return Stage(node.name, "Input", function, site.port(node.name), site.layout(node.name))
+    return Stage(node.name, "", "Input", function, site.port(node.name), site.layout(node.name))
 
 
 @stage.register
 def _output(node: Output, site: Site) -> Stage:
     function = "pass" if site.io == "io_parallel" else "to_beats"
-    return Stage(node.name, "Output", function, site.layout(node.source), site.port(node.name))
+    layouts = site.layout(node.source), site.port(node.name)
+    return Stage(node.name, node.source, "Output", function, *layouts)
 
 
 @stage.register
@@ -256,6 +260,7 @@ def _neurons(dot: Dot, threshold: Threshold, site: Site) -> Stage:
     members["numbers"] |= _levels(threshold.name, *threshold.thresholds.shape)
     return Stage(
         threshold.name,
+        dot.source,
         "Neurons",
         site.function(_dot_function("neurons", dot, site)),
         site.layout(dot.source),

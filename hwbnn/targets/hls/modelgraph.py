@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io as text_io
-from collections.abc import Iterator
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,6 @@ from hwbnn.graph import Graph
 from hwbnn.plan import Plan
 from hwbnn.targets.hls.layers import BACKEND, register
 from hwbnn.targets.hls.stages import PORTS, TOP, Site, Stage
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[text_io.StringIO]:
-    """Keep what hls4ml prints away from our caller's standard output."""
-    with text_io.StringIO() as said, contextlib.redirect_stdout(said):
-        yield said
 
 
 def layer_list(graph: Graph, plan: Plan, io: str, made: tuple[Stage, ...]) -> list[dict[str, Any]]:
@@ -40,9 +33,8 @@ def layer_list(graph: Graph, plan: Plan, io: str, made: tuple[Stage, ...]) -> li
     for slot, (stage, shape) in enumerate(zip(made, shapes, strict=True)):
         layer = {
             "class_name": f"Hwbnn{stage.kind}",
-            # A prefix, since hls4ml reserves names of its own.
-            "name": f"n_{stage.value}",
-            "inputs": [layers[-1]["name"]],
+            "name": _name(stage.value),
+            "inputs": [_name(stage.reads) if stage.reads else port_in],
             "stage": stage,
             "shape": shape,
             "var_name": "value{index}",
@@ -52,6 +44,11 @@ def layer_list(graph: Graph, plan: Plan, io: str, made: tuple[Stage, ...]) -> li
     # The last value is the output itself: the driver reads it from the port.
     layers[-1].update(var_name=port_out, slot=None)
     return layers
+
+
+def _name(value: str) -> str:
+    """The layer of a value: with a prefix, since hls4ml reserves names of its own."""
+    return f"n_{value}"
 
 
 def _port_shape(words: int, lanes: int) -> list[int]:
@@ -92,7 +89,8 @@ def model_of(
             if "stage" in layer
         },
     }
-    with quiet():
+    # hls4ml prints; standard output is our caller's.
+    with contextlib.redirect_stdout(text_io.StringIO()):
         model = ModelGraph.from_layer_list(config, layers)
     _check_untouched(model, layers)
     return model
@@ -122,3 +120,29 @@ def _check_untouched(model: ModelGraph, layers: list[dict[str, Any]]) -> None:
             same &= list(weights) == constant.literals()
         if not same:
             raise ToolFailed(f"hls4ml changed layer '{layer.name}'; expected it untouched")
+
+
+def written(model: ModelGraph, folder: Path) -> dict[str, bytes]:
+    """The files that hls4ml writes into its folder, without what differs from run to run.
+
+    Raises:
+        ToolFailed: if the folder's name is left in one of them.
+    """
+    with contextlib.redirect_stdout(text_io.StringIO()):
+        model.write()
+    found = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    stamp = model.config.config["Stamp"].encode()
+    found["build_lib.sh"] = found["build_lib.sh"].replace(stamp, b"hwbnn")
+    config = found["hls4ml_config.yml"]
+    for key, value in ((b"OutputDir", b"."), (b"Stamp", b"hwbnn")):
+        # A long value continues on indented lines.
+        config = re.sub(rb"^%s:.*(\n +.*)*$" % key, key + b": " + value, config, flags=re.MULTILINE)
+    found["hls4ml_config.yml"] = config
+    for name, content in found.items():
+        if str(folder).encode() in content:
+            raise ToolFailed(f"hls4ml wrote the scratch folder's name into '{name}'")
+    return found
