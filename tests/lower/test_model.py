@@ -16,7 +16,7 @@ from tests.lower.models import METHOD, models, random_integers, random_model, ru
 
 
 def assert_equal(model: nn.Module, source: Input, graph: Graph, u: NDArray[np.int64]) -> None:
-    """Every activation and the class, by code that shares nothing with the lowering."""
+    """Every activation and the class, by code apart from the lowering; in both simulators."""
     bits, logits = run_float(model, source, u)
     values = simulate(graph, u, engine="plain", trace=True)
     activations = [n.name for n in graph.nodes if graph.types[n.name].bit][source.bit :]
@@ -24,6 +24,8 @@ def assert_equal(model: nn.Module, source: Input, graph: Graph, u: NDArray[np.in
     for name, wanted in zip(activations, bits, strict=True):
         np.testing.assert_array_equal(values[name], wanted, err_msg=name)
     np.testing.assert_array_equal(values[graph.output.name][:, 0], logits.argmax(axis=1))
+    for name, found in simulate(graph, u, engine="fast", trace=True).items():
+        np.testing.assert_array_equal(found, values[name], err_msg=name)
 
 
 @pytest.mark.parametrize("block", range(10))
