@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwbnn.errors import Mismatch
+from hwbnn.errors import InputError, Mismatch, ToolFailed, ToolNotFound
 from hwbnn.graph import Dot, Graph, Input, Output, to_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
@@ -194,3 +194,14 @@ def test_a_core_with_ports_of_other_names(project, x, tmp_path):
         assert record.faults == ()
         assert set(record.values) == {"y"}
         assert (first and first.value) == value
+
+
+def test_what_a_waveform_under_verilator_lacks_is_said():
+    failed = ToolFailed("verilator: ended with status 2: fatal error: lz4.h: No such file")
+    with pytest.raises(ToolNotFound, match="apt install liblz4-dev"), rtl.explained():
+        raise failed
+
+
+def test_a_waveform_needs_a_core_built_for_it(core, x, tmp_path):
+    with pytest.raises(InputError, match="build the core with waves first"):
+        core.run(Stimulus.of_frames(core.core, x), wave=tmp_path / "core.fst")
