@@ -137,20 +137,29 @@ def samples() -> list[tuple[str, Sample]]:
 
 def measure() -> None:
     """Synthesise what was not measured yet, or has other sources than when it was."""
-    before = {json.dumps(row["sample"]): row for row in read()}
+    before = {key(row["sample"]): row for row in read()}
     rows = []
     for group, sample in samples():
         project = generate(graph(**sample), plan(**sample))
         sources = {name: project.files[name] for name in project.text("files.f").split()}
         digest = Project("rtl", sources).digest
-        row = before.get(json.dumps(sample), {})
+        row = before.pop(key(sample), {})
         if row.get("sources") != digest:
             row = measured(sources) | {"group": group, "sample": sample, "sources": digest}
-            print(json.dumps(sample), row["measured"], row["seconds"], flush=True)
+            print(key(sample), row["measured"], row["seconds"], flush=True)
         rows.append(row)
         # What is still to come keeps its old row, in case this is interrupted.
-        left = [before[key] for key in before if key not in {json.dumps(r["sample"]) for r in rows}]
-        RESULTS.write_text(json.dumps(rows + left, indent=1, sort_keys=True) + "\n")
+        write([*rows, *before.values()])
+    write(rows)
+
+
+def key(sample: Sample) -> str:
+    """A sample as text, whatever the order of its entries."""
+    return json.dumps(sample, sort_keys=True)
+
+
+def write(rows: list[dict[str, Any]]) -> None:
+    """Keep measurements."""
     RESULTS.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
 
 

@@ -63,7 +63,7 @@ def test_random_networks_under_icarus(seed):
     graph = random_graph(seed, max_width=70, max_depth=3)
     project = generate(graph, "rtl", random_plan(seed, graph, max_cycles=150))
     x = random_inputs(graph, 6, seed)
-    checked(graph, project, x, "rtl-icarus", popcount="gates", seed=seed)
+    checked(graph, project, x, "rtl-icarus", popcount="gates", seed=seed, batch=4)
 
 
 @pytest.mark.parametrize("seed", [200, 201])

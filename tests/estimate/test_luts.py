@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import calibrate_luts as calibration
+from hwbnn.estimate import area
+from hwbnn.estimate.luts import ERROR_PERCENT, FF, LUT, SOURCE
+from hwbnn.plan import circuit
+from hwbnn.targets.rtl import generate
+from hwbnn.tools.yosys import synth
+from tests.strategies import random_graph, random_plan
+
+ROWS = calibration.read()
+
+
+def test_the_coefficients_are_those_that_fit_the_measurements() -> None:
+    assert dict(LUT) == calibration.coefficients(ROWS, "lut")
+    assert dict(FF) == calibration.coefficients(ROWS, "ff")
+
+
+def test_all_samples_were_measured_by_the_tool_that_is_named() -> None:
+    measured = [calibration.key(row["sample"]) for row in ROWS]
+    assert measured == [calibration.key(sample) for _, sample in calibration.samples()]
+    assert {row["tool"] for row in ROWS} == {"yosys 0.70 synth_xilinx -family xc7"}
+    assert "yosys 0.70" in SOURCE
+
+
+@pytest.mark.parametrize(("kind", "table"), [("lut", LUT), ("ff", FF)])
+def test_the_stated_error_holds_for_networks_that_nothing_was_fitted_to(
+    kind: str, table: dict[str, float]
+) -> None:
+    networks = [row for row in ROWS if row["group"] == "network"]
+    assert len(networks) >= 8
+    off = calibration.errors(networks, kind, table)
+    assert max(map(abs, off)) <= ERROR_PERCENT / 100
+    layers = calibration.errors([r for r in ROWS if r["group"] == "layer"], kind, table)
+    assert (sum(e * e for e in layers) / len(layers)) ** 0.5 <= 0.1
+    assert max(map(abs, layers)) <= 0.3
+
+
+def test_block_rams_are_as_measured() -> None:
+    # Where two forms cost nearly the same yosys may take the other; kilobits are then much alike.
+    for row in ROWS:
+        made = calibration.amounts(row)
+        found = row["measured"]
+        measured = 18 * found["bram18"] + 36 * found["bram36"]
+        assert 18 * made.bram18 + 36 * made.bram36 == pytest.approx(measured, rel=0.1), row
+
+
+def test_every_part_has_its_coefficients() -> None:
+    for seed in range(30):
+        graph = random_graph(seed, max_width=30)
+        made = area(circuit(graph, random_plan(seed, graph)))
+        assert made.lut > 0
+        assert made.ff > 0
+        assert sum(stage.lut for stage in made.stages.values()) == pytest.approx(
+            made.lut, abs=len(made.stages)
+        )
+
+
+def test_figures_have_the_names_of_synthesis_and_say_what_they_are() -> None:
+    row = ROWS[0]
+    made = area(circuit(calibration.graph(**row["sample"]), calibration.plan(**row["sample"])))
+    figures = made.figures()
+    assert set(figures) == {"LUT", "FF", "BRAM_36K", "BRAM_18K"}
+    assert all(f"within {ERROR_PERCENT} %" in figure.source for figure in figures.values())
+
+
+@pytest.mark.hardware
+def test_a_core_of_today_is_still_as_estimated() -> None:
+    sample = {"widths": [48, 24], "fold": [[4, 12]]}
+    graph, plan = calibration.graph(**sample), calibration.plan(**sample)
+    project = generate(graph, plan)
+    sources = {name: project.files[name] for name in project.text("files.f").split()}
+    found = synth(sources, "hwbnn_top").resources
+    estimate = area(circuit(graph, plan))
+    assert estimate.lut == pytest.approx(found.lut, rel=ERROR_PERCENT / 100)
+    assert estimate.ff == pytest.approx(found.ff, rel=ERROR_PERCENT / 100)
+    assert (estimate.bram18, estimate.bram36) == (found.bram18, found.bram36)
