@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from hwbnn.errors import CannotLower
+from hwbnn.methods import Nonlinearity
 from hwbnn.nn import Scale
 
 MODULES: tuple[type[nn.Module], ...] = (
@@ -33,7 +34,10 @@ MODULES: tuple[type[nn.Module], ...] = (
     nn.AlphaDropout,
     Scale,
 )
-"""Modules that may be steps; exactly these types, since a subclass may compute anything."""
+"""Modules that may be steps; exactly these types, since a subclass may compute anything.
+
+So may a method's ``Nonlinearity``, which promises to work channel by channel.
+"""
 
 FUNCTIONS: dict[Callable[..., Any], str] = {
     operator.add: "add",
@@ -133,7 +137,11 @@ def module_step(name: str, module: nn.Module) -> Step:
     Raises:
         CannotLower: if its type is not in :data:`MODULES`, or it depends on the batch.
     """
-    if type(module) not in MODULES:
+    if isinstance(module, Nonlinearity):
+        obstacle = module.obstacle()
+        if obstacle is not None:
+            raise CannotLower(f"{named(name, module)}: {obstacle}")
+    elif type(module) not in MODULES:
         advice = _REMEDY
         if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
             advice = "its weights are real numbers; use hwbnn.nn.BinaryLinear"

@@ -13,6 +13,7 @@ from hwbnn.errors import CannotLower, HwbnnError
 from hwbnn.graph import Input
 from hwbnn.lower.prepare import reference_mode
 from hwbnn.lower.steps import function_label, named
+from hwbnn.methods import Nonlinearity
 from hwbnn.nn import BinaryActivation, BinaryLinear, Scale
 
 LEAVES = (BinaryLinear, BinaryActivation, Scale)
@@ -20,7 +21,8 @@ LEAVES = (BinaryLinear, BinaryActivation, Scale)
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, LEAVES) or super().is_leaf_module(m, module_qualified_name)
+        is_leaf = isinstance(m, (*LEAVES, Nonlinearity))
+        return is_leaf or super().is_leaf_module(m, module_qualified_name)
 
 
 def trace(network: nn.Module) -> fx.GraphModule:

@@ -74,6 +74,10 @@ class Quantizer(ABC):
         """``B(x) * grad``; a quantizer overrides it where one kernel does both."""
         return self.surrogate(x, settings) * grad
 
+    def is_hard(self, settings: Settings) -> bool:
+        """Whether F gives only -1 and +1 now; a network is lowered only where it does."""
+        return True
+
 
 class _Quantize(torch.autograd.Function):
     """The one autograd function of all methods; the pair comes in as an argument."""
@@ -202,6 +206,13 @@ class BinaryWeight(Part, ABC):
     """Shape of the bits, output channels first."""
 
     @abstractmethod
+    def real(self) -> Tensor:
+        """The real numbers whose signs are the bits, of their shape: latent and transformed.
+
+        What is observed in the course of training: their distance from the codes, their margins.
+        """
+
+    @abstractmethod
     def codes(self) -> Codes:
         """The weights as the layer uses them now.
 
@@ -240,6 +251,18 @@ class Activation(Part, ABC):
         return 1.0, 0.0
 
 
+class Nonlinearity(Part, ABC):
+    """A learned function between BatchNorm and activation, channel by channel.
+
+    Lowering tabulates it with its neighbours, so it must map each element by its channel alone,
+    in the same way wherever the element stands in a batch.
+    """
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """The function of ``x``, floats ``(batch, channels, ...)``, of its shape and dtype."""
+
+
 class SignActivation(Activation):
     """Bits by the sign, with a surrogate gradient: what most methods do."""
 
@@ -268,6 +291,8 @@ class Method(ABC):
 
     name: ClassVar[str]
     """Its name in :data:`hwbnn.methods.METHODS`."""
+    reestimates: ClassVar[bool] = False
+    """Whether BatchNorm's statistics are taken anew over the training set after the last epoch."""
 
     @abstractmethod
     def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
@@ -276,6 +301,18 @@ class Method(ABC):
     @abstractmethod
     def make_activation(self, channels: int) -> Activation:
         """A new activation of this many channels."""
+
+    def make_nonlinearity(self, channels: int) -> Nonlinearity | None:
+        """A new function in front of an activation of this many channels; None for none."""
+        return None
+
+    def logits(self) -> Method:
+        """The method of the layer that makes logits: this one, or a variant of it.
+
+        Logits are compared with each other, across channels; a method whose weights differ in more
+        than sign and scale from channel to channel may need another form there to be exact.
+        """
+        return self
 
     def schedule(self, u: float) -> Settings:
         """What changes in the course of training, as a pure function of progress.

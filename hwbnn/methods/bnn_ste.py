@@ -13,7 +13,7 @@ from math import prod
 from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hwbnn.errors import InputError
 from hwbnn.methods.base import (
@@ -82,6 +82,10 @@ class LatentWeight(BinaryWeight):
         bound = (6 / fans) ** 0.5
         self.latent = nn.Parameter(torch.empty(self.shape).uniform_(-bound, bound))
         self._lr_scale = (fans / 1.5) ** 0.5 if method.glorot_lr else 1.0
+
+    def real(self) -> Tensor:
+        """The latent weights."""
+        return self.latent
 
     def codes(self) -> Codes:
         """The signs of the latent weights."""

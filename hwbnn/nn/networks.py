@@ -70,9 +70,13 @@ def mlp(
     layers: list[nn.Module] = []
     sizes = [prod(source.shape), *widths, classes]
     for position, (n, m) in enumerate(pairwise(sizes)):
-        layers.append(BinaryLinear(n, m, method, source=source if position == 0 else None))
-        if position < len(widths):
-            layers += [nn.BatchNorm1d(m), BinaryActivation(m, method)]
+        is_last = position == len(widths)
+        read = source if position == 0 else None
+        layers.append(BinaryLinear(n, m, method.logits() if is_last else method, source=read))
+        if not is_last:
+            between = method.make_nonlinearity(m)
+            layers += [nn.BatchNorm1d(m), *([] if between is None else [between])]
+            layers.append(BinaryActivation(m, method))
     # Sums of n random signs spread by sqrt(n); the scale brings them to the size of 1.
     spread = sizes[-2] ** 0.5
     layers.append(nn.BatchNorm1d(classes) if last == "batch_norm" else Scale(1 / spread))

@@ -41,6 +41,9 @@ class _TwoValuedWeight(BinaryWeight):
         self.scale = nn.Parameter(2.0 ** torch.randint(-2, 3, shape[:1]))
         self.offset = nn.Parameter(torch.randint(-3, 4, shape[:1]) * 0.25)
 
+    def real(self) -> Tensor:
+        return self.latent
+
     def codes(self) -> Codes:
         return Codes(quantize(self.latent, ClipSTE(), self.settings), self.scale, self.offset)
 

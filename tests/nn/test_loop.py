@@ -59,6 +59,9 @@ class _Weight(BinaryWeight):
         self.latent = nn.Parameter(torch.ones(shape))
         self.gate = nn.Parameter(torch.ones(1))
 
+    def real(self) -> Tensor:
+        return self.latent * self.gate
+
     def codes(self) -> Codes:
         return Codes(quantize(self.latent * self.gate, ClipSTE(), self.settings))
 
