@@ -97,7 +97,10 @@ class Graph:
         for node in self.nodes:
             sha.update(f"{type(node).__name__}\n".encode())
             for f in fields(node):
-                sha.update(_canonical(f.name, getattr(node, f.name)))
+                # A field that is not given counts as one that does not exist: digests outlive
+                # the coming of optional fields.
+                if getattr(node, f.name) is not None:
+                    sha.update(_canonical(f.name, getattr(node, f.name)))
         return sha.hexdigest()
 
     def __eq__(self, other: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import singledispatch
+from math import gcd
 
 import numpy as np
 
@@ -63,12 +64,18 @@ def _dot(node: Dot, x: ValueType) -> ValueType:
     _expect_flat(node, x)
     _expect_length(node, "weights", node.weights.shape[1], x.size)
     low, high, step = (-1, 1, 2) if x.bit else (x.low, x.high, x.step)
-    plus = node.weights.sum(axis=1, dtype=np.int64)
-    minus = x.size - plus
-    lows, highs = plus * low - minus * high, plus * high - minus * low
-    # A sum moves by the step of its terms; rows of other offset modulo the step widen the lattice.
-    spread = int(np.gcd.reduce(lows - lows[0]))
-    step = int(np.gcd(step, spread))
+    ones = np.ones(len(node.weights), np.int64)
+    scale, offset = (a.astype(object) for a in node.factors or (ones, 0 * ones))
+    plus = node.weights.sum(axis=1, dtype=np.int64).astype(object)
+    lows, highs, strides = 0 * plus, 0 * plus, [0]
+    # Each input of a channel has one of two coefficients. Python's integers hold any product.
+    for count, coefficient in ((plus, offset + scale), (x.size - plus, offset - scale)):
+        ends = count * coefficient * low, count * coefficient * high
+        lows, highs = lows + np.minimum(*ends), highs + np.maximum(*ends)
+        strides += (coefficient * (count > 0) * step).tolist()
+    # A sum moves by the coefficient of a term times the term's step; channels of other offset
+    # modulo that widen the lattice. Where all is 0, nothing moves.
+    step = gcd(*strides, *(lows - lows[0]).tolist()) or 1
     return _limited(node, ValueType((len(plus),), int(lows.min()), int(highs.max()), step))
 
 

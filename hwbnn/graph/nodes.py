@@ -208,18 +208,45 @@ class Encode(Node):
 class Dot(Node):
     """Sums of the elements of a flat value, each taken with the sign of a weight.
 
-    ``y[c] = sum_i (2 * weights[c, i] - 1) * x[i]``, where a bit ``x[i]`` counts as -1 or +1.
+    ``D[c] = sum_i (2 * weights[c, i] - 1) * x[i]``, where a bit ``x[i]`` counts as -1 or +1, and
+    ``y = D``; or, with ``scale`` and ``offset``, ``y[c] = scale[c] * D[c] + offset[c] * S`` where
+    ``S = sum_i x[i]`` is common to all channels. The latter is a product with weights of two
+    integers a channel, ``offset - scale`` and ``offset + scale``, centred anywhere.
 
     Attributes:
         weights: bool array ``(channels, n)``, True for +1.
+        scale: int64 array ``(channels,)``, or None.
+        offset: int64 array ``(channels,)``, or None; there are both or none.
     """
 
     source: str
     weights: NDArray[np.bool_]
+    scale: NDArray[np.int64] | None = None
+    offset: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
         _frozen(self, "weights", np.bool_, 2)
+        given = [field for field in ("scale", "offset") if getattr(self, field) is not None]
+        if len(given) == 1:
+            raise GraphError(
+                f"node '{self.name}': {given[0]}: expected both scale and offset or none of them"
+            )
+        for field in given:
+            _frozen(self, field, np.int64, 1)
+            found = len(getattr(self, field))
+            if found != len(self.weights):
+                raise GraphError(
+                    f"node '{self.name}': {field}: expected {len(self.weights)} channels as in "
+                    f"weights, found {found}"
+                )
+
+    @property
+    def factors(self) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+        """``scale`` and ``offset``; None where the node is a plain sum."""
+        if self.scale is None or self.offset is None:
+            return None
+        return self.scale, self.offset
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -14,9 +14,11 @@ import numpy as np
 from hwbnn.errors import GraphError
 from hwbnn.graph.bits import pack_bits, unpack_bits
 from hwbnn.graph.graph import Graph
-from hwbnn.graph.nodes import NODE_TYPES, Node, shown
+from hwbnn.graph.nodes import NODE_TYPES, Dot, Node, shown
 
-FORMAT = 1
+FORMAT = 2
+"""Newest format that is read. 2 has a Dot's ``scale`` and ``offset``; what needs neither is written
+as 1, which older versions read."""
 HEADER = "graph.json"
 SIZE_LIMIT = 1 << 30
 """Bytes that the unpacked members of a file may take together; larger files are refused unread."""
@@ -36,6 +38,8 @@ def to_bytes(graph: Graph) -> bytes:
         entry: dict[str, Any] = {"kind": type(node).__name__}
         for f in fields(node):
             value = getattr(node, f.name)
+            if value is None:
+                continue
             if not isinstance(value, np.ndarray):
                 entry[f.name] = value
                 continue
@@ -45,7 +49,7 @@ def to_bytes(graph: Graph) -> bytes:
             entry[f.name] = {"array": key, "bits": value.shape[-1] if is_bool else 0}
         described.append(entry)
     header = {
-        "hwbnn graph": FORMAT,
+        "hwbnn graph": 2 if any(dot.factors for dot in graph.of_type(Dot)) else 1,
         "digest": graph.digest,
         "notes": dict(graph.notes),
         "nodes": described,
@@ -138,9 +142,9 @@ def _unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]
     header = json.loads(arrays.pop(HEADER).astype(np.uint8).tobytes())
     if not isinstance(header, dict) or "hwbnn graph" not in header:
         raise GraphError("not a Graph file: its header names no format")
-    if header["hwbnn graph"] != FORMAT:
+    if header["hwbnn graph"] not in range(1, FORMAT + 1):
         raise GraphError(
-            f"format {shown(header['hwbnn graph'])}: this version reads format {FORMAT}; "
+            f"format {shown(header['hwbnn graph'])}: this version reads formats 1 to {FORMAT}; "
             "update hwbnn, or save the Graph again"
         )
     return header, arrays
@@ -153,7 +157,7 @@ def _graph(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> G
     if len(described) > NODES_LIMIT:
         raise GraphError(f"{len(described)} nodes: expected at most {NODES_LIMIT}")
     unread = set(arrays)
-    nodes = tuple(_node(entry, arrays, unread) for entry in described)
+    nodes = tuple(_node(header["hwbnn graph"], entry, arrays, unread) for entry in described)
     if unread:
         raise GraphError(f"member {shown(min(unread))}: no node of the header names it")
     graph = Graph(nodes, header["notes"])
@@ -165,18 +169,20 @@ def _graph(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> G
     return graph
 
 
-def _node(entry: Any, arrays: dict[str, np.ndarray[Any, Any]], unread: set[str]) -> Node:
+def _node(form: int, entry: Any, arrays: dict[str, np.ndarray[Any, Any]], unread: set[str]) -> Node:
     kind = _KINDS.get(str(entry.get("kind"))) if isinstance(entry, dict) else None
     if kind is None:
         raise GraphError(f"unknown node {shown(entry)}; expected one of {', '.join(_KINDS)}")
-    known = [f.name for f in fields(kind)]
-    if set(entry) - {"kind"} != set(known):
+    newer = ("scale", "offset") if kind is Dot else ()
+    required = [f.name for f in fields(kind) if f.name not in newer]
+    known = [*required, *(newer if form > 1 else ())]
+    if not set(required) <= set(entry) - {"kind"} <= set(known):
         raise GraphError(
             f"node {shown(entry.get('name'))} ({kind.__name__}): expected the fields "
             f"{', '.join(known)}, found {shown(', '.join(entry))}"
         )
     values: dict[str, Any] = {}
-    for field in known:
+    for field in set(entry) - {"kind"}:
         value = entry[field]
         if isinstance(value, dict):
             unread.discard(value["array"])

@@ -139,6 +139,10 @@ class Builder:
 
     @add.register
     def _dot(self, node: Dot) -> None:
+        if node.factors is not None:
+            raise PlanError(
+                f"node '{node.name}': there is no hardware for a Dot with scale and offset yet"
+            )
         x = self.source_type(node)
         threshold = self.fuses(node)
         if threshold is not None:

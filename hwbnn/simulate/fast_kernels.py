@@ -250,6 +250,46 @@ def dot_sums(x: Words, planes: int, w: Words, constant: Integers, gain: int, out
 
 
 @_jit
+def combine(
+    x: Words,
+    planes: int,
+    none_set: int,
+    gain: int,
+    scale: Integers,
+    offset: Integers,
+    out: Integers,
+) -> None:
+    """Each channel's sum times its scale, plus its offset times the sum of the inputs, in place.
+
+    The sum of the inputs is ``none_set + gain * (weighted count of set bits)``, once a sample.
+
+    Args:
+        x: words ``(tiles, planes * words, LANES)``.
+        planes: bit planes of ``x``.
+        none_set: what the inputs sum to where no bit is set.
+        gain: what the lowest plane of ``x`` counts.
+        scale: ``(channels,)``, padded as ``out`` is.
+        offset: likewise.
+        out: integers ``(tiles, channels, LANES)``, sums of signed elements.
+    """
+    words = x.shape[1] // planes
+    total = np.empty(LANES, np.int64)
+    for t in range(len(x)):
+        total[:] = 0
+        for plane in range(planes):
+            for s in range(LANES):
+                total[s] <<= 1
+            for k in range(words):
+                for s in range(LANES):
+                    total[s] += np.int64(_popcount(x[t, plane * words + k, s]))
+        for s in range(LANES):
+            total[s] = none_set + gain * total[s]
+        for c in range(len(scale)):
+            for s in range(LANES):
+                out[t, c, s] = scale[c] * out[t, c, s] + offset[c] * total[s]
+
+
+@_jit
 def pack_bytes(x: NDArray[np.uint8], planes: int, first: int, last: int, out: Words) -> None:
     """Bits ``first`` to ``last - 1`` of each byte into planes of a value of ``planes`` planes.
 

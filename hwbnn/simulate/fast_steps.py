@@ -144,6 +144,15 @@ def _dot(node: Dot, form: Form, graph: Graph) -> Step | None:
     weights = np.pad(pack_words(node.weights), padding)
     constant = np.pad(constants(node, graph), padding[0])
     source, out = Slot(node.source, "words"), Slot(node.name, form)
+    if node.factors is not None:
+        scale, offset = (np.pad(factor, padding[0]) for factor in node.factors)
+        none_set = _none_set(node, graph)
+
+        def run(x: Samples, b: Buffers) -> None:
+            kernels.dot_sums(b[source], planes, weights, constant, gain, b[out])
+            kernels.combine(b[source], planes, none_set, gain, scale, offset, b[out])
+
+        return Step((source,), run)
     return Step(
         (source,),
         lambda x, b: kernels.dot_sums(b[source], planes, weights, constant, gain, b[out]),
@@ -153,7 +162,7 @@ def _dot(node: Dot, form: Form, graph: Graph) -> Step | None:
 @step.register
 def _threshold(node: Threshold, form: Form, graph: Graph) -> Step | None:
     t, feeding = graph.types[node.name], graph.node(node.source)
-    if form == "words" and t.bit and isinstance(feeding, Dot):
+    if form == "words" and t.bit and isinstance(feeding, Dot) and feeding.factors is None:
         return _neurons(feeding, node, graph)
     if form == "words":
         return None
@@ -181,6 +190,11 @@ def _neurons(dot: Dot, node: Threshold, graph: Graph) -> Step:
     bias = np.pad(-(most + 1)[::-1], padding[0]).view(np.uint64)
     source, out = Slot(dot.source, "words"), Slot(node.name, "words")
     return Step((source,), lambda x, b: kernels.dot_signs(b[source], planes, weights, bias, b[out]))
+
+
+def _none_set(dot: Dot, graph: Graph) -> int:
+    """The sum of the inputs of a ``Dot`` where no bit of their planes is set."""
+    return coding(graph.types[dot.source]).base * graph.types[dot.source].size
 
 
 def constants(dot: Dot, graph: Graph) -> NDArray[np.int64]:

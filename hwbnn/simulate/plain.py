@@ -74,7 +74,12 @@ def _encode(node: Encode, x: Array, t: ValueType) -> Array:
 def _dot(node: Dot, x: Array, t: ValueType) -> Array:
     terms = signs(x) if t.bit else x
     sums: Array = terms @ signs(node.weights).T
-    return sums
+    if node.factors is None:
+        return sums
+    scale, offset = node.factors
+    # Either product may wrap around int64; their sum is within the node's type.
+    combined: Array = scale * sums + offset * terms.sum(axis=1, dtype=np.int64, keepdims=True)
+    return combined
 
 
 @evaluate.register

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwbnn.errors import GraphError
 from hwbnn.graph import Dot, Encode, Flatten, Graph, Input, Lookup, Output, Select, Threshold
 from hwbnn.graph.values import ValueType
 from hwbnn.simulate import simulate
@@ -38,6 +39,36 @@ def test_a_dot_reaches_its_ends_and_nothing_off_its_lattice(data: st.DataObject)
     sums, t = simulate(graph, everything(node)), graph.types["dot"]
     assert (int(sums.min()), int(sums.max())) == (t.low, t.high)
     assert np.gcd.reduce((sums - t.low).ravel()) == t.step
+
+
+@given(st.data())
+def test_a_scaled_dot_reaches_its_ends_and_nothing_off_its_lattice(data: st.DataObject) -> None:
+    node = data.draw(tiny_inputs())
+    channels = data.draw(st.integers(1, 3))
+    rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    weights = rng.random((channels, node.shape[0])) < 0.5
+    factors = st.lists(st.integers(-4, 4), min_size=channels, max_size=channels)
+    scale, offset = (np.array(data.draw(factors)) * data.draw(st.integers(1, 3)) for _ in range(2))
+    graph = Graph((node, Dot("dot", "x", weights, scale, offset), Output("y", "dot")))
+    x = everything(node)
+    terms = 2 * x - 1 if node.bit else x
+    expected = terms @ (scale[:, None] * np.where(weights, 1, -1) + offset[:, None]).T
+    sums, t = simulate(graph, x), graph.types["dot"]
+    assert np.array_equal(sums, expected)
+    assert (int(sums.min()), int(sums.max())) == (t.low, t.high)
+    assert (np.gcd.reduce((sums - t.low).ravel()) or 1) == t.step
+
+
+def test_scaled_sums_beyond_32_bits_are_refused_and_huge_factors_that_cancel_are_not() -> None:
+    weights, most = np.array([[True, False], [True, True]]), (1 << 31) - 1
+    both = np.array([most, most])
+    with pytest.raises(GraphError, match=r"'d': sums from -4294967294 to 4294967294 do not stay"):
+        Graph((Input.bits(2), Dot("d", "x", weights, both, 0 * both), Output("y", "d")))
+    cancelled = Dot("d", "x", weights[1:], both[1:], -both[1:])
+    graph = Graph((Input("x", (2,), 0, most), cancelled, Output("y", "d")))
+    assert graph.types["d"] == ValueType((1,), 0, 0)
+    assert simulate(graph, np.array([[most, most]]), engine="plain").tolist() == [[0]]
+    assert simulate(graph, np.array([[most, most]]), engine="fast").tolist() == [[0]]
 
 
 @given(st.data())

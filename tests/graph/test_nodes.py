@@ -11,6 +11,7 @@ from hwbnn.graph import Dot, Encode, Flatten, Input, Lookup, Node, Select, Thres
 BITS = np.ones((2, 3), np.bool_)
 CUTS = np.zeros((2, 1), np.int64)
 BOTH = np.zeros(2, np.bool_)
+ONES = np.ones(2, np.int64)
 
 REFUSED: dict[str, tuple[Callable[[], Node], str]] = {
     "shape missing": (lambda: Input("x", (), 0, 1), r"'x': shape: expected 1 to 4 sizes.*found \("),
@@ -41,6 +42,20 @@ REFUSED: dict[str, tuple[Callable[[], Node], str]] = {
     "dot in 3-D": (lambda: Dot("d", "x", BITS[None]), r"'d': weights: .* 2-D .* \(1, 2, 3\)"),
     "dot ragged": (lambda: Dot("d", "x", [[True], []]), r"'d': weights: .* rows of one length"),  # type: ignore[arg-type]
     "dot of objects": (lambda: Dot("d", "x", [[None]]), r"'d': weights: .* found object"),  # type: ignore[arg-type]
+    "scale alone": (
+        lambda: Dot("d", "x", BITS, ONES),
+        r"'d': scale: expected both scale and offset or none",
+    ),
+    "offset alone": (
+        lambda: Dot("d", "x", BITS, None, ONES),
+        r"'d': offset: expected both scale and offset or none",
+    ),
+    "scale of 3": (
+        lambda: Dot("d", "x", BITS, np.ones(3, int), ONES),
+        r"'d': scale: expected 2 channels as in weights, found 3",
+    ),
+    "offset of floats": (lambda: Dot("d", "x", BITS, ONES, ONES * 0.5), r"'d': offset: .* float"),  # type: ignore[arg-type]
+    "scale too large": (lambda: Dot("d", "x", BITS, ONES << 31, ONES), r"'d': scale: .* 2\^31"),
     "cut too large": (
         lambda: Threshold("t", "x", CUTS + 2**31, BOTH),
         r"'t': thresholds: .* 2\^31",

@@ -102,6 +102,69 @@ def test_a_graph_comes_back_the_same() -> None:
     assert to_bytes(again) == DATA
 
 
+SCALED = Graph(
+    (
+        Input.bits(3),
+        Dot("dot", "x", np.eye(3, dtype=np.bool_), np.array([4, 4, 8]), np.array([0, -1, 3])),
+        Dot("plain", "dot", np.eye(3, dtype=np.bool_)),
+        Output("y", "plain"),
+    )
+)
+
+
+def test_scale_and_offset_come_back_and_need_a_newer_reader() -> None:
+    again = from_bytes(to_bytes(SCALED))
+    assert again == SCALED
+    dot, plain = again.of_type(Dot)
+    assert dot.scale is not None
+    assert dot.scale.tolist() == [4, 4, 8]
+    assert dot.offset is not None
+    assert dot.offset.tolist() == [0, -1, 3]
+    assert plain.factors is None
+    # A reader of format 1 refuses any other by its number; what it can read says 1 still.
+    assert described(SCALED)["hwbnn graph"] == 2
+    assert described(GRAPH)["hwbnn graph"] == 1
+
+
+def test_digests_of_plain_graphs_outlive_scale_and_offset() -> None:
+    assert GRAPH.digest == ("893385cfa1c8e84238de6a4bb470d650139bf9a71d465218047287da569e1094")
+    unscaled = Dot("dot", "x", np.eye(3, dtype=np.bool_))
+    zero = Dot("dot", "x", np.eye(3, dtype=np.bool_), np.ones(3, int), np.zeros(3, int))
+    digests = {Graph((Input.bits(3), dot, Output("y", "dot"))).digest for dot in (unscaled, zero)}
+    assert len(digests) == 2
+
+
+def described(graph: Graph) -> dict[str, Any]:
+    files = members(to_bytes(graph))
+    found: dict[str, Any] = json.loads(np.load(io.BytesIO(files["graph.json.npy"])).tobytes())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("scale", None, "'dot': offset: expected both"),
+        ("scale", 3, "'dot': scale: expected a non-empty 1-D array"),
+        ("offset", [1, 2, 3], "altered or damaged"),
+        ("offset", "rm -rf", "'dot': offset: expected a non-empty 1-D array of integers"),
+        ("offset", [1, 2], "'dot': offset: expected 3 channels as in weights, found 2"),
+        ("offset", [1, 2, 1 << 31], "'dot': offset: expected magnitudes below 2.31"),
+        ("offset", {"array": "nothing", "bits": 0}, "malformed"),
+        ("offset", {"array": "1.weights", "bits": 3}, "'dot': offset: .* 1-D array of integers"),
+    ],
+)
+def test_hostile_factors_are_refused(field: str, value: Any, message: str) -> None:
+    files, given = members(to_bytes(SCALED)), described(SCALED)
+    files.pop(f"1.{field}.npy")
+    given["nodes"][1][field] = value
+    text = np.frombuffer(json.dumps(given).encode(), np.uint8)
+    refused(packed({**files, "graph.json.npy": npy(text)}), message)
+    given["hwbnn graph"] = 1
+    text = np.frombuffer(json.dumps(given).encode(), np.uint8)
+    old = "expected the fields name, source, weights, found"
+    refused(packed({**files, "graph.json.npy": npy(text)}), old)
+
+
 @given(graphs())
 def test_any_graph_comes_back_the_same(graph: Graph) -> None:
     data = to_bytes(graph)
@@ -178,7 +241,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "text": (lambda: b"hello\n" * 100, "not a Graph file"),
     "another zip": (lambda: packed({"a.txt": b"a"}), "malformed|not a Graph file"),
     "another npz": (lambda: packed({"a.npy": npy([1])}), "expected a member 'graph.json'"),
-    "newer": (lambda: header(lambda h: h.update({"hwbnn graph": 2})), "format 2: this .* update"),
+    "newer": (lambda: header(lambda h: h.update({"hwbnn graph": 3})), "format 3: this .* update"),
     "no format": (lambda: header(lambda h: {"nodes": []}), "its header names no format"),
     "header a list": (lambda: header(lambda h: [1]), "its header names no format"),
     "no nodes": (lambda: packed({"graph.json.npy": EMPTY}), "begins with Input"),

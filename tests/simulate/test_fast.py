@@ -96,6 +96,44 @@ def test_dots_over_integers_of_any_range(low: int, high: int, width: int) -> Non
 
 
 @pytest.mark.parametrize(
+    ("low", "high"), [(0, 1), (-1, 0), (0, 255), (-3, 12), (7, 7), (-300, 70_000)]
+)
+@pytest.mark.parametrize("width", [1, 63, 64, 65, 200])
+def test_scaled_dots_over_bits_and_integers(low: int, high: int, width: int) -> None:
+    rng = np.random.default_rng(high + width)
+    weights, factors = rng.random((9, width)) < 0.5, rng.integers(-99, 99, (2, 9))
+    factors[:, 0], factors[0, 1], factors[1, 2] = 0, 0, 0
+    dot, falling = Dot("d", "x", weights, *factors), np.arange(9) % 2 == 0
+    x = rng.integers(low, high, (LANES + 20, width), endpoint=True)
+    x[0], x[1] = low, high
+    for node in (Input("x", (width,), low, high), Input.bits(width)):
+        given = x > (low + high) // 2 if node.bit else x
+        cuts = rng.choice(plain.run(Graph((node, dot, Output("y", "d"))), given)["y"], 9)
+        threshold = Threshold("t", "d", cuts[:, :1], falling)
+        assert_same(Graph((node, dot, threshold, Output("y", "t"))), given)
+        assert_same(Graph((node, dot, ArgMax("best", "d"), Output("y", "best"))), given)
+
+
+def test_faults_in_the_sum_of_the_inputs_are_seen() -> None:
+    """An offset off by one, a sum without one input, and the sum of another sample."""
+    rng = np.random.default_rng(0)
+    weights, x = rng.random((4, 65)) < 0.5, rng.random((50, 65)) < 0.5
+    scale, offset = np.full(4, 16), np.array([3, -3, 1, 0])
+
+    def run(offset: Any) -> np.ndarray:
+        graph = Graph((Input.bits(65), Dot("d", "x", weights, scale, offset), Output("y", "d")))
+        found: np.ndarray = fast.run(graph, x)["y"]
+        return found
+
+    signs = np.where(x, 1, -1)
+    products, totals = signs @ np.where(weights, 1, -1).T, signs.sum(axis=1)
+    assert np.array_equal(run(offset), scale * products + np.outer(totals, offset))
+    assert not np.array_equal(run(offset + 1), run(offset))
+    for fault in (totals - signs[:, -1], np.roll(totals, 1)):
+        assert not np.array_equal(run(offset), scale * products + np.outer(fault, offset))
+
+
+@pytest.mark.parametrize(
     "dtype", [bool, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, int, np.uint64]
 )
 def test_every_type_of_integers_is_read_alike(dtype: type) -> None:

@@ -150,6 +150,8 @@ def stages(graph: Graph, plan: Plan, io: str) -> tuple[Stage, ...]:
         _within_limit(name, t.size, "elements of its value", "use the target 'rtl'")
     made: list[Stage] = []
     for node in graph.nodes:
+        if isinstance(node, Dot) and node.factors is not None:
+            raise PlanError(f"node '{node.name}': HLS has no Dot with scale and offset yet")
         if isinstance(node, Dot) and fusable(site, node) is not None:
             continue
         made.append(stage(node, site))
