@@ -23,7 +23,7 @@ def test_shifted_sums_less_their_constants(
 ):
     constants = random_tokens(1, lanes * tokens, out_width)
     affine = module(
-        "affine",
+        "hwbnn_affine",
         simulator,
         {"ready": False},
         **{"Lanes": lanes, "Tokens": tokens, "Width": width, "OutWidth": out_width},

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.hardware
 def test_the_lowest_index_of_the_largest(module, simulator, size, lanes, width, is_signed, levels):
     index_width = max(1, (size - 1).bit_length())
     argmax = module(
-        "argmax",
+        "hwbnn_argmax",
         simulator,
         {"ready": False},
         **{"Size": size, "Lanes": lanes, "Width": width, "Signed": is_signed},

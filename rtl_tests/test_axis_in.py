@@ -37,7 +37,7 @@ def framed(beats, lengths, width, a_frame):
     ],
 )
 def test_frames_pass_and_raise_no_error(module, simulator, beat, width, a_frame):
-    border = module("axis_in", simulator, AXIS, Beat=beat, Width=width, Beats=a_frame)
+    border = module("hwbnn_axis_in", simulator, AXIS, Beat=beat, Width=width, Beats=a_frame)
     lengths = [a_frame] * 20
     beats, last = packets(lengths, beat)
     expected = framed(beats, lengths, width, a_frame)
@@ -59,7 +59,7 @@ def test_frames_pass_and_raise_no_error(module, simulator, beat, width, a_frame)
 def test_a_packet_of_another_length_gives_one_frame_and_an_error(
     module, simulator, a_frame, lengths
 ):
-    border = module("axis_in", simulator, AXIS, Beat=16, Width=12, Beats=a_frame)
+    border = module("hwbnn_axis_in", simulator, AXIS, Beat=16, Width=12, Beats=a_frame)
     beats, last = packets(lengths, 16)
     expected = framed(beats, lengths, 12, a_frame)
     for seed in range(4):
@@ -69,7 +69,7 @@ def test_a_packet_of_another_length_gives_one_frame_and_an_error(
 
 
 def test_the_error_stays_until_reset(module):
-    border = module("axis_in", bench=AXIS, Beat=8, Width=8, Beats=3)
+    border = module("hwbnn_axis_in", bench=AXIS, Beat=8, Width=8, Beats=3)
     lengths = [3, 3, 2, 3, 3, 3]
     beats, last = packets(lengths, 8)
     expected = framed(beats, lengths, 8, 3)
@@ -80,7 +80,7 @@ def test_the_error_stays_until_reset(module):
 
 
 def test_takes_a_beat_in_every_cycle(module):
-    border = module("axis_in", bench=AXIS, Beat=8, Width=8, Beats=4)
+    border = module("hwbnn_axis_in", bench=AXIS, Beat=8, Width=8, Beats=4)
     beats, last = packets([4] * 10, 8)
     found = border.check(beats, beats, (8, 8), last=last)
     assert set(found.intervals) == {1}

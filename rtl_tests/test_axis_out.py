@@ -21,7 +21,7 @@ pytestmark = pytest.mark.hardware
 )
 def test_the_border_is_as_promised(module, simulator, beat, width, last_used, a_frame):
     border = module(
-        "axis_out",
+        "hwbnn_axis_out",
         simulator,
         {"axis": ("sink",)},
         **{"Beat": beat, "Width": width, "LastUsed": last_used, "Beats": a_frame},

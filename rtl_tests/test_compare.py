@@ -47,7 +47,7 @@ class Comparators:
 @pytest.mark.parametrize(("simulator", "lanes", "tokens", "width", "is_signed", "count"), CASES)
 def test_a_bit_for_each_constant(module, simulator, lanes, tokens, width, is_signed, count):
     model = Comparators(lanes, tokens, width, is_signed, count)
-    compare = module("compare", simulator, {"ready": False}, **model.parameters)
+    compare = module("hwbnn_compare", simulator, {"ready": False}, **model.parameters)
     words = random_tokens(2, 20 * tokens, lanes * width)
     expected = [join(model.bits(i, word).ravel().tolist(), 1) for i, word in enumerate(words)]
     for seed in range(2):

@@ -28,7 +28,7 @@ def test_raw_sums_of_all_channels(
     weights = np.random.default_rng(1).integers(0, 2, (channels, inputs))
     sum_width = (inputs * ((1 << width) - 1)).bit_length()
     dot = module(
-        "dot_unrolled",
+        "hwbnn_dot_unrolled",
         simulator,
         {"ready": False},
         defines,

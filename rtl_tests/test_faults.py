@@ -152,7 +152,7 @@ def test_ready_always_high(graph, plan, x):
     project = generate(graph, "rtl", plan)
     fault = broken(
         project,
-        "rtl/stream_fifo.sv",
+        "rtl/hwbnn_stream_fifo.sv",
         r"assign ready_o = fill_q != [^;]*;",
         "assign ready_o = 1'b1;",
     )
@@ -164,7 +164,7 @@ def test_a_word_lost_when_one_leaves_as_one_comes(graph, plan, x):
     project = generate(graph, "rtl", plan)
     fault = broken(
         project,
-        "rtl/stream_fifo.sv",
+        "rtl/hwbnn_stream_fifo.sv",
         r"fill_q <= fill_q \+ FillWidth'\(push\) - FillWidth'\(pop\);",
         "fill_q <= pop ? fill_q - 1'b1 : fill_q + FillWidth'(push);",
     )
@@ -177,7 +177,7 @@ def test_valid_that_does_not_wait(graph, plan, x):
     project = generate(graph, "rtl", plan)
     fault = broken(
         project,
-        "rtl/stream_up.sv",
+        "rtl/hwbnn_stream_up.sv",
         r"full_q <= \(take && last_part\) \|\| \(full_q && !pop\);",
         "full_q <= take && last_part;",
     )
@@ -188,7 +188,9 @@ def test_valid_that_does_not_wait(graph, plan, x):
 def test_a_missing_register_beside_the_data(graph, plan, x):
     """The valid bit of a pipeline comes a cycle before its data."""
     project = generate(graph, "rtl", plan)
-    fault = broken(project, "rtl/dot_unrolled.sv", r"\.Stages\(Stages\)", ".Stages(Stages - 1)")
+    fault = broken(
+        project, "rtl/hwbnn_dot_unrolled.sv", r"\.Stages\(Stages\)", ".Stages(Stages - 1)"
+    )
     full, stalled = failures(fault, x)
     assert named(full) == named(stalled) == "t1"
 
@@ -205,7 +207,7 @@ def test_tlast_a_beat_early(graph, plan, x):
     project = generate(graph, "rtl", plan)
     fault = broken(
         project,
-        "rtl/axis_out.sv",
+        "rtl/hwbnn_axis_out.sv",
         r"assign m_axis_tlast = count_q == CountWidth'\(Beats - 1\);",
         "assign m_axis_tlast = count_q == CountWidth'(Beats - 2);",
     )
@@ -229,7 +231,7 @@ def test_a_count_that_reset_forgets(graph, plan, x):
     project = generate(graph, "rtl", plan)
     fault = broken(
         project,
-        "rtl/stream_up.sv",
+        "rtl/hwbnn_stream_up.sv",
         r"if \(!rst_ni\) begin\n      part_q <= '0;",
         "if (!rst_ni) begin\n      if (part_q === 'x) part_q <= '0;",
     )
@@ -240,7 +242,7 @@ def test_a_count_that_reset_forgets(graph, plan, x):
 def test_a_pointer_that_reset_forgets(graph, plan, x):
     """Words are written nowhere: what leaves the core is X."""
     project = generate(graph, "rtl", plan)
-    fault = broken(project, "rtl/stream_fifo.sv", r" +write_q <= '0;\n", "")
+    fault = broken(project, "rtl/hwbnn_stream_fifo.sv", r" +write_q <= '0;\n", "")
     full, stalled = failures(fault, x)
     assert full.endswith("X on data at the border")
     assert stalled.endswith("X on data at the border")
@@ -251,7 +253,7 @@ def test_a_valid_bit_that_reset_forgets(graph, plan, x):
     project = generate(graph, "rtl", plan)
     fault = broken(
         project,
-        "rtl/valid_line.sv",
+        "rtl/hwbnn_valid_line.sv",
         r"if \(!rst_ni\) valid_q <= '0;\n      else valid_q",
         "valid_q",
     )
@@ -290,7 +292,7 @@ def test_argmax_ties_to_the_highest_index(x):
     project = generate(graph, "rtl", Plan(input_beat=24))
     fault = broken(
         project,
-        "rtl/argmax.sv",
+        "rtl/hwbnn_argmax.sv",
         r"= right > left \? right_index : left_index",
         "= right >= left ? right_index : left_index",
     )

@@ -25,7 +25,7 @@ def test_entries_of_each_element(
     rng = np.random.default_rng(1)
     table = rng.integers(0, 1 << out_width, (tokens, lanes, entries))
     lookup = module(
-        "lookup",
+        "hwbnn_lookup",
         simulator,
         {"ready": False},
         **{"Lanes": lanes, "Tokens": tokens, "Width": width, "Low": low, "Shift": shift},

@@ -24,7 +24,7 @@ def widened(tokens, width, ratio, a_frame):
 )
 def test_parts_leave_lowest_first(module, simulator, case):
     width, ratio, a_frame = case
-    down = module("stream_down", simulator, Width=width, Ratio=ratio, Tokens=a_frame)
+    down = module("hwbnn_stream_down", simulator, Width=width, Ratio=ratio, Tokens=a_frame)
     tokens = random_tokens(1, 12 * a_frame, width)
     wide = widened(tokens, width, ratio, a_frame)
     for seed in range(3):
@@ -35,7 +35,7 @@ def test_parts_leave_lowest_first(module, simulator, case):
 @pytest.mark.parametrize("case", CASES)
 def test_gives_a_token_in_every_cycle(module, case):
     width, ratio, a_frame = case
-    down = module("stream_down", Width=width, Ratio=ratio, Tokens=a_frame)
+    down = module("hwbnn_stream_down", Width=width, Ratio=ratio, Tokens=a_frame)
     tokens = random_tokens(2, 10 * a_frame, width)
     found = down.check(widened(tokens, width, ratio, a_frame), tokens, (ratio * width, width))
     assert set(found.intervals) == {1}

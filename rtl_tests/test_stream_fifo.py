@@ -19,7 +19,7 @@ pytestmark = pytest.mark.hardware
     ],
 )
 def test_words_leave_in_order(module, simulator, width, depth):
-    fifo = module("stream_fifo", simulator, Width=width, Depth=depth)
+    fifo = module("hwbnn_stream_fifo", simulator, Width=width, Depth=depth)
     words = random_tokens(1, 100, width)
     for seed in range(3):
         fifo.check(words, words, (width, width), stalls=Stalls.random(seed), seed=seed, cut=40)
@@ -27,7 +27,7 @@ def test_words_leave_in_order(module, simulator, width, depth):
 
 @pytest.mark.parametrize(("depth", "interval"), [(1, 2), (2, 1), (3, 1)])
 def test_rate(module, depth, interval):
-    fifo = module("stream_fifo", Width=8, Depth=depth)
+    fifo = module("hwbnn_stream_fifo", Width=8, Depth=depth)
     words = random_tokens(2, 50, 8)
     found = fifo.check(words, words, (8, 8))
     assert set(found.intervals) == {interval}
@@ -36,7 +36,7 @@ def test_rate(module, depth, interval):
 
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_holds_as_many_words_as_it_is_deep(module, depth):
-    fifo = module("stream_fifo", Width=8, Depth=depth)
+    fifo = module("hwbnn_stream_fifo", Width=8, Depth=depth)
     words = random_tokens(3, 20, 8)
     found = fifo.check(words, words, (8, 8), stalls=late(200))
     assert sum(cycle < found.given[0] for cycle in found.taken) == depth

@@ -22,7 +22,7 @@ def widened(tokens, width, ratio, a_frame):
 )
 def test_parts_are_joined_lowest_first(module, simulator, case):
     width, ratio, a_frame = case
-    up = module("stream_up", simulator, Width=width, Ratio=ratio, Tokens=a_frame)
+    up = module("hwbnn_stream_up", simulator, Width=width, Ratio=ratio, Tokens=a_frame)
     tokens = random_tokens(1, 12 * a_frame, width)
     expected, used = widened(tokens, width, ratio, a_frame)
     for seed in range(3):
@@ -34,7 +34,7 @@ def test_parts_are_joined_lowest_first(module, simulator, case):
 @pytest.mark.parametrize("case", CASES)
 def test_takes_a_token_in_every_cycle(module, case):
     width, ratio, a_frame = case
-    up = module("stream_up", Width=width, Ratio=ratio, Tokens=a_frame)
+    up = module("hwbnn_stream_up", Width=width, Ratio=ratio, Tokens=a_frame)
     tokens = random_tokens(2, 10 * a_frame, width)
     expected, used = widened(tokens, width, ratio, a_frame)
     found = up.check(tokens, expected, (width, ratio * width), used=used)

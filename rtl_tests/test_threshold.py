@@ -13,7 +13,7 @@ pytestmark = pytest.mark.hardware
 @pytest.mark.parametrize(("simulator", "lanes", "tokens", "width", "is_signed", "count"), CASES)
 def test_thresholds_reached_are_counted(module, simulator, lanes, tokens, width, is_signed, count):
     model = Comparators(lanes, tokens, width, is_signed, count)
-    threshold = module("threshold", simulator, {"ready": False}, Levels=1, **model.parameters)
+    threshold = module("hwbnn_threshold", simulator, {"ready": False}, Levels=1, **model.parameters)
     words = random_tokens(2, 20 * tokens, lanes * width)
     out = count.bit_length()
     counts = [model.bits(i, word).sum(axis=1).tolist() for i, word in enumerate(words)]

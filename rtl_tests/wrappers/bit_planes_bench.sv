@@ -12,7 +12,7 @@ module bit_planes_bench #(
   output logic [Inputs*Width-1:0] data_o
 );
   assign valid_o = valid_i && rst_ni;
-  bit_planes #(
+  hwbnn_bit_planes #(
     .Inputs(Inputs), .Width(Width), .Signed(Signed)
   ) u_planes (.data_i, .planes_o(data_o));
 endmodule

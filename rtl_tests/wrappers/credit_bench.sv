@@ -19,11 +19,11 @@ module credit_bench #(
   logic [Width-1:0] data;
   logic [7:0] count_q;
 
-  credit_gate #(
+  hwbnn_credit_gate #(
     .Credits(Credits), .Group(Group)
   ) u_gate (.clk_i, .rst_ni, .valid_i, .ready_o, .valid_o(entered), .credit_i(credit));
-  valid_line #(.Stages(Stages)) u_valid (.clk_i, .rst_ni, .valid_i(entered), .valid_o(arrived));
-  delay_line #(.Width(Width), .Stages(Stages)) u_data (.clk_i, .data_i, .data_o(data));
+  hwbnn_valid_line #(.Stages(Stages)) u_valid (.clk_i, .rst_ni, .valid_i(entered), .valid_o(arrived));
+  hwbnn_delay_line #(.Width(Width), .Stages(Stages)) u_data (.clk_i, .data_i, .data_o(data));
 
   assign last = count_q == 8'(Group - 1);
   always_ff @(posedge clk_i) begin
@@ -31,7 +31,7 @@ module credit_bench #(
     else if (arrived) count_q <= last ? '0 : count_q + 8'd1;
   end
 
-  credit_fifo #(
+  hwbnn_credit_fifo #(
     .Width(Width), .Credits(Credits)
   ) u_fifo (
     .clk_i, .rst_ni, .valid_i(arrived && last), .data_i(data), .valid_o, .ready_i, .data_o,

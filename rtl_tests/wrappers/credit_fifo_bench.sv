@@ -15,7 +15,7 @@ module credit_fifo_bench #(
   logic credit;
 
   assign ready_o = rst_ni;
-  credit_fifo #(
+  hwbnn_credit_fifo #(
     .Width(Width), .Credits(Credits)
   ) u_fifo (
     .clk_i, .rst_ni, .valid_i, .data_i, .valid_o, .ready_i, .data_o, .credit_o(credit)

@@ -10,6 +10,6 @@ module delay_line_bench #(
   output logic             valid_o,
   output logic [Width-1:0] data_o
 );
-  valid_line #(.Stages(Stages)) u_valid (.clk_i, .rst_ni, .valid_i, .valid_o);
-  delay_line #(.Width(Width), .Stages(Stages)) u_data (.clk_i, .data_i, .data_o);
+  hwbnn_valid_line #(.Stages(Stages)) u_valid (.clk_i, .rst_ni, .valid_i, .valid_o);
+  hwbnn_delay_line #(.Width(Width), .Stages(Stages)) u_data (.clk_i, .data_i, .data_o);
 endmodule

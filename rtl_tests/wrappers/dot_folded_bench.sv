@@ -31,7 +31,7 @@ module dot_folded_bench #(
 
   always_ff @(posedge clk_i) weights_q <= Rows[row*Pe*Simd +: Pe*Simd];
 
-  dot_folded #(
+  hwbnn_dot_folded #(
     .Inputs(Inputs), .Channels(Channels), .Pe(Pe), .Simd(Simd), .Width(Width), .Signed(Signed),
     .SumWidth(SumWidth), .Levels(Levels), .Slots(Slots), .Credits(Credits),
     .AddressWidth(AddressWidth)
@@ -39,7 +39,7 @@ module dot_folded_bench #(
     .clk_i, .rst_ni, .valid_i, .ready_o, .data_i, .row_o(row), .weights_i(weights_q),
     .valid_o(valid), .data_o(sums), .credit_i(credit)
   );
-  credit_fifo #(
+  hwbnn_credit_fifo #(
     .Width(Pe * SumWidth), .Credits(Credits)
   ) u_fifo (
     .clk_i, .rst_ni, .valid_i(valid), .data_i(sums), .valid_o, .ready_i, .data_o,

@@ -17,11 +17,11 @@ module dot_row_bench #(
 );
   logic [Inputs*Width-1:0] planes;
 
-  valid_line #(.Stages(Latency)) u_valid (.clk_i, .rst_ni, .valid_i, .valid_o);
-  bit_planes #(
+  hwbnn_valid_line #(.Stages(Latency)) u_valid (.clk_i, .rst_ni, .valid_i, .valid_o);
+  hwbnn_bit_planes #(
     .Inputs(Inputs), .Width(Width), .Signed(Signed)
   ) u_planes (.data_i(data_i[Inputs*Width-1:0]), .planes_o(planes));
-  dot_row #(
+  hwbnn_dot_row #(
     .Inputs(Inputs), .Width(Width), .SumWidth(SumWidth), .Levels(Levels)
   ) u_row (
     .clk_i, .planes_i(planes), .weights_i(data_i[Inputs*Width +: Inputs]), .sum_o(data_o)

@@ -11,8 +11,8 @@ module popcount_bench #(
   output logic                        valid_o,
   output logic [$clog2(Inputs+1)-1:0] data_o
 );
-  valid_line #(.Stages(Latency)) u_valid (.clk_i, .rst_ni, .valid_i, .valid_o);
-  popcount #(
+  hwbnn_valid_line #(.Stages(Latency)) u_valid (.clk_i, .rst_ni, .valid_i, .valid_o);
+  hwbnn_popcount #(
     .Inputs(Inputs), .Levels(Levels)
   ) u_popcount (.clk_i, .bits_i(data_i), .count_o(data_o));
 endmodule

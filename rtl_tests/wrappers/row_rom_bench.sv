@@ -15,7 +15,7 @@ module row_rom_bench #(
 
   assign valid_o = valid_i && rst_ni;
   assign data_o = {row, data_i};
-  row_rom #(
+  hwbnn_row_rom #(
     .Width(Width), .Rows(Rows), .Contents(Contents)
   ) u_rom (.clk_i, .rst_ni, .valid_i, .row_o(row));
 endmodule

@@ -14,8 +14,8 @@ module sum_tree_bench #(
   output logic                    valid_o,
   output logic [SumWidth-1:0]     data_o
 );
-  valid_line #(.Stages(Latency)) u_valid (.clk_i, .rst_ni, .valid_i, .valid_o);
-  sum_tree #(
+  hwbnn_valid_line #(.Stages(Latency)) u_valid (.clk_i, .rst_ni, .valid_i, .valid_o);
+  hwbnn_sum_tree #(
     .Inputs(Inputs), .Width(Width), .SumWidth(SumWidth), .Levels(Levels), .Before(Before)
   ) u_tree (.clk_i, .data_i, .sum_o(data_o));
 endmodule

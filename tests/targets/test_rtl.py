@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import PurePath
 
 import numpy as np
 import pytest
 
 from hwbnn import tools
+from hwbnn.assets import assets
 from hwbnn.errors import ToolFailed
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Lookup, Output, Threshold, from_bytes
 from hwbnn.plan import Folded, Plan, circuit
@@ -64,6 +66,26 @@ def test_the_listed_files_are_there_and_no_other_sources():
             later = list(texts)[i + 1 :]
             used = re.findall(r"^ *(\w+) (?:#\(|u_\w+ \()", texts[name], re.MULTILINE)
             assert not set(used) & set(later), name
+
+
+def test_every_module_bears_the_prefix_and_the_name_of_its_file():
+    library = {path.stem for path in assets("rtl").glob("*.sv")}
+    for seed in range(20):
+        graph = random_graph(seed, max_width=30)
+        project = generate(graph, "rtl", random_plan(seed, graph))
+        for name in (name for name in project.files if name.endswith(".sv")):
+            (declared,) = re.findall(r"^module (\w+)", project.text(name), re.MULTILINE)
+            assert declared == PurePath(name).stem
+            assert declared.startswith("hwbnn_")
+            # No node, whatever its name, takes the name of a module of the library.
+            assert declared in library or declared.split("_")[1] in {
+                "top",
+                "trace",
+                "v",
+                "raw",
+                "rom",
+            }
+        assert not {name.split("_")[1] for name in library} & {"top", "trace", "v", "raw", "rom"}
 
 
 def test_core_json_says_layout_taps_and_cycles():

@@ -68,7 +68,7 @@ def _module(block: Block) -> str:
 
 
 def _wrapped(block: Block, comment: str, kind: str, body: str, **parameters: object) -> str:
-    body += "\n" + instance(kind, f"u_{kind}", parameters, _PASSED)
+    body += "\n" + instance(f"hwbnn_{kind}", f"u_{kind}", parameters, _PASSED)
     return module(module_name(block), comment, ports(block), body)
 
 
@@ -181,7 +181,7 @@ def _folded(block: blocks.DotFolded, segment: Segment) -> dict[str, str]:
     row = block.pe * block.simd
     body = f"  logic [{address - 1}:0] row;\n  logic [{row - 1}:0] weights;\n\n"
     body += instance(
-        "dot_folded",
+        "hwbnn_dot_folded",
         "u_dot_folded",
         {
             "Inputs": inputs,

@@ -80,7 +80,7 @@ def _axis_in(stage: AxisIn, before: str) -> str:
     parameters = {"Beat": stage.beat, "Width": stage.result.bits, "Beats": stage.result.tokens}
     axis = ("tdata", "tkeep", "tvalid", "tready", "tlast")
     return made + instance(
-        "axis_in",
+        "hwbnn_axis_in",
         "u_axis_in",
         parameters,
         {
@@ -97,7 +97,7 @@ def _axis_out(stage: AxisOut, before: str) -> str:
     stream = stage.source
     axis = ("tdata", "tkeep", "tvalid", "tready", "tlast")
     return _describe("Output", stream) + instance(
-        "axis_out",
+        "hwbnn_axis_out",
         "u_axis_out",
         {
             "Beat": stage.beat,
@@ -128,7 +128,7 @@ def _up(stage: Up, before: str) -> str:
         "Tokens": stage.source.tokens,
     }
     ports = {**_CLOCK, **_input_ports(before), **out}
-    return made + "\n" + instance("stream_up", f"u_{name}", parameters, ports)
+    return made + "\n" + instance("hwbnn_stream_up", f"u_{name}", parameters, ports)
 
 
 @_stage.register
@@ -141,7 +141,7 @@ def _down(stage: Down, before: str) -> str:
         taken["data_i"] = f"{{{missing}'b0, {before}_data}}"
     parameters = {"Width": result.bits, "Ratio": stage.ratio, "Tokens": result.tokens}
     ports = {**_CLOCK, **taken, **_output_ports(name)}
-    return made + "\n" + instance("stream_down", f"u_{name}", parameters, ports)
+    return made + "\n" + instance("hwbnn_stream_down", f"u_{name}", parameters, ports)
 
 
 @_stage.register
@@ -155,7 +155,7 @@ def _segment(stage: Segment, before: str) -> str:
         made += f"  logic {valid};\n\n"
         group = stage.source.tokens if stage.reduces else 1
         made += instance(
-            "credit_gate",
+            "hwbnn_credit_gate",
             f"u_{name}_gate",
             {"Credits": stage.credits, "Group": group},
             {
@@ -171,7 +171,7 @@ def _segment(stage: Segment, before: str) -> str:
         valid, data = f"{block.name}_valid", f"{block.name}_data"
     made += "\n" + _wires(name, stage.result, handshake=True) + "\n"
     return made + instance(
-        "credit_fifo",
+        "hwbnn_credit_fifo",
         f"u_{name}_fifo",
         {"Width": stage.result.bits, "Credits": stage.credits},
         {
@@ -196,7 +196,7 @@ def _block(block: Block, valid: str, data: str, before: str, credit: str) -> str
     if isinstance(block, DotFolded):
         ports |= {"ready_o": f"{before}_ready", "credit_i": credit}
     elif isinstance(block, ArgMax):
-        kind, parameters = "argmax", argmax_parameters(block)
+        kind, parameters = "hwbnn_argmax", argmax_parameters(block)
     wires = _wires(block.name, block.result, handshake=False)
     return wires + "\n" + instance(kind, f"u_{block.name}", parameters, ports)
 

@@ -4,7 +4,7 @@
 //
 // Latency: that of dot_row.
 
-module dot_unrolled #(
+module hwbnn_dot_unrolled #(
   parameter int Inputs   = 4,
   parameter int Channels = 2,
   parameter int Width    = 1,     // bits of an input
@@ -28,7 +28,7 @@ module dot_unrolled #(
 
   logic [Width*Inputs-1:0] planes;
 
-  bit_planes #(
+  hwbnn_bit_planes #(
     .Inputs(Inputs),
     .Width(Width),
     .Signed(Signed)
@@ -38,7 +38,7 @@ module dot_unrolled #(
   );
 
   for (genvar c = 0; c < Channels; c++) begin : gen_channel
-    dot_row #(
+    hwbnn_dot_row #(
       .Inputs(Inputs),
       .Width(Width),
       .SumWidth(SumWidth),
@@ -51,7 +51,7 @@ module dot_unrolled #(
     );
   end
 
-  valid_line #(
+  hwbnn_valid_line #(
     .Stages(Stages)
   ) u_valid (
     .clk_i,

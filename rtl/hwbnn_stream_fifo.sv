@@ -2,7 +2,7 @@
 // First in, first out. Both handshakes depend on the fill alone, so no path leads from ready_i to
 // ready_o or from valid_i to valid_o; a word can be read in the cycle after it was written.
 
-module stream_fifo #(
+module hwbnn_stream_fifo #(
   parameter int Width = 8,
   parameter int Depth = 2  // 2 is the least that passes a word in every cycle
 ) (

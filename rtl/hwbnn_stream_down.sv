@@ -3,7 +3,7 @@
 // ceil(Tokens / Ratio) wide ones; the last may hold fewer parts. Gives a narrow token in every
 // cycle: the next wide token is taken while the last part of the one before is still there.
 
-module stream_down #(
+module hwbnn_stream_down #(
   parameter int Width  = 8,  // bits of a narrow token
   parameter int Ratio  = 2,  // narrow tokens in a wide one
   parameter int Tokens = 2   // narrow tokens in a frame
@@ -26,7 +26,7 @@ module stream_down #(
 
 `ifndef __ICARUS__  // which has no elaboration tasks
   if (Ratio < 2 || Tokens < 1) begin : gen_error
-    $error("stream_down: Ratio %0d must be at least 2, Tokens %0d at least 1", Ratio, Tokens);
+    $error("hwbnn_stream_down: Ratio %0d must be at least 2, Tokens %0d at least 1", Ratio, Tokens);
   end
 `endif
 

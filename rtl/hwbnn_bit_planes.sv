@@ -2,7 +2,7 @@
 // Numbers as planes of bits: plane b holds bit b of every number. The top plane of signed numbers
 // is inverted, which adds 2^(Width-1) to each, so that all planes count upwards. Wires only.
 
-module bit_planes #(
+module hwbnn_bit_planes #(
   parameter int Inputs = 4,
   parameter int Width  = 1,
   parameter bit Signed = 1'b0

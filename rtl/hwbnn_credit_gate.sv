@@ -4,7 +4,7 @@
 // the end, made of Group tokens here; it is taken with the first of them and comes back when the
 // result leaves the pipeline's FIFO.
 
-module credit_gate #(
+module hwbnn_credit_gate #(
   parameter int Credits = 1,
   parameter int Group   = 1
 ) (
@@ -21,7 +21,7 @@ module credit_gate #(
 
 `ifndef __ICARUS__  // which has no elaboration tasks
   if (Credits < 1 || Group < 1) begin : gen_error
-    $error("credit_gate: Credits %0d and Group %0d must be at least 1", Credits, Group);
+    $error("hwbnn_credit_gate: Credits %0d and Group %0d must be at least 1", Credits, Group);
   end
 `endif
 

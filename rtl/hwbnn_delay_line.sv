@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A word delayed by a fixed number of cycles, without reset: data of a free-running pipeline.
 
-module delay_line #(
+module hwbnn_delay_line #(
   parameter int Width  = 1,
   parameter int Stages = 1  // 0 is a wire
 ) (

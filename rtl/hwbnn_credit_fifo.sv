@@ -2,7 +2,7 @@
 // The end of a free-running pipeline: a FIFO as deep as the credits that let tokens in, so that it
 // has room for whatever arrives, and a pulse that returns one credit for every word that leaves.
 
-module credit_fifo #(
+module hwbnn_credit_fifo #(
   parameter int Width   = 8,
   parameter int Credits = 1
 ) (
@@ -20,7 +20,7 @@ module credit_fifo #(
 );
   logic has_room;
 
-  stream_fifo #(
+  hwbnn_stream_fifo #(
     .Width(Width),
     .Depth(Credits)
   ) u_fifo (
@@ -39,7 +39,9 @@ module credit_fifo #(
 `ifndef SYNTHESIS
   // A token that found no room would be lost.
   always @(posedge clk_i) begin
-    if (rst_ni && valid_i && !has_room) $fatal(1, "credit_fifo: a token came without a credit");
+    if (rst_ni && valid_i && !has_room) begin
+      $fatal(1, "hwbnn_credit_fifo: a token came without a credit");
+    end
   end
 `else
   logic unused_has_room;

@@ -4,7 +4,7 @@
 //
 // Latency: 1 cycle, and for Count > 1 that of popcount over Count.
 
-module threshold #(
+module hwbnn_threshold #(
   parameter int Lanes  = 1,
   parameter int Tokens = 1,     // tokens of a frame
   parameter int Width  = 3,     // bits of an element
@@ -30,7 +30,7 @@ module threshold #(
   logic compared;
   logic [Lanes*Count-1:0] reached;
 
-  compare #(
+  hwbnn_compare #(
     .Lanes(Lanes),
     .Tokens(Tokens),
     .Width(Width),
@@ -51,7 +51,7 @@ module threshold #(
     assign data_o = reached;
   end else begin : gen_counts
     for (genvar l = 0; l < Lanes; l++) begin : gen_lane
-      popcount #(
+      hwbnn_popcount #(
         .Inputs(Count),
         .Levels(Levels)
       ) u_count (
@@ -62,7 +62,7 @@ module threshold #(
     end
   end
 
-  valid_line #(
+  hwbnn_valid_line #(
     .Stages(Stages)
   ) u_valid (
     .clk_i,

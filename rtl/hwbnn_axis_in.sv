@@ -4,7 +4,7 @@
 // does not end in time are dropped, and both raise error_o until reset. tkeep is not read, since
 // the layout of a frame is fixed. tready is low during reset and in the cycle after it.
 
-module axis_in #(
+module hwbnn_axis_in #(
   parameter int Beat  = 64,  // bits of tdata
   parameter int Width = 64,  // the low bits of tdata that carry elements
   parameter int Beats = 1    // beats of a frame
@@ -28,7 +28,7 @@ module axis_in #(
 
 `ifndef __ICARUS__  // which has no elaboration tasks
   if (Beat % 8 != 0 || Width > Beat) begin : gen_error
-    $error("axis_in: Beat %0d must be a multiple of 8 that holds Width %0d", Beat, Width);
+    $error("hwbnn_axis_in: Beat %0d must be a multiple of 8 that holds Width %0d", Beat, Width);
   end
 `endif
 
@@ -72,7 +72,7 @@ module axis_in #(
 
   assign error_o = error_q;
 
-  stream_fifo #(
+  hwbnn_stream_fifo #(
     .Width(Width),
     .Depth(2)
   ) u_fifo (

@@ -12,7 +12,7 @@
 //
 // Latency: that of popcount over Inputs, then ceil($clog2(Width) / Levels) cycles.
 
-module dot_row #(
+module hwbnn_dot_row #(
   parameter int Inputs   = 4,
   parameter int Width    = 1,  // bits of an input
   parameter int SumWidth = 3,  // bits of the raw sum
@@ -27,7 +27,7 @@ module dot_row #(
 
 `ifndef __ICARUS__  // which has no elaboration tasks
   if (SumWidth < CountWidth) begin : gen_error
-    $error("dot_row: SumWidth %0d does not hold a count of %0d inputs", SumWidth, Inputs);
+    $error("hwbnn_dot_row: SumWidth %0d does not hold a count of %0d inputs", SumWidth, Inputs);
   end
 `endif
 
@@ -36,7 +36,7 @@ module dot_row #(
   for (genvar b = 0; b < Width; b++) begin : gen_plane
     logic [CountWidth-1:0] count;
 
-    popcount #(
+    hwbnn_popcount #(
       .Inputs(Inputs),
       .Levels(Levels)
     ) u_popcount (
@@ -48,7 +48,7 @@ module dot_row #(
     assign counts[b*SumWidth +: SumWidth] = SumWidth'(count) << b;
   end
 
-  sum_tree #(
+  hwbnn_sum_tree #(
     .Inputs(Width),
     .Width(SumWidth),
     .SumWidth(SumWidth),

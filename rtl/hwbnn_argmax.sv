@@ -5,7 +5,7 @@
 //
 // Latency: ceil($clog2(Lanes) / Levels) cycles, and 1 more for Tokens > 1, from the last token.
 
-module argmax #(
+module hwbnn_argmax #(
   parameter int Size   = 4,     // elements of a frame
   parameter int Lanes  = 4,
   parameter int Width  = 3,     // bits of an element
@@ -33,7 +33,7 @@ module argmax #(
 
 `ifndef __ICARUS__  // which has no elaboration tasks
   if (IndexWidth < $clog2(Size) || IndexWidth < 1) begin : gen_error
-    $error("argmax: IndexWidth %0d does not hold an index below %0d", IndexWidth, Size);
+    $error("hwbnn_argmax: IndexWidth %0d does not hold an index below %0d", IndexWidth, Size);
   end
 `endif
 
@@ -108,7 +108,7 @@ module argmax #(
   assign key = gen_level[Depth].keys;
   assign index = gen_level[Depth].indices;
 
-  valid_line #(
+  hwbnn_valid_line #(
     .Stages((Depth + Levels - 1) / Levels)
   ) u_valid (
     .clk_i,

@@ -13,7 +13,7 @@
 // vectors (or 2, if there is one pass) and there are enough Credits.
 // Latency: from the last step of a pass to valid_o 2 cycles and those of dot_row over Simd.
 
-module dot_folded #(
+module hwbnn_dot_folded #(
   parameter int Inputs   = 8,
   parameter int Channels = 4,
   parameter int Pe       = 2,     // channels at a time; divides Channels
@@ -52,13 +52,13 @@ module dot_folded #(
 
 `ifndef __ICARUS__  // which has no elaboration tasks
   if (Inputs % Simd != 0) begin : gen_simd_error
-    $error("dot_folded: Simd %0d does not divide Inputs %0d", Simd, Inputs);
+    $error("hwbnn_dot_folded: Simd %0d does not divide Inputs %0d", Simd, Inputs);
   end
   if (Channels % Pe != 0) begin : gen_pe_error
-    $error("dot_folded: Pe %0d does not divide Channels %0d", Pe, Channels);
+    $error("hwbnn_dot_folded: Pe %0d does not divide Channels %0d", Pe, Channels);
   end
   if (Passes > 1 && Slots < Steps) begin : gen_slots_error
-    $error("dot_folded: Slots %0d do not hold the %0d tokens of a vector", Slots, Steps);
+    $error("hwbnn_dot_folded: Slots %0d do not hold the %0d tokens of a vector", Slots, Steps);
   end
 `endif
 
@@ -130,7 +130,7 @@ module dot_folded #(
   logic added, first_added, last_added, valid_q;
   logic [1:0] flags;
 
-  bit_planes #(
+  hwbnn_bit_planes #(
     .Inputs(Simd),
     .Width(Width),
     .Signed(Signed)
@@ -139,7 +139,7 @@ module dot_folded #(
     .planes_o(planes)
   );
 
-  valid_line #(
+  hwbnn_valid_line #(
     .Stages(Stages + 1)
   ) u_valid (
     .clk_i,
@@ -148,7 +148,7 @@ module dot_folded #(
     .valid_o(added)
   );
 
-  delay_line #(
+  hwbnn_delay_line #(
     .Width(2),
     .Stages(Stages + 1)
   ) u_flags (
@@ -163,7 +163,7 @@ module dot_folded #(
     logic [StepSumWidth-1:0] sum;
     logic [SumWidth-1:0] total_q;
 
-    dot_row #(
+    hwbnn_dot_row #(
       .Inputs(Simd),
       .Width(Width),
       .SumWidth(StepSumWidth),

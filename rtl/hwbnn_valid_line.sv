@@ -2,7 +2,7 @@
 // A valid bit delayed by a fixed number of cycles and cleared by reset, so that nothing that was
 // in a free-running pipeline before a reset comes out of it afterwards.
 
-module valid_line #(
+module hwbnn_valid_line #(
   parameter int Stages = 1  // 0 is a wire
 ) (
   input  logic clk_i,

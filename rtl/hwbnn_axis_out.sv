@@ -3,7 +3,7 @@
 // that its elements reach (all bytes of the beats before), zeros in all unused bits. It adds no
 // cycle; what feeds it drives valid from registers.
 
-module axis_out #(
+module hwbnn_axis_out #(
   parameter int Beat     = 64,  // bits of tdata
   parameter int Width    = 64,  // bits of a token
   parameter int LastUsed = 64,  // the low bits of the last token that hold elements
@@ -27,10 +27,10 @@ module axis_out #(
 
 `ifndef __ICARUS__  // which has no elaboration tasks
   if (Beat % 8 != 0) begin : gen_beat_error
-    $error("axis_out: Beat %0d is no multiple of 8", Beat);
+    $error("hwbnn_axis_out: Beat %0d is no multiple of 8", Beat);
   end
   if (Width > Beat || LastUsed > Width || LastUsed < 1) begin : gen_width_error
-    $error("axis_out: Beat %0d, Width %0d, LastUsed %0d must not rise", Beat, Width, LastUsed);
+    $error("hwbnn_axis_out: Beat %0d, Width %0d, LastUsed %0d rise", Beat, Width, LastUsed);
   end
 `endif
 

@@ -4,7 +4,7 @@
 //
 // Latency: 1 cycle.
 
-module affine #(
+module hwbnn_affine #(
   parameter int Lanes    = 1,
   parameter int Tokens   = 1,  // tokens of a frame
   parameter int Width    = 3,  // bits of a raw sum
@@ -26,7 +26,7 @@ module affine #(
 
   logic [Lanes*OutWidth-1:0] row;
 
-  row_rom #(
+  hwbnn_row_rom #(
     .Width(Lanes * OutWidth),
     .Rows(Tokens),
     .Contents(Constants)
@@ -52,7 +52,7 @@ module affine #(
     end
   end
 
-  valid_line #(
+  hwbnn_valid_line #(
     .Stages(1)
   ) u_valid (
     .clk_i,

@@ -2,7 +2,7 @@
 // Constants that differ from token to token of a frame: gives those of the token that comes next.
 // One row alone is wires. The row is read ahead, so that a block memory can hold the rows.
 
-module row_rom #(
+module hwbnn_row_rom #(
   parameter int Width = 8,
   parameter int Rows  = 1,
   parameter logic [Rows*Width-1:0] Contents = '0  // row by row

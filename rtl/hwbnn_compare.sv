@@ -4,7 +4,7 @@
 //
 // Latency: 1 cycle.
 
-module compare #(
+module hwbnn_compare #(
   parameter int Lanes  = 1,
   parameter int Tokens = 1,     // tokens of a frame
   parameter int Width  = 3,     // bits of an element
@@ -29,7 +29,7 @@ module compare #(
   logic [Lanes*Count*Full-1:0] constants;
   logic [Lanes-1:0] falling;
 
-  row_rom #(
+  hwbnn_row_rom #(
     .Width(Lanes * Count * Full),
     .Rows(Tokens),
     .Contents(Constants)
@@ -40,7 +40,7 @@ module compare #(
     .row_o(constants)
   );
 
-  row_rom #(
+  hwbnn_row_rom #(
     .Width(Lanes),
     .Rows(Tokens),
     .Contents(Falling)
@@ -65,7 +65,7 @@ module compare #(
     end
   end
 
-  valid_line #(
+  hwbnn_valid_line #(
     .Stages(1)
   ) u_valid (
     .clk_i,

@@ -8,7 +8,7 @@
 //
 // Latency: ceil((1 + $clog2(ceil(Inputs / 6))) / Levels) cycles.
 
-module popcount #(
+module hwbnn_popcount #(
   parameter int Inputs = 6,
   parameter int Levels = 2  // levels of logic between two registers: the groups are one
 ) (
@@ -22,7 +22,7 @@ module popcount #(
 `ifdef HWBNN_COUNTONES
   localparam int Stages = (1 + $clog2(Groups) + Levels - 1) / Levels;
 
-  delay_line #(
+  hwbnn_delay_line #(
     .Width(Width),
     .Stages(Stages)
   ) u_delay (
@@ -74,7 +74,7 @@ module popcount #(
     assign counts = counts_d;
   end
 
-  sum_tree #(
+  hwbnn_sum_tree #(
     .Inputs(Groups),
     .Width(GroupWidth),
     .SumWidth(Width),

@@ -4,7 +4,7 @@
 // anything. Takes a narrow token in every cycle: one that arrives while a wide token waits is kept
 // aside, so that ready_o depends on registers alone.
 
-module stream_up #(
+module hwbnn_stream_up #(
   parameter int Width  = 8,  // bits of a narrow token
   parameter int Ratio  = 2,  // narrow tokens in a wide one
   parameter int Tokens = 2   // narrow tokens in a frame
@@ -27,7 +27,7 @@ module stream_up #(
 
 `ifndef __ICARUS__  // which has no elaboration tasks
   if (Ratio < 2 || Tokens < 1) begin : gen_error
-    $error("stream_up: Ratio %0d must be at least 2, Tokens %0d at least 1", Ratio, Tokens);
+    $error("hwbnn_stream_up: Ratio %0d must be at least 2, Tokens %0d at least 1", Ratio, Tokens);
   end
 `endif
 

@@ -3,7 +3,7 @@
 //
 // Latency: 1 cycle.
 
-module lookup #(
+module hwbnn_lookup #(
   parameter int Lanes    = 1,
   parameter int Tokens   = 1,  // tokens of a frame
   parameter int Width    = 3,  // bits of an element
@@ -62,7 +62,7 @@ module lookup #(
     assign data_o[l*OutWidth +: OutWidth] = entry_q;
   end
 
-  valid_line #(
+  hwbnn_valid_line #(
     .Stages(1)
   ) u_valid (
     .clk_i,

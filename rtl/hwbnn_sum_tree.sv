@@ -6,7 +6,7 @@
 // Latency: ceil((Before + $clog2(Inputs)) / Levels) - floor(Before / Levels) cycles; 0 for one
 // input.
 
-module sum_tree #(
+module hwbnn_sum_tree #(
   parameter int Inputs   = 4,
   parameter int Width    = 3,  // bits of a number
   parameter int SumWidth = 5,  // bits of the sum; what does not fit is dropped
