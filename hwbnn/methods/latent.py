@@ -1,0 +1,94 @@
+"""The latent weight that most methods share: a number a weight, a transform, a pair, a scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from hwbnn.methods.base import BinaryWeight, Codes, Method, Options, Quantizer, quantize, sign
+
+Transform = Callable[[Tensor], Tensor]
+
+
+class LatentWeight(BinaryWeight):
+    """One latent number a weight; the weight is ``scale[c] * F(transform(latent))``.
+
+    The latent numbers start Glorot uniform: between -b and b with b = sqrt(6 / (in + out)).
+
+    Args:
+        method: the method that makes it.
+        shape: output channels first, ``(out, in, ...)``.
+        pair: F and B.
+        transform: what is done to the latent numbers before F, differentiable; None for nothing.
+        scale: makes the factors ``(out,)`` of the transformed numbers; detached there if no
+            gradient is to pass through it; None for 1.
+        lr_scale: factor on the learning rate of the latent numbers.
+        decay: whether weight decay acts on them.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        shape: tuple[int, ...],
+        pair: Quantizer,
+        *,
+        transform: Transform | None = None,
+        scale: Transform | None = None,
+        lr_scale: float = 1.0,
+        decay: bool = False,
+    ) -> None:
+        super().__init__(method)
+        self.shape = tuple(shape)
+        self.pair = pair
+        self._transform = transform
+        self._scale = scale
+        self._options = {"latent": Options(lr_scale, decay)}
+        bound = (6 / fans(self.shape)) ** 0.5
+        self.latent = nn.Parameter(torch.empty(self.shape).uniform_(-bound, bound))
+
+    def real(self) -> Tensor:
+        """The latent numbers, transformed."""
+        return self.latent if self._transform is None else self._transform(self.latent)
+
+    def codes(self) -> Codes:
+        """F of the real numbers, in evaluation their signs; and the scale."""
+        real = self.real()
+        signs = quantize(real, self.pair, self.settings) if self.training else sign(real)
+        return Codes(signs, None if self._scale is None else self._scale(real))
+
+    def options(self) -> Mapping[str, Options]:
+        """As said when it was made; by default the latent numbers do not decay."""
+        return self._options
+
+    def obstacle(self) -> str | None:
+        """A soft F: the network that was trained is not the one of signs."""
+        if self.pair.is_hard(self.settings):
+            return None
+        return (
+            "its weights are still soft, so that their signs are another network; train to the "
+            "end, where the method makes them hard"
+        )
+
+
+def fans(shape: tuple[int, ...]) -> int:
+    """Number of inputs plus outputs of one position: what Glorot's rules divide by."""
+    return (shape[0] + shape[1]) * prod(shape[2:])
+
+
+def mean_magnitude(real: Tensor) -> Tensor:
+    """``mean |w|`` of each channel, ``(channels,)``, without a gradient."""
+    return real.detach().abs().flatten(1).mean(dim=1)
+
+
+@torch.no_grad()
+def clip(weights: Sequence[BinaryWeight], bound: float = 1.0) -> None:
+    """Bring the latent numbers of these weights back to ``[-bound, bound]``, in place."""
+    latent = [w.latent.data for w in weights if isinstance(w, LatentWeight)]
+    if not latent:
+        return
+    # One call for all layers: a network of many small ones would else spend its time in calls.
+    torch._foreach_clamp_min_(latent, -bound)
+    torch._foreach_clamp_max_(latent, bound)
