@@ -40,6 +40,13 @@ def generate(
     interval: options.Interval = None,
     luts: options.Luts = None,
     io: Annotated[str, typer.Option(help="Of hls: `io_parallel` or `io_stream`.")] = "io_parallel",
+    name: Annotated[
+        str,
+        typer.Option(
+            help="Of rtl: what the names of the core's own modules begin with, so that two cores "
+            "stand in one design."
+        ),
+    ] = "hwbnn",
     as_json: options.Json = False,
 ) -> None:
     """Generate the project of a Graph: SystemVerilog, or HLS C++ for hls4ml.
@@ -60,7 +67,7 @@ def generate(
     writable(out)
     network = read_graph(graph)
     chosen = choose_plan(network, plan, interval, luts)
-    extra = {"io": io} if target == "hls" else {}
+    extra = {"io": io} if target == "hls" else {"name": name}
     project = make(network, target, chosen, **extra)
     project.write(out)
     facts = {"folder": str(out), "digest": project.digest, "files": list(project.files)}

@@ -15,7 +15,7 @@ __all__ = ["TARGETS", "generate"]
 
 # A target is imported when it is asked for: each may need packages that the others do not.
 def _rtl(graph: Graph, plan: Plan | None = None, **options: Any) -> Project:
-    """SystemVerilog with AXI4-Stream ports, for every FPGA."""
+    """SystemVerilog with AXI4-Stream ports, for every FPGA; options: name."""
     from hwbnn.targets.rtl import generate as made
 
     return made(graph, plan or Plan(), **options)

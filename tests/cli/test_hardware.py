@@ -35,6 +35,15 @@ def test_generate_writes_a_project(call: Call, graph_file: Path) -> None:
         assert Project.read("out").target == target
 
 
+def test_generate_names_a_core(call: Call, graph_file: Path) -> None:
+    assert call("generate", graph_file, "--name", "mine", "--out", "core").exit_code == 0
+    assert json.loads(Path("core/core.json").read_bytes())["top"] == "mine_top"
+    refused(
+        call("generate", graph_file, "--name", "my_core", "--out", "none"), "core name 'my_core'"
+    )
+    assert not Path("none").exists()
+
+
 def test_generate_finds_a_plan(call: Call, graph_file: Path) -> None:
     assert call("generate", graph_file, "--interval", 24, "--out", "slow").exit_code == 0
     about = json.loads(Path("slow/core.json").read_bytes())

@@ -12,7 +12,7 @@ import pytest
 
 from hwbnn import tools
 from hwbnn.assets import assets
-from hwbnn.errors import ToolFailed
+from hwbnn.errors import InputError, ToolFailed
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Lookup, Output, Threshold, from_bytes
 from hwbnn.plan import Folded, Plan, circuit
 from hwbnn.simulate import simulate
@@ -86,6 +86,36 @@ def test_every_module_bears_the_prefix_and_the_name_of_its_file():
                 "rom",
             }
         assert not {name.split("_")[1] for name in library} & {"top", "trace", "v", "raw", "rom"}
+
+
+def modules_of(project):
+    listed = [name for name in project.files if name.endswith(".sv")]
+    return {re.search(r"^module (\w+)", project.text(n), re.MULTILINE)[1]: n for n in listed}
+
+
+def test_cores_of_different_names_share_the_library_alone():
+    library = {path.stem for path in assets("rtl").glob("*.sv")}
+    one, two = (generate(network(), "rtl", PLANS[1], name=name) for name in ("eins", "eins2"))
+    both = modules_of(one).keys() & modules_of(two).keys()
+    assert both
+    assert both <= library
+    assert all(one.files[f"rtl/{name}.sv"] == two.files[f"rtl/{name}.sv"] for name in both)
+    assert {"eins_top", "eins_trace", "eins_raw_module", "eins_rom_module"} < modules_of(one).keys()
+    said = json.loads(one.text("core.json"))
+    assert (said["top"], said["simulation"]["top"]) == ("eins_top", "eins_trace")
+    assert "`eins_top`" in one.text("README.md")
+    assert "-top eins_top " in one.text("vivado.tcl")
+    # The name is the only difference.
+    plain = generate(network(), "rtl", PLANS[1])
+    assert {text.replace(b"eins_", b"hwbnn_") for text in one.files.values()} == set(
+        plain.files.values()
+    )
+
+
+@pytest.mark.parametrize("name", ["", "a_b", "A", "1a", "a;b", "a" * 33, "a\n"])
+def test_a_core_s_name_is_checked(name):
+    with pytest.raises(InputError, match=r"core name .*: expected at most 32 of a-z and 0-9"):
+        generate(network(), "rtl", name=name)
 
 
 def test_core_json_says_layout_taps_and_cycles():
@@ -189,3 +219,40 @@ def test_icarus_elaborates(plan, tmp_path):
     sources = [*project.text("files.f").split(), "sim/hwbnn_trace.sv"]
     line = ["-g2012", "-t", "null", "-s", "hwbnn_trace", *sources]
     assert said_by("iverilog", line, folder) == (True, "")
+
+
+PAIR = """module pair (
+  input logic clk, input logic rst_n, input logic valid, input logic [7:0] data, output logic both
+);
+  logic left, right;
+  assign both = left && right;
+  left_top u_left (
+    .aclk(clk), .aresetn(rst_n), .s_axis_tdata(data), .s_axis_tkeep(1'b1), .s_axis_tvalid(valid),
+    .s_axis_tready(), .s_axis_tlast(1'b0), .m_axis_tdata(), .m_axis_tkeep(), .m_axis_tvalid(left),
+    .m_axis_tready(1'b1), .m_axis_tlast(), .error_o()
+  );
+  right_top u_right (
+    .aclk(clk), .aresetn(rst_n), .s_axis_tdata(data), .s_axis_tkeep(1'b1), .s_axis_tvalid(valid),
+    .s_axis_tready(), .s_axis_tlast(1'b0), .m_axis_tdata(), .m_axis_tkeep(), .m_axis_tvalid(right),
+    .m_axis_tready(1'b1), .m_axis_tlast(), .error_o()
+  );
+endmodule
+"""
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize("second", ["right", "left"])
+def test_two_cores_stand_in_one_design(second, tmp_path):
+    folded = Plan({"module": Folded(1, 5)}, input_beat=8)
+    given = (("left", PLANS[0]), (second, folded))
+    projects = [generate(network(), "rtl", plan, name=name) for name, plan in given]
+    sources = {}
+    for i, project in enumerate(projects):
+        project.write(tmp_path / str(i))
+        for name in project.text("files.f").split():
+            # Of the library, which both have, each module is read once.
+            sources[name if "/hwbnn_" in name else f"{i}/{name}"] = f"{i}/{name}"
+    (tmp_path / "pair.sv").write_text(PAIR)
+    files = ["pair.sv", *sources.values()]
+    content, said = said_by("iverilog", ["-g2012", "-t", "null", "-s", "pair", *files], tmp_path)
+    assert content == (second == "right"), said

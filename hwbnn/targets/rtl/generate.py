@@ -7,40 +7,61 @@ from collections.abc import Iterable
 from functools import cache
 
 from hwbnn.assets import asset, assets
+from hwbnn.errors import InputError
 from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan, circuit
 from hwbnn.project import Project
 from hwbnn.targets.rtl import describe
 from hwbnn.targets.rtl.layers import modules
-from hwbnn.targets.rtl.top import TOP, TRACE, top, trace
+from hwbnn.targets.rtl.top import CORE, top, top_name, trace, trace_name
+
+NAME = re.compile(r"[a-z][a-z0-9]{0,31}")
 
 
-def generate(graph: Graph, plan: Plan) -> Project:
+def generate(graph: Graph, plan: Plan, *, name: str = CORE) -> Project:
     """The RTL core of a Graph under a Plan; the same files for the same arguments.
 
     ``rtl/`` holds the design, listed in ``files.f`` from the leaves up; ``sim/`` a wrapper that
     shows every value to a bench and is no part of the design.
 
+    Args:
+        graph: the network.
+        plan: how it is laid out.
+        name: what the names of the core's own modules begin with (``<name>_top``, ...). Cores of
+            different names stand in one design; the modules of the library, ``hwbnn_*``, are the
+            same in all of them and are read once.
+
     Raises:
+        InputError: if the name is not of a-z and 0-9, or too long.
         PlanError: if the Plan does not fit the Graph.
     """
+    core = _checked(name)
     made = circuit(graph, plan)
     texts: dict[str, str] = {}
     for segment in made.segments:
-        texts |= modules(segment)
-    texts[TOP] = top(made)
+        texts |= modules(core, segment)
+    texts[top_name(core)] = top(made, core)
     library = _needed(texts.values())
     names = [*library, *texts]
-    files = {f"rtl/{name}.sv": text.encode() for name, text in texts.items()}
-    files |= {f"rtl/{name}.sv": asset("rtl", f"{name}.sv") for name in library}
-    files |= {f"sim/{TRACE}.sv": trace(made).encode()}
-    files["files.f"] = "".join(f"rtl/{name}.sv\n" for name in names).encode()
+    files = {f"rtl/{module}.sv": text.encode() for module, text in texts.items()}
+    files |= {f"rtl/{module}.sv": asset("rtl", f"{module}.sv") for module in library}
+    files |= {f"sim/{trace_name(core)}.sv": trace(made, core).encode()}
+    files["files.f"] = "".join(f"rtl/{module}.sv\n" for module in names).encode()
     files["graph.npz"] = to_bytes(graph)
     files["plan.json"] = plan.to_json().encode()
-    files["core.json"] = describe.core(made, names).encode()
-    files["README.md"] = describe.readme(made).encode()
-    files["vivado.tcl"] = describe.vivado(plan, names).encode()
+    files["core.json"] = describe.core(made, names, core).encode()
+    files["README.md"] = describe.readme(made, core).encode()
+    files["vivado.tcl"] = describe.vivado(plan, names, core).encode()
     return Project("rtl", files)
+
+
+def _checked(name: str) -> str:
+    """The name of a core, without '_', so that no core's modules have another's names."""
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"core name {name[:60]!r}: expected at most 32 of a-z and 0-9, beginning with a letter"
+        )
+    return name
 
 
 @cache

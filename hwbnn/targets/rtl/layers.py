@@ -22,9 +22,9 @@ _PASSED = {
 }
 
 
-def module_name(block: Block) -> str:
-    """The generated module of a block."""
-    return f"hwbnn_{block.name}"
+def module_name(core: str, block: Block) -> str:
+    """The generated module of a block in the core of this name."""
+    return f"{core}_{block.name}"
 
 
 def ports(block: Block) -> list[str]:
@@ -39,14 +39,15 @@ def ports(block: Block) -> list[str]:
     ]
 
 
-def modules(segment: Segment) -> dict[str, str]:
-    """The generated modules of a segment, by name."""
+def modules(core: str, segment: Segment) -> dict[str, str]:
+    """The generated modules of a segment in the core of this name, by their names."""
     made: dict[str, str] = {}
     for block in segment.blocks:
         if isinstance(block, blocks.DotFolded):
-            made |= _folded(block, segment)
+            made |= _folded(block, core, segment)
         elif not isinstance(block, blocks.ArgMax):  # has no constants: stands in the top itself
-            made[module_name(block)] = _module(block)
+            name = module_name(core, block)
+            made[name] = _module(block, name)
     return made
 
 
@@ -63,21 +64,24 @@ def argmax_parameters(block: blocks.ArgMax) -> dict[str, object]:
 
 
 @singledispatch
-def _module(block: Block) -> str:
+def _module(block: Block, name: str) -> str:
     raise TypeError(f"no module for {type(block).__name__}")
 
 
-def _wrapped(block: Block, comment: str, kind: str, body: str, **parameters: object) -> str:
+def _wrapped(
+    block: Block, name: str, comment: str, kind: str, body: str, **parameters: object
+) -> str:
     body += "\n" + instance(f"hwbnn_{kind}", f"u_{kind}", parameters, _PASSED)
-    return module(module_name(block), comment, ports(block), body)
+    return module(name, comment, ports(block), body)
 
 
 @_module.register
-def _dot_unrolled(block: blocks.DotUnrolled) -> str:
+def _dot_unrolled(block: blocks.DotUnrolled, name: str) -> str:
     channels, inputs = block.weights.shape
     rows = [row_integer(row) for row in block.weights]
     return _wrapped(
         block,
+        name,
         f"Layer '{block.node}', unrolled: raw sums of {channels} channels over {inputs} inputs.\n"
         "Weights channel by channel, the first in the lowest bits; input 0 is bit 0 of its row.",
         "dot_unrolled",
@@ -93,9 +97,10 @@ def _dot_unrolled(block: blocks.DotUnrolled) -> str:
 
 
 @_module.register
-def _affine(block: blocks.Affine) -> str:
+def _affine(block: blocks.Affine, name: str) -> str:
     return _wrapped(
         block,
+        name,
         f"Values of layer '{block.value}' from its raw sums: (raw << {block.shift}) - constant.",
         "affine",
         constant("Constants", _padded(block.constants, block), block.result.width),
@@ -109,7 +114,7 @@ def _affine(block: blocks.Affine) -> str:
 
 
 @_module.register
-def _compare(block: blocks.Compare) -> str:
+def _compare(block: blocks.Compare, name: str) -> str:
     count = block.constants.shape[1]
     body = constant("Constants", _padded(block.constants, block), block.source.width + 1)
     body += constant("Falling", _padded(block.falling.astype(np.int64), block), 1)
@@ -125,19 +130,20 @@ def _compare(block: blocks.Compare) -> str:
     if isinstance(block, blocks.Threshold):
         parameters["Levels"] = block.levels
         comment = f"Node '{block.value}': how many of {count} thresholds each element reaches."
-        return _wrapped(block, comment, "threshold", body, **parameters)
+        return _wrapped(block, name, comment, "threshold", body, **parameters)
     comment = f"Node '{block.value}': each element compared with {count} constants."
-    return _wrapped(block, comment, "compare", body, **parameters)
+    return _wrapped(block, name, comment, "compare", body, **parameters)
 
 
 @_module.register
-def _lookup(block: blocks.Lookup) -> str:
+def _lookup(block: blocks.Lookup, name: str) -> str:
     entries = block.table.shape[1]
     stream = block.source
     tables = np.array(_padded(block.table, block))
     by_lane = tables.reshape(stream.tokens, stream.lanes, entries).transpose(1, 0, 2)
     return _wrapped(
         block,
+        name,
         f"Node '{block.value}': a table of {entries} entries for each element.",
         "lookup",
         constant("Table", [int(v) for v in by_lane.ravel()], block.result.width),
@@ -153,7 +159,7 @@ def _lookup(block: blocks.Lookup) -> str:
 
 
 @_module.register
-def _select(block: blocks.Select) -> str:
+def _select(block: blocks.Select, name: str) -> str:
     width = block.source.width
     lines = [
         f"  assign data_o[{i * width} +: {width}] = data_i[{int(j) * width} +: {width}];\n"
@@ -162,7 +168,7 @@ def _select(block: blocks.Select) -> str:
     body = "  logic unused;\n\n"
     body += "  assign unused = clk_i ^ rst_ni ^ (^data_i);\n  assign valid_o = valid_i;\n"
     comment = f"Node '{block.value}': some of the elements, wires alone."
-    return module(module_name(block), comment, ports(block), body + "".join(lines))
+    return module(name, comment, ports(block), body + "".join(lines))
 
 
 def _padded(values: Ints, block: Block) -> list[int]:
@@ -173,10 +179,10 @@ def _padded(values: Ints, block: Block) -> list[int]:
     return [int(v) for v in padded.ravel()]
 
 
-def _folded(block: blocks.DotFolded, segment: Segment) -> dict[str, str]:
+def _folded(block: blocks.DotFolded, core: str, segment: Segment) -> dict[str, str]:
     """The folded product and the memory of its weights."""
     channels, inputs = block.weights.shape
-    memory = f"hwbnn_rom_{block.node}"
+    name, memory = module_name(core, block), f"{core}_rom_{block.node}"
     address = max(1, (block.rows - 1).bit_length())
     row = block.pe * block.simd
     body = f"  logic [{address - 1}:0] row;\n  logic [{row - 1}:0] weights;\n\n"
@@ -215,7 +221,7 @@ def _folded(block: blocks.DotFolded, segment: Segment) -> dict[str, str]:
     declared = [*ports(block), "output logic ready_o", "input  logic credit_i"]
     return {
         memory: _memory(memory, block, address),
-        module_name(block): module(module_name(block), comment, declared, body),
+        name: module(name, comment, declared, body),
     }
 
 

@@ -10,9 +10,19 @@ from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Stage, Up
 from hwbnn.targets.rtl.layers import argmax_parameters, module_name
 from hwbnn.targets.rtl.verilog import instance, module, vector
 
-TOP = "hwbnn_top"
-TRACE = "hwbnn_trace"
+CORE = "hwbnn"
+"""Name of a core that was given none: what the names of its own modules begin with."""
 _CLOCK = {"clk_i": "aclk", "rst_ni": "aresetn"}
+
+
+def top_name(core: str) -> str:
+    """The top module of the core of this name."""
+    return f"{core}_top"
+
+
+def trace_name(core: str) -> str:
+    """The simulation wrapper around it."""
+    return f"{core}_trace"
 
 
 def border(input_beat: int, output_beat: int) -> list[str]:
@@ -34,12 +44,12 @@ def border(input_beat: int, output_beat: int) -> list[str]:
     ]
 
 
-def top(circuit: Circuit) -> str:
-    """The text of the top module."""
+def top(circuit: Circuit, core: str) -> str:
+    """The text of the top module of the core of this name."""
     body = ""
     before = ""
     for stage in circuit.stages:
-        body += _stage(stage, before)
+        body += _stage(stage, before, core)
         before = stage.name
     comment = (
         f"A network of {len(circuit.graph.nodes)} nodes, graph {circuit.graph.digest[:16]}.\n"
@@ -47,7 +57,7 @@ def top(circuit: Circuit) -> str:
         f"{circuit.interval} from frame to frame."
     )
     plan = circuit.plan
-    return module(TOP, comment, border(plan.input_beat, plan.output_beat), body)
+    return module(top_name(core), comment, border(plan.input_beat, plan.output_beat), body)
 
 
 def _wires(name: str, stream: Stream, handshake: bool) -> str:
@@ -69,12 +79,12 @@ def _output_ports(name: str) -> dict[str, str]:
 
 
 @singledispatch
-def _stage(stage: Stage, before: str) -> str:
+def _stage(stage: Stage, before: str, core: str) -> str:
     raise TypeError(f"no module for {type(stage).__name__}")
 
 
 @_stage.register
-def _axis_in(stage: AxisIn, before: str) -> str:
+def _axis_in(stage: AxisIn, before: str, core: str) -> str:
     made = _describe(f"Input {stage.name.removeprefix('v_')}", stage.result)
     made += _wires(stage.name, stage.result, handshake=True) + "\n"
     parameters = {"Beat": stage.beat, "Width": stage.result.bits, "Beats": stage.result.tokens}
@@ -93,7 +103,7 @@ def _axis_in(stage: AxisIn, before: str) -> str:
 
 
 @_stage.register
-def _axis_out(stage: AxisOut, before: str) -> str:
+def _axis_out(stage: AxisOut, before: str, core: str) -> str:
     stream = stage.source
     axis = ("tdata", "tkeep", "tvalid", "tready", "tlast")
     return _describe("Output", stream) + instance(
@@ -114,7 +124,7 @@ def _axis_out(stage: AxisOut, before: str) -> str:
 
 
 @_stage.register
-def _up(stage: Up, before: str) -> str:
+def _up(stage: Up, before: str, core: str) -> str:
     name, result = stage.name, stage.result
     made = _describe("Wider", result) + _wires(name, result, handshake=True)
     surplus = stage.ratio * stage.source.bits - result.bits
@@ -132,7 +142,7 @@ def _up(stage: Up, before: str) -> str:
 
 
 @_stage.register
-def _down(stage: Down, before: str) -> str:
+def _down(stage: Down, before: str, core: str) -> str:
     name, result = stage.name, stage.result
     made = _describe("Narrower", result) + _wires(name, result, handshake=True)
     missing = stage.ratio * result.bits - stage.source.bits
@@ -145,7 +155,7 @@ def _down(stage: Down, before: str) -> str:
 
 
 @_stage.register
-def _segment(stage: Segment, before: str) -> str:
+def _segment(stage: Segment, before: str, core: str) -> str:
     name = stage.name
     made = _describe(f"Pipeline of {stage.latency} cycles", stage.result)
     made += f"  logic {name}_credit;\n"
@@ -167,7 +177,7 @@ def _segment(stage: Segment, before: str) -> str:
             },
         )
     for block in stage.blocks:
-        made += "\n" + _block(block, valid, data, before, f"{name}_credit")
+        made += "\n" + _block(core, block, valid, data, before, f"{name}_credit")
         valid, data = f"{block.name}_valid", f"{block.name}_data"
     made += "\n" + _wires(name, stage.result, handshake=True) + "\n"
     return made + instance(
@@ -184,7 +194,7 @@ def _segment(stage: Segment, before: str) -> str:
     )
 
 
-def _block(block: Block, valid: str, data: str, before: str, credit: str) -> str:
+def _block(core: str, block: Block, valid: str, data: str, before: str, credit: str) -> str:
     ports = {
         **_CLOCK,
         "valid_i": valid,
@@ -192,7 +202,7 @@ def _block(block: Block, valid: str, data: str, before: str, credit: str) -> str
         "valid_o": f"{block.name}_valid",
         "data_o": f"{block.name}_data",
     }
-    kind, parameters = module_name(block), {}
+    kind, parameters = module_name(core, block), {}
     if isinstance(block, DotFolded):
         ports |= {"ready_o": f"{before}_ready", "credit_i": credit}
     elif isinstance(block, ArgMax):
@@ -201,11 +211,12 @@ def _block(block: Block, valid: str, data: str, before: str, credit: str) -> str
     return wires + "\n" + instance(kind, f"u_{block.name}", parameters, ports)
 
 
-def trace(circuit: Circuit) -> str:
+def trace(circuit: Circuit, core: str) -> str:
     """A wrapper for simulation: the top module, and every tap as ports of its own."""
     plan = circuit.plan
     ports = border(plan.input_beat, plan.output_beat)
-    body = instance(TOP, "u_top", {}, {port.split()[-1]: port.split()[-1] for port in ports})
+    names = [port.split()[-1] for port in ports]
+    body = instance(top_name(core), "u_top", {}, dict(zip(names, names, strict=True)))
     body += "\n"
     for tap in circuit.taps.values():
         name, signal = f"tap_{tap.value}", f"u_top.{tap.signal}"
@@ -216,4 +227,4 @@ def trace(circuit: Circuit) -> str:
         body += f"  assign {name}_ready = {ready};\n"
         body += f"  assign {name}_data = {signal}_data;\n"
     comment = "For simulation only: the streams behind the network's values, read by their names."
-    return module(TRACE, comment, ports, body)
+    return module(trace_name(core), comment, ports, body)
