@@ -1,0 +1,165 @@
+"""Activations of more than a bit: unsigned integers of a few bits, and the real ReLU.
+
+With weights -1 and +1 the sums of unsigned integers are integers, so a layer behind such an
+activation is as exact as one behind bits; its next activation is ``2^bits - 1`` thresholds a
+channel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import frexp
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hwbnn.errors import CannotLower, InputError
+from hwbnn.methods.base import Activation, Method, Quantizer, Settings, quantize
+
+BITS = (2, 8)
+"""Fewest and most bits of an activation; one bit is the sign's."""
+
+
+def check_bits(where: str, bits: object, high: object) -> None:
+    """Refuse numbers of bits and ranges that :class:`UnsignedSteps` does not have.
+
+    Raises:
+        InputError: one line, beginning with ``where``.
+    """
+    fewest, most = BITS
+    if not isinstance(bits, int) or isinstance(bits, bool) or not fewest <= bits <= most:
+        raise InputError(
+            f"{where}: bits: expected an integer from {fewest} to {most}, found {bits}"
+        )
+    is_number = isinstance(high, int | float) and not isinstance(high, bool)
+    if not is_number or not 2**-8 <= high <= 2**8 or frexp(high)[0] != 0.5:
+        raise InputError(
+            f"{where}: high: expected a power of two from 1/256 to 256, which keeps every step "
+            f"exact in floats, found {high}"
+        )
+
+
+@dataclass(frozen=True)
+class UnsignedSteps(Quantizer):
+    """A ReLU in equal steps: ``F(x) = step * q``, gradient straight through within the range.
+
+    - Step: ``step = high / 2^bits``, a power of two, so that ``x / step`` and ``step * q`` are
+      exact in every floating point type.
+    - Range: codes 0 to ``2^bits - 1``; the highest stands for ``high - step``. Numbers beyond take
+      the code at their end.
+    - Rounding: ``q`` is the integer nearest to ``x / step``.
+    - Ties: halfway between two integers the even one, as IEEE 754 rounds.
+    - Backward: ``B(x) = 1 if 0 < x < high else 0``, as for a clipped ReLU.
+
+    All of this is this project's choice; the published margin-aware method leaves activations real.
+
+    Attributes:
+        bits: of a code.
+        high: end of the range, a power of two.
+    """
+
+    bits: int
+    high: float = 2.0
+
+    def __post_init__(self) -> None:
+        check_bits("UnsignedSteps", self.bits, self.high)
+
+    @property
+    def levels(self) -> int:
+        """The highest code."""
+        return (1 << self.bits) - 1
+
+    @property
+    def step(self) -> float:
+        """What one step of a code stands for."""
+        return self.high / (1 << self.bits)
+
+    def integers(self, x: Tensor) -> Tensor:
+        """The codes ``q`` of ``x``, in its dtype.
+
+        Raises:
+            InputError: if an element is NaN, which is nearest to no integer.
+        """
+        x = x.detach()
+        # As for sign(): the sum only raises the question, at a fifth of the price.
+        if bool(x.sum().isnan()) and bool(x.isnan().any()):
+            raise InputError(
+                f"activation: found {int(x.isnan().sum())} NaN in a tensor of shape "
+                f"{tuple(x.shape)}; training has diverged or the input holds NaN: lower the "
+                "learning rate or mend the data"
+            )
+        return torch.mul(x, 1 / self.step).round_().clamp_(0, self.levels)
+
+    def forward(self, x: Tensor, settings: Settings) -> Tensor:
+        """F: the numbers that the codes of ``x`` stand for."""
+        return self.integers(x).mul_(self.step)
+
+    def surrogate(self, x: Tensor, settings: Settings) -> Tensor:
+        """``1[0 < x < high]``."""
+        return ((x > 0) & (x < self.high)).to(x.dtype)
+
+    def backward(self, grad: Tensor, x: Tensor, settings: Settings) -> Tensor:
+        """One pass over memory; the kernel's interval is open at both ends too."""
+        passed: Tensor = torch.ops.aten.hardtanh_backward(grad, x, 0.0, self.high)
+        return passed
+
+
+class UnsignedActivation(Activation):
+    """Activations of ``bits`` bits, unsigned: :class:`UnsignedSteps` on each element.
+
+    Args:
+        method: the method that makes it.
+        channels: length of its input's channel axis.
+        bits: of a code, 2 to 8.
+        high: end of the range, a power of two. BatchNorm's learned gain stands before it, so that
+            it decides where training starts and not what can be learned.
+
+    Raises:
+        InputError: if ``bits`` or ``high`` is none of these.
+    """
+
+    def __init__(self, method: Method, channels: int, bits: int, *, high: float = 2.0) -> None:
+        super().__init__(method)
+        self.channels = channels
+        self.pair = UnsignedSteps(bits, high)
+        self.levels = self.pair.levels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``step * q`` for each element of ``x``, of its shape and dtype."""
+        return quantize(x, self.pair, self.settings)
+
+    def codes(self, x: Tensor) -> Tensor:
+        """The codes ``q``."""
+        return self.pair.integers(x).byte()
+
+    def affine(self) -> tuple[float, float]:
+        """``(step, 0)``."""
+        return self.pair.step, 0.0
+
+
+class ReluActivation(Activation):
+    """``max(x, 0)`` in real numbers: trained and evaluated, never lowered."""
+
+    def __init__(self, method: Method, channels: int) -> None:
+        super().__init__(method)
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``max(x, 0)``."""
+        return functional.relu(x)
+
+    def codes(self, x: Tensor) -> Tensor:
+        """There are none.
+
+        Raises:
+            CannotLower: always.
+        """
+        raise CannotLower(self.obstacle())
+
+    def obstacle(self) -> str:
+        """Real numbers have no codes."""
+        return (
+            "its activations are real numbers, as published, which no integer sums hold; train "
+            'with activation = "unsigned" (2 to 8 bits) or "sign"'
+        )
