@@ -2,7 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What was seen of one layer's weights at the end of an epoch.
+
+    Here ``w`` are the real numbers whose signs are the bits (after the method's transform), ``b``
+    the bits as -1 and +1. A number is None where it is not defined, as for weights that are all 0.
+
+    Attributes:
+        name: of the layer in the model.
+        weights: number of bits.
+        error: quantization error ``||v - c||^2 / ||v||^2``, where ``c = scale * b + offset`` is
+            what the layer computes with and ``v = w + offset``. A method without a scale is far
+            off by it, though BatchNorm takes the scale back; the cosine does not depend on it.
+        cosine: between ``w`` and ``b``, over the whole layer: of the angle that RBNN makes small.
+        flips: share of the bits that are not what they were at the start of the epoch.
+        gap: mean of ``max(0, 1 - |w|)``: what lacks to a margin of 1.
+        margins: the quantiles :data:`QUANTILES` of ``|w|`` over the standard deviation of ``w``.
+        gradient: share of the layer's trainable numbers that the gradient of the loss reaches on
+            the probe, see :class:`hwbnn.train.observe.Observer`.
+        activation_gradient: the same of the inputs of the activation behind the layer; None behind
+            the last one.
+    """
+
+    name: str
+    weights: int
+    error: float | None
+    cosine: float | None
+    flips: float
+    gap: float
+    margins: tuple[float, ...] | None
+    gradient: float
+    activation_gradient: float | None
+
+    @classmethod
+    def read(cls, entries: Mapping[str, Any]) -> Layer:
+        """The layer of a table, as JSON or a checkpoint has it."""
+        margins = entries["margins"]
+        return cls(**{**entries, "margins": None if margins is None else tuple(margins)})
+
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Those of :attr:`Layer.margins`."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +64,7 @@ class Epoch:
         seconds: wall-clock time.
         cpu_seconds: processor time of this process, over all its threads; unlike the former it does
             not grow when the machine is shared.
+        layers: what was seen of each layer, in order; empty in runs of earlier versions.
     """
 
     epoch: int
@@ -27,3 +74,18 @@ class Epoch:
     learning_rate: float
     seconds: float
     cpu_seconds: float
+    layers: tuple[Layer, ...] = ()
+
+    @classmethod
+    def read(cls, entries: Mapping[str, Any]) -> Epoch:
+        """The epoch of a table, as ``history.json`` or a checkpoint has it.
+
+        Raises:
+            TypeError: if an entry is missing or unknown.
+            LookupError: likewise, in a layer.
+        """
+        layers = tuple(Layer.read(layer) for layer in entries.get("layers", ()))
+        known = {f.name for f in fields(cls)}
+        if unknown := set(entries) - known:
+            raise TypeError(f"unknown entries of an epoch: {', '.join(sorted(unknown))[:80]}")
+        return cls(**{**entries, "layers": layers})

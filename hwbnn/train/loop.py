@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwbnn.lower import floats
-from hwbnn.nn import Mlp, after_step, parameter_groups, penalty, start_epoch
+from hwbnn.nn import Mlp, after_step, parameter_groups, penalty, set_progress, start_epoch
 from hwbnn.train import order
 from hwbnn.train.evaluate import accuracy
 from hwbnn.train.history import Epoch
+from hwbnn.train.observe import Observer
 from hwbnn.train.recipe import Recipe
 
 
@@ -73,6 +74,15 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
             images = functional.pad(images, (border,) * 4)
         self.images = images.to(self.device)
         self.classes = torch.tensor(self.labels[: self.count].astype(np.int64)).to(self.device)
+        self.observer = self._observer()
+
+    def _observer(self) -> Observer:
+        """It looks at the first images of the file, as many as a batch has, unshifted."""
+        recipe = self.recipe
+        probe = torch.tensor(self.encoded[: min(recipe.batch, self.count)]).to(self.device)
+        inputs = floats(self.model.input, probe).flatten(1)
+        wanted = self.classes[: len(probe)]
+        return Observer(self.model, inputs, wanted, lambda y, t: _loss(recipe.loss, y, t))
 
     def on_train_start(self) -> None:
         """All is restored that is to be."""
@@ -83,6 +93,9 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         recipe, epoch = self.recipe, self.current_epoch
         # Whatever draws from torch's generator in this epoch then depends on no earlier one.
         torch.manual_seed(order.stream(recipe.seed, epoch, "torch"))
+        # A method's own change of bits between two epochs counts as one of the epoch that begins.
+        set_progress(self.model, epoch / recipe.epochs)
+        self.observer.start()
         start_epoch(self.model, epoch / recipe.epochs)
         sequence = order.permutation(recipe.seed, epoch, self.count)
         self.batches = [
@@ -153,6 +166,7 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
                 learning_rate=optimiser.param_groups[0]["lr"],
                 seconds=time.monotonic() - wall,
                 cpu_seconds=time.process_time() - processor,
+                layers=self.observer.layers(),
             )
         )
 
@@ -172,7 +186,7 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         parts = [len(checkpoint[name]) for name in ("optimizer_states", "lr_schedulers")]
         if parts != [1, 1] or len(checkpoint["history"]) != checkpoint["epoch"] + 1:
             raise ValueError("optimiser, learning rate or history are missing")
-        self.history = [Epoch(**epoch) for epoch in checkpoint["history"]]
+        self.history = [Epoch.read(epoch) for epoch in checkpoint["history"]]
 
 
 def _loss(name: str, logits: Tensor, wanted: Tensor) -> Tensor:
