@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hwbnn.errors import CannotLower
+from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Input, ValueType
 from hwbnn.lower.tables import Cuts, Integers, Stream, chunks, is_identity, read_cuts, read_table
 from hwbnn.nn import BinaryActivation, BinaryLinear
@@ -61,7 +62,7 @@ def check_source(label: str, layer: BinaryLinear, source: Input) -> None:
         CannotLower: naming the layer and both inputs.
     """
     declared = layer.source
-    if declared is None:
+    if not isinstance(declared, Input):
         return
     wanted = (declared.bit, declared.scale, declared.offset)
     given = (source.bit, source.scale, source.offset)
@@ -174,12 +175,20 @@ def _check_reads_integers(label: str, layer: BinaryLinear, stream: Stream, sourc
         if not is_identity(stream):
             raise CannotLower(f"{label}: {_not_integers(stream, source)}")
         return
+    if isinstance(declared, BinaryActivation):
+        if _activation_of(stream) is not declared or not _is_unchanged(stream):
+            raise CannotLower(
+                f"{label}: its source= is not the activation whose output it reads; make it with "
+                "the one right before it (a trained layer too: layer.source = activation)"
+            )
+        _check_invertible(label, layer, stream)
+        return
     if not stream.is_input:
         raise CannotLower(
             f"{label}: was made with source=, but does not read the network's input; source is for "
-            "the first layer alone"
+            "the first layer alone, and for activations that stand for other numbers"
         )
-    if not _is_contract(stream):
+    if not _is_unchanged(stream):
         steps = ", ".join(step.label for step in stream.steps[1:])
         raise CannotLower(
             f"{label}: {steps} changes the input before it; put scale and offset into Input instead"
@@ -190,18 +199,33 @@ def _check_reads_integers(label: str, layer: BinaryLinear, stream: Stream, sourc
 def _check_invertible(label: str, layer: BinaryLinear, stream: Stream) -> None:
     """Refuse a map whose floats, once rounded to float32, lead back to other integers."""
     for integers, x in chunks(stream):
-        wanted = integers * 2 - 1 if stream.type.bit else integers
-        if not np.array_equal(layer.integers(x)[:, 0].numpy(), wanted):
+        wanted = np.clip(integers[:, None], stream.low, stream.high)
+        wanted = wanted * 2 - 1 if stream.type.bit else wanted
+        try:
+            found = layer.integers(x).numpy()
+        except InputError:
+            found = None
+        if found is None or not np.array_equal(found, wanted):
+            what = "input" if stream.is_input else "activation"
             raise CannotLower(
-                f"{label}: float32 does not tell the integers of the input apart "
+                f"{label}: float32 does not tell the integers of the {what} apart "
                 "under its scale and offset; use a smaller offset or a larger scale"
             )
 
 
-def _is_contract(stream: Stream) -> bool:
-    """Whether a stream of the input is still what the input contract says, bit for bit."""
-    contract = replace(stream, steps=stream.steps[:1])
-    pairs = zip(chunks(contract), chunks(stream), strict=True)
+def _activation_of(stream: Stream) -> BinaryActivation | None:
+    """The activation that made a stream; None for sums and the input."""
+    made = stream.steps[0].apply
+    if not isinstance(made, partial) or made.func is not stands_for:
+        return None
+    layer: BinaryActivation = made.args[0]
+    return layer
+
+
+def _is_unchanged(stream: Stream) -> bool:
+    """Whether a stream is still what its first step made, bit for bit."""
+    made = replace(stream, steps=stream.steps[:1])
+    pairs = zip(chunks(made), chunks(stream), strict=True)
     return all(torch.equal(x, y) for (_, x), (_, y) in pairs)
 
 
@@ -217,4 +241,10 @@ def _not_integers(stream: Stream, source: Input) -> str:
             "that it sums the integers first (a trained layer too: layer.source = input)"
         )
     steps = ", ".join(step.label for step in stream.steps)
+    if _activation_of(stream) is not None and len(stream.steps) == 1:
+        return (
+            f"it reads real numbers, from {steps}, whose codes stand for others than -1 and +1 (or "
+            "integers); make it with source=activation, so that it sums the codes first (a trained "
+            "layer too: layer.source = activation)"
+        )
     return f"it reads real numbers, from {steps}; put a BinaryActivation before it"

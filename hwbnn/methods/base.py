@@ -149,11 +149,22 @@ class Codes:
             latent weights, and may be soft where the method's F is.
         scale: tensor ``(channels,)`` of any sign, or None for 1.
         offset: tensor ``(channels,)``, or None for 0.
+        ratio: integers as a float tensor ``(channels,)``, or None. Where they are given,
+            ``offset[c]`` is ``scale[c] * ratio[c] / 2^fraction`` exactly (and the tensor ``offset``
+            that product rounded), so that the layer's sums are integers times one real number.
+        fraction: how many fractional bits ``ratio`` has; None without it.
     """
 
     signs: Tensor
     scale: Tensor | None = None
     offset: Tensor | None = None
+    ratio: Tensor | None = None
+    fraction: int | None = None
+
+    @property
+    def unit(self) -> int:
+        """``2^fraction``; 1 where there is no ratio."""
+        return 1 << (self.fraction or 0)
 
 
 @dataclass(frozen=True)
@@ -249,6 +260,14 @@ class Activation(Part, ABC):
     def affine(self) -> tuple[float, float]:
         """``(scale, centre)`` of what the codes stand for."""
         return 1.0, 0.0
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether the codes may stand for other numbers than ``s`` and ``q``, now or once trained.
+
+        The layer behind must then be told: ``BinaryLinear(..., source=activation)``.
+        """
+        return type(self).affine is not Activation.affine
 
 
 class Nonlinearity(Part, ABC):

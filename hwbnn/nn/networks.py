@@ -71,7 +71,9 @@ def mlp(
     sizes = [prod(source.shape), *widths, classes]
     for position, (n, m) in enumerate(pairwise(sizes)):
         is_last = position == len(widths)
-        read = source if position == 0 else None
+        read: Input | BinaryActivation | None = source if position == 0 else None
+        if layers and isinstance(layers[-1], BinaryActivation) and layers[-1].form.is_mapped:
+            read = layers[-1]
         layers.append(BinaryLinear(n, m, method.logits() if is_last else method, source=read))
         if not is_last:
             between = method.make_nonlinearity(m)

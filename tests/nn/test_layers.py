@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from hwbnn.graph import Input
 from hwbnn.lower import floats
 from hwbnn.methods import Activation, BinaryWeight, ClipSTE, Codes, Method, get, quantize
 from hwbnn.methods.base import SignActivation
-from hwbnn.nn import BinaryActivation, BinaryLinear, Scale
+from hwbnn.nn import BinaryActivation, BinaryLinear, Scale, mlp
 
 METHOD = get("bnn_ste")
 
@@ -180,3 +181,99 @@ def test_a_layer_without_source_is_a_plain_linear_layer_in_training() -> None:
     layer = BinaryLinear(8, 3, METHOD)
     x: Tensor = torch.randn(5, 8)
     assert torch.equal(layer(x), nn.functional.linear(x, layer.weight.codes().signs))
+
+
+@dataclass(frozen=True)
+class Mapped(Method):
+    """Signs or levels that stand for ``scale * u + centre``, with a learned scale."""
+
+    name: ClassVar[str] = "mapped"
+    levels: int = 1
+
+    def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
+        return METHOD.make_weight(shape)
+
+    def make_activation(self, channels: int) -> Activation:
+        return _MappedActivation(self, self.levels)
+
+
+class _MappedActivation(Activation):
+    def __init__(self, method: Method, levels: int) -> None:
+        super().__init__(method)
+        self.levels = levels
+        self.scale = nn.Parameter(torch.rand(()) + 0.1)
+        self.centre = nn.Parameter(torch.randn(()))
+
+    def codes(self, x: Tensor) -> Tensor:
+        edges = torch.arange(self.levels) - (self.levels - 1) / 2
+        return (x[..., None] >= edges).sum(dim=-1).byte()
+
+    def forward(self, x: Tensor) -> Tensor:
+        codes = self.codes(x).to(x.dtype)
+        return (codes * 2 - 1 if self.levels == 1 else codes) * self.scale + self.centre
+
+    def affine(self) -> tuple[float, float]:
+        return self.scale.item(), self.centre.item()
+
+
+@pytest.mark.parametrize("levels", [1, 2, 7, 255])
+class TestSourceActivation:
+    def pair(self, levels: int, seed: int = 0) -> tuple[BinaryActivation, BinaryLinear]:
+        torch.manual_seed(seed)
+        activation = BinaryActivation(40, Mapped(levels))
+        return activation, BinaryLinear(40, 6, METHOD, source=activation)
+
+    def test_integers_are_found_again_and_the_map_acts_on_sums(self, levels: int) -> None:
+        for seed in range(8):
+            activation, layer = self.pair(levels, seed)
+            activation.eval(), layer.eval()
+            x = torch.randn(16, 40) * levels
+            codes = activation.codes(x).long()
+            u = codes * 2 - 1 if levels == 1 else codes
+            assert torch.equal(layer.integers(activation(x)).long(), u)
+            sums, total = layer.sums(layer.integers(activation(x)))
+            assert total is None
+            assert np.array_equal(sums.detach().numpy(), integer_sums(layer, u.numpy()))
+            scale, centre = activation.form.affine()
+            exact = scale * sums.double() + centre * layer.weight.codes().signs.sum(dim=1).double()
+            torch.testing.assert_close(layer(activation(x)).double(), exact, rtol=1e-5, atol=1e-3)
+
+    def test_training_and_evaluation_agree(self, levels: int) -> None:
+        activation, layer = self.pair(levels)
+        x = activation(torch.randn(16, 40) * levels)
+        torch.testing.assert_close(layer.eval()(x), layer.train()(x), rtol=1e-4, atol=1e-3)
+
+    def test_floats_off_the_lattice_are_refused(self, levels: int) -> None:
+        activation, layer = self.pair(levels)
+        scale, centre = activation.form.affine()
+        layer.eval()
+        for u in (0.0 if levels == 1 else 0.5, -2.0, levels + 1.0, float("inf")):
+            with pytest.raises(InputError, match="as the activation that is its source gives"):
+                layer(torch.full((1, 40), scale * u + centre))
+
+    def test_the_source_is_a_reference_that_copies_keep(self, levels: int) -> None:
+        activation, layer = self.pair(levels)
+        assert [n for n, _ in layer.named_parameters()] == ["weight.latent"]
+        assert list(layer.state_dict()) == ["weight.latent"]
+        assert "activation" in repr(layer)
+        model = nn.Sequential(activation, layer)
+        twin = copy.deepcopy(model)
+        assert twin[1].source is twin[0]
+        assert model[1].source is model[0]
+        assert len(list(model.parameters())) == 3
+        loaded = nn.Sequential(*self.pair(levels, seed=1))
+        loaded.load_state_dict(model.state_dict())
+        x = torch.randn(4, 40)
+        assert torch.equal(loaded.eval()(x), model.eval()(x))
+        layer.source = None
+        assert [n for n, _ in layer.named_modules()] == ["", "weight"]
+
+
+def test_networks_tell_layers_which_activation_they_read() -> None:
+    model = mlp(Input.bits(9), (5, 4), 3, Mapped())
+    linear = [m for m in model.layers if isinstance(m, BinaryLinear)]
+    assert [m.source for m in linear] == [model.input, model.layers[2], model.layers[5]]
+    assert not any(".source" in name for name in model.state_dict())
+    model.train()(torch.ones(4, 9)).sum().backward()
+    plain = mlp(Input.bits(9), (5, 4), 3, METHOD)
+    assert plain.layers[3].source is None
