@@ -25,9 +25,25 @@ from hwbnn.methods.base import (
     quantize,
     sign,
 )
+from hwbnn.methods.bi_real import BiReal
+from hwbnn.methods.binary_connect import BinaryConnect
+from hwbnn.methods.bnn_pp import BnnPP
 from hwbnn.methods.bnn_ste import BnnSTE
+from hwbnn.methods.ir_net import IrNet
+from hwbnn.methods.prox_connect import ProxConnect
+from hwbnn.methods.react_net import ReactNet
+from hwbnn.methods.xnor_net import XnorNet
 
-_CLASSES: tuple[type[Method], ...] = (BnnSTE,)
+_CLASSES: tuple[type[Method], ...] = (
+    BnnSTE,
+    BinaryConnect,
+    XnorNet,
+    BiReal,
+    IrNet,
+    ReactNet,
+    ProxConnect,
+    BnnPP,
+)
 
 METHODS: tuple[str, ...] = tuple(kind.name for kind in _CLASSES)
 """Names that :func:`get` knows."""

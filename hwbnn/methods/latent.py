@@ -7,6 +7,7 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hwbnn.methods.base import BinaryWeight, Codes, Method, Options, Quantizer, quantize, sign
 
@@ -68,8 +69,9 @@ class LatentWeight(BinaryWeight):
         if self.pair.is_hard(self.settings):
             return None
         return (
-            "its weights are still soft, so that their signs are another network; train to the "
-            "end, where the method makes them hard"
+            "its weights are still soft, and their signs are another network than was trained; "
+            "train to the last epoch, and with few epochs give the hard ones a larger share: "
+            "hyper-parameter 'hard'"
         )
 
 
@@ -81,6 +83,17 @@ def fans(shape: tuple[int, ...]) -> int:
 def mean_magnitude(real: Tensor) -> Tensor:
     """``mean |w|`` of each channel, ``(channels,)``, without a gradient."""
     return real.detach().abs().flatten(1).mean(dim=1)
+
+
+def standardize(latent: Tensor) -> Tensor:
+    """Each channel less its mean, over its standard deviation; differentiable, of its shape.
+
+    The deviation is the population's, and ``sqrt(variance + 1e-12)``, so that a channel of equal
+    numbers becomes 0.
+    """
+    rows = latent.flatten(1)
+    # One kernel each way; the formula written out takes eight passes over memory.
+    return functional.layer_norm(rows, rows.shape[1:], eps=1e-12).view_as(latent)
 
 
 @torch.no_grad()

@@ -1,0 +1,41 @@
+"""Bi-Real Net: a smoother derivative behind the sign of activations, weights with a scale.
+
+Forward: weights ``mean|W[c]| * sign(W[c])`` for each output channel c, activations ``sign(x)``.
+
+Backward: ``1[|W| <= 1]`` for weights, ``max(2 - 2|x|, 0)`` for activations; the scale is constant
+to the gradient.
+
+Source: Liu, Wu, Luo, Yang, Liu, Cheng, "Bi-Real Net", ECCV 2018, and its published code.
+
+What deviates: our networks are plain chains, so the paper's shortcuts around each layer are left
+out; only its quantizers are here. The code hands ``dL/d(scale * sign)`` to the latent weights
+without the factor ``scale``; here the chain rule keeps it, a factor per channel that Adam divides
+out again. In front of a BatchNorm the scale changes nothing but the size of gradients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
+from hwbnn.methods.latent import LatentWeight, mean_magnitude
+from hwbnn.methods.pairs import ClipSTE, Polynomial
+
+_WEIGHTS = ClipSTE()
+_ACTIVATIONS = Polynomial()
+
+
+@dataclass(frozen=True)
+class BiReal(Method):
+    """Weights ``mean|W| sign(W)``, activations with the piecewise polynomial's derivative."""
+
+    name: ClassVar[str] = "bi_real"
+
+    def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
+        """Latent weights, Glorot uniform, and the mean of their magnitudes in each channel."""
+        return LatentWeight(self, shape, _WEIGHTS, scale=mean_magnitude, decay=True)
+
+    def make_activation(self, channels: int) -> Activation:
+        """The sign, with gradient ``max(2 - 2|x|, 0)``."""
+        return SignActivation(self, channels, _ACTIVATIONS)

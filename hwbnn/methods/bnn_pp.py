@@ -1,0 +1,102 @@
+"""BNN++: SignSwish forward and backward, steeper with time, and hard before it is done.
+
+Forward: weights ``SS_mu(W / s)``, soft, with s the standard deviation of the layer's latent weights
+(``scale = "std"``) or 1 (``scale = "none"``); in the last share ``hard`` of the epochs
+``sign(W)``. Activations ``sign(x)`` at all times.
+
+Backward: ``SS'_mu(W / s) / s`` for weights, s constant to the gradient; ``max(2 - 2|x|, 0)`` for
+activations. :class:`~hwbnn.methods.pairs.SignSwish` gives both functions, and what ``mode`` changes
+in them. ``mu`` grows geometrically from ``mu_first`` to ``mu_last`` until the hard phase begins and
+stays there.
+
+Source: Lu, Yu, Li, Partovi Nia, "Understanding Neural Network Binarization with Forward and
+Backward Proximal Quantizers", NeurIPS 2023. It states that BNN++ is BNN+ with its hard sign
+replaced by the SignSwish whose derivative BNN+ uses.
+
+What is our reading, the paper's settings not being at hand: the schedule of mu and the numbers in
+it, the scale by the deviation (mu has a meaning only against it), the hard phase, activations that
+are hard from the start, and ``mode = "monotone"``, which keeps the paper's own condition where
+SignSwish breaks it. ``mode = "raw"`` is the pair as published.
+
+A soft network is another function than that of its signs. So BatchNorm's statistics are taken anew
+after the last epoch, in evaluation a layer always uses the signs, and a network whose last epoch
+was soft is not lowered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from hwbnn.errors import InputError
+from hwbnn.methods.base import Activation, BinaryWeight, Method, Settings, SignActivation
+from hwbnn.methods.checks import number, one_of
+from hwbnn.methods.latent import LatentWeight
+from hwbnn.methods.pairs import Polynomial, SignSwish
+
+_ACTIVATIONS = Polynomial()
+
+
+@dataclass(frozen=True)
+class BnnPP(Method):
+    """Soft weights by SignSwish that harden with time; activations hard.
+
+    Attributes:
+        mode: ``"monotone"`` or ``"raw"``, see :class:`~hwbnn.methods.pairs.SignSwish`.
+        scale: ``"std"`` or ``"none"``: what latent weights are divided by.
+        mu_first: steepness in the first epoch.
+        mu_last: steepness when the hard phase begins.
+        hard: share of the epochs, the last ones, in which weights are signs; above 0.
+    """
+
+    name: ClassVar[str] = "bnn_pp"
+    reestimates: ClassVar[bool] = True
+    mode: str = "monotone"
+    scale: str = "std"
+    mu_first: float = 1.0
+    mu_last: float = 50.0
+    hard: float = 0.1
+
+    def __post_init__(self) -> None:
+        one_of(self.name, "mode", self.mode, ("monotone", "raw"))
+        one_of(self.name, "scale", self.scale, ("std", "none"))
+        number(self.name, "mu_first", self.mu_first, 1e-3, 1e4)
+        number(self.name, "mu_last", self.mu_last, 1e-3, 1e4)
+        number(self.name, "hard", self.hard, 0.001, 1)
+        if self.mu_last < self.mu_first:
+            raise InputError(
+                f"bnn_pp: mu_last: expected at least mu_first = {self.mu_first}, "
+                f"found {self.mu_last}"
+            )
+
+    def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
+        """Latent weights, Glorot uniform."""
+        pair = SignSwish("raw" if self.mode == "raw" else "monotone")
+        transform = by_deviation if self.scale == "std" else None
+        return LatentWeight(self, shape, pair, transform=transform)
+
+    def make_activation(self, channels: int) -> Activation:
+        """The sign, with gradient ``max(2 - 2|x|, 0)``."""
+        return SignActivation(self, channels, _ACTIVATIONS)
+
+    def schedule(self, u: float) -> Settings:
+        """``mu``, and ``hard``: 1 in the hard phase, else 0."""
+        return rising(u, self.mu_first, self.mu_last, self.hard)
+
+
+def rising(u: float, first: float, last: float, hard: float) -> Settings:
+    """``mu`` from ``first`` geometrically to ``last`` at ``1 - hard``, and whether that is past.
+
+    The bound counts as past, but for a rounding error: epoch 9 of 10 is in a last tenth.
+    """
+    done = min(u / (1 - hard), 1.0) if hard < 1 else 1.0
+    return {"mu": first * (last / first) ** done, "hard": float(done > 1 - 1e-9)}
+
+
+def by_deviation(latent: Tensor) -> Tensor:
+    """The latent numbers over their standard deviation in the layer, constant to the gradient."""
+    numbers = latent.detach()
+    # Never a division by zero: a single number, or numbers all equal, are divided by little.
+    return latent / numbers.std(correction=0).clamp_min_(1e-12)
