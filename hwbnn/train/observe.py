@@ -130,6 +130,7 @@ def _seen(weight: BinaryWeight) -> tuple[Tensor, Codes]:
         weight.train(mode)
 
 
+@torch.no_grad()
 def _layer(
     name: str,
     w: Tensor,
