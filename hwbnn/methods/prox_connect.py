@@ -250,7 +250,7 @@ def broken(pair: Quantizer, settings: Settings, bound: float, samples: int = 200
     end = min(bound, 1e3)
     powers = torch.logspace(-6, 0, samples // 2, dtype=torch.float64) * end
     x = torch.cat([torch.linspace(-end, end, samples, dtype=torch.float64), powers, -powers])
-    x = x.float().unique()
+    x = x.float().sort().values
     values, slopes = pair.forward(x, settings), pair.surrogate(x, settings)
     falls = torch.nonzero(values.diff() < 0)
     if len(falls):

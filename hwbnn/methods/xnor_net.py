@@ -67,7 +67,7 @@ class XnorNet(Method):
         if self.centre:
             for weight in weights:
                 if isinstance(weight, LatentWeight) and weight.shape[1] > 1:
-                    weight.latent -= weight.latent.mean(dim=1, keepdim=True)
+                    weight.latent.sub_(weight.latent.mean(dim=1, keepdim=True))
         clip(weights)
 
 

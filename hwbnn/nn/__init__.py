@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from hwbnn.nn.layers import BinaryActivation, BinaryLinear, Scale
-from hwbnn.nn.loop import after_step, parameter_groups, parts, penalty, set_progress, start_epoch
+from hwbnn.nn.loop import (
+    after_step,
+    parameter_groups,
+    parts,
+    penalty,
+    reestimates,
+    set_progress,
+    start_epoch,
+)
 from hwbnn.nn.networks import NETWORKS, Last, Mlp, mlp, network
 
 __all__ = [
@@ -19,6 +27,7 @@ __all__ = [
     "parameter_groups",
     "parts",
     "penalty",
+    "reestimates",
     "set_progress",
     "start_epoch",
 ]

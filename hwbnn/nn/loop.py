@@ -1,4 +1,4 @@
-"""What a training loop calls so that methods do their part: four functions of a model."""
+"""What a training loop calls so that methods do their part: functions of a model."""
 
 from __future__ import annotations
 
@@ -41,6 +41,11 @@ def penalty(model: nn.Module) -> Tensor | None:
     terms = [method.penalty(weights) for method, weights in _by_method(model)]
     found = [term for term in terms if term is not None]
     return sum(found[1:], start=found[0]) if found else None
+
+
+def reestimates(model: nn.Module) -> bool:
+    """Whether a method in the model asks for BatchNorm's statistics anew after the last epoch."""
+    return any(part.method.reestimates for part in parts(model, Part))
 
 
 def parameter_groups(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from hwbnn.errors import InputError
-from hwbnn.nn import Mlp
+from hwbnn.nn import Mlp, set_progress
 from hwbnn.train.data import Dataset, dataset
 from hwbnn.train.evaluate import accuracy, torch_threads
 from hwbnn.train.folder import CHECKPOINT, HISTORY, MODEL, model_bytes, prepare, write
@@ -122,6 +122,8 @@ def train(
         loop = Loop(recipe, recipe.make_model(), images.train_images, images.train_labels)
         fit(trainer, loop, start if start.exists() else None)
         model = loop.model.cpu().eval()
+        # A run that was finished already makes no epoch, so nothing has moved its schedules.
+        set_progress(model, (last - 1) / recipe.epochs)
         u = recipe.encode(images.test_images)
         reached = accuracy(model, model.input, u, images.test_labels)
     result = TrainResult(

@@ -14,12 +14,21 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwbnn.lower import floats
-from hwbnn.nn import Mlp, after_step, parameter_groups, penalty, set_progress, start_epoch
+from hwbnn.nn import (
+    Mlp,
+    after_step,
+    parameter_groups,
+    penalty,
+    reestimates,
+    set_progress,
+    start_epoch,
+)
 from hwbnn.train import order
 from hwbnn.train.evaluate import accuracy
 from hwbnn.train.history import Epoch
 from hwbnn.train.observe import Observer
 from hwbnn.train.recipe import Recipe
+from hwbnn.train.reestimate import reestimate
 
 
 class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
@@ -118,7 +127,7 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         trainer = self.trainer
         index = self.batches[step][trainer.global_rank :: trainer.world_size]
         wanted = self.classes[index]
-        logits = self.model(floats(self.model.input, self.gather(index)).flatten(1))
+        logits = self.model(self.inputs(index))
         loss = _loss(self.recipe.loss, logits, wanted)
         with torch.no_grad():
             right = (logits.argmax(dim=1) == wanted).sum()
@@ -126,6 +135,10 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
             self.totals += torch.stack([loss * ones, right.to(loss.dtype), ones])
         extra = penalty(self.model)
         return loss if extra is None else loss + extra
+
+    def inputs(self, index: Tensor) -> Tensor:
+        """The images of a batch as the network takes them: floats ``(batch, pixels)``."""
+        return floats(self.model.input, self.gather(index)).flatten(1)
 
     def gather(self, index: Tensor) -> Tensor:
         """The images of a batch, each shifted as its epoch says.
@@ -149,7 +162,10 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         after_step(self.model)
 
     def on_train_epoch_end(self) -> None:
-        """Write the epoch into the history."""
+        """Write the epoch into the history; after the last one, take statistics anew if asked."""
+        if self.current_epoch + 1 == self.recipe.epochs and reestimates(self.model):
+            # Every process goes over all images, so that all come to the same statistics.
+            reestimate(self.model, map(self.inputs, self.batches))
         self._share_buffers()
         totals = self.trainer.strategy.reduce(self.totals, reduce_op="sum")
         loss, right, images = totals.tolist()
