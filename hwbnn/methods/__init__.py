@@ -27,10 +27,13 @@ from hwbnn.methods.base import (
 )
 from hwbnn.methods.bi_real import BiReal
 from hwbnn.methods.binary_connect import BinaryConnect
+from hwbnn.methods.binary_l2 import BinaryL2
 from hwbnn.methods.bnn_pp import BnnPP
 from hwbnn.methods.bnn_ste import BnnSTE
 from hwbnn.methods.ir_net import IrNet
 from hwbnn.methods.prox_connect import ProxConnect
+from hwbnn.methods.proxy_bnn import ProxyBNN
+from hwbnn.methods.rbnn import RBNN
 from hwbnn.methods.react_net import ReactNet
 from hwbnn.methods.xnor_net import XnorNet
 
@@ -43,6 +46,9 @@ _CLASSES: tuple[type[Method], ...] = (
     ReactNet,
     ProxConnect,
     BnnPP,
+    ProxyBNN,
+    RBNN,
+    BinaryL2,
 )
 
 METHODS: tuple[str, ...] = tuple(kind.name for kind in _CLASSES)

@@ -32,8 +32,8 @@ def check_bits(where: str, bits: object, high: object) -> None:
         raise InputError(
             f"{where}: bits: expected an integer from {fewest} to {most}, found {bits}"
         )
-    is_number = isinstance(high, int | float) and not isinstance(high, bool)
-    if not is_number or not 2**-8 <= high <= 2**8 or frexp(high)[0] != 0.5:
+    number = high if isinstance(high, int | float) and not isinstance(high, bool) else 0
+    if not 2**-8 <= number <= 2**8 or frexp(number)[0] != 0.5:
         raise InputError(
             f"{where}: high: expected a power of two from 1/256 to 256, which keeps every step "
             f"exact in floats, found {high}"

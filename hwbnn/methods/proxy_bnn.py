@@ -1,0 +1,179 @@
+"""ProxyBNN: the weights that are binarised are learned combinations of a learned basis.
+
+Source: He et al., "ProxyBNN: Learning Binarized Neural Networks via Proxy Matrices", ECCV 2020.
+
+- What the paper states: the weights before binarisation are a linear combination of basis vectors,
+  the proxy matrix; basis and coefficients are both learned by back-propagation, which lowers the
+  quantisation error without a regulariser that draws the coefficients to -1 and +1.
+- Our reading, as no code is public and shapes, start and rates were not to be had: coefficients
+  ``Z`` of the weights' shape, one basis ``P`` for all channels of a layer. ``P`` starts as the
+  identity, where the method is the plain straight-through baseline, so that whatever differs comes
+  from learning the basis.
+- What deviates: for layers of many inputs the basis is a Kronecker product of two small matrices,
+  since ``P`` itself would have ``inputs^2`` parameters. The layer of logits, real in the paper, is
+  binary here and has no scale, so that sums compare as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from hwbnn.errors import InputError
+from hwbnn.methods.base import Activation, BinaryWeight, Method, Options, SignActivation
+from hwbnn.methods.kronecker import haar, inputs, sides, transform
+from hwbnn.methods.latent import LatentWeight, clip, mean_magnitude
+from hwbnn.methods.pairs import ClipSTE
+
+FULL_LIMIT = 512
+"""Most inputs of a layer whose basis is, by default, one full matrix."""
+
+_PAIR = ClipSTE()
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "form": ("auto", "full", "kronecker"),
+    "start": ("identity", "haar"),
+    "scale": ("mean", "none"),
+}
+
+
+@dataclass(frozen=True)
+class ProxyBNN(Method):
+    """Weights ``sign(Z P)`` with coefficients and basis learned, activations ``sign(x)``.
+
+    Forward: ``W = Z P`` for coefficients ``(channels, n)`` and a basis ``(n, n)``; in Kronecker
+    form ``W_c = A^T Z_c B`` (:mod:`hwbnn.methods.kronecker`). The layer's weight is
+    ``mean|W_c| sign(W_c)``, the mean without gradient.
+
+    Backward: ``G = dL/dsign * 1[|W| <= 1]``, then ``dL/dZ = G P^T`` and ``dL/dP = Z^T G``.
+    ``Z`` is clipped to [-1, 1] after each step, as the baseline's latent weights are. A step of
+    gradient descent on both so changes ``W`` by ``-lr (G P^T P + Z Z^T G)``: the basis weighs
+    inputs against each other, and channels of like weights share what they learn.
+
+    ``W`` stays the same if a row of ``P`` grows as its column of ``Z`` shrinks. With
+    ``renormalise`` each epoch starts with rows of length 1, ``W`` unchanged.
+
+    Attributes:
+        form: ``"full"``; ``"kronecker"``; ``"auto"``: full up to :data:`FULL_LIMIT` inputs.
+        start: of the basis: ``"identity"``, the baseline; ``"haar"``, a random rotation.
+        basis_lr: factor on the learning rate of the basis; 0 holds it. It never decays.
+        orthogonality: factor of ``||P^T P - I||^2``, summed over all bases, in the loss.
+        renormalise: rows of length 1 at each epoch's start.
+        scale: ``"mean"`` as above, or ``"none"``: 1.
+    """
+
+    name: ClassVar[str] = "proxy_bnn"
+    form: Literal["auto", "full", "kronecker"] = "auto"
+    start: Literal["identity", "haar"] = "identity"
+    basis_lr: float = 1.0
+    orthogonality: float = 0.0
+    renormalise: bool = True
+    scale: Literal["mean", "none"] = "mean"
+
+    def __post_init__(self) -> None:
+        for name, known in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in known:
+                raise InputError(f"proxy_bnn: {name}: expected {' or '.join(known)}, found {value}")
+        for name in ("basis_lr", "orthogonality"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not 0 <= value <= 1e6:
+                raise InputError(f"proxy_bnn: {name}: expected a number from 0, found {value}")
+        if not isinstance(self.renormalise, bool):
+            raise InputError(
+                f"proxy_bnn: renormalise: expected true or false, found {self.renormalise}"
+            )
+
+    def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
+        """Coefficients, Glorot uniform, and a basis."""
+        return ProxyWeight(self, shape)
+
+    def make_activation(self, channels: int) -> Activation:
+        """The sign, with gradient 1 where ``|x| <= 1``."""
+        return SignActivation(self, channels, _PAIR)
+
+    def logits(self) -> Method:
+        """Without a scale."""
+        return replace(self, scale="none")
+
+    def penalty(self, weights: Sequence[BinaryWeight]) -> Tensor | None:
+        """``orthogonality * ||P^T P - I||^2`` over all bases; None without."""
+        if not self.orthogonality:
+            return None
+        bases = [basis for w in weights if isinstance(w, ProxyWeight) for basis in w.bases()]
+        return self.orthogonality * torch.stack([_skewness(basis) for basis in bases]).sum()
+
+    def on_epoch(self, weights: Sequence[BinaryWeight]) -> None:
+        """Give the bases' rows length 1."""
+        if self.renormalise:
+            for weight in weights:
+                if isinstance(weight, ProxyWeight):
+                    weight.renormalise()
+
+    def after_step(self, weights: Sequence[BinaryWeight]) -> None:
+        """Clip the coefficients to [-1, 1]."""
+        clip(weights)
+
+
+class ProxyWeight(LatentWeight):
+    """Coefficients and the basis that they combine.
+
+    Attributes:
+        latent: the coefficients ``Z``, of the weights' shape.
+        left: ``A``, ``(a, a)``; None in full form.
+        right: ``B``, ``(b, b)``; in full form ``P``, ``(n, n)``.
+    """
+
+    def __init__(self, method: ProxyBNN, shape: tuple[int, ...]) -> None:
+        scale = mean_magnitude if method.scale == "mean" else None
+        super().__init__(method, shape, _PAIR, scale=scale)
+        self._basis_lr = method.basis_lr
+        n = inputs(self.shape)
+        is_full = method.form == "full" or (method.form == "auto" and n <= FULL_LIMIT)
+        a, b = (1, n) if is_full else sides(n)
+        make = haar if method.start == "haar" else torch.eye
+        self.left = nn.Parameter(make(a)) if a > 1 else None
+        self.right = nn.Parameter(make(b))
+
+    def bases(self) -> list[Tensor]:
+        """The matrices of the basis: two in Kronecker form."""
+        return [self.right] if self.left is None else [self.left, self.right]
+
+    def real(self) -> Tensor:
+        """The weights before binarisation, ``W``."""
+        # Weights are few and their signs all that counts: never in half precision.
+        with torch.autocast(self.latent.device.type, enabled=False):
+            if self.left is not None:
+                return transform(self.latent, self.left, self.right)
+            return (self.latent.flatten(1) @ self.right).view(self.shape)
+
+    def options(self) -> Mapping[str, Options]:
+        """The basis has its own rate and does not decay, which would shrink what it spans."""
+        basis = Options(self._basis_lr, decay=False)
+        names = ("right",) if self.left is None else ("left", "right")
+        return {**super().options(), **dict.fromkeys(names, basis)}
+
+    @torch.no_grad()
+    def renormalise(self) -> None:
+        """Rows of the basis to length 1, their lengths into the coefficients."""
+        coefficients = self.latent.data.view(len(self.latent), -1, len(self.right))
+        coefficients.mul_(_take_lengths(self.right))
+        if self.left is not None:
+            coefficients.mul_(_take_lengths(self.left)[:, None])
+
+
+def _take_lengths(basis: Tensor) -> Tensor:
+    """Divide the rows of a matrix by their lengths, in place; the lengths, 1 for rows of zeros."""
+    lengths = basis.norm(dim=1)
+    lengths = torch.where(lengths > 0, lengths, torch.ones_like(lengths))
+    basis.div_(lengths[:, None])
+    return lengths
+
+
+def _skewness(basis: Tensor) -> Tensor:
+    """``||P^T P - I||^2``, Frobenius."""
+    gram = basis.t() @ basis
+    return (gram - torch.eye(len(basis), dtype=basis.dtype, device=basis.device)).square().sum()

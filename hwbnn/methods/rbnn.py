@@ -1,0 +1,257 @@
+"""RBNN: weights rotated towards their signs before they are binarised.
+
+Source: Lin et al., "Rotated Binary Neural Network", NeurIPS 2020, and its authors' code.
+
+- What paper and code state: bi-rotation with two small orthogonal matrices a layer, found once an
+  epoch by alternating singular value decompositions; an adjustable rotated weight with a learned
+  gate a channel; a surrogate gradient that narrows in the course of training; a learned scale a
+  channel.
+- Our reading: the gradient passes through the rotation. The authors' code cuts it there, and its
+  gate starts at exactly 1, so that no gradient at all reaches the latent weights at first;
+  ``detach_rotation = True`` is that code. Channels of equal weights, whose standard deviation is
+  0 and which become NaN there, become zeros.
+- What deviates: the code also standardises the activations of every sample, in evaluation too. A
+  bit is then compared with the mean of its sample, which no constant threshold is; the default is
+  none (as in ReCU, by the same group), and lowering refuses ``centre = "sample"``. The layer of
+  logits, real in the paper, is binary here and has no learned scale, so that sums compare as they
+  are. The rotation is refined at an epoch's start and not within its first ``forward``, so it is
+  the same on every device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import asin, log10, sqrt
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hwbnn.errors import InputError
+from hwbnn.methods.base import (
+    Activation,
+    BinaryWeight,
+    Codes,
+    Method,
+    Options,
+    Quantizer,
+    Settings,
+    SignActivation,
+    sign,
+)
+from hwbnn.methods.kronecker import haar, inputs, sides, transform
+from hwbnn.methods.latent import LatentWeight, mean_magnitude
+from hwbnn.methods.pairs import Triangle
+
+_WEIGHTS = Triangle("t", "k")
+_ACTIVATIONS = Triangle("t_activation", None)
+_EPS = 1e-8
+"""Added to variances: what is constant becomes 0 and not NaN, and nothing else is seen of it."""
+
+
+@dataclass(frozen=True)
+class RBNN(Method):
+    """Weights ``sign(w)`` of gated rotated weights ``w``, activations ``sign(x)``.
+
+    Forward, for the latent weights ``W_c`` of channel c as an ``(a, b)`` matrix
+    (:func:`~hwbnn.methods.kronecker.sides`): ``X_c = (W_c - mean) / std``,
+    ``w_c = X_c + |sin(phi_c)| (R1^T X_c R2 - X_c)``, and the layer's weight is
+    ``alpha_c sign(w_c)``, with ``phi`` and ``alpha`` learned.
+
+    Backward, at progress u: ``t = t_min (t_max / t_min)^u``, ``k = max(1 / t, 1)``, and signs of
+    weights pass ``max(k (sqrt(2) t - t^2 |w|), 0)``; those of activations the same with
+    ``max(t, 1)`` and ``k = 1``. All else is differentiated as it is.
+
+    Once an epoch, ``alternations`` times in turn, ``B_c = sign(R1^T X_c R2)``, ``R1`` and ``R2``
+    are set to what maximises ``sum_c tr(B_c^T R1^T X_c R2)``.
+
+    Attributes:
+        t_min: steepness at the start.
+        t_max: steepness at the end.
+        alternations: in an epoch; 0 keeps the first, random rotation.
+        gate: ``|sin(phi)|`` at the start, 0 to 1. At exactly 1, the authors' start, ``phi`` is at
+            a maximum and gets no gradient.
+        scale: whether ``alpha`` is learned, or 1.
+        detach_rotation: cut the gradient at ``R1^T X_c R2``, as the authors' code does.
+        centre: ``"none"``, or ``"sample"``: standardise each sample's activations before the sign.
+        lr_scale: factor on the learning rate of the latent weights, which are never clipped.
+    """
+
+    name: ClassVar[str] = "rbnn"
+    t_min: float = 1e-2
+    t_max: float = 10.0
+    alternations: int = 3
+    gate: float = 1.0
+    scale: bool = True
+    detach_rotation: bool = False
+    centre: Literal["none", "sample"] = "none"
+    lr_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("t_min", 1e-6, 1e6),
+            ("t_max", 1e-6, 1e6),
+            ("gate", 0, 1),
+            ("lr_scale", 0, 1e6),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not low <= value <= high:
+                raise InputError(
+                    f"rbnn: {name}: expected a number from {low:g} to {high:g}, found {value}"
+                )
+        for name in ("scale", "detach_rotation"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(
+                    f"rbnn: {name}: expected true or false, found {getattr(self, name)}"
+                )
+        count = self.alternations
+        if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= 1000:
+            raise InputError(f"rbnn: alternations: expected 0 to 1000, found {count}")
+        if self.centre not in ("none", "sample"):
+            raise InputError(f"rbnn: centre: expected none or sample, found {self.centre}")
+
+    def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
+        """Latent weights, Glorot uniform, and two random orthogonal matrices."""
+        return RotatedWeight(self, shape)
+
+    def make_activation(self, channels: int) -> Activation:
+        """The sign, of standardised samples if ``centre`` says so."""
+        kind = SignActivation if self.centre == "none" else CentredActivation
+        return kind(self, channels, _ACTIVATIONS)
+
+    def logits(self) -> Method:
+        """Without a learned scale."""
+        return replace(self, scale=False)
+
+    def schedule(self, u: float) -> Settings:
+        """``t`` and ``k`` of weights, ``t_activation``."""
+        low, high = log10(self.t_min), log10(self.t_max)
+        t = 10 ** (low + (high - low) * u)
+        return {"t": t, "k": max(1 / t, 1.0), "t_activation": max(t, 1.0)}
+
+    def on_epoch(self, weights: Sequence[BinaryWeight]) -> None:
+        """Refine the rotations, from latent weights and rotations alone, not from data.
+
+        Both are in a checkpoint, so a resumed run refines as the uninterrupted one does.
+        """
+        for weight in weights:
+            if isinstance(weight, RotatedWeight):
+                weight.refine(self.alternations)
+
+
+class RotatedWeight(LatentWeight):
+    """Latent weights behind a rotation.
+
+    Attributes:
+        left: ``R1``, ``(a, a)``, a buffer.
+        right: ``R2``, ``(b, b)``, a buffer.
+        phi: angle of each channel's gate.
+        alpha: scale of each channel, or None.
+    """
+
+    left: Tensor
+    right: Tensor
+
+    def __init__(self, method: RBNN, shape: tuple[int, ...]) -> None:
+        super().__init__(method, shape, _WEIGHTS, lr_scale=method.lr_scale, decay=True)
+        self._detach = method.detach_rotation
+        a, b = sides(inputs(self.shape))
+        self.register_buffer("left", haar(a))
+        self.register_buffer("right", haar(b))
+        self.phi = nn.Parameter(torch.full(self.shape[:1], asin(method.gate)))
+        self.alpha = nn.Parameter(mean_magnitude(self.latent)) if method.scale else None
+
+    def standard(self) -> Tensor:
+        """The latent weights, each channel of mean 0 and (unbiased) variance 1; ``(channels, n)``.
+
+        A channel of equal weights, or of one, becomes zeros.
+        """
+        n = inputs(self.shape)
+        # The kernel divides by the biased deviation.
+        unbiased = self.latent.new_full((n,), sqrt((n - 1) / n))
+        return functional.layer_norm(self.latent.flatten(1), (n,), weight=unbiased, eps=_EPS)
+
+    def real(self) -> Tensor:
+        """The gated rotated weights."""
+        # Weights are few and their signs all that counts: never in half precision.
+        with torch.autocast(self.latent.device.type, enabled=False):
+            x = self.standard()
+            rotated = transform(x.detach() if self._detach else x, self.left, self.right)
+            gate = self.phi.sin().abs()[:, None]
+            return torch.lerp(x, rotated, gate).view(self.shape)
+
+    def codes(self) -> Codes:
+        """Signs of the gated rotated weights, and the learned scale."""
+        return replace(super().codes(), scale=self.alpha)
+
+    def options(self) -> Mapping[str, Options]:
+        """No decay of the angles: it would open the gates whatever the loss says."""
+        return {**super().options(), "phi": Options(decay=False)}
+
+    @torch.no_grad()
+    def refine(self, alternations: int) -> None:
+        """Turn the rotation towards the signs of the weights, in place."""
+        a, b = len(self.left), len(self.right)
+        x = self.standard().view(-1, a, b)
+        for _ in range(alternations):
+            signs = sign(transform(x, self.left, self.right))
+            self.left.copy_(best_left(signs, x, self.right))
+            self.right.copy_(best_right(signs, x, self.left))
+
+
+def agreement(signs: Tensor, x: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """``sum_c tr(B_c^T R1^T X_c R2)``, what the rotation maximises.
+
+    Args:
+        signs: ``B``, ``(channels, a, b)``.
+        x: ``X``, of the same shape.
+        left: ``R1``.
+        right: ``R2``.
+    """
+    return (signs * transform(x, left, right)).sum()
+
+
+def best_left(signs: Tensor, x: Tensor, right: Tensor) -> Tensor:
+    """The orthogonal ``R1`` of the largest :func:`agreement`, all else given."""
+    u, vh = _bases(torch.tensordot(signs @ right.t(), x, dims=([0, 2], [0, 2])))
+    return (u @ vh).t().to(x)
+
+
+def best_right(signs: Tensor, x: Tensor, left: Tensor) -> Tensor:
+    """The orthogonal ``R2`` of the largest :func:`agreement`, all else given."""
+    u, vh = _bases(torch.tensordot(x, left @ signs, dims=([0, 1], [0, 1])))
+    return (u @ vh).to(x)
+
+
+def _bases(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """``U`` and ``V^T`` of a small matrix; in float64 on the CPU, where all devices have one."""
+    u, _, vh = torch.linalg.svd(matrix.to("cpu", torch.float64))
+    return u, vh
+
+
+class CentredActivation(SignActivation):
+    """The sign of activations standardised over each sample, as the authors' code has it."""
+
+    def __init__(self, method: Method, channels: int, pair: Quantizer) -> None:
+        super().__init__(method, channels, pair)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """-1 or +1 for each element of ``x``, of its shape and dtype."""
+        return super().forward(_standardise(x))
+
+    def codes(self, x: Tensor) -> Tensor:
+        """``[x >= mean of its sample]``."""
+        return super().codes(_standardise(x))
+
+    def obstacle(self) -> str:
+        """A threshold that moves with the data."""
+        return (
+            "each bit is compared with the mean of its sample, which is no constant threshold; "
+            'train with centre = "none"'
+        )
+
+
+def _standardise(x: Tensor) -> Tensor:
+    return functional.layer_norm(x, x.shape[1:], eps=_EPS).to(x.dtype)
