@@ -243,6 +243,7 @@ def main() -> int:
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--only", default="digits,sfc", help=f"some of {', '.join(EXPERIMENTS)}")
     parser.add_argument("--methods", default=",".join(METHODS), help="by commas")
+    parser.add_argument("--seeds", type=int, default=99, help="only the first so many seeds")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--collect", action="store_true", help="train nothing, write the results")
@@ -254,6 +255,7 @@ def main() -> int:
         todo = tuning(given.runs, given.tune, chosen, given.epochs)
     else:
         todo = tasks(given.runs, given.only.split(","), chosen)
+        todo = [task for task in todo if task.recipe.seed < given.seeds]
     every = tasks(given.runs, list(EXPERIMENTS), METHODS)
     failed: dict[str, str] = {}
     begun = [] if given.collect else [t for t in todo if t.finished() is None]
