@@ -55,4 +55,5 @@ def haar(n: int) -> Tensor:
     """
     q, r = torch.linalg.qr(torch.randn(n, n, dtype=torch.float64))
     # A QR decomposition that a library makes is unique only once its signs are fixed.
-    return (q * r.diagonal().sign()).float()
+    orthogonal: Tensor = (q * r.diagonal().sign()).float()
+    return orthogonal
