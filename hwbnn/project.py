@@ -18,6 +18,8 @@ SIZE_LIMIT = 1 << 30
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 """What the names of files may be: nothing that a shell, Tcl or Make reads as more than a name."""
+LEFT_OUT = re.compile(r"\w+_prj/(?!solution\d+/(impl|syn)/(verilog|report)/).*|\w+\.log")
+"""What Vitis leaves in a project's folder beside RTL and reports: databases, some of them huge."""
 MANIFEST = ".hwbnn-project"
 """The file that names all others of a written project: what another one may replace."""
 
@@ -103,11 +105,11 @@ class Project:
         files: dict[str, bytes] = {}
         try:
             found = [p for p in root.rglob("*") if p.is_file() and not p.is_symlink()]
-            found = [p for p in found if p.name != MANIFEST]
-            if sum(path.stat().st_size for path in found) > SIZE_LIMIT:
+            named = {p.relative_to(root).as_posix(): p for p in found if p.name != MANIFEST}
+            named = {name: p for name, p in named.items() if not LEFT_OUT.fullmatch(name)}
+            if sum(path.stat().st_size for path in named.values()) > SIZE_LIMIT:
                 raise InputError(f"{root}: larger than {SIZE_LIMIT >> 20} MiB, no project; refused")
-            for path in found:
-                files[path.relative_to(root).as_posix()] = path.read_bytes()
+            files = {name: path.read_bytes() for name, path in named.items()}
             about = json.loads(files["core.json"])
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{root}: cannot read the project: {error}"[:200]) from error

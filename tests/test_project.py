@@ -196,3 +196,17 @@ def test_a_file_of_the_users_keeps_a_project_from_being_replaced(tmp_path: Path)
     (folder / "rtl" / "mine.sv").unlink()
     OTHER.write(folder)
     assert not (folder / "rtl" / "top.sv").exists()
+
+
+def test_what_vitis_leaves_beside_rtl_and_reports_is_no_part_of_a_project(tmp_path):
+    folder = PROJECT.write(tmp_path / "project")
+    (folder / "core.json").write_text("{}")
+    kept = ("impl/verilog/top.v", "impl/verilog/rom.dat", "syn/verilog/top.v", "syn/report/top.xml")
+    others = (".autopilot/db/a b.bc", "impl/ip/top.zip", "solution1.log", "syn/vhdl/top.vhd")
+    for name in kept + others:
+        file = folder / "top_prj" / "solution1" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("vitis")
+    (folder / "vitis.log").write_text("said")
+    found = set(Project.read(folder).files)
+    assert found == {*PROJECT.files, "core.json"} | {f"top_prj/solution1/{n}" for n in kept}

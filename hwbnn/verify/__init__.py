@@ -2,7 +2,8 @@
 
 :func:`verify` is the one call. The parts behind it: :mod:`~hwbnn.verify.compare` compares traces,
 :mod:`~hwbnn.verify.rtl` runs cores under a C++ bench, :mod:`~hwbnn.verify.cocotb_core` does under
-cocotb, :mod:`~hwbnn.verify.hls` runs C simulations, :mod:`~hwbnn.verify.cycles` holds counted
+cocotb, :mod:`~hwbnn.verify.hls` runs C simulations, :mod:`~hwbnn.verify.vitis` runs Vitis HLS and
+:mod:`~hwbnn.verify.exported` the RTL that it exports, :mod:`~hwbnn.verify.cycles` holds counted
 cycles to predicted ones. Nothing is imported before it is needed: simulators import this too.
 """
 
@@ -41,10 +42,13 @@ _HOMES = {
 }
 """Names that are imported when they are first asked for, and where they are."""
 
-WAYS = ("fast", "hls", "hls-stream", "rtl", "rtl-cocotb", "rtl-icarus")
+WAYS = (
+    *("fast", "hls", "hls-stream", "rtl", "rtl-cocotb", "rtl-icarus"),
+    *("hls-rtl", "hls-rtl-icarus"),
+)
 """Ways of computing a Graph: the fast simulator; C simulation of HLS with ``io_parallel`` and
 ``io_stream``; RTL under Verilator with the C++ bench, under Verilator with cocotb, under Icarus
-Verilog with cocotb."""
+Verilog with cocotb; RTL that Vitis HLS exported, with cocotb under Verilator and under Icarus."""
 
 
 def verify(

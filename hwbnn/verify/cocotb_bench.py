@@ -51,6 +51,8 @@ class _Bench:
         self.dut, self.job = dut, job
         self.clock = getattr(dut, job["clock"])
         self._reset = getattr(dut, job["reset"])
+        for name in job.get("high", ()):
+            getattr(dut, name).value = 1
         folder = Path(job["folder"])
         self._size = job["source"]["bytes"]
         self._beats = (folder / "beats.bin").read_bytes()

@@ -6,6 +6,7 @@ made (RTL exported from HLS) can be driven by the same bench.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ class Ports:
         also: what is recorded with each output beat, by its name in the files; ``tlast`` and
             ``tkeep`` are checked.
         upper: whether signals of a stream are in capitals (``TDATA``).
+        high: inputs that are 1 all the time.
     """
 
     clock: str = "aclk"
@@ -44,6 +46,7 @@ class Ports:
     error: str | None = "error_o"
     also: Mapping[str, str] = field(default_factory=lambda: {"tlast": "tlast", "tkeep": "tkeep"})
     upper: bool = False
+    high: tuple[str, ...] = ()
 
     def signal(self, stream: str, name: str) -> str:
         """The name of one signal of a stream."""
@@ -64,12 +67,14 @@ class Simulation:
         module: the compiled top module.
         build_seconds: what the compilation took.
         ports: what its ports are called.
+        memories: files that the RTL reads from the folder in which it runs.
     """
 
     core: Core
     module: cocotb_run.Module
     build_seconds: float
     ports: Ports = field(default_factory=Ports)
+    memories: tuple[Path, ...] = ()
 
     def run(
         self, stimulus: Stimulus, *, wave: Path | None = None, plusargs: Sequence[str] = ()
@@ -89,6 +94,8 @@ class Simulation:
             raise InputError(f"{wave}: build the core with waves first")
         with tempfile.TemporaryDirectory(prefix="hwbnn-run-") as scratch:
             folder = Path(scratch)
+            for memory in self.memories:
+                shutil.copy(memory, folder)
             numbers = stimulus.write(folder, self.core.latency + self.core.interval)
             begin = time.perf_counter()
             job = self._job(folder, numbers)
@@ -110,6 +117,7 @@ class Simulation:
             "clock": ports.clock,
             "reset": ports.reset,
             "error": ports.error,
+            "high": list(ports.high),
             "source": {**ports.stream(ports.source), "bytes": core.input.bytes},
             "sink": sink,
             "streams": [output, *taps],

@@ -1,4 +1,4 @@
-"""Running an HLS project: C simulation of whole batches; synthesis where Vitis HLS is installed.
+"""Running an HLS project: C simulation of whole batches.
 
 C simulation compiles the very C++ that Vitis would synthesise, at the standard that Vitis takes
 (C++11), into a library that runs a batch a call; hls4ml's own ``predict`` and ``trace`` cross from
@@ -21,13 +21,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwbnn import tools
-from hwbnn.errors import InputError, ToolNotFound
+from hwbnn.errors import InputError
 from hwbnn.graph import Graph, from_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.simulate import check_input
 from hwbnn.targets import generate
-from hwbnn.targets.hls import parse_report
 
 Array = NDArray[Any]
 POPCOUNTS = {"builtin": ("-DHWBNN_POPCOUNT_BUILTIN",), "tree": ()}
@@ -38,11 +37,6 @@ OPTIONS = (
     # constructors; what runs is as fast.
     *("--param", "early-inlining-insns=0"),
 )
-VITIS: dict[str, tuple[str, ...]] = {
-    "vitis_hls": ("-f", "build_prj.tcl"),
-    "vitis-run": ("--tcl", "build_prj.tcl", "--mode", "hls"),
-}
-"""Programs that run the build script, the first that is there, and their arguments."""
 
 
 @dataclass(frozen=True)
@@ -190,41 +184,3 @@ def run(
     project = what if isinstance(what, Project) else generate(what, "hls", plan, io=io)
     with tempfile.TemporaryDirectory(prefix="hwbnn-hls-") as scratch:
         return build(project, Path(scratch), popcount=popcount).run(x, trace=trace)
-
-
-def synthesise(project: Project, folder: Path, *, export: bool = False) -> dict[str, Any]:
-    """Run Vitis HLS on a project in a folder and read its report.
-
-    No Vitis was there when this was written: it is tested up to the call of the program and on a
-    report written by hand in the published format.
-
-    Args:
-        project: of the target ``hls``.
-        folder: where to write the project; an empty folder, a new one, or one of a project.
-        export: also export the RTL as an IP core.
-
-    Returns:
-        hls4ml's reading of the report: ``["CSynthesisReport"]`` has latency, interval and
-        resources as text by hls4ml's names (``WorstLatency``, ``IntervalMax``, ``LUT`` ...).
-
-    Raises:
-        InputError: if the project is none of HLS.
-        ToolNotFound: if no Vitis HLS is on PATH.
-        ToolFailed: if it ends with an error, or leaves no report; the log is named.
-    """
-    if project.target != "hls":
-        raise InputError(f"project: expected one of the target 'hls', found '{project.target}'")
-    program = next((tool for name in VITIS if (tool := tools.find(name))), None)
-    if program is None:
-        raise ToolNotFound(
-            f"neither {' nor '.join(VITIS)} is on PATH: synthesis of HLS needs Vitis from AMD; "
-            "source its settings64.sh, or use the target 'rtl', which needs none"
-        )
-    sources = project.write(folder)
-    steps = {"reset": 1, "csim": 0, "synth": 1, "cosim": 0, "validation": 0}
-    steps |= {"export": int(export), "vsynth": 0, "fifo_opt": 0}
-    lines = "".join(f"    {step:<10} {wanted}\n" for step, wanted in steps.items())
-    (sources / "build_opt.tcl").write_text(f"array set opt {{\n{lines}}}\n")
-    command = [*program.command, *VITIS[program.name]]
-    tools.run(command, cwd=sources, log=sources / "vitis.log")
-    return parse_report(sources)

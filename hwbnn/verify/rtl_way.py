@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from hwbnn import tools
-from hwbnn.errors import Mismatch
-from hwbnn.verify import cocotb_core, rtl
+from hwbnn.errors import InputError, Mismatch
+from hwbnn.verify import cocotb_core, exported, rtl
 from hwbnn.verify.bench import Record, Stalls, Stimulus
 from hwbnn.verify.compare import Comparison
 from hwbnn.verify.cycles import Timing, check_stalled
@@ -33,6 +33,7 @@ class Rtl(Way):
         """Take one of the simulators of cocotb, or Verilator with the C++ bench."""
         super().__init__(name, job)
         self.simulator, self.cocotb = simulator, cocotb
+        self.timing: Timing | None = None
         self.first: tuple[Array, Values] | None = None
         self.batches = 0
         self.total = 0
@@ -54,10 +55,13 @@ class Rtl(Way):
                 waves=waves,
                 optimise=self.job.frames > MANY_FRAMES,
             )
+        self._compiled()
+        self.timing = Timing(self.core)
+
+    def _compiled(self) -> None:
         self.build_seconds = self.simulation.build_seconds
         self.core = self.simulation.core
         self.fused = self.core.fused
-        self.timing = Timing(self.core)
 
     def wanted(self, frames: int) -> int:
         """All under the C++ bench; under cocotb as many as take a minute."""
@@ -76,7 +80,8 @@ class Rtl(Way):
         if record is None:
             return
         self.compared(expected, record.values, record.seconds)
-        self.timing.add(record, len(x))
+        if self.timing is not None:
+            self.timing.add(record, len(x))
 
     def _progress(self) -> rtl.Progress | None:
         if self.job.progress is None:
@@ -108,19 +113,20 @@ class Rtl(Way):
         if self.first is None:
             return [self.result()]
         x, expected = self.first
-        if self.timing.interval is None and not self.faults:
-            self._settle(x)
+        if self.timing is not None and self.timing.interval is None and not self.faults:
+            self._settle(x, self.timing)
         if self.job.wave is not None:
             stimulus = Stimulus.of_frames(self.core, x[:WAVE_FRAMES], seed=self.job.seed)
             self._run(stimulus, self.faults, wave=self.job.wave.resolve())
-        return [self.result(cycles=self.timing.result()), self._stalled(x, expected)]
+        cycles = None if self.timing is None else self.timing.result()
+        return [self.result(cycles=cycles), self._stalled(x, expected)]
 
-    def _settle(self, x: Array) -> None:
+    def _settle(self, x: Array, timing: Timing) -> None:
         """Repeat the inputs until the core is full, so that its interval shows."""
-        frames = np.resize(x, (self.timing.settled, *x.shape[1:]))
+        frames = np.resize(x, (timing.settled, *x.shape[1:]))
         record = self._run(Stimulus.of_frames(self.core, frames, seed=self.job.seed), self.faults)
         if record is not None:
-            self.timing.add(record, len(frames))
+            timing.add(record, len(frames))
 
     def _stalled(self, x: Array, expected: Values) -> WayResult:
         """Values under random stalls; a reset cuts off a first part in the middle of a frame."""
@@ -147,6 +153,30 @@ class Rtl(Way):
         names = ("cocotb", "iverilog") if self.simulator == "icarus" else ("verilator",)
         names = ("cocotb", *names) if self.cocotb and "cocotb" not in names else names
         return {"popcount": self.job.popcount, **tools.versions(*names)}
+
+
+class HlsRtl(Rtl):
+    """The RTL that Vitis HLS exported from a project: its output, no cycles being predicted."""
+
+    def __init__(self, name: str, job: Job, simulator: str) -> None:
+        """Take one of the simulators of cocotb."""
+        super().__init__(name, job, simulator, cocotb=True)
+
+    def prepare(self) -> None:
+        """Compile the RTL."""
+        given = self.job.given
+        if given is None:
+            raise InputError(
+                f"way '{self.name}': expected a project in whose folder Vitis HLS has run, found a "
+                "Graph; 'hwbnn generate --target hls --io io_stream' makes one"
+            )
+        place, waves = self.job.folder / self.name, self.job.wave is not None
+        self.simulation = exported.build(given, place, simulator=self.simulator, waves=waves)
+        self._compiled()
+
+    def notes(self) -> dict[str, str]:
+        """What ran."""
+        return {name: said for name, said in super().notes().items() if name != "popcount"}
 
 
 def _report(

@@ -29,7 +29,9 @@ class Stream:
         lanes: elements in a token.
         tokens: tokens in a frame.
         width: bits of an element, two's complement where the value is signed.
-        bits: bits of the data signal, at least ``lanes * width``.
+        bits: bits of the data signal, at least ``lanes * pitch``.
+        padded: bits of an element together with those that fill it up, as where another tool gives
+            each element whole bytes; they carry nothing. 0 where elements lie side by side.
     """
 
     value: str
@@ -38,12 +40,18 @@ class Stream:
     tokens: int
     width: int
     bits: int
+    padded: int = 0
+
+    @property
+    def pitch(self) -> int:
+        """Bits from the beginning of an element to that of the next."""
+        return self.padded or self.width
 
     @property
     def used(self) -> list[int]:
         """Low bits of each token of a frame that carry elements."""
         last = self.size - (self.tokens - 1) * self.lanes
-        return [self.lanes * self.width] * (self.tokens - 1) + [last * self.width]
+        return [self.lanes * self.pitch] * (self.tokens - 1) + [last * self.pitch]
 
     @property
     def bytes(self) -> int:
@@ -63,8 +71,9 @@ class Stream:
         flat = frames.reshape(n, prod(frames.shape[1:])).astype(np.int64)
         padded = np.zeros((n, self.tokens * self.lanes), np.int64)
         padded[:, : flat.shape[1]] = flat
-        bits = (padded[..., None] >> np.arange(self.width)) & 1
-        packed = pack_bits(bits.astype(np.bool_).reshape(n, self.tokens, self.lanes * self.width))
+        bits = np.zeros((*padded.shape, self.pitch), np.bool_)
+        bits[..., : self.width] = (padded[..., None] >> np.arange(self.width)) & 1
+        packed = pack_bits(bits.reshape(n, self.tokens, self.lanes * self.pitch))
         tokens = np.zeros((n, self.tokens, self.bytes), np.uint8)
         tokens[..., : packed.shape[-1]] = packed
         return tokens
@@ -80,9 +89,10 @@ class Stream:
             Array ``(frames, *t.shape)``, bool for bits and int64 else.
         """
         n = len(tokens) // self.tokens
-        used = self.lanes * self.width
+        used = self.lanes * self.pitch
         bits = np.unpackbits(tokens, axis=-1, count=used, bitorder="little")
-        elements = bits.reshape(n, self.tokens * self.lanes, self.width)[:, : t.size]
+        elements = bits.reshape(n, self.tokens * self.lanes, self.pitch)
+        elements = elements[:, : t.size, : self.width]
         if t.bit:
             return elements[..., 0].astype(np.bool_).reshape(n, *t.shape)
         words = np.zeros((n, t.size, 8), np.uint8)
@@ -106,7 +116,7 @@ class Stream:
         n = len(tokens) // self.tokens
         bits = np.unpackbits(tokens, axis=-1, bitorder="little")
         bits = bits.reshape(n, self.tokens, self.bytes * 8)
-        used = self.lanes * self.width
+        used = self.lanes * self.pitch
         beyond = bits[..., used:].any(axis=(1, 2))
         inside = bits[..., :used].reshape(n, self.tokens * used)
-        return np.asarray(beyond | inside[:, t.size * self.width :].any(axis=1))
+        return np.asarray(beyond | inside[:, t.size * self.pitch :].any(axis=1))

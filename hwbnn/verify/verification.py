@@ -19,7 +19,7 @@ from hwbnn.simulate import check_input, simulate
 from hwbnn.verify import WAYS
 from hwbnn.verify.results import Verification
 from hwbnn.verify.rtl import POPCOUNTS
-from hwbnn.verify.rtl_way import Rtl
+from hwbnn.verify.rtl_way import HlsRtl, Rtl
 from hwbnn.verify.ways import Fast, Hls, Job, Reference, Referred, Way, io
 
 _MAKERS: Mapping[str, Callable[[str, Job], Way]] = {
@@ -29,6 +29,8 @@ _MAKERS: Mapping[str, Callable[[str, Job], Way]] = {
     "rtl": partial(Rtl, simulator="verilator", cocotb=False),
     "rtl-cocotb": partial(Rtl, simulator="verilator", cocotb=True),
     "rtl-icarus": partial(Rtl, simulator="icarus", cocotb=True),
+    "hls-rtl": partial(HlsRtl, simulator="verilator"),
+    "hls-rtl-icarus": partial(HlsRtl, simulator="icarus"),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -234,8 +233,6 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
         hls.build(replace(project, target="rtl"), tmp_path)
     with pytest.raises(InputError, match="popcount 'table': expected one of builtin, tree"):
         hls.build(project, tmp_path, popcount="table")
-    with pytest.raises(InputError, match="target 'hls', found 'rtl'"):
-        hls.synthesise(replace(project, target="rtl"), tmp_path)
 
 
 @pytest.mark.hardware
@@ -262,87 +259,3 @@ def test_without_gpp_nothing_compiles(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolNotFound, match=r"g\+\+"):
         hls.build(project, tmp_path / "build")
-
-
-REPORT = {
-    "hls.app": """<project xmlns="com.autoesl.autopilot.project" name="hwbnn_top_prj"
-top="hwbnn_top"><solutions><solution name="solution1" status=""/></solutions></project>""",
-    "solution1/syn/report/hwbnn_top_csynth.xml": """<profile>
-<ReportVersion><Version>2023.2</Version></ReportVersion>
-<UserAssignments><unit>ns</unit><Part>xc7z020-clg400-1</Part>
-<TopModelName>hwbnn_top</TopModelName><TargetClockPeriod>5.00</TargetClockPeriod></UserAssignments>
-<PerformanceEstimates><PipelineType>yes</PipelineType>
-<SummaryOfTimingAnalysis><unit>ns</unit><EstimatedClockPeriod>3.610</EstimatedClockPeriod>
-</SummaryOfTimingAnalysis>
-<SummaryOfOverallLatency><unit>clock cycles</unit><Best-caseLatency>6</Best-caseLatency>
-<Worst-caseLatency>7</Worst-caseLatency><Interval-min>1</Interval-min><Interval-max>1</Interval-max>
-</SummaryOfOverallLatency></PerformanceEstimates>
-<AreaEstimates><Resources><LUT>1234</LUT><FF>567</FF><BRAM_18K>0</BRAM_18K><DSP>0</DSP>
-<URAM>0</URAM></Resources><AvailableResources><BRAM_18K>280</BRAM_18K><DSP>220</DSP><FF>106400</FF>
-<LUT>53200</LUT><URAM>0</URAM></AvailableResources></AreaEstimates>
-</profile>""",
-}
-"""A report by hand, in the form that Vitis HLS documents; no Vitis has written it."""
-FAKE = """#!/bin/sh
-test "$1" = -f && test "$2" = build_prj.tcl && test -f build_prj.tcl || exit 3
-grep -q 'synth      1' build_opt.tcl || exit 4
-echo synthesised
-cp -r "$(dirname "$0")/report" hwbnn_top_prj
-"""
-
-
-def vitis(folder: Path, script: str) -> None:
-    """Put a stand-in for Vitis HLS into a folder, with the report that it leaves."""
-    for name, text in REPORT.items():
-        (folder / "report" / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "report" / name).write_text(text)
-    (folder / "vitis_hls").write_text(script)
-    (folder / "vitis_hls").chmod(0o755)
-
-
-def test_synthesis_runs_the_build_script_and_reads_the_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    vitis(tmp_path, FAKE)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    report = hls.synthesise(generate(two_layers(9), "hls"), tmp_path / "project")
-    assert report["CSynthesisReport"] == {
-        "TargetClockPeriod": "5.00",
-        "EstimatedClockPeriod": "3.610",
-        "BestLatency": "6",
-        "WorstLatency": "7",
-        "IntervalMin": "1",
-        "IntervalMax": "1",
-        **{"LUT": "1234", "FF": "567", "BRAM_18K": "0", "DSP": "0", "URAM": "0"},
-        **{"AvailableBRAM_18K": "280", "AvailableDSP": "220", "AvailableFF": "106400"},
-        **{"AvailableLUT": "53200", "AvailableURAM": "0"},
-    }
-
-
-@pytest.mark.parametrize(
-    ("script", "message"),
-    [
-        ("#!/bin/sh\necho ERROR: no licence\nexit 1\n", r"ERROR: no licence.*vitis\.log"),
-        ("#!/bin/sh\nexit 0\n", "no synthesis report"),
-        (
-            FAKE + "echo '<profile/>' > hwbnn_top_prj/solution1/syn/report/hwbnn_top_csynth.xml",
-            "read",
-        ),
-    ],
-)
-def test_failed_synthesis_is_one_line(
-    script: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    vitis(tmp_path, script)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    with pytest.raises(ToolFailed, match=message):
-        hls.synthesise(generate(two_layers(9), "hls"), tmp_path / "project")
-
-
-def test_without_vitis_synthesis_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ToolNotFound, match="neither vitis_hls nor vitis-run is on PATH"):
-        hls.synthesise(generate(two_layers(9), "hls"), tmp_path / "project")
-    assert not (tmp_path / "project").exists()

@@ -47,7 +47,9 @@ def test_a_wrong_simulator_is_caught_in_any_batch(graph, x, monkeypatch):
     def wrong(graph, x, trace):
         values = dict(plain(graph, x, True))
         values[node] = values[node].copy()
-        values[node].reshape(len(x), -1)[(x == found_in).reshape(len(x), -1).all(axis=1), 0] ^= 1
+        values[node].reshape(len(x), -1)[(x == found_in).reshape(len(x), -1).all(axis=1), 0] ^= (
+            values[node].dtype.type(1)
+        )
         return values if trace else {graph.output.name: values[graph.output.name]}
 
     found_in = x[17]

@@ -1,0 +1,110 @@
+"""Vitis HLS: synthesis of a project where it is installed, what it reports, the RTL it exports.
+
+No Vitis was there when this was written. It is tested with a stand-in for the program that leaves a
+report in the published format; reports and RTL of a real Vitis are untried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwbnn import tools
+from hwbnn.errors import InputError, ToolFailed, ToolNotFound
+from hwbnn.project import Project
+from hwbnn.report import Figure
+from hwbnn.targets.hls import parse_report
+from hwbnn.tools import Tool
+
+PROGRAMS: dict[str, tuple[str, ...]] = {
+    "vitis_hls": ("-f", "build_prj.tcl"),
+    "vitis-run": ("--tcl", "build_prj.tcl", "--mode", "hls"),
+}
+"""Programs that run the build script, the first that is there, and their arguments."""
+UNITS = {
+    **dict.fromkeys(("TargetClockPeriod", "EstimatedClockPeriod"), "ns"),
+    **dict.fromkeys(("BestLatency", "WorstLatency", "IntervalMin", "IntervalMax"), "cycles"),
+    **dict.fromkeys(("LUT", "FF", "DSP", "BRAM_18K", "URAM"), ""),
+}
+"""Entries of hls4ml's ``CSynthesisReport`` that are figures of the design, and their units."""
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What Vitis HLS made of a project.
+
+    Attributes:
+        project: the project, with the RTL that Vitis wrote among its files.
+        figures: the report's, by hls4ml's names (:data:`UNITS`).
+        unknown: entries of the report that are no numbers, as they stand there (``undef``).
+    """
+
+    project: Project
+    figures: Mapping[str, Figure]
+    unknown: Mapping[str, str]
+
+
+def find() -> Tool | None:
+    """The program that runs Vitis HLS, if one is on PATH."""
+    return next((tool for name in PROGRAMS if (tool := tools.find(name))), None)
+
+
+def synthesise(
+    project: Project, folder: Path, *, export: bool = False, log: Path | None = None
+) -> Synthesis:
+    """Run Vitis HLS on a project in a folder and read its report.
+
+    Args:
+        project: of the target ``hls``.
+        folder: where to write the project; an empty folder, a new one, or one of a project.
+        export: also export the RTL as an IP core.
+        log: file for all that Vitis prints; by default ``vitis.log`` in the folder.
+
+    Raises:
+        InputError: if the project is none of HLS.
+        ToolNotFound: if no Vitis HLS is on PATH.
+        ToolFailed: if it ends with an error, or leaves no report; the log is named.
+    """
+    if project.target != "hls":
+        raise InputError(f"project: expected one of the target 'hls', found '{project.target}'")
+    program = find()
+    if program is None:
+        raise ToolNotFound(
+            f"neither {' nor '.join(PROGRAMS)} is on PATH: synthesis of HLS needs Vitis from AMD; "
+            "source its settings64.sh, or use the target 'rtl', which needs none"
+        )
+    sources = project.write(folder)
+    steps = {"reset": 1, "csim": 0, "synth": 1, "cosim": 0, "validation": 0}
+    steps |= {"export": int(export), "vsynth": 0, "fifo_opt": 0}
+    lines = "".join(f"    {step:<10} {wanted}\n" for step, wanted in steps.items())
+    (sources / "build_opt.tcl").write_text(f"array set opt {{\n{lines}}}\n")
+    command = [*program.command, *PROGRAMS[program.name]]
+    log = log or sources / "vitis.log"
+    tools.run(command, cwd=sources, log=log)
+    try:
+        report = parse_report(sources)["CSynthesisReport"]
+        return _read(report, Project.read(sources), program)
+    except (ToolFailed, InputError) as error:
+        # The folder may be a scratch folder; what the program said is in the log.
+        raise ToolFailed(f"{error}; the log is {log}") from error
+
+
+def _read(report: Mapping[str, str], made: Project, program: Tool) -> Synthesis:
+    source = f"{program}, estimate of HLS synthesis"
+    figures, unknown = {}, {}
+    for name, unit in UNITS.items():
+        said = report.get(name)
+        if said is None:
+            continue
+        try:
+            figures[name] = Figure(_number(said), unit, source)
+        except (ValueError, InputError):  # such as "undef", or "inf"
+            unknown[name] = str(said)[:40]
+    if not figures:
+        raise ToolFailed(f"{program.name}: its synthesis report has no figure that is known here")
+    return Synthesis(made, figures, unknown)
+
+
+def _number(said: str) -> int | float:
+    return int(said) if said.strip().isdecimal() else float(said)
