@@ -99,7 +99,9 @@ def _checked(walk: Walk) -> Graph:
 
 def _notes(walk: Walk) -> dict[str, str]:
     kind = type(walk.network)
+    certificates = "; ".join(f"{node}: {text}" for node, text in walk.certificates.items())
     return {
+        **({"certificates": certificates} if certificates else {}),
         "model": f"{kind.__module__}.{kind.__qualname__}",
         "parameters": f"sha256 {parameter_digest(walk.network)}",
         "reference": f"torch {torch.__version__}, eager, CPU, float32",

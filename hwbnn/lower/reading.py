@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwbnn.errors import CannotLower, InputError
-from hwbnn.graph import Input, ValueType
+from hwbnn.graph import Dot, Input, Threshold, ValueType, infer
+from hwbnn.lower.planes import PAIR_LIMIT, Pairs, Pending, certify, find, tabulate
 from hwbnn.lower.tables import Cuts, Integers, Stream, chunks, is_identity, read_cuts, read_table
+from hwbnn.methods import Codes
 from hwbnn.nn import BinaryActivation, BinaryLinear
 from hwbnn.nn.layers import EXACT
 
@@ -55,6 +57,25 @@ class Thresholds:
         return f"thresholds: {found}"
 
 
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What a layer's weights are in a Graph.
+
+    Attributes:
+        bits: bool ``(channels, n)``, True for +1.
+        factors: scale and offset of the Dot, int64 ``(channels,)`` each; None for a plain sum.
+        pending: where the offsets are real numbers: what its activation will have to look at.
+    """
+
+    bits: NDArray[np.bool_]
+    factors: tuple[Integers, Integers] | None = None
+    pending: Pending | None = None
+
+    def dot(self, name: str, source: str) -> Dot:
+        """The node."""
+        return Dot(name, source, self.bits, *(self.factors or ()))
+
+
 def check_source(label: str, layer: BinaryLinear, source: Input) -> None:
     """Refuse a first layer that was made for another input than the one given.
 
@@ -74,10 +95,8 @@ def check_source(label: str, layer: BinaryLinear, source: Input) -> None:
         )
 
 
-def read_weights(
-    label: str, layer: BinaryLinear, stream: Stream, source: Input
-) -> NDArray[np.bool_]:
-    """The weights of a layer as bits ``(channels, n)``, once it is sure to sum integers.
+def read_weights(label: str, layer: BinaryLinear, stream: Stream, source: Input) -> Weights:
+    """The weights of a layer, once it is sure to sum integers.
 
     Args:
         label: the layer in messages.
@@ -90,20 +109,45 @@ def read_weights(
     """
     _check_method(label, layer.weight.obstacle())
     codes = layer.weight.codes()
-    if codes.offset is not None:
-        raise CannotLower(
-            f"{label}: its weights have an offset for each channel, and a Graph's Dot has none; "
-            "train it with a method of weights -1 and +1"
-        )
     if not bool((codes.signs.abs() == 1).all()):
         raise CannotLower(
             f"{label}: its weights are not all -1 or +1 in evaluation: a defect of its method"
         )
-    if codes.scale is not None and not bool(torch.isfinite(codes.scale).all()):
-        raise CannotLower(f"{label}: the scale of its weights is not finite")
+    for what, part in (("scale", codes.scale), ("offset", codes.offset), ("ratio", codes.ratio)):
+        if part is not None and not bool(torch.isfinite(part).all()):
+            raise CannotLower(f"{label}: the {what} of its weights is not finite")
     _check_reads_integers(label, layer, stream, source)
     bits: NDArray[np.bool_] = (codes.signs > 0).numpy()
-    return bits
+    if codes.ratio is not None:
+        ratio = codes.ratio.numpy()
+        if not np.array_equal(ratio, np.rint(ratio)):
+            raise CannotLower(f"{label}: its ratios are not integers: a defect of its method")
+        unit = np.full(len(bits), codes.unit, np.int64)
+        return Weights(bits, (unit, ratio.astype(np.int64)))
+    if codes.offset is None:
+        return Weights(bits)
+    pairs = _pairs(bits, stream)
+    if pairs.evaluations > PAIR_LIMIT:
+        raise CannotLower(
+            f"{label}: its weights have real offsets, and its two sums make {pairs.count:.2g} "
+            "pairs, too many to certify; train it with mode 'qat' or 'drop', or with an input of "
+            "bits"
+        )
+    offset = codes.offset.double().numpy()
+    scale = np.ones_like(offset) if codes.scale is None else codes.scale.double().numpy()
+    with np.errstate(divide="ignore", invalid="ignore"):  # refused once it is looked at
+        return Weights(bits, None, Pending(pairs, offset / scale, partial(_finish, layer, codes)))
+
+
+def _finish(layer: BinaryLinear, codes: Codes, sums: Tensor, total: Tensor) -> Tensor:
+    """A layer's output from its two sums, its codes not found anew for each piece of a table."""
+    return layer.finish(sums, total, codes)
+
+
+def _pairs(weights: NDArray[np.bool_], stream: Stream) -> Pairs:
+    t = stream.type
+    low, high, step = (-1, 1, 2) if t.bit else (t.low, t.high, t.step)
+    return Pairs(weights.sum(axis=1), weights.shape[1], low, step, (high - low) // step)
 
 
 def check_exact(label: str, sums: ValueType) -> None:
@@ -119,11 +163,15 @@ def check_exact(label: str, sums: ValueType) -> None:
         )
 
 
-def reachable(weights: NDArray[np.bool_], stream: Stream) -> tuple[Integers, Integers]:
+def reachable(dot: Dot, stream: Stream) -> tuple[Integers, Integers]:
     """The lowest and the highest sum of each channel, from those of the source's elements."""
     bit = stream.type.bit
     low, high = (stream.low * 2 - 1, stream.high * 2 - 1) if bit else (stream.low, stream.high)
-    plus, minus = weights.astype(np.int64), (~weights).astype(np.int64)
+    coefficients: Integers = 2 * dot.weights.astype(np.int64) - 1
+    if dot.factors is not None:
+        scale, offset = dot.factors
+        coefficients = scale[:, None] * coefficients + offset[:, None]
+    plus, minus = np.maximum(coefficients, 0), np.maximum(-coefficients, 0)
     return plus @ low - minus @ high, plus @ high - minus @ low
 
 
@@ -144,6 +192,56 @@ def read_activation(label: str, layer: BinaryActivation, stream: Stream) -> Tabl
     if cuts.tangled.any():
         return Table(read_table(stream, layer.codes), levels == 1, int(cuts.tangled.sum()))
     return Thresholds(cuts.thresholds, cuts.falling, _counts(cuts, stream.type))
+
+
+@dataclass(frozen=True, eq=False)
+class Certified:
+    """The two nodes of a layer with real offsets, and what was shown of them.
+
+    Attributes:
+        dot: the sums, with the scale and offset that were found.
+        thresholds: of the activation.
+        text: the certificate, for people.
+    """
+
+    dot: Dot
+    thresholds: Thresholds
+    text: str
+
+
+def read_plane(
+    label: str, layer: BinaryActivation, stream: Stream, dot: Dot, source: ValueType
+) -> Certified:
+    """What an activation makes of two sums: integers that say the same of all that can occur.
+
+    Args:
+        label: the activation in messages.
+        layer: the activation.
+        stream: what it reads, with :attr:`Stream.pending`.
+        dot: the plain sums.
+        source: the type that these read.
+
+    Raises:
+        CannotLower: if its method has no exact form, or there are no such integers.
+    """
+    _check_method(label, layer.form.obstacle())
+    assert stream.pending is not None
+    where = f"layer '{stream.layer}'"
+    coded = tabulate(stream.pending, stream.steps, layer.codes, layer.form.levels)
+    plane = find(where, stream.pending, coded.stairs)
+    scale = np.full(len(dot.weights), 1 << plane.fraction)
+    dot = replace(dot, scale=scale, offset=plane.ratio)
+    t = infer(dot, source)
+    threshold = Threshold("test", dot.name, plane.thresholds(t.low, t.high), plane.falling)
+    count = certify(where, stream.pending.pairs, coded, dot, threshold)
+    constant = np.array((plane.always | plane.never).all(axis=1))
+    tangled = np.zeros(len(constant), np.bool_)
+    cuts = Cuts(threshold.thresholds, plane.falling, tangled, constant)
+    text = (
+        f"2^{plane.fraction} D + R S, certified on all {count} pairs (D, S), least gap "
+        f"{plane.gap:.3g}"
+    )
+    return Certified(dot, Thresholds(cuts.thresholds, cuts.falling, _counts(cuts, t)), text)
 
 
 def stands_for(layer: BinaryActivation, bit: bool, codes: Tensor) -> Tensor:
@@ -215,6 +313,8 @@ def _check_invertible(label: str, layer: BinaryLinear, stream: Stream) -> None:
 
 def _activation_of(stream: Stream) -> BinaryActivation | None:
     """The activation that made a stream; None for sums and the input."""
+    if not stream.steps:
+        return None
     made = stream.steps[0].apply
     if not isinstance(made, partial) or made.func is not stands_for:
         return None

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import ValueType
+from hwbnn.lower.planes import Pending
 from hwbnn.lower.steps import Step
 
 COUNT_LIMIT = 1 << 22
@@ -42,6 +43,8 @@ class Stream:
         layer: the layer of the network that it left, for messages.
         steps: from the integers as float32 (codes 0 and 1 for bits) to what torch sees here.
         is_input: whether it is the network's input.
+        pending: the layer that it left, where one integer does not say what follows; the steps then
+            begin behind it.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Stream:
     layer: str
     steps: tuple[Step, ...] = ()
     is_input: bool = False
+    pending: Pending | None = None
 
     def after(self, *steps: Step) -> Stream:
         """The stream some steps further on."""

@@ -31,10 +31,12 @@ from hwbnn.graph import (
 from hwbnn.lower.prepare import reference_mode
 from hwbnn.lower.reading import (
     Table,
+    Thresholds,
     check_exact,
     check_source,
     reachable,
     read_activation,
+    read_plane,
     read_weights,
     stands_for,
 )
@@ -44,6 +46,10 @@ from hwbnn.lower.trace import LEAVES, Sample, floats, sample
 from hwbnn.nn import BinaryActivation, BinaryLinear
 
 OUTPUTS = ("class", "scores")
+_UNDECIDED = (
+    "layer '{}' has weights with real offsets, whose sums only an activation can decide; put one "
+    "behind it, or make it with method.logits() or mode 'qat'"
+)
 _SHAPES = frozenset(("flatten", "view", "reshape", "squeeze", "unsqueeze"))
 
 
@@ -76,6 +82,7 @@ class Walk:
         codes: which call of the network makes the same codes as which node of the Graph.
         logits: the call that makes the logits, and the node whose integers are ordered as they
             are; None if the network ends in bits.
+        certificates: of each Dot whose integers were found by trying all sums: what was shown.
     """
 
     network: nn.Module
@@ -86,6 +93,7 @@ class Walk:
     remarks: list[Remark] = field(default_factory=list)
     codes: dict[fx.Node, str] = field(default_factory=dict)
     logits: tuple[fx.Node, str] | None = None
+    certificates: dict[str, str] = field(default_factory=dict)
     _types: dict[str, ValueType] = field(default_factory=dict)
     _streams: dict[fx.Node, Stream] = field(default_factory=dict)
     _constants: dict[fx.Node, Tensor | int | float] = field(default_factory=dict)
@@ -201,20 +209,27 @@ class Walk:
         self._remark(stream.layer, node, "elements in the order of the model's input, last fastest")
 
     def _linear(self, call: fx.Node, name: str, layer: BinaryLinear, stream: Stream) -> None:
+        if stream.pending is not None:
+            raise CannotLower(f"{named(name, layer)}: {_UNDECIDED.format(stream.layer)}")
         weights = read_weights(named(name, layer), layer, stream, self.source)
-        node = Dot(self._name("dot"), stream.name, weights)
+        node = weights.dot(self._name("dot"), stream.name)
         t = self._add(node)
         check_exact(named(name, layer), t)
-        low, high = reachable(weights, stream)
-        finish = Step(named(name, layer), layer.finish)
-        self._streams[call] = Stream(node.name, t, low, high, name, (finish,))
-        self._remark(name, node, f"{len(weights)} sums of {weights.shape[1]}, {t.low} to {t.high}")
+        low, high = reachable(node, stream)
+        finish = () if weights.pending else (Step(named(name, layer), layer.finish),)
+        pending = weights.pending
+        self._streams[call] = Stream(node.name, t, low, high, name, finish, pending=pending)
+        if pending is None:  # else its activation will say what became of it
+            self._remark(name, node, _sums(node, t))
 
     def _activation(
         self, call: fx.Node, name: str, layer: BinaryActivation, stream: Stream
     ) -> None:
         label = named(name, layer)
-        reading = read_activation(label, layer, stream)
+        if stream.pending is not None:
+            reading, stream = self._settle(label, layer, stream)
+        else:
+            reading = read_activation(label, layer, stream)
         node: Node
         if isinstance(reading, Table):
             node = Lookup(self._name("lookup"), stream.name, reading.codes, reading.bit)
@@ -228,6 +243,23 @@ class Walk:
         self.codes[call] = node.name
         self._remark(name, node, str(reading))
 
+    def _settle(
+        self, label: str, layer: BinaryActivation, stream: Stream
+    ) -> tuple[Table | Thresholds, Stream]:
+        """Give the sums before an activation the integers that decide it."""
+        dot = self.nodes[-1]
+        if not isinstance(dot, Dot) or dot.name != stream.name or dot.factors is not None:
+            raise CannotLower(
+                f"{label}: another activation reads the sums of layer '{stream.layer}', whose "
+                "weights have real offsets; give each activation a layer of its own"
+            )
+        found = read_plane(label, layer, stream, dot, self._types[dot.source])
+        self.nodes.pop()
+        t = self._add(found.dot)
+        self.certificates[dot.name] = found.text
+        self._remark(stream.layer, dot, f"{_sums(found.dot, t)}: {found.text}")
+        return found.thresholds, replace(stream, type=t)
+
     def _output(self, call: fx.Node) -> None:
         (value,) = call.args
         if not isinstance(value, fx.Node) or value not in self._streams:
@@ -235,6 +267,8 @@ class Walk:
         stream = self._streams[value]
         if len(stream.type.shape) > 1 or stream.is_input:
             raise CannotLower("the model returns its input; expected logits of a binary layer")
+        if stream.pending is not None:
+            raise CannotLower(f"the logits: {_UNDECIDED.format(stream.layer)}")
         last = stream.name
         if stream.type.bit:
             if self.output == "class":
@@ -297,6 +331,13 @@ class Walk:
 
     def _remark(self, layer: str, node: Node, text: str) -> None:
         self.remarks.append(Remark(layer, node.name, text))
+
+
+def _sums(dot: Dot, t: ValueType) -> str:
+    """What a Dot makes, for people."""
+    channels, n = dot.weights.shape
+    unit = "" if dot.factors is None else f", 2^{int(dot.factors[0][0]).bit_length() - 1} D + R S"
+    return f"{channels} sums of {n}{unit}, {t.low} to {t.high}"
 
 
 def _attribute(root: nn.Module, path: str) -> Any:

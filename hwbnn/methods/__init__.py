@@ -10,6 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from hwbnn.errors import InputError
+from hwbnn.methods.adabin import AdaBin
 from hwbnn.methods.base import (
     Activation,
     BinaryWeight,
@@ -48,6 +49,7 @@ _CLASSES: tuple[type[Method], ...] = (
     BnnPP,
     ProxyBNN,
     RBNN,
+    AdaBin,
     BinaryL2,
 )
 

@@ -17,6 +17,7 @@ from hwbnn.lower import floats
 from hwbnn.methods import Activation, BinaryWeight, ClipSTE, Codes, Method, get, quantize
 from hwbnn.methods.base import SignActivation
 from hwbnn.nn import BinaryActivation, BinaryLinear, Scale, mlp
+from tests.methods.forms import Mapped
 
 METHOD = get("bnn_ste")
 
@@ -181,39 +182,6 @@ def test_a_layer_without_source_is_a_plain_linear_layer_in_training() -> None:
     layer = BinaryLinear(8, 3, METHOD)
     x: Tensor = torch.randn(5, 8)
     assert torch.equal(layer(x), nn.functional.linear(x, layer.weight.codes().signs))
-
-
-@dataclass(frozen=True)
-class Mapped(Method):
-    """Signs or levels that stand for ``scale * u + centre``, with a learned scale."""
-
-    name: ClassVar[str] = "mapped"
-    levels: int = 1
-
-    def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
-        return METHOD.make_weight(shape)
-
-    def make_activation(self, channels: int) -> Activation:
-        return _MappedActivation(self, self.levels)
-
-
-class _MappedActivation(Activation):
-    def __init__(self, method: Method, levels: int) -> None:
-        super().__init__(method)
-        self.levels = levels
-        self.scale = nn.Parameter(torch.rand(()) + 0.1)
-        self.centre = nn.Parameter(torch.randn(()))
-
-    def codes(self, x: Tensor) -> Tensor:
-        edges = torch.arange(self.levels) - (self.levels - 1) / 2
-        return (x[..., None] >= edges).sum(dim=-1).byte()
-
-    def forward(self, x: Tensor) -> Tensor:
-        codes = self.codes(x).to(x.dtype)
-        return (codes * 2 - 1 if self.levels == 1 else codes) * self.scale + self.centre
-
-    def affine(self) -> tuple[float, float]:
-        return self.scale.item(), self.centre.item()
 
 
 @pytest.mark.parametrize("levels", [1, 2, 7, 255])

@@ -1,0 +1,327 @@
+"""AdaBin: weights and activations of two learned values, found by equalizing and by gradients.
+
+Source: Tu, Chen, Ren, Wang, "AdaBin: Improving Binary Neural Networks with Adaptive Binary Sets",
+ECCV 2022, and its two reference implementations (PyTorch, MindSpore). The paper states the idea
+and the formulas; numbers of schedules are those of the code.
+
+Weights, a channel of N latent numbers W at a time::
+
+    beta = mean(W)    alpha = sqrt(mean((W - beta)^2))    x = (W - beta) / alpha
+    w = alpha * sign(x) + beta
+
+    backward: dsign/dx = k t (1 - tanh(t x)^2); x, alpha and beta pass their own gradients
+    t = 10^(-3 + 4 u) and k = max(1 / t, 1) at progress u
+
+Activations, with a layer's learned alpha and beta (1 and 0 at the start), ``A = |alpha|``::
+
+    x^ = (x - beta) / A    s = sign(x^)    h = max(2 - 2 |x^|, 0)
+    form "paper":  a = A s + beta      da/dA = s - x^ h           da/dbeta = 1 - h    da/dx = h
+    form "code":   a = A (s + beta)    da/dA = s + beta - x^ h    da/dbeta = A - h    da/dx = h
+
+In front of an activation stands Maxout, ``f(x) = p max(x, 0) + n min(x, 0)`` with p and n learned
+for each channel, 1 and 0.25 at the start.
+
+What is ours. A weight's offset beta meets ``S``, the sum of a layer's inputs, so a neuron in
+integers is ``D + rho S >= tau`` with ``rho = beta / alpha``. ``mode`` says how rho becomes one:
+
+* ``"qat"``: in the model, ``rho = R / 2^fraction`` with an integer R, rounded and held to
+  ``|rho| <= 1``, gradients straight through the rounding. The sums ``2^fraction D + R S`` are then
+  integers.
+* ``"exact"``: rho as it is. Lowering finds, for each channel, integers that decide every sum that
+  can occur as the float network does, and refuses where there are none or too many sums.
+* ``"drop"``: ``beta = 0`` behind the sign, an ablation: the network is one of -1 and +1.
+
+Other deviations. ``alpha`` of a channel is ``sqrt(variance + 1e-12)``: the code divides by zero for
+equal weights. ``alpha`` of an activation counts by its magnitude, at least 2^-10, which is the same
+function (a negative one turns the sign round twice) but at ``x = beta``, and cannot divide by zero
+when it crosses 0. Weight decay spares sets and slopes; the code decays them. The layer that makes
+logits has no offset (the paper keeps it in real numbers): logits are compared across classes, and
+sums of one integer D a class can be ranked in a small table. The first layer is binary like the
+others (the paper keeps it, too, in real numbers) and reads integers or bits as they come; with
+8-bit pixels mode ``"exact"`` meets too many sums and is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from hwbnn.errors import InputError
+from hwbnn.methods.base import (
+    Activation,
+    BinaryWeight,
+    Codes,
+    Method,
+    Nonlinearity,
+    Options,
+    Quantizer,
+    Settings,
+    sign,
+)
+from hwbnn.methods.latent import fans
+from hwbnn.methods.pairs import Ede, Polynomial
+
+Mode = Literal["qat", "exact", "drop"]
+Form = Literal["paper", "code"]
+
+MAX_FRACTION = 12
+"""Most fractional bits of rho in mode ``"qat"``."""
+_SMALLEST = 2.0**-10
+"""Least magnitude of an activation's alpha: its two values stay apart in float32."""
+_EPS = 1e-12
+_WEIGHTS = Ede()
+_ACTIVATIONS = Polynomial()
+
+
+@dataclass(frozen=True)
+class AdaBin(Method):
+    """Weights ``alpha s + beta`` for each channel, activations ``alpha s + beta`` for each layer.
+
+    Attributes:
+        mode: how the offsets of weights become integers: ``"qat"``, ``"exact"`` or ``"drop"``.
+        fraction: fractional bits of ``rho = beta / alpha`` in mode ``"qat"``, 0 to 12.
+        form: activations as the paper or as the code computes them.
+        maxout: whether Maxout stands in front of activations.
+    """
+
+    name: ClassVar[str] = "adabin"
+    mode: Mode = "qat"
+    fraction: int = 4
+    form: Form = "paper"
+    maxout: bool = True
+
+    def __post_init__(self) -> None:
+        for field, known in (("mode", ("qat", "exact", "drop")), ("form", ("paper", "code"))):
+            found = getattr(self, field)
+            if found not in known:
+                raise InputError(
+                    f"adabin: {field}: expected one of {', '.join(known)}, found {found!r}"
+                )
+        is_int = isinstance(self.fraction, int) and not isinstance(self.fraction, bool)
+        if not is_int or not 0 <= self.fraction <= MAX_FRACTION:
+            raise InputError(
+                f"adabin: fraction: expected an integer from 0 to {MAX_FRACTION}, "
+                f"found {self.fraction!r}"
+            )
+        if not isinstance(self.maxout, bool):
+            raise InputError(f"adabin: maxout: expected true or false, found {self.maxout!r}")
+
+    def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
+        """Latent numbers, Glorot uniform: between -b and b with b = sqrt(6 / (in + out))."""
+        return EqualizedWeight(self, shape)
+
+    def make_activation(self, channels: int) -> Activation:
+        """Two learned values for all channels, -1 and +1 at the start."""
+        return LearnedSet(self)
+
+    def make_nonlinearity(self, channels: int) -> Nonlinearity | None:
+        """Maxout, unless it is switched off."""
+        return Maxout(self, channels) if self.maxout else None
+
+    def logits(self) -> AdaBin:
+        """Without offsets, so that a class's logit is a function of one small integer."""
+        return replace(self, mode="drop")
+
+    def schedule(self, u: float) -> Settings:
+        """``t`` from 1e-3 to 10 and ``k = max(1 / t, 1)``, so that the peak ``k t`` is 1 or t."""
+        t = 10.0 ** (-3 + 4 * u)
+        return {"t": t, "k": max(1 / t, 1.0)}
+
+
+class EqualizedWeight(BinaryWeight):
+    """Latent numbers whose mean and deviation, channel by channel, are the weights' two values."""
+
+    def __init__(self, method: AdaBin, shape: tuple[int, ...]) -> None:
+        super().__init__(method)
+        self.shape = tuple(shape)
+        self._mode, self._fraction = method.mode, method.fraction
+        bound = (6 / fans(self.shape)) ** 0.5
+        self.latent = nn.Parameter(torch.empty(self.shape).uniform_(-bound, bound))
+
+    def real(self) -> Tensor:
+        """``x``: each channel less its mean, over its deviation."""
+        return _standardized(self.latent)[0].view(self.shape)
+
+    def codes(self) -> Codes:
+        """Signs, deviation and mean of each channel; the mean as the mode has it."""
+        signs, scale, centre = _equalize(self.latent, self.settings)
+        if self._mode == "drop":
+            return Codes(signs, scale)
+        if self._mode == "exact":
+            return Codes(signs, scale, centre)
+        unit = float(1 << self._fraction)
+        wanted = (centre / scale * unit).clamp(-unit, unit)
+        ratio = wanted.detach().round()
+        offset = scale * (wanted + (ratio - wanted.detach())) / unit
+        return Codes(signs, scale, offset, ratio, self._fraction)
+
+
+class LearnedSet(Activation):
+    """Bits that stand for two learned numbers: ``scale * s + centre`` with ``s = sign(x - beta)``.
+
+    The learned parameters are ``alpha`` and ``beta``, one each for the layer.
+    """
+
+    def __init__(self, method: AdaBin) -> None:
+        super().__init__(method)
+        self._form = method.form
+        self.alpha = nn.Parameter(torch.ones(()))
+        self.beta = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The numbers that the bits of ``x`` stand for, of its shape and dtype."""
+        # abs() passes no gradient at 0, where alpha would stay for ever.
+        side = torch.where(self.alpha < 0, -1.0, 1.0)
+        size = self.alpha * side
+        scale = size + (size.detach().clamp_min(_SMALLEST) - size.detach())
+        out: Tensor = _Set.apply(  # type: ignore[no-untyped-call]
+            x, scale, self.beta, self._form, self.settings
+        )
+        return out
+
+    def codes(self, x: Tensor) -> Tensor:
+        """``[x >= beta]``."""
+        return (_bits(x, self.beta) > 0).byte()
+
+    def affine(self) -> tuple[float, float]:
+        """``(A, beta)``, in form ``"code"`` ``(A, A beta)``; both as float32 holds them."""
+        scale = self.alpha.detach().abs().clamp_min(_SMALLEST)
+        return scale.item(), _centre(scale, self.beta.detach(), self._form).item()
+
+    def options(self) -> Mapping[str, Options]:
+        """No decay: nothing says that the values should be 0."""
+        return {"alpha": Options(decay=False), "beta": Options(decay=False)}
+
+
+class Maxout(Nonlinearity):
+    """``p max(x, 0) + n min(x, 0)`` with two learned slopes for each channel."""
+
+    def __init__(self, method: AdaBin, channels: int) -> None:
+        super().__init__(method)
+        self.positive = nn.Parameter(torch.ones(channels))
+        self.negative = nn.Parameter(torch.full((channels,), 0.25))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The function of ``x``, floats ``(batch, channels, ...)``, of its shape and dtype."""
+        out: Tensor = _TwoSlopes.apply(x, self.positive, self.negative)  # type: ignore[no-untyped-call]
+        return out
+
+    def options(self) -> Mapping[str, Options]:
+        """No decay, as for the sets."""
+        return {"positive": Options(decay=False), "negative": Options(decay=False)}
+
+
+def _standardized(latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows less their mean over their deviation; the means; one over the deviations."""
+    rows = latent.flatten(1)
+    # One kernel each way; the formula written out takes eight passes over memory.
+    return torch.native_layer_norm(rows, rows.shape[1:], None, None, _EPS)
+
+
+def _equalize(latent: Tensor, settings: Settings) -> tuple[Tensor, Tensor, Tensor]:
+    """Signs of the standardised latent numbers, deviations and means, differentiable."""
+    out: tuple[Tensor, Tensor, Tensor] = _Equalize.apply(latent, _WEIGHTS, settings)  # type: ignore[no-untyped-call]
+    return out
+
+
+class _Equalize(torch.autograd.Function):
+    """Equalization as one function: eight passes over the weights each way become four or so."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, latent: Tensor, pair: Quantizer, settings: Settings
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        x, mean, inverse = _standardized(latent)
+        ctx.save_for_backward(latent, x, mean, inverse)
+        ctx.pair, ctx.settings = pair, settings
+        signs = pair.forward(x, settings).view_as(latent)
+        return signs, inverse.reciprocal().flatten(), mean.flatten()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(
+        ctx: Any, of_signs: Tensor, of_scale: Tensor, of_centre: Tensor
+    ) -> tuple[Tensor, None, None]:
+        latent, x, mean, inverse = ctx.saved_tensors
+        rows = latent.flatten(1)
+        passed = ctx.pair.backward(of_signs.flatten(1), x, ctx.settings)
+        grad = torch.ops.aten.native_layer_norm_backward(
+            passed, rows, rows.shape[1:], mean, inverse, None, None, [True, False, False]
+        )[0]
+        # d scale / dW = x / N and d centre / dW = 1 / N.
+        count = rows.shape[1]
+        grad.addcmul_(x, (of_scale / count)[:, None]).add_((of_centre / count)[:, None])
+        return grad.view_as(latent), None, None
+
+
+def _bits(x: Tensor, beta: Tensor) -> Tensor:
+    """``sign(x - beta)``: a difference of floats has the sign of the real one."""
+    return sign(x.detach() - beta.detach())
+
+
+def _centre(scale: Tensor, beta: Tensor, form: Form) -> Tensor:
+    return beta if form == "paper" else scale * beta
+
+
+class _Set(torch.autograd.Function):
+    """A learned set as one function; see the formulas at the top of this file."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, scale: Tensor, beta: Tensor, form: Form, settings: Settings
+    ) -> Tensor:
+        signs = _bits(x, beta)
+        ctx.save_for_backward(x, signs, scale, beta)
+        ctx.form, ctx.settings = form, settings
+        return (signs * scale).add_(_centre(scale, beta, form))
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        x, signs, scale, beta = ctx.saved_tensors
+        near = (x - beta).div_(scale)
+        passed = _ACTIVATIONS.backward(grad, near, ctx.settings)
+        # Beyond 1 nothing passes; clipped, so that an infinity does not meet that zero.
+        of_scale = _dot(grad, signs) - _dot(near.clamp_(-1, 1), passed)
+        total, through = grad.sum(dtype=torch.float32), passed.sum(dtype=torch.float32)
+        if ctx.form == "code":
+            of_scale, total = of_scale + beta * total, scale * total
+        return passed, of_scale, total - through, None, None
+
+
+class _TwoSlopes(torch.autograd.Function):
+    """Maxout as one function: autograd's own takes the mask of each half anew, by slow kernels."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        rising, falling = (_per_channel(slope, x) for slope in (positive, negative))
+        above, below = x.clamp(min=0), x.clamp(max=0)
+        ctx.save_for_backward(x, above, below, positive, negative)
+        # One product is 0, so that nothing is rounded twice and the order of the x is kept.
+        return torch.addcmul(above * rising, below, falling)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, above, below, positive, negative = ctx.saved_tensors
+        rising, falling = (_per_channel(slope, x) for slope in (positive, negative))
+        # Writing the comparison as numbers is many times as quick as torch.where on a CPU.
+        slope = torch.ge(x, 0, out=torch.empty_like(x)).mul_(rising - falling).add_(falling)
+        others = [axis for axis in range(x.ndim) if axis != 1]
+        of_positive = (above * grad).sum(dim=others, dtype=positive.dtype)
+        of_negative = (below * grad).sum(dim=others, dtype=negative.dtype)
+        return slope.mul_(grad), of_positive, of_negative
+
+
+def _per_channel(slope: Tensor, x: Tensor) -> Tensor:
+    """One number a channel, to be multiplied with ``x``, whose channels are the second axis."""
+    return slope.to(x.dtype).view(-1, *(1,) * (x.ndim - 2))
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """``sum(a b)`` over all elements in one pass, as float32."""
+    return torch.dot(a.flatten().float(), b.flatten().float())
