@@ -171,7 +171,8 @@ def reachable(dot: Dot, stream: Stream) -> tuple[Integers, Integers]:
     if dot.factors is not None:
         scale, offset = dot.factors
         coefficients = scale[:, None] * coefficients + offset[:, None]
-    plus, minus = np.maximum(coefficients, 0), np.maximum(-coefficients, 0)
+    plus: Integers = np.maximum(coefficients, 0)
+    minus: Integers = np.maximum(-coefficients, 0)
     return plus @ low - minus @ high, plus @ high - minus @ low
 
 
