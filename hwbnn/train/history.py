@@ -17,9 +17,9 @@ class Layer:
     Attributes:
         name: of the layer in the model.
         weights: number of bits.
-        error: quantization error ``||v - c||^2 / ||v||^2``, where ``c = scale * b + offset`` is
-            what the layer computes with and ``v = w + offset``. A method without a scale is far
-            off by it, though BatchNorm takes the scale back; the cosine does not depend on it.
+        error: quantization error ``sum_c ||w_c - a_c b_c||^2 / ||w||^2`` with the scale ``a_c`` of
+            each channel that makes it least (mean of ``|w_c|``, XNOR-Net's), from 0 to 1. Not with
+            the method's own scale: BatchNorm makes up for any, and ``w`` may be standardised.
         cosine: between ``w`` and ``b``, over the whole layer: of the angle that RBNN makes small.
         flips: share of the bits that are not what they were at the start of the epoch.
         gap: mean of ``max(0, 1 - |w|)``: what lacks to a margin of 1.

@@ -140,12 +140,12 @@ def _layer(
     arriving: float | None,
 ) -> Layer:
     """One layer's numbers, from its real numbers ``w`` and its codes."""
-    channel = (-1, *(1,) * (w.ndim - 1))
     bits = codes.signs
-    ours = bits if codes.scale is None else bits * codes.scale.view(channel)
-    moved = w if codes.offset is None else w + codes.offset.view(channel)
     size = w.abs()
-    norm, energy = float(w.norm()), float(moved.norm()) ** 2
+    norm = float(w.norm())
+    # The best scale of a channel is w_c b_c / n; what it explains of ||w||^2 is (w_c b_c)^2 / n.
+    agreed = (w * bits).flatten(1).sum(dim=1)
+    explained = float(agreed.square().sum()) * w.shape[0] / w.numel()
     spread = float(w.std(correction=0))
     margins = None
     if spread > 0:
@@ -155,8 +155,8 @@ def _layer(
     return Layer(
         name=name,
         weights=w.numel(),
-        error=_short(float((w - ours).norm()) ** 2 / energy) if energy > 0 else None,
-        cosine=_short(float((w * bits).sum()) / (norm * w.numel() ** 0.5)) if norm > 0 else None,
+        error=_short(max(0.0, 1 - explained / norm**2)) if norm > 0 else None,
+        cosine=_short(float(agreed.sum()) / (norm * w.numel() ** 0.5)) if norm > 0 else None,
         flips=_short(float(((w >= 0) != before).float().mean())),
         gap=_short(float((1 - size).clamp(min=0).mean())),
         margins=margins,

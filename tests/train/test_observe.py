@@ -83,7 +83,8 @@ def test_the_numbers_are_those_of_their_formulas() -> None:
     b = np.where(w >= 0, 1.0, -1.0)
     layer = observer.layers()[0]
     assert layer.weights == 108
-    assert layer.error == pytest.approx(((w - b) ** 2).sum() / (w**2).sum(), rel=1e-4)
+    best = abs(w).mean(axis=1, keepdims=True) * b
+    assert layer.error == pytest.approx(((w - best) ** 2).sum() / (w**2).sum(), rel=1e-4)
     cosine = (w * b).sum() / np.linalg.norm(w) / np.linalg.norm(b)
     assert layer.cosine == pytest.approx(cosine, rel=1e-4)
     assert layer.gap == pytest.approx(np.maximum(0, 1 - abs(w)).mean(), rel=1e-4)
@@ -91,29 +92,28 @@ def test_the_numbers_are_those_of_their_formulas() -> None:
 
 
 class Scaled(methods.BinaryWeight):
-    """Weights with a scale and an offset for each channel."""
+    """Weights with a scale and an offset for each channel, which count for nothing here."""
 
     def __init__(self) -> None:
         super().__init__(methods.get("bnn_ste"))
-        self.shape = (2, 3)
-        self.latent = nn.Parameter(torch.tensor([[1.0, -2.0, 4.0], [-0.5, 0.25, 0.5]]))
+        self.shape = (2, 2)
+        self.latent = nn.Parameter(torch.tensor([[1.0, -3.0], [-0.5, 0.5]]))
 
     def real(self) -> Tensor:
         return self.latent
 
     def codes(self) -> methods.Codes:
-        scale, offset = torch.tensor([2.0, 0.5]), torch.tensor([1.0, -1.0])
+        scale, offset = torch.tensor([7.0, 0.5]), torch.tensor([1.0, -1.0])
         return methods.Codes(methods.sign(self.latent), scale, offset)
 
 
-def test_the_error_is_that_of_the_scaled_and_moved_codes() -> None:
+def test_the_error_is_that_of_the_best_scale_of_each_channel() -> None:
     _, observer, _ = watched()
     observer.weights["layers.0"] = Scaled()
     observer.start()
     layer = observer.layers()[0]
-    v = np.array([[2.0, -1.0, 5.0], [-1.5, -0.75, -0.5]])
-    c = np.array([[3.0, -1.0, 3.0], [-1.5, -0.5, -0.5]])
-    assert layer.error == pytest.approx(((v - c) ** 2).sum() / (v**2).sum(), rel=1e-5)
+    assert layer.error == pytest.approx((1 + 1) / (1 + 9 + 0.5), rel=1e-5)  # 2 stands for 1 and 3
+    assert layer.cosine == pytest.approx(5 / (10.5**0.5 * 2), rel=1e-5)
     assert layer.gradient == 0  # the model does not use these
 
 
