@@ -7,14 +7,18 @@ from pathlib import Path
 
 from hwbnn.assets import assets
 from hwbnn.build import Progress, Silent, build, claim
+from hwbnn.build import steps as build_steps
 from hwbnn.plan import Folded, Plan
 from hwbnn.report import Report
 
 PLAN = Plan({"dot_1": Folded(8, 16), "dot_2": Folded(8, 16), "dot_3": Folded(2, 16)})
 """Small enough to be synthesised in seconds."""
 WAYS = ("fast", "hls", "rtl", "rtl-cocotb")
-STEPS = 10
-"""How many steps :func:`demo` takes, without place and route."""
+
+
+def steps(place: bool = False) -> int:
+    """How many steps of progress :func:`demo` tells of."""
+    return 1 + build_steps(WAYS, place)
 
 
 def demo(

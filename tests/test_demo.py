@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hwbnn.demo import STEPS
+from hwbnn.demo import steps
 from hwbnn.graph import load
 from hwbnn.project import Project
 from hwbnn.report import Report
@@ -20,7 +20,7 @@ def test_the_demo_leaves_what_it_says(tmp_path: Path) -> None:
     done = subprocess.run([str(hwbnn), "demo"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "all equal -> hwbnn-demo/report.txt"
-    assert f"[{STEPS}/{STEPS}] synthesise" in done.stderr
+    assert f"[{steps()}/{steps()}] synthesise" in done.stderr
 
     folder = tmp_path / "hwbnn-demo"
     report = Report.from_json((folder / "report.json").read_bytes())

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from hwbnn.build.design import design
 from hwbnn.build.progress import Progress, Silent
-from hwbnn.build.run import build, claim
+from hwbnn.build.run import build, claim, steps
 
-__all__ = ["Progress", "Silent", "build", "claim", "design"]
+__all__ = ["Progress", "Silent", "build", "claim", "design", "steps"]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,17 +11,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwbnn.build import parts
-from hwbnn.build.design import design
+from hwbnn.build.found import Found
 from hwbnn.build.progress import Progress, Silent
-from hwbnn.errors import InputError, ToolFailed, ToolNotFound
+from hwbnn.build.synthesis import VITIS, VITIS_LOG, by_vitis, synthesise
+from hwbnn.errors import InputError
 from hwbnn.graph import ArgMax, Graph, Input, save, to_integers
 from hwbnn.plan import Plan
 from hwbnn.project import Project
-from hwbnn.report import Accuracy, Core, Figure, NotDone, Report, Way, text
+from hwbnn.report import Report, text
 from hwbnn.simulate import check_input
 from hwbnn.targets import generate
 from hwbnn.tools import versions
-from hwbnn.verify import WayResult, verify
+from hwbnn.verify import WAYS, WayResult
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,37 +30,13 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 REPORT = "report.json"
 TEXT = "report.txt"
-TOOLS = ("torch", "numba", "hls4ml", "g++", "verilator", "cocotb", "pyosys", "nextpnr-ecp5")
+TOOLS = (
+    *("torch", "numba", "hls4ml", "g++", "verilator", "cocotb", "pyosys", "nextpnr-ecp5"),
+    *("vitis_hls", "vitis-run"),
+)
 """Tools that may have a part in a report."""
-MADE = frozenset({"graph.npz", "rtl", "hls", "run", REPORT, TEXT})
+MADE = frozenset({"graph.npz", "rtl", "hls", "run", VITIS, VITIS_LOG, REPORT, TEXT})
 """What a build, or a demo, leaves in its folder."""
-
-
-@dataclass
-class _Found:
-    """What is known so far."""
-
-    graph: Graph
-    folder: Path
-    x: Array
-    progress: Progress
-    accuracy: list[Accuracy] = field(default_factory=list)
-    ways: list[Way] = field(default_factory=list)
-    cores: list[Core] = field(default_factory=list)
-    not_done: list[NotDone] = field(default_factory=list)
-    files: dict[str, str] = field(default_factory=dict)
-    failures: list[ToolFailed] = field(default_factory=list)
-
-    @contextmanager
-    def attempt(self, what: str) -> Iterator[None]:
-        """Go on if a tool is missing or fails: what is known without it belongs in the report."""
-        try:
-            yield
-        except ToolNotFound as error:
-            self.not_done.append(NotDone(what, str(error)))
-        except ToolFailed as error:
-            self.not_done.append(NotDone(what, str(error)))
-            self.failures.append(error)
 
 
 def build(
@@ -70,7 +45,7 @@ def build(
     data: ArrayLike | tuple[ArrayLike, ArrayLike],
     folder: str | Path,
     *,
-    plan: Plan | None = None,
+    plan: Plan | Callable[[Graph], Plan] | None = None,
     name: str = "",
     data_name: str = "test set",
     output: Literal["class", "scores"] = "class",
@@ -81,7 +56,9 @@ def build(
     """Lower a model, generate it, compute it in every way, synthesise it and report.
 
     The folder then holds ``graph.npz``, the projects ``rtl`` and ``hls``, ``report.json`` and
-    ``report.txt``. What a missing or a failing tool prevents is left out, and the report says so.
+    ``report.txt``; where Vitis HLS is on PATH also ``hls-vitis``, a project with ``io_stream`` and
+    the RTL that Vitis made of it, whose figures are reported and which is compared too. What a
+    missing or a failing tool prevents is left out, and the report says so.
 
     Args:
         model: a trained torch module, or a Graph that was lowered before.
@@ -89,7 +66,8 @@ def build(
         data: samples ``(frames, *shape)``, integers or floats of the input's map, or a pair of
             samples and their classes. All of them go every way.
         folder: a new or an empty folder, or that of an earlier build.
-        plan: how the core is laid out; by default every layer unrolled.
+        plan: how the core is laid out, or what says so of the lowered Graph, such as a search for a
+            goal; by default every layer unrolled.
         name: what the report calls the network; by default the folder's name.
         data_name: what the report calls the data.
         output: see :func:`hwbnn.lower`.
@@ -107,26 +85,37 @@ def build(
         ToolFailed: if a tool that is there ends with an error; the report is written before.
     """
     target = claim(Path(folder))
+    _check_ways(ways)
     samples, labels = data if isinstance(data, tuple) else (data, None)
     shown = progress or Silent()
     with shown.step("lower"):
         graph, network = _lowered(model, input, output)
-        (plan or Plan()).check(graph)
+        chosen = plan(graph) if callable(plan) else plan or Plan()
+        chosen.check(graph)
     x = check_input(graph, to_integers(graph.input, samples))
     if not len(x):
         raise InputError("data: holds no samples; nothing would be compared")
     _make(target)
     save(graph, target / "graph.npz")
-    found = _Found(graph, target, x, shown, files={"graph": "graph.npz"})
+    found = Found(graph, target, x, shown, files={"graph": "graph.npz"})
     with shown.step(f"compare with the float network on {len(x):,} frames"):
         _compare(found, network, labels, data_name)
-    projects = _generate(found, plan or Plan())
-    results = _verify(found, projects, plan or Plan(), ways)
-    _synthesise(found, projects["rtl"], results, place)
+    projects = _generate(found, chosen)
+    with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
+        results = _verify(found, projects, chosen, ways, Path(scratch))
+        synthesise(found, projects["rtl"], results, place)
+        by_vitis(found, chosen, Path(scratch))
     report = _written(found, name or target.resolve().name)
     if found.failures:
         raise found.failures[0]
     return report
+
+
+def steps(ways: Sequence[str], place: bool = False) -> int:
+    """How many steps of progress :func:`build` tells of."""
+    from hwbnn.verify import vitis
+
+    return 5 + len(ways) + 2 * place + 2 * (vitis.find() is not None)
 
 
 def claim(folder: Path) -> Path:
@@ -141,6 +130,18 @@ def claim(folder: Path) -> Path:
     if others:
         raise InputError(f"{folder}: holds {others[0][:60]!r}; name an empty or a new folder")
     return folder
+
+
+def _check_ways(ways: Sequence[str]) -> None:
+    """Refuse what would be found out only after a long computation."""
+    for name in ways:
+        if name not in WAYS:
+            raise InputError(f"way {name!r}: expected some of {', '.join(WAYS)}")
+        if name.startswith("hls-rtl"):
+            raise InputError(
+                f"way {name!r}: a build runs it where Vitis HLS is installed, and has no RTL of "
+                "Vitis before; leave it out"
+            )
 
 
 def _make(folder: Path) -> None:
@@ -162,7 +163,7 @@ def _lowered(
     return lower(model, input, output=output), model
 
 
-def _compare(found: _Found, network: nn.Module | None, labels: object, data_name: str) -> None:
+def _compare(found: Found, network: nn.Module | None, labels: object, data_name: str) -> None:
     graph, x = found.graph, found.x
     if network is not None:
         from hwbnn.lower import compare
@@ -177,7 +178,7 @@ def _compare(found: _Found, network: nn.Module | None, labels: object, data_name
         found.accuracy.append(parts.accuracy(graph, network, x, classes, data_name))
 
 
-def _generate(found: _Found, plan: Plan) -> dict[str, Project]:
+def _generate(found: Found, plan: Plan) -> dict[str, Project]:
     """Both projects, written."""
     made = {}
     for target in ("rtl", "hls"):
@@ -189,60 +190,20 @@ def _generate(found: _Found, plan: Plan) -> dict[str, Project]:
 
 
 def _verify(
-    found: _Found, projects: dict[str, Project], plan: Plan, ways: Sequence[str]
+    found: Found, projects: dict[str, Project], plan: Plan, ways: Sequence[str], scratch: Path
 ) -> list[WayResult]:
     """Each way on all samples; those that lack a tool are left out."""
     done: list[WayResult] = []
-    with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
-        for name in ways:
-            # What was written is what is verified; other ways generate what they need.
-            what = projects.get(name.partition("-")[0], found.graph)
-            if name == "hls-stream":
-                what = found.graph
-            with found.attempt(f"verify {name}"), found.progress.step(f"verify {name}"):
-                result = verify(
-                    what,
-                    found.x,
-                    plan=plan,
-                    ways=[name],
-                    folder=Path(scratch),
-                    progress=lambda _, n, total: found.progress.detail(f"{n:,} of {total:,}"),
-                )
-                done += result.ways
-                found.ways += [parts.way(each) for each in result.ways]
+    for name in ways:
+        # What was written is what is verified; other ways generate what they need.
+        what = projects.get(name.partition("-")[0], found.graph)
+        if name == "hls-stream":
+            what = found.graph
+        done += found.verify(name, what, plan, scratch)
     return done
 
 
-def _synthesise(found: _Found, project: Project, results: list[WayResult], place: bool) -> None:
-    """Resources of the core, on demand its placed clock; both beside its cycles."""
-    from hwbnn.tools import yosys
-
-    figures: dict[str, Figure] = {}
-    with found.attempt("synthesis"), found.progress.step("synthesise for Xilinx 7-series"):
-        figures |= yosys.synth(*design(project)).figures()
-    if place and figures:
-        figures |= _placed(found, project)
-    if figures and not place:
-        found.not_done.append(NotDone("place and route", "not asked for; --place does it"))
-    timed = next((each for each in results if each.cycles is not None), None)
-    found.cores.append(parts.core("rtl", project.digest, timed, figures))
-
-
-def _placed(found: _Found, project: Project) -> dict[str, Figure]:
-    """The clock frequency after place and route; none if the design is too large, say."""
-    from hwbnn.tools import nextpnr, yosys
-
-    with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
-        netlist = Path(scratch) / "netlist.json"
-        with found.attempt("place and route"):
-            with found.progress.step("synthesise for ECP5"):
-                yosys.synth(*design(project), "ecp5", netlist=netlist)
-            with found.progress.step("place and route for ECP5"):
-                return {"Fmax": nextpnr.place(netlist).figures()["Fmax"]}
-    return {}
-
-
-def _written(found: _Found, name: str) -> Report:
+def _written(found: Found, name: str) -> Report:
     """The report, written as JSON and as text."""
     if (found.folder / "run").is_dir():
         found.files["training run"] = "run"
@@ -253,6 +214,7 @@ def _written(found: _Found, name: str) -> Report:
         tuple(found.accuracy),
         tuple(found.ways),
         tuple(found.cores),
+        found.hls_synthesis,
         versions=versions(*TOOLS),
         not_done=tuple(found.not_done),
         files=files,

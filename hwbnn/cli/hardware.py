@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -85,18 +86,24 @@ def choose_plan(graph: Graph, plan: Path | None, interval: int | None, luts: int
         InputError: if more than one is given.
         PlanError: if the goal cannot be met.
     """
+    return planner(plan, interval, luts)(graph)
+
+
+def planner(plan: Path | None, interval: int | None, luts: int | None) -> Callable[[Graph], Plan]:
+    """The same for a Graph that is not there yet; what does not depend on it is checked at once."""
     given = [x for x in (plan, interval, luts) if x is not None]
     if len(given) > 1:
         raise InputError("plan: expected one of --plan, --interval and --luts, found several")
-    if interval is not None:
-        from hwbnn.estimate import plan_for_ii
+    read = read_plan(plan)
 
-        return plan_for_ii(graph, interval)
-    if luts is not None:
-        from hwbnn.estimate import plan_for_luts
+    def chosen(graph: Graph) -> Plan:
+        from hwbnn.estimate import plan_for_ii, plan_for_luts
 
-        return plan_for_luts(graph, luts)
-    return read_plan(plan).check(graph)
+        if interval is not None:
+            return plan_for_ii(graph, interval)
+        return read.check(graph) if luts is None else plan_for_luts(graph, luts)
+
+    return chosen
 
 
 def read_core(given: str, plan: Path | None, interval: int | None, luts: int | None) -> Project:
@@ -121,8 +128,9 @@ def verify(
     ways: Annotated[
         str,
         typer.Option(
-            help="Some of fast, hls, hls-stream, rtl, rtl-cocotb, rtl-icarus, with commas between; "
-            "by default fast and that of the project."
+            help="Some of fast, hls, hls-stream, rtl, rtl-cocotb, rtl-icarus, with commas between, "
+            "and for a project in whose folder Vitis HLS has run hls-rtl, hls-rtl-icarus; by "
+            "default fast and that of the project."
         ),
     ] = "",
     plan: options.PlanFile = None,

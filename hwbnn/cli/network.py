@@ -9,7 +9,8 @@ import typer
 
 from hwbnn.cli import options
 from hwbnn.cli.arrays import Array, read_array, writable
-from hwbnn.cli.given import bundled, read_graph, read_labels, read_plan
+from hwbnn.cli.given import bundled, read_graph, read_labels
+from hwbnn.cli.hardware import planner
 from hwbnn.cli.models import read_model
 from hwbnn.cli.show import Steps, finish, note, show_report
 from hwbnn.errors import InputError
@@ -46,11 +47,11 @@ def demo(
 
         hwbnn demo --out /tmp/demo --place
     """
-    from hwbnn.demo import STEPS
     from hwbnn.demo import demo as run
+    from hwbnn.demo import steps
 
     writable(out)
-    report = run(out, place=place, progress=Steps(STEPS + 2 * place))
+    report = run(out, place=place, progress=Steps(steps(place)))
     tell_report(report, out, as_json=as_json)
 
 
@@ -70,6 +71,8 @@ def build(
     labels_key: options.LabelsKey = "",
     data: options.DataFolder = None,
     plan: options.PlanFile = None,
+    interval: options.Interval = None,
+    luts: options.Luts = None,
     ways: Annotated[
         str, typer.Option(help="Some of fast, hls, hls-stream, rtl, rtl-cocotb, rtl-icarus.")
     ] = "fast,hls,rtl",
@@ -78,6 +81,9 @@ def build(
 ) -> None:
     """Lower a model, generate its core, compute it in every way, synthesise it, and report.
 
+    How the core is laid out is said as for `hwbnn generate`. Where Vitis HLS is on PATH it
+    synthesises the network too; its figures are reported and the RTL that it makes is compared.
+
     For example:
 
         hwbnn build runs/digits --out digits-core
@@ -85,12 +91,14 @@ def build(
         hwbnn build --model mynet.model:make --samples x.npy --labels y.npy --out core
 
         hwbnn build --graph sfc --samples x.npz --key test --ways fast,rtl --out sfc-core
+
+        hwbnn build runs/sfc --interval 784 --out sfc-folded
     """
     from hwbnn.build import build as run
-    from hwbnn.build import claim
+    from hwbnn.build import claim, steps
 
     claim(writable(out))
-    chosen = read_plan(plan)
+    chosen = planner(plan, interval, luts)
     names = [name.strip() for name in ways.split(",")]
     network, input, name = _to_build(folder, model, graph)
     x, y, data_name = _to_run(folder, samples, key, labels, labels_key, data)
@@ -104,7 +112,7 @@ def build(
         data_name=data_name,
         ways=names,
         place=place,
-        progress=Steps(5 + len(names) + 2 * place),
+        progress=Steps(steps(names, place)),
     )
     tell_report(report, out, as_json=as_json)
 

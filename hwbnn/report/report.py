@@ -127,7 +127,8 @@ class Report:
         accuracy: on data sets.
         ways: every way of computing it, compared.
         cores: every core that was generated.
-        hls_synthesis: what Vitis HLS reported, in hls4ml's words, where it ran.
+        hls_synthesis: what Vitis HLS reported, by hls4ml's names (``WorstLatency``, ``LUT``, ...),
+            where it ran.
         versions: of the tools and packages that had a part in it.
         not_done: what is missing here, and why.
         files: where what belongs to it lies, by name.
@@ -138,7 +139,7 @@ class Report:
     accuracy: tuple[Accuracy, ...] = ()
     ways: tuple[Way, ...] = ()
     cores: tuple[Core, ...] = ()
-    hls_synthesis: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    hls_synthesis: Mapping[str, Figure] = field(default_factory=lambda: MappingProxyType({}))
     versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     not_done: tuple[NotDone, ...] = ()
     files: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

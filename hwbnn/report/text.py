@@ -17,7 +17,7 @@ _NUMBERS = 4
 """Columns of figures."""
 
 _LABELS = {
-    "initiation_interval": "initiation interval",
+    "initiation_interval": "interval",
     "logic_delay": "delay of logic",
     "LUT_paired": "LUT, small ones paired",
 }
@@ -90,8 +90,9 @@ def _sections(report: Report, sources: _Sources) -> Iterator[list[Row]]:
         head = (f"core {core.name}", "predicted", "measured")
         yield [_row(*head, style=_HEAD), *_core(core, sources)]
     if report.hls_synthesis:
-        rows = [_row(f"  {name}", value) for name, value in report.hls_synthesis.items()]
-        yield [_row("synthesis by Vitis HLS", style=_HEAD), *rows]
+        pairs = {name: Pair(None, figure) for name, figure in report.hls_synthesis.items()}
+        rows = [_pair(name, pair, sources, exact=False) for name, pair in pairs.items()]
+        yield [_row("Vitis HLS, io_stream", "", "estimated", style=_HEAD), *rows]
 
 
 def _row(label: str, *cells: str | Text, mark: Text | None = None, style: str = "") -> Row:

@@ -22,6 +22,11 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "vitis-run": ("--tcl", "build_prj.tcl", "--mode", "hls"),
 }
 """Programs that run the build script, the first that is there, and their arguments."""
+MISSING = (
+    f"neither {' nor '.join(PROGRAMS)} is on PATH: synthesis of HLS needs Vitis from AMD; source "
+    "its settings64.sh, or use the target 'rtl', which needs none"
+)
+"""What to say and to do where there is no Vitis HLS."""
 UNITS = {
     **dict.fromkeys(("TargetClockPeriod", "EstimatedClockPeriod"), "ns"),
     **dict.fromkeys(("BestLatency", "WorstLatency", "IntervalMin", "IntervalMax"), "cycles"),
@@ -70,10 +75,7 @@ def synthesise(
         raise InputError(f"project: expected one of the target 'hls', found '{project.target}'")
     program = find()
     if program is None:
-        raise ToolNotFound(
-            f"neither {' nor '.join(PROGRAMS)} is on PATH: synthesis of HLS needs Vitis from AMD; "
-            "source its settings64.sh, or use the target 'rtl', which needs none"
-        )
+        raise ToolNotFound(MISSING)
     sources = project.write(folder)
     steps = {"reset": 1, "csim": 0, "synth": 1, "cosim": 0, "validation": 0}
     steps |= {"export": int(export), "vsynth": 0, "fifo_opt": 0}

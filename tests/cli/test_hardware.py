@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -77,6 +78,24 @@ def test_plans_that_do_not_fit_are_refused(
     refused(call("generate", graph_file, *options), *words)
     refused(call("build", "--graph", graph_file, "--samples", "x.npy", *options))
     assert _files() == before
+
+
+def test_build_takes_the_goals_of_generate(
+    call: Call, graph_file: Path, x: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save("x.npy", x)
+    before = _files()
+    options = ("--graph", graph_file, "--samples", "x.npy", "--ways", "fast")
+    refused(call("build", *options, "--luts", 9, "--interval", 9, "--out", "none"), "found several")
+    refused(call("build", *options, "--luts", 1, "--out", "none"), "LUT")
+    refused(call("build", *options[:-1], "fast,guess", "--out", "none"), "way 'guess'")
+    refused(call("build", *options[:-1], "hls-rtl", "--out", "none"), "way 'hls-rtl'")
+    assert _files() == before
+    synth = import_module("hwbnn.tools.yosys")
+    monkeypatch.setattr(synth, "synth", lambda *_: SimpleNamespace(figures=dict))
+    assert call("build", *options, "--interval", 24, "--out", "slow").exit_code == 0
+    call("generate", graph_file, "--interval", 24, "--out", "core")
+    assert Project.read("slow/rtl").digest == Project.read("core").digest
 
 
 def test_folders_that_hold_something_else_are_left_alone(call: Call, graph_file: Path) -> None:
@@ -185,8 +204,10 @@ def test_build_without_a_tool_says_what_is_missing(
     )
     assert done.exit_code == 0, done.output
     report = Report.from_json(done.stdout)
-    assert [each.what for each in report.not_done] == ["verify rtl", "synthesis"]
-    assert all("pip install" in each.why for each in report.not_done)
+    *missing, vitis = report.not_done
+    assert [each.what for each in missing] == ["verify rtl", "synthesis"]
+    assert all("pip install" in each.why for each in missing)
+    assert vitis.what == "synthesis by Vitis HLS"
     assert [way.name for way in report.ways] == ["fast"]
 
 
@@ -207,4 +228,4 @@ def test_build_keeps_what_it_found_when_a_tool_fails(
     assert "error: yosys: ended by SIGKILL" in done.stderr
     report = Report.from_json(Path("made/report.json").read_bytes())
     assert [way.name for way in report.ways] == ["fast"]
-    assert [each.what for each in report.not_done] == ["synthesis"]
+    assert [each.what for each in report.not_done] == ["synthesis", "synthesis by Vitis HLS"]

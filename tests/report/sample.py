@@ -9,6 +9,7 @@ _PLAIN = "hwbnn 0.1.0, plain simulator"
 _MODEL = "hwbnn 0.1.0, token model"
 _BENCH = "verilator 5.48.0, C++ bench"
 _YOSYS = "yosys 0.70 synth_xilinx -family xc7, estimate before placement"
+_VITIS = "vitis_hls 2023.2, estimate of HLS synthesis"
 _GUESS = "hwbnn 0.1.0, estimate from the plan"
 _PLACED = (
     "nextpnr-ecp5 0.11.1.0.post826, placed and routed out of context on LFE5U-85F-6 with seed 1"
@@ -62,10 +63,15 @@ def report() -> Report:
                 {"Fmax": _pair("MHz", None, 131.08, "", _PLACED)},
             ),
         ),
+        hls_synthesis={
+            "EstimatedClockPeriod": Figure(3.61, "ns", _VITIS),
+            "WorstLatency": Figure(57, "cycles", _VITIS),
+            "LUT": Figure(7_654, "", _VITIS),
+        },
         versions={"hwbnn": "0.1.0", "torch": "2.13.0+cpu"},
         not_done=(
             NotDone(
-                "HLS synthesis",
+                "RTL of Vitis HLS",
                 "vitis-run: not found; it is needed to synthesise HLS projects (Vitis 2024.2 and "
                 "later); to get it: install AMD Vitis and put its bin folder on PATH",
             ),

@@ -1,0 +1,74 @@
+"""What synthesis makes of a build's projects: by yosys always, by Vitis HLS where it is."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from hwbnn.build import parts
+from hwbnn.build.design import design
+from hwbnn.build.found import Found
+from hwbnn.plan import Plan
+from hwbnn.project import Project
+from hwbnn.report import Figure, NotDone
+from hwbnn.targets import generate
+from hwbnn.verify import WayResult
+
+VITIS, VITIS_LOG = "hls-vitis", "vitis.log"
+"""Where a build leaves the project that Vitis HLS synthesised, and what Vitis said."""
+
+
+def synthesise(found: Found, project: Project, results: Sequence[WayResult], place: bool) -> None:
+    """Resources of the core, on demand its placed clock; both beside its cycles."""
+    from hwbnn.tools import yosys
+
+    figures: dict[str, Figure] = {}
+    with found.attempt("synthesis"), found.progress.step("synthesise for Xilinx 7-series"):
+        figures |= yosys.synth(*design(project)).figures()
+    if place and figures:
+        figures |= _placed(found, project)
+    if figures and not place:
+        found.not_done.append(NotDone("place and route", "not asked for; --place does it"))
+    timed = next((each for each in results if each.cycles is not None), None)
+    found.cores.append(parts.core("rtl", project.digest, timed, figures))
+
+
+def _placed(found: Found, project: Project) -> dict[str, Figure]:
+    """The clock frequency after place and route; none if the design is too large, say."""
+    from hwbnn.tools import nextpnr, yosys
+
+    with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
+        netlist = Path(scratch) / "netlist.json"
+        with found.attempt("place and route"):
+            with found.progress.step("synthesise for ECP5"):
+                yosys.synth(*design(project), "ecp5", netlist=netlist)
+            with found.progress.step("place and route for ECP5"):
+                return {"Fmax": nextpnr.place(netlist).figures()["Fmax"]}
+    return {}
+
+
+def by_vitis(found: Found, plan: Plan, scratch: Path) -> None:
+    """Synthesis by Vitis HLS where it is installed, and the RTL that it exports as one more way."""
+    from hwbnn.verify import vitis
+    from hwbnn.verify.exported import rtl_files
+
+    what, made = "synthesis by Vitis HLS", None
+    if vitis.find() is None:
+        found.not_done.append(NotDone(what, vitis.MISSING))
+        return
+    with found.attempt(what), found.progress.step(what):
+        project = generate(found.graph, "hls", plan, io="io_stream")
+        log = found.folder / VITIS_LOG
+        made = vitis.synthesise(project, scratch / "vitis", export=True, log=log)
+        made.project.write(found.folder / VITIS)
+    if made is None:
+        return
+    found.hls_synthesis = made.figures
+    found.files["project of Vitis HLS"] = f"{VITIS}, {VITIS_LOG}"
+    for name, said in made.unknown.items():
+        found.not_done.append(NotDone(f"Vitis HLS: {name}", f"it reports {said!r}"))
+    if rtl_files(made.project):
+        found.verify("hls-rtl", made.project, plan, scratch)
+    else:
+        found.not_done.append(NotDone("verify hls-rtl", "Vitis HLS left no Verilog"))
