@@ -24,8 +24,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from hwbnn.errors import InputError
 from hwbnn.methods.base import Activation, BinaryWeight, Method, Settings, SignActivation
+from hwbnn.methods.checks import flag, number, one_of
 from hwbnn.methods.latent import LatentWeight, clip, fans
 from hwbnn.methods.multibit import ReluActivation, UnsignedActivation, check_bits
 from hwbnn.methods.pairs import ClipSTE, StraightThrough
@@ -80,22 +80,12 @@ class BinaryL2(Method):
     glorot_lr: bool = False
 
     def __post_init__(self) -> None:
-        known: tuple[str, ...]
-        for name, known in (("form", FORMS), ("activation", ACTIVATIONS)):
-            value = getattr(self, name)
-            if value not in known:
-                raise InputError(f"binary_l2: {name}: expected {' or '.join(known)}, found {value}")
-        for name, most in (("strength", 1e3), ("ramp", 1.0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not 0 <= value <= most:
-                raise InputError(
-                    f"binary_l2: {name}: expected a number from 0 to {most:g}, found {value}"
-                )
-        check_bits("binary_l2", self.bits, self.high)
-        if not isinstance(self.glorot_lr, bool):
-            raise InputError(
-                f"binary_l2: glorot_lr: expected true or false, found {self.glorot_lr}"
-            )
+        one_of(self.name, "form", self.form, FORMS)
+        one_of(self.name, "activation", self.activation, ACTIVATIONS)
+        number(self.name, "strength", self.strength, 0, 1000)
+        number(self.name, "ramp", self.ramp, 0, 1)
+        check_bits(self.name, self.bits, self.high)
+        flag(self.name, "glorot_lr", self.glorot_lr)
 
     def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
         """Latent weights, Glorot uniform."""

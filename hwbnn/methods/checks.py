@@ -39,3 +39,15 @@ def number(method: str, name: str, value: object, low: float, high: float) -> No
         raise InputError(
             f"{method}: {name}: expected a number from {low:g} to {high:g}, found {value!r}"
         )
+
+
+def integer(method: str, name: str, value: object, low: int, high: int) -> None:
+    """Refuse what is no integer from ``low`` to ``high``.
+
+    Raises:
+        InputError: as :func:`flag`.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise InputError(
+            f"{method}: {name}: expected an integer from {low} to {high}, found {value!r}"
+        )

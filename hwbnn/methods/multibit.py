@@ -16,27 +16,24 @@ from torch.nn import functional
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.methods.base import Activation, Method, Quantizer, Settings, quantize
+from hwbnn.methods.checks import integer, number
 
 BITS = (2, 8)
 """Fewest and most bits of an activation; one bit is the sign's."""
 
 
-def check_bits(where: str, bits: object, high: object) -> None:
+def check_bits(method: str, bits: object, high: object) -> None:
     """Refuse numbers of bits and ranges that :class:`UnsignedSteps` does not have.
 
     Raises:
-        InputError: one line, beginning with ``where``.
+        InputError: one line, beginning with ``method``.
     """
-    fewest, most = BITS
-    if not isinstance(bits, int) or isinstance(bits, bool) or not fewest <= bits <= most:
+    integer(method, "bits", bits, *BITS)
+    number(method, "high", high, 2**-8, 2**8)
+    if frexp(high)[0] != 0.5:  # type: ignore[arg-type]
         raise InputError(
-            f"{where}: bits: expected an integer from {fewest} to {most}, found {bits}"
-        )
-    number = high if isinstance(high, int | float) and not isinstance(high, bool) else 0
-    if not 2**-8 <= number <= 2**8 or frexp(number)[0] != 0.5:
-        raise InputError(
-            f"{where}: high: expected a power of two from 1/256 to 256, which keeps every step "
-            f"exact in floats, found {high}"
+            f"{method}: high: expected a power of two, which keeps every step exact in floats, "
+            f"found {high!r}"
         )
 
 
@@ -82,8 +79,10 @@ class UnsignedSteps(Quantizer):
             InputError: if an element is NaN, which is nearest to no integer.
         """
         x = x.detach()
-        # As for sign(): the sum only raises the question, at a fifth of the price.
-        if bool(x.sum().isnan()) and bool(x.isnan().any()):
+        # As for sign(): the sum only raises the question, at a fifth of the price; and compiled
+        # code does not stop to look, there a NaN stays one.
+        compiled = torch.compiler.is_compiling()
+        if not compiled and bool(x.sum().isnan()) and bool(x.isnan().any()):
             raise InputError(
                 f"activation: found {int(x.isnan().sum())} NaN in a tensor of shape "
                 f"{tuple(x.shape)}; training has diverged or the input holds NaN: lower the "

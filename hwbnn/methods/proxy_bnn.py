@@ -23,8 +23,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from hwbnn.errors import InputError
 from hwbnn.methods.base import Activation, BinaryWeight, Method, Options, SignActivation
+from hwbnn.methods.checks import flag, number, one_of
 from hwbnn.methods.kronecker import haar, inputs, sides, transform
 from hwbnn.methods.latent import LatentWeight, clip, mean_magnitude
 from hwbnn.methods.pairs import ClipSTE
@@ -33,11 +33,6 @@ FULL_LIMIT = 512
 """Most inputs of a layer whose basis is, by default, one full matrix."""
 
 _PAIR = ClipSTE()
-_CHOICES: Mapping[str, tuple[str, ...]] = {
-    "form": ("auto", "full", "kronecker"),
-    "start": ("identity", "haar"),
-    "scale": ("mean", "none"),
-}
 
 
 @dataclass(frozen=True)
@@ -74,18 +69,12 @@ class ProxyBNN(Method):
     scale: Literal["mean", "none"] = "mean"
 
     def __post_init__(self) -> None:
-        for name, known in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in known:
-                raise InputError(f"proxy_bnn: {name}: expected {' or '.join(known)}, found {value}")
-        for name in ("basis_lr", "orthogonality"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not 0 <= value <= 1e6:
-                raise InputError(f"proxy_bnn: {name}: expected a number from 0, found {value}")
-        if not isinstance(self.renormalise, bool):
-            raise InputError(
-                f"proxy_bnn: renormalise: expected true or false, found {self.renormalise}"
-            )
+        one_of(self.name, "form", self.form, ("auto", "full", "kronecker"))
+        one_of(self.name, "start", self.start, ("identity", "haar"))
+        number(self.name, "basis_lr", self.basis_lr, 0, 1e6)
+        number(self.name, "orthogonality", self.orthogonality, 0, 1e6)
+        flag(self.name, "renormalise", self.renormalise)
+        one_of(self.name, "scale", self.scale, ("mean", "none"))
 
     def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
         """Coefficients, Glorot uniform, and a basis."""

@@ -29,7 +29,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwbnn.errors import InputError
 from hwbnn.methods.base import (
     Activation,
     BinaryWeight,
@@ -41,6 +40,7 @@ from hwbnn.methods.base import (
     SignActivation,
     sign,
 )
+from hwbnn.methods.checks import flag, integer, number, one_of
 from hwbnn.methods.kronecker import haar, inputs, sides, transform
 from hwbnn.methods.latent import LatentWeight, mean_magnitude
 from hwbnn.methods.pairs import Triangle
@@ -71,6 +71,8 @@ class RBNN(Method):
         t_min: steepness at the start.
         t_max: steepness at the end.
         alternations: in an epoch; 0 keeps the first, random rotation.
+        turn_until: share of training after which the rotation rests. Each turn flips bits, and late
+            in training the rates are too small to mend them; the paper turns to the end.
         gate: ``|sin(phi)|`` at the start, 0 to 1. At exactly 1, the authors' start, ``phi`` is at
             a maximum and gets no gradient.
         scale: whether ``alpha`` is learned, or 1.
@@ -83,6 +85,7 @@ class RBNN(Method):
     t_min: float = 1e-2
     t_max: float = 10.0
     alternations: int = 3
+    turn_until: float = 1.0
     gate: float = 1.0
     scale: bool = True
     detach_rotation: bool = False
@@ -90,27 +93,15 @@ class RBNN(Method):
     lr_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("t_min", 1e-6, 1e6),
-            ("t_max", 1e-6, 1e6),
-            ("gate", 0, 1),
-            ("lr_scale", 0, 1e6),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not low <= value <= high:
-                raise InputError(
-                    f"rbnn: {name}: expected a number from {low:g} to {high:g}, found {value}"
-                )
-        for name in ("scale", "detach_rotation"):
-            if not isinstance(getattr(self, name), bool):
-                raise InputError(
-                    f"rbnn: {name}: expected true or false, found {getattr(self, name)}"
-                )
-        count = self.alternations
-        if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= 1000:
-            raise InputError(f"rbnn: alternations: expected 0 to 1000, found {count}")
-        if self.centre not in ("none", "sample"):
-            raise InputError(f"rbnn: centre: expected none or sample, found {self.centre}")
+        number(self.name, "t_min", self.t_min, 1e-6, 1e6)
+        number(self.name, "t_max", self.t_max, 1e-6, 1e6)
+        integer(self.name, "alternations", self.alternations, 0, 1000)
+        number(self.name, "turn_until", self.turn_until, 0, 1)
+        number(self.name, "gate", self.gate, 0, 1)
+        flag(self.name, "scale", self.scale)
+        flag(self.name, "detach_rotation", self.detach_rotation)
+        one_of(self.name, "centre", self.centre, ("none", "sample"))
+        number(self.name, "lr_scale", self.lr_scale, 0, 1e6)
 
     def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
         """Latent weights, Glorot uniform, and two random orthogonal matrices."""
@@ -126,10 +117,11 @@ class RBNN(Method):
         return replace(self, scale=False)
 
     def schedule(self, u: float) -> Settings:
-        """``t`` and ``k`` of weights, ``t_activation``."""
+        """``t`` and ``k`` of weights, ``t_activation``, and whether the rotation turns."""
         low, high = log10(self.t_min), log10(self.t_max)
         t = 10 ** (low + (high - low) * u)
-        return {"t": t, "k": max(1 / t, 1.0), "t_activation": max(t, 1.0)}
+        turns = float(u < self.turn_until)
+        return {"t": t, "k": max(1 / t, 1.0), "t_activation": max(t, 1.0), "turns": turns}
 
     def on_epoch(self, weights: Sequence[BinaryWeight]) -> None:
         """Refine the rotations, from latent weights and rotations alone, not from data.
@@ -137,7 +129,7 @@ class RBNN(Method):
         Both are in a checkpoint, so a resumed run refines as the uninterrupted one does.
         """
         for weight in weights:
-            if isinstance(weight, RotatedWeight):
+            if isinstance(weight, RotatedWeight) and weight.settings["turns"]:
                 weight.refine(self.alternations)
 
 

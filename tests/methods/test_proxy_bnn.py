@@ -207,11 +207,14 @@ def test_trained_networks_lower_to_the_same_bits_and_no_float_is_left(form: str)
 @pytest.mark.parametrize(
     ("hyper", "message"),
     [
-        ({"form": "group"}, "form: expected auto or full or kronecker, found group"),
-        ({"start": "zero"}, "start: expected identity or haar, found zero"),
-        ({"scale": "learned"}, "scale: expected mean or none, found learned"),
-        ({"basis_lr": -1.0}, "basis_lr: expected a number from 0, found -1.0"),
-        ({"orthogonality": float("nan")}, "orthogonality: expected a number from 0, found nan"),
+        ({"form": "group"}, "form: expected one of auto, full, kronecker, found 'group'"),
+        ({"start": "zero"}, "start: expected one of identity, haar, found 'zero'"),
+        ({"scale": "learned"}, "scale: expected one of mean, none, found 'learned'"),
+        ({"basis_lr": -1.0}, "basis_lr: expected a number from 0 to 1e\\+06, found -1.0"),
+        (
+            {"orthogonality": float("nan")},
+            "orthogonality: expected a number from 0 to 1e\\+06, found nan",
+        ),
         ({"renormalise": 1}, "renormalise: expected true or false, found 1"),
     ],
 )

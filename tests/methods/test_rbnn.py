@@ -79,7 +79,17 @@ def test_the_authors_start_gets_no_gradient_and_the_default_does() -> None:
 def test_the_schedule_is_the_papers() -> None:
     for u, t in ((0, 0.01), (1 / 3, 0.1), (2 / 3, 1), (1, 10)):
         found = RBNN().schedule(u)
-        assert found == pytest.approx({"t": t, "k": max(1 / t, 1), "t_activation": max(t, 1)})
+        expected = {"t": t, "k": max(1 / t, 1), "t_activation": max(t, 1), "turns": float(u < 1)}
+        assert found == pytest.approx(expected)
+
+
+def test_the_rotation_rests_in_the_end() -> None:
+    model = mlp(Input.bits(6), (4,), 3, RBNN(turn_until=0.5))
+    for u, turns in ((0.0, True), (0.49, True), (0.5, False), (1.0, False)):
+        before = [w.right.clone() for w in parts(model, RotatedWeight)]
+        start_epoch(model, u)
+        for a, w in zip(before, parts(model, RotatedWeight), strict=True):
+            assert torch.equal(a, w.right) is not turns
 
 
 @pytest.mark.parametrize(("u", "t"), [(0.0, 1.0), (1.0, 10.0)])
@@ -220,11 +230,11 @@ def test_scales_of_any_sign_lower_exactly() -> None:
         ({"t_min": 0.0}, "t_min: expected a number from 1e-06 to 1e\\+06, found 0.0"),
         ({"t_max": float("nan")}, "t_max: expected a number"),
         ({"gate": 1.5}, "gate: expected a number from 0 to 1, found 1.5"),
-        ({"alternations": -1}, "alternations: expected 0 to 1000, found -1"),
-        ({"alternations": 2.0}, "alternations: expected 0 to 1000, found 2.0"),
+        ({"alternations": -1}, "alternations: expected an integer from 0 to 1000, found -1"),
+        ({"alternations": 2.0}, "alternations: expected an integer from 0 to 1000, found 2.0"),
         ({"scale": 1}, "scale: expected true or false, found 1"),
-        ({"detach_rotation": "no"}, "detach_rotation: expected true or false, found no"),
-        ({"centre": "batch"}, "centre: expected none or sample, found batch"),
+        ({"detach_rotation": "no"}, "detach_rotation: expected true or false, found 'no'"),
+        ({"centre": "batch"}, "centre: expected one of none, sample, found 'batch'"),
         ({"lr_scale": -1.0}, "lr_scale: expected a number from 0 to 1e\\+06, found -1.0"),
     ],
 )
