@@ -1,0 +1,206 @@
+"""A layer of binary neurons as a netlist, parts of its sums shared between neurons.
+
+Take two neurons: over the inputs that have equal weights in both, their sums are the same number
+``a``; over the others one is ``d`` and the other ``n_d - d``. So ``a`` and ``d`` are counted once,
+and the neurons compare ``a + d`` and ``a - d``. A group of ``r`` neurons sorts the inputs into
+``2^(r-1)`` *classes* by their columns of weights up to sign; each input is counted once for all
+neurons of the group, and the sums of the classes are added up twice as the group is halved, until
+single neurons are left. How large groups should be follows from the layer, by building some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.circuits.chains import compress, to_number
+from hwbnn.circuits.compare import reaches
+from hwbnn.circuits.heap import Heap, compressed
+from hwbnn.circuits.netlist import Builder, Netlist
+from hwbnn.errors import InputError
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+GROUPS = (1, 2, 3, 4, 5, 6, 8)
+"""Sizes of groups that are tried."""
+TRIES = 2
+"""Groups of each size that are built to compare sizes."""
+
+
+@dataclass(frozen=True)
+class _Class:
+    """Inputs with the same weights up to sign in all neurons of a group.
+
+    Attributes:
+        heap: their sum under the weights of the group's first neuron.
+        high: what it comes to under the complemented weights, together with that sum.
+    """
+
+    heap: Heap
+    high: int
+
+
+_Classes = dict[tuple[bool, ...], _Class]
+_Finish = Callable[[Builder, int, Heap], None]
+
+
+def thresholds(
+    weights: Bools, wanted: Ints, *, width: int = 1, group: int | None = None
+) -> Netlist:
+    """A layer whose outputs are ``raw sum >= wanted``, one for each neuron.
+
+    A raw sum is, over all inputs, ``u`` where the weight is true and ``2^width - 1 - u`` where it
+    is not: for bits, the number of inputs that equal their weight.
+
+    Args:
+        weights: bool ``(neurons, inputs)``.
+        wanted: int64 ``(neurons,)``.
+        width: bits of an input; input ``i`` is signals ``1 + i * width`` on, lowest bit first.
+        group: neurons of a group; by default what takes fewest LUTs.
+
+    Raises:
+        InputError: for arrays that do not fit each other.
+    """
+    _check(weights, wanted, width)
+    outputs = [0] * len(weights)
+
+    def finish(builder: Builder, row: int, heap: Heap) -> None:
+        outputs[row] = reaches(builder, heap, int(wanted[row]))
+
+    return _layer(weights, width, group, finish).netlist(outputs)
+
+
+def sums(weights: Bools, *, width: int = 1, group: int | None = None) -> Netlist:
+    """A layer whose outputs are the raw sums, lowest bit first, neuron after neuron.
+
+    Args:
+        weights: bool ``(neurons, inputs)``.
+        width: bits of an input.
+        group: neurons of a group; by default what takes fewest LUTs.
+    """
+    _check(weights, np.zeros(len(weights), np.int64), width)
+    bits = (weights.shape[1] * ((1 << width) - 1)).bit_length()
+    outputs = [0] * (len(weights) * bits)
+
+    def finish(builder: Builder, row: int, heap: Heap) -> None:
+        outputs[row * bits : (row + 1) * bits] = _number(builder, heap, bits)
+
+    return _layer(weights, width, group, finish).netlist(outputs)
+
+
+def _check(weights: Bools, wanted: Ints, width: int) -> None:
+    if weights.ndim != 2 or not weights.size or wanted.shape != weights.shape[:1] or width < 1:
+        raise InputError(
+            f"layer: expected weights (neurons, inputs) and as many thresholds, found shapes "
+            f"{weights.shape} and {wanted.shape}, inputs of {width} bits"
+        )
+
+
+def _number(builder: Builder, heap: Heap, bits: int) -> list[int]:
+    """A heap's value as literals of so many bits."""
+    made = Heap([list(column) for column in heap.columns])
+    # A negative constant wraps around: the sum itself is in range.
+    constant = heap.constant % (1 << bits)
+    ones = [constant >> i & 1 for i in range(bits)]
+    made = _with_ones(made, ones)
+    made = compressed(builder, made, to_number(made.heights))
+    if made.constant % (1 << bits):
+        return _number(builder, made, bits)
+    columns = [*made.columns, *([[]] * bits)][:bits]
+    return [column[0] if column else 0 for column in columns]
+
+
+def _with_ones(heap: Heap, ones: Sequence[int]) -> Heap:
+    """A heap with a constant as bits: ``1 + x`` is ``~x`` and, in the next column, ``x``."""
+    columns = [list(column) for column in heap.columns]
+    columns += [[] for _ in range(len(ones) + 1 - len(columns))]
+    for i, one in enumerate(ones):
+        if not one:
+            continue
+        if columns[i]:
+            literal = columns[i].pop()
+            columns[i].append(literal ^ 1)
+            columns[i + 1].append(literal)
+        else:
+            columns[i].append(1)
+    return Heap(columns[: len(ones)])
+
+
+def _layer(weights: Bools, width: int, group: int | None, finish: _Finish) -> Builder:
+    """A builder with all neurons of a layer, each given to ``finish`` as a heap."""
+    size = group or _best_size(weights, width, finish)
+    builder = Builder(weights.shape[1] * width)
+    for first in range(0, len(weights), size):
+        rows = tuple(range(first, min(first + size, len(weights))))
+        _halved(builder, rows, _classes(builder, weights, rows, width), finish)
+    return builder
+
+
+def _best_size(weights: Bools, width: int, finish: _Finish) -> int:
+    """The size of groups that takes fewest LUTs a neuron, by building some."""
+    costs: dict[int, float] = {}
+    for size in GROUPS:
+        if size > len(weights):
+            break
+        builder = Builder(weights.shape[1] * width)
+        built = 0
+        for first in range(0, min(TRIES * size, len(weights) - size + 1), size):
+            rows = tuple(range(first, first + size))
+            _halved(builder, rows, _classes(builder, weights, rows, width), finish)
+            built += size
+        costs[size] = builder.luts / built
+    return min(costs, key=lambda size: costs[size])
+
+
+def _classes(builder: Builder, weights: Bools, rows: tuple[int, ...], width: int) -> _Classes:
+    """The classes of a group, compressed."""
+    own = weights[list(rows)]
+    relative = own ^ own[0]
+    heaps: dict[tuple[bool, ...], Heap] = {}
+    for i in range(weights.shape[1]):
+        heap = heaps.setdefault(tuple(map(bool, relative[:, i])), Heap())
+        for bit in range(width):
+            heap.add(2 * (1 + i * width + bit) + (not own[0, i]), bit)
+    return {
+        pattern: _Class(_settled(builder, heap, len(rows)), heap.high)
+        for pattern, heap in heaps.items()
+    }
+
+
+def _halves(size: int) -> tuple[range, ...]:
+    return range(size // 2 + size % 2), range(size // 2 + size % 2, size)
+
+
+def _settled(builder: Builder, heap: Heap, size: int) -> Heap:
+    """A class compressed as far as it pays in a group of so many neurons."""
+    if size == 1:
+        return heap
+    return compressed(builder, heap, compress(heap.heights, 2))
+
+
+def _halved(builder: Builder, rows: tuple[int, ...], classes: _Classes, finish: _Finish) -> None:
+    """Go from the classes of a group to those of its halves, down to single neurons."""
+    if len(rows) == 1:
+        heap = Heap()
+        for made in classes.values():
+            heap.add_all(made.heap, 1)
+        finish(builder, rows[0], heap)
+        return
+    for half in _halves(len(rows)):
+        heaps: dict[tuple[bool, ...], tuple[Heap, int]] = {}
+        for pattern, made in classes.items():
+            part = tuple(pattern[i] for i in half)
+            key = tuple(sign ^ part[0] for sign in part)
+            heap, high = heaps.setdefault(key, (Heap(), 0))
+            heap.add_all(made.heap, -1 if part[0] else 1)
+            heap.constant += made.high * part[0]
+            heaps[key] = (heap, high + made.high)
+        below = {
+            key: _Class(_settled(builder, heap, len(half)), high)
+            for key, (heap, high) in heaps.items()
+        }
+        _halved(builder, tuple(rows[i] for i in half), below, finish)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwbnn.circuits import evaluate, prove_sums, prove_thresholds, sums, thresholds
+from hwbnn.errors import InputError
+
+
+def layer(seed, neurons, inputs, width):
+    """Weights, thresholds around what sums come to, random inputs and the raw sums under them."""
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(0, 2, (neurons, inputs)).astype(np.bool_)
+    top = (1 << width) - 1
+    wanted = rng.integers(-1, inputs * top + 3, neurons)
+    u = rng.integers(0, top + 1, (200, inputs))
+    u[0], u[1] = 0, top
+    raw = np.where(weights, u[:, None, :], top - u[:, None, :]).sum(axis=2)
+    # Inputs that meet a threshold exactly are where off-by-one shows.
+    wanted[: neurons // 2] = raw[3, : neurons // 2]
+    bits = (u[:, :, None] >> np.arange(width) & 1).reshape(len(u), -1).astype(np.bool_)
+    return weights, wanted, bits, raw
+
+
+def numbers(bits, neurons):
+    split = bits.reshape(len(bits), neurons, -1)
+    return (split << np.arange(split.shape[2])).sum(axis=2)
+
+
+@given(
+    seed=st.integers(0, 1 << 30),
+    neurons=st.integers(1, 9),
+    inputs=st.integers(1, 70),
+    width=st.integers(1, 3),
+    group=st.sampled_from([None, 1, 2, 3, 4, 7]),
+)
+@settings(max_examples=40)
+def test_a_layer_computes_and_is_proved(seed, neurons, inputs, width, group):
+    weights, wanted, x, raw = layer(seed, neurons, inputs, width)
+
+    compared = thresholds(weights, wanted, width=width, group=group)
+    assert np.array_equal(evaluate(compared, x), raw >= wanted)
+    prove_thresholds(compared, weights, wanted, width=width)
+
+    counted = sums(weights, width=width, group=group)
+    assert np.array_equal(numbers(evaluate(counted, x), neurons), raw)
+    prove_sums(counted, weights, width=width)
+
+
+def test_equal_and_opposite_neurons_are_counted_once():
+    rng = np.random.default_rng(0)
+    row = rng.integers(0, 2, (1, 60)).astype(np.bool_)
+    weights = np.concatenate([row, row, ~row, row])
+    wanted = np.array([30, 30, 30, 31])
+    alone = thresholds(row, wanted[:1])
+    netlist = thresholds(weights, wanted, group=4)
+    prove_thresholds(netlist, weights, wanted)
+    assert netlist.outputs[0] == netlist.outputs[1]
+    assert netlist.luts < 1.5 * alone.luts
+
+
+def test_thresholds_that_are_always_or_never_reached_take_nothing():
+    weights = np.ones((2, 20), np.bool_)
+    netlist = thresholds(weights, np.array([0, 21]))
+    assert netlist.cells == ()
+    assert evaluate(netlist, np.zeros((3, 20), np.bool_)).tolist() == [[True, False]] * 3
+
+
+def test_what_layers_take():
+    """The shares of a synapse that documents name; smaller is welcome, larger is a regression."""
+    rng = np.random.default_rng(0)
+    for neurons, inputs, most in ((32, 64, 0.27), (32, 256, 0.19)):
+        weights = rng.integers(0, 2, (neurons, inputs)).astype(np.bool_)
+        netlist = thresholds(weights, np.full(neurons, inputs // 2))
+        assert netlist.luts <= most * weights.size
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match="expected weights"):
+        thresholds(np.ones((2, 3), np.bool_), np.zeros(3, np.int64))
+    netlist = thresholds(np.ones((2, 3), np.bool_), np.ones(2, np.int64))
+    with pytest.raises(InputError, match="netlist: expected bool"):
+        evaluate(netlist, np.zeros((1, 4), np.bool_))
