@@ -155,7 +155,9 @@ def _check_atom(
     tables = [tuple(reader.shape(literal, signals) for literal in side) for side in positions]
     link = reader.shape(2 * atom.link, signals) if atom.link else FALSE
     terms = tuple((signals.index(t >> 1), t & 1, weight) for t, weight in atom.terms)
-    case = _Case(terms, *tables, link, atom.constant, atom.positions, carries, compares, negated)
+    case = _Case(
+        terms, tables[0], tables[1], link, atom.constant, atom.positions, carries, compares, negated
+    )
     if case not in reader.checked:
         reader.checked[case] = _enumerate(case, len(signals))
     return reader.checked[case]
