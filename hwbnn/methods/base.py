@@ -37,12 +37,15 @@ def sign(x: Tensor) -> Tensor:
         Tensor of the same shape, dtype and layout; no gradient passes.
 
     Raises:
-        InputError: if an element is NaN, which has no sign.
+        InputError: if an element is NaN, which has no sign. Under ``torch.compile`` it stays NaN.
 
     >>> sign(torch.tensor([-2.0, -0.0, 0.0, 1e-40])).tolist()
     [-1.0, 1.0, 1.0, 1.0]
     """
     x = x.detach()
+    if torch.compiler.is_compiling():
+        # Compiled code does not stop to look; the NaN goes on to the loss.
+        return torch.where(x >= 0, 1, torch.where(x < 0, -1, x)).to(x.dtype)
     # A sum is NaN if an element is, and costs a fifth of isnan(); infinities that cancel make it
     # NaN too, so it only raises the question.
     if x.is_floating_point() and bool(x.sum().isnan()) and bool(x.isnan().any()):

@@ -1,10 +1,18 @@
-"""What every method promises; a new name in METHODS is tested by being there."""
+"""What every method promises; a new name in METHODS is tested by being there.
+
+A method adds its closed forms to :data:`FORMS` and nothing else; what it alone promises is tested
+beside it, in ``test_<name>.py``.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import FrozenInstanceError, fields
+import io
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import FrozenInstanceError, dataclass, fields
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,17 +25,112 @@ from hwbnn.errors import InputError
 from hwbnn.graph import Input
 from hwbnn.lower import compare, floats, lower
 from hwbnn.methods import METHODS
-from hwbnn.nn import after_step, mlp, parameter_groups, parts, penalty, set_progress, start_epoch
+from hwbnn.methods.base import Settings
+from hwbnn.nn import (
+    Mlp,
+    after_step,
+    mlp,
+    parameter_groups,
+    parts,
+    penalty,
+    set_progress,
+    start_epoch,
+)
 
 EDGES = (0.0, -0.0, 1e-45, -1e-45, 1.0, -1.0, 1e30, -1e30, float("inf"), -float("inf"))
 ABOVE = 1 + 2**-23
+MOMENTS = (0.0, 0.3, 0.75, 1.0)
 
-Gradient = Callable[[Tensor], Tensor]
+# Torch's compiler warns of what torch itself does.
+compiles = pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script_method:DeprecationWarning",
+    "ignore:.*should not be instantiated:DeprecationWarning",
+)
 
-CLOSED_FORMS: dict[str, tuple[Gradient, Gradient]] = {
-    "bnn_ste": (torch.ones_like, lambda x: (x.abs() <= 1).float()),
+Function = Callable[[Tensor, Settings], Tensor]
+
+
+def hard(x: Tensor, s: Settings) -> Tensor:
+    return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+
+
+def one(x: Tensor, s: Settings) -> Tensor:
+    return torch.ones_like(x)
+
+
+def clipped(x: Tensor, s: Settings) -> Tensor:
+    return (x.abs() <= 1).to(x.dtype)
+
+
+def polynomial(x: Tensor, s: Settings) -> Tensor:
+    return (2 - 2 * x.abs()).clamp(min=0)
+
+
+def ede(x: Tensor, s: Settings) -> Tensor:
+    return s["k"] * s["t"] * (1 - torch.tanh(s["t"] * x) ** 2)
+
+
+def triangle(t: str, k: str | None) -> Function:
+    def tent(x: Tensor, s: Settings) -> Tensor:
+        slope = s[t]
+        return ((1 if k is None else s[k]) * (2**0.5 * slope - slope**2 * x.abs())).clamp(min=0)
+
+    return tent
+
+
+def sign_swish(x: Tensor, s: Settings) -> Tensor:
+    """As published, clipped to [-1, 1]; the sign once the settings say so."""
+    z = s["mu"] * x
+    rise = torch.sigmoid(z)
+    soft = (2 * rise * (1 + z * (1 - rise)) - 1).clamp(-1, 1)
+    return hard(x, s) if s["hard"] else torch.where(x.isinf(), x.sign(), soft)
+
+
+def swish_slope(x: Tensor, s: Settings) -> Tensor:
+    z = (s["mu"] * x).clamp(-300, 300)  # so that nothing overflows
+    return s["mu"] * (2 - z * torch.tanh(z / 2)) / (1 + torch.cosh(z))
+
+
+def swish_slope_above_zero(x: Tensor, s: Settings) -> Tensor:
+    return swish_slope(x, s).clamp(min=0) + s["mu"] / 1000
+
+
+def steps(bits: int, high: float) -> Function:
+    def within(x: Tensor, s: Settings) -> Tensor:
+        return ((x > 0) & (x < high)).to(x.dtype)
+
+    return within
+
+
+@dataclass(frozen=True)
+class Form:
+    """A method's pairs in closed form, of float64 and the settings of a moment.
+
+    Attributes:
+        weight: B of the weights, a function of the real numbers whose signs are the bits.
+        activation: B of an activation as it is made: dL/dx for dL/dy = 1.
+        value: F of the weights.
+    """
+
+    weight: Function
+    activation: Function
+    value: Function = hard
+
+
+FORMS: Mapping[str, Form] = {
+    "bnn_ste": Form(one, clipped),
+    "binary_connect": Form(one, steps(4, 2.0)),
+    "xnor_net": Form(one, clipped),
+    "bi_real": Form(clipped, polynomial),
+    "ir_net": Form(ede, ede),
+    "react_net": Form(clipped, polynomial),
+    "prox_connect": Form(swish_slope, polynomial),
+    "bnn_pp": Form(swish_slope_above_zero, polynomial, sign_swish),
+    "proxy_bnn": Form(clipped, clipped),
+    "rbnn": Form(triangle("t", "k"), triangle("t_activation", None)),
+    "adabin": Form(ede, polynomial),
+    "binary_l2": Form(one, steps(4, 2.0)),
 }
-"""Of each method: dL/d(latent) and dL/d(activation's input) for dL/dy = 1, at progress 0."""
 
 
 def samples(channels: int) -> Tensor:
@@ -39,7 +142,7 @@ def samples(channels: int) -> Tensor:
 
 
 def test_every_method_has_closed_forms_to_be_held_to() -> None:
-    assert set(CLOSED_FORMS) == set(METHODS)
+    assert set(FORMS) == set(METHODS)
     assert len(METHODS) == len(set(METHODS))
 
 
@@ -56,6 +159,12 @@ class TestMethod:
         with pytest.raises(InputError, match=f"method '{name}': no hyper-parameter 'colour'"):
             methods.get(name, colour="red")
 
+    def test_hyper_parameters_of_the_wrong_kind_are_refused_by_name(self, name: str) -> None:
+        for field in fields(methods.get(name)):  # type: ignore[arg-type]
+            for wrong in ("colour", -7.5, float("nan")):
+                with pytest.raises(InputError, match=f"^{name}: {field.name}: expected "):
+                    methods.get(name, **{field.name: wrong})
+
     def test_schedule_is_a_pure_function_of_progress(self, name: str) -> None:
         method = methods.get(name)
         for u in (0.0, 0.3, 0.999, 1.0):
@@ -63,14 +172,16 @@ class TestMethod:
             assert all(np.isfinite(v) for v in method.schedule(u).values())
 
     @pytest.mark.parametrize("shape", [(1, 1), (7, 33)])
-    def test_weights_in_evaluation_are_bits(self, name: str, shape: tuple[int, ...]) -> None:
+    def test_weights_in_evaluation_are_the_signs_of_real_numbers(
+        self, name: str, shape: tuple[int, ...]
+    ) -> None:
         torch.manual_seed(0)
         weight = methods.get(name).make_weight(shape).eval()
-        for u in (0.0, 0.5, 1.0):
+        for u in MOMENTS:
             weight.set_progress(u)
             codes = weight.codes()
-            assert codes.signs.shape == shape
-            assert set(codes.signs.unique().tolist()) <= {-1.0, 1.0}
+            assert weight.shape == codes.signs.shape == weight.real().shape == shape
+            assert torch.equal(codes.signs, hard(weight.real().detach(), {}))
             for part in (codes.scale, codes.offset):
                 assert part is None or (part.shape == shape[:1] and part.isfinite().all())
 
@@ -103,17 +214,38 @@ class TestMethod:
             with pytest.raises(InputError, match="found 1 NaN"):
                 call(x)
 
-    def test_gradients_are_the_closed_forms(self, name: str) -> None:
-        of_weight, of_input = CLOSED_FORMS[name]
-        method = methods.get(name)
-        weight = method.make_weight((200, 6))
-        (latent,) = (p for n, p in weight.named_parameters() if n == "latent")
-        latent.data = samples(6).clamp(-1, 1)
-        (gradient,) = torch.autograd.grad(weight.codes().signs.sum(), latent)
-        torch.testing.assert_close(gradient, of_weight(latent.detach()))
+    @pytest.mark.parametrize("u", MOMENTS)
+    def test_weights_are_their_closed_forms(self, name: str, u: float) -> None:
+        torch.manual_seed(0)
+        weight = methods.get(name).make_weight((200, 6))
+        weight.set_progress(u)
+        for key, parameter in weight.named_parameters():
+            if key == "latent":
+                parameter.data = samples(6).clamp(-1, 1)
+        real = weight.real()
+        exact, owned = real.detach().double(), list(weight.parameters())
+        signs = weight.codes().signs
+        torch.testing.assert_close(
+            signs.detach().double(), FORMS[name].value(exact, weight.settings)
+        )
+        # Each learned number's gradient is that of the real numbers, B coming back to them.
+        slope = FORMS[name].weight(exact, weight.settings).to(real)
+        expected = torch.autograd.grad(real, owned, slope, allow_unused=True)
+        for found, wanted in zip(
+            torch.autograd.grad(signs.sum(), owned, allow_unused=True), expected, strict=True
+        ):
+            assert (found is None) == (wanted is None)
+            if found is not None and wanted is not None:
+                torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+    @pytest.mark.parametrize("u", MOMENTS)
+    def test_gradients_of_activations_are_their_closed_forms(self, name: str, u: float) -> None:
+        form = methods.get(name).make_activation(6)
+        form.set_progress(u)
         x = samples(6).requires_grad_()
-        (gradient,) = torch.autograd.grad(method.make_activation(6)(x).sum(), x)
-        torch.testing.assert_close(gradient, of_input(x.detach()))
+        (found,) = torch.autograd.grad(form(x).sum(), x)
+        wanted = FORMS[name].activation(x.detach().double(), form.settings)
+        torch.testing.assert_close(found.double(), wanted, atol=1e-5, rtol=1e-5)
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
     def test_gradients_scale_with_what_comes_back(self, name: str, dtype: torch.dtype) -> None:
@@ -123,7 +255,17 @@ class TestMethod:
         (one,) = torch.autograd.grad(form(x).sum(), x)
         (gradient,) = torch.autograd.grad(form(x), x, upstream)
         assert gradient.dtype == dtype
-        assert torch.equal(gradient, one * upstream)
+        torch.testing.assert_close(gradient, one * upstream)
+
+    def test_nonlinearities_do_not_mind_where_an_element_stands(self, name: str) -> None:
+        made = methods.get(name).make_nonlinearity(5)
+        if made is None:
+            return
+        disturb(made)
+        x = samples(5)
+        whole = made(x)
+        for rows in (1, 3, 7, 31):
+            assert torch.equal(torch.cat([made(part) for part in x.split(rows)]), whole)
 
     def test_every_parameter_is_in_one_group(self, name: str) -> None:
         model = mlp(Input.bits(8), (6,), 3, methods.get(name))
@@ -134,49 +276,148 @@ class TestMethod:
 
     def test_learns_and_then_lowers_to_the_same_bits(self, name: str) -> None:
         model, source, u, labels = toy(name)
-        first = train(model, source, u, labels, epochs=(0, 1), total=25)
-        last = train(model, source, u, labels, epochs=(1, 25), total=25)
-        assert last < 0.7 * first
+        run = Run(model, source, u, labels, total=25)
+        first = run.epochs(0, 1)
+        assert run.epochs(1, 25) < 0.7 * first
         graph = lower(model, source)
-        found = compare(model, graph, u.numpy())
-        assert found.differing == 0
-        assert all(
-            value.dtype.kind in "bi"
+        assert compare(model, graph, u.numpy()).differing == 0
+        arrays = [
+            value
             for node in graph.nodes
             for field in fields(node)
             if isinstance(value := getattr(node, field.name), np.ndarray)
-        )
+        ]
+        assert arrays
+        assert all(array.dtype.kind in "bi" for array in arrays)  # no latent number is left
+
+    @pytest.mark.parametrize(
+        ("source", "last"),
+        [
+            (Input.bits(8), "scale"),
+            (Input("x", (4,), -2, 2, scale=0.25, offset=-0.5), "batch_norm"),
+        ],
+    )
+    def test_every_input_of_a_small_network_gives_the_same_bits(
+        self, name: str, source: Input, last: Any
+    ) -> None:
+        span = range(source.low, source.high + 1)
+        u = np.array(list(itertools.product(span, repeat=source.shape[0])))
+        torch.manual_seed(0)
+        model = mlp(source, (7, 5), 3, methods.get(name), last=last)
+        some = torch.from_numpy(u[torch.randperm(len(u))[:64]])
+        Run(model, source, some, torch.randint(0, 3, (64,)), total=1).epochs(0, 1)
+        set_progress(model, 1.0)
+        for output in ("class", "scores"):
+            disturb(model)
+            graph = lower(model, source, output=output)  # type: ignore[arg-type]
+            found = compare(model, graph, u)
+            assert found.compared
+            assert found.differing == 0
 
     def test_a_run_that_is_stopped_resumes_to_the_same_weights(self, name: str) -> None:
-        whole, source, u, labels = toy(name)
-        stopped = copy.deepcopy(whole)
-        train(whole, source, u, labels, epochs=(0, 2), total=4)
-        train(whole, source, u, labels, epochs=(2, 4), total=4)
-        train(stopped, source, u, labels, epochs=(0, 2), total=4)
-        resumed, *_ = toy(name)
-        resumed.load_state_dict(stopped.state_dict())
-        train(resumed, source, u, labels, epochs=(2, 4), total=4)
-        for key, value in whole.state_dict().items():
-            assert torch.equal(value, resumed.state_dict()[key]), key
+        whole = Run(*toy(name), total=4, adam=True)
+        whole.epochs(0, 4)
+        stopped = Run(*toy(name), total=4, adam=True)
+        stopped.epochs(0, 3)
+        kept = io.BytesIO()
+        torch.save((stopped.model.state_dict(), stopped.optimiser.state_dict()), kept)
+        kept.seek(0)
+        resumed = Run(*toy(name), total=4, adam=True)
+        disturb(resumed.model)  # what is not restored shows
+        weights, moments = torch.load(kept, weights_only=True)
+        resumed.model.load_state_dict(weights)
+        resumed.optimiser.load_state_dict(moments)
+        resumed.epochs(3, 4)
+        assert differing(whole.model, stopped.model)
+        assert not differing(whole.model, resumed.model)
 
     def test_hooks_may_be_repeated_and_progress_is_no_state(self, name: str) -> None:
-        model, source, u, labels = toy(name)
-        train(model, source, u, labels, epochs=(0, 1), total=4)
+        run = Run(*toy(name), total=4)
+        run.epochs(0, 1)
+        model = run.model
         after_step(model)
-        before = copy.deepcopy(model.state_dict())
+        before = copy.deepcopy(model)
         set_progress(model, 0.5)
         set_progress(model, 0.5)
         after_step(model)
-        for key, value in model.state_dict().items():
-            assert torch.equal(value, before[key]), key
+        assert not differing(model, before)
         assert all(dict(p.settings) == dict(p.method.schedule(0.5)) for p in every_part(model))
+
+    def test_a_copy_is_equal_and_its_own(self, name: str) -> None:
+        run = Run(*toy(name), total=4)
+        run.epochs(0, 1)
+        twin = copy.deepcopy(run.model)
+        x = floats(run.source, run.u)
+        assert torch.equal(twin.eval()(x), run.model.eval()(x))
+        before = copy.deepcopy(twin)
+        run.epochs(1, 2)
+        assert differing(run.model, twin)
+        assert not differing(before, twin)
+
+    @compiles
+    # The compiler itself does what torch warns of.
+    @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+    @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+    def test_trains_compiled_as_it_does_uncompiled(self, name: str) -> None:
+        with compiling():
+            # Other kernels round otherwise, so that one step is all that can be compared.
+            self.check_step(
+                name, lambda model: torch.compile(model, backend="aot_eager", fullgraph=True)
+            )
+
+    def test_trains_in_mixed_precision(self, name: str) -> None:
+        model, source, u, labels = toy(name)
+        run = Run(model, source, u, labels, total=10, half=True)
+        first = run.epochs(0, 1)
+        assert run.epochs(1, 10) < first
+        assert {p.dtype for p in model.parameters()} == {torch.float32}
+        assert compare(model, lower(model, source), u.numpy()).differing == 0
+
+    def check_step(self, name: str, compiled: Callable[[nn.Module], Any]) -> None:
+        """One step of a compiled and of a plain network: the same loss and gradients."""
+        model, source, u, labels = toy(name)
+        x = floats(source, u)
+        found = []
+        for call in (model, compiled(copy.deepcopy(model))):
+            loss = functional.cross_entropy(call(x), labels)
+            own = [p for p in call.parameters() if p.requires_grad]
+            found.append([loss, *torch.autograd.grad(loss, own, allow_unused=True)])
+        for plain, other in zip(*found, strict=True):
+            assert (plain is None) == (other is None)
+            if plain is not None:
+                torch.testing.assert_close(other, plain, atol=1e-5, rtol=1e-3)
 
 
 def every_part(model: nn.Module) -> list[methods.Part]:
     return parts(model, methods.Part)
 
 
-def toy(name: str) -> tuple[nn.Module, Input, Tensor, Tensor]:
+def differing(a: nn.Module, b: nn.Module) -> list[str]:
+    """Names of parameters and buffers that are not the same bits."""
+    left, right = a.state_dict(), b.state_dict()
+    assert left.keys() == right.keys()
+    return [key for key in left if not torch.equal(left[key], right[key])]
+
+
+@torch.no_grad()
+def disturb(module: nn.Module) -> None:
+    """Move every learned number at random, also across 0."""
+    for parameter in module.parameters():
+        size = parameter.square().mean().sqrt() + 0.1
+        parameter.add_(torch.randn_like(parameter) * size)
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """With a compiler that begins anew and leaves nothing behind."""
+    torch.compiler.reset()
+    try:
+        yield
+    finally:
+        torch.compiler.reset()
+
+
+def toy(name: str) -> tuple[Mlp, Input, Tensor, Tensor]:
     """A network and data that it can learn: the class is which third of the input is fullest."""
     torch.manual_seed(3)
     source = Input("x", (30,), -8, 7, scale=1 / 8)
@@ -185,28 +426,65 @@ def toy(name: str) -> tuple[nn.Module, Input, Tensor, Tensor]:
     return model, source, u, u.reshape(256, 3, 10).sum(dim=2).argmax(dim=1)
 
 
-def train(
-    model: nn.Module,
-    source: Input,
-    u: Tensor,
-    labels: Tensor,
-    epochs: tuple[int, int],
-    total: int,
-) -> float:
-    """Plain gradient descent without momentum, so that the model is all the state; last loss."""
-    optimiser = torch.optim.SGD(parameter_groups(model, lr=0.3))
-    x, mean = floats(source, u), 0.0
-    model.train()
-    for epoch in range(*epochs):
-        start_epoch(model, epoch / total)
-        losses = []
-        for i in range(0, len(x), 32):
-            optimiser.zero_grad()
-            loss = functional.cross_entropy(model(x[i : i + 32]), labels[i : i + 32])
-            extra = penalty(model)
-            (loss if extra is None else loss + extra).backward()
-            optimiser.step()
-            after_step(model)
-            losses.append(loss.item())
-        mean = sum(losses) / len(losses)
-    return mean
+class Run:
+    """Training of a model on one set of inputs, epoch by epoch as a training loop does it.
+
+    Args:
+        model: the network.
+        source: its input.
+        u: its integers, ``(n, *source.shape)``.
+        labels: the classes, ``(n,)``.
+        total: epochs in all.
+        adam: with Adam, whose moments are state too; else by plain gradient descent.
+        half: in bfloat16 where autocast says so.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        source: Input,
+        u: Tensor,
+        labels: Tensor,
+        total: int,
+        *,
+        adam: bool = False,
+        half: bool = False,
+    ) -> None:
+        self.model, self.source, self.u, self.labels = model, source, u, labels
+        self.total, self.half = total, half
+        self.optimiser: torch.optim.Optimizer = (
+            torch.optim.Adam(parameter_groups(model, lr=0.01))
+            if adam
+            else torch.optim.SGD(parameter_groups(model, lr=0.3))
+        )
+
+    def epochs(self, start: int, stop: int) -> float:
+        """Train from one epoch to another; the mean loss of the last."""
+        x, mean = floats(self.source, self.u), 0.0
+        self.model.train()
+        for epoch in range(start, stop):
+            torch.manual_seed(epoch)
+            start_epoch(self.model, epoch / self.total)
+            losses = [
+                self.step(x[i : i + 32], self.labels[i : i + 32]) for i in range(0, len(x), 32)
+            ]
+            mean = sum(losses) / len(losses)
+        return mean
+
+    def step(self, x: Tensor, labels: Tensor) -> float:
+        """One step; its loss."""
+        self.optimiser.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.half):
+            logits = self.model(x)
+        loss = functional.cross_entropy(logits.float(), labels)
+        extra = penalty(self.model)
+        (loss if extra is None else loss + extra).backward()
+        self.optimiser.step()
+        after_step(self.model)
+        return loss.item()
+
+
+@compiles
+def test_one_method_compiles_to_machine_code() -> None:
+    with compiling():
+        TestMethod().check_step("bnn_pp", torch.compile)
