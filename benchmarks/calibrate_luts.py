@@ -20,7 +20,7 @@ import numpy as np
 
 from hwbnn.estimate.parts import Parts, parts
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Lookup, Node, Output, Threshold
-from hwbnn.plan import Folded, Plan, Unrolled, circuit
+from hwbnn.plan import Folded, Layout, Plan, Sums, Unrolled, circuit
 from hwbnn.project import Project
 from hwbnn.targets.rtl import generate
 from hwbnn.tools.yosys import synth
@@ -32,7 +32,10 @@ Sample = dict[str, Any]
 """How to make a Graph and a Plan: the arguments of :func:`graph` and :func:`plan`."""
 
 
-def graph(widths: list[int], x: str = "bits", k: int = 1, end: str = "bits", **_: object) -> Graph:
+def graph(
+    widths: list[int], x: str = "bits", k: int = 1, end: str = "bits", fraction: int | None = None,
+    **_: object,
+) -> Graph:  # fmt: skip
     """A network with random weights and thresholds.
 
     Args:
@@ -40,14 +43,20 @@ def graph(widths: list[int], x: str = "bits", k: int = 1, end: str = "bits", **_
         x: `bits` or `pixels`.
         k: thresholds of a channel between layers.
         end: `bits` (thresholds), `sums`, `argmax`, or `ranks` (a Lookup before the ArgMax).
+        fraction: if given, every layer has this power of two as scale, and random offsets up to
+            half of it.
     """
     rng = np.random.default_rng(len(widths) + sum(widths))
     nodes: list[Node] = [(Input.bits if x == "bits" else Input.pixels)(widths[0])]
     for i, (n, m) in enumerate(pairwise(widths)):
         weights = rng.integers(0, 2, (m, n)).astype(np.bool_)
-        nodes.append(Dot(f"dot{i}", nodes[-1].name, weights))
+        factors: tuple[Any, ...] = ()
+        if fraction is not None:
+            half = 1 << (fraction - 1)
+            factors = np.full(m, 1 << fraction), rng.integers(-half, half, m, endpoint=True)
+        nodes.append(Dot(f"dot{i}", nodes[-1].name, weights, *factors))
         if i + 2 < len(widths) or end == "bits":
-            spread = np.sqrt(n) * (1 if x == "bits" or i else 128)
+            spread = np.sqrt(n) * (1 if x == "bits" or i else 128) * (1 << (fraction or 0))
             cuts = np.sort((rng.normal(0, 1, (m, k)) * spread).astype(np.int64), axis=1)
             falling = rng.integers(0, 2, m).astype(np.bool_)
             nodes.append(Threshold(f"act{i}", nodes[-1].name, cuts, falling))
@@ -62,10 +71,12 @@ def graph(widths: list[int], x: str = "bits", k: int = 1, end: str = "bits", **_
 
 def plan(
     fold: list[list[int] | None], beats: tuple[int, int] = (64, 64), levels: int = 2,
-    fuse: bool = True, **_: object,
+    fuse: bool = True, sums: Sums = "planes", **_: object,
 ) -> Plan:  # fmt: skip
     """A Plan: for each layer `pe` and `simd`, or None where it is unrolled."""
-    dots = {f"dot{i}": Folded(*pair) if pair else Unrolled() for i, pair in enumerate(fold)}
+    dots: dict[str, Layout] = {
+        f"dot{i}": Folded(*pair, sums) if pair else Unrolled(sums) for i, pair in enumerate(fold)
+    }
     return Plan(dots, input_beat=beats[0], output_beat=beats[1], levels=levels, fuse=fuse)
 
 
@@ -114,6 +125,19 @@ def pairs() -> Iterator[Sample]:
     yield {"widths": [48, 40, 24], "fold": [[10, 12], [6, 8]], "end": "argmax"}
 
 
+def forms() -> Iterator[Sample]:
+    """Other ways to sum inputs of several bits; layers with scale and offset."""
+    for widths in ([16, 8], [49, 16]):
+        yield {"widths": widths, "fold": [None], "x": "pixels", "sums": "adders"}
+    for sums in ("adders", "serial"):
+        yield {"widths": [64, 64], "fold": [[4, 16]], "x": "pixels", "sums": sums}
+        yield {"widths": [64, 64], "fold": [[8, 8]], "x": "pixels", "sums": sums}
+    yield {"widths": [64, 16], "fold": [None], "fraction": 4}
+    yield {"widths": [40, 12], "fold": [None], "fraction": 6, "end": "sums"}
+    yield {"widths": [64, 60], "fold": [[4, 16]], "fraction": 4}
+    yield {"widths": [64, 16], "fold": [[2, 16]], "fraction": 6, "end": "sums"}
+
+
 def networks() -> Iterator[Sample]:
     """What no coefficient is fitted to: whole networks, by which the estimate is judged."""
     digits = {"widths": [64, 64, 64, 10], "end": "argmax"}
@@ -131,7 +155,8 @@ def networks() -> Iterator[Sample]:
 
 def samples() -> list[tuple[str, Sample]]:
     """All samples, each with the group that it belongs to."""
-    groups = {"layer": (*unrolled(), *folded(), *pairs()), "network": tuple(networks())}
+    layers = (*unrolled(), *folded(), *pairs(), *forms())
+    groups = {"layer": layers, "network": tuple(networks())}
     return [(group, sample) for group, made in groups.items() for sample in made]
 
 

@@ -10,13 +10,17 @@
 //
 // with plus and minus the numbers of +1 and -1 in the row.
 //
-// Latency: that of popcount over Inputs, then ceil($clog2(Width) / Levels) cycles.
+// Either every bit plane is counted and the counts are added (planes), or the terms are (adders).
+//
+// Latency: planes that of popcount over Inputs, then ceil($clog2(Width) / Levels) cycles;
+// adders ceil($clog2(Inputs) / Levels).
 
 module hwbnn_dot_row #(
   parameter int Inputs   = 4,
   parameter int Width    = 1,  // bits of an input
   parameter int SumWidth = 3,  // bits of the raw sum
-  parameter int Levels   = 2
+  parameter int Levels   = 2,
+  parameter bit Adders   = 1'b0
 ) (
   input  logic                    clk_i,
   input  logic [Width*Inputs-1:0] planes_i,
@@ -31,31 +35,52 @@ module hwbnn_dot_row #(
   end
 `endif
 
-  logic [Width*SumWidth-1:0] counts;
+  if (Adders) begin : gen_adders
+    logic [Inputs*Width-1:0] terms;
 
-  for (genvar b = 0; b < Width; b++) begin : gen_plane
-    logic [CountWidth-1:0] count;
+    for (genvar i = 0; i < Inputs; i++) begin : gen_term
+      for (genvar b = 0; b < Width; b++) begin : gen_bit
+        assign terms[i*Width + b] = planes_i[b*Inputs + i] ~^ weights_i[i];
+      end
+    end
 
-    hwbnn_popcount #(
+    hwbnn_sum_tree #(
       .Inputs(Inputs),
+      .Width(Width),
+      .SumWidth(SumWidth),
       .Levels(Levels)
-    ) u_popcount (
+    ) u_sum (
       .clk_i,
-      .bits_i(planes_i[b*Inputs +: Inputs] ~^ weights_i),
-      .count_o(count)
+      .data_i(terms),
+      .sum_o
     );
+  end else begin : gen_planes
+    logic [Width*SumWidth-1:0] counts;
 
-    assign counts[b*SumWidth +: SumWidth] = SumWidth'(count) << b;
+    for (genvar b = 0; b < Width; b++) begin : gen_plane
+      logic [CountWidth-1:0] count;
+
+      hwbnn_popcount #(
+        .Inputs(Inputs),
+        .Levels(Levels)
+      ) u_popcount (
+        .clk_i,
+        .bits_i(planes_i[b*Inputs +: Inputs] ~^ weights_i),
+        .count_o(count)
+      );
+
+      assign counts[b*SumWidth +: SumWidth] = SumWidth'(count) << b;
+    end
+
+    hwbnn_sum_tree #(
+      .Inputs(Width),
+      .Width(SumWidth),
+      .SumWidth(SumWidth),
+      .Levels(Levels)
+    ) u_sum (
+      .clk_i,
+      .data_i(counts),
+      .sum_o
+    );
   end
-
-  hwbnn_sum_tree #(
-    .Inputs(Width),
-    .Width(SumWidth),
-    .SumWidth(SumWidth),
-    .Levels(Levels)
-  ) u_sum (
-    .clk_i,
-    .data_i(counts),
-    .sum_o
-  );
 endmodule

@@ -11,6 +11,7 @@ module hwbnn_dot_unrolled #(
   parameter bit Signed   = 1'b0,  // inputs are two's complement
   parameter int SumWidth = 3,     // bits of a raw sum
   parameter int Levels   = 2,     // levels of logic between two registers
+  parameter bit Adders   = 1'b0,  // of dot_row
   parameter logic [Channels*Inputs-1:0] Weights = '0  // channel by channel
 ) (
   input  logic                         clk_i,
@@ -23,8 +24,8 @@ module hwbnn_dot_unrolled #(
   output logic [Channels*SumWidth-1:0] data_o
 );
   localparam int CountLevels = 1 + $clog2((Inputs + 5) / 6);
-  localparam int Stages =
-    (CountLevels + Levels - 1) / Levels + ($clog2(Width) + Levels - 1) / Levels;
+  localparam int Stages = Adders ? ($clog2(Inputs) + Levels - 1) / Levels
+    : (CountLevels + Levels - 1) / Levels + ($clog2(Width) + Levels - 1) / Levels;
 
   logic [Width*Inputs-1:0] planes;
 
@@ -42,7 +43,8 @@ module hwbnn_dot_unrolled #(
       .Inputs(Inputs),
       .Width(Width),
       .SumWidth(SumWidth),
-      .Levels(Levels)
+      .Levels(Levels),
+      .Adders(Adders)
     ) u_row (
       .clk_i,
       .planes_i(planes),

@@ -5,8 +5,7 @@ import pytest
 
 from hwbnn.verify.bench import Stalls
 from rtl_tests.bench import join, literal, random_tokens, signed, split
-from rtl_tests.test_dot_row import row_sum
-from rtl_tests.test_popcount import latency as popcount_latency
+from rtl_tests.test_dot_row import row_latency, row_sum
 
 pytestmark = pytest.mark.hardware
 
@@ -19,18 +18,34 @@ CASES = [
     (12, 1, 1, 3, 8, 0),
     (1, 4, 2, 1, 1, 0),
 ]
+FORMS = [
+    # case, what is left over from the defaults
+    ((8, 4, 2, 4, 1, 0), {"totals": 1}),
+    ((12, 6, 3, 4, 3, 1), {"totals": 1}),
+    ((12, 6, 6, 12, 2, 0), {"totals": 1}),
+    ((12, 6, 3, 4, 3, 1), {"serial": 1}),
+    ((12, 6, 2, 4, 4, 0), {"serial": 1, "totals": 1}),
+    ((5, 3, 3, 5, 8, 1), {"serial": 1, "totals": 1}),
+    ((6, 2, 1, 1, 2, 0), {"serial": 1}),
+    ((12, 6, 3, 4, 3, 1), {"adders": 1}),
+    ((9, 2, 2, 1, 8, 0), {"adders": 1, "totals": 1}),
+]
 
 
 class Product:
     """A compiled folded product with random weights, and its model."""
 
-    def __init__(self, module, simulator, case, levels=2, credits=16, slots=None, seed=1):
+    def __init__(self, module, simulator, case, levels=2, credits=16, slots=None, seed=1, **form):
+        self.serial, self.totals = form.get("serial", 0), form.get("totals", 0)
         self.inputs, self.channels, self.pe, self.simd, self.width, self.signed = case
         rng = np.random.default_rng(seed)
         self.weights = rng.integers(0, 2, (self.channels, self.inputs))
         self.sum_width = (self.inputs * ((1 << self.width) - 1)).bit_length()
         self.steps, self.passes = self.inputs // self.simd, self.channels // self.pe
-        slots = slots or (2 if self.passes == 1 else 2 * self.steps)
+        self.rounds = self.width if self.serial else 1
+        slots = slots or (2 if self.passes * self.rounds == 1 else 2 * self.steps)
+        plane = 1 if self.serial else self.width
+        self.latency = 2 + row_latency(self.simd, plane, levels, form.get("adders", 0))
         # Row by row as the memory holds them: group, token, channel of the group, input.
         rows = self.weights.reshape(self.passes, self.pe, self.steps, self.simd)
         rows = rows.transpose(0, 2, 1, 3).ravel()
@@ -42,6 +57,7 @@ class Product:
             **{"Simd": self.simd, "Width": self.width, "Signed": self.signed},
             **{"SumWidth": self.sum_width, "Levels": levels, "Slots": slots},
             **{"Credits": credits, "Rows": literal(rows, 1)},
+            **{name.capitalize(): value for name, value in form.items()},
         )
 
     def check(self, frames, seed=2, **options):
@@ -53,8 +69,10 @@ class Product:
             x = [signed(value, self.width) for value in x] if self.signed else x
             sums = [row_sum(x, row, self.width, self.signed) for row in self.weights]
             groups = [sums[j : j + self.pe] for j in range(0, self.channels, self.pe)]
-            expected += [join(group, self.sum_width) for group in groups]
-        bits = (self.simd * self.width, self.pe * self.sum_width)
+            ones = np.ones(self.inputs, int)
+            total = [row_sum(x, ones, self.width, self.signed)] * self.totals
+            expected += [join([*group, *total], self.sum_width) for group in groups]
+        bits = (self.simd * self.width, (self.pe + self.totals) * self.sum_width)
         return self.bench.check(tokens, expected, bits, **options)
 
 
@@ -67,17 +85,28 @@ def test_raw_sums_under_stalls_and_resets(module, simulator, case):
         product.check(12, stalls=Stalls.random(seed), cut=9 + 10 * seed, seed=seed + 1)
 
 
+@pytest.mark.parametrize(("case", "form"), FORMS)
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+def test_planes_one_by_one_adders_and_totals(module, simulator, case, form):
+    product = Product(module, simulator, case, **form)
+    for seed in range(2):
+        product.check(12, stalls=Stalls.random(seed), cut=9 + 10 * seed, seed=seed + 1)
+    check_cycles(product)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_frame_takes_steps_times_passes_cycles(module, case):
-    product = Product(module, "icarus", case)
+    check_cycles(Product(module, "icarus", case))
+
+
+def check_cycles(product):
     found = product.check(10)
     per_frame = np.diff(found.given[:: product.passes])
-    assert set(per_frame[2:]) == {product.steps * product.passes}
-    planes = -(-(product.width - 1).bit_length() // product.levels)
-    latency = 2 + popcount_latency(product.simd, product.levels) + planes
-    last_step = found.taken[0] + product.steps
+    cycles = product.steps * product.passes * product.rounds
+    assert set(per_frame[2:]) == {cycles}
+    last_step = found.taken[0] + product.steps * product.rounds
     # One cycle more in the FIFO.
-    assert found.given[0] == last_step + latency + 1
+    assert found.given[0] == last_step + product.latency + 1
 
 
 @pytest.mark.parametrize("credits", [1, 2, 3])
@@ -86,7 +115,6 @@ def test_few_credits_slow_it_down_and_change_nothing(module, credits):
     product.check(12, stalls=Stalls.random(5))
     found = product.check(12)
     # A credit is taken with the last step and back after the pipeline and the FIFO.
-    planes = -(-(product.width - 1).bit_length() // product.levels)
-    back = 2 + popcount_latency(product.simd, product.levels) + planes + 2
+    back = product.latency + 2
     frames = found.given[credits::credits]
     assert set(np.diff(frames)) == {max(credits * product.steps, back)}

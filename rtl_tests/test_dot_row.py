@@ -15,27 +15,37 @@ def row_sum(inputs, weights, width, is_signed):
     return sum(x + shift if w else top - x - shift for x, w in zip(inputs, weights, strict=True))
 
 
+def row_latency(inputs, width, levels, adders=0):
+    """Cycles as the module's header states them."""
+    if adders:
+        return -(-(inputs - 1).bit_length() // levels)
+    return popcount_latency(inputs, levels) + -(-(width - 1).bit_length() // levels)
+
+
 @pytest.mark.parametrize(
-    ("simulator", "inputs", "width", "is_signed", "levels"),
+    ("simulator", "inputs", "width", "is_signed", "levels", "adders"),
     [
-        ("icarus", 1, 1, 0, 2),
-        ("icarus", 17, 1, 0, 1),
-        ("icarus", 9, 3, 0, 2),
-        ("icarus", 9, 3, 1, 3),
-        ("icarus", 20, 8, 1, 2),
-        ("verilator", 13, 5, 1, 2),
+        ("icarus", 1, 1, 0, 2, 0),
+        ("icarus", 17, 1, 0, 1, 0),
+        ("icarus", 9, 3, 0, 2, 0),
+        ("icarus", 9, 3, 1, 3, 0),
+        ("icarus", 20, 8, 1, 2, 0),
+        ("icarus", 1, 4, 0, 2, 1),
+        ("icarus", 9, 3, 1, 1, 1),
+        ("icarus", 20, 8, 0, 3, 1),
+        ("verilator", 13, 5, 1, 2, 0),
+        ("verilator", 13, 5, 1, 2, 1),
     ],
 )
-def test_raw_sums(module, simulator, inputs, width, is_signed, levels):
-    planes = (width - 1).bit_length()
-    latency = popcount_latency(inputs, levels) + -(-planes // levels)
+def test_raw_sums(module, simulator, inputs, width, is_signed, levels, adders):
+    latency = row_latency(inputs, width, levels, adders)
     sum_width = (inputs * ((1 << width) - 1)).bit_length()
     row = module(
         "dot_row_bench",
         simulator,
         {"ready": False},
         **{"Inputs": inputs, "Width": width, "Signed": is_signed, "SumWidth": sum_width},
-        **{"Levels": levels, "Latency": latency},
+        **{"Levels": levels, "Latency": latency, "Adders": adders},
     )
     bits = inputs * (width + 1)
     words = [0, (1 << bits) - 1, *random_tokens(1, 80, bits)]

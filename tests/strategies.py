@@ -40,7 +40,7 @@ from hwbnn.graph import (
     ValueType,
     infer,
 )
-from hwbnn.plan import Folded, Layout, Plan, Unrolled
+from hwbnn.plan import Folded, Layout, Plan, Sums, Unrolled
 
 T = TypeVar("T")
 
@@ -191,7 +191,20 @@ class _Builder:
         weights = rng.random(shape) < self.choose.choice((0.5, 0.5, 0.5, 0.5, 0.9, 1.0))
         if self.chance(12):
             weights[:] = weights[:1]
-        self.append(Dot(self.name("dot"), self.source, weights))
+        factors = self.factors(len(weights)) if self.chance(3) else ()
+        self.append(Dot(self.name("dot"), self.source, weights, *factors))
+
+    def factors(self, channels: int) -> tuple[NDArray[np.int64], ...]:
+        """Scales and offsets that leave the sums within the widest value; none if that is tight."""
+        rng = self.choose.rng()
+        spare = self.limits.value_bits - 2 - (self.magnitude() * self.type.size).bit_length()
+        if spare < 1:
+            return ()
+        high = 1 << min(spare, self.choose.integer(1, 8))
+        offset = rng.integers(-high, high, channels, endpoint=True)
+        if self.chance(2):
+            return np.full(channels, high, np.int64), offset  # as of fixed-point offsets
+        return rng.integers(-high, high, channels, endpoint=True), offset
 
     def cuts(self, shape: tuple[int, int]) -> NDArray[np.int64]:
         """Thresholds near and at the source's values, at its ends, over them, far outside."""
@@ -239,8 +252,11 @@ class _Builder:
 
     def too_wide(self) -> bool:
         """Whether one more Dot could pass the widest value."""
-        largest = max(-self.type.low, self.type.high, 1)
-        return (largest * self.type.size).bit_length() >= self.limits.value_bits
+        return (self.magnitude() * self.type.size).bit_length() >= self.limits.value_bits
+
+    def magnitude(self) -> int:
+        """What no term of a Dot passes."""
+        return max(-self.type.low, self.type.high, 1)
 
     def finish(self) -> Graph:
         kind = self.choose.choice(("argmax", "argmax", "scores", "ranks", "bits", "classes"))
@@ -272,16 +288,20 @@ def build_plan(choose: Chooser, graph: Graph, max_cycles: int, max_beat: int) ->
     dots: dict[str, Layout] = {}
     for dot in graph.of_type(Dot):
         if style == "unrolled" or (style == "mixed" and choose.integer(0, 1)):
-            dots[dot.name] = Unrolled()
+            dots[dot.name] = Unrolled(choose.choice(("planes", "planes", "adders")))
             continue
         outputs, inputs = dot.weights.shape
         fits = [
-            Folded(pe, simd)
+            (pe, simd)
             for pe in _divisors(outputs)
             for simd in _divisors(inputs)
             if (outputs // pe) * (inputs // simd) <= max_cycles
         ]
-        dots[dot.name] = choose.choice(fits)
+        pe, simd = choose.choice(fits)
+        width = graph.types[dot.source].width
+        serial = width * (outputs // pe) * (inputs // simd) <= max_cycles
+        sums: tuple[Sums, ...] = ("planes", "planes", "adders", "serial")
+        dots[dot.name] = Folded(pe, simd, choose.choice(sums if serial else sums[:3]))
     return Plan(
         dots,
         input_beat=_beat(choose, graph.types[graph.input.name], max_beat),

@@ -36,12 +36,14 @@ class Cycles:
         interval: cycles between the starts of successive frames once they repeat, on average over
             the frames that it takes to repeat (a whole number unless credits are too few); None
             if they were not seen to.
+        period: frames after which the starts repeat; 1 where all are as far apart, None as above.
     """
 
     starts: tuple[int, ...]
     ends: tuple[int, ...]
     fills: Mapping[str, int]
     interval: Fraction | None
+    period: int | None
 
     @property
     def latency(self) -> int:
@@ -89,6 +91,7 @@ class _Run:
         self.ends: list[int] = []
         self.seen: dict[Hashable, int] = {}
         self.interval: Fraction | None = None
+        self.period: int | None = None
 
     def run(self) -> Cycles:
         """Step until all frames are out."""
@@ -97,7 +100,7 @@ class _Run:
             moved = self.step(now)
             now = now + 1 if moved else self.next_event(now)
         fills = {m.stage.name: m.most for m in self.machines}
-        return Cycles(tuple(self.starts), tuple(self.ends), fills, self.interval)
+        return Cycles(tuple(self.starts), tuple(self.ends), fills, self.interval, self.period)
 
     def done(self) -> bool:
         """Whether enough frames are out."""
@@ -142,6 +145,7 @@ class _Run:
         frames = len(self.starts) - 1 - before
         if frames:
             self.interval = Fraction(now - self.starts[before], frames)
+            self.period = frames
 
     def next_event(self, now: int) -> int:
         """The next cycle in which something can move, after one in which nothing did."""

@@ -20,7 +20,7 @@ from hwbnn.report import Figure
 
 # fmt: off
 LUT: Mapping[str, float] = MappingProxyType({
-    "exact": 1.0, "memory": 1.0, "adder": 0.66, "adder_folded": 1.9, "affine": 0.0,
+    "exact": 1.0, "memory": 1.0, "adder": 0.66, "adder_terms": 0.8, "plane": 0.3, "scaled": 1.0, "adder_folded": 1.9, "affine": 0.0,
     "axis_in": 17.0, "choose": 1.2, "compare": 0.29, "compare_fixed": 0.14, "counter": 3.0,
     "down": 13.0, "down_bits": 1.0, "fifo": 0.0, "folded": 0.0, "gated": 0.86, "index": 0.0,
     "larger": 0.0, "pattern": 2.6, "product": 0.16, "total": 1.6, "up": 0.0, "up_bits": 1.1,
@@ -49,6 +49,7 @@ class Area:
         ff: flip-flops.
         bram18: block RAMs of 18 Kbit.
         bram36: block RAMs of 36 Kbit.
+        dsp: multipliers.
         stages: the same by stage, if there are several.
     """
 
@@ -56,6 +57,7 @@ class Area:
     ff: int
     bram18: int
     bram36: int
+    dsp: int
     stages: Mapping[str, Area]
 
     def figures(self) -> dict[str, Figure]:
@@ -65,6 +67,7 @@ class Area:
             "FF": Figure(self.ff, "FF", SOURCE),
             "BRAM_36K": Figure(self.bram36, "BRAM", SOURCE),
             "BRAM_18K": Figure(self.bram18, "BRAM", SOURCE),
+            "DSP": Figure(self.dsp, "DSP", SOURCE),
         }
 
 
@@ -104,4 +107,4 @@ def area_of(made: Parts, stages: Mapping[str, Area] | None = None) -> Area:
     lut = sum(amount * LUT[name] for name, amount in made.lut.items())
     ff = sum(amount * FF[name] for name, amount in made.ff.items())
     by_stage = MappingProxyType(dict(stages or {}))
-    return Area(round(lut), round(ff), made.bram18, made.bram36, by_stage)
+    return Area(round(lut), round(ff), made.bram18, made.bram36, made.dsp, by_stage)

@@ -163,11 +163,12 @@ class FoldedMachine(GateMachine):
         super().__init__(stage)
         head = stage.head
         assert head is not None
-        self.steps, self.passes, self.slots = head.steps, head.passes, head.slots
+        self.steps, self.rounds, self.slots = head.steps, head.rounds, head.slots
+        self.last_round = head.passes * head.rounds - 1
         self.one_per_frame = stage.reduces
         self.kept = self.fresh = 0  # tokens kept, and those of them that no pass has read
-        self.at = self.pass_ = 0
-        self.idle_until = 0  # passes that touch neither end are stepped through at once
+        self.at = self.round = 0  # step, and round over the tokens, through all passes
+        self.idle_until = 0  # rounds that touch neither end are stepped through at once
 
     def step(self, now: int, push: bool, pop: bool) -> bool:
         """A token kept, a step of a pass, a result into the FIFO, one out of it."""
@@ -180,21 +181,22 @@ class FoldedMachine(GateMachine):
 
     def read(self, now: int) -> bool:
         """One step, if there is a token to read and a credit to take where one is needed."""
-        first, last = self.pass_ == 0, self.pass_ == self.passes - 1
+        first, last = self.round == 0, self.round == self.last_round
         last_step = self.at == self.steps - 1
-        takes = last_step and (first or not self.one_per_frame)
+        ends = last_step and self.round % self.rounds == self.rounds - 1  # a pass
+        takes = ends and (self.round < self.rounds or not self.one_per_frame)
         if now < self.idle_until or (first and not self.fresh) or (takes and not self.credits):
             return False
         self.fresh -= first
         self.kept -= last
         self.credits -= takes
-        if last_step and (last or not self.one_per_frame):
+        if ends and (last or not self.one_per_frame):
             self.due.append(now + self.latency)
         self.at = 0 if last_step else self.at + 1
         if last_step:
-            self.pass_ = 0 if last else self.pass_ + 1
+            self.round = 0 if last else self.round + 1
         elif not first and not last:
-            # Steps between the first and the last one of a middle pass change nothing outside.
+            # Steps between the first and the last one of a middle round change nothing outside.
             self.idle_until = now + self.steps - self.at
             self.at = self.steps - 1
         return True
@@ -209,7 +211,7 @@ class FoldedMachine(GateMachine):
     def state(self, now: int) -> Hashable:
         """The gate's state and the head's."""
         idle = max(0, self.idle_until - now)
-        return super().state(now), self.kept, self.fresh, self.at, self.pass_, idle
+        return super().state(now), self.kept, self.fresh, self.at, self.round, idle
 
 
 def machines(stages: Sequence[Stage]) -> list[Machine]:

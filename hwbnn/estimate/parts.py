@@ -24,10 +24,13 @@ from hwbnn.plan.blocks import (
     DotFolded,
     DotUnrolled,
     Lookup,
+    Scaled,
     Select,
     Threshold,
 )
+from hwbnn.plan.multiples import terms
 from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Stage, Up
+from hwbnn.plan.streams import Stream
 
 GROUP = 6
 """Inputs of a group of ``popcount``; group ``g`` of ``n`` has inputs ``g``, ``g + n``, ..."""
@@ -41,6 +44,7 @@ class Parts:
     ff: Counter[str] = field(default_factory=Counter)
     bram18: int = 0
     bram36: int = 0
+    dsp: int = 0
 
     def memory(self, made: Memory) -> None:
         """Add a memory."""
@@ -55,6 +59,7 @@ class Parts:
         self.ff.update(other.ff)
         self.bram18 += other.bram18
         self.bram36 += other.bram36
+        self.dsp += other.dsp
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,11 @@ def row_tree(inputs: int, width: int, levels: int) -> Tree:
         width * count.registers + planes.registers,
         width * count.numbers + planes.numbers,
     )
+
+
+def adder_tree(inputs: int, width: int, levels: int) -> Tree:
+    """The tree of a ``dot_row`` that adds its terms."""
+    return tree([((1 << width) - 1, 0)] * inputs, levels)
 
 
 def patterns(weights: Bools) -> int:
@@ -205,31 +215,40 @@ def _dot_unrolled(block: DotUnrolled) -> Parts:
 def _fixed_rows(block: DotUnrolled | DotFolded) -> Parts:
     """All rows of weights as constants."""
     channels, inputs = block.weights.shape
-    row = row_tree(inputs, block.source.width, block.levels)
-    shared = block.source.width * patterns(block.weights)
-    lut = Counter(pattern=shared, adder=channels * row.adders)
+    if block.sums == "adders":
+        row = adder_tree(inputs, block.source.width, block.levels)
+        lut = Counter(adder_terms=channels * row.adders)
+    else:
+        row = row_tree(inputs, block.source.width, block.levels)
+        shared = block.source.width * patterns(block.weights)
+        lut = Counter(pattern=shared, adder=channels * row.adders)
     ff = Counter(tree=channels * (row.registers - row.numbers), tree_low=channels * row.numbers)
     return Parts(lut, ff)
 
 
 @parts.register
 def _dot_folded(block: DotFolded) -> Parts:
-    pe, width = block.pe, block.source.width
-    counters = _log(block.rows) + _log(block.steps) + _log(block.passes)
+    pe, width = block.pe + block.total, block.source.width
+    counters = _log(block.rows) + _log(block.steps) + _log(block.passes) + _log(block.rounds)
     slots = 3 * _log(block.slots) + 2 * _log(block.slots + 1)
     total = pe * block.result.width
     made = Parts(Counter(folded=1, counter=counters + slots))
     made.ff = Counter(exact=total + counters + slots, valid=3 * block.latency)
     made.memory(ram(block.slots, block.simd * width, registered=True))
-    if block.rows == 1:  # the memory has a single row
+    if block.rows == 1 and block.sums != "serial":  # the memory has a single row
         made.add(_fixed_rows(block))
         return made
-    row = row_tree(block.simd, width, block.levels)
-    made.lut["product"] = pe * block.simd * width
+    at_once = 1 if block.sums == "serial" else width
+    if block.sums == "adders":
+        row = adder_tree(block.simd, width, block.levels)
+    else:
+        row = row_tree(block.simd, at_once, block.levels)
+    made.lut["product"] = pe * block.simd * at_once
     made.lut["adder_folded"] = pe * row.adders
-    made.lut["total"] = total if block.steps > 1 else 0
-    made.ff["exact"] += pe * row.registers
-    ordered = block.weights.reshape(block.passes, pe, block.steps, block.simd)
+    made.lut["total"] = total if block.steps * block.rounds > 1 else 0
+    made.lut["plane"] = block.simd * (block.rounds - 1)
+    made.ff["exact"] += pe * row.registers + (_log(block.rounds) if block.rounds > 1 else 0)
+    ordered = block.weights.reshape(block.passes, block.pe, block.steps, block.simd)
     made.memory(rom(ordered.transpose(0, 2, 1, 3).reshape(block.rows, -1)))
     return made
 
@@ -238,7 +257,30 @@ def _dot_folded(block: DotFolded) -> Parts:
 def _affine(block: Affine) -> Parts:
     bits = block.source.lanes * block.result.width
     made = Parts(Counter(affine=bits), Counter(exact=bits))
-    _add_rows(made, _bits(block.constants[:, None], block.result.width), block)
+    _add_rows(made, _bits(block.constants[:, None], block.result.width), block.source)
+    return made
+
+
+@parts.register
+def _scaled(block: Scaled) -> Parts:
+    width, lanes = block.result.width, block.result.lanes
+    made = Parts()
+    if not block.fixed:
+        made.lut["affine"] = 2 * lanes * width
+        made.ff["exact"] = 3 * lanes * width
+        scale, offset, constant = block.widths
+        made.dsp = lanes * (1 + (scale > 0))
+        elements = [_bits(block.offset[:, None], offset)]
+        elements += [_bits(block.added[:, None], constant)] if constant else []
+        elements += [_bits(block.scale[:, None], scale)] if scale else []
+        _add_rows(made, np.concatenate(elements, axis=1), block.result)
+        return made
+    adders = sum(max(0, len(terms(odd)) - 1) for odd in block.multiples)
+    adders += sum(max(0, len(terms(int(scale))) - 1) for scale in block.scale)
+    adders += lanes * (2 if block.added.any() else 1)
+    made.lut["scaled"] = adders * width
+    delayed = max(block.count, block.scale_count) > 1
+    made.ff["exact"] = lanes * (width + (block.source.width if delayed else 0))
     return made
 
 
@@ -249,8 +291,8 @@ def _compare(block: Compare) -> Parts:
     bits = lanes * count * block.source.width
     made = Parts(Counter({"compare_fixed" if fixed else "compare": bits}))
     made.ff["exact"] = lanes * count
-    _add_rows(made, _bits(block.constants, block.source.width + 1), block)
-    _add_rows(made, block.falling[:, None], block)
+    _add_rows(made, _bits(block.constants, block.source.width + 1), block.source)
+    _add_rows(made, block.falling[:, None], block.source)
     if isinstance(block, Threshold) and count > 1:
         counted = count_tree(count, block.levels)
         made.lut["product"] += lanes * count
@@ -259,9 +301,8 @@ def _compare(block: Compare) -> Parts:
     return made
 
 
-def _add_rows(made: Parts, elements: Bools, block: Block) -> None:
+def _add_rows(made: Parts, elements: Bools, stream: Stream) -> None:
     """Add the ROM of constants, a row a token; a single row is no memory."""
-    stream = block.source
     if stream.tokens > 1:
         rows = np.zeros((stream.tokens * stream.lanes, elements.shape[1]), np.bool_)
         rows[: len(elements)] = elements

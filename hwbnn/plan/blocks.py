@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hwbnn.plan.multiples import Offset, shortfall, terms
+from hwbnn.plan.plan import Sums
 from hwbnn.plan.streams import Stream
 
 Ints = NDArray[np.int64]
@@ -38,9 +40,12 @@ def popcount_latency(inputs: int, levels: int) -> int:
     return stages(1 + tree_depth(-(-inputs // 6)), levels)
 
 
-def row_latency(inputs: int, width: int, levels: int) -> int:
-    """Cycles of ``dot_row``: the counts of all bit planes, then their sum."""
-    return popcount_latency(inputs, levels) + stages(tree_depth(width), levels)
+def row_latency(inputs: int, width: int, levels: int, sums: Sums) -> int:
+    """Cycles of ``dot_row``: the counts of the bit planes, then their sum; or a tree of adders."""
+    if sums == "adders":
+        return stages(tree_depth(inputs), levels)
+    planes = 1 if sums == "serial" else width
+    return popcount_latency(inputs, levels) + stages(tree_depth(planes), levels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,18 +81,21 @@ class DotUnrolled(Block):
 
     Attributes:
         node: the ``Dot``.
-        weights: bool ``(channels, inputs)``; rows of falling fused thresholds are inverted.
+        weights: bool ``(channels, inputs)``; rows of falling fused thresholds are inverted. A row
+            of all +1 behind them gives the total, where that is wanted.
         levels: levels of logic between two registers.
+        sums: how inputs of several bits are summed.
     """
 
     node: str
     weights: Bools
     levels: int
+    sums: Sums
 
     @property
     def latency(self) -> int:
         """Cycles of one row."""
-        return row_latency(self.source.size, self.source.width, self.levels)
+        return row_latency(self.source.size, self.source.width, self.levels, self.sums)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,35 +107,49 @@ class DotFolded(Block):
 
     Attributes:
         node: the ``Dot``.
-        weights: as in :class:`DotUnrolled`.
+        weights: bool ``(channels, inputs)``; rows of falling fused thresholds are inverted.
         levels: levels of logic between two registers.
+        sums: how inputs of several bits are summed.
         pe: channels at a time.
         simd: inputs at a time.
+        total: whether each token has the total behind its sums.
     """
 
     node: str
     weights: Bools
     levels: int
+    sums: Sums
     pe: int
     simd: int
+    total: bool
 
     @property
     def steps(self) -> int:
-        """Steps of one pass over the inputs."""
+        """Steps of one round over the inputs."""
         return self.source.size // self.simd
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of one pass over the inputs: one, or one a bit plane."""
+        return self.source.width if self.sums == "serial" else 1
 
     @property
     def passes(self) -> int:
         """Passes over a frame, one a group of channels."""
-        return self.result.size // self.pe
+        return len(self.weights) // self.pe
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of a frame."""
+        return self.passes * self.rounds * self.steps
 
     @property
     def slots(self) -> int:
         """Tokens kept: two frames, so that one can arrive whole while the other is read.
 
-        With a single pass nothing is read twice and two tokens keep it going.
+        With a single round nothing is read twice and two tokens keep it going.
         """
-        return 2 if self.passes == 1 else 2 * self.steps
+        return 2 if self.passes * self.rounds == 1 else 2 * self.steps
 
     @property
     def rows(self) -> int:
@@ -137,7 +159,7 @@ class DotFolded(Block):
     @property
     def latency(self) -> int:
         """Cycles from the last step of a pass: read, row, and adding to the total."""
-        return 2 + row_latency(self.simd, self.source.width, self.levels)
+        return 2 + row_latency(self.simd, self.source.width, self.levels, self.sums)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +173,88 @@ class Affine(Block):
 
     shift: int
     constants: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled(Block):
+    """``scale * x + offset * total + constant``, the total behind the elements of each token.
+
+    A frame of one token has multiples by shifts and adders (``scaled_fixed``), others multiply by
+    what a memory holds (``scaled``).
+
+    Attributes:
+        scale: int64 ``(elements,)``, none negative.
+        offset: int64 ``(elements,)``.
+        constants: int64 ``(elements,)``.
+        levels: levels of logic between two registers.
+    """
+
+    scale: Ints
+    offset: Ints
+    constants: Ints
+    levels: int
+
+    @property
+    def fixed(self) -> bool:
+        """Whether scales and offsets are wires."""
+        return self.result.tokens == 1
+
+    @property
+    def offsets(self) -> tuple[Offset, ...]:
+        """The offset of each element by shifts and adders."""
+        return tuple(Offset.of(int(value)) for value in self.offset)
+
+    @property
+    def multiples(self) -> tuple[int, ...]:
+        """The different odd multiples of the total."""
+        return tuple(sorted({offset.odd for offset in self.offsets}))
+
+    @property
+    def count(self) -> int:
+        """Most terms of a multiple of the total."""
+        return max(1, *(len(terms(odd)) for odd in self.multiples))
+
+    @property
+    def scale_count(self) -> int:
+        """Most terms of a scale."""
+        return max(1, *(len(terms(int(scale))) for scale in set(self.scale.tolist())))
+
+    @property
+    def missing(self) -> Ints:
+        """What shifts and adders leave out of each element; ``added`` makes good for it."""
+        if not self.fixed:
+            return 0 * self.constants
+        pairs = zip(self.scale, self.offsets, strict=True)
+        return np.array([shortfall(int(s)) + o.shortfall for s, o in pairs], np.int64)
+
+    @property
+    def added(self) -> Ints:
+        """The constants that are added."""
+        return self.constants + self.missing
+
+    @property
+    def shift(self) -> int | None:
+        """Where all scales are one power of two, its exponent."""
+        first = int(self.scale[0])
+        if (self.scale == first).all() and first.bit_count() == 1:
+            return first.bit_length() - 1
+        return None
+
+    @property
+    def widths(self) -> tuple[int, int, int]:
+        """Bits of a scale, an offset and a constant in the memory; 0 for what is not kept there."""
+        scale = 0 if self.shift is not None else max(1, int(self.scale.max()).bit_length())
+        low, high = int(self.offset.min()), int(self.offset.max())
+        offset = max((~min(low, 0)).bit_length(), max(high, 0).bit_length()) + 1
+        return scale, offset, self.result.width if self.added.any() else 0
+
+    @property
+    def latency(self) -> int:
+        """Multiples, then their sum."""
+        if not self.fixed:
+            return 2
+        multiples = stages(tree_depth(max(self.count, self.scale_count)), self.levels)
+        return multiples + stages(tree_depth(3 if self.added.any() else 2), self.levels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from hwbnn.graph import (
     ValueType,
 )
 from hwbnn.plan import blocks, constants
-from hwbnn.plan.constants import Bools, Ints, RawSums, per_element
+from hwbnn.plan.constants import Bools, Combination, Ints, RawSums, per_element
 from hwbnn.plan.plan import Folded, Plan
 from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Stage, Up
 from hwbnn.plan.streams import Stream
@@ -140,9 +140,8 @@ class Builder:
     @add.register
     def _dot(self, node: Dot) -> None:
         if node.factors is not None:
-            raise PlanError(
-                f"node '{node.name}': there is no hardware for a Dot with scale and offset yet"
-            )
+            self.scaled(node, *node.factors)
+            return
         x = self.source_type(node)
         threshold = self.fuses(node)
         if threshold is not None:
@@ -156,25 +155,66 @@ class Builder:
         result, name = self.result(node, self.stream.lanes), f"v_{node.name}"
         self.append(blocks.Affine(name, node.name, self.stream, result, raw.shift, raw.constants))
 
-    def product(self, node: Dot, raw: RawSums) -> None:
-        """The raw sums of a Dot, unrolled or folded."""
-        layout, channels, levels = self.plan.layout(node.name), len(raw.weights), self.plan.levels
+    def scaled(self, node: Dot, scale: Ints, offset: Ints) -> None:
+        """A Dot with scale and offset: raw sums and their total, combined."""
+        x, threshold = self.source_type(node), self.fuses(node)
+        name, lanes = f"v_{node.name}", self.lanes(node)
+        if threshold is None:
+            made = constants.combination(node.weights, scale, offset, x)
+            self.product(node, made.raw, total=True)
+            result = self.result(node, lanes)
+            self.append(self.combined(name, node.name, result, made, made.constants))
+            return
+        made, cuts = constants.scaled_thresholds(threshold, scale, offset, node, x)
+        self.product(node, made.raw, total=True)
+        # What shifts and adders leave out goes into the thresholds, not into adders.
+        missing = self.combined(name, None, self.stream, made, made.constants).missing
+        lows, highs = made.lows - missing, made.highs - missing
+        t = ValueType((len(scale),), int(lows.min()), int(highs.max()))
+        cuts = np.clip(cuts - missing[:, None], t.low - 1, t.high)
+        self.append(self.combined(name, None, Stream.of(t, lanes), made, -missing))
+        self.fused[node.name] = threshold.name
+        self.thresholds(threshold, cuts, np.zeros(len(cuts), np.bool_))
+
+    def combined(
+        self, name: str, value: str | None, result: Stream, made: Combination, added: Ints
+    ) -> blocks.Scaled:
+        """The block that combines raw sums with their total."""
+        levels = self.plan.levels
+        return blocks.Scaled(
+            name, value, self.stream, result, made.scale, made.offset, added, levels
+        )
+
+    def lanes(self, node: Dot) -> int:
+        """Channels at a time."""
+        layout = self.plan.layout(node.name)
+        return layout.pe if isinstance(layout, Folded) else len(node.weights)
+
+    def product(self, node: Dot, raw: RawSums, *, total: bool = False) -> None:
+        """The raw sums of a Dot, unrolled or folded; with ``total`` that of the inputs too."""
+        layout, weights, levels = self.plan.layout(node.name), raw.weights, self.plan.levels
+        # Bits have one plane: it makes no difference how that is summed.
+        sums = layout.sums if self.stream.width > 1 else "planes"
         name = f"raw_{node.name}"
         if isinstance(layout, Folded):
             self.close()
             self.resize(layout.simd)
-            result = Stream(channels, layout.pe, raw.width)
+            lanes = layout.pe + total
+            result = Stream(len(weights) // layout.pe * lanes, lanes, raw.width)
             folded = blocks.DotFolded(
-                name, None, self.stream, result, node.name, raw.weights, levels,
-                layout.pe, layout.simd,
+                name, None, self.stream, result, node.name, weights, levels, sums,
+                layout.pe, layout.simd, total,
             )  # fmt: skip
             self.append(folded)
         else:
             self.resize(self.stream.size)
-            result = Stream(channels, channels, raw.width)
-            self.append(
-                blocks.DotUnrolled(name, None, self.stream, result, node.name, raw.weights, levels)
+            if total:
+                weights = np.concatenate([weights, np.ones_like(weights[:1])])
+            result = Stream(len(weights), len(weights), raw.width)
+            unrolled = blocks.DotUnrolled(
+                name, None, self.stream, result, node.name, weights, levels, sums
             )
+            self.append(unrolled)
 
     def fuses(self, node: Dot) -> Threshold | None:
         """The Threshold that becomes one circuit with this Dot, if the Plan wants that."""

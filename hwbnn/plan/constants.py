@@ -5,6 +5,9 @@ Products are formed as *raw sums* that are never negative (see ``rtl/dot_row.sv`
 unsigned inputs and ``u = x + 2^(width-1)`` for signed ones. The value of the ``Dot`` is
 ``(raw << shift) - constant``, the constant one of the channel, so thresholds can be compared with
 the raw sum itself.
+
+Where a ``Dot`` has scale and offset, the sum of its inputs is formed as one more raw sum, the
+*total*, under weights that are all +1; see :class:`Combination`.
 """
 
 from __future__ import annotations
@@ -54,6 +57,77 @@ def raw_sums(weights: Bools, x: ValueType) -> RawSums:
     plus = weights.sum(axis=1, dtype=np.int64)
     constants = plus * half + (x.size - plus) * (top - half)
     return RawSums(weights, high, 0, constants)
+
+
+@dataclass(frozen=True, eq=False)
+class Combination:
+    """How the values of a ``Dot`` with scale and offset relate to raw sums.
+
+    ``scale * raw + offset * total + constants``, and that is from ``lows`` to ``highs``.
+
+    Attributes:
+        raw: the raw sums; rows of channels that had a negative scale are inverted.
+        scale: int64 ``(channels,)``, none negative.
+        offset: int64 ``(channels,)``.
+        constants: int64 ``(channels,)``.
+        lows: int64 ``(channels,)``.
+        highs: int64 ``(channels,)``.
+    """
+
+    raw: RawSums
+    scale: Ints
+    offset: Ints
+    constants: Ints
+    lows: Ints
+    highs: Ints
+
+
+def combination(
+    weights: Bools, scale: Ints, offset: Ints, x: ValueType, *, bare: bool = False
+) -> Combination:
+    """The values of a ``Dot`` with scale and offset, from raw sums over inputs of a type.
+
+    Args:
+        weights: bool ``(channels, inputs)``.
+        scale: int64 ``(channels,)``.
+        offset: int64 ``(channels,)``.
+        x: type of the inputs.
+        bare: leave the shift of all raw sums out, and the constants.
+    """
+    weights = weights ^ (scale < 0)[:, None]
+    scale = np.abs(scale)
+    raw = raw_sums(weights, x)
+    total = raw_sums(np.ones((1, x.size), np.bool_), x)
+    shift = 0 if bare else raw.shift
+    # Products may wrap around int64; what they come to with the others does not.
+    constants = 0 * scale if bare else -(scale * raw.constants + offset * total.constants)
+    scale, offset = scale << shift, offset << shift
+    plus = weights.sum(axis=1, dtype=np.int64)
+    top = (1 << x.width) - 1
+    # An input of weight -1 is in the raw sum as its distance from the top.
+    base = constants + scale * (x.size - plus) * top
+    up, down = plus * (scale + offset) * top, (x.size - plus) * (offset - scale) * top
+    lows = base + np.minimum(up, 0) + np.minimum(down, 0)
+    return Combination(
+        raw, scale, offset, constants, lows, base + np.maximum(up, 0) + np.maximum(down, 0)
+    )
+
+
+def scaled_thresholds(
+    threshold: Threshold, scale: Ints, offset: Ints, dot: Dot, x: ValueType
+) -> tuple[Combination, Ints]:
+    """A ``Dot`` with scale and offset and the ``Threshold`` behind it, as in :func:`fused`.
+
+    Returns:
+        The bare combination (``scale * raw + offset * total`` alone) and int64 ``(channels, k)``
+        constants that it is compared with.
+    """
+    sign = np.where(threshold.falling, -1, 1)
+    full = combination(dot.weights, sign * scale, sign * offset, x)
+    bare = combination(dot.weights, sign * scale, sign * offset, x, bare=True)
+    # (z << shift) + c >= t  is  z > (t - 1 - c) >> shift, rounding down.
+    wanted = sign[:, None] * threshold.thresholds - 1 - full.constants[:, None]
+    return bare, wanted >> full.raw.shift
 
 
 def fused(dot: Dot, threshold: Threshold, x: ValueType) -> tuple[RawSums, Ints]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
 
 from hwbnn.errors import PlanError
 from hwbnn.graph import Dot, Graph
@@ -19,9 +19,24 @@ PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 """Names of devices; vendor scripts get them as they are."""
 
 
+Sums = Literal["planes", "adders", "serial"]
+"""How inputs of several bits are summed, times +-1 each.
+
+``planes`` counts every bit plane, all at once, and adds the counts; ``adders`` is a tree of adders
+over the inputs; ``serial`` counts one plane a cycle, and takes as many times the cycles as inputs
+have bits. Inputs of one bit are counted in any case.
+"""
+
+
 @dataclass(frozen=True)
 class Unrolled:
-    """Every synapse has its own gate: a whole input vector a cycle, weights are wires."""
+    """Every synapse has its own gate: a whole input vector a cycle, weights are wires.
+
+    Attributes:
+        sums: how inputs of several bits are summed; not ``serial``.
+    """
+
+    sums: Sums = "planes"
 
 
 @dataclass(frozen=True)
@@ -29,11 +44,13 @@ class Folded:
     """``pe`` neurons times ``simd`` synapses a cycle, weights in a ROM.
 
     A frame of ``n`` inputs and ``m`` outputs takes ``(n / simd) * (m / pe)`` cycles; ``simd`` must
-    divide ``n`` and ``pe`` must divide ``m``.
+    divide ``n`` and ``pe`` must divide ``m``. It takes ``bits`` times as many if inputs of several
+    bits are summed bit-serially.
     """
 
     pe: int
     simd: int
+    sums: Sums = "planes"
 
 
 Layout = Unrolled | Folded
@@ -152,22 +169,37 @@ class Plan:
 
 
 def _layout_json(layout: Layout) -> Any:
-    return asdict(layout) if isinstance(layout, Folded) else "unrolled"
+    plain = asdict(layout)
+    if layout.sums == "planes":  # what earlier versions know stays as it was
+        del plain["sums"]
+    return plain or "unrolled"
 
 
 def _layout_from(given: Any, where: str) -> Layout:
     if given == "unrolled":
         return Unrolled()
-    if isinstance(given, dict) and set(given) == {"pe", "simd"}:
-        return Folded(given["pe"], given["simd"])
-    raise PlanError(f'{where}: expected "unrolled" or {{"pe": P, "simd": S}}, found {shown(given)}')
+    if isinstance(given, dict) and set(given) == {"sums"}:
+        return Unrolled(**given)
+    if isinstance(given, dict) and {"pe", "simd"} <= set(given) <= {"pe", "simd", "sums"}:
+        return Folded(**given)
+    raise PlanError(
+        f'{where}: expected "unrolled" or {{"pe": P, "simd": S}}, perhaps with "sums", '
+        f"found {shown(given)}"
+    )
 
 
 def _check_layout(layout: object) -> None:
+    if not isinstance(layout, Unrolled | Folded):
+        raise PlanError(f"plan: expected Unrolled or Folded, found {shown(layout)}")
+    # Looked at in a list: a stranger's JSON may have put something there that has no hash.
+    allowed = [s for s in get_args(Sums) if isinstance(layout, Folded) or s != "serial"]
+    if layout.sums not in allowed:
+        raise PlanError(
+            f"plan: sums: expected one of {', '.join(allowed)}, found {shown(layout.sums)}"
+            + ("; fold the layer" if layout.sums == "serial" else "")
+        )
     if isinstance(layout, Unrolled):
         return
-    if not isinstance(layout, Folded):
-        raise PlanError(f"plan: expected Unrolled or Folded, found {shown(layout)}")
     for name in ("pe", "simd"):
         value = getattr(layout, name)
         if not _is_int(value) or not 1 <= value < 1 << 20:

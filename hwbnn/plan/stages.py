@@ -140,7 +140,7 @@ class Segment(Stage):
     @property
     def interval(self) -> int:
         """Steps of all passes of a folded product, or tokens."""
-        return self.head.rows if self.head else self.source.tokens
+        return self.head.cycles if self.head else self.source.tokens
 
     def entries(self, offered: Times) -> Times:
         """When tokens, or the last steps of passes, are let in."""
@@ -149,7 +149,8 @@ class Segment(Stage):
         step = -1
         for t in offered:
             step = max(step, t) + 1
-        return [step + i * self.head.steps for i in range(self.head.passes)]
+        rounds, steps = self.head.rounds, self.head.steps
+        return [step + ((i + 1) * rounds - 1) * steps for i in range(self.head.passes)]
 
     def times(self, offered: Times) -> Times:
         """Through the pipeline, and one cycle in the FIFO."""

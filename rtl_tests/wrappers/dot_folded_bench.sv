@@ -8,6 +8,9 @@ module dot_folded_bench #(
   parameter bit Signed   = 1'b0,
   parameter int SumWidth = 4,
   parameter int Levels   = 2,
+  parameter bit Adders   = 1'b0,
+  parameter bit Serial   = 1'b0,
+  parameter int Totals   = 0,
   parameter int Slots    = 4,
   parameter int Credits  = 1,
   parameter logic [Channels*Inputs-1:0] Rows = '0  // as the memory holds them
@@ -19,28 +22,29 @@ module dot_folded_bench #(
   input  logic [Simd*Width-1:0]  data_i,
   output logic                   valid_o,
   input  logic                   ready_i,
-  output logic [Pe*SumWidth-1:0] data_o
+  output logic [(Pe+Totals)*SumWidth-1:0] data_o
 );
   localparam int Depth = (Inputs / Simd) * (Channels / Pe);
   localparam int AddressWidth = Depth > 1 ? $clog2(Depth) : 1;
 
   logic [AddressWidth-1:0] row;
   logic [Pe*Simd-1:0] weights_q;
-  logic [Pe*SumWidth-1:0] sums;
+  logic [(Pe+Totals)*SumWidth-1:0] sums;
   logic valid, credit;
 
   always_ff @(posedge clk_i) weights_q <= Rows[row*Pe*Simd +: Pe*Simd];
 
   hwbnn_dot_folded #(
     .Inputs(Inputs), .Channels(Channels), .Pe(Pe), .Simd(Simd), .Width(Width), .Signed(Signed),
-    .SumWidth(SumWidth), .Levels(Levels), .Slots(Slots), .Credits(Credits),
+    .SumWidth(SumWidth), .Levels(Levels), .Adders(Adders), .Serial(Serial), .Totals(Totals),
+    .Slots(Slots), .Credits(Credits),
     .AddressWidth(AddressWidth)
   ) u_dot (
     .clk_i, .rst_ni, .valid_i, .ready_o, .data_i, .row_o(row), .weights_i(weights_q),
     .valid_o(valid), .data_o(sums), .credit_i(credit)
   );
   hwbnn_credit_fifo #(
-    .Width(Pe * SumWidth), .Credits(Credits)
+    .Width((Pe + Totals) * SumWidth), .Credits(Credits)
   ) u_fifo (
     .clk_i, .rst_ni, .valid_i(valid), .data_i(sums), .valid_o, .ready_i, .data_o,
     .credit_o(credit)

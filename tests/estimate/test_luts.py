@@ -62,7 +62,7 @@ def test_figures_have_the_names_of_synthesis_and_say_what_they_are() -> None:
     row = ROWS[0]
     made = area(circuit(calibration.graph(**row["sample"]), calibration.plan(**row["sample"])))
     figures = made.figures()
-    assert set(figures) == {"LUT", "FF", "BRAM_36K", "BRAM_18K"}
+    assert set(figures) == {"LUT", "FF", "BRAM_36K", "BRAM_18K", "DSP"}
     assert all(f"within {ERROR_PERCENT} %" in figure.source for figure in figures.values())
 
 

@@ -25,13 +25,37 @@ def through(block, x):
 
 
 @through.register(blocks.DotUnrolled)
+def _(block, x):
+    return rows_through(block, x, block.weights)
+
+
 @through.register(blocks.DotFolded)
 def _(block, x):
+    sums = rows_through(block, x, block.weights)
+    if block.total:
+        total = rows_through(block, x, np.ones_like(block.weights[:1]))
+        passes = sums.reshape(len(x), block.passes, block.pe)
+        totals = np.broadcast_to(total[:, :, None], (len(x), block.passes, 1))
+        sums = np.concatenate([passes, totals], axis=2)
+    return sums.reshape(len(x), -1)
+
+
+@through.register(blocks.Scaled)
+def _(block, x):
+    lanes = block.result.lanes
+    tokens = x.reshape(len(x), -1, lanes + 1)
+    sums, total = tokens[:, :, :lanes], tokens[:, :, lanes:]
+    scale, offset = block.scale.reshape(-1, lanes), block.offset.reshape(-1, lanes)
+    assert block.scale.min() >= 0
+    return (scale * sums + offset * total).reshape(len(x), -1) + block.constants
+
+
+def rows_through(block, x, weights):
     width = block.source.width
     u = x + (1 << (width - 1) if block.source.signed else 0)
     assert u.min() >= 0
     assert u.max() < 1 << width
-    return np.where(block.weights, u[:, None], (1 << width) - 1 - u[:, None]).sum(axis=-1)
+    return np.where(weights, u[:, None], (1 << width) - 1 - u[:, None]).sum(axis=-1)
 
 
 @through.register(blocks.Affine)

@@ -39,7 +39,11 @@ def written_out(node: Node, x: Any, t: ValueType) -> Any:
         case Dot():
             signed = [2 * e - 1 if t.bit else e for e in x]
             rows = ([1 if w else -1 for w in row] for row in node.weights)
-            return [sum(w * e for w, e in zip(row, signed, strict=True)) for row in rows]
+            sums = [sum(w * e for w, e in zip(row, signed, strict=True)) for row in rows]
+            if node.scale is None or node.offset is None:
+                return sums
+            factors = zip(node.scale.tolist(), sums, node.offset.tolist(), strict=True)
+            return [a * dot + b * sum(signed) for a, dot, b in factors]
         case Threshold() if isinstance(x[0], Sequence):
             return [written_out(node, part, t) for part in x]
         case Threshold():

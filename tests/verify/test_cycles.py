@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hwbnn.estimate import cycles
-from hwbnn.plan import circuit
+from hwbnn.graph import Dot, Graph, Input, Output, Threshold
+from hwbnn.plan import Folded, Plan, circuit
 from hwbnn.targets import generate
 from hwbnn.verify.bench import Record, Stalls
 from hwbnn.verify.core import Core
@@ -90,3 +91,29 @@ def test_a_run_under_stalls_is_held_to_the_model_under_the_same(core):
     run.ends[6] += 1
     assert check_stalled(core, run, stalls, 9).startswith("under stalls: end of frame 6")
     assert check_stalled(core, record(core, 9, begin=0), stalls, 9) is not None
+
+
+def test_frames_that_start_in_bursts_have_the_interval_of_a_period():
+    """Two pipelines, a border that is slower than both: credits come back in bursts."""
+    rng = np.random.default_rng(1)
+    graph = Graph(
+        (
+            Input("x", (12,), -3, 12),
+            Dot("d1", "x", rng.random((16, 12)) < 0.5),
+            Threshold("t1", "d1", np.zeros((16, 1), int), np.zeros(16, np.bool_)),
+            Dot("d2", "t1", rng.random((6, 16)) < 0.5),
+            Output("y", "d2"),
+        )
+    )
+    plan = Plan({"d1": Folded(16, 12), "d2": Folded(6, 16)}, output_beat=24)
+    core = Core.of(generate(graph, "rtl", plan))
+    gaps = np.diff(record(core, 60).starts)[-20:]
+    assert len(set(gaps.tolist())) > 1, "the case that this test is for"
+    for frames in (59, 60, 61, 62):
+        timing = Timing(core)
+        timing.add(record(core, frames), frames)
+        assert timing.result().ok
+        assert timing.result().counted_interval == core.interval
+    timing = Timing(replace(core, interval=core.interval + 1))
+    timing.add(record(core, 60), 60)
+    assert timing.first == f"interval: predicted {core.interval + 1}, counted {core.interval}"

@@ -10,6 +10,7 @@ from hwbnn.graph.bits import row_integer
 from hwbnn.plan import blocks
 from hwbnn.plan.blocks import Block, Ints
 from hwbnn.plan.stages import Segment
+from hwbnn.targets.rtl.scaled import scaled
 from hwbnn.targets.rtl.verilog import constant, instance, literal, module, vector
 
 _PASSED = {
@@ -92,6 +93,7 @@ def _dot_unrolled(block: blocks.DotUnrolled, name: str) -> str:
         Signed=block.source.signed,
         SumWidth=block.result.width,
         Levels=block.levels,
+        Adders=block.sums == "adders",
         Weights="Weights",
     )
 
@@ -111,6 +113,12 @@ def _affine(block: blocks.Affine, name: str) -> str:
         Shift=block.shift,
         Constants="Constants",
     )
+
+
+@_module.register
+def _scaled(block: blocks.Scaled, name: str) -> str:
+    made = scaled(block)
+    return _wrapped(block, name, made.comment, made.kind, made.body, **made.parameters)
 
 
 @_module.register
@@ -198,6 +206,9 @@ def _folded(block: blocks.DotFolded, core: str, segment: Segment) -> dict[str, s
             "Signed": block.source.signed,
             "SumWidth": block.result.width,
             "Levels": block.levels,
+            "Adders": block.sums == "adders",
+            "Serial": block.sums == "serial",
+            "Totals": int(block.total),
             "Slots": block.slots,
             "Credits": segment.credits,
             "OnePerFrame": segment.reduces,
@@ -216,7 +227,8 @@ def _folded(block: blocks.DotFolded, core: str, segment: Segment) -> dict[str, s
     )
     comment = (
         f"Layer '{block.node}', folded: raw sums of {channels} channels over {inputs} inputs,\n"
-        f"{block.pe} channels times {block.simd} inputs a cycle."
+        f"{block.pe} channels times {block.simd} inputs a cycle"
+        f"{', one bit plane at a time' if block.sums == 'serial' else ''}."
     )
     declared = [*ports(block), "output logic ready_o", "input  logic credit_i"]
     return {
