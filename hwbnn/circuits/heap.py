@@ -89,24 +89,33 @@ def compressed(builder: Builder, heap: Heap, compression: Compression) -> Heap:
 
 @dataclass
 class _Taken:
-    """Literals that a part of a chain takes."""
+    """Literals that a part of a chain takes.
+
+    Attributes:
+        part: the part.
+        table: those of its first column.
+        plain: how many of them, apart from the table's, have to be plain.
+        extra: what the table does not take, or takes from the next column.
+    """
 
     part: Part
     table: list[int]
+    plain: int
     extra: list[int]
+
+    @property
+    def wanted(self) -> int:
+        """How many plain ones there should be."""
+        return self.plain + (self.part.kind == "full" and self.part.bits == 6)
 
 
 def _take(builder: Builder, heap: Heap, plan: Plan) -> None:
     """Put one chain into the netlist; its bits leave the heap, its results join it."""
-    cin, taken = _picked(builder, heap, plan)
-    # Every input of a chain may be complemented if its outputs are: what has to be plain is then
-    # chosen among the others.
-    flipped = _prefers_flip(cin, taken)
-    if flipped:
-        cin = [literal ^ 1 for literal in cin]
-        for t in taken:
-            t.table = [literal ^ 1 for literal in t.table]
-            t.extra = [literal ^ 1 for literal in t.extra]
+    taken = _picked(builder, heap, plan)
+    # Every input of a chain may be complemented if its outputs are: so that there are plain ones
+    # where they have to be.
+    flipped = _lacking(taken, 1) < _lacking(taken, 0)
+    cin = _parted(taken, plan, flipped)
     first = _plain(builder, cin[0]) if cin else FALSE
     s, d, atoms, link = _positions(builder, taken)
     total = sum(2**c * w for c, w in _weights(plan))
@@ -135,24 +144,37 @@ def _weights(plan: Plan) -> Iterable[tuple[int, int]]:
         at += part.positions
 
 
-def _picked(builder: Builder, heap: Heap, plan: Plan) -> tuple[list[int], list[_Taken]]:
+def _picked(builder: Builder, heap: Heap, plan: Plan) -> list[_Taken]:
     """Take the bits of a chain from the heap, those that are there first first."""
     at = plan.start
-    cin: list[int] = []
     taken: list[_Taken] = []
     ready = builder.depth
     for part in plan.parts:
-        own = _earliest(heap, at, part.bits + (part.extra if part.kind == "triple" else 0), ready)
-        own += _earliest(heap, at, int(plan.cin), ready) if at == plan.start else []
-        if at == plan.start and plan.cin:
-            cin.append(_withdraw(own))
-        if part.kind == "triple":
-            extra = [_withdraw(own)] if part.extra else []
-        else:
-            extra = _earliest(heap, at + 1, part.extra, ready)
-        taken.append(_Taken(part, own, extra))
+        plain = int(plan.cin and not taken) + (part.extra if part.kind == "triple" else 0)
+        own = _earliest(heap, at, part.bits + plain, ready)
+        extra = _earliest(heap, at + 1, part.extra, ready) if part.kind == "full" else []
+        taken.append(_Taken(part, own, plain, extra))
         at += part.positions
-    return cin, taken
+    return taken
+
+
+def _lacking(taken: Sequence[_Taken], kind: int) -> int:
+    """Literals that would have to be of this kind and are not."""
+    there = (sum(literal & 1 == kind for literal in t.table) for t in taken)
+    return sum(max(0, t.wanted - count) for t, count in zip(taken, there, strict=True))
+
+
+def _parted(taken: Sequence[_Taken], plan: Plan, flipped: bool) -> list[int]:
+    """Complement all literals if wanted, and part off those that stand alone: the carry in."""
+    for t in taken:
+        # Plain ones last: those are parted off, and one is left last for a table.
+        t.table = sorted((literal ^ flipped for literal in t.table), key=lambda x: -(x & 1))
+        t.extra = [literal ^ flipped for literal in t.extra]
+    cin = [taken[0].table.pop()] if plan.cin else []
+    for t in taken:
+        if t.part.kind == "triple" and t.part.extra:
+            t.extra = [t.table.pop()]
+    return cin
 
 
 def _earliest(heap: Heap, column: int, count: int, ready: Sequence[int]) -> list[int]:
@@ -161,23 +183,6 @@ def _earliest(heap: Heap, column: int, count: int, ready: Sequence[int]) -> list
     bits = sorted(heap.columns[column], key=lambda literal: ready[literal >> 1])
     heap.columns[column] = bits[count:]
     return bits[:count]
-
-
-def _withdraw(literals: list[int]) -> int:
-    """Remove a literal that is alone in its kind least often, to stand where it must be plain."""
-    inverted = sum(literal & 1 for literal in literals)
-    kind = int(inverted > len(literals) - inverted)
-    return literals.pop(next(i for i, literal in enumerate(literals) if literal & 1 == kind))
-
-
-def _prefers_flip(cin: Sequence[int], taken: Sequence[_Taken]) -> bool:
-    wanted = [*cin, *(t.extra[0] for t in taken if t.part.kind == "triple" and t.extra)]
-    for t in taken:
-        if t.part.kind == "full" and t.part.bits == 6:
-            kinds = {literal & 1 for literal in t.table}
-            wanted += kinds if len(kinds) == 1 else ()
-    inverted = sum(literal & 1 for literal in wanted)
-    return inverted > len(wanted) - inverted
 
 
 def _plain(builder: Builder, literal: int) -> int:
@@ -230,7 +235,7 @@ def _full(builder: Builder, t: _Taken, s: list[int], d: list[int]) -> Atom:
     With ``r`` half of the others' sum: the first position adds the parity of all to the carry and
     generates the last bit, so that ``r`` is what is left for the second, with the extra bit.
     """
-    bits = sorted(t.table, key=lambda literal: -(literal & 1))  # a plain one last
+    bits = list(t.table)
     if len(bits) == 6:
         bits[5] = _plain(builder, bits[5])
     count = len(bits)
