@@ -35,7 +35,6 @@ from hwbnn.methods.base import (
     Codes,
     Method,
     Options,
-    Quantizer,
     Settings,
     SignActivation,
     sign,
@@ -71,8 +70,9 @@ class RBNN(Method):
         t_min: steepness at the start.
         t_max: steepness at the end.
         alternations: in an epoch; 0 keeps the first, random rotation.
-        turn_until: share of training after which the rotation rests. Each turn flips bits, and late
-            in training the rates are too small to mend them; the paper turns to the end.
+        turn_until: share of training after which the rotation rests. A turn of three alternations
+            flips 1 to 3 bits in 100, which the small rates of late epochs no longer mend; the paper
+            turns to the end, over hundreds of epochs.
         gate: ``|sin(phi)|`` at the start, 0 to 1. At exactly 1, the authors' start, ``phi`` is at
             a maximum and gets no gradient.
         scale: whether ``alpha`` is learned, or 1.
@@ -225,9 +225,6 @@ def _bases(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 class CentredActivation(SignActivation):
     """The sign of activations standardised over each sample, as the authors' code has it."""
-
-    def __init__(self, method: Method, channels: int, pair: Quantizer) -> None:
-        super().__init__(method, channels, pair)
 
     def forward(self, x: Tensor) -> Tensor:
         """-1 or +1 for each element of ``x``, of its shape and dtype."""

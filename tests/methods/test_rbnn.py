@@ -166,6 +166,16 @@ def test_only_an_epochs_start_turns_the_rotation() -> None:
         assert not torch.equal(model.state_dict()[key], before[key])
 
 
+def test_a_turn_flips_bits_long_after_the_first() -> None:
+    """Why a run of few epochs loses by turning to the end, and by default does not."""
+    w = weight((256, 256))
+    bits = sign(w.real())
+    for _ in range(8):
+        w.refine(3)
+        before, bits = bits, sign(w.real())
+        assert 0.005 < (bits != before).float().mean() < 0.05
+
+
 def test_channels_of_equal_weights_are_zeros_and_break_nothing() -> None:
     w = weight((3, 12))
     w.latent.data[0], w.latent.data[1] = 0.25, 0.0
