@@ -5,6 +5,7 @@
 #include "hwbnn_argmax.h"
 #include "hwbnn_dot.h"
 #include "hwbnn_elements.h"
+#include "hwbnn_scaled.h"
 #include "hwbnn_stream.h"
 #include "hwbnn_trace.h"
 

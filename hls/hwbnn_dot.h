@@ -51,6 +51,28 @@ struct bit_terms {
         return accum;
     }
 
+    // Adds the inputs of one step that are +1.
+    template <class data_T, typename CONFIG_T>
+    static typename CONFIG_T::accum_t add_inputs(typename CONFIG_T::accum_t accum,
+                                                 const data_T x[CONFIG_T::in::words],
+                                                 unsigned step) {
+        #pragma HLS INLINE
+        typedef ap_uint<CONFIG_T::row_width> word_t;
+    Word:
+        for (unsigned k = 0; k < CONFIG_T::row_words; k++) {
+            #pragma HLS UNROLL
+            const word_t word = x[step * CONFIG_T::row_words + k];
+            accum += popcount<typename CONFIG_T::accum_t>(word);
+        }
+        return accum;
+    }
+
+    // n inputs of which k are +1 sum to 2 k - n.
+    template <class sum_T, typename CONFIG_T> static sum_T inputs(typename CONFIG_T::accum_t plus) {
+        #pragma HLS INLINE
+        return 2 * plus.to_int() - int(CONFIG_T::n_in);
+    }
+
     // n inputs of which d differ sum to n - 2 d.
     template <class sum_T, typename CONFIG_T>
     static sum_T sum(typename CONFIG_T::accum_t differing) {
@@ -95,6 +117,26 @@ struct integer_terms {
             }
         }
         return accum;
+    }
+
+    // Adds the inputs of one step.
+    template <class data_T, typename CONFIG_T>
+    static typename CONFIG_T::accum_t add_inputs(typename CONFIG_T::accum_t accum,
+                                                 const data_T x[CONFIG_T::in::words],
+                                                 unsigned step) {
+        #pragma HLS INLINE
+    Term:
+        for (unsigned i = 0; i < CONFIG_T::simd; i++) {
+            #pragma HLS UNROLL
+            accum += x[step * CONFIG_T::simd + i];
+        }
+        return accum;
+    }
+
+    template <class sum_T, typename CONFIG_T>
+    static sum_T inputs(typename CONFIG_T::accum_t total) {
+        #pragma HLS INLINE
+        return total;
     }
 
     template <class sum_T, typename CONFIG_T> static sum_T sum(typename CONFIG_T::accum_t accum) {

@@ -10,6 +10,7 @@
 #include "hwbnn_argmax.h"
 #include "hwbnn_dot.h"
 #include "hwbnn_elements.h"
+#include "hwbnn_scaled.h"
 #include "nnet_types.h"
 
 namespace hwbnn {
@@ -196,6 +197,39 @@ void neurons_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
     send<res_T, CONFIG_T::out::words>(value, y, 0);
 }
 
+template <class data_T, class res_T, typename CONFIG_T>
+void scaled_dot_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                                typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                                typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+    #pragma HLS PIPELINE II=1
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    scaled_dot_unrolled<source_t, value_t, CONFIG_T>(source, value, weights, factors);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void scaled_neurons_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                                    typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                                    typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                                    typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+    #pragma HLS PIPELINE II=1
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    scaled_neurons_unrolled<source_t, value_t, CONFIG_T>(source, value, weights, factors, thresholds);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
 // Folds are pipelined inside, so that the functions around them are not.
 template <class data_T, class res_T, typename CONFIG_T>
 void dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
@@ -223,6 +257,37 @@ void neurons_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
     #pragma HLS ARRAY_PARTITION variable=value complete
     receive<data_T, CONFIG_T::in::words>(x, source, 0);
     neurons<source_t, value_t, CONFIG_T>(source, value, weights, thresholds);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void scaled_dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                       typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                       typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    scaled_dot<source_t, value_t, CONFIG_T>(source, value, weights, factors);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void scaled_neurons_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                           typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                           typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                           typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    scaled_neurons<source_t, value_t, CONFIG_T>(source, value, weights, factors, thresholds);
     send<res_T, CONFIG_T::out::words>(value, y, 0);
 }
 

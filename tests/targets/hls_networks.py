@@ -20,6 +20,28 @@ from hwbnn.graph import (
 )
 
 
+def scaled(seed: int = 3) -> Graph:
+    """Dots with scale and offset over integers and bits, before thresholds and before the end."""
+    rng = np.random.default_rng(seed)
+
+    def factors(channels: int) -> tuple[np.ndarray, np.ndarray]:
+        return np.full(channels, 16), rng.integers(-9, 10, channels)
+
+    weights = [rng.random(shape) < 0.5 for shape in ((12, 15), (10, 12), (6, 10))]
+    cuts = [rng.integers(-99, 100, (channels, 1)) for channels in (12, 10)]
+    return Graph(
+        (
+            Input("x", (15,), -3, 12),
+            Dot("sums", "x", weights[0], *factors(12)),
+            Threshold("bits", "sums", cuts[0], rng.random(12) < 0.5),
+            Dot("hidden", "bits", weights[1], *factors(10)),
+            Threshold("fires", "hidden", cuts[1], rng.random(10) < 0.5),
+            Dot("scores", "fires", weights[2], rng.integers(-9, 10, 6), rng.integers(-9, 10, 6)),
+            Output("y", "scores"),
+        )
+    )
+
+
 def every_node(seed: int = 5, width: int = 70) -> Graph:
     """All kinds of nodes in one chain: a Dot over integers and one over bits, each before a
     Threshold; several thresholds; both directions. From seed 5 no bit of it is constant."""

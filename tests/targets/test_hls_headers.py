@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from hwbnn.assets import assets
+from hwbnn.graph import Graph
 from hwbnn.plan import Folded, Plan
 from hwbnn.targets import generate
-from tests.targets.hls_networks import every_node
+from tests.targets.hls_networks import every_node, scaled
 from tests.targets.hls_rules import functions, violations
 
 HEADERS = sorted(Path(assets("hls")).glob("*.h"))
@@ -47,6 +49,7 @@ def test_rules_hold_across_headers() -> None:
 def test_checks_see_every_function() -> None:
     seen = {name for h in SYNTHESISED for name in functions(h.read_text())}
     nodes = {"pass", "select", "encode", "threshold", "lookup", "argmax", "dot", "neurons"}
+    nodes |= {"scaled_dot", "scaled_neurons"}
     assert seen >= nodes | {f"{n}_stream" for n in nodes} | {"popcount", "row_word", "get", "put"}
 
 
@@ -107,10 +110,15 @@ def test_headers_compile_alone(compiler: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("io", ["io_parallel", "io_stream"])
 @pytest.mark.parametrize(
-    "plan", [Plan(), Plan(fuse=False, default=Folded(1, 1))], ids=["", "folded"]
+    "plan",
+    [Plan(output_beat=16), Plan(fuse=False, default=Folded(1, 1), output_beat=16)],
+    ids=["", "folded"],
 )
-def test_every_node_compiles_strictly(compiler: str, io: str, plan: Plan, tmp_path: Path) -> None:
-    project = generate(every_node(), "hls", plan, io=io)
+@pytest.mark.parametrize("network", [every_node, scaled])
+def test_every_node_compiles_strictly(
+    compiler: str, io: str, plan: Plan, network: Callable[[], Graph], tmp_path: Path
+) -> None:
+    project = generate(network(), "hls", plan, io=io)
     theirs = {f"nnet_utils/{p.name}" for d in vendor() for p in Path(d[8:]).glob("*.h")}
     for name, content in project.files.items():
         inside = name.removeprefix("firmware/")

@@ -20,7 +20,7 @@ from hwbnn.targets import generate
 from hwbnn.verify import hls
 from hwbnn.verify.compare import compare, first_difference
 from tests.strategies import random_graph, random_inputs, random_plan
-from tests.targets.hls_networks import every_node
+from tests.targets.hls_networks import every_node, scaled
 
 SEEDS = range(24)
 FRAMES = 64
@@ -154,6 +154,53 @@ def test_a_planted_fault_is_seen_at_its_node(fault: str, tmp_path: Path) -> None
     found = difference(graph, faulty, tmp_path, frames=400, popcount=popcount)
     assert found is not None
     assert found.value == node
+
+
+SCALED_FAULTS: dict[str, tuple[str, Edit, str]] = {
+    "an offset one higher": ("weights/factors5.h", literal(1, lambda v: v + 1), "scores"),
+    "a scale one lower": ("weights/factors3.h", literal(0, lambda v: v - 1), "bits"),
+    "a sum of bits that leaves out one": (
+        "nnet_utils/hwbnn_dot.h",
+        swapped(b"word = x[step * CONFIG_T::row_words + k];", b"word = x[0] >> 1;"),
+        "fires",
+    ),
+    "a sum of integers that leaves out one": (
+        "nnet_utils/hwbnn_dot.h",
+        swapped(
+            b"i < CONFIG_T::simd; i++) {\n            #pragma HLS UNROLL\n            accum",
+            b"i < CONFIG_T::simd - 1; i++) {\n            #pragma HLS UNROLL\n            accum",
+        ),
+        "bits",
+    ),
+    "the sum of the frame before kept": (
+        "nnet_utils/hwbnn_scaled.h",
+        swapped(b"accum_t total = 0;", b"static accum_t total = 0;"),
+        "bits",
+    ),
+}
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize("fault", SCALED_FAULTS)
+def test_a_fault_in_scale_or_offset_is_seen_at_its_node(fault: str, tmp_path: Path) -> None:
+    graph = scaled()
+    project = generate(graph, "hls", Plan(output_beat=16))
+    name, edit, node = SCALED_FAULTS[fault]
+    name = f"firmware/{name}"
+    faulty = replace(project, files={**project.files, name: edit(project.files[name])})
+    assert faulty.digest != project.digest
+    found = difference(graph, faulty, tmp_path, frames=400)
+    assert found is not None
+    assert found.value == node
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize("io", IOS)
+def test_scale_and_offset_folded_and_unfused(io: str, tmp_path: Path) -> None:
+    graph = scaled()
+    dots = {"sums": Folded(4, 5), "hidden": Folded(10, 3), "scores": Folded(1, 10)}
+    plan = Plan(dots, output_beat=16, fuse=False)
+    assert difference(graph, generate(graph, "hls", plan, io=io), tmp_path) is None
 
 
 @pytest.mark.hardware

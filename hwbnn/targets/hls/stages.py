@@ -150,8 +150,6 @@ def stages(graph: Graph, plan: Plan, io: str) -> tuple[Stage, ...]:
         _within_limit(name, t.size, "elements of its value", "use the target 'rtl'")
     made: list[Stage] = []
     for node in graph.nodes:
-        if isinstance(node, Dot) and node.factors is not None:
-            raise PlanError(f"node '{node.name}': HLS has no Dot with scale and offset yet")
         if isinstance(node, Dot) and fusable(site, node) is not None:
             continue
         made.append(stage(node, site))
@@ -224,8 +222,10 @@ def _lookup(node: Lookup, site: Site) -> Stage:
 @stage.register
 def _dot(node: Dot, site: Site) -> Stage:
     weights = fold_of(site.plan, node).weights(node.weights)
+    factors = () if node.factors is None else (_factors(*node.factors),)
     members = _dot_members(node, site)
-    return site.stage(node, _dot_function("dot", node, site), constants=(weights,), **members)
+    function = _dot_function("dot", node, site)
+    return site.stage(node, function, constants=(weights, *factors), **members)
 
 
 @stage.register
@@ -249,8 +249,14 @@ def _neurons(dot: Dot, threshold: Threshold, site: Site) -> Stage:
     """A Dot and its Threshold: rows of falling channels negated, thresholds on the accumulator."""
     t, falling = site.type(dot.name), threshold.falling[:, None]
     thresholds = np.where(falling, -threshold.thresholds, threshold.thresholds)
-    inputs = dot.weights.shape[1]
-    if site.type(dot.source).bit:
+    inputs, weights = dot.weights.shape[1], dot.weights ^ falling
+    members = _dot_members(dot, site)
+    factors: tuple[Constant, ...] = ()
+    if dot.factors is not None:
+        # Not the weights but the factors change their sign.
+        weights, sign = dot.weights, np.where(threshold.falling, -1, 1)
+        factors = (_factors(*(sign * factor for factor in dot.factors)),)
+    if site.type(dot.source).bit and dot.factors is None:
         # Of n inputs d differ: n - 2 d >= t just where d < floor((n - t) / 2) + 1.
         limits = np.clip((inputs - thresholds) // 2 + 1, 0, inputs + 1)
         constant = Constant("thresholds", Scalar.holding(0, inputs + 1), limits.reshape(-1))
@@ -258,7 +264,6 @@ def _neurons(dot: Dot, threshold: Threshold, site: Site) -> Stage:
         bound = max(-t.low, t.high)
         clipped = np.clip(thresholds, -bound, bound + 1)
         constant = Constant("thresholds", Scalar.holding(-bound, bound + 1), clipped.reshape(-1))
-    members = _dot_members(dot, site)
     members["numbers"] |= _levels(threshold.name, *threshold.thresholds.shape)
     return Stage(
         threshold.name,
@@ -267,13 +272,20 @@ def _neurons(dot: Dot, threshold: Threshold, site: Site) -> Stage:
         site.function(_dot_function("neurons", dot, site)),
         site.layout(dot.source),
         site.layout(threshold.name),
-        constants=(fold_of(site.plan, dot).weights(dot.weights ^ falling), constant),
+        constants=(fold_of(site.plan, dot).weights(weights), *factors, constant),
         fused=(dot.name,),
         **members,
     )
 
 
+def _factors(scale: NDArray[np.int64], offset: NDArray[np.int64]) -> Constant:
+    """Scale and offset of each output, one behind the other."""
+    both = np.stack([scale, offset], axis=1).reshape(-1)
+    return Constant("factors", Scalar.holding(int(both.min()), int(both.max())), both)
+
+
 def _dot_function(name: str, dot: Dot, site: Site) -> str:
+    name = name if dot.factors is None else f"scaled_{name}"
     return name if isinstance(site.plan.layout(dot.name), Folded) else f"{name}_unrolled"
 
 
@@ -282,13 +294,21 @@ def _dot_members(dot: Dot, site: Site) -> dict[str, Any]:
     fold = fold_of(site.plan, dot)
     advice = "fold it with a smaller pe or simd"
     _within_limit(dot.name, fold.step_words, "words of weights read in one cycle", advice)
+    numbers, types = fold.numbers(), {}
+    if dot.factors is not None:
+        _within_limit(dot.name, 2 * fold.pe, "scales and offsets read in one cycle", advice)
+        numbers["n_factors"] = 2 * fold.outputs
+        t = site.type(dot.name)
+        largest = max(-t.low, t.high)
+        types["sum_t"] = Scalar.holding(-largest, largest).cpp  # of either sign: see _neurons
     x = site.type(dot.source)
     # Wide enough for every partial sum, in whatever order.
     bound = fold.inputs * max(abs(x.low), abs(x.high), 1)
     accum = Scalar.holding(0, fold.inputs) if x.bit else Scalar.holding(-bound, bound)
     return {
-        "numbers": fold.numbers(),
-        "types": {
+        "numbers": numbers,
+        "types": types
+        | {
             "accum_t": accum.cpp,
             "terms": f"hwbnn::{'bit' if x.bit else 'integer'}_terms",
         },

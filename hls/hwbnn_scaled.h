@@ -1,0 +1,127 @@
+// Dot products with a scale and an offset for each output:
+//
+//   y[c] = scale[c] * (sum of signed inputs) + offset[c] * (sum of inputs)
+//
+// The sum of inputs, one for all outputs, is formed beside the first fold and kept. All arithmetic is
+// modulo the width of sum_t, which holds every y[c].
+#ifndef HWBNN_SCALED_H_
+#define HWBNN_SCALED_H_
+
+#include "hwbnn_dot.h"
+
+namespace hwbnn {
+
+// y[c] from the accumulators; factors has the scale of output c at 2 c and its offset behind it.
+template <typename CONFIG_T>
+typename CONFIG_T::sum_t
+scaled(typename CONFIG_T::accum_t accum, typename CONFIG_T::accum_t total,
+       const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors], unsigned channel) {
+    #pragma HLS INLINE
+    typedef typename CONFIG_T::terms terms;
+    typedef typename CONFIG_T::sum_t sum_t;
+    const sum_t sum = terms::template sum<sum_t, CONFIG_T>(accum);
+    const sum_t inputs = terms::template inputs<sum_t, CONFIG_T>(total);
+    return factors[2 * channel] * sum + factors[2 * channel + 1] * inputs;
+}
+
+// The sums of all outputs.
+template <class data_T, typename CONFIG_T>
+void scaled_sums(const data_T x[CONFIG_T::in::words],
+                 typename CONFIG_T::sum_t sum[CONFIG_T::n_out],
+                 const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                 const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+    #pragma HLS INLINE
+    typedef typename CONFIG_T::terms terms;
+    typedef typename CONFIG_T::accum_t accum_t;
+    accum_t accum[CONFIG_T::pe];
+    accum_t total = 0;
+    #pragma HLS ARRAY_PARTITION variable=accum complete
+Fold:
+    for (unsigned fold = 0; fold < CONFIG_T::n_folds; fold++) {
+    Step:
+        for (unsigned step = 0; step < CONFIG_T::n_steps; step++) {
+            #pragma HLS PIPELINE II=1
+            if (fold == 0)
+                total = terms::template add_inputs<data_T, CONFIG_T>(total, x, step);
+        Neuron:
+            for (unsigned p = 0; p < CONFIG_T::pe; p++) {
+                #pragma HLS UNROLL
+                const unsigned channel = fold * CONFIG_T::pe + p;
+                const accum_t before = step == 0 ? accum_t(0) : accum[p];
+                accum[p] = terms::template add<data_T, CONFIG_T>(before, x, weights, fold, step, p);
+                if (step == CONFIG_T::n_steps - 1)
+                    sum[channel] = scaled<CONFIG_T>(accum[p], total, factors, channel);
+            }
+        }
+    }
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void scaled_dot(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
+                typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+    typedef typename CONFIG_T::out out;
+    const unsigned words_per_step = CONFIG_T::step_words;
+    const unsigned factors_per_fold = 2 * CONFIG_T::pe;
+    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
+    #pragma HLS ARRAY_PARTITION variable=factors cyclic factor=factors_per_fold
+    typename CONFIG_T::sum_t sum[CONFIG_T::n_out];
+    #pragma HLS ARRAY_PARTITION variable=sum complete
+    scaled_sums<data_T, CONFIG_T>(x, sum, weights, factors);
+Gather:
+    for (unsigned i = 0; i < CONFIG_T::n_out; i++) {
+        #pragma HLS UNROLL
+        out::put(y, i, sum[i]);
+    }
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void scaled_dot_unrolled(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
+                         typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                         typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+    #pragma HLS PIPELINE II=1
+    scaled_dot<data_T, res_T, CONFIG_T>(x, y, weights, factors);
+}
+
+// Such a Dot and the Threshold that alone reads it. Falling channels have factors of the other sign,
+// so that every comparison is sum >= threshold.
+template <class data_T, class res_T, typename CONFIG_T>
+void scaled_neurons(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
+                    typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                    typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                    typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+    typedef typename CONFIG_T::out out;
+    const unsigned words_per_step = CONFIG_T::step_words;
+    const unsigned factors_per_fold = 2 * CONFIG_T::pe;
+    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
+    #pragma HLS ARRAY_PARTITION variable=factors cyclic factor=factors_per_fold
+    #pragma HLS ARRAY_PARTITION variable=thresholds complete
+    typename CONFIG_T::sum_t sum[CONFIG_T::n_out];
+    #pragma HLS ARRAY_PARTITION variable=sum complete
+    scaled_sums<data_T, CONFIG_T>(x, sum, weights, factors);
+    out::clear(y);
+Channel:
+    for (unsigned i = 0; i < CONFIG_T::n_out; i++) {
+        #pragma HLS UNROLL
+        typename CONFIG_T::out::element_t count = 0;
+    Level:
+        for (unsigned j = 0; j < CONFIG_T::n_levels; j++) {
+            #pragma HLS UNROLL
+            count += sum[i] >= thresholds[i * CONFIG_T::n_levels + j];
+        }
+        out::put(y, i, count);
+    }
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void scaled_neurons_unrolled(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
+                             typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                             typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                             typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+    #pragma HLS PIPELINE II=1
+    scaled_neurons<data_T, res_T, CONFIG_T>(x, y, weights, factors, thresholds);
+}
+
+} // namespace hwbnn
+
+#endif
