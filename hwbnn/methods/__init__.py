@@ -14,7 +14,6 @@ from hwbnn.methods.adabin import AdaBin
 from hwbnn.methods.base import (
     Activation,
     BinaryWeight,
-    ClipSTE,
     Codes,
     Method,
     Nonlinearity,
@@ -22,7 +21,6 @@ from hwbnn.methods.base import (
     Part,
     Quantizer,
     SignActivation,
-    StraightThrough,
     quantize,
     sign,
 )
@@ -32,6 +30,7 @@ from hwbnn.methods.binary_l2 import BinaryL2
 from hwbnn.methods.bnn_pp import BnnPP
 from hwbnn.methods.bnn_ste import BnnSTE
 from hwbnn.methods.ir_net import IrNet
+from hwbnn.methods.pairs import ClipSTE, StraightThrough
 from hwbnn.methods.prox_connect import ProxConnect
 from hwbnn.methods.proxy_bnn import ProxyBNN
 from hwbnn.methods.rbnn import RBNN

@@ -113,36 +113,6 @@ def quantize(x: Tensor, pair: Quantizer, settings: Settings) -> Tensor:
     return out
 
 
-class StraightThrough(Quantizer):
-    """Straight through: ``F = sign``, ``B = 1``. Source: Courbariaux et al., "BinaryConnect"."""
-
-    def surrogate(self, x: Tensor, settings: Settings) -> Tensor:
-        """1."""
-        return torch.ones_like(x)
-
-    def backward(self, grad: Tensor, x: Tensor, settings: Settings) -> Tensor:
-        """The gradient itself, without a pass over memory."""
-        return grad
-
-
-class ClipSTE(Quantizer):
-    """Straight through within [-1, 1]: ``F = sign``, ``B(x) = 1 if |x| <= 1 else 0``.
-
-    The bounds count as within, so that a number clipped to 1 can come back. Source: Hubara et al.,
-    "Binarized Neural Networks", NeurIPS 2016, equation 4.
-    """
-
-    def surrogate(self, x: Tensor, settings: Settings) -> Tensor:
-        """``1[|x| <= 1]``."""
-        return (x.abs() <= 1).to(x.dtype)
-
-    def backward(self, grad: Tensor, x: Tensor, settings: Settings) -> Tensor:
-        """One pass over memory; the kernel's interval is open, hence the next number above 1."""
-        bound = 1 + torch.finfo(x.dtype).eps
-        passed: Tensor = torch.ops.aten.hardtanh_backward(grad, x, -bound, bound)
-        return passed
-
-
 @dataclass(frozen=True)
 class Codes:
     """A layer's weights as ``w[c] = scale[c] * signs[c] + offset[c]``.

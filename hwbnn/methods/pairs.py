@@ -17,11 +17,43 @@ import torch
 from torch import Tensor
 
 from hwbnn.errors import InputError
-from hwbnn.methods.base import ClipSTE, Quantizer, Settings, StraightThrough, sign
+from hwbnn.methods.base import Quantizer, Settings, sign
 
 _SQRT2 = 2.0**0.5
 _FLAT = 20.0
 """tanh of it is 1 in float64, so nothing changes beyond; and no infinity meets a zero there."""
+
+
+@dataclass(frozen=True)
+class StraightThrough(Quantizer):
+    """Straight through: ``F = sign``, ``B = 1``. Source: Courbariaux et al., "BinaryConnect"."""
+
+    def surrogate(self, x: Tensor, settings: Settings) -> Tensor:
+        """1."""
+        return torch.ones_like(x)
+
+    def backward(self, grad: Tensor, x: Tensor, settings: Settings) -> Tensor:
+        """The gradient itself, without a pass over memory."""
+        return grad
+
+
+@dataclass(frozen=True)
+class ClipSTE(Quantizer):
+    """Straight through within [-1, 1]: ``F = sign``, ``B(x) = 1 if |x| <= 1 else 0``.
+
+    The bounds count as within, so that a number clipped to 1 can come back. Source: Hubara et al.,
+    "Binarized Neural Networks", NeurIPS 2016, equation 4.
+    """
+
+    def surrogate(self, x: Tensor, settings: Settings) -> Tensor:
+        """``1[|x| <= 1]``."""
+        return (x.abs() <= 1).to(x.dtype)
+
+    def backward(self, grad: Tensor, x: Tensor, settings: Settings) -> Tensor:
+        """One pass over memory; the kernel's interval is open, hence the next number above 1."""
+        bound = 1 + torch.finfo(x.dtype).eps
+        passed: Tensor = torch.ops.aten.hardtanh_backward(grad, x, -bound, bound)
+        return passed
 
 
 @dataclass(frozen=True)
@@ -178,14 +210,3 @@ class SignSwish(Quantizer):
     def is_hard(self, settings: Settings) -> bool:
         """Whether the hard phase has begun."""
         return settings[self.hard] != 0
-
-
-__all__ = [
-    "ClipSTE",
-    "Ede",
-    "Polynomial",
-    "SignSwish",
-    "StraightThrough",
-    "SwishSign",
-    "Triangle",
-]

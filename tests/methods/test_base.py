@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwbnn.errors import InputError
-from hwbnn.methods import ClipSTE, Quantizer, StraightThrough, get, quantize, sign
+from hwbnn.methods import Quantizer, get, quantize, sign
 from hwbnn.methods.base import Settings
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -47,25 +47,6 @@ def test_sign_passes_no_gradient_and_changes_nothing() -> None:
     x = torch.tensor([-0.5, 2.0], requires_grad=True)
     assert not sign(x).requires_grad
     assert x.tolist() == [-0.5, 2.0]
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_the_clipped_estimator_counts_its_bounds_as_within(dtype: torch.dtype) -> None:
-    eps = torch.finfo(dtype).eps
-    x = torch.tensor([1.0, -1.0, 1 + eps, -1 - eps, 0.0, -0.0, 1 - eps], dtype=dtype)
-    grad = torch.arange(1, 8).to(dtype)
-    passed = ClipSTE().backward(grad, x, {})
-    assert passed.tolist() == [1, 2, 0, 0, 5, 6, 7]
-    assert passed.dtype == dtype
-
-
-@pytest.mark.parametrize("pair", [ClipSTE(), StraightThrough()])
-def test_quick_backward_passes_are_the_surrogate_times_the_gradient(pair: Quantizer) -> None:
-    generator = torch.Generator().manual_seed(0)
-    x, grad = torch.randn(2, 50, 40, generator=generator)
-    x[0, :4] = torch.tensor([1.0, -1.0, 0.0, -0.0])
-    for a, g in ((x, grad), (x.t(), grad.t()), (x, grad.t().contiguous().t())):
-        assert torch.equal(pair.backward(g, a, {}), pair.surrogate(a, {}) * g)
 
 
 def test_a_pair_may_be_soft_and_follow_settings() -> None:
