@@ -72,7 +72,7 @@ class BinaryL2(Method):
 
     name: ClassVar[str] = "binary_l2"
     form: Form = "l2"
-    strength: float = 1e-5
+    strength: float = 1e-6
     ramp: float = 0.5
     activation: Literal["unsigned", "relu", "sign"] = "unsigned"
     bits: int = 4

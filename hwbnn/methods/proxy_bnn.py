@@ -63,7 +63,7 @@ class ProxyBNN(Method):
     name: ClassVar[str] = "proxy_bnn"
     form: Literal["auto", "full", "kronecker"] = "auto"
     start: Literal["identity", "haar"] = "identity"
-    basis_lr: float = 1.0
+    basis_lr: float = 0.01
     orthogonality: float = 0.0
     renormalise: bool = True
     scale: Literal["mean", "none"] = "mean"

@@ -85,7 +85,7 @@ class RBNN(Method):
     t_min: float = 1e-2
     t_max: float = 10.0
     alternations: int = 3
-    turn_until: float = 1.0
+    turn_until: float = 0.3
     gate: float = 1.0
     scale: bool = True
     detach_rotation: bool = False
