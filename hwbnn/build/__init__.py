@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hwbnn.build.design import design
 from hwbnn.build.progress import Progress, Silent
+from hwbnn.build.release import release
 from hwbnn.build.run import build, claim, steps
 
-__all__ = ["Progress", "Silent", "build", "claim", "design", "steps"]
+__all__ = ["Progress", "Silent", "build", "claim", "design", "release", "steps"]

@@ -11,6 +11,7 @@ from hwbnn import __version__
 from hwbnn.cli.hardware import register as hardware
 from hwbnn.cli.look import register as look
 from hwbnn.cli.network import register as network
+from hwbnn.cli.publish import register as publish
 from hwbnn.cli.run import register as run
 from hwbnn.cli.show import complain
 from hwbnn.errors import HwbnnError, Mismatch
@@ -71,5 +72,5 @@ def hwbnn(
     """
 
 
-for register in (network, run, hardware, look):
+for register in (network, run, hardware, publish, look):
     register(app)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -104,7 +106,7 @@ def _methods() -> Rows:
     rows = []
     for name in methods.METHODS:
         method = methods.get(name)
-        rows.append((name, (type(method).__doc__ or "").splitlines()[0], str(method)))
+        rows.append((name, _about(type(method)), str(method)))
     return ("method", "what it is", "hyper-parameters"), rows
 
 
@@ -116,15 +118,37 @@ def _models() -> Rows:
             known = json.loads(read_bytes(folder / "report.json"))
         accuracy = known.get("accuracy", {}).get("integer")
         data = known.get("data", {}).get("name", "")
-        rows.append((name, data, f"{accuracy:.2%}" if accuracy else "", str(folder)))
-    return ("model", "data", "accuracy", "folder"), rows
+        reached = f"{accuracy:.2%}" if accuracy else ""
+        digest = str(known.get("graph", ""))[:12]
+        rows.append((name, _method_of(folder), data, reached, digest, str(folder)))
+    return ("model", "method", "data", "accuracy", "graph", "folder"), rows
+
+
+def _method_of(folder: Path) -> str:
+    """The method that a recipe names; the recipe itself needs torch to be read as one."""
+    try:
+        found = tomllib.loads((folder / "recipe.toml").read_text()).get("method", "bnn_ste")
+    except (OSError, ValueError):
+        return ""
+    return str(found)
+
+
+def _about(documented: object) -> str:
+    """The first line of a docstring."""
+    return plain((documented.__doc__ or "").partition("\n")[0])
+
+
+def plain(text: str) -> str:
+    """Text of a docstring without reStructuredText's marks of code."""
+    named = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"\1", text)
+    return named.replace("`", "")
 
 
 def _targets() -> Rows:
     from hwbnn.targets import TARGETS
 
     return ("target", "what it is"), [
-        (name, (generate.__doc__ or "").splitlines()[0]) for name, generate in TARGETS.items()
+        (name, _about(generate)) for name, generate in TARGETS.items()
     ]
 
 

@@ -146,17 +146,18 @@ def _to_run(
     from hwbnn.train import dataset
 
     recipe = read_recipe(folder)
+    _unread(recipe, data)
     images = dataset(recipe.data, data)
     return recipe.encode(images.test_images), images.test_labels, f"{recipe.data}, test part"
 
 
-def tell_report(report: Report, out: Path, *, as_json: bool) -> None:
-    """End a command that made a report."""
+def tell_report(report: Report, out: Path, *, as_json: bool, file: str = "report.txt") -> None:
+    """End a command that made a report, which lies in ``out`` as ``file``."""
     if as_json:
         typer.echo(report.to_json(), nl=False)
     else:
         show_report(report)
-        typer.echo(f"{'all equal' if report.ok else 'NOT equal'} -> {out / 'report.txt'}")
+        typer.echo(f"{'all equal' if report.ok else 'NOT equal'} -> {out / file}")
     if not report.ok:
         raise typer.Exit(1)
 
@@ -196,6 +197,7 @@ def train(
 
     writable(out)
     wanted = read_recipe(recipe)
+    _unread(wanted, data)
     result = run(
         wanted,
         out,
@@ -223,6 +225,12 @@ def train(
     if missed:
         line = f"goal {goal:.2%} missed: {line}"
     finish(line, facts, as_json=as_json, failed=missed)
+
+
+def _unread(recipe: Recipe, data: Path | None) -> None:
+    """Say so if a folder is named for a data set that is in none."""
+    if data is not None and recipe.data == "digits":
+        note(f"--data {data} is not read: the data set 'digits' is a part of scikit-learn")
 
 
 def read_recipe(given: str) -> Recipe:

@@ -45,6 +45,7 @@ CATALOGUE: tuple[Entry, ...] = (
     _package("lightning", "lightning", "train", "train"),
     _package("scikit-learn", "sklearn", "train", "fetch data sets"),
     _package("safetensors", "safetensors", "train", "keep trained weights"),
+    _package("matplotlib", "matplotlib", "plot", "plot runs side by side"),
     _package("numba", "numba", "fast", "simulate fast"),
     _package("hls4ml", "hls4ml", "hls", "generate HLS projects"),
     Entry(

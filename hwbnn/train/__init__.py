@@ -7,6 +7,7 @@ from hwbnn.train.evaluate import accuracy, logits, predict
 from hwbnn.train.fit import PRECISIONS, TrainResult, train
 from hwbnn.train.folder import load_model
 from hwbnn.train.history import Epoch
+from hwbnn.train.page import compare_runs
 from hwbnn.train.recipe import Recipe
 from hwbnn.train.release import publish
 
@@ -18,6 +19,7 @@ __all__ = [
     "Recipe",
     "TrainResult",
     "accuracy",
+    "compare_runs",
     "dataset",
     "load_model",
     "logits",

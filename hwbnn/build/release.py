@@ -1,0 +1,77 @@
+"""From a finished run to a folder of ``models/``: published, and its core verified in every way."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hwbnn.build.progress import Progress
+from hwbnn.build.run import build
+from hwbnn.errors import InputError
+from hwbnn.graph import Graph, load
+from hwbnn.plan import Plan
+from hwbnn.report import Report
+
+BUILD = "build.json"
+"""What the build reported, in the folder of a network."""
+
+
+def release(
+    run: str | Path,
+    folder: str | Path,
+    *,
+    plan: Callable[[Graph], Plan] | None = None,
+    ways: Sequence[str] = ("fast", "hls", "rtl"),
+    data_folder: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Publish the network of a finished run, and verify its core on the whole test set.
+
+    The folder gets what :func:`hwbnn.train.publish` writes, and ``build.json``: what
+    :func:`hwbnn.build.build` reported of every way, of cycles and of resources. The projects that
+    it generated are not kept: they follow from the Graph and the Plan.
+
+    Args:
+        run: folder that :func:`hwbnn.train` wrote.
+        folder: where the network's files go; its name becomes the network's.
+        plan: makes the Plan of the lowered Graph; by default every layer is unrolled.
+        ways: see :func:`hwbnn.verify.verify`.
+        data_folder: local folder of data sets, see :func:`hwbnn.train.dataset`.
+        progress: told what is done next and how far it is.
+
+    Returns:
+        The report of the build; ``report.ok`` says whether all that was compared is equal.
+
+    Raises:
+        InputError: if the run is not finished, or an argument does not fit.
+        CannotLower: if the network has no exact integer form; nothing is written then.
+        Mismatch: if the run's files do not belong together.
+        ToolFailed: if a tool that is there ends with an error.
+    """
+    from hwbnn.train import dataset, load_model, publish
+
+    target = Path(folder)
+    # A build of what lay there before says nothing of what is published now.
+    (target / BUILD).unlink(missing_ok=True)
+    publish(run, target, data_folder=data_folder)
+    model, recipe = load_model(run)
+    images = dataset(recipe.data, data_folder)
+    graph = load(target / "graph.npz")
+    with tempfile.TemporaryDirectory(prefix="hwbnn-release-") as scratch:
+        report = build(
+            model,
+            recipe.graph_input(),
+            (recipe.encode(images.test_images), images.test_labels),
+            Path(scratch) / "core",
+            plan=None if plan is None else plan(graph),
+            name=target.resolve().name,
+            data_name=f"{recipe.data}, test part",
+            ways=ways,
+            progress=progress,
+        )
+    try:
+        (target / BUILD).write_text(report.to_json())
+    except OSError as error:
+        raise InputError(f"{target / BUILD}: cannot write it: {error.strerror}") from error
+    return report

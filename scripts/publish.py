@@ -1,0 +1,96 @@
+"""The trained SFC of every method into ``models/sfc_<method>``, verified in every way.
+
+Each run goes through :func:`hwbnn.build.release`: lowered, compared with its float network, with
+HLS and with RTL at every node on the whole test set, and synthesised. What is there already and
+whole is left as it is; one network that cannot be published does not stop the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from hwbnn.build import release
+from hwbnn.build.release import BUILD
+from hwbnn.errors import CannotLower, HwbnnError
+from hwbnn.graph import Dot, Graph
+from hwbnn.methods import METHODS
+from hwbnn.plan import Folded, Plan
+from hwbnn.report import Report
+from hwbnn.train import Recipe
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+LANES = 16
+
+
+def folded(graph: Graph) -> Plan:
+    """Every layer ``pe`` 16 times ``simd`` 16, whole where 16 does not divide it."""
+    dots = {}
+    for dot in graph.of_type(Dot):
+        m, n = dot.weights.shape
+        dots[dot.name] = Folded(LANES if m % LANES == 0 else m, LANES if n % LANES == 0 else n)
+    return Plan(dots=dots)
+
+
+def is_whole(run: Path, folder: Path) -> bool:
+    """Whether the folder holds this run's network and a build of it that found all equal."""
+    try:
+        recipe = Recipe.read(run / "recipe.toml")
+        report = json.loads((folder / "report.json").read_bytes())
+        built = Report.from_json((folder / BUILD).read_bytes())
+    except (OSError, ValueError, HwbnnError):
+        return False
+    same = report["recipe"] == recipe.digest and built.digest == report["graph"]
+    complete = all(entry.what == "place and route" for entry in built.not_done)
+    return bool(same and built.ok and complete)
+
+
+def publish(run: Path, folder: Path, ways: list[str]) -> tuple[str, str]:
+    """Publish one run; ``ok``, ``none`` or ``FAIL``, and one line about it.
+
+    ``none`` is a network without an exact integer form, as one of real activations: lowering
+    refuses it, and it has no folder.
+    """
+    if is_whole(run, folder):
+        return "ok", "there already"
+    if not (run / "history.json").is_file():
+        return "FAIL", f"{run}: no finished run"
+    begun = time.monotonic()
+    try:
+        report = release(run, folder, plan=folded, ways=ways)
+    except CannotLower as error:
+        return "none", str(error)
+    except HwbnnError as error:
+        return "FAIL", f"{type(error).__name__}: {error}"
+    missing = [f"{entry.what}: {entry.why}" for entry in report.not_done]
+    bits, wrong = (sum(getattr(w, k) for w in report.ways) for k in ("bits", "mismatches"))
+    line = f"{bits:,} bits in {len(report.ways)} ways, {wrong:,} differ, "
+    line += f"{time.monotonic() - begun:.0f} s"
+    return "ok" if report.ok else "FAIL", "; ".join([line, *missing])
+
+
+def main() -> int:
+    """Publish them in turn; 1 if one failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", type=Path, help="folder with sfc/<method>-<seed> in it")
+    parser.add_argument("--experiment", default="sfc", help="which of benchmarks/methods.py")
+    parser.add_argument("--seed", type=int, default=0, help="whose run is published")
+    parser.add_argument("--methods", default=",".join(METHODS), help="by commas")
+    parser.add_argument("--ways", default="fast,hls,rtl", help="as `hwbnn verify` takes them")
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "models", help="their folder")
+    given = parser.parse_args()
+    done = True
+    for method in given.methods.split(","):
+        run = given.runs / given.experiment / f"{method}-{given.seed}"
+        folder = given.out / f"{given.experiment}_{method}"
+        outcome, line = publish(run, folder, given.ways.split(","))
+        print(f"{outcome:4} {folder.name}: {line}", flush=True)
+        done &= outcome != "FAIL"
+    return int(not done)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
