@@ -68,7 +68,7 @@ class RBNN(Method):
 
     Attributes:
         t_min: steepness at the start.
-        t_max: steepness at the end.
+        t_max: steepness at the end; 10 in the paper, which trains for hundreds of epochs.
         alternations: in an epoch; 0 keeps the first, random rotation.
         turn_until: share of training after which the rotation rests. A turn of three alternations
             flips 1 to 3 bits in 100, which the small rates of late epochs no longer mend; the paper
@@ -83,7 +83,7 @@ class RBNN(Method):
 
     name: ClassVar[str] = "rbnn"
     t_min: float = 1e-2
-    t_max: float = 10.0
+    t_max: float = 2.0
     alternations: int = 3
     turn_until: float = 0.3
     gate: float = 1.0

@@ -78,7 +78,7 @@ def test_the_authors_start_gets_no_gradient_and_the_default_does() -> None:
 
 def test_the_schedule_is_the_papers() -> None:
     for u, t in ((0, 0.01), (1 / 3, 0.1), (2 / 3, 1), (1, 10)):
-        found = RBNN().schedule(u)
+        found = RBNN(t_max=10.0).schedule(u)
         expected = {"t": t, "k": max(1 / t, 1), "t_activation": max(t, 1), "turns": float(u < 0.3)}
         assert found == pytest.approx(expected)
 
@@ -94,7 +94,7 @@ def test_the_rotation_rests_in_the_end() -> None:
 
 @pytest.mark.parametrize(("u", "t"), [(0.0, 1.0), (1.0, 10.0)])
 def test_activations_pass_a_triangle_that_narrows(u: float, t: float) -> None:
-    form = RBNN().make_activation(1)
+    form = RBNN(t_max=10.0).make_activation(1)
     form.set_progress(u)
     x = torch.linspace(-2, 2, 101, requires_grad=True)
     (gradient,) = torch.autograd.grad(form(x).sum(), x)
