@@ -30,8 +30,8 @@ from hwbnn.errors import CannotLower, Mismatch
 from hwbnn.graph import Dot, Threshold
 from hwbnn.lower.steps import Step
 
-PAIR_LIMIT = 1 << 31
-"""Most evaluations for one layer: a minute or so."""
+PAIR_LIMIT = 1 << 30
+"""Most evaluations for one layer: half a minute or so."""
 MAX_FRACTION = 24
 """Most fractional bits of a ratio; float64 finds the ends of intervals far more finely."""
 _CHUNK = 1 << 20

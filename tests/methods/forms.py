@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from hwbnn.methods import Activation, BinaryWeight, Method, get
+from hwbnn.methods import Activation, BinaryWeight, ClipSTE, Codes, Method, SignActivation, get
 
 
 @dataclass(frozen=True)
@@ -42,3 +42,34 @@ class _MappedActivation(Activation):
 
     def affine(self) -> tuple[float, float]:
         return self.scale.item(), self.centre.item()
+
+
+@dataclass(frozen=True)
+class RealSets(Method):
+    """Weights ``scale * (+-1) + offset`` with any real numbers, scales of both signs."""
+
+    name: ClassVar[str] = "real_sets"
+
+    def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
+        return _RealSetsWeight(self, shape)
+
+    def make_activation(self, channels: int) -> Activation:
+        return SignActivation(self, channels, ClipSTE())
+
+    def logits(self) -> Method:
+        return get("bnn_ste")
+
+
+class _RealSetsWeight(BinaryWeight):
+    def __init__(self, method: Method, shape: tuple[int, ...]) -> None:
+        super().__init__(method)
+        self.shape = shape
+        self.latent = nn.Parameter(torch.randn(shape))
+        self.scale = nn.Parameter(torch.randn(shape[:1]))
+        self.offset = nn.Parameter(torch.randn(shape[:1]) * 0.3)
+
+    def real(self) -> Tensor:
+        return self.latent
+
+    def codes(self) -> Codes:
+        return Codes(torch.where(self.latent >= 0, 1.0, -1.0), self.scale, self.offset)
