@@ -74,4 +74,11 @@ Interval = Annotated[
 Luts = Annotated[
     int | None, typer.Option(min=1, help="Instead: the fastest core estimated at so many LUTs.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print the result as JSON and nothing else; nothing if it fails: the exit status and "
+        "one line on standard error say why.",
+    ),
+]

@@ -69,7 +69,7 @@ def _expect_passed_through(model: nn.Module, name: str) -> None:
         return
     try:
         nodes = list(_Shallow().trace(model).nodes)
-    except Exception:  # whatever a stranger's forward raises, it is not the one call expected
+    except (Exception, SystemExit):  # whatever a forward raises, it is not the one call expected
         nodes = []
     if [n.op for n in nodes] != ["placeholder", "call_module", "output"] or nodes[1].target != name:
         raise CannotLower(

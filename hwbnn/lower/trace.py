@@ -35,11 +35,10 @@ def trace(network: nn.Module) -> fx.GraphModule:
         graph = _Tracer().trace(network)
     except HwbnnError:
         raise
-    except Exception as error:  # user code runs here, on stand-ins: anything may be raised
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+    except (Exception, SystemExit) as error:  # user code runs here, on stand-ins: all may happen
         raise CannotLower(
-            f"{type(network).__name__}: its forward cannot be traced ({reason}); branches on "
-            "values and loops over batches have no place in a fixed circuit: write it as a "
+            f"{type(network).__name__}: its forward cannot be traced ({_reason(error)}); branches "
+            "on values and loops over batches have no place in a fixed circuit: write it as a "
             "sequence of layers"
         ) from None
     # What nobody reads is no part of the circuit; what works in place is read by what comes later.
@@ -47,6 +46,13 @@ def trace(network: nn.Module) -> fx.GraphModule:
         lambda node: node.op in ("placeholder", "output") or str(node.target).endswith("_")
     )
     return fx.GraphModule(network, graph)
+
+
+def _reason(error: BaseException) -> str:
+    """What user code raised, in a line."""
+    said = str(error).partition("\n")[0][:140]
+    named = isinstance(error, SystemExit) or not said
+    return f"{type(error).__name__} {said}".rstrip() if named else said
 
 
 class Recorder(fx.Interpreter):
@@ -139,8 +145,8 @@ def sample(traced: fx.GraphModule, source: Input) -> Sample:
         raise
     except HwbnnError as error:
         raise CannotLower(f"the network refuses an input: {error}") from None
-    except Exception as error:  # user code runs here
-        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+    except (Exception, SystemExit) as error:  # user code runs here
+        reason = _reason(error)
         raise CannotLower(
             f"the network does not run on a batch of shape (2, {', '.join(map(str, source.shape))})"
             f": {reason}; does input '{source.name}' have the shape that the model takes?"

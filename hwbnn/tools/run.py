@@ -46,8 +46,9 @@ def run(
 ) -> Finished:
     """Run a program to its end, never through a shell.
 
-    The program has a process group of its own; at a timeout, or when this process is interrupted,
-    the whole group is ended, so that no compiler or simulator is left behind.
+    The program has a process group of its own; at a timeout, or when an exception ends the wait for
+    it (an interrupt, or what a handler of a signal raises), the whole group is ended, so that no
+    compiler or simulator is left behind.
 
     Args:
         command: program and arguments.

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from typer.testing import CliRunner
 
 from hwbnn import __version__
 from hwbnn.cli.app import app
+from hwbnn.cli.look import plain
 from hwbnn.report import Report, Way
 from tests.cli.conftest import Call, refused
 
@@ -43,6 +46,19 @@ def test_list(call: Call, what: str) -> None:
     assert shown.exit_code == 0
     assert shown.stdout.splitlines()[-1] == f"{what}: {len(rows)}"
     assert all(next(iter(row.values())) in shown.stdout for row in rows)
+
+
+def test_lists_are_plain_text(call: Call) -> None:
+    for what in ("methods", "targets"):
+        assert "`" not in call("list", what, "--json").stdout
+        assert "`" not in call("list", what).stdout
+    assert plain("Clips ``w``, see :class:`~hwbnn.graph.Dot` *a*") == "Clips w, see Dot *a*"
+
+
+def test_errors_leave_json_alone(call: Call) -> None:
+    refused(call("list", "colours", "--json"), "colours")
+    told = call("list", "--help").stdout.replace("│", " ")
+    assert "nothing else; nothing if it fails" in " ".join(told.split())
 
 
 def test_list_of_what_is_not_known(call: Call) -> None:
@@ -116,6 +132,39 @@ def test_the_program_itself(graph_file: Path, x: np.ndarray, tmp_path: Path) -> 
     unknown = _hwbnn("predict", "graph.npz", cwd=tmp_path)
     assert unknown.returncode == 2
     assert "Traceback" not in unknown.stderr
+
+
+SLOW = """
+import sys
+from pathlib import Path
+from hwbnn import tools
+from hwbnn.cli import main
+import hwbnn.cli.app
+
+@hwbnn.cli.app.app.command("slow")
+def slow() -> None:
+    code = "import time; print(1, flush=True); time.sleep(1.5); open('late', 'w').close()"
+    tools.run([sys.executable, "-c", code], cwd=Path(), on_line=lambda _: print(1, flush=True))
+
+sys.argv = ["hwbnn", "slow"]
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_what_a_command_has_started(number: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SLOW]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # the program is there
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in said
+    time.sleep(2)
+    assert not (tmp_path / "late").exists()
 
 
 def test_commands_are_those_of_the_table() -> None:

@@ -16,7 +16,9 @@ learning_rate = 0.01
 
 def test_train_writes_a_run_that_lower_takes(call: Call) -> None:
     Path("recipe.toml").write_text(RECIPE.format(epochs=2))
-    done = call("train", "recipe.toml", "--out", "run", "--json")
+    Path("empty").mkdir()
+    done = call("train", "recipe.toml", "--out", "run", "--data", "empty", "--json")
+    assert "--data empty is not read: the data set 'digits'" in done.stderr
     facts = json.loads(done.stdout)
     assert done.exit_code == 0
     assert facts["accuracy"] > 0.5
@@ -69,6 +71,13 @@ def with_nan():
 def alone():
     return make()[0]
 
+class Leaves(torch.nn.Module):
+    def forward(self, x):
+        raise SystemExit(7)
+
+def leaving():
+    return Leaves(), hwbnn.Input.bits(6)
+
 nothing = None
 """
 
@@ -86,6 +95,7 @@ def test_models_that_cannot_be_lowered_are_refused(call: Call) -> None:
     for factory, words in (
         ("other:with_softmax", ["'1'", "Softmax"]),
         ("other:with_nan", ["NaN"]),
+        ("other:leaving", ["Leaves: its forward cannot be traced (SystemExit 7)"]),
         ("other:alone", ["expected it to return (torch.nn.Module, hwbnn.Input)"]),
         ("other:nothing", ["no function 'nothing'"]),
         ("nowhere:make", ["no module 'nowhere'"]),

@@ -171,6 +171,11 @@ def test_forwards_that_cannot_be_traced_or_run() -> None:
         return out
 
     assert "its forward cannot be traced" in refused(Forward(branching, a=linear()))
+
+    def leaving(m: Any, x: Tensor) -> Tensor:
+        raise SystemExit(3)
+
+    assert "its forward cannot be traced (SystemExit 3)" in refused(Forward(leaving, a=linear()))
     wrong = nn.Sequential(linear(5, 4))
     assert "does not run on a batch of shape (2, 6)" in refused(wrong)
 

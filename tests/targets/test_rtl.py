@@ -135,6 +135,19 @@ def test_the_readme_shows_a_frame_that_the_network_computes():
     assert "tlast" not in shown[0]
 
 
+def test_the_readme_counts_in_english():
+    text = " ".join(generate(network(), "rtl", Plan()).text("README.md").split())
+    assert "A frame is one beat of 64 bits with 20 elements" in text
+    assert "one bit each" in text
+    assert "goes high when a packet is not one beat long, until reset" in text
+    assert "A new frame every cycle." in text
+    more = " ".join(generate(network(), "rtl", PLANS[1]).text("README.md").split())
+    assert "when a packet is not 2 beats long" in more
+    assert "A new frame every 20 cycles." in more
+    for plural in (text, more):
+        assert not re.search(r"\b(1|one) (beat|bit|cycle|element)s\b", plural)
+
+
 def test_names_reach_scripts_only_behind_a_prefix():
     project = generate(network(), "rtl", replace(PLANS[0], part="xc7a35t-1"))
     script = project.text("vivado.tcl")

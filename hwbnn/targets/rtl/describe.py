@@ -14,6 +14,7 @@ from hwbnn.graph import ValueType
 from hwbnn.plan import Circuit, Plan, Stream, Tap
 from hwbnn.plan.stages import AxisIn, AxisOut, Segment
 from hwbnn.simulate import simulate
+from hwbnn.targets.rtl import netlists
 from hwbnn.targets.rtl.top import top_name, trace_name
 
 FORMAT = 1
@@ -22,12 +23,15 @@ FORMAT = 1
 def core(circuit: Circuit, names: Sequence[str], name: str) -> str:
     """``core.json``: everything that a program must know to use the core or to test it."""
     counted = cycles(circuit)
+    simulated = [f"sim/{trace_name(name)}.sv"]
+    if netlists.models(circuit):
+        simulated.insert(0, f"sim/{netlists.MODELS}.sv")
     described = {
         "hwbnn core": FORMAT,
         "graph": circuit.graph.digest,
         "top": top_name(name),
         "files": [f"rtl/{module}.sv" for module in names],
-        "simulation": {"top": trace_name(name), "files": [f"sim/{trace_name(name)}.sv"]},
+        "simulation": {"top": trace_name(name), "files": simulated},
         "clock": {"port": "aclk", "period_ns": circuit.plan.clock_ns},
         "reset": {"port": "aresetn", "active": "low", "synchronous": True},
         "error": {"port": "error_o", "meaning": "a packet had the wrong length; until reset"},
@@ -128,12 +132,12 @@ the design.
   nothing behind.
 - `s_axis_*`: frames in, AXI4-Stream. {_layout(first, graph.types[graph.input.name])}
 - `m_axis_*`: frames out, likewise. {_layout(last, graph.types[graph.output.name])}
-- `error_o`: a packet had not {_count(first.source.tokens, "beat")}; stays until reset. A short
-  packet is filled up with zeros and the surplus beats of a long one are dropped, so that each
-  packet gives one frame. `s_axis_tkeep` is not read.
+- `error_o`: goes high when a packet is not {_count(first.source.tokens, "beat")} long, until reset.
+  A short packet is filled up with zeros and the surplus beats of a long one are dropped, so that
+  each packet gives one frame. `s_axis_tkeep` is not read.
 
 Latency: {_count(circuit.latency, "cycle")} from the first input beat of a frame to its last output
-beat. A new frame every {_count(circuit.interval, "cycle")}.
+beat. A new frame every {"cycle" if circuit.interval == 1 else f"{circuit.interval} cycles"}.
 
 ## A frame
 
@@ -151,8 +155,9 @@ def _layout(stage: AxisIn | AxisOut, t: ValueType) -> str:
     stream = stage.source
     kind = "bits, 0 for -1 and 1 for +1" if t.bit else f"integers from {t.low} to {t.high}"
     return (
-        f"A frame is {_count(stream.tokens, 'beat')} of {stage.beat} bits with {t.size} elements\n"
-        f"  ({kind}), {stream.lanes} a beat, {stream.width} bits each"
+        f"A frame is {_count(stream.tokens, 'beat')} of {stage.beat} bits with "
+        f"{_count(t.size, 'element')}\n"
+        f"  ({kind}), {stream.lanes} a beat, {_count(stream.width, 'bit')} each"
         f"{' in two’s complement' if t.signed else ''}, the first in the lowest bits of the first\n"
         "  beat; unused bits are zero, `tlast` is on the last beat."
     ).replace("’", "'")
