@@ -1,8 +1,8 @@
-"""The figures of README.md, from what was measured.
+"""The figures of README.md and of models/README.md, from what was measured.
 
 ``models/<name>/report.json`` is what training and lowering measured, ``models/<name>/build.json``
 what ``hwbnn build`` or ``hwbnn demo`` reported of the hardware, ``benchmarks/results`` what
-``scripts/bench`` measured.
+``scripts/bench`` and ``python -m benchmarks.methods`` measured.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import argparse
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from hwbnn.report import Report, number, text
 
@@ -23,13 +25,14 @@ MARK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re
 
 def networks(root: Path) -> Iterator[str]:
     """A table of the trained networks."""
-    yield "| network | data | test images | float | integer | codes compared | differing |"
-    yield "|---|---|---:|---:|---:|---:|---:|"
+    yield "| network | method | data | test images | float | integer | codes compared | differing |"
+    yield "|---|---|---|---:|---:|---:|---:|---:|"
     for path in sorted((root / "models").glob("*/report.json")):
         found = json.loads(path.read_bytes())
         accuracy, compared = found["accuracy"], found["float against integer"]
         cells = (
             f"[{path.parent.name}](models/{path.parent.name})",
+            f"`{_recipe(path.parent).get('method', 'bnn_ste')}`",
             found["data"]["name"],
             number(found["test images"]),
             f"{accuracy['float']:.2%}",
@@ -38,6 +41,68 @@ def networks(root: Path) -> Iterator[str]:
             number(compared["differing"]),
         )
         yield f"| {' | '.join(cells)} |"
+
+
+def _recipe(folder: Path) -> dict[str, Any]:
+    return tomllib.loads((folder / "recipe.toml").read_text())
+
+
+def models(root: Path) -> Iterator[str]:
+    """A table of the folders of ``models/``: what each was trained by, and its Graph's digest."""
+    yield "| folder | network | data set | input | method | seed | test accuracy | graph |"
+    yield "|---|---|---|---|---|---:|---:|---|"
+    for path in sorted((root / "models").glob("*/report.json")):
+        found, recipe = json.loads(path.read_bytes()), _recipe(path.parent)
+        bits = recipe.get("input", "bits") == "bits"
+        cells = (
+            f"`{path.parent.name}`",
+            recipe["network"],
+            recipe["data"],
+            f"bits: pixel >= {recipe['threshold']}" if bits else "pixels",
+            f"`{recipe.get('method', 'bnn_ste')}`",
+            recipe.get("seed", 1),
+            f"{found['accuracy']['integer']:.2%}",
+            f"`{found['graph'][:12]}`",
+        )
+        yield f"| {' | '.join(map(str, cells))} |"
+
+
+def methods(root: Path) -> Iterator[str]:
+    """The methods side by side, a row each."""
+    path = root / "benchmarks" / "results" / "methods.json"
+    if not path.is_file():
+        yield "Not measured yet: `python -m benchmarks.methods` does it."
+        return
+    found = json.loads(path.read_bytes())
+    tables = {
+        name: {row["method"]: row for row in told["rows"]}
+        for name, told in found["experiments"].items()
+    }
+    heads = [
+        (f"{name}, {told['seeds']} seeds", "difference, points", "time")
+        for name, told in found["experiments"].items()
+    ]
+    yield f"| method | {' | '.join(cell for head in heads for cell in head)} |"
+    yield "|---|" + "---:|" * (3 * len(heads))
+    every = dict.fromkeys(method for table in tables.values() for method in table)
+    for method in every:
+        cells = [cell for table in tables.values() for cell in _compared(table.get(method), found)]
+        yield f"| `{method}` | {' | '.join(cells)} |"
+
+
+def _compared(row: dict[str, Any] | None, found: dict[str, Any]) -> tuple[str, str, str]:
+    """Accuracy, difference to the baseline with its interval, and training time of one method."""
+    if row is None:
+        return "", "", ""
+    accuracy = f"{row['accuracy']:.2%}"
+    if row["method"] == found["baseline"]:
+        return accuracy, "baseline", "1"
+    if row["difference"] is None:
+        return accuracy, "", ""
+    difference = f"{100 * row['difference']:+.2f}"
+    if row["half"] is not None:
+        difference += f" ± {100 * row['half']:.2f}"
+    return accuracy, difference + (" \\*" if row["below"] else ""), f"{row['time']:.2f}"
 
 
 def hardware(root: Path) -> Iterator[str]:
@@ -93,7 +158,15 @@ def speeds(root: Path) -> Iterator[str]:
         yield f"| {way['name']} | {number(way['median'])} | {number(way['a_core_second'])} |"
 
 
-SECTIONS = {"networks": networks, "hardware": hardware, "demo": demo, "speeds": speeds}
+SECTIONS = {
+    "networks": networks,
+    "models": models,
+    "methods": methods,
+    "hardware": hardware,
+    "demo": demo,
+    "speeds": speeds,
+}
+PAGES = ("README.md", "models/README.md")
 
 
 def written(page: str, root: Path) -> str:
@@ -104,21 +177,23 @@ def written(page: str, root: Path) -> str:
 
 
 def main() -> int:
-    """Write or check README.md; 1 if it is stale."""
+    """Write or check the pages; 1 if one is stale."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
+    parser.add_argument("--check", action="store_true", help="only say whether they are up to date")
     parser.add_argument("--root", type=Path, default=REPOSITORY, help="the repository")
     given = parser.parse_args()
-    path: Path = given.root / "README.md"
-    page = path.read_text()
-    fresh = written(page, given.root)
-    if given.check:
-        if fresh != page:
+    stale = False
+    for name in PAGES:
+        path: Path = given.root / name
+        page = path.read_text()
+        fresh = written(page, given.root)
+        if not given.check:
+            path.write_text(fresh)
+            print(f"figures written -> {path}")
+        elif fresh != page:
             print(f"error: {path}: its figures are not those of the reports; run scripts/figures")
-        return int(fresh != page)
-    path.write_text(fresh)
-    print(f"figures written -> {path}")
-    return 0
+            stale = True
+    return int(stale)
 
 
 if __name__ == "__main__":

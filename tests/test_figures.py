@@ -1,7 +1,8 @@
-"""The README's figures are those of the reports, and a stale one is noticed."""
+"""The READMEs' figures are those of the reports, and a stale one is noticed."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -28,8 +29,8 @@ def test_the_figures_are_those_of_the_reports() -> None:
 
 
 def test_a_stale_figure_is_noticed(tmp_path: Path) -> None:
-    shutil.copy(REPOSITORY / "README.md", tmp_path)
-    for path in (*REPOSITORY.glob("models/*/*.json"), *REPOSITORY.glob("benchmarks/*/*.json")):
+    pages = ("README.md", "models/README.md", "models/*/*.json", "models/*/recipe.toml")
+    for path in (p for name in (*pages, "benchmarks/*/*.json") for p in REPOSITORY.glob(name)):
         copy = tmp_path / path.relative_to(REPOSITORY)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
@@ -40,7 +41,8 @@ def test_a_stale_figure_is_noticed(tmp_path: Path) -> None:
     report.write_text(json.dumps(found))
     done = _check(tmp_path)
     assert done.returncode == 1
-    assert "run scripts/figures" in done.stdout
+    stale = [line for line in done.stdout.splitlines() if "run scripts/figures" in line]
+    assert len(stale) == 2  # both pages show the accuracy
 
 
 def test_each_figure_stands_under_its_name() -> None:
@@ -59,3 +61,33 @@ def test_each_figure_stands_under_its_name() -> None:
     ):
         assert pair.measured is not None
         assert found[name] == number(pair.measured.value)
+
+
+def test_methods_are_shown_beside_the_baseline(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("figures", REPOSITORY / "scripts" / "figures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert "Not measured yet" in next(script.methods(tmp_path))
+    base = {"method": "bnn_ste", "accuracy": 0.9, "difference": 0.0, "half": 0.0, "time": 1.0}
+    other = {"method": "x", "accuracy": 0.88, "difference": -0.02, "half": 0.005, "time": 1.25}
+    once = {**other, "half": None, "below": False}
+    found = {
+        "baseline": "bnn_ste",
+        "experiments": {
+            "digits": {"seeds": 3, "rows": [{**base, "below": False}, {**other, "below": True}]},
+            "sfc": {"seeds": 1, "rows": [{**base, "below": False}, {**once, "method": "y"}, once]},
+        },
+    }
+    results = tmp_path / "benchmarks" / "results"
+    results.mkdir(parents=True)
+    (results / "methods.json").write_text(json.dumps(found))
+    assert list(script.methods(tmp_path)) == [
+        "| method | digits, 3 seeds | difference, points | time "
+        "| sfc, 1 seeds | difference, points | time |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+        "| `bnn_ste` | 90.00% | baseline | 1 | 90.00% | baseline | 1 |",
+        "| `x` | 88.00% | -2.00 ± 0.50 \\* | 1.25 | 88.00% | -2.00 | 1.25 |",
+        "| `y` |  |  |  | 88.00% | -2.00 | 1.25 |",
+    ]
