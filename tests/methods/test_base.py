@@ -43,6 +43,18 @@ def test_sign_refuses_nan_but_takes_infinities_that_cancel() -> None:
         sign(x)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")
+def test_compiled_sign_agrees_and_leaves_nan_as_it_is() -> None:
+    torch.compiler.reset()
+    compiled = torch.compile(sign, backend="aot_eager", fullgraph=True)
+    x = torch.tensor([0.0, -0.0, 1e-45, -1e-45, math.inf, -math.inf, math.nan])
+    found = compiled(x)
+    assert found[:-1].tolist() == sign(x[:-1]).tolist()
+    assert found[-1].isnan()
+    assert found.dtype == x.dtype
+    torch.compiler.reset()
+
+
 def test_sign_passes_no_gradient_and_changes_nothing() -> None:
     x = torch.tensor([-0.5, 2.0], requires_grad=True)
     assert not sign(x).requires_grad
