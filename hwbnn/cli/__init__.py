@@ -9,9 +9,11 @@ from types import FrameType
 
 def main() -> None:
     """Run the command line; the entry point ``hwbnn``."""
-    # As an exception, so that the programs that a command has started are ended with it.
+    # As an exception, so that the programs that a command has started are ended with it; nohup has
+    # SIGHUP ignored, which it stays.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
     from hwbnn.cli.app import app
 
     app()

@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from hwbnn import __version__
+from hwbnn.cli import main
 from hwbnn.cli.app import app
 from hwbnn.cli.look import plain
 from hwbnn.report import Report, Way
@@ -165,6 +166,18 @@ def test_a_signal_ends_what_a_command_has_started(number: signal.Signals, tmp_pa
     assert "Traceback" not in said
     time.sleep(2)
     assert not (tmp_path / "late").exists()
+
+
+def test_a_signal_that_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under nohup."""
+    taken = []
+    given = {signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_IGN}
+    monkeypatch.setattr(signal, "getsignal", given.__getitem__)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: taken.append(number))
+    monkeypatch.setattr(sys, "argv", ["hwbnn", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert taken == [signal.SIGTERM]
 
 
 def test_commands_are_those_of_the_table() -> None:

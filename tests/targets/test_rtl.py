@@ -218,12 +218,12 @@ def test_verilator_tells_planted_faults(name, right, wrong, message, tmp_path):
 
 
 @pytest.mark.hardware
-@pytest.mark.parametrize("plan", PLANS)
-def test_icarus_elaborates(plan, tmp_path):
-    project = generate(network(), "rtl", plan)
+@pytest.mark.parametrize(("plan", "name"), [*((plan, "hwbnn") for plan in PLANS), (PLANS[1], "my")])
+def test_icarus_elaborates(plan, name, tmp_path):
+    project = generate(network(), "rtl", plan, name=name)
     folder = project.write(tmp_path / "core")
-    sources = [*project.text("files.f").split(), "sim/hwbnn_trace.sv"]
-    line = ["-g2012", "-t", "null", "-s", "hwbnn_trace", *sources]
+    sources = [*project.text("files.f").split(), f"sim/{name}_trace.sv"]
+    line = ["-g2012", "-t", "null", "-s", f"{name}_trace", *sources]
     assert said_by("iverilog", line, folder) == (True, "")
 
 
