@@ -177,6 +177,22 @@ def test_the_basis_has_its_own_rate_and_never_decays() -> None:
     assert set(weight(form="full").options()) == {"latent", "right"}
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_step_of_the_basis_flips_more_bits_than_one_of_the_coefficients(form: str) -> None:
+    """Why the basis has a lower rate: Adam's first step moves every number by the rate itself."""
+    w = weight((64, 256), form=form)
+    w.latent.data.uniform_(-1, 1)
+    bits, rate = sign(w.real()), 0.005
+    gradients = torch.autograd.grad(w.codes().signs, [w.latent, *w.bases()], torch.randn(w.shape))
+    flips = []
+    for moved, gradient in zip((w.latent, w.right), (gradients[0], gradients[-1]), strict=True):
+        before = moved.data.clone()
+        moved.data -= rate * gradient.sign()
+        flips.append(float((sign(w.real()) != bits).float().mean()))
+        moved.data = before
+    assert flips[1] > 2 * flips[0] > 0
+
+
 def test_logits_have_no_scale() -> None:
     codes = [w.codes() for w in parts(mlp(Input.bits(6), (4,), 3, ProxyBNN()), ProxyWeight)]
     assert [c.scale is None for c in codes] == [False, True]
