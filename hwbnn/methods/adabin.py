@@ -37,11 +37,11 @@ function (a negative one turns the sign round twice) but at ``x = beta``, and ca
 when it crosses 0. Slopes of Maxout count by their magnitude as well: where one is negative the
 function turns round, a neuron has two thresholds, and hardware needs a table of all sums for the
 whole layer (in a network of 784-256-256-256-10 on MNIST 11 of 768 channels did so);
-``maxout = "free"`` lets them. Weight decay spares sets and slopes; the code decays them. The layer that makes
-logits has no offset (the paper keeps it in real numbers): logits are compared across classes, and
-sums of one integer D a class can be ranked in a small table. The first layer is binary like the
-others (the paper keeps it, too, in real numbers) and reads integers or bits as they come; with
-8-bit pixels mode ``"exact"`` meets too many sums and is refused.
+``maxout = "free"`` lets them. Weight decay spares sets and slopes; the code decays them. The layer
+that makes logits has no offset (the paper keeps it in real numbers): logits are compared across
+classes, and sums of one integer D a class can be ranked in a small table. The first layer is binary
+like the others (the paper keeps it, too, in real numbers) and reads integers or bits as they come;
+with 8-bit pixels mode ``"exact"`` meets too many sums and is refused.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ class Maxout(Nonlinearity):
 
     def forward(self, x: Tensor) -> Tensor:
         """The function of ``x``, floats ``(batch, channels, ...)``, of its shape and dtype."""
-        slopes = [self.positive, self.negative]
+        slopes: list[Tensor] = [self.positive, self.negative]
         if not self._is_free:
             slopes = [_magnitude(slope) for slope in slopes]
         out: Tensor = _TwoSlopes.apply(x, *slopes)  # type: ignore[no-untyped-call]
@@ -225,7 +225,7 @@ class Maxout(Nonlinearity):
 
 
 def _magnitude(x: Tensor) -> Tensor:
-    """``|x|``, whose derivative at 0 is 1: with that of ``abs``, 0, it would stay there for ever."""
+    """``|x|`` with derivative 1 at 0: with that of ``abs``, 0, it would stay there for ever."""
     return x * torch.where(x < 0, -1.0, 1.0)
 
 
