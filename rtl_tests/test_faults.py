@@ -117,6 +117,62 @@ def test_a_threshold_off_by_one(graph, plan, x, fuse):
     assert "element 0:" in full
 
 
+@pytest.fixture(scope="module")
+def scaled():
+    rng = np.random.default_rng(2)
+
+    def factors(channels):
+        return np.full(channels, 8), rng.integers(1, 9, channels)
+
+    return Graph(
+        (
+            Input.bits(24),
+            Dot("d1", "x", rng.random((16, 24)) < 0.5, *factors(16)),
+            Threshold("t1", "d1", rng.integers(-40, 40, (16, 1)), rng.random(16) < 0.5),
+            Dot("d2", "t1", rng.random((12, 16)) < 0.5, *factors(12)),
+            Output("y", "d2"),
+        )
+    )
+
+
+SCALED_FAULTS = {
+    # file, what stands there, what comes instead, node that is wrong
+    "an unrolled total without one input": (
+        "rtl/hwbnn_raw_d1.sv", r"(?<=\{\n    )24'hffffff", "24'hfffffe", "t1",
+    ),
+    "a folded total without one input": (
+        "rtl/hwbnn_dot_folded.sv", r"assign weights = '1;",
+        "assign weights = Simd'({Simd{1'b1}} << 1);", "d2",
+    ),
+    "the total of the token before": (
+        "rtl/hwbnn_scaled.sv", r"assign total = .*;",
+        "logic [Width-1:0] old_q = '0;\n  always_ff @(posedge clk_i)\n"
+        "    if (valid_i) old_q <= data_i[Lanes*Width +: Width];\n"
+        "  assign total = {1'b0, old_q};", "d2",
+    ),
+    "the total of the frame before": (
+        "rtl/hwbnn_scaled_fixed.sv", r"\.data_i\(data_i\[Lanes\*Width \+: Width\]\)",
+        ".data_i(old_q)", "t1",
+    ),
+    "an offset one more": (
+        "rtl/hwbnn_v_d2.sv", r"[0-9a-f](?=\n  \})", lambda m: f"{int(m[0], 16) ^ 1:x}", "d2",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", SCALED_FAULTS)
+def test_a_fault_in_the_total_or_an_offset(scaled, x, fault):
+    project = generate(scaled, "rtl", Plan({"d2": Folded(4, 8)}, output_beat=16))
+    name, pattern, replacement, node = SCALED_FAULTS[fault]
+    faulty = broken(project, name, pattern, replacement)
+    if "frame" in fault:
+        old = "  logic [Width-1:0] old_q = '0;\n  always_ff @(posedge clk_i)\n"
+        old += "    if (valid_i) old_q <= data_i[Lanes*Width +: Width];\n\n  for (genvar k"
+        faulty = broken(faulty, name, r"  for \(genvar k", old)
+    full, stalled = failures(faulty, x)
+    assert named(full) == named(stalled) == node
+
+
 def test_swapped_bit_order_in_a_beat(graph, plan, x):
     project = generate(graph, "rtl", plan)
     swapped = "{" + ", ".join(f"s_axis_tdata[{i}]" for i in range(8)) + "}"

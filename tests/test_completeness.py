@@ -37,6 +37,8 @@ SAMPLES: dict[type[Node], Node] = {
     Flatten: Flatten("node", "sums"),
     ArgMax: ArgMax("node", "sums"),
 }
+SCALED = Dot("node", "bits", np.array([[True, False]]), np.array([4]), np.array([-1]))
+"""A Dot with the fields that may be left out."""
 READINGS: dict[str, Callable[[Graph], object]] = {
     "store": lambda graph: from_bytes(to_bytes(graph)),
     **{
@@ -53,7 +55,7 @@ READINGS: dict[str, Callable[[Graph], object]] = {
 """What is made of a Graph, by name; new engines and targets join by being in their tables."""
 
 
-def network(kind: type[Node]) -> Graph:
+def network(kind: type[Node], sample: Node | None = None) -> Graph:
     """The smallest network with this kind of node."""
     front = (
         Input.bits(2),
@@ -62,7 +64,7 @@ def network(kind: type[Node]) -> Graph:
     )
     if kind in (Input, Output):
         return Graph((*front, Output("y", "bits")))
-    node = SAMPLES[kind]
+    node = sample or SAMPLES[kind]
     kept = front if "bits" in node.sources else front[:2]
     return Graph((*kept, node, Output("y", "node")))
 
@@ -73,12 +75,12 @@ def test_every_kind_of_node_has_every_reading() -> None:
         if kind not in (*SAMPLES, Input, Output):
             missing.append(f"{kind.__name__}: a sample in this file")
             continue
-        graph = network(kind)
-        for name, read in READINGS.items():
-            try:
-                read(graph)
-            except Exception as error:  # whatever it is, it belongs in the list
-                missing.append(f"{kind.__name__}: {name}: {type(error).__name__}: {error}")
+        for graph in (network(kind), *([network(kind, SCALED)] if kind is Dot else [])):
+            for name, read in READINGS.items():
+                try:
+                    read(graph)
+                except Exception as error:  # whatever it is, it belongs in the list
+                    missing.append(f"{kind.__name__}: {name}: {type(error).__name__}: {error}")
     assert not missing, "\n".join(["missing:", *missing])
 
 
@@ -97,9 +99,12 @@ def test_random_networks_have_every_kind_of_node_and_layout() -> None:
             made |= {"always" for cut in threshold.thresholds.ravel() if cut <= source.low}
         for dot in graph.of_type(Dot):
             made |= {"sums of integers"} - {"sums of integers" * graph.types[dot.source].bit}
+            made |= {"scaled"} - {"scaled" * (dot.factors is None)}
+            made.add(f"{plan.layout(dot.name).sums} of {min(2, graph.types[dot.source].width)}")
             made |= {("inputs", dot.weights.shape[1]), ("outputs", len(dot.weights))}
         made |= {"bits of tables" for lookup in graph.of_type(Lookup) if lookup.bit}
     expected = {*NODE_TYPES, Folded, Unrolled, True, False, "fused", "", "1 cuts", "2 cuts"}
     expected |= {"falling", "rising", "never", "always", "sums of integers", "bits of tables"}
+    expected |= {"scaled", "planes of 2", "adders of 2", "serial of 2"}
     expected |= {(side, width) for side in ("inputs", "outputs") for width in (1, 63, 64, 65)}
     assert not expected - made

@@ -241,10 +241,11 @@ def _dot_folded(block: DotFolded) -> Parts:
     at_once = 1 if block.sums == "serial" else width
     if block.sums == "adders":
         row = adder_tree(block.simd, width, block.levels)
+        made.lut["terms_folded"] = pe * (row.adders + block.simd * width)
     else:
         row = row_tree(block.simd, at_once, block.levels)
-    made.lut["product"] = pe * block.simd * at_once
-    made.lut["adder_folded"] = pe * row.adders
+        made.lut["product"] = pe * block.simd * at_once
+        made.lut["adder_folded"] = pe * row.adders
     made.lut["total"] = total if block.steps * block.rounds > 1 else 0
     made.lut["plane"] = block.simd * (block.rounds - 1)
     made.ff["exact"] += pe * row.registers + (_log(block.rounds) if block.rounds > 1 else 0)
@@ -266,8 +267,7 @@ def _scaled(block: Scaled) -> Parts:
     width, lanes = block.result.width, block.result.lanes
     made = Parts()
     if not block.fixed:
-        made.lut["affine"] = 2 * lanes * width
-        made.ff["exact"] = 3 * lanes * width
+        # A multiplier holds the registers of its operands and of its result.
         scale, offset, constant = block.widths
         made.dsp = lanes * (1 + (scale > 0))
         elements = [_bits(block.offset[:, None], offset)]

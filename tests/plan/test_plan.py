@@ -52,6 +52,17 @@ def test_fields_left_out_take_their_defaults() -> None:
     assert Plan.from_json(b'{"dots": {"a": "unrolled"}}') == Plan({"a": Unrolled()})
 
 
+def test_ways_to_sum_are_written_only_where_they_are_not_the_first() -> None:
+    plan = Plan({"a": Folded(2, 3, "serial"), "b": Unrolled("adders"), "c": Folded(2, 3)})
+    assert json.loads(plan.to_json())["dots"] == {
+        "a": {"pe": 2, "simd": 3, "sums": "serial"},
+        "b": {"sums": "adders"},
+        "c": {"pe": 2, "simd": 3},
+    }
+    assert json.loads(Plan({"d": Unrolled("planes")}).to_json())["dots"] == {"d": "unrolled"}
+    assert Plan.from_json(plan.to_json()) == plan
+
+
 REFUSED: dict[str, tuple[Callable[[], Plan], str]] = {
     "beat not whole": (lambda: Plan(input_beat=12), "input_beat: .* multiple of 8 .* found 12"),
     "beat of 0": (lambda: Plan(output_beat=0), "output_beat: .* found 0"),
@@ -74,6 +85,15 @@ REFUSED: dict[str, tuple[Callable[[], Plan], str]] = {
     "simd a bool": (lambda: Plan({"a": Folded(1, True)}), "simd: .* found True"),
     "simd a float": (lambda: Plan({"a": Folded(1, 2.0)}), r"simd: .* found 2\.0"),  # type: ignore[arg-type]
     "pe huge": (lambda: Plan({"a": Folded(1 << 20, 1)}), "pe: .* found 1048576"),
+    "sums of text": (
+        lambda: Plan({"a": Unrolled("both")}),
+        "sums: .* planes, adders, found 'both'",
+    ),  # type: ignore[arg-type]
+    "sums a list": (lambda: Plan({"a": Folded(1, 1, [])}), r"sums: expected .* serial, found \[\]"),  # type: ignore[arg-type]
+    "serial unrolled": (
+        lambda: Plan({"a": Unrolled("serial")}),
+        "sums: expected one of planes, adders, found 'serial'; fold the layer",
+    ),
     "no such dot": (
         lambda: Plan({"a": Unrolled()}).check(GRAPH),
         "'a' is no Dot of the graph; those are first",
@@ -106,6 +126,8 @@ TEXTS: dict[str, tuple[Any, str]] = {
     "pe huge": ('{"default": {"pe": 1' + "0" * 5000 + ', "simd": 1}}', "not JSON"),
     "beat null": ('{"input_beat": null}', "input_beat: expected a multiple of 8"),
     "part a list": ('{"part": ["x"]}', "part: expected letters"),
+    "sums null": ('{"dots": {"a": {"sums": null}}}', "sums: expected one of planes, adders"),
+    "sums and pe": ('{"dots": {"a": {"sums": "adders", "pe": 1}}}', "dots: 'a': expected"),
     "a name of lines": (json.dumps({"dots": {"a\nb\x1b[31m": 1}}), r"dots: 'a\\nb"),
     "a long name": (json.dumps({"dots": {"a" * 10_000: 1}}), "dots: 'aaa"),
 }
