@@ -13,7 +13,9 @@ as we read it, from 0.1.
 
 What deviates: ``std`` divides by the number of weights, not by one less, which is a factor of
 ``1 - 1/(2n)``, and never by zero: a channel of equal weights is all +1. Shortcuts are left out, our
-networks are chains.
+networks are chains. t starts at 1: below it the gradient is nearly that of the identity for numbers
+of any size, which in ten epochs of SFC on MNIST cost half a per cent of the held-out images (start
+at 0.1: 96.9 %, at 1: 97.3 %).
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ class IrNet(Method):
     """
 
     name: ClassVar[str] = "ir_net"
-    t_first: float = 0.1
+    t_first: float = 1.0
     t_last: float = 10.0
 
     def __post_init__(self) -> None:
