@@ -12,17 +12,19 @@ import pytest
 
 from hwbnn.assets import assets
 from hwbnn.errors import InputError, ToolFailed, ToolNotFound
-from hwbnn.graph import Dot, Graph, Input, Output, Threshold
+from hwbnn.graph import NODE_TYPES, Dot, Graph, Input, Output, Threshold
 from hwbnn.plan import Folded, Plan
 from hwbnn.project import Project
 from hwbnn.simulate import simulate
 from hwbnn.targets import generate
 from hwbnn.verify import hls
 from hwbnn.verify.compare import compare, first_difference
+from tests.lower.networks import NETWORKS, lowered
 from tests.strategies import random_graph, random_inputs, random_plan
 from tests.targets.hls_networks import every_node, scaled
 
-SEEDS = range(24)
+CASES = (*NETWORKS, *(("graph", seed) for seed in (2, 4, 18, 21)))
+"""20 lowered torch networks, and random Graphs with the nodes that those do not have."""
 FRAMES = 64
 IOS = ("io_parallel", "io_stream")
 
@@ -37,10 +39,17 @@ def difference(graph: Graph, project: Project, folder: Path, frames: int = FRAME
     return first_difference(compare(graph, expected, run.values))
 
 
+def network(kind: str, seed: int) -> Graph:
+    """A random Graph, or a random torch network lowered."""
+    return random_graph(seed) if kind == "graph" else lowered(kind, seed)
+
+
 @pytest.mark.hardware
-@pytest.mark.parametrize("seed", SEEDS)
-def test_random_networks_equal_the_simulator_at_every_node(seed: int, tmp_path: Path) -> None:
-    graph = random_graph(seed)
+@pytest.mark.parametrize(("kind", "seed"), CASES)
+def test_random_networks_equal_the_simulator_at_every_node(
+    kind: str, seed: int, tmp_path: Path
+) -> None:
+    graph = network(kind, seed)
     plan = random_plan(seed, graph)
     for io in IOS:
         project = generate(graph, "hls", plan, io=io)
@@ -49,8 +58,8 @@ def test_random_networks_equal_the_simulator_at_every_node(seed: int, tmp_path: 
 
 
 def test_the_random_networks_are_of_all_sorts() -> None:
-    drawn = [random_graph(seed) for seed in SEEDS]
-    plans = [random_plan(seed, graph) for seed, graph in zip(SEEDS, drawn, strict=True)]
+    drawn = [network(*case) for case in CASES]
+    plans = [random_plan(seed, graph) for (_, seed), graph in zip(CASES, drawn, strict=True)]
     widths = {t.size for graph in drawn for t in graph.types.values()}
     assert widths >= {1, 63, 64, 65}
     assert max(widths) > 256
@@ -63,6 +72,10 @@ def test_the_random_networks_are_of_all_sorts() -> None:
     }
     assert layouts == {"Folded", "Unrolled"}
     assert {len(graph.of_type(Dot)) for graph in drawn} == {1, 2, 3, 4}
+    assert {type(node) for graph in drawn for node in graph.nodes} == set(NODE_TYPES)
+    assert any(t.thresholds.shape[1] > 1 for graph in drawn for t in graph.of_type(Threshold))
+    falling = [t.falling for graph in drawn[: len(NETWORKS)] for t in graph.of_type(Threshold)]
+    assert any(each.any() and not each.all() for each in falling)
 
 
 @pytest.mark.hardware
