@@ -10,7 +10,7 @@ from hwbnn.errors import PlanError
 from hwbnn.estimate.luts import area, area_of
 from hwbnn.estimate.parts import Parts, ends, parts
 from hwbnn.graph import Dot, Graph, Node, ValueType
-from hwbnn.plan import Folded, Layout, Plan, Stream, Unrolled, circuit
+from hwbnn.plan import Folded, Layout, Plan, Stream, Sums, Unrolled, circuit
 from hwbnn.plan.builder import Builder
 from hwbnn.plan.plan import BEAT_LIMIT
 from hwbnn.plan.stages import Down, Segment, Stage, Up, settled
@@ -23,7 +23,8 @@ and 140 of them."""
 def plan_for_ii(graph: Graph, cycles: int, base: Plan | None = None) -> Plan:
     """The cheapest Plan under which a new frame can begin every ``cycles`` cycles or sooner.
 
-    Every ``Dot`` is unrolled, or folded by divisors of its size; beats at the borders are widened
+    Every ``Dot`` is unrolled, or folded by divisors of its size, and sums inputs of several bits in
+    the way that costs least (:data:`~hwbnn.plan.plan.Sums`); beats at the borders are widened
     where they would be too slow. Cost is estimated LUTs, block RAM counted as :data:`BRAM_LUTS`.
 
     Args:
@@ -74,6 +75,8 @@ def describe(graph: Graph, plan: Plan) -> str:
     for dot in graph.of_type(Dot):
         layout = plan.layout(dot.name)
         shown = f"{layout.pe} x {layout.simd}" if isinstance(layout, Folded) else "unrolled"
+        if layout.sums != "planes":
+            shown += f" {layout.sums}"
         told.append(f"{dot.name} {shown}")
     layers = ", ".join(told[:6]) + (", ..." if len(told) > 6 else "")
     return f"{layers} (pe x simd), a frame every {circuit(graph, plan).interval:,} cycles"
@@ -133,13 +136,24 @@ class _Layer:
         return _Laid(cost, end, taken, builder.stream.lanes)
 
     def layouts(self, cycles: int) -> Iterator[Layout]:
-        """What is fast enough."""
-        yield Unrolled()
+        """What is fast enough, with every way to sum inputs of several bits."""
+        parallel: tuple[Sums, ...] = ("planes", "adders") if self.width > 1 else ("planes",)
+        for sums in parallel:
+            yield Unrolled(sums)
         m, n = self.dot.weights.shape
         for pe in _divisors(m):
             for simd in _divisors(n):
-                if 1 < (n // simd) * (m // pe) <= cycles:
-                    yield Folded(pe, simd)
+                steps = (n // simd) * (m // pe)
+                if 1 < steps <= cycles:
+                    for sums in parallel:
+                        yield Folded(pe, simd, sums)
+                if self.width > 1 and self.width * steps <= cycles:
+                    yield Folded(pe, simd, "serial")
+
+    @property
+    def width(self) -> int:
+        """Bits of an input."""
+        return self.graph.types[self.dot.source].width
 
 
 @dataclass(frozen=True)
@@ -172,7 +186,12 @@ class _Search:
         found = {1}
         for layer in self.layers:
             m, n = layer.dot.weights.shape
-            found |= {a * b for a in _divisors(m) for b in _divisors(n)}
+            found |= {
+                a * b * rounds
+                for a in _divisors(m)
+                for b in _divisors(n)
+                for rounds in {1, layer.width}
+            }
         fastest = max(self.fastest(node) for node in (self.graph.input, self.graph.output))
         return sorted(cycles for cycles in found | {fastest} if cycles >= fastest)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,6 +103,27 @@ def test_random_networks_get_plans_that_fit(data: st.DataObject) -> None:
     assert plan == plan_for_ii(graph, goal)
     budget = 2 * area(circuit(graph, plan)).lut
     assert area(circuit(graph, plan_for_luts(graph, budget))).lut <= budget
+
+
+def test_inputs_of_several_bits_are_summed_in_the_way_that_costs_least() -> None:
+    weights = np.random.default_rng(4).random((8, 6)) < 0.5
+    nodes = (Input("x", (6,), 0, 255), Dot("dot", "x", weights))
+    graph = Graph((*nodes, ArgMax("best", "dot"), Output("y", "best")))
+    ways = [(pe, simd) for pe in (1, 2, 4, 8) for simd in (1, 2, 3, 6)]
+    layouts = [Unrolled(), Unrolled("adders")]
+    layouts += [Folded(*way, sums) for way in ways for sums in ("planes", "adders", "serial")]
+    base = Plan(input_beat=64)
+    made = [circuit(graph, replace(base, dots={"dot": layout})) for layout in layouts]
+    known = [(c.interval, area(c).lut) for c in made]
+    chosen = set()
+    for goal in (1, 8, 24, 48, 384):
+        plan = plan_for_ii(graph, goal, base)
+        found = circuit(graph, plan)
+        assert found.interval <= goal
+        assert area(found).lut <= 1.05 * min(lut for interval, lut in known if interval <= goal)
+        chosen.add(plan.layout("dot").sums)
+    assert chosen >= {"adders", "serial"}
+    assert describe(graph, plan_for_ii(graph, 384, base)).startswith("dot 1 x 6 serial (pe")
 
 
 def test_slower_is_never_dearer() -> None:
