@@ -18,6 +18,10 @@ it, the scale by the deviation (mu has a meaning only against it), the hard phas
 are hard from the start, and ``mode = "monotone"``, which keeps the paper's own condition where
 SignSwish breaks it. ``mode = "raw"`` is the pair as published.
 
+``mu_last`` and ``hard`` are chosen by the accuracy on held-out images after ten epochs: SS' reaches
+latent weights up to ``2.4 s / mu``, so a large mu leaves most of them where they are, and a hard
+phase that comes with it finds little left to mend.
+
 A soft network is another function than that of its signs. So BatchNorm's statistics are taken anew
 after the last epoch, in evaluation a layer always uses the signs, and a network whose last epoch
 was soft is not lowered.
@@ -56,8 +60,8 @@ class BnnPP(Method):
     mode: str = "monotone"
     scale: str = "std"
     mu_first: float = 1.0
-    mu_last: float = 50.0
-    hard: float = 0.1
+    mu_last: float = 4.0
+    hard: float = 0.3
 
     def __post_init__(self) -> None:
         one_of(self.name, "mode", self.mode, ("monotone", "raw"))
