@@ -51,6 +51,14 @@ KEYWORDS = ("module", "reg", "wire", "int", "class", "begin", "template", "input
 TABLE_LIMIT = 20_000
 """Most entries of a Lookup."""
 
+UNROLLED = (
+    *(Unrolled(), Unrolled("adders")),
+    *(Unrolled(made="portable"), Unrolled(made="xc7"), Unrolled(made="xcup")),
+)
+"""Unrolled layouts, first those that are generated at once."""
+NETLIST_LIMIT = 1500
+"""Most bits times weights of a layer that becomes a netlist: those take time to make."""
+
 
 class Chooser(Protocol):
     """Makes the decisions of a generator."""
@@ -288,7 +296,8 @@ def build_plan(choose: Chooser, graph: Graph, max_cycles: int, max_beat: int) ->
     dots: dict[str, Layout] = {}
     for dot in graph.of_type(Dot):
         if style == "unrolled" or (style == "mixed" and choose.integer(0, 1)):
-            dots[dot.name] = Unrolled(choose.choice(("planes", "planes", "adders")))
+            bits = dot.weights.size * graph.types[dot.source].width
+            dots[dot.name] = choose.choice(UNROLLED if bits <= NETLIST_LIMIT else UNROLLED[:2])
             continue
         outputs, inputs = dot.weights.shape
         fits = [

@@ -10,7 +10,7 @@ single neurons are left. How large groups should be follows from the layer, by b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,22 +44,43 @@ class _Class:
     high: int
 
 
+@dataclass(frozen=True)
+class _Inputs:
+    """Inputs of so many bits."""
+
+    width: int
+    signed: bool
+
+    def bits(self, index: int) -> Iterator[tuple[int, int]]:
+        """The literals of an input that is never negative, each with its column."""
+        for bit in range(self.width):
+            turned = self.signed and bit == self.width - 1
+            yield 2 * (1 + index * self.width + bit) + turned, bit
+
+
 _Classes = dict[tuple[bool, ...], _Class]
 _Finish = Callable[[Builder, int, Heap], None]
 
 
 def thresholds(
-    weights: Bools, wanted: Ints, *, width: int = 1, group: int | None = None
+    weights: Bools,
+    wanted: Ints,
+    *,
+    width: int = 1,
+    signed: bool = False,
+    group: int | None = None,
 ) -> Netlist:
     """A layer whose outputs are ``raw sum >= wanted``, one for each neuron.
 
     A raw sum is, over all inputs, ``u`` where the weight is true and ``2^width - 1 - u`` where it
-    is not: for bits, the number of inputs that equal their weight.
+    is not: for bits, the number of inputs that equal their weight. ``u`` is the input, or the input
+    plus ``2^(width - 1)`` where inputs are signed.
 
     Args:
         weights: bool ``(neurons, inputs)``.
         wanted: int64 ``(neurons,)``.
         width: bits of an input; input ``i`` is signals ``1 + i * width`` on, lowest bit first.
+        signed: whether inputs are two's complement.
         group: neurons of a group; by default what takes fewest LUTs.
 
     Raises:
@@ -71,15 +92,18 @@ def thresholds(
     def finish(builder: Builder, row: int, heap: Heap) -> None:
         outputs[row] = reaches(builder, heap, int(wanted[row]))
 
-    return _layer(weights, width, group, finish).netlist(outputs)
+    return _layer(weights, _Inputs(width, signed), group, finish).netlist(outputs)
 
 
-def sums(weights: Bools, *, width: int = 1, group: int | None = None) -> Netlist:
+def sums(
+    weights: Bools, *, width: int = 1, signed: bool = False, group: int | None = None
+) -> Netlist:
     """A layer whose outputs are the raw sums, lowest bit first, neuron after neuron.
 
     Args:
         weights: bool ``(neurons, inputs)``.
         width: bits of an input.
+        signed: whether inputs are two's complement.
         group: neurons of a group; by default what takes fewest LUTs.
     """
     _check(weights, np.zeros(len(weights), np.int64), width)
@@ -89,7 +113,7 @@ def sums(weights: Bools, *, width: int = 1, group: int | None = None) -> Netlist
     def finish(builder: Builder, row: int, heap: Heap) -> None:
         outputs[row * bits : (row + 1) * bits] = _number(builder, heap, bits)
 
-    return _layer(weights, width, group, finish).netlist(outputs)
+    return _layer(weights, _Inputs(width, signed), group, finish).netlist(outputs)
 
 
 def _check(weights: Bools, wanted: Ints, width: int) -> None:
@@ -130,41 +154,41 @@ def _with_ones(heap: Heap, ones: Sequence[int]) -> Heap:
     return Heap(columns[: len(ones)])
 
 
-def _layer(weights: Bools, width: int, group: int | None, finish: _Finish) -> Builder:
+def _layer(weights: Bools, inputs: _Inputs, group: int | None, finish: _Finish) -> Builder:
     """A builder with all neurons of a layer, each given to ``finish`` as a heap."""
-    size = group or _best_size(weights, width, finish)
-    builder = Builder(weights.shape[1] * width)
+    size = group or _best_size(weights, inputs, finish)
+    builder = Builder(weights.shape[1] * inputs.width)
     for first in range(0, len(weights), size):
         rows = tuple(range(first, min(first + size, len(weights))))
-        _halved(builder, rows, _classes(builder, weights, rows, width), finish)
+        _halved(builder, rows, _classes(builder, weights, rows, inputs), finish)
     return builder
 
 
-def _best_size(weights: Bools, width: int, finish: _Finish) -> int:
+def _best_size(weights: Bools, inputs: _Inputs, finish: _Finish) -> int:
     """The size of groups that takes fewest LUTs a neuron, by building some."""
     costs: dict[int, float] = {}
     for size in GROUPS:
         if size > len(weights):
             break
-        builder = Builder(weights.shape[1] * width)
+        builder = Builder(weights.shape[1] * inputs.width)
         built = 0
         for first in range(0, min(TRIES * size, len(weights) - size + 1), size):
             rows = tuple(range(first, first + size))
-            _halved(builder, rows, _classes(builder, weights, rows, width), finish)
+            _halved(builder, rows, _classes(builder, weights, rows, inputs), finish)
             built += size
         costs[size] = builder.luts / built
     return min(costs, key=lambda size: costs[size])
 
 
-def _classes(builder: Builder, weights: Bools, rows: tuple[int, ...], width: int) -> _Classes:
+def _classes(builder: Builder, weights: Bools, rows: tuple[int, ...], inputs: _Inputs) -> _Classes:
     """The classes of a group, compressed."""
     own = weights[list(rows)]
     relative = own ^ own[0]
     heaps: dict[tuple[bool, ...], Heap] = {}
     for i in range(weights.shape[1]):
         heap = heaps.setdefault(tuple(map(bool, relative[:, i])), Heap())
-        for bit in range(width):
-            heap.add(2 * (1 + i * width + bit) + (not own[0, i]), bit)
+        for literal, bit in inputs.bits(i):
+            heap.add(literal ^ (not own[0, i]), bit)
     return {
         pattern: _Class(_settled(builder, heap, len(rows)), heap.high)
         for pattern, heap in heaps.items()

@@ -270,12 +270,13 @@ def _traced(reader: _Reader, total: _Sum, modulus: int = 0) -> _Sum:
     return total
 
 
-def _neuron(row: Bools, width: int) -> _Sum:
+def _neuron(row: Bools, width: int, signed: bool) -> _Sum:
     """The raw sum of a neuron."""
     total = _Sum({}, 0)
     for i, plus in enumerate(row):
         for bit in range(width):
-            total.add(2 * (1 + i * width + bit) + (not plus), 1 << bit)
+            turned = (not plus) ^ (signed and bit == width - 1)
+            total.add(2 * (1 + i * width + bit) + turned, 1 << bit)
     return total
 
 
@@ -285,7 +286,9 @@ def _same(found: _Sum, expected: _Sum, modulus: int = 0) -> bool:
     return not any(o % modulus if modulus else o for o in over)
 
 
-def prove_thresholds(netlist: Netlist, weights: Bools, wanted: Ints, *, width: int = 1) -> None:
+def prove_thresholds(
+    netlist: Netlist, weights: Bools, wanted: Ints, *, width: int = 1, signed: bool = False
+) -> None:
     """Prove a netlist of :func:`hwbnn.circuits.layer.thresholds` for all inputs.
 
     Args:
@@ -293,6 +296,7 @@ def prove_thresholds(netlist: Netlist, weights: Bools, wanted: Ints, *, width: i
         weights: bool ``(neurons, inputs)``.
         wanted: int64 ``(neurons,)``.
         width: bits of an input.
+        signed: whether inputs are two's complement.
 
     Raises:
         Mismatch: naming the neuron, or the cell that does not add what it says.
@@ -307,7 +311,7 @@ def prove_thresholds(netlist: Netlist, weights: Bools, wanted: Ints, *, width: i
         if literal in (FALSE, TRUE):
             right = least <= 0 if literal == TRUE else least > high
         else:
-            right = _compares(reader, literal, _neuron(weights[neuron], width), least)
+            right = _compares(reader, literal, _neuron(weights[neuron], width, signed), least)
         if not right:
             raise Mismatch(f"netlist: neuron {neuron} does not compare its sum with {least}")
 
@@ -330,13 +334,14 @@ def _compares(reader: _Reader, literal: int, expected: _Sum, least: int) -> bool
     return _same(total, expected) and total.constant == expected.constant - least
 
 
-def prove_sums(netlist: Netlist, weights: Bools, *, width: int = 1) -> None:
+def prove_sums(netlist: Netlist, weights: Bools, *, width: int = 1, signed: bool = False) -> None:
     """Prove a netlist of :func:`hwbnn.circuits.layer.sums` for all inputs.
 
     Args:
         netlist: what is to be proved.
         weights: bool ``(neurons, inputs)``.
         width: bits of an input.
+        signed: whether inputs are two's complement.
 
     Raises:
         Mismatch: naming the neuron, or the cell that does not add what it says.
@@ -351,7 +356,7 @@ def prove_sums(netlist: Netlist, weights: Bools, *, width: int = 1) -> None:
         for i, literal in enumerate(netlist.outputs[neuron * bits : (neuron + 1) * bits]):
             total.add(reader.origin(literal), 1 << i)
         total = _traced(reader, total, 1 << bits)
-        expected = _neuron(row, width)
+        expected = _neuron(row, width, signed)
         # Both are numbers of so many bits: equal up to 2^bits is equal.
         if not _same(total, expected, 1 << bits) or (total.constant - expected.constant) % (
             1 << bits

@@ -15,6 +15,8 @@ from functools import singledispatch
 import numpy as np
 from numpy.typing import NDArray
 
+from hwbnn.circuits.netlist import Lut
+from hwbnn.circuits.pipeline import registers, schedule
 from hwbnn.estimate.memories import Bools, Memory, ram, rom
 from hwbnn.plan.blocks import (
     Affine,
@@ -22,6 +24,7 @@ from hwbnn.plan.blocks import (
     Block,
     Compare,
     DotFolded,
+    DotNetlist,
     DotUnrolled,
     Lookup,
     Scaled,
@@ -210,6 +213,19 @@ def ends(stage: Segment) -> Parts:
 @parts.register
 def _dot_unrolled(block: DotUnrolled) -> Parts:
     return _fixed_rows(block)
+
+
+@parts.register
+def _dot_netlist(block: DotNetlist) -> Parts:
+    """The netlist as it is; in the portable form synthesis maps the outputs of tables apart."""
+    tables = [cell for cell in block.netlist.cells if isinstance(cell, Lut)]
+    delays = registers(block.netlist, schedule(block.netlist, block.levels)).values()
+    # Long delays become shift registers.
+    lut = len(tables) + sum(late > 2 for late in delays)
+    if block.form == "portable":
+        lut += sum(cell.second > 0 for cell in tables)
+    ff = sum(late for late in delays if late <= 2)
+    return Parts(Counter(exact=lut), Counter(exact=ff))
 
 
 def _fixed_rows(block: DotUnrolled | DotFolded) -> Parts:

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from hwbnn.plan.circuit import Circuit, circuit
-from hwbnn.plan.plan import Folded, Layout, Plan, Sums, Unrolled
+from hwbnn.plan.plan import Folded, Layout, Made, Plan, Sums, Unrolled
 from hwbnn.plan.streams import Stream
 from hwbnn.plan.taps import Tap
 
-__all__ = ["Circuit", "Folded", "Layout", "Plan", "Stream", "Sums", "Tap", "Unrolled", "circuit"]
+__all__ = [
+    "Circuit",
+    "Folded",
+    "Layout",
+    "Made",
+    "Plan",
+    "Stream",
+    "Sums",
+    "Tap",
+    "Unrolled",
+    "circuit",
+]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hwbnn.circuits import Form, Netlist
 from hwbnn.plan.multiples import Offset, shortfall, terms
 from hwbnn.plan.plan import Sums
 from hwbnn.plan.streams import Stream
@@ -96,6 +97,35 @@ class DotUnrolled(Block):
     def latency(self) -> int:
         """Cycles of one row."""
         return row_latency(self.source.size, self.source.width, self.levels, self.sums)
+
+
+@dataclass(frozen=True, eq=False)
+class DotNetlist(Block):
+    """Raw sums of all channels at once, or whether they reach thresholds, as one netlist.
+
+    Attributes:
+        node: the ``Dot``.
+        weights: as in :class:`DotUnrolled`.
+        wanted: int64 ``(channels,)``: the least raw sums that give a 1; None where the raw sums
+            themselves are given.
+        netlist: what computes that.
+        form: what it is written in.
+        levels: levels of logic between two registers.
+        cycles: its latency.
+    """
+
+    node: str
+    weights: Bools
+    wanted: Ints | None
+    netlist: Netlist
+    form: Form
+    levels: int
+    cycles: int
+
+    @property
+    def latency(self) -> int:
+        """Cycles of the netlist's deepest output."""
+        return self.cycles
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from functools import singledispatchmethod
 
 import numpy as np
 
+from hwbnn.circuits import Form, latency
 from hwbnn.errors import PlanError
 from hwbnn.graph import (
     ArgMax,
@@ -22,7 +23,7 @@ from hwbnn.graph import (
     Threshold,
     ValueType,
 )
-from hwbnn.plan import blocks, constants
+from hwbnn.plan import blocks, constants, netlists
 from hwbnn.plan.constants import Bools, Combination, Ints, RawSums, per_element
 from hwbnn.plan.plan import Folded, Plan
 from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Stage, Up
@@ -146,6 +147,12 @@ class Builder:
         threshold = self.fuses(node)
         if threshold is not None:
             raw, cuts = constants.fused(node, threshold, x)
+            if self.made(node) is not None and cuts.shape[1] == 1:
+                self.resize(self.stream.size)
+                name, result = f"v_{threshold.name}", self.result(threshold, len(cuts))
+                self.append(self.netlist(name, threshold.name, node, raw, cuts[:, 0] + 1, result))
+                self.fused[node.name] = threshold.name
+                return
             self.product(node, raw)
             self.fused[node.name] = threshold.name
             self.thresholds(threshold, cuts, np.zeros(len(cuts), np.bool_))
@@ -211,10 +218,34 @@ class Builder:
             if total:
                 weights = np.concatenate([weights, np.ones_like(weights[:1])])
             result = Stream(len(weights), len(weights), raw.width)
+            if self.made(node) is not None:
+                raw = replace(raw, weights=weights)
+                self.append(self.netlist(name, None, node, raw, None, result))
+                return
             unrolled = blocks.DotUnrolled(
                 name, None, self.stream, result, node.name, weights, levels, sums
             )
             self.append(unrolled)
+
+    def made(self, node: Dot) -> Form | None:
+        """The form of the netlist that a Dot becomes, if it becomes one."""
+        layout = self.plan.layout(node.name)
+        if isinstance(layout, Folded) or layout.made == "modules":
+            return None
+        return layout.made
+
+    def netlist(
+        self, name: str, value: str | None, node: Dot, raw: RawSums, wanted: Ints | None,
+        result: Stream,
+    ) -> blocks.DotNetlist:  # fmt: skip
+        """The block of a Dot, and of the Threshold behind it where ``wanted`` is given."""
+        form, levels = self.made(node), self.plan.levels
+        assert form is not None
+        netlist = netlists.netlist(raw.weights, wanted, self.stream)
+        return blocks.DotNetlist(
+            name, value, self.stream, result, node.name, raw.weights, wanted, netlist, form, levels,
+            latency(netlist, levels),
+        )  # fmt: skip
 
     def fuses(self, node: Dot) -> Threshold | None:
         """The Threshold that becomes one circuit with this Dot, if the Plan wants that."""

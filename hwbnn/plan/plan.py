@@ -28,15 +28,26 @@ have bits. Inputs of one bit are counted in any case.
 """
 
 
+Made = Literal["modules", "portable", "xc7", "xcup"]
+"""What an unrolled layer is made of.
+
+``modules`` are those of ``rtl/``, with every neuron for itself, left to synthesis. The others are
+netlists of :mod:`hwbnn.circuits`, in which neurons share parts of their sums: in SystemVerilog for
+every FPGA, or with the primitives of Xilinx 7-series or UltraScale+.
+"""
+
+
 @dataclass(frozen=True)
 class Unrolled:
     """Every synapse has its own gate: a whole input vector a cycle, weights are wires.
 
     Attributes:
-        sums: how inputs of several bits are summed; not ``serial``.
+        sums: how inputs of several bits are summed; not ``serial``; only for ``modules``.
+        made: what it is made of.
     """
 
     sums: Sums = "planes"
+    made: Made = "modules"
 
 
 @dataclass(frozen=True)
@@ -170,15 +181,16 @@ class Plan:
 
 def _layout_json(layout: Layout) -> Any:
     plain = asdict(layout)
-    if layout.sums == "planes":  # what earlier versions know stays as it was
-        del plain["sums"]
+    for name, default in (("sums", "planes"), ("made", "modules")):
+        if plain.get(name) == default:  # what earlier versions know stays as it was
+            del plain[name]
     return plain or "unrolled"
 
 
 def _layout_from(given: Any, where: str) -> Layout:
     if given == "unrolled":
         return Unrolled()
-    if isinstance(given, dict) and set(given) == {"sums"}:
+    if isinstance(given, dict) and given and set(given) <= {"sums", "made"}:
         return Unrolled(**given)
     if isinstance(given, dict) and {"pe", "simd"} <= set(given) <= {"pe", "simd", "sums"}:
         return Folded(**given)
@@ -199,6 +211,13 @@ def _check_layout(layout: object) -> None:
             + ("; fold the layer" if layout.sums == "serial" else "")
         )
     if isinstance(layout, Unrolled):
+        kinds = list(get_args(Made))
+        if layout.made not in kinds:
+            raise PlanError(
+                f"plan: made: expected one of {', '.join(kinds)}, found {shown(layout.made)}"
+            )
+        if layout.made != "modules" and layout.sums != "planes":
+            raise PlanError(f"plan: sums: {layout.sums} is for modules, not for {layout.made}")
         return
     for name in ("pe", "simd"):
         value = getattr(layout, name)

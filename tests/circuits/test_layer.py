@@ -9,7 +9,7 @@ from hwbnn.circuits import evaluate, prove_sums, prove_thresholds, sums, thresho
 from hwbnn.errors import InputError
 
 
-def layer(seed, neurons, inputs, width):
+def layer(seed, neurons, inputs, width, signed):
     """Weights, thresholds around what sums come to, random inputs and the raw sums under them."""
     rng = np.random.default_rng(seed)
     weights = rng.integers(0, 2, (neurons, inputs)).astype(np.bool_)
@@ -20,7 +20,8 @@ def layer(seed, neurons, inputs, width):
     raw = np.where(weights, u[:, None, :], top - u[:, None, :]).sum(axis=2)
     # Inputs that meet a threshold exactly are where off-by-one shows.
     wanted[: neurons // 2] = raw[3, : neurons // 2]
-    bits = (u[:, :, None] >> np.arange(width) & 1).reshape(len(u), -1).astype(np.bool_)
+    coded = u ^ (signed << (width - 1))  # two's complement, one half of the range higher
+    bits = (coded[:, :, None] >> np.arange(width) & 1).reshape(len(u), -1).astype(np.bool_)
     return weights, wanted, bits, raw
 
 
@@ -34,19 +35,21 @@ def numbers(bits, neurons):
     neurons=st.integers(1, 9),
     inputs=st.integers(1, 70),
     width=st.integers(1, 3),
+    signed=st.booleans(),
     group=st.sampled_from([None, 1, 2, 3, 4, 7]),
 )
 @settings(max_examples=40)
-def test_a_layer_computes_and_is_proved(seed, neurons, inputs, width, group):
-    weights, wanted, x, raw = layer(seed, neurons, inputs, width)
+def test_a_layer_computes_and_is_proved(seed, neurons, inputs, width, signed, group):
+    weights, wanted, x, raw = layer(seed, neurons, inputs, width, signed)
+    code = {"width": width, "signed": signed}
 
-    compared = thresholds(weights, wanted, width=width, group=group)
+    compared = thresholds(weights, wanted, group=group, **code)
     assert np.array_equal(evaluate(compared, x), raw >= wanted)
-    prove_thresholds(compared, weights, wanted, width=width)
+    prove_thresholds(compared, weights, wanted, **code)
 
-    counted = sums(weights, width=width, group=group)
+    counted = sums(weights, group=group, **code)
     assert np.array_equal(numbers(evaluate(counted, x), neurons), raw)
-    prove_sums(counted, weights, width=width)
+    prove_sums(counted, weights, **code)
 
 
 def test_equal_and_opposite_neurons_are_counted_once():

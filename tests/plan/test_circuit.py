@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwbnn.circuits import evaluate
 from hwbnn.errors import PlanError
 from hwbnn.graph import ArgMax, Dot, Flatten, Graph, Input, Lookup, Output, Threshold
 from hwbnn.plan import Folded, Plan, Unrolled, blocks, circuit
@@ -27,6 +28,17 @@ def through(block, x):
 @through.register(blocks.DotUnrolled)
 def _(block, x):
     return rows_through(block, x, block.weights)
+
+
+@through.register(blocks.DotNetlist)
+def _(block, x):
+    coded = (x[:, :, None] >> np.arange(block.source.width) & 1).astype(np.bool_)
+    bits = evaluate(block.netlist, coded.reshape(len(x), -1))
+    if block.wanted is not None:
+        assert np.array_equal(bits, rows_through(block, x, block.weights) >= block.wanted)
+        return bits
+    numbers = bits.reshape(len(x), block.result.size, block.result.width)
+    return (numbers << np.arange(block.result.width)).sum(axis=-1)
 
 
 @through.register(blocks.DotFolded)

@@ -14,6 +14,7 @@ from hwbnn.graph import ValueType
 from hwbnn.plan import Circuit, Plan, Stream, Tap
 from hwbnn.plan.stages import AxisIn, AxisOut, Segment
 from hwbnn.simulate import simulate
+from hwbnn.targets.rtl import netlists
 from hwbnn.targets.rtl.top import top_name, trace_name
 
 FORMAT = 1
@@ -22,12 +23,15 @@ FORMAT = 1
 def core(circuit: Circuit, names: Sequence[str], name: str) -> str:
     """``core.json``: everything that a program must know to use the core or to test it."""
     counted = cycles(circuit)
+    simulated = [f"sim/{trace_name(name)}.sv"]
+    if netlists.models(circuit):
+        simulated.insert(0, f"sim/{netlists.MODELS}.sv")
     described = {
         "hwbnn core": FORMAT,
         "graph": circuit.graph.digest,
         "top": top_name(name),
         "files": [f"rtl/{module}.sv" for module in names],
-        "simulation": {"top": trace_name(name), "files": [f"sim/{trace_name(name)}.sv"]},
+        "simulation": {"top": trace_name(name), "files": simulated},
         "clock": {"port": "aclk", "period_ns": circuit.plan.clock_ns},
         "reset": {"port": "aresetn", "active": "low", "synchronous": True},
         "error": {"port": "error_o", "meaning": "a packet had the wrong length; until reset"},

@@ -11,7 +11,7 @@ from hwbnn.errors import InputError
 from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan, circuit
 from hwbnn.project import Project
-from hwbnn.targets.rtl import describe
+from hwbnn.targets.rtl import describe, netlists
 from hwbnn.targets.rtl.layers import modules
 from hwbnn.targets.rtl.top import CORE, top, top_name, trace, trace_name
 
@@ -46,6 +46,8 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE) -> Project:
     files = {f"rtl/{module}.sv": text.encode() for module, text in texts.items()}
     files |= {f"rtl/{module}.sv": asset("rtl", f"{module}.sv") for module in library}
     files |= {f"sim/{trace_name(core)}.sv": trace(made, core).encode()}
+    if primitives := netlists.models(made):
+        files[f"sim/{netlists.MODELS}.sv"] = primitives.encode()
     files["files.f"] = "".join(f"rtl/{module}.sv\n" for module in names).encode()
     files["graph.npz"] = to_bytes(graph)
     files["plan.json"] = plan.to_json().encode()

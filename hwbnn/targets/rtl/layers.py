@@ -10,6 +10,7 @@ from hwbnn.graph.bits import row_integer
 from hwbnn.plan import blocks
 from hwbnn.plan.blocks import Block, Ints
 from hwbnn.plan.stages import Segment
+from hwbnn.targets.rtl import netlists
 from hwbnn.targets.rtl.scaled import scaled
 from hwbnn.targets.rtl.verilog import constant, instance, literal, module, vector
 
@@ -46,6 +47,8 @@ def modules(core: str, segment: Segment) -> dict[str, str]:
     for block in segment.blocks:
         if isinstance(block, blocks.DotFolded):
             made |= _folded(block, core, segment)
+        elif isinstance(block, blocks.DotNetlist):
+            made |= _netlist(block, core)
         elif not isinstance(block, blocks.ArgMax):  # has no constants: stands in the top itself
             name = module_name(core, block)
             made[name] = _module(block, name)
@@ -61,6 +64,20 @@ def argmax_parameters(block: blocks.ArgMax) -> dict[str, object]:
         "Signed": block.source.signed,
         "IndexWidth": block.result.width,
         "Levels": block.levels,
+    }
+
+
+def _netlist(block: blocks.DotNetlist, core: str) -> dict[str, str]:
+    """The netlist of a layer, and the module around it."""
+    name, inner = module_name(core, block), f"{core}_net_{block.node}"
+    channels, inputs = block.weights.shape
+    comment = (
+        f"Layer '{block.node}', unrolled: {channels} channels over {inputs} inputs, as a netlist.\n"
+        "With HWBNN_COUNTONES defined, counted instead, cycle for cycle the same."
+    )
+    return {
+        inner: netlists.netlist(block, inner),
+        name: module(name, comment, ports(block), netlists.body(block, inner)),
     }
 
 

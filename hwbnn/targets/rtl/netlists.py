@@ -1,0 +1,126 @@
+"""Layers that are netlists: the netlist, a model beside it, and what simulates its primitives."""
+
+from __future__ import annotations
+
+from hwbnn.circuits import system_verilog
+from hwbnn.graph.bits import row_integer
+from hwbnn.plan import Circuit
+from hwbnn.plan.blocks import DotNetlist
+from hwbnn.targets.rtl.verilog import HEADER, constant, instance
+
+MODELS = "hwbnn_primitives"
+"""Name of the file that has the primitives."""
+
+LUTS = "".join(
+    f"""
+module LUT{k} #(
+  parameter logic [{(1 << k) - 1}:0] INIT = '0
+) (
+  {", ".join(f"input wire I{i}" for i in range(k))},
+  output wire O
+);
+  assign O = INIT[{{{", ".join(f"I{i}" for i in reversed(range(k)))}}}];
+endmodule
+"""
+    for k in range(1, 7)
+)
+
+
+def _carry(bits: int) -> str:
+    """A carry cell; the two families name the carry in differently."""
+    seven = bits == 4
+    ports = "input wire CI, CYINIT" if seven else "input wire CI, CI_TOP"
+    first = "CI | CYINIT" if seven else "CI"
+    unused = "" if seven else "  logic unused;\n\n  assign unused = CI_TOP;\n\n"
+    top = bits - 1
+    return f"""
+module CARRY{bits} (
+  output wire [{top}:0] O, CO,
+  {ports},
+  input wire [{top}:0] DI, S
+);
+{unused}  wire [{bits}:0] c;
+
+  assign c[0] = {first};
+  for (genvar i = 0; i < {bits}; i++) begin : gen_bit
+    assign c[i+1] = S[i] ? c[i] : DI[i];
+  end
+  assign O = S ^ c[{top}:0];
+  assign CO = c[{bits}:1];
+endmodule
+"""
+
+
+_SECOND = """
+module LUT6_2 #(
+  parameter logic [63:0] INIT = '0
+) (
+  input wire I0, I1, I2, I3, I4, I5,
+  output wire O5, O6
+);
+  assign O5 = INIT[{1'b0, I4, I3, I2, I1, I0}];
+  assign O6 = INIT[{I5, I4, I3, I2, I1, I0}];
+endmodule
+"""
+
+
+def models(circuit: Circuit) -> str:
+    """Modules that stand for the primitives of a circuit in simulation; empty if it has none."""
+    forms = {block.form for block in circuit.blocks if isinstance(block, DotNetlist)}
+    carries = [bits for form, bits in (("xc7", 4), ("xcup", 8)) if form in forms]
+    if not carries:
+        return ""
+    about = "// What primitives of the FPGA compute: for simulation, no part of the design.\n"
+    return HEADER + "\n" + about + LUTS + _SECOND + "".join(map(_carry, carries))
+
+
+def netlist(block: DotNetlist, name: str) -> str:
+    """The module of the netlist alone."""
+    text = system_verilog(block.netlist, name, block.form, levels=block.levels)
+    about = f"// Layer '{block.node}' as a netlist of look-up tables and carry chains.\n"
+    # Simulators that count instead need not read it; it has bits that nothing reads on purpose.
+    lint = "  /* verilator lint_off UNUSEDSIGNAL */\n  /* verilator lint_off PINCONNECTEMPTY */\n"
+    head, body = text.split(");\n", 1)
+    return f"{HEADER}\n{about}\n`ifndef HWBNN_COUNTONES\n{head});\n{lint}{body}`endif\n"
+
+
+def body(block: DotNetlist, name: str) -> str:
+    """The body of the layer's module: the netlist, or what counts to the same."""
+    delay = {"clk_i": "clk_i", "data_i": "counted", "data_o": "data_o"}
+    sizes = {"Width": block.result.bits, "Stages": block.latency}
+    passed = {"clk_i": "clk_i", "rst_ni": "rst_ni", "valid_i": "valid_i", "valid_o": "valid_o"}
+    ports = {"clk_i": "clk_i", "x_i": "data_i", "y_o": "data_o"}
+    return (
+        f"`ifdef HWBNN_COUNTONES\n{_counted(block)}\n"
+        + instance("hwbnn_delay_line", "u_delay", sizes, delay)
+        + f"`else\n{instance(name, 'u_netlist', {}, ports)}`endif\n\n"
+        + instance("hwbnn_valid_line", "u_valid", {"Stages": block.latency}, passed)
+    )
+
+
+def _counted(block: DotNetlist) -> str:
+    """The raw sums as counts of bits, and what they are compared with."""
+    channels, inputs = block.weights.shape
+    width = block.source.width
+    bits = (inputs * ((1 << width) - 1)).bit_length()
+    planes = {"Inputs": inputs, "Width": width, "Signed": block.source.signed}
+    counts = " + ".join(
+        f"({bits}'($countones(planes[{b * inputs} +: {inputs}] ~^ Weights[c*{inputs} +: {inputs}]))"
+        f" << {b})"
+        for b in range(width)
+    )
+    text = constant("Weights", [row_integer(row) for row in block.weights], inputs)
+    if block.wanted is None:
+        result = f"    assign counted[c*{bits} +: {bits}] = raw;\n"
+    else:
+        text += constant("Wanted", [int(w) for w in block.wanted], bits + 1)
+        result = f"    assign counted[c] = {{1'b0, raw}} >= Wanted[c*{bits + 1} +: {bits + 1}];\n"
+    return (
+        f"{text}  logic [{width * inputs - 1}:0] planes;\n"
+        f"  logic [{block.result.bits - 1}:0] counted;\n\n"
+        + instance(
+            "hwbnn_bit_planes", "u_planes", planes, {"data_i": "data_i", "planes_o": "planes"}
+        )
+        + f"\n  for (genvar c = 0; c < {channels}; c++) begin : gen_channel\n"
+        f"    logic [{bits - 1}:0] raw;\n\n    assign raw = {counts};\n{result}  end\n"
+    )

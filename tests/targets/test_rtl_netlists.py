@@ -1,0 +1,87 @@
+"""Layers that are netlists: in all forms they compute what the modules compute."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hwbnn.errors import PlanError
+from hwbnn.estimate.luts import area
+from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Threshold
+from hwbnn.plan import Plan, Unrolled, blocks, circuit
+from hwbnn.targets import generate
+from hwbnn.tools.yosys import synth
+from hwbnn.verify import verify
+
+
+def network(x, seed=5):
+    rng = np.random.default_rng(seed)
+    high = 40 * max(abs(x.low), abs(x.high)) // 5
+    return Graph(
+        (
+            x,
+            Dot("d1", "x", rng.integers(0, 2, (12, 40)).astype(np.bool_)),
+            Threshold("t1", "d1", rng.integers(-high, high, (12, 1)), rng.integers(0, 2, 12) > 0),
+            Dot("d2", "t1", rng.integers(0, 2, (5, 12)).astype(np.bool_)),
+            ArgMax("best", "d2"),
+            Output("y", "best"),
+        )
+    )
+
+
+BITS, NUMBERS = Input.bits(40, "x"), Input("x", (40,), -8, 7)
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize(
+    ("x", "made", "popcount"),
+    [
+        (BITS, "portable", "gates"),
+        (BITS, "xcup", "gates"),
+        (NUMBERS, "xc7", "gates"),
+        (NUMBERS, "xc7", "counted"),
+    ],
+)
+def test_cores_with_netlists_compute_every_value_in_the_cycles_foreseen(x, made, popcount):
+    graph = network(x)
+    rng = np.random.default_rng(6)
+    t = graph.types["x"]
+    frames = (
+        rng.integers(0, 2, (24, 40)) > 0 if t.bit else rng.integers(t.low, t.high + 1, (24, 40))
+    )
+    project = generate(graph, "rtl", Plan(default=Unrolled(made=made)))
+    found = verify(project, frames, ways=("rtl-icarus",), popcount=popcount)
+    (way,) = found.ways
+    assert {"t1", "best"} <= {node.value for node in way.nodes}
+    assert all(node.mismatches == 0 for node in way.nodes)
+
+
+@pytest.mark.hardware
+def test_synthesis_leaves_a_netlist_as_it_is():
+    graph = network(BITS)
+    plan = Plan(default=Unrolled(made="xc7"), input_beat=40)
+    project = generate(graph, "rtl", plan)
+    sources = {n: c for n, c in project.files.items() if n.startswith("rtl/hwbnn_net_d1")}
+    (block,) = (b for b in circuit(graph, plan).blocks if b.name == "v_t1")
+    found = synth(sources, "hwbnn_net_d1").resources
+    assert found.logic_lut == block.netlist.luts
+    assert found.carry == block.netlist.carries()
+
+
+def test_a_fused_threshold_and_a_raw_sum():
+    made = circuit(network(NUMBERS), Plan(default=Unrolled(made="xc7")))
+    first, second = (b for b in made.blocks if isinstance(b, blocks.DotNetlist))
+    assert (first.value, second.value) == ("t1", None)
+    assert made.fused == {"d1": "t1"}
+    modules = circuit(network(NUMBERS), Plan())
+    assert area(made).lut < area(modules).lut
+
+
+def test_plans_say_what_layers_are_made_of():
+    plan = Plan(default=Unrolled(made="xcup"), dots={"d1": Unrolled()})
+    assert Plan.from_json(plan.to_json()) == plan
+    assert '"d1": "unrolled"' in plan.to_json()
+    with pytest.raises(PlanError, match="made: expected one of modules, portable, xc7, xcup"):
+        Plan.from_json('{"default": {"made": "asic"}}')
+    with pytest.raises(PlanError, match="adders is for modules"):
+        Plan(default=Unrolled("adders", "xc7"))
