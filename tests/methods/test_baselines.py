@@ -85,6 +85,21 @@ class TestIrNet:
         assert [s["t"] for s in settings] == pytest.approx([0.1, 1, 10])
         assert [s["k"] * s["t"] for s in settings] == pytest.approx([1, 1, 10])
 
+    def test_in_the_end_most_weights_are_out_of_reach_of_the_gradient(self) -> None:
+        torch.manual_seed(0)
+        weight = IrNet().make_weight((50, 400))
+        assert isinstance(weight, LatentWeight)
+        weight.latent.data.normal_()
+        shares = []
+        for u in (0.0, 0.5, 1.0):
+            weight.set_progress(u)
+            slope = weight.pair.surrogate(weight.real().detach(), weight.settings)
+            shares.append((slope < 0.01 * slope.max()).double().mean().item())
+        # B falls to a hundredth of its peak at t |w| = 3; of normal numbers that many lie beyond.
+        assert shares[0] < 0.01
+        assert shares[2] == pytest.approx(0.76, abs=0.02)
+        assert shares == sorted(shares)
+
     def test_steepness_does_not_fall(self) -> None:
         with pytest.raises(InputError, match=r"t_last: expected at least t_first = 2\.0"):
             IrNet(t_first=2.0, t_last=1.0)

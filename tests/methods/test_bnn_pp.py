@@ -59,6 +59,17 @@ def test_mu_grows_geometrically_to_the_hard_phase() -> None:
     assert BnnPP(hard=1).schedule(0.0)["hard"] == 1
 
 
+@pytest.mark.parametrize(("mu", "beyond"), [(1.0, 0.016), (4.0, 0.55), (50.0, 0.96)])
+def test_a_steep_pair_leaves_most_latent_weights_where_they_are(mu: float, beyond: float) -> None:
+    torch.manual_seed(0)
+    weight = BnnPP(mu_first=mu, mu_last=mu).make_weight((50, 400))
+    assert isinstance(weight, LatentWeight)
+    weight.latent.data.normal_()
+    slope = weight.pair.surrogate(weight.real().detach(), weight.settings)
+    floor = slope <= mu / 1000 * 1.001  # all that monotone mode leaves beyond mu |w| = 2.4
+    assert floor.double().mean().item() == pytest.approx(beyond, abs=0.01)
+
+
 def test_raw_is_the_published_pair() -> None:
     weight = BnnPP(mode="raw", scale="none", mu_first=1.0).make_weight((1, 2))
     assert isinstance(weight, LatentWeight)
