@@ -1,7 +1,7 @@
 """Generated networks in simulation: every value at every tap, every cycle, stalls, resets, packets.
 
-Random Graphs under random Plans (unrolled, folded, mixed, fused or not, beats of any width) go
-through the simulators; the bench is the one that tests the modules.
+Random torch networks, lowered, and random Graphs under random Plans (unrolled, folded, mixed, fused
+or not, beats of any width) go through the simulators; the bench is the one that tests the modules.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from hwbnn.verify import cocotb_core, rtl, verify
 from hwbnn.verify.bench import Stalls, Stimulus
 from hwbnn.verify.compare import compare, first_difference
 from hwbnn.verify.cycles import check_stalled
+from tests.lower import networks
 from tests.strategies import random_graph, random_inputs, random_plan
 
 pytestmark = pytest.mark.hardware
 
-WIDE, SMALL = range(14), range(100, 112)
-"""Seeds of networks for the C++ bench, and of smaller ones for Icarus."""
+WIDE = (*(("wide", seed) for seed in networks.WIDE), *(("graph", s) for s in (4, 5, 9, 13)))
+SMALL = (*(("small", seed) for seed in networks.SMALL), ("graph", 103), ("graph", 105))
+"""For the C++ bench, and smaller ones for Icarus: lowered torch networks, the same that go through
+HLS, and random Graphs with the nodes that those do not have."""
 
 
 def checked(graph, project, x, way, **options):
@@ -36,9 +39,9 @@ def checked(graph, project, x, way, **options):
     assert (cycles.counted_latency, cycles.counted_interval) == (cycles.latency, cycles.interval)
 
 
-@pytest.mark.parametrize("seed", WIDE)
-def test_random_networks(seed, tmp_path):
-    graph = random_graph(seed)
+@pytest.mark.parametrize(("kind", "seed"), WIDE)
+def test_random_networks(kind, seed, tmp_path):
+    graph = random_graph(seed) if kind == "graph" else networks.lowered(kind, seed)
     plan = random_plan(seed, graph, max_cycles=1500)
     project = generate(graph, "rtl", plan)
     x = random_inputs(graph, 20, seed)
@@ -57,10 +60,13 @@ def test_random_networks(seed, tmp_path):
         assert check_stalled(simulation.core, record, stalls, 6) is None
 
 
-@pytest.mark.parametrize("seed", SMALL)
-def test_random_networks_under_icarus(seed):
+@pytest.mark.parametrize(("kind", "seed"), SMALL)
+def test_random_networks_under_icarus(kind, seed):
     """The popcount in gates; what was never set is X here."""
-    graph = random_graph(seed, max_width=70, max_depth=3)
+    if kind == "graph":
+        graph = random_graph(seed, max_width=70, max_depth=3)
+    else:
+        graph = networks.lowered(kind, seed)
     project = generate(graph, "rtl", random_plan(seed, graph, max_cycles=150))
     x = random_inputs(graph, 6, seed)
     checked(graph, project, x, "rtl-icarus", popcount="gates", seed=seed, batch=4)
