@@ -54,16 +54,13 @@ def layouts() -> Iterator[Layout]:
 
 def samples() -> Iterator[tuple[int, Layout, str]]:
     """What is measured, the quick ones first."""
-    for bits in BITS:
-        for layout in layouts():
-            if bits < max(BITS) or isinstance(layout, Folded):
-                yield bits, layout, PRODUCT
-    for bits in BITS:
-        if bits <= UNROLLED_BITS:
-            yield bits, Unrolled(), THRESHOLDS
-        yield bits, Folded(8, 8), THRESHOLDS
-    yield max(BITS), Unrolled("adders"), PRODUCT
-    yield max(BITS), Unrolled("planes"), PRODUCT
+    for kind in (Folded, Unrolled):
+        for bits in BITS:
+            yield from ((bits, layout, PRODUCT) for layout in layouts() if isinstance(layout, kind))
+            if kind is Folded:
+                yield bits, Folded(8, 8), THRESHOLDS
+            elif bits <= UNROLLED_BITS:
+                yield bits, Unrolled(), THRESHOLDS
 
 
 def measured(bits: int, layout: Layout, module: str, kept: dict[str, Any]) -> dict[str, Any]:
@@ -105,7 +102,9 @@ def main() -> None:
         name = "folded 8 x 8" if isinstance(layout, Folded) else "unrolled"
         row = measured(bits, layout, module, kept.get(f"{bits} {name} {layout.sums} {module}", {}))
         rows.append(row)
-        RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+        # What is still to come keeps its old row, in case this is interrupted.
+        later = [row for name, row in kept.items() if name not in map(key, rows)]
+        RESULTS.write_text(json.dumps([*rows, *later], indent=1) + "\n")
         sys.stdout.write(f"{key(row)}: {row['lut']} LUT, {row['ff']} FF\n")
         sys.stdout.flush()
 
