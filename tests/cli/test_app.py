@@ -21,7 +21,7 @@ from hwbnn.report import Report, Way
 from tests.cli.conftest import Call, refused
 
 COMMANDS = ["demo", "build", "train", "lower", "explain", "predict", "simulate"]
-COMMANDS += ["generate", "verify", "synth", "report", "list", "doctor"]
+COMMANDS += ["generate", "verify", "synth", "publish", "compare", "report", "list", "doctor"]
 HWBNN = str(Path(sys.executable).parent / "hwbnn")
 
 
