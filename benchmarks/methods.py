@@ -70,11 +70,13 @@ class Task:
 
     Attributes:
         experiment: its name.
+        entry: the method's name, or that of a variant in ``methods.toml``.
         recipe: all of it.
         folder: where its files go.
     """
 
     experiment: str
+    entry: str
     recipe: Recipe
     folder: Path
 
@@ -88,9 +90,9 @@ class Task:
 
 
 def settings(file: Path = SETTINGS) -> dict[str, dict[str, Any]]:
-    """The tables of ``methods.toml`` by method."""
+    """The tables of ``methods.toml``: one for each method, then the variants of methods."""
     found: dict[str, dict[str, Any]] = tomllib.loads(file.read_text())
-    return {method: found.get(method, {}) for method in METHODS}
+    return {**{method: {} for method in METHODS}, **found}
 
 
 def chosen_hyper(table: Mapping[str, Any], experiment: str) -> dict[str, Any]:
@@ -98,17 +100,18 @@ def chosen_hyper(table: Mapping[str, Any], experiment: str) -> dict[str, Any]:
     return {**table.get("hyper", {}), **table.get(experiment, {})}
 
 
-def tasks(runs: Path, names: Sequence[str], methods: Sequence[str]) -> list[Task]:
-    """Every run of some experiments, the first seed of all methods first."""
+def tasks(runs: Path, names: Sequence[str], entries: Sequence[str]) -> list[Task]:
+    """Every run of some experiments, the first seed of all methods and variants first."""
     tables = settings()
     every = []
     for position, name in enumerate(names):
         experiment = EXPERIMENTS[name]
         for seed in range(experiment.seeds):
-            for rank, method in enumerate(methods):
-                hyper = chosen_hyper(tables[method], name)
+            for rank, entry in enumerate(entries):
+                method = tables[entry].get("method", entry)
+                hyper = chosen_hyper(tables[entry], name)
                 recipe = replace(experiment.recipe(), method=method, hyper=hyper, seed=seed)
-                task = Task(name, recipe, runs / name / f"{method}-{seed}")
+                task = Task(name, entry, recipe, runs / name / f"{entry}-{seed}")
                 every.append(((seed, position, rank), task))
     return [task for _, task in sorted(every, key=lambda pair: pair[0])]
 
@@ -122,7 +125,8 @@ def tuning(runs: Path, name: str, methods: Sequence[str], epochs: int | None) ->
     for method in methods:
         for hyper in ({}, *tables[method].get("candidates", ())):
             recipe = replace(plain, method=method, hyper=hyper)
-            made.append(Task(name, recipe, runs / f"tune-{name}" / f"{method}-{recipe.digest[:8]}"))
+            folder = runs / f"tune-{name}" / f"{method}-{recipe.digest[:8]}"
+            made.append(Task(name, method, recipe, folder))
     return made
 
 
@@ -162,15 +166,15 @@ def each(todo: Sequence[Task], jobs: int) -> Iterator[tuple[Task, str | None]]:
     if jobs == 1:
         yield from ((task, run(task)) for task in todo)
         return
-    packed = [(t.experiment, t.recipe.to_toml(), str(t.folder)) for t in todo]
+    packed = [(t.experiment, t.entry, t.recipe.to_toml(), str(t.folder)) for t in todo]
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         yield from zip(todo, pool.map(_unpacked, packed), strict=True)
 
 
-def _unpacked(packed: tuple[str, str, str]) -> str | None:
+def _unpacked(packed: tuple[str, str, str, str]) -> str | None:
     """Make a run that came as texts: a recipe does not pass from process to process."""
-    experiment, text, folder = packed
-    return run(Task(experiment, Recipe.from_toml(text), Path(folder)))
+    experiment, entry, text, folder = packed
+    return run(Task(experiment, entry, Recipe.from_toml(text), Path(folder)))
 
 
 def collect(every: Sequence[Task], failed: Mapping[str, str]) -> dict[str, Any]:
@@ -180,11 +184,9 @@ def collect(every: Sequence[Task], failed: Mapping[str, str]) -> dict[str, Any]:
         told = [(t, h) for t in every if t.experiment == name and (h := t.finished())]
         if not told:
             continue
-        order = {method: rank for rank, method in enumerate(METHODS)}
-        told.sort(key=lambda pair: (order[pair[0].recipe.method], pair[0].recipe.seed))
-        runs = [
-            Run(t.recipe.method, t.recipe.seed, h["accuracy"], h["cpu seconds"]) for t, h in told
-        ]
+        order = {entry: rank for rank, entry in enumerate(tables)}
+        told.sort(key=lambda pair: (order[pair[0].entry], pair[0].recipe.seed))
+        runs = [Run(t.entry, t.recipe.seed, h["accuracy"], h["cpu seconds"]) for t, h in told]
         recipe = EXPERIMENTS[name].recipe()
         found[name] = {
             "recipe": f"models/{EXPERIMENTS[name].model}/recipe.toml",
@@ -242,7 +244,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--only", default="digits,sfc", help=f"some of {', '.join(EXPERIMENTS)}")
-    parser.add_argument("--methods", default=",".join(METHODS), help="by commas")
+    parser.add_argument(
+        "--methods", default=",".join(settings()), help="and variants in methods.toml, by commas"
+    )
     parser.add_argument("--seeds", type=int, default=99, help="only the first so many seeds")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
@@ -256,7 +260,7 @@ def main() -> int:
     else:
         todo = tasks(given.runs, given.only.split(","), chosen)
         todo = [task for task in todo if task.recipe.seed < given.seeds]
-    every = tasks(given.runs, list(EXPERIMENTS), METHODS)
+    every = tasks(given.runs, list(EXPERIMENTS), list(settings()))
     failed: dict[str, str] = {}
     begun = [] if given.collect else [t for t in todo if t.finished() is None]
     print(f"{len(todo)} runs, {len(begun)} to make", file=sys.stderr)

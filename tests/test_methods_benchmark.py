@@ -183,15 +183,18 @@ def test_the_settings_are_those_of_methods_there_are_and_name_tests_there_are() 
     import tomllib
 
     known = tomllib.loads(methods.SETTINGS.read_text())
-    entries = {"hyper", "candidates", "below", "test", *methods.EXPERIMENTS}
-    assert set(known) <= set(METHODS)
+    entries = {"method", "hyper", "candidates", "below", "test", *methods.EXPERIMENTS}
     for method, table in known.items():
         assert set(table) <= entries, method
+        assert table.get("method", method) in METHODS
+        assert ("method" in table) == (method not in METHODS)
         assert ("below" in table) == ("test" in table), method
         if "test" in table:
-            file, name = table["test"].split("::")
-            assert re.search(rf"^def {re.escape(name)}\(", (ROOT / file).read_text(), re.MULTILINE)
-    methods.tasks(Path("runs"), list(methods.EXPERIMENTS), METHODS)  # every one makes a recipe
+            file, *_, name = table["test"].split("::")
+            text = (ROOT / file).read_text()
+            assert re.search(rf"^ *def {re.escape(name)}\(", text, re.MULTILINE)
+    every = methods.tasks(Path("runs"), list(methods.EXPERIMENTS), list(methods.settings()))
+    assert len({task.folder for task in every}) == len({t.recipe.digest for t in every})
 
 
 def test_it_runs_from_the_command_line(tmp_path: Path) -> None:
