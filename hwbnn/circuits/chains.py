@@ -17,11 +17,14 @@ and again while the price falls.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right, insort
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 Heights = tuple[int, ...]
+Arrivals = tuple[tuple[int, ...], ...]
+"""A heap as the levels at which its bits are there: a sorted tuple a column."""
 
 PRICES = (1.95, 1.8, 1.6, 1.45, 1.3, 1.15, 0.99, 0.8, 0.66, 0.45)
 """Bits that a LUT must take off the heap, while the best chains are taken."""
@@ -29,6 +32,8 @@ SHORTER = ((1.95, 1.45, 0.99, 0.66), (1.6, 1.3, 0.99, 0.66), (1.45, 0.99, 0.45))
 """Other such series, which are better for some heaps."""
 BIT = 0.55
 """LUTs that a bit left in a heap costs each of those who add it up."""
+LEVEL = 0.3
+"""LUTs that a level less is worth to a heap."""
 GAIN = 1e-6
 
 
@@ -81,22 +86,34 @@ class Plan:
         """Whether the last part leaves a link."""
         return self.parts[-1].kind == "triple"
 
-    def after(self, heights: Heights) -> Heights:
-        """The heights when it has been taken."""
-        columns = [*heights, 0, 0, 0]
+    def taken(self) -> Iterator[tuple[int, int]]:
+        """Columns and how many bits are taken from each; a column may come several times."""
+        yield self.start, int(self.cin)
         at = self.start
-        columns[at] -= self.cin
         for part in self.parts:
-            columns[at] += 1 - part.bits
-            if part.kind == "full":
-                columns[at + 1] += 1 - part.extra
-            else:
-                columns[at] -= part.extra
+            yield at, part.bits
+            yield at + (part.kind == "full"), part.extra
             at += part.positions
-        columns[at] += self.carry + self.linked
+
+    def after(self, arrivals: Arrivals) -> Arrivals:
+        """The heap when the bits that are there first have been taken."""
+        columns = [list(column) for column in arrivals]
+        late = 0
+        for at, count in self.taken():
+            if count:
+                late = max(late, columns[at][count - 1])
+                del columns[at][:count]
+        # Tables, the chain behind them, and between tables that feed each other a level more.
+        late += 1 + any(part.linked for part in self.parts)
+        top = self.start + self.luts
+        columns += [[] for _ in range(top + 1 - len(columns))]
+        for at in range(self.start, top):
+            insort(columns[at], late)
+        for _ in range(self.carry + self.linked):
+            insort(columns[top], late)
         while columns and not columns[-1]:
             columns.pop()
-        return tuple(columns)
+        return tuple(map(tuple, columns))
 
 
 @lru_cache(maxsize=1 << 18)
@@ -171,48 +188,84 @@ class Compression:
     Attributes:
         chains: in order.
         luts: of all of them.
-        left: the heights in the end.
+        arrivals: what is left in the end.
     """
 
     chains: tuple[Plan, ...]
     luts: int
-    left: Heights
+    arrivals: Arrivals
+
+    @property
+    def left(self) -> Heights:
+        """The heights in the end."""
+        return heights_of(self.arrivals)
+
+    @property
+    def latest(self) -> int:
+        """The level at which all is there."""
+        return max((column[-1] for column in self.arrivals if column), default=0)
 
 
-def descend(heights: Heights, prices: Sequence[float]) -> list[Compression]:
-    """Take the best chains while prices fall; all states on the way, the first untouched."""
-    chains: tuple[Plan, ...] = ()
-    luts = 0
-    states = [Compression((), 0, heights)]
+def heights_of(arrivals: Arrivals) -> Heights:
+    """Bits of each column."""
+    return tuple(map(len, arrivals))
+
+
+def there(arrivals: Arrivals, level: int) -> Heights:
+    """Bits of each column that are there at a level."""
+    return tuple(bisect_right(column, level) for column in arrivals)
+
+
+def relative(arrivals: Arrivals) -> Arrivals:
+    """Levels counted from the first: the same for heaps that differ in nothing else."""
+    first = min((column[0] for column in arrivals if column), default=0)
+    return tuple(tuple(level - first for level in column) for column in arrivals)
+
+
+def descend(arrivals: Arrivals, prices: Sequence[float]) -> list[Compression]:
+    """Take the best chains while prices fall; all states on the way, the first untouched.
+
+    At each price, bits that are there early are taken before the later ones are looked at.
+    """
+    states = [Compression((), 0, arrivals)]
     for price in prices:
+        level = 0
         while True:
-            _, plan = best_chain(heights, price)
-            if plan is None:
+            now = states[-1]
+            _, plan = best_chain(there(now.arrivals, level), price)
+            if plan is not None:
+                after = plan.after(now.arrivals)
+                states.append(Compression((*now.chains, plan), now.luts + plan.luts, after))
+                continue
+            later = [x for column in now.arrivals for x in column if x > level]
+            if not later:
                 break
-            heights = plan.after(heights)
-            chains, luts = (*chains, plan), luts + plan.luts
-            states.append(Compression(chains, luts, heights))
+            level = min(later)
     return states
 
 
 @lru_cache(maxsize=1 << 16)
-def compress(heights: Heights, uses: int) -> Compression:
-    """How a heap is best left to as many others as add it up."""
-    series = [PRICES, *SHORTER]
-    states = [state for prices in series for state in descend(heights, prices)]
-    return min(states, key=lambda s: (s.luts + BIT * uses * sum(s.left), len(s.chains)))
+def compress(arrivals: Arrivals, uses: int) -> Compression:
+    """How a heap is best left to as many others as add it up.
+
+    Args:
+        arrivals: the heap, its levels from 0 on.
+        uses: how many others.
+    """
+    states = [state for prices in (PRICES, *SHORTER) for state in descend(arrivals, prices)]
+    return min(states, key=lambda s: s.luts + BIT * uses * sum(s.left) + LEVEL * s.latest)
 
 
 @lru_cache(maxsize=1 << 12)
-def to_number(heights: Heights) -> Compression:
+def to_number(arrivals: Arrivals) -> Compression:
     """How a heap becomes a number: one bit a column at most."""
     made = [
         _rippled(state)
         for prices in (PRICES, *SHORTER)
-        for state in descend(heights, prices)
+        for state in descend(arrivals, prices)
         if max(state.left, default=0) <= 2
     ]
-    return min(made, key=lambda s: (s.luts, len(s.chains)))
+    return min(made, key=lambda s: s.luts + LEVEL * s.latest)
 
 
 def _rippled(state: Compression) -> Compression:
@@ -227,4 +280,5 @@ def _rippled(state: Compression) -> Compression:
         parts.append(Part("pair", height))
         carry = height + carry >= 2
     plan = Plan(start, False, tuple(parts), carry)
-    return Compression((*state.chains, plan), state.luts + plan.luts, plan.after(heights))
+    after = plan.after(state.arrivals)
+    return Compression((*state.chains, plan), state.luts + plan.luts, after)

@@ -14,7 +14,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from hwbnn.circuits.chains import PRICES, SHORTER, Compression, Heights, descend
+from hwbnn.circuits.chains import (
+    LEVEL,
+    PRICES,
+    SHORTER,
+    Arrivals,
+    Compression,
+    Heights,
+    descend,
+)
 from hwbnn.circuits.heap import ODD, Heap, compressed
 from hwbnn.circuits.netlist import FALSE, TRUE, Atom, Builder, Function
 
@@ -104,22 +112,22 @@ def _cover(
 
 
 @lru_cache(maxsize=1 << 16)
-def planned(heights: Heights, wanted: int) -> tuple[Compression, Comparison]:
+def planned(arrivals: Arrivals, wanted: int) -> tuple[Compression, Comparison]:
     """How far a heap is compressed, and how what is left is compared.
 
     The sum of what a compression leaves is that of the heap, so ``wanted`` stays the same.
     """
-    best: tuple[int, Compression, Comparison] | None = None
+    best: tuple[float, Compression, Comparison] | None = None
     for prices in (PRICES, *SHORTER):
-        for state in descend(heights, prices):
+        for state in descend(arrivals, prices):
             comparison = cheapest(state.left, wanted)
             if comparison is None:
                 continue
-            luts = state.luts + comparison.luts
+            luts = state.luts + comparison.luts + LEVEL * state.latest
             if best is None or luts < best[0]:
                 best = (luts, state, comparison)
     if best is None:
-        raise AssertionError(f"no comparison of {heights} with {wanted}")
+        raise AssertionError(f"no comparison of {arrivals} with {wanted}")
     return best[1], best[2]
 
 
@@ -131,7 +139,7 @@ def reaches(builder: Builder, heap: Heap, threshold: int) -> int:
     if wanted > heap.high:
         return FALSE
     # Complementing chains moves the constant while the heap is compressed: go by the largest sum.
-    compression, _ = planned(heap.heights, wanted)
+    compression, _ = planned(heap.arrivals(builder), wanted)
     left = compressed(builder, heap, compression)
     left.cancelled()
     wanted = threshold - left.constant
@@ -139,7 +147,7 @@ def reaches(builder: Builder, heap: Heap, threshold: int) -> int:
         return TRUE if wanted <= 0 else FALSE
     comparison = cheapest(left.heights, wanted)
     if comparison is None:
-        rest, comparison = planned(left.heights, wanted)
+        rest, comparison = planned(left.arrivals(builder), wanted)
         left = compressed(builder, left, rest)
         return _built(builder, left, threshold)
     return _built(builder, left, threshold)

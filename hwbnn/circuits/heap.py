@@ -6,10 +6,10 @@ constant. Only its bits take hardware; the constant is carried along until somet
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hwbnn.circuits.chains import Compression, Heights, Part, Plan
+from hwbnn.circuits.chains import Arrivals, Compression, Heights, Part, Plan, relative
 from hwbnn.circuits.netlist import FALSE, TRUE, Atom, Builder, Function
 
 ODD = sum(1 << i for i in range(1, 64, 2))
@@ -37,6 +37,12 @@ class Heap:
     def high(self) -> int:
         """The sum of all bits when each is 1, without the constant."""
         return sum(len(column) << i for i, column in enumerate(self.columns))
+
+    def arrivals(self, builder: Builder) -> Arrivals:
+        """The levels at which its bits are there, from 0 on."""
+        depth = builder.depth
+        levels = (sorted(depth[literal >> 1] for literal in column) for column in self.columns)
+        return relative(tuple(map(tuple, levels)))
 
     def add(self, literal: int, column: int) -> None:
         """Add a bit; constants go to the constant."""
@@ -118,7 +124,7 @@ def _take(builder: Builder, heap: Heap, plan: Plan) -> None:
     cin = _parted(taken, plan, flipped)
     first = _plain(builder, cin[0]) if cin else FALSE
     s, d, atoms, link = _positions(builder, taken)
-    total = sum(2**c * w for c, w in _weights(plan))
+    total = sum(count << (at - plan.start) for at, count in plan.taken())
     sums, last = builder.chain(first, s, d, atoms, carry=plan.carry)
     outputs = [(literal, i) for i, literal in enumerate(sums)]
     if plan.carry:
@@ -132,16 +138,6 @@ def _take(builder: Builder, heap: Heap, plan: Plan) -> None:
         heap.constant += over << plan.start
     for literal, i in outputs:
         heap.add(literal, plan.start + i)
-
-
-def _weights(plan: Plan) -> Iterable[tuple[int, int]]:
-    """Columns of the chain and the number of bits that it takes from each."""
-    yield 0, int(plan.cin)
-    at = 0
-    for part in plan.parts:
-        yield at, part.bits
-        yield at + (part.kind == "full"), part.extra
-        at += part.positions
 
 
 def _picked(builder: Builder, heap: Heap, plan: Plan) -> list[_Taken]:

@@ -51,7 +51,7 @@ def test_cores_with_netlists_compute_every_value_in_the_cycles_foreseen(x, made,
     )
     project = generate(graph, "rtl", Plan(default=Unrolled(made=made)))
     found = verify(project, frames, ways=("rtl-icarus",), popcount=popcount)
-    (way,) = found.ways
+    way = found.ways[-1]
     assert {"t1", "best"} <= {node.value for node in way.nodes}
     assert all(node.mismatches == 0 for node in way.nodes)
 
