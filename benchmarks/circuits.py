@@ -1,11 +1,14 @@
 """Unrolled binary layers side by side: ours, plain RTL, and those of other generators.
 
     python -m benchmarks.circuits measure [--alkaid PYTHON] [--limit S] [NAME/CONTENDER ...]
+    python -m benchmarks.circuits images [NAME ...]
     python -m benchmarks.circuits report
 
 `measure` synthesises what `results/circuits.json` does not have yet, all of it through the same
 yosys, with registers at inputs and outputs and none between. `--alkaid` names the Python of an
-environment where alkaid is installed. `report` writes `results/circuits.md`.
+environment where alkaid is installed. `images` computes all test images of MNIST by the netlists
+of trained networks and compares what comes out with the simulator. `report` writes
+`results/circuits.md`.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ from numpy.typing import NDArray
 from benchmarks.machine import describe
 from hwbnn.circuits import (
     Netlist,
+    evaluate,
+    latency,
     prove_sums,
     prove_thresholds,
     sums,
@@ -36,7 +41,9 @@ from hwbnn.circuits import (
 from hwbnn.errors import HwbnnError
 from hwbnn.graph import Dot, Threshold, load
 from hwbnn.plan import constants
+from hwbnn.simulate import simulate
 from hwbnn.tools.yosys import synth
+from hwbnn.train.data import dataset
 
 RESULTS = Path(__file__).parent / "results"
 MODELS = Path(__file__).parent.parent / "models"
@@ -234,6 +241,35 @@ def measure(names: list[str], python: str, limit: float) -> None:
             path.write_text(json.dumps(kept, indent=1) + "\n")
 
 
+def images(names: list[str]) -> None:
+    """Compute all test images of MNIST by netlists, which are proved besides."""
+    path = RESULTS / "circuits_images.json"
+    for name in names or ["tfc", "sfc"]:
+        begun = time.process_time()
+        graph = load(MODELS / name / "graph.npz")
+        data = dataset("mnist")
+        x = data.test_images.reshape(len(data.test_images), -1) >= 128
+        expected = simulate(graph, x).ravel()
+        layers, netlists = list(_trained(name)), []
+        for layer in layers:
+            netlists.append(netlist(layer))
+            x = evaluate(netlists[-1], x)
+        scores = x.reshape(len(x), len(layers[-1].weights), -1)
+        found = (scores << np.arange(scores.shape[2])).sum(axis=2).argmax(axis=1)
+        kept = json.loads(path.read_text()) if path.is_file() else {}
+        kept[name] = {
+            "images": len(x),
+            "equal": int((found == expected).sum()),
+            "accuracy": round(float((found == data.test_labels).mean()), 4),
+            "luts": [made.luts for made in netlists],
+            "carry4": [made.carries() for made in netlists],
+            "levels": [max(made.levels()) for made in netlists],
+            "latency_3_levels": [latency(made, 3) for made in netlists],
+            "cpu_seconds": round(time.process_time() - begun, 1),
+        }
+        path.write_text(json.dumps(kept, indent=1) + "\n")
+
+
 def report() -> None:
     """Write the table."""
     kept = json.loads((RESULTS / "circuits.json").read_text())
@@ -261,9 +297,32 @@ def report() -> None:
         cells += [f"{row[k]:,}" for k in ("carry4", "ff", "slices")]
         cells += [str(row.get("netlist_seconds", "")), str(row["synth_cpu_seconds"])]
         lines.append("| " + " | ".join([*cells, f"{row['peak_mib']:,}"]) + " |")
+    images_of = RESULTS / "circuits_images.json"
+    if images_of.is_file():
+        lines += _images(json.loads(images_of.read_text()))
     tools = sorted({row["tool"] for row in kept["measured"].values() if "tool" in row})
     lines += ["", f"Synthesis: {', '.join(tools)}. Machine: {kept['machine']['cpu']}.", ""]
     (RESULTS / "circuits.md").write_text("\n".join(lines))
+
+
+def _images(kept: dict[str, Any]) -> list[str]:
+    """The table of trained networks."""
+    lines = [
+        "",
+        "Trained networks, every layer a netlist that is proved for all inputs; besides, all test",
+        "images of MNIST computed by the netlists and compared with the simulator. LUTs of the",
+        "layers' logic, without ArgMax, registers and ports.",
+        "",
+        "| network | accuracy | images | equal | LUT | of each layer | CARRY4 | levels "
+        "| cycles at 3 levels |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in kept.items():
+        cells = [name, f"{100 * row['accuracy']:.2f} %", f"{row['images']:,}", f"{row['equal']:,}"]
+        cells += [f"{sum(row['luts']):,}", " ".join(f"{n:,}" for n in row["luts"])]
+        cells += [f"{sum(row['carry4']):,}", " ".join(map(str, row["levels"]))]
+        lines.append("| " + " | ".join([*cells, str(sum(row["latency_3_levels"]))]) + " |")
+    return lines
 
 
 def _order(key: str) -> tuple[int, int]:
@@ -273,13 +332,15 @@ def _order(key: str) -> tuple[int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("action", choices=("measure", "report"))
+    parser.add_argument("action", choices=("measure", "images", "report"))
     parser.add_argument("names", nargs="*")
     parser.add_argument("--alkaid", default="")
     parser.add_argument("--limit", type=float, default=1800.0)
     given = parser.parse_intermixed_args()
     if given.action == "measure":
         measure(given.names, given.alkaid, given.limit)
+    if given.action == "images":
+        images(given.names)
     report()
 
 
