@@ -56,7 +56,7 @@ METHODS: tuple[str, ...] = tuple(kind.name for kind in _CLASSES)
 """Names that :func:`get` knows."""
 
 
-def get(name: str, **hyper: Any) -> Method:
+def get(name: str, /, **hyper: Any) -> Method:
     """The method of this name with these hyper-parameters.
 
     Args:

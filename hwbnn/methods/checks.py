@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 
 from hwbnn.errors import InputError
+from hwbnn.graph.nodes import shown
 
 
 def flag(method: str, name: str, value: object) -> None:
@@ -15,7 +15,7 @@ def flag(method: str, name: str, value: object) -> None:
         InputError: naming method, hyper-parameter and value.
     """
     if not isinstance(value, bool):
-        raise InputError(f"{method}: {name}: expected true or false, found {value!r}")
+        raise InputError(f"{method}: {name}: expected true or false, found {shown(value)}")
 
 
 def one_of(method: str, name: str, value: object, known: Sequence[str]) -> None:
@@ -25,7 +25,9 @@ def one_of(method: str, name: str, value: object, known: Sequence[str]) -> None:
         InputError: as :func:`flag`.
     """
     if value not in known:
-        raise InputError(f"{method}: {name}: expected one of {', '.join(known)}, found {value!r}")
+        raise InputError(
+            f"{method}: {name}: expected one of {', '.join(known)}, found {shown(value)}"
+        )
 
 
 def number(method: str, name: str, value: object, low: float, high: float) -> None:
@@ -35,9 +37,10 @@ def number(method: str, name: str, value: object, low: float, high: float) -> No
         InputError: as :func:`flag`.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not isfinite(value) or not low <= value <= high:  # type: ignore[arg-type,operator]
+    # No NaN is between two numbers; an integer of any size is compared as it is.
+    if not is_number or not low <= value <= high:  # type: ignore[operator]
         raise InputError(
-            f"{method}: {name}: expected a number from {low:g} to {high:g}, found {value!r}"
+            f"{method}: {name}: expected a number from {low:g} to {high:g}, found {shown(value)}"
         )
 
 
@@ -49,5 +52,15 @@ def integer(method: str, name: str, value: object, low: int, high: int) -> None:
     """
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise InputError(
-            f"{method}: {name}: expected an integer from {low} to {high}, found {value!r}"
+            f"{method}: {name}: expected an integer from {low} to {high}, found {shown(value)}"
         )
+
+
+def at_least(method: str, name: str, value: float, other: str, bound: float) -> None:
+    """Refuse a hyper-parameter below another one of its method.
+
+    Raises:
+        InputError: as :func:`flag`, and naming the other.
+    """
+    if value < bound:
+        raise InputError(f"{method}: {name}: expected at least {other} = {bound}, found {value}")

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from hwbnn.errors import InputError
 from hwbnn.graph import Input
+from hwbnn.graph.nodes import shown
 from hwbnn.methods import METHODS
 from hwbnn.methods import get as get_method
 from hwbnn.nn import NETWORKS, Mlp, network
@@ -104,7 +105,7 @@ _RULES: dict[str, Rule] = {
 
 def _shown(value: Any) -> str:
     """A value as an error shows it: one line, not long."""
-    return "nothing" if value is None else repr(value)[:60]
+    return "nothing" if value is None else shown(value)
 
 
 def _toml(value: Any) -> str:
@@ -275,7 +276,7 @@ class Recipe:
         """
         try:
             entries = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, too
             reason = str(error).splitlines()[0][:100]
             raise InputError(f"{name}: no valid TOML ({reason}); mend the file") from error
         known = {f.name: f for f in fields(cls)}

@@ -27,6 +27,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
     schedule = draw(st.sampled_from(SCHEDULES))
     shift = draw(st.integers(0, 8))
     rates = st.floats(1e-8, 9.9)
+    method = draw(st.sampled_from(METHODS))
     return Recipe(
         network=draw(st.sampled_from(sorted(NETWORKS))),
         data=data,
@@ -44,8 +45,8 @@ def recipes(draw: st.DrawFn) -> Recipe:
         shift=shift,
         seed=draw(st.integers(0, 2**32 - 1)),
         held_out=draw(st.integers(0, 500)),
-        method=draw(st.sampled_from(METHODS)),
-        hyper=draw(st.sampled_from([{}, {"glorot_lr": True}])),
+        method=method,
+        hyper=draw(st.sampled_from([{}, {"glorot_lr": True}])) if method == "bnn_ste" else {},
         about=draw(st.text(max_size=50).filter(str.isprintable)),
     )
 
@@ -136,6 +137,9 @@ def refused(text: str, *parts: str) -> None:
         ("hyper = 3", ["hyper", "table"]),
         ("hyper = {glorot = true}", ["bnn_ste", "'glorot'"]),
         ("hyper = {glorot_lr = [1]}", ["hyper"]),
+        ("hyper = {name = 'rbnn'}", ["bnn_ste", "'name'"]),
+        ("method = 'rbnn'\nhyper = {t_min = " + "9" * 400 + "}", ["rbnn", "t_min", "1e+06"]),
+        ("method = 'adabin'\nhyper = {fraction = " + "9" * 400 + "}", ["adabin", "0 to 12"]),
         ('about = "two\\nlines"', ["about", "one line"]),
         ('about = "\\u001b[31m"', ["about"]),
         ("eval = 1", ["unknown entry 'eval'", "network"]),
@@ -153,7 +157,9 @@ def test_missing_entries_are_named(missing: str) -> None:
     refused("\n".join(x for x in TEXT.splitlines() if not x.startswith(missing)), f"'{missing}'")
 
 
-@pytest.mark.parametrize("text", ["network", "a = [" * 20_000, "x = 'é\x00'", "[a]\n[a]"])
+@pytest.mark.parametrize(
+    "text", ["network", "a = [" * 20_000, "a = " + "9" * 5000, "x = 'é\x00'", "[a]\n[a]"]
+)
 def test_what_is_no_toml_is_refused(text: str) -> None:
     refused(text, "TOML")
 
