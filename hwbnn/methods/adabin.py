@@ -32,16 +32,17 @@ integers is ``D + rho S >= tau`` with ``rho = beta / alpha``. ``mode`` says how 
 * ``"drop"``: ``beta = 0`` behind the sign, an ablation: the network is one of -1 and +1.
 
 Other deviations. ``alpha`` of a channel is ``sqrt(variance + 1e-12)``: the code divides by zero for
-equal weights. ``alpha`` of an activation counts by its magnitude, at least 2^-10, which is the same
-function (a negative one turns the sign round twice) but at ``x = beta``, and cannot divide by zero
-when it crosses 0. Slopes of Maxout count by their magnitude as well: where one is negative the
-function turns round, a neuron has two thresholds, and hardware needs a table of all sums for the
-whole layer (in a network of 784-256-256-256-10 on MNIST 11 of 768 channels did so);
-``maxout = "free"`` lets them. Weight decay spares sets and slopes; the code decays them. The layer
-that makes logits has no offset (the paper keeps it in real numbers): logits are compared across
-classes, and sums of one integer D a class can be ranked in a small table. The first layer is binary
-like the others (the paper keeps it, too, in real numbers) and reads integers or bits as they come;
-with 8-bit pixels mode ``"exact"`` meets too many sums and is refused.
+equal weights. ``alpha`` of an activation counts by its magnitude, at least 2^-10, and cannot divide
+by zero when it crosses 0; in form "paper" that is the same function (a negative one turns the sign
+round twice) but at ``x = beta``, in form "code" it is one of centre ``-alpha beta``. Slopes of
+Maxout count by their magnitude as well: where one is negative the function turns round, a neuron
+has two thresholds, and hardware needs a table of all sums for the whole layer (in a network of
+784-256-256-256-10 on MNIST 11 of 768 channels did so); ``maxout = "free"`` lets them. Weight decay
+spares sets and slopes; the code decays them. The layer that makes logits has no offset (the paper
+keeps it in real numbers): logits are compared across classes, and sums of one integer D a class can
+be ranked in a small table. The first layer is binary like the others (the paper keeps it, too, in
+real numbers) and reads integers or bits as they come; with 8-bit pixels mode ``"exact"`` meets too
+many sums and is refused.
 """
 
 from __future__ import annotations
@@ -53,7 +54,6 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from hwbnn.errors import InputError
 from hwbnn.methods.base import (
     Activation,
     BinaryWeight,
@@ -65,8 +65,10 @@ from hwbnn.methods.base import (
     Settings,
     sign,
 )
-from hwbnn.methods.latent import fans
-from hwbnn.methods.pairs import Ede, Polynomial
+from hwbnn.methods.checks import integer, one_of
+from hwbnn.methods.latent import LatentWeight, standardize, standardized_rows
+from hwbnn.methods.nonlinear import Maxout, magnitude
+from hwbnn.methods.pairs import Ede, Polynomial, sharpening
 
 Mode = Literal["qat", "exact", "drop"]
 Form = Literal["paper", "code"]
@@ -76,7 +78,6 @@ MAX_FRACTION = 12
 """Most fractional bits of rho in mode ``"qat"``."""
 _SMALLEST = 2.0**-10
 """Least magnitude of an activation's alpha: its two values stay apart in float32."""
-_EPS = 1e-12
 _WEIGHTS = Ede()
 _ACTIVATIONS = Polynomial()
 
@@ -100,22 +101,10 @@ class AdaBin(Method):
     maxout: Slopes = "monotone"
 
     def __post_init__(self) -> None:
-        for field, known in (
-            ("mode", ("qat", "exact", "drop")),
-            ("form", ("paper", "code")),
-            ("maxout", ("monotone", "free", "none")),
-        ):
-            found = getattr(self, field)
-            if found not in known:
-                raise InputError(
-                    f"adabin: {field}: expected one of {', '.join(known)}, found {found!r}"
-                )
-        is_int = isinstance(self.fraction, int) and not isinstance(self.fraction, bool)
-        if not is_int or not 0 <= self.fraction <= MAX_FRACTION:
-            raise InputError(
-                f"adabin: fraction: expected an integer from 0 to {MAX_FRACTION}, "
-                f"found {self.fraction!r}"
-            )
+        one_of(self.name, "mode", self.mode, ("qat", "exact", "drop"))
+        one_of(self.name, "form", self.form, ("paper", "code"))
+        one_of(self.name, "maxout", self.maxout, ("monotone", "free", "none"))
+        integer(self.name, "fraction", self.fraction, 0, MAX_FRACTION)
 
     def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
         """Latent numbers, Glorot uniform: between -b and b with b = sqrt(6 / (in + out))."""
@@ -127,7 +116,9 @@ class AdaBin(Method):
 
     def make_nonlinearity(self, channels: int) -> Nonlinearity | None:
         """Maxout, unless it is switched off."""
-        return None if self.maxout == "none" else Maxout(self, channels)
+        if self.maxout == "none":
+            return None
+        return Maxout(self, channels, is_free=self.maxout == "free")
 
     def logits(self) -> AdaBin:
         """Without offsets, so that a class's logit is a function of one small integer."""
@@ -135,23 +126,15 @@ class AdaBin(Method):
 
     def schedule(self, u: float) -> Settings:
         """``t`` from 1e-3 to 10 and ``k = max(1 / t, 1)``, so that the peak ``k t`` is 1 or t."""
-        t = 10.0 ** (-3 + 4 * u)
-        return {"t": t, "k": max(1 / t, 1.0)}
+        return sharpening(u, 1e-3, 10)
 
 
-class EqualizedWeight(BinaryWeight):
+class EqualizedWeight(LatentWeight):
     """Latent numbers whose mean and deviation, channel by channel, are the weights' two values."""
 
     def __init__(self, method: AdaBin, shape: tuple[int, ...]) -> None:
-        super().__init__(method)
-        self.shape = tuple(shape)
+        super().__init__(method, shape, _WEIGHTS, transform=standardize, decay=True)
         self._mode, self._fraction = method.mode, method.fraction
-        bound = (6 / fans(self.shape)) ** 0.5
-        self.latent = nn.Parameter(torch.empty(self.shape).uniform_(-bound, bound))
-
-    def real(self) -> Tensor:
-        """``x``: each channel less its mean, over its deviation."""
-        return _standardized(self.latent)[0].view(self.shape)
 
     def codes(self) -> Codes:
         """Signs, deviation and mean of each channel; the mean as the mode has it."""
@@ -181,7 +164,7 @@ class LearnedSet(Activation):
 
     def forward(self, x: Tensor) -> Tensor:
         """The numbers that the bits of ``x`` stand for, of its shape and dtype."""
-        size = _magnitude(self.alpha)
+        size = magnitude(self.alpha)
         scale = size + (size.detach().clamp_min(_SMALLEST) - size.detach())
         out: Tensor = _Set.apply(  # type: ignore[no-untyped-call]
             x, scale, self.beta, self._form, self.settings
@@ -202,40 +185,6 @@ class LearnedSet(Activation):
         return {"alpha": Options(decay=False), "beta": Options(decay=False)}
 
 
-class Maxout(Nonlinearity):
-    """``p max(x, 0) + n min(x, 0)`` with two learned slopes for each channel."""
-
-    def __init__(self, method: AdaBin, channels: int) -> None:
-        super().__init__(method)
-        self._is_free = method.maxout == "free"
-        self.positive = nn.Parameter(torch.ones(channels))
-        self.negative = nn.Parameter(torch.full((channels,), 0.25))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The function of ``x``, floats ``(batch, channels, ...)``, of its shape and dtype."""
-        slopes: list[Tensor] = [self.positive, self.negative]
-        if not self._is_free:
-            slopes = [_magnitude(slope) for slope in slopes]
-        out: Tensor = _TwoSlopes.apply(x, *slopes)  # type: ignore[no-untyped-call]
-        return out
-
-    def options(self) -> Mapping[str, Options]:
-        """No decay, as for the sets."""
-        return {"positive": Options(decay=False), "negative": Options(decay=False)}
-
-
-def _magnitude(x: Tensor) -> Tensor:
-    """``|x|`` with derivative 1 at 0: with that of ``abs``, 0, it would stay there for ever."""
-    return x * torch.where(x < 0, -1.0, 1.0)
-
-
-def _standardized(latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows less their mean over their deviation; the means; one over the deviations."""
-    rows = latent.flatten(1)
-    # One kernel each way; the formula written out takes eight passes over memory.
-    return torch.native_layer_norm(rows, rows.shape[1:], None, None, _EPS)
-
-
 def _equalize(latent: Tensor, settings: Settings) -> tuple[Tensor, Tensor, Tensor]:
     """Signs of the standardised latent numbers, deviations and means, differentiable."""
     out: tuple[Tensor, Tensor, Tensor] = _Equalize.apply(latent, _WEIGHTS, settings)  # type: ignore[no-untyped-call]
@@ -249,7 +198,7 @@ class _Equalize(torch.autograd.Function):
     def forward(
         ctx: Any, latent: Tensor, pair: Quantizer, settings: Settings
     ) -> tuple[Tensor, Tensor, Tensor]:
-        x, mean, inverse = _standardized(latent)
+        x, mean, inverse = standardized_rows(latent)
         ctx.save_for_backward(latent, x, mean, inverse)
         ctx.pair, ctx.settings = pair, settings
         signs = pair.forward(x, settings).view_as(latent)
@@ -305,35 +254,6 @@ class _Set(torch.autograd.Function):
         if ctx.form == "code":
             of_scale, total = of_scale + beta * total, scale * total
         return passed, of_scale, total - through, None, None
-
-
-class _TwoSlopes(torch.autograd.Function):
-    """Maxout as one function: autograd's own takes the mask of each half anew, by slow kernels."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        rising, falling = (_per_channel(slope, x) for slope in (positive, negative))
-        above, below = x.clamp(min=0), x.clamp(max=0)
-        ctx.save_for_backward(x, above, below, positive, negative)
-        # One product is 0, so that nothing is rounded twice and the order of the x is kept.
-        return torch.addcmul(above * rising, below, falling)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x, above, below, positive, negative = ctx.saved_tensors
-        rising, falling = (_per_channel(slope, x) for slope in (positive, negative))
-        # Writing the comparison as numbers is many times as quick as torch.where on a CPU.
-        slope = torch.ge(x, 0, out=torch.empty_like(x)).mul_(rising - falling).add_(falling)
-        others = [axis for axis in range(x.ndim) if axis != 1]
-        of_positive = (above * grad).sum(dim=others, dtype=positive.dtype)
-        of_negative = (below * grad).sum(dim=others, dtype=negative.dtype)
-        return slope.mul_(grad), of_positive, of_negative
-
-
-def _per_channel(slope: Tensor, x: Tensor) -> Tensor:
-    """One number a channel, to be multiplied with ``x``, whose channels are the second axis."""
-    return slope.to(x.dtype).view(-1, *(1,) * (x.ndim - 2))
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

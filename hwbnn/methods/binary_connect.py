@@ -22,7 +22,7 @@ from typing import ClassVar
 
 from hwbnn.methods.base import Activation, BinaryWeight, Method
 from hwbnn.methods.checks import flag, one_of
-from hwbnn.methods.latent import LatentWeight, clip, fans
+from hwbnn.methods.latent import LatentWeight, clip, glorot_rate
 from hwbnn.methods.multibit import ReluActivation, UnsignedActivation, check_bits
 from hwbnn.methods.pairs import StraightThrough
 
@@ -54,7 +54,7 @@ class BinaryConnect(Method):
 
     def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
         """Latent weights, Glorot uniform."""
-        lr_scale = (fans(shape) / 1.5) ** 0.5 if self.glorot_lr else 1.0
+        lr_scale = glorot_rate(shape) if self.glorot_lr else 1.0
         return LatentWeight(self, shape, _WEIGHTS, lr_scale=lr_scale)
 
     def make_activation(self, channels: int) -> Activation:

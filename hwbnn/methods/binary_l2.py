@@ -2,9 +2,9 @@
 
 Source: Xu et al., "Margin-Aware Binarized Weight Networks for Image Classification", ICIG 2017.
 
-- What the paper states: weights are binarised, activations are not; a constraint named Binary-L2
-  draws the real weights to -1 and +1, so that they keep a margin to the jump at 0 and binarising
-  them loses less.
+- What the paper's abstract states: weights are binarised, activations are not; a constraint named
+  Binary-L2 draws the real weights to -1 and +1, so that they keep a margin to the jump at 0 and
+  binarising them loses less.
 - Our reading: its code is not public and we had no more than that to go by, so the formula, the
   ramp and the rates are ours. Weights are deterministic BinaryConnect's: ``sign(W)``, gradient
   straight through, ``W`` clipped to [-1, 1]. The term acts on the latent weights, with gradient
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from hwbnn.methods.base import Activation, BinaryWeight, Method, Settings, SignActivation
 from hwbnn.methods.checks import flag, number, one_of
-from hwbnn.methods.latent import LatentWeight, clip, fans
+from hwbnn.methods.latent import LatentWeight, clip, glorot_rate
 from hwbnn.methods.multibit import ReluActivation, UnsignedActivation, check_bits
 from hwbnn.methods.pairs import ClipSTE, StraightThrough
 
@@ -91,7 +91,7 @@ class BinaryL2(Method):
 
     def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
         """Latent weights, Glorot uniform."""
-        lr_scale = (fans(shape) / 1.5) ** 0.5 if self.glorot_lr else 1.0
+        lr_scale = glorot_rate(shape) if self.glorot_lr else 1.0
         return LatentWeight(self, shape, _WEIGHTS, lr_scale=lr_scale)
 
     def make_activation(self, channels: int) -> Activation:

@@ -10,13 +10,14 @@ in them. ``mu`` grows geometrically from ``mu_first`` to ``mu_last`` until the h
 stays there.
 
 Source: Lu, Yu, Li, Partovi Nia, "Understanding Neural Network Binarization with Forward and
-Backward Proximal Quantizers", NeurIPS 2023. It states that BNN++ is BNN+ with its hard sign
-replaced by the SignSwish whose derivative BNN+ uses.
+Backward Proximal Quantizers", NeurIPS 2023, of which we had the abstract and summaries: BNN++ is
+BNN+ with its hard sign replaced by the SignSwish whose derivative BNN+ uses.
 
-What is our reading, the paper's settings not being at hand: the schedule of mu and the numbers in
-it, the scale by the deviation (mu has a meaning only against it), the hard phase, activations that
-are hard from the start, and ``mode = "monotone"``, which keeps the paper's own condition where
-SignSwish breaks it. ``mode = "raw"`` is the pair as published.
+What is our reading, the paper's text not being at hand: the schedule of mu and the numbers in it,
+the scale by the deviation (mu has a meaning only against it), the hard phase, activations that are
+hard from the start, and ``mode = "monotone"``, which keeps the condition of
+:mod:`~hwbnn.methods.prox_connect` where SignSwish breaks it. ``mode = "raw"`` is the pair as
+published.
 
 ``mu_last`` and ``hard`` are chosen by the accuracy on held-out images after ten epochs: SS' reaches
 latent weights up to ``2.4 s / mu``, so a large mu leaves most of them where they are, and a hard
@@ -30,13 +31,12 @@ was soft is not lowered.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from hwbnn.errors import InputError
 from hwbnn.methods.base import Activation, BinaryWeight, Method, Settings, SignActivation
-from hwbnn.methods.checks import number, one_of
+from hwbnn.methods.checks import at_least, number, one_of
 from hwbnn.methods.latent import LatentWeight
 from hwbnn.methods.pairs import Polynomial, SignSwish
 
@@ -57,8 +57,8 @@ class BnnPP(Method):
 
     name: ClassVar[str] = "bnn_pp"
     reestimates: ClassVar[bool] = True
-    mode: str = "monotone"
-    scale: str = "std"
+    mode: Literal["monotone", "raw"] = "monotone"
+    scale: Literal["std", "none"] = "std"
     mu_first: float = 1.0
     mu_last: float = 4.0
     hard: float = 0.3
@@ -69,17 +69,12 @@ class BnnPP(Method):
         number(self.name, "mu_first", self.mu_first, 1e-3, 1e4)
         number(self.name, "mu_last", self.mu_last, 1e-3, 1e4)
         number(self.name, "hard", self.hard, 0.001, 1)
-        if self.mu_last < self.mu_first:
-            raise InputError(
-                f"bnn_pp: mu_last: expected at least mu_first = {self.mu_first}, "
-                f"found {self.mu_last}"
-            )
+        at_least(self.name, "mu_last", self.mu_last, "mu_first", self.mu_first)
 
     def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
         """Latent weights, Glorot uniform."""
-        pair = SignSwish("raw" if self.mode == "raw" else "monotone")
         transform = by_deviation if self.scale == "std" else None
-        return LatentWeight(self, shape, pair, transform=transform)
+        return LatentWeight(self, shape, SignSwish(self.mode), transform=transform)
 
     def make_activation(self, channels: int) -> Activation:
         """The sign, with gradient ``max(2 - 2|x|, 0)``."""

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hwbnn.errors import InputError
 from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
-from hwbnn.methods.latent import LatentWeight, clip, fans
+from hwbnn.methods.checks import flag
+from hwbnn.methods.latent import LatentWeight, clip, glorot_rate
 from hwbnn.methods.pairs import ClipSTE, StraightThrough
 
 # Latent weights never leave [-1, 1], where the clipped estimator is the plain one, which costs
@@ -37,12 +37,11 @@ class BnnSTE(Method):
     glorot_lr: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.glorot_lr, bool):
-            raise InputError(f"bnn_ste: glorot_lr: expected true or false, found {self.glorot_lr}")
+        flag(self.name, "glorot_lr", self.glorot_lr)
 
     def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
         """Latent weights, Glorot uniform: between -b and b with b = sqrt(6 / (in + out))."""
-        lr_scale = (fans(shape) / 1.5) ** 0.5 if self.glorot_lr else 1.0
+        lr_scale = glorot_rate(shape) if self.glorot_lr else 1.0
         return LatentWeight(self, shape, _WEIGHTS, lr_scale=lr_scale)
 
     def make_activation(self, channels: int) -> Activation:

@@ -8,29 +8,27 @@ from ``t_first`` to ``t_last`` over the epochs and ``k = max(1/t, 1)``. The grad
 the standardisation; the scale is constant to it.
 
 Source: Qin et al., "Forward and Backward Information Retention for Accurate Binary Neural
-Networks", CVPR 2020, and its published code, which takes t from 0.001 (ResNet-20) to 10; the paper,
-as we read it, from 0.1.
+Networks", CVPR 2020, and its published code, which takes t from 0.001 to 10 for ResNet-20. (From
+0.1 for VGG-small, as we remember the paper, whose text was not at hand.)
 
 What deviates: ``std`` divides by the number of weights, not by one less, which is a factor of
 ``1 - 1/(2n)``, and never by zero: a channel of equal weights is all +1. Shortcuts are left out, our
-networks are chains. t starts at 1: below it the gradient is nearly that of the identity for numbers
-of any size, with which runs of tens of epochs begin too slowly, by the accuracy on held-out images;
-0.1 and less are the paper's, for hundreds.
+networks are chains. t starts at 1: below it the gradient is nearly that of the identity for all
+numbers up to ``1 / t``, with which runs of tens of epochs begin too slowly, by the accuracy on
+held-out images; the published starts are for hundreds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log10
 from typing import ClassVar
 
 from torch import Tensor
 
-from hwbnn.errors import InputError
 from hwbnn.methods.base import Activation, BinaryWeight, Method, Settings, SignActivation
-from hwbnn.methods.checks import number
+from hwbnn.methods.checks import at_least, number
 from hwbnn.methods.latent import LatentWeight, mean_magnitude, standardize
-from hwbnn.methods.pairs import Ede
+from hwbnn.methods.pairs import Ede, sharpening
 
 _PAIR = Ede()
 
@@ -51,10 +49,7 @@ class IrNet(Method):
     def __post_init__(self) -> None:
         number(self.name, "t_first", self.t_first, 1e-4, 1e4)
         number(self.name, "t_last", self.t_last, 1e-4, 1e4)
-        if self.t_last < self.t_first:
-            raise InputError(
-                f"ir_net: t_last: expected at least t_first = {self.t_first}, found {self.t_last}"
-            )
+        at_least(self.name, "t_last", self.t_last, "t_first", self.t_first)
 
     def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
         """Latent weights, Glorot uniform, standardised channel by channel."""
@@ -66,9 +61,7 @@ class IrNet(Method):
 
     def schedule(self, u: float) -> Settings:
         """``t`` and ``k``."""
-        first, last = log10(self.t_first), log10(self.t_last)
-        t = 10 ** (first + (last - first) * u)
-        return {"t": t, "k": max(1 / t, 1.0)}
+        return sharpening(u, self.t_first, self.t_last)
 
 
 def power_of_two(real: Tensor) -> Tensor:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import prod
+from math import prod, sqrt
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hwbnn.methods.base import BinaryWeight, Codes, Method, Options, Quantizer, quantize, sign
 
@@ -80,6 +79,11 @@ def fans(shape: tuple[int, ...]) -> int:
     return (shape[0] + shape[1]) * prod(shape[2:])
 
 
+def glorot_rate(shape: tuple[int, ...]) -> float:
+    """``sqrt((in + out) / 1.5)``: what BinaryConnect multiplies a layer's learning rate by."""
+    return sqrt(fans(shape) / 1.5)
+
+
 def mean_magnitude(real: Tensor) -> Tensor:
     """``mean |w|`` of each channel, ``(channels,)``, without a gradient."""
     return real.detach().abs().flatten(1).mean(dim=1)
@@ -91,9 +95,14 @@ def standardize(latent: Tensor) -> Tensor:
     The deviation is the population's, and ``sqrt(variance + 1e-12)``, so that a channel of equal
     numbers becomes 0.
     """
+    return standardized_rows(latent)[0].view_as(latent)
+
+
+def standardized_rows(latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As :func:`standardize`, ``(channels, n)``; each row's mean; one over each row's deviation."""
     rows = latent.flatten(1)
     # One kernel each way; the formula written out takes eight passes over memory.
-    return functional.layer_norm(rows, rows.shape[1:], eps=1e-12).view_as(latent)
+    return torch.native_layer_norm(rows, rows.shape[1:], None, None, 1e-12)
 
 
 @torch.no_grad()

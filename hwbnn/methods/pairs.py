@@ -11,6 +11,7 @@ over memory.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log10
 from typing import Literal
 
 import torch
@@ -71,6 +72,16 @@ class Polynomial(Quantizer):
     def backward(self, grad: Tensor, x: Tensor, settings: Settings) -> Tensor:
         """``B(x) * grad``, in one temporary."""
         return self.surrogate(x, settings).mul_(grad)
+
+
+def sharpening(u: float, first: float, last: float) -> Settings:
+    """``t`` geometrically from ``first`` to ``last`` at progress ``u``, and ``k = max(1/t, 1)``.
+
+    So the peak ``k t`` of :class:`Ede` is 1 until ``t`` is, then ``t``; IR-Net, RBNN and AdaBin
+    share it.
+    """
+    t = 10 ** (log10(first) + (log10(last) - log10(first)) * u)
+    return {"t": t, "k": max(1 / t, 1.0)}
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from hwbnn.methods.base import (
     sign,
 )
 from hwbnn.methods.bnn_pp import rising
-from hwbnn.methods.checks import number, one_of
+from hwbnn.methods.checks import at_least, number, one_of
 from hwbnn.methods.latent import LatentWeight, clip
 from hwbnn.methods.pairs import (
     ClipSTE,
@@ -154,10 +154,10 @@ PAIRS: Mapping[str, Instance] = {
 
 @dataclass(frozen=True)
 class ProxConnect(Method):
-    """ProxConnect++ with one of the pairs of :data:`PAIRS`; its condition is checked when made.
+    """Weights by one of eight pairs of forward and backward whose condition is checked when made.
 
     Attributes:
-        pair: name of the pair.
+        pair: name of the pair, one of :data:`PAIRS`.
         first: steepness in the first epoch, above 0; None for the pair's own. Without effect on
             pairs that do not change.
         last: steepness that the end comes to, at least ``first``; None for the pair's own.
@@ -185,8 +185,7 @@ class ProxConnect(Method):
                 number(self.name, name, getattr(self, name), 1e-6, 1e6)
         number(self.name, "hard", self.hard, 0.001, 1)
         first, last = self._steepness()
-        if last < first:
-            raise InputError(f"prox_connect: last: expected at least first = {first}, found {last}")
+        at_least(self.name, "last", last, "first", first)
         for u in _MOMENTS:
             settings = self.schedule(u)
             fault = broken(self.instance.pair, settings, self._bound(settings))

@@ -2,16 +2,17 @@
 
 Source: He et al., "ProxyBNN: Learning Binarized Neural Networks via Proxy Matrices", ECCV 2020.
 
-- What the paper states: the weights before binarisation are a linear combination of basis vectors,
-  the proxy matrix; basis and coefficients are both learned by back-propagation, which lowers the
-  quantisation error without a regulariser that draws the coefficients to -1 and +1.
+- What the paper's abstract states: the weights before binarisation are a linear combination of
+  basis vectors, the proxy matrix; basis and coefficients are both learned by back-propagation,
+  which lowers the quantisation error without a regulariser that draws the coefficients to -1 and
+  +1.
 - Our reading, as no code is public and shapes, start and rates were not to be had: coefficients
   ``Z`` of the weights' shape, one basis ``P`` for all channels of a layer. ``P`` starts as the
   identity, where the method is the plain straight-through baseline, so that whatever differs comes
   from learning the basis.
 - What deviates: for layers of many inputs the basis is a Kronecker product of two small matrices,
-  since ``P`` itself would have ``inputs^2`` parameters. The layer of logits, real in the paper, is
-  binary here and has no scale, so that sums compare as they are.
+  since ``P`` itself would have ``inputs^2`` parameters. The layer of logits, which published
+  networks keep real, is binary here and has no scale, so that sums compare as they are.
 """
 
 from __future__ import annotations

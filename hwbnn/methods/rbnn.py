@@ -16,14 +16,14 @@ Source: Lin et al., "Rotated Binary Neural Network", NeurIPS 2020, and its autho
   logits, real in the paper, is binary here and has no learned scale, so that sums compare as they
   are. The rotation is refined at an epoch's start and not within its first ``forward``, so it is
   the same on every device. ``turn_until`` and ``t_max`` have defaults for runs of tens of epochs,
-  chosen by the accuracy on held-out images; 1 and 10 are the paper's, for hundreds.
+  chosen by the accuracy on held-out images; 1 and 10 are the code's, for hundreds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import asin, log10, sqrt
+from math import asin, sqrt
 from typing import ClassVar, Literal
 
 import torch
@@ -40,10 +40,10 @@ from hwbnn.methods.base import (
     SignActivation,
     sign,
 )
-from hwbnn.methods.checks import flag, integer, number, one_of
+from hwbnn.methods.checks import at_least, flag, integer, number, one_of
 from hwbnn.methods.kronecker import haar, inputs, sides, transform
 from hwbnn.methods.latent import LatentWeight, mean_magnitude
-from hwbnn.methods.pairs import Triangle
+from hwbnn.methods.pairs import Triangle, sharpening
 
 _WEIGHTS = Triangle("t", "k")
 _ACTIVATIONS = Triangle("t_activation", None)
@@ -69,13 +69,13 @@ class RBNN(Method):
 
     Attributes:
         t_min: steepness at the start.
-        t_max: steepness at the end; 10 in the paper, which trains for hundreds of epochs.
+        t_max: steepness at the end; 10 in the code, which trains for hundreds of epochs.
         alternations: in an epoch; 0 keeps the first, random rotation.
         turn_until: share of training after which the rotation rests. A turn of three alternations
-            flips 1 to 3 bits in 100, which the small rates of late epochs no longer mend; the paper
+            flips 1 to 3 bits in 100, which the small rates of late epochs no longer mend; the code
             turns to the end, over hundreds of epochs.
         gate: ``|sin(phi)|`` at the start, 0 to 1. At exactly 1, the authors' start, ``phi`` is at
-            a maximum and gets no gradient.
+            a maximum, and the gradient of the gate is no more than a rounding error.
         scale: whether ``alpha`` is learned, or 1.
         detach_rotation: cut the gradient at ``R1^T X_c R2``, as the authors' code does.
         centre: ``"none"``, or ``"sample"``: standardise each sample's activations before the sign.
@@ -96,6 +96,7 @@ class RBNN(Method):
     def __post_init__(self) -> None:
         number(self.name, "t_min", self.t_min, 1e-6, 1e6)
         number(self.name, "t_max", self.t_max, 1e-6, 1e6)
+        at_least(self.name, "t_max", self.t_max, "t_min", self.t_min)
         integer(self.name, "alternations", self.alternations, 0, 1000)
         number(self.name, "turn_until", self.turn_until, 0, 1)
         number(self.name, "gate", self.gate, 0, 1)
@@ -119,10 +120,9 @@ class RBNN(Method):
 
     def schedule(self, u: float) -> Settings:
         """``t`` and ``k`` of weights, ``t_activation``, and whether the rotation turns."""
-        low, high = log10(self.t_min), log10(self.t_max)
-        t = 10 ** (low + (high - low) * u)
+        weights = sharpening(u, self.t_min, self.t_max)
         turns = float(u < self.turn_until)
-        return {"t": t, "k": max(1 / t, 1.0), "t_activation": max(t, 1.0), "turns": turns}
+        return {**weights, "t_activation": max(weights["t"], 1.0), "turns": turns}
 
     def on_epoch(self, weights: Sequence[BinaryWeight]) -> None:
         """Refine the rotations, from latent weights and rotations alone, not from data.

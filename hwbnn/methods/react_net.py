@@ -11,8 +11,9 @@ Source: Liu, Shen, Savvides, Cheng, "ReActNet", ECCV 2020, and its published cod
 starts are: 0 for p, q and s, 1/4 for the slopes.
 
 What deviates: our networks are chains without shortcuts, so that q and s only ever act as their
-sum. Training in two steps (first with real weights) and a teacher are matters of the recipe, and
-ours has neither. Weight decay acts on the latent weights alone.
+sum. As in :mod:`~hwbnn.methods.bi_real` the factor ``mean|W|`` stays in the weights' gradient, from
+which the code leaves it out. Training in two steps (first with real weights) and a teacher are
+matters of the recipe, and ours has neither. Weight decay acts on the latent weights alone.
 
 A network lowers exactly, whatever was learned: where a slope is positive, RPReLU and BatchNorm fold
 into one threshold a channel; a channel with a negative slope becomes a table.
@@ -26,7 +27,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hwbnn.methods.base import (
     Activation,
@@ -38,6 +38,7 @@ from hwbnn.methods.base import (
     sign,
 )
 from hwbnn.methods.latent import LatentWeight, mean_magnitude
+from hwbnn.methods.nonlinear import RPReLU, along_channels
 from hwbnn.methods.pairs import ClipSTE, Polynomial
 
 _WEIGHTS = ClipSTE()
@@ -84,29 +85,4 @@ class RSign(Activation):
         return {"shift": Options(decay=False)}
 
     def _moved(self, x: Tensor) -> Tensor:
-        return x + _along_channels(self.shift, x)
-
-
-class RPReLU(Nonlinearity):
-    """``PReLU(x + before) + after``: one learned slope and two learned shifts a channel."""
-
-    def __init__(self, method: Method, channels: int) -> None:
-        super().__init__(method)
-        self.channels = channels
-        self.before = nn.Parameter(torch.zeros(channels))
-        self.slope = nn.Parameter(torch.full((channels,), 0.25))
-        self.after = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The function of ``x``, floats ``(batch, channels, ...)``, of its shape and dtype."""
-        bent = functional.prelu(x + _along_channels(self.before, x), self.slope.to(x.dtype))
-        return bent + _along_channels(self.after, x)
-
-    def options(self) -> Mapping[str, Options]:
-        """Nothing of it decays."""
-        return {name: Options(decay=False) for name in ("before", "slope", "after")}
-
-
-def _along_channels(parameter: Tensor, x: Tensor) -> Tensor:
-    """A parameter ``(channels,)`` to be broadcast over ``x``, and in its dtype."""
-    return parameter.to(x.dtype).view(-1, *[1] * (x.dim() - 2))
+        return x + along_channels(self.shift, x)

@@ -7,13 +7,14 @@ Backward, with G the gradient of ``a * sign(W)`` and n the weights of a channel:
 
     dL/dW = a 1[|W| <= 1] G + sign(W) / n * sum(G * sign(W))
 
-which is the derivative of ``mean|W| * sign(W)`` with the sign straight through; activations
+which is the derivative of ``mean|W| * sign(W)`` with the sign straight through (the paper writes
+``G / n`` for the second term: that of one weight in place of the channel's sum); activations
 ``1[|x| <= 1]``. After each step the latent weights are clipped to [-1, 1], and with ``centre`` each
 channel's mean over its inputs is taken off before.
 
 Sources: Rastegari, Ordonez, Redmon, Farhadi, "XNOR-Net", ECCV 2016; the public PyTorch port of it,
 from which the formula above was read (times ``n (1 - 1/inputs)`` there, a constant factor that Adam
-divides out).
+divides out); the paper's own gradient from a summary of it.
 
 What deviates: the paper also scales each output by K, the mean magnitude of the inputs that it saw.
 K depends on the data, so that no threshold on the integer sum says the same; it is left out, as in

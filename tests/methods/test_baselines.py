@@ -13,7 +13,8 @@ from hwbnn.methods import get
 from hwbnn.methods.binary_connect import BinaryConnect
 from hwbnn.methods.ir_net import IrNet, power_of_two
 from hwbnn.methods.latent import LatentWeight
-from hwbnn.methods.react_net import RPReLU, RSign
+from hwbnn.methods.nonlinear import RPReLU
+from hwbnn.methods.react_net import RSign
 from hwbnn.nn import mlp, parts
 
 
