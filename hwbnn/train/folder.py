@@ -85,8 +85,11 @@ def write(file: Path, content: str | bytes | Mapping[str, Any]) -> Path:
     part = file.with_name(file.name + ".part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(file)
+        try:
+            part.write_bytes(data)
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{file}: cannot write it: {error.strerror}") from error
     return file

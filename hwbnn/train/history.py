@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from hwbnn.graph.nodes import shown
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -44,11 +46,19 @@ class Layer:
     def read(cls, entries: Mapping[str, Any]) -> Layer:
         """The layer of a table, as JSON or a checkpoint has it."""
         margins = entries["margins"]
-        return cls(**{**entries, "margins": None if margins is None else tuple(margins)})
+        found = cls(**{**entries, "margins": None if margins is None else tuple(margins)})
+        if not isinstance(found.name, str) or not isinstance(found.weights, int):
+            raise TypeError("a layer: expected its name and a number of weights")
+        if found.margins is not None and len(found.margins) != len(QUANTILES):
+            raise TypeError(f"margins of a layer: expected {len(QUANTILES)} quantiles")
+        _check_numbers(found, ("flips", "gap", "gradient", "weights"))
+        return found
 
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Those of :attr:`Layer.margins`."""
+LARGEST = 1e30
+"""No number that is observed is larger; what a picture shows must stay far within floats."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +91,28 @@ class Epoch:
         """The epoch of a table, as ``history.json`` or a checkpoint has it.
 
         Raises:
-            TypeError: if an entry is missing or unknown.
+            TypeError: if an entry is missing, unknown, or no finite number.
             LookupError: likewise, in a layer.
         """
         layers = tuple(Layer.read(layer) for layer in entries.get("layers", ()))
         known = {f.name for f in fields(cls)}
         if unknown := set(entries) - known:
             raise TypeError(f"unknown entries of an epoch: {', '.join(sorted(unknown))[:80]}")
-        return cls(**{**entries, "layers": layers})
+        found = cls(**{**entries, "layers": layers})
+        _check_numbers(found, tuple(known - {"held_out", "layers"}))
+        return found
+
+
+def _check_numbers(found: Layer | Epoch, needed: tuple[str, ...]) -> None:
+    """Refuse what no run has written: a file may come from a stranger."""
+    for f in fields(found):
+        value = getattr(found, f.name)
+        if f.name in ("name", "layers") or (value is None and f.name not in needed):
+            continue
+        least = -LARGEST if f.name == "cosine" else 0
+        for number in value if isinstance(value, tuple) else (value,):
+            is_number = isinstance(number, int | float) and not isinstance(number, bool)
+            if not is_number or not least <= number <= LARGEST:
+                raise TypeError(
+                    f"{f.name}: expected a finite number, not negative, found {shown(number)}"
+                )

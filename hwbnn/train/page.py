@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
+from hwbnn.errors import InputError
 from hwbnn.train.drawing import figures
 from hwbnn.train.folder import write
 from hwbnn.train.pictures import Picture
@@ -50,12 +51,19 @@ def compare_runs(runs: Sequence[str | Path], folder: str | Path) -> Path:
     groups = grouped([read_run(run) for run in runs])
     target = Path(folder)
     sections = []
+    files: dict[str, bytes | str] = {}
     for picture, figure in figures(groups):
         svg = drawn(figure, "svg")
-        write(target / f"{picture.name}.svg", svg)
-        write(target / f"{picture.name}.png", drawn(figure, "png"))
+        files |= {f"{picture.name}.svg": svg, f"{picture.name}.png": drawn(figure, "png")}
         sections.append(_section(picture, svg))
-    return write(target / PAGE, _page(groups, sections))
+    files[PAGE] = _page(groups, sections)
+    # All is drawn before the first file is written, and no file takes the place of a folder.
+    for name in files:
+        if (target / name).is_dir():
+            raise InputError(f"{target / name}: is a folder; name another place for the page")
+    for name, content in files.items():
+        write(target / name, content)
+    return target / PAGE
 
 
 def drawn(figure: Figure, kind: str) -> bytes:

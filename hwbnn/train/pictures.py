@@ -59,7 +59,9 @@ def _percent(x: float | None) -> float | None:
 
 
 def _angle(layer: Layer) -> float | None:
-    return None if layer.cosine is None else math.degrees(math.acos(min(1.0, layer.cosine)))
+    return (
+        None if layer.cosine is None else math.degrees(math.acos(max(-1.0, min(1.0, layer.cosine))))
+    )
 
 
 PICTURES = (

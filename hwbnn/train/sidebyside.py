@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hwbnn.errors import InputError
 from hwbnn.methods import METHODS
 from hwbnn.train.folder import HISTORY, RECIPE
-from hwbnn.train.history import Epoch
+from hwbnn.train.history import LARGEST, Epoch
 from hwbnn.train.recipe import Recipe
 
 Curve = NDArray[np.float64]
@@ -77,7 +77,17 @@ def read_run(folder: str | Path) -> FinishedRun:
         accuracy, seconds = float(told["accuracy"]), float(told["cpu seconds"])
         if told["recipe"] != recipe.digest or len(epochs) != recipe.epochs:
             raise ValueError("it is that of another recipe")
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        if not 0 <= accuracy <= 1 or not 0 <= seconds <= LARGEST:
+            raise ValueError("its accuracy or time is no number that a run has")
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise InputError(
             f"{place / HISTORY}: no history of a finished run ({str(error)[:80]}); train to the "
             "last epoch"

@@ -16,6 +16,7 @@ from hwbnn.errors import InputError, ToolNotFound
 from hwbnn.methods import METHODS
 from hwbnn.train import Recipe, compare_runs, train
 from hwbnn.train.drawing import figures
+from hwbnn.train.history import Layer
 from hwbnn.train.page import drawn
 from hwbnn.train.pictures import PICTURES, STYLES
 from hwbnn.train.sidebyside import FinishedRun, grouped, middle, read_run, spread
@@ -168,6 +169,59 @@ def test_what_does_not_fit_is_refused(runs: dict[str, Path], tmp_path: Path) -> 
         with pytest.raises(InputError, match="no history of a finished run") as error:
             read_run(tmp_path / "stopped")
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("accuracy",), float("nan")),
+        (("accuracy",), 10**400),
+        (("cpu seconds",), float("inf")),
+        (("epochs", 0, "loss"), "x"),
+        (("epochs", 0, "loss"), [1]),
+        (("epochs", 0, "loss"), float("nan")),
+        (("epochs", 1, "loss"), -1),
+        (("epochs", 0, "loss"), None),
+        (("epochs", 0, "accuracy"), True),
+        (("epochs", 0, "layers", 0, "cosine"), "x"),
+        (("epochs", 0, "layers", 0, "cosine"), float("nan")),
+        (("epochs", 1, "layers", 0, "margins"), [1, 2]),
+        (("epochs", 1, "layers", 0, "margins"), "abcde"),
+        (("epochs", 1, "layers", 0, "margins"), [[1], 2, 3, 4, 5]),
+        (("epochs", 1, "layers", 0, "weights"), "x"),
+        (("epochs", 1, "layers", 0, "weights"), -3),
+    ],
+)
+def test_what_no_run_writes_is_refused_in_one_line(
+    runs: dict[str, Path], tmp_path: Path, where: tuple[str | int, ...], value: object
+) -> None:
+    told = json.loads((runs["a"] / "history.json").read_text())
+    entries = told
+    for step in where[:-1]:
+        entries = entries[step]
+    entries[where[-1]] = value
+    (tmp_path / "recipe.toml").write_bytes((runs["a"] / "recipe.toml").read_bytes())
+    (tmp_path / "history.json").write_text(json.dumps(told))
+    with pytest.raises(InputError, match="no history of a finished run") as error:
+        compare_runs([tmp_path], tmp_path / "out")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_opposite_weights_are_half_a_turn_apart() -> None:
+    angle = next(picture for picture in PICTURES if picture.name == "angle")
+    layer = Layer("x", 1, 0.0, -1.0 - 1e-7, 0.0, 0.0, None, 0.0, None)
+    assert angle.of(layer) == 180
+
+
+@pytest.mark.parametrize("name", ["compare.html", "margins.png"])
+def test_nothing_is_written_where_a_folder_has_the_name_of_a_file(
+    runs: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match="is a folder"):
+        compare_runs([runs["a"]], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_without_matplotlib_one_line_says_what_to_install(
