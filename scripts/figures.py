@@ -79,7 +79,7 @@ def methods(root: Path) -> Iterator[str]:
         for name, told in found["experiments"].items()
     }
     heads = [
-        (f"{name}, {told['seeds']} seeds", "difference, points", "time")
+        (f"{name}, {told['seeds']} seed{'s'[: told['seeds'] > 1]}", "difference, points", "time")
         for name, told in found["experiments"].items()
     ]
     yield f"| method | {' | '.join(cell for head in heads for cell in head)} |"

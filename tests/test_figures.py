@@ -85,7 +85,7 @@ def test_methods_are_shown_beside_the_baseline(tmp_path: Path) -> None:
     (results / "methods.json").write_text(json.dumps(found))
     assert list(script.methods(tmp_path)) == [
         "| method | digits, 3 seeds | difference, points | time "
-        "| sfc, 1 seeds | difference, points | time |",
+        "| sfc, 1 seed | difference, points | time |",
         "|---|---:|---:|---:|---:|---:|---:|",
         "| `bnn_ste` | 90.00% | baseline | 1 | 90.00% | baseline | 1 |",
         "| `x` | 88.00% | -2.00 ± 0.50 \\* | 1.25 | 88.00% | -2.00 | 1.25 |",
