@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hwbnn.build.progress import Progress
-from hwbnn.build.run import build
+from hwbnn.build.run import build, check_ways
 from hwbnn.errors import InputError
-from hwbnn.graph import Graph, load
+from hwbnn.graph import Graph
 from hwbnn.plan import Plan
 from hwbnn.report import Report
 
@@ -44,34 +44,41 @@ def release(
         The report of the build; ``report.ok`` says whether all that was compared is equal.
 
     Raises:
-        InputError: if the run is not finished, or an argument does not fit.
+        InputError: if the run is not finished, or an argument does not fit; nothing has changed in
+            the folder then.
         CannotLower: if the network has no exact integer form; nothing is written then.
         Mismatch: if the run's files do not belong together.
         ToolFailed: if a tool that is there ends with an error.
     """
     from hwbnn.train import dataset, load_model, publish
+    from hwbnn.train.folder import write
 
+    check_ways(ways)
     target = Path(folder)
-    # A build of what lay there before says nothing of what is published now.
-    (target / BUILD).unlink(missing_ok=True)
-    publish(run, target, data_folder=data_folder)
+    chosen: list[Plan | None] = []
+
+    def ready(graph: Graph) -> None:
+        chosen.append(None if plan is None else plan(graph))
+        # A build of what lay there before says nothing of what is published now.
+        try:
+            (target / BUILD).unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(f"{target / BUILD}: cannot replace it: {error.strerror}") from error
+
+    publish(run, target, data_folder=data_folder, ready=ready)
     model, recipe = load_model(run)
     images = dataset(recipe.data, data_folder)
-    graph = load(target / "graph.npz")
     with tempfile.TemporaryDirectory(prefix="hwbnn-release-") as scratch:
         report = build(
             model,
             recipe.graph_input(),
             (recipe.encode(images.test_images), images.test_labels),
             Path(scratch) / "core",
-            plan=None if plan is None else plan(graph),
+            plan=chosen[0],
             name=target.resolve().name,
             data_name=f"{recipe.data}, test part",
             ways=ways,
             progress=progress,
         )
-    try:
-        (target / BUILD).write_text(report.to_json())
-    except OSError as error:
-        raise InputError(f"{target / BUILD}: cannot write it: {error.strerror}") from error
+    write(target / BUILD, report.to_json())
     return report

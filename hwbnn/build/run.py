@@ -85,7 +85,7 @@ def build(
         ToolFailed: if a tool that is there ends with an error; the report is written before.
     """
     target = claim(Path(folder))
-    _check_ways(ways)
+    check_ways(ways)
     samples, labels = data if isinstance(data, tuple) else (data, None)
     shown = progress or Silent()
     with shown.step("lower"):
@@ -132,7 +132,7 @@ def claim(folder: Path) -> Path:
     return folder
 
 
-def _check_ways(ways: Sequence[str]) -> None:
+def check_ways(ways: Sequence[str]) -> None:
     """Refuse what would be found out only after a long computation."""
     for name in ways:
         if name not in WAYS:

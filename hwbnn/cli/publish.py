@@ -9,7 +9,7 @@ import typer
 
 from hwbnn.cli import options
 from hwbnn.cli.arrays import writable
-from hwbnn.cli.hardware import choose_plan
+from hwbnn.cli.hardware import planner
 from hwbnn.cli.network import tell_report
 from hwbnn.cli.show import Steps, finish
 
@@ -52,7 +52,7 @@ def publish(
     report = release(
         run,
         out,
-        plan=lambda graph: choose_plan(graph, plan, interval, luts),
+        plan=planner(plan, interval, luts),
         ways=names,
         data_folder=data,
         progress=Steps(steps(names)),

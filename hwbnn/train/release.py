@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def publish(
     *,
     data: Dataset | None = None,
     data_folder: str | Path | None = None,
+    ready: Callable[[Graph], None] | None = None,
 ) -> dict[str, Any]:
     """Lower the network of a finished run, measure it, and write its folder.
 
@@ -51,6 +53,8 @@ def publish(
         folder: where the network's files go; made if missing.
         data: the images that the run was trained on, if not those that its recipe names.
         data_folder: local folder of data sets, see :func:`hwbnn.train.dataset`.
+        ready: called with the Graph when all is measured and nothing is written yet; what it raises
+            leaves the folder as it was.
 
     Returns:
         The report.
@@ -61,11 +65,15 @@ def publish(
         Mismatch: if Graph and network differ on a test image.
     """
     with torch_threads(1):
-        return _publish(Path(run), Path(folder), data, data_folder)
+        return _publish(Path(run), Path(folder), data, data_folder, ready)
 
 
 def _publish(
-    run: Path, folder: Path, data: Dataset | None, data_folder: str | Path | None
+    run: Path,
+    folder: Path,
+    data: Dataset | None,
+    data_folder: str | Path | None,
+    ready: Callable[[Graph], None] | None,
 ) -> dict[str, Any]:
     model, recipe = load_model(run)
     history = _history(run / HISTORY)
@@ -103,6 +111,8 @@ def _publish(
             f"{run}: its history says accuracy {history['accuracy']}, its weights give "
             f"{report['accuracy']['float']} here; its files do not belong together"
         )
+    if ready is not None:
+        ready(graph)
     _write(folder, run, graph, report)
     return report
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hwbnn.build import release
-from hwbnn.errors import CannotLower, InputError
+from hwbnn.errors import CannotLower, InputError, PlanError
 from hwbnn.graph import Graph, load
 from hwbnn.plan import Folded, Plan
 from hwbnn.report import NotDone, Report, Way
@@ -87,6 +87,31 @@ def test_a_build_that_fails_leaves_no_older_one(
         release(runs / "digits" / "bnn_ste-0", tmp_path)
     assert not (tmp_path / "build.json").exists()
     assert (tmp_path / "graph.npz").exists()
+
+
+def test_what_is_refused_changes_nothing_in_the_folder(
+    runs: Path, tmp_path: Path, builder: Builder
+) -> None:
+    folder, run = tmp_path / "mine", runs / "digits" / "bnn_ste-0"
+    release(run, folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def no_plan(graph: Graph) -> Plan:
+        raise PlanError("no")
+
+    with pytest.raises(InputError, match="cannot read the recipe"):
+        release(tmp_path / "none", folder)
+    with pytest.raises(InputError, match="way 'rlt': expected some of"):
+        release(run, folder, ways=("rlt",))
+    with pytest.raises(PlanError):
+        release(run, folder, plan=no_plan)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    (folder / "build.json").unlink()
+    (folder / "build.json").mkdir()
+    (folder / "graph.npz").unlink()
+    with pytest.raises(InputError, match=r"build\.json: cannot replace it"):
+        release(run, folder)
+    assert not (folder / "graph.npz").exists()
 
 
 def test_the_script_leaves_what_is_whole(runs: Path, tmp_path: Path, builder: Builder) -> None:
