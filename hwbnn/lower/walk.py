@@ -28,21 +28,12 @@ from hwbnn.graph import (
     ValueType,
     infer,
 )
+from hwbnn.lower.activations import Table, Thresholds, read_activation, read_plane, stands_for
 from hwbnn.lower.prepare import reference_mode
-from hwbnn.lower.reading import (
-    Table,
-    Thresholds,
-    check_exact,
-    check_source,
-    reachable,
-    read_activation,
-    read_plane,
-    read_weights,
-    stands_for,
-)
 from hwbnn.lower.steps import Step, check_state, function_label, function_step, module_step, named
 from hwbnn.lower.tables import Stream, read_ranks, rises_alike
 from hwbnn.lower.trace import LEAVES, Sample, floats, sample
+from hwbnn.lower.weights import check_exact, check_source, reachable, read_weights
 from hwbnn.nn import BinaryActivation, BinaryLinear
 
 OUTPUTS = ("class", "scores")

@@ -97,7 +97,7 @@ def test_lowering_itself_sees_a_threshold_off_by_one(
         cuts = read_cuts(*args)  # type: ignore[arg-type]
         return replace(cuts, thresholds=cuts.thresholds + 2)
 
-    monkeypatch.setattr("hwbnn.lower.reading.read_cuts", off_by_one)
+    monkeypatch.setattr("hwbnn.lower.activations.read_cuts", off_by_one)
     with pytest.raises(Mismatch, match=r"threshold_1 \(layers.2\): \d+ of \d+ differ, first in"):
         lower(model, Input.bits(8))
 
