@@ -16,9 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hwbnn.graph import Dot, Graph, load
 from hwbnn.report import Report, number, text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+ADABIN = {"qat": "sfc_adabin", "exact": "sfc_adabin_exact", "drop": "sfc_adabin_drop"}
+"""AdaBin's modes and the published networks trained in them."""
 COLUMNS = ("latency", "initiation_interval", "LUT", "FF")
 MARK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
@@ -105,6 +108,44 @@ def _compared(row: dict[str, Any] | None, found: dict[str, Any]) -> tuple[str, s
     return accuracy, difference + (" \\*" if row["below"] else ""), f"{row['time']:.2f}"
 
 
+def adabin(root: Path) -> Iterator[str]:
+    """AdaBin's three modes: what each reaches, what lowering certified, what the core takes."""
+    folders = {mode: root / "models" / name for mode, name in ADABIN.items()}
+    path = root / "benchmarks" / "results" / "methods.json"
+    runs = json.loads(path.read_bytes())["experiments"]["sfc"]["rows"]
+    reached = {row["method"]: row for row in runs}
+    yield (
+        "| mode | test accuracy, seeds | integers of each layer | LUT | DSP | FF | latency |"
+    )
+    yield "|---|---:|---|---:|---:|---:|---:|"
+    for mode, folder in folders.items():
+        row = reached[folder.name.removeprefix("sfc_")]
+        core = Report.from_json((folder / "build.json").read_bytes()).cores[0]
+        pairs = {**core.resources, **core.cycles}
+        told = (pairs[name].measured for name in ("LUT", "DSP", "FF", "latency"))
+        cells = (
+            f"`{mode}`",
+            f"{row['accuracy']:.2%}, {row['seeds']}",
+            "; ".join(_integers(load(folder / "graph.npz"))),
+            *("not run" if figure is None else number(figure.value) for figure in told),
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def _integers(graph: Graph) -> Iterator[str]:
+    """What each layer with an offset sums, and what was certified of it."""
+    parts = graph.notes.get("certificates", "").split("; ")
+    said = dict(part.split(": ", 1) for part in parts if part)
+    for dot in graph.of_type(Dot):
+        if dot.scale is None or dot.offset is None:
+            yield f"{dot.name}: D"
+            continue
+        power = int(dot.scale.max()).bit_length() - 1
+        pairs = re.search(r"all (\d+) pairs", said.get(dot.name, ""))
+        shown = f", certified on {number(int(pairs[1]))} pairs" if pairs else ""
+        yield f"{dot.name}: 2^{power} D + R S, R to {number(int(abs(dot.offset).max()))}{shown}"
+
+
 def hardware(root: Path) -> Iterator[str]:
     """A table of the cores that were built, verified and synthesised."""
     yield (
@@ -162,6 +203,7 @@ SECTIONS = {
     "networks": networks,
     "models": models,
     "methods": methods,
+    "adabin": adabin,
     "hardware": hardware,
     "demo": demo,
     "speeds": speeds,
