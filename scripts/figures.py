@@ -114,9 +114,7 @@ def adabin(root: Path) -> Iterator[str]:
     path = root / "benchmarks" / "results" / "methods.json"
     runs = json.loads(path.read_bytes())["experiments"]["sfc"]["rows"]
     reached = {row["method"]: row for row in runs}
-    yield (
-        "| mode | test accuracy, seeds | integers of each layer | LUT | DSP | FF | latency |"
-    )
+    yield ("| mode | test accuracy, seeds | integers of each layer | LUT | DSP | FF | latency |")
     yield "|---|---:|---|---:|---:|---:|---:|"
     for mode, folder in folders.items():
         row = reached[folder.name.removeprefix("sfc_")]
