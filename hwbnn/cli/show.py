@@ -55,9 +55,10 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     shown = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for i, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
-        side = "right" if numeric else "left"
         # Names stand first and are typed again: never broken.
-        shown.add_column(column, justify=side, overflow="fold", no_wrap=i == 0)
+        shown.add_column(
+            column, justify="right" if numeric else "left", overflow="fold", no_wrap=i == 0
+        )
     for row in rows:
         shown.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
     Console(highlight=False).print(shown)
