@@ -13,7 +13,9 @@ import numpy as np
 
 from hwbnn.errors import GraphError
 from hwbnn.graph.infer import infer
-from hwbnn.graph.nodes import NODE_TYPES, Input, Node, Output, shown
+from hwbnn.graph.kinds import NODE_TYPES
+from hwbnn.graph.node import Node, shown
+from hwbnn.graph.nodes import Input, Output
 from hwbnn.graph.values import ValueType
 
 N = TypeVar("N", bound=Node)

@@ -1,27 +1,37 @@
-"""Types of values: each node's shape and exact range of integers, from those of its source."""
+"""Types of values: each node's shape and exact range of integers, from those of its sources."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import singledispatch
-from math import gcd
+from math import gcd, prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwbnn.errors import GraphError
+from hwbnn.graph.images import Conv2d, MaxPool, SumPool
+from hwbnn.graph.node import ELEMENTS, LIMIT, Node
 from hwbnn.graph.nodes import (
-    LIMIT,
     ArgMax,
     Dot,
     Encode,
     Flatten,
     Input,
     Lookup,
-    Node,
     Output,
     Select,
     Threshold,
 )
+from hwbnn.graph.streams import Add, ChannelPad, Rescale
 from hwbnn.graph.values import ValueType, bit_type
+from hwbnn.graph.window import Window
+
+PRODUCT_LIMIT = 1 << 62
+"""No product of a Rescale reaches this magnitude."""
+SIDE_LIMIT = 4096
+KERNEL_LIMIT = 64
+"""Sides of the largest image and window: a file of a few bytes cannot ask for more than these."""
 
 
 @singledispatch
@@ -63,27 +73,109 @@ def _encode(node: Encode, x: ValueType) -> ValueType:
 def _dot(node: Dot, x: ValueType) -> ValueType:
     _expect_flat(node, x)
     _expect_length(node, "weights", node.weights.shape[1], x.size)
-    low, high, step = (-1, 1, 2) if x.bit else (x.low, x.high, x.step)
-    ones = np.ones(len(node.weights), np.int64)
-    scale, offset = (a.astype(object) for a in node.factors or (ones, 0 * ones))
-    plus = node.weights.sum(axis=1, dtype=np.int64).astype(object)
-    lows, highs, strides = 0 * plus, 0 * plus, [0]
-    # Each input of a channel has one of two coefficients. Python's integers hold any product.
-    for count, coefficient in ((plus, offset + scale), (x.size - plus, offset - scale)):
-        ends = count * coefficient * low, count * coefficient * high
-        lows, highs = lows + np.minimum(*ends), highs + np.maximum(*ends)
-        strides += (coefficient * (count > 0) * step).tolist()
-    # A sum moves by the coefficient of a term times the term's step; channels of other offset
-    # modulo that widen the lattice. Where all is 0, nothing moves.
-    step = gcd(*strides, *(lows - lows[0]).tolist()) or 1
-    return _limited(node, ValueType((len(plus),), int(lows.min()), int(highs.max()), step))
+    plus = node.weights.sum(axis=1, dtype=np.int64)
+    return _sums(node, x, (len(plus),), [(plus, x.size, 0 * plus)])
+
+
+@infer.register
+def _conv2d(node: Conv2d, x: ValueType) -> ValueType:
+    window = _window(node, x)
+    if node.weights.shape[3] * node.groups != x.channels:
+        raise GraphError(
+            f"node '{node.name}': weights: expected a depth of {x.channels} / {node.groups} groups "
+            f"as its source has channels, found {node.weights.shape[3]}"
+        )
+    if node.pad and not x.bit:
+        raise GraphError(
+            f"node '{node.name}': pad: expected 0 for a source of integers, found {node.pad}"
+        )
+    weights = node.weights.sum(axis=3, dtype=np.int64)
+    classes = []
+    for taps in window.classes:
+        plus = weights[:, taps].sum(axis=1)
+        count = int(taps.sum()) * node.weights.shape[3]
+        outside = node.weights[0].size - count
+        pads = node.pad * (2 * weights[:, ~taps].sum(axis=1) - outside)
+        classes.append((plus, count, pads))
+    return _sums(node, x, (*window.output, len(weights)), classes)
+
+
+@infer.register
+def _max_pool(node: MaxPool, x: ValueType) -> ValueType:
+    if node.smallest is not None:
+        _expect_length(node, "smallest", len(node.smallest), x.channels)
+    shape = (*_window(node, x).output, x.channels)
+    return ValueType(shape, x.low, x.high, x.step, x.bit)
+
+
+@infer.register
+def _sum_pool(node: SumPool, x: ValueType) -> ValueType:
+    window = _window(node, x)
+    low, high, step = _numbers(x)
+    counts = [int(taps.sum()) for taps in window.classes]
+    lows, highs = [n * low for n in counts], [n * high for n in counts]
+    step = gcd(step, *(low - lows[0] for low in lows))
+    shape = (*window.output, x.channels)
+    return _limited(node, ValueType(shape, min(lows), max(highs), step))
+
+
+@infer.register
+def _add(node: Add, x: ValueType, y: ValueType) -> ValueType:
+    _expect_integers(node, x)
+    _expect_integers(node, y)
+    if x.shape[:-1] != y.shape[:-1] or (
+        x.channels != y.channels and 1 not in (x.channels, y.channels)
+    ):
+        raise GraphError(
+            f"node '{node.name}': expected two values of one shape, or one of them of one channel, "
+            f"found {x.shape} and {y.shape}"
+        )
+    shape = x.shape if x.channels >= y.channels else y.shape
+    sums = ValueType(shape, x.low + y.low, x.high + y.high, gcd(x.step, y.step))
+    return _limited(node, sums)
+
+
+@infer.register
+def _rescale(node: Rescale, x: ValueType) -> ValueType:
+    _expect_integers(node, x)
+    _expect_length(node, "multiplier", len(node.multiplier), x.channels)
+    _expect_places(node, node.places, x)
+    slopes = [(node.multiplier, x.low, x.high)]
+    if node.negative is not None:
+        slopes = [(node.multiplier, max(x.low, 0), x.high), (node.negative, x.low, min(x.high, -1))]
+    # A slope is monotone, so its ends are the ends of its results.
+    ends = [(slope, end) for slope, low, high in slopes for end in (low, high) if low <= high]
+    added = node.bias.astype(object) + node.half.astype(object)
+    found = [_shifted(node, slope.astype(object) * end + added) for slope, end in ends]
+    return ValueType(x.shape, min(int(f.min()) for f in found), max(int(f.max()) for f in found))
+
+
+def _shifted(node: Rescale, products: NDArray[np.object_]) -> NDArray[np.int64]:
+    """The results of these products, which must leave room in 64 bits."""
+    if max(abs(products.min()), abs(products.max())) >= PRODUCT_LIMIT:
+        raise GraphError(
+            f"node '{node.name}': its products reach 2^62; use a smaller multiplier or bias"
+        )
+    results: NDArray[np.int64] = products.astype(np.int64) >> node.shift
+    return results.clip(node.low, node.high)
+
+
+@infer.register
+def _channel_pad(node: ChannelPad, x: ValueType) -> ValueType:
+    _expect_integers(node, x)
+    shape = (*x.shape[:-1], node.before + x.channels + node.after)
+    _expect_elements(node, shape)
+    # 0 joins the integers of the source.
+    step = gcd(x.step, x.low)
+    return ValueType(shape, min(x.low, 0), max(x.high, 0), step or 1)
 
 
 @infer.register
 def _threshold(node: Threshold, x: ValueType) -> ValueType:
     _expect_integers(node, x)
-    _expect_length(node, "thresholds", len(node.thresholds), x.channels)
-    levels = node.thresholds.shape[1]
+    channels, levels = node.thresholds.shape[-2:]
+    _expect_length(node, "thresholds", channels, x.channels)
+    _expect_places(node, node.places, x)
     return bit_type(x.shape) if levels == 1 else ValueType(x.shape, 0, levels)
 
 
@@ -116,6 +208,85 @@ def _argmax(node: ArgMax, x: ValueType) -> ValueType:
 @infer.register
 def _output(node: Output, x: ValueType) -> ValueType:
     return x
+
+
+def _numbers(x: ValueType) -> tuple[int, int, int]:
+    """Lowest, highest and step of what the elements stand for: a bit for -1 or +1."""
+    return (-1, 1, 2) if x.bit else (x.low, x.high, x.step)
+
+
+def _sums(
+    node: Dot | Conv2d,
+    x: ValueType,
+    shape: tuple[int, ...],
+    classes: Sequence[tuple[NDArray[np.int64], int, NDArray[np.int64]]],
+) -> ValueType:
+    """The type of weighted sums.
+
+    Args:
+        node: gives the factors.
+        x: type of the source.
+        shape: of the result.
+        classes: for each border class: weights +1 among the terms inside, int64 ``(channels,)``;
+            how many terms are inside; what the others add to ``D``.
+    """
+    low, high, step = _numbers(x)
+    ones = np.ones(shape[-1], np.int64)
+    scale, offset = (a.astype(object) for a in node.factors or (ones, 0 * ones))
+    terms = node.weights[0].size
+    pad = node.pad if isinstance(node, Conv2d) else 0
+    lows, highs, strides = [], [], [0]
+    for weights, count, pads in classes:
+        plus = weights.astype(object)
+        # Each term of a channel has one of two coefficients. Python's integers hold any product.
+        fixed = scale * pads.astype(object) + offset * (pad * (terms - count))
+        least, most = fixed, fixed
+        for number, coefficient in ((plus, offset + scale), (count - plus, offset - scale)):
+            ends = number * coefficient * low, number * coefficient * high
+            least, most = least + np.minimum(*ends), most + np.maximum(*ends)
+            strides += (coefficient * (number > 0) * step).tolist()
+        lows += least.tolist()
+        highs += most.tolist()
+    # A sum moves by the coefficient of a term times the term's step; channels of other offset
+    # modulo that widen the lattice. Where all is 0, nothing moves.
+    step = gcd(*strides, *(low - lows[0] for low in lows)) or 1
+    return _limited(node, ValueType(shape, min(lows), max(highs), step))
+
+
+def _window(node: Conv2d | MaxPool | SumPool, x: ValueType) -> Window:
+    """The window of a node on its source."""
+    if len(x.shape) != 3:
+        raise GraphError(
+            f"node '{node.name}': expected an image (height, width, channels), found shape "
+            f"{x.shape}"
+        )
+    if max(x.shape[:2]) > SIDE_LIMIT or max(node.kernel) > KERNEL_LIMIT:
+        raise GraphError(
+            f"node '{node.name}': expected an image of at most {SIDE_LIMIT} rows and columns and a "
+            f"window of at most {KERNEL_LIMIT}, found {x.shape[:2]} and {node.kernel}"
+        )
+    window = Window((x.shape[0], x.shape[1]), node.kernel, node.stride, node.padding)
+    if min(window.output) < 1:
+        raise GraphError(
+            f"node '{node.name}': the window of {node.kernel[0]}x{node.kernel[1]} does not fit the "
+            f"image of {x.shape[0]}x{x.shape[1]} with padding {node.padding}"
+        )
+    channels = len(node.weights) if isinstance(node, Conv2d) else x.channels
+    _expect_elements(node, (*window.output, channels))
+    return window
+
+
+def _expect_elements(node: Node, shape: tuple[int, ...]) -> None:
+    if prod(shape) > ELEMENTS:
+        raise GraphError(f"node '{node.name}': makes {prod(shape)} elements, more than 2^24")
+
+
+def _expect_places(node: Node, places: NDArray[np.int64] | None, x: ValueType) -> None:
+    if places is not None and x.shape[:-1] != places.shape:
+        raise GraphError(
+            f"node '{node.name}': places: expected the shape {x.shape[:-1]} of its source's rows "
+            f"and columns, found {places.shape}"
+        )
 
 
 def _expect_flat(node: Node, x: ValueType) -> None:

@@ -1,102 +1,30 @@
-"""The nodes of a Graph: frozen values, one class a kind, each doing one thing.
+"""The nodes of dense networks: frozen values, one class a kind, each doing one thing.
 
 A node names the earlier value that it reads (``source``) and says what it computes from it; what it
-computes is defined by :mod:`hwbnn.simulate.plain`. Arrays are copied, given their dtype and made
-read-only on construction, so that a node cannot change behind a digest.
+computes is defined by :mod:`hwbnn.simulate.plain`.
 """
 
 from __future__ import annotations
 
-import re
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.errors import GraphError
-
-NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-NAME_LENGTH = 48
-LIMIT = 1 << 31
-"""No value of a Graph reaches this magnitude: int64 arithmetic then never overflows."""
-ELEMENTS = 1 << 24
-"""Elements of the largest input; a file of a few bytes cannot ask for more memory than that."""
-LARGEST = sys.float_info.max
-
-
-def check_name(name: object) -> str:
-    """The name itself, if it may stand in generated C++, Verilog, Tcl and file names.
-
-    Raises:
-        GraphError: if it is not lower-case words of letters and digits joined by underscores.
-    """
-    if not isinstance(name, str) or len(name) > NAME_LENGTH or not NAME.fullmatch(name):
-        raise GraphError(
-            f"node name {shown(name)}: expected at most {NAME_LENGTH} of a-z, 0-9 and single '_', "
-            "beginning with a letter; rename the node"
-        )
-    return name
-
-
-def shown(value: object) -> str:
-    """A value as an error message shows it: on one line, and short."""
-    try:
-        return repr(value)[:60]
-    except ValueError:  # an integer of thousands of digits
-        return "a huge integer"
-
-
-def _frozen(node: Node, field: str, dtype: Any, ndim: int) -> None:
-    """Replace an array field by a read-only copy of this dtype, refusing any change of value."""
-    try:
-        array = np.asarray(getattr(node, field))
-    except ValueError:
-        raise GraphError(f"node '{node.name}': {field}: expected rows of one length") from None
-    kind = np.dtype(dtype).kind
-    right = array.dtype.kind == "b" if kind == "b" else array.dtype.kind in "iu"
-    if not right or array.ndim != ndim or array.size == 0:
-        raise GraphError(
-            f"node '{node.name}': {field}: expected a non-empty {ndim}-D array of "
-            f"{'bool' if kind == 'b' else 'integers'}, found {array.dtype} of shape {array.shape}"
-        )
-    if kind != "b" and (int(array.max()) >= LIMIT or int(array.min()) <= -LIMIT):
-        raise GraphError(f"node '{node.name}': {field}: expected magnitudes below 2^31")
-    frozen = np.array(array, dtype=dtype, order="C")
-    frozen.setflags(write=False)
-    object.__setattr__(node, field, frozen)
-
-
-def _int(node: Node, field: str) -> int:
-    value = getattr(node, field)
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= LIMIT:
-        raise GraphError(
-            f"node '{node.name}': {field}: expected an integer below 2^31 in magnitude, "
-            f"found {shown(value)}"
-        )
-    return value
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Node:
-    """What all nodes have: the name of the value that they make."""
-
-    name: str
-
-    def __post_init__(self) -> None:
-        check_name(self.name)
-        for source in self.sources:
-            if not isinstance(source, str):
-                raise GraphError(
-                    f"node '{self.name}': source: expected a name, found {shown(source)}"
-                )
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Names of the values that this node reads, in order."""
-        return tuple(getattr(self, f.name) for f in fields(self) if f.name == "source")
+from hwbnn.graph.node import (
+    ELEMENTS,
+    LIMIT,
+    Node,
+    expect_channels,
+    freeze,
+    freeze_factors,
+    freeze_places,
+    integer,
+    shown,
+)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -129,7 +57,7 @@ class Input(Node):
                 f"elements, found {shown(shape)}"
             )
         object.__setattr__(self, "shape", tuple(shape))
-        if _int(self, "low") > _int(self, "high"):
+        if integer(self, "low") > integer(self, "high"):
             raise GraphError(f"node '{self.name}': low {self.low} is above high {self.high}")
         if not isinstance(self.bit, bool) or (self.bit and (self.low, self.high) != (0, 1)):
             raise GraphError(
@@ -142,7 +70,7 @@ class Input(Node):
                 raise GraphError(
                     f"node '{self.name}': {field}: expected a number, found {shown(value)}"
                 )
-            if not abs(value) <= LARGEST or (field == "scale" and value == 0):
+            if not abs(value) <= sys.float_info.max or (field == "scale" and value == 0):
                 raise GraphError(
                     f"node '{self.name}': {field}: expected a finite number"
                     f"{', not 0' if field == 'scale' else ''}, found {shown(value)}"
@@ -181,7 +109,7 @@ class Select(Node):
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
-        _frozen(self, "index", np.int64, 1)
+        freeze(self, "index", np.int64, 1)
         if len(np.unique(self.index)) != self.index.size or int(self.index.min()) < 0:
             raise GraphError(f"node '{self.name}': index: expected distinct positions from 0")
 
@@ -201,7 +129,7 @@ class Encode(Node):
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
-        _frozen(self, "thresholds", np.int64, 2)
+        freeze(self, "thresholds", np.int64, 2)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -226,20 +154,8 @@ class Dot(Node):
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
-        _frozen(self, "weights", np.bool_, 2)
-        given = [field for field in ("scale", "offset") if getattr(self, field) is not None]
-        if len(given) == 1:
-            raise GraphError(
-                f"node '{self.name}': {given[0]}: expected both scale and offset or none of them"
-            )
-        for field in given:
-            _frozen(self, field, np.int64, 1)
-            found = len(getattr(self, field))
-            if found != len(self.weights):
-                raise GraphError(
-                    f"node '{self.name}': {field}: expected {len(self.weights)} channels as in "
-                    f"weights, found {found}"
-                )
+        freeze(self, "weights", np.bool_, 2)
+        freeze_factors(self, len(self.weights))
 
     @property
     def factors(self) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
@@ -255,26 +171,27 @@ class Threshold(Node):
 
     Channel ``c`` (last axis) counts the ``j`` with ``x >= thresholds[c, j]``, or, where
     ``falling[c]``, with ``x <= thresholds[c, j]``. A threshold out of the value's range says
-    *never* or *always*.
+    *never* or *always*. With ``places`` the thresholds at row ``i`` and column ``j`` of an image
+    are ``thresholds[places[i, j]]``: sums at a zero-padded border are of fewer terms.
 
     Attributes:
-        thresholds: int64 array ``(channels, k)``.
+        thresholds: int64 array ``(channels, k)``, with ``places`` ``(classes, channels, k)``.
         falling: bool array ``(channels,)``.
+        places: int64 array ``(height, width)`` of classes, or None.
     """
 
     source: str
     thresholds: NDArray[np.int64]
     falling: NDArray[np.bool_]
+    places: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
-        _frozen(self, "thresholds", np.int64, 2)
-        _frozen(self, "falling", np.bool_, 1)
-        if len(self.falling) != len(self.thresholds):
-            raise GraphError(
-                f"node '{self.name}': falling: expected {len(self.thresholds)} channels as in "
-                f"thresholds, found {len(self.falling)}"
-            )
+        freeze(self, "thresholds", np.int64, 2 if self.places is None else 3)
+        freeze(self, "falling", np.bool_, 1)
+        expect_channels(self, "falling", self.thresholds.shape[-2], "thresholds")
+        if self.places is not None:
+            freeze_places(self, len(self.thresholds))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -294,7 +211,7 @@ class Lookup(Node):
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
-        _frozen(self, "table", np.int64, 2)
+        freeze(self, "table", np.int64, 2)
         if not isinstance(self.bit, bool):
             raise GraphError(f"node '{self.name}': bit: expected true or false")
         if self.bit and not np.isin(self.table, (0, 1)).all():
@@ -320,17 +237,3 @@ class Output(Node):
     """What leaves: the source, unchanged."""
 
     source: str
-
-
-NODE_TYPES: tuple[type[Node], ...] = (
-    Input,
-    Select,
-    Encode,
-    Dot,
-    Threshold,
-    Lookup,
-    Flatten,
-    ArgMax,
-    Output,
-)
-"""All kinds of nodes; a completeness test holds every room to this tuple."""

@@ -14,11 +14,27 @@ import numpy as np
 from hwbnn.errors import GraphError
 from hwbnn.graph.bits import pack_bits, unpack_bits
 from hwbnn.graph.graph import Graph
-from hwbnn.graph.nodes import NODE_TYPES, Dot, Node, shown
+from hwbnn.graph.images import Conv2d, MaxPool, SumPool
+from hwbnn.graph.kinds import NODE_TYPES
+from hwbnn.graph.node import Node, shown
+from hwbnn.graph.nodes import Dot, Threshold
+from hwbnn.graph.streams import Add, ChannelPad, Rescale
 
-FORMAT = 2
-"""Newest format that is read. 2 has a Dot's ``scale`` and ``offset``; what needs neither is written
-as 1, which older versions read."""
+FORMAT = 3
+"""Newest format that is read. A file is written in the oldest that has all its nodes and fields."""
+_SINCE: dict[type[Node], int] = dict.fromkeys(
+    (Conv2d, MaxPool, SumPool, Add, Rescale, ChannelPad), 3
+)
+"""The formats that brought these nodes; the others were in the first."""
+_OPTIONAL: dict[tuple[type[Node], str], int] = {
+    (Dot, "scale"): 2,
+    (Dot, "offset"): 2,
+    (Threshold, "places"): 3,
+    **{(Conv2d, field): 3 for field in ("scale", "offset")},
+    **{(Rescale, field): 3 for field in ("negative", "places")},
+    (MaxPool, "smallest"): 3,
+}
+"""Fields that a node may lack, and the formats that brought them."""
 HEADER = "graph.json"
 SIZE_LIMIT = 1 << 30
 """Bytes that the unpacked members of a file may take together; larger files are refused unread."""
@@ -49,7 +65,7 @@ def to_bytes(graph: Graph) -> bytes:
             entry[f.name] = {"array": key, "bits": value.shape[-1] if is_bool else 0}
         described.append(entry)
     header = {
-        "hwbnn graph": 2 if any(dot.factors for dot in graph.of_type(Dot)) else 1,
+        "hwbnn graph": max(_format(node) for node in graph.nodes),
         "digest": graph.digest,
         "notes": dict(graph.notes),
         "nodes": described,
@@ -65,6 +81,12 @@ def to_bytes(graph: Graph) -> bytes:
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, member.getvalue())
     return stream.getvalue()
+
+
+def _format(node: Node) -> int:
+    """The oldest format that has this node as it is."""
+    given = (f.name for f in fields(node) if getattr(node, f.name) is not None)
+    return max(_SINCE.get(type(node), 1), *(_OPTIONAL.get((type(node), name), 1) for name in given))
 
 
 def save(graph: Graph, path: str | Path) -> Path:
@@ -173,9 +195,11 @@ def _node(form: int, entry: Any, arrays: dict[str, np.ndarray[Any, Any]], unread
     kind = _KINDS.get(str(entry.get("kind"))) if isinstance(entry, dict) else None
     if kind is None:
         raise GraphError(f"unknown node {shown(entry)}; expected one of {', '.join(_KINDS)}")
-    newer = ("scale", "offset") if kind is Dot else ()
-    required = [f.name for f in fields(kind) if f.name not in newer]
-    known = [*required, *(newer if form > 1 else ())]
+    if _SINCE.get(kind, 1) > form:
+        raise GraphError(f"a {kind.__name__} in format {form}, which has none")
+    names = [f.name for f in fields(kind)]
+    required = [name for name in names if (kind, name) not in _OPTIONAL]
+    known = [name for name in names if _OPTIONAL.get((kind, name), 1) <= form]
     if not set(required) <= set(entry) - {"kind"} <= set(known):
         raise GraphError(
             f"node {shown(entry.get('name'))} ({kind.__name__}): expected the fields "
@@ -188,7 +212,8 @@ def _node(form: int, entry: Any, arrays: dict[str, np.ndarray[Any, Any]], unread
             unread.discard(value["array"])
             value = _array(value["bits"], value["array"], arrays)
         values[field] = tuple(value) if isinstance(value, list) else value
-    return kind(**values)
+    node: Node = kind(**values)
+    return node
 
 
 def _array(bits: int, key: str, arrays: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:

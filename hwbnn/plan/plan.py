@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from hwbnn.errors import PlanError
 from hwbnn.graph import Dot, Graph
-from hwbnn.graph.nodes import shown
+from hwbnn.graph.node import shown
 
 BEAT_LIMIT = 1 << 16
 """Bits of the widest AXI4-Stream beat at the border."""

@@ -6,7 +6,8 @@ Values are int64 arrays ``(batch, *shape)``; bits are bool arrays of their codes
 
 from __future__ import annotations
 
-from functools import singledispatch
+from collections.abc import Iterator
+from functools import reduce, singledispatch
 from typing import Any
 
 import numpy as np
@@ -14,31 +15,46 @@ from numpy.typing import NDArray
 
 from hwbnn.errors import GraphError
 from hwbnn.graph import (
+    Add,
     ArgMax,
+    ChannelPad,
+    Conv2d,
     Dot,
     Encode,
     Flatten,
     Graph,
     Input,
     Lookup,
+    MaxPool,
     Node,
     Output,
+    Rescale,
     Select,
+    SumPool,
     Threshold,
     ValueType,
+    Window,
 )
 
 Array = NDArray[Any]
 
-
 BATCH = 1024
-"""Samples that are computed at once, to bound the memory that intermediate arrays take."""
+"""Most samples that are computed at once."""
+ELEMENTS = 1 << 26
+"""Most elements of all values of the samples that are computed at once, to bound the memory."""
+OUTSIDE = 1 << 40
+"""Larger than every element: what stands outside the image of a pool and never wins."""
 
 
 def run(graph: Graph, x: Array, trace: bool = True) -> dict[str, Array]:
     """Every value of the Graph by name for a checked batch ``x``; without ``trace`` the output."""
     kept = [node.name for node in graph.nodes] if trace else [graph.output.name]
-    parts = [_run(graph, x[i : i + BATCH]) for i in range(0, max(1, len(x)), BATCH)]
+    each = sum(t.size for t in graph.types.values())
+    batch = min(BATCH, max(1, ELEMENTS // each))
+    parts = []
+    for start in range(0, max(1, len(x)), batch):
+        values = _run(graph, x[start : start + batch])
+        parts.append({name: values[name] for name in kept})
     return {name: np.concatenate([part[name] for part in parts]) for name in kept}
 
 
@@ -72,20 +88,69 @@ def _encode(node: Encode, x: Array, t: ValueType) -> Array:
 
 @evaluate.register
 def _dot(node: Dot, x: Array, t: ValueType) -> Array:
-    terms = signs(x) if t.bit else x
-    sums: Array = terms @ signs(node.weights).T
-    if node.factors is None:
-        return sums
-    scale, offset = node.factors
-    # Either product may wrap around int64; their sum is within the node's type.
-    combined: Array = scale * sums + offset * terms.sum(axis=1, dtype=np.int64, keepdims=True)
-    return combined
+    terms = numbers(x, t)
+    sums = _product(terms, signs(node.weights).T)
+    return _combined(node, sums, terms.sum(axis=1, dtype=np.int64, keepdims=True))
+
+
+@evaluate.register
+def _conv2d(node: Conv2d, x: Array, t: ValueType) -> Array:
+    channels, _, _, depth = node.weights.shape
+    blocks = []
+    for group in range(node.groups):
+        terms = numbers(x, t)[..., group * depth : (group + 1) * depth]
+        own = slice(group * channels // node.groups, (group + 1) * channels // node.groups)
+        sums, total = np.zeros(1, np.int64), np.zeros(1, np.int64)
+        for (a, b), seen in _taps(node, terms, t, node.pad):
+            sums = sums + _product(seen, signs(node.weights[own, a, b]).T)
+            total = total + seen.sum(axis=-1, keepdims=True)
+        blocks.append(_combined(node, sums, total, own))
+    return np.concatenate(blocks, axis=-1)
+
+
+@evaluate.register
+def _max_pool(node: MaxPool, x: Array, t: ValueType) -> Array:
+    # The smallest is minus the largest of minus the elements.
+    order = np.ones(t.channels, np.int64)
+    if node.smallest is not None:
+        order[node.smallest] = -1
+    seen = (part for _, part in _taps(node, x.astype(np.int64) * order, t, -OUTSIDE))
+    found: Array = reduce(np.maximum, seen) * order
+    return found.astype(np.bool_) if t.bit else found
+
+
+@evaluate.register
+def _sum_pool(node: SumPool, x: Array, t: ValueType) -> Array:
+    sums: Array = reduce(np.add, (part for _, part in _taps(node, numbers(x, t), t, 0)))
+    return sums
+
+
+@evaluate.register
+def _add(node: Add, x: Array, y: Array, *types: ValueType) -> Array:
+    sums: Array = x + y
+    return sums
+
+
+@evaluate.register
+def _rescale(node: Rescale, x: Array, t: ValueType) -> Array:
+    bias = node.bias if node.places is None else node.bias[node.places]
+    negative = node.multiplier if node.negative is None else node.negative
+    products = x * np.where(x < 0, negative, node.multiplier) + bias + node.half
+    scaled: Array = products >> node.shift
+    return scaled.clip(node.low, node.high)
+
+
+@evaluate.register
+def _channel_pad(node: ChannelPad, x: Array, t: ValueType) -> Array:
+    ends = [(0, 0)] * (x.ndim - 1) + [(node.before, node.after)]
+    return np.pad(x, ends)
 
 
 @evaluate.register
 def _threshold(node: Threshold, x: Array, t: ValueType) -> Array:
-    rising = x[..., None] >= node.thresholds
-    falling = x[..., None] <= node.thresholds
+    thresholds = node.thresholds if node.places is None else node.thresholds[node.places]
+    rising = x[..., None] >= thresholds
+    falling = x[..., None] <= thresholds
     reached = np.where(node.falling[:, None], falling, rising)
     if reached.shape[-1] == 1:
         return reached[..., 0]
@@ -118,3 +183,51 @@ def _output(node: Output, x: Array, t: ValueType) -> Array:
 def signs(bits: NDArray[np.bool_]) -> NDArray[np.int64]:
     """What the codes stand for: -1 for False, +1 for True."""
     return np.where(bits, 1, -1).astype(np.int64)
+
+
+def numbers(x: Array, t: ValueType) -> NDArray[np.int64]:
+    """What the elements of a value stand for in a sum."""
+    return signs(x) if t.bit else x
+
+
+def _product(x: NDArray[np.int64], weights: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``x @ weights``, exactly."""
+    largest = int(np.abs(x).max(initial=0))
+    if largest * len(weights) < 1 << 53:
+        # float64 holds every partial sum, and its product is many times as quick as int64's.
+        return (x.astype(np.float64) @ weights.astype(np.float64)).astype(np.int64)
+    product: NDArray[np.int64] = x @ weights
+    return product
+
+
+def _combined(
+    node: Dot | Conv2d, sums: Array, total: Array, own: slice = slice(None)
+) -> NDArray[np.int64]:
+    """``D``, or ``scale * D + offset * S`` with the factors of the channels ``own``."""
+    if node.factors is None:
+        return sums
+    scale, offset = node.factors
+    # Either product may wrap around int64; their sum is within the node's type.
+    combined: NDArray[np.int64] = scale[own] * sums + offset[own] * total
+    return combined
+
+
+def _taps(
+    node: Conv2d | MaxPool | SumPool, x: NDArray[np.int64], t: ValueType, outside: int
+) -> Iterator[tuple[tuple[int, int], NDArray[np.int64]]]:
+    """What each tap of the window sees at all positions, with ``outside`` around the image.
+
+    Yields:
+        The tap's row and column, and an array ``(batch, output rows, output columns, channels)``.
+    """
+    top, bottom, left, right = node.padding
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=outside)
+    rows, columns = Window((t.shape[0], t.shape[1]), node.kernel, node.stride, node.padding).output
+    down, over = node.stride
+    for a, b in np.ndindex(node.kernel):
+        yield (
+            (a, b),
+            padded[:, a : a + rows * down : down, b : b + columns * over : over][
+                :, :rows, :columns
+            ],
+        )

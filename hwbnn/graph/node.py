@@ -1,0 +1,149 @@
+"""What all nodes of a Graph share: a name, the values that they read, checked and frozen fields.
+
+Arrays are copied, given their dtype and made read-only on construction, so that a node cannot
+change behind a digest.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.errors import GraphError
+
+NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+NAME_LENGTH = 48
+LIMIT = 1 << 31
+"""No value of a Graph reaches this magnitude: int64 arithmetic then never overflows."""
+ELEMENTS = 1 << 24
+"""Elements of the largest input; a file of a few bytes cannot ask for more memory than that."""
+
+
+def check_name(name: object) -> str:
+    """The name itself, if it may stand in generated C++, Verilog, Tcl and file names.
+
+    Raises:
+        GraphError: if it is not lower-case words of letters and digits joined by underscores.
+    """
+    if not isinstance(name, str) or len(name) > NAME_LENGTH or not NAME.fullmatch(name):
+        raise GraphError(
+            f"node name {shown(name)}: expected at most {NAME_LENGTH} of a-z, 0-9 and single '_', "
+            "beginning with a letter; rename the node"
+        )
+    return name
+
+
+def shown(value: object) -> str:
+    """A value as an error message shows it: on one line, and short."""
+    try:
+        return repr(value)[:60]
+    except ValueError:  # an integer of thousands of digits
+        return "a huge integer"
+
+
+def freeze(node: Node, field: str, dtype: Any, ndim: int, *, limit: int = LIMIT) -> None:
+    """Replace an array field by a read-only copy of this dtype, refusing any change of value."""
+    try:
+        array = np.asarray(getattr(node, field))
+    except ValueError:
+        raise GraphError(f"node '{node.name}': {field}: expected rows of one length") from None
+    kind = np.dtype(dtype).kind
+    right = array.dtype.kind == "b" if kind == "b" else array.dtype.kind in "iu"
+    if not right or array.ndim != ndim or array.size == 0:
+        raise GraphError(
+            f"node '{node.name}': {field}: expected a non-empty {ndim}-D array of "
+            f"{'bool' if kind == 'b' else 'integers'}, found {array.dtype} of shape {array.shape}"
+        )
+    if kind != "b" and (int(array.max()) >= limit or int(array.min()) <= -limit):
+        bits = limit.bit_length() - 1
+        raise GraphError(f"node '{node.name}': {field}: expected magnitudes below 2^{bits}")
+    frozen = np.array(array, dtype=dtype, order="C")
+    frozen.setflags(write=False)
+    object.__setattr__(node, field, frozen)
+
+
+def integer(node: Node, field: str) -> int:
+    """The field itself, if it is an integer that a Graph may hold."""
+    value = getattr(node, field)
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= LIMIT:
+        raise GraphError(
+            f"node '{node.name}': {field}: expected an integer below 2^31 in magnitude, "
+            f"found {shown(value)}"
+        )
+    return value
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Node:
+    """What all nodes have: the name of the value that they make."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        for source in self.sources:
+            if not isinstance(source, str):
+                raise GraphError(
+                    f"node '{self.name}': source: expected a name, found {shown(source)}"
+                )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the values that this node reads, in order."""
+        return tuple(getattr(self, f.name) for f in fields(self) if f.name in ("source", "other"))
+
+
+def integers(
+    node: Node, field: str, length: int, low: int, high: int, *, both: bool = False
+) -> tuple[int, ...]:
+    """Make a field a tuple of this many integers from ``low`` to ``high``, and return it.
+
+    With ``both``, one integer stands for all.
+    """
+    value = getattr(node, field)
+    if both and isinstance(value, int):
+        value = (value,) * length
+    good = isinstance(value, tuple | list) and len(value) == length
+    if not good or not all(type(n) is int and low <= n <= high for n in value):
+        raise GraphError(
+            f"node '{node.name}': {field}: expected {length} integers from {low} to {high}, found "
+            f"{shown(value)}"
+        )
+    object.__setattr__(node, field, tuple(value))
+    return tuple(value)
+
+
+def freeze_factors(node: Node, channels: int) -> None:
+    """Freeze the optional fields ``scale`` and ``offset``: both or none, one entry a channel."""
+    given = [field for field in ("scale", "offset") if getattr(node, field) is not None]
+    if len(given) == 1:
+        raise GraphError(
+            f"node '{node.name}': {given[0]}: expected both scale and offset or none of them"
+        )
+    for field in given:
+        freeze(node, field, np.int64, 1)
+        expect_channels(node, field, channels, "weights")
+
+
+def expect_channels(node: Node, field: str, channels: int, like: str) -> None:
+    """Refuse an array whose first axis has not this many channels, as the field ``like`` has."""
+    found = len(getattr(node, field))
+    if found != channels:
+        raise GraphError(
+            f"node '{node.name}': {field}: expected {channels} channels as in {like}, found {found}"
+        )
+
+
+def freeze_places(node: Node, classes: int) -> None:
+    """Freeze the optional field ``places``: of each position one of ``classes`` classes."""
+    freeze(node, "places", np.int64, 2)
+    places: NDArray[np.int64] = node.places  # type: ignore[attr-defined]
+    if int(places.min()) < 0 or int(places.max()) >= classes:
+        raise GraphError(
+            f"node '{node.name}': places: expected classes from 0 to {classes - 1}, found "
+            f"{int(places.min())} to {int(places.max())}"
+        )

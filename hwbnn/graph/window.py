@@ -1,0 +1,88 @@
+"""Where a sliding window stands, and which of its taps lie inside the image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Window:
+    """The positions of a window on an image.
+
+    Attributes:
+        size: height and width of the image.
+        kernel: rows and columns of the window.
+        stride: its steps, ``(rows, columns)``.
+        padding: places outside the image, ``(top, bottom, left, right)``, each smaller than the
+            kernel.
+    """
+
+    size: tuple[int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    @property
+    def output(self) -> tuple[int, int]:
+        """Rows and columns of positions, 0 or less where the window does not fit.
+
+        >>> Window((5, 6), (3, 3), (2, 2), (1, 1, 1, 1)).output
+        (3, 3)
+        """
+        (height, width), (rows, columns) = self.size, self.kernel
+        top, bottom, left, right = self.padding
+        return (
+            (height + top + bottom - rows) // self.stride[0] + 1,
+            (width + left + right - columns) // self.stride[1] + 1,
+        )
+
+    @cached_property
+    def inside_rows(self) -> NDArray[np.bool_]:
+        """Which rows of the window lie inside, bool ``(output rows, kernel rows)``."""
+        return self._inside(0)
+
+    @cached_property
+    def inside_columns(self) -> NDArray[np.bool_]:
+        """Which columns of the window lie inside, bool ``(output columns, kernel columns)``."""
+        return self._inside(1)
+
+    def _inside(self, axis: int) -> NDArray[np.bool_]:
+        first = np.arange(self.output[axis]) * self.stride[axis] - self.padding[2 * axis]
+        taps = first[:, None] + np.arange(self.kernel[axis])
+        return (taps >= 0) & (taps < self.size[axis])
+
+    @cached_property
+    def classes(self) -> NDArray[np.bool_]:
+        """The border classes, bool ``(classes, kernel rows, kernel columns)``: taps inside.
+
+        Positions are of one class when the same taps lie inside the image. Classes count from 0 in
+        the order in which the output, row by row, first meets them.
+
+        >>> Window((4, 4), (3, 3), padding=(1, 1, 1, 1)).classes.shape
+        (9, 3, 3)
+        """
+        rows, columns = _first(self.inside_rows)[0], _first(self.inside_columns)[0]
+        taps = rows[:, None, :, None] & columns[None, :, None, :]
+        return taps.reshape(-1, *self.kernel)
+
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """The class of each position, int64 of shape :attr:`output`.
+
+        >>> Window((4, 4), (3, 3), padding=(1, 1, 1, 1)).places.tolist()
+        [[0, 1, 1, 2], [3, 4, 4, 5], [3, 4, 4, 5], [6, 7, 7, 8]]
+        """
+        (_, rows), (masks, columns) = _first(self.inside_rows), _first(self.inside_columns)
+        return rows[:, None] * len(masks) + columns[None, :]
+
+
+def _first(masks: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """The distinct rows in order of appearance, and which of them each row is."""
+    found: dict[bytes, int] = {}
+    index = np.array([found.setdefault(row.tobytes(), len(found)) for row in masks], np.int64)
+    first = [int(np.argmax(index == k)) for k in range(len(found))]
+    return masks[first], index
