@@ -81,9 +81,8 @@ struct bit_terms {
     }
 
     // Few differing inputs are a large sum.
-    template <typename CONFIG_T>
-    static bool reached(typename CONFIG_T::accum_t differing,
-                        typename CONFIG_T::threshold_t limit) {
+    template <class accum_T, class threshold_T>
+    static bool reached(accum_T differing, threshold_T limit) {
         #pragma HLS INLINE
         return differing < limit;
     }
@@ -144,9 +143,8 @@ struct integer_terms {
         return accum;
     }
 
-    template <typename CONFIG_T>
-    static bool reached(typename CONFIG_T::accum_t accum,
-                        typename CONFIG_T::threshold_t threshold) {
+    template <class accum_T, class threshold_T>
+    static bool reached(accum_T accum, threshold_T threshold) {
         #pragma HLS INLINE
         return accum >= threshold;
     }
@@ -188,20 +186,19 @@ void dot_unrolled(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
     dot<data_T, res_T, CONFIG_T>(x, y, weights);
 }
 
-// How many thresholds of its channel an accumulator reaches.
-template <typename CONFIG_T>
+// How many thresholds of its channel an accumulator of these terms reaches.
+template <class terms, typename CONFIG_T, class accum_T>
 typename CONFIG_T::out::element_t
-levels_reached(typename CONFIG_T::accum_t accum,
+levels_reached(accum_T accum,
                const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
                unsigned channel) {
     #pragma HLS INLINE
-    typedef typename CONFIG_T::terms terms;
     const unsigned first = channel * CONFIG_T::n_levels;
     typename CONFIG_T::out::element_t count = 0;
 Level:
     for (unsigned j = 0; j < CONFIG_T::n_levels; j++) {
         #pragma HLS UNROLL
-        count += terms::template reached<CONFIG_T>(accum, thresholds[first + j]);
+        count += terms::reached(accum, thresholds[first + j]);
     }
     return count;
 }
@@ -236,7 +233,8 @@ Fold:
                 const accum_t before = step == 0 ? accum_t(0) : accum[p];
                 accum[p] = terms::template add<data_T, CONFIG_T>(before, x, weights, fold, step, p);
                 if (step == CONFIG_T::n_steps - 1)
-                    level[channel] = levels_reached<CONFIG_T>(accum[p], thresholds, channel);
+                    level[channel] =
+                        levels_reached<terms, CONFIG_T>(accum[p], thresholds, channel);
             }
         }
     }

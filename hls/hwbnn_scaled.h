@@ -33,6 +33,10 @@ void scaled_sums(const data_T x[CONFIG_T::in::words],
     #pragma HLS INLINE
     typedef typename CONFIG_T::terms terms;
     typedef typename CONFIG_T::accum_t accum_t;
+    const unsigned words_per_step = CONFIG_T::step_words;
+    const unsigned factors_per_fold = 2 * CONFIG_T::pe;
+    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
+    #pragma HLS ARRAY_PARTITION variable=factors cyclic factor=factors_per_fold
     accum_t accum[CONFIG_T::pe];
     accum_t total = 0;
     #pragma HLS ARRAY_PARTITION variable=accum complete
@@ -61,10 +65,6 @@ void scaled_dot(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
                 typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
                 typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
     typedef typename CONFIG_T::out out;
-    const unsigned words_per_step = CONFIG_T::step_words;
-    const unsigned factors_per_fold = 2 * CONFIG_T::pe;
-    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
-    #pragma HLS ARRAY_PARTITION variable=factors cyclic factor=factors_per_fold
     typename CONFIG_T::sum_t sum[CONFIG_T::n_out];
     #pragma HLS ARRAY_PARTITION variable=sum complete
     scaled_sums<data_T, CONFIG_T>(x, sum, weights, factors);
@@ -91,10 +91,6 @@ void scaled_neurons(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words]
                     typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
                     typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
     typedef typename CONFIG_T::out out;
-    const unsigned words_per_step = CONFIG_T::step_words;
-    const unsigned factors_per_fold = 2 * CONFIG_T::pe;
-    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
-    #pragma HLS ARRAY_PARTITION variable=factors cyclic factor=factors_per_fold
     #pragma HLS ARRAY_PARTITION variable=thresholds complete
     typename CONFIG_T::sum_t sum[CONFIG_T::n_out];
     #pragma HLS ARRAY_PARTITION variable=sum complete
@@ -103,13 +99,7 @@ void scaled_neurons(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words]
 Channel:
     for (unsigned i = 0; i < CONFIG_T::n_out; i++) {
         #pragma HLS UNROLL
-        typename CONFIG_T::out::element_t count = 0;
-    Level:
-        for (unsigned j = 0; j < CONFIG_T::n_levels; j++) {
-            #pragma HLS UNROLL
-            count += sum[i] >= thresholds[i * CONFIG_T::n_levels + j];
-        }
-        out::put(y, i, count);
+        out::put(y, i, levels_reached<integer_terms, CONFIG_T>(sum[i], thresholds, i));
     }
 }
 

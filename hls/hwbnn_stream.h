@@ -166,70 +166,6 @@ void argmax_stream(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     send<res_T, CONFIG_T::out::words>(value, y, 0);
 }
 
-template <class data_T, class res_T, typename CONFIG_T>
-void dot_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                         typename CONFIG_T::weight_t weights[CONFIG_T::n_weights]) {
-    #pragma HLS PIPELINE II=1
-    typedef typename data_T::value_type source_t;
-    typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
-    dot_unrolled<source_t, value_t, CONFIG_T>(source, value, weights);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
-}
-
-template <class data_T, class res_T, typename CONFIG_T>
-void neurons_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                             typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                             typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
-    #pragma HLS PIPELINE II=1
-    typedef typename data_T::value_type source_t;
-    typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
-    neurons_unrolled<source_t, value_t, CONFIG_T>(source, value, weights, thresholds);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
-}
-
-template <class data_T, class res_T, typename CONFIG_T>
-void scaled_dot_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                                typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                                typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
-    #pragma HLS PIPELINE II=1
-    typedef typename data_T::value_type source_t;
-    typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
-    scaled_dot_unrolled<source_t, value_t, CONFIG_T>(source, value, weights, factors);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
-}
-
-template <class data_T, class res_T, typename CONFIG_T>
-void scaled_neurons_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                                    typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                                    typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
-                                    typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
-    #pragma HLS PIPELINE II=1
-    typedef typename data_T::value_type source_t;
-    typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
-    scaled_neurons_unrolled<source_t, value_t, CONFIG_T>(source, value, weights, factors, thresholds);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
-}
-
 // Folds are pipelined inside, so that the functions around them are not.
 template <class data_T, class res_T, typename CONFIG_T>
 void dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
@@ -289,6 +225,39 @@ void scaled_neurons_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
     receive<data_T, CONFIG_T::in::words>(x, source, 0);
     scaled_neurons<source_t, value_t, CONFIG_T>(source, value, weights, factors, thresholds);
     send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+// Unrolled: a pipelined function unrolls the folds inside it.
+template <class data_T, class res_T, typename CONFIG_T>
+void dot_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                         typename CONFIG_T::weight_t weights[CONFIG_T::n_weights]) {
+    #pragma HLS PIPELINE II=1
+    dot_stream<data_T, res_T, CONFIG_T>(x, y, weights);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void neurons_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                             typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                             typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+    #pragma HLS PIPELINE II=1
+    neurons_stream<data_T, res_T, CONFIG_T>(x, y, weights, thresholds);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void scaled_dot_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                                typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                                typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+    #pragma HLS PIPELINE II=1
+    scaled_dot_stream<data_T, res_T, CONFIG_T>(x, y, weights, factors);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void scaled_neurons_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                                    typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                                    typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                                    typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+    #pragma HLS PIPELINE II=1
+    scaled_neurons_stream<data_T, res_T, CONFIG_T>(x, y, weights, factors, thresholds);
 }
 
 } // namespace hwbnn

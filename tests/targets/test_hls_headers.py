@@ -73,7 +73,7 @@ PLANTED = {
     "recursion": ("    out::clear(y);", "    neurons<data_T, res_T, CONFIG_T>(x, y, weights);"),
     "mutual recursion": (
         "        return accum;\n",
-        "        return levels_reached<CONFIG_T>(accum, 0, 0) + reached<CONFIG_T>(0, 0);\n",
+        "        return levels_reached<CONFIG_T>(accum, 0, 0) + reached(0, 0);\n",
     ),
 }
 
