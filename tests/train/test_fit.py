@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,9 +80,17 @@ def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(
     assert not equal(train(replace(RECIPE, seed=2), tmp_path / "other"), whole)
 
 
-def test_an_interrupted_run_resumes_to_the_same_weights(whole: TrainResult, tmp_path: Path) -> None:
-    handler = signal.getsignal(signal.SIGINT)
+@pytest.fixture
+def handler() -> Iterator[Any]:
+    """Python's own answer to an interrupt: a suite in the background is started to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
 
+
+def test_an_interrupted_run_resumes_to_the_same_weights(
+    whole: TrainResult, tmp_path: Path, handler: Any
+) -> None:
     def interrupt(epoch: Epoch) -> None:
         if epoch.epoch == 2:
             os.kill(os.getpid(), signal.SIGINT)
