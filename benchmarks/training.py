@@ -28,7 +28,7 @@ from hwbnn import methods
 from hwbnn.graph import Input
 from hwbnn.methods import METHODS
 from hwbnn.nn import NETWORKS, after_step, parameter_groups, penalty, start_epoch
-from hwbnn.nn.layers import Scale
+from hwbnn.nn.activation import Scale
 from hwbnn.nn.networks import network
 
 RESULTS = Path(__file__).parent / "results"

@@ -17,7 +17,7 @@ from hwbnn.lower.planes import PAIR_LIMIT, Pairs, Pending
 from hwbnn.lower.tables import Integers, Stream, chunks, is_identity
 from hwbnn.methods import Codes
 from hwbnn.nn import BinaryActivation, BinaryLinear
-from hwbnn.nn.layers import EXACT
+from hwbnn.nn.binary import EXACT
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from hwbnn.nn.layers import BinaryActivation, BinaryLinear, Scale
+from hwbnn.nn.activation import BinaryActivation, Scale
+from hwbnn.nn.binary import BinaryLayer
+from hwbnn.nn.conv import BinaryConv2d
+from hwbnn.nn.linear import BinaryLinear
 from hwbnn.nn.loop import (
     after_step,
     parameter_groups,
@@ -17,6 +20,8 @@ from hwbnn.nn.networks import NETWORKS, Last, Mlp, mlp, network
 __all__ = [
     "NETWORKS",
     "BinaryActivation",
+    "BinaryConv2d",
+    "BinaryLayer",
     "BinaryLinear",
     "Last",
     "Mlp",

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from hwbnn.errors import InputError
 from hwbnn.graph import Input
 from hwbnn.methods import Method
-from hwbnn.nn.layers import BinaryActivation, BinaryLinear, Scale
+from hwbnn.nn.activation import BinaryActivation, Scale
+from hwbnn.nn.linear import BinaryLinear
 
 Last = Literal["batch_norm", "scale"]
 

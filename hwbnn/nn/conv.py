@@ -1,0 +1,289 @@
+"""Convolutions with binary weights, and what their borders do to the constant behind the sums."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from hwbnn.errors import InputError
+from hwbnn.methods import Codes, Method
+from hwbnn.nn import source as sources
+from hwbnn.nn.binary import BinaryLayer, Taps
+from hwbnn.nn.source import Source
+
+Pair = int | tuple[int, int]
+Padding = int | tuple[int, int] | tuple[int, int, int, int] | Literal["same"]
+
+
+class BinaryConv2d(BinaryLayer):
+    """A convolution of weights -1 and +1 over images ``(batch, channels, height, width)``.
+
+    As torch's ``Conv2d`` it correlates: tap ``(ky, kx)`` of the output at ``(y, x)`` reads row
+    ``y * stride + ky - top`` and column ``x * stride + kx - left``.
+
+    With ``pad = 0`` a tap outside the image counts nothing, as in torch. Where what arrives stands
+    for ``scale * u + offset`` the constant ``offset * sum(w)`` is then one over the taps inside:
+    it differs from place to place at the border. :meth:`places` says where it is the same.
+
+    Args:
+        in_channels: channels of the image.
+        out_channels: channels that it returns.
+        kernel: rows and columns of the window, one number for both.
+        method: makes the weights, ``(out_channels, in_channels / groups, *kernel)``.
+        stride: rows and columns from window to window.
+        padding: rows above and below and columns left and right, one number for all or
+            ``(rows, columns)`` as torch has it; ``(top, bottom, left, right)``; or ``"same"``: of
+            ``kernel - 1`` rows half above, the odd one below, and so for columns, with stride 1.
+        pad: the number that stands outside: -1, 0 or +1; other than 0 only for inputs of bits.
+        groups: parts of the channels that are convolved apart; divides both numbers of channels.
+        source: what arrives, see :class:`~hwbnn.nn.binary.BinaryLayer`.
+
+    Attributes:
+        kernel: ``(rows, columns)``.
+        stride: ``(rows, columns)``.
+        padding: ``(top, bottom, left, right)``.
+
+    Raises:
+        InputError: if a size does not fit, or sums can grow beyond what float32 holds exactly.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: Pair,
+        method: Method,
+        *,
+        stride: Pair = 1,
+        padding: Padding = 0,
+        pad: int = 0,
+        groups: int = 1,
+        source: Source = None,
+    ) -> None:
+        sizes = _pair("kernel", kernel, 1)
+        steps = _pair("stride", stride, 1)
+        border = _border(padding, sizes, steps)
+        channels = (in_channels, out_channels, groups)
+        if not all(_is_size(n, 1) for n in channels) or any(n % groups for n in channels[:2]):
+            raise InputError(
+                "BinaryConv2d: expected channels from 1 that are multiples of groups, found "
+                f"{in_channels} and {out_channels} with groups {groups}"
+            )
+        if pad not in (-1, 0, 1) or (pad and not sources.is_bits(source)):
+            raise InputError(
+                f"BinaryConv2d: pad: expected -1, 0 or 1, and 0 for inputs that are not bits, "
+                f"found {pad!r}"
+            )
+        super().__init__((out_channels, in_channels // groups, *sizes), method, source)
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel = sizes
+        self.stride = steps
+        self.padding = border
+        self.pad = pad
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The layer's output.
+
+        Args:
+            x: floats ``(batch, in_channels, height, width)``.
+
+        Returns:
+            ``(batch, out_channels, rows, columns)``; in evaluation float32.
+
+        Raises:
+            InputError: in evaluation, if ``source`` is given and ``x`` is not on its lattice.
+        """
+        codes = self.weight.codes()
+        if not self.training:
+            sums, total = self.sums(self.integers(x), codes)
+            return self.finish(sums, total, codes, size=(x.shape[-2], x.shape[-1]))
+        # Weights are fewer than outputs: scaling these is the cheaper order.
+        w = codes.signs
+        if codes.scale is not None:
+            w = w * codes.scale.view(-1, 1, 1, 1)
+        if codes.offset is not None:
+            w = w + codes.offset.view(-1, 1, 1, 1)
+        return self._convolve(x, w)
+
+    def product(self, u: Tensor, signs: Tensor) -> Tensor:
+        """``D``, ``(batch, out_channels, rows, columns)``."""
+        sums = self._convolve(u, signs)
+        # Kernels of a GPU may go by way of fractions (Winograd's); what they come to is next to
+        # the integer.
+        return sums if u.device.type == "cpu" else sums.round()
+
+    def total(self, u: Tensor) -> Tensor:
+        """``S``, ``(batch, 1 or out_channels, rows, columns)``: each output's own group's."""
+        apart = self._bordered(u).unflatten(1, (self.groups, -1)).sum(dim=2)
+        ones = u.new_ones((self.groups, 1, *self.kernel))
+        sums = functional.conv2d(apart, ones, stride=self.stride, groups=self.groups)
+        return sums if self.groups == 1 else self._of_groups(sums)
+
+    def finish(
+        self,
+        sums: Tensor,
+        total: Tensor | None = None,
+        codes: Codes | None = None,
+        *,
+        place: int | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """The layer's output from its integer sums: all scales and offsets, channel by channel.
+
+        Args:
+            sums: what :meth:`sums` returns first, float32 ``(batch, out_channels, rows, columns)``;
+                or such sums of one place in a table ``(n, out_channels)``.
+            total: what it returns second, for a table ``(n, 1 or out_channels)``.
+            codes: the weights' codes, where they are at hand.
+            place: for a table, the class of its place, see :meth:`places`.
+            size: height and width of the image; needed where :meth:`places` tells places apart.
+
+        Returns:
+            float32, of the shape of ``sums``; a table's rows are, bit for bit, what the whole image
+            has at places of that class.
+        """
+        known = codes or self.weight.codes()
+        return self._finish(
+            sums, total, known, lambda: self._taps(known.signs, sums.ndim == 4, place, size)
+        )
+
+    def places(self, height: int, width: int) -> tuple[NDArray[np.int64], int]:
+        """The class of each place of the output: where it is the same, so is the constant.
+
+        Without a border, with one of -1 or +1, or where integers stand for multiples of themselves,
+        all places are one class.
+
+        Args:
+            height: rows of the image that the layer reads.
+            width: its columns.
+
+        Returns:
+            int64 array ``(rows, columns)`` of classes from 0, numbered from the top left in reading
+            order of the kinds of rows, then of columns; and how many there are.
+
+        Raises:
+            InputError: if the image is smaller than the window.
+        """
+        classes, masks = self._borders(height, width)
+        if not self._has_places:
+            return np.zeros_like(classes), 1
+        return classes, len(masks)
+
+    @property
+    def _has_places(self) -> bool:
+        """Whether the constant behind the sums differs from place to place."""
+        moved = self.is_mapped and sources.affine(self.source)[1] != 0
+        return moved and not self.pad and any(self.padding)
+
+    def _borders(self, height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Each place's class, and which taps are inside for each, ``(classes, *kernel)``."""
+        top, bottom, left, right = self.padding
+        rows, above = _kinds(height, top, bottom, self.kernel[0], self.stride[0])
+        columns, beside = _kinds(width, left, right, self.kernel[1], self.stride[1])
+        masks = above[:, None, :, None] & beside[None, :, None, :]
+        return rows[:, None] * len(beside) + columns, masks.reshape(-1, *self.kernel)
+
+    def _taps(
+        self, signs: Tensor, is_image: bool, place: int | None, size: tuple[int, int] | None
+    ) -> Taps:
+        """Sums of signs and counts over the taps inside, for a whole image or one place."""
+        of_tap = signs.detach().sum(dim=1)
+        if not self._has_places:
+            row = of_tap.sum(dim=(1, 2))
+            return Taps(row[None, :, None, None] if is_image else row, self.inputs)
+        if size is None or (place is None) != is_image:
+            raise InputError(
+                "BinaryConv2d: finish: what stands behind the sums differs from place to place; "
+                "give the image's size, and for a table the class of its place"
+            )
+        classes, masks = self._borders(*size)
+        inside = torch.from_numpy(masks).to(of_tap)
+        # Sums of at most 2^24 ones: exact in any order.
+        rows = of_tap.flatten(1) @ inside.flatten(1).t()
+        counts = inside.sum(dim=(1, 2)) * signs.shape[1]
+        if place is not None:
+            return Taps(rows[:, place], counts[place])
+        everywhere = torch.from_numpy(classes).to(of_tap.device)
+        return Taps(rows[None, :, everywhere], counts[everywhere])
+
+    def _convolve(self, x: Tensor, w: Tensor) -> Tensor:
+        """``x``, with its border, against any weights of the layer's shape."""
+        top, bottom, left, right = self.padding
+        inner = (top, left)
+        if self.pad or (top, left) != (bottom, right):
+            x, inner = self._bordered(x), (0, 0)
+        return functional.conv2d(x, w, stride=self.stride, padding=inner, groups=self.groups)
+
+    def _bordered(self, x: Tensor) -> Tensor:
+        top, bottom, left, right = self.padding
+        return functional.pad(x, (left, right, top, bottom), value=float(self.pad))
+
+    def _of_groups(self, x: Tensor) -> Tensor:
+        """A number for each group as one for each output channel."""
+        return x.repeat_interleave(self.out_channels // self.groups, dim=1)
+
+    def extra_repr(self) -> str:
+        """Sizes and source, for ``print(model)``."""
+        said = [f"{self.in_channels}, {self.out_channels}, {self.kernel}"]
+        for name, usual in (("stride", (1, 1)), ("padding", (0,) * 4), ("pad", 0), ("groups", 1)):
+            value = getattr(self, name)
+            if value != usual:
+                said.append(f"{name}={value}")
+        return ", ".join(said) + self._said()
+
+
+def _is_size(n: Any, least: int) -> bool:
+    return isinstance(n, int) and not isinstance(n, bool) and n >= least
+
+
+def _pair(name: str, given: Any, least: int) -> tuple[int, int]:
+    """One number for both, or two."""
+    pair = (given, given) if isinstance(given, int) else given
+    if not (
+        isinstance(pair, Sequence) and len(pair) == 2 and all(_is_size(n, least) for n in pair)
+    ):
+        raise InputError(
+            f"BinaryConv2d: {name}: expected a number from {least} or two, found {given!r}"
+        )
+    return pair[0], pair[1]
+
+
+def _border(given: Any, kernel: tuple[int, int], stride: tuple[int, int]) -> tuple[int, ...]:
+    """Rows above and below, columns left and right."""
+    if given == "same":
+        if stride != (1, 1):
+            raise InputError(
+                f"BinaryConv2d: padding: expected numbers with stride {stride}, found 'same', "
+                "which is for stride 1"
+            )
+        before = [(n - 1) // 2 for n in kernel]
+        return before[0], kernel[0] - 1 - before[0], before[1], kernel[1] - 1 - before[1]
+    if isinstance(given, Sequence) and len(given) == 4 and all(_is_size(n, 0) for n in given):
+        return tuple(given)
+    rows, columns = _pair("padding", given, 0)
+    return rows, rows, columns, columns
+
+
+def _kinds(
+    size: int, before: int, after: int, kernel: int, stride: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Along one axis: the kind of each window, and which taps are inside for each kind."""
+    count = (size + before + after - kernel) // stride + 1
+    if count < 1:
+        raise InputError(
+            f"BinaryConv2d: expected images of at least {kernel - before - after} rows or columns, "
+            f"found {size}"
+        )
+    read = np.arange(count)[:, None] * stride + np.arange(kernel) - before
+    inside = (read >= 0) & (read < size)
+    kinds, first, which = np.unique(inside, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return np.argsort(order)[which.reshape(-1)], kinds[order]
