@@ -128,9 +128,9 @@ def verify(
     ways: Annotated[
         str,
         typer.Option(
-            help="Some of fast, hls, hls-stream, rtl, rtl-cocotb, rtl-icarus, with commas between, "
-            "and for a project in whose folder Vitis HLS has run hls-rtl, hls-rtl-icarus; by "
-            "default fast and that of the project."
+            help=f"How the network is computed: {options.WAYS}; for a project in whose folder "
+            "Vitis HLS has run, hls-rtl and hls-rtl-icarus too; by default fast and that of the "
+            "project."
         ),
     ] = "",
     plan: options.PlanFile = None,
@@ -161,7 +161,7 @@ def verify(
     core = read_core(project, plan, interval, luts)
     graph = from_bytes(core.files["graph.npz"], project)
     x = random_input(graph, frames, seed) if array is None else read_input(graph, array, key)
-    names = [name.strip() for name in ways.split(",")] if ways else ["fast", core.target]
+    names = options.listed(ways) if ways else ["fast", core.target]
     steps = Steps(1)
     with steps.step(f"verify {', '.join(names)} on {len(x):,} frames"):
         result = run(

@@ -73,9 +73,7 @@ def build(
     plan: options.PlanFile = None,
     interval: options.Interval = None,
     luts: options.Luts = None,
-    ways: Annotated[
-        str, typer.Option(help="Some of fast, hls, hls-stream, rtl, rtl-cocotb, rtl-icarus.")
-    ] = "fast,hls,rtl",
+    ways: options.Ways = "fast,hls,rtl",
     place: options.Place = False,
     as_json: options.Json = False,
 ) -> None:
@@ -99,7 +97,7 @@ def build(
 
     claim(writable(out))
     chosen = planner(plan, interval, luts)
-    names = [name.strip() for name in ways.split(",")]
+    names = options.listed(ways)
     network, input, name = _to_build(folder, model, graph)
     x, y, data_name = _to_run(folder, samples, key, labels, labels_key, data)
     report = run(

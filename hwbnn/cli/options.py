@@ -82,3 +82,10 @@ Json = Annotated[
         "one line on standard error say why.",
     ),
 ]
+WAYS = "some of fast, hls, hls-stream, rtl, rtl-cocotb, rtl-icarus, with commas between"
+Ways = Annotated[str, typer.Option(help=f"How the network is computed: {WAYS}.")]
+
+
+def listed(names: str) -> list[str]:
+    """The names in a text with commas between."""
+    return [name.strip() for name in names.split(",")]

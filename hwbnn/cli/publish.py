@@ -28,9 +28,7 @@ def publish(
     plan: options.PlanFile = None,
     interval: options.Interval = None,
     luts: options.Luts = None,
-    ways: Annotated[
-        str, typer.Option(help="Some of fast, hls, hls-stream, rtl, rtl-cocotb, rtl-icarus.")
-    ] = "fast,hls,rtl",
+    ways: options.Ways = "fast,hls,rtl",
     data: options.DataFolder = None,
     as_json: options.Json = False,
 ) -> None:
@@ -48,7 +46,7 @@ def publish(
     from hwbnn.build import release, steps
 
     writable(out)
-    names = [name.strip() for name in ways.split(",")]
+    names = options.listed(ways)
     report = release(
         run,
         out,
