@@ -44,18 +44,30 @@ def sign(x: Tensor) -> Tensor:
     """
     x = x.detach()
     if torch.compiler.is_compiling():
-        # Compiled code does not stop to look; the NaN goes on to the loss.
         return torch.where(x >= 0, 1, torch.where(x < 0, -1, x)).to(x.dtype)
-    # A sum is NaN if an element is, and costs a fifth of isnan(); infinities that cancel make it
-    # NaN too, so it only raises the question.
-    if x.is_floating_point() and bool(x.sum().isnan()) and bool(x.isnan().any()):
-        raise InputError(
-            f"sign: found {int(x.isnan().sum())} NaN in a tensor of shape {tuple(x.shape)}; "
-            "training has diverged or the input holds NaN: lower the learning rate or mend the data"
-        )
+    refuse_nan("sign", x)
     # Writing the comparison as numbers is 14 times as quick as torch.where on a CPU; copysign
     # would be as quick and wrong at -0.0.
     return torch.ge(x, 0, out=torch.empty_like(x)).mul_(2).sub_(1)
+
+
+def refuse_nan(what: str, x: Tensor) -> None:
+    """Raise if an element of ``x`` is NaN, to which no code belongs.
+
+    Compiled code does not stop to look: there a NaN goes on to the loss.
+
+    Raises:
+        InputError: it begins with ``what``.
+    """
+    # A sum is NaN if an element is, and costs a fifth of isnan(); infinities that cancel make it
+    # NaN too, so it only raises the question.
+    if torch.compiler.is_compiling() or not x.is_floating_point() or not bool(x.sum().isnan()):
+        return
+    if bool(x.isnan().any()):
+        raise InputError(
+            f"{what}: found {int(x.isnan().sum())} NaN in a tensor of shape {tuple(x.shape)}; "
+            "training has diverged or the input holds NaN: lower the learning rate or mend the data"
+        )
 
 
 class Quantizer(ABC):

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
-from hwbnn.methods.latent import LatentWeight, mean_magnitude
-from hwbnn.methods.pairs import ClipSTE, Polynomial
+from hwbnn.methods.latent import scaled_signs
+from hwbnn.methods.pairs import Polynomial
 
-_WEIGHTS = ClipSTE()
 _ACTIVATIONS = Polynomial()
 
 
@@ -34,7 +33,7 @@ class BiReal(Method):
 
     def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
         """Latent weights, Glorot uniform, and the mean of their magnitudes in each channel."""
-        return LatentWeight(self, shape, _WEIGHTS, scale=mean_magnitude, decay=True)
+        return scaled_signs(self, shape)
 
     def make_activation(self, channels: int) -> Activation:
         """The sign, with gradient ``max(2 - 2|x|, 0)``."""

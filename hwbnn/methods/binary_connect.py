@@ -26,7 +26,7 @@ from hwbnn.methods.latent import LatentWeight, clip, glorot_rate
 from hwbnn.methods.multibit import ReluActivation, UnsignedActivation, check_bits
 from hwbnn.methods.pairs import StraightThrough
 
-_WEIGHTS = StraightThrough()
+_WEIGHTS = StraightThrough()  # exact within [-1, 1], which they never leave
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,14 @@ class BinaryConnect(Method):
     """
 
     name: ClassVar[str] = "binary_connect"
+    activations: ClassVar[tuple[str, ...]] = ("unsigned", "relu")
     activation: str = "unsigned"
     bits: int = 4
     high: float = 2.0
     glorot_lr: bool = False
 
     def __post_init__(self) -> None:
-        one_of(self.name, "activation", self.activation, ("unsigned", "relu"))
+        one_of(self.name, "activation", self.activation, self.activations)
         check_bits(self.name, self.bits, self.high)
         flag(self.name, "glorot_lr", self.glorot_lr)
 

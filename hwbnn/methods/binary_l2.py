@@ -24,22 +24,19 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from hwbnn.methods.base import Activation, BinaryWeight, Method, Settings, SignActivation
-from hwbnn.methods.checks import flag, number, one_of
-from hwbnn.methods.latent import LatentWeight, clip, glorot_rate
-from hwbnn.methods.multibit import ReluActivation, UnsignedActivation, check_bits
-from hwbnn.methods.pairs import ClipSTE, StraightThrough
+from hwbnn.methods.base import Activation, BinaryWeight, Settings, SignActivation
+from hwbnn.methods.binary_connect import BinaryConnect
+from hwbnn.methods.checks import number, one_of
+from hwbnn.methods.latent import LatentWeight
+from hwbnn.methods.pairs import ClipSTE
 
 Form = Literal["l2", "quartic", "1-w2"]
 
 FORMS: tuple[Form, ...] = ("l2", "quartic", "1-w2")
-ACTIVATIONS = ("unsigned", "relu", "sign")
-
-_WEIGHTS = StraightThrough()  # exact within [-1, 1], which they never leave
 
 
 @dataclass(frozen=True)
-class BinaryL2(Method):
+class BinaryL2(BinaryConnect):
     """Weights ``sign(W)``, a term of the loss for ``|W|`` near 1, and activations of a few bits.
 
     Forward ``sign(W)``; backward straight through, and ``W`` clipped to [-1, 1] after each step.
@@ -64,43 +61,27 @@ class BinaryL2(Method):
             weights and the loss a mean over images, so it is small: from 1e-5 on signs freeze early
             and accuracy on held-out images falls.
         ramp: the term grows linearly from 0 over this share of training; 0 for no ramp.
-        activation: ``"unsigned"``: integers of ``bits`` bits; ``"relu"``: real, as published;
-            ``"sign"``: bits, our extension.
-        bits: of an unsigned activation, 2 to 8.
-        high: end of its range, see :class:`~hwbnn.methods.multibit.UnsignedActivation`.
-        glorot_lr: multiply the learning rate of a layer's latent weights by
-            ``sqrt((fan_in + fan_out) / 1.5)``, as BinaryConnect does.
+        activation: as BinaryConnect's, or ``"sign"``: bits, our extension.
+        bits: as BinaryConnect's, like ``high`` and ``glorot_lr``.
     """
 
     name: ClassVar[str] = "binary_l2"
+    activations: ClassVar[tuple[str, ...]] = ("unsigned", "relu", "sign")
     form: Form = "l2"
     strength: float = 1e-6
     ramp: float = 0.5
-    activation: Literal["unsigned", "relu", "sign"] = "unsigned"
-    bits: int = 4
-    high: float = 2.0
-    glorot_lr: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         one_of(self.name, "form", self.form, FORMS)
-        one_of(self.name, "activation", self.activation, ACTIVATIONS)
         number(self.name, "strength", self.strength, 0, 1000)
         number(self.name, "ramp", self.ramp, 0, 1)
-        check_bits(self.name, self.bits, self.high)
-        flag(self.name, "glorot_lr", self.glorot_lr)
-
-    def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
-        """Latent weights, Glorot uniform."""
-        lr_scale = glorot_rate(shape) if self.glorot_lr else 1.0
-        return LatentWeight(self, shape, _WEIGHTS, lr_scale=lr_scale)
 
     def make_activation(self, channels: int) -> Activation:
         """Integers of a few bits, real numbers or signs, as ``activation`` says."""
-        if self.activation == "relu":
-            return ReluActivation(self, channels)
         if self.activation == "sign":
             return SignActivation(self, channels, ClipSTE())
-        return UnsignedActivation(self, channels, self.bits, high=self.high)
+        return super().make_activation(channels)
 
     def schedule(self, u: float) -> Settings:
         """The strength of the moment."""
@@ -111,10 +92,6 @@ class BinaryL2(Method):
         latent = [w.latent for w in weights if isinstance(w, LatentWeight)]
         strength = weights[0].settings["strength"] if latent else 0.0
         return binary_penalty(latent, self.form, strength) if strength else None
-
-    def after_step(self, weights: Sequence[BinaryWeight]) -> None:
-        """Clip the latent weights to [-1, 1]."""
-        clip(weights)
 
 
 def binary_penalty(latent: Sequence[Tensor], form: Form, strength: float) -> Tensor:

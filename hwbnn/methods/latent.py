@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hwbnn.methods.base import BinaryWeight, Codes, Method, Options, Quantizer, quantize, sign
+from hwbnn.methods.pairs import ClipSTE
 
 Transform = Callable[[Tensor], Tensor]
 
@@ -114,3 +115,11 @@ def clip(weights: Sequence[BinaryWeight], bound: float = 1.0) -> None:
     # One call for all layers: a network of many small ones would else spend its time in calls.
     torch._foreach_clamp_min_(latent, -bound)
     torch._foreach_clamp_max_(latent, bound)
+
+
+def scaled_signs(method: Method, shape: tuple[int, ...]) -> LatentWeight:
+    """Weights ``mean|W[c]| sign(W[c])``, the scale constant to the gradient.
+
+    They decay: with a scale their size matters.
+    """
+    return LatentWeight(method, shape, ClipSTE(), scale=mean_magnitude, decay=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwbnn.errors import CannotLower, InputError
-from hwbnn.methods.base import Activation, Method, Quantizer, Settings, quantize
+from hwbnn.methods.base import Activation, Method, Quantizer, Settings, quantize, refuse_nan
 from hwbnn.methods.checks import integer, number
 
 BITS = (2, 8)
@@ -79,15 +79,7 @@ class UnsignedSteps(Quantizer):
             InputError: if an element is NaN, which is nearest to no integer.
         """
         x = x.detach()
-        # As for sign(): the sum only raises the question, at a fifth of the price; and compiled
-        # code does not stop to look, there a NaN stays one.
-        compiled = torch.compiler.is_compiling()
-        if not compiled and bool(x.sum().isnan()) and bool(x.isnan().any()):
-            raise InputError(
-                f"activation: found {int(x.isnan().sum())} NaN in a tensor of shape "
-                f"{tuple(x.shape)}; training has diverged or the input holds NaN: lower the "
-                "learning rate or mend the data"
-            )
+        refuse_nan("activation", x)
         return torch.mul(x, 1 / self.step).round_().clamp_(0, self.levels)
 
     def forward(self, x: Tensor, settings: Settings) -> Tensor:

@@ -37,11 +37,10 @@ from hwbnn.methods.base import (
     quantize,
     sign,
 )
-from hwbnn.methods.latent import LatentWeight, mean_magnitude
+from hwbnn.methods.latent import scaled_signs
 from hwbnn.methods.nonlinear import RPReLU, along_channels
-from hwbnn.methods.pairs import ClipSTE, Polynomial
+from hwbnn.methods.pairs import Polynomial
 
-_WEIGHTS = ClipSTE()
 _ACTIVATIONS = Polynomial()
 
 
@@ -53,7 +52,7 @@ class ReactNet(Method):
 
     def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
         """Latent weights, Glorot uniform, and the mean of their magnitudes in each channel."""
-        return LatentWeight(self, shape, _WEIGHTS, scale=mean_magnitude, decay=True)
+        return scaled_signs(self, shape)
 
     def make_nonlinearity(self, channels: int) -> Nonlinearity:
         """RPReLU, at the start a PReLU of slope 1/4."""
