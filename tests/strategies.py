@@ -120,21 +120,18 @@ class Limits:
 
 
 @dataclass
-class _Builder:
-    """A Graph in the making: the nodes so far and the type of the last value."""
+class Builder:
+    """A Graph in the making: the nodes so far, and the value that the next one reads."""
 
     choose: Chooser
     limits: Limits
     nodes: list[Node] = field(default_factory=list)
-    types: list[ValueType] = field(default_factory=list)
+    types: dict[str, ValueType] = field(default_factory=dict)
+    source: str = ""
 
     @property
     def type(self) -> ValueType:
-        return self.types[-1]
-
-    @property
-    def source(self) -> str:
-        return self.nodes[-1].name
+        return self.types[self.source]
 
     def chance(self, one_in: int) -> bool:
         return self.choose.integer(0, one_in - 1) == one_in - 1
@@ -153,15 +150,12 @@ class _Builder:
         return self.choose.integer(1, self.limits.max_width)
 
     def append(self, node: Node) -> None:
-        sources = () if not self.nodes else (self.type,)
-        self.types.append(infer(node, *sources))
+        self.types[node.name] = infer(node, *(self.types[name] for name in node.sources))
         self.nodes.append(node)
+        self.source = node.name
 
     def begin(self) -> None:
-        low, high, bit = 0, 1, True
-        if self.limits.integers and self.chance(2):
-            ranges = ((0, 255), (-128, 127), (0, 1), (-3, 12), (-9, -2), (0, 15))
-            (low, high), bit = self.choose.choice(ranges), False
+        low, high, bit = self.input_range()
         width = self.width()
         shape: tuple[int, ...] = (width,)
         if self.chance(4):
@@ -170,6 +164,13 @@ class _Builder:
             shape = (*shape, 1) if self.chance(3) else shape
         name = self.choose.choice(("x", "x", "pixels", "reg"))
         self.append(Input(name, shape, low, high, bit))
+
+    def input_range(self) -> tuple[int, int, bool]:
+        """Lowest and highest of the input, and whether it is bits."""
+        if not self.limits.integers or not self.chance(2):
+            return 0, 1, True
+        ranges = ((0, 255), (-128, 127), (0, 1), (-3, 12), (-9, -2), (0, 15))
+        return *self.choose.choice(ranges), False
 
     def before_dots(self) -> None:
         if len(self.type.shape) > 1:
@@ -199,13 +200,13 @@ class _Builder:
         weights = rng.random(shape) < self.choose.choice((0.5, 0.5, 0.5, 0.5, 0.9, 1.0))
         if self.chance(12):
             weights[:] = weights[:1]
-        factors = self.factors(len(weights)) if self.chance(3) else ()
+        factors = self.factors(*shape) if self.chance(3) else ()
         self.append(Dot(self.name("dot"), self.source, weights, *factors))
 
-    def factors(self, channels: int) -> tuple[NDArray[np.int64], ...]:
+    def factors(self, channels: int, terms: int) -> tuple[NDArray[np.int64], ...]:
         """Scales and offsets that leave the sums within the widest value; none if that is tight."""
         rng = self.choose.rng()
-        spare = self.limits.value_bits - 2 - (self.magnitude() * self.type.size).bit_length()
+        spare = self.limits.value_bits - 2 - (self.magnitude() * terms).bit_length()
         if spare < 1:
             return ()
         high = 1 << min(spare, self.choose.integer(1, 8))
@@ -253,9 +254,10 @@ class _Builder:
             self.lookup(bit=False)
         elif kind == "threshold" or not self.limits.integers or self.too_wide():
             self.threshold()
-        if self.chance(8):
+        flat = len(self.type.shape) == 1
+        if self.chance(8) and flat:
             self.select()
-        if not self.type.bit and self.chance(8):
+        if not self.type.bit and self.chance(8) and flat:
             self.encode()
 
     def too_wide(self) -> bool:
@@ -280,7 +282,7 @@ class _Builder:
 
 def build_graph(choose: Chooser, limits: Limits) -> Graph:
     """One dense network: input, perhaps encoding, one to ``max_depth`` dots, an ending."""
-    builder = _Builder(choose, limits)
+    builder = Builder(choose, limits)
     builder.begin()
     builder.before_dots()
     for remaining in reversed(range(choose.integer(1, limits.max_depth))):

@@ -1,0 +1,57 @@
+"""Random convolutional networks have all that they are meant to have."""
+
+from __future__ import annotations
+
+from hwbnn.graph import Add, Conv2d, Graph, MaxPool, Rescale, SumPool, Threshold
+from tests.conv_strategies import random_conv_graph
+
+SEEDS = range(150)
+
+
+def _features(graph: Graph) -> set[str]:
+    found = {type(node).__name__ for node in graph.nodes}
+    for conv in graph.of_type(Conv2d):
+        t, padded = graph.types[conv.source], any(conv.padding)
+        kind = "bits" if t.bit else "integers"
+        found |= {f"kernel {n}" for n in conv.kernel} | {f"stride {n}" for n in conv.stride}
+        found |= {f"{kind} padded with {conv.pad}"} if padded else set()
+        found |= {"own padding on each side"} if len(set(conv.padding)) > 2 else set()
+        found |= {"groups"} if 1 < conv.groups < t.channels else set()
+        found |= {"depthwise"} if 1 < conv.groups == t.channels else set()
+        found |= {f"factors of {kind}"} if conv.factors else set()
+    for pool in (*graph.of_type(MaxPool), *graph.of_type(SumPool)):
+        what = f"{type(pool).__name__} of {'bits' if graph.types[pool.source].bit else 'integers'}"
+        found |= {what, f"{what}, overlapping"} if pool.stride < pool.kernel else {what}
+    for pool in graph.of_type(MaxPool):
+        found |= {"smallest"} if pool.smallest is not None else set()
+        found |= {"subsampling"} if pool.kernel == (1, 1) and pool.stride > (1, 1) else set()
+    for threshold in graph.of_type(Threshold):
+        found |= {"threshold places"} if threshold.places is not None else set()
+    for rescale in graph.of_type(Rescale):
+        found |= {"rescale places"} if rescale.places is not None else set()
+        found |= {"two slopes"} if rescale.negative is not None else set()
+    for add in graph.of_type(Add):
+        channels = {graph.types[name].channels for name in add.sources}
+        found |= {"one channel added"} if len(channels) == 2 else {"added"}
+    readers = [len(graph.readers(node.name)) for node in graph.nodes]
+    return found | ({"several readers"} if max(readers) > 1 else set())
+
+
+def test_networks_have_every_feature_and_stay_narrow() -> None:
+    graphs = [random_conv_graph(seed) for seed in SEEDS]
+    assert max(t.width for graph in graphs for t in graph.types.values()) <= 24
+    wanted = {
+        *("Conv2d", "MaxPool", "SumPool", "Add", "Rescale", "ChannelPad", "Threshold", "Lookup"),
+        *("Flatten", "Dot", "ArgMax", "kernel 1", "kernel 3", "kernel 5", "stride 1", "stride 2"),
+        *("bits padded with -1", "bits padded with 0", "bits padded with 1"),
+        *("integers padded with 0", "own padding on each side", "groups", "depthwise"),
+        *("factors of bits", "factors of integers", "threshold places", "rescale places"),
+        *("MaxPool of bits", "MaxPool of integers", "SumPool of bits", "SumPool of integers"),
+        *("MaxPool of bits, overlapping", "SumPool of bits, overlapping", "smallest"),
+        *("subsampling", "two slopes", "one channel added", "added", "several readers"),
+    }
+    assert wanted <= set().union(*map(_features, graphs))
+
+
+def test_a_seed_makes_one_network() -> None:
+    assert random_conv_graph(3) == random_conv_graph(3) != random_conv_graph(4)
