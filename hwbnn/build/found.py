@@ -37,6 +37,7 @@ class Found:
     not_done: list[NotDone] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     failures: list[ToolFailed] = field(default_factory=list)
+    rtl_frames: int | None = None
 
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:
@@ -59,6 +60,7 @@ class Found:
                 self.x,
                 plan=plan,
                 ways=[name],
+                rtl_frames=self.rtl_frames,
                 folder=scratch,
                 progress=lambda _, n, total: self.progress.detail(f"{n:,} of {total:,}"),
             )

@@ -23,6 +23,7 @@ def release(
     *,
     plan: Callable[[Graph], Plan] | None = None,
     ways: Sequence[str] = ("fast", "hls", "rtl"),
+    rtl_frames: int | None = None,
     data_folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -37,6 +38,7 @@ def release(
         folder: where the network's files go; its name becomes the network's.
         plan: makes the Plan of the lowered Graph; by default every layer is unrolled.
         ways: see :func:`hwbnn.verify.verify`.
+        rtl_frames: how many of the test images RTL computes at most; by default all of them.
         data_folder: local folder of data sets, see :func:`hwbnn.train.dataset`.
         progress: told what is done next and how far it is.
 
@@ -78,6 +80,7 @@ def release(
             name=target.resolve().name,
             data_name=f"{recipe.data}, test part",
             ways=ways,
+            rtl_frames=rtl_frames,
             progress=progress,
         )
     write(target / BUILD, report.to_json())

@@ -50,6 +50,7 @@ def build(
     data_name: str = "test set",
     output: Literal["class", "scores"] = "class",
     ways: Sequence[str] = ("fast", "hls", "rtl"),
+    rtl_frames: int | None = None,
     place: bool = False,
     progress: Progress | None = None,
 ) -> Report:
@@ -64,7 +65,7 @@ def build(
         model: a trained torch module, or a Graph that was lowered before.
         input: what the module takes; None for a Graph.
         data: samples ``(frames, *shape)``, integers or floats of the input's map, or a pair of
-            samples and their classes. All of them go every way.
+            samples and their classes. All of them go every way, but for ``rtl_frames``.
         folder: a new or an empty folder, or that of an earlier build.
         plan: how the core is laid out, or what says so of the lowered Graph, such as a search for a
             goal; by default every layer unrolled.
@@ -72,6 +73,7 @@ def build(
         data_name: what the report calls the data.
         output: see :func:`hwbnn.lower`.
         ways: see :func:`hwbnn.verify.verify`.
+        rtl_frames: how many of the samples RTL computes at most; by default all of them.
         place: also synthesise, place and route for ECP5, for the clock frequency (minutes).
         progress: told what is done next and how far it is.
 
@@ -97,7 +99,7 @@ def build(
         raise InputError("data: holds no samples; nothing would be compared")
     _make(target)
     save(graph, target / "graph.npz")
-    found = Found(graph, target, x, shown, files={"graph": "graph.npz"})
+    found = Found(graph, target, x, shown, files={"graph": "graph.npz"}, rtl_frames=rtl_frames)
     with shown.step(f"compare with the float network on {len(x):,} frames"):
         _compare(found, network, labels, data_name)
     projects = _generate(found, chosen)

@@ -133,6 +133,7 @@ def verify(
             "project."
         ),
     ] = "",
+    rtl_frames: options.RtlFrames = None,
     plan: options.PlanFile = None,
     interval: options.Interval = None,
     luts: options.Luts = None,
@@ -168,6 +169,7 @@ def verify(
             core,
             x,
             ways=names,
+            rtl_frames=rtl_frames,
             seed=seed,
             wave=wave,
             progress=lambda way, n, total: steps.detail(f"{way}: {n:,} of {total:,}"),

@@ -74,6 +74,7 @@ def build(
     interval: options.Interval = None,
     luts: options.Luts = None,
     ways: options.Ways = "fast,hls,rtl",
+    rtl_frames: options.RtlFrames = None,
     place: options.Place = False,
     as_json: options.Json = False,
 ) -> None:
@@ -109,6 +110,7 @@ def build(
         name=name,
         data_name=data_name,
         ways=names,
+        rtl_frames=rtl_frames,
         place=place,
         progress=Steps(steps(names, place)),
     )

@@ -84,6 +84,10 @@ Json = Annotated[
 ]
 WAYS = "some of fast, hls, hls-stream, rtl, rtl-cocotb, rtl-icarus, with commas between"
 Ways = Annotated[str, typer.Option(help=f"How the network is computed: {WAYS}.")]
+RtlFrames = Annotated[
+    int | None,
+    typer.Option(min=1, help="How many of the samples RTL computes at most; by default all."),
+]
 
 
 def listed(names: str) -> list[str]:

@@ -29,6 +29,7 @@ def publish(
     interval: options.Interval = None,
     luts: options.Luts = None,
     ways: options.Ways = "fast,hls,rtl",
+    rtl_frames: options.RtlFrames = None,
     data: options.DataFolder = None,
     as_json: options.Json = False,
 ) -> None:
@@ -52,6 +53,7 @@ def publish(
         out,
         plan=planner(plan, interval, luts),
         ways=names,
+        rtl_frames=rtl_frames,
         data_folder=data,
         progress=Steps(steps(names)),
     )

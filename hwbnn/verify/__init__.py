@@ -60,7 +60,8 @@ def verify(
     reference: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
     popcount: str = "counted",
     seed: int = 1,
-    batch: int = 1000,
+    batch: int | None = None,
+    rtl_frames: int | None = None,
     folder: Path | None = None,
     wave: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -79,7 +80,9 @@ def verify(
         reference: computes the Graph's output from ``x``; compared like a way if given.
         popcount: in RTL ``"counted"``, fast in simulation, or ``"gates"``, what synthesis sees.
         seed: of stalls and of what registers hold before reset; different in every run of RTL.
-        batch: frames computed and kept at a time.
+        batch: frames computed and kept at a time; by default 1000, or fewer where all values of
+            so many take more than some hundred megabytes.
+        rtl_frames: how many of the inputs RTL computes at most; by default all of them.
         folder: where to build, and to find what was built; a temporary one by default.
         wave: FST file that takes the first frames in RTL.
         progress: called with the name of a way, frames done and frames in all.
@@ -93,7 +96,8 @@ def verify(
 
     return run(
         what, x, plan, ways, reference,
-        popcount=popcount, seed=seed, batch=batch, folder=folder, wave=wave, progress=progress,
+        popcount=popcount, seed=seed, batch=batch, rtl_frames=rtl_frames, folder=folder,
+        wave=wave, progress=progress,
     )  # fmt: skip
 
 

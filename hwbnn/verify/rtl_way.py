@@ -53,7 +53,7 @@ class Rtl(Way):
                 place,
                 popcount=self.job.popcount,
                 waves=waves,
-                optimise=self.job.frames > MANY_FRAMES,
+                optimise=self._most(self.job.frames) > MANY_FRAMES,
             )
         self._compiled()
         self.timing = Timing(self.core)
@@ -64,9 +64,14 @@ class Rtl(Way):
         self.fused = self.core.fused
 
     def wanted(self, frames: int) -> int:
-        """All under the C++ bench; under cocotb as many as take a minute."""
-        self.total = min(frames, self._few()) if self.cocotb else frames
+        """All, or as many as were asked for; under cocotb as many as take a minute."""
+        self.total = self._most(frames)
+        if self.cocotb:
+            self.total = min(self.total, self._few())
         return self.total
+
+    def _most(self, frames: int) -> int:
+        return min(frames, self.job.rtl_frames or frames)
 
     def _few(self) -> int:
         return max(LEAST_FRAMES, SLOW_CYCLES // max(1, self.core.interval))

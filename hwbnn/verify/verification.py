@@ -22,6 +22,9 @@ from hwbnn.verify.rtl import POPCOUNTS
 from hwbnn.verify.rtl_way import HlsRtl, Rtl
 from hwbnn.verify.ways import Fast, Hls, Job, Reference, Referred, Way, io
 
+ELEMENTS = 1 << 24
+"""Elements of all values of a batch, about; a few copies of them are kept, of 8 bytes each."""
+
 _MAKERS: Mapping[str, Callable[[str, Job], Way]] = {
     "fast": Fast,
     "hls": partial(Hls, io="io_parallel"),
@@ -41,7 +44,7 @@ def run(
     ways: Sequence[str] | None,
     reference: Reference | None,
     *,
-    batch: int,
+    batch: int | None,
     folder: Path | None,
     **options: Any,
 ) -> Verification:
@@ -49,8 +52,10 @@ def run(
     given = what if isinstance(what, Project) else None
     graph, found = (what, None) if isinstance(what, Graph) else _read(what)
     checked = check_input(graph, x)
-    if batch < 1:
-        raise InputError(f"batch: expected at least 1 frame, found {batch}")
+    size = _batch(graph) if batch is None else batch
+    for option, value in (("batch", size), ("rtl_frames", options["rtl_frames"])):
+        if value is not None and value < 1:
+            raise InputError(f"{option}: expected at least 1 frame, found {value}")
     if options["popcount"] not in POPCOUNTS:
         raise InputError(f"popcount {options['popcount']!r}: expected {' or '.join(POPCOUNTS)}")
     names = ways if ways is not None else _default_ways(given)
@@ -65,8 +70,8 @@ def run(
         for way in chosen:
             way.prepare()
         left = {way: way.wanted(len(checked)) for way in chosen}
-        for begin in range(0, len(checked), batch):
-            part = checked[begin : begin + batch]
+        for begin in range(0, len(checked), size):
+            part = checked[begin : begin + size]
             expected = simulate(graph, part, engine="plain", trace=True)
             for way in chosen:
                 n = min(len(part), left[way])
@@ -75,6 +80,11 @@ def run(
                     left[way] -= n
                     _tell(job, way, len(checked))
         return Verification(tuple(result for way in chosen for result in way.results()))
+
+
+def _batch(graph: Graph) -> int:
+    """Frames whose values fit the memory that a batch may take."""
+    return max(1, min(1000, ELEMENTS // sum(t.size for t in graph.types.values())))
 
 
 def _read(project: Project) -> tuple[Graph, Plan | None]:

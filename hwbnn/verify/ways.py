@@ -45,6 +45,7 @@ class Job:
         reference: a callable that computes the output, if there is one.
         popcount: form of the ``popcount`` module in RTL (:data:`hwbnn.verify.rtl.POPCOUNTS`).
         hls_popcount: form of the popcount in HLS (:data:`hwbnn.verify.hls.POPCOUNTS`).
+        rtl_frames: how many inputs RTL computes at most, or None for all.
         seed: of stalls and of what registers hold before reset.
         wave: FST file for the first frames in RTL, or None.
         progress: called with the way's name, frames done and frames in all.
@@ -58,6 +59,7 @@ class Job:
     reference: Reference | None = None
     popcount: str = "counted"
     hls_popcount: str = "builtin"
+    rtl_frames: int | None = None
     seed: int = 1
     wave: Path | None = None
     progress: Progress | None = None

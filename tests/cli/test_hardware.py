@@ -145,8 +145,10 @@ def test_verify_passes_a_good_core_and_names_a_planted_fault(
     good = call("verify", "core", "x.npy")
     assert good.exit_code == 0, good.output
     assert good.stdout.splitlines()[-1].startswith("all equal: ")
-    waved = call("verify", "core", "x.npy", "--ways", "rtl-icarus", "--wave", "core.fst")
+    options = ("--ways", "rtl-icarus", "--wave", "core.fst", "--rtl-frames", 2, "--json")
+    waved = call("verify", "core", "x.npy", *options)
     assert waved.exit_code == 0, waved.output
+    assert {way["frames"] for way in json.loads(waved.stdout)["ways"]} == {2}
     assert Path("core.fst").stat().st_size > 0
 
     rom = Path("core/rtl/hwbnn_rom_hidden.sv")

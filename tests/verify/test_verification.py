@@ -8,7 +8,7 @@ import pytest
 from hwbnn.errors import InputError, Mismatch
 from hwbnn.simulate import ENGINES, simulate
 from hwbnn.targets import generate
-from hwbnn.verify import WAYS, verify
+from hwbnn.verify import WAYS, verification, verify
 from hwbnn.verify.results import CycleCheck, NodeResult, Verification, WayResult
 from hwbnn.verify.verification import _MAKERS
 from tests.strategies import random_graph, random_inputs, random_plan
@@ -38,6 +38,15 @@ def test_the_fast_simulator_is_compared_at_every_node(graph, x):
     assert [node.value for node in way.nodes] == [node.name for node in graph.nodes]
     assert way.bits == sum(25 * t.size * t.width for t in graph.types.values())
     assert way.frames_per_second > 0
+
+
+def test_batches_shrink_as_the_values_of_a_frame_grow(graph, x, monkeypatch):
+    seen = []
+    fast = ENGINES["fast"]
+    monkeypatch.setitem(ENGINES, "fast", lambda g, x, t: (seen.append(len(x)), fast(g, x, t))[1])
+    monkeypatch.setattr(verification, "ELEMENTS", 4 * sum(t.size for t in graph.types.values()))
+    assert verify(graph, x).ok
+    assert max(seen) == 4
 
 
 def test_a_wrong_simulator_is_caught_in_any_batch(graph, x, monkeypatch):
@@ -94,6 +103,7 @@ def test_nothing_compared_is_no_success(graph, x):
     [
         ({"ways": ["vhdl"]}, "way 'vhdl': expected some of fast, hls"),
         ({"batch": 0}, "batch: expected at least 1"),
+        ({"rtl_frames": 0}, "rtl_frames: expected at least 1 frame, found 0"),
         ({"popcount": "abacus"}, "popcount 'abacus': expected counted or gates"),
         ({"reference": lambda x: np.zeros(3)}, "reference: expected an array of shape"),
     ],
