@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import numpy as np
@@ -53,12 +54,12 @@ def _batch(netlist: Netlist, steps: list[_Step], x: NDArray[np.bool_]) -> NDArra
     return unpack_bits(found.astype("<u8", copy=False).view(np.uint8), len(x)).T
 
 
-class _Step:
+class _Step(ABC):
     """Cells of one kind that do not read each other."""
 
+    @abstractmethod
     def run(self, values: Words) -> None:
         """Compute what they drive."""
-        raise NotImplementedError
 
 
 class _Luts(_Step):

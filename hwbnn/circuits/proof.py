@@ -2,9 +2,7 @@
 
 Three steps, each from the netlist as it is and none from how it was made:
 
-1. Every atom of every carry chain adds up what it says: its tables are read for all values of its
-   inputs, of the carry and of the link, at most eight bits together. By induction along the chain,
-   the chain adds up what its atoms say.
+1. Every carry chain adds up what it says (:mod:`hwbnn.circuits.atoms`).
 2. From an output back to the inputs, each chain's results are replaced by what it adds; that works
    only if all of them are there with the weights that they have in the chain. What is left is the
    sum of inputs that the output compares, or is.
@@ -13,187 +11,17 @@ Three steps, each from the netlist as it is and none from how it was made:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.circuits.netlist import FALSE, TRUE, Atom, Chain, Lut, Netlist, Terms
+from hwbnn.circuits.atoms import Reader, checked
+from hwbnn.circuits.netlist import FALSE, TRUE, Chain, Netlist, Terms
 from hwbnn.errors import Mismatch
-
-_Table = int | tuple[tuple[int, ...], int, int]
-"""A constant, or a table with its inputs and whether it is complemented."""
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """An atom and its tables, whatever signals they have.
-
-    Attributes:
-        terms: number of a signal, whether it is complemented, and its weight.
-        s: propagate tables.
-        d: generate tables.
-        link: the link's table; FALSE for none.
-        constant: what is added.
-        columns: as many as it spans.
-        carries: the carries in that can be.
-        compares: whether it has no sum bits.
-        negated: whether its carries are complements.
-    """
-
-    terms: tuple[tuple[int, int, int], ...]
-    s: tuple[_Table, ...]
-    d: tuple[_Table, ...]
-    link: _Table
-    constant: int
-    columns: int
-    carries: frozenset[int]
-    compares: bool
-    negated: bool
-
-
-@dataclass
-class _Reader:
-    """The cells of a netlist by what they drive, and which atoms have been checked."""
-
-    netlist: Netlist
-    tables: dict[int, tuple[tuple[int, ...], int]]
-    chains: dict[int, int]
-    checked: dict[_Case, frozenset[int]]
-
-    @classmethod
-    def of(cls, netlist: Netlist) -> _Reader:
-        tables: dict[int, tuple[tuple[int, ...], int]] = {}
-        chains: dict[int, int] = {}
-        for i, cell in enumerate(netlist.cells):
-            if isinstance(cell, Lut):
-                _add_tables(tables, cell)
-            else:
-                drives = (signal for signal in (*cell.sums, cell.carry) if signal)
-                chains |= dict.fromkeys(drives, i)
-        return cls(netlist, tables, chains, {})
-
-    def origin(self, literal: int) -> int:
-        """The literal itself, or the one that a table of one input makes it of."""
-        inputs, init = self.tables.get(literal >> 1, ((), 0))
-        if len(inputs) != 1:
-            return literal
-        return 2 * inputs[0] + (literal & 1 ^ (init == 0b01))
-
-    def shape(self, literal: int, terms: Sequence[int]) -> _Table:
-        """A literal as a function of these signals."""
-        if literal in (FALSE, TRUE):
-            return literal
-        signal = literal >> 1
-        if signal in self.tables and signal not in terms:
-            inputs, init = self.tables[signal]
-            if set(inputs) <= set(terms):
-                return (tuple(terms.index(i) for i in inputs), init, literal & 1)
-        if signal in terms:
-            return ((terms.index(signal),), 0b10, literal & 1)
-        raise Mismatch(f"netlist: signal {signal} is no function of what its chain adds")
-
-
-def _add_tables(tables: dict[int, tuple[tuple[int, ...], int]], cell: Lut) -> None:
-    full = 1 << len(cell.inputs)
-    if not cell.second:
-        tables[cell.first] = (cell.inputs, cell.init)
-        return
-    low = (1 << min(full, 32)) - 1
-    tables[cell.second] = (cell.inputs[:5], cell.init & low)
-    upper = cell.init >> 32 & low
-    tables[cell.first] = (cell.inputs, cell.init if full == 64 else upper)
-
-
-def check_chains(netlist: Netlist) -> int:
-    """Check that every chain adds what it says.
-
-    Returns:
-        How many different atoms there were.
-
-    Raises:
-        Mismatch: naming the cell that does not.
-    """
-    reader = _Reader.of(netlist)
-    for i, cell in enumerate(netlist.cells):
-        if isinstance(cell, Chain):
-            _check_chain(reader, i, cell)
-    return len(reader.checked)
-
-
-def _check_chain(reader: _Reader, index: int, chain: Chain) -> None:
-    if chain.cin in (FALSE, TRUE):
-        carries = frozenset({chain.cin ^ chain.negated})
-    else:
-        carries = frozenset({0, 1})
-    at, link = 0, 0
-    compares = not any(chain.sums)
-    for atom in chain.atoms:
-        count = 1 if compares else atom.positions
-        positions = (chain.s[at : at + count], chain.d[at : at + count])
-        try:
-            carries = _check_atom(reader, atom, positions, carries, compares, chain.negated)
-        except Mismatch as error:
-            raise Mismatch(f"netlist: cell {index}: {error}") from None
-        at, link = at + count, atom.link
-    unseen = not chain.carry and (compares or carries != {0})
-    if at != len(chain.s) or unseen or (compares and link):
-        raise Mismatch(f"netlist: cell {index}: its atoms do not make up its chain")
-
-
-def _check_atom(
-    reader: _Reader, atom: Atom, positions: tuple[Sequence[int], Sequence[int]],
-    carries: frozenset[int], compares: bool, negated: bool,
-) -> frozenset[int]:  # fmt: skip
-    """Check an atom for these carries in; the carries out that can be."""
-    signals = list(dict.fromkeys(literal >> 1 for literal, _ in atom.terms))
-    tables = [tuple(reader.shape(literal, signals) for literal in side) for side in positions]
-    link = reader.shape(2 * atom.link, signals) if atom.link else FALSE
-    terms = tuple((signals.index(t >> 1), t & 1, weight) for t, weight in atom.terms)
-    case = _Case(
-        terms, tables[0], tables[1], link, atom.constant, atom.positions, carries, compares, negated
-    )
-    if case not in reader.checked:
-        reader.checked[case] = _enumerate(case, len(signals))
-    return reader.checked[case]
-
-
-def _enumerate(case: _Case, variables: int) -> frozenset[int]:
-    """Go through all values of an atom's inputs: what it says and what its tables do."""
-    reached = set()
-    for *bits, carry in product((0, 1), repeat=variables + 1):
-        if carry not in case.carries:
-            continue
-        said = case.constant + carry
-        said += sum(w * (bits[i] ^ inverted) for i, inverted, w in case.terms)
-        c, found = carry ^ case.negated, 0
-        for i, (s, d) in enumerate(zip(case.s, case.d, strict=True)):
-            passes = _value(s, bits)
-            found += (passes ^ c) << i
-            c = c if passes else _value(d, bits)
-        c ^= case.negated
-        above = c + (_value(case.link, bits) ^ case.negated if case.link != FALSE else 0)
-        if case.compares:
-            # The sum bits are not there: what goes up is what counts.
-            if above != said >> case.columns:
-                raise Mismatch(f"a window comes to {said} and gives {above}")
-        elif found + (above << case.columns) != said:
-            above <<= case.columns
-            raise Mismatch(f"bits that come to {said} are added to {found + above}")
-        reached.add(c)
-    return frozenset(reached)
-
-
-def _value(table: _Table, bits: Sequence[int]) -> int:
-    if isinstance(table, int):
-        return table
-    inputs, init, inverted = table
-    return (init >> sum(bits[i] << j for j, i in enumerate(inputs)) & 1) ^ inverted
 
 
 def _added(chain: Chain) -> tuple[Terms, int]:
@@ -239,7 +67,7 @@ class _Sum:
             self.weights[literal >> 1] = self.weights.get(literal >> 1, 0) + weight
 
 
-def _traced(reader: _Reader, total: _Sum, modulus: int = 0) -> _Sum:
+def _traced(reader: Reader, total: _Sum, modulus: int = 0) -> _Sum:
     """The same sum, up to a modulus if there is one, over inputs alone.
 
     Results of chains are replaced by what the chains add, the last chain first.
@@ -286,6 +114,13 @@ def _same(found: _Sum, expected: _Sum, modulus: int = 0) -> bool:
     return not any(o % modulus if modulus else o for o in over)
 
 
+def _opened(netlist: Netlist, weights: Bools, width: int, outputs: int) -> Reader:
+    """The netlist, its chains checked, if it has the inputs and outputs of the layer."""
+    if netlist.inputs != weights.shape[1] * width or len(netlist.outputs) != outputs:
+        raise Mismatch("netlist: other inputs or outputs than the layer has")
+    return checked(netlist)
+
+
 def prove_thresholds(
     netlist: Netlist, weights: Bools, wanted: Ints, *, width: int = 1, signed: bool = False
 ) -> None:
@@ -301,10 +136,7 @@ def prove_thresholds(
     Raises:
         Mismatch: naming the neuron, or the cell that does not add what it says.
     """
-    check_chains(netlist)
-    reader = _Reader.of(netlist)
-    if netlist.inputs != weights.shape[1] * width or len(netlist.outputs) != len(weights):
-        raise Mismatch("netlist: other inputs or outputs than the layer has")
+    reader = _opened(netlist, weights, width, len(weights))
     high = weights.shape[1] * ((1 << width) - 1)
     for neuron, literal in enumerate(netlist.outputs):
         least = int(wanted[neuron])
@@ -316,7 +148,7 @@ def prove_thresholds(
             raise Mismatch(f"netlist: neuron {neuron} does not compare its sum with {least}")
 
 
-def _compares(reader: _Reader, literal: int, expected: _Sum, least: int) -> bool:
+def _compares(reader: Reader, literal: int, expected: _Sum, least: int) -> bool:
     """Whether a literal is ``expected >= least``."""
     chain = reader.netlist.cells[reader.chains.get(literal >> 1, 0)]
     if literal & 1 or not isinstance(chain, Chain) or chain.carry != literal >> 1:
@@ -346,11 +178,8 @@ def prove_sums(netlist: Netlist, weights: Bools, *, width: int = 1, signed: bool
     Raises:
         Mismatch: naming the neuron, or the cell that does not add what it says.
     """
-    check_chains(netlist)
-    reader = _Reader.of(netlist)
     bits = (weights.shape[1] * ((1 << width) - 1)).bit_length()
-    if netlist.inputs != weights.shape[1] * width or len(netlist.outputs) != len(weights) * bits:
-        raise Mismatch("netlist: other inputs or outputs than the layer has")
+    reader = _opened(netlist, weights, width, len(weights) * bits)
     for neuron, row in enumerate(weights):
         total = _Sum({}, 0)
         for i, literal in enumerate(netlist.outputs[neuron * bits : (neuron + 1) * bits]):

@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwbnn.circuits.atoms import checked
 from hwbnn.circuits.chains import compress, to_number
 from hwbnn.circuits.evaluate import evaluate
 from hwbnn.circuits.heap import Heap, compressed
 from hwbnn.circuits.netlist import Builder
-from hwbnn.circuits.proof import check_chains
 
 HEIGHTS = st.lists(st.integers(0, 9), min_size=1, max_size=6).map(tuple)
 
@@ -39,7 +39,7 @@ def test_compression_keeps_the_weighted_sum(heights, inverted, uses):
     builder, before, after = built(heights, compress(early(heights), uses), inverted)
     x = np.random.default_rng(inverted).integers(0, 2, (64, sum(heights))).astype(np.bool_)
     assert np.array_equal(value(before, builder, x), value(after, builder, x))
-    check_chains(builder.netlist([literal for column in after.columns for literal in column]))
+    checked(builder.netlist([literal for column in after.columns for literal in column]))
 
 
 @given(HEIGHTS, st.integers(0, 1 << 60))
