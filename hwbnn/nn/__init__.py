@@ -5,6 +5,7 @@ from __future__ import annotations
 from hwbnn.nn.activation import BinaryActivation, Scale
 from hwbnn.nn.binary import BinaryLayer
 from hwbnn.nn.conv import BinaryConv2d
+from hwbnn.nn.images import CHAINS, Chain, ImageNetwork, chain
 from hwbnn.nn.linear import BinaryLinear
 from hwbnn.nn.loop import (
     after_step,
@@ -15,18 +16,25 @@ from hwbnn.nn.loop import (
     set_progress,
     start_epoch,
 )
-from hwbnn.nn.networks import NETWORKS, Last, Mlp, mlp, network
+from hwbnn.nn.named import NAMES, network, takes_images
+from hwbnn.nn.networks import NETWORKS, Last, Mlp, Network, mlp
 
 __all__ = [
+    "CHAINS",
+    "NAMES",
     "NETWORKS",
     "BinaryActivation",
     "BinaryConv2d",
     "BinaryLayer",
     "BinaryLinear",
+    "Chain",
+    "ImageNetwork",
     "Last",
     "Mlp",
+    "Network",
     "Scale",
     "after_step",
+    "chain",
     "mlp",
     "network",
     "parameter_groups",
@@ -35,4 +43,5 @@ __all__ = [
     "reestimates",
     "set_progress",
     "start_epoch",
+    "takes_images",
 ]

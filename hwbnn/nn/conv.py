@@ -122,7 +122,8 @@ class BinaryConv2d(BinaryLayer):
 
     def total(self, u: Tensor) -> Tensor:
         """``S``, ``(batch, 1 or out_channels, rows, columns)``: each output's own group's."""
-        apart = self._bordered(u).unflatten(1, (self.groups, -1)).sum(dim=2)
+        apart = self._bordered(u)
+        apart = apart.reshape(len(u), self.groups, -1, *apart.shape[2:]).sum(dim=2)
         ones = u.new_ones((self.groups, 1, *self.kernel))
         sums = functional.conv2d(apart, ones, stride=self.stride, groups=self.groups)
         return sums if self.groups == 1 else self._of_groups(sums)

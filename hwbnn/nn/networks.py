@@ -1,4 +1,4 @@
-"""Networks that the project trains: multi-layer perceptrons, by name."""
+"""Networks that the project trains: what they have in common, and multi-layer perceptrons."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from hwbnn.nn.linear import BinaryLinear
 Last = Literal["batch_norm", "scale"]
 
 
-class Mlp(nn.Module):
-    """Binary dense layers with BatchNorm and a binary activation between them.
+class Network(nn.Module):
+    """Binary layers with BatchNorm and a binary activation between them.
 
     Attributes:
         input: what the network reads.
@@ -30,6 +30,10 @@ class Mlp(nn.Module):
         super().__init__()
         self.input = source
         self.layers = nn.Sequential(*layers)
+
+
+class Mlp(Network):
+    """A network of dense layers, which takes any shape as a row."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of a batch.
@@ -66,24 +70,51 @@ def mlp(
     Raises:
         InputError: if a width is not positive or ``last`` is unknown.
     """
+    return Mlp(source, dense([], source, (prod(source.shape), *widths), classes, method, last))
+
+
+def dense(
+    layers: list[nn.Module],
+    source: Input,
+    sizes: Sequence[int],
+    classes: int,
+    method: Method,
+    last: Last,
+) -> list[nn.Module]:
+    """Layers with dense ones appended: the hidden ones, and the one that makes logits.
+
+    Args:
+        layers: those in front.
+        source: what the network reads.
+        sizes: elements that arrive, then channels of the hidden layers.
+        classes: number of logits.
+        method: how they are trained.
+        last: see :func:`mlp`.
+
+    Raises:
+        InputError: if a width is not positive or ``last`` is unknown.
+    """
     if last not in ("batch_norm", "scale"):
         raise InputError(f"mlp: last: expected 'batch_norm' or 'scale', found {last!r}")
-    layers: list[nn.Module] = []
-    sizes = [prod(source.shape), *widths, classes]
-    for position, (n, m) in enumerate(pairwise(sizes)):
-        is_last = position == len(widths)
-        read: Input | BinaryActivation | None = source if position == 0 else None
-        if layers and isinstance(layers[-1], BinaryActivation) and layers[-1].form.is_mapped:
-            read = layers[-1]
-        layers.append(BinaryLinear(n, m, method.logits() if is_last else method, source=read))
-        if not is_last:
-            between = method.make_nonlinearity(m)
-            layers += [nn.BatchNorm1d(m), *([] if between is None else [between])]
-            layers.append(BinaryActivation(m, method))
+    layers = list(layers)
+    for n, m in pairwise(sizes):
+        layers.append(BinaryLinear(n, m, method, source=reads(layers, source)))
+        between = method.make_nonlinearity(m)
+        layers += [nn.BatchNorm1d(m), *([] if between is None else [between])]
+        layers.append(BinaryActivation(m, method))
+    n, before = sizes[-1], reads(layers, source)
+    layers.append(BinaryLinear(n, classes, method.logits(), source=before))
     # Sums of n random signs spread by sqrt(n); the scale brings them to the size of 1.
-    spread = sizes[-2] ** 0.5
-    layers.append(nn.BatchNorm1d(classes) if last == "batch_norm" else Scale(1 / spread))
-    return Mlp(source, layers)
+    layers.append(nn.BatchNorm1d(classes) if last == "batch_norm" else Scale(1 / n**0.5))
+    return layers
+
+
+def reads(layers: Sequence[nn.Module], source: Input) -> Input | BinaryActivation | None:
+    """What a layer behind these must be told that it reads."""
+    activations = [layer for layer in layers if isinstance(layer, BinaryActivation)]
+    if not activations:
+        return source
+    return activations[-1] if activations[-1].form.is_mapped else None
 
 
 NETWORKS: Mapping[str, tuple[int, ...]] = {
@@ -92,28 +123,8 @@ NETWORKS: Mapping[str, tuple[int, ...]] = {
     "sfc": (256, 256, 256),
     "lfc": (1024, 1024, 1024),
 }
-"""Widths of the hidden layers of the networks known by name.
+"""Widths of the hidden layers of the multi-layer perceptrons known by name.
 
 ``digits`` is for 8x8 images, 64-64-64-10; the others, 784-w-w-w-10 on MNIST, are those that FINN
 (Umuroglu et al., FPGA 2017) measured hardware with.
 """
-
-
-def network(
-    name: str, source: Input, classes: int, method: Method, *, last: Last = "batch_norm"
-) -> Mlp:
-    """A network known by name, with new weights.
-
-    Args:
-        name: one of :data:`NETWORKS`.
-        source: what it reads, for example ``Input.bits(784)`` or ``Input.pixels(784)``.
-        classes: number of logits.
-        method: how it is trained.
-        last: see :func:`mlp`.
-
-    Raises:
-        InputError: if no network has this name.
-    """
-    if name not in NETWORKS:
-        raise InputError(f"network {name!r}: expected one of {', '.join(NETWORKS)}")
-    return mlp(source, NETWORKS[name], classes, method, last=last)

@@ -1,8 +1,8 @@
 """Data sets of images as arrays of integers, from scikit-learn or a local folder, digests checked.
 
 ``digits`` comes inside scikit-learn's wheel. ``mnist`` and ``fashion_mnist`` are read from a folder
-with the four IDX files of their publishers, or fetched once from OpenML through scikit-learn and
-kept as the same four files in its data folder.
+with the four IDX files of their publishers, ``cifar10`` from one with its six batches, or fetched
+once from OpenML through scikit-learn and kept as the same files in its data folder.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from http.client import HTTPException
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.errors import InputError, ToolNotFound
+from hwbnn.train import cifar
 from hwbnn.train.idx import read_idx, write_idx
+from hwbnn.train.published import PUBLISHED
 
 FOLDER_VARIABLE = "HWBNN_DATA"
 """Environment variable that names the folder of data sets where no option does."""
@@ -104,74 +107,6 @@ def part_digest(images: Bytes, labels: Bytes) -> str:
     return sha.hexdigest()
 
 
-@dataclass(frozen=True)
-class Published:
-    """What is known of a data set before it is read.
-
-    Attributes:
-        classes: names of the classes.
-        shape: shape of one image.
-        high: the largest pixel that can occur; the smallest is 0.
-        train_size: images in the training part; the first ones of the OpenML table.
-        train_digest: :func:`part_digest` of the training part.
-        test_digest: the same of the test part.
-        openml: number of the OpenML data set; 0 for none.
-        folders: names that the folder of the IDX files may have inside a folder of data sets.
-    """
-
-    classes: tuple[str, ...]
-    shape: tuple[int, ...]
-    high: int
-    train_size: int
-    train_digest: str
-    test_digest: str
-    openml: int = 0
-    folders: tuple[str, ...] = ()
-
-
-_DIGITS = tuple("0123456789")
-PUBLISHED = {
-    "digits": Published(
-        _DIGITS,
-        (8, 8),
-        16,
-        1442,
-        "d5517839a928f2d0aebc063963464d2eaf573b1e32a2a1a29581cc93bb7fb97b",
-        "dffb3bbc3bee43a253e1a27dcd91eed7938a7aa43dbb1099812cb3e7392d9b1c",
-    ),
-    "mnist": Published(
-        _DIGITS,
-        (28, 28),
-        255,
-        60_000,
-        "edc0d1098aa497be14ace79ddd5171e5a3dcf9c4d196c015389203eb3ba1f59b",
-        "c3f9adf9c66efb572b1f9326c3a511b45910c7173b97be66ceceeeeaef6b802b",
-        openml=554,
-        folders=("mnist", "MNIST", "MNIST/raw"),
-    ),
-    "fashion_mnist": Published(
-        (
-            "T-shirt/top",
-            "trouser",
-            "pullover",
-            "dress",
-            "coat",
-            "sandal",
-            "shirt",
-            "sneaker",
-            "bag",
-            "ankle boot",
-        ),
-        (28, 28),
-        255,
-        60_000,
-        "16d82e2b505296aa2b78bd5ea0992634f30419a4c97def7c907d154a35ac6157",
-        "9f1ec356a747bfe4ebab3cfb722d3694c9ca737e2570f6f90cf31d7b6fd689d4",
-        openml=40996,
-        folders=("fashion_mnist", "fashion-mnist", "FashionMNIST", "FashionMNIST/raw"),
-    ),
-}
-
 DATASETS: tuple[str, ...] = tuple(PUBLISHED)
 """Names that :func:`dataset` knows."""
 
@@ -181,8 +116,8 @@ def dataset(name: str, folder: str | Path | None = None) -> Dataset:
 
     Args:
         name: one of :data:`DATASETS`.
-        folder: where the IDX files of ``mnist`` or ``fashion_mnist`` are: the folder of the files
-            or one above it (``DIR/mnist``). Without it the folder named by the environment
+        folder: where the files of the data set are: their folder or one above it (``DIR/mnist``,
+            ``DIR/cifar-10-batches-bin``). Without it the folder named by the environment
             variable ``HWBNN_DATA`` counts; without that the set is fetched from OpenML once.
 
     Returns:
@@ -200,7 +135,8 @@ def dataset(name: str, folder: str | Path | None = None) -> Dataset:
     chosen = folder or os.environ.get(FOLDER_VARIABLE)
     if chosen:
         arrays, where = _from_folder(name, Path(chosen))
-        return _checked(name, arrays, f"IDX files in {where.name}")
+        kind = "IDX files" if PUBLISHED[name].layout == "idx" else "batches"
+        return _checked(name, arrays, f"{kind} in {where.name}")
     arrays = _from_openml(name)
     return _checked(name, arrays, f"OpenML data set {PUBLISHED[name].openml}")
 
@@ -238,55 +174,88 @@ def _digits() -> Arrays:
 
 
 def _from_folder(name: str, folder: Path) -> tuple[Arrays, Path]:
-    """The four IDX files, and the folder in which they were found."""
-    places = [folder, *(folder / inner for inner in PUBLISHED[name].folders)]
+    """The arrays of the data set's files, and the folder in which they were found."""
+    published = PUBLISHED[name]
+    is_idx = published.layout == "idx"
+    files = FILES if is_idx else cifar.FILES
+    places = [folder, *(folder / inner for inner in published.folders)]
     for place in reversed(places):
-        found = [_present(place / file) for file in FILES]
-        if all(found):
-            arrays = [read_idx(f, n) for f, n in zip(found, _DIMENSIONS, strict=True) if f]
-            return (arrays[0], arrays[1], arrays[2], arrays[3]), place
+        found = [f for f in (_present(place / file, is_idx) for file in files) if f]
+        if len(found) == len(files):
+            return (_idx if is_idx else _batches)(found), place
+    shown = [f"{file}{'[.gz]' if is_idx else ''}" for file in files]
     raise InputError(
-        f"data set '{name}': expected {FILES[0]}[.gz], {FILES[1]}[.gz], {FILES[2]}[.gz] and "
-        f"{FILES[3]}[.gz] in {folder} or in {folder / PUBLISHED[name].folders[0]}, found not all "
-        "of them; put them there or name another folder"
+        f"data set '{name}': expected {', '.join(shown[:-1])} and {shown[-1]} in {folder} or in "
+        f"{folder / published.folders[0]}, found not all of them; put them there or name another "
+        "folder"
     )
 
 
-def _present(file: Path) -> Path | None:
+def _idx(files: list[Path]) -> Arrays:
+    """The arrays of four IDX files."""
+    images, labels, more_images, more_labels = map(read_idx, files, _DIMENSIONS)
+    return images, labels, more_images, more_labels
+
+
+def _batches(files: list[Path]) -> Arrays:
+    """The arrays of CIFAR-10's six files, each part in the order of its images' digests."""
+    parts = [cifar.read_records(file) for file in files]
+    images, labels = (np.concatenate(kind) for kind in zip(*parts[:-1], strict=True))
+    return *cifar.by_digest(images, labels), *cifar.by_digest(*parts[-1])
+
+
+def _present(file: Path, may_be_zipped: bool) -> Path | None:
     zipped = file.with_name(file.name + ".gz")
-    return next((f for f in (file, zipped) if f.is_file()), None)
+    return next((f for f in (file, zipped)[: 1 + may_be_zipped] if f.is_file()), None)
 
 
 def _from_openml(name: str) -> Arrays:
-    """The arrays as OpenML has them, kept as IDX files in scikit-learn's data folder."""
+    """The arrays as OpenML has them, kept as their publishers' files in scikit-learn's folder."""
     sklearn = _sklearn()
-    kept = Path(sklearn.datasets.get_data_home()) / f"hwbnn-{name}"
-    if all((kept / f"{file}.gz").is_file() for file in FILES):
-        return _from_folder(name, kept)[0]
     published = PUBLISHED[name]
+    is_idx = published.layout == "idx"
+    kept = Path(sklearn.datasets.get_data_home()) / f"hwbnn-{name}"
+    files = [f"{file}.gz" for file in FILES] if is_idx else cifar.FILES
+    if all((kept / file).is_file() for file in files):
+        return _from_folder(name, kept)[0]
     try:
         with warnings.catch_warnings():
             # What it warns of on the way to giving up is said by the error below.
             warnings.filterwarnings("ignore", "A network error occurred", UserWarning)
-            # This parser needs no pandas; it is slow, which is why its result is kept.
+            # One parser needs no pandas and is slow, which is why its result is kept.
+            parser = "pandas" if find_spec("pandas") else "liac-arff"
             images, labels = sklearn.datasets.fetch_openml(
-                data_id=published.openml, as_frame=False, parser="liac-arff", return_X_y=True
+                data_id=published.openml, as_frame=False, parser=parser, return_X_y=True
             )
     except (OSError, ValueError, HTTPException) as error:
         reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         raise InputError(
-            f"data set '{name}': it is not to be had from OpenML ({reason}); put its four IDX "
-            f"files into a folder and name that by an option or by {FOLDER_VARIABLE}"
+            f"data set '{name}': it is not to be had from OpenML ({reason}); put its "
+            f"publishers' files into a folder and name that by an option or by {FOLDER_VARIABLE}"
         ) from error
-    pixels = np.asarray(images).astype(np.uint8).reshape(-1, *published.shape)
+    pixels = np.asarray(images).astype(np.uint8)
+    shaped = pixels.reshape(-1, *published.shape) if is_idx else cifar.from_planes(pixels)
     n = published.train_size
     classes = np.asarray(labels).astype(np.uint8)
-    arrays = pixels[:n], classes[:n], pixels[n:], classes[n:]
+    arrays: Arrays = shaped[:n], classes[:n], shaped[n:], classes[n:]
+    if not is_idx:
+        arrays = *cifar.by_digest(*arrays[:2]), *cifar.by_digest(*arrays[2:])
     _checked(name, arrays, f"OpenML data set {published.openml}")
-    kept.mkdir(parents=True, exist_ok=True)
-    for file, array in zip(FILES, arrays, strict=True):
-        write_idx(kept / f"{file}.gz", array)
+    _keep(kept, arrays, is_idx)
     return arrays
+
+
+def _keep(folder: Path, arrays: Arrays, is_idx: bool) -> None:
+    """Write the arrays as their publishers' files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if is_idx:
+        for file, array in zip(FILES, arrays, strict=True):
+            write_idx(folder / f"{file}.gz", array)
+        return
+    parts = [np.array_split(array, len(cifar.BATCHES)) for array in arrays[:2]]
+    for file, images, labels in zip(cifar.BATCHES, *parts, strict=True):
+        cifar.write_records(folder / file, images, labels)
+    cifar.write_records(folder / cifar.TEST, *arrays[2:])
 
 
 def _sklearn() -> Any:

@@ -8,12 +8,25 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from hwbnn.graph import Input
 from hwbnn.lower import floats
 
 _BATCH = 1000
+_IMAGES = 200
+"""The same of images: what their first layers return is large."""
+
+
+def seen(source: Input, u: Tensor) -> Tensor:
+    """What a model sees of integers: floats, of images with the channels first, as torch has them.
+
+    Args:
+        source: the model's input.
+        u: integers ``(batch, *source.shape)``.
+    """
+    x = floats(source, u)
+    return x.movedim(-1, 1) if len(source.shape) == 3 else x
 
 
 @torch.no_grad()
@@ -32,9 +45,10 @@ def logits(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.
     was_training = model.training
     model.eval()
     try:
+        size = _IMAGES if len(source.shape) == 3 else _BATCH
         parts = [
-            model(floats(source, torch.tensor(u[start : start + _BATCH], device=device)))
-            for start in range(0, len(u), _BATCH)
+            model(seen(source, torch.tensor(u[start : start + size], device=device)))
+            for start in range(0, len(u), size)
         ]
     finally:
         model.train(was_training)

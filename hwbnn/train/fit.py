@@ -6,13 +6,14 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from hwbnn.errors import InputError
-from hwbnn.nn import Mlp, set_progress
+from hwbnn.nn import Network, set_progress
 from hwbnn.train.data import Dataset, dataset
 from hwbnn.train.evaluate import accuracy, torch_threads
 from hwbnn.train.folder import CHECKPOINT, HISTORY, MODEL, model_bytes, prepare, write
@@ -40,7 +41,7 @@ class TrainResult:
         folder: where the run's files lie.
     """
 
-    model: Mlp
+    model: Network
     recipe: Recipe
     accuracy: float
     images: int
@@ -144,10 +145,10 @@ def train(
 def _check_data(recipe: Recipe, images: Dataset) -> None:
     wanted = recipe.graph_input()
     high = 255 if recipe.input == "bits" else wanted.high
-    size = images.train_images[0].size
-    if size != wanted.shape[0] or images.high > high:
+    size, expected = images.train_images[0].size, prod(wanted.shape)
+    if size != expected or images.high > high:
         raise InputError(
-            f"data set '{images.name}': expected images of {wanted.shape[0]} pixels up to {high}, "
+            f"data set '{images.name}': expected images of {expected} pixels up to {high}, "
             f"as '{recipe.data}' has, found {size} up to {images.high}"
         )
     if len(images.train_images) < recipe.held_out + recipe.batch:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from hwbnn.errors import InputError
-from hwbnn.nn import Mlp, set_progress
+from hwbnn.nn import Network, set_progress
 from hwbnn.train.recipe import Recipe
 
 RECIPE = "recipe.toml"
@@ -27,7 +27,7 @@ HISTORY = "history.json"
 CHECKPOINT = "checkpoints/last.ckpt"
 
 
-def load_model(folder: str | Path) -> tuple[Mlp, Recipe]:
+def load_model(folder: str | Path) -> tuple[Network, Recipe]:
     """The network of a finished run, from ``recipe.toml`` and ``model.safetensors`` alone.
 
     Args:
@@ -67,7 +67,7 @@ def load_model(folder: str | Path) -> tuple[Mlp, Recipe]:
     return model.eval(), recipe
 
 
-def model_bytes(model: Mlp, recipe: Recipe) -> bytes:
+def model_bytes(model: Network, recipe: Recipe) -> bytes:
     """The model's parameters and buffers as a safetensors file."""
     tensors = {key: value.contiguous() for key, value in model.state_dict().items()}
     return save(tensors, {"hwbnn recipe": recipe.digest})

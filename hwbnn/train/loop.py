@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from hwbnn.lower import floats
 from hwbnn.nn import (
-    Mlp,
+    Network,
     after_step,
     parameter_groups,
     penalty,
@@ -24,7 +23,7 @@ from hwbnn.nn import (
     start_epoch,
 )
 from hwbnn.train import order
-from hwbnn.train.evaluate import accuracy
+from hwbnn.train.evaluate import accuracy, seen
 from hwbnn.train.history import Epoch
 from hwbnn.train.observe import Observer
 from hwbnn.train.recipe import Recipe
@@ -46,7 +45,7 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
     """
 
     def __init__(
-        self, recipe: Recipe, model: Mlp, images: NDArray[np.uint8], labels: NDArray[np.uint8]
+        self, recipe: Recipe, model: Network, images: NDArray[np.uint8], labels: NDArray[np.uint8]
     ) -> None:
         super().__init__()
         self.recipe = recipe
@@ -62,12 +61,17 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         """Steps in an epoch."""
 
     def configure_optimizers(self) -> Any:
-        """Adam, its rate set before every step as the recipe says."""
+        """The optimiser, its rate set before every step as the recipe says."""
         recipe, total = self.recipe, self.steps * self.recipe.epochs
-        groups = parameter_groups(self.model, recipe.learning_rate, recipe.weight_decay)
-        optimiser = torch.optim.Adam(groups, lr=recipe.learning_rate, fused=True)
+        rate = recipe.learning_rate
+        groups = parameter_groups(self.model, rate, recipe.weight_decay)
+        optimiser: torch.optim.Optimizer
+        if recipe.momentum is None:
+            optimiser = torch.optim.Adam(groups, lr=rate, fused=True)
+        else:
+            optimiser = torch.optim.SGD(groups, lr=rate, momentum=recipe.momentum, fused=True)
         factor = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: recipe.rate(min(step / total, 1)) / recipe.learning_rate
+            optimiser, lambda step: recipe.rate(min(step / total, 1)) / rate
         )
         return {
             "optimizer": optimiser,
@@ -80,7 +84,8 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         images = torch.tensor(self.encoded[: self.count].reshape(-1, *self.shape))
         if border:
             # The border is pixel 0 and, among bits, code 0: -1.
-            images = functional.pad(images, (border,) * 4)
+            colours = (0, 0) * (len(self.shape) - 2)
+            images = functional.pad(images, (*colours, *(border,) * 4))
         self.images = images.to(self.device)
         self.classes = torch.tensor(self.labels[: self.count].astype(np.int64)).to(self.device)
         self.observer = self._observer()
@@ -89,7 +94,7 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         """It looks at the first images of the file, as many as a batch has, unshifted."""
         recipe = self.recipe
         probe = torch.tensor(self.encoded[: min(recipe.batch, self.count)]).to(self.device)
-        inputs = floats(self.model.input, probe).flatten(1)
+        inputs = seen(self.model.input, probe)
         wanted = self.classes[: len(probe)]
         return Observer(self.model, inputs, wanted, lambda y, t: _loss(recipe.loss, y, t))
 
@@ -111,16 +116,18 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
             torch.from_numpy(batch).to(self.device)
             for batch in order.batches(sequence, recipe.batch)
         ]
-        everyone = np.arange(self.count)
-        self.shifts = [
-            torch.from_numpy(
-                order.integers(recipe.seed, epoch, purpose, everyone, 0, 2 * recipe.shift)
-            ).to(self.device)
-            for purpose in ("rows", "columns")
-        ]
+        self.shifts = [self._drawn(name, 2 * recipe.shift) for name in ("rows", "columns")]
+        flips = recipe.augmentation == "crop_flip"
+        self.flips = self._drawn("flips", 1) == 1 if flips else None
         # Loss, images right, images; kept on the device, so that no step waits for it.
         self.totals = torch.zeros(3, dtype=torch.float64, device=self.device)
         self.started = time.monotonic(), time.process_time()
+
+    def _drawn(self, purpose: str, high: int) -> Tensor:
+        """An integer from 0 to ``high`` for each image, by seed, epoch and the image's index."""
+        seed, everyone = self.recipe.seed, np.arange(self.count)
+        drawn = order.integers(seed, self.current_epoch, purpose, everyone, 0, high)
+        return torch.from_numpy(drawn).to(self.device)
 
     def training_step(self, step: int, _: int) -> Tensor:
         """The loss of one batch."""
@@ -137,11 +144,12 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         return loss if extra is None else loss + extra
 
     def inputs(self, index: Tensor) -> Tensor:
-        """The images of a batch as the network takes them: floats ``(batch, pixels)``."""
-        return floats(self.model.input, self.gather(index)).flatten(1)
+        """The images of a batch as the network takes them: floats, colours in the second axis."""
+        source = self.model.input
+        return seen(source, self.gather(index).view(-1, *source.shape))
 
     def gather(self, index: Tensor) -> Tensor:
-        """The images of a batch, each shifted as its epoch says.
+        """The images of a batch, each shifted and mirrored as its epoch says.
 
         Args:
             index: int64 tensor ``(batch,)``.
@@ -153,8 +161,10 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
             return self.images[index]
         rows, columns = (
             start[index, None] + torch.arange(size, device=index.device)
-            for start, size in zip(self.shifts, self.shape, strict=True)
+            for start, size in zip(self.shifts, self.shape[:2], strict=True)
         )
+        if self.flips is not None:
+            columns = torch.where(self.flips[index, None], columns.flip(1), columns)
         return self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]]
 
     def on_train_batch_end(self, *_: Any) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from math import prod
 from pathlib import Path
@@ -23,84 +23,13 @@ from numpy.typing import NDArray
 from hwbnn.errors import InputError
 from hwbnn.graph import Input
 from hwbnn.graph.node import shown
-from hwbnn.methods import METHODS
 from hwbnn.methods import get as get_method
-from hwbnn.nn import NETWORKS, Mlp, network
-from hwbnn.train.data import DATASETS, PUBLISHED
+from hwbnn.nn import Network, network, takes_images
+from hwbnn.train.entries import RULES
+from hwbnn.train.published import PUBLISHED
 
-INPUTS = ("bits", "pixels")
-"""What the network takes: bits (a pixel against a threshold), or the pixels as they are."""
-LASTS = ("batch_norm", "scale")
-"""What makes logits of the last layer's sums, see :func:`hwbnn.nn.mlp`."""
-OPTIMISERS = ("adam",)
-SCHEDULES = ("constant", "linear", "cosine", "exponential")
-"""How the learning rate goes from ``learning_rate`` to ``final_rate``, step by step."""
-LOSSES = ("cross_entropy", "squared_hinge")
-AUGMENTATIONS = ("none", "shift")
-"""What is done to training images: nothing, or a shift by up to ``shift`` pixels each way."""
 FILE_LIMIT = 1 << 16
 """Bytes that a recipe's file may have."""
-
-Rule = tuple[Callable[[Any], bool], str]
-
-
-def _one_of(names: Iterable[str]) -> Rule:
-    known = tuple(names)
-    return lambda v: isinstance(v, str) and v in known, f"one of {', '.join(known)}"
-
-
-def _integer(low: int, high: int) -> Rule:
-    def check(v: Any) -> bool:
-        return isinstance(v, int) and not isinstance(v, bool) and low <= v <= high
-
-    return check, f"an integer from {low} to {high}"
-
-
-def _number(expected: str, fits: Callable[[float], bool]) -> Rule:
-    def check(v: Any) -> bool:
-        return isinstance(v, int | float) and not isinstance(v, bool) and 0 <= v < 10 and fits(v)
-
-    return check, expected
-
-
-def _or_none(rule: Rule) -> Rule:
-    check, expected = rule
-    return lambda v: v is None or check(v), f"{expected}, or nothing"
-
-
-def _is_line(v: Any) -> bool:
-    return isinstance(v, str) and len(v) <= 400 and v.isprintable()
-
-
-def _is_table(v: Any) -> bool:
-    return isinstance(v, Mapping) and all(
-        isinstance(key, str) and (isinstance(x, int | float) or _is_line(x)) for key, x in v.items()
-    )
-
-
-_RULES: dict[str, Rule] = {
-    "network": _one_of(NETWORKS),
-    "data": _one_of(DATASETS),
-    "epochs": _integer(1, 100_000),
-    "input": _one_of(INPUTS),
-    "threshold": _or_none(_integer(0, 255)),
-    "last": _one_of(LASTS),
-    "batch": _integer(2, 100_000),
-    "learning_rate": _number("a number above 0 and below 10", lambda v: v > 0),
-    "final_rate": _or_none(_number("a number from 0 to below 10", lambda v: True)),
-    "schedule": _one_of(SCHEDULES),
-    "optimiser": _one_of(OPTIMISERS),
-    "weight_decay": _number("a number from 0 to below 10", lambda v: True),
-    "loss": _one_of(LOSSES),
-    "augmentation": _one_of(AUGMENTATIONS),
-    "shift": _integer(0, 8),
-    "seed": _integer(0, 2**32 - 1),
-    "held_out": _integer(0, 2**31),
-    "method": _one_of(METHODS),
-    "hyper": (_is_table, "a table of the method's hyper-parameters"),
-    "about": (_is_line, "at most 400 printable characters in one line"),
-}
-"""What each entry may be, and how that is told."""
 
 
 def _shown(value: Any) -> str:
@@ -120,22 +49,25 @@ class Recipe:
     """How one network is trained; equal recipes give equal weights on the same CPU and versions.
 
     Attributes:
-        network: one of :data:`hwbnn.nn.NETWORKS`.
+        network: one of :data:`hwbnn.nn.NAMES`.
         data: one of :data:`hwbnn.train.data.DATASETS`.
-        input: one of :data:`INPUTS`.
+        input: one of :data:`~hwbnn.train.entries.INPUTS`.
         threshold: with ``input = "bits"``, a pixel at or above it becomes +1, others -1; it is
-            applied on the host, so that hardware receives bits. None with ``input = "pixels"``.
-        last: one of :data:`LASTS`.
+            applied on the host, so that hardware receives bits. None with any other input.
+        last: one of :data:`~hwbnn.train.entries.LASTS`.
         epochs: times that all training images are met.
         batch: images in a batch at most; batches of an epoch differ by one image at most.
         learning_rate: at the first step.
         final_rate: at the end of the last step; None for ``learning_rate``.
-        schedule: one of :data:`SCHEDULES`, the way from the first to the final rate.
-        optimiser: one of :data:`OPTIMISERS`.
+        schedule: one of :data:`~hwbnn.train.entries.SCHEDULES`, the way from the one to the other.
+        optimiser: one of :data:`~hwbnn.train.entries.OPTIMISERS`.
+        momentum: with ``optimiser = "sgd"``; None with any other.
+        warm_up: epochs in which the rate rises linearly from 0 to ``learning_rate``, before the
+            schedule begins; None for none.
         weight_decay: L2 penalty on what the method does not exempt.
-        loss: one of :data:`LOSSES`.
-        augmentation: one of :data:`AUGMENTATIONS`.
-        shift: pixels, with ``augmentation = "shift"``.
+        loss: one of :data:`~hwbnn.train.entries.LOSSES`.
+        augmentation: one of :data:`~hwbnn.train.entries.AUGMENTATIONS`.
+        shift: pixels, with an augmentation.
         seed: of the first weights, the order of data and the augmentation.
         held_out: this many of the last training images are kept from training, and the accuracy on
             them is told after each epoch: for choosing a recipe without the test images.
@@ -158,6 +90,8 @@ class Recipe:
     final_rate: float | None = None
     schedule: str = "constant"
     optimiser: str = "adam"
+    momentum: float | None = None
+    warm_up: int | None = None
     weight_decay: float = 0.0
     loss: str = "cross_entropy"
     augmentation: str = "none"
@@ -169,7 +103,7 @@ class Recipe:
     about: str = ""
 
     def __post_init__(self) -> None:
-        for name, (check, expected) in _RULES.items():
+        for name, (check, expected) in RULES.items():
             value = getattr(self, name)
             if not check(value):
                 raise InputError(f"recipe: {name}: expected {expected}, found {_shown(value)}")
@@ -185,12 +119,31 @@ class Recipe:
                 f"recipe: threshold: input 'bits' needs the pixel from which a bit is +1, 1 to "
                 f"{published.high} for '{self.data}', found {_shown(self.threshold)}"
             )
-        if self.input == "pixels" and self.threshold is not None:
-            raise InputError("recipe: threshold: input 'pixels' has none; remove it")
-        if (self.augmentation == "shift") != (self.shift > 0):
+        if self.input != "bits" and self.threshold is not None:
+            raise InputError(f"recipe: threshold: input '{self.input}' has none; remove it")
+        if (self.augmentation != "none") != (self.shift > 0):
             raise InputError(
-                f"recipe: shift: expected above 0 with augmentation 'shift' and 0 without, found "
+                f"recipe: shift: expected above 0 with an augmentation and 0 without, found "
                 f"{self.shift} with '{self.augmentation}'"
+            )
+        self._check_steps()
+        if self.held_out > published.train_size // 2:
+            raise InputError(
+                f"recipe: held_out: expected at most half of the {published.train_size} training "
+                f"images of '{self.data}', found {self.held_out}"
+            )
+
+    def _check_steps(self) -> None:
+        """What only makes sense together in the optimiser's steps."""
+        if (self.optimiser == "sgd") != (self.momentum is not None):
+            raise InputError(
+                f"recipe: momentum: expected a number with optimiser 'sgd' and nothing without, "
+                f"found {_shown(self.momentum)} with '{self.optimiser}'"
+            )
+        if self.warm_up is not None and self.warm_up >= self.epochs:
+            raise InputError(
+                f"recipe: warm_up: expected fewer than the {self.epochs} epochs, found "
+                f"{self.warm_up}"
             )
         if self.schedule == "exponential" and self.final_rate == 0:
             raise InputError("recipe: final_rate: an exponential schedule never reaches 0")
@@ -198,37 +151,43 @@ class Recipe:
             raise InputError(
                 "recipe: final_rate: expected none with a constant schedule and one with any other"
             )
-        if self.held_out > published.train_size // 2:
-            raise InputError(
-                f"recipe: held_out: expected at most half of the {published.train_size} training "
-                f"images of '{self.data}', found {self.held_out}"
-            )
 
     def rate(self, u: float) -> float:
         """The learning rate at progress ``u``, steps done over all steps, 0 to 1."""
         first = self.learning_rate
         last = first if self.final_rate is None else self.final_rate
+        rise = (self.warm_up or 0) / self.epochs
+        if u < rise:
+            return first * u / rise
+        u = (u - rise) / (1 - rise)
         if self.schedule == "exponential":
             return float(first * (last / first) ** u)
         done = (1 - math.cos(math.pi * u)) / 2 if self.schedule == "cosine" else u
         return first + (last - first) * done
 
     def graph_input(self) -> Input:
-        """What the trained network takes: the input for :func:`hwbnn.lower`."""
+        """What the trained network takes: the input for :func:`hwbnn.lower`.
+
+        Images ``(height, width, channels)`` if the network reads these, else one row of pixels.
+        """
         published = PUBLISHED[self.data]
-        size = prod(published.shape)
+        shape: tuple[int, ...] = (prod(published.shape),)
+        if takes_images(self.network):
+            shape = (*published.shape, 1)[:3]
         if self.input == "bits":
-            return Input.bits(size)
-        return Input("x", (size,), 0, published.high, scale=1 / published.high)
+            return Input.bits(shape)
+        span, offset = (2, -1.0) if self.input == "centred" else (1, 0.0)
+        return Input("x", shape, 0, published.high, scale=span / published.high, offset=offset)
 
     def encode(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Images as the integers that the Graph takes, one row each; done on the host.
+        """Images as the integers that the Graph takes; done on the host.
 
         Args:
             images: uint8 array ``(n, *shape)``, as a :class:`~hwbnn.train.data.Dataset` has them.
 
         Returns:
-            uint8 array ``(n, elements)``: bits as 0 and 1, or pixels.
+            uint8 array ``(n, *shape)`` with the shape of :meth:`graph_input`: bits as 0 and 1, or
+            pixels.
 
         Raises:
             InputError: if the images have another shape.
@@ -239,12 +198,12 @@ class Recipe:
                 f"images of '{self.data}': expected a batch of {'x'.join(map(str, shape))}, found "
                 f"shape {images.shape}"
             )
-        flat = images.reshape(len(images), -1)
+        shaped = images.reshape(len(images), *self.graph_input().shape)
         if self.threshold is None:
-            return flat
-        return (flat >= self.threshold).astype(np.uint8)
+            return shaped
+        return (shaped >= self.threshold).astype(np.uint8)
 
-    def make_model(self) -> Mlp:
+    def make_model(self) -> Network:
         """The network with new weights, drawn from torch's generator."""
         method = get_method(self.method, **self.hyper)
         classes = len(PUBLISHED[self.data].classes)

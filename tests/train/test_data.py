@@ -10,8 +10,9 @@ import pytest
 
 from hwbnn.errors import InputError, ToolNotFound
 from hwbnn.train import data
-from hwbnn.train.data import DATASETS, FILES, PUBLISHED, Dataset, dataset, part_digest
+from hwbnn.train.data import DATASETS, FILES, Dataset, dataset, part_digest
 from hwbnn.train.idx import write_idx
+from hwbnn.train.published import PUBLISHED
 from tests.train.openml import OpenMLServer
 from tests.train.samples import mnist_sample
 

@@ -8,7 +8,7 @@ import torch
 
 from hwbnn.train import Recipe, order
 from hwbnn.train.loop import Loop, _loss
-from tests.train.samples import mnist_sample
+from tests.train.samples import colours, mnist_sample
 
 RECIPE = Recipe(
     "tfc", "mnist", 1, threshold=128, augmentation="shift", shift=2, batch=64, held_out=50
@@ -43,6 +43,42 @@ def test_images_are_shifted_as_the_epoch_draws(takes_bits: bool) -> None:
     # In another order and company each image is the same.
     some = torch.tensor([7, 3, 449])
     assert np.array_equal(loop.gather(some).numpy(), expected[[7, 3, 449]])
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_crops_and_flips_are_those_of_the_epoch_and_the_index(device: str) -> None:
+    sample = colours()
+    recipe = Recipe(
+        "cnv", "cifar10", 2, input="centred", augmentation="crop_flip", shift=4, batch=16, seed=5
+    )
+    loop = Loop(recipe, recipe.make_model(), sample.train_images, sample.train_labels)
+    loop.on_fit_start()
+    loop.on_train_epoch_start()
+    index = np.arange(len(sample.train_images))
+    if device == "meta":
+        # All that follows the draws is indexing on the device where the images are.
+        for name in ("images", "flips"):
+            setattr(loop, name, getattr(loop, name).to(device))
+        loop.shifts = [shift.to(device) for shift in loop.shifts]
+        found = loop.inputs(torch.from_numpy(index).to(device))
+        assert (found.device.type, found.shape) == (device, (len(index), 3, 32, 32))
+        return
+    rows, columns, flips = (
+        order.integers(recipe.seed, 0, name, index, 0, high)
+        for name, high in (("rows", 8), ("columns", 8), ("flips", 1))
+    )
+    expected = np.zeros((len(index), 32, 32, 3), np.uint8)
+    for i in index:
+        padded = np.pad(sample.train_images[i], ((4, 4), (4, 4), (0, 0)))
+        cut = padded[rows[i] : rows[i] + 32, columns[i] : columns[i] + 32]
+        expected[i] = cut[:, ::-1] if flips[i] else cut
+    assert 0 < flips.sum() < len(index)
+    some = torch.tensor([7, 3, 19])
+    assert np.array_equal(loop.gather(some).numpy(), expected[[7, 3, 19]])
+    # The network sees colours first, from -1 to 1.
+    seen = loop.inputs(torch.from_numpy(index))
+    wanted = (expected.astype(np.float64) * (2 / 255) - 1).transpose(0, 3, 1, 2)
+    assert np.array_equal(seen.numpy(), wanted.astype(np.float32))
 
 
 def test_without_augmentation_images_are_as_they_are() -> None:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from hwbnn.errors import InputError
 from hwbnn.graph import Input
 from hwbnn.methods import METHODS
-from hwbnn.nn import NETWORKS
+from hwbnn.nn import NAMES
 from hwbnn.train import DATASETS, Recipe
-from hwbnn.train.data import PUBLISHED
-from hwbnn.train.recipe import FILE_LIMIT, LASTS, LOSSES, SCHEDULES
+from hwbnn.train.entries import INPUTS, LASTS, LOSSES, SCHEDULES
+from hwbnn.train.published import PUBLISHED
+from hwbnn.train.recipe import FILE_LIMIT
 
 PLAIN = Recipe("digits", "digits", 3, input="pixels")
 TEXT = PLAIN.to_toml()
@@ -23,25 +24,30 @@ TEXT = PLAIN.to_toml()
 @st.composite
 def recipes(draw: st.DrawFn) -> Recipe:
     data = draw(st.sampled_from(DATASETS))
-    takes_bits = draw(st.booleans())
+    taken = draw(st.sampled_from(INPUTS))
+    momentum = draw(st.none() | st.floats(0, 0.99))
+    epochs = draw(st.integers(1, 100_000))
     schedule = draw(st.sampled_from(SCHEDULES))
     shift = draw(st.integers(0, 8))
     rates = st.floats(1e-8, 9.9)
     method = draw(st.sampled_from(METHODS))
     return Recipe(
-        network=draw(st.sampled_from(sorted(NETWORKS))),
+        network=draw(st.sampled_from(NAMES)),
         data=data,
-        epochs=draw(st.integers(1, 100_000)),
-        input="bits" if takes_bits else "pixels",
-        threshold=draw(st.integers(1, PUBLISHED[data].high)) if takes_bits else None,
+        epochs=epochs,
+        input=taken,
+        threshold=draw(st.integers(1, PUBLISHED[data].high)) if taken == "bits" else None,
         last=draw(st.sampled_from(LASTS)),
         batch=draw(st.integers(2, 1000)),
         learning_rate=draw(rates),
         final_rate=None if schedule == "constant" else draw(rates),
         schedule=schedule,
+        optimiser="adam" if momentum is None else "sgd",
+        momentum=momentum,
+        warm_up=draw(st.integers(1, epochs - 1)) if epochs > 1 and draw(st.booleans()) else None,
         weight_decay=draw(st.floats(0, 1)),
         loss=draw(st.sampled_from(LOSSES)),
-        augmentation="shift" if shift else "none",
+        augmentation=draw(st.sampled_from(["shift", "crop_flip"])) if shift else "none",
         shift=shift,
         seed=draw(st.integers(0, 2**32 - 1)),
         held_out=draw(st.integers(0, 500)),
@@ -73,6 +79,7 @@ def test_every_entry_changes_the_digest() -> None:
         "weight_decay": 0.1,
         "loss": "squared_hinge",
         "seed": 2,
+        "warm_up": 1,
         "held_out": 5,
         "hyper": {"glorot_lr": True},
         "about": "another",
@@ -80,15 +87,20 @@ def test_every_entry_changes_the_digest() -> None:
     made = [base, *(replace(base, **{key: value}) for key, value in changes.items())]
     made.append(replace(base, augmentation="shift", shift=1))
     made.append(replace(base, augmentation="shift", shift=2))
+    made.append(replace(base, augmentation="crop_flip", shift=2))
     made.append(replace(base, input="pixels", threshold=None))
+    made.append(replace(base, input="centred", threshold=None))
+    made.append(replace(base, optimiser="sgd", momentum=0.0))
+    made.append(replace(base, optimiser="sgd", momentum=0.9))
     assert len({recipe.digest for recipe in made}) == len(made)
-    # Only one method and one optimiser exist yet; the rest is all here.
+    # All is here but the method, whose change the hyper-parameters would not survive.
     assert {f.name for f in fields(Recipe)} - set(changes) == {
         "augmentation",
         "shift",
         "input",
         "method",
         "optimiser",
+        "momentum",
     }
 
 
@@ -111,7 +123,11 @@ def refused(text: str, *parts: str) -> None:
         ('data = "/etc/passwd"', ["data", "mnist"]),
         ('method = "os.system"', ["method", "bnn_ste"]),
         ('input = "text"', ["input", "bits, pixels"]),
-        ('optimiser = "sgd"', ["optimiser", "adam"]),
+        ('optimiser = "sgdm"', ["optimiser", "adam", "sgd"]),
+        ('optimiser = "sgd"', ["momentum", "expected a number", "found nothing"]),
+        ("momentum = 0.9", ["momentum", "nothing without", "found 0.9 with 'adam'"]),
+        ("momentum = 1.0", ["momentum", "below 1"]),
+        ("warm_up = 3", ["warm_up", "fewer than the 3 epochs"]),
         ('loss = "mse"', ["loss"]),
         ('schedule = "step"', ["schedule"]),
         ('last = "softmax"', ["last"]),
@@ -230,3 +246,26 @@ def test_the_model_is_the_one_named() -> None:
     model = Recipe("tfc", "mnist", 1, threshold=128).make_model()
     weights = [p.shape for p in model.parameters() if p.ndim == 2]
     assert [tuple(s) for s in weights] == [(64, 784), (64, 64), (64, 64), (10, 64)]
+
+
+def test_a_warm_up_rises_to_the_first_rate_and_the_schedule_takes_the_rest() -> None:
+    recipe = replace(
+        PLAIN, epochs=10, warm_up=2, schedule="linear", learning_rate=0.1, final_rate=0.0
+    )
+    rates = [recipe.rate(k / 10) for k in range(11)]
+    expected = [0, 0.05, *(0.1 * (1 - k / 8) for k in range(9))]
+    assert rates == pytest.approx(expected, abs=1e-15)
+
+
+def test_convolutions_take_images_and_perceptrons_rows() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
+    row = Recipe("sfc", "mnist", 1, input="centred")
+    image = replace(row, network="lenet")
+    assert (row.graph_input().shape, image.graph_input().shape) == ((784,), (28, 28, 1))
+    assert image.graph_input().scale == 2 / 255
+    assert image.graph_input().offset == -1
+    assert np.array_equal(image.encode(images), images[..., None])
+    assert np.array_equal(row.encode(images), images.reshape(3, -1))
+    bits = replace(image, input="bits", threshold=100)
+    assert np.array_equal(bits.encode(images), images[..., None] >= 100)
+    assert replace(image, network="cnv", data="cifar10").graph_input().shape == (32, 32, 3)

@@ -1,0 +1,39 @@
+"""Networks by name, of every kind."""
+
+from __future__ import annotations
+
+from hwbnn.errors import InputError
+from hwbnn.graph import Input
+from hwbnn.methods import Method
+from hwbnn.nn.images import CHAINS, chain
+from hwbnn.nn.networks import NETWORKS, Last, Network, mlp
+
+NAMES: tuple[str, ...] = (*NETWORKS, *CHAINS)
+"""Names that :func:`network` knows."""
+
+
+def takes_images(name: str) -> bool:
+    """Whether a network reads images ``(height, width, channels)`` and not rows of any shape."""
+    return name not in NETWORKS
+
+
+def network(
+    name: str, source: Input, classes: int, method: Method, *, last: Last = "batch_norm"
+) -> Network:
+    """A network known by name, with new weights.
+
+    Args:
+        name: one of :data:`NAMES`.
+        source: what it reads, for example ``Input.bits(784)`` or ``Input.pixels((32, 32, 3))``.
+        classes: number of logits.
+        method: how it is trained.
+        last: see :func:`hwbnn.nn.mlp`.
+
+    Raises:
+        InputError: if no network has this name, or it does not take such an input.
+    """
+    if name in NETWORKS:
+        return mlp(source, NETWORKS[name], classes, method, last=last)
+    if name in CHAINS:
+        return chain(source, CHAINS[name], classes, method, last=last)
+    raise InputError(f"network {name!r}: expected one of {', '.join(NAMES)}")
