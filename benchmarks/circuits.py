@@ -80,8 +80,9 @@ def _trained(name: str) -> Iterator[Layer]:
     for dot in graph.of_type(Dot):
         behind = graph.readers(dot.name)[0]
         if isinstance(behind, Threshold):
-            raw, cuts = constants.fused(dot, behind, graph.types[dot.sources[0]])
-            yield Layer(raw.weights, cuts[:, 0] + 1)
+            cuts = constants.Cuts.of(behind)
+            raw, wanted = constants.fused(dot.weights, cuts, graph.types[dot.source])
+            yield Layer(raw.weights, wanted[0, :, 0] + 1)
         else:
             yield Layer(dot.weights, None)
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from hwbnn.graph import Graph
 from hwbnn.plan.blocks import Block
 from hwbnn.plan.builder import Builder
+from hwbnn.plan.depths import with_depths
 from hwbnn.plan.plan import Plan
 from hwbnn.plan.stages import Segment, Stage, settled
 from hwbnn.plan.taps import Tap
@@ -21,11 +22,14 @@ class Circuit:
     Attributes:
         graph: what is computed.
         plan: how.
-        stages: from border to border, each reading the one before.
+        stages: from border to border, each behind those that it reads.
         taps: by value, those that can be seen.
         fused: by value, those that cannot: the value that they went into.
-        interval: cycles between the first beats of successive frames at full rate.
-        latency: cycles from the first input beat of a frame to its last output beat.
+        interval: cycles that a frame keeps the busiest stage. Without windows it is exactly that
+            from the first beat of a frame to that of the next at full rate; with them it can be
+            more, and :func:`hwbnn.estimate.cycles` says how much.
+        latency: cycles from the first input beat of a frame to its last output beat, if no storage
+            is ever full; exact without windows.
     """
 
     graph: Graph
@@ -57,7 +61,7 @@ def circuit(graph: Graph, plan: Plan) -> Circuit:
     builder = Builder(graph, plan)
     for node in graph.nodes:
         builder.place(node)
-    stages, times = settled(builder.stages)
+    stages, last = settled(with_depths(builder.stages, plan))
     return Circuit(
         graph,
         plan,
@@ -65,5 +69,5 @@ def circuit(graph: Graph, plan: Plan) -> Circuit:
         MappingProxyType(builder.taps),
         MappingProxyType(builder.fused),
         max(stage.interval for stage in stages),
-        times[-1],
+        last,
     )

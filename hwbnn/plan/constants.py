@@ -8,17 +8,21 @@ the raw sum itself.
 
 Where a ``Dot`` has scale and offset, the sum of its inputs is formed as one more raw sum, the
 *total*, under weights that are all +1; see :class:`Combination`.
+
+A ``Conv2d`` is a ``Dot`` over each window. Where taps outside the image count nothing, hardware has
+the code 0 there, a bit of -1, and the constants make good for it: they depend on the border class
+of the position, so constants are kept for each class.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.graph import Dot, Encode, Lookup, Threshold, ValueType
+from hwbnn.graph import Encode, Lookup, Threshold, ValueType
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -33,7 +37,7 @@ class RawSums:
         weights: bool ``(channels, inputs)``.
         high: the largest raw sum that can be; the smallest is 0.
         shift: as in ``(raw << shift) - constants``.
-        constants: int64 ``(channels,)``.
+        constants: int64 ``(classes, channels)``; one class where there is no border.
     """
 
     weights: Bools
@@ -47,29 +51,40 @@ class RawSums:
         return self.high.bit_length()
 
 
-def raw_sums(weights: Bools, x: ValueType) -> RawSums:
-    """The raw sums of rows of weights over inputs of a type."""
+def raw_sums(weights: Bools, x: ValueType, outside: Bools | None = None) -> RawSums:
+    """The raw sums of rows of weights over inputs of a type.
+
+    Args:
+        weights: bool ``(channels, inputs)``.
+        x: type of the inputs; its size is theirs.
+        outside: bool ``(classes, inputs)``: those that count nothing and have the code 0; bits
+            only. None for none.
+    """
     top = (1 << x.width) - 1
     high = x.size * top
     if x.bit:
-        return RawSums(weights, high, 1, np.full(len(weights), x.size, np.int64))
+        classes = np.zeros((1, x.size), np.bool_) if outside is None else outside
+        # A bit of -1 that should not be there takes its weight away from the sum.
+        added = classes.astype(np.int64) @ (2 * weights.T.astype(np.int64) - 1)
+        return RawSums(weights, high, 1, x.size - added)
     half = 1 << (x.width - 1) if x.signed else 0
     plus = weights.sum(axis=1, dtype=np.int64)
     constants = plus * half + (x.size - plus) * (top - half)
-    return RawSums(weights, high, 0, constants)
+    return RawSums(weights, high, 0, constants[None])
 
 
 @dataclass(frozen=True, eq=False)
 class Combination:
     """How the values of a ``Dot`` with scale and offset relate to raw sums.
 
-    ``scale * raw + offset * total + constants``, and that is from ``lows`` to ``highs``.
+    ``scale * raw + offset * total + constants``; without the constants that is from ``lows`` to
+    ``highs``.
 
     Attributes:
         raw: the raw sums; rows of channels that had a negative scale are inverted.
         scale: int64 ``(channels,)``, none negative.
         offset: int64 ``(channels,)``.
-        constants: int64 ``(channels,)``.
+        constants: int64 ``(classes, channels)``.
         lows: int64 ``(channels,)``.
         highs: int64 ``(channels,)``.
     """
@@ -83,7 +98,7 @@ class Combination:
 
 
 def combination(
-    weights: Bools, scale: Ints, offset: Ints, x: ValueType, *, bare: bool = False
+    weights: Bools, scale: Ints, offset: Ints, x: ValueType, outside: Bools | None = None
 ) -> Combination:
     """The values of a ``Dot`` with scale and offset, from raw sums over inputs of a type.
 
@@ -92,65 +107,117 @@ def combination(
         scale: int64 ``(channels,)``.
         offset: int64 ``(channels,)``.
         x: type of the inputs.
-        bare: leave the shift of all raw sums out, and the constants.
+        outside: as in :func:`raw_sums`.
     """
     weights = weights ^ (scale < 0)[:, None]
     scale = np.abs(scale)
-    raw = raw_sums(weights, x)
-    total = raw_sums(np.ones((1, x.size), np.bool_), x)
-    shift = 0 if bare else raw.shift
+    raw = raw_sums(weights, x, outside)
+    total = raw_sums(np.ones((1, x.size), np.bool_), x, outside)
     # Products may wrap around int64; what they come to with the others does not.
-    constants = 0 * scale if bare else -(scale * raw.constants + offset * total.constants)
-    scale, offset = scale << shift, offset << shift
-    plus = weights.sum(axis=1, dtype=np.int64)
+    constants = -(scale * raw.constants + offset * total.constants)
+    bare = _combined(raw, scale << raw.shift, offset << raw.shift, x)
+    return replace(bare, constants=constants)
+
+
+def _combined(raw: RawSums, scale: Ints, offset: Ints, x: ValueType) -> Combination:
+    """Raw sums and their total combined, without constants."""
+    plus = raw.weights.sum(axis=1, dtype=np.int64)
     top = (1 << x.width) - 1
     # An input of weight -1 is in the raw sum as its distance from the top.
-    base = constants + scale * (x.size - plus) * top
+    base = scale * (x.size - plus) * top
     up, down = plus * (scale + offset) * top, (x.size - plus) * (offset - scale) * top
     lows = base + np.minimum(up, 0) + np.minimum(down, 0)
-    return Combination(
-        raw, scale, offset, constants, lows, base + np.maximum(up, 0) + np.maximum(down, 0)
-    )
+    highs = base + np.maximum(up, 0) + np.maximum(down, 0)
+    return Combination(raw, scale, offset, np.zeros_like(raw.constants), lows, highs)
 
 
 def scaled_thresholds(
-    threshold: Threshold, scale: Ints, offset: Ints, dot: Dot, x: ValueType
+    cuts: Cuts, scale: Ints, offset: Ints, weights: Bools, x: ValueType, outside: Bools | None
 ) -> tuple[Combination, Ints]:
     """A ``Dot`` with scale and offset and the ``Threshold`` behind it, as in :func:`fused`.
 
     Returns:
-        The bare combination (``scale * raw + offset * total`` alone) and int64 ``(channels, k)``
-        constants that it is compared with.
+        The bare combination (``scale * raw + offset * total`` alone) and int64 ``(classes,
+        channels, k)`` constants that it is compared with.
     """
-    sign = np.where(threshold.falling, -1, 1)
-    full = combination(dot.weights, sign * scale, sign * offset, x)
-    bare = combination(dot.weights, sign * scale, sign * offset, x, bare=True)
+    sign = np.where(cuts.falling, -1, 1)
+    full = combination(weights, sign * scale, sign * offset, x, outside)
+    raw = full.raw
+    bare = _combined(raw, np.abs(scale), sign * offset, x)
     # (z << shift) + c >= t  is  z > (t - 1 - c) >> shift, rounding down.
-    wanted = sign[:, None] * threshold.thresholds - 1 - full.constants[:, None]
-    return bare, wanted >> full.raw.shift
+    wanted = sign[:, None] * cuts.thresholds - 1 - full.constants[cuts.border][:, :, None]
+    return bare, wanted >> raw.shift
 
 
-def fused(dot: Dot, threshold: Threshold, x: ValueType) -> tuple[RawSums, Ints]:
+@dataclass(frozen=True, eq=False)
+class Cuts:
+    """The thresholds of a ``Threshold``, for every class of positions of it and its source.
+
+    Attributes:
+        thresholds: int64 ``(classes, channels, k)``.
+        falling: bool ``(channels,)``.
+        border: int64 ``(classes,)``: the border class of the source.
+        places: int64 ``(positions,)``, the class of each position; None where there is one.
+    """
+
+    thresholds: Ints
+    falling: Bools
+    border: Ints
+    places: Ints | None
+
+    @classmethod
+    def of(cls, node: Threshold, border: Ints | None = None) -> Cuts:
+        """Those of a node whose source has border classes, int64 ``(positions,)``, or has none."""
+        own = None if node.places is None else node.places.ravel()
+        tables = node.thresholds if node.places is not None else node.thresholds[None]
+        places, (mine, theirs) = merged(own, border)
+        return cls(tables[mine], node.falling, theirs, places)
+
+
+def merged(*maps: Ints | None) -> tuple[Ints | None, list[Ints]]:
+    """Classes of positions that are of one class in all of several maps.
+
+    Args:
+        maps: int64 ``(positions,)`` each, or None for a single class.
+
+    Returns:
+        The class of each position, None if there is one; and for each map the class in it of each
+        of those classes.
+    """
+    known = [m for m in maps if m is not None]
+    if not known:
+        return None, [np.zeros(1, np.int64) for _ in maps]
+    pairs, places = np.unique(np.stack(known), axis=1, return_inverse=True)
+    rows = iter(pairs)
+    none = np.zeros(pairs.shape[1], np.int64)
+    found = [none if m is None else next(rows) for m in maps]
+    return (None if pairs.shape[1] == 1 else places.ravel()), found
+
+
+def fused(
+    weights: Bools, cuts: Cuts, x: ValueType, outside: Bools | None = None
+) -> tuple[RawSums, Ints]:
     """A ``Dot`` and the ``Threshold`` behind it as raw sums and what they are compared with.
 
     The rows of falling channels are inverted, ``-sum >= -t``, so that every comparison is
     ``raw > constant``.
 
     Returns:
-        The raw sums and int64 ``(channels, k)`` constants from -1 (always) to ``high`` (never).
+        The raw sums and int64 ``(classes, channels, k)`` constants from -1 (always) to ``high``
+        (never).
     """
-    falling = threshold.falling[:, None]
-    raw = raw_sums(dot.weights ^ falling, x)
-    wanted = np.where(falling, -threshold.thresholds, threshold.thresholds)
+    falling = cuts.falling[:, None]
+    raw = raw_sums(weights ^ falling, x, outside)
+    wanted = np.where(falling, -cuts.thresholds, cuts.thresholds)
     # (raw << shift) - c >= t  is  raw > (t - 1 + c) >> shift, rounding down.
-    constants = (wanted - 1 + raw.constants[:, None]) >> raw.shift
+    constants = (wanted - 1 + raw.constants[cuts.border][:, :, None]) >> raw.shift
     return raw, np.clip(constants, -1, raw.high)
 
 
-def compared(threshold: Threshold, x: ValueType) -> Ints:
+def compared(cuts: Cuts, x: ValueType) -> Ints:
     """What integers are compared with: ``x > c`` or, in falling channels, ``x <= c``."""
-    t = threshold.thresholds
-    constants = np.where(threshold.falling[:, None], t, t - 1)
+    t = cuts.thresholds
+    constants = np.where(cuts.falling[:, None], t, t - 1)
     return np.clip(constants, x.low - 1, x.high)
 
 
@@ -172,6 +239,16 @@ def table(lookup: Lookup, x: ValueType) -> tuple[int, Ints]:
     return shift, entries
 
 
-def per_element(constants: NDArray[T], size: int) -> NDArray[T]:
-    """Constants of channels, repeated for every element of a channels-last frame."""
-    return constants[np.arange(size) % len(constants)]
+def per_element(constants: NDArray[T], elements: int) -> NDArray[T]:
+    """Constants of channels as blocks hold them: class by class, for every element of a position.
+
+    Args:
+        constants: ``(classes, channels, ...)``.
+        elements: of a position, or of what repeats; where they are more than the channels, those
+            come again and again, as in a channels-last frame.
+
+    Returns:
+        ``(classes * elements, ...)``.
+    """
+    repeated = constants[:, np.arange(elements) % constants.shape[1]]
+    return repeated.reshape(-1, *constants.shape[2:])

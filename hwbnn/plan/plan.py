@@ -10,11 +10,13 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from hwbnn.errors import PlanError
-from hwbnn.graph import Dot, Graph
+from hwbnn.graph import ChannelPad, Conv2d, Dot, Graph, MaxPool, SumPool
 from hwbnn.graph.node import shown
 
 BEAT_LIMIT = 1 << 16
 """Bits of the widest AXI4-Stream beat at the border."""
+WINDOWED = (Conv2d, MaxPool, SumPool, ChannelPad)
+"""Nodes that keep tokens of an image for a window."""
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 """Names of devices; vendor scripts get them as they are."""
 
@@ -41,6 +43,9 @@ every FPGA, or with the primitives of Xilinx 7-series or UltraScale+.
 class Unrolled:
     """Every synapse has its own gate: a whole input vector a cycle, weights are wires.
 
+    A ``Conv2d`` takes a whole window a cycle. One of several groups is always made of modules, and
+    with scale and offset it is folded, a group a cycle.
+
     Attributes:
         sums: how inputs of several bits are summed; not ``serial``; only for ``modules``.
         made: what it is made of.
@@ -56,7 +61,8 @@ class Folded:
 
     A frame of ``n`` inputs and ``m`` outputs takes ``(n / simd) * (m / pe)`` cycles; ``simd`` must
     divide ``n`` and ``pe`` must divide ``m``. It takes ``bits`` times as many if inputs of several
-    bits are summed bit-serially.
+    bits are summed bit-serially. A ``Conv2d`` takes that for each group of each window, ``n`` and
+    ``m`` being the inputs and outputs of a group.
     """
 
     pe: int
@@ -72,15 +78,19 @@ class Plan:
     """How each node becomes hardware. The same Graph under any Plan gives the same bits.
 
     Attributes:
-        dots: the layout of each ``Dot`` by name; the others take ``default``. Nodes between them
-            follow the stream that their source makes.
-        default: layout of the ``Dot`` nodes that ``dots`` leaves out.
+        dots: the layout of each ``Dot`` and ``Conv2d`` by name; the others take ``default``. Nodes
+            between them follow the stream that their source makes.
+        default: layout of those that ``dots`` leaves out.
         input_beat: bits of ``s_axis_tdata``, a multiple of 8; holds a whole number of elements.
         output_beat: bits of ``m_axis_tdata``, likewise.
         levels: levels of adders or comparators between two registers of an unrolled layer.
         fuse: whether a ``Dot`` and the ``Threshold`` that alone reads it become one circuit.
         clock_ns: clock period that vendor tools are asked for, in ns.
         part: device that vendor tools are asked for.
+        depths: for values with several readers, how many tokens each of these can lag behind, in
+            the order of the Graph; those left out get as many as can ever be of use.
+        slots: for nodes that look at an image through a window, how many tokens of the image are
+            kept; those left out get as many as can ever be of use.
     """
 
     dots: Mapping[str, Layout] = field(default_factory=dict)
@@ -91,9 +101,16 @@ class Plan:
     fuse: bool = True
     clock_ns: float = 5.0
     part: str = "xc7z020clg400-1"
+    depths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    slots: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dots", MappingProxyType(dict(self.dots)))
+        depths = {value: _checked_depths(value, found) for value, found in self.depths.items()}
+        object.__setattr__(self, "depths", MappingProxyType(depths))
+        object.__setattr__(self, "slots", MappingProxyType(dict(self.slots)))
+        for name, slots in self.slots.items():
+            _check_tokens(f"slots: {shown(name)}", slots)
         for layout in (self.default, *self.dots.values()):
             _check_layout(layout)
         for name in ("input_beat", "output_beat"):
@@ -116,7 +133,7 @@ class Plan:
             )
 
     def layout(self, name: str) -> Layout:
-        """The layout of a ``Dot`` by its name."""
+        """The layout of a ``Dot`` or ``Conv2d`` by its name."""
         return self.dots.get(name, self.default)
 
     def with_dots(self, /, **dots: Layout) -> Plan:
@@ -129,19 +146,27 @@ class Plan:
         Raises:
             PlanError: naming the layer, what was asked and what would fit.
         """
-        names = {dot.name for dot in graph.of_type(Dot)}
+        products = {node.name: node for node in graph.nodes if isinstance(node, Dot | Conv2d)}
         for name in self.dots:
-            if name not in names:
+            if name not in products:
                 raise PlanError(
-                    f"plan: {shown(name)} is no Dot of the graph; those are "
-                    f"{', '.join(sorted(names))}"
+                    f"plan: {shown(name)} is no Dot or Conv2d of the graph; those are "
+                    f"{', '.join(sorted(products))}"
                 )
-        for dot in graph.of_type(Dot):
-            layout = self.layout(dot.name)
+        windows = {node.name for node in graph.nodes if isinstance(node, WINDOWED)}
+        for name in self.slots:
+            if name not in windows:
+                raise PlanError(f"plan: slots: no window of the graph is named {shown(name)}")
+        for name, node in products.items():
+            layout = self.layout(name)
             if isinstance(layout, Folded):
-                outputs, inputs = dot.weights.shape
-                _check_divides(dot.name, "pe", layout.pe, outputs, "outputs")
-                _check_divides(dot.name, "simd", layout.simd, inputs, "inputs")
+                inputs, groups = node.weights[0].size, 1
+                if isinstance(node, Conv2d):
+                    groups = node.groups
+                of = " of a group" if groups > 1 else ""
+                outputs = len(node.weights) // groups
+                _check_divides(name, "pe", layout.pe, outputs, f"outputs{of}")
+                _check_divides(name, "simd", layout.simd, inputs, f"inputs{of}")
         return self
 
     def to_json(self) -> str:
@@ -149,6 +174,10 @@ class Plan:
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         plain["default"] = _layout_json(self.default)
         plain["dots"] = {name: _layout_json(layout) for name, layout in self.dots.items()}
+        for name in ("depths", "slots"):
+            plain[name] = dict(plain[name])
+            if not plain[name]:  # what earlier versions know stays as it was
+                del plain[name]
         return json.dumps(plain, indent=2, sort_keys=True) + "\n"
 
     @classmethod
@@ -176,6 +205,9 @@ class Plan:
                 str(dot): _layout_from(layout, f"{name}: dots: {shown(dot)}")
                 for dot, layout in given["dots"].items()
             }
+        for name in ("depths", "slots"):
+            if not isinstance(given.get(name, {}), dict):
+                raise PlanError(f"plan: {name}: expected an object of numbers by node name")
         return cls(**given)
 
 
@@ -223,6 +255,22 @@ def _check_layout(layout: object) -> None:
         value = getattr(layout, name)
         if not _is_int(value) or not 1 <= value < 1 << 20:
             raise PlanError(f"plan: {name}: expected a positive integer, found {shown(value)}")
+
+
+def _checked_depths(value: str, depths: object) -> tuple[int, ...]:
+    if not isinstance(depths, tuple | list) or len(depths) < 2:
+        raise PlanError(
+            f"plan: depths: {shown(value)}: expected a list of at least 2 numbers, "
+            f"found {shown(depths)}"
+        )
+    for depth in depths:
+        _check_tokens(f"depths: {shown(value)}", depth)
+    return tuple(depths)
+
+
+def _check_tokens(what: str, found: object) -> None:
+    if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found < 1 << 24:
+        raise PlanError(f"plan: {what}: expected 1 to 2^24 tokens, found {shown(found)}")
 
 
 def _check_divides(dot: str, name: str, value: int, size: int, what: str) -> None:

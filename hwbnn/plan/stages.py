@@ -1,20 +1,37 @@
 """Stages: the parts of a circuit between two handshakes, and when tokens pass them unhindered.
 
 A stage turns the cycles in which an isolated frame's tokens are offered to it into those in which
-it offers its own, everything behind it being ready. These sums give the latency, and the credits
-that a free-running pipeline needs; the token model in :mod:`hwbnn.estimate` steps through the same
-modules and must agree.
+it offers its own, everything behind it being ready. These sums give the credits that a
+free-running pipeline needs, and the latency where no storage is too small for a frame; the token
+model in :mod:`hwbnn.estimate` steps through the same modules and is always exact.
+
+Stages take the streams of other stages, by name, and drive streams of their own: a circuit is a
+graph of them. Those of images are in :mod:`hwbnn.plan.images`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hwbnn.plan.blocks import Block, DotFolded
 from hwbnn.plan.streams import Stream
 
-Times = list[int]
+Times = NDArray[np.int64]
+"""A cycle for each token of a frame."""
+
+
+def spaced(least: Times, apart: int = 1) -> Times:
+    """The earliest cycles from these on that are at least so far apart.
+
+    >>> spaced(np.array([0, 0, 5])).tolist(), spaced(np.array([0, 0, 5]), 2).tolist()
+    ([0, 1, 5], [0, 2, 5])
+    """
+    even = apart * np.arange(len(least))
+    return np.maximum.accumulate(least - even) + even
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,19 +42,31 @@ class Stage:
         name: of its instance and of the stream that it drives.
         source: what it takes.
         result: what it gives.
+        inputs: names of the streams that it takes.
     """
 
     name: str
     source: Stream
     result: Stream
+    inputs: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the streams that it drives."""
+        return (self.name,)
 
     @property
     def interval(self) -> int:
         """Cycles that a frame keeps it busy."""
         return max(self.source.tokens, self.result.tokens)
 
-    def times(self, offered: Times) -> Times:
-        """When it offers its tokens, if its source's are offered at these cycles."""
+    @property
+    def holds(self) -> int:
+        """Tokens of its source that it can have taken and not yet given."""
+        return 2
+
+    def times(self, *offered: Times) -> Times:
+        """When it offers its tokens, if those of its sources are offered at these cycles."""
         raise NotImplementedError
 
 
@@ -51,9 +80,9 @@ class AxisIn(Stage):
 
     beat: int
 
-    def times(self, offered: Times) -> Times:
+    def times(self, *offered: Times) -> Times:
         """One cycle after each beat."""
-        return [t + 1 for t in offered]
+        return offered[0] + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +95,14 @@ class AxisOut(Stage):
 
     beat: int
 
-    def times(self, offered: Times) -> Times:
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """None: frames leave the circuit."""
+        return ()
+
+    def times(self, *offered: Times) -> Times:
         """At once."""
-        return offered
+        return offered[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +114,15 @@ class Up(Stage):
         """Narrow tokens in a wide one; the last of a frame may have fewer."""
         return min(-(-self.result.lanes // self.source.lanes), self.source.tokens)
 
-    def times(self, offered: Times) -> Times:
+    @property
+    def holds(self) -> int:
+        """A wide token and a part kept aside."""
+        return self.ratio + 1
+
+    def times(self, *offered: Times) -> Times:
         """One cycle after the last part of each."""
-        last = len(offered) - 1
-        ends = (min((i + 1) * self.ratio - 1, last) for i in range(self.result.tokens))
-        return [offered[end] + 1 for end in ends]
+        ends = (np.arange(self.result.tokens) + 1) * self.ratio - 1
+        return offered[0][np.minimum(ends, len(offered[0]) - 1)] + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,15 +134,9 @@ class Down(Stage):
         """Narrow tokens in a wide one; the last of a frame may have fewer."""
         return min(-(-self.source.lanes // self.result.lanes), self.result.tokens)
 
-    def times(self, offered: Times) -> Times:
+    def times(self, *offered: Times) -> Times:
         """Part by part; a wide token is taken while at most one part is left of the one before."""
-        given: Times = []
-        for i in range(self.result.tokens):
-            if i % self.ratio == 0:
-                free = given[-2] + 1 if i > 1 and self.ratio > 1 else 0
-                taken = max(offered[i // self.ratio], free)
-            given.append(max(taken + 1, given[-1] + 1 if given else 0))
-        return given
+        return spaced(offered[0][np.arange(self.result.tokens) // self.ratio] + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,30 +165,41 @@ class Segment(Stage):
         return sum(block.latency for block in self.blocks)
 
     @property
+    def group(self) -> int:
+        """Tokens, or passes of a folded product, that become one."""
+        return int(np.prod([block.group for block in self.blocks]))
+
+    @property
     def reduces(self) -> bool:
-        """Whether a whole frame of several tokens becomes one."""
-        return any(block.reduces for block in self.blocks)
+        """Whether several become one."""
+        return self.group > 1
 
     @property
     def interval(self) -> int:
         """Steps of all passes of a folded product, or tokens."""
         return self.head.cycles if self.head else self.source.tokens
 
+    @property
+    def holds(self) -> int:
+        """The tokens that a folded product keeps, and those that results under way were made of."""
+        results = self.credits * -(-self.source.tokens // self.result.tokens)
+        return results + (self.head.slots if self.head else 0)
+
     def entries(self, offered: Times) -> Times:
         """When tokens, or the last steps of passes, are let in."""
         if self.head is None:
             return offered
-        step = -1
-        for t in offered:
-            step = max(step, t) + 1
-        rounds, steps = self.head.rounds, self.head.steps
-        return [step + ((i + 1) * rounds - 1) * steps for i in range(self.head.passes)]
+        steps, rounds, passes = self.head.steps, self.head.rounds, self.head.passes
+        # The first round reads tokens as they arrive; the next vector waits for the last one.
+        lags = np.arange(steps, 0, -1)
+        arrived = (offered.reshape(-1, steps) + lags).max(axis=1)
+        first = spaced(arrived, passes * rounds * steps)
+        ends = ((np.arange(passes) + 1) * rounds - 1) * steps
+        return np.asarray(first[:, None] + ends).ravel()
 
-    def times(self, offered: Times) -> Times:
+    def times(self, *offered: Times) -> Times:
         """Through the pipeline, and one cycle in the FIFO."""
-        entries = self.entries(offered)
-        ends = entries[-1:] if self.reduces else entries
-        return [t + self.latency + 1 for t in ends]
+        return self.entries(offered[0])[self.group - 1 :: self.group] + self.latency + 1
 
     def with_credits(self, offered: Times, interval: int) -> Segment:
         """The Segment with the fewest credits that let every token in at once.
@@ -168,38 +211,40 @@ class Segment(Stage):
             offered: when an isolated frame's tokens are offered.
             interval: cycles between frames.
         """
-        entries = self.entries(offered)
-        taken = entries[:1] if self.reduces else entries
-        back = [t + 1 for t in self.times(offered)]
-        return replace(self, credits=_overlaps(taken, back, interval))
+        taken = self.entries(offered)[:: self.group]
+        return replace(self, credits=_overlaps(taken, self.times(offered) + 1, interval))
 
 
-def settled(stages: Sequence[Stage]) -> tuple[list[Stage], Times]:
-    """The stages with the fewest credits that keep the full rate, and when the last gives tokens.
+def settled(stages: Sequence[Stage]) -> tuple[list[Stage], int]:
+    """The stages with the fewest credits that keep the full rate, and when the last token leaves.
 
     The first beats of a frame are offered in cycles 0, 1, ...
+
+    Args:
+        stages: each behind those that drive its streams; one without inputs is at the border.
     """
     interval = max(stage.interval for stage in stages)
-    times: Times = list(range(stages[0].source.tokens))
+    times: dict[str, Times] = {}
     made: list[Stage] = []
+    last = 0
     for stage in stages:
-        made.append(stage.with_credits(times, interval) if isinstance(stage, Segment) else stage)
-        times = stage.times(times)
-    return made, times
+        offered = [times[name] for name in stage.inputs] or [np.arange(stage.source.tokens)]
+        settled = stage
+        if isinstance(stage, Segment):
+            settled = stage.with_credits(offered[0], interval)
+        made.append(settled)
+        given = settled.times(*offered)
+        times |= dict.fromkeys(stage.outputs, given)
+        last = int(given[-1])
+    return made, last
 
 
-def _overlaps(starts: Sequence[int], ends: Sequence[int], interval: int) -> int:
+def _overlaps(starts: Times, ends: Times, interval: int) -> int:
     """The most intervals ``[start, end)`` at a time, repeated every ``interval`` cycles."""
-    longest = max(end - start for start, end in zip(starts, ends, strict=True))
-    frames = -(-(longest + starts[-1] - starts[0]) // interval) + 1
-    events = [
-        (t + frame * interval, change)
-        for frame in range(frames)
-        for times, change in ((starts, 1), (ends, -1))
-        for t in times
-    ]
-    most = now = 0
-    for _, change in sorted(events):
-        now += change
-        most = max(most, now)
-    return most
+    longest = int((ends - starts).max())
+    frames = -(-(longest + int(starts[-1] - starts[0])) // interval) + 1
+    later = interval * np.arange(frames)[:, None]
+    begun = np.sort((starts + later).ravel())
+    ended = np.sort((ends + later).ravel())
+    still = np.arange(1, len(begun) + 1) - np.searchsorted(ended, begun, side="right")
+    return int(still.max())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lcm
 
 from hwbnn.graph import ValueType
 
@@ -16,12 +17,14 @@ class Stream:
         lanes: elements of a token; at most ``size``.
         width: bits of an element.
         signed: whether elements are two's complement.
+        flags: bits of a token above its elements.
     """
 
     size: int
     lanes: int
     width: int
     signed: bool = False
+    flags: int = 0
 
     @classmethod
     def of(cls, t: ValueType, lanes: int) -> Stream:
@@ -36,7 +39,7 @@ class Stream:
     @property
     def bits(self) -> int:
         """Bits of a token."""
-        return self.lanes * self.width
+        return self.lanes * self.width + self.flags
 
     @property
     def last_lanes(self) -> int:
@@ -50,17 +53,18 @@ class Stream:
     def resized(self, lanes: int) -> tuple[Stream, ...]:
         """The streams through which it comes to tokens of this many lanes, that one last.
 
-        Empty if it has them; by way of whole frames where neither number divides the other.
+        Empty if it has them; where neither number divides the other by way of as many lanes as
+        both divide, or of whole frames.
 
         >>> four = Stream(24, 4, 1)
         >>> [s.lanes for s in four.resized(8)], [s.lanes for s in four.resized(6)]
-        ([8], [24, 6])
+        ([8], [12, 6])
         """
         lanes = min(lanes, self.size)
         if lanes == self.lanes:
             return ()
         few, many = sorted((self.lanes, lanes))
         if many % few and many != self.size:
-            whole = self.with_lanes(self.size)
-            return (whole, *whole.resized(lanes))
+            both = self.with_lanes(lcm(few, many))
+            return (both, both.with_lanes(lanes))
         return (self.with_lanes(lanes),)

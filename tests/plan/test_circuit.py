@@ -14,7 +14,6 @@ from hwbnn.circuits import evaluate
 from hwbnn.errors import PlanError
 from hwbnn.graph import ArgMax, Dot, Flatten, Graph, Input, Lookup, Output, Threshold
 from hwbnn.plan import Folded, Plan, Unrolled, blocks, circuit
-from hwbnn.plan.builder import Builder
 from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Up
 from hwbnn.simulate import simulate
 from tests.strategies import graphs, inputs, plans, random_graph, random_plan
@@ -173,15 +172,6 @@ def test_sums_that_both_sides_of_a_fused_threshold_read_are_not_fused():
     graph = chain(8, 4, 2)
     assert circuit(graph, Plan()).fused == {"fc0": "act0"}
     assert circuit(graph, Plan(fuse=False)).fused == {}
-
-
-def test_hardware_is_of_chains_alone():
-    """Graphs are chains today; a node that reads an earlier value must not be misread as one."""
-    builder = Builder(chain(8, 4), Plan(output_beat=16))
-    x, fc0, _ = builder.graph.nodes
-    builder.place(x)
-    with pytest.raises(PlanError, match="'fc0' reads elsewhere: hardware is made of chains"):
-        builder.place(Dot("fc0", "elsewhere", fc0.weights))
 
 
 def test_flatten_is_another_name_for_its_source():

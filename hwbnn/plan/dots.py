@@ -1,0 +1,319 @@
+"""The hardware of ``Dot`` and ``Conv2d``: products over vectors, those of an image's windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+
+from hwbnn.circuits import Form, latency
+from hwbnn.errors import PlanError
+from hwbnn.graph import Conv2d, Dot, Threshold, ValueType
+from hwbnn.graph import Window as Geometry
+from hwbnn.plan import blocks, constants, netlists
+from hwbnn.plan.constants import Bools, Combination, Cuts, Ints, RawSums, per_element
+from hwbnn.plan.images import Window, WindowUnrolled
+from hwbnn.plan.lines import Lines
+from hwbnn.plan.plan import Folded, Layout
+from hwbnn.plan.streams import Stream
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """A ``Dot``, or a ``Conv2d`` as one over each group of each window.
+
+    Attributes:
+        node: what it is.
+        weights: bool ``(channels, inputs)``.
+        x: type of the inputs that a channel sums.
+        groups: groups of inputs.
+        geometry: where the window stands; None without one.
+        pad: the code outside the image.
+        outside: bool ``(classes, inputs)``: taps that must count nothing and have the code 0.
+        places: int64 ``(positions,)`` of those classes.
+    """
+
+    node: Dot | Conv2d
+    weights: Bools
+    x: ValueType
+    groups: int = 1
+    geometry: Geometry | None = None
+    pad: int = 0
+    outside: Bools | None = None
+    places: Ints | None = None
+
+    @classmethod
+    def of(cls, node: Dot | Conv2d, x: ValueType) -> Product:
+        """The product that a node over a source of this type is."""
+        if isinstance(node, Dot):
+            return cls(node, node.weights, x)
+        weights = node.weights.reshape(len(node.weights), -1)
+        inputs = replace(x, shape=(weights.shape[1],))
+        size = x.shape[0], x.shape[1]
+        geometry = Geometry(size, node.kernel, node.stride, node.padding)
+        made = cls(node, weights, inputs, node.groups, geometry, int(x.bit and node.pad > 0))
+        if not x.bit or node.pad or not any(node.padding):
+            return made
+        depth = node.weights.shape[-1]
+        outside = np.repeat(~geometry.classes.reshape(len(geometry.classes), -1), depth, axis=1)
+        return replace(made, outside=outside, places=geometry.places.ravel())
+
+    @property
+    def positions(self) -> int:
+        """Vectors of a frame, all groups as one."""
+        return prod(self.geometry.output) if self.geometry else 1
+
+    @property
+    def slides(self) -> bool:
+        """Whether a window must be brought together, or leaves something out."""
+        g = self.geometry
+        return g is not None and (g.kernel, g.stride) != ((1, 1), (1, 1))
+
+
+@dataclass
+class Dots(Lines):
+    """Lines with products at their ends."""
+
+    def dot(self, node: Dot | Conv2d) -> None:
+        """Sums, or what a Threshold makes of them where that becomes one circuit."""
+        x = self.source_type(node)
+        if isinstance(node, Conv2d):
+            self.align(x.channels)
+        product, threshold = Product.of(node, x), self.fuses(node)
+        if node.factors is not None:
+            self.scaled(product, threshold, *node.factors)
+        elif threshold is not None:
+            self.fused_sums(product, threshold)
+        else:
+            raw = constants.raw_sums(product.weights, product.x, product.outside)
+            self.product(product, raw)
+            result, name = self.result(node, self.stream.lanes), f"v_{node.name}"
+            held = self.held(raw.constants)
+            places = product.places
+            self.append(
+                blocks.Affine(name, node.name, self.stream, result, raw.shift, held, places=places)
+            )
+
+    def held(self, table: Ints) -> Ints:
+        """Constants ``(classes, channels, ...)`` as blocks hold them behind a product."""
+        return per_element(table, table.shape[1])
+
+    def fused_sums(self, product: Product, threshold: Threshold) -> None:
+        """Raw sums, compared with what comes to the thresholds."""
+        node = product.node
+        cuts = Cuts.of(threshold, product.places)
+        raw, wanted = constants.fused(product.weights, cuts, product.x, product.outside)
+        self.fused[node.name] = threshold.name
+        if self.made(product) is not None and wanted.shape[::2] == (1, 1):
+            self.gather(product)
+            channels = wanted.shape[1]
+            name, result = f"v_{threshold.name}", self.result(threshold, channels)
+            self.append(
+                self.netlist(name, threshold.name, product, raw, wanted[0, :, 0] + 1, result)
+            )
+            return
+        self.product(product, raw)
+        self.thresholds(threshold, wanted, np.zeros_like(threshold.falling), cuts.places)
+
+    def scaled(
+        self, product: Product, threshold: Threshold | None, scale: Ints, offset: Ints
+    ) -> None:
+        """Raw sums and their total, combined by scale and offset."""
+        node, x, outside = product.node, product.x, product.outside
+        name = f"v_{node.name}"
+        if threshold is None:
+            made = constants.combination(product.weights, scale, offset, x, outside)
+            lanes = self.product(product, made.raw, total=True)
+            held, places = self.held(made.constants), product.places
+            block = self.combined(name, node.name, self.result(node, lanes), made, held, places)
+            self.append(block)
+            return
+        cuts = Cuts.of(threshold, product.places)
+        made, wanted = constants.scaled_thresholds(cuts, scale, offset, product.weights, x, outside)
+        lanes = self.product(product, made.raw, total=True)
+        nothing = np.zeros_like(scale)
+        result = self.result(node, lanes)
+        # What shifts and adders leave out goes into the thresholds, not into adders.
+        missing = self.combined(name, None, result, made, nothing, None).missing
+        lows, highs = made.lows - missing, made.highs - missing
+        t = ValueType(self.type(node).shape, int(lows.min()), int(highs.max()))
+        wanted = np.clip(wanted - missing[:, None], t.low - 1, t.high)
+        self.append(self.combined(name, None, Stream.of(t, lanes), made, -missing, None))
+        self.fused[node.name] = threshold.name
+        self.thresholds(threshold, wanted, np.zeros_like(threshold.falling), cuts.places)
+
+    def combined(
+        self, name: str, value: str | None, result: Stream, made: Combination, added: Ints,
+        places: Ints | None,
+    ) -> blocks.Scaled:  # fmt: skip
+        """The block that combines raw sums with their total."""
+        levels = self.plan.levels
+        return blocks.Scaled(
+            name, value, self.stream, result, made.scale, made.offset, added, levels, places=places
+        )
+
+    def thresholds(self, node: Threshold, cuts: Ints, falling: Bools, places: Ints | None) -> None:
+        """Compare what comes, by these constants ``(classes, channels, k)``."""
+        result = self.result(node, self.stream.lanes)
+        elements = self.elements(self.type(node), places)
+        made = per_element(cuts, elements)
+        sides = np.broadcast_to(falling, cuts.shape[:2])
+        self.append(
+            blocks.Threshold(
+                f"v_{node.name}", node.name, self.stream, result, made,
+                per_element(sides, elements), self.plan.levels, places=places,
+            )
+        )  # fmt: skip
+
+    def elements(self, t: ValueType, places: Ints | None = None) -> int:
+        """For how many elements of a value a block behind the stream must hold constants.
+
+        All of a flat value; the channels of an image, or the lanes where those are more.
+        """
+        lanes, channels = self.stream.lanes, t.channels
+        if len(t.shape) == 1:
+            return t.size
+        return lanes if lanes % channels == 0 and places is None else channels
+
+    # ---- Raw sums ----
+
+    def product(self, product: Product, raw: RawSums, *, total: bool = False) -> int:
+        """The raw sums of a product; with ``total`` that of the inputs too.
+
+        Returns:
+            How many channels come in a token.
+        """
+        layout = self.laid(product, total=total)
+        # Bits have one plane: it makes no difference how that is summed.
+        sums = layout.sums if product.x.width > 1 else "planes"
+        name, weights = f"raw_{product.node.name}", raw.weights
+        channels = len(weights)
+        if isinstance(layout, Folded):
+            self.gather(product, layout)
+            self.close()
+            lanes = layout.pe + total
+            size = product.positions * channels // layout.pe * lanes
+            result = Stream(size, lanes, raw.width)
+            self.append(
+                blocks.DotFolded(
+                    name, None, self.stream, result, product.node.name, weights, self.plan.levels,
+                    sums, layout.pe, layout.simd, total, groups=product.groups,
+                )
+            )  # fmt: skip
+            return layout.pe
+        self.gather(product)
+        if total:
+            weights = np.concatenate([weights, np.ones_like(weights[:1])])
+        result = Stream(product.positions * len(weights), len(weights), raw.width)
+        if self.made(product) is not None:
+            raw = replace(raw, weights=weights)
+            self.append(self.netlist(name, None, product, raw, None, result))
+        else:
+            self.append(
+                blocks.DotUnrolled(
+                    name, None, self.stream, result, product.node.name, weights, self.plan.levels,
+                    sums, groups=product.groups,
+                )
+            )  # fmt: skip
+        return channels
+
+    def laid(self, product: Product, *, total: bool) -> Layout:
+        """The layout of a product.
+
+        An unrolled one of several groups that needs their totals is folded by groups: a stream has
+        room for one total a token.
+        """
+        layout = self.plan.layout(product.node.name)
+        channels, inputs = product.weights.shape
+        if isinstance(layout, Folded) or not total or product.groups == 1:
+            return layout
+        return Folded(channels // product.groups, inputs, layout.sums)
+
+    def gather(self, product: Product, layout: Folded | None = None) -> None:
+        """Bring the stream to the vectors that a product takes, whole ones without a layout."""
+        inputs, groups = product.weights.shape[1], product.groups
+        if layout is None:
+            if product.slides:
+                self.whole_windows(product)
+            else:
+                self.resize(groups * inputs)
+            return
+        geometry, simd = product.geometry, layout.simd
+        if geometry is None or not product.slides:
+            self.resize(simd)
+            return
+        taps = prod(geometry.kernel)
+        depth = inputs // taps
+        rounds = product.x.width if layout.sums == "serial" and product.x.width > 1 else 1
+        passes = len(product.weights) // (groups * layout.pe)
+        lanes = simd if depth % simd == 0 else depth
+        if inputs // lanes > passes * rounds * (inputs // simd):
+            self.whole_windows(product)  # tap by tap would be slower than the product
+        else:
+            self.windows(f"w_{product.node.name}", geometry, lanes, groups, product.pad)
+        self.resize(simd)
+
+    def windows(
+        self, name: str, geometry: Geometry, lanes: int, outer: int, pad: int, *, flag: bool = False
+    ) -> None:
+        """The windows of an image tap by tap; with ``outer`` 0 each chunk of a pixel by itself."""
+        self.resize(lanes)
+        now = self.stream
+        chunks = now.size // prod(geometry.size) // now.lanes
+        size = prod(geometry.output) * prod(geometry.kernel) * chunks * now.lanes
+        result = Stream(size, now.lanes, now.width, now.signed, int(flag))
+        self.close()
+        made = self.stage(Window, name, result, geometry, chunks, outer or chunks, pad, 0)
+        node = name.partition("_")[2]
+        slots = self.plan.slots.get(node, made.full_slots)
+        if slots < made.least_slots:
+            raise PlanError(
+                f"plan: slots: '{node}' needs at least {made.least_slots} for a window, "
+                f"found {slots}"
+            )
+        self.stages[-1] = replace(made, slots=slots)
+
+    def whole_windows(self, product: Product) -> None:
+        """The windows of an image, each as one token, its inputs group by group."""
+        geometry, groups = product.geometry, product.groups
+        assert geometry is not None
+        inputs = product.weights.shape[1]
+        channels = inputs * groups // prod(geometry.kernel)
+        self.resize(channels)
+        now = self.stream
+        size = product.positions * inputs * groups
+        result = Stream(size, inputs * groups, now.width, now.signed)
+        name = product.node.name
+        self.stage(WindowUnrolled, f"w_{name}", result, geometry, product.pad)
+        if groups > 1:
+            order = np.arange(inputs * groups).reshape(-1, groups, channels // groups)
+            index = order.transpose(1, 0, 2).ravel()
+            self.append(blocks.Select(f"g_{name}", None, result, result, index))
+
+    def made(self, product: Product) -> Form | None:
+        """The form of the netlist that a product becomes, if it becomes one."""
+        layout = self.plan.layout(product.node.name)
+        if isinstance(layout, Folded) or layout.made == "modules" or product.groups > 1:
+            return None
+        return layout.made
+
+    def netlist(
+        self, name: str, value: str | None, product: Product, raw: RawSums, wanted: Ints | None,
+        result: Stream,
+    ) -> blocks.DotNetlist:  # fmt: skip
+        """The block of a product, and of the Threshold behind it where ``wanted`` is given."""
+        form, levels = self.made(product), self.plan.levels
+        assert form is not None
+        netlist = netlists.netlist(raw.weights, wanted, self.stream)
+        return blocks.DotNetlist(
+            name, value, self.stream, result, product.node.name, raw.weights, wanted, netlist,
+            form, levels, latency(netlist, levels),
+        )  # fmt: skip
+
+    def fuses(self, node: Dot | Conv2d) -> Threshold | None:
+        """The Threshold that becomes one circuit with this product, if the Plan wants that."""
+        readers = self.graph.readers(node.name)
+        if self.plan.fuse and len(readers) == 1 and isinstance(readers[0], Threshold):
+            return readers[0]
+        return None

@@ -1,0 +1,142 @@
+"""Blocks of matrix products: raw sums of the channels of a ``Dot`` or ``Conv2d``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hwbnn.circuits import Form, Netlist
+from hwbnn.plan.block import Block, Bools, Ints, row_latency
+from hwbnn.plan.plan import Sums
+
+
+@dataclass(frozen=True, eq=False)
+class DotUnrolled(Block):
+    """Raw sums of all channels at once (``dot_unrolled``).
+
+    Attributes:
+        node: the ``Dot`` or ``Conv2d``.
+        weights: bool ``(channels, inputs)``; rows of falling fused thresholds are inverted. A row
+            of all +1 behind them gives the total, where that is wanted.
+        levels: levels of logic between two registers.
+        sums: how inputs of several bits are summed.
+        groups: blocks of inputs, each read by its own block of channels alone.
+    """
+
+    node: str
+    weights: Bools
+    levels: int
+    sums: Sums
+    groups: int = field(default=1, kw_only=True)
+
+    @property
+    def latency(self) -> int:
+        """Cycles of one row."""
+        return row_latency(self.weights.shape[1], self.source.width, self.levels, self.sums)
+
+
+@dataclass(frozen=True, eq=False)
+class DotNetlist(Block):
+    """Raw sums of all channels at once, or whether they reach thresholds, as one netlist.
+
+    Attributes:
+        node: the ``Dot`` or ``Conv2d``.
+        weights: as in :class:`DotUnrolled`.
+        wanted: int64 ``(channels,)``: the least raw sums that give a 1; None where the raw sums
+            themselves are given.
+        netlist: what computes that.
+        form: what it is written in.
+        levels: levels of logic between two registers.
+        cycles: its latency.
+    """
+
+    node: str
+    weights: Bools
+    wanted: Ints | None
+    netlist: Netlist
+    form: Form
+    levels: int
+    cycles: int
+
+    @property
+    def latency(self) -> int:
+        """Cycles of the netlist's deepest output."""
+        return self.cycles
+
+
+@dataclass(frozen=True, eq=False)
+class DotFolded(Block):
+    """Raw sums of ``pe`` channels from ``simd`` inputs a cycle (``dot_folded``).
+
+    It stands at the head of its pipeline: it takes a stream with a handshake, keeps it, and lets
+    results in by credits. ``latency`` counts from the last step of a pass. Of an image it takes one
+    window after the other; of a window, one group of inputs after the other, each with channels of
+    its own.
+
+    Attributes:
+        node: the ``Dot`` or ``Conv2d``.
+        weights: bool ``(channels, inputs)``, inputs of a group; rows of falling fused thresholds
+            are inverted.
+        levels: levels of logic between two registers.
+        sums: how inputs of several bits are summed.
+        pe: channels at a time.
+        simd: inputs at a time.
+        total: whether each token has the total behind its sums.
+        groups: groups of a window.
+    """
+
+    node: str
+    weights: Bools
+    levels: int
+    sums: Sums
+    pe: int
+    simd: int
+    total: bool
+    groups: int = field(default=1, kw_only=True)
+
+    @property
+    def inputs(self) -> int:
+        """Inputs that a channel sums."""
+        return int(self.weights.shape[1])
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of inputs in a frame: of all windows, all groups."""
+        return self.source.size // self.inputs
+
+    @property
+    def steps(self) -> int:
+        """Steps of one round over the inputs."""
+        return self.inputs // self.simd
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of one pass over the inputs: one, or one a bit plane."""
+        return self.source.width if self.sums == "serial" else 1
+
+    @property
+    def passes(self) -> int:
+        """Passes over a vector, one for every ``pe`` of its channels."""
+        return len(self.weights) // (self.groups * self.pe)
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of a frame."""
+        return self.vectors * self.passes * self.rounds * self.steps
+
+    @property
+    def slots(self) -> int:
+        """Tokens kept: two vectors, so that one can arrive whole while the other is read.
+
+        With a single round nothing is read twice and two tokens keep it going.
+        """
+        return 2 if self.passes * self.rounds == 1 else 2 * self.steps
+
+    @property
+    def rows(self) -> int:
+        """Rows of the memory of weights, ``pe * simd`` bits each."""
+        return self.groups * self.passes * self.steps
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last step of a pass: read, row, and adding to the total."""
+        return 2 + row_latency(self.simd, self.source.width, self.levels, self.sums)
