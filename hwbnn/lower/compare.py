@@ -14,6 +14,7 @@ from torch import fx, nn
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import ArgMax, Graph
 from hwbnn.lower.prepare import prepare, reference_mode
+from hwbnn.lower.shapes import in_graph_order
 from hwbnn.lower.trace import Recorder, floats, trace
 from hwbnn.lower.walk import Walk
 from hwbnn.nn import BinaryActivation
@@ -192,7 +193,9 @@ def _pairs(walk: Walk, graph: Graph, batch: Array, values: dict[str, Array]) -> 
     for call, name in walk.codes.items():
         source = values[graph.node(name).sources[0]]
         wanted = _codes_of(walk, call, recorder)
-        yield name, str(call.target), source, wanted, values[name].reshape(wanted.shape)
+        found = values[name].reshape(wanted.shape)
+        integers = source.reshape(wanted.shape) if source.size == wanted.size else None
+        yield name, str(call.target), integers, wanted, found
     if walk.logits is None:
         return
     call, name = walk.logits
@@ -207,7 +210,8 @@ def _codes_of(walk: Walk, call: fx.Node, recorder: Recorder) -> Array:
     layer = walk.traced.get_submodule(str(call.target))
     assert isinstance(layer, BinaryActivation)
     scale, centre = layer.form.affine()
-    numbers: Array = (recorder.values[call].numpy().astype(np.float64) - centre) / scale
+    seen = in_graph_order(recorder.values[call].numpy(), walk.streams[call])
+    numbers: Array = (seen.reshape(len(seen), -1).astype(np.float64) - centre) / scale
     codes: Array = numbers > 0 if layer.form.levels == 1 else np.rint(numbers).astype(np.int64)
     return codes
 

@@ -11,10 +11,11 @@ from torch import nn
 
 from hwbnn.errors import CannotLower, InputError, Mismatch
 from hwbnn.graph import Graph, Input
+from hwbnn.lower.builder import Remark
 from hwbnn.lower.compare import compare_walk
 from hwbnn.lower.prepare import parameter_digest, prepare
 from hwbnn.lower.trace import trace
-from hwbnn.lower.walk import OUTPUTS, Remark, Walk
+from hwbnn.lower.walk import OUTPUTS, Walk
 
 _PROBES = 96
 _EXHAUSTIVE = 1 << 10
@@ -99,7 +100,7 @@ def _checked(walk: Walk) -> Graph:
 
 def _notes(walk: Walk) -> dict[str, str]:
     kind = type(walk.network)
-    certificates = "; ".join(f"{node}: {text}" for node, text in walk.certificates.items())
+    certificates = "; ".join(f"{node}: {text}" for node, text in walk.build.certificates.items())
     return {
         **({"certificates": certificates} if certificates else {}),
         "model": f"{kind.__module__}.{kind.__qualname__}",

@@ -14,12 +14,17 @@ says the same on each of them. They are not derived from alpha and beta:
    the first with a multiple of ``2^-F`` inside (:func:`find`).
 3. What the Graph's own nodes compute is compared with the table on every pair, and the pairs are
    counted (:func:`certify`).
+
+Where taps of a convolution lie outside the image, fewer terms are summed and other constants
+follow: each border class is a layer of its own here (:class:`Pending`), with its own pairs and
+thresholds; ``F``, ``R`` and the direction are those of all classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +32,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwbnn.errors import CannotLower, Mismatch
-from hwbnn.graph import Dot, Threshold
+from hwbnn.graph import Conv2d, Dot, Threshold
+from hwbnn.lower.spans import Span
 from hwbnn.lower.steps import Step
 
 PAIR_LIMIT = 1 << 30
@@ -112,6 +118,8 @@ class Pairs:
 class Pending:
     """A layer whose weights have real offsets, until its activation tells which integers it needs.
 
+    There is one for each border class of a convolution.
+
     Attributes:
         pairs: what can occur.
         ratio: ``beta / alpha`` of each channel, float64.
@@ -162,10 +170,11 @@ class Plane:
     Attributes:
         fraction: ``F``, one for the layer: the most that a channel needs.
         ratio: ``R``, int64 ``(channels,)``.
-        inside: ``T``, int64 ``(channels, levels)``, without meaning where ``always`` or ``never``.
+        inside: ``T``, int64 ``(classes, channels, levels)``, without meaning where ``always`` or
+            ``never``.
         falling: bool ``(channels,)``, where the test is ``<=`` instead.
-        always: bool ``(channels, levels)``.
-        never: bool ``(channels, levels)``.
+        always: bool ``(classes, channels, levels)``.
+        never: bool ``(classes, channels, levels)``.
         gap: least distance between in and out along ``(1, beta / alpha)``, in units of ``D``.
     """
 
@@ -186,7 +195,11 @@ class Plane:
 
 
 def tabulate(
-    pending: Pending, steps: tuple[Step, ...], codes: Callable[[Tensor], Tensor], levels: int
+    pending: Pending,
+    steps: tuple[Step, ...],
+    codes: Callable[[Tensor], Tensor],
+    levels: int,
+    span: Span | None = None,
 ) -> Coded:
     """Run the trained modules on every pair.
 
@@ -195,6 +208,7 @@ def tabulate(
         steps: what follows it.
         codes: the activation, from floats ``(rows, channels)`` to integers 0 to ``levels``.
         levels: the highest code.
+        span: where a max pool stands among the steps: is told how codes go with what it compares.
 
     Raises:
         CannotLower: naming the step that makes a NaN.
@@ -206,15 +220,19 @@ def tabulate(
     for part, d, _ in pairs.chunks():
         rows = torch.from_numpy(d.reshape(-1, channels).astype(np.float32))
         s = np.repeat(totals[part], d.shape[1]).astype(np.float32)
-        x = pending.finish(rows, torch.from_numpy(s)[:, None])
-        for step in steps:
+        y = x = pending.finish(rows, torch.from_numpy(s)[:, None])
+        for position, step in enumerate(steps, 1):
             x = step(x)
+            y = x if span is not None and position == span.cut else y
             if bool(x.isnan().any()):
                 raise CannotLower(
                     f"{step.label}: makes a NaN of sums that can occur; look at its parameters (a "
                     "negative running variance, infinite gains)"
                 )
-        code = codes(x).numpy().reshape(d.shape)
+        flat = codes(x).numpy()
+        if span is not None:
+            span.add(y.numpy(), flat)
+        code = flat.reshape(d.shape)
         packed.append([])
         for level, outermost in enumerate(found):
             reached = code > level
@@ -235,26 +253,27 @@ def _outermost(d: Integers, reached: Bools) -> Integers:
     return np.stack(ends)
 
 
-def find(label: str, pending: Pending, stairs: list[Stairs]) -> Plane:
+def find(label: str, pendings: Sequence[Pending], coded: Sequence[Coded]) -> Plane:
     """The integer test of fewest fractional bits for each channel.
 
     Args:
         label: the layer in messages.
-        pending: the layer.
-        stairs: of each level.
+        pendings: the layer, in each border class.
+        coded: what :func:`tabulate` made of each.
 
     Raises:
         CannotLower: if no half-plane separates a channel, or more than :data:`MAX_FRACTION`
             fractional bits would be needed.
     """
-    totals, ratio = pending.pairs.totals, pending.ratio
+    ratio, levels = pendings[0].ratio, len(coded[0].stairs)
     _check_steepness(label, ratio)
-    never = np.stack([(s.first_in == _FAR).all(axis=0) for s in stairs], axis=1)
-    always = np.stack([(s.first_out == _FAR).all(axis=0) for s in stairs], axis=1)
-    free = (never | always).all(axis=1)
+    stairs = [(s, p.pairs.totals) for p, c in zip(pendings, coded, strict=True) for s in c.stairs]
+    never = _folded([(s.first_in == _FAR).all(axis=0) for s, _ in stairs], levels)
+    always = _folded([(s.first_out == _FAR).all(axis=0) for s, _ in stairs], levels)
+    free: Bools = (never | always).all(axis=(0, 2))
 
     def room(falling: Bools, r: Floats) -> Floats:
-        rooms: Floats = np.min([s.room(falling, r, totals) for s in stairs], axis=0)
+        rooms: Floats = np.min([s.room(falling, r, totals) for s, totals in stairs], axis=0)
         return rooms
 
     none = np.zeros(len(ratio), np.bool_)
@@ -270,7 +289,7 @@ def find(label: str, pending: Pending, stairs: list[Stairs]) -> Plane:
     ends = [_end(lambda r: room(falling, r) > 0, ratio, side) for side in (-1.0, 1.0)]
     needed, chosen = _simplest(label, ratio, ends[0], ends[1])
     needed[free], chosen[free] = 0, 0
-    inside = np.stack([_threshold(s, falling, needed, chosen, totals) for s in stairs], axis=1)
+    inside = _folded([_threshold(s, falling, needed, chosen, t) for s, t in stairs], levels)
     fraction = int(needed.max())
     # Channels that need fewer bits end in zeros, which cost nothing in hardware.
     spare = fraction - needed
@@ -278,6 +297,11 @@ def find(label: str, pending: Pending, stairs: list[Stairs]) -> Plane:
     real = gap[~free]
     least = float(real.min()) if real.size else float("inf")
     return Plane(fraction, chosen << spare, inside, falling, always, never, least)
+
+
+def _folded(rows: list[NDArray[Any]], levels: int) -> NDArray[Any]:
+    """What is known of each class and level, as ``(classes, channels, levels)``."""
+    return np.stack(rows).reshape(-1, levels, len(rows[0])).swapaxes(1, 2)
 
 
 def _check_steepness(label: str, ratio: Floats) -> None:
@@ -330,7 +354,9 @@ def _threshold(
     return outermost
 
 
-def certify(label: str, pairs: Pairs, coded: Coded, dot: Dot, threshold: Threshold) -> int:
+def certify(
+    label: str, pairs: Pairs, coded: Coded, dot: Dot | Conv2d, threshold: Threshold, place: int = 0
+) -> int:
     """Compare two nodes of the Graph with the table on every pair, and count the pairs.
 
     Args:
@@ -339,6 +365,7 @@ def certify(label: str, pairs: Pairs, coded: Coded, dot: Dot, threshold: Thresho
         coded: what the trained modules made of it.
         dot: the sums, with scale and offset.
         threshold: the codes.
+        place: the border class.
 
     Returns:
         How many pairs were compared, which is all that there are.
@@ -349,9 +376,10 @@ def certify(label: str, pairs: Pairs, coded: Coded, dot: Dot, threshold: Thresho
     assert dot.factors is not None
     scale, offset = dot.factors
     compared, totals = 0, pairs.totals
+    thresholds = threshold.thresholds if threshold.places is None else threshold.thresholds[place]
     for (part, d, real), packed in zip(pairs.chunks(), coded.reached, strict=False):
         v = d * scale + totals[part][:, None, None] * offset
-        for bits, t in zip(packed, threshold.thresholds.T, strict=True):
+        for bits, t in zip(packed, thresholds.T, strict=True):
             test = np.where(threshold.falling, v <= t, v >= t)
             table = np.unpackbits(bits, count=d.size).reshape(d.shape).astype(np.bool_)
             if not np.array_equal(test, table):

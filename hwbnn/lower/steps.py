@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
@@ -24,6 +26,7 @@ from hwbnn.nn import Scale
 
 MODULES: tuple[type[nn.Module], ...] = (
     nn.BatchNorm1d,
+    nn.BatchNorm2d,
     nn.PReLU,
     nn.LeakyReLU,
     nn.ReLU,
@@ -31,6 +34,7 @@ MODULES: tuple[type[nn.Module], ...] = (
     nn.Hardtanh,
     nn.Identity,
     nn.Dropout,
+    nn.Dropout2d,
     nn.AlphaDropout,
     Scale,
 )
@@ -71,7 +75,7 @@ _KEYWORDS = frozenset(
 )
 _REMEDY = (
     "between a binary layer and the next activation only channel-wise steps have an exact integer "
-    "form (BatchNorm1d, PReLU, ReLU, Hardtanh, Dropout, Scale, constants added or multiplied)"
+    "form (BatchNorm, PReLU, ReLU, Hardtanh, Dropout, Scale, constants added or multiplied)"
 )
 
 
@@ -85,10 +89,15 @@ class Step:
     Attributes:
         label: what it is and where, for messages.
         apply: the trained module itself, or the traced function with its constants.
+        is_image: whether it acts on images in the network, whose channels are the second axis of
+            four; a table is then given to it as ``(rows, channels, 1, 1)``.
+        is_elementwise: whether it does the same to all channels.
     """
 
     label: str
     apply: Callable[[Tensor], Tensor]
+    is_image: bool = False
+    is_elementwise: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
         """The step on contiguous float32 ``(rows, channels)``.
@@ -96,13 +105,32 @@ class Step:
         Torch's BatchNorm rounds by other formulas in other memory layouts; a batch in the network
         is contiguous.
         """
-        y = self.apply(x.clone(memory_format=torch.contiguous_format))  # some work in place
+        x = x.clone(memory_format=torch.contiguous_format)  # some work in place
+        if self.is_image:
+            x = x[:, :, None, None]
+        y = self.apply(x)
         if y.shape != x.shape or y.dtype != torch.float32:
             raise CannotLower(
                 f"{self.label}: expected a step that keeps shape {tuple(x.shape[1:])} and float32, "
                 f"found {tuple(y.shape[1:])} and {y.dtype}; {_REMEDY}"
             )
-        return y
+        return y[:, :, 0, 0] if self.is_image else y
+
+    def reordered(self, order: NDArray[np.int64]) -> Step:
+        """The step for tables whose column ``order[i]`` is the network's channel ``i``."""
+        there = torch.from_numpy(order)
+        back = torch.argsort(there)
+        return replace(self, apply=lambda x: self.apply(x[:, there].contiguous())[:, back])
+
+    def repeated(self, count: int) -> Step:
+        """The step for flat tables that hold all channels ``count`` times, one after another."""
+        if self.is_elementwise:
+            return replace(self, is_image=False)
+
+        def apply(x: Tensor) -> Tensor:
+            return self(x.reshape(len(x) * count, -1)).reshape(x.shape)
+
+        return Step(self.label, apply)
 
 
 def named(name: str, module: nn.Module) -> str:
@@ -144,11 +172,12 @@ def module_step(name: str, module: nn.Module) -> Step:
     elif type(module) not in MODULES:
         advice = _REMEDY
         if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
-            advice = "its weights are real numbers; use hwbnn.nn.BinaryLinear"
+            kind = "BinaryLinear" if isinstance(module, nn.Linear) else "BinaryConv2d"
+            advice = f"its weights are real numbers; use hwbnn.nn.{kind}"
         elif isinstance(module, nn.Softmax | nn.LogSoftmax):
             advice = "the class is the same without it: return the logits and leave it to the loss"
         raise CannotLower(f"{named(name, module)}: {advice}")
-    if isinstance(module, nn.BatchNorm1d) and module.running_var is None:
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_var is None:
         raise CannotLower(
             f"{named(name, module)}: without running statistics it depends on the batch; make it "
             "with track_running_stats=True and train again"

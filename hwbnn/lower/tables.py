@@ -9,7 +9,7 @@ output beyond them, so that what cannot happen never makes a channel look worse 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwbnn.errors import CannotLower
-from hwbnn.graph import ValueType
-from hwbnn.lower.planes import Pending
-from hwbnn.lower.steps import Step
+from hwbnn.lower.streams import Integers, Stream
 
 COUNT_LIMIT = 1 << 22
 """Most integers that a value may take if it is to be tabulated."""
@@ -28,46 +26,14 @@ TABLE_LIMIT = 1 << 16
 """Most entries of a channel's ``Lookup``."""
 _CHUNK = 1 << 20
 
-Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Stream:
-    """A value of the Graph on its way through the float network.
-
-    Attributes:
-        name: the node of the Graph that makes it.
-        type: its shape and range.
-        low: smallest integer of each channel, int64 ``(channels,)``.
-        high: largest integer of each channel.
-        layer: the layer of the network that it left, for messages.
-        steps: from the integers as float32 (codes 0 and 1 for bits) to what torch sees here.
-        is_input: whether it is the network's input.
-        pending: the layer that it left, where one integer does not say what follows; the steps then
-            begin behind it.
-    """
-
-    name: str
-    type: ValueType
-    low: Integers
-    high: Integers
-    layer: str
-    steps: tuple[Step, ...] = ()
-    is_input: bool = False
-    pending: Pending | None = None
-
-    def after(self, *steps: Step) -> Stream:
-        """The stream some steps further on."""
-        return replace(self, steps=(*self.steps, *steps))
-
 
 @dataclass(frozen=True, eq=False)
 class Cuts:
     """What a table of codes says, channel by channel.
 
     Attributes:
-        thresholds: int64 ``(channels, levels)``: canonical, see :func:`read_cuts`; without meaning
-            for tangled channels.
+        thresholds: int64 ``(channels, levels)``, with border classes ``(classes, channels,
+            levels)``: canonical, see :func:`read_cuts`; without meaning for tangled channels.
         falling: bool ``(channels,)``.
         tangled: bool ``(channels,)``, channels that rise and fall: no thresholds say them.
         constant: bool ``(channels,)``, channels whose code never changes.
@@ -80,7 +46,7 @@ class Cuts:
 
 
 def evaluate(
-    stream: Stream, start: int, stop: int, *, reachable: bool = True
+    stream: Stream, start: int, stop: int, *, reachable: bool = True, place: int = 0
 ) -> tuple[Integers, Tensor]:
     """What the float network makes of the integers number ``start`` to ``stop`` of a stream.
 
@@ -89,6 +55,7 @@ def evaluate(
         start: position in ``low, low + step, ..``.
         stop: the position after the last.
         reachable: hold each channel within the integers that it can reach.
+        place: which border class.
 
     Returns:
         The integers, int64 ``(rows,)``, and float32 ``(rows, channels)``.
@@ -102,7 +69,7 @@ def evaluate(
     if reachable:
         held = np.clip(held, stream.low, stream.high)
     x = torch.from_numpy(held.astype(np.float32))
-    for step in stream.steps:
+    for step in stream.variants[place]:
         x = step(x)
         if bool(x.isnan().any()):
             channel = int(x.isnan().any(dim=0).nonzero()[0])
@@ -113,7 +80,9 @@ def evaluate(
     return integers, x
 
 
-def chunks(stream: Stream, *, reachable: bool = True) -> Iterator[tuple[Integers, Tensor]]:
+def chunks(
+    stream: Stream, *, reachable: bool = True, place: int = 0
+) -> Iterator[tuple[Integers, Tensor]]:
     """All of :func:`evaluate`, in pieces that fit a cache.
 
     Raises:
@@ -127,7 +96,8 @@ def chunks(stream: Stream, *, reachable: bool = True) -> Iterator[tuple[Integers
         )
     rows = max(1, _CHUNK // len(stream.low))
     for start in range(0, count, rows):
-        yield evaluate(stream, start, min(count, start + rows), reachable=reachable)
+        stop = min(count, start + rows)
+        yield evaluate(stream, start, stop, reachable=reachable, place=place)
 
 
 def read_cuts(stream: Stream, codes: Callable[[Tensor], Tensor], levels: int) -> Cuts:
@@ -135,21 +105,42 @@ def read_cuts(stream: Stream, codes: Callable[[Tensor], Tensor], levels: int) ->
 
     A rising channel has code ``j + 1`` or more from ``thresholds[c, j]`` on, a falling one up to
     it. Thresholds are integers that the value takes, or, for what never happens, one above its
-    highest (rising) or below its lowest (falling). A channel of one code for all is rising.
+    highest (rising) or below its lowest (falling). A channel of one code for all is rising. A
+    channel has one direction for all border classes.
 
     Args:
         stream: what the activation reads.
         codes: the activation, from floats ``(rows, channels)`` to integers 0 to ``levels``.
         levels: the highest code.
     """
+    found = [_scan(stream, codes, levels, place) for place in range(len(stream.variants))]
+    rises = np.any([f.rises for f in found], axis=0)
+    falls = np.any([f.falls for f in found], axis=0)
+    thresholds = np.stack([np.where(falls[:, None], f.last, f.first) for f in found])
+    if stream.places is None:
+        thresholds = thresholds[0]
+    return Cuts(thresholds, falls, rises & falls, ~(rises | falls))
+
+
+@dataclass(frozen=True, eq=False)
+class _Scan:
+    """Where each level is first reached and where it is last seen, and how codes move."""
+
+    first: Integers
+    last: Integers
+    rises: NDArray[np.bool_]
+    falls: NDArray[np.bool_]
+
+
+def _scan(stream: Stream, codes: Callable[[Tensor], Tensor], levels: int, place: int) -> _Scan:
     low, high, channels = stream.type.low, stream.type.high, len(stream.low)
     rises = np.zeros(channels, np.bool_)
     falls = np.zeros(channels, np.bool_)
-    # Where a level is first reached and where it is last seen; both, as the direction shows late.
+    # Both ends, as the direction shows late.
     first = np.full((channels, levels), high + 1, np.int64)
     last = np.full((channels, levels), low - 1, np.int64)
     before: NDArray[Any] | None = None
-    for integers, x in chunks(stream):
+    for integers, x in chunks(stream, place=place):
         found = codes(x).numpy()
         joined = found if before is None else np.concatenate((before, found))
         rises |= (joined[1:] > joined[:-1]).any(axis=0)
@@ -162,8 +153,7 @@ def read_cuts(stream: Stream, codes: Callable[[Tensor], Tensor], levels: int) ->
             first[:, level] = np.where(some, np.minimum(first[:, level], start), first[:, level])
             last[:, level] = np.where(some, end, last[:, level])
         before = found[-1:]
-    thresholds = np.where(falls[:, None], last, first)
-    return Cuts(thresholds, falls, rises & falls, ~(rises | falls))
+    return _Scan(first, last, rises, falls)
 
 
 def read_table(stream: Stream, codes: Callable[[Tensor], Tensor]) -> Integers:
@@ -215,6 +205,8 @@ def read_ranks(stream: Stream) -> Integers:
 
 def is_identity(stream: Stream) -> bool:
     """Whether torch sees exactly the integers of the Graph here (for bits: -1 and +1)."""
+    if stream.places is not None or stream.pool is not None:
+        return False
     for integers, x in chunks(stream):
         wanted = integers * 2 - 1 if stream.type.bit else integers
         held = np.broadcast_to(wanted[:, None], x.shape)

@@ -14,9 +14,9 @@ from hwbnn.graph import Input
 from hwbnn.lower.prepare import reference_mode
 from hwbnn.lower.steps import function_label, named
 from hwbnn.methods import Nonlinearity
-from hwbnn.nn import BinaryActivation, BinaryLinear, Scale
+from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, Scale
 
-LEAVES = (BinaryLinear, BinaryActivation, Scale)
+LEAVES = (BinaryLinear, BinaryConv2d, BinaryActivation, Scale)
 
 
 class _Tracer(fx.Tracer):
@@ -98,7 +98,17 @@ def floats(source: Input, u: Any) -> Tensor:
     Args:
         source: the input contract.
         u: integers, or codes of bits, ``(batch, *shape)``.
+
+    Returns:
+        ``(batch, *shape)``; of images, whose shape is ``(height, width, channels)``,
+        ``(batch, channels, height, width)``.
     """
+    x = mapped(source, u)
+    return x.permute(0, 3, 1, 2).contiguous() if len(source.shape) == 3 else x
+
+
+def mapped(source: Input, u: Any) -> Tensor:
+    """The floats of integers in an array of any shape, which is kept."""
     exact = torch.as_tensor(u).to(torch.float64) * source.scale + source.offset
     return exact.to(torch.float32)
 

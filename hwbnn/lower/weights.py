@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,35 +13,35 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwbnn.errors import CannotLower, InputError
-from hwbnn.graph import Dot, Input, ValueType
+from hwbnn.graph import Input, ValueType
 from hwbnn.lower.activations import check_method, stands_for
-from hwbnn.lower.planes import PAIR_LIMIT, Pairs, Pending
-from hwbnn.lower.tables import Integers, Stream, chunks, is_identity
+from hwbnn.lower.planes import PAIR_LIMIT, Pairs
+from hwbnn.lower.streams import Integers, Stream
+from hwbnn.lower.tables import chunks, is_identity
 from hwbnn.methods import Codes
-from hwbnn.nn import BinaryActivation, BinaryLinear
-from hwbnn.nn.binary import EXACT
+from hwbnn.nn import BinaryActivation
+from hwbnn.nn.binary import EXACT, BinaryLayer
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """What a layer's weights are in a Graph.
+    """What a layer's weights are.
 
     Attributes:
-        bits: bool ``(channels, n)``, True for +1.
-        factors: scale and offset of the Dot, int64 ``(channels,)`` each; None for a plain sum.
-        pending: where the offsets are real numbers: what its activation will have to look at.
+        bits: bool, of the shape and in the order of torch's weights, True for +1.
+        factors: scale and offset of the sums, int64 ``(channels,)`` each; None for plain sums.
+        ratio: where the offsets are real numbers: offset over scale, float64 ``(channels,)``.
+        finish: from the sums (and ``S``) to the layer's output, its codes not found anew for each
+            piece of a table.
     """
 
     bits: NDArray[np.bool_]
+    finish: Callable[..., Tensor]
     factors: tuple[Integers, Integers] | None = None
-    pending: Pending | None = None
-
-    def dot(self, name: str, source: str) -> Dot:
-        """The node."""
-        return Dot(name, source, self.bits, *(self.factors or ()))
+    ratio: NDArray[np.float64] | None = None
 
 
-def check_source(label: str, layer: BinaryLinear, source: Input) -> None:
+def check_source(label: str, layer: BinaryLayer, source: Input) -> None:
     """Refuse a first layer that was made for another input than the one given.
 
     Raises:
@@ -58,7 +60,7 @@ def check_source(label: str, layer: BinaryLinear, source: Input) -> None:
         )
 
 
-def read_weights(label: str, layer: BinaryLinear, stream: Stream, source: Input) -> Weights:
+def read_weights(label: str, layer: BinaryLayer, stream: Stream, source: Input) -> Weights:
     """The weights of a layer, once it is sure to sum integers.
 
     Args:
@@ -81,36 +83,47 @@ def read_weights(label: str, layer: BinaryLinear, stream: Stream, source: Input)
             raise CannotLower(f"{label}: the {what} of its weights is not finite")
     _check_reads_integers(label, layer, stream, source)
     bits: NDArray[np.bool_] = (codes.signs > 0).numpy()
+    finish = partial(_finish, layer, codes)
     if codes.ratio is not None:
         ratio = codes.ratio.numpy()
         if not np.array_equal(ratio, np.rint(ratio)):
             raise CannotLower(f"{label}: its ratios are not integers: a defect of its method")
         unit = np.full(len(bits), codes.unit, np.int64)
-        return Weights(bits, (unit, ratio.astype(np.int64)))
+        return Weights(bits, finish, (unit, ratio.astype(np.int64)))
     if codes.offset is None:
-        return Weights(bits)
-    pairs = _pairs(bits, stream)
-    if pairs.evaluations > PAIR_LIMIT:
-        raise CannotLower(
-            f"{label}: its weights have real offsets, and its two sums make {pairs.count:.2g} "
-            "pairs, too many to certify; train it with mode 'qat' or 'drop', or with an input of "
-            "bits"
-        )
+        return Weights(bits, finish)
     offset = codes.offset.double().numpy()
     scale = np.ones_like(offset) if codes.scale is None else codes.scale.double().numpy()
     with np.errstate(divide="ignore", invalid="ignore"):  # refused once it is looked at
-        return Weights(bits, None, Pending(pairs, offset / scale, partial(_finish, layer, codes)))
+        return Weights(bits, finish, None, offset / scale)
 
 
-def _finish(layer: BinaryLinear, codes: Codes, sums: Tensor, total: Tensor) -> Tensor:
-    """A layer's output from its two sums, its codes not found anew for each piece of a table."""
-    return layer.finish(sums, total, codes)
+def _finish(
+    layer: Any, codes: Codes, sums: Tensor, total: Tensor | None = None, **where: Any
+) -> Tensor:
+    out: Tensor = layer.finish(sums, total, codes, **where)
+    return out
 
 
-def _pairs(weights: NDArray[np.bool_], stream: Stream) -> Pairs:
+def pairs_of(plus: Integers, count: int, stream: Stream) -> Pairs:
+    """The pairs of sums over ``count`` terms of a stream, ``plus`` of them of weight +1."""
     t = stream.type
     low, high, step = (-1, 1, 2) if t.bit else (t.low, t.high, t.step)
-    return Pairs(weights.sum(axis=1), weights.shape[1], low, step, (high - low) // step)
+    return Pairs(plus, count, low, step, (high - low) // step)
+
+
+def check_pairs(label: str, pairs: Sequence[Pairs]) -> None:
+    """Refuse more pairs of sums than can be tried.
+
+    Raises:
+        CannotLower: naming the layer.
+    """
+    if sum(p.evaluations for p in pairs) > PAIR_LIMIT:
+        raise CannotLower(
+            f"{label}: its weights have real offsets, and its two sums make "
+            f"{sum(p.count for p in pairs):.2g} pairs, too many to certify; train it with mode "
+            "'qat' or 'drop', or with an input of bits"
+        )
 
 
 def check_exact(label: str, sums: ValueType) -> None:
@@ -126,20 +139,7 @@ def check_exact(label: str, sums: ValueType) -> None:
         )
 
 
-def reachable(dot: Dot, stream: Stream) -> tuple[Integers, Integers]:
-    """The lowest and the highest sum of each channel, from those of the source's elements."""
-    bit = stream.type.bit
-    low, high = (stream.low * 2 - 1, stream.high * 2 - 1) if bit else (stream.low, stream.high)
-    coefficients: Integers = 2 * dot.weights.astype(np.int64) - 1
-    if dot.factors is not None:
-        scale, offset = dot.factors
-        coefficients = scale[:, None] * coefficients + offset[:, None]
-    plus: Integers = np.maximum(coefficients, 0)
-    minus: Integers = np.maximum(-coefficients, 0)
-    return plus @ low - minus @ high, plus @ high - minus @ low
-
-
-def _check_reads_integers(label: str, layer: BinaryLinear, stream: Stream, source: Input) -> None:
+def _check_reads_integers(label: str, layer: BinaryLayer, stream: Stream, source: Input) -> None:
     """Refuse a layer that would sum anything but the integers of the Graph."""
     declared = layer.source
     if declared is None:
@@ -162,12 +162,13 @@ def _check_reads_integers(label: str, layer: BinaryLinear, stream: Stream, sourc
     if not _is_unchanged(stream):
         steps = ", ".join(step.label for step in stream.steps[1:])
         raise CannotLower(
-            f"{label}: {steps} changes the input before it; put scale and offset into Input instead"
+            f"{label}: {steps} changes the input before it; put scale and offset into Input "
+            "instead, one of each for all channels (train with x = scale * u + offset)"
         )
     _check_invertible(label, layer, stream)
 
 
-def _check_invertible(label: str, layer: BinaryLinear, stream: Stream) -> None:
+def _check_invertible(label: str, layer: BinaryLayer, stream: Stream) -> None:
     """Refuse a map whose floats, once rounded to float32, lead back to other integers."""
     for integers, x in chunks(stream):
         wanted = np.clip(integers[:, None], stream.low, stream.high)

@@ -173,6 +173,8 @@ def run_float(
 ) -> tuple[list[NDArray[np.bool_]], NDArray[np.float32]]:
     """The bits that a model's activations return, in order, and its logits: torch, and no hwbnn.
 
+    Images are channels last here as in a Graph.
+
     Args:
         model: in evaluation mode.
         source: its Input.
@@ -182,11 +184,14 @@ def run_float(
 
     def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         assert bool((output.abs() == 1).all())
-        bits.append((output == 1).numpy())
+        seen = output.permute(0, 2, 3, 1) if output.ndim == 4 else output
+        bits.append((seen == 1).numpy())
 
     kept = [m for m in model.modules() if isinstance(m, BinaryActivation)]
     hooks = [module.register_forward_hook(keep) for module in kept]
     x = (torch.from_numpy(u).double() * source.scale + source.offset).float()
+    if len(source.shape) == 3:
+        x = x.permute(0, 3, 1, 2).contiguous()
     try:
         with torch.no_grad():
             logits = model(x).numpy()

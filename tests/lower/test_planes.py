@@ -81,7 +81,7 @@ def half_plane(seed: int, n: int = 10, channels: int = 6) -> tuple[Pending, Code
     pairs = Pairs(rng.integers(0, n + 1, channels), n, -1, 2, 1)
     pending = Pending(pairs, beta / alpha, finish)
     coded = tabulate(pending, (), lambda x: (x >= 0).byte(), 1)
-    return pending, coded, find("layer 'a'", pending, coded.stairs)
+    return pending, coded, find("layer 'a'", [pending], [coded])
 
 
 def nodes(pending: Pending, plane: Plane) -> tuple[Dot, Threshold]:
@@ -90,7 +90,7 @@ def nodes(pending: Pending, plane: Plane) -> tuple[Dot, Threshold]:
     weights = np.arange(pairs.size) < pairs.plus[:, None]
     scale = np.full(len(weights), 1 << plane.fraction)
     dot = Dot("dot", "x", weights, scale, plane.ratio)
-    return dot, Threshold("t", "dot", plane.thresholds(-limit, limit), plane.falling)
+    return dot, Threshold("t", "dot", plane.thresholds(-limit, limit)[0], plane.falling)
 
 
 def separable(coded: Coded, pairs: Pairs, channel: int, fraction: int) -> bool:
@@ -122,7 +122,7 @@ def test_a_planted_fault_is_caught(seed: int) -> None:
     pending, coded, plane = half_plane(seed)
     dot, threshold = nodes(pending, plane)
     assert dot.offset is not None
-    moving = np.flatnonzero(~(plane.always | plane.never)[:, 0])
+    moving = np.flatnonzero(~(plane.always | plane.never)[0, :, 0])
     assert moving.size
     for channel in moving:
         # The threshold is the outermost sum that is in; one further and that one is out.

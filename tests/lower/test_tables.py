@@ -11,8 +11,8 @@ from hwbnn import methods
 from hwbnn.errors import CannotLower
 from hwbnn.graph import ValueType
 from hwbnn.lower.steps import Step
+from hwbnn.lower.streams import Stream
 from hwbnn.lower.tables import (
-    Stream,
     evaluate,
     is_identity,
     read_cuts,

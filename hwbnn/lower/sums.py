@@ -1,0 +1,166 @@
+"""Binary layers as nodes: dense layers and convolutions, their ranges and border classes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from hwbnn.errors import CannotLower
+from hwbnn.graph import Conv2d, Dot, Input, ValueType, Window
+from hwbnn.lower.builder import Builder
+from hwbnn.lower.planes import Pending
+from hwbnn.lower.steps import Step, named
+from hwbnn.lower.streams import Integers, Places, Stream
+from hwbnn.lower.weights import Weights, check_exact, check_pairs, pairs_of, read_weights
+from hwbnn.nn import BinaryConv2d, BinaryLinear
+
+UNDECIDED = (
+    "layer '{}' has weights with real offsets, whose sums only an activation can decide; put one "
+    "behind it, or make it with method.logits() or mode 'qat'"
+)
+
+
+def linear(build: Builder, name: str, layer: BinaryLinear, stream: Stream, source: Input) -> Stream:
+    """The sums of a dense layer.
+
+    Args:
+        build: the Graph so far.
+        name: the layer's in the network.
+        layer: the layer.
+        stream: what it reads.
+        source: the input contract.
+
+    Raises:
+        CannotLower: if its method has no exact form, or it reads anything but integers.
+    """
+    label = named(name, layer)
+    weights = _read(label, layer, stream, source)
+    bits = weights.bits if stream.order is None else weights.bits[:, np.argsort(stream.order)]
+    node = Dot(build.name("dot"), stream.name, bits, *(weights.factors or ()))
+    t = build.add(node)
+    check_exact(label, t)
+    low, high = _ends(stream)
+    plus, minus = _coefficients(bits, weights.factors)
+    ends = plus @ low - minus @ high, plus @ high - minus @ low
+    made = Stream(node.name, t, *ends, name)
+    if weights.ratio is None:
+        build.remark(name, node, describe(node, t))
+        return replace(made, steps=(Step(label, weights.finish),))
+    pairs = pairs_of(bits.sum(axis=1), bits.shape[1], stream)
+    check_pairs(label, [pairs])
+    pending = Pending(pairs, weights.ratio, weights.finish)
+    return replace(made, pending=(pending,))
+
+
+def conv(build: Builder, name: str, layer: BinaryConv2d, stream: Stream, source: Input) -> Stream:
+    """The sums of a convolution; arguments and errors as for :func:`linear`.
+
+    Where zeros stand outside the image and the integers stand for other numbers, the constant
+    behind the sums depends on the border class.
+    """
+    label = named(name, layer)
+    weights = _read(label, layer, stream, source)
+    bits = np.ascontiguousarray(weights.bits.transpose(0, 2, 3, 1))
+    if layer.pad and not stream.type.bit:
+        raise CannotLower(
+            f"{label}: pads with {layer.pad}, but reads {stream.type}; make it with pad=0"
+        )
+    top, bottom, left, right = layer.padding
+    padding = (top, bottom, left, right)
+    border = (layer.stride, padding, layer.pad, layer.groups)
+    node = Conv2d(build.name("conv"), stream.name, bits, *border, *(weights.factors or ()))
+    t = build.add(node)
+    check_exact(label, t)
+    height, width = stream.type.shape[:2]
+    window = Window((height, width), layer.kernel, layer.stride, padding)
+    made = Stream(node.name, t, *_reachable(node, window, stream), name)
+    if weights.ratio is not None:
+        return _pending(label, made, weights, node, window, stream)
+    build.remark(name, node, describe(node, t))
+    classes, count = layer.places(height, width)
+    if count == 1:
+        return replace(made, steps=(Step(label, weights.finish),))
+    size = (height, width)
+    first = tuple(Step(label, partial(weights.finish, place=k, size=size)) for k in range(count))
+    return replace(made, places=Places(classes, first))
+
+
+def _read(label: str, layer: BinaryLinear | BinaryConv2d, stream: Stream, source: Input) -> Weights:
+    if stream.pending:
+        raise CannotLower(f"{label}: {UNDECIDED.format(stream.layer)}")
+    return read_weights(label, layer, stream, source)
+
+
+def _pending(
+    label: str, made: Stream, weights: Weights, node: Conv2d, window: Window, stream: Stream
+) -> Stream:
+    """Sums of real offsets, with the pairs of each border class."""
+    assert weights.ratio is not None
+    masks = window.classes
+    if node.pad or len(masks) == 1:
+        # What stands outside is one of the numbers that stand inside: all pairs are those within.
+        masks, places = np.ones_like(masks[:1]), None
+    else:
+        places = Places(window.places, ())
+    signs = node.weights.sum(axis=3, dtype=np.int64)
+    depth = node.weights.shape[3]
+    counts = [int(m.sum()) * depth for m in masks]
+    pairs = [
+        pairs_of(signs[:, mask].sum(axis=1), count, stream)
+        for mask, count in zip(masks, counts, strict=True)
+    ]
+    check_pairs(label, pairs)
+    pending = tuple(
+        Pending(p, weights.ratio, partial(weights.finish, place=k, size=window.size))
+        for k, p in enumerate(pairs)
+    )
+    return replace(made, pending=pending, places=places)
+
+
+def _reachable(node: Conv2d, window: Window, stream: Stream) -> tuple[Integers, Integers]:
+    """The lowest and the highest sum of each channel, over all border classes."""
+    channels, rows, columns, depth = node.weights.shape
+    parts = (node.groups, channels // node.groups, rows, columns, depth)
+    plus, minus = (a.reshape(parts) for a in _coefficients(node.weights, node.factors))
+    low, high = (end.reshape(node.groups, depth) for end in _ends(stream))
+    found = []
+    for taps in window.classes:
+        inside = [a[:, :, taps].sum(axis=2) for a in (plus, minus)]
+        outside = node.pad * (plus - minus)[:, :, ~taps].sum(axis=(2, 3))
+        for a, b in ((low, high), (high, low)):
+            up = np.einsum("gck,gk->gc", inside[0], a) - np.einsum("gck,gk->gc", inside[1], b)
+            found.append((up + outside).reshape(channels))
+    return np.min(found[::2], axis=0), np.max(found[1::2], axis=0)
+
+
+def _ends(stream: Stream) -> tuple[Integers, Integers]:
+    """The lowest and the highest number of each channel of what is summed."""
+    if stream.type.bit:
+        return stream.low * 2 - 1, stream.high * 2 - 1
+    return stream.low, stream.high
+
+
+def _coefficients(
+    bits: np.ndarray, factors: tuple[Integers, Integers] | None
+) -> tuple[Integers, Integers]:
+    """What each input is multiplied by: the positive part, and how much is below 0."""
+    coefficients: Integers = 2 * bits.astype(np.int64) - 1
+    if factors is not None:
+        scale, offset = (f.reshape(-1, *(1,) * (bits.ndim - 1)) for f in factors)
+        coefficients = scale * coefficients + offset
+    return np.maximum(coefficients, 0), np.maximum(-coefficients, 0)
+
+
+def describe(node: Dot | Conv2d, t: ValueType) -> str:
+    """What a node sums, for people."""
+    channels, n = len(node.weights), node.weights[0].size
+    unit = ""
+    if node.factors is not None:
+        unit = f", 2^{int(node.factors[0][0]).bit_length() - 1} D + R S"
+    if isinstance(node, Dot):
+        return f"{channels} sums of {n}{unit}, {t.low} to {t.high}"
+    rows, columns = node.kernel
+    size = "x".join(map(str, t.shape[:2]))
+    return f"{channels} sums of {n} ({rows}x{columns}) at {size} places{unit}, {t.low} to {t.high}"
