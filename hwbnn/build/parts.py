@@ -100,5 +100,5 @@ def core(name: str, digest: str, counted: WayResult | None, measured: Mapping[st
 
 
 def _who(result: WayResult) -> str:
-    """What ran, with its version."""
-    return ", ".join(f"{n} {v}" for n, v in result.notes.items() if n not in ("popcount", "io"))
+    """What ran, with its version, and which form of the popcount."""
+    return ", ".join(f"{n} {v}" for n, v in result.notes.items() if n != "io")

@@ -69,7 +69,9 @@ def verify(
     """Compute a batch of inputs in several ways and compare every value, bit for bit.
 
     RTL runs at full rate, where every cycle is held to the prediction, and again under random
-    stalls after a reset in the middle of a frame. A difference is a result and raises nothing; see
+    stalls after a reset in the middle of a frame. Where layers are netlists, all frames run through
+    their models, which count ones, and the first through the netlists, as a result of its own. A
+    difference is a result and raises nothing; see
     :meth:`~hwbnn.verify.results.Verification.raise_for_mismatch`.
 
     Args:

@@ -11,9 +11,12 @@ import numpy as np
 
 from hwbnn import tools
 from hwbnn.errors import InputError, Mismatch
+from hwbnn.graph import Dot
+from hwbnn.plan import Unrolled
 from hwbnn.verify import cocotb_core, exported, rtl
 from hwbnn.verify.bench import Record, Stalls, Stimulus
 from hwbnn.verify.compare import Comparison
+from hwbnn.verify.core import Core
 from hwbnn.verify.cycles import Timing, check_stalled
 from hwbnn.verify.results import WayResult
 from hwbnn.verify.ways import Array, Job, Values, Way
@@ -24,6 +27,9 @@ LEAST_FRAMES = 4
 MANY_FRAMES = 300
 """Above so many, compiling with optimisation takes less time than it saves."""
 WAVE_FRAMES = 3
+NETLIST_FRAMES = 200
+"""Frames that a netlist computes where its model, which counts ones instead, computes all: the
+netlist of a large layer simulates about a hundred times slower."""
 
 
 class Rtl(Way):
@@ -37,6 +43,7 @@ class Rtl(Way):
         self.first: tuple[Array, Values] | None = None
         self.batches = 0
         self.total = 0
+        self.netlist: rtl.Simulation | None = None
 
     def prepare(self) -> None:
         """Compile the core."""
@@ -57,6 +64,8 @@ class Rtl(Way):
             )
         self._compiled()
         self.timing = Timing(self.core)
+        if not self.cocotb and self.job.popcount == "counted" and _has_netlists(self.core):
+            self.netlist = rtl.build(project, place, popcount="gates", optimise=False)
 
     def _compiled(self) -> None:
         self.build_seconds = self.simulation.build_seconds
@@ -124,7 +133,31 @@ class Rtl(Way):
             stimulus = Stimulus.of_frames(self.core, x[:WAVE_FRAMES], seed=self.job.seed)
             self._run(stimulus, self.faults, wave=self.job.wave.resolve())
         cycles = None if self.timing is None else self.timing.result()
-        return [self.result(cycles=cycles), self._stalled(x, expected)]
+        found = [self.result(cycles=cycles), self._stalled(x, expected)]
+        return found if self.netlist is None else [*found, self._sampled(x, expected)]
+
+    def _sampled(self, x: Array, expected: Values) -> WayResult:
+        """Values and cycles of the netlist itself, on the first frames."""
+        assert self.netlist is not None
+        self.simulation = self.netlist
+        n = min(len(x), NETLIST_FRAMES)
+        faults: list[str] = []
+        record = self._run(Stimulus.of_frames(self.core, x[:n], seed=self.job.seed), faults)
+        comparison, timing = Comparison(self.job.graph), Timing(self.core)
+        if record is not None:
+            comparison.add({name: value[:n] for name, value in expected.items()}, record.values)
+            timing.add(record, n)
+        return WayResult(
+            f"{self.name}, netlist",
+            comparison.results,
+            n,
+            record.seconds if record is not None else 0.0,
+            build_seconds=self.netlist.build_seconds,
+            fused=self.fused,
+            faults=tuple(faults),
+            notes={**self.notes(), "popcount": "gates"},
+            cycles=timing.result(),
+        )
 
     def _settle(self, x: Array, timing: Timing) -> None:
         """Repeat the inputs until the core is full, so that its interval shows."""
@@ -182,6 +215,12 @@ class HlsRtl(Rtl):
     def notes(self) -> dict[str, str]:
         """What ran."""
         return {name: said for name, said in super().notes().items() if name != "popcount"}
+
+
+def _has_netlists(core: Core) -> bool:
+    """Whether layers of a core are netlists, with models that count beside them."""
+    layouts = (core.plan.layout(dot.name) for dot in core.graph.of_type(Dot))
+    return any(isinstance(layout, Unrolled) and layout.made != "modules" for layout in layouts)
 
 
 def _report(

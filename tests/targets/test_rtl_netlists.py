@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +57,31 @@ def test_cores_with_netlists_compute_every_value_in_the_cycles_foreseen(x, made,
     way = found.ways[-1]
     assert {"t1", "best"} <= {node.value for node in way.nodes}
     assert all(node.mismatches == 0 for node in way.nodes)
+
+
+@pytest.mark.hardware
+def test_the_netlist_runs_beside_its_model_and_a_broken_one_is_caught(tmp_path):
+    graph = network(BITS)
+    frames = np.random.default_rng(7).integers(0, 2, (30, 40)) > 0
+    project = generate(graph, "rtl", Plan(default=Unrolled(made="xc7"), input_beat=40))
+    found = verify(project, frames, ways=("rtl",), folder=tmp_path)
+    assert found.ok
+    forms = [(way.way, way.notes["popcount"], way.frames) for way in found.ways]
+    assert forms == [
+        ("rtl", "counted", 30), ("rtl, stalled", "counted", 30), ("rtl, netlist", "gates", 30)
+    ]  # fmt: skip
+
+    name = "rtl/hwbnn_net_d1.sv"
+    text = project.text(name)
+    # The lower half of the tables, which the model does not have.
+    broken = re.sub(r"(LUT6_2 #\(\.INIT\(64'h)(\w{8})", r"\g<1>0f0ff0f0", text)
+    assert broken != text
+    faulty = replace(project, files={**project.files, name: broken.encode()})
+    counted, stalled, netlist = verify(faulty, frames, ways=("rtl",), folder=tmp_path).ways
+    assert counted.ok
+    assert stalled.ok
+    assert not netlist.ok
+    assert netlist.failure.startswith("rtl, netlist: ")
 
 
 @pytest.mark.hardware
