@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // From the raw sums of a matrix product to its signed sums: y = (x << Shift) - constant, the
-// constant one of the channel. Runs free.
+// constant one of the channel, or of the
+// channel and the class of its position. Runs free.
 //
 // Latency: 1 cycle.
 
 module hwbnn_affine #(
   parameter int Lanes    = 1,
-  parameter int Tokens   = 1,  // tokens of a frame
+  parameter int Tokens   = 1,  // after which the constants repeat
   parameter int Width    = 3,  // bits of a raw sum
   parameter int OutWidth = 4,  // bits of a signed sum
   parameter int Shift    = 1,
-  parameter logic [Tokens*Lanes*OutWidth-1:0] Constants = '0  // element by element
+  parameter int Classes   = 1,  // of positions; each has constants of its own
+  parameter int Positions = 1,  // of Tokens tokens each; then the classes repeat
+  parameter logic [Positions*(Classes > 1 ? $clog2(Classes) : 1)-1:0] Places = '0,
+  parameter logic [Classes*Tokens*Lanes*OutWidth-1:0] Constants = '0  // element by element
 ) (
   input  logic                      clk_i,
   input  logic                      rst_ni,
@@ -29,6 +33,9 @@ module hwbnn_affine #(
   hwbnn_row_rom #(
     .Width(Lanes * OutWidth),
     .Rows(Tokens),
+    .Classes(Classes),
+    .Positions(Positions),
+    .Places(Places),
     .Contents(Constants)
   ) u_rows (
     .clk_i,

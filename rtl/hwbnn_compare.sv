@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // Each element compared with Count constants of its own, one bit for each: x > constant, or
-// x <= constant where the element is falling. Runs free.
+// x <= constant where the element is falling. At positions of different classes the constants
+// differ. Runs free.
 //
 // Latency: 1 cycle.
 
 module hwbnn_compare #(
   parameter int Lanes  = 1,
-  parameter int Tokens = 1,     // tokens of a frame
+  parameter int Tokens = 1,     // after which the constants repeat
   parameter int Width  = 3,     // bits of an element
   parameter bit Signed = 1'b0,  // elements are two's complement
   parameter int Count  = 1,     // constants of an element
+  parameter int Classes   = 1,  // of positions; each has constants of its own
+  parameter int Positions = 1,  // of Tokens tokens each; then the classes repeat
+  parameter logic [Positions*(Classes > 1 ? $clog2(Classes) : 1)-1:0] Places = '0,
   // Element by element, each in two's complement of Width + 1 bits, which holds one less than the
   // lowest element too and so can say always and never.
-  parameter logic [Tokens*Lanes*Count*(Width+1)-1:0] Constants = '0,
+  parameter logic [Classes*Tokens*Lanes*Count*(Width+1)-1:0] Constants = '0,
   parameter logic [Tokens*Lanes-1:0] Falling = '0
 ) (
   input  logic                   clk_i,
@@ -32,6 +36,9 @@ module hwbnn_compare #(
   hwbnn_row_rom #(
     .Width(Lanes * Count * Full),
     .Rows(Tokens),
+    .Classes(Classes),
+    .Positions(Positions),
+    .Places(Places),
     .Contents(Constants)
   ) u_constants (
     .clk_i,

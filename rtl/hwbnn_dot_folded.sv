@@ -5,11 +5,14 @@
 // dot_row) a pass; with Totals one element more, the raw sum under weights that are all 1, which the
 // first pass forms and the others keep.
 //
+// With Groups > 1 vectors are the inputs of one group of channels after the other, each with the
+// weights of its own.
+//
 // Serial takes one bit plane a cycle, the highest first: every pass goes over the tokens Width times
 // and doubles its sums in between.
 //
-// The weights come from a memory outside: row (group * Inputs / Simd + token) of Pe * Simd bits,
-// channel by channel, in the cycle after its address. What follows runs free; a credit stands for
+// The weights come from a memory outside: row (pass * Inputs / Simd + token) of Pe * Simd bits,
+// channel by channel, group by group, in the cycle after its address. What follows runs free; a credit stands for
 // one result in the credit_fifo at the end, and the last step of a pass waits for one; where the
 // pipeline makes one result of a whole frame, only the first pass does (OnePerFrame).
 //
@@ -20,7 +23,7 @@
 
 module hwbnn_dot_folded #(
   parameter int Inputs   = 8,
-  parameter int Channels = 4,
+  parameter int Channels = 4,     // of a group
   parameter int Pe       = 2,     // channels at a time; divides Channels
   parameter int Simd     = 4,     // inputs at a time; divides Inputs
   parameter int Width    = 1,     // bits of an input
@@ -29,6 +32,7 @@ module hwbnn_dot_folded #(
   parameter int Levels   = 2,     // levels of logic between two registers
   parameter bit Adders   = 1'b0,  // of dot_row
   parameter bit Serial   = 1'b0,
+  parameter int Groups   = 1,     // vectors until the weights repeat
   parameter int Totals   = 0,     // 1 gives the sum of the inputs too
   parameter int Slots    = 4,     // tokens of input that are kept
   parameter int Credits  = 1,
@@ -55,6 +59,7 @@ module hwbnn_dot_folded #(
   localparam int RoundWidth = Rounds > 1 ? $clog2(Rounds) : 1;
   localparam int StepWidth = Steps > 1 ? $clog2(Steps) : 1;
   localparam int PassWidth = Passes > 1 ? $clog2(Passes) : 1;
+  localparam int GroupWidth = Groups > 1 ? $clog2(Groups) : 1;
   localparam int SlotWidth = Slots > 1 ? $clog2(Slots) : 1;
   localparam int FillWidth = $clog2(Slots + 1);
   localparam int CreditWidth = $clog2(Credits + 1);
@@ -82,10 +87,11 @@ module hwbnn_dot_folded #(
   logic [StepWidth-1:0] step_q;
   logic [RoundWidth-1:0] round_q;
   logic [PassWidth-1:0] pass_q;
+  logic [GroupWidth-1:0] group_q;
   logic [AddressWidth-1:0] row_q;
   logic [CreditWidth-1:0] credits_q;
   logic push, step, takes, first_step, last_step, first_round, last_round, first_pass, last_pass;
-  logic fresh_round, freeing_round;
+  logic fresh_round, freeing_round, last_group;
 
   assign ready_o = fill_q != FillWidth'(Slots);
   assign push = valid_i && ready_o;
@@ -98,6 +104,7 @@ module hwbnn_dot_folded #(
   assign last_round = round_q == RoundWidth'(Rounds - 1);
   assign fresh_round = first_pass && first_round;
   assign freeing_round = last_pass && last_round;
+  assign last_group = group_q == GroupWidth'(Groups - 1);
   assign step = (!fresh_round || fresh_q != '0) && (!takes || credits_q != '0);
   assign takes = last_step && last_round && (first_pass || !OnePerFrame);
   assign read_next = read_q == LastSlot ? '0 : read_q + 1'b1;
@@ -117,6 +124,7 @@ module hwbnn_dot_folded #(
       step_q <= '0;
       round_q <= '0;
       pass_q <= '0;
+      group_q <= '0;
       row_q <= '0;
       credits_q <= CreditWidth'(Credits);
     end else begin
@@ -128,11 +136,14 @@ module hwbnn_dot_folded #(
         step_q <= last_step ? '0 : step_q + 1'b1;
         if (!last_step) row_q <= row_q + 1'b1;
         else if (!last_round) row_q <= row_q - AddressWidth'(Steps - 1);
-        else row_q <= last_pass ? '0 : row_q + 1'b1;
+        else row_q <= last_pass && last_group ? '0 : row_q + 1'b1;
         read_q <= last_step && !freeing_round ? base_q : read_next;
         if (last_step) round_q <= last_round ? '0 : round_q + 1'b1;
         if (last_step && last_round) pass_q <= last_pass ? '0 : pass_q + 1'b1;
-        if (last_step && freeing_round) base_q <= read_next;
+        if (last_step && freeing_round) begin
+          base_q <= read_next;
+          group_q <= last_group ? '0 : group_q + 1'b1;
+        end
       end
     end
   end

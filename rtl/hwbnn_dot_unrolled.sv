@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A matrix product with a gate for every weight: takes a whole vector in every cycle, the weights
-// are wires. Gives the raw sums of dot_row, one for each channel. Runs free.
+// are wires. Gives the raw sums of dot_row, one for each channel. With Groups > 1 each group of
+// channels has inputs of its own. Runs free.
 //
 // Latency: that of dot_row.
 
 module hwbnn_dot_unrolled #(
-  parameter int Inputs   = 4,
+  parameter int Inputs   = 4,     // of a channel
   parameter int Channels = 2,
+  parameter int Groups   = 1,     // divides Channels
   parameter int Width    = 1,     // bits of an input
   parameter bit Signed   = 1'b0,  // inputs are two's complement
   parameter int SumWidth = 3,     // bits of a raw sum
@@ -18,7 +20,7 @@ module hwbnn_dot_unrolled #(
   input  logic                         rst_ni,
 
   input  logic                         valid_i,
-  input  logic [Inputs*Width-1:0]      data_i,
+  input  logic [Groups*Inputs*Width-1:0] data_i,
 
   output logic                         valid_o,
   output logic [Channels*SumWidth-1:0] data_o
@@ -27,16 +29,18 @@ module hwbnn_dot_unrolled #(
   localparam int Stages = Adders ? ($clog2(Inputs) + Levels - 1) / Levels
     : (CountLevels + Levels - 1) / Levels + ($clog2(Width) + Levels - 1) / Levels;
 
-  logic [Width*Inputs-1:0] planes;
+  logic [Groups*Width*Inputs-1:0] planes;
 
-  hwbnn_bit_planes #(
-    .Inputs(Inputs),
-    .Width(Width),
-    .Signed(Signed)
-  ) u_planes (
-    .data_i,
-    .planes_o(planes)
-  );
+  for (genvar g = 0; g < Groups; g++) begin : gen_group
+    hwbnn_bit_planes #(
+      .Inputs(Inputs),
+      .Width(Width),
+      .Signed(Signed)
+    ) u_planes (
+      .data_i(data_i[g*Inputs*Width +: Inputs*Width]),
+      .planes_o(planes[g*Inputs*Width +: Inputs*Width])
+    );
+  end
 
   for (genvar c = 0; c < Channels; c++) begin : gen_channel
     hwbnn_dot_row #(
@@ -47,7 +51,7 @@ module hwbnn_dot_unrolled #(
       .Adders(Adders)
     ) u_row (
       .clk_i,
-      .planes_i(planes),
+      .planes_i(planes[c/(Channels/Groups)*Inputs*Width +: Inputs*Width]),
       .weights_i(Weights[c*Inputs +: Inputs]),
       .sum_o(data_o[c*SumWidth +: SumWidth])
     );

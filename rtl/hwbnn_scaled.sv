@@ -7,15 +7,18 @@
 
 module hwbnn_scaled #(
   parameter int Lanes         = 2,
-  parameter int Tokens        = 2,  // tokens of a frame
+  parameter int Tokens        = 2,  // after which the elements repeat
   parameter int Width         = 3,  // bits of a sum and of the total
   parameter int OutWidth      = 8,
   parameter int Shift         = 1,
   parameter int ScaleWidth    = 0,  // bits of a scale, which is not negative
   parameter int OffsetWidth   = 3,  // bits of an offset, in two's complement
   parameter int ConstantWidth = 8,  // bits of a constant: OutWidth, or 0 for none
+  parameter int Classes   = 1,  // of positions; each has constants of its own
+  parameter int Positions = 1,  // of Tokens tokens each; then the classes repeat
+  parameter logic [Positions*(Classes > 1 ? $clog2(Classes) : 1)-1:0] Places = '0,
   // Element by element: offset, above it the constant, above that the scale.
-  parameter logic [Tokens*Lanes*(OffsetWidth+ConstantWidth+ScaleWidth)-1:0] Rows = '0
+  parameter logic [Classes*Tokens*Lanes*(OffsetWidth+ConstantWidth+ScaleWidth)-1:0] Rows = '0
 ) (
   input  logic                       clk_i,
   input  logic                       rst_ni,
@@ -38,6 +41,9 @@ module hwbnn_scaled #(
   hwbnn_row_rom #(
     .Width(Lanes * Element),
     .Rows(Tokens),
+    .Classes(Classes),
+    .Positions(Positions),
+    .Places(Places),
     .Contents(Rows)
   ) u_rows (
     .clk_i,

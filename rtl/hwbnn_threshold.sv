@@ -6,12 +6,15 @@
 
 module hwbnn_threshold #(
   parameter int Lanes  = 1,
-  parameter int Tokens = 1,     // tokens of a frame
+  parameter int Tokens = 1,     // after which the constants repeat
   parameter int Width  = 3,     // bits of an element
   parameter bit Signed = 1'b0,  // elements are two's complement
   parameter int Count  = 2,     // thresholds of an element
   parameter int Levels = 2,     // levels of logic between two registers
-  parameter logic [Tokens*Lanes*Count*(Width+1)-1:0] Constants = '0,
+  parameter int Classes   = 1,  // of positions; each has constants of its own
+  parameter int Positions = 1,  // of Tokens tokens each; then the classes repeat
+  parameter logic [Positions*(Classes > 1 ? $clog2(Classes) : 1)-1:0] Places = '0,
+  parameter logic [Classes*Tokens*Lanes*Count*(Width+1)-1:0] Constants = '0,
   parameter logic [Tokens*Lanes-1:0] Falling = '0
 ) (
   input  logic                               clk_i,
@@ -36,6 +39,9 @@ module hwbnn_threshold #(
     .Width(Width),
     .Signed(Signed),
     .Count(Count),
+    .Classes(Classes),
+    .Positions(Positions),
+    .Places(Places),
     .Constants(Constants),
     .Falling(Falling)
   ) u_compare (

@@ -4,35 +4,37 @@ import pytest
 
 from hwbnn.verify.bench import Stalls
 from rtl_tests.bench import join, literal, random_tokens, split
+from rtl_tests.places import Places
 
 pytestmark = pytest.mark.hardware
 
 
 @pytest.mark.parametrize(
-    ("simulator", "lanes", "tokens", "width", "out_width", "shift"),
+    ("simulator", "lanes", "tokens", "width", "out_width", "shift", "places"),
     [
-        ("icarus", 1, 1, 3, 4, 1),
-        ("icarus", 5, 1, 7, 9, 1),
-        ("icarus", 3, 4, 8, 6, 0),
-        ("icarus", 2, 3, 4, 4, 1),
-        ("verilator", 2, 5, 6, 7, 1),
+        ("icarus", 1, 1, 3, 4, 1, Places()),
+        ("icarus", 5, 1, 7, 9, 1, Places()),
+        ("icarus", 3, 4, 8, 6, 0, Places()),
+        ("icarus", 2, 3, 4, 4, 1, Places(3, 7)),
+        ("verilator", 2, 5, 6, 7, 1, Places(2, 4)),
     ],
 )
 def test_shifted_sums_less_their_constants(
-    module, simulator, lanes, tokens, width, out_width, shift
+    module, simulator, lanes, tokens, width, out_width, shift, places
 ):
-    constants = random_tokens(1, lanes * tokens, out_width)
+    constants = random_tokens(1, places.classes * lanes * tokens, out_width)
     affine = module(
         "hwbnn_affine",
         simulator,
         {"ready": False},
         **{"Lanes": lanes, "Tokens": tokens, "Width": width, "OutWidth": out_width},
         **{"Shift": shift, "Constants": literal(constants, out_width)},
+        **places.parameters,
     )
     words = random_tokens(2, 10 * tokens, lanes * width)
     expected = []
     for i, word in enumerate(words):
-        row = constants[i % tokens * lanes :]
+        row = constants[places.row(i, tokens) * lanes :]
         sums = [(x << shift) - row[lane] for lane, x in enumerate(split(word, width, lanes))]
         expected.append(join([y % (1 << out_width) for y in sums], out_width))
     for seed in range(2):

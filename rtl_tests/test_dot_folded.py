@@ -29,6 +29,8 @@ FORMS = [
     ((6, 2, 1, 1, 2, 0), {"serial": 1}),
     ((12, 6, 3, 4, 3, 1), {"adders": 1}),
     ((9, 2, 2, 1, 8, 0), {"adders": 1, "totals": 1}),
+    ((6, 4, 2, 3, 1, 0), {"groups": 3}),
+    ((4, 1, 1, 4, 2, 1), {"groups": 2, "totals": 1}),
 ]
 
 
@@ -37,17 +39,19 @@ class Product:
 
     def __init__(self, module, simulator, case, levels=2, credits=16, slots=None, seed=1, **form):
         self.serial, self.totals = form.get("serial", 0), form.get("totals", 0)
+        self.groups = form.get("groups", 1)
         self.inputs, self.channels, self.pe, self.simd, self.width, self.signed = case
         rng = np.random.default_rng(seed)
-        self.weights = rng.integers(0, 2, (self.channels, self.inputs))
+        self.weights = rng.integers(0, 2, (self.groups * self.channels, self.inputs))
         self.sum_width = (self.inputs * ((1 << self.width) - 1)).bit_length()
         self.steps, self.passes = self.inputs // self.simd, self.channels // self.pe
         self.rounds = self.width if self.serial else 1
         slots = slots or (2 if self.passes * self.rounds == 1 else 2 * self.steps)
         plane = 1 if self.serial else self.width
         self.latency = 2 + row_latency(self.simd, plane, levels, form.get("adders", 0))
-        # Row by row as the memory holds them: group, token, channel of the group, input.
-        rows = self.weights.reshape(self.passes, self.pe, self.steps, self.simd)
+        # Row by row as the memory holds them: group, pass, token, channel of the pass, input.
+        passes = self.groups * self.passes
+        rows = self.weights.reshape(passes, self.pe, self.steps, self.simd)
         rows = rows.transpose(0, 2, 1, 3).ravel()
         self.levels = levels
         self.bench = module(
@@ -67,7 +71,9 @@ class Product:
             frame = tokens[i * self.steps : (i + 1) * self.steps]
             x = split(join(frame, self.simd * self.width), self.width, self.inputs)
             x = [signed(value, self.width) for value in x] if self.signed else x
-            sums = [row_sum(x, row, self.width, self.signed) for row in self.weights]
+            first = i % self.groups * self.channels
+            weights = self.weights[first : first + self.channels]
+            sums = [row_sum(x, row, self.width, self.signed) for row in weights]
             groups = [sums[j : j + self.pe] for j in range(0, self.channels, self.pe)]
             ones = np.ones(self.inputs, int)
             total = [row_sum(x, ones, self.width, self.signed)] * self.totals

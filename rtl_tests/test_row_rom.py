@@ -4,23 +4,34 @@ import pytest
 
 from hwbnn.verify.bench import Stalls
 from rtl_tests.bench import literal, random_tokens
+from rtl_tests.places import Places
 
 pytestmark = pytest.mark.hardware
 
 
 @pytest.mark.parametrize(
-    ("simulator", "width", "rows"),
-    [("icarus", 9, 1), ("icarus", 3, 2), ("icarus", 20, 7), ("verilator", 5, 3)],
+    ("simulator", "width", "rows", "places"),
+    [
+        ("icarus", 9, 1, Places()),
+        ("icarus", 3, 2, Places()),
+        ("icarus", 20, 7, Places()),
+        ("icarus", 8, 1, Places(3, 5)),
+        ("icarus", 5, 3, Places(9, 12)),
+        ("icarus", 6, 2, Places(2, 1)),
+        ("verilator", 5, 3, Places()),
+        ("verilator", 7, 2, Places(4, 3)),
+    ],
 )
-def test_each_token_meets_its_row(module, simulator, width, rows):
-    contents = random_tokens(1, rows, width)
+def test_each_token_meets_its_row(module, simulator, width, rows, places):
+    contents = random_tokens(1, places.classes * rows, width)
     rom = module(
         "row_rom_bench",
         simulator,
         {"ready": False},
         **{"Width": width, "Rows": rows, "Contents": literal(contents, width)},
+        **places.parameters,
     )
     tokens = random_tokens(2, 50, 8)
-    expected = [contents[i % rows] << 8 | token for i, token in enumerate(tokens)]
+    expected = [contents[places.row(i, rows)] << 8 | token for i, token in enumerate(tokens)]
     for seed in range(3):
         rom.check(tokens, expected, (8, width + 8), stalls=Stalls.random(seed), cut=5, seed=seed)

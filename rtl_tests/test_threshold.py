@@ -10,9 +10,13 @@ from rtl_tests.test_popcount import latency as popcount_latency
 pytestmark = pytest.mark.hardware
 
 
-@pytest.mark.parametrize(("simulator", "lanes", "tokens", "width", "is_signed", "count"), CASES)
-def test_thresholds_reached_are_counted(module, simulator, lanes, tokens, width, is_signed, count):
-    model = Comparators(lanes, tokens, width, is_signed, count)
+@pytest.mark.parametrize(
+    ("simulator", "lanes", "tokens", "width", "is_signed", "count", "places"), CASES
+)
+def test_thresholds_reached_are_counted(
+    module, simulator, lanes, tokens, width, is_signed, count, places
+):
+    model = Comparators(lanes, tokens, width, is_signed, count, places)
     threshold = module("hwbnn_threshold", simulator, {"ready": False}, Levels=1, **model.parameters)
     words = random_tokens(2, 20 * tokens, lanes * width)
     out = count.bit_length()

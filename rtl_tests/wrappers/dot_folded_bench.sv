@@ -10,10 +10,11 @@ module dot_folded_bench #(
   parameter int Levels   = 2,
   parameter bit Adders   = 1'b0,
   parameter bit Serial   = 1'b0,
+  parameter int Groups   = 1,
   parameter int Totals   = 0,
   parameter int Slots    = 4,
   parameter int Credits  = 1,
-  parameter logic [Channels*Inputs-1:0] Rows = '0  // as the memory holds them
+  parameter logic [Groups*Channels*Inputs-1:0] Rows = '0  // as the memory holds them
 ) (
   input  logic                   clk_i,
   input  logic                   rst_ni,
@@ -24,7 +25,7 @@ module dot_folded_bench #(
   input  logic                   ready_i,
   output logic [(Pe+Totals)*SumWidth-1:0] data_o
 );
-  localparam int Depth = (Inputs / Simd) * (Channels / Pe);
+  localparam int Depth = Groups * (Inputs / Simd) * (Channels / Pe);
   localparam int AddressWidth = Depth > 1 ? $clog2(Depth) : 1;
 
   logic [AddressWidth-1:0] row;
@@ -36,7 +37,7 @@ module dot_folded_bench #(
 
   hwbnn_dot_folded #(
     .Inputs(Inputs), .Channels(Channels), .Pe(Pe), .Simd(Simd), .Width(Width), .Signed(Signed),
-    .SumWidth(SumWidth), .Levels(Levels), .Adders(Adders), .Serial(Serial), .Totals(Totals),
+    .SumWidth(SumWidth), .Levels(Levels), .Adders(Adders), .Serial(Serial), .Groups(Groups), .Totals(Totals),
     .Slots(Slots), .Credits(Credits),
     .AddressWidth(AddressWidth)
   ) u_dot (

@@ -2,7 +2,10 @@
 module row_rom_bench #(
   parameter int Width = 8,
   parameter int Rows  = 1,
-  parameter logic [Rows*Width-1:0] Contents = '0
+  parameter int Classes   = 1,
+  parameter int Positions = 1,
+  parameter logic [Positions*(Classes > 1 ? $clog2(Classes) : 1)-1:0] Places = '0,
+  parameter logic [Classes*Rows*Width-1:0] Contents = '0
 ) (
   input  logic             clk_i,
   input  logic             rst_ni,
@@ -16,6 +19,7 @@ module row_rom_bench #(
   assign valid_o = valid_i && rst_ni;
   assign data_o = {row, data_i};
   hwbnn_row_rom #(
-    .Width(Width), .Rows(Rows), .Contents(Contents)
+    .Width(Width), .Rows(Rows), .Classes(Classes), .Positions(Positions), .Places(Places),
+    .Contents(Contents)
   ) u_rom (.clk_i, .rst_ni, .valid_i, .row_o(row));
 endmodule
