@@ -35,9 +35,13 @@ class Window(Stage):
 
     @property
     def least_slots(self) -> int:
-        """Those without which it stands still: from a window's first tap to its last."""
+        """Those without which it stands still: from a window's first tap to its last.
+
+        More where padding is wider than the kernel: places above and left of the image count.
+        """
         (_, columns), (rows, wide) = self.geometry.size, self.geometry.kernel
-        return ((rows - 1) * columns + wide) * self.chunks
+        top, _, left, _ = self.geometry.padding
+        return max((rows - 1) * columns + wide, top * columns + left + 1) * self.chunks
 
     @property
     def full_slots(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.estimate.cycles import Cycles, cycles
+from hwbnn.estimate import Cycles
 from hwbnn.graph import ValueType
 from hwbnn.plan import Circuit, Plan, Stream, Tap
 from hwbnn.plan.stages import AxisIn, AxisOut, Segment
@@ -20,9 +20,8 @@ from hwbnn.targets.rtl.top import top_name, trace_name
 FORMAT = 1
 
 
-def core(circuit: Circuit, names: Sequence[str], name: str) -> str:
+def core(circuit: Circuit, counted: Cycles, names: Sequence[str], name: str) -> str:
     """``core.json``: everything that a program must know to use the core or to test it."""
-    counted = cycles(circuit)
     simulated = [f"sim/{trace_name(name)}.sv"]
     if netlists.models(circuit):
         simulated.insert(0, f"sim/{netlists.MODELS}.sv")
@@ -113,7 +112,7 @@ def beats(frame: NDArray[Any], stream: Stream) -> list[int]:
     ]
 
 
-def readme(circuit: Circuit, name: str) -> str:
+def readme(circuit: Circuit, counted: Cycles, name: str) -> str:
     """The README of a core: its ports, its cycles, and one frame as it crosses them."""
     graph = circuit.graph
     first, last = circuit.stages[0], circuit.stages[-1]
@@ -136,8 +135,8 @@ the design.
   A short packet is filled up with zeros and the surplus beats of a long one are dropped, so that
   each packet gives one frame. `s_axis_tkeep` is not read.
 
-Latency: {_count(circuit.latency, "cycle")} from the first input beat of a frame to its last output
-beat. A new frame every {"cycle" if circuit.interval == 1 else f"{circuit.interval} cycles"}.
+Latency: {_count(counted.latency, "cycle")} from the first input beat of a frame to its last output
+beat. A new frame every {"cycle" if counted.interval == 1 else f"{counted.interval} cycles"}.
 
 ## A frame
 

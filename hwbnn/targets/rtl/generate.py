@@ -8,6 +8,7 @@ from functools import cache
 
 from hwbnn.assets import asset, assets
 from hwbnn.errors import InputError
+from hwbnn.estimate import cycles
 from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan, circuit
 from hwbnn.project import Project
@@ -37,10 +38,11 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE) -> Project:
     """
     core = _checked(name)
     made = circuit(graph, plan)
+    counted = cycles(made)
     texts: dict[str, str] = {}
     for segment in made.segments:
         texts |= modules(core, segment)
-    texts[top_name(core)] = top(made, core)
+    texts[top_name(core)] = top(made, counted, core)
     library = _needed(texts.values())
     names = [*library, *texts]
     files = {f"rtl/{module}.sv": text.encode() for module, text in texts.items()}
@@ -51,8 +53,8 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE) -> Project:
     files["files.f"] = "".join(f"rtl/{module}.sv\n" for module in names).encode()
     files["graph.npz"] = to_bytes(graph)
     files["plan.json"] = plan.to_json().encode()
-    files["core.json"] = describe.core(made, names, core).encode()
-    files["README.md"] = describe.readme(made, core).encode()
+    files["core.json"] = describe.core(made, counted, names, core).encode()
+    files["README.md"] = describe.readme(made, counted, core).encode()
     files["vivado.tcl"] = describe.vivado(plan, names, core).encode()
     return Project("rtl", files)
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from hwbnn.graph.bits import row_integer
 from hwbnn.plan import blocks
-from hwbnn.plan.blocks import Block, Ints
+from hwbnn.plan.blocks import Block
 from hwbnn.plan.stages import Segment
-from hwbnn.targets.rtl import netlists
+from hwbnn.targets.rtl import channels, netlists
 from hwbnn.targets.rtl.scaled import scaled
 from hwbnn.targets.rtl.verilog import constant, instance, literal, module, vector
+from hwbnn.targets.rtl.wrapped import Wrapped, by_element, in_order, places
 
 _PASSED = {
     "clk_i": "clk_i",
@@ -49,22 +50,26 @@ def modules(core: str, segment: Segment) -> dict[str, str]:
             made |= _folded(block, core, segment)
         elif isinstance(block, blocks.DotNetlist):
             made |= _netlist(block, core)
-        elif not isinstance(block, blocks.ArgMax):  # has no constants: stands in the top itself
+        elif plain(block) is None:
             name = module_name(core, block)
             made[name] = _module(block, name)
     return made
 
 
-def argmax_parameters(block: blocks.ArgMax) -> dict[str, object]:
-    """The parameters of an ``argmax``."""
-    return {
-        "Size": block.source.size,
+def plain(block: Block) -> tuple[str, dict[str, object]] | None:
+    """The hand-written module of a block without constants, which stands in the top itself."""
+    elements = {
         "Lanes": block.source.lanes,
         "Width": block.source.width,
         "Signed": block.source.signed,
-        "IndexWidth": block.result.width,
-        "Levels": block.levels,
     }
+    if isinstance(block, blocks.ArgMax):
+        own = {"Size": block.source.size, "IndexWidth": block.result.width, "Levels": block.levels}
+        return "hwbnn_argmax", {**elements, **own}
+    if isinstance(block, blocks.PoolSum):
+        own = {"Steps": block.steps, "Bits": block.bit, "OutWidth": block.result.width}
+        return "hwbnn_pool_sum", {**elements, **own}
+    return None
 
 
 def _netlist(block: blocks.DotNetlist, core: str) -> dict[str, str]:
@@ -93,19 +98,26 @@ def _wrapped(
     return module(name, comment, ports(block), body)
 
 
+def _given(block: Block, name: str, made: Wrapped) -> str:
+    return _wrapped(block, name, made.comment, made.kind, made.body, **made.parameters)
+
+
 @_module.register
 def _dot_unrolled(block: blocks.DotUnrolled, name: str) -> str:
     channels, inputs = block.weights.shape
     rows = [row_integer(row) for row in block.weights]
+    groups = f", {block.groups} groups" if block.groups > 1 else ""
     return _wrapped(
         block,
         name,
-        f"Layer '{block.node}', unrolled: raw sums of {channels} channels over {inputs} inputs.\n"
+        f"Layer '{block.node}', unrolled: raw sums of {channels} channels over {inputs} "
+        f"inputs{groups}.\n"
         "Weights channel by channel, the first in the lowest bits; input 0 is bit 0 of its row.",
         "dot_unrolled",
         constant("Weights", rows, inputs),
         Inputs=inputs,
         Channels=channels,
+        Groups=block.groups,
         Width=block.source.width,
         Signed=block.source.signed,
         SumWidth=block.result.width,
@@ -122,9 +134,9 @@ def _affine(block: blocks.Affine, name: str) -> str:
         name,
         f"Values of layer '{block.value}' from its raw sums: (raw << {block.shift}) - constant.",
         "affine",
-        constant("Constants", _padded(block.constants, block), block.result.width),
-        Lanes=block.source.lanes,
-        Tokens=block.source.tokens,
+        constant("Constants", in_order(block.constants, block), block.result.width),
+        **by_element(block),
+        **places(block),
         Width=block.source.width,
         OutWidth=block.result.width,
         Shift=block.shift,
@@ -134,18 +146,28 @@ def _affine(block: blocks.Affine, name: str) -> str:
 
 @_module.register
 def _scaled(block: blocks.Scaled, name: str) -> str:
-    made = scaled(block)
-    return _wrapped(block, name, made.comment, made.kind, made.body, **made.parameters)
+    return _given(block, name, scaled(block))
+
+
+@_module.register
+def _pool_max(block: blocks.PoolMax, name: str) -> str:
+    return _given(block, name, channels.pool_max(block))
+
+
+@_module.register
+def _rescale(block: blocks.Rescale, name: str) -> str:
+    return _given(block, name, channels.rescale(block))
 
 
 @_module.register
 def _compare(block: blocks.Compare, name: str) -> str:
     count = block.constants.shape[1]
-    body = constant("Constants", _padded(block.constants, block), block.source.width + 1)
-    body += constant("Falling", _padded(block.falling.astype(np.int64), block), 1)
+    body = constant("Constants", in_order(block.constants, block), block.source.width + 1)
+    falling = block.falling[: len(block.constants) // block.classes].astype(np.int64)
+    body += constant("Falling", in_order(falling, block, classes=1), 1)
     parameters: dict[str, object] = {
-        "Lanes": block.source.lanes,
-        "Tokens": block.source.tokens,
+        **by_element(block),
+        **places(block),
         "Width": block.source.width,
         "Signed": block.source.signed,
         "Count": count,
@@ -163,17 +185,15 @@ def _compare(block: blocks.Compare, name: str) -> str:
 @_module.register
 def _lookup(block: blocks.Lookup, name: str) -> str:
     entries = block.table.shape[1]
-    stream = block.source
-    tables = np.array(_padded(block.table, block))
-    by_lane = tables.reshape(stream.tokens, stream.lanes, entries).transpose(1, 0, 2)
+    tables = np.array(in_order(block.table, block))
+    by_lane = tables.reshape(block.tokens, block.lanes, entries).transpose(1, 0, 2)
     return _wrapped(
         block,
         name,
         f"Node '{block.value}': a table of {entries} entries for each element.",
         "lookup",
         constant("Table", [int(v) for v in by_lane.ravel()], block.result.width),
-        Lanes=block.source.lanes,
-        Tokens=block.source.tokens,
+        **by_element(block),
         Width=block.source.width,
         Low=block.low,
         Shift=block.shift,
@@ -196,17 +216,9 @@ def _select(block: blocks.Select, name: str) -> str:
     return module(name, comment, ports(block), body + "".join(lines))
 
 
-def _padded(values: Ints, block: Block) -> list[int]:
-    """All constants in order, zeros for the lanes of the last token that hold no element."""
-    stream = block.source
-    padded = np.zeros((stream.tokens * stream.lanes, *values.shape[1:]), np.int64)
-    padded[: len(values)] = values
-    return [int(v) for v in padded.ravel()]
-
-
 def _folded(block: blocks.DotFolded, core: str, segment: Segment) -> dict[str, str]:
     """The folded product and the memory of its weights."""
-    channels, inputs = block.weights.shape
+    size, inputs = block.weights.shape
     name, memory = module_name(core, block), f"{core}_rom_{block.node}"
     address = max(1, (block.rows - 1).bit_length())
     row = block.pe * block.simd
@@ -216,7 +228,8 @@ def _folded(block: blocks.DotFolded, core: str, segment: Segment) -> dict[str, s
         "u_dot_folded",
         {
             "Inputs": inputs,
-            "Channels": channels,
+            "Channels": size // block.groups,
+            "Groups": block.groups,
             "Pe": block.pe,
             "Simd": block.simd,
             "Width": block.source.width,
@@ -243,7 +256,7 @@ def _folded(block: blocks.DotFolded, core: str, segment: Segment) -> dict[str, s
         memory, "u_weights", {}, {"clk_i": "clk_i", "row_i": "row", "weights_o": "weights"}
     )
     comment = (
-        f"Layer '{block.node}', folded: raw sums of {channels} channels over {inputs} inputs,\n"
+        f"Layer '{block.node}', folded: raw sums of {size} channels over {inputs} inputs,\n"
         f"{block.pe} channels times {block.simd} inputs a cycle"
         f"{', one bit plane at a time' if block.sums == 'serial' else ''}."
     )
@@ -257,7 +270,8 @@ def _folded(block: blocks.DotFolded, core: str, segment: Segment) -> dict[str, s
 def _memory(name: str, block: blocks.DotFolded, address: int) -> str:
     """The weights in the order in which the passes read them, a register behind the memory."""
     width = block.pe * block.simd
-    ordered = block.weights.reshape(block.passes, block.pe, block.steps, block.simd)
+    passes = block.groups * block.passes
+    ordered = block.weights.reshape(passes, block.pe, block.steps, block.simd)
     rows = ordered.transpose(0, 2, 1, 3).reshape(block.rows, width)
     filled = "".join(
         f"    rows[{i}] = {literal(row_integer(row), width)};\n" for i, row in enumerate(rows)
@@ -271,7 +285,7 @@ def _memory(name: str, block: blocks.DotFolded, address: int) -> str:
         body = body.replace("rows[row_i]", "rows[0]")
         body += "\n  logic unused_row;\n  assign unused_row = row_i[0];\n"
     comment = (
-        f"Weights of layer '{block.node}': row (group * {block.steps} + token), "
+        f"Weights of layer '{block.node}': row (pass * {block.steps} + token), "
         f"{block.pe} channels of {block.simd} bits each."
     )
     declared = [

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import numpy as np
 
 from hwbnn.plan.blocks import Scaled
 from hwbnn.plan.multiples import terms
 from hwbnn.targets.rtl.verilog import constant
-
-
-class Wrapped(NamedTuple):
-    """A hand-written module and what its instance is given.
-
-    Attributes:
-        kind: name of the module, without the library's prefix.
-        comment: what it does here.
-        body: declarations of constants.
-        parameters: of the instance.
-    """
-
-    kind: str
-    comment: str
-    body: str
-    parameters: dict[str, object]
+from hwbnn.targets.rtl.wrapped import Wrapped, by_element, in_order, places
 
 
 def scaled(block: Scaled) -> Wrapped:
@@ -67,15 +52,18 @@ def _from_memory(block: Scaled) -> Wrapped:
     below = offset_width + constant_width
     element = below + scale_width
     mask_offset, mask_constant = (1 << offset_width) - 1, (1 << constant_width) - 1
+    # The same scales and offsets in all classes of positions.
+    again = len(block.constants) // len(block.scale)
+    scales, offsets = np.tile(block.scale, again), np.tile(block.offset, again)
     rows = [
         (int(o) & mask_offset)
         | (int(c) & mask_constant) << offset_width
         | (int(s) << below if scale_width else 0)
-        for s, o, c in zip(block.scale, block.offset, block.added, strict=True)
+        for s, o, c in zip(scales, offsets, block.added, strict=True)
     ]
     parameters: dict[str, object] = {
-        "Lanes": block.result.lanes,
-        "Tokens": block.result.tokens,
+        **by_element(block),
+        **places(block),
         "Width": block.source.width,
         "OutWidth": block.result.width,
         "Shift": block.shift or 0,
@@ -84,7 +72,12 @@ def _from_memory(block: Scaled) -> Wrapped:
         "ConstantWidth": constant_width,
         "Rows": "Rows",
     }
-    return Wrapped("scaled", _comment(block), constant("Rows", rows, element), parameters)
+    return Wrapped(
+        "scaled",
+        _comment(block),
+        constant("Rows", in_order(np.array(rows, object), block), element),
+        parameters,
+    )
 
 
 def _comment(block: Scaled) -> str:
