@@ -11,7 +11,8 @@
 // the lowest bits. A step reads step_words words.
 //
 // CONFIG_T::terms says what the source is: bit_terms, whose accumulator counts the inputs that
-// differ from their weights, or integer_terms, whose accumulator is the signed sum.
+// differ from their weights; masked_terms, likewise of bits that do not all count; integer_terms,
+// whose accumulator is the signed sum.
 #ifndef HWBNN_DOT_H_
 #define HWBNN_DOT_H_
 
@@ -36,15 +37,14 @@ struct bit_terms {
     template <class data_T, typename CONFIG_T>
     static typename CONFIG_T::accum_t
     add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
-        const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned fold,
+        const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
         unsigned step, unsigned p) {
         #pragma HLS INLINE
         typedef ap_uint<CONFIG_T::row_width> word_t;
     Word:
         for (unsigned k = 0; k < CONFIG_T::row_words; k++) {
             #pragma HLS UNROLL
-            const word_t weight =
-                row_word<CONFIG_T>(weights, fold * CONFIG_T::n_steps + step, p, k);
+            const word_t weight = row_word<CONFIG_T>(weights, cycle, p, k);
             const word_t differ = x[step * CONFIG_T::row_words + k] ^ weight;
             accum += popcount<typename CONFIG_T::accum_t>(differ);
         }
@@ -68,16 +68,24 @@ struct bit_terms {
     }
 
     // n inputs of which k are +1 sum to 2 k - n.
-    template <class sum_T, typename CONFIG_T> static sum_T inputs(typename CONFIG_T::accum_t plus) {
+    template <class sum_T, typename CONFIG_T>
+    static sum_T inputs(typename CONFIG_T::accum_t plus, unsigned n) {
         #pragma HLS INLINE
-        return 2 * plus.to_int() - int(CONFIG_T::n_in);
+        return 2 * plus.to_int() - int(n);
     }
 
     // n inputs of which d differ sum to n - 2 d.
     template <class sum_T, typename CONFIG_T>
-    static sum_T sum(typename CONFIG_T::accum_t differing) {
+    static sum_T sum(typename CONFIG_T::accum_t differing, unsigned n) {
         #pragma HLS INLINE
-        return int(CONFIG_T::n_in) - 2 * differing.to_int();
+        return int(n) - 2 * differing.to_int();
+    }
+
+    // What thresholds are compared with: the count itself.
+    template <typename CONFIG_T>
+    static typename CONFIG_T::accum_t level(typename CONFIG_T::accum_t differing, unsigned) {
+        #pragma HLS INLINE
+        return differing;
     }
 
     // Few differing inputs are a large sum.
@@ -88,20 +96,55 @@ struct bit_terms {
     }
 };
 
+// Bits of which some count nothing: behind the words of the bits lie as many words of masks, whose
+// bits are 1 where the input counts. An input that does not count is the code 0.
+struct masked_terms : bit_terms {
+    template <class data_T, typename CONFIG_T>
+    static typename CONFIG_T::accum_t
+    add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
+        const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
+        unsigned step, unsigned p) {
+        #pragma HLS INLINE
+        typedef ap_uint<CONFIG_T::row_width> word_t;
+        static const unsigned masks = CONFIG_T::in::words / 2;
+    Word:
+        for (unsigned k = 0; k < CONFIG_T::row_words; k++) {
+            #pragma HLS UNROLL
+            const unsigned at = step * CONFIG_T::row_words + k;
+            const word_t weight = row_word<CONFIG_T>(weights, cycle, p, k);
+            const word_t differ = (x[at] ^ weight) & x[masks + at];
+            accum += popcount<typename CONFIG_T::accum_t>(differ);
+        }
+        return accum;
+    }
+
+    // How many count differs from place to place, so that sums are compared.
+    template <typename CONFIG_T>
+    static int level(typename CONFIG_T::accum_t differing, unsigned n) {
+        #pragma HLS INLINE
+        return int(n) - 2 * differing.to_int();
+    }
+
+    template <class accum_T, class threshold_T>
+    static bool reached(accum_T sum, threshold_T threshold) {
+        #pragma HLS INLINE
+        return sum >= threshold;
+    }
+};
+
 struct integer_terms {
     // Adds the inputs of one step, each with the sign of its weight, for output p of the fold.
     template <class data_T, typename CONFIG_T>
     static typename CONFIG_T::accum_t
     add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
-        const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned fold,
+        const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
         unsigned step, unsigned p) {
         #pragma HLS INLINE
         typedef ap_uint<CONFIG_T::row_width> word_t;
     Word:
         for (unsigned k = 0; k < CONFIG_T::row_words; k++) {
             #pragma HLS UNROLL
-            const word_t weight =
-                row_word<CONFIG_T>(weights, fold * CONFIG_T::n_steps + step, p, k);
+            const word_t weight = row_word<CONFIG_T>(weights, cycle, p, k);
         Term:
             for (unsigned i = 0; i < CONFIG_T::row_width; i++) {
                 #pragma HLS UNROLL
@@ -133,12 +176,19 @@ struct integer_terms {
     }
 
     template <class sum_T, typename CONFIG_T>
-    static sum_T inputs(typename CONFIG_T::accum_t total) {
+    static sum_T inputs(typename CONFIG_T::accum_t total, unsigned) {
         #pragma HLS INLINE
         return total;
     }
 
-    template <class sum_T, typename CONFIG_T> static sum_T sum(typename CONFIG_T::accum_t accum) {
+    template <class sum_T, typename CONFIG_T>
+    static sum_T sum(typename CONFIG_T::accum_t accum, unsigned) {
+        #pragma HLS INLINE
+        return accum;
+    }
+
+    template <typename CONFIG_T>
+    static typename CONFIG_T::accum_t level(typename CONFIG_T::accum_t accum, unsigned) {
         #pragma HLS INLINE
         return accum;
     }
@@ -150,12 +200,24 @@ struct integer_terms {
     }
 };
 
+// Which step of the inputs output `channel` reads. The channels of a convolution may fall into groups
+// of which each has its own inputs, one group's behind the other's.
+template <typename CONFIG_T> unsigned step_of(unsigned channel, unsigned step) {
+    #pragma HLS INLINE
+    if (CONFIG_T::n_groups == 1)
+        return step;
+    return channel / (CONFIG_T::n_out / CONFIG_T::n_groups) * CONFIG_T::n_steps + step;
+}
+
 // Dot: y[c] = sum of x[i] over weights +1 less the sum over weights -1; a bit counts as -1 or +1.
+// Of the n_in inputs of an output `inside` count; all but at a border that adds nothing.
 template <class data_T, class res_T, typename CONFIG_T>
 void dot(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-         typename CONFIG_T::weight_t weights[CONFIG_T::n_weights]) {
+         typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+         unsigned inside = CONFIG_T::n_in) {
     typedef typename CONFIG_T::terms terms;
     typedef typename CONFIG_T::out out;
+    typedef typename out::element_t element_t;
     typedef typename CONFIG_T::accum_t accum_t;
     const unsigned words_per_step = CONFIG_T::step_words;
     #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
@@ -169,11 +231,14 @@ Fold:
         Neuron:
             for (unsigned p = 0; p < CONFIG_T::pe; p++) {
                 #pragma HLS UNROLL
+                const unsigned channel = fold * CONFIG_T::pe + p;
                 const accum_t before = step == 0 ? accum_t(0) : accum[p];
-                accum[p] = terms::template add<data_T, CONFIG_T>(before, x, weights, fold, step, p);
+                accum[p] = terms::template add<data_T, CONFIG_T>(
+                    before, x, weights, fold * CONFIG_T::n_steps + step,
+                    step_of<CONFIG_T>(channel, step), p);
                 if (step == CONFIG_T::n_steps - 1)
-                    out::put(y, fold * CONFIG_T::pe + p,
-                             terms::template sum<typename out::element_t, CONFIG_T>(accum[p]));
+                    out::put(y, channel,
+                             terms::template sum<element_t, CONFIG_T>(accum[p], inside));
             }
         }
     }
@@ -209,7 +274,8 @@ Level:
 template <class data_T, class res_T, typename CONFIG_T>
 void neurons(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
              typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-             typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+             typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
+             unsigned inside = CONFIG_T::n_in) {
     typedef typename CONFIG_T::terms terms;
     typedef typename CONFIG_T::out out;
     typedef typename CONFIG_T::accum_t accum_t;
@@ -231,10 +297,12 @@ Fold:
                 #pragma HLS UNROLL
                 const unsigned channel = fold * CONFIG_T::pe + p;
                 const accum_t before = step == 0 ? accum_t(0) : accum[p];
-                accum[p] = terms::template add<data_T, CONFIG_T>(before, x, weights, fold, step, p);
+                accum[p] = terms::template add<data_T, CONFIG_T>(
+                    before, x, weights, fold * CONFIG_T::n_steps + step,
+                    step_of<CONFIG_T>(channel, step), p);
                 if (step == CONFIG_T::n_steps - 1)
-                    level[channel] =
-                        levels_reached<terms, CONFIG_T>(accum[p], thresholds, channel);
+                    level[channel] = levels_reached<terms, CONFIG_T>(
+                        terms::template level<CONFIG_T>(accum[p], inside), thresholds, channel);
             }
         }
     }

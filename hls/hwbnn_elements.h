@@ -59,36 +59,42 @@ Encode:
 
 // Threshold: how many of the n_levels thresholds of its channel (last axis) an element passes.
 // Rising channels pass at x >= threshold. Falling ones pass below it: their x <= t is stored as
-// threshold t + 1, so that one comparator serves both directions.
+// threshold t + 1, so that one comparator serves both directions. Element 0 is of channel `channel`
+// and has the thresholds of number `row` on: in an image x is a part of a pixel (hwbnn_tokens.h).
 template <class data_T, class res_T, typename CONFIG_T>
 void threshold(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
                typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
-               typename CONFIG_T::falling_t falling[CONFIG_T::n_channels]) {
+               typename CONFIG_T::falling_t falling[CONFIG_T::n_channels], unsigned channel = 0,
+               unsigned row = 0) {
     #pragma HLS PIPELINE II=1
-    #pragma HLS ARRAY_PARTITION variable=thresholds complete
-    #pragma HLS ARRAY_PARTITION variable=falling complete
     typedef typename CONFIG_T::in in;
     typedef typename CONFIG_T::out out;
+    static const unsigned at_once =
+        in::size < CONFIG_T::n_channels ? in::size : CONFIG_T::n_channels;
+    const unsigned thresholds_at_once = at_once * CONFIG_T::n_levels;
+    #pragma HLS ARRAY_PARTITION variable=thresholds cyclic factor=thresholds_at_once
+    #pragma HLS ARRAY_PARTITION variable=falling cyclic factor=at_once
     out::clear(y);
 Element:
     for (unsigned i = 0; i < out::size; i++) {
         #pragma HLS UNROLL
-        const unsigned channel = i % CONFIG_T::n_channels;
+        const unsigned c = i % CONFIG_T::n_channels;
         typename out::element_t passed = 0;
     Level:
         for (unsigned j = 0; j < CONFIG_T::n_levels; j++) {
             #pragma HLS UNROLL
-            const bool reached = in::get(x, i) >= thresholds[channel * CONFIG_T::n_levels + j];
-            passed += reached != (falling[channel] != 0);
+            const bool reached = in::get(x, i) >= thresholds[(row + c) * CONFIG_T::n_levels + j];
+            passed += reached != (falling[channel + c] != 0);
         }
         out::put(y, i, passed);
     }
 }
 
-// Lookup: y = table[channel][(x - low) / step] of the table of its channel (last axis).
+// Lookup: y = table[channel][(x - low) / step] of the table of its channel (last axis); element 0 is
+// of channel `channel`.
 template <class data_T, class res_T, typename CONFIG_T>
 void lookup(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-            typename CONFIG_T::table_t table[CONFIG_T::n_table]) {
+            typename CONFIG_T::table_t table[CONFIG_T::n_table], unsigned channel = 0) {
     #pragma HLS PIPELINE II=1
     // One ROM a channel: all channels are read at once.
     const unsigned n_roms = CONFIG_T::n_channels;
@@ -99,10 +105,86 @@ void lookup(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
 Lookup:
     for (unsigned i = 0; i < out::size; i++) {
         #pragma HLS UNROLL
-        const unsigned channel = i % CONFIG_T::n_channels;
+        const unsigned c = channel + i % CONFIG_T::n_channels;
         const typename CONFIG_T::offset_t offset = in::get(x, i) - CONFIG_T::low;
         const unsigned entry = offset.to_uint() / CONFIG_T::step;
-        out::put(y, i, table[channel * CONFIG_T::n_entries + entry]);
+        out::put(y, i, table[c * CONFIG_T::n_entries + entry]);
+    }
+}
+
+// Rescale: y = clip((x * multiplier + offset) >> shift, low, high) with the constants of its channel;
+// below 0 the multiplier may be another (two_slopes). Offsets hold what rounds. Element 0 is of
+// channel `channel` and has the offsets of number `row` on.
+template <class data_T, class res_T, typename CONFIG_T>
+void rescale(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
+             typename CONFIG_T::multiplier_t multipliers[CONFIG_T::n_channels],
+             typename CONFIG_T::negative_t negatives[CONFIG_T::n_channels],
+             typename CONFIG_T::offset_t offsets[CONFIG_T::n_offsets],
+             typename CONFIG_T::shift_t shifts[CONFIG_T::n_channels], unsigned channel = 0,
+             unsigned row = 0) {
+    #pragma HLS PIPELINE II=1
+    typedef typename CONFIG_T::in in;
+    typedef typename CONFIG_T::out out;
+    typedef typename CONFIG_T::product_t product_t;
+    static const unsigned at_once =
+        in::size < CONFIG_T::n_channels ? in::size : CONFIG_T::n_channels;
+    #pragma HLS ARRAY_PARTITION variable=multipliers cyclic factor=at_once
+    #pragma HLS ARRAY_PARTITION variable=negatives cyclic factor=at_once
+    #pragma HLS ARRAY_PARTITION variable=offsets cyclic factor=at_once
+    #pragma HLS ARRAY_PARTITION variable=shifts cyclic factor=at_once
+Rescale:
+    for (unsigned i = 0; i < out::size; i++) {
+        #pragma HLS UNROLL
+        const unsigned c = i % CONFIG_T::n_channels;
+        const typename in::element_t element = in::get(x, i);
+        const bool second = CONFIG_T::two_slopes && element < 0;
+        const product_t product =
+            second ? product_t(element * negatives[channel + c])
+                   : product_t(element * multipliers[channel + c]);
+        const product_t sum = product + offsets[row + c];
+        const product_t scaled = sum >> shifts[channel + c].to_uint();
+        if (scaled < product_t(CONFIG_T::low))
+            out::put(y, i, CONFIG_T::low);
+        else if (scaled > product_t(CONFIG_T::high))
+            out::put(y, i, CONFIG_T::high);
+        else
+            out::put(y, i, scaled);
+    }
+}
+
+// Add: y = x + z, element by element. Where one of them has fewer elements, each of its elements is
+// added to n_channels of the other.
+template <class data_T, class other_T, class res_T, typename CONFIG_T>
+void add(data_T x[CONFIG_T::in::words], other_T z[CONFIG_T::other::words],
+         res_T y[CONFIG_T::out::words]) {
+    #pragma HLS PIPELINE II=1
+    typedef typename CONFIG_T::in in;
+    typedef typename CONFIG_T::other other;
+    typedef typename CONFIG_T::out out;
+Add:
+    for (unsigned i = 0; i < out::size; i++) {
+        #pragma HLS UNROLL
+        const unsigned left = in::size == out::size ? i : i / CONFIG_T::n_channels;
+        const unsigned right = other::size == out::size ? i : i / CONFIG_T::n_channels;
+        out::put(y, i, in::get(x, left) + other::get(z, right));
+    }
+}
+
+// ChannelPad: `before` zeros, the n_channels channels of the source, zeros up to n_padded.
+template <class data_T, class res_T, typename CONFIG_T>
+void channel_pad(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words]) {
+    #pragma HLS PIPELINE II=1
+    typedef typename CONFIG_T::in in;
+    typedef typename CONFIG_T::out out;
+Pad:
+    for (unsigned i = 0; i < out::size; i++) {
+        #pragma HLS UNROLL
+        const unsigned channel = i % CONFIG_T::n_padded - CONFIG_T::before; // wraps in front
+        const unsigned first = i / CONFIG_T::n_padded * CONFIG_T::n_channels;
+        if (channel < CONFIG_T::n_channels)
+            out::put(y, i, in::get(x, first + channel));
+        else
+            out::put(y, i, 0);
     }
 }
 

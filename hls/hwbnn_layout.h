@@ -26,7 +26,7 @@ template <unsigned SIZE, class T> struct plain {
     typedef T word_t;
     typedef T element_t;
 
-    static_assert(SIZE <= unroll_limit, "a value has at most 4,096 elements");
+    static_assert(SIZE <= unroll_limit, "a value has at most 4,096 words");
 
     static element_t get(const word_t x[words], unsigned i) {
         #pragma HLS INLINE
@@ -53,7 +53,7 @@ template <unsigned SIZE, unsigned GROUP, unsigned WIDTH> struct packed {
     typedef ap_uint<WIDTH> word_t;
     typedef ap_uint<1> element_t;
 
-    static_assert(SIZE <= unroll_limit, "a value has at most 4,096 elements");
+    static_assert(words <= unroll_limit, "a value has at most 4,096 words");
     static_assert(SIZE % GROUP == 0, "groups divide the value");
     static_assert(WIDTH <= 64, "a word has at most 64 bits");
 

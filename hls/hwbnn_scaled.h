@@ -2,8 +2,8 @@
 //
 //   y[c] = scale[c] * (sum of signed inputs) + offset[c] * (sum of inputs)
 //
-// The sum of inputs, one for all outputs, is formed beside the first fold and kept. All arithmetic is
-// modulo the width of sum_t, which holds every y[c].
+// The sum of inputs, one for all outputs of a group, is formed beside the first fold and kept. All
+// arithmetic is modulo the width of sum_t, which holds every y[c].
 #ifndef HWBNN_SCALED_H_
 #define HWBNN_SCALED_H_
 
@@ -15,12 +15,13 @@ namespace hwbnn {
 template <typename CONFIG_T>
 typename CONFIG_T::sum_t
 scaled(typename CONFIG_T::accum_t accum, typename CONFIG_T::accum_t total,
-       const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors], unsigned channel) {
+       const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors], unsigned channel,
+       unsigned inside) {
     #pragma HLS INLINE
     typedef typename CONFIG_T::terms terms;
     typedef typename CONFIG_T::sum_t sum_t;
-    const sum_t sum = terms::template sum<sum_t, CONFIG_T>(accum);
-    const sum_t inputs = terms::template inputs<sum_t, CONFIG_T>(total);
+    const sum_t sum = terms::template sum<sum_t, CONFIG_T>(accum, inside);
+    const sum_t inputs = terms::template inputs<sum_t, CONFIG_T>(total, inside);
     return factors[2 * channel] * sum + factors[2 * channel + 1] * inputs;
 }
 
@@ -29,7 +30,8 @@ template <class data_T, typename CONFIG_T>
 void scaled_sums(const data_T x[CONFIG_T::in::words],
                  typename CONFIG_T::sum_t sum[CONFIG_T::n_out],
                  const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                 const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+                 const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                 unsigned inside) {
     #pragma HLS INLINE
     typedef typename CONFIG_T::terms terms;
     typedef typename CONFIG_T::accum_t accum_t;
@@ -38,23 +40,34 @@ void scaled_sums(const data_T x[CONFIG_T::in::words],
     #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
     #pragma HLS ARRAY_PARTITION variable=factors cyclic factor=factors_per_fold
     accum_t accum[CONFIG_T::pe];
-    accum_t total = 0;
+    accum_t total[CONFIG_T::n_groups];
     #pragma HLS ARRAY_PARTITION variable=accum complete
+    #pragma HLS ARRAY_PARTITION variable=total complete
 Fold:
     for (unsigned fold = 0; fold < CONFIG_T::n_folds; fold++) {
     Step:
         for (unsigned step = 0; step < CONFIG_T::n_steps; step++) {
             #pragma HLS PIPELINE II=1
-            if (fold == 0)
-                total = terms::template add_inputs<data_T, CONFIG_T>(total, x, step);
+            if (fold == 0) {
+            Group:
+                for (unsigned g = 0; g < CONFIG_T::n_groups; g++) {
+                    #pragma HLS UNROLL
+                    const accum_t before = step == 0 ? accum_t(0) : total[g];
+                    total[g] = terms::template add_inputs<data_T, CONFIG_T>(
+                        before, x, g * CONFIG_T::n_steps + step);
+                }
+            }
         Neuron:
             for (unsigned p = 0; p < CONFIG_T::pe; p++) {
                 #pragma HLS UNROLL
                 const unsigned channel = fold * CONFIG_T::pe + p;
                 const accum_t before = step == 0 ? accum_t(0) : accum[p];
-                accum[p] = terms::template add<data_T, CONFIG_T>(before, x, weights, fold, step, p);
+                const unsigned group = step_of<CONFIG_T>(channel, 0) / CONFIG_T::n_steps;
+                accum[p] = terms::template add<data_T, CONFIG_T>(
+                    before, x, weights, fold * CONFIG_T::n_steps + step,
+                    step_of<CONFIG_T>(channel, step), p);
                 if (step == CONFIG_T::n_steps - 1)
-                    sum[channel] = scaled<CONFIG_T>(accum[p], total, factors, channel);
+                    sum[channel] = scaled<CONFIG_T>(accum[p], total[group], factors, channel, inside);
             }
         }
     }
@@ -63,11 +76,12 @@ Fold:
 template <class data_T, class res_T, typename CONFIG_T>
 void scaled_dot(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
                 typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+                typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                unsigned inside = CONFIG_T::n_in) {
     typedef typename CONFIG_T::out out;
     typename CONFIG_T::sum_t sum[CONFIG_T::n_out];
     #pragma HLS ARRAY_PARTITION variable=sum complete
-    scaled_sums<data_T, CONFIG_T>(x, sum, weights, factors);
+    scaled_sums<data_T, CONFIG_T>(x, sum, weights, factors, inside);
 Gather:
     for (unsigned i = 0; i < CONFIG_T::n_out; i++) {
         #pragma HLS UNROLL
@@ -89,12 +103,13 @@ template <class data_T, class res_T, typename CONFIG_T>
 void scaled_neurons(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
                     typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
                     typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
-                    typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+                    typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
+                    unsigned inside = CONFIG_T::n_in) {
     typedef typename CONFIG_T::out out;
     #pragma HLS ARRAY_PARTITION variable=thresholds complete
     typename CONFIG_T::sum_t sum[CONFIG_T::n_out];
     #pragma HLS ARRAY_PARTITION variable=sum complete
-    scaled_sums<data_T, CONFIG_T>(x, sum, weights, factors);
+    scaled_sums<data_T, CONFIG_T>(x, sum, weights, factors, inside);
     out::clear(y);
 Channel:
     for (unsigned i = 0; i < CONFIG_T::n_out; i++) {

@@ -1,8 +1,8 @@
 // io_stream: each node is a dataflow process with one stream in and one stream out, around the
 // function that the node is in io_parallel.
 //
-// Inside the network a frame crosses a stream as one nnet::array that holds all words of the value.
-// At the border it crosses in beats of fewer elements (from_beats, to_beats).
+// Inside the network a frame crosses a stream as one nnet::array that holds all words of the value,
+// an image pixel by pixel (hwbnn_tokens.h). At the border it crosses in beats of fewer elements (from_beats, to_beats).
 #ifndef HWBNN_STREAM_H_
 #define HWBNN_STREAM_H_
 
@@ -39,21 +39,37 @@ Send:
     y.write(beat);
 }
 
+// All beats of a frame.
+template <class beat_T, unsigned WORDS>
+void receive_all(hls::stream<beat_T> &x, typename beat_T::value_type frame[WORDS]) {
+    #pragma HLS INLINE
+Beat:
+    for (unsigned i = 0; i < WORDS / beat_T::size; i++) {
+        #pragma HLS PIPELINE II=1
+        receive<beat_T, WORDS>(x, frame, i * beat_T::size);
+    }
+}
+
+template <class beat_T, unsigned WORDS>
+void send_all(const typename beat_T::value_type frame[WORDS], hls::stream<beat_T> &y) {
+    #pragma HLS INLINE
+Beat:
+    for (unsigned i = 0; i < WORDS / beat_T::size; i++) {
+        #pragma HLS PIPELINE II=1
+        send<beat_T, WORDS>(frame, y, i * beat_T::size);
+    }
+}
+
 // Input: the frame's beats, then the layout of the value.
 template <class data_T, class res_T, typename CONFIG_T>
 void from_beats(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    static const unsigned n_beats = CONFIG_T::in::words / data_T::size;
     source_t source[CONFIG_T::in::words];
     value_t value[CONFIG_T::out::words];
     #pragma HLS ARRAY_PARTITION variable=source complete
     #pragma HLS ARRAY_PARTITION variable=value complete
-Beat:
-    for (unsigned i = 0; i < n_beats; i++) {
-        #pragma HLS PIPELINE II=1
-        receive<data_T, CONFIG_T::in::words>(x, source, i * data_T::size);
-    }
+    receive_all<data_T, CONFIG_T::in::words>(x, source);
     pass<source_t, value_t, CONFIG_T>(source, value);
     send<res_T, CONFIG_T::out::words>(value, y, 0);
 }
@@ -63,18 +79,13 @@ template <class data_T, class res_T, typename CONFIG_T>
 void to_beats(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    static const unsigned n_beats = CONFIG_T::out::words / res_T::size;
     source_t source[CONFIG_T::in::words];
     value_t value[CONFIG_T::out::words];
     #pragma HLS ARRAY_PARTITION variable=source complete
     #pragma HLS ARRAY_PARTITION variable=value complete
     receive<data_T, CONFIG_T::in::words>(x, source, 0);
     pass<source_t, value_t, CONFIG_T>(source, value);
-Beat:
-    for (unsigned i = 0; i < n_beats; i++) {
-        #pragma HLS PIPELINE II=1
-        send<res_T, CONFIG_T::out::words>(value, y, i * res_T::size);
-    }
+    send_all<res_T, CONFIG_T::out::words>(value, y);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
@@ -153,6 +164,56 @@ void lookup_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
+void rescale_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                    typename CONFIG_T::multiplier_t multipliers[CONFIG_T::n_channels],
+                    typename CONFIG_T::negative_t negatives[CONFIG_T::n_channels],
+                    typename CONFIG_T::offset_t offsets[CONFIG_T::n_offsets],
+                    typename CONFIG_T::shift_t shifts[CONFIG_T::n_channels]) {
+    #pragma HLS PIPELINE II=1
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    rescale<source_t, value_t, CONFIG_T>(source, value, multipliers, negatives, offsets, shifts);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+template <class data_T, class other_T, class res_T, typename CONFIG_T>
+void add_stream(hls::stream<data_T> &x, hls::stream<other_T> &z, hls::stream<res_T> &y) {
+    #pragma HLS PIPELINE II=1
+    typedef typename data_T::value_type source_t;
+    typedef typename other_T::value_type other_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    other_t other[CONFIG_T::other::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=other complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    receive<other_T, CONFIG_T::other::words>(z, other, 0);
+    add<source_t, other_t, value_t, CONFIG_T>(source, other, value);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void channel_pad_stream(hls::stream<data_T> &x, hls::stream<res_T> &y) {
+    #pragma HLS PIPELINE II=1
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    channel_pad<source_t, value_t, CONFIG_T>(source, value);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
 void argmax_stream(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     #pragma HLS PIPELINE II=1
     typedef typename data_T::value_type source_t;
@@ -166,7 +227,8 @@ void argmax_stream(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     send<res_T, CONFIG_T::out::words>(value, y, 0);
 }
 
-// Folds are pipelined inside, so that the functions around them are not.
+// Folds are pipelined inside, so that the functions around them are not. A frame that was an image
+// comes in the tokens of its pixels (hwbnn_tokens.h).
 template <class data_T, class res_T, typename CONFIG_T>
 void dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
                 typename CONFIG_T::weight_t weights[CONFIG_T::n_weights]) {
@@ -176,7 +238,7 @@ void dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
     value_t value[CONFIG_T::out::words];
     #pragma HLS ARRAY_PARTITION variable=source complete
     #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    receive_all<data_T, CONFIG_T::in::words>(x, source);
     dot<source_t, value_t, CONFIG_T>(source, value, weights);
     send<res_T, CONFIG_T::out::words>(value, y, 0);
 }
@@ -191,7 +253,7 @@ void neurons_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
     value_t value[CONFIG_T::out::words];
     #pragma HLS ARRAY_PARTITION variable=source complete
     #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    receive_all<data_T, CONFIG_T::in::words>(x, source);
     neurons<source_t, value_t, CONFIG_T>(source, value, weights, thresholds);
     send<res_T, CONFIG_T::out::words>(value, y, 0);
 }
@@ -206,7 +268,7 @@ void scaled_dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
     value_t value[CONFIG_T::out::words];
     #pragma HLS ARRAY_PARTITION variable=source complete
     #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    receive_all<data_T, CONFIG_T::in::words>(x, source);
     scaled_dot<source_t, value_t, CONFIG_T>(source, value, weights, factors);
     send<res_T, CONFIG_T::out::words>(value, y, 0);
 }
@@ -222,7 +284,7 @@ void scaled_neurons_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
     value_t value[CONFIG_T::out::words];
     #pragma HLS ARRAY_PARTITION variable=source complete
     #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    receive_all<data_T, CONFIG_T::in::words>(x, source);
     scaled_neurons<source_t, value_t, CONFIG_T>(source, value, weights, factors, thresholds);
     send<res_T, CONFIG_T::out::words>(value, y, 0);
 }

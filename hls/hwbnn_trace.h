@@ -2,8 +2,9 @@
 //
 // The generated top function has one such line behind each node. It is nothing unless
 // HWBNN_TRACE_VALUES is defined; then it appends the elements of the frame, unpacked, to the
-// memory that sinks[SLOT] points to (int32_t for integers, uint8_t for bits), if to any. Integers
-// stay integers, so that values of any width are exact; hls4ml's own trace goes through float.
+// memory that sinks[SLOT] points to (uint8_t for bits, int32_t for integers, int64_t for those of
+// more than 32 bits), if to any. Integers stay integers, so that values of any width are exact;
+// hls4ml's own trace goes through float.
 #ifndef HWBNN_TRACE_H_
 #define HWBNN_TRACE_H_
 
@@ -25,33 +26,62 @@ namespace trace {
 // Where the next frame's elements go, a pointer a slot; owned by hwbnn_sim.cpp.
 extern void **sinks;
 
-// How elements of a layout are kept: bits as uint8_t, integers as int32_t.
-template <class LAYOUT> struct kept {
+// How elements of a layout are kept: bits as uint8_t, integers of up to 32 bits as int32_t, wider
+// ones as int64_t. `all` keeps those of a value and gives where the next one goes.
+template <bool WIDE> struct integer {
     typedef int32_t type;
-    static type of(const typename LAYOUT::element_t &element) { return element.to_int(); }
+    template <class T> static type of(const T &element) { return element.to_int(); }
+};
+template <> struct integer<true> {
+    typedef int64_t type;
+    template <class T> static type of(const T &element) { return element.to_int64(); }
+};
+template <class LAYOUT> struct kept {
+    typedef integer<(LAYOUT::element_t::width > 32)> kept_as;
+    typedef typename kept_as::type type;
+    static type *all(const typename LAYOUT::word_t *value, type *sink) {
+        for (unsigned i = 0; i < LAYOUT::size; i++)
+            *sink++ = kept_as::of(value[i]);
+        return sink;
+    }
 };
 template <unsigned SIZE, unsigned GROUP, unsigned WIDTH> struct kept<packed<SIZE, GROUP, WIDTH> > {
+    typedef packed<SIZE, GROUP, WIDTH> layout;
     typedef uint8_t type;
-    static type of(const ap_uint<1> &element) { return uint8_t(element.to_uint()); }
+    static type *all(const ap_uint<WIDTH> *value, type *sink) {
+        for (unsigned group = 0; group < SIZE; group += GROUP)
+            for (unsigned first = 0; first < GROUP; first += WIDTH) {
+                uint64_t word = value[layout::word(group + first)].to_uint64();
+                for (unsigned i = first; i < GROUP && i < first + WIDTH; i++, word >>= 1)
+                    *sink++ = word & 1;
+            }
+        return sink;
+    }
 };
 
 template <class LAYOUT> void record(unsigned slot, const typename LAYOUT::word_t *value) {
     typedef typename kept<LAYOUT>::type kept_t;
     if (!sinks[slot])
         return;
-    kept_t *sink = static_cast<kept_t *>(sinks[slot]);
-    for (unsigned i = 0; i < LAYOUT::size; i++)
-        sink[i] = kept<LAYOUT>::of(LAYOUT::get(value, i));
-    sinks[slot] = sink + LAYOUT::size;
+    sinks[slot] = kept<LAYOUT>::all(value, static_cast<kept_t *>(sinks[slot]));
 }
 
-// C simulation runs one process after the other: the stream holds exactly this frame.
-template <class LAYOUT, class frame_T> void record(unsigned slot, hls::stream<frame_T> &stream) {
+// C simulation runs one process after the other: the stream holds exactly this frame, which may be
+// the tokens of many values of the layout, or a value in several tokens.
+template <class LAYOUT, class token_T> void record(unsigned slot, hls::stream<token_T> &stream) {
     if (!sinks[slot])
         return;
-    const frame_T frame = stream.read();
-    stream.write(frame);
-    record<LAYOUT>(slot, frame.data);
+    typename LAYOUT::word_t words[LAYOUT::words];
+    const unsigned frame = stream.size() * token_T::size / LAYOUT::words;
+    for (unsigned i = 0; i < frame; i++) {
+        for (unsigned first = 0; first < LAYOUT::words; first += token_T::size) {
+            const token_T token = stream.read();
+            stream.write(token);
+            for (unsigned k = 0; k < token_T::size; k++)
+                words[first + k] = token[k];
+        }
+        record<LAYOUT>(slot, words);
+    }
 }
 
 } // namespace trace

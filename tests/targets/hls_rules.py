@@ -23,15 +23,18 @@ FORBIDDEN = {
     "code that differs in synthesis": r"__SYNTHESIS__|__VITIS_HLS__",
 }
 PRAGMA = re.compile(
-    r"#pragma HLS (INLINE|UNROLL|PIPELINE II=1|ARRAY_PARTITION variable=\w+ "
-    r"(complete|(cyclic|block) factor=\w+))$"
+    r"#pragma HLS (INLINE|UNROLL|PIPELINE II=(1|interval)|LOOP_FLATTEN off|"
+    r"ARRAY_PARTITION variable=\w+ (complete( dim=\d)?|(cyclic|block) factor=\w+))$"
 )
+LOOPS = ("UNROLL", "PIPELINE II=1", "PIPELINE II=interval", "LOOP_FLATTEN off")
+LOOPS = tuple(f"#pragma HLS {how}" for how in LOOPS)
+"""How the body of a loop begins that is not just around another.  ``interval`` is a constant."""
 FOR = re.compile(r"for \((?:unsigned|int) (\w+) = 0; \1 < ([^;]+); \1\+\+\) \{$")
 FUNCTION = re.compile(
     r"^((?: {4})?)(?:[\w:<>,&* ]+ )?\*?(\w+)\((?:[^()]|\n)*\) \{\n(.*?)^\1\}$",
     re.MULTILINE | re.DOTALL,
 )
-ARRAY = re.compile(r"^ +(?! |return\b)[\w:<> ]+ (\w+)\[[^\]]+\];$", re.MULTILINE)
+ARRAY = re.compile(r"^ +(?! |return\b)[\w:<> ]+ (\w+)(?:\[[^\]]+\])+;$", re.MULTILINE)
 KEYWORDS = frozenset({"if", "for", "return", "sizeof", "int", "static_assert"})
 
 
@@ -59,7 +62,10 @@ def _pragmas(code: str) -> list[str]:
 
 
 def _loops(code: str) -> list[str]:
-    """Loops: named, from 0 to a constant, unrolled or pipelined or around one that is."""
+    """Loops: named, from 0 to a constant, unrolled or pipelined or around one that is.
+
+    One whose body calls a function that pipelines its own loops says ``LOOP_FLATTEN off``.
+    """
     lines = code.split("\n")
     found = []
     for i, line in enumerate(lines):
@@ -75,7 +81,7 @@ def _loops(code: str) -> list[str]:
             found.append(f"loop: bound is no constant: {match.group(2)}")
         body = [s.strip() for s in lines[i + 1 : i + 4]]
         around = re.match(r"[A-Z]\w*:$", body[0]) and body[1].startswith("for ")
-        if body[0] not in ("#pragma HLS UNROLL", "#pragma HLS PIPELINE II=1") and not around:
+        if body[0] not in LOOPS and not around:
             found.append(f"loop: neither unrolled nor pipelined: {line.strip()}")
     return found
 

@@ -17,7 +17,7 @@ from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.targets.hls import files
-from hwbnn.targets.hls.stages import Site, stages
+from hwbnn.targets.hls.stages import Site, default_io, stages
 
 if TYPE_CHECKING:
     from hls4ml.model.graph import ModelGraph
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["generate", "model", "parse_report"]
 
 
-def generate(graph: Graph, plan: Plan | None = None, io: str = "io_parallel") -> Project:
+def generate(graph: Graph, plan: Plan | None = None, io: str | None = None) -> Project:
     """The HLS project of a Graph, in memory: the same files for the same Graph, Plan and io.
 
     Args:
@@ -34,14 +34,16 @@ def generate(graph: Graph, plan: Plan | None = None, io: str = "io_parallel") ->
             ``(n / simd) * (m / pe)`` cycles a frame, which is hls4ml's reuse factor, an unrolled
             one for one cycle; what Vitis makes of it is not predicted.
         io: ``"io_parallel"`` (a frame at once on wide ports) or ``"io_stream"`` (AXI4-Stream; a
-            beat has the most elements that divide the frame and fit the Plan's beat).
+            beat has the most elements that divide the frame, of an image its pixels, and fit the
+            Plan's beat). By default parallel for dense networks; convolutions and pools are for
+            streams alone.
 
     Raises:
         PlanError: if the Plan does not fit the Graph, or asks for more than HLS unrolls.
-        InputError: if there is no such io type.
+        InputError: if there is no such io type, or the Graph needs another.
         ToolNotFound: if hls4ml is not installed.
     """
-    plan = plan or Plan()
+    plan, io = plan or Plan(), io or default_io(graph)
     made = stages(graph, plan, io)
     with tempfile.TemporaryDirectory(prefix="hwbnn-") as scratch:
         folder = Path(scratch) / "project"
@@ -69,7 +71,7 @@ def generate(graph: Graph, plan: Plan | None = None, io: str = "io_parallel") ->
 
 
 def model(
-    graph: Graph, plan: Plan | None = None, io: str = "io_parallel", *, folder: str | Path
+    graph: Graph, plan: Plan | None = None, io: str | None = None, *, folder: str | Path
 ) -> ModelGraph:
     """The hls4ml model of a Graph, for hls4ml's own ``compile()``, ``predict()`` and ``build()``.
 
@@ -84,10 +86,10 @@ def model(
 
     Raises:
         PlanError: if the Plan does not fit the Graph, or asks for more than HLS unrolls.
-        InputError: if there is no such io type.
+        InputError: if there is no such io type, or the Graph needs another.
         ToolNotFound: if hls4ml is not installed.
     """
-    plan = plan or Plan()
+    plan, io = plan or Plan(), io or default_io(graph)
     made = stages(graph, plan, io)
     return _hosted("modelgraph").model_of(graph, plan, io, made, Path(folder))
 

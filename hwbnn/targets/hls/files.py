@@ -8,10 +8,12 @@ import numpy as np
 
 from hwbnn.graph import Graph
 from hwbnn.simulate import simulate
-from hwbnn.targets.hls.stages import PORTS, TOP, Stage
+from hwbnn.targets.hls.stages import FORK, PORTS, TOP, Stage
 
 FRAMES = 8
 """Frames of the test bench that hls4ml writes."""
+SUMS = ("Dot", "Neurons", "Conv2d", "ConvNeurons")
+"""Kinds of stages that a Plan folds."""
 BENCH_INPUT, BENCH_OUTPUT = "tb_data/tb_input_features.dat", "tb_data/tb_output_predictions.dat"
 
 
@@ -48,9 +50,10 @@ def core(graph: Graph, io: str, made: tuple[Stage, ...], lanes: tuple[int, int])
                 "bit": graph.types[s.value].bit,
             }
             for s in made[:-1]
+            if s.kind != FORK
         ],
         "fused": {name: s.value for s in made for name in s.fused},
-        "reuse": {s.value: s.reuse for s in made if s.kind in ("Dot", "Neurons")},
+        "reuse": {s.value: s.reuse for s in made if s.kind in SUMS},
     }
 
 
@@ -72,8 +75,9 @@ void **sinks = 0;
 }} // namespace hwbnn
 #endif
 
-// Frames and traces are arrays [frames][elements], uint8_t for bits and int32_t for integers. sinks
-// has a pointer a slot of core.json, null where no trace is wanted; the call moves them on.
+// Frames and traces are arrays [frames][elements], uint8_t for bits, int32_t for integers, int64_t
+// for those of more than 32 bits. sinks has a pointer a slot of core.json, null where no trace is
+// wanted; the call moves them on.
 extern "C" __attribute__((visibility("default"))) void
 hwbnn_simulate(const {_kept(x)} *x, {_kept(y)} *y, void **sinks, size_t frames) {{
 #ifdef HWBNN_TRACE_VALUES
@@ -91,7 +95,7 @@ hwbnn_simulate(const {_kept(x)} *x, {_kept(y)} *y, void **sinks, size_t frames) 
 
 
 def _kept(port: dict[str, Any]) -> str:
-    return "uint8_t" if port["bit"] else "int32_t"
+    return "uint8_t" if port["bit"] else "int64_t" if port["width"] > 32 else "int32_t"
 
 
 def _declared(element: str, port: dict[str, Any], io: str) -> str:

@@ -18,7 +18,7 @@ from hls4ml.model.types import IntegerPrecisionType, WeightVariable
 
 from hwbnn.assets import assets
 from hwbnn.targets.hls.layout import Constant, Scalar
-from hwbnn.targets.hls.stages import Stage
+from hwbnn.targets.hls.stages import FORK, Stage
 
 BACKEND = "Vitis"
 HEADER = "nnet_utils/hwbnn.h"
@@ -28,11 +28,19 @@ KINDS = (
     "Encode",
     "Dot",
     "Neurons",
+    "Conv2d",
+    "ConvNeurons",
     "Threshold",
     "Lookup",
+    "MaxPool",
+    "SumPool",
+    "Add",
+    "Rescale",
+    "ChannelPad",
     "Flatten",
     "ArgMax",
     "Output",
+    FORK,
 )
 
 
@@ -71,16 +79,21 @@ class HwbnnPort(Layer):  # type: ignore[misc]
 
 
 class HwbnnLayer(Layer):  # type: ignore[misc]
-    """A stage; its attributes ``stage``, ``shape``, ``var_name``, ``slot`` come with the layer."""
+    """A stage; its attributes ``stage``, ``shape``, ``var_name``, ``slot`` come with the layer.
+
+    A fork has an output a stream; the others have one.
+    """
 
     def initialize(self) -> None:
         """Declare the value that the stage makes and its constants."""
         stage: Stage = self.get_attr("stage")
-        self.add_output_variable(
-            self.get_attr("shape"),
-            var_name=self.get_attr("var_name"),
-            precision=precision(stage.out.word),
-        )
+        for k, output in enumerate(self.outputs):
+            self.add_output_variable(
+                self.get_attr("shape"),
+                out_name=output,
+                var_name=self.get_attr("var_name") + ("_rest" if k else ""),
+                precision=precision(stage.out.word),
+            )
         for constant in stage.constants:
             name = f"{constant.name}{self.index}"
             self.set_attr(constant.name, ExactConstant(name, constant))
@@ -109,6 +122,8 @@ class HwbnnConfig(LayerConfigTemplate):  # type: ignore[misc]
         numbers = {**stage.numbers, "reuse_factor": stage.reuse}
         for name, value in numbers.items():
             kind = "int" if value < 0 else "unsigned"
+            if not -(1 << 31) < value < 1 << 32:
+                kind = "long long"
             lines.append(f"    static const {kind} {name} = {value};")
         return "\n".join([f"struct config{node.index} {{", *lines, "};\n"])
 
@@ -124,10 +139,12 @@ class HwbnnCall(FunctionCallTemplate):  # type: ignore[misc]
         """The lines in C++."""
         stage: Stage = node.get_attr("stage")
         p = self._default_function_params(node)
-        constants = [node.get_weights(c.name).name for c in stage.constants]
-        arguments = ", ".join([p["input"], p["output"], *constants])
-        types = f"{p['input_t']}, {p['output_t']}, {p['config']}"
-        call = f"hwbnn::{stage.function}<{types}>({arguments});"
+        sources = [node.get_input_variable(name) for name in node.inputs]
+        made = [node.get_output_variable(name) for name in node.outputs]
+        constants = [node.get_weights(c.name) for c in stage.constants]
+        arguments = ", ".join(v.name for v in (*sources, *made, *constants))
+        kinds = (*(v.type.name for v in (*sources, made[0])), p["config"])
+        call = f"hwbnn::{stage.function}<{', '.join(kinds)}>({arguments});"
         slot = node.get_attr("slot")
         if slot is None:
             return [call]

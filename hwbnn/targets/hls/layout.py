@@ -58,6 +58,14 @@ class Plain:
         """The layout in C++."""
         return f"hwbnn::plain<{self.size}, {self.word.cpp} >"
 
+    def part(self, size: int) -> Plain:
+        """The same layout of fewer elements, or of more."""
+        return Plain(size, self.word)
+
+    def pack(self, elements: NDArray[np.int64]) -> NDArray[Any]:
+        """The words of these elements, flat."""
+        return elements.reshape(-1)
+
 
 @dataclass(frozen=True)
 class Packed:
@@ -94,6 +102,15 @@ class Packed:
         """The layout in C++."""
         return f"hwbnn::packed<{self.size}, {self.group}, {self.width}>"
 
+    def part(self, size: int) -> Packed:
+        """The same layout of fewer elements, or of more."""
+        return Packed(size, self.group)
+
+    def pack(self, elements: NDArray[np.int64]) -> NDArray[Any]:
+        """The words of these elements, flat."""
+        groups = elements.astype(np.bool_).reshape(-1, self.group)
+        return pack_words(groups, WORD).reshape(-1)
+
 
 Layout = Plain | Packed
 
@@ -125,16 +142,24 @@ class Constant:
 
 @dataclass(frozen=True)
 class Fold:
-    """How a ``Dot`` is folded: ``pe`` of its outputs times ``simd`` of its inputs a cycle.
+    """How a ``Dot`` or ``Conv2d`` is folded: ``pe`` outputs times ``simd`` inputs a cycle.
 
-    Its weights are read a row of ``simd`` an output a cycle, cut into words as a group of
-    :class:`Packed` is; short rows share words.
+    Its weights are read a row of ``simd`` an output a cycle, cut into words as the source's bits
+    are (:class:`Packed`); short rows share words.
+
+    Attributes:
+        outputs: how many outputs; of a convolution, its channels.
+        inputs: inputs of an output; of a convolution, the weights of a channel.
+        pe: outputs that are computed at once.
+        simd: inputs that are added at once.
+        group: inputs that begin a word each, a divisor of ``simd``; ``simd`` itself by default.
     """
 
     outputs: int
     inputs: int
     pe: int
     simd: int
+    group: int = 0
 
     @property
     def steps(self) -> int:
@@ -149,12 +174,12 @@ class Fold:
     @property
     def row(self) -> Packed:
         """The layout of a row."""
-        return Packed(self.simd, self.simd)
+        return Packed(self.simd, self.group or self.simd)
 
     @property
     def word_rows(self) -> int:
         """Rows in a word."""
-        return max(1, WORD // self.simd)
+        return max(1, WORD // self.simd) if self.row.words == 1 else 1
 
     @property
     def step_words(self) -> int:
@@ -166,6 +191,7 @@ class Fold:
         return {
             "n_in": self.inputs,
             "n_out": self.outputs,
+            "n_groups": 1,
             "pe": self.pe,
             "simd": self.simd,
             "n_folds": self.folds,
@@ -186,11 +212,12 @@ class Fold:
         Returns:
             Words ``[fold][step][word]``, flat.
         """
-        shape = (self.folds, self.pe, self.steps, self.simd)
-        rows = weights.reshape(shape).swapaxes(1, 2)
-        groups = -(-self.pe // self.word_rows)
-        shared = np.zeros((self.folds, self.steps, groups * self.word_rows, self.simd), np.bool_)
+        rows = weights.reshape(self.folds, self.pe, self.steps, self.simd).swapaxes(1, 2)
+        if self.word_rows == 1:
+            return Constant("weights", Scalar(self.row.width), self.row.pack(rows))
+        shared_by = -(-self.pe // self.word_rows)
+        shape = (self.folds, self.steps, shared_by * self.word_rows, self.simd)
+        shared = np.zeros(shape, np.bool_)
         shared[:, :, : self.pe] = rows
-        words = pack_words(shared.reshape(self.folds, self.steps, groups, -1), WORD)
-        width = min(self.word_rows * self.simd, WORD)
-        return Constant("weights", Scalar(width), words.reshape(-1))
+        words = pack_words(shared.reshape(self.folds, self.steps, shared_by, -1), WORD)
+        return Constant("weights", Scalar(self.word_rows * self.simd), words.reshape(-1))

@@ -15,45 +15,56 @@ from hls4ml.utils.config import create_config
 from hwbnn.errors import ToolFailed
 from hwbnn.graph import Graph
 from hwbnn.plan import Plan
+from hwbnn.targets.hls.depths import depths
 from hwbnn.targets.hls.layers import BACKEND, register
-from hwbnn.targets.hls.stages import PORTS, TOP, Site, Stage
+from hwbnn.targets.hls.stages import FORK, PORTS, TOP, Site, Stage
 
 
 def layer_list(graph: Graph, plan: Plan, io: str, made: tuple[Stage, ...]) -> list[dict[str, Any]]:
     """The layers that :meth:`ModelGraph.from_layer_list` takes: the port, then a layer a stage."""
     site = Site(graph, plan, io)
     port_in, port_out = PORTS[io]
-    first, last = made[0], made[-1]
-    shapes = [[stage.out.words] for stage in made]
-    shapes[-1] = _port_shape(last.out.words, site.lanes(last.value, plan.output_beat))
-    shape_in = _port_shape(first.source.words, site.lanes(first.value, plan.input_beat))
+    first = made[0]
+    lanes, size = site.lanes(first.value, plan.input_beat), graph.types[first.value].size
     layers: list[dict[str, Any]] = [
-        {"class_name": "HwbnnPort", "name": port_in, "shape": shape_in, "word": first.source.word}
-    ]
-    for slot, (stage, shape) in enumerate(zip(made, shapes, strict=True)):
-        layer = {
-            "class_name": f"Hwbnn{stage.kind}",
-            "name": _name(stage.value),
-            "inputs": [_name(stage.reads) if stage.reads else port_in],
-            "stage": stage,
-            "shape": shape,
-            "var_name": "value{index}",
-            "slot": slot,
+        {
+            "class_name": "HwbnnPort",
+            "name": port_in,
+            # io_stream: beats of lanes, in hls4ml the last axis of a tensor; io_parallel: one beat.
+            "shape": [size] if lanes == size else [size // lanes, lanes],
+            "word": first.source.word,
         }
-        layers.append(layer)
+    ]
+    names = stream_names(made)
+    slots = iter(range(len(made)))
+    for stage in made:
+        outputs = [names[stream] for stream in stage.streams]
+        layers.append(
+            {
+                "class_name": f"Hwbnn{stage.kind}",
+                "name": outputs[0],
+                "inputs": [names[stream] for stream in stage.reads] or [port_in],
+                "outputs": outputs,
+                "stage": stage,
+                "shape": list(stage.shape),
+                "var_name": "value{index}",
+                "slot": None if stage.kind == FORK else next(slots),
+            }
+        )
     # The last value is the output itself: the driver reads it from the port.
     layers[-1].update(var_name=port_out, slot=None)
     return layers
 
 
-def _name(value: str) -> str:
-    """The layer of a value: with a prefix, since hls4ml reserves names of its own."""
-    return f"n_{value}"
-
-
-def _port_shape(words: int, lanes: int) -> list[int]:
-    """io_stream: beats of lanes, in hls4ml the last axis of a tensor; io_parallel: one beat."""
-    return [words] if lanes == words else [words // lanes, lanes]
+def stream_names(made: tuple[Stage, ...]) -> dict[str, str]:
+    """hls4ml's names of all streams: a value's with a prefix, since hls4ml has names of its own."""
+    names: dict[str, str] = {}
+    for i, stage in enumerate(made):
+        if stage.kind == FORK:
+            names.update({stream: f"fork{i}_{k}" for k, stream in enumerate(stage.streams)})
+        else:
+            names[stage.value] = f"n_{stage.value}"
+    return names
 
 
 def model_of(
@@ -93,6 +104,10 @@ def model_of(
     with contextlib.redirect_stdout(text_io.StringIO()):
         model = ModelGraph.from_layer_list(config, layers)
     _check_untouched(model, layers)
+    if io == "io_stream":
+        names = stream_names(made)
+        for stream, depth in depths(made).items():
+            model.get_layer_output_variable(names[stream]).pragma = ("stream", depth)
     return model
 
 

@@ -1,0 +1,155 @@
+"""How deep the streams between stages must be, so that shortcuts do not deadlock.
+
+Behind a fork one branch may have to keep tokens until the other gives its first. Every stage is a
+process that reads and writes its streams in an order that does not depend on data, so that whether
+a network with streams of given depths comes to an end does not depend on how fast its processes
+are: one run of them, in any order, decides it for all. :func:`depths` runs them token by token and
+deepens a stream where all stand still (Parks' algorithm). A frame leaves every stream empty, so
+that one frame decides for all frames.
+
+This holds of the processes as they are written in ``hls/``. A pipeline that Vitis makes may keep
+tokens back while it waits for the next; :data:`SLACK` more places are for those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hwbnn.targets.hls.stages import FORK, Stage
+
+SHALLOW = 2
+"""Depth of a stream of an image that no shortcut needs deeper."""
+SLACK = 64
+"""Places of a deepened stream beyond those that the run needs."""
+
+Move = tuple[str, int]
+"""A stream and +1 for a token written to it, -1 for one read."""
+
+
+def depths(made: tuple[Stage, ...]) -> dict[str, int]:
+    """The depth of each stream between the stages, by name."""
+    least = least_depths(made)
+    return {
+        name: depth + SLACK if depth > start else depth
+        for (name, depth), start in zip(least.items(), _starts(made).values(), strict=True)
+    }
+
+
+def least_depths(made: tuple[Stage, ...]) -> dict[str, int]:
+    """Depths with which the processes of the stages come to an end, without slack."""
+    found = _starts(made)
+    if any(stage.kind == FORK for stage in made):
+        run = Run.of(made, found)
+        while blocked := run.go():
+            # Among the full streams that a process wants to write to, the shallowest.
+            full = [name for name, sign in blocked if sign > 0]
+            found[min(full, key=lambda name: found[name])] += 1
+    return found
+
+
+def _starts(made: tuple[Stage, ...]) -> dict[str, int]:
+    """Depths before any is deepened: of what is one token, one is enough."""
+    return {name: min(SHALLOW, stage.tokens) for stage in made[:-1] for name in stage.streams}
+
+
+@dataclass
+class Run:
+    """The processes of the stages in the middle of a frame.
+
+    Attributes:
+        processes: what each has still to do.
+        waiting: the next move of each that is not at its end.
+        fill: tokens in each stream.
+        depth: most tokens that each holds; may grow during the run.
+    """
+
+    processes: list[Iterator[Move]]
+    waiting: dict[int, Move]
+    fill: dict[str, int]
+    depth: dict[str, int]
+
+    @classmethod
+    def of(cls, made: tuple[Stage, ...], depth: dict[str, int]) -> Run:
+        """The beginning of a frame."""
+        tokens = {name: stage.tokens for stage in made for name in stage.streams}
+        processes = [moves(stage, tokens, last=stage is made[-1]) for stage in made]
+        waiting = {i: first for i, p in enumerate(processes) if (first := next(p, None))}
+        return cls(processes, waiting, dict.fromkeys(depth, 0), depth)
+
+    def go(self) -> list[Move]:
+        """Run until all are at their ends or none can move; gives what they wait for."""
+        # Readers first: what is drained soon is filled little.
+        moved = True
+        while moved:
+            moved = False
+            for i in sorted(self.waiting, reverse=True):
+                moved |= self._advance(i)
+        return list(self.waiting.values())
+
+    def _advance(self, i: int) -> bool:
+        """Let one process move as far as it can."""
+        moved = False
+        move: Move | None = self.waiting[i]
+        while move is not None:
+            name, sign = move
+            filled = self.fill[name] + sign
+            if not 0 <= filled <= self.depth[name]:
+                self.waiting[i] = move
+                return moved
+            self.fill[name], moved = filled, True
+            move = next(self.processes[i], None)
+        del self.waiting[i]
+        return moved
+
+
+def moves(stage: Stage, tokens: dict[str, int], *, last: bool = False) -> Iterator[Move]:
+    """The reads and writes of a stage's function for one frame, in its order.
+
+    Args:
+        stage: the stage; what it reads at the port always comes, what the last one writes goes.
+        tokens: tokens of a frame of each stream.
+        last: whether it is the last.
+    """
+    writes = [] if last else [(name, 1) for name in stage.streams]
+    if "grid_rows" in stage.numbers:
+        yield from _window_moves(stage, tokens[stage.reads[0]], writes)
+        return
+    n = stage.numbers
+    if "n_pixels" in n:  # pixel by pixel
+        steps = n["n_pixels"]
+    elif "n_tokens" in n:  # token by token
+        steps = n["n_tokens"]
+    else:  # the whole frame
+        steps = 1
+    made = [stage.tokens // steps] * len(writes)
+    for t in range(steps):
+        for name in stage.reads:
+            count, rest = divmod(tokens[name], steps)
+            # A value of one channel has one token for several of the other, and comes first.
+            period = steps // tokens[name] if rest or not count else 1
+            if t % period == 0:
+                yield from ((name, -1) for _ in range(max(1, count)))
+        for (name, sign), count in zip(writes, made, strict=True):
+            yield from ((name, sign) for _ in range(count))
+
+
+def _window_moves(stage: Stage, tokens: int, writes: list[Move]) -> Iterator[Move]:
+    n = stage.numbers
+    chunks_in = tokens // (n["rows"] * n["columns"])
+    places = _places(n["grid_rows"], n["kernel_rows"], n["stride_rows"])
+    across = _places(n["grid_columns"], n["kernel_columns"], n["stride_columns"])
+    chunks_out = stage.tokens // (len(places) * len(across))
+    rows = range(n["top"], n["top"] + n["rows"])
+    columns = range(n["left"], n["left"] + n["columns"])
+    for row in range(n["grid_rows"]):
+        for column in range(n["grid_columns"]):
+            if row in rows and column in columns:
+                yield from ((stage.reads[0], -1) for _ in range(chunks_in))
+            if row in places and column in across:
+                yield from (move for move in writes for _ in range(chunks_out))
+
+
+def _places(grid: int, kernel: int, stride: int) -> range:
+    """Grid rows, or columns, at which a window is one of the output's."""
+    return range(kernel - 1, grid, stride)

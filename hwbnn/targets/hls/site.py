@@ -1,0 +1,229 @@
+"""What a node of a Graph becomes in HLS, and what there is to know of its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import gcd
+from typing import Any
+
+from hwbnn.errors import PlanError
+from hwbnn.graph import Conv2d, Dot, Flatten, Graph, MaxPool, Node, Threshold, ValueType
+from hwbnn.plan import Folded, Plan
+from hwbnn.targets.hls.layout import Constant, Fold, Layout, Packed, Plain, Scalar
+from hwbnn.targets.hls.tokens import image_lanes
+
+UNROLL_LIMIT = 4096
+"""Most iterations of an unrolled loop and most parts of an array; ``hwbnn::unroll_limit``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One call of a function of ``hls/``.
+
+    Attributes:
+        value: name of the Graph's value that it makes; of the one that it copies, for a fork.
+        reads: the values that it reads, none where it reads the port.
+        kind: kind of the node, ``"Neurons"`` for a ``Dot`` with its ``Threshold``.
+        function: name of the C++ function template.
+        source: layout of the value that it reads, or of a part of it that the function takes.
+        out: layout of the value that it makes, likewise.
+        shape: what leaves it: the tokens of a frame and the words of one; of a value that is one
+            token its words alone.
+        numbers: integer members of its config struct.
+        types: type members of its config struct, in C++.
+        constants: arrays passed to the function, in order.
+        fused: values that it computes and does not show.
+        reuse: cycles in which it takes one frame, a convolution one place of its window (hls4ml's
+            reuse factor).
+        writes: names of its streams where these are not the value alone.
+    """
+
+    value: str
+    reads: tuple[str, ...]
+    kind: str
+    function: str
+    source: Layout
+    out: Layout
+    shape: tuple[int, ...]
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
+    constants: tuple[Constant, ...] = ()
+    fused: tuple[str, ...] = ()
+    reuse: int = 1
+    writes: tuple[str, ...] = ()
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Names of what it makes; a value's own name but for forks."""
+        return self.writes or (self.value,)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of a frame of what it makes."""
+        return self.shape[0] if len(self.shape) > 1 else 1
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the functions that make stages know of a node's place: Graph, Plan, kind of ports."""
+
+    graph: Graph
+    plan: Plan
+    io: str
+
+    def type(self, name: str) -> ValueType:
+        """The type of a value."""
+        return self.graph.types[name]
+
+    @cached_property
+    def hidden(self) -> frozenset[str]:
+        """Values that are fused into the circuit of their reader."""
+        sums = (n for n in self.graph.nodes if isinstance(n, Dot | Conv2d))
+        return frozenset(n.name for n in sums if fusable(self, n) is not None)
+
+    @cached_property
+    def image_lanes(self) -> Mapping[str, int]:
+        """Elements of a token, of the values that cross a stream pixel by pixel."""
+        return image_lanes(self.graph, self.hidden) if self.io == "io_stream" else {}
+
+    def chunks(self, name: str) -> int:
+        """Tokens of a pixel."""
+        return self.channels(name) // self.image_lanes[name]
+
+    def channels(self, name: str) -> int:
+        """Channels of a pixel; behind a Flatten those of the image in front of it."""
+        node = self.graph.node(name)
+        return self.channels(node.source) if isinstance(node, Flatten) else self.type(name).channels
+
+    def function(self, name: str) -> str:
+        """The C++ function of a node: in io_stream the one around it that has streams."""
+        return name if self.io == "io_parallel" else f"{name}_stream"
+
+    def stage(self, node: Any, function: str, **rest: Any) -> Stage:
+        """The stage of a node inside the network; ``rest`` are further fields of it.
+
+        A node whose value is an image is an element-wise one here, called for each token.
+        """
+        if node.name in self.image_lanes:
+            layouts = self.token(node.source), self.token(node.name)
+            numbers = {**rest.pop("numbers", {}), **self.token_numbers(node.name)}
+            rest, called = {**rest, "numbers": numbers}, f"{function}_tokens"
+        else:
+            layouts = self.layout(node.source), self.layout(node.name)
+            called = self.function(function)
+        kind, shape = type(node).__name__, self.shape(node.name)
+        return Stage(node.name, node.sources, kind, called, *layouts, shape, **rest)
+
+    def token_numbers(self, name: str) -> dict[str, int]:
+        """The members of a config struct that say in which tokens an image comes."""
+        return {"n_tokens": self.shape(name)[0], "n_chunks": self.chunks(name)}
+
+    def layout(self, name: str) -> Layout:
+        """How a whole value lies between two stages: as those that sum it take it."""
+        t = self.type(name)
+        if not t.bit:
+            return Plain(t.size, Scalar(t.width, t.signed))
+        node = self.graph.node(name)
+        if self._keeps_words(node):
+            return self.layout(node.sources[0]).part(t.size)
+        return Packed(t.size, self._group(name, self.image_lanes.get(name, t.size)))
+
+    def _group(self, name: str, group: int) -> int:
+        """Elements of a value of bits that begin a word: what divides every reader's steps."""
+        for reader in self.graph.readers(name):
+            if isinstance(reader, Dot | Conv2d):
+                group = gcd(group, *_steps(self.plan, reader))
+            elif self._keeps_words(reader):
+                group = self._group(reader.name, group)
+        return group
+
+    def _keeps_words(self, node: Node) -> bool:
+        """Whether a node takes tokens of bits word by word, so that they stay as they are cut."""
+        return isinstance(node, Flatten | MaxPool) and node.name in self.image_lanes
+
+    def pixel(self, name: str) -> Layout:
+        """How one pixel of an image lies."""
+        return self.layout(name).part(self.channels(name))
+
+    def token(self, name: str) -> Layout:
+        """How one token of an image lies."""
+        return self.layout(name).part(self.image_lanes[name])
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """What crosses between two stages: see :attr:`Stage.shape`."""
+        if name in self.image_lanes:
+            return self.type(name).size // self.image_lanes[name], self.token(name).words
+        return (self.layout(name).words,)
+
+    def port(self, name: str) -> Plain:
+        """How a value, or a token of it, lies at the border, where bits have a word each."""
+        t = self.type(name)
+        return Plain(self.image_lanes.get(name, t.size), Scalar(t.width, t.signed))
+
+    def lanes(self, name: str, beat: int) -> int:
+        """Elements of a beat: in io_stream the most that divide the frame and fit ``beat`` bits.
+
+        Beats of an image divide its pixels.
+        """
+        t = self.type(name)
+        if self.io == "io_parallel":
+            return t.size
+        whole = self.port(name).size
+        fits = [n for n in range(1, min(whole, beat // t.width) + 1) if whole % n == 0]
+        if not fits:
+            raise PlanError(
+                f"plan: a beat of {beat} bits is narrower than an element of '{name}', which has "
+                f"{t.width} bits; take at least {-(-t.width // 8) * 8}"
+            )
+        return fits[-1]
+
+    def fold(self, node: Dot | Conv2d) -> Fold:
+        """The fold of a node; unrolled is the one that takes all in one cycle.
+
+        Raises:
+            PlanError: if the Plan's does not divide a convolution.
+        """
+        outputs, inputs = len(node.weights), node.weights[0].size
+        layout = self.plan.layout(node.name)
+        pe, simd = (layout.pe, layout.simd) if isinstance(layout, Folded) else (outputs, inputs)
+        source = self.layout(node.source)
+        group = source.group if isinstance(source, Packed) else simd
+        if isinstance(node, Conv2d):
+            own = outputs // node.groups
+            if outputs % pe or inputs % simd or (own % pe and pe % own):
+                raise PlanError(
+                    f"plan: layer '{node.name}': pe {pe} must divide its {own} channels of a group "
+                    f"and simd {simd} the {inputs} weights of a channel"
+                )
+        return Fold(outputs, inputs, pe, simd, group)
+
+
+def _steps(plan: Plan, node: Dot | Conv2d) -> tuple[int, ...]:
+    """What a word of bits that a node reads must divide: its step, and a group of channels."""
+    layout = plan.layout(node.name)
+    depth = (node.weights.shape[3],) if isinstance(node, Conv2d) else ()
+    if isinstance(layout, Folded):
+        return (layout.simd, *depth)
+    return (node.weights[0].size, *depth)
+
+
+def fusable(site: Site, sums: Dot | Conv2d) -> Threshold | None:
+    """The Threshold that alone reads a Dot or Conv2d and becomes one circuit with it, if any."""
+    readers = site.graph.readers(sums.name)
+    if not site.plan.fuse or len(readers) != 1 or not isinstance(readers[0], Threshold):
+        return None
+    return readers[0] if readers[0].places is None else None
+
+
+def within_limit(name: str, found: int, what: str, advice: str) -> None:
+    """Check that Vitis can unroll what a node asks for.
+
+    Raises:
+        PlanError: if it is too much.
+    """
+    if found > UNROLL_LIMIT:
+        raise PlanError(
+            f"node '{name}': HLS unrolls up to {UNROLL_LIMIT}, found {found} {what}; {advice}"
+        )
