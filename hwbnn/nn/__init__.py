@@ -18,11 +18,13 @@ from hwbnn.nn.loop import (
 )
 from hwbnn.nn.named import NAMES, network, takes_images
 from hwbnn.nn.networks import NETWORKS, Last, Mlp, Network, mlp
+from hwbnn.nn.residual import RESIDUAL, OptionA, Residual, Unit, residual
 
 __all__ = [
     "CHAINS",
     "NAMES",
     "NETWORKS",
+    "RESIDUAL",
     "BinaryActivation",
     "BinaryConv2d",
     "BinaryLayer",
@@ -32,7 +34,10 @@ __all__ = [
     "Last",
     "Mlp",
     "Network",
+    "OptionA",
+    "Residual",
     "Scale",
+    "Unit",
     "after_step",
     "chain",
     "mlp",
@@ -41,6 +46,7 @@ __all__ = [
     "parts",
     "penalty",
     "reestimates",
+    "residual",
     "set_progress",
     "start_epoch",
     "takes_images",

@@ -63,7 +63,8 @@ class BinaryLayer(nn.Module, ABC):
             codes stand for ``scale * u + centre``, that activation, which the layer refers to and
             does not own. The layer takes the floats ``x = scale * u + offset`` that the network is
             trained on; in evaluation it finds the integers ``u`` again, sums these, and applies the
-            map to the sums: ``y = scale * D + offset * sum(w)``.
+            map to the sums: ``y = scale * D + offset * sum(w)``. Without a source what arrives is
+            summed as it is: integers exactly, real numbers as float32 rounds.
 
     Attributes:
         weight: the method's part, see :meth:`hwbnn.methods.BinaryWeight.codes`.

@@ -7,8 +7,9 @@ from hwbnn.graph import Input
 from hwbnn.methods import Method
 from hwbnn.nn.images import CHAINS, chain
 from hwbnn.nn.networks import NETWORKS, Last, Network, mlp
+from hwbnn.nn.residual import RESIDUAL, residual
 
-NAMES: tuple[str, ...] = (*NETWORKS, *CHAINS)
+NAMES: tuple[str, ...] = (*NETWORKS, *CHAINS, *RESIDUAL)
 """Names that :func:`network` knows."""
 
 
@@ -36,4 +37,6 @@ def network(
         return mlp(source, NETWORKS[name], classes, method, last=last)
     if name in CHAINS:
         return chain(source, CHAINS[name], classes, method, last=last)
+    if name in RESIDUAL:
+        return residual(source, RESIDUAL[name], classes, method, last=last)
     raise InputError(f"network {name!r}: expected one of {', '.join(NAMES)}")

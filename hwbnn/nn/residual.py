@@ -1,0 +1,193 @@
+"""Networks with shortcuts: ResNet-20 and ResNet-18 for 32x32 images.
+
+A real stream ``h`` runs through the network. A unit reads its signs and adds to it::
+
+    unit(h) = BatchNorm(convolution(activation(h)))
+
+    one shortcut per convolution   h' = f(unit(h) + shortcut(h))
+    one shortcut per block         h' = f(unit(g(unit(h))) + shortcut(h))
+
+``f`` and ``g`` are the method's nonlinearity (ReActNet's RPReLU, AdaBin's Maxout, both behind the
+sum as in their code) or, where it has none, hardtanh (as in IR-Net's and RBNN's). The stem is
+``f(BatchNorm(convolution(pixels)))``; behind the last block the stream is averaged over the image
+and a dense layer makes logits of these real numbers.
+
+Sources: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016 (shapes and shortcuts
+of ResNet-20); Liu et al., "Bi-Real Net", ECCV 2018 (one shortcut per convolution); the code of
+IR-Net, RBNN and AdaBin (order of the layers). What deviates: stem, classifier and 1x1 projections
+have binary weights; published networks keep the first two real, most of them the third too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hwbnn.errors import InputError
+from hwbnn.graph import Input
+from hwbnn.methods import Method
+from hwbnn.nn.activation import BinaryActivation, Scale
+from hwbnn.nn.conv import BinaryConv2d
+from hwbnn.nn.images import ImageNetwork, image_shape
+from hwbnn.nn.linear import BinaryLinear
+from hwbnn.nn.networks import Last
+
+Shortcut = Literal["block", "conv"]
+
+
+class OptionA(nn.Module):
+    """A shortcut without weights: every ``stride``-th row and column, and channels of zeros added.
+
+    What He et al. call option A. Zeros are the real number 0, whose sign is +1.
+
+    Args:
+        stride: from 1.
+        before: channels of zeros in front of those that arrive.
+        after: channels of zeros behind them.
+    """
+
+    def __init__(self, stride: int, before: int, after: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.before = before
+        self.after = after
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shortcut of ``x``, ``(batch, channels, height, width)``."""
+        kept = x[:, :, :: self.stride, :: self.stride]
+        return functional.pad(kept, (0, 0, 0, 0, self.before, self.after))
+
+    def extra_repr(self) -> str:
+        """Stride and channels, for ``print(model)``."""
+        return f"stride={self.stride}, before={self.before}, after={self.after}"
+
+
+class Unit(nn.Module):
+    """``BatchNorm(convolution(activation(x)))``: what one convolution adds to the stream."""
+
+    def __init__(
+        self, channels: int, out: int, kernel: int, stride: int, padding: int, method: Method
+    ) -> None:
+        super().__init__()
+        self.activation = BinaryActivation(channels, method)
+        read = self.activation if self.activation.form.is_mapped else None
+        self.conv = BinaryConv2d(
+            channels, out, kernel, method, stride=stride, padding=padding, source=read
+        )
+        self.norm = nn.BatchNorm2d(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What is added, of the stream ``(batch, channels, height, width)``."""
+        added: Tensor = self.norm(self.conv(self.activation(x)))
+        return added
+
+
+class Residual(nn.Module):
+    """``after(body(x) + shortcut(x))``.
+
+    Args:
+        body: one unit, or two with a function between them.
+        shortcut: what the stream passes on its way around.
+        after: what it passes behind the sum.
+    """
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module, after: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut
+        self.after = after
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The stream behind it."""
+        out: Tensor = self.after(self.body(x) + self.shortcut(x))
+        return out
+
+
+@dataclass(frozen=True)
+class Form:
+    """Stages of blocks of two 3x3 convolutions; each stage but the first halves the image.
+
+    Attributes:
+        widths: channels of the stages.
+        blocks: in each stage.
+        shortcut: one per ``"block"`` or one per ``"conv"``.
+        projects: whether a shortcut into more channels is a 1x1 unit; else :class:`OptionA`.
+    """
+
+    widths: tuple[int, ...]
+    blocks: int
+    shortcut: Shortcut
+    projects: bool
+
+
+RESIDUAL: Mapping[str, Form] = {
+    "resnet20": Form((16, 32, 64), 3, "block", projects=False),
+    "resnet20_conv": Form((16, 32, 64), 3, "conv", projects=False),
+    "resnet18": Form((64, 128, 256, 512), 2, "block", projects=True),
+    "resnet18_conv": Form((64, 128, 256, 512), 2, "conv", projects=True),
+}
+"""Networks with shortcuts known by name; ``_conv`` has one per convolution."""
+
+
+def residual(
+    source: Input, form: Form, classes: int, method: Method, *, last: Last = "batch_norm"
+) -> ImageNetwork:
+    """A network with shortcuts, with binary weights in every layer.
+
+    Args:
+        source: what the network reads, of shape ``(height, width, channels)``.
+        form: its stages.
+        classes: number of logits.
+        method: how it is trained.
+        last: what makes logits of the last sums, see :func:`hwbnn.nn.mlp`.
+
+    Raises:
+        InputError: if the input is no image, or ``last`` is unknown.
+    """
+    if last not in ("batch_norm", "scale"):
+        raise InputError(f"residual: last: expected 'batch_norm' or 'scale', found {last!r}")
+    _, _, colours = image_shape(source)
+    width = form.widths[0]
+    layers: list[nn.Module] = [
+        BinaryConv2d(colours, width, 3, method, padding=1, source=source),
+        nn.BatchNorm2d(width),
+        _function(width, method),
+    ]
+    for out in form.widths:
+        for position in range(form.blocks):
+            stride = 2 if position == 0 and len(layers) > 3 else 1
+            layers += _block(width, out, stride, form, method)
+            width = out
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    layers.append(BinaryLinear(width, classes, method.logits()))
+    layers.append(nn.BatchNorm1d(classes) if last == "batch_norm" else Scale(1 / width**0.5))
+    return ImageNetwork(source, layers)
+
+
+def _block(width: int, out: int, stride: int, form: Form, method: Method) -> list[nn.Module]:
+    """Two convolutions, with their shortcuts."""
+    first, second = Unit(width, out, 3, stride, 1, method), Unit(out, out, 3, 1, 1, method)
+    around: nn.Module = nn.Identity()
+    if stride != 1 or width != out:
+        grown = out - width
+        around = (
+            Unit(width, out, 1, stride, 0, method)
+            if form.projects
+            else OptionA(stride, grown // 2, grown - grown // 2)
+        )
+    if form.shortcut == "block":
+        body = nn.Sequential(first, _function(out, method), second)
+        return [Residual(body, around, _function(out, method))]
+    return [
+        Residual(first, around, _function(out, method)),
+        Residual(second, nn.Identity(), _function(out, method)),
+    ]
+
+
+def _function(channels: int, method: Method) -> nn.Module:
+    """The method's nonlinearity, or hardtanh."""
+    return method.make_nonlinearity(channels) or nn.Hardtanh()
