@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from hwbnn.graph import (
     ArgMax,
+    Conv2d,
     Dot,
     Encode,
     Flatten,
@@ -296,21 +297,24 @@ def build_plan(choose: Chooser, graph: Graph, max_cycles: int, max_beat: int) ->
     """One Plan that fits the Graph."""
     style = choose.choice(("unrolled", "folded", "mixed"))
     dots: dict[str, Layout] = {}
-    for dot in graph.of_type(Dot):
+    for dot in (*graph.of_type(Dot), *graph.of_type(Conv2d)):
         if style == "unrolled" or (style == "mixed" and choose.integer(0, 1)):
             bits = dot.weights.size * graph.types[dot.source].width
             dots[dot.name] = choose.choice(UNROLLED if bits <= NETLIST_LIMIT else UNROLLED[:2])
             continue
-        outputs, inputs = dot.weights.shape
+        outputs, inputs, vectors = len(dot.weights), dot.weights[0].size, 1
+        if isinstance(dot, Conv2d):
+            outputs //= dot.groups
+            vectors = dot.groups * prod(graph.types[dot.name].shape[:2])
         fits = [
             (pe, simd)
             for pe in _divisors(outputs)
             for simd in _divisors(inputs)
-            if (outputs // pe) * (inputs // simd) <= max_cycles
+            if vectors * (outputs // pe) * (inputs // simd) <= max_cycles
         ]
-        pe, simd = choose.choice(fits)
+        pe, simd = choose.choice(fits or [(outputs, inputs)])
         width = graph.types[dot.source].width
-        serial = width * (outputs // pe) * (inputs // simd) <= max_cycles
+        serial = width * vectors * (outputs // pe) * (inputs // simd) <= max_cycles
         sums: tuple[Sums, ...] = ("planes", "planes", "adders", "serial")
         dots[dot.name] = Folded(pe, simd, choose.choice(sums if serial else sums[:3]))
     return Plan(
