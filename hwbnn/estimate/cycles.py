@@ -7,11 +7,12 @@ handshakes are fixed by the numbers of tokens and never by data, so the cycles a
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from hwbnn.estimate.machines import machines
+from hwbnn.estimate.machines import Wires, machines
 from hwbnn.plan import Circuit
 
 Pattern = Callable[[int], bool]
@@ -32,7 +33,7 @@ class Cycles:
     Attributes:
         starts: for each frame, the cycle in which its first input beat is taken.
         ends: for each frame, the cycle in which its last output beat is taken.
-        fills: the most tokens that each stage's FIFO held, by the stage's name.
+        fills: the most tokens that each stage held at its outputs, by the streams' names.
         interval: cycles between the starts of successive frames once they repeat, on average over
             the frames that it takes to repeat (a whole number unless credits are too few); None
             if they were not seen to.
@@ -75,17 +76,34 @@ def cycles(
 
 
 class _Run:
-    """The circuit's machines, the two borders, and what was seen."""
+    """The circuit's machines, the two borders, and what was seen.
+
+    In a cycle only those machines are stepped that a token reaches or leaves, or that asked for it;
+    the others stand still.
+    """
 
     def __init__(
         self, circuit: Circuit, frames: int | None, source: Pattern | None, sink: Pattern | None
     ) -> None:
-        self.machines = machines(circuit.stages)
-        self.in_beats = circuit.stages[0].source.tokens
-        self.out_beats = circuit.stages[-1].result.tokens
+        stages = circuit.stages
+        self.wires = Wires(stages)
+        self.machines = machines(stages, self.wires)
+        self.last = self.wires.numbers[stages[-1].inputs[0]]
+        ends: list[list[int]] = [[] for _ in self.wires.valid]
+        for i, machine in enumerate(self.machines):
+            for number in (*machine.inputs, *machine.outputs):
+                ends[number].append(i)
+        self.ends_of = ends
+        self.live: set[int] = set()  # streams on which a token passes in this cycle
+        self.calls: list[tuple[int, int]] = []  # cycles in which machines move by themselves
+        for i, machine in enumerate(self.machines):
+            first = machine.begin()
+            if first is not None:
+                self.calls.append((first, i))
+        self.in_beats = stages[0].source.tokens
+        self.out_beats = stages[-1].result.tokens
         self.frames = frames
         self.source, self.sink = source, sink
-        self.offered = False
         self.taken = self.given = 0
         self.starts: list[int] = []
         self.ends: list[int] = []
@@ -95,11 +113,17 @@ class _Run:
 
     def run(self) -> Cycles:
         """Step until all frames are out."""
+        self.step(-1)  # the cycle after reset, in which nothing can be taken at the border yet
         now = 0
+        self.cycle(now)
         while not self.done():
-            moved = self.step(now)
-            now = now + 1 if moved else self.next_event(now)
-        fills = {m.stage.name: m.most for m in self.machines}
+            now = self.next_cycle(now)
+            self.cycle(now)
+        fills = {
+            name: most
+            for machine in self.machines
+            for name, most in zip(machine.stage.outputs, machine.most, strict=True)
+        }
         return Cycles(tuple(self.starts), tuple(self.ends), fills, self.interval, self.period)
 
     def done(self) -> bool:
@@ -109,25 +133,53 @@ class _Run:
         settled = self.interval is not None or len(self.starts) >= MOST_FRAMES
         return settled and len(self.ends) >= 3
 
-    def step(self, now: int) -> bool:
-        """One cycle; whether anything moved."""
-        chain = self.machines
-        if not self.offered and (self.frames is None or self.taken < self.frames * self.in_beats):
-            self.offered = self.source is None or bool(self.source(now))
-        valids = [self.offered, *(m.valid for m in chain)]
-        readies = [*(m.ready for m in chain), self.sink is None or bool(self.sink(now))]
-        passes = [valid and ready for valid, ready in zip(valids, readies, strict=True)]
-        if passes[0]:
+    def cycle(self, now: int) -> None:
+        """One cycle, in which something may move."""
+        self.borders(now)
+        self.step(now)
+
+    def borders(self, now: int) -> None:
+        """What is offered and taken outside the circuit."""
+        wires = self.wires
+        more = self.frames is None or self.taken < self.frames * self.in_beats
+        if not wires.valid[0] and more:
+            wires.valid[0] = self.source is None or bool(self.source(now))
+        wires.ready[self.last] = self.sink is None or bool(self.sink(now))
+        for number in (0, self.last):
+            self.look(number)
+
+    def look(self, number: int) -> None:
+        """See whether a token passes on a stream in the coming cycle."""
+        if self.wires.valid[number] and self.wires.ready[number]:
+            self.live.add(number)
+        else:
+            self.live.discard(number)
+
+    def step(self, now: int) -> None:
+        """One cycle."""
+        live, wires = sorted(self.live), self.wires
+        if 0 in self.live:
             self.take(now)
-        moved = any(passes)
-        for machine, push, pop in zip(chain, passes[:-1], passes[1:], strict=True):
-            if machine.step(now, push, pop):
-                moved = True
-        if passes[-1]:
+        called = set()
+        for number in live:
+            wires.passed[number] = True
+            called.update(self.ends_of[number])
+        while self.calls and self.calls[0][0] <= now:
+            called.add(heapq.heappop(self.calls)[1])
+        for i in called:
+            following = self.machines[i].step(now)
+            if following is not None:
+                heapq.heappush(self.calls, (following, i))
+        for number in live:
+            wires.passed[number] = False
+        for i in called:
+            machine = self.machines[i]
+            for number in (*machine.inputs, *machine.outputs):
+                self.look(number)
+        if self.last in live:
             self.given += 1
             if self.given % self.out_beats == 0:
                 self.ends.append(now)
-        return moved
 
     def take(self, now: int) -> None:
         """An input beat is taken."""
@@ -136,7 +188,7 @@ class _Run:
             if self.frames is None and self.interval is None:
                 self.settle(now)
         self.taken += 1
-        self.offered = False
+        self.wires.valid[0] = False
 
     def settle(self, now: int) -> None:
         """See whether the circuit is as it was at the start of an earlier frame."""
@@ -147,11 +199,13 @@ class _Run:
             self.interval = Fraction(now - self.starts[before], frames)
             self.period = frames
 
-    def next_event(self, now: int) -> int:
-        """The next cycle in which something can move, after one in which nothing did."""
-        if self.source is not None or self.sink is not None:
+    def next_cycle(self, now: int) -> int:
+        """The next cycle in which something can move."""
+        if self.live or self.source is not None or self.sink is not None:
             return now + 1
-        events = [e for m in self.machines if (e := m.event(now)) is not None]
-        if not events:
+        more = self.frames is None or self.taken < self.frames * self.in_beats
+        if more and not self.wires.valid[0]:
+            return now + 1
+        if not self.calls:
             raise Deadlock(f"nothing can move from cycle {now} on, {len(self.ends)} frames are out")
-        return min(events)
+        return max(now + 1, self.calls[0][0])

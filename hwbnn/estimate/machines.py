@@ -5,52 +5,91 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Sequence
 
+from hwbnn.plan.images import Fork, Join, Window, WindowUnrolled
 from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Stage, Up
 
 
+class Wires:
+    """The handshakes of all streams of a circuit, by number.
+
+    Attributes:
+        numbers: of each stream by its name; 0 is the one that enters the circuit.
+        valid: whether its driver offers a token in this cycle.
+        ready: whether its reader takes one.
+        passed: whether one passes.
+    """
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        names = ["", *(name for stage in stages for name in stage.outputs)]
+        self.numbers = {name: i for i, name in enumerate(names)}
+        self.valid = [False] * len(names)
+        self.ready = [False] * len(names)
+        self.passed = [False] * len(names)
+
+
 class Machine:
-    """One stage: what it offers (``ready``, ``valid``), and what a cycle does to it.
+    """One stage: what it offers on its wires, and what a cycle does to it.
+
+    What it offers in a cycle depends on its registers alone, as in the hardware.
 
     Attributes:
         stage: the stage it stands for.
-        ready: whether it takes a token in this cycle.
-        valid: whether it offers one.
-        most: the most tokens that it held at its output.
+        inputs: numbers of the streams that it takes.
+        outputs: numbers of the streams that it drives.
+        most: the most tokens that it held at each output.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, wires: Wires) -> None:
         self.stage = stage
-        self.ready = True
-        self.valid = False
-        self.most = 0
+        self.wires = wires
+        self.inputs = [wires.numbers[name] for name in stage.inputs or ("",)]
+        self.outputs = [wires.numbers[name] for name in stage.outputs]
+        self.taken, self.given = self.inputs[0], self.outputs[0]
+        self.most = [0] * len(self.outputs)
+        for number in self.inputs:
+            wires.ready[number] = True
 
-    def step(self, now: int, push: bool, pop: bool) -> bool:
-        """One cycle, in which a token came or went; whether something moved inside."""
+    def step(self, now: int) -> int | None:
+        """One cycle.
+
+        It needs to be called where a token passes at one of its streams, and in the cycles that it
+        asked for.
+
+        Returns:
+            The next cycle in which it will move by itself, if no token comes or goes until then.
+        """
         raise NotImplementedError
 
-    def event(self, now: int) -> int | None:
-        """The next cycle in which it moves by itself, if it will."""
+    def begin(self) -> int | None:
+        """The first cycle in which it moves by itself, before any token came."""
         return None
 
     def state(self, now: int) -> Hashable:
         """Everything that its future depends on."""
         raise NotImplementedError
 
+    def offer(self, *, valid: bool, ready: bool) -> None:
+        """Set the wires of a machine of one stream each way."""
+        self.wires.valid[self.given] = valid
+        self.wires.ready[self.taken] = ready
+
+    def held(self, tokens: int, output: int = 0) -> None:
+        """Note how many tokens it holds."""
+        if tokens > self.most[output]:
+            self.most[output] = tokens
+
 
 class AxisInMachine(Machine):
     """``axis_in`` while all packets have the right length: its FIFO of two."""
 
-    def __init__(self, stage: AxisIn) -> None:
-        super().__init__(stage)
-        self.fill = 0
+    fill = 0
 
-    def step(self, now: int, push: bool, pop: bool) -> bool:
+    def step(self, now: int) -> None:
         """A beat in, a token out."""
-        self.fill += push - pop
-        self.ready = self.fill < 2
-        self.valid = self.fill > 0
-        self.most = max(self.most, self.fill)
-        return False
+        passed = self.wires.passed
+        self.fill += passed[self.taken] - passed[self.given]
+        self.held(self.fill)
+        self.offer(valid=self.fill > 0, ready=self.fill < 2)
 
     def state(self, now: int) -> Hashable:
         """The fill."""
@@ -60,14 +99,15 @@ class AxisInMachine(Machine):
 class UpMachine(Machine):
     """``stream_up``: parts of the wide token, whether it waits, whether a part is kept aside."""
 
-    def __init__(self, stage: Up) -> None:
-        super().__init__(stage)
+    def __init__(self, stage: Up, wires: Wires) -> None:
+        super().__init__(stage, wires)
         self.ratio, self.tokens = stage.ratio, stage.source.tokens
         self.count = 0  # narrow tokens of this frame that are in wide ones
         self.full = self.aside = False
 
-    def step(self, now: int, push: bool, pop: bool) -> bool:
+    def step(self, now: int) -> int | None:
         """A part in, a wide token out."""
+        push, pop = self.wires.passed[self.taken], self.wires.passed[self.given]
         waiting = push or self.aside
         take = waiting and (not self.full or pop)
         complete = False
@@ -77,10 +117,9 @@ class UpMachine(Machine):
             self.count %= self.tokens
         self.full = complete or (self.full and not pop)
         self.aside = waiting and not take
-        self.ready = not self.aside
-        self.valid = self.full
-        self.most = max(self.most, int(self.full))
-        return take
+        self.held(int(self.full))
+        self.offer(valid=self.full, ready=not self.aside)
+        return now + 1 if self.aside and not self.full else None
 
     def state(self, now: int) -> Hashable:
         """The registers."""
@@ -90,23 +129,21 @@ class UpMachine(Machine):
 class DownMachine(Machine):
     """``stream_down``: parts left to give, and how far in the frame the next wide token is."""
 
-    def __init__(self, stage: Down) -> None:
-        super().__init__(stage)
+    def __init__(self, stage: Down, wires: Wires) -> None:
+        super().__init__(stage, wires)
         self.ratio, self.tokens = stage.ratio, stage.result.tokens
         self.count = 0  # narrow tokens of this frame that have been taken in wide ones
         self.left = 0
 
-    def step(self, now: int, push: bool, pop: bool) -> bool:
+    def step(self, now: int) -> None:
         """A wide token in, a part out."""
-        self.left -= pop
-        if push:
+        self.left -= self.wires.passed[self.given]
+        if self.wires.passed[self.taken]:
             parts = min(self.ratio, self.tokens - self.count)
             self.left += parts
             self.count = (self.count + parts) % self.tokens
-        self.ready = self.left <= 1
-        self.valid = self.left > 0
-        self.most = max(self.most, self.left)
-        return False
+        self.held(self.left)
+        self.offer(valid=self.left > 0, ready=self.left <= 1)
 
     def state(self, now: int) -> Hashable:
         """The registers."""
@@ -116,40 +153,35 @@ class DownMachine(Machine):
 class GateMachine(Machine):
     """``credit_gate``, the pipeline as the cycles in which results leave it, ``credit_fifo``."""
 
-    def __init__(self, stage: Segment) -> None:
-        super().__init__(stage)
+    def __init__(self, stage: Segment, wires: Wires) -> None:
+        super().__init__(stage, wires)
         self.credits = stage.credits
         self.latency = stage.latency
-        self.group = stage.source.tokens if stage.reduces else 1
+        self.group = stage.group
         self.count = 0  # tokens of this group that were let in
         self.due: deque[int] = deque()
         self.fill = 0
 
-    def step(self, now: int, push: bool, pop: bool) -> bool:
+    def step(self, now: int) -> int | None:
         """A token let in, a result into the FIFO, one out of it."""
-        if push:
+        if self.wires.passed[self.taken]:
             self.credits -= self.count == 0
             self.count = (self.count + 1) % self.group
             if self.count == 0:
                 self.due.append(now + self.latency)
-        moved = self.arrive(now, pop)
-        self.ready = self.count != 0 or self.credits > 0
-        return moved
+        self.arrive(now)
+        self.offer(valid=self.fill > 0, ready=self.count != 0 or self.credits > 0)
+        return self.due[0] if self.due else None
 
-    def arrive(self, now: int, pop: bool) -> bool:
-        """The end of the pipeline; whether a result arrived."""
+    def arrive(self, now: int) -> None:
+        """The end of the pipeline."""
         arrived = bool(self.due) and self.due[0] == now
         if arrived:
             self.due.popleft()
+        pop = self.wires.passed[self.given]
         self.fill += arrived - pop
         self.credits += pop
-        self.valid = self.fill > 0
-        self.most = max(self.most, self.fill)
-        return arrived
-
-    def event(self, now: int) -> int | None:
-        """When the next result reaches the FIFO."""
-        return self.due[0] if self.due else None
+        self.held(self.fill)
 
     def state(self, now: int) -> Hashable:
         """Counters, and how far the results are."""
@@ -159,8 +191,8 @@ class GateMachine(Machine):
 class FoldedMachine(GateMachine):
     """``dot_folded`` at the head of a pipeline: tokens kept, step and pass, credits."""
 
-    def __init__(self, stage: Segment) -> None:
-        super().__init__(stage)
+    def __init__(self, stage: Segment, wires: Wires) -> None:
+        super().__init__(stage, wires)
         head = stage.head
         assert head is not None
         self.steps, self.rounds, self.slots = head.steps, head.rounds, head.slots
@@ -170,23 +202,40 @@ class FoldedMachine(GateMachine):
         self.at = self.round = 0  # step, and round over the tokens, through all passes
         self.idle_until = 0  # rounds that touch neither end are stepped through at once
 
-    def step(self, now: int, push: bool, pop: bool) -> bool:
+    def step(self, now: int) -> int | None:
         """A token kept, a step of a pass, a result into the FIFO, one out of it."""
-        moved = self.read(now)
+        if self.can_read(now):
+            self.read(now)
+        push = self.wires.passed[self.taken]
         self.kept += push
         self.fresh += push
-        moved |= self.arrive(now, pop)
-        self.ready = self.kept < self.slots
-        return moved
+        self.arrive(now)
+        self.offer(valid=self.fill > 0, ready=self.kept < self.slots)
+        following = max(now + 1, self.idle_until)
+        due = self.due[0] if self.due else None
+        if self.can_read(following):
+            return following if due is None else min(due, following)
+        return due
 
-    def read(self, now: int) -> bool:
-        """One step, if there is a token to read and a credit to take where one is needed."""
+    def ends(self) -> bool:
+        """Whether the next step is the last of a pass."""
+        return self.at == self.steps - 1 and self.round % self.rounds == self.rounds - 1
+
+    def takes(self) -> bool:
+        """Whether the next step takes a credit."""
+        return self.ends() and (self.round < self.rounds or not self.one_per_frame)
+
+    def can_read(self, now: int) -> bool:
+        """Whether there is a token to read, and a credit to take where one is needed."""
+        if now < self.idle_until or (self.round == 0 and not self.fresh):
+            return False
+        return self.credits > 0 or not self.takes()
+
+    def read(self, now: int) -> None:
+        """One step."""
         first, last = self.round == 0, self.round == self.last_round
         last_step = self.at == self.steps - 1
-        ends = last_step and self.round % self.rounds == self.rounds - 1  # a pass
-        takes = ends and (self.round < self.rounds or not self.one_per_frame)
-        if now < self.idle_until or (first and not self.fresh) or (takes and not self.credits):
-            return False
+        ends, takes = self.ends(), self.takes()
         self.fresh -= first
         self.kept -= last
         self.credits -= takes
@@ -199,14 +248,6 @@ class FoldedMachine(GateMachine):
             # Steps between the first and the last one of a middle round change nothing outside.
             self.idle_until = now + self.steps - self.at
             self.at = self.steps - 1
-        return True
-
-    def event(self, now: int) -> int | None:
-        """When the next result reaches the FIFO, or the next step is due."""
-        due = super().event(now)
-        if now >= self.idle_until:
-            return due
-        return self.idle_until if due is None else min(due, self.idle_until)
 
     def state(self, now: int) -> Hashable:
         """The gate's state and the head's."""
@@ -214,18 +255,165 @@ class FoldedMachine(GateMachine):
         return super().state(now), self.kept, self.fresh, self.at, self.round, idle
 
 
-def machines(stages: Sequence[Stage]) -> list[Machine]:
+class WindowMachine(Machine):
+    """``window``: tokens written and the next tap; a register for the tap that is offered."""
+
+    def __init__(self, stage: Window, wires: Wires) -> None:
+        super().__init__(stage, wires)
+        self.taps: list[int] = stage.taps.tolist()
+        self.origins: list[int] = stage.origins.tolist()
+        self.slots, self.total = stage.slots, stage.source.tokens
+        self.size = len(self.taps) // (len(self.origins) - 1)  # taps of a window
+        self.tap = 0  # the next one
+        self.written = 0  # tokens since the image of that tap began
+        self.valid = False
+        self.filled()
+
+    def begin(self) -> int | None:
+        """A first tap that lies outside is given at once."""
+        return -1 if self.taps[0] < 0 else None
+
+    def step(self, now: int) -> int | None:
+        """A token in, a tap out."""
+        pop = self.wires.passed[self.given]
+        go = (not self.valid or pop) and self.there()
+        self.valid = go or (self.valid and not pop)
+        self.written += self.wires.passed[self.taken]
+        if go:
+            self.tap += 1
+            if self.tap == len(self.taps):
+                self.tap = 0
+                self.written -= self.total
+        self.filled()
+        return now + 1 if not self.valid and self.there() else None
+
+    def there(self) -> bool:
+        """Whether the next tap lies outside or has been written."""
+        return self.taps[self.tap] < self.written or self.taps[self.tap] < 0
+
+    def filled(self) -> None:
+        """What it offers, and how many tokens it keeps from the window's origin on."""
+        fill = self.written - self.origins[self.tap // self.size]
+        self.held(fill)
+        self.offer(valid=self.valid, ready=fill < self.slots)
+
+    def state(self, now: int) -> Hashable:
+        """The registers."""
+        return self.tap, self.written, self.valid
+
+
+class WindowUnrolledMachine(Machine):
+    """``window_unrolled``: its FIFO of two, its place in the grid, a register for the window."""
+
+    def __init__(self, stage: WindowUnrolled, wires: Wires) -> None:
+        super().__init__(stage, wires)
+        self.inside, self.ends = (places.tolist() for places in stage.grid)
+        self.place = self.fill = 0
+        self.valid = False
+
+    def begin(self) -> int | None:
+        """A first place that lies outside is passed at once."""
+        return None if self.inside[0] else -1
+
+    def step(self, now: int) -> int | None:
+        """A pixel in, a place passed, a window out."""
+        pop = self.wires.passed[self.given]
+        go = (not self.valid or pop) and self.there()
+        self.fill += self.wires.passed[self.taken]
+        self.valid = (go and self.ends[self.place]) or (self.valid and not pop)
+        if go:
+            self.fill -= self.inside[self.place]
+            self.place = (self.place + 1) % len(self.inside)
+        self.held(self.fill)
+        self.offer(valid=self.valid, ready=self.fill < 2)
+        return now + 1 if not self.valid and self.there() else None
+
+    def there(self) -> bool:
+        """Whether the next place lies outside or its pixel waits."""
+        return self.fill > 0 or not self.inside[self.place]
+
+    def state(self, now: int) -> Hashable:
+        """The registers."""
+        return self.place, self.fill, self.valid
+
+
+class ForkMachine(Machine):
+    """``fork``: the fill of each branch."""
+
+    def __init__(self, stage: Fork, wires: Wires) -> None:
+        super().__init__(stage, wires)
+        self.depths = stage.depths
+        self.fills = [0] * len(stage.depths)
+
+    def step(self, now: int) -> None:
+        """A token into all branches, one out of each."""
+        wires = self.wires
+        push, room = wires.passed[self.taken], True
+        for branch, number in enumerate(self.outputs):
+            fill = self.fills[branch] + push - wires.passed[number]
+            self.fills[branch] = fill
+            self.held(fill, branch)
+            wires.valid[number] = fill > 0
+            room = room and fill < self.depths[branch]
+        wires.ready[self.taken] = room
+
+    def state(self, now: int) -> Hashable:
+        """The fills."""
+        return tuple(self.fills)
+
+
+class JoinMachine(Machine):
+    """``add``: a FIFO of two for each stream, and a register for the sum."""
+
+    def __init__(self, stage: Join, wires: Wires) -> None:
+        super().__init__(stage, wires)
+        self.repeat = max(1, stage.repeat)
+        self.count = 0  # tokens of the first that have met the one at hand of the other
+        self.fills = [0, 0]
+        self.valid = False
+
+    def step(self, now: int) -> int | None:
+        """A token of either in, a sum out."""
+        wires, fills = self.wires, self.fills
+        pop = wires.passed[self.given]
+        go = (not self.valid or pop) and self.there()
+        self.valid = go or (self.valid and not pop)
+        if go:
+            fills[0] -= 1
+            self.count = (self.count + 1) % self.repeat
+            fills[1] -= self.count == 0
+        wires.valid[self.given] = self.valid
+        for branch, number in enumerate(self.inputs):
+            fills[branch] += wires.passed[number]
+            wires.ready[number] = fills[branch] < 2
+        return now + 1 if not self.valid and self.there() else None
+
+    def there(self) -> bool:
+        """Whether there is a token of each."""
+        return self.fills[0] > 0 and self.fills[1] > 0
+
+    def state(self, now: int) -> Hashable:
+        """The registers."""
+        return *self.fills, self.count, self.valid
+
+
+def machines(stages: Sequence[Stage], wires: Wires) -> list[Machine]:
     """The machines of a circuit's stages, in order; ``axis_out`` holds nothing and has none."""
     made: list[Machine] = []
     for stage in stages:
-        if isinstance(stage, AxisIn):
-            made.append(AxisInMachine(stage))
-        elif isinstance(stage, Up):
-            made.append(UpMachine(stage))
-        elif isinstance(stage, Down):
-            made.append(DownMachine(stage))
-        elif isinstance(stage, Segment):
-            made.append(FoldedMachine(stage) if stage.head else GateMachine(stage))
-        else:
-            assert isinstance(stage, AxisOut), "every stage has a machine"
+        if isinstance(stage, Segment):
+            made.append((FoldedMachine if stage.head else GateMachine)(stage, wires))
+        elif not isinstance(stage, AxisOut):
+            made.append(_KINDS[type(stage)](stage, wires))
     return made
+
+
+_KINDS: dict[type[Stage], type[Machine]] = {
+    AxisIn: AxisInMachine,
+    Up: UpMachine,
+    Down: DownMachine,
+    Window: WindowMachine,
+    WindowUnrolled: WindowUnrolledMachine,
+    Fork: ForkMachine,
+    Join: JoinMachine,
+}

@@ -68,8 +68,8 @@ def with_slots(monkeypatch, change):
     """All folded layers keep so many tokens more."""
     before = FoldedMachine.__init__
 
-    def changed(self, stage):
-        before(self, stage)
+    def changed(self, stage, wires):
+        before(self, stage, wires)
         self.slots += change
 
     monkeypatch.setattr(FoldedMachine, "__init__", changed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import singledispatch
 from itertools import pairwise
 
 import numpy as np
@@ -10,96 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbnn.circuits import evaluate
 from hwbnn.errors import PlanError
 from hwbnn.graph import ArgMax, Dot, Flatten, Graph, Input, Lookup, Output, Threshold
 from hwbnn.plan import Folded, Plan, Unrolled, blocks, circuit
 from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Up
 from hwbnn.simulate import simulate
+from tests.plan.through import through
 from tests.strategies import graphs, inputs, plans, random_graph, random_plan
-
-
-@singledispatch
-def through(block, x):
-    raise AssertionError(f"no model of {type(block).__name__}")
-
-
-@through.register(blocks.DotUnrolled)
-def _(block, x):
-    return rows_through(block, x, block.weights)
-
-
-@through.register(blocks.DotNetlist)
-def _(block, x):
-    coded = (x[:, :, None] >> np.arange(block.source.width) & 1).astype(np.bool_)
-    bits = evaluate(block.netlist, coded.reshape(len(x), -1))
-    if block.wanted is not None:
-        assert np.array_equal(bits, rows_through(block, x, block.weights) >= block.wanted)
-        return bits
-    numbers = bits.reshape(len(x), block.result.size, block.result.width)
-    return (numbers << np.arange(block.result.width)).sum(axis=-1)
-
-
-@through.register(blocks.DotFolded)
-def _(block, x):
-    sums = rows_through(block, x, block.weights)
-    if block.total:
-        total = rows_through(block, x, np.ones_like(block.weights[:1]))
-        passes = sums.reshape(len(x), block.passes, block.pe)
-        totals = np.broadcast_to(total[:, :, None], (len(x), block.passes, 1))
-        sums = np.concatenate([passes, totals], axis=2)
-    return sums.reshape(len(x), -1)
-
-
-@through.register(blocks.Scaled)
-def _(block, x):
-    lanes = block.result.lanes
-    tokens = x.reshape(len(x), -1, lanes + 1)
-    sums, total = tokens[:, :, :lanes], tokens[:, :, lanes:]
-    scale, offset = block.scale.reshape(-1, lanes), block.offset.reshape(-1, lanes)
-    assert block.scale.min() >= 0
-    return (scale * sums + offset * total).reshape(len(x), -1) + block.constants
-
-
-def rows_through(block, x, weights):
-    width = block.source.width
-    u = x + (1 << (width - 1) if block.source.signed else 0)
-    assert u.min() >= 0
-    assert u.max() < 1 << width
-    return np.where(weights, u[:, None], (1 << width) - 1 - u[:, None]).sum(axis=-1)
-
-
-@through.register(blocks.Affine)
-def _(block, x):
-    return (x << block.shift) - block.constants
-
-
-@through.register(blocks.Compare)
-def _(block, x):
-    limit = 1 << block.source.width
-    assert block.constants.min() >= (-limit if block.source.signed else -1)
-    assert block.constants.max() < limit
-    return ((x[:, :, None] > block.constants) ^ block.falling[:, None]).reshape(len(x), -1)
-
-
-@through.register(blocks.Threshold)
-def _(block, x):
-    return ((x[:, :, None] > block.constants) ^ block.falling[:, None]).sum(axis=-1)
-
-
-@through.register(blocks.Lookup)
-def _(block, x):
-    return block.table[np.arange(x.shape[1]), (x - block.low) >> block.shift]
-
-
-@through.register(blocks.Select)
-def _(block, x):
-    return x[:, block.index]
-
-
-@through.register(blocks.ArgMax)
-def _(block, x):
-    return x.argmax(axis=1)[:, None]
 
 
 @given(st.data())

@@ -96,7 +96,7 @@ REFUSED: dict[str, tuple[Callable[[], Plan], str]] = {
     ),
     "no such dot": (
         lambda: Plan({"a": Unrolled()}).check(GRAPH),
-        "'a' is no Dot of the graph; those are first",
+        "'a' is no Dot or Conv2d of the graph; those are first",
     ),
     "pe that leaves a rest": (
         lambda: Plan(default=Folded(4, 1)).check(GRAPH),
@@ -117,7 +117,7 @@ TEXTS: dict[str, tuple[Any, str]] = {
     "deep": ("[" * 100_000, "not JSON"),
     "not UTF-8": (b"\xff\xfe\xfd", "not JSON"),
     "a list": ("[]", "expected an object with keys among"),
-    "a key": ('{"beat": 8}', "expected an object with keys among clock_ns, default, dots"),
+    "a key": ('{"beat": 8}', "expected an object with keys among clock_ns, default, depths"),
     "dots a list": ('{"dots": []}', "dots: expected an object of layouts"),
     "layout a number": ('{"dots": {"a": 3}}', "dots: 'a': expected .unrolled. or .* found 3"),
     "layout half": ('{"default": {"pe": 1}}', "default: expected"),
@@ -173,6 +173,6 @@ def assert_one_line(error: PlanError) -> None:
 
 
 def test_a_misspelt_layer_has_a_printable_name_in_the_error() -> None:
-    with pytest.raises(PlanError, match="is no Dot of the graph") as caught:
+    with pytest.raises(PlanError, match="is no Dot or Conv2d of the graph") as caught:
         Plan({"a\nb" * 1000: Unrolled()}).check(GRAPH)
     assert_one_line(caught.value)

@@ -1,0 +1,131 @@
+"""What blocks compute, said once more: a model of each for whole frames of elements."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+import numpy as np
+
+from hwbnn.circuits import evaluate
+from hwbnn.plan import blocks
+
+
+@singledispatch
+def through(block, x):
+    raise AssertionError(f"no model of {type(block).__name__}")
+
+
+@through.register(blocks.DotUnrolled)
+def _(block, x):
+    return rows_through(block, x, block.weights)
+
+
+@through.register(blocks.DotNetlist)
+def _(block, x):
+    vectors = x.reshape(-1, block.source.lanes)
+    coded = (vectors[:, :, None] >> np.arange(block.source.width) & 1).astype(np.bool_)
+    bits = evaluate(block.netlist, coded.reshape(len(vectors), -1))
+    if block.wanted is not None:
+        found = bits.reshape(len(x), -1, len(block.wanted))
+        sums = rows_through(block, x, block.weights).reshape(found.shape)
+        assert np.array_equal(found, sums >= block.wanted)
+        return bits.reshape(len(x), -1)
+    numbers = bits.reshape(len(x), block.result.size, block.result.width)
+    return (numbers << np.arange(block.result.width)).sum(axis=-1)
+
+
+@through.register(blocks.DotFolded)
+def _(block, x):
+    sums = rows_through(block, x, block.weights)
+    if block.total:
+        total = rows_through(block, x, np.ones_like(block.weights[: block.groups]))
+        passes = sums.reshape(len(x), -1, block.passes, block.pe)
+        totals = np.broadcast_to(total[:, :, None, None], (*passes.shape[:3], 1))
+        sums = np.concatenate([passes, totals], axis=3)
+    return sums.reshape(len(x), -1)
+
+
+@through.register(blocks.Scaled)
+def _(block, x):
+    lanes = block.result.lanes
+    tokens = x.reshape(len(x), -1, lanes + 1)
+    sums, total = tokens[:, :, :lanes], tokens[:, :, lanes:]
+    repeats = tokens.shape[1] * lanes // len(block.scale)
+    scale, offset = (np.tile(a, repeats).reshape(-1, lanes) for a in (block.scale, block.offset))
+    assert block.scale.min() >= 0
+    combined = (scale * sums + offset * total).reshape(len(x), -1)
+    return combined + spread(block, block.constants)
+
+
+def rows_through(block, x, weights):
+    """Sums over vectors of inputs, group by group, each with rows of its own."""
+    groups, inputs = getattr(block, "groups", 1), weights.shape[1]
+    vectors = x.reshape(len(x), -1, groups, inputs)
+    rows = weights.reshape(groups, -1, inputs)
+    made = [sums(block, vectors[:, :, g], rows[g]) for g in range(groups)]
+    return np.stack(made, axis=2).reshape(len(x), -1)
+
+
+def sums(block, x, weights):
+    width = block.source.width
+    u = x + (1 << (width - 1) if block.source.signed else 0)
+    assert u.min() >= 0
+    assert u.max() < 1 << width
+    wrong = (1 << width) - 1 - u
+    return u @ weights.T.astype(np.int64) + wrong @ (~weights).T.astype(np.int64)
+
+
+@through.register(blocks.Affine)
+def _(block, x):
+    return (x << block.shift) - spread(block, block.constants)
+
+
+@through.register(blocks.Compare)
+def _(block, x):
+    limit = 1 << block.source.width
+    assert block.constants.min() >= (-limit if block.source.signed else -1)
+    assert block.constants.max() < limit
+    return reached(block, x).reshape(len(x), -1)
+
+
+@through.register(blocks.Threshold)
+def _(block, x):
+    return reached(block, x).sum(axis=-1)
+
+
+@through.register(blocks.Lookup)
+def _(block, x):
+    return spread(block, block.table)[np.arange(x.shape[1]), (x - block.low) >> block.shift]
+
+
+@through.register(blocks.Select)
+def _(block, x):
+    return x.reshape(len(x), -1, block.source.lanes)[:, :, block.index].reshape(len(x), -1)
+
+
+@through.register(blocks.ArgMax)
+def _(block, x):
+    return x.argmax(axis=1)[:, None]
+
+
+@through.register(blocks.Rescale)
+def _(block, x):
+    multiplier = spread(block, block.multiplier)
+    negative = multiplier if block.negative is None else spread(block, block.negative)
+    products = x * np.where(x < 0, negative, multiplier) + spread(block, block.bias)
+    return (products >> spread(block, block.shift)).clip(block.low, block.high)
+
+
+def reached(block, x):
+    cuts, falling = spread(block, block.constants), spread(block, block.falling)
+    return (x[:, :, None] > cuts) ^ falling[:, None]
+
+
+def spread(block, constants):
+    """Constants for every element of a frame, from those of one position in each class."""
+    size = block.result.size if isinstance(block, blocks.Scaled) else block.source.size
+    count = block.elements // block.classes
+    if block.places is None or len(constants) != block.elements:
+        return constants[np.arange(size) % count]
+    position, element = np.divmod(np.arange(size), count)
+    return constants[block.places[position] * count + element]
