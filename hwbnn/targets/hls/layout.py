@@ -62,7 +62,7 @@ class Plain:
         """The same layout of fewer elements, or of more."""
         return Plain(size, self.word)
 
-    def pack(self, elements: NDArray[np.int64]) -> NDArray[Any]:
+    def pack(self, elements: NDArray[Any]) -> NDArray[Any]:
         """The words of these elements, flat."""
         return elements.reshape(-1)
 
@@ -106,7 +106,7 @@ class Packed:
         """The same layout of fewer elements, or of more."""
         return Packed(size, self.group)
 
-    def pack(self, elements: NDArray[np.int64]) -> NDArray[Any]:
+    def pack(self, elements: NDArray[Any]) -> NDArray[Any]:
         """The words of these elements, flat."""
         groups = elements.astype(np.bool_).reshape(-1, self.group)
         return pack_words(groups, WORD).reshape(-1)
