@@ -75,13 +75,12 @@ Token:
     }
 }
 
-// The class of a place of the image; 0 where there are no classes.
+// The class of a place of the image; where there are no classes, places is a single 0.
 template <typename CONFIG_T>
 unsigned class_of(const typename CONFIG_T::place_t places[CONFIG_T::n_places], unsigned token) {
     #pragma HLS INLINE
-    if (CONFIG_T::n_places == 1)
-        return 0;
-    return places[token / CONFIG_T::n_chunks].to_uint();
+    const unsigned place = CONFIG_T::n_places == 1 ? 0 : token / CONFIG_T::n_chunks;
+    return places[place].to_uint();
 }
 
 template <class data_T, class res_T, typename CONFIG_T>

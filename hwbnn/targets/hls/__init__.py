@@ -22,7 +22,7 @@ from hwbnn.targets.hls.stages import Site, default_io, stages
 if TYPE_CHECKING:
     from hls4ml.model.graph import ModelGraph
 
-__all__ = ["generate", "model", "parse_report"]
+__all__ = ["default_io", "generate", "model", "parse_report"]
 
 
 def generate(graph: Graph, plan: Plan | None = None, io: str | None = None) -> Project:

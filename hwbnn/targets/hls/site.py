@@ -180,23 +180,12 @@ class Site:
         return fits[-1]
 
     def fold(self, node: Dot | Conv2d) -> Fold:
-        """The fold of a node; unrolled is the one that takes all in one cycle.
-
-        Raises:
-            PlanError: if the Plan's does not divide a convolution.
-        """
+        """The fold of a node; unrolled is the one that takes all in one cycle."""
         outputs, inputs = len(node.weights), node.weights[0].size
         layout = self.plan.layout(node.name)
         pe, simd = (layout.pe, layout.simd) if isinstance(layout, Folded) else (outputs, inputs)
         source = self.layout(node.source)
         group = source.group if isinstance(source, Packed) else simd
-        if isinstance(node, Conv2d):
-            own = outputs // node.groups
-            if outputs % pe or inputs % simd or (own % pe and pe % own):
-                raise PlanError(
-                    f"plan: layer '{node.name}': pe {pe} must divide its {own} channels of a group "
-                    f"and simd {simd} the {inputs} weights of a channel"
-                )
         return Fold(outputs, inputs, pe, simd, group)
 
 
