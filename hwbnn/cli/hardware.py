@@ -40,7 +40,13 @@ def generate(
     plan: options.PlanFile = None,
     interval: options.Interval = None,
     luts: options.Luts = None,
-    io: Annotated[str, typer.Option(help="Of hls: `io_parallel` or `io_stream`.")] = "io_parallel",
+    io: Annotated[
+        str | None,
+        typer.Option(
+            help="Of hls: `io_parallel`, the default of dense networks, or `io_stream`, that of "
+            "networks of images."
+        ),
+    ] = None,
     name: Annotated[
         str,
         typer.Option(

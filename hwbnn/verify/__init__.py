@@ -46,9 +46,10 @@ WAYS = (
     *("fast", "hls", "hls-stream", "rtl", "rtl-cocotb", "rtl-icarus"),
     *("hls-rtl", "hls-rtl-icarus"),
 )
-"""Ways of computing a Graph: the fast simulator; C simulation of HLS with ``io_parallel`` and
-``io_stream``; RTL under Verilator with the C++ bench, under Verilator with cocotb, under Icarus
-Verilog with cocotb; RTL that Vitis HLS exported, with cocotb under Verilator and under Icarus."""
+"""Ways of computing a Graph: the fast simulator; C simulation of HLS (``hls``: ``io_parallel``, of
+networks of images ``io_stream``; ``hls-stream``: ``io_stream``); RTL under Verilator with the C++
+bench, under Verilator with cocotb, under Icarus Verilog with cocotb; RTL that Vitis HLS exported,
+with cocotb under Verilator and under Icarus."""
 
 
 def verify(

@@ -27,7 +27,7 @@ ELEMENTS = 1 << 24
 
 _MAKERS: Mapping[str, Callable[[str, Job], Way]] = {
     "fast": Fast,
-    "hls": partial(Hls, io="io_parallel"),
+    "hls": partial(Hls, io=None),
     "hls-stream": partial(Hls, io="io_stream"),
     "rtl": partial(Rtl, simulator="verilator", cocotb=False),
     "rtl-cocotb": partial(Rtl, simulator="verilator", cocotb=True),

@@ -190,16 +190,17 @@ class Referred(Way):
 class Hls(Way):
     """C simulation of an HLS project."""
 
-    def __init__(self, name: str, job: Job, io: str) -> None:
-        """Take hls4ml's ``io_parallel`` or ``io_stream``."""
+    def __init__(self, name: str, job: Job, io: str | None) -> None:
+        """Take hls4ml's ``io_parallel`` or ``io_stream``, or None for what suits the Graph."""
         super().__init__(name, job)
         self.io = io
 
     def prepare(self) -> None:
         """Compile the C++ for simulation."""
+        from hwbnn.targets.hls import default_io
         from hwbnn.verify import hls
 
-        project = self.job.project("hls", io=self.io)
+        project = self.job.project("hls", io=self.io or default_io(self.job.graph))
         place = self.job.folder / "hls"
         self.simulation = hls.build(project, place, popcount=self.job.hls_popcount)
         self.build_seconds = self.simulation.build_seconds
