@@ -19,14 +19,12 @@ _IMAGES = 200
 
 
 def seen(source: Input, u: Tensor) -> Tensor:
-    """What a model sees of integers: floats, of images with the channels first, as torch has them.
+    """What a model sees of integers ``(batch, *source.shape)``, see :func:`hwbnn.lower.floats`.
 
-    Args:
-        source: the model's input.
-        u: integers ``(batch, *source.shape)``.
+    The channels of an image lie next to each other in memory: so convolutions on a CPU are quicker.
     """
     x = floats(source, u)
-    return x.movedim(-1, 1) if len(source.shape) == 3 else x
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
 @torch.no_grad()
