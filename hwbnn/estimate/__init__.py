@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hwbnn.estimate.cycles import Cycles, cycles
-from hwbnn.estimate.fold import describe, plan_for_ii, plan_for_luts
+from hwbnn.estimate.fold import plan_for_ii, plan_for_luts
+from hwbnn.estimate.folds import describe
 from hwbnn.estimate.luts import Area, area, within
 
 __all__ = [

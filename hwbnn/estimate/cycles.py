@@ -96,10 +96,6 @@ class _Run:
         self.ends_of = ends
         self.live: set[int] = set()  # streams on which a token passes in this cycle
         self.calls: list[tuple[int, int]] = []  # cycles in which machines move by themselves
-        for i, machine in enumerate(self.machines):
-            first = machine.begin()
-            if first is not None:
-                self.calls.append((first, i))
         self.in_beats = stages[0].source.tokens
         self.out_beats = stages[-1].result.tokens
         self.frames = frames

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from hwbnn.errors import PlanError
-from hwbnn.estimate.luts import area, area_of
-from hwbnn.estimate.parts import Parts, ends, parts
+from hwbnn.estimate.folds import beat, cost_of, describe, divisors, fastest
+from hwbnn.estimate.greedy import Greedy, images
+from hwbnn.estimate.image_parts import parts
+from hwbnn.estimate.luts import area
+from hwbnn.estimate.parts import ends
 from hwbnn.graph import Dot, Graph, Node, ValueType
 from hwbnn.plan import Folded, Layout, Plan, Stream, Sums, Unrolled, circuit
 from hwbnn.plan.builder import Builder
-from hwbnn.plan.plan import BEAT_LIMIT
-from hwbnn.plan.stages import Down, Segment, Stage, Up, settled
+from hwbnn.plan.lines import Line
+from hwbnn.plan.stages import Down, Segment, Up, settled
 
 BRAM_LUTS = 380
 """LUTs that a block RAM of 36 Kbit counts as when plans are compared: a Zynq 7020 has 53,200 LUTs
@@ -23,9 +26,11 @@ and 140 of them."""
 def plan_for_ii(graph: Graph, cycles: int, base: Plan | None = None) -> Plan:
     """The cheapest Plan under which a new frame can begin every ``cycles`` cycles or sooner.
 
-    Every ``Dot`` is unrolled, or folded by divisors of its size, and sums inputs of several bits in
-    the way that costs least (:data:`~hwbnn.plan.plan.Sums`); beats at the borders are widened
-    where they would be too slow. Cost is estimated LUTs, block RAM counted as :data:`BRAM_LUTS`.
+    Every ``Dot`` and ``Conv2d`` is unrolled, or folded by divisors of its size, and sums inputs of
+    several bits in the way that costs least (:data:`~hwbnn.plan.plan.Sums`); beats at the borders
+    are widened where they would be too slow. Cost is estimated LUTs, block RAM counted as
+    :data:`BRAM_LUTS`. In chains of ``Dot`` nodes all layouts are looked at; in convolutional
+    networks a layer's layout is chosen after those of the layers before it.
 
     Args:
         graph: the network.
@@ -37,6 +42,8 @@ def plan_for_ii(graph: Graph, cycles: int, base: Plan | None = None) -> Plan:
     """
     if isinstance(cycles, bool) or not isinstance(cycles, int) or cycles < 1:
         raise PlanError(f"plan: interval: expected at least 1 cycle, found {cycles!r}")
+    if images(graph):
+        return Greedy(graph, base or Plan(), BRAM_LUTS).plan(cycles)
     return _Search(graph, base or Plan(), BRAM_LUTS).plan(cycles)
 
 
@@ -53,6 +60,8 @@ def plan_for_luts(graph: Graph, budget: int, base: Plan | None = None) -> Plan:
     """
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
         raise PlanError(f"plan: LUTs: expected a positive number, found {budget!r}")
+    if images(graph):
+        return Greedy(graph, base or Plan(), 0).within(budget)
     search = _Search(graph, base or Plan(), 0)
     made: list[tuple[int, Plan]] = []
     # One goal after the other: FIFOs and borders make some slower Plans take more than a faster
@@ -67,19 +76,6 @@ def plan_for_luts(graph: Graph, budget: int, base: Plan | None = None) -> Plan:
         f"plan: no Plan found is estimated within {budget:,} LUTs; the smallest takes about "
         f"{luts:,}: {describe(graph, plan)}"
     )
-
-
-def describe(graph: Graph, plan: Plan) -> str:
-    """The layouts of a Plan in one line, and the interval that they come to."""
-    told = []
-    for dot in graph.of_type(Dot):
-        layout = plan.layout(dot.name)
-        shown = f"{layout.pe} x {layout.simd}" if isinstance(layout, Folded) else "unrolled"
-        if layout.sums != "planes":
-            shown += f" {layout.sums}"
-        told.append(f"{dot.name} {shown}")
-    layers = ", ".join(told[:6]) + (", ..." if len(told) > 6 else "")
-    return f"{layers} (pe x simd), a frame every {circuit(graph, plan).interval:,} cycles"
 
 
 @dataclass(frozen=True)
@@ -125,14 +121,14 @@ class _Layer:
         taken = layout.simd if isinstance(layout, Folded) else self.dot.weights.shape[1]
         stream = Stream.of(self.graph.types[self.dot.source], taken)
         builder = Builder(self.graph, replace(self.base, dots={self.dot.name: layout}))
-        builder.stages.append(Stage("before", stream, stream))
+        builder.line = Line("before", stream)
         for node in self.nodes:
             builder.add(node)
         builder.close()
-        stages, _ = settled(builder.stages[1:])
-        cost = sum(_cost(parts(stage), self.bram_luts) for stage in stages)
+        stages, _ = settled(builder.stages)
+        cost = sum(cost_of(parts(stage), self.bram_luts) for stage in stages)
         last = stages[-1]
-        end = _cost(ends(last), self.bram_luts) if isinstance(last, Segment) else 0.0
+        end = cost_of(ends(last), self.bram_luts) if isinstance(last, Segment) else 0.0
         return _Laid(cost, end, taken, builder.stream.lanes)
 
     def layouts(self, cycles: int) -> Iterator[Layout]:
@@ -141,8 +137,8 @@ class _Layer:
         for sums in parallel:
             yield Unrolled(sums)
         m, n = self.dot.weights.shape
-        for pe in _divisors(m):
-            for simd in _divisors(n):
+        for pe in divisors(m):
+            for simd in divisors(n):
                 steps = (n // simd) * (m // pe)
                 if 1 < steps <= cycles:
                     for sums in parallel:
@@ -163,6 +159,9 @@ class _Way:
     cost: float
     end: float
     chosen: tuple[Layout, ...]
+
+
+NO_WAY = _Way(0.0, 0.0, ())
 
 
 class _Search:
@@ -188,12 +187,13 @@ class _Search:
             m, n = layer.dot.weights.shape
             found |= {
                 a * b * rounds
-                for a in _divisors(m)
-                for b in _divisors(n)
+                for a in divisors(m)
+                for b in divisors(n)
                 for rounds in {1, layer.width}
             }
-        fastest = max(self.fastest(node) for node in (self.graph.input, self.graph.output))
-        return sorted(cycles for cycles in found | {fastest} if cycles >= fastest)
+        borders = (self.graph.input, self.graph.output)
+        least = max(fastest(self.graph, node) for node in borders)
+        return sorted(cycles for cycles in found | {least} if cycles >= least)
 
     def plan(self, cycles: int) -> Plan:
         """The cheapest Plan for an interval."""
@@ -206,14 +206,14 @@ class _Search:
         each number of lanes behind them is kept.
         """
         beats = [
-            self.beat(self.graph.input, self.base.input_beat, cycles),
-            self.beat(self.graph.output, self.base.output_beat, cycles),
+            beat(self.graph, self.graph.input, self.base.input_beat, cycles),
+            beat(self.graph, self.graph.output, self.base.output_beat, cycles),
         ]
         base = replace(self.base, input_beat=beats[0], output_beat=beats[1])
         builder = Builder(self.graph, base)
         for node in self.before:
-            builder.add(node)
-        ways = {builder.stream.lanes if self.before else 1: _Way(0.0, 0.0, ())}
+            builder.place(node)
+        ways = {builder.ends[self.before[-1].name][0].stream.lanes if self.before else 1: NO_WAY}
         for layer in self.layers:
             following: dict[int, _Way] = {}
             for layout in layer.layouts(cycles):
@@ -244,35 +244,7 @@ class _Search:
             cost = 0.0
             for target in given.resized(wanted):
                 kind = Up if target.lanes > now.lanes else Down
-                cost += _cost(parts(kind("r", now, target)), self.bram_luts)
+                cost += cost_of(parts(kind("r", now, target)), self.bram_luts)
                 now = target
             self.resizes[given, wanted] = cost
         return self.resizes[given, wanted]
-
-    def beat(self, node: Node, given: int, cycles: int) -> int:
-        """The beat itself, or the narrowest that carries a frame in so many cycles."""
-        t = self.graph.types[node.name]
-        if given >= t.width and -(-t.size // (given // t.width)) <= cycles:
-            return given
-        beat = -(-(-(-t.size // cycles) * t.width) // 8) * 8
-        if beat > BEAT_LIMIT:
-            nearest = self.fastest(node)
-            raise PlanError(
-                f"plan: '{node.name}' takes {nearest} cycles a frame through the widest beat of "
-                f"{BEAT_LIMIT} bits, over the interval of {cycles}; take at least {nearest}"
-            )
-        return beat
-
-    def fastest(self, node: Node) -> int:
-        """Cycles of a frame through the widest beat."""
-        t = self.graph.types[node.name]
-        return -(-t.size // (BEAT_LIMIT // t.width))
-
-
-def _cost(made: Parts, bram_luts: int) -> float:
-    taken = area_of(made)
-    return taken.lut + bram_luts * (taken.bram36 + taken.bram18 / 2)
-
-
-def _divisors(n: int) -> list[int]:
-    return [d for d in range(1, n + 1) if n % d == 0]

@@ -3,7 +3,8 @@
 A circuit is taken apart (:mod:`hwbnn.estimate.parts`) and every part multiplied by what yosys made
 of its like: the coefficients are a least-squares fit of relative errors to generated layers, and
 whole networks, to which nothing was fitted, show what the estimate is worth. Both are in
-``benchmarks/results/luts.json``, written by ``benchmarks/calibrate_luts.py``. LUTs are raw counts,
+``benchmarks/results/luts.json``, written by ``benchmarks/calibrate_luts.py``. The stages of images
+are counted by the same coefficients and were not measured yet. LUTs are raw counts,
 each mapped one counted, as :class:`hwbnn.tools.resources.Resources` has them.
 """
 
@@ -14,15 +15,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from hwbnn.errors import PlanError
-from hwbnn.estimate.parts import Parts, parts
+from hwbnn.estimate.image_parts import parts
+from hwbnn.estimate.parts import Parts
 from hwbnn.plan import Circuit
 from hwbnn.report import Figure
 
 # fmt: off
 LUT: Mapping[str, float] = MappingProxyType({
     "exact": 1.0, "memory": 1.0, "adder": 0.69, "adder_folded": 1.6, "adder_terms": 0.55,
-    "affine": 0.0, "axis_in": 26.0, "choose": 0.037, "compare": 0.45, "compare_fixed": 0.12,
-    "counter": 2.4, "down": 18.0, "down_bits": 1.0, "fifo": 0.0, "folded": 0.0, "gated": 0.92,
+    "affine": 0.0, "axis_in": 26.0, "choose": 0.034, "compare": 0.45, "compare_fixed": 0.12,
+    "counter": 2.4, "down": 19.0, "down_bits": 1.0, "fifo": 0.0, "folded": 0.0, "gated": 0.92,
     "index": 0.0, "larger": 1.6, "pattern": 2.3, "plane": 0.45, "product": 0.41, "scaled": 0.41,
     "terms_folded": 0.72, "total": 1.7, "up": 0.0, "up_bits": 1.6, "up_parts": 1.7,
 })
@@ -92,7 +94,8 @@ def within(circuit: Circuit, luts: int) -> Area:
     if made.lut <= luts:
         return made
     # Only here, since the search for a Plan estimates in its turn.
-    from hwbnn.estimate.fold import describe, plan_for_luts
+    from hwbnn.estimate.fold import plan_for_luts
+    from hwbnn.estimate.folds import describe
 
     told = f"plan: about {made.lut:,} LUTs estimated, over the budget of {luts:,}"
     try:

@@ -60,10 +60,6 @@ class Machine:
         """
         raise NotImplementedError
 
-    def begin(self) -> int | None:
-        """The first cycle in which it moves by itself, before any token came."""
-        return None
-
     def state(self, now: int) -> Hashable:
         """Everything that its future depends on."""
         raise NotImplementedError
@@ -269,10 +265,6 @@ class WindowMachine(Machine):
         self.valid = False
         self.filled()
 
-    def begin(self) -> int | None:
-        """A first tap that lies outside is given at once."""
-        return -1 if self.taps[0] < 0 else None
-
     def step(self, now: int) -> int | None:
         """A token in, a tap out."""
         pop = self.wires.passed[self.given]
@@ -288,8 +280,10 @@ class WindowMachine(Machine):
         return now + 1 if not self.valid and self.there() else None
 
     def there(self) -> bool:
-        """Whether the next tap lies outside or has been written."""
-        return self.taps[self.tap] < self.written or self.taps[self.tap] < 0
+        """Whether the next tap has been written, or lies outside of an image that has begun."""
+        if self.tap == 0:
+            return self.written > max(0, self.taps[0])
+        return self.taps[self.tap] < 0 or self.taps[self.tap] < self.written
 
     def filled(self) -> None:
         """What it offers, and how many tokens it keeps from the window's origin on."""
@@ -311,10 +305,6 @@ class WindowUnrolledMachine(Machine):
         self.place = self.fill = 0
         self.valid = False
 
-    def begin(self) -> int | None:
-        """A first place that lies outside is passed at once."""
-        return None if self.inside[0] else -1
-
     def step(self, now: int) -> int | None:
         """A pixel in, a place passed, a window out."""
         pop = self.wires.passed[self.given]
@@ -329,8 +319,8 @@ class WindowUnrolledMachine(Machine):
         return now + 1 if not self.valid and self.there() else None
 
     def there(self) -> bool:
-        """Whether the next place lies outside or its pixel waits."""
-        return self.fill > 0 or not self.inside[self.place]
+        """Whether the next place's pixel waits, or it lies outside in a walk that has begun."""
+        return self.fill > 0 or not (self.inside[self.place] or self.place == 0)
 
     def state(self, now: int) -> Hashable:
         """The registers."""

@@ -22,6 +22,7 @@ from hwbnn.plan.blocks import (
     Affine,
     ArgMax,
     Block,
+    ByElement,
     Compare,
     DotFolded,
     DotNetlist,
@@ -33,7 +34,6 @@ from hwbnn.plan.blocks import (
 )
 from hwbnn.plan.multiples import terms
 from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Stage, Up
-from hwbnn.plan.streams import Stream
 
 GROUP = 6
 """Inputs of a group of ``popcount``; group ``g`` of ``n`` has inputs ``g``, ``g + n``, ..."""
@@ -146,7 +146,7 @@ def patterns(weights: Bools) -> int:
     return found
 
 
-def _bits(values: NDArray[np.int64], width: int) -> Bools:
+def bits_of(values: NDArray[np.int64], width: int) -> Bools:
     """The bits of integers, the last axis ``width`` times as long."""
     made = (values[..., None] >> np.arange(width) & 1).astype(np.bool_)
     return made.reshape(*values.shape[:-1], -1)
@@ -160,8 +160,8 @@ def parts(stage: Stage | Block) -> Parts:
 
 @parts.register
 def _axis_in(stage: AxisIn) -> Parts:
-    made = Parts(Counter(axis_in=1, counter=_log(stage.source.tokens)))
-    made.ff = Counter(axis_in=1, exact=_log(stage.source.tokens))
+    made = Parts(Counter(axis_in=1, counter=log2_up(stage.source.tokens)))
+    made.ff = Counter(axis_in=1, exact=log2_up(stage.source.tokens))
     made.memory(ram(2, stage.result.bits, registered=False))
     return made
 
@@ -170,14 +170,14 @@ def _axis_in(stage: AxisIn) -> Parts:
 def _axis_out(stage: AxisOut) -> Parts:
     tokens, stream = stage.source.tokens, stage.source
     gated = (stream.lanes - stream.last_lanes) * stream.width if tokens > 1 else 0
-    lut = Counter(counter=_log(tokens), gated=gated)
-    return Parts(lut, Counter(exact=_log(tokens)))
+    lut = Counter(counter=log2_up(tokens), gated=gated)
+    return Parts(lut, Counter(exact=log2_up(tokens)))
 
 
 @parts.register
 def _up(stage: Up) -> Parts:
     width, ratio = stage.source.bits, stage.ratio
-    count = _log(ratio + 1) + _log(stage.result.tokens)
+    count = log2_up(ratio + 1) + log2_up(stage.result.tokens)
     lut = Counter(up=1, up_bits=width, up_parts=ratio, counter=count)
     return Parts(lut, Counter(up=1, exact=(ratio + 1) * width + count))
 
@@ -185,7 +185,7 @@ def _up(stage: Up) -> Parts:
 @parts.register
 def _down(stage: Down) -> Parts:
     width, ratio = stage.result.bits, stage.ratio
-    count = _log(ratio + 2) + _log(stage.source.tokens)
+    count = log2_up(ratio + 2) + log2_up(stage.source.tokens)
     lut = Counter(down=1, down_bits=(ratio + 1) * width, counter=count)
     return Parts(lut, Counter(exact=(ratio + 1) * width + count))
 
@@ -200,13 +200,12 @@ def _segment(stage: Segment) -> Parts:
 
 def ends(stage: Segment) -> Parts:
     """The parts of a pipeline around its blocks: the gate in front and the FIFO behind."""
-    made = Parts(Counter(fifo=1, counter=3 * _log(stage.credits + 1)))
-    made.ff = Counter(exact=3 * _log(stage.credits + 1), valid=stage.latency)
+    made = Parts(Counter(fifo=1, counter=3 * log2_up(stage.credits + 1)))
+    made.ff = Counter(exact=3 * log2_up(stage.credits + 1), valid=stage.latency)
     made.memory(ram(stage.credits, stage.result.bits, registered=False))
     if stage.head is None:
-        group = stage.source.tokens if stage.reduces else 1
-        made.lut["counter"] += _log(stage.credits + 1) + _log(group)
-        made.ff["exact"] += _log(stage.credits + 1) + _log(group)
+        made.lut["counter"] += log2_up(stage.credits + 1) + log2_up(stage.group)
+        made.ff["exact"] += log2_up(stage.credits + 1) + log2_up(stage.group)
     return made
 
 
@@ -236,7 +235,8 @@ def _fixed_rows(block: DotUnrolled | DotFolded) -> Parts:
         lut = Counter(adder_terms=channels * row.adders)
     else:
         row = row_tree(inputs, block.source.width, block.levels)
-        shared = block.source.width * patterns(block.weights)
+        groups = block.weights.reshape(block.groups, -1, inputs)
+        shared = block.source.width * sum(patterns(weights) for weights in groups)
         lut = Counter(pattern=shared, adder=channels * row.adders)
     ff = Counter(tree=channels * (row.registers - row.numbers), tree_low=channels * row.numbers)
     return Parts(lut, ff)
@@ -245,8 +245,9 @@ def _fixed_rows(block: DotUnrolled | DotFolded) -> Parts:
 @parts.register
 def _dot_folded(block: DotFolded) -> Parts:
     pe, width = block.pe + block.total, block.source.width
-    counters = _log(block.rows) + _log(block.steps) + _log(block.passes) + _log(block.rounds)
-    slots = 3 * _log(block.slots) + 2 * _log(block.slots + 1)
+    counted = (block.rows, block.steps, block.passes, block.rounds)
+    counters = sum(log2_up(count) for count in counted)
+    slots = 3 * log2_up(block.slots) + 2 * log2_up(block.slots + 1)
     total = pe * block.result.width
     made = Parts(Counter(folded=1, counter=counters + slots))
     made.ff = Counter(exact=total + counters + slots, valid=3 * block.latency)
@@ -264,8 +265,8 @@ def _dot_folded(block: DotFolded) -> Parts:
         made.lut["adder_folded"] = pe * row.adders
     made.lut["total"] = total if block.steps * block.rounds > 1 else 0
     made.lut["plane"] = block.simd * (block.rounds - 1)
-    made.ff["exact"] += pe * row.registers + (_log(block.rounds) if block.rounds > 1 else 0)
-    ordered = block.weights.reshape(block.passes, block.pe, block.steps, block.simd)
+    made.ff["exact"] += pe * row.registers + (log2_up(block.rounds) if block.rounds > 1 else 0)
+    ordered = block.weights.reshape(-1, block.pe, block.steps, block.simd)
     made.memory(rom(ordered.transpose(0, 2, 1, 3).reshape(block.rows, -1)))
     return made
 
@@ -274,7 +275,7 @@ def _dot_folded(block: DotFolded) -> Parts:
 def _affine(block: Affine) -> Parts:
     bits = block.source.lanes * block.result.width
     made = Parts(Counter(affine=bits), Counter(exact=bits))
-    _add_rows(made, _bits(block.constants[:, None], block.result.width), block.source)
+    add_rows(made, bits_of(block.constants[:, None], block.result.width), block)
     return made
 
 
@@ -286,10 +287,11 @@ def _scaled(block: Scaled) -> Parts:
         # A multiplier holds the registers of its operands and of its result.
         scale, offset, constant = block.widths
         made.dsp = lanes * (1 + (scale > 0))
-        elements = [_bits(block.offset[:, None], offset)]
-        elements += [_bits(block.added[:, None], constant)] if constant else []
-        elements += [_bits(block.scale[:, None], scale)] if scale else []
-        _add_rows(made, np.concatenate(elements, axis=1), block.result)
+        repeated = np.arange(block.elements) % len(block.scale)
+        elements = [bits_of(block.offset[repeated, None], offset)]
+        elements += [bits_of(block.added[:, None], constant)] if constant else []
+        elements += [bits_of(block.scale[repeated, None], scale)] if scale else []
+        add_rows(made, np.concatenate(elements, axis=1), block)
         return made
     adders = sum(max(0, len(terms(odd)) - 1) for odd in block.multiples)
     adders += sum(max(0, len(terms(int(scale))) - 1) for scale in block.scale)
@@ -303,12 +305,12 @@ def _scaled(block: Scaled) -> Parts:
 @parts.register
 def _compare(block: Compare) -> Parts:
     lanes, count = block.source.lanes, block.constants.shape[1]
-    fixed = block.source.tokens == 1
+    fixed = block.tokens == 1 and block.places is None
     bits = lanes * count * block.source.width
     made = Parts(Counter({"compare_fixed" if fixed else "compare": bits}))
     made.ff["exact"] = lanes * count
-    _add_rows(made, _bits(block.constants, block.source.width + 1), block.source)
-    _add_rows(made, block.falling[:, None], block.source)
+    add_rows(made, bits_of(block.constants, block.source.width + 1), block)
+    add_rows(made, block.falling[:, None], block)
     if isinstance(block, Threshold) and count > 1:
         counted = count_tree(count, block.levels)
         made.lut["product"] += lanes * count
@@ -317,28 +319,33 @@ def _compare(block: Compare) -> Parts:
     return made
 
 
-def _add_rows(made: Parts, elements: Bools, stream: Stream) -> None:
-    """Add the ROM of constants, a row a token; a single row is no memory."""
-    if stream.tokens > 1:
-        rows = np.zeros((stream.tokens * stream.lanes, elements.shape[1]), np.bool_)
-        rows[: len(elements)] = elements
-        rows = rows.reshape(stream.tokens, -1)
-        made.memory(rom(rows))
-        made.lut["counter"] += _log(stream.tokens)
-        made.ff["exact"] += _log(stream.tokens)
+def add_rows(made: Parts, elements: Bools, block: ByElement) -> None:
+    """Add the ROM of constants, a row a token of each class; a single row is no memory."""
+    count = block.classes * block.tokens
+    if count > 1:
+        held = elements.reshape(block.classes, -1, elements.shape[1])
+        rows = np.zeros((block.classes, block.tokens * block.lanes, elements.shape[1]), np.bool_)
+        rows[:, : held.shape[1]] = held
+        made.memory(rom(rows.reshape(count, -1)))
+        made.lut["counter"] += log2_up(count)
+        made.ff["exact"] += log2_up(count)
+    if block.places is not None:
+        made.memory(rom(bits_of(block.places[:, None], log2_up(block.classes))))
+        made.lut["counter"] += log2_up(len(block.places))
+        made.ff["exact"] += log2_up(len(block.places))
 
 
 @parts.register
 def _lookup(block: Lookup) -> Parts:
     stream, width = block.source, block.result.width
     entries = block.table.shape[1]
-    tables = np.zeros((stream.tokens * stream.lanes, entries), np.int64)
+    tables = np.zeros((block.tokens * stream.lanes, entries), np.int64)
     tables[: len(block.table)] = block.table
-    by_lane = tables.reshape(stream.tokens, stream.lanes, entries).transpose(1, 0, 2)
-    address = stream.width + (_log(stream.tokens) if stream.tokens > 1 else 0)
+    by_lane = tables.reshape(block.tokens, stream.lanes, entries).transpose(1, 0, 2)
+    address = stream.width + (log2_up(block.tokens) if block.tokens > 1 else 0)
     made = Parts(Counter(index=stream.lanes * address))
     for lane in by_lane.reshape(stream.lanes, -1):
-        rows = _bits(lane[:, None], width)
+        rows = bits_of(lane[:, None], width)
         made.memory(rom(rows))
     return made
 
@@ -365,11 +372,11 @@ def _argmax(block: ArgMax) -> Parts:
         Counter(exact=counts * (key + index)),
     )
     if stream.tokens > 1:
-        made.lut.update(larger=key, choose=index, counter=2 * _log(stream.tokens) + index)
-        made.ff["exact"] += key + 2 * index + 2 * _log(stream.tokens)
+        made.lut.update(larger=key, choose=index, counter=2 * log2_up(stream.tokens) + index)
+        made.ff["exact"] += key + 2 * index + 2 * log2_up(stream.tokens)
     return made
 
 
-def _log(n: int) -> int:
+def log2_up(n: int) -> int:
     """Bits of a counter through ``n`` states."""
     return (n - 1).bit_length()

@@ -221,14 +221,16 @@ def settled(stages: Sequence[Stage]) -> tuple[list[Stage], int]:
     The first beats of a frame are offered in cycles 0, 1, ...
 
     Args:
-        stages: each behind those that drive its streams; one without inputs is at the border.
+        stages: each behind those that drive its streams; what none of them drives is offered a
+            token a cycle.
     """
     interval = max(stage.interval for stage in stages)
     times: dict[str, Times] = {}
     made: list[Stage] = []
     last = 0
     for stage in stages:
-        offered = [times[name] for name in stage.inputs] or [np.arange(stage.source.tokens)]
+        border = np.arange(stage.source.tokens)
+        offered = [times.get(name, border) for name in stage.inputs] or [border]
         settled = stage
         if isinstance(stage, Segment):
             settled = stage.with_credits(offered[0], interval)

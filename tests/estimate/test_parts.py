@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwbnn.estimate.image_parts import parts
 from hwbnn.estimate.memories import Memory, columns, ram, rom
-from hwbnn.estimate.parts import Tree, count_tree, parts, patterns, row_tree, tree
+from hwbnn.estimate.parts import Tree, count_tree, patterns, row_tree, tree
 from hwbnn.graph import NODE_TYPES
 from hwbnn.plan import circuit
-from hwbnn.plan.blocks import Block
+from hwbnn.plan.blocks import Block, ByElement, Pool
 from hwbnn.plan.stages import Segment, Stage
+from tests.conv_strategies import conv_graphs, random_conv_graph
 from tests.strategies import graphs, plans, random_graph, random_plan
 
 
@@ -103,13 +105,13 @@ def test_every_stage_and_block_is_known() -> None:
     def kinds(base: type) -> set[type]:
         return {base} | {kind for sub in base.__subclasses__() for kind in kinds(sub)}
 
-    for kind in (kinds(Stage) | kinds(Block)) - {Stage, Block}:
+    for kind in (kinds(Stage) | kinds(Block)) - {Stage, Block, ByElement, Pool}:
         assert parts.dispatch(kind) is not parts.dispatch(object), kind.__name__
 
 
 @given(st.data())
 def test_parts_of_random_circuits_add_up(data: st.DataObject) -> None:
-    graph = data.draw(graphs(max_width=40))
+    graph = data.draw(st.one_of(graphs(max_width=40), conv_graphs()))
     made = circuit(graph, data.draw(plans(graph)))
     for stage in made.stages:
         found = parts(stage)
@@ -124,7 +126,7 @@ def test_parts_of_random_circuits_add_up(data: st.DataObject) -> None:
 def test_random_circuits_reach_every_kind_of_node() -> None:
     met = set()
     for seed in range(40):
-        graph = random_graph(seed, max_width=20)
+        graph = random_conv_graph(seed) if seed % 2 else random_graph(seed, max_width=20)
         met |= {type(node) for node in graph.nodes}
         for stage in circuit(graph, random_plan(seed, graph)).stages:
             parts(stage)
