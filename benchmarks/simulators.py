@@ -82,7 +82,7 @@ def _entry(c: Contender) -> dict[str, Any]:
 def _distance(graph: Graph) -> dict[str, Any]:
     """Achieved and possible multiply-accumulates in a second of one core."""
     hertz, possible = limit.clock_hz(), limit.macs_per_second()
-    x = images(20 * fast.TILES * fast.LANES)
+    x = images(20 * fast.SAMPLES)
     words, network = pack_words(x), fast.compiled(graph)
     ways = {
         "whole network from packed words": lambda: network.run_words(words, 1),

@@ -21,15 +21,19 @@ from numpy.typing import NDArray
 
 from hwbnn.errors import InputError
 from hwbnn.graph import Flatten, Graph, Output
-from hwbnn.simulate.fast_kernels import LANES, collect, collect_bits
-from hwbnn.simulate.fast_steps import Form, Slot, Step, rows, split_step, step
+from hwbnn.simulate.fast_basis import LANES
+from hwbnn.simulate.fast_forms import Form, Slot, Step, item, rows
+from hwbnn.simulate.fast_moves import collect, collect_bits
+from hwbnn.simulate.fast_steps import split_step, step
 
 Array = NDArray[Any]
 
 BLOCK_BYTES = 768 * 1024
-"""What the values of one block may take of a core's L2."""
-TILES = 8
-"""Most tiles of :data:`~hwbnn.simulate.fast_kernels.LANES` samples in a block."""
+"""What the values of one block may take of a core's L2, if a single tile does not take more."""
+WIDTHS = (96, 64, 32)
+"""Lanes of a tile, the widest that fits: wide ones meet each weight more often once it is read."""
+SAMPLES = 3840
+"""Most samples in a block."""
 
 
 @lru_cache(maxsize=16)
@@ -49,15 +53,19 @@ class Compiled:
     Attributes:
         graph: what it computes.
         trace: whether every value is returned, not the output alone.
+        sample_bytes: what the values of one sample take while it is computed.
     """
 
     def __init__(self, graph: Graph, trace: bool = False) -> None:
         self.graph = graph
         self.trace = trace
         names = [node.name for node in graph.nodes] if trace else [graph.output.name]
-        self._taps = {name: Slot(name, self._form(name)) for name in names}
+        self._taps = {Slot(name, self._form(name)): name for name in names}
         self._same: dict[Slot, Slot] = {}
         self._steps = self._compile()
+        self._places, self.sample_bytes = self._arrange()
+        fitting = [n for n in WIDTHS if n * self.sample_bytes <= BLOCK_BYTES]
+        self._lanes = fitting[0] if fitting else LANES
 
     def run(self, x: Array, threads: int | None = None) -> dict[str, Array]:
         """Values by name for a batch.
@@ -99,7 +107,7 @@ class Compiled:
     def _compile(self) -> list[tuple[Slot, Step]]:
         """The steps that the taps need, found from the last node to the first, in running order."""
         wanted: dict[str, set[Form]] = defaultdict(set)
-        for slot in self._taps.values():
+        for slot in self._taps:
             wanted[slot.value].add(slot.form)
         steps: list[tuple[Slot, Step]] = []
         for node in reversed(self.graph.nodes):
@@ -116,15 +124,45 @@ class Compiled:
                 steps.append((slot, made))
         return steps[::-1]
 
+    def _arrange(self) -> tuple[dict[Slot, int], int]:
+        """Where each slot's array begins in the memory of a block, and how long that memory is.
+
+        Arrays take the place of those that no later step reads. Both are bytes of one sample.
+        """
+        read = [{self._root(slot) for slot in made.reads} for _, made in self._steps]
+        last = {slot: i for i, slots in enumerate(read) for slot in slots}
+        for i, (slot, _) in enumerate(self._steps):
+            last[self._root(slot)] = max(i, last.get(self._root(slot), 0))
+        places: dict[Slot, int] = {}
+        ends: dict[Slot, int] = {}
+        for i, (slot, _) in enumerate(self._steps):
+            if slot in self._same:
+                continue
+            size = rows(slot, self.graph.types[slot.value]) * item(slot).itemsize
+            begin = 0
+            taken = sorted((places[s], ends[s]) for s in places if last[s] >= i)
+            for first, end in taken:
+                if begin + size <= first:
+                    break
+                begin = max(begin, end)
+            places[slot], ends[slot] = begin, begin + size
+        return places, max(ends.values())
+
+    def _root(self, slot: Slot) -> Slot:
+        """The slot whose array this one has."""
+        while slot in self._same:
+            slot = self._same[slot]
+        return slot
+
     def _run(self, samples: Array, threads: int | None) -> dict[str, Array]:
-        n, types = len(samples), self.graph.types
+        n, types, lanes = len(samples), self.graph.types, self._lanes
         found: dict[str, Array] = {
             name: np.empty((n, types[name].size), np.bool_ if types[name].bit else np.int64)
-            for name in self._taps
+            for name in self._taps.values()
         }
-        tile_bytes = sum(8 * LANES * rows(slot, types[slot.value]) for slot, _ in self._steps)
-        tiles = max(1, min(TILES, BLOCK_BYTES // tile_bytes, -(-n // LANES)))
-        starts = range(0, n, tiles * LANES)
+        most = min(BLOCK_BYTES // (lanes * self.sample_bytes), SAMPLES // lanes, -(-n // lanes))
+        tiles = max(1, most)
+        starts = range(0, n, tiles * lanes)
         workers = min(threads or _cores(), max(1, len(starts)))
         queue = iter(starts)
         with ThreadPoolExecutor(workers) as pool:
@@ -137,36 +175,41 @@ class Compiled:
         self, samples: Array, found: dict[str, Array], queue: Iterator[int], tiles: int
     ) -> None:
         """Take blocks from the queue until it is empty."""
-        buffers = self._buffers(tiles)
+        lanes = self._lanes
+        memory = _memory(tiles * lanes * self.sample_bytes)
         for start in queue:
-            block = slice(start, start + tiles * LANES)
-            for _, made in self._steps:
-                made.run(samples[block], buffers)
-            for name, slot in self._taps.items():
-                if slot.form == "words":
-                    collect_bits(buffers[slot], found[name][block])
-                else:
-                    collect(buffers[slot], found[name][block])
+            block = samples[start : start + tiles * lanes]
+            if missing := -len(block) % lanes:  # idle lanes hold a valid sample
+                block = np.concatenate([block, np.repeat(block[-1:], missing, axis=0)])
+            buffers = self._buffers(memory, len(block) // lanes)
+            for slot, made in self._steps:
+                made.run(block, buffers)
+                if slot in self._taps:
+                    out = found[self._taps[slot]][start : start + tiles * lanes]
+                    (collect_bits if slot.form == "words" else collect)(buffers[slot], out)
 
-    def _buffers(self, tiles: int) -> dict[Slot, Array]:
-        """Arrays for all slots. Zeros stand for a valid value, so that idle lanes hold one too."""
+    def _buffers(self, memory: NDArray[np.uint8], tiles: int) -> dict[Slot, Array]:
+        """The arrays of all slots."""
         buffers: dict[Slot, Array] = {}
         for slot, _ in self._steps:
-            if slot in self._same:
-                buffers[slot] = buffers[self._same[slot]]
+            root = self._root(slot)
+            if root in buffers:
+                buffers[slot] = buffers[root]
                 continue
-            dtype = np.uint64 if slot.form == "words" else np.int64
-            shape = (tiles, rows(slot, self.graph.types[slot.value]), LANES)
-            buffers[slot] = _zeros(shape).view(dtype)
+            shape = (tiles, rows(slot, self.graph.types[slot.value]), self._lanes)
+            begin, size = (
+                tiles * self._lanes * self._places[slot],
+                prod(shape) * item(slot).itemsize,
+            )
+            buffers[slot] = memory[begin : begin + size].view(item(slot)).reshape(shape)
         return buffers
 
 
-def _zeros(shape: tuple[int, int, int]) -> NDArray[np.uint64]:
-    """Zeros that begin on a line of the cache, so that no vector of 64 bytes lies across two."""
-    size = prod(shape)
-    memory = np.zeros(size + 8, np.uint64)
-    skip = -(memory.ctypes.data // 8) % 8
-    return memory[skip : skip + size].reshape(shape)
+def _memory(size: int) -> NDArray[np.uint8]:
+    """Bytes that begin on a line of the cache, so that no vector of 64 bytes lies across two."""
+    memory = np.empty(size + 64, np.uint8)
+    skip = -memory.ctypes.data % 64
+    return memory[skip : skip + size]
 
 
 def _cores() -> int:

@@ -1,85 +1,43 @@
 """How the fast simulator computes each kind of node: steps, each one call of a kernel.
 
-A step writes one *slot*, a value in one of its forms (:mod:`.fast_kernels`), and reads others. Bits
-are kept as words; integers as integers, and as words (bit planes) where a ``Dot`` reads them. A
-``Threshold`` of a ``Dot`` takes the sign bits of its sums straight to words, so that the sums are
-never stored.
+A step writes one *slot*, a value in one of its forms (:mod:`.fast_basis`), and reads others. Bits
+are kept as words; integers as integers, and as words (bit planes) where a ``Dot`` or ``Conv2d``
+reads them. What the nodes with weights become is in :mod:`.fast_sums`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import singledispatch
-from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.errors import GraphError
 from hwbnn.graph import (
+    Add,
     ArgMax,
+    ChannelPad,
+    Conv2d,
     Dot,
     Encode,
     Flatten,
     Graph,
     Input,
     Lookup,
+    MaxPool,
     Node,
     Output,
+    Rescale,
     Select,
+    SumPool,
     Threshold,
-    ValueType,
 )
 from hwbnn.graph.bits import pack_words
-from hwbnn.simulate import fast_kernels as kernels
-
-Form = Literal["words", "integers"]
-
-
-class Slot(NamedTuple):
-    """One value in one form."""
-
-    value: str
-    form: Form
-
-
-Buffers = Mapping[Slot, NDArray[Any]]
-Samples = NDArray[Any]
-Run = Callable[[Samples, Buffers], None]
-
-
-class Step(NamedTuple):
-    """One call of a kernel.
-
-    Attributes:
-        reads: slots that must be filled before.
-        run: fills the step's own slot of the buffers, from them or from the samples of the block.
-    """
-
-    reads: tuple[Slot, ...]
-    run: Run
-
-
-class Coding(NamedTuple):
-    """How the integers of a value stand in words: ``x = base + gain * u``, ``u`` in planes."""
-
-    base: int
-    gain: int
-    planes: int
-
-
-def coding(t: ValueType) -> Coding:
-    """The coding of a value of this type; a bit counts as -1 or +1."""
-    if t.bit:
-        return Coding(-1, 2, 1)
-    return Coding(t.low, 1, max(1, (t.high - t.low).bit_length()))
-
-
-def rows(slot: Slot, t: ValueType) -> int:
-    """Rows of the buffer of a slot; those of integers are whole groups of channels."""
-    if slot.form == "words":
-        return coding(t).planes * -(-t.size // 64)
-    return t.size + -t.size % kernels.GROUP
+from hwbnn.simulate import fast_elements as elements
+from hwbnn.simulate import fast_moves as moves
+from hwbnn.simulate import fast_pools as pools
+from hwbnn.simulate import fast_sums as sums
+from hwbnn.simulate.fast_forms import Buffers, Form, Samples, Slot, Step, coding
 
 
 @singledispatch
@@ -92,28 +50,28 @@ def split_step(node: Node, graph: Graph) -> Step:
     """The general way to words: bit planes of the integers."""
     t = graph.types[node.name]
     source, out = Slot(node.name, "integers"), Slot(node.name, "words")
-    low, planes, size = (0, 1, t.size) if t.bit else (t.low, coding(t).planes, t.size)
-    return Step((source,), lambda x, b: kernels.split(b[source], low, planes, size, b[out]))
+    low, planes = (0, 1) if t.bit else (t.low, coding(t).planes)
+    return Step((source,), lambda x, b: moves.split(b[source], low, planes, b[out]))
 
 
 @step.register
 def _input(node: Input, form: Form, graph: Graph) -> Step:
     t, out = graph.types[node.name], Slot(node.name, form)
     if form == "integers":
-        return Step((), lambda x, b: kernels.transpose(x, b[out]))
+        return Step((), lambda x, b: moves.transpose(x, b[out]))
     planes = coding(t).planes
 
     def run(x: Samples, buffers: Buffers) -> None:
         if x.dtype == np.uint64 and t.bit:  # words already
-            kernels.transpose(x, buffers[out])
+            moves.transpose(x, buffers[out])
         elif x.dtype.itemsize == 1 and t.low == 0:
-            kernels.pack_bytes(x.view(np.uint8), planes, 0, planes, buffers[out])
+            moves.pack_bytes(x.view(np.uint8), planes, 0, planes, buffers[out])
         else:
             above = x.astype(np.int64) - t.low
             for first in range(0, planes, 8):
                 low_byte = (above >> first).astype(np.uint8)
                 last = min(first + 8, planes)
-                kernels.pack_bytes(low_byte, planes, first, last, buffers[out])
+                moves.pack_bytes(low_byte, planes, first, last, buffers[out])
 
     return Step((), run)
 
@@ -123,7 +81,7 @@ def _select(node: Select, form: Form, graph: Graph) -> Step | None:
     if not graph.types[node.name].bit and form == "words":
         return None
     source, out = Slot(node.source, form), Slot(node.name, form)
-    kernel = kernels.select_bits if form == "words" else kernels.select
+    kernel = moves.select_bits if form == "words" else moves.select
     return Step((source,), lambda x, b: kernel(b[source], node.index, b[out]))
 
 
@@ -132,78 +90,106 @@ def _encode(node: Encode, form: Form, graph: Graph) -> Step | None:
     if form == "words":
         return None
     source, out = Slot(node.source, "integers"), Slot(node.name, form)
-    return Step((source,), lambda x, b: kernels.encode(b[source], node.thresholds, b[out]))
+    return Step((source,), lambda x, b: elements.encode(b[source], node.thresholds, b[out]))
+
+
+@step.register(Dot)
+@step.register(Conv2d)
+def _sums(node: Dot | Conv2d, form: Form, graph: Graph) -> Step | None:
+    return sums.integers(node, graph) if form == "integers" else None
 
 
 @step.register
-def _dot(node: Dot, form: Form, graph: Graph) -> Step | None:
+def _max_pool(node: MaxPool, form: Form, graph: Graph) -> Step | None:
+    t = graph.types[node.name]
+    if t.bit != (form == "words"):
+        return None
+    source, out, grid = Slot(node.source, form), Slot(node.name, form), sums.grid(node, graph)
+    smallest, positions = np.zeros(t.channels, np.bool_), t.size // t.channels
+    if node.smallest is not None:
+        smallest = node.smallest.copy()
+    if form == "integers":
+        return Step(
+            (source,),
+            lambda x, b: pools.pool_integers(b[source], grid, smallest, positions, b[out]),
+        )
+    words = pack_words(smallest)
+    return Step((source,), lambda x, b: pools.pool_bits(b[source], grid, words, positions, b[out]))
+
+
+@step.register
+def _sum_pool(node: SumPool, form: Form, graph: Graph) -> Step | None:
     if form == "words":
         return None
-    _, gain, planes = coding(graph.types[node.source])
-    padding = ((0, -len(node.weights) % kernels.GROUP), (0, 0))
-    weights = np.pad(pack_words(node.weights), padding)
-    constant = np.pad(constants(node, graph), padding[0])
-    source, out = Slot(node.source, "words"), Slot(node.name, form)
-    if node.factors is not None:
-        scale, offset = (np.pad(factor, padding[0]) for factor in node.factors)
-        none_set = _none_set(node, graph)
-
-        def run(x: Samples, b: Buffers) -> None:
-            kernels.dot_sums(b[source], planes, weights, constant, gain, b[out])
-            kernels.combine(b[source], planes, none_set, gain, scale, offset, b[out])
-
-        return Step((source,), run)
-    return Step(
-        (source,),
-        lambda x, b: kernels.dot_sums(b[source], planes, weights, constant, gain, b[out]),
-    )
+    t, read = graph.types[node.name], graph.types[node.source]
+    source, out = Slot(node.source, "words" if read.bit else "integers"), Slot(node.name, form)
+    grid, positions = sums.grid(node, graph), t.size // t.channels
+    kernel = pools.sum_bits if read.bit else pools.sum_integers
+    return Step((source,), lambda x, b: kernel(b[source], grid, positions, b[out]))
 
 
 @step.register
 def _threshold(node: Threshold, form: Form, graph: Graph) -> Step | None:
-    t, feeding = graph.types[node.name], graph.node(node.source)
-    if form == "words" and t.bit and isinstance(feeding, Dot) and feeding.factors is None:
-        return _neurons(feeding, node, graph)
+    if form == "words":
+        return sums.neurons(node, graph)
+    source, out = Slot(node.source, "integers"), Slot(node.name, form)
+    cuts, falling = _by_class(node.thresholds, 3), node.falling.copy()
+    kinds = _kinds(node, graph)
+    return Step((source,), lambda x, b: elements.threshold(b[source], cuts, falling, kinds, b[out]))
+
+
+@step.register
+def _rescale(node: Rescale, form: Form, graph: Graph) -> Step | None:
     if form == "words":
         return None
     source, out = Slot(node.source, "integers"), Slot(node.name, form)
-    cuts, falling, size = node.thresholds, node.falling, t.size
-    return Step((source,), lambda x, b: kernels.threshold(b[source], cuts, falling, size, b[out]))
+    negative = node.multiplier if node.negative is None else node.negative
+    slopes, bias = np.stack([node.multiplier, negative]), _by_class(node.bias, 2) + node.half
+    shift = node.shift.copy()
+    kinds = _kinds(node, graph)
+
+    def run(x: Samples, b: Buffers) -> None:
+        ends = node.low, node.high
+        elements.rescale(b[source], slopes, bias, shift, *ends, kinds, b[out])
+
+    return Step((source,), run)
 
 
-def _neurons(dot: Dot, node: Threshold, graph: Graph) -> Step:
-    """A ``Dot`` and its ``Threshold`` at once.
-
-    With the sum ``A - gain * M`` (:mod:`.fast_kernels`), ``sum >= t`` is
-    ``M <= floor((A - t) / gain)``, and ``sum <= t`` is ``M >= ceil((A - t) / gain)``. The latter
-    counts the bits that agree instead, by inverted weights, so that both fire where a biased count
-    is negative.
-    """
-    _, gain, planes = coding(graph.types[dot.source])
-    distance = constants(dot, graph) - node.thresholds[:, 0]
-    everything = dot.weights.shape[1] * ((1 << planes) - 1)
-    most = np.where(node.falling, everything + (-distance // gain), distance // gain)
-    # The kernel shifts sign bits in from below: the last channel comes first. Channels that only
-    # fill a group never fire.
-    padding = ((-len(most) % kernels.GROUP, 0), (0, 0))
-    weights = np.pad(pack_words(dot.weights ^ node.falling[:, None])[::-1], padding)
-    bias = np.pad(-(most + 1)[::-1], padding[0]).view(np.uint64)
-    source, out = Slot(dot.source, "words"), Slot(node.name, "words")
-    return Step((source,), lambda x, b: kernels.dot_signs(b[source], planes, weights, bias, b[out]))
+def _by_class(array: NDArray[np.int64], ndim: int) -> NDArray[np.int64]:
+    """An array whose first axis is classes; without them there is one."""
+    return np.array(array if array.ndim == ndim else array[None])
 
 
-def _none_set(dot: Dot, graph: Graph) -> int:
-    """The sum of the inputs of a ``Dot`` where no bit of their planes is set."""
-    return coding(graph.types[dot.source]).base * graph.types[dot.source].size
+def _kinds(node: Threshold | Rescale, graph: Graph) -> NDArray[np.int64]:
+    """The class of each position."""
+    t = graph.types[node.name]
+    if node.places is None:
+        return np.zeros(t.size // t.channels, np.int64)
+    return node.places.flatten()
 
 
-def constants(dot: Dot, graph: Graph) -> NDArray[np.int64]:
-    """What the sums of a ``Dot`` are where no bit differs from the weights, ``(channels,)``."""
-    base, gain, planes = coding(graph.types[dot.source])
-    plus = dot.weights.sum(axis=1, dtype=np.int64)
-    minus = dot.weights.shape[1] - plus
-    result: NDArray[np.int64] = base * (plus - minus) + gain * ((1 << planes) - 1) * plus
-    return result
+@step.register
+def _add(node: Add, form: Form, graph: Graph) -> Step | None:
+    if form == "words":
+        return None
+    channels = graph.types[node.name].channels
+    # The one that may have a single channel comes second.
+    names = sorted(node.sources, key=lambda name: -graph.types[name].channels)
+    wide, narrow = (Slot(name, "integers") for name in names)
+    out = Slot(node.name, form)
+    return Step((wide, narrow), lambda x, b: elements.add(b[wide], b[narrow], channels, b[out]))
+
+
+@step.register
+def _channel_pad(node: ChannelPad, form: Form, graph: Graph) -> Step | None:
+    if form == "words":
+        return None
+    channels = graph.types[node.source].channels
+    source, out = Slot(node.source, "integers"), Slot(node.name, form)
+    return Step(
+        (source,),
+        lambda x, b: elements.pad_channels(b[source], channels, node.before, node.after, b[out]),
+    )
 
 
 @step.register
@@ -212,18 +198,15 @@ def _lookup(node: Lookup, form: Form, graph: Graph) -> Step | None:
         return None
     t, table = graph.types[node.source], node.table
     source, out = Slot(node.source, "integers"), Slot(node.name, form)
-    return Step(
-        (source,), lambda x, b: kernels.lookup(b[source], table, t.low, t.step, t.size, b[out])
-    )
+    return Step((source,), lambda x, b: elements.lookup(b[source], table, t.low, t.step, b[out]))
 
 
 @step.register
 def _argmax(node: ArgMax, form: Form, graph: Graph) -> Step | None:
     if form == "words":
         return None
-    size = graph.types[node.source].size
     source, out = Slot(node.source, "integers"), Slot(node.name, form)
-    return Step((source,), lambda x, b: kernels.argmax(b[source], size, b[out]))
+    return Step((source,), lambda x, b: elements.argmax(b[source], b[out]))
 
 
 @step.register(Flatten)

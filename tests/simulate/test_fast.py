@@ -24,7 +24,7 @@ from hwbnn.graph import (
 )
 from hwbnn.graph.bits import pack_words
 from hwbnn.simulate import fast, plain, simulate
-from hwbnn.simulate.fast_kernels import LANES
+from hwbnn.simulate.fast_basis import LANES
 from hwbnn.simulate.fast_steps import step
 from tests.strategies import graphs, inputs, random_graph, random_inputs
 
@@ -146,7 +146,7 @@ def test_every_type_of_integers_is_read_alike(dtype: type) -> None:
         assert_same(graph, x)
 
 
-@pytest.mark.parametrize("n", [0, 1, LANES - 1, LANES, LANES + 1, 16 * LANES, 33 * LANES + 7])
+@pytest.mark.parametrize("n", [0, 1, LANES - 1, LANES, LANES + 1, 16 * LANES, 2 * fast.SAMPLES + 7])
 @pytest.mark.parametrize("threads", [None, 1, 2, 5])
 def test_batches_and_threads_of_every_size(n: int, threads: int | None) -> None:
     graph = random_graph(SEED, max_width=70)

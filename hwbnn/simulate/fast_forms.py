@@ -1,0 +1,62 @@
+"""What the fast simulator keeps of a value, and the steps that make it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.graph import ValueType
+
+Form = Literal["words", "integers"]
+
+
+class Slot(NamedTuple):
+    """One value in one form."""
+
+    value: str
+    form: Form
+
+
+Buffers = Mapping[Slot, NDArray[Any]]
+Samples = NDArray[Any]
+Run = Callable[[Samples, Buffers], None]
+
+
+class Step(NamedTuple):
+    """One call of a kernel.
+
+    Attributes:
+        reads: slots that must be filled before.
+        run: fills the step's own slot of the buffers, from them or from the samples of the block.
+    """
+
+    reads: tuple[Slot, ...]
+    run: Run
+
+
+class Coding(NamedTuple):
+    """How the integers of a value stand in words: ``x = base + gain * u``, ``u`` in planes."""
+
+    base: int
+    gain: int
+    planes: int
+
+
+def coding(t: ValueType) -> Coding:
+    """The coding of a value of this type; a bit counts as -1 or +1."""
+    if t.bit:
+        return Coding(-1, 2, 1)
+    return Coding(t.low, 1, max(1, (t.high - t.low).bit_length()))
+
+
+def item(slot: Slot) -> np.dtype[Any]:
+    """The type of what a row holds for each sample."""
+    return np.dtype(np.uint64 if slot.form == "words" else np.int32)
+
+
+def rows(slot: Slot, t: ValueType) -> int:
+    """Rows of the buffer of a slot."""
+    return coding(t).planes * -(-t.size // 64) if slot.form == "words" else t.size

@@ -1,0 +1,150 @@
+"""The steps of the nodes with weights: ``Dot``, ``Conv2d``, and a ``Threshold`` with either.
+
+A ``Dot`` is a convolution of one position whose window is everything. A ``Threshold`` of sums takes
+their sign bits straight to words, so that the sums are never stored.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.graph import Conv2d, Dot, Graph, MaxPool, SumPool, Threshold, Window
+from hwbnn.graph.bits import pack_words
+from hwbnn.simulate import fast_windows as windows
+from hwbnn.simulate.fast_forms import Slot, Step, coding
+from hwbnn.simulate.fast_tiles import CHANNELS
+
+Longs = NDArray[np.int64]
+
+
+def grid(node: Dot | Conv2d | MaxPool | SumPool, graph: Graph) -> windows.Grid:
+    """The geometry of a node for the kernels."""
+    read, made = graph.types[node.source], graph.types[node.name]
+    if isinstance(node, Dot):
+        return windows.Grid(1, 1, read.size, 1, 1, 1, 1, 0, 0, 1, 1, made.size)
+    (height, width, channels), (rows, columns) = read.shape, node.kernel
+    (down, right), (top, _, left, _) = node.stride, node.padding
+    groups = node.groups if isinstance(node, Conv2d) else 1
+    image, window = (height, width, channels), (rows, columns, down, right, top, left)
+    return windows.Grid(*image, *window, made.shape[1], groups, made.channels)
+
+
+class Border(NamedTuple):
+    """What the border classes of a node add to its sums.
+
+    Attributes:
+        kinds: class of each position, int64 ``(positions,)``.
+        constant: ``D`` where no bit differs from the weights, int64 ``(classes, outputs)``.
+        none_set: ``S`` where no bit is set, int64 ``(classes,)``.
+    """
+
+    kinds: Longs
+    constant: Longs
+    none_set: Longs
+
+
+def border(node: Dot | Conv2d, graph: Graph) -> Border:
+    """The border classes of a node; one if places outside count as what no bit set stands for."""
+    base, gain, planes = coding(graph.types[node.source])
+    flat = node.weights.reshape(len(node.weights), -1)
+    plus = flat.sum(axis=1, dtype=np.int64)
+    minus = flat.shape[1] - plus
+    constant = base * (plus - minus) + gain * ((1 << planes) - 1) * plus
+    positions = graph.types[node.name].size // len(flat)
+    kinds, none_set = np.zeros(positions, np.int64), np.array([base * flat.shape[1]])
+    if isinstance(node, Dot) or node.pad == base:
+        return Border(kinds, constant[None], none_set)
+    height, width, _ = graph.types[node.source].shape
+    window = Window((height, width), node.kernel, node.stride, node.padding)
+    outside = ~window.classes
+    signed = 2 * node.weights.sum(axis=3, dtype=np.int64) - node.weights.shape[3]
+    missing = np.einsum("kab,cab->kc", outside, signed)
+    number = outside.sum(axis=(1, 2)) * node.weights.shape[3]
+    more = node.pad - base
+    return Border(window.places.ravel(), constant + more * missing, none_set + more * number)
+
+
+def tiled(rows: NDArray[Any], groups: int, front: bool) -> NDArray[Any]:
+    """The channels of each group in whole blocks, padded with zeros.
+
+    Args:
+        rows: array ``(..., outputs)``.
+        groups: groups of channels.
+        front: the last channel first, padded in front; else padded behind.
+
+    Returns:
+        Array ``(..., groups, blocks * CHANNELS)``.
+    """
+    grouped = rows.reshape(*rows.shape[:-1], groups, -1)
+    missing = -grouped.shape[-1] % CHANNELS
+    ends = [(0, 0)] * (grouped.ndim - 1)
+    if front:
+        return np.pad(grouped[..., ::-1], [*ends, (missing, 0)])
+    return np.pad(grouped, [*ends, (0, missing)])
+
+
+def tiled_weights(
+    node: Dot | Conv2d, front: bool, inverted: NDArray[np.bool_] | None = None
+) -> Any:
+    """The weights as kernels take them, words ``(groups, blocks, words, CHANNELS)``."""
+    groups = node.groups if isinstance(node, Conv2d) else 1
+    bits = node.weights.reshape(len(node.weights), -1)
+    if inverted is not None:
+        bits = bits ^ inverted[:, None]
+    words = tiled(pack_words(bits).T, groups, front)
+    blocks = words.reshape(len(words), groups, -1, CHANNELS)
+    return np.ascontiguousarray(blocks.transpose(1, 2, 0, 3))
+
+
+def integers(node: Dot | Conv2d, graph: Graph) -> Step:
+    """The sums themselves."""
+    _, gain, planes = coding(graph.types[node.source])
+    where, (kinds, constant, none_set) = grid(node, graph), border(node, graph)
+    scale, offset = np.ones(len(node.weights), np.int64), np.zeros(len(node.weights), np.int64)
+    if node.factors is not None:
+        scale, offset = node.factors
+    constant = scale * constant + offset * none_set[:, None]
+    factors = np.stack([-gain * scale, gain * offset])
+    weights = tiled_weights(node, front=False)
+    source, out = Slot(node.source, "words"), Slot(node.name, "integers")
+    return Step(
+        (source,),
+        lambda x, b: windows.sums(
+            b[source], planes, where, weights, constant, factors, kinds, b[out]
+        ),
+    )
+
+
+def neurons(node: Threshold, graph: Graph) -> Step | None:
+    """A ``Threshold`` and the sums in front of it at once; None if it does not make bits of sums.
+
+    With the sum ``A - gain * M`` (:mod:`.fast_windows`), ``sum >= t`` is
+    ``M <= floor((A - t) / gain)``, and ``sum <= t`` is ``M >= ceil((A - t) / gain)``. The latter
+    counts the bits that agree instead, by inverted weights, so that both fire where a biased count
+    is negative.
+    """
+    feeding = graph.node(node.source)
+    if not isinstance(feeding, Dot | Conv2d) or feeding.factors is not None:
+        return None
+    if not graph.types[node.name].bit or len(graph.readers(feeding.name)) > 1:
+        return None
+    _, gain, planes = coding(graph.types[feeding.source])
+    where, (kinds, constant, _) = grid(feeding, graph), border(feeding, graph)
+    cuts = node.thresholds[None, :, 0]
+    if node.places is not None:
+        # A class of both: one of the border's and one of the thresholds'.
+        both = np.stack([kinds, node.places.ravel()])
+        (one, other), kinds = np.unique(both, axis=1, return_inverse=True)
+        constant, cuts = constant[one], node.thresholds[other, :, 0]
+    distance, everything = constant - cuts, feeding.weights[0].size * ((1 << planes) - 1)
+    most = np.where(node.falling, everything + (-distance // gain), distance // gain)
+    weights = tiled_weights(feeding, front=True, inverted=node.falling)
+    start = np.ascontiguousarray(tiled(-(most + 1), where.groups, front=True)).view(np.uint64)
+    source, out = Slot(feeding.source, "words"), Slot(node.name, "words")
+    return Step(
+        (source,),
+        lambda x, b: windows.signs(b[source], planes, where, weights, start, kinds, b[out]),
+    )
