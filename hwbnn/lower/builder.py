@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 
 from hwbnn.errors import CannotLower, HwbnnError
 from hwbnn.graph import Node, ValueType, infer
+from hwbnn.lower.streams import Stream
 
+FRACTION = 10
+"""Bits behind the point of fixed-point numbers, unless others are asked for."""
 _SINGLE = ("y", "argmax", "ranks", "flatten")
 
 
@@ -30,16 +33,22 @@ class Builder:
     """What a walk has made so far.
 
     Attributes:
+        fraction: bits behind the point of fixed-point numbers, where there are any.
         nodes: of the Graph.
         types: of their values, by name.
         remarks: what was done.
         certificates: of each node whose integers were found by trying all sums: what was shown.
+        fixed: of each node of fixed-point numbers: its word length, and how far it may be off.
+        fixes: streams that became fixed-point numbers once, for all that read them.
     """
 
+    fraction: int = FRACTION
     nodes: list[Node] = field(default_factory=list)
     types: dict[str, ValueType] = field(default_factory=dict)
     remarks: list[Remark] = field(default_factory=list)
     certificates: dict[str, str] = field(default_factory=dict)
+    fixed: dict[str, str] = field(default_factory=dict)
+    fixes: dict[Stream, Stream] = field(default_factory=dict)
 
     def name(self, kind: str) -> str:
         """A free name: the kind and how many came before, from 1; single ones bare."""

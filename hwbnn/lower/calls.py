@@ -9,6 +9,7 @@ from torch import fx, nn
 from hwbnn.errors import CannotLower
 from hwbnn.lower.pools import Shape
 
+ADDS = frozenset(("add", "iadd", "add_"))
 SHAPES = frozenset(("flatten", "view", "reshape", "squeeze", "unsqueeze"))
 MAX_POOLS = frozenset(("max_pool2d",))
 MEANS = frozenset(("avg_pool2d", "adaptive_avg_pool2d", "mean"))
@@ -37,6 +38,22 @@ def target_name(call: fx.Node) -> str:
     name = str(getattr(call.target, "__name__", "?"))
     wrapped = getattr(call.target, "__module__", "") == "torch._jit_internal" and name == "fn"
     return "max_pool2d" if wrapped and "return_indices" in call.kwargs else name
+
+
+def check_add(call: fx.Node, label: str) -> tuple[fx.Node, fx.Node]:
+    """The two values that a call adds.
+
+    Raises:
+        CannotLower: if it does more than add them, or overwrites one that others read.
+    """
+    if len(call.args) != 2 or call.kwargs:
+        raise CannotLower(f"{label}: expected the sum of two values, a + b, and nothing more")
+    one, other = call.args
+    assert isinstance(one, fx.Node)
+    assert isinstance(other, fx.Node)
+    if target_name(call) in ("iadd", "add_") and len(one.users) > 1:
+        raise CannotLower(f"{label}: works in place on a value that is read again; write a new one")
+    return one, other
 
 
 def module_pool(name: str, label: str, module: nn.Module, size: tuple[int, ...] = ()) -> Shape:

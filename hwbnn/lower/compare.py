@@ -13,8 +13,9 @@ from torch import fx, nn
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import ArgMax, Graph
+from hwbnn.lower.builder import FRACTION, Builder
 from hwbnn.lower.prepare import prepare, reference_mode
-from hwbnn.lower.shapes import in_graph_order
+from hwbnn.lower.shapes import in_graph_order, in_torch_order
 from hwbnn.lower.trace import Recorder, floats, trace
 from hwbnn.lower.walk import Walk
 from hwbnn.nn import BinaryActivation
@@ -111,6 +112,11 @@ def compare(model: nn.Module, graph: Graph, x: ArrayLike, *, engine: str = "plai
         x: integers of the Graph's input, ``(frames, *shape)``.
         engine: which simulator runs the Graph, one of :data:`hwbnn.simulate.ENGINES`.
 
+    With fixed-point numbers bits of the network may differ from the Graph's by right. Each layer is
+    then run on what the Graph has in front of it: activations are to be equal on the numbers that
+    the Graph has, and sums as near as lowering says. How far the two drift apart from input to
+    logits is another question, which :func:`hwbnn.lower.measure` answers.
+
     Returns:
         For every activation how many codes differ; for the logits in how many frames the Graph's
         scores are ordered differently; for the class in how many frames it differs.
@@ -121,7 +127,8 @@ def compare(model: nn.Module, graph: Graph, x: ArrayLike, *, engine: str = "plai
     """
     network = prepare(model)
     output = "class" if graph.of_type(ArgMax) else "scores"
-    walk = Walk(network, trace(network), graph.input, output)
+    fraction = int(graph.notes.get("fraction", FRACTION))
+    walk = Walk(network, trace(network), graph.input, output, Builder(fraction))
     walk.run()
     kinds = [(type(node), node.name) for node in walk.nodes]
     if kinds != [(type(node), node.name) for node in graph.nodes]:
@@ -190,19 +197,51 @@ def _pairs(walk: Walk, graph: Graph, batch: Array, values: dict[str, Array]) -> 
             "numbers; its forward depends on something besides its input (chance, a counter, a "
             "global): take it out"
         )
+    if walk.sums:
+        recorder.instead = _instead(walk, values)
+        recorder.record(x)
     for call, name in walk.codes.items():
         source = values[graph.node(name).sources[0]]
         wanted = _codes_of(walk, call, recorder)
         found = values[name].reshape(wanted.shape)
         integers = source.reshape(wanted.shape) if source.size == wanted.size else None
         yield name, str(call.target), integers, wanted, found
-    if walk.logits is None:
-        return
+    for call, held in walk.sums.items():
+        real = in_graph_order(recorder.values[call].numpy(), walk.streams[call])
+        found = values[held.node].reshape(len(real), -1)
+        exact = real.reshape(found.shape).astype(np.float64) * 2.0**held.fraction
+        least, most = np.ceil(exact - held.error), np.floor(exact + held.error)
+        yield held.node, "sum", None, np.clip(found, least, most).astype(np.int64), found
+    if walk.logits is not None:
+        yield from _ends(walk, graph, values, recorder)
+
+
+def _ends(
+    walk: Walk, graph: Graph, values: dict[str, Array], recorder: Recorder
+) -> Iterator[_Pair]:
+    """The order of the logits, and the class."""
+    assert walk.logits is not None
     call, name = walk.logits
     real = recorder.values[call].numpy()
-    yield f"{name} order", "logits", None, _same_order(real, real), _same_order(real, values[name])
+    same = _same_order(real, values[name], walk.gap)
+    yield f"{name} order", "logits", None, np.ones_like(same), same
     for node in graph.of_type(ArgMax):
-        yield node.name, "class", None, real.argmax(axis=1)[:, None], values[node.name]
+        best: Array = real.argmax(axis=1)[:, None]
+        found = values[node.name]
+        if walk.gap:
+            near = real.max(axis=1)[:, None] - np.take_along_axis(real, found, axis=1) <= walk.gap
+            best = np.where(near, found, best)
+        yield node.name, "class", None, best, found
+
+
+def _instead(walk: Walk, values: dict[str, Array]) -> dict[fx.Node, torch.Tensor]:
+    """What the Graph has at activations and sums, as the network's floats."""
+    found = {}
+    for call, name in [*walk.codes.items(), *((c, s.node) for c, s in walk.sums.items())]:
+        stream = walk.streams[call]
+        numbers = torch.from_numpy(in_torch_order(values[name].astype(np.float32), stream))
+        found[call] = stream.steps[0].apply(numbers)
+    return found
 
 
 def _codes_of(walk: Walk, call: fx.Node, recorder: Recorder) -> Array:
@@ -216,8 +255,16 @@ def _codes_of(walk: Walk, call: fx.Node, recorder: Recorder) -> Array:
     return codes
 
 
-def _same_order(real: Array, scores: Array) -> Array:
-    """Whether scores are ordered as the logits are, ties included; bool ``(frames, 1)``."""
+def _same_order(real: Array, scores: Array, gap: float = 0.0) -> Array:
+    """Whether scores are ordered as the logits are, bool ``(frames, 1)``.
+
+    Ties included; with a gap only of logits that are further apart than it.
+    """
+    if gap:
+        apart: Array = real[:, :, None] - real[:, None, :] > gap
+        above: Array = scores[:, :, None] > scores[:, None, :]
+        every: Array = np.asarray((above | ~apart).all(axis=(1, 2)))
+        return every[:, None]
     order = np.argsort(real, axis=1, kind="stable")
     steps = np.diff(np.take_along_axis(real, order, axis=1), axis=1) > 0
     found = np.diff(np.take_along_axis(scores, order, axis=1), axis=1)

@@ -11,7 +11,7 @@ from torch import nn
 
 from hwbnn.errors import CannotLower, InputError, Mismatch
 from hwbnn.graph import Graph, Input
-from hwbnn.lower.builder import Remark
+from hwbnn.lower.builder import FRACTION, Builder, Remark
 from hwbnn.lower.compare import compare_walk
 from hwbnn.lower.prepare import parameter_digest, prepare
 from hwbnn.lower.trace import trace
@@ -21,13 +21,23 @@ _PROBES = 96
 _EXHAUSTIVE = 1 << 10
 
 
-def lower(model: nn.Module, input: Input, *, output: Literal["class", "scores"] = "class") -> Graph:
+def lower(
+    model: nn.Module,
+    input: Input,
+    *,
+    output: Literal["class", "scores"] = "class",
+    fraction: int | None = None,
+) -> Graph:
     """The Graph that computes, in integers, exactly what a trained network computes.
 
     The model is copied, taken out of its wrappers and put in evaluation mode; its binary layers
     become sums, and all that stands between a sum and the next activation is tabulated on every
     integer that the sum can take, by running the trained modules. At the end Graph and model are
     compared on random and corner inputs, at every activation.
+
+    With shortcuts the numbers that are added are in fixed point (:mod:`hwbnn.lower.fixed`): all
+    activations are exact on these numbers, which are near the network's; how near is measured
+    (:func:`hwbnn.lower.measure`). The notes of the Graph say then which nodes these are.
 
     Args:
         model: a torch module of ``hwbnn.nn`` layers, of torch's channel-wise modules (BatchNorm1d,
@@ -36,6 +46,8 @@ def lower(model: nn.Module, input: Input, *, output: Literal["class", "scores"] 
             map from these to the floats that the model was trained on.
         output: ``"class"``: the index of the largest logit, ties to the lowest; ``"scores"``:
             integers that are ordered as the logits are, ties included.
+        fraction: bits behind the point of the numbers that shortcuts add, 0 to 20; by default
+            :data:`~hwbnn.lower.builder.FRACTION`. Networks without shortcuts have none.
 
     Returns:
         The Graph; its notes say which model and which reference it equals.
@@ -45,13 +57,17 @@ def lower(model: nn.Module, input: Input, *, output: Literal["class", "scores"] 
         Mismatch: if Graph and model differ on an input: a defect of hwbnn, please report it.
         InputError: if ``input`` or ``output`` is not what is asked for.
     """
-    walk = _walk(prepare(model), input, output)
+    walk = _walk(prepare(model), input, output, fraction)
     walk.run()
     return _checked(walk)
 
 
 def explain(
-    model: nn.Module, input: Input, *, output: Literal["class", "scores"] = "class"
+    model: nn.Module,
+    input: Input,
+    *,
+    output: Literal["class", "scores"] = "class",
+    fraction: int | None = None,
 ) -> list[str]:
     """What lowering does with each layer, or where it stops and what to change; for people.
 
@@ -59,23 +75,25 @@ def explain(
         model: as for :func:`lower`.
         input: as for :func:`lower`.
         output: as for :func:`lower`.
+        fraction: as for :func:`lower`.
 
     Returns:
-        One line for each layer; the last begins with ``exact:`` or ``refused:``.
+        One line for each layer; the last begins with ``exact:``, ``fixed point`` or ``refused:``.
     """
     remarks: list[Remark] = []
     try:
-        walk = _walk(prepare(model), input, output)
+        walk = _walk(prepare(model), input, output, fraction)
         remarks = walk.remarks
         walk.run()
         graph = _checked(walk)
-        verdict = f"exact: {len(graph.nodes)} nodes, digest {graph.digest[:12]}"
+        kind = f"fixed point of {walk.build.fraction} bits" if walk.build.fixed else "exact"
+        verdict = f"{kind}: {len(graph.nodes)} nodes, digest {graph.digest[:12]}"
     except (CannotLower, Mismatch) as error:
         verdict = f"refused: {error}"
     return [*(f"{r.layer} -> {r.node}: {r.text}" for r in remarks), verdict]
 
 
-def _walk(network: nn.Module, source: Input, output: str) -> Walk:
+def _walk(network: nn.Module, source: Input, output: str, fraction: int | None) -> Walk:
     """A walk that has not begun, its arguments checked."""
     if not isinstance(source, Input):
         raise InputError(
@@ -84,7 +102,10 @@ def _walk(network: nn.Module, source: Input, output: str) -> Walk:
         )
     if output not in OUTPUTS:
         raise InputError(f"lower: output: expected one of {', '.join(OUTPUTS)}, found {output!r}")
-    return Walk(network, trace(network), source, output)
+    bits = FRACTION if fraction is None else fraction
+    if not isinstance(bits, int) or isinstance(bits, bool) or not 0 <= bits <= 20:
+        raise InputError(f"lower: fraction: expected an integer from 0 to 20, found {fraction!r}")
+    return Walk(network, trace(network), source, output, Builder(bits))
 
 
 def _checked(walk: Walk) -> Graph:
@@ -101,8 +122,10 @@ def _checked(walk: Walk) -> Graph:
 def _notes(walk: Walk) -> dict[str, str]:
     kind = type(walk.network)
     certificates = "; ".join(f"{node}: {text}" for node, text in walk.build.certificates.items())
+    streams = "; ".join(f"{node}: {text}" for node, text in walk.build.fixed.items())
     return {
         **({"certificates": certificates} if certificates else {}),
+        **({"fraction": str(walk.build.fraction), "fixed point": streams} if streams else {}),
         "model": f"{kind.__module__}.{kind.__qualname__}",
         "parameters": f"sha256 {parameter_digest(walk.network)}",
         "reference": f"torch {torch.__version__}, eager, CPU, float32",

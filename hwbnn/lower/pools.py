@@ -21,7 +21,7 @@ from hwbnn.graph import MaxPool, SumPool, Window
 from hwbnn.lower.builder import Builder
 from hwbnn.lower.spans import Bools, Span
 from hwbnn.lower.steps import Step
-from hwbnn.lower.streams import Integers, Pool, Stream
+from hwbnn.lower.streams import Fixed, Integers, Pool, Stream
 from hwbnn.lower.tables import chunks
 from hwbnn.nn import BinaryActivation
 
@@ -199,7 +199,11 @@ def mean_pool(build: Builder, shape: Shape, stream: Stream, made: tuple[int, ...
     text = f"sums of {'x'.join(map(str, shape.kernel))}; divided by {divisor} in what follows"
     build.remark(shape.name, node, text)
     step = Step(shape.label, divide, is_elementwise=True)
-    return Stream(node.name, t, low, high, stream.layer, (step,), fixed=stream.fixed)
+    fixed = stream.fixed
+    if fixed is not None:
+        places = shape.kernel[0] * shape.kernel[1]
+        fixed = Fixed(fixed.error * places, fixed.local * places)
+    return Stream(node.name, t, low, high, stream.layer, (step,), fixed=fixed)
 
 
 def _summed(stream: Stream, window: Window) -> tuple[Integers, Integers]:

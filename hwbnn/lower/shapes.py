@@ -98,3 +98,10 @@ def in_graph_order(value: NDArray[Any], stream: Stream) -> NDArray[Any]:
     if stream.is_image:
         return value.transpose(0, 2, 3, 1)
     return value if stream.order is None else value[:, np.argsort(stream.order)]
+
+
+def in_torch_order(value: NDArray[Any], stream: Stream) -> NDArray[Any]:
+    """The other way round: a batch of the Graph's numbers in the order and shape of torch's."""
+    if stream.is_image:
+        return np.ascontiguousarray(value.transpose(0, 3, 1, 2))
+    return value if stream.order is None else value[:, stream.order]

@@ -10,11 +10,13 @@ import numpy as np
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Conv2d, Dot, Input, ValueType, Window
 from hwbnn.lower.builder import Builder
+from hwbnn.lower.fixed import FLOAT32, fix, reading
 from hwbnn.lower.planes import Pending
 from hwbnn.lower.steps import Step, named
-from hwbnn.lower.streams import Integers, Places, Stream
+from hwbnn.lower.streams import Fixed, Integers, Places, Stream
 from hwbnn.lower.weights import Weights, check_exact, check_pairs, pairs_of, read_weights
 from hwbnn.nn import BinaryConv2d, BinaryLinear
+from hwbnn.nn.binary import EXACT
 
 UNDECIDED = (
     "layer '{}' has weights with real offsets, whose sums only an activation can decide; put one "
@@ -36,18 +38,22 @@ def linear(build: Builder, name: str, layer: BinaryLinear, stream: Stream, sourc
         CannotLower: if its method has no exact form, or it reads anything but integers.
     """
     label = named(name, layer)
+    stream = _integers(build, stream)
     weights = _read(label, layer, stream, source)
     bits = weights.bits if stream.order is None else weights.bits[:, np.argsort(stream.order)]
     node = Dot(build.name("dot"), stream.name, bits, *(weights.factors or ()))
     t = build.add(node)
-    check_exact(label, t)
     low, high = _ends(stream)
     plus, minus = _coefficients(bits, weights.factors)
     ends = plus @ low - minus @ high, plus @ high - minus @ low
     made = Stream(node.name, t, *ends, name)
     if weights.ratio is None:
         build.remark(name, node, describe(node, t))
-        return replace(made, steps=(Step(label, weights.finish),))
+        return _finished(
+            build, label, replace(made, steps=(Step(label, weights.finish),)), node, stream
+        )
+    _check_decidable(label, stream)
+    check_exact(label, t)
     pairs = pairs_of(bits.sum(axis=1), bits.shape[1], stream)
     check_pairs(label, [pairs])
     pending = Pending(pairs, weights.ratio, weights.finish)
@@ -61,6 +67,7 @@ def conv(build: Builder, name: str, layer: BinaryConv2d, stream: Stream, source:
     behind the sums depends on the border class.
     """
     label = named(name, layer)
+    stream = _integers(build, stream)
     weights = _read(label, layer, stream, source)
     bits = np.ascontiguousarray(weights.bits.transpose(0, 2, 3, 1))
     if layer.pad and not stream.type.bit:
@@ -72,19 +79,54 @@ def conv(build: Builder, name: str, layer: BinaryConv2d, stream: Stream, source:
     border = (layer.stride, padding, layer.pad, layer.groups)
     node = Conv2d(build.name("conv"), stream.name, bits, *border, *(weights.factors or ()))
     t = build.add(node)
-    check_exact(label, t)
     height, width = stream.type.shape[:2]
     window = Window((height, width), layer.kernel, layer.stride, padding)
     made = Stream(node.name, t, *_reachable(node, window, stream), name)
     if weights.ratio is not None:
+        _check_decidable(label, stream)
+        check_exact(label, t)
         return _pending(label, made, weights, node, window, stream)
     build.remark(name, node, describe(node, t))
     classes, count = layer.places(height, width)
     if count == 1:
-        return replace(made, steps=(Step(label, weights.finish),))
+        return _finished(
+            build, label, replace(made, steps=(Step(label, weights.finish),)), node, stream
+        )
+    check_exact(label, t)
     size = (height, width)
     first = tuple(Step(label, partial(weights.finish, place=k, size=size)) for k in range(count))
     return replace(made, places=Places(classes, first))
+
+
+def _integers(build: Builder, stream: Stream) -> Stream:
+    """A fixed-point stream as bare integers; others as they are."""
+    return stream if stream.fixed is None else fix(build, stream)
+
+
+def _check_decidable(label: str, stream: Stream) -> None:
+    if stream.fixed is not None:
+        raise CannotLower(
+            f"{label}: its weights have real offsets, and it reads fixed-point numbers, whose sums "
+            "are too many to certify; train it with mode 'qat' or 'drop'"
+        )
+
+
+def _finished(
+    build: Builder, label: str, made: Stream, node: Dot | Conv2d, stream: Stream
+) -> Stream:
+    """Sums with their steps; of fixed-point numbers, with what they are off."""
+    if stream.fixed is None:
+        check_exact(label, made.type)
+        return made
+    plus, minus = _coefficients(node.weights, node.factors)
+    terms = plus[0].size
+    most = int((plus + minus).reshape(len(plus), -1).sum(axis=1).max())
+    largest = max(-made.type.low, made.type.high)
+    # Sums that float32 holds are exact in any order; else every operation rounds.
+    rounding = 0.0 if largest < EXACT else terms * FLOAT32 * largest
+    old = stream.fixed
+    fixed = Fixed(old.error * most + rounding, old.local * most + rounding)
+    return replace(made, steps=(*reading(build.fraction), *made.steps), fixed=fixed)
 
 
 def _read(label: str, layer: BinaryLinear | BinaryConv2d, stream: Stream, source: Input) -> Weights:

@@ -22,6 +22,8 @@ from hwbnn.lower.streams import Integers, Stream
 
 COUNT_LIMIT = 1 << 22
 """Most integers that a value may take if it is to be tabulated."""
+FIXED_LIMIT = 1 << 30
+"""Most integers, over all channels, that a fixed-point value may take: half a minute or so."""
 TABLE_LIMIT = 1 << 16
 """Most entries of a channel's ``Lookup``."""
 _CHUNK = 1 << 20
@@ -65,7 +67,27 @@ def evaluate(
     """
     t = stream.type
     integers = t.low + t.step * np.arange(start, stop, dtype=np.int64)
-    held = np.broadcast_to(integers[:, None], (len(integers), len(stream.low)))
+    return integers, _run(stream, integers, reachable, place)
+
+
+def evaluate_at(
+    stream: Stream, integers: Integers, place: int = 0, *, held: bool = True
+) -> NDArray[np.float32]:
+    """:func:`evaluate` for some integers.
+
+    Args:
+        stream: the value and its steps.
+        integers: int64 ``(rows,)``, or ``(rows, channels)``.
+        place: which border class.
+        held: whether each channel is held within the integers that it can reach.
+    """
+    found: NDArray[np.float32] = _run(stream, integers, held, place).numpy()
+    return found
+
+
+def _run(stream: Stream, integers: Integers, reachable: bool, place: int) -> Tensor:
+    columns = integers if integers.ndim == 2 else integers[:, None]
+    held = np.broadcast_to(columns, (len(integers), len(stream.low)))
     if reachable:
         held = np.clip(held, stream.low, stream.high)
     x = torch.from_numpy(held.astype(np.float32))
@@ -77,7 +99,7 @@ def evaluate(
                 f"{step.label}: channel {channel} makes a NaN of a sum that can occur; look at its "
                 "parameters (a negative running variance, infinite gains)"
             )
-    return integers, x
+    return x
 
 
 def chunks(
@@ -89,7 +111,12 @@ def chunks(
         CannotLower: if the value takes more than :data:`COUNT_LIMIT` integers.
     """
     count = stream.type.count
-    if count > COUNT_LIMIT:
+    if stream.fixed is not None and count * len(stream.low) > FIXED_LIMIT:
+        raise CannotLower(
+            f"layer '{stream.layer}': its fixed-point numbers, {stream.type}, are too many to "
+            "tabulate; lower with a smaller fraction, or put nn.Hardtanh behind the sums"
+        )
+    if stream.fixed is None and count > COUNT_LIMIT:
         raise CannotLower(
             f"layer '{stream.layer}': it makes {count} different integers, more than "
             f"{COUNT_LIMIT} to tabulate; use a smaller input range or fewer inputs"
@@ -170,17 +197,24 @@ def rises_alike(stream: Stream) -> bool:
     """Whether all channels have the same floats, strictly rising with the integers.
 
     Then the integers themselves are ordered, ties included, as the floats are, within a channel and
-    between channels.
+    between channels. For fixed-point numbers, of which float32 may round some together, the floats
+    need not rise strictly.
     """
     before: Tensor | None = None
+    first: Tensor | None = None
     for _, x in chunks(stream, reachable=False):
         if not bool((x == x[:, :1]).all()):
             return False
         column = x[:, 0] if before is None else torch.cat((before, x[:, 0]))
-        if not bool((column[1:] > column[:-1]).all()):
+        strictly = stream.fixed is None
+        rises = column[1:] > column[:-1] if strictly else column[1:] >= column[:-1]
+        if not bool(rises.all()):
             return False
+        first = column[0] if first is None else first
         before = x[-1:, 0]
-    return True
+    assert first is not None
+    assert before is not None
+    return stream.fixed is None or bool(before[0] > first)
 
 
 def read_ranks(stream: Stream) -> Integers:

@@ -14,9 +14,9 @@ from hwbnn.graph import Input
 from hwbnn.lower.prepare import reference_mode
 from hwbnn.lower.steps import function_label, named
 from hwbnn.methods import Nonlinearity
-from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, Scale
+from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA, Scale
 
-LEAVES = (BinaryLinear, BinaryConv2d, BinaryActivation, Scale)
+LEAVES = (BinaryLinear, BinaryConv2d, BinaryActivation, OptionA, Scale)
 
 
 class _Tracer(fx.Tracer):
@@ -60,12 +60,14 @@ class Recorder(fx.Interpreter):
 
     Attributes:
         values: what each node of the trace returned in the last run.
+        instead: what later calls read in place of what a node returned.
     """
 
     def __init__(self, traced: fx.GraphModule) -> None:
         super().__init__(traced)
         self.extra_traceback = False  # it would make errors long and of many lines
         self.values: dict[fx.Node, Any] = {}
+        self.instead: dict[fx.Node, Tensor] = {}
 
     def record(self, x: Tensor) -> Any:
         """Run on a batch of floats; the network's output."""
@@ -84,7 +86,7 @@ class Recorder(fx.Interpreter):
                 "variance, infinite gains)"
             )
         self.values[n] = result.clone()
-        return result
+        return self.instead.get(n, result)
 
     def _label(self, n: fx.Node) -> str:
         if n.op == "call_module":

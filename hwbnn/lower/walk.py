@@ -17,9 +17,18 @@ from torch import Tensor, fx, nn
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import ArgMax, Input, Lookup, Node, Output
-from hwbnn.lower import pools, shapes, sums
+from hwbnn.lower import fixed, pools, shapes, sums
 from hwbnn.lower.builder import Builder, Remark
-from hwbnn.lower.calls import MAX_POOLS, MEANS, SHAPES, function_pool, module_pool, target_name
+from hwbnn.lower.calls import (
+    ADDS,
+    MAX_POOLS,
+    MEANS,
+    SHAPES,
+    check_add,
+    function_pool,
+    module_pool,
+    target_name,
+)
 from hwbnn.lower.decide import activation
 from hwbnn.lower.prepare import reference_mode
 from hwbnn.lower.steps import Step, check_state, function_label, function_step, module_step, named
@@ -27,7 +36,7 @@ from hwbnn.lower.streams import Stream
 from hwbnn.lower.tables import read_ranks, rises_alike
 from hwbnn.lower.trace import LEAVES, Sample, mapped, sample
 from hwbnn.lower.weights import check_source
-from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear
+from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA
 
 OUTPUTS = ("class", "scores")
 
@@ -46,6 +55,8 @@ class Walk:
         logits: the call that makes the logits, and the node whose integers are ordered as they
             are; None if the network ends in bits.
         streams: what each call left.
+        sums: which calls make which fixed-point sums of two streams.
+        gap: how far apart two logits must be to be ordered alike; 0 without fixed-point numbers.
     """
 
     network: nn.Module
@@ -56,6 +67,8 @@ class Walk:
     codes: dict[fx.Node, str] = field(default_factory=dict)
     logits: tuple[fx.Node, str] | None = None
     streams: dict[fx.Node, Stream] = field(default_factory=dict)
+    sums: dict[fx.Node, fixed.Sum] = field(default_factory=dict)
+    gap: float = 0.0
     _constants: dict[fx.Node, Tensor | int | float] = field(default_factory=dict)
     _sizes: set[fx.Node] = field(default_factory=set)
     _sample: Sample = field(init=False)
@@ -154,13 +167,18 @@ class Walk:
             made = pools.max_pool(self.build, shape, stream, self._made(call))
         elif isinstance(module, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
             shape = module_pool(name, label, module, stream.shape)
-            made = pools.mean_pool(self.build, shape, stream, self._made(call))
+            made = self._mean(call, shape, stream)
+        elif isinstance(module, OptionA):
+            made = fixed.shortcut(self.build, name, module, stream)
         else:
             made = self._after(stream, module_step(name, module))
         self.streams[call] = made
 
     def _function(self, call: fx.Node) -> None:
         label, target = function_label(call), target_name(call)
+        if target in ADDS and sum(n in self.streams for n in call.all_input_nodes) == 2:
+            self._add(call, label)
+            return
         stream = self._stream_of(call, label)
         if target in SHAPES:
             self.streams[call] = shapes.flatten(self.build, stream, label, self._sample.shape(call))
@@ -169,12 +187,25 @@ class Walk:
             self.streams[call] = pools.max_pool(self.build, shape, stream, self._made(call))
         elif target in MEANS and stream.is_image:
             shape = function_pool(label, call, stream.shape)
-            made = pools.mean_pool(self.build, shape, stream, self._made(call))
+            made = self._mean(call, shape, stream)
             self.streams[call] = shapes.flatten(self.build, made, label, self._sample.shape(call))
         else:
             source = next(n for n in call.all_input_nodes if n in self.streams)
             step = function_step(call, source, self._constants)
             self.streams[call] = self._after(stream, step)
+
+    def _add(self, call: fx.Node, label: str) -> None:
+        """The sum of two streams, each of which others may read too."""
+        one, other = check_add(call, label)
+        sides = self.streams[one], self.streams[other]
+        self.streams[call], found = fixed.add(self.build, label, sides)
+        if found is not None:
+            self.sums[call] = found
+
+    def _mean(self, call: fx.Node, shape: pools.Shape, stream: Stream) -> Stream:
+        if stream.fixed is not None:
+            stream = fixed.fix(self.build, stream)
+        return pools.mean_pool(self.build, shape, stream, self._made(call))
 
     def _made(self, call: fx.Node) -> tuple[int, ...]:
         """What a call makes of an image, channels last."""
@@ -220,7 +251,13 @@ class Walk:
     def _scores(self, stream: Stream) -> str:
         """The name of integers that are ordered as the logits are."""
         layer = stream.layer
-        if rises_alike(stream):
+        if stream.fixed is not None and not rises_alike(stream):
+            stream = fixed.fix(self.build, stream)
+            self.gap = 2 * stream.fixed.local * 2.0**-self.build.fraction if stream.fixed else 0.0
+            return stream.name
+        if stream.fixed is not None:
+            self.gap = fixed.resolution(stream)
+        if stream.fixed is not None or rises_alike(stream):
             text = "compared as integers: all channels rise alike"
             self.remarks.append(Remark(layer, stream.name, text))
             return stream.name
@@ -238,7 +275,7 @@ class Walk:
         if len(moving) != 1 or sum(a is moving[0] for a in call.args) != 1:
             raise CannotLower(
                 f"{label}: expected one value of the network as its argument, found "
-                f"{len(moving)}; shortcuts and branches are not lowered"
+                f"{len(moving)}; of values that meet only sums of two are lowered"
             )
         return self.streams[moving[0]]
 

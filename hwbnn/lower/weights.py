@@ -143,7 +143,7 @@ def _check_reads_integers(label: str, layer: BinaryLayer, stream: Stream, source
     """Refuse a layer that would sum anything but the integers of the Graph."""
     declared = layer.source
     if declared is None:
-        if not is_identity(stream):
+        if stream.fixed is None and not is_identity(stream):
             raise CannotLower(f"{label}: {_not_integers(stream, source)}")
         return
     if isinstance(declared, BinaryActivation):
