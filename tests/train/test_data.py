@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from hwbnn.errors import InputError, ToolNotFound
-from hwbnn.train import data
+from hwbnn.train import cifar, data
 from hwbnn.train.data import DATASETS, FILES, Dataset, dataset, part_digest
 from hwbnn.train.idx import write_idx
 from hwbnn.train.published import PUBLISHED
 from tests.train.openml import OpenMLServer
-from tests.train.samples import mnist_sample
+from tests.train.samples import colours, mnist_sample
 
 
 @pytest.fixture(autouse=True)
@@ -182,3 +182,61 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_arrays_that_do_not_fit_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(InputError, match="data set 'mnist'"):
         replace(mnist_sample(), **change)
+
+
+@pytest.fixture
+def pictures(monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    """Random pictures, taken for the published CIFAR-10, in the order that it is read in."""
+    drawn = colours()
+    train = cifar.by_digest(drawn.train_images, drawn.train_labels)
+    test = cifar.by_digest(drawn.test_images, drawn.test_labels)
+    published = replace(
+        PUBLISHED["cifar10"],
+        train_digest=part_digest(*train),
+        test_digest=part_digest(*test),
+        train_size=len(train[0]),
+    )
+    monkeypatch.setitem(PUBLISHED, "cifar10", published)
+    return Dataset("cifar10", *train, *test, published.classes)
+
+
+def test_the_batches_of_cifar_are_read_in_whatever_order_they_hold(
+    tmp_path: Path, pictures: Dataset
+) -> None:
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    mixed = np.array_split(np.random.default_rng(0).permutation(len(pictures.train_labels)), 5)
+    for file, index in zip(cifar.BATCHES, mixed, strict=True):
+        cifar.write_records(
+            folder / file, pictures.train_images[index], pictures.train_labels[index]
+        )
+    cifar.write_records(folder / cifar.TEST, pictures.test_images, pictures.test_labels)
+    for place in (tmp_path, folder):
+        found = dataset("cifar10", place)
+        assert found.digest == pictures.digest
+        assert found.origin == "batches in cifar-10-batches-bin"
+        assert np.array_equal(found.train_images, pictures.train_images)
+    content = bytearray((folder / cifar.TEST).read_bytes())
+    content[100] ^= 1
+    (folder / cifar.TEST).write_bytes(content)
+    with pytest.raises(InputError, match="the test part differs"):
+        dataset("cifar10", tmp_path)
+    (folder / cifar.TEST).unlink()
+    with pytest.raises(InputError, match=r"data_batch_1\.bin, .* and test_batch\.bin in "):
+        dataset("cifar10", tmp_path)
+
+
+def test_cifar_from_openml_is_kept_as_batches(
+    tmp_path: Path, pictures: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = np.concatenate([pictures.train_images, pictures.test_images])
+    planes = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+    labels = np.concatenate([pictures.train_labels, pictures.test_labels])
+    server = OpenMLServer(PUBLISHED["cifar10"].openml, planes, labels)
+    monkeypatch.setattr("sklearn.datasets._openml.urlopen", server)
+    assert dataset("cifar10").digest == pictures.digest
+    asked = len(server.asked)
+    assert dataset("cifar10").digest == pictures.digest
+    assert len(server.asked) == asked
+    kept = tmp_path / "scikit" / "hwbnn-cifar10"
+    assert sorted(file.name for file in kept.iterdir()) == sorted(cifar.FILES)
