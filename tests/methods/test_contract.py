@@ -30,8 +30,10 @@ from hwbnn.lower import compare, floats, lower
 from hwbnn.methods import METHODS
 from hwbnn.methods.base import Settings
 from hwbnn.nn import (
+    Chain,
     Mlp,
     after_step,
+    chain,
     mlp,
     parameter_groups,
     parts,
@@ -174,7 +176,7 @@ class TestMethod:
             assert dict(method.schedule(u)) == dict(method.schedule(u))
             assert all(np.isfinite(v) for v in method.schedule(u).values())
 
-    @pytest.mark.parametrize("shape", [(1, 1), (7, 33)])
+    @pytest.mark.parametrize("shape", [(1, 1), (7, 33), (5, 3, 3, 3), (4, 6, 1, 1), (3, 1, 5, 2)])
     def test_weights_in_evaluation_are_the_signs_of_real_numbers(
         self, name: str, shape: tuple[int, ...]
     ) -> None:
@@ -184,6 +186,8 @@ class TestMethod:
             weight.set_progress(u)
             codes = weight.codes()
             assert weight.shape == codes.signs.shape == weight.real().shape == shape
+            assert weight.train().codes().signs.shape == shape
+            weight.eval()
             assert torch.equal(codes.signs, hard(weight.real().detach(), {}))
             for part in (codes.scale, codes.offset):
                 assert part is None or (part.shape == shape[:1] and part.isfinite().all())
@@ -316,6 +320,22 @@ class TestMethod:
             found = compare(model, graph, u)
             assert found.compared
             assert found.differing == 0
+
+    @pytest.mark.parametrize("padding", [0, 1])
+    def test_learns_on_images_and_then_lowers_to_the_same_bits(
+        self, name: str, padding: int
+    ) -> None:
+        """With zeros outside as well, which count nothing whatever bits stand for."""
+        torch.manual_seed(5)
+        source = Input("x", (9, 8, 2), 0, 15, scale=2 / 15, offset=-1.0)
+        form = Chain((6, "pool", 5), (7,), padding=padding)
+        model = chain(source, form, 3, methods.get(name), last="scale")
+        u = torch.randint(0, 16, (96, *source.shape))
+        labels = u.reshape(96, 3, 48).sum(dim=2).argmax(dim=1)
+        run = Run(model, source, u, labels, total=6, adam=True)
+        first = run.epochs(0, 1)
+        assert run.epochs(1, 6) < first
+        assert compare(model, lower(model, source), u.numpy()).differing == 0
 
     def test_a_run_that_is_stopped_resumes_to_the_same_weights(self, name: str) -> None:
         whole = Run(*toy(name), total=4, adam=True)
