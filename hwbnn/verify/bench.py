@@ -124,6 +124,7 @@ class Record:
         cycles: cycles simulated.
         error: cycle in which ``error_o`` was first high; None if never.
         faults: breaches of the stream rules, in words; none for a sound core.
+        most: the most words that each FIFO held, by the stream that it drives.
         seconds: wall-clock time that the simulator took.
     """
 
@@ -133,6 +134,7 @@ class Record:
     cycles: int
     error: int | None
     faults: tuple[str, ...]
+    most: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -158,16 +160,17 @@ def read_record(folder: Path, core: Core, packets: int) -> Record:
         )
     faults += _check_border(folder, core, tokens, t)
     starts, ends = (np.fromfile(folder / f"{n}.bin", "<i8") for n in ("starts", "ends"))
-    return Record(values, starts, ends, result.cycles, result.error, tuple(faults))
+    return Record(values, starts, ends, result.cycles, result.error, tuple(faults), result.most)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a bench says of a run in words: cycles, tokens of each stream, error, faults."""
+    """What a bench says of a run in words: cycles, tokens of each stream, fills, error, faults."""
 
     cycles: int
     error: int | None
     counts: Mapping[str, int]
+    most: Mapping[str, int]
     faults: tuple[str, ...]
 
 
@@ -175,14 +178,14 @@ def read_result(folder: Path) -> Result:
     """Read the bench's own lines."""
     lines = (folder / "result.txt").read_text().splitlines()
     words = [line.split() for line in lines]
-    counts = {w[1]: int(w[2]) for w in words if w[0] == "tokens"}
+    counts, most = ({w[1]: int(w[2]) for w in words if w[0] == k} for k in ("tokens", "most"))
     where = next(i for i, w in enumerate(words) if w[0] == "faults")
     faults = lines[where + 1 :]
     unlisted = int(words[where][1]) - len(faults)
     if unlisted:
         faults.append(f"and {unlisted} more")
     error = int(words[1][1])
-    return Result(int(words[0][1]), None if error < 0 else error, counts, tuple(faults))
+    return Result(int(words[0][1]), None if error < 0 else error, counts, most, tuple(faults))
 
 
 def read_tokens(path: Path, size: int, a_frame: int = 1) -> NDArray[np.uint8]:

@@ -230,6 +230,9 @@ class _Run:
         for recorder in self._recorders:
             recorder.write(folder)
             lines.append(f"tokens {recorder.name} {recorder.count}")
+        for name in self._job.get("fifos", ()):
+            most = int(getattr(self._bench.dut, f"most_{name}").value)
+            lines.append(f"most {name} {most}")
         faults = [fault for recorder in self._recorders for fault in recorder.faults]
         lines += [f"faults {len(faults)}", *faults[:_FAULTS_LISTED]]
         (folder / "result.txt").write_text("\n".join(lines) + "\n")

@@ -121,6 +121,7 @@ class Simulation:
             "source": {**ports.stream(ports.source), "bytes": core.input.bytes},
             "sink": sink,
             "streams": [output, *taps],
+            "fifos": list(core.fifos),
         }
 
 

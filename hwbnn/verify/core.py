@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hwbnn.errors import GraphError, InputError
@@ -31,6 +31,7 @@ class Core:
         interval: predicted cycles between the first beats of successive frames at full rate.
         top: the simulation wrapper that shows the taps.
         sources: its files and those of the design.
+        fifos: predicted most words of each FIFO, by the stream that it drives, at full rate.
     """
 
     graph: Graph
@@ -43,6 +44,7 @@ class Core:
     interval: int
     top: str
     sources: tuple[str, ...]
+    fifos: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, project: Project) -> Core:
@@ -92,6 +94,7 @@ def _read(said: Mapping[str, Any], graph: Graph, project: Project) -> Core:
         _count(said["cycles"]["initiation_interval"]),
         check_name(said["simulation"]["top"]),
         (*map(str, said["files"]), *map(str, said["simulation"]["files"])),
+        {check_name(name): _count(fifo["most"]) for name, fifo in said["fifos"].items()},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,7 +17,9 @@ from hwbnn.verify.results import CycleCheck
 
 Ints = NDArray[np.int64]
 FRAMES = 64
-"""Frames of a run whose every start and end is predicted; later ones follow at the interval."""
+"""Frames of a run that are stepped through; later ones repeat what the last period was like."""
+STEPPED = 200_000
+"""Cycles, about, after which no more frames are, if the circuit has settled."""
 
 
 @dataclass
@@ -65,20 +68,26 @@ class Timing:
         if len(record.starts) != frames or len(record.ends) != frames:
             self._breach(f"{frames} frames sent, {len(record.ends)} came out")
             return
-        known = min(frames, max(FRAMES, self.settled))
+        few = max(1, STEPPED // max(1, self.core.interval))
+        known = min(frames, max(min(FRAMES, few), self.settled + self.period))
         model = self.predicted(known)
-        if known < frames and not _steady(model, self.core.interval):
-            known, model = frames, self.predicted(frames)
-        later = np.arange(1, frames - known + 1) * self.core.interval
         # Benches may begin in different cycles; the first start is common.
         begin = int(record.starts[0]) - model.starts[0]
         starts, ends = record.starts - begin, record.ends - begin
-        wanted = (
-            np.concatenate([model.starts, model.starts[-1] + later]),
-            np.concatenate([model.ends, model.ends[-1] + later]),
-        )
-        self._breach(_first_breach((starts, ends), wanted))
+        wanted = tuple(self._continued(cycles, frames) for cycles in (model.starts, model.ends))
+        self._breach(_first_breach((starts, ends), (wanted[0], wanted[1])))
         self._compare_stated(starts, ends)
+        self._breach(_fuller(record.most, self.core.fifos, settled=frames >= self.settled))
+
+    def _continued(self, cycles: Sequence[int], frames: int) -> Ints:
+        """Starts or ends of so many frames: those known, and their last period again and again."""
+        assert self._settling.interval is not None
+        known = np.array(cycles, np.int64)
+        if len(known) == frames:
+            return known
+        again, k = np.divmod(np.arange(frames - len(known)), self.period)
+        apart = int(self._settling.interval * self.period)
+        return np.concatenate([known, known[k - self.period] + (again + 1) * apart])
 
     def _compare_stated(self, starts: Ints, ends: Ints) -> None:
         """Hold the latency and the interval to what the core says of itself."""
@@ -89,10 +98,10 @@ class Timing:
         if len(starts) < self.settled:
             return
         # Where a slow border sends the credits of two pipelines back in bursts, frames start in
-        # bursts too: the interval is that of a whole period.
+        # bursts too: the interval is that of a whole period, rounded up.
         taken = int(starts[-1] - starts[-1 - self.period])
-        self.interval = taken // self.period
-        if taken != self.period * self.core.interval:
+        self.interval = -(-taken // self.period)
+        if self.interval != self.core.interval:
             self._breach(
                 f"interval: predicted {self.core.interval}, counted {taken / self.period:g}"
             )
@@ -112,10 +121,12 @@ class Timing:
         )
 
 
-def _steady(model: Cycles, interval: int) -> bool:
-    """Whether the last frames of a run follow each other at the interval, in and out."""
-    gaps = [*np.diff(model.starts[-8:]), *np.diff(model.ends[-8:])]
-    return all(gap == interval for gap in gaps)
+def _fuller(found: Mapping[str, int], said: Mapping[str, int], *, settled: bool) -> str | None:
+    """The first FIFO that was not as full as was said; before a core is full it may be less."""
+    for name, most in said.items():
+        if not (found[name] == most or (not settled and found[name] < most)):
+            return f"FIFO {name}: predicted at most {most} words, found {found[name]}"
+    return None
 
 
 def check_stalled(core: Core, record: Record, stalls: Stalls, frames: int) -> str | None:

@@ -2,7 +2,7 @@
 // every tap carries, as raw little-endian files that Python reads. Nothing is judged here except
 // the rule of every valid/ready stream: what is offered stays, unchanged, until it is taken.
 //
-// bench.h is generated for the core: its class, the sizes of its border and the list of its taps.
+// bench.h is generated for the core: its class, the sizes of its border, its taps and its FIFOs.
 
 #include "bench.h"
 
@@ -18,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tokens are copied from memory as is");
@@ -177,6 +178,7 @@ class Bench {
   }
 
   bool stopped() const { return context_.gotFinish(); }
+  const Core& core() const { return core_; }
 
   void reset(int cycles) {
     core_.aresetn = 0;
@@ -249,6 +251,9 @@ class Run {
       bench.cycle([this](Core& core, uint64_t cycle, bool first, bool taken) {
         sample(core, cycle, first, taken);
       });
+#define FIFO(name) most_.emplace_back(#name, bench.core().most_##name);
+    HWBNN_FIFOS(FIFO)
+#undef FIFO
   }
 
   void write_result() const {
@@ -257,6 +262,8 @@ class Run {
     std::fprintf(file.handle, "error %lld\n", static_cast<long long>(error_));
     count(file, output_);
     for (const auto& tap : taps_) count(file, *tap);
+    for (const auto& fifo : most_)
+      std::fprintf(file.handle, "most %s %u\n", fifo.first, fifo.second);
     std::fprintf(file.handle, "faults %llu\n%s", static_cast<unsigned long long>(faults_.count),
                  faults_.text.c_str());
   }
@@ -306,6 +313,7 @@ class Run {
   Recorder output_;
   File keep_, last_, starts_, ends_;
   std::vector<std::unique_ptr<Recorder>> taps_;
+  std::vector<std::pair<const char*, unsigned>> most_;  // words that each FIFO held at most
   Faults faults_;
 };
 

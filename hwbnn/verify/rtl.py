@@ -139,8 +139,9 @@ def build(
 
 
 def _bench_header(core: Core) -> str:
-    """The part of the C++ bench that depends on the core."""
+    """The part of the C++ bench that depends on the core: names, sizes."""
     taps = "".join(f" \\\n  TAP({t.value}, {t.bytes}, {t.tokens})" for t in core.taps)
+    fifos = "".join(f" \\\n  FIFO({name})" for name in core.fifos)
     return (
         "// Generated for one core: its class, the sizes of its border, its taps.\n"
         f'#include "V{core.top}.h"\n'
@@ -150,6 +151,8 @@ def _bench_header(core: Core) -> str:
         f"constexpr unsigned kOutputBeats = {core.output.tokens};\n"
         "// TAP(value, bytes of a token, tokens of a frame)\n"
         f"#define HWBNN_TAPS(TAP){taps}\n"
+        "// FIFO(stream that it drives)\n"
+        f"#define HWBNN_FIFOS(FIFO){fifos}\n"
     )
 
 

@@ -25,7 +25,8 @@ def record(core, frames, begin=5, **patterns):
     """A run as a sound core would make it, beginning in some cycle."""
     model = cycles(circuit(core.graph, core.plan), frames, **patterns)
     starts, ends = (np.array(cycle) + begin for cycle in (model.starts, model.ends))
-    return Record({}, starts, ends, int(ends[-1]) + 1, None, ())
+    most = {name: model.fills[name] for name in core.fifos}
+    return Record({}, starts, ends, int(ends[-1]) + 1, None, (), most)
 
 
 @pytest.mark.parametrize("frames", [1, 3, FRAMES, FRAMES + 100])
@@ -52,6 +53,17 @@ def test_one_cycle_too_late_is_found(core, which, frame):
     assert timing.first == (
         f"{which[:-1]} of frame {frame}: predicted cycle {expected - 1}, counted {expected}"
     )
+
+
+@pytest.mark.parametrize(("frames", "change"), [(FRAMES, -1), (FRAMES, 1), (1, 1)])
+def test_a_fifo_that_is_less_or_more_full_than_predicted_is_found(core, frames, change):
+    run = record(core, frames)
+    name = max(core.fifos, key=lambda name: core.fifos[name])
+    most = {**run.most, name: core.fifos[name] + change}
+    timing = Timing(core)
+    timing.add(replace(run, most=most), frames)
+    said, found = core.fifos[name], most[name]
+    assert timing.first == f"FIFO {name}: predicted at most {said} words, found {found}"
 
 
 def test_the_first_of_several_runs_that_is_wrong_is_kept(core):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from hwbnn.estimate import Cycles
 from hwbnn.graph import ValueType
 from hwbnn.plan import Circuit, Plan, Stream, Tap
-from hwbnn.plan.stages import AxisIn, AxisOut, Segment
+from hwbnn.plan.stages import AxisIn, AxisOut
 from hwbnn.simulate import simulate
 from hwbnn.targets.rtl import netlists
+from hwbnn.targets.rtl.stages import fifos
 from hwbnn.targets.rtl.top import top_name, trace_name
 
 FORMAT = 1
@@ -46,14 +48,14 @@ def core(circuit: Circuit, counted: Cycles, names: Sequence[str], name: str) -> 
 
 
 def _cycles(counted: Cycles) -> dict[str, object]:
-    assert counted.interval is not None
     return {
         "latency": counted.latency,
         "latency_meaning": "from the cycle that takes the first input beat of a frame to the cycle "
         "that takes its last output beat, the core being empty and both sides always ready",
-        "initiation_interval": int(counted.interval),
+        "initiation_interval": _interval(counted),
         "initiation_interval_meaning": "cycles between the first input beats of successive frames, "
-        "both sides always ready, once the core is full",
+        "both sides always ready, once the core is full; where frames start in a pattern, on "
+        "average over it, rounded up",
     }
 
 
@@ -85,9 +87,8 @@ def _tap(tap: Tap) -> dict[str, object]:
 
 def _fifos(circuit: Circuit, counted: Cycles) -> dict[str, object]:
     return {
-        stage.name: {"depth": stage.credits, "most": counted.fills[stage.name]}
-        for stage in circuit.stages
-        if isinstance(stage, Segment)
+        name: {"depth": fifo.depth, "most": counted.fills[name]}
+        for name, fifo in fifos(circuit).items()
     }
 
 
@@ -136,7 +137,7 @@ the design.
   each packet gives one frame. `s_axis_tkeep` is not read.
 
 Latency: {_count(counted.latency, "cycle")} from the first input beat of a frame to its last output
-beat. A new frame every {"cycle" if counted.interval == 1 else f"{counted.interval} cycles"}.
+beat. A new frame every {"cycle" if counted.interval == 1 else f"{_interval(counted)} cycles"}.
 
 ## A frame
 
@@ -144,6 +145,12 @@ beat. A new frame every {"cycle" if counted.interval == 1 else f"{counted.interv
 gives
 
 {_frame("m_axis", y, last)}"""
+
+
+def _interval(counted: Cycles) -> int:
+    """Cycles from frame to frame, rounded up where they are not always the same."""
+    assert counted.interval is not None
+    return ceil(counted.interval)
 
 
 def _count(n: int, what: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import singledispatch
+from typing import NamedTuple
 
-from hwbnn.plan import Stream
+from hwbnn.plan import Circuit, Stream
 from hwbnn.plan.blocks import Block, DotFolded
 from hwbnn.plan.images import Fork, Join, Window, WindowUnrolled
 from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Stage, Up
@@ -12,6 +13,30 @@ from hwbnn.targets.rtl.layers import module_name, plain
 from hwbnn.targets.rtl.verilog import instance, literal, vector
 
 _CLOCK = {"clk_i": "aclk", "rst_ni": "aresetn"}
+
+
+class Fifo(NamedTuple):
+    """A FIFO that drives a stream.
+
+    Attributes:
+        depth: words that it holds.
+        instance: its hierarchical name in the top module.
+    """
+
+    depth: int
+    instance: str
+
+
+def fifos(circuit: Circuit) -> dict[str, Fifo]:
+    """The FIFOs whose depths were chosen for this circuit, by the streams that they drive."""
+    found: dict[str, Fifo] = {}
+    for stage in circuit.stages:
+        if isinstance(stage, Segment):
+            found[stage.name] = Fifo(stage.credits, f"u_{stage.name}_fifo.u_fifo")
+        elif isinstance(stage, Fork):
+            for i, (name, depth) in enumerate(zip(stage.outputs, stage.depths, strict=True)):
+                found[name] = Fifo(depth, f"u_{stage.name}.gen_branch[{i}].u_fifo")
+    return found
 
 
 def _wires(name: str, stream: Stream, handshake: bool) -> str:

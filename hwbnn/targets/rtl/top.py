@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hwbnn.estimate import Cycles
 from hwbnn.plan import Circuit
-from hwbnn.targets.rtl.stages import stage_text
+from hwbnn.targets.rtl.stages import fifos, stage_text
 from hwbnn.targets.rtl.verilog import instance, module, vector
 
 CORE = "hwbnn"
@@ -53,7 +53,7 @@ def top(circuit: Circuit, counted: Cycles, core: str) -> str:
 
 
 def trace(circuit: Circuit, core: str) -> str:
-    """A wrapper for simulation: the top module, and every tap as ports of its own."""
+    """A wrapper for simulation: the top module, every tap, and how full every FIFO ever was."""
     plan = circuit.plan
     ports = border(plan.input_beat, plan.output_beat)
     names = [port.split()[-1] for port in ports]
@@ -67,5 +67,20 @@ def trace(circuit: Circuit, core: str) -> str:
         ready = f"{signal}_ready" if tap.handshake else "1'b1"
         body += f"  assign {name}_ready = {ready};\n"
         body += f"  assign {name}_data = {signal}_data;\n"
-    comment = "For simulation only: the streams behind the network's values, read by their names."
+    for stream, fifo in fifos(circuit).items():
+        ports.append(f"output logic [31:0] most_{stream}")
+        body += _most(f"most_{stream}", f"u_top.{fifo.instance}.fill_q")
+    comment = (
+        "For simulation only: the streams behind the network's values, read by their names, and\n"
+        "the most words that each FIFO held since reset."
+    )
     return module(trace_name(core), comment, ports, body)
+
+
+def _most(name: str, fill: str) -> str:
+    return (
+        f"\n  always_ff @(posedge aclk) begin\n"
+        f"    if (!aresetn) {name} <= '0;\n"
+        f"    else if (32'({fill}) > {name}) {name} <= 32'({fill});\n"
+        f"  end\n"
+    )
