@@ -29,7 +29,7 @@ from hwbnn.graph import Input
 from hwbnn.methods import METHODS
 from hwbnn.nn import NETWORKS, after_step, parameter_groups, penalty, start_epoch
 from hwbnn.nn.activation import Scale
-from hwbnn.nn.networks import network
+from hwbnn.nn.named import network
 
 RESULTS = Path(__file__).parent / "results"
 BATCH = 256

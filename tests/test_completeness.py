@@ -31,6 +31,7 @@ from hwbnn.graph import (
 from hwbnn.plan import Folded, Plan, Unrolled
 from hwbnn.simulate import ENGINES, simulate
 from hwbnn.targets import TARGETS, generate
+from tests.conv_strategies import random_conv_graph
 from tests.strategies import random_graph, random_inputs, random_plan
 
 CUTS = np.array([[0], [1]])
@@ -144,6 +145,8 @@ def test_random_networks_have_every_kind_of_node_and_layout() -> None:
             made.add(f"{plan.layout(dot.name).sums} of {min(2, graph.types[dot.source].width)}")
             made |= {("inputs", dot.weights.shape[1]), ("outputs", len(dot.weights))}
         made |= {"bits of tables" for lookup in graph.of_type(Lookup) if lookup.bit}
+    for seed in range(100):
+        made |= {type(node) for node in random_conv_graph(seed).nodes}
     expected = {*NODE_TYPES, Folded, Unrolled, True, False, "fused", "", "1 cuts", "2 cuts"}
     expected |= {"falling", "rising", "never", "always", "sums of integers", "bits of tables"}
     expected |= {"scaled", "planes of 2", "adders of 2", "serial of 2"}

@@ -12,7 +12,20 @@ import pytest
 
 from hwbnn.assets import assets
 from hwbnn.errors import InputError, ToolFailed, ToolNotFound
-from hwbnn.graph import NODE_TYPES, Dot, Graph, Input, Output, Threshold
+from hwbnn.graph import (
+    NODE_TYPES,
+    Add,
+    ChannelPad,
+    Conv2d,
+    Dot,
+    Graph,
+    Input,
+    MaxPool,
+    Output,
+    Rescale,
+    SumPool,
+    Threshold,
+)
 from hwbnn.plan import Folded, Plan
 from hwbnn.project import Project
 from hwbnn.simulate import simulate
@@ -72,7 +85,8 @@ def test_the_random_networks_are_of_all_sorts() -> None:
     }
     assert layouts == {"Folded", "Unrolled"}
     assert {len(graph.of_type(Dot)) for graph in drawn} == {1, 2, 3, 4}
-    assert {type(node) for graph in drawn for node in graph.nodes} == set(NODE_TYPES)
+    images = {Conv2d, MaxPool, SumPool, Add, Rescale, ChannelPad}
+    assert {type(node) for graph in drawn for node in graph.nodes} == set(NODE_TYPES) - images
     assert any(t.thresholds.shape[1] > 1 for graph in drawn for t in graph.of_type(Threshold))
     falling = [t.falling for graph in drawn[: len(NETWORKS)] for t in graph.of_type(Threshold)]
     assert any(each.any() and not each.all() for each in falling)
