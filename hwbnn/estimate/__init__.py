@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hwbnn.estimate.cycles import Cycles, cycles
+from hwbnn.estimate.depths import least_depths, used_depths
 from hwbnn.estimate.fold import plan_for_ii, plan_for_luts
 from hwbnn.estimate.folds import describe
 from hwbnn.estimate.luts import Area, area, within
@@ -13,7 +14,9 @@ __all__ = [
     "area",
     "cycles",
     "describe",
+    "least_depths",
     "plan_for_ii",
     "plan_for_luts",
+    "used_depths",
     "within",
 ]

@@ -89,13 +89,15 @@ class _Run:
         self.wires = Wires(stages)
         self.machines = machines(stages, self.wires)
         self.last = self.wires.numbers[stages[-1].inputs[0]]
+        self.streams = [(*m.inputs, *m.outputs) for m in self.machines]
         ends: list[list[int]] = [[] for _ in self.wires.valid]
-        for i, machine in enumerate(self.machines):
-            for number in (*machine.inputs, *machine.outputs):
+        for i, numbers in enumerate(self.streams):
+            for number in numbers:
                 ends[number].append(i)
         self.ends_of = ends
         self.live: set[int] = set()  # streams on which a token passes in this cycle
-        self.calls: list[tuple[int, int]] = []  # cycles in which machines move by themselves
+        self.soon: list[int] = []  # machines that move by themselves in this cycle
+        self.calls: list[tuple[int, int]] = []  # later cycles, and which do so then
         self.in_beats = stages[0].source.tokens
         self.out_beats = stages[-1].result.tokens
         self.frames = frames
@@ -109,7 +111,6 @@ class _Run:
 
     def run(self) -> Cycles:
         """Step until all frames are out."""
-        self.step(-1)  # the cycle after reset, in which nothing can be taken at the border yet
         now = 0
         self.cycle(now)
         while not self.done():
@@ -153,29 +154,32 @@ class _Run:
 
     def step(self, now: int) -> None:
         """One cycle."""
-        live, wires = sorted(self.live), self.wires
-        if 0 in self.live:
+        live, wires, calls = self.live, self.wires, self.calls
+        valid, ready, passed = wires.valid, wires.ready, wires.passed
+        if 0 in live:
             self.take(now)
-        called = set()
-        for number in live:
-            wires.passed[number] = True
-            called.update(self.ends_of[number])
-        while self.calls and self.calls[0][0] <= now:
-            called.add(heapq.heappop(self.calls)[1])
-        for i in called:
-            following = self.machines[i].step(now)
-            if following is not None:
-                heapq.heappush(self.calls, (following, i))
-        for number in live:
-            wires.passed[number] = False
-        for i in called:
-            machine = self.machines[i]
-            for number in (*machine.inputs, *machine.outputs):
-                self.look(number)
         if self.last in live:
             self.given += 1
             if self.given % self.out_beats == 0:
                 self.ends.append(now)
+        called = set(self.soon)
+        for number in live:
+            passed[number] = True
+            called.update(self.ends_of[number])
+        while calls and calls[0][0] <= now:
+            called.add(heapq.heappop(calls)[1])
+        self.soon = []
+        for i in called:
+            following = self.machines[i].step(now)
+            if following == now + 1:
+                self.soon.append(i)
+            elif following is not None:
+                heapq.heappush(calls, (following, i))
+        for number in live:
+            passed[number] = False
+        # Both ends of a stream on which a token passed were stepped: no other can pass one next.
+        streams = self.streams
+        self.live = {n for i in called for n in streams[i] if valid[n] and ready[n]}
 
     def take(self, now: int) -> None:
         """An input beat is taken."""
@@ -197,7 +201,7 @@ class _Run:
 
     def next_cycle(self, now: int) -> int:
         """The next cycle in which something can move."""
-        if self.live or self.source is not None or self.sink is not None:
+        if self.live or self.soon or self.source is not None or self.sink is not None:
             return now + 1
         more = self.frames is None or self.taken < self.frames * self.in_beats
         if more and not self.wires.valid[0]:

@@ -8,6 +8,7 @@ from math import prod
 
 from hwbnn.errors import PlanError
 from hwbnn.estimate.cycles import cycles as counted
+from hwbnn.estimate.depths import used_depths
 from hwbnn.estimate.folds import beat, cost_of, describe, divisors, fastest
 from hwbnn.estimate.image_parts import parts
 from hwbnn.estimate.luts import area
@@ -66,7 +67,7 @@ class Greedy:
             interval = counted(circuit(self.graph, plan)).interval
             assert interval is not None
             if interval <= cycles:
-                return plan
+                return used_depths(self.graph, plan)
             best = min(best or int(interval), int(interval))
             goal = min(goal - 1, int(goal * cycles / interval))
             if goal < 1:

@@ -200,50 +200,48 @@ class FoldedMachine(GateMachine):
 
     def step(self, now: int) -> int | None:
         """A token kept, a step of a pass, a result into the FIFO, one out of it."""
-        if self.can_read(now):
+        if now >= self.idle_until and self.can_read():
             self.read(now)
-        push = self.wires.passed[self.taken]
-        self.kept += push
-        self.fresh += push
+        if self.wires.passed[self.taken]:
+            self.kept += 1
+            self.fresh += 1
         self.arrive(now)
         self.offer(valid=self.fill > 0, ready=self.kept < self.slots)
-        following = max(now + 1, self.idle_until)
         due = self.due[0] if self.due else None
-        if self.can_read(following):
-            return following if due is None else min(due, following)
-        return due
+        if not self.can_read():
+            return due
+        following = max(now + 1, self.idle_until)
+        return following if due is None or due > following else due
 
-    def ends(self) -> bool:
-        """Whether the next step is the last of a pass."""
-        return self.at == self.steps - 1 and self.round % self.rounds == self.rounds - 1
+    def can_read(self) -> bool:
+        """Whether there is a token to read, and a credit where the last step of a pass takes it."""
+        if self.round == 0 and not self.fresh:
+            return False
+        return self.credits > 0 or self.at < self.steps - 1 or not self.takes()
 
     def takes(self) -> bool:
-        """Whether the next step takes a credit."""
-        return self.ends() and (self.round < self.rounds or not self.one_per_frame)
-
-    def can_read(self, now: int) -> bool:
-        """Whether there is a token to read, and a credit to take where one is needed."""
-        if now < self.idle_until or (self.round == 0 and not self.fresh):
-            return False
-        return self.credits > 0 or not self.takes()
+        """Whether the last step of this round takes a credit."""
+        ends = self.round % self.rounds == self.rounds - 1
+        return ends and (self.round < self.rounds or not self.one_per_frame)
 
     def read(self, now: int) -> None:
         """One step."""
         first, last = self.round == 0, self.round == self.last_round
-        last_step = self.at == self.steps - 1
-        ends, takes = self.ends(), self.takes()
         self.fresh -= first
         self.kept -= last
-        self.credits -= takes
-        if ends and (last or not self.one_per_frame):
-            self.due.append(now + self.latency)
-        self.at = 0 if last_step else self.at + 1
-        if last_step:
-            self.round = 0 if last else self.round + 1
-        elif not first and not last:
-            # Steps between the first and the last one of a middle round change nothing outside.
-            self.idle_until = now + self.steps - self.at
-            self.at = self.steps - 1
+        if self.at < self.steps - 1:
+            self.at += 1
+            if not first and not last:
+                # Steps between the first and the last of a middle round change nothing outside.
+                self.idle_until = now + self.steps - self.at
+                self.at = self.steps - 1
+            return
+        if self.round % self.rounds == self.rounds - 1:  # a pass ends
+            self.credits -= self.takes()
+            if last or not self.one_per_frame:
+                self.due.append(now + self.latency)
+        self.at = 0
+        self.round = 0 if last else self.round + 1
 
     def state(self, now: int) -> Hashable:
         """The gate's state and the head's."""

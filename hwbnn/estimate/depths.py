@@ -1,0 +1,72 @@
+"""FIFO depths behind forks: what is used of them, and the fewest words that keep the rate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from hwbnn.estimate.cycles import Deadlock, cycles
+from hwbnn.graph import Graph
+from hwbnn.plan import Circuit, Plan, circuit
+from hwbnn.plan.images import Fork
+
+LEAST = 2
+"""Words of a FIFO that passes a token in every cycle."""
+
+
+def used_depths(graph: Graph, plan: Plan) -> Plan:
+    """The Plan with FIFOs behind forks as deep as they were ever filled, the rate being the same.
+
+    Two runs of the token model, for any number of forks.
+    """
+    made = circuit(graph, plan)
+    forks = _forks(made)
+    if not forks:
+        return plan
+    counted = cycles(made)
+    for spare in (0, 1):
+        depths = {
+            fork.value: tuple(max(LEAST, counted.fills[name] + spare) for name in fork.outputs)
+            for fork in forks
+        }
+        tried = replace(plan, depths=depths)
+        if _interval(graph, tried) == counted.interval:
+            return tried
+    return plan
+
+
+def least_depths(graph: Graph, plan: Plan) -> Plan:
+    """The Plan with the fewest words behind each fork that keep its rate, one after the other.
+
+    With one word less in any FIFO of more than two the interval is longer, or nothing moves at all.
+    Takes some runs of the token model a FIFO.
+    """
+    wanted = _interval(graph, plan)
+    plan = used_depths(graph, plan)
+    for fork in _forks(circuit(graph, plan)):
+        depths = list(plan.depths[fork.value])
+        for branch, enough in enumerate(depths):
+            low, high = LEAST, enough
+            while low < high:
+                middle = (low + high) // 2
+                depths[branch] = middle
+                tried = replace(plan, depths={**plan.depths, fork.value: tuple(depths)})
+                if _interval(graph, tried) == wanted:
+                    high = middle
+                else:
+                    low = middle + 1
+            depths[branch] = high
+        plan = replace(plan, depths={**plan.depths, fork.value: tuple(depths)})
+    return plan
+
+
+def _forks(made: Circuit) -> list[Fork]:
+    return [stage for stage in made.stages if isinstance(stage, Fork)]
+
+
+def _interval(graph: Graph, plan: Plan) -> Fraction | None:
+    """Cycles from frame to frame; None where nothing moves for ever."""
+    try:
+        return cycles(circuit(graph, plan)).interval
+    except Deadlock:
+        return None
