@@ -24,7 +24,7 @@ from hwbnn.graph import Flatten, Graph, Output
 from hwbnn.simulate.fast_basis import LANES
 from hwbnn.simulate.fast_forms import Form, Slot, Step, item, rows
 from hwbnn.simulate.fast_moves import collect, collect_bits
-from hwbnn.simulate.fast_steps import split_step, step
+from hwbnn.simulate.fast_steps import short_step, split_step, step
 
 Array = NDArray[Any]
 
@@ -32,6 +32,7 @@ BLOCK_BYTES = 768 * 1024
 """What the values of one block may take of a core's L2, if a single tile does not take more."""
 WIDTHS = (96, 64, 32)
 """Lanes of a tile, the widest that fits: wide ones meet each weight more often once it is read."""
+FORMS: tuple[Form, ...] = ("words", "shorts", "integers")
 SAMPLES = 3840
 """Most samples in a block."""
 
@@ -111,12 +112,15 @@ class Compiled:
             wanted[slot.value].add(slot.form)
         steps: list[tuple[Slot, Step]] = []
         for node in reversed(self.graph.nodes):
-            # Words may be made from the node's own integers, so they are looked at first.
-            for form in ("words", "integers"):
+            # The others may be made from the node's own integers, so they are looked at first.
+            for form in FORMS:
                 if form not in wanted[node.name]:
                     continue
                 slot = Slot(node.name, form)
-                made = step(node, form, self.graph) or split_step(node, self.graph)
+                if form == "shorts":
+                    made = short_step(node, self.graph)
+                else:
+                    made = step(node, form, self.graph) or split_step(node, self.graph)
                 for read in made.reads:
                     wanted[read.value].add(read.form)
                 if isinstance(node, Flatten | Output):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hwbnn.graph import ValueType
 
-Form = Literal["words", "integers"]
+Form = Literal["words", "shorts", "integers"]
 
 
 class Slot(NamedTuple):
@@ -54,9 +54,11 @@ def coding(t: ValueType) -> Coding:
 
 def item(slot: Slot) -> np.dtype[Any]:
     """The type of what a row holds for each sample."""
-    return np.dtype(np.uint64 if slot.form == "words" else np.int32)
+    return np.dtype({"words": np.uint64, "shorts": np.int16, "integers": np.int32}[slot.form])
 
 
 def rows(slot: Slot, t: ValueType) -> int:
-    """Rows of the buffer of a slot."""
-    return coding(t).planes * -(-t.size // 64) if slot.form == "words" else t.size
+    """Rows of the buffer of a slot; behind shorts there is one of 0."""
+    if slot.form == "words":
+        return coding(t).planes * -(-t.size // 64)
+    return t.size + (slot.form == "shorts")

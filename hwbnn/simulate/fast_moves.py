@@ -69,8 +69,9 @@ def pack_bytes(x: NDArray[np.uint8], planes: int, first: int, last: int, out: Wo
 
 @jit
 def transpose(x: NDArray[Any], out: NDArray[Any]) -> None:
-    """Rows of samples ``(samples, n)`` into lanes ``(tiles, n, lanes)``."""
+    """Rows of samples ``(samples, n)`` into lanes ``(tiles, rows, lanes)``; 0 behind ``n`` rows."""
     lanes = out.shape[2]
+    out[:, x.shape[1] :] = 0
     for strip in range(0, x.shape[1], STRIP):
         for sample in range(len(x)):
             t, s = sample // lanes, sample % lanes

@@ -36,6 +36,7 @@ from hwbnn.graph.bits import pack_words
 from hwbnn.simulate import fast_elements as elements
 from hwbnn.simulate import fast_moves as moves
 from hwbnn.simulate import fast_pools as pools
+from hwbnn.simulate import fast_shorts as shorts
 from hwbnn.simulate import fast_sums as sums
 from hwbnn.simulate.fast_forms import Buffers, Form, Samples, Slot, Step, coding
 
@@ -52,6 +53,15 @@ def split_step(node: Node, graph: Graph) -> Step:
     source, out = Slot(node.name, "integers"), Slot(node.name, "words")
     low, planes = (0, 1) if t.bit else (t.low, coding(t).planes)
     return Step((source,), lambda x, b: moves.split(b[source], low, planes, b[out]))
+
+
+def short_step(node: Node, graph: Graph) -> Step:
+    """Integers as shorts; those of the samples come straight from there."""
+    out = Slot(node.name, "shorts")
+    if isinstance(node, Input):
+        return Step((), lambda x, b: moves.transpose(x, b[out]))
+    source = Slot(node.name, "integers")
+    return Step((source,), lambda x, b: shorts.narrow(b[source], b[out]))
 
 
 @step.register

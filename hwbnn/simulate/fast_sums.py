@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hwbnn.graph import Conv2d, Dot, Graph, MaxPool, SumPool, Threshold, Window
 from hwbnn.graph.bits import pack_words
+from hwbnn.simulate import fast_shorts as shorts
 from hwbnn.simulate import fast_windows as windows
 from hwbnn.simulate.fast_forms import Slot, Step, coding
 from hwbnn.simulate.fast_tiles import CHANNELS
@@ -131,6 +132,8 @@ def neurons(node: Threshold, graph: Graph) -> Step | None:
         return None
     if not graph.types[node.name].bit or len(graph.readers(feeding.name)) > 1:
         return None
+    if isinstance(feeding, Conv2d) and _is_short(feeding, graph):
+        return _short_neurons(feeding, node, graph)
     _, gain, planes = coding(graph.types[feeding.source])
     where, (kinds, constant, _) = grid(feeding, graph), border(feeding, graph)
     cuts = node.thresholds[None, :, 0]
@@ -148,3 +151,50 @@ def neurons(node: Threshold, graph: Graph) -> Step | None:
         (source,),
         lambda x, b: windows.signs(b[source], planes, where, weights, start, kinds, b[out]),
     )
+
+
+def _bound(node: Conv2d, graph: Graph) -> int:
+    """What no sum of signed elements passes, nor any part of it."""
+    t = graph.types[node.source]
+    return int(node.weights[0].size) * max(-t.low, t.high)
+
+
+def _is_short(node: Conv2d, graph: Graph) -> bool:
+    """Whether the sums and their distance from any threshold fit 16 bits, and that is quicker."""
+    t, terms = graph.types[node.source], node.weights[0].size
+    fits = not t.bit and node.groups == 1 and 2 * _bound(node, graph) + 2 < 1 << 15
+    # Half of the terms are added, 32 samples at once; of words there are 8 samples in a vector, and
+    # each takes three operations.
+    return fits and terms // 2 < 12 * coding(t).planes * -(-terms // 64)
+
+
+def _short_neurons(feeding: Conv2d, node: Threshold, graph: Graph) -> Step:
+    """Neurons over few integers.
+
+    With the sum ``P`` of the terms of the rarer sign and ``T`` of all, the sum is ``2 P - T``, or
+    minus that where the rarer is -1. ``sum >= t`` is ``t - 1 - sum < 0``, ``sum <= t`` is
+    ``sum - t - 1 < 0``; minus a number is its inverted bits plus 1.
+    """
+    flat, falling = feeding.weights.reshape(len(feeding.weights), -1), node.falling
+    rarer = 2 * flat.sum(axis=1) <= flat.shape[1]
+    chosen = flat == rarer[:, None]
+    order = np.argsort(~chosen, axis=1, kind="stable")
+    taps = np.where(np.sort(~chosen, axis=1), flat.shape[1], order)
+    longest = int(chosen.sum(axis=1).max())
+    missing = -longest % shorts.TOGETHER
+    taps = np.pad(taps[:, :longest], ((0, 0), (0, missing)), constant_values=flat.shape[1])
+    turned = rarer != falling
+    cuts = node.thresholds[..., 0] if node.places is not None else node.thresholds[None, :, 0]
+    most = _bound(feeding, graph)
+    nearest = cuts.clip(-most - 1, most + 1)
+    start = np.where(falling, -nearest - 1, nearest - 1) + turned
+    kinds = np.zeros(graph.types[node.name].size // len(flat), np.int64)
+    if node.places is not None:
+        kinds = node.places.flatten()
+    given = -turned.astype(np.int16), start.astype(np.int16)
+    where, source, out = (
+        grid(feeding, graph),
+        Slot(feeding.source, "shorts"),
+        Slot(node.name, "words"),
+    )
+    return Step((source,), lambda x, b: shorts.signs(b[source], where, taps, *given, kinds, b[out]))

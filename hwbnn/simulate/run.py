@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwbnn.errors import InputError, ToolNotFound
-from hwbnn.graph import Dot, Graph
+from hwbnn.graph import Conv2d, Dot, Graph
 from hwbnn.simulate import plain
 
 Array = NDArray[Any]
@@ -32,7 +32,9 @@ def _fast(graph: Graph, x: Array, trace: bool) -> dict[str, Array]:
 
 
 def _auto(graph: Graph, x: Array, trace: bool) -> dict[str, Array]:
-    work = len(x) * sum(dot.weights.size for dot in graph.of_type(Dot))
+    work = len(x) * sum(node.weights.size for node in graph.of_type(Dot))
+    for conv in graph.of_type(Conv2d):
+        work += len(x) * conv.weights[0].size * graph.types[conv.name].size
     engine = _fast if work >= WORTH and find_spec("numba") is not None else plain.run
     return engine(graph, x, trace)
 

@@ -203,3 +203,25 @@ def test_planted_faults_are_seen() -> None:
         {"turned": None},
     ):
         assert not np.array_equal(run(fast, **fault), expected), fault
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 255), (-128, 127), (-9, -2), (0, 1)])
+@pytest.mark.parametrize("outputs", [1, 15, 16, 17, 65])
+def test_small_windows_of_integers_and_thresholds_at_their_ends(
+    low: int, high: int, outputs: int
+) -> None:
+    """These are added in 16 bits; weights of one sign only, and as many of both, are among them."""
+    rng = np.random.default_rng(outputs)
+    weights = rng.random((outputs, 2, 3, 4)) < rng.random((outputs, 1, 1, 1))
+    weights[0], weights[-1] = True, False
+    node, conv = (
+        Input("x", (3, 4, 4), low, high),
+        Conv2d("conv", "x", weights, padding=(1, 0, 2, 1)),
+    )
+    ends = 24 * max(abs(low), abs(high))
+    cuts = rng.choice([-(2**31) + 1, -ends - 1, -ends, 0, 1, ends, ends + 1, 2**31 - 1], outputs)
+    x = batch(chain(node, conv), 64)
+    sums = plain.run(chain(node, conv), x)["conv"].reshape(-1, outputs)
+    cuts = np.where(rng.random(outputs) < 0.5, cuts, sums[rng.integers(len(sums))])
+    sign = Threshold("sign", "conv", cuts[:, None], rng.random(outputs) < 0.5)
+    assert_same(chain(node, conv, sign), x)
