@@ -208,10 +208,10 @@ def _pairs(walk: Walk, graph: Graph, batch: Array, values: dict[str, Array]) -> 
         yield name, str(call.target), integers, wanted, found
     for call, held in walk.sums.items():
         real = in_graph_order(recorder.values[call].numpy(), walk.streams[call])
-        found = values[held.node].reshape(len(real), -1)
-        exact = real.reshape(found.shape).astype(np.float64) * 2.0**held.fraction
+        sums = values[held.node].reshape(len(real), -1)
+        exact = real.reshape(sums.shape).astype(np.float64) * 2.0**held.fraction
         least, most = np.ceil(exact - held.error), np.floor(exact + held.error)
-        yield held.node, "sum", None, np.clip(found, least, most).astype(np.int64), found
+        yield held.node, "sum", None, np.clip(sums, least, most).astype(np.int64), sums
     if walk.logits is not None:
         yield from _ends(walk, graph, values, recorder)
 
