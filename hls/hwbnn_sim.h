@@ -17,7 +17,7 @@ template <unsigned SIZE, class kept_T, class port_T> void drive(const kept_T *fr
 
 template <unsigned SIZE, class kept_T, class port_T> void collect(port_T *port, kept_T *frame) {
     for (unsigned i = 0; i < SIZE; i++)
-        frame[i] = kept_T(port[i].to_int64());
+        frame[i] = kept_T(port[i].to_int());
 }
 
 // io_stream: the frame's elements in beats, in order.
@@ -36,7 +36,7 @@ void collect(hls::stream<beat_T> &port, kept_T *frame) {
     for (unsigned i = 0; i < SIZE; i += beat_T::size) {
         const beat_T beat = port.read();
         for (unsigned j = 0; j < beat_T::size; j++)
-            frame[i + j] = kept_T(beat[j].to_int64());
+            frame[i + j] = kept_T(beat[j].to_int());
     }
 }
 

@@ -2,9 +2,8 @@
 //
 // The generated top function has one such line behind each node. It is nothing unless
 // HWBNN_TRACE_VALUES is defined; then it appends the elements of the frame, unpacked, to the
-// memory that sinks[SLOT] points to (uint8_t for bits, int32_t for integers, int64_t for those of
-// more than 32 bits), if to any. Integers stay integers, so that values of any width are exact;
-// hls4ml's own trace goes through float.
+// memory that sinks[SLOT] points to (int32_t for integers, uint8_t for bits), if to any. Integers
+// stay integers, so that values of any width are exact; hls4ml's own trace goes through float.
 #ifndef HWBNN_TRACE_H_
 #define HWBNN_TRACE_H_
 
@@ -26,22 +25,13 @@ namespace trace {
 // Where the next frame's elements go, a pointer a slot; owned by hwbnn_sim.cpp.
 extern void **sinks;
 
-// How elements of a layout are kept: bits as uint8_t, integers of up to 32 bits as int32_t, wider
-// ones as int64_t. `all` keeps those of a value and gives where the next one goes.
-template <bool WIDE> struct integer {
-    typedef int32_t type;
-    template <class T> static type of(const T &element) { return element.to_int(); }
-};
-template <> struct integer<true> {
-    typedef int64_t type;
-    template <class T> static type of(const T &element) { return element.to_int64(); }
-};
+// How elements of a layout are kept: bits as uint8_t, integers as int32_t, which holds every integer
+// of a Graph. `all` keeps those of a value and gives where the next one goes.
 template <class LAYOUT> struct kept {
-    typedef integer<(LAYOUT::element_t::width > 32)> kept_as;
-    typedef typename kept_as::type type;
+    typedef int32_t type;
     static type *all(const typename LAYOUT::word_t *value, type *sink) {
         for (unsigned i = 0; i < LAYOUT::size; i++)
-            *sink++ = kept_as::of(value[i]);
+            *sink++ = value[i].to_int();
         return sink;
     }
 };

@@ -110,8 +110,7 @@ class Simulation:
         return Run(found, self.about["fused"], seconds)
 
     def _kept(self, name: str) -> type[np.generic]:
-        t = self.graph.types[name]
-        return np.uint8 if t.bit else np.int64 if t.width > 32 else np.int32
+        return np.uint8 if self.graph.types[name].bit else np.int32
 
     def _memory(self, name: str, frames: int) -> Array:
         return np.zeros((frames, self.graph.types[name].size), self._kept(name))

@@ -5,17 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from hwbnn.graph import (
+    Add,
     ArgMax,
+    ChannelPad,
+    Conv2d,
     Dot,
     Encode,
     Flatten,
     Graph,
     Input,
     Lookup,
+    MaxPool,
     Output,
+    Rescale,
     Select,
+    SumPool,
     Threshold,
     ValueType,
+    Window,
     infer,
 )
 
@@ -62,3 +69,49 @@ def every_node(seed: int = 5, width: int = 70) -> Graph:
     ranks = Lookup("ranks", "scores", rng.integers(-2, 3, (6, t.count)))
     nodes = (pixels, levels, flat, sums, steps, bits, chosen, hidden, fires, scores, ranks)
     return Graph((*nodes, ArgMax("best", "ranks"), Output("y", "best")))
+
+
+def images(seed: int = 3) -> Graph:
+    """All kinds of nodes of images: a shortcut past two convolutions, pools, a dense layer."""
+    rng = np.random.default_rng(seed)
+
+    def kernels(*shape: int) -> np.ndarray:
+        return rng.random(shape) < 0.5
+
+    def cuts(spread: int, *shape: int) -> np.ndarray:
+        return rng.integers(-spread, spread + 1, shape)
+
+    around = (1, 1, 1, 1)
+    border = Window((6, 6), (3, 3), padding=around)
+    shifts, ones = np.array([2, 1, 0, 3]), np.ones(5, np.int64)
+    biases = rng.integers(-9, 10, (len(border.classes), 4))
+    slopes = rng.integers(-9, 10, (2, 4))
+    nodes = (
+        Input("x", (6, 6, 3), -3, 12),
+        Conv2d("stem", "x", kernels(4, 3, 3, 3), padding=around),
+        Rescale("stream", "stem", slopes[0], biases, shifts, -90, 80, slopes[1], border.places),
+        Threshold(
+            "bits", "stream", cuts(9, len(border.classes), 4, 1), ones[:4] < 0, border.places
+        ),
+        Conv2d("sums", "bits", kernels(6, 3, 3, 4), padding=around),
+        Threshold("fires", "sums", cuts(6, 6, 1), rng.random(6) < 0.5),
+        Conv2d("branch", "fires", kernels(4, 3, 3, 3), (2, 2), (1, 0, 0, 1), 1, 2),
+        MaxPool("every", "stream", (1, 1), (2, 2)),
+        Add("joined", "every", "branch"),
+        ChannelPad("wider", "joined", 1, 0),
+        Threshold("more", "wider", cuts(20, 5, 1), rng.random(5) < 0.5),
+        Conv2d("one", "more", kernels(1, 1, 1, 5), scale=ones[:1] * 3, offset=-ones[:1]),
+        Add("both", "one", "wider"),
+        Threshold("many", "both", cuts(20, 5, 1), rng.random(5) < 0.5),
+        MaxPool("pooled", "many", (2, 2), (1, 1), (1, 0, 0, 0), np.array([1, 0, 1, 0, 0]) > 0),
+        Conv2d(
+            "scaled", "pooled", kernels(5, 2, 2, 5), (1, 1), (0, 1, 1, 0), -1, 1, ones, 2 * ones
+        ),
+        Threshold("last", "scaled", cuts(6, 5, 1), rng.random(5) < 0.5),
+        SumPool("mean", "last", (2, 2), (1, 1), (0, 1, 0, 1)),
+        Flatten("flat", "mean"),
+        Dot("scores", "flat", kernels(7, 30)),
+        ArgMax("best", "scores"),
+        Output("y", "best"),
+    )
+    return Graph(nodes)

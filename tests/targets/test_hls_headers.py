@@ -13,8 +13,9 @@ import pytest
 from hwbnn.assets import assets
 from hwbnn.graph import Graph
 from hwbnn.plan import Folded, Plan
+from hwbnn.project import Project
 from hwbnn.targets import generate
-from tests.targets.hls_networks import every_node, scaled
+from tests.targets.hls_networks import every_node, images, scaled
 from tests.targets.hls_rules import functions, violations
 
 HEADERS = sorted(Path(assets("hls")).glob("*.h"))
@@ -49,7 +50,9 @@ def test_rules_hold_across_headers() -> None:
 def test_checks_see_every_function() -> None:
     seen = {name for h in SYNTHESISED for name in functions(h.read_text())}
     nodes = {"pass", "select", "encode", "threshold", "lookup", "argmax", "dot", "neurons"}
-    nodes |= {"scaled_dot", "scaled_neurons"}
+    nodes |= {"scaled_dot", "scaled_neurons", "rescale", "add", "channel_pad"}
+    assert seen >= {"slide", "arrange", "conv_stream", "conv_unrolled_stream", "pool_stream"}
+    assert seen >= {f"{n}_tokens" for n in ("threshold", "rescale", "add", "fork", "channel_pad")}
     assert seen >= nodes | {f"{n}_stream" for n in nodes} | {"popcount", "row_word", "get", "put"}
 
 
@@ -70,6 +73,8 @@ PLANTED = {
     "array not partitioned": ("    #pragma HLS ARRAY_PARTITION variable=level complete\n", ""),
     "unrolled too far": ("i < CONFIG_T::n_out; i++", "i < 8192; i++"),
     "word too wide": ("    out::clear(y);", "    ap_uint<2048> all = 0;"),
+    "interval of another name": ("#pragma HLS PIPELINE II=1", "#pragma HLS PIPELINE II=step"),
+    "array of two dimensions": ("    out::clear(y);", "    accum_t more[2][3];"),
     "recursion": ("    out::clear(y);", "    neurons<data_T, res_T, CONFIG_T>(x, y, weights);"),
     "mutual recursion": (
         "        return accum;\n",
@@ -118,7 +123,19 @@ def test_headers_compile_alone(compiler: str, tmp_path: Path) -> None:
 def test_every_node_compiles_strictly(
     compiler: str, io: str, plan: Plan, network: Callable[[], Graph], tmp_path: Path
 ) -> None:
-    project = generate(network(), "hls", plan, io=io)
+    _compiles_strictly(compiler, generate(network(), "hls", plan, io=io), tmp_path)
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize(
+    "plan", [Plan(), Plan(fuse=False, default=Folded(1, 1))], ids=["", "folded"]
+)
+def test_every_node_of_images_compiles_strictly(compiler: str, plan: Plan, tmp_path: Path) -> None:
+    _compiles_strictly(compiler, generate(images(), "hls", plan), tmp_path)
+
+
+def _compiles_strictly(compiler: str, project: Project, tmp_path: Path) -> None:
     theirs = {f"nnet_utils/{p.name}" for d in vendor() for p in Path(d[8:]).glob("*.h")}
     for name, content in project.files.items():
         inside = name.removeprefix("firmware/")

@@ -40,11 +40,14 @@ def least_depths(made: tuple[Stage, ...]) -> dict[str, int]:
     """Depths with which the processes of the stages come to an end, without slack."""
     found = _starts(made)
     if any(stage.kind == FORK for stage in made):
+        reader = {name: i for i, stage in enumerate(made) for name in stage.reads}
         run = Run.of(made, found)
         while blocked := run.go():
-            # Among the full streams that a process wants to write to, the shallowest.
-            full = [name for name, sign in blocked if sign > 0]
-            found[min(full, key=lambda name: found[name])] += 1
+            # Full streams whose readers wait for another stream that is empty: joins. Other full
+            # streams stand behind those. Of several the shallowest.
+            full = [name for name, sign in blocked.values() if sign > 0]
+            joins = [name for name in full if blocked[reader[name]][1] < 0]
+            found[min(joins, key=lambda name: found[name])] += 1
     return found
 
 
@@ -77,15 +80,15 @@ class Run:
         waiting = {i: first for i, p in enumerate(processes) if (first := next(p, None))}
         return cls(processes, waiting, dict.fromkeys(depth, 0), depth)
 
-    def go(self) -> list[Move]:
-        """Run until all are at their ends or none can move; gives what they wait for."""
+    def go(self) -> dict[int, Move]:
+        """Run until all are at their ends or none can move; gives what each waits for."""
         # Readers first: what is drained soon is filled little.
         moved = True
         while moved:
             moved = False
             for i in sorted(self.waiting, reverse=True):
                 moved |= self._advance(i)
-        return list(self.waiting.values())
+        return dict(self.waiting)
 
     def _advance(self, i: int) -> bool:
         """Let one process move as far as it can."""

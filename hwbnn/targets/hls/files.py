@@ -75,9 +75,8 @@ void **sinks = 0;
 }} // namespace hwbnn
 #endif
 
-// Frames and traces are arrays [frames][elements], uint8_t for bits, int32_t for integers, int64_t
-// for those of more than 32 bits. sinks has a pointer a slot of core.json, null where no trace is
-// wanted; the call moves them on.
+// Frames and traces are arrays [frames][elements], uint8_t for bits and int32_t for integers. sinks
+// has a pointer a slot of core.json, null where no trace is wanted; the call moves them on.
 extern "C" __attribute__((visibility("default"))) void
 hwbnn_simulate(const {_kept(x)} *x, {_kept(y)} *y, void **sinks, size_t frames) {{
 #ifdef HWBNN_TRACE_VALUES
@@ -95,7 +94,7 @@ hwbnn_simulate(const {_kept(x)} *x, {_kept(y)} *y, void **sinks, size_t frames) 
 
 
 def _kept(port: dict[str, Any]) -> str:
-    return "uint8_t" if port["bit"] else "int64_t" if port["width"] > 32 else "int32_t"
+    return "uint8_t" if port["bit"] else "int32_t"
 
 
 def _declared(element: str, port: dict[str, Any], io: str) -> str:

@@ -122,8 +122,6 @@ class HwbnnConfig(LayerConfigTemplate):  # type: ignore[misc]
         numbers = {**stage.numbers, "reuse_factor": stage.reuse}
         for name, value in numbers.items():
             kind = "int" if value < 0 else "unsigned"
-            if not -(1 << 31) < value < 1 << 32:
-                kind = "long long"
             lines.append(f"    static const {kind} {name} = {value};")
         return "\n".join([f"struct config{node.index} {{", *lines, "};\n"])
 
