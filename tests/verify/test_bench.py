@@ -49,6 +49,7 @@ def project():
         "output": stream("y", 1, 1, 5, beat=8),
         "taps": {"x": stream("x", 16, 1, 1), "ones": stream("ones", 1, 1, 5)},
         "fused": {},
+        "fifos": {},
         "cycles": {"latency": 3, "initiation_interval": 3},
     }
     source = CORES / "hwbnn_trace.sv"
