@@ -134,7 +134,7 @@ FAULTS: dict[str, tuple[str, Edit, str]] = {
     "bit order of words swapped": (
         "nnet_utils/hwbnn_layout.h",
         swapped(b"return i % GROUP % WIDTH;", b"return WIDTH - 1 - i % GROUP % WIDTH;"),
-        "fires",
+        "bits",
     ),
     "order of rows in a word": (
         "nnet_utils/hwbnn_dot.h",
@@ -201,7 +201,12 @@ SCALED_FAULTS: dict[str, tuple[str, Edit, str]] = {
     ),
     "the sum of the frame before kept": (
         "nnet_utils/hwbnn_scaled.h",
-        swapped(b"accum_t total = 0;", b"static accum_t total = 0;"),
+        swapped(
+            b"const accum_t before = step == 0 ? accum_t(0) : total[g];",
+            b"static accum_t kept[CONFIG_T::n_groups];\n"
+            b"accum_t &before = kept[g];\n"
+            b"before = terms::template add_inputs<data_T, CONFIG_T>(before, x, step);",
+        ),
         "bits",
     ),
 }
