@@ -17,7 +17,7 @@ from tests.strategies import random_inputs, random_plan
 pytestmark = pytest.mark.hardware
 
 
-@pytest.mark.parametrize("seed", [0, 2, 3, 5, 8, 10, 12, 20])
+@pytest.mark.parametrize("seed", [0, 2, 3, 5, 8, 10, 12, 20, 22])
 def test_random_convolutional_networks(seed):
     graph = random_conv_graph(seed, max_depth=2)
     project = generate(graph, "rtl", random_plan(seed, graph, max_cycles=400))

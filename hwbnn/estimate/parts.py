@@ -344,6 +344,7 @@ def _lookup(block: Lookup) -> Parts:
     by_lane = tables.reshape(block.tokens, stream.lanes, entries).transpose(1, 0, 2)
     address = stream.width + (log2_up(block.tokens) if block.tokens > 1 else 0)
     made = Parts(Counter(index=stream.lanes * address))
+    made.dsp = stream.lanes if block.inverse > 1 else 0
     for lane in by_lane.reshape(stream.lanes, -1):
         rows = bits_of(lane[:, None], width)
         made.memory(rom(rows))

@@ -142,11 +142,10 @@ class Builder(Dots):
     def _lookup(self, node: Lookup) -> None:
         x = self.source_type(node)
         self.positions(x)
-        shift, table = constants.table(node, x)
         result = self.result(node, self.stream.lanes)
-        held = per_element(table[None], self.elements(x))
-        name = f"v_{node.name}"
-        self.append(blocks.Lookup(name, node.name, self.stream, result, x.low, shift, held))
+        held = per_element(node.table[None], self.elements(x))
+        name, spacing = f"v_{node.name}", constants.spacing(x)
+        self.append(blocks.Lookup(name, node.name, self.stream, result, x.low, *spacing, held))
 
     @add.register
     def _rescale(self, node: Rescale) -> None:

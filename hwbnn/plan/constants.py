@@ -22,7 +22,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.graph import Encode, Lookup, Threshold, ValueType
+from hwbnn.graph import Encode, Threshold, ValueType
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -226,17 +226,14 @@ def encoded(encode: Encode, x: ValueType) -> Ints:
     return np.clip(encode.thresholds - 1, x.low - 1, x.high)
 
 
-def table(lookup: Lookup, x: ValueType) -> tuple[int, Ints]:
-    """The tables as a memory holds them, addressed by ``(x - low) >> shift``.
+def spacing(x: ValueType) -> tuple[int, int]:
+    """What divides all differences of a value's elements: bits that are zero, and an odd number.
 
-    Returns:
-        The shift and int64 ``(channels, entries)``; entries that no element reads are 0.
+    >>> spacing(ValueType((3,), -5, 19, 12))
+    (2, 3)
     """
     shift = (x.step & -x.step).bit_length() - 1 if x.count > 1 else 0
-    stride = x.step >> shift
-    entries = np.zeros((len(lookup.table), (x.count - 1) * stride + 1), np.int64)
-    entries[:, ::stride] = lookup.table
-    return shift, entries
+    return shift, x.step >> shift if x.count > 1 else 1
 
 
 def per_element(constants: NDArray[T], elements: int) -> NDArray[T]:

@@ -166,17 +166,32 @@ class Threshold(Compare):
 
 @dataclass(frozen=True, eq=False)
 class Lookup(ByElement):
-    """``table[(x - low) >> shift]`` (``lookup``).
+    """``table[((x - low) >> shift) / step]`` (``lookup``).
 
     Attributes:
         low: the element that reads entry 0.
         shift: bits of a difference that are always zero.
+        step: odd number that divides all differences.
         table: int64 ``(elements, entries)``.
     """
 
     low: int
     shift: int
+    step: int
     table: Ints
+
+    @property
+    def latency(self) -> int:
+        """Reading the table, after a product where there is one."""
+        return 1 + (self.inverse > 1)
+
+    @property
+    def inverse(self) -> int:
+        """Times a multiple of the step this is the multiple over the step, modulo as many bits.
+
+        The inverse of an odd number modulo a power of two that is at least the entries.
+        """
+        return pow(self.step, -1, 1 << max(1, (self.table.shape[1] - 1).bit_length()))
 
     @property
     def elements(self) -> int:

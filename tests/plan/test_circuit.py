@@ -148,5 +148,20 @@ def test_tables_of_sums_over_even_and_odd_numbers_of_bits():
         table = np.arange(2 * t.count).reshape(2, t.count)
         graph = Graph((*nodes, Lookup("rank", "fc", table), Output("y", "rank")))
         (lookup,) = (b for b in circuit(graph, Plan()).blocks if isinstance(b, blocks.Lookup))
-        assert (lookup.shift, lookup.low) == (1, t.low)
+        assert (lookup.shift, lookup.step, lookup.low, lookup.latency) == (1, 1, t.low, 1)
         assert np.array_equal(lookup.table, table)
+
+
+@pytest.mark.parametrize(("scale", "spacing"), [(3, (0, 3)), (12, (2, 3)), (20, (2, 5))])
+def test_tables_have_no_entries_between_sums_that_are_far_apart(scale, spacing):
+    dot = Dot("fc", "x", np.ones((1, 30), bool), np.array([scale]), np.array([0]))
+    input = Input("x", (30,), 0, 9)
+    t = Graph((input, dot, Output("y", "fc"))).types["fc"]
+    table = np.arange(t.count)[None] % 200
+    graph = Graph((input, dot, Lookup("rank", "fc", table), Output("y", "rank")))
+    (lookup,) = (b for b in circuit(graph, Plan()).blocks if isinstance(b, blocks.Lookup))
+    assert (lookup.shift, lookup.step) == spacing
+    assert lookup.table.shape == (1, 271)
+    differences = np.arange(t.low, t.high + 1, t.step) - t.low
+    assert np.array_equal((differences >> lookup.shift) * lookup.inverse % 512, np.arange(271))
+    assert lookup.latency == 2

@@ -95,7 +95,9 @@ def _(block, x):
 
 @through.register(blocks.Lookup)
 def _(block, x):
-    return spread(block, block.table)[np.arange(x.shape[1]), (x - block.low) >> block.shift]
+    entries = block.table.shape[1]
+    index = ((x - block.low) >> block.shift) * block.inverse % (1 << (entries - 1).bit_length())
+    return spread(block, block.table)[np.arange(x.shape[1]), index]
 
 
 @through.register(blocks.Select)

@@ -197,6 +197,7 @@ def _lookup(block: blocks.Lookup, name: str) -> str:
         Width=block.source.width,
         Low=block.low,
         Shift=block.shift,
+        Inverse=block.inverse,
         Entries=entries,
         OutWidth=block.result.width,
         Table="Table",
