@@ -21,7 +21,9 @@ CHAINS = 12
 """Independent sums: enough to hide latency, few enough for 32 vector registers."""
 LANES = 8
 """64-bit words of a vector; the compiler splits it where vectors are shorter."""
-MACS = CHAINS * LANES * 64
+WORD = 64
+"""Multiply-accumulates of a word."""
+MACS = CHAINS * LANES * WORD
 """Multiply-accumulates of one turn of the kernel's loop."""
 
 

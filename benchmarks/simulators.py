@@ -10,14 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks import contenders, limit
+from benchmarks import contenders, limit, tables
 from benchmarks.interleave import Contender, race
 from benchmarks.machine import describe
 from benchmarks.networks import MACS, images, sfc
@@ -56,7 +53,7 @@ def main() -> None:
         "digest": graph.digest,
         "machine": {**machine, "load_after": describe()["load_before"]},
         "rounds": given.rounds,
-        "images_per_second": [_entry(c) for c in entries],
+        "images_per_second": [tables.entry(c) for c in entries],
         "limit": _distance(graph),
     }
     table = _table(found)
@@ -64,19 +61,6 @@ def main() -> None:
     (given.out / "simulators.json").write_text(json.dumps(found, indent=2) + "\n")
     (given.out / "simulators.md").write_text(table)
     print(table)
-
-
-def _entry(c: Contender) -> dict[str, Any]:
-    rates = sorted(c.rates)
-    return {
-        "name": c.name,
-        "median": round(c.rate),
-        "lowest": round(rates[0]),
-        "highest": round(rates[-1]),
-        "a_core_second": round(c.core_rate),
-        "images_a_turn": c.samples,
-        "note": c.note,
-    }
 
 
 def _distance(graph: Graph) -> dict[str, Any]:
@@ -88,7 +72,7 @@ def _distance(graph: Graph) -> dict[str, Any]:
         "whole network from packed words": lambda: network.run_words(words, 1),
         "whole network from bool arrays": lambda: network.run(x, 1),
     }
-    achieved = {name: MACS * len(x) / _core_seconds(way) for name, way in ways.items()}
+    achieved = {name: MACS * len(x) / tables.core_seconds(way) for name, way in ways.items()}
     return {
         "clock_ghz": round(hertz / 1e9, 2),
         "limit_gmacs": round(possible / 1e9),
@@ -105,36 +89,13 @@ def _distance(graph: Graph) -> dict[str, Any]:
     }
 
 
-def _core_seconds(work: Callable[[], object]) -> float:
-    """Seconds on the core, of all threads together, of the quickest of some runs."""
-    times = []
-    for _ in range(20):
-        begin = time.process_time()
-        work()
-        times.append(time.process_time() - begin)
-    return float(np.min(times))
-
-
 def _table(found: dict[str, Any]) -> str:
     """The results for people, in Markdown."""
-    machine, entries, bound = found["machine"], found["images_per_second"], found["limit"]
-    first = entries[0]["a_core_second"]
+    bound = found["limit"]
     lines = [
-        f"{found['what']}.",
-        f"{machine['cpu']} (family {machine['family']}), {machine['cores']} cores, load "
-        f"{machine['load_before']} before and {machine['load_after']} after; "
-        + ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
-        + f"; median of {found['rounds']} rounds in turn.",
+        *tables.heading(found),
         "",
-        "| way | images/s | lowest to highest | images in a core's second | of the first's | |",
-        "|---|---:|---:|---:|---:|---|",
-    ]
-    lines += [
-        f"| {e['name']} | {e['median']:,} | {e['lowest']:,} to {e['highest']:,} | "
-        f"{e['a_core_second']:,} | {e['a_core_second'] / first:.3g} | {e['note']} |"
-        for e in entries
-    ]
-    lines += [
+        *tables.ways(found["images_per_second"]),
         "",
         f"Limit of one core by XOR, popcount and addition in registers: {bound['limit_gmacs']:,} "
         f"GMAC/s, {bound['limit_macs_per_cycle']} a cycle at {bound['clock_ghz']} GHz "

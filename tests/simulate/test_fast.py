@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -225,6 +226,20 @@ def test_compiled_graphs_run_in_several_threads_at_once() -> None:
     with ThreadPoolExecutor(4) as pool:
         runs = [pool.submit(fast.run, graph, x, False) for _ in range(8)]
         assert all(np.array_equal(run.result()[graph.output.name], expected) for run in runs)
+
+
+def test_the_time_of_every_node_is_told() -> None:
+    graph = random_graph(SEED)
+    compiled, x = fast.Compiled(graph), random_inputs(graph, 500, SEED)
+    compiled.run(x[:1])  # compiles what is compiled
+    begin = process_time()
+    spent = compiled.profile(x)
+    whole = process_time() - begin
+    names = [node.name for node in graph.nodes]
+    assert list(spent) == [name for name in names if name in spent]
+    assert graph.input.name in spent
+    assert min(spent.values()) >= 0
+    assert 0 < sum(spent.values()) < whole
 
 
 def test_planted_faults_are_seen() -> None:
