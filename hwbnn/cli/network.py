@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -251,6 +251,14 @@ def read_recipe(given: str) -> Recipe:
     return Recipe.read(path)
 
 
+Fraction = Annotated[
+    int | None,
+    typer.Option(
+        help="Bits behind the point of the numbers that shortcuts add, 0 to 20; 10 if not given."
+    ),
+]
+
+
 def lower(
     folder: options.ModelArgument = None,
     model: options.ModelOption = None,
@@ -258,9 +266,12 @@ def lower(
     scores: Annotated[
         bool, typer.Option("--scores", help="End in the classes' scores, not in the class.")
     ] = False,
+    fraction: Fraction = None,
     as_json: options.Json = False,
 ) -> None:
     """Bring a trained model to integers, exactly, or say which layer cannot be.
+
+    The numbers that shortcuts add are in fixed point: every code is then exact on these numbers.
 
     For example:
 
@@ -273,13 +284,16 @@ def lower(
 
     writable(out, ".npz")
     given = read_model(folder, model)
-    graph = make(given.model, given.input, output="scores" if scores else "class")
+    output: Literal["class", "scores"] = "scores" if scores else "class"
+    graph = make(given.model, given.input, output=output, fraction=fraction)
     out.parent.mkdir(parents=True, exist_ok=True)
     save(graph, out)
     kinds = [type(node).__name__ for node in graph.nodes]
     facts = {"graph": str(out), "digest": graph.digest, "nodes": kinds, "notes": dict(graph.notes)}
+    bits = graph.notes.get("fraction")
+    how = "exactly" if bits is None else f"with {bits} bits behind the point of its shortcuts"
     finish(
-        f"lowered {given.name} exactly: {len(kinds)} nodes, {graph.types[graph.input.name]} in, "
+        f"lowered {given.name} {how}: {len(kinds)} nodes, {graph.types[graph.input.name]} in, "
         f"{graph.types[graph.output.name]} out -> {out}",
         facts,
         as_json=as_json,
@@ -289,6 +303,7 @@ def lower(
 def explain(
     folder: options.ModelArgument = None,
     model: options.ModelOption = None,
+    fraction: Fraction = None,
     as_json: options.Json = False,
 ) -> None:
     """Say how each layer of a model is lowered, or why one is refused and what to change.
@@ -304,12 +319,12 @@ def explain(
     from hwbnn.lower import explain as ask
 
     given = read_model(folder, model)
-    *layers, verdict = ask(given.model, given.input)
+    *layers, verdict = ask(given.model, given.input, fraction=fraction)
     refused = verdict.startswith("refused:")
     if not as_json:
         for line in layers:
             typer.echo(line)
-    facts = {"layers": layers, "verdict": verdict, "exact": not refused}
+    facts = {"layers": layers, "verdict": verdict, "exact": verdict.startswith("exact:")}
     finish(f"{given.name}: {verdict}", facts, as_json=as_json)
     if refused:
         raise typer.Exit(2)

@@ -57,9 +57,9 @@ def lower(
         Mismatch: if Graph and model differ on an input: a defect of hwbnn, please report it.
         InputError: if ``input`` or ``output`` is not what is asked for.
     """
-    walk = _walk(prepare(model), input, output, fraction)
+    walk = begin(prepare(model), input, output, fraction)
     walk.run()
-    return _checked(walk)
+    return checked(walk)
 
 
 def explain(
@@ -82,10 +82,10 @@ def explain(
     """
     remarks: list[Remark] = []
     try:
-        walk = _walk(prepare(model), input, output, fraction)
+        walk = begin(prepare(model), input, output, fraction)
         remarks = walk.remarks
         walk.run()
-        graph = _checked(walk)
+        graph = checked(walk)
         kind = f"fixed point of {walk.build.fraction} bits" if walk.build.fixed else "exact"
         verdict = f"{kind}: {len(graph.nodes)} nodes, digest {graph.digest[:12]}"
     except (CannotLower, Mismatch) as error:
@@ -93,7 +93,7 @@ def explain(
     return [*(f"{r.layer} -> {r.node}: {r.text}" for r in remarks), verdict]
 
 
-def _walk(network: nn.Module, source: Input, output: str, fraction: int | None) -> Walk:
+def begin(network: nn.Module, source: Input, output: str, fraction: int | None) -> Walk:
     """A walk that has not begun, its arguments checked."""
     if not isinstance(source, Input):
         raise InputError(
@@ -108,7 +108,7 @@ def _walk(network: nn.Module, source: Input, output: str, fraction: int | None) 
     return Walk(network, trace(network), source, output, Builder(bits))
 
 
-def _checked(walk: Walk) -> Graph:
+def checked(walk: Walk) -> Graph:
     """The Graph of a finished walk, once it has been compared with the network."""
     graph = Graph(tuple(walk.nodes), _notes(walk))
     comparison = compare_walk(walk, graph, _probes(walk.source))

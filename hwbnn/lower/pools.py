@@ -22,7 +22,7 @@ from hwbnn.lower.builder import Builder
 from hwbnn.lower.spans import Bools, Span
 from hwbnn.lower.steps import Step
 from hwbnn.lower.streams import Fixed, Integers, Pool, Stream
-from hwbnn.lower.tables import chunks
+from hwbnn.lower.tables import chunks, merged
 from hwbnn.nn import BinaryActivation
 
 
@@ -220,6 +220,7 @@ def _unit(stream: Stream) -> float | None:
     if stream.pending or stream.places is not None:
         return None
     unit = None
+    stream = merged(stream)
     for integers, x in chunks(stream):
         held = np.clip(integers[:, None], stream.low, stream.high)
         wanted = held * 2 - 1 if stream.type.bit else held

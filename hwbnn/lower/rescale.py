@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hwbnn.graph import Rescale
 from hwbnn.graph.streams import SHIFT_LIMIT
 from hwbnn.lower.streams import Integers, Stream
-from hwbnn.lower.tables import chunks, evaluate_at
+from hwbnn.lower.tables import chunks, evaluate_at, merged
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -96,6 +96,7 @@ def fit(
         A node tried on all integers; None if no such lines are within :data:`ALLOWED`.
     """
     unit = float(1 << fraction)
+    whole, stream = stream, merged(stream) if at is None else stream
     points = _points(stream)
     values = [
         evaluate_at(stream, points, place).astype(np.float64) * unit
@@ -104,7 +105,8 @@ def fit(
     if max(float(np.abs(v).max()) for v in values) >= _LARGEST:
         return None
     found = _lines(_read(stream, points, at), values, bent)
-    return None if found is None else _tried(found, stream, unit, at)
+    found = None if found is None else _tried(found, stream, unit, at)
+    return found if found is None or whole is stream else _spread(found, whole)
 
 
 def _read(stream: Stream, integers: Integers, at: Integers | None) -> Integers:
@@ -246,3 +248,17 @@ def _tried(found: Fit, stream: Stream, unit: float, at: Integers | None) -> Fit 
         steepest *= 1 << GUARD
     count = stream.type.count
     return replace(found, error=worst, slope=steepest, ends=(low, high), count=count)
+
+
+def _spread(found: Fit, stream: Stream) -> Fit:
+    """A node that was fitted to one channel for all, with the ends of each."""
+    count = len(stream.low)
+    slopes = [found.multiplier, found.negative]
+    multiplier, negative = (None if s is None else np.repeat(s, count) for s in slopes)
+    assert multiplier is not None
+    bias = np.repeat(found.bias, count, axis=1)
+    made = replace(found, multiplier=multiplier, negative=negative, bias=bias)
+    # One line or two: the extremes are at the ends of the range, or where the two meet.
+    turns = stream.low, np.zeros(count, np.int64).clip(stream.low, stream.high), stream.high
+    y = made.apply(np.stack(turns), 0)
+    return replace(made, ends=(y.min(axis=0), y.max(axis=0)))

@@ -9,7 +9,7 @@ output beyond them, so that what cannot happen never makes a channel look worse 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,18 @@ def _run(stream: Stream, integers: Integers, reachable: bool, place: int) -> Ten
                 "parameters (a negative running variance, infinite gains)"
             )
     return x
+
+
+def merged(stream: Stream) -> Stream:
+    """A stream whose steps do the same to all channels as one channel that reaches all of theirs.
+
+    What holds on each of its integers holds on all of every channel, at a fraction of the time.
+    Others are returned as they are.
+    """
+    if stream.places is not None or not all(step.is_elementwise for step in stream.steps):
+        return stream
+    ends = np.array([stream.low.min()]), np.array([stream.high.max()])
+    return replace(stream, low=ends[0], high=ends[1])
 
 
 def chunks(

@@ -56,6 +56,7 @@ class Walk:
             are; None if the network ends in bits.
         streams: what each call left.
         sums: which calls make which fixed-point sums of two streams.
+        scores: the stream whose floats are the logits.
         gap: how far apart two logits must be to be ordered alike; 0 without fixed-point numbers.
     """
 
@@ -69,6 +70,7 @@ class Walk:
     streams: dict[fx.Node, Stream] = field(default_factory=dict)
     sums: dict[fx.Node, fixed.Sum] = field(default_factory=dict)
     gap: float = 0.0
+    scores: Stream | None = None
     _constants: dict[fx.Node, Tensor | int | float] = field(default_factory=dict)
     _sizes: set[fx.Node] = field(default_factory=set)
     _sample: Sample = field(init=False)
@@ -229,7 +231,7 @@ class Walk:
         stream = self.streams[value]
         if stream.is_input:
             raise CannotLower("the model returns its input; expected logits of a binary layer")
-        if len(stream.shape) > 1:
+        if len(stream.shape) > 1 and not stream.type.bit:
             raise CannotLower(f"the model returns {stream.shape}; expected logits in one axis")
         if stream.pending:
             raise CannotLower(f"the logits: {sums.UNDECIDED.format(stream.layer)}")
@@ -254,7 +256,9 @@ class Walk:
         if stream.fixed is not None and not rises_alike(stream):
             stream = fixed.fix(self.build, stream)
             self.gap = 2 * stream.fixed.local * 2.0**-self.build.fraction if stream.fixed else 0.0
+            self.scores = stream
             return stream.name
+        self.scores = stream
         if stream.fixed is not None:
             self.gap = fixed.resolution(stream)
         if stream.fixed is not None or rises_alike(stream):
