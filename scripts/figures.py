@@ -197,7 +197,29 @@ def speeds(root: Path) -> Iterator[str]:
         yield f"| {way['name']} | {number(way['median'])} | {number(way['a_core_second'])} |"
 
 
+def circuits(root: Path) -> Iterator[str]:
+    """LUTs of unrolled layers by every way of making them that was measured."""
+    path = root / "benchmarks" / "results" / "circuits.json"
+    found = json.loads(path.read_bytes())["measured"]
+    versions = {key.split("/")[1]: row["version"] for key, row in found.items() if "version" in row}
+    makers = ("hwbnn", "plain", *versions)
+    heads = ["this package", "plain RTL", *versions.values()]
+    yield f"| layer, or network | weights | {' | '.join(heads)} |"
+    yield "|---|---:|" + "---:|" * len(heads)
+    for name in dict.fromkeys(key.split("/")[0] for key in found):
+        rows = [found.get(f"{name}/{maker}") for maker in makers]
+        if rows[0] is None or "lut" not in rows[0]:
+            continue
+        cells = ["" if row is None else _luts(row) for row in rows]
+        yield f"| {name} | {number(rows[0]['synapses'])} | {' | '.join(cells)} |"
+
+
+def _luts(row: dict[str, Any]) -> str:
+    return number(row["lut"]) if "lut" in row else "not finished"
+
+
 SECTIONS = {
+    "circuits": circuits,
     "networks": networks,
     "models": models,
     "methods": methods,

@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 FAMILIES: Mapping[str, str] = MappingProxyType(
-    {"xc7": "synth_xilinx -family xc7", "ecp5": "synth_ecp5"}
+    {
+        "xc7": "synth_xilinx -family xc7",
+        "xcup": "synth_xilinx -family xcup",
+        "ecp5": "synth_ecp5",
+    }
 )
 """The families that :func:`hwbnn.tools.yosys.synth` knows, and the command for each."""
+XILINX = ("xc7", "xcup")
+"""7-series and UltraScale+: the same LUTs, other carry cells."""
 
 # LUTs that one memory cell takes (UG474, table "Distributed RAM Configuration").
 _LUTRAM = {
@@ -21,7 +27,7 @@ _SRL = {"SRL16E": 1, "SRLC16E": 1, "SRLC32E": 1}
 # An ECP5 carry cell adds two bits and takes the two LUT4s of its slice.
 _LOGIC = {"LUT6_2": 1, "INV": 1, "CCU2C": 2, **{f"LUT{k}": 1 for k in range(1, 7)}}
 _FF = re.compile(r"FD[RSCP]E(_1)?|TRELLIS_FF")
-_KNOWN = re.compile(r"CARRY4|MUXF[78]|RAMB(18|36)E1|DSP48E1|PFUMX|L6MUX21|DP16KD|MULT\d+X\d+D")
+_KNOWN = re.compile(r"CARRY[48]|MUXF[789]|RAMB(18|36)E1|DSP48E1|PFUMX|L6MUX21|DP16KD|MULT\d+X\d+D")
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Resources:
     """What a mapped design takes.
 
     Attributes:
-        family: ``"xc7"`` or ``"ecp5"``.
+        family: ``"xc7"``, ``"xcup"`` or ``"ecp5"``.
         cells: number of cells of each kind.
         shared: pairs of LUTs that fit in one by the rule of :mod:`hwbnn.tools.netlist`; None where
             the family has no such LUTs.
@@ -82,8 +88,8 @@ class Resources:
 
     @property
     def carry(self) -> int:
-        """Carry cells: CARRY4 of four bits, or CCU2C of two."""
-        return self.cells.get("CARRY4", 0) + self.cells.get("CCU2C", 0)
+        """Carry cells: CARRY4 of four bits, CARRY8 of eight, or CCU2C of two."""
+        return sum(self.cells.get(name, 0) for name in ("CARRY4", "CARRY8", "CCU2C"))
 
     @property
     def bram18(self) -> int:
@@ -116,9 +122,9 @@ class Resources:
         if self.lut_paired is not None:
             made["LUT_paired"] = (self.lut_paired, "LUT")
         made |= {"LUTRAM": (self.lutram, "LUT"), "FF": (self.ff, "FF")}
-        if self.family == "xc7":
+        if self.family in XILINX:
             made["SRL"] = (self.srl, "LUT")
-            for name in ("CARRY4", "MUXF7", "MUXF8"):
+            for name in ("CARRY4" if self.family == "xc7" else "CARRY8", "MUXF7", "MUXF8"):
                 made[name] = (self.cells.get(name, 0), name)
             made |= {"BRAM_36K": (self.bram36, "BRAM"), "BRAM_18K": (self.bram18, "BRAM")}
         else:

@@ -19,7 +19,7 @@ from hwbnn.errors import InputError, ToolFailed
 from hwbnn.report import Figure
 from hwbnn.tools.find import Tool, require
 from hwbnn.tools.netlist import pairs, small_luts
-from hwbnn.tools.resources import FAMILIES, Resources
+from hwbnn.tools.resources import FAMILIES, XILINX, Resources
 from hwbnn.tools.run import run
 
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
@@ -104,7 +104,7 @@ def synth(
             :class:`~hwbnn.project.Project`) or as paths. Other files, which the design may read by
             ``$readmemh``, are put beside them under their names.
         top: name of the top module.
-        family: ``"xc7"`` (Xilinx 7-series) or ``"ecp5"``.
+        family: ``"xc7"`` (Xilinx 7-series), ``"xcup"`` (UltraScale+) or ``"ecp5"``.
         parameters: values for integer parameters of the top module.
         netlist: where to leave the mapped netlist as JSON, as nextpnr reads it.
         log: where to leave all that yosys says.
@@ -190,14 +190,16 @@ def _passes(
     elaborate = f"hierarchy -check -top {top}{settings}"
     # Modules that ask to be mapped on their own (`keep_hierarchy`) join the others afterwards.
     whole = ["setattr -mod -unset keep_hierarchy", "flatten", "clean", "delete t:$scopeinfo"]
-    if family == "xc7":
+    if family in XILINX:
         # The stages of the command by name: `begin` is done here, so that designs may instantiate
         # primitives; `check` would drop the delays that `sta` reads.
         library = ["read_verilog -lib -specify +/xilinx/cells_sim.v"]
         library += ["read_verilog -lib +/xilinx/cells_xtra.v"]
         flow = f"{FAMILIES[family]} -flatten -noiopad -noclkbuf -run prepare:check"
         passes = [*library, *read, elaborate, flow, "hierarchy -check", *whole]
-        passes += ["check -noinit", "tee -o ../sta.txt sta", "blackbox =A:whitebox"]
+        if family == "xc7":  # the only one whose delays are known
+            passes += ["check -noinit", "tee -o ../sta.txt sta"]
+        passes += ["blackbox =A:whitebox"]
     else:
         passes = [*read, elaborate, f"{FAMILIES[family]} -top {top}", *whole]
     return [*passes, "tee -q -o ../stat.json stat -json", "write_json ../netlist.json"]
@@ -225,8 +227,9 @@ def _result(
     shared = None
     logic_ns: float | None = None
     path: tuple[Step, ...] = ()
-    if family == "xc7":
+    if family in XILINX:
         shared = pairs(small_luts(netlist["modules"][top]))
+    if family == "xc7":
         logic_ns, path = _timing((folder / "sta.txt").read_text(encoding="utf-8"))
     usage = json.loads((folder / "usage.json").read_bytes())
     return Synthesis(

@@ -166,7 +166,7 @@ def test_names_reach_no_command_unchecked(tmp_path: Path) -> None:
     for top in ("a b", "a;b", "", "-x", "\\a"):
         with pytest.raises(InputError, match="identifier"):
             synth({"a.sv": COUNTER}, top)
-    with pytest.raises(InputError, match="family: expected one of xc7, ecp5"):
+    with pytest.raises(InputError, match="family: expected one of xc7, xcup, ecp5"):
         synth({"a.sv": COUNTER}, "counter", "xc8")
     with pytest.raises(InputError, match="no source file"):
         synth({"a.mem": b"0"}, "counter")

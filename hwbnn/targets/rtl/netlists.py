@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hwbnn.circuits import system_verilog
+from collections.abc import Collection
+
+from hwbnn.circuits import Form, system_verilog
 from hwbnn.graph.bits import row_integer
 from hwbnn.plan import Circuit
 from hwbnn.plan.blocks import DotNetlist
@@ -66,7 +68,11 @@ endmodule
 
 def models(circuit: Circuit) -> str:
     """Modules that stand for the primitives of a circuit in simulation; empty if it has none."""
-    forms = {block.form for block in circuit.blocks if isinstance(block, DotNetlist)}
+    return primitives({block.form for block in circuit.blocks if isinstance(block, DotNetlist)})
+
+
+def primitives(forms: Collection[Form]) -> str:
+    """Modules that stand for the primitives of netlists in these forms; empty for portable ones."""
     carries = [bits for form, bits in (("xc7", 4), ("xcup", 8)) if form in forms]
     if not carries:
         return ""

@@ -1,0 +1,69 @@
+"""Cores under Verilator: as netlists, and as the models that count ones instead."""
+
+from __future__ import annotations
+
+import re
+import resource
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.circuit_contenders import spent
+from benchmarks.circuit_layers import MODELS
+from hwbnn.graph import load
+from hwbnn.plan import Plan, Unrolled
+from hwbnn.simulate import simulate
+from hwbnn.targets import generate
+from hwbnn.train.data import dataset
+from hwbnn.verify import rtl
+from hwbnn.verify.bench import Stimulus
+
+LEVELS = 3
+FRAMES = {"counted": 10_000, "gates": 2_000}
+"""Test images that each form computes."""
+
+
+def measure(names: list[str], kept: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Compile and run what is named, or what there is not."""
+    for name in ("tfc", "sfc"):
+        for form in FRAMES:
+            key = f"{name}, {form}"
+            if (names and name not in names) or (not names and key in kept):
+                continue
+            print(key, flush=True)
+            yield key, compiled(name, form)
+
+
+def compiled(name: str, form: str) -> dict[str, Any]:
+    """One core in one form, compiled anew and held to the simulator on test images."""
+    graph = load(MODELS / name / "graph.npz")
+    plan = Plan(default=Unrolled(made="xc7"), input_beat=784, levels=LEVELS)
+    images = dataset("mnist").test_images[: FRAMES[form]]
+    x = images.reshape(len(images), -1) >= 128
+    project = generate(graph, "rtl", plan)
+    with tempfile.TemporaryDirectory(prefix="hwbnn-models-") as scratch:
+        before = spent()
+        made = rtl.build(project, Path(scratch), popcount=form, optimise=form == "counted", jobs=1)
+        build = spent() - before
+        log = next(Path(scratch).rglob("build.log")).read_text()
+        # The largest process so far: of all that this command compiled.
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        before = spent()
+        record = made.run(Stimulus.of_frames(made.core, x, seed=1))
+        run = spent() - before
+    found = np.asarray(record.values[graph.output.name])
+    allocated = re.search(r"allocated ([\d.]+) MB", log)
+    return {
+        "frames": len(x),
+        "equal": int((found.ravel() == simulate(graph, x).ravel()).sum()),
+        "latency": made.core.latency,
+        "interval": made.core.interval,
+        "build_cpu_seconds": round(build, 1),
+        "verilator_mb": float(allocated[1]) if allocated else None,
+        "peak_mib": peak >> 10,
+        "run_cpu_seconds": round(run, 2),
+        "frames_per_cpu_second": round(len(x) / run),
+    }

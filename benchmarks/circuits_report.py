@@ -1,0 +1,151 @@
+"""The results of the benchmark of unrolled circuits as Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.circuit_layers import NAMES
+
+Entry = Mapping[str, Any]
+OURS = "hwbnn"
+PEERS = ("plain", "alkaid", "da4ml")
+CONTENDERS = (OURS, *PEERS, "hwbnn, UltraScale+")
+COUNTED = ("lut", "lut_paired", "slices")
+"""What is compared with the best of the others."""
+HEAD = """\
+# Unrolled binary layers after synthesis
+
+One image a cycle, thresholds included, registers at inputs and outputs only. LUTs as yosys maps
+them (synth_xilinx, estimates before placement), and paired by the one rule of
+`hwbnn/tools/netlist.py`. Slices are those that are filled: a carry cell takes a slice, whose LUTs
+any logic may use; four LUTs, eight flip-flops and a CARRY4 each, on UltraScale+ (CLBs) twice that
+with a CARRY8. Seconds are of the processor: generating, and synthesis; memory is the largest of
+yosys. Before synthesis each design computed so many values, which were all right.
+`python -m benchmarks.circuits` makes this file.
+"""
+
+
+def write(results: Path) -> None:
+    """Write ``circuits.md`` from the JSON beside it."""
+    found = _read(results / "circuits.json")
+    lines = [HEAD, *_synthesised(found["measured"]), "", *_compared(found["measured"])]
+    for name, table in (("images", _images), ("clock", _clock), ("models", _models)):
+        told = _read(results / f"circuits_{name}.json")
+        if told:
+            lines += ["", *table(told)]
+    tools = sorted({row["tool"] for row in found["measured"].values() if "tool" in row})
+    lines += ["", f"Synthesis: {', '.join(tools)}. Machine: {found['machine']['cpu']}.", ""]
+    (results / "circuits.md").write_text("\n".join(lines))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def by_case(measured: Mapping[str, Entry]) -> Iterator[tuple[str, dict[str, Entry]]]:
+    """The cases in order, and what each contender came to."""
+    for name in NAMES:
+        rows = {by: measured[f"{name}/{by}"] for by in CONTENDERS if f"{name}/{by}" in measured}
+        if rows:
+            yield name, rows
+
+
+def _row(*cells: object) -> str:
+    shown = (f"{c:,}" if isinstance(c, int) else "" if c is None else str(c) for c in cells)
+    return f"| {' | '.join(shown)} |"
+
+
+def _synthesised(measured: Mapping[str, Entry]) -> Iterator[str]:
+    yield (
+        "| layer | by | LUT | LUT a synapse | LUT paired | carry cells | FF | slices "
+        "| generate s | synthesis s | MiB | values compared |"
+    )
+    yield "|---|---|" + "---:|" * 10
+    for name, rows in by_case(measured):
+        for by, row in rows.items():
+            shown = row.get("version", by)
+            if "failed" in row:
+                yield _row(name, shown, row["failed"], *[None] * 9)
+                continue
+            cells = [row["lut"], f"{row['lut'] / row['synapses']:.3f}"]
+            cells += [row[key] for key in ("lut_paired", "carry", "ff", "slices")]
+            cells += [row.get("netlist_seconds"), row["synth_cpu_seconds"]]
+            yield _row(name, shown, *cells, row["peak_mib"], row["values_compared"])
+
+
+def ratios(rows: Mapping[str, Entry]) -> dict[str, tuple[float, str]]:
+    """Ours over the best of the others, and which that is, for each of :data:`COUNTED`."""
+    others = {by: rows[by] for by in PEERS if by in rows and "failed" not in rows[by]}
+    made = {}
+    for what in COUNTED if others and OURS in rows else ():
+        best = min(others, key=lambda by: others[by][what])
+        made[what] = rows[OURS][what] / others[best][what], best
+    return made
+
+
+def _compared(measured: Mapping[str, Entry]) -> Iterator[str]:
+    yield "Ours over the best of the others that finished, by each count:"
+    yield ""
+    yield "| layer | LUT | LUT paired | slices | others that finished |"
+    yield "|---|---:|---:|---:|---|"
+    for name, rows in by_case(measured):
+        made = ratios(rows)
+        if made:
+            shown = (f"{ratio:.3f} ({best})" for ratio, best in made.values())
+            done = [by for by in PEERS if by in rows and "failed" not in rows[by]]
+            yield _row(name, *shown, ", ".join(done))
+
+
+def _images(told: Mapping[str, Entry]) -> Iterator[str]:
+    yield "Trained networks, every layer a netlist that is proved for all inputs; besides, all test"
+    yield "images of MNIST computed by the netlists and compared with the simulator. LUTs of the"
+    yield "layers' logic, without ArgMax, registers and ports."
+    yield ""
+    yield (
+        "| network | accuracy | images | equal | LUT | of each layer | CARRY4 | levels "
+        "| cycles at 3 levels |"
+    )
+    yield "|---|" + "---:|" * 8
+    for name, row in told.items():
+        cells = [name, f"{100 * row['accuracy']:.2f} %", row["images"], row["equal"]]
+        cells += [sum(row["luts"]), " ".join(f"{n:,}" for n in row["luts"]), sum(row["carry4"])]
+        yield _row(*cells, " ".join(map(str, row["levels"])), sum(row["latency_3_levels"]))
+
+
+def _clock(told: Mapping[str, Entry]) -> Iterator[str]:
+    first = next(row for row in told.values() if "device" in row)
+    yield f"The portable form on {first['device']}, mapped by {first['yosys']}, placed and routed"
+    yield f"by {first['tool']} (one seed, out of context): registers after so many levels of logic,"
+    yield "a level being a carry chain with its tables. Cycles count the registers at inputs and"
+    yield "outputs; latency is cycles over the clock. Cells, wires: shares of the slowest path."
+    yield ""
+    yield (
+        "| part | levels | cycles | Fmax, MHz | latency, ns | cells, ns | wires, ns | LUT4 | FF "
+        "| CCU2C |"
+    )
+    yield "|---|" + "---:|" * 9
+    for key, row in told.items():
+        cells = [key.rsplit(",", 1)[0], row["levels"], row["cycles"]]
+        cells += [row.get(k) for k in ("fmax_mhz", "latency_ns", "logic_ns", "routing_ns")]
+        if "failed" in row:
+            cells[3] = row["failed"]
+        yield _row(*cells, *(row[k] for k in ("lut4", "ff", "ccu2c")))
+
+
+def _models(told: Mapping[str, Entry]) -> Iterator[str]:
+    yield "Whole cores under Verilator with the C++ bench, as the model that counts ones and as the"
+    yield "netlist itself (gates): seconds of the processor, largest memory of a process so far,"
+    yield "images that were computed and those that equal the simulator."
+    yield ""
+    yield (
+        "| core | compile s | MiB | images | equal | images in a second of one core "
+        "| latency, cycles | interval |"
+    )
+    yield "|---|" + "---:|" * 7
+    for key, row in told.items():
+        cells = [row[k] for k in ("build_cpu_seconds", "peak_mib", "frames", "equal")]
+        cells += [row[k] for k in ("frames_per_cpu_second", "latency", "interval")]
+        yield _row(key, *cells)

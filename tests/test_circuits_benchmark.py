@@ -1,0 +1,115 @@
+"""The benchmark of unrolled circuits compares equals, and its page is what was measured."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import circuits, circuits_report
+from benchmarks.circuit_checks import check
+from benchmarks.circuit_contenders import Output, hwbnn, makers, plain
+from benchmarks.circuit_layers import NAMES, Layer, cases, outputs, random_layer, vectors
+from hwbnn.errors import Mismatch, ToolFailed
+from hwbnn.tools.yosys import synth
+
+RESULTS = circuits.RESULTS
+MEASURED = json.loads((RESULTS / "circuits.json").read_text())["measured"]
+GOAL = 0.75
+"""Ours in LUTs, over the best of the others."""
+
+
+def small() -> list[Layer]:
+    """Two layers behind each other, the last with its popcounts."""
+    first = random_layer(14, 6)
+    return [Layer(first.weights, first.wanted), Layer(random_layer(6, 3).weights, None)]
+
+
+def test_cases_are_those_that_the_report_knows() -> None:
+    assert tuple(cases()) == NAMES
+    assert set(MEASURED) <= {f"{n}/{by}" for n in NAMES for by in circuits_report.CONTENDERS}
+    assert tuple(makers("python", 1.0)) == circuits_report.CONTENDERS
+
+
+def test_layers_compute_popcounts_and_compare() -> None:
+    layers = small()
+    x = vectors(layers[0], 40)
+    bits = np.stack([(x == row).sum(axis=1) for row in layers[0].weights], axis=1)
+    assert layers[0].wanted is not None
+    bits = bits >= layers[0].wanted
+    expected = np.stack([(bits == row).sum(axis=1) for row in layers[1].weights], axis=1)
+    assert np.array_equal(outputs(layers, x), expected)
+
+
+@pytest.mark.hardware
+def test_designs_are_held_to_their_layers() -> None:
+    layers = small()
+    designs = [plain(layers), *(hwbnn(layers, form) for form in ("xc7", "xcup", "portable"))]
+    for design in designs:
+        assert check(design, layers, "small") == 96 * 3
+    other = [replace(layers[0], weights=~layers[0].weights), layers[1]]
+    for design in designs:
+        with pytest.raises(Mismatch, match="small: frame 0, neuron"):
+            check(design, other, "small")
+
+
+@pytest.mark.hardware
+def test_ultrascale_takes_as_many_luts_and_fewer_carry_cells() -> None:
+    layers = small()
+    found = [synth(hwbnn(layers, form).files, "top", form).resources for form in ("xc7", "xcup")]
+    assert found[0].lut == found[1].lut
+    assert found[0].carry >= found[1].carry > 0
+    assert found[1].other == {}
+
+
+def test_scores_are_read_as_popcounts() -> None:
+    # 4 inputs: the sum of +-1 in two's complement, halves of it, and popcounts.
+    scores = [Output(4, signed=True, score=True), Output(3, signed=True, step=2, score=True)]
+    layers = small()
+    design = replace(plain(layers), outputs=(*scores, Output(3)))
+    bits = [0, 1, 1, 1, 0, 1, 1, 1, 1, 0]  # -2; twice -2; 3
+    found = design.values(np.array([bits], np.bool_), 4)
+    assert found.tolist() == [[1, 0, 3]]
+
+
+def test_slices_are_what_is_scarcest() -> None:
+    assert circuits.slices(9, 1, 1, "xc7") == 3
+    assert circuits.slices(9, 5, 1, "xc7") == 5
+    assert circuits.slices(9, 1, 41, "xc7") == 6
+    assert circuits.slices(9, 1, 41, "xcup") == 3
+
+
+def test_what_does_not_finish_is_said_with_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise ToolFailed("yosys: killed by SIGXCPU; the log is here")
+
+    monkeypatch.setattr(circuits, "synth", never)
+    entry = circuits.synthesised(plain(small()), "xc7", 5.0, 2.0)
+    assert entry["limit"] == [5.0, 2.0]
+    assert entry["failed"].startswith("not done in ")
+
+
+def test_the_page_is_what_was_measured(tmp_path: Path) -> None:
+    for path in RESULTS.glob("circuits*.json"):
+        shutil.copy(path, tmp_path)
+    circuits_report.write(tmp_path)
+    assert (tmp_path / "circuits.md").read_text() == (RESULTS / "circuits.md").read_text()
+
+
+def test_ours_takes_at_most_three_quarters_of_the_best_other() -> None:
+    compared = 0
+    for name, rows in circuits_report.by_case(MEASURED):
+        made = circuits_report.ratios(rows)
+        if made:
+            compared += 1
+            assert made["lut"][0] <= GOAL, name
+    assert compared >= 3
+    row = MEASURED["256x256/hwbnn"]
+    assert row["lut"] / row["synapses"] <= 0.32
+    assert MEASURED["64-32-10/hwbnn"]["lut"] <= 1000
+    assert MEASURED["784x256/hwbnn"]["synth_cpu_seconds"] < 60
+    assert MEASURED["sfc/hwbnn"]["lut"] <= 60_000
