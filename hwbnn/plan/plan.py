@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeGuard, get_args
 
 from hwbnn.errors import PlanError
 from hwbnn.graph import ChannelPad, Conv2d, Dot, Graph, MaxPool, SumPool
@@ -205,9 +205,9 @@ class Plan:
                 str(dot): _layout_from(layout, f"{name}: dots: {shown(dot)}")
                 for dot, layout in given["dots"].items()
             }
-        for name in ("depths", "slots"):
-            if not isinstance(given.get(name, {}), dict):
-                raise PlanError(f"plan: {name}: expected an object of numbers by node name")
+        for key in ("depths", "slots"):
+            if not isinstance(given.get(key, {}), dict):
+                raise PlanError(f"{name}: {key}: expected an object of numbers by node name")
         return cls(**given)
 
 
@@ -269,7 +269,7 @@ def _checked_depths(value: str, depths: object) -> tuple[int, ...]:
 
 
 def _check_tokens(what: str, found: object) -> None:
-    if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found < 1 << 24:
+    if not _is_int(found) or not 1 <= found < 1 << 24:
         raise PlanError(f"plan: {what}: expected 1 to 2^24 tokens, found {shown(found)}")
 
 
@@ -283,5 +283,5 @@ def _check_divides(dot: str, name: str, value: int, size: int, what: str) -> Non
         )
 
 
-def _is_int(value: object) -> bool:
+def _is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)

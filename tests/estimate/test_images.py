@@ -169,7 +169,7 @@ def test_fills_of_a_fork_are_told_branch_by_branch() -> None:
     made = circuit(shortcut(), SLOW)
     (fork,) = (stage for stage in made.stages if isinstance(stage, Fork))
     fills = cycles(made).fills
-    assert [fills[name] <= depth for name, depth in zip(fork.outputs, fork.depths, strict=True)]
+    assert all(fills[name] <= d for name, d in zip(fork.outputs, fork.depths, strict=True))
     # A row and more passes by before the convolution gives anything.
     assert fills[fork.outputs[1]] > 8
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,12 @@ def test_any_plan_comes_back_from_json_the_same(data: st.DataObject) -> None:
     assert again == plan
     assert again.to_json() == plan.to_json()
     assert again.check(graph) is again
+
+
+def test_a_plan_is_named_as_its_file_is_where_it_is_refused() -> None:
+    for text in ("[]", '{"dots": 1}', '{"depths": 1}', '{"slots": 1}', '{"default": 1}'):
+        with pytest.raises(PlanError, match="mine: "):
+            Plan.from_json(text, "mine")
 
 
 def test_fields_left_out_take_their_defaults() -> None:
@@ -128,6 +135,9 @@ TEXTS: dict[str, tuple[Any, str]] = {
     "part a list": ('{"part": ["x"]}', "part: expected letters"),
     "sums null": ('{"dots": {"a": {"sums": null}}}', "sums: expected one of planes, adders"),
     "sums and pe": ('{"dots": {"a": {"sums": "adders", "pe": 1}}}', "dots: 'a': expected"),
+    "depths a list": ('{"depths": []}', "depths: expected an object of numbers"),
+    "a depth alone": ('{"depths": {"a": [3]}}', "depths: 'a': expected a list of at least 2"),
+    "slots text": ('{"slots": {"a": "3"}}', "slots: 'a': expected 1 to 2.24 tokens, found '3'"),
     "a name of lines": (json.dumps({"dots": {"a\nb\x1b[31m": 1}}), r"dots: 'a\\nb"),
     "a long name": (json.dumps({"dots": {"a" * 10_000: 1}}), "dots: 'aaa"),
 }
@@ -156,7 +166,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
     max_leaves=5,
 )
-KEYS = [*json.loads(Plan().to_json()), "x"]
+KEYS = [*(f.name for f in fields(Plan)), "x"]
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), json_values))
