@@ -17,8 +17,7 @@ class Window:
         size: height and width of the image.
         kernel: rows and columns of the window.
         stride: its steps, ``(rows, columns)``.
-        padding: places outside the image, ``(top, bottom, left, right)``, each smaller than the
-            kernel.
+        padding: places outside the image, ``(top, bottom, left, right)``.
     """
 
     size: tuple[int, int]

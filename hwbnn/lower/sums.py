@@ -74,13 +74,11 @@ def conv(build: Builder, name: str, layer: BinaryConv2d, stream: Stream, source:
         raise CannotLower(
             f"{label}: pads with {layer.pad}, but reads {stream.type}; make it with pad=0"
         )
-    top, bottom, left, right = layer.padding
-    padding = (top, bottom, left, right)
-    border = (layer.stride, padding, layer.pad, layer.groups)
+    border = (layer.stride, layer.padding, layer.pad, layer.groups)
     node = Conv2d(build.name("conv"), stream.name, bits, *border, *(weights.factors or ()))
     t = build.add(node)
     height, width = stream.type.shape[:2]
-    window = Window((height, width), layer.kernel, layer.stride, padding)
+    window = Window((height, width), layer.kernel, layer.stride, layer.padding)
     made = Stream(node.name, t, *_reachable(node, window, stream), name)
     if weights.ratio is not None:
         _check_decidable(label, stream)

@@ -12,13 +12,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwbnn.errors import InputError
+from hwbnn.graph import Window
 from hwbnn.methods import Codes, Method
 from hwbnn.nn import source as sources
 from hwbnn.nn.binary import BinaryLayer, Taps
 from hwbnn.nn.source import Source
 
 Pair = int | tuple[int, int]
-Padding = int | tuple[int, int] | tuple[int, int, int, int] | Literal["same"]
+Sides = tuple[int, int, int, int]
+Padding = int | tuple[int, int] | Sides | Literal["same"]
 
 
 class BinaryConv2d(BinaryLayer):
@@ -173,10 +175,10 @@ class BinaryConv2d(BinaryLayer):
         Raises:
             InputError: if the image is smaller than the window.
         """
-        classes, masks = self._borders(height, width)
+        window = self._window((height, width))
         if not self._has_places:
-            return np.zeros_like(classes), 1
-        return classes, len(masks)
+            return np.zeros(window.output, np.int64), 1
+        return window.places, len(window.classes)
 
     @property
     def _has_places(self) -> bool:
@@ -184,13 +186,15 @@ class BinaryConv2d(BinaryLayer):
         moved = self.is_mapped and sources.affine(self.source)[1] != 0
         return moved and not self.pad and any(self.padding)
 
-    def _borders(self, height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Each place's class, and which taps are inside for each, ``(classes, *kernel)``."""
-        top, bottom, left, right = self.padding
-        rows, above = _kinds(height, top, bottom, self.kernel[0], self.stride[0])
-        columns, beside = _kinds(width, left, right, self.kernel[1], self.stride[1])
-        masks = above[:, None, :, None] & beside[None, :, None, :]
-        return rows[:, None] * len(beside) + columns, masks.reshape(-1, *self.kernel)
+    def _window(self, size: tuple[int, int]) -> Window:
+        """The window over an image of this height and width."""
+        window = Window(size, self.kernel, self.stride, self.padding)
+        if min(window.output) < 1:
+            raise InputError(
+                f"BinaryConv2d: expected an image that the window of {self.kernel} fits, found "
+                f"{size} with padding {self.padding}"
+            )
+        return window
 
     def _taps(
         self, signs: Tensor, is_image: bool, place: int | None, size: tuple[int, int] | None
@@ -205,14 +209,14 @@ class BinaryConv2d(BinaryLayer):
                 "BinaryConv2d: finish: what stands behind the sums differs from place to place; "
                 "give the image's size, and for a table the class of its place"
             )
-        classes, masks = self._borders(*size)
-        inside = torch.from_numpy(masks).to(of_tap)
+        window = self._window(size)
+        inside = torch.from_numpy(window.classes).to(of_tap)
         # Sums of at most 2^24 ones: exact in any order.
         rows = of_tap.flatten(1) @ inside.flatten(1).t()
         counts = inside.sum(dim=(1, 2)) * signs.shape[1]
         if place is not None:
             return Taps(rows[:, place], counts[place])
-        everywhere = torch.from_numpy(classes).to(of_tap.device)
+        everywhere = torch.from_numpy(window.places).to(of_tap.device)
         return Taps(rows[None, :, everywhere], counts[everywhere])
 
     def _convolve(self, x: Tensor, w: Tensor) -> Tensor:
@@ -257,7 +261,7 @@ def _pair(name: str, given: Any, least: int) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
-def _border(given: Any, kernel: tuple[int, int], stride: tuple[int, int]) -> tuple[int, ...]:
+def _border(given: Any, kernel: tuple[int, int], stride: tuple[int, int]) -> Sides:
     """Rows above and below, columns left and right."""
     if given == "same":
         if stride != (1, 1):
@@ -268,23 +272,6 @@ def _border(given: Any, kernel: tuple[int, int], stride: tuple[int, int]) -> tup
         before = [(n - 1) // 2 for n in kernel]
         return before[0], kernel[0] - 1 - before[0], before[1], kernel[1] - 1 - before[1]
     if isinstance(given, Sequence) and len(given) == 4 and all(_is_size(n, 0) for n in given):
-        return tuple(given)
+        return given[0], given[1], given[2], given[3]
     rows, columns = _pair("padding", given, 0)
     return rows, rows, columns, columns
-
-
-def _kinds(
-    size: int, before: int, after: int, kernel: int, stride: int
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Along one axis: the kind of each window, and which taps are inside for each kind."""
-    count = (size + before + after - kernel) // stride + 1
-    if count < 1:
-        raise InputError(
-            f"BinaryConv2d: expected images of at least {kernel - before - after} rows or columns, "
-            f"found {size}"
-        )
-    read = np.arange(count)[:, None] * stride + np.arange(kernel) - before
-    inside = (read >= 0) & (read < size)
-    kinds, first, which = np.unique(inside, axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    return np.argsort(order)[which.reshape(-1)], kinds[order]

@@ -186,7 +186,7 @@ def test_classes_are_numbered_from_the_top_left() -> None:
     assert classes.tolist() == [[0, 1, 1, 2], *[[3, 4, 4, 5]] * 3, [6, 7, 7, 8]]
     # One row of taps is inside wherever the window stands: one kind of row.
     assert BinaryConv2d(2, 3, (1, 3), METHOD, padding=(0, 1), source=source).places(5, 4)[1] == 3
-    with pytest.raises(InputError, match="at least 1 rows or columns, found 0"):
+    with pytest.raises(InputError, match=r"the window of \(3, 3\) fits, found \(0, 4\)"):
         layer.places(0, 4)
     with pytest.raises(InputError, match="give the image's size"):
         layer.eval().finish(torch.zeros(1, 3))
