@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import prod
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 
@@ -14,6 +14,7 @@ from hwbnn.graph import Input
 from hwbnn.methods import Method
 from hwbnn.nn.activation import BinaryActivation, Scale
 from hwbnn.nn.linear import BinaryLinear
+from hwbnn.nn.source import Source
 
 Last = Literal["batch_norm", "scale"]
 
@@ -94,22 +95,38 @@ def dense(
     Raises:
         InputError: if a width is not positive or ``last`` is unknown.
     """
-    if last not in ("batch_norm", "scale"):
-        raise InputError(f"mlp: last: expected 'batch_norm' or 'scale', found {last!r}")
     layers = list(layers)
     for n, m in pairwise(sizes):
         layers.append(BinaryLinear(n, m, method, source=reads(layers, source)))
         between = method.make_nonlinearity(m)
         layers += [nn.BatchNorm1d(m), *([] if between is None else [between])]
         layers.append(BinaryActivation(m, method))
-    n, before = sizes[-1], reads(layers, source)
-    layers.append(BinaryLinear(n, classes, method.logits(), source=before))
+    return layers + ending(sizes[-1], classes, method, last, reads(layers, source))
+
+
+def ending(
+    n: int, classes: int, method: Method, last: Last, source: Source = None
+) -> list[nn.Module]:
+    """The layer that makes logits of ``n`` elements, and what brings its sums to their size.
+
+    Args:
+        n: elements that arrive.
+        classes: number of logits.
+        method: how the network is trained.
+        last: see :func:`mlp`.
+        source: what arrives, see :class:`~hwbnn.nn.binary.BinaryLayer`.
+
+    Raises:
+        InputError: if ``last`` is unknown.
+    """
+    if last not in get_args(Last):
+        raise InputError(f"last: expected {' or '.join(map(repr, get_args(Last)))}, found {last!r}")
+    layer = BinaryLinear(n, classes, method.logits(), source=source)
     # Sums of n random signs spread by sqrt(n); the scale brings them to the size of 1.
-    layers.append(nn.BatchNorm1d(classes) if last == "batch_norm" else Scale(1 / n**0.5))
-    return layers
+    return [layer, nn.BatchNorm1d(classes) if last == "batch_norm" else Scale(1 / n**0.5)]
 
 
-def reads(layers: Sequence[nn.Module], source: Input) -> Input | BinaryActivation | None:
+def reads(layers: Sequence[nn.Module], source: Input) -> Source:
     """What a layer behind these must be told that it reads."""
     activations = [layer for layer in layers if isinstance(layer, BinaryActivation)]
     if not activations:

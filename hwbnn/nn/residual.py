@@ -27,14 +27,12 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwbnn.errors import InputError
 from hwbnn.graph import Input
 from hwbnn.methods import Method
-from hwbnn.nn.activation import BinaryActivation, Scale
+from hwbnn.nn.activation import BinaryActivation
 from hwbnn.nn.conv import BinaryConv2d
 from hwbnn.nn.images import ImageNetwork, image_shape
-from hwbnn.nn.linear import BinaryLinear
-from hwbnn.nn.networks import Last
+from hwbnn.nn.networks import Last, ending
 
 Shortcut = Literal["block", "conv"]
 
@@ -148,8 +146,6 @@ def residual(
     Raises:
         InputError: if the input is no image, or ``last`` is unknown.
     """
-    if last not in ("batch_norm", "scale"):
-        raise InputError(f"residual: last: expected 'batch_norm' or 'scale', found {last!r}")
     _, _, colours = image_shape(source)
     width = form.widths[0]
     layers: list[nn.Module] = [
@@ -162,9 +158,7 @@ def residual(
             stride = 2 if position == 0 and len(layers) > 3 else 1
             layers += _block(width, out, stride, form, method)
             width = out
-    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    layers.append(BinaryLinear(width, classes, method.logits()))
-    layers.append(nn.BatchNorm1d(classes) if last == "batch_norm" else Scale(1 / width**0.5))
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), *ending(width, classes, method, last)]
     return ImageNetwork(source, layers)
 
 

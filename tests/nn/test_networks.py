@@ -171,6 +171,6 @@ def test_images_that_do_not_fit_are_refused() -> None:
         network("cnv", Input.pixels(3072), 10, METHOD)
     with pytest.raises(InputError, match="too small for the layers"):
         network("cnv", Input.pixels((28, 28, 1)), 10, METHOD)
-    with pytest.raises(InputError, match="residual: last: expected"):
+    with pytest.raises(InputError, match="last: expected 'batch_norm' or 'scale'"):
         network("resnet20", COLOURS, 10, METHOD, last="sum")  # type: ignore[arg-type]
     assert [name for name in NAMES if takes_images(name)] == [*CHAINS, *RESIDUAL]
