@@ -1,14 +1,13 @@
 """Binary neurons over small windows of integers: additions of 16 bits instead of bit planes.
 
-The sum of signed elements is twice the sum of those that one sign stands at, less the sum of all,
-or the reverse. For each channel the rarer sign is taken, so that at most half of the window's rows
-are added, 32 samples in an instruction. Of eight planes, a small window fills less than half of the
-words; larger ones are quicker by :mod:`.fast_windows`.
+The taps of a window are taken in groups of four. Of each group the sums with all sixteen signs are
+made once for all channels; a channel then adds one of them for each group, of 32 samples in an
+instruction. Of eight planes, a small window fills less than half of the words; larger ones are
+quicker by :mod:`.fast_windows`, and their tables would leave a core's L1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,152 +22,151 @@ from hwbnn.simulate.fast_windows import Grid
 
 Shorts = NDArray[np.int16]
 CHANNELS = 16
-"""Channels whose signs fill a short."""
-TOGETHER = 4
-"""Rows that are added at once; lists of taps are padded to a multiple."""
+"""Channels of a block, whose signs fill a short; lists of channels are padded to a multiple."""
+GROUP = 4
+"""Taps of a group; lists of taps are padded to a multiple."""
+SIGNS = 1 << GROUP
+"""Sums in the table of a group: that of number ``i`` adds the taps whose bit of ``i`` is set and
+subtracts the others."""
+MOST = 64
+"""Taps of a window whose tables (16 KiB) stay in a core's L1."""
+
+LINE = 64
+"""Bytes of a line of the cache, and of a vector; tables begin on one."""
 
 _WORD, _SHORT = ir.IntType(64), ir.IntType(16)
-_VECTOR = ir.VectorType(_SHORT, LANES)
+_VECTOR, _WORDS = ir.VectorType(_SHORT, LANES), ir.VectorType(_WORD, LANES)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _push_signs(
-    context: Any,
-    x: Any,
-    places: Any,
-    taps: Any,
-    turned: Any,
-    start: Any,
-    total: Any,
-    first: Any,
-    last: Any,
-    out: Any,
-) -> Any:
-    """The signs of the channels ``first`` to ``last - 1``, the first lowest.
+def _fill(context: Any, x: Any, places: Any, table: Any) -> Any:
+    """The sums of each group of taps with all signs.
 
     Args:
         context: numba's.
         x: int16, flat.
-        places: int64, where in ``x`` the samples of each tap are; behind the last, where zeros are.
-        taps: int64 ``(channels, longest)``, those that are added.
-        turned: int16 ``(channels,)``, -1 where the sum is subtracted, else 0.
-        start: int16 ``(channels,)``, added to the result.
-        total: int16 ``(LANES,)``, the sum of all taps.
-        first: the first channel.
-        last: the channel behind the last.
-        out: int16 ``(LANES,)``.
+        places: int64 ``(groups * GROUP,)``, where in ``x`` the samples of each tap are.
+        table: int16, ``(groups, SIGNS, LANES)`` flat, filled.
     """
-
-    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
-        arrays = [
-            context.make_array(signature.args[i])(context, b, arguments[i])
-            for i in (0, 1, 2, 3, 4, 5, 8)
-        ]
-        x, places, taps, turned, start, total, out = (array.data for array in arrays)
-        longest = cgutils.unpack_tuple(b, arrays[2].shape)[1]
-        first, last = arguments[6:8]
-        pushed = cgutils.alloca_once(b, _VECTOR)
-        b.store(ir.Constant(_VECTOR, [0] * LANES), pushed)
-        whole = b.load(b.bitcast(total, _VECTOR.as_pointer()), align=2)
-        with cgutils.for_range(b, b.sub(last, first)) as step:
-            channel = b.sub(b.sub(last, step.index), _WORD(1))
-            own = b.gep(taps, [b.mul(channel, longest)])
-            added = _added(b, x, longest, lambda i: b.gep(places, [b.load(b.gep(own, [i]))]))
-            sums = b.sub(b.add(added, added), whole)
-            sums = b.xor(sums, _spread(b, b.load(b.gep(turned, [channel]))))
-            sums = b.add(sums, _spread(b, b.load(b.gep(start, [channel]))))
-            kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
-            shift = cgutils.get_or_insert_function(b.module, kind, f"llvm.fshl.v{LANES}i16")
-            one = ir.Constant(_VECTOR, [1] * LANES)
-            b.store(b.call(shift, [b.load(pushed), sums, one]), pushed)
-        b.store(b.load(pushed), b.bitcast(out, _VECTOR.as_pointer()), align=2)
-        return context.get_dummy_value()
-
-    ends = types.intp, types.intp
-    return types.void(x, places, taps, turned, start, total, *ends, out), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _add_all(context: Any, x: Any, places: Any, out: Any) -> Any:
-    """The sum of all taps; arguments as above."""
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
         arrays = [
             context.make_array(kind)(context, b, given)
             for kind, given in zip(signature.args, arguments, strict=True)
         ]
-        data, places, out = (array.data for array in arrays)
+        data, places, table = (array.data for array in arrays)
         (count,) = cgutils.unpack_tuple(b, arrays[1].shape)
-        added = _added(b, data, count, lambda i: b.gep(places, [i]))
-        b.store(added, b.bitcast(out, _VECTOR.as_pointer()), align=2)
+        with cgutils.for_range(b, b.sdiv(count, _WORD(GROUP))) as loop:
+            first = b.mul(loop.index, _WORD(GROUP))
+            taps = [
+                _row(b, data, b.load(b.gep(places, [b.add(first, _WORD(i))]))) for i in range(GROUP)
+            ]
+            sums = [b.neg(b.add(b.add(taps[0], taps[1]), b.add(taps[2], taps[3])))]
+            for tap in taps:  # the next bit: the same sums, and the tap added instead of subtracted
+                twice = b.add(tap, tap)
+                sums += [b.add(made, twice) for made in sums]
+            begin = b.mul(loop.index, _WORD(SIGNS * LANES))
+            for i, made in enumerate(sums):
+                place = b.gep(table, [b.add(begin, _WORD(i * LANES))])
+                b.store(made, b.bitcast(place, _VECTOR.as_pointer()), align=2)
         return context.get_dummy_value()
 
-    return types.void(x, places, out), generate
+    return types.void(x, places, table), generate
 
 
-def _added(b: Any, x: Any, count: Any, place: Callable[[Any], Any]) -> Any:
-    """Code of a sum of rows; ``place`` says where the place of each is to be read."""
-    sums = cgutils.alloca_once(b, _VECTOR)
-    b.store(ir.Constant(_VECTOR, [0] * LANES), sums)
-    with cgutils.for_range(b, b.sdiv(count, _WORD(TOGETHER))) as loop:
-        first, rows = b.mul(loop.index, _WORD(TOGETHER)), []
-        for i in range(TOGETHER):
-            row = b.gep(x, [b.load(place(b.add(first, _WORD(i))))])
-            rows.append(b.load(b.bitcast(row, _VECTOR.as_pointer()), align=2))
-        pairs = [b.add(*rows[i : i + 2]) for i in range(0, TOGETHER, 2)]
-        b.store(b.add(b.load(sums), b.add(*pairs)), sums)
-    return b.load(sums)
+@intrinsic  # type: ignore[untyped-decorator]
+def _put_signs(
+    context: Any, table: Any, chosen: Any, start: Any, block: Any, out: Any, s: Any
+) -> Any:
+    """Set the bits of a block of channels in words in which they are 0, where signs are negative.
+
+    Args:
+        context: numba's.
+        table: of :func:`_fill`.
+        chosen: int64 ``(blocks, groups, CHANNELS)``, where in ``table`` each sum begins.
+        start: int16 ``(blocks * CHANNELS,)``, added to the sums.
+        block: which block.
+        out: words ``(words of the channels, lanes)``.
+        s: the first lane.
+    """
+
+    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
+        table, chosen, start, out = (
+            context.make_array(signature.args[i])(context, b, arguments[i]) for i in (0, 1, 2, 4)
+        )
+        groups, lanes = (cgutils.unpack_tuple(b, a.shape)[1] for a in (chosen, out))
+        block, s = arguments[3], arguments[5]
+        sums = [cgutils.alloca_once(b, _VECTOR) for _ in range(CHANNELS)]
+        for c, place in enumerate(sums):
+            channel = b.add(b.mul(block, _WORD(CHANNELS)), _WORD(c))
+            b.store(_spread(b, b.load(b.gep(start.data, [channel]))), place)
+        first = b.mul(b.mul(block, groups), _WORD(CHANNELS))
+        with cgutils.for_range(b, groups) as group:
+            own = b.gep(chosen.data, [b.add(first, b.mul(group.index, _WORD(CHANNELS)))])
+            for c, place in enumerate(sums):
+                row = _row(b, table.data, b.load(b.gep(own, [_WORD(c)])))
+                b.store(b.add(b.load(place), row), place)
+        shift = cgutils.get_or_insert_function(
+            b.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), f"llvm.fshl.v{LANES}i16"
+        )
+        pushed = ir.Constant(_VECTOR, [0] * LANES)
+        for place in reversed(sums):
+            pushed = b.call(shift, [pushed, b.load(place), ir.Constant(_VECTOR, [1] * LANES)])
+        # A word has the bits of four blocks.
+        row = b.add(b.mul(b.lshr(block, _WORD(2)), lanes), s)
+        place = b.bitcast(b.gep(out.data, [row]), _WORDS.as_pointer())
+        left = b.mul(b.and_(block, _WORD(3)), _WORD(CHANNELS))
+        bits = b.shl(b.zext(pushed, _WORDS), _spread(b, left))
+        b.store(b.or_(b.load(place, align=8), bits), place, align=8)
+        return context.get_dummy_value()
+
+    return types.void(table, chosen, start, types.intp, out, types.intp), generate
 
 
-def _spread(builder: Any, short: Any) -> Any:
-    """A vector of one short."""
-    first = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), short, ir.IntType(32)(0))
+def _row(builder: Any, data: Any, place: Any) -> Any:
+    """The vector that begins at a place."""
+    row = builder.bitcast(builder.gep(data, [place]), _VECTOR.as_pointer())
+    return builder.load(row, align=2)
+
+
+def _spread(builder: Any, number: Any) -> Any:
+    """A vector of one number."""
+    undefined = ir.Constant(ir.VectorType(number.type, LANES), ir.Undefined)
+    first = builder.insert_element(undefined, number, ir.IntType(32)(0))
     lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
     return builder.shuffle_vector(first, first, lanes)
 
 
 @jit
-def signs(
-    x: Shorts,
-    grid: Grid,
-    taps: Longs,
-    turned: Shorts,
-    start: Shorts,
-    kinds: Longs,
-    out: Words,
-) -> None:
-    """Binary neurons: the sign bits of sums of signed elements, turned or not, plus a start.
+def signs(x: Shorts, grid: Grid, chosen: Longs, start: Shorts, kinds: Longs, out: Words) -> None:
+    """Binary neurons: the sign bits of sums of signed elements, plus a start.
 
     Args:
         x: int16 ``(tiles, elements + 1, lanes)``, the last row 0.
-        grid: geometry, without groups.
-        taps: int64 ``(outputs, longest)``: the taps of the rarer sign, padded with the one behind
-            the last to a multiple of :data:`TOGETHER`.
-        turned: int16 ``(outputs,)``: -1 where the result is minus the sum less 1, else 0.
-        start: int16 ``(classes, outputs)``.
+        grid: geometry, without groups of channels.
+        chosen: int64 ``(blocks, groups, CHANNELS)``: where in the tables of a window the sum with
+            a channel's signs begins. Taps behind the last and channels behind the last have any.
+        start: int16 ``(classes, blocks * CHANNELS)``.
         kinds: class of each position, int64 ``(positions,)``.
         out: words ``(tiles, words, lanes)``, one plane.
     """
-    lanes, size = x.shape[2], grid.rows * grid.columns * grid.channels
-    padded = size + TOGETHER - size % TOGETHER
-    rows, places = np.empty(padded, np.int64), np.empty(padded, np.int64)
+    lanes, groups = x.shape[2], chosen.shape[1]
+    rows, places = np.empty(groups * GROUP, np.int64), np.empty(groups * GROUP, np.int64)
+    memory = np.empty(groups * SIGNS * LANES + LINE, np.int16)
+    skip = -memory.ctypes.data % LINE // 2
+    table = memory[skip : skip + groups * SIGNS * LANES]
     made = np.empty((-(-grid.outputs // 64), lanes), np.uint64)
-    total, bits = np.empty(LANES, np.int16), np.empty(LANES, np.int16)
     for t in range(len(x)):
         out[t], flat = ZERO, x[t].reshape(-1)
         for p in range(len(kinds)):
             _find(grid, p, x.shape[1] - 1, rows)
             made[:] = ZERO
             for s in range(0, lanes, LANES):
-                for k in range(padded):
+                for k in range(len(rows)):
                     places[k] = rows[k] * lanes + s
-                _add_all(flat, places, total)
-                for c in range(0, grid.outputs, CHANNELS):
-                    last = min(c + CHANNELS, grid.outputs)
-                    _push_signs(flat, places, taps, turned, start[kinds[p]], total, c, last, bits)
-                    shift = np.uint64(c % 64)
-                    for i in range(LANES):
-                        made[c // 64, s + i] |= np.uint64(np.uint16(bits[i])) << shift
+                _fill(flat, places, table)
+                for block in range(len(chosen)):
+                    _put_signs(table, chosen, start[kinds[p]], block, made, s)
             put_bits(made, FIRST, grid.outputs, out[t], p * grid.outputs)
 
 

@@ -15,6 +15,7 @@ from hwbnn.graph import Conv2d, Dot, Graph, MaxPool, SumPool, Threshold, Window
 from hwbnn.graph.bits import pack_words
 from hwbnn.simulate import fast_shorts as shorts
 from hwbnn.simulate import fast_windows as windows
+from hwbnn.simulate.fast_basis import LANES
 from hwbnn.simulate.fast_forms import Slot, Step, coding
 from hwbnn.simulate.fast_tiles import CHANNELS
 
@@ -163,38 +164,38 @@ def _is_short(node: Conv2d, graph: Graph) -> bool:
     """Whether the sums and their distance from any threshold fit 16 bits, and that is quicker."""
     t, terms = graph.types[node.source], node.weights[0].size
     fits = not t.bit and node.groups == 1 and 2 * _bound(node, graph) + 2 < 1 << 15
-    # Half of the terms are added, 32 samples at once; of words there are 8 samples in a vector, and
-    # each takes three operations.
-    return fits and terms // 2 < 12 * coding(t).planes * -(-terms // 64)
+    # For each group of taps and 32 samples, a channel reads a place and what is there, and all of
+    # them share the work at a table. Of words there are 8 samples in a vector, and each takes three
+    # operations.
+    groups = -(-terms // shorts.GROUP)
+    table = 2 * shorts.SIGNS * groups // len(node.weights)
+    return fits and terms <= shorts.MOST and 2 * groups + table < 12 * coding(t).planes
 
 
 def _short_neurons(feeding: Conv2d, node: Threshold, graph: Graph) -> Step:
     """Neurons over few integers.
 
-    With the sum ``P`` of the terms of the rarer sign and ``T`` of all, the sum is ``2 P - T``, or
-    minus that where the rarer is -1. ``sum >= t`` is ``t - 1 - sum < 0``, ``sum <= t`` is
-    ``sum - t - 1 < 0``; minus a number is its inverted bits plus 1.
+    ``sum >= t`` is ``t - 1 - sum < 0``, so that signs are the opposite of the weights there;
+    ``sum <= t`` is ``sum - t - 1 < 0``.
     """
-    flat, falling = feeding.weights.reshape(len(feeding.weights), -1), node.falling
-    rarer = 2 * flat.sum(axis=1) <= flat.shape[1]
-    chosen = flat == rarer[:, None]
-    order = np.argsort(~chosen, axis=1, kind="stable")
-    taps = np.where(np.sort(~chosen, axis=1), flat.shape[1], order)
-    longest = int(chosen.sum(axis=1).max())
-    missing = -longest % shorts.TOGETHER
-    taps = np.pad(taps[:, :longest], ((0, 0), (0, missing)), constant_values=flat.shape[1])
-    turned = rarer != falling
+    flat = feeding.weights.reshape(len(feeding.weights), -1) ^ ~node.falling[:, None]
+    ends = -len(flat) % shorts.CHANNELS, -flat.shape[1] % shorts.GROUP
+    grouped = np.pad(flat, ((0, ends[0]), (0, ends[1]))).reshape(
+        -1, shorts.CHANNELS, (flat.shape[1] + ends[1]) // shorts.GROUP, shorts.GROUP
+    )
+    number = (grouped << np.arange(shorts.GROUP)).sum(axis=3).transpose(0, 2, 1)
+    first = np.arange(number.shape[1])[:, None] * shorts.SIGNS
+    chosen = np.ascontiguousarray((first + number) * LANES)
     cuts = node.thresholds[..., 0] if node.places is not None else node.thresholds[None, :, 0]
     most = _bound(feeding, graph)
     nearest = cuts.clip(-most - 1, most + 1)
-    start = np.where(falling, -nearest - 1, nearest - 1) + turned
+    start = np.where(node.falling, -nearest - 1, nearest - 1).astype(np.int16)
+    start = np.pad(start, ((0, 0), (0, ends[0])))
     kinds = np.zeros(graph.types[node.name].size // len(flat), np.int64)
     if node.places is not None:
         kinds = node.places.flatten()
-    given = -turned.astype(np.int16), start.astype(np.int16)
-    where, source, out = (
-        grid(feeding, graph),
-        Slot(feeding.source, "shorts"),
-        Slot(node.name, "words"),
+    where, out = grid(feeding, graph), Slot(node.name, "words")
+    source = Slot(feeding.source, "shorts")
+    return Step(
+        (source,), lambda x, b: shorts.signs(b[source], where, chosen, start, kinds, b[out])
     )
-    return Step((source,), lambda x, b: shorts.signs(b[source], where, taps, *given, kinds, b[out]))

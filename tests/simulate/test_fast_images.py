@@ -103,6 +103,41 @@ def test_integers_with_zeros_outside(low: int, high: int, scaled: bool) -> None:
     assert_same(graph, batch(graph))
 
 
+def is_short(graph: Graph) -> bool:
+    """Whether the first layer's pixels are added in 16 bits."""
+    forms = {slot.form for slot, _ in fast.Compiled(graph)._steps if slot.value == "x"}
+    assert forms in ({"shorts"}, {"words"})
+    return forms == {"shorts"}
+
+
+@pytest.mark.parametrize("outputs", [1, 15, 16, 17, 64, 80, 130])
+@pytest.mark.parametrize(("size", "depth"), [(1, 1), (1, 3), (3, 3), (2, 16), (8, 1)])
+def test_small_windows_of_pixels_with_all_channels_and_taps(
+    outputs: int, size: int, depth: int
+) -> None:
+    rng = np.random.default_rng(outputs * size)
+    edge = min(1, size - 1)
+    weights = rng.random((outputs, size, size, depth)) < 0.5
+    conv = Conv2d("conv", "x", weights, padding=(edge, 0, 0, edge))
+    graph = thresholded(Input.pixels((9, 8, depth)), conv)
+    assert is_short(graph) or outputs < 4
+    assert_same(graph, batch(graph))
+
+
+def test_sums_at_the_ends_of_16_bits_and_thresholds_beyond() -> None:
+    signs = np.array([True, False] * 6)[:, None, None, None]
+    weights = np.broadcast_to(signs, (12, 8, 8, 1)).copy()
+    most = 64 * 255
+    cuts = np.array([most, most + 1, -most, -most - 1, 2**31 - 1, 1 - 2**31] * 2)[:, None]
+    sign = Threshold("sign", "conv", np.roll(cuts, 1, axis=0), np.arange(12) >= 6)
+    graph = chain(Input.pixels((8, 9, 1)), Conv2d("conv", "x", weights), sign)
+    assert is_short(graph)
+    x = np.stack([np.full((8, 9, 1), pixel) for pixel in (0, 1, 254, 255)])
+    assert_same(graph, x)
+    wider = np.broadcast_to(signs, (12, 5, 13, 1)).copy()  # one tap more
+    assert not is_short(chain(Input.pixels((8, 13, 1)), Conv2d("conv", "x", wider), sign))
+
+
 @pytest.mark.parametrize("pad", [-1, 0, 1])
 def test_factors_count_what_lies_outside(pad: int) -> None:
     rng = np.random.default_rng(pad + 1)
