@@ -8,7 +8,7 @@ import numpy as np
 
 from hwbnn.estimate.memories import Bools, ram, rom
 from hwbnn.estimate.parts import Parts, add_rows, bits_of, log2_up, parts
-from hwbnn.plan.blocks import Ints, PoolMax, PoolSum, Rescale
+from hwbnn.plan.blocks import Ints, PoolMax, PoolSum, Rescale, signed_width
 from hwbnn.plan.images import Fork, Join, Window, WindowUnrolled
 
 __all__ = ["parts"]
@@ -98,8 +98,8 @@ def _rescale(block: Rescale) -> Parts:
     """Multipliers where factors are no wires; a sum, a shift of some places, and saturation."""
     lanes, width = block.source.lanes, block.source.width
     tables = [block.multiplier] + ([] if block.negative is None else [block.negative])
-    factor = max(_signed_bits(table) for table in tables)
-    sums = max(width + factor, _signed_bits(block.bias)) + 1
+    factor = max(_width(table) for table in tables)
+    sums = max(width + factor, _width(block.bias)) + 1
     shifts = log2_up(int(block.shift.max() - block.shift.min()) + 1)
     elements = [bits_of(table[:, None], factor) for table in tables]
     if shifts:
@@ -119,7 +119,5 @@ def _rescale(block: Rescale) -> Parts:
     return made
 
 
-def _signed_bits(values: Ints) -> int:
-    """Bits of the widest number in two's complement."""
-    low, high = int(values.min()), int(values.max())
-    return max((~min(low, 0)).bit_length(), max(high, 0).bit_length()) + 1
+def _width(values: Ints) -> int:
+    return signed_width(int(values.min()), int(values.max()))

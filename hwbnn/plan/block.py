@@ -39,6 +39,15 @@ def popcount_latency(inputs: int, levels: int) -> int:
     return stages(1 + tree_depth(-(-inputs // 6)), levels)
 
 
+def signed_width(low: int, high: int) -> int:
+    """Bits that hold numbers of a range in two's complement.
+
+    >>> signed_width(-8, 7), signed_width(0, 8)
+    (4, 5)
+    """
+    return max((~min(low, 0)).bit_length(), max(high, 0).bit_length()) + 1
+
+
 def row_latency(inputs: int, width: int, levels: int, sums: Sums) -> int:
     """Cycles of ``dot_row``: the counts of the bit planes, then their sum; or a tree of adders."""
     if sums == "adders":

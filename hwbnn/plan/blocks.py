@@ -9,6 +9,7 @@ from hwbnn.plan.block import (
     Ints,
     popcount_latency,
     row_latency,
+    signed_width,
     stages,
     tree_depth,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "Threshold",
     "popcount_latency",
     "row_latency",
+    "signed_width",
     "stages",
     "tree_depth",
 ]

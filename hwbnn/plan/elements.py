@@ -12,6 +12,7 @@ from hwbnn.plan.block import (
     ByElement,
     Ints,
     popcount_latency,
+    signed_width,
     stages,
     tree_depth,
 )
@@ -115,8 +116,7 @@ class Scaled(ByElement):
     def widths(self) -> tuple[int, int, int]:
         """Bits of a scale, an offset and a constant in the memory; 0 for what is not kept there."""
         scale = 0 if self.shift is not None else max(1, int(self.scale.max()).bit_length())
-        low, high = int(self.offset.min()), int(self.offset.max())
-        offset = max((~min(low, 0)).bit_length(), max(high, 0).bit_length()) + 1
+        offset = signed_width(int(self.offset.min()), int(self.offset.max()))
         return scale, offset, self.result.width if self.added.any() else 0
 
     @property
@@ -191,7 +191,7 @@ class Lookup(ByElement):
 
         The inverse of an odd number modulo a power of two that is at least the entries.
         """
-        return pow(self.step, -1, 1 << max(1, (self.table.shape[1] - 1).bit_length()))
+        return int(pow(self.step, -1, 1 << max(1, (self.table.shape[1] - 1).bit_length())))
 
     @property
     def elements(self) -> int:

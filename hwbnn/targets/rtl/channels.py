@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hwbnn.plan import Stream
-from hwbnn.plan.blocks import Ints, PoolMax, Rescale
+from hwbnn.plan.blocks import Ints, PoolMax, Rescale, signed_width
 from hwbnn.targets.rtl.verilog import constant, literal
 from hwbnn.targets.rtl.wrapped import Wrapped, by_element, in_order, places
 
@@ -36,8 +36,8 @@ def rescale(block: Rescale) -> Wrapped:
     ends = max(block.low, least), min(block.high, most)
     clip = low >> shift < ends[0] or high >> shift > ends[1]
     out = block.result.width + 1
-    body = constant("Factors", _factors(block, slopes, more, factor_width, shift_width),
-                    len(slopes) * factor_width + shift_width)  # fmt: skip
+    element = len(slopes) * factor_width + shift_width
+    body = constant("Factors", _factors(block, slopes, more, factor_width), element)
     body += constant("Biases", in_order(block.bias, block), sum_width)
     parameters: dict[str, object] = {
         **by_element(block),
@@ -58,15 +58,6 @@ def rescale(block: Rescale) -> Wrapped:
     }
     comment = f"Node '{block.value}': multiplied, shifted and rounded, channel by channel."
     return Wrapped("rescale", comment, body, parameters)
-
-
-def signed_width(low: int, high: int) -> int:
-    """Bits that hold numbers of a range in two's complement.
-
-    >>> signed_width(-8, 7), signed_width(0, 8)
-    (4, 5)
-    """
-    return max((~min(low, 0)).bit_length(), max(high, 0).bit_length()) + 1
 
 
 def _ends(stream: Stream) -> tuple[int, int]:
@@ -91,9 +82,7 @@ def _factor_width(slopes: list[Ints]) -> int:
     )
 
 
-def _factors(
-    block: Rescale, slopes: list[Ints], more: Ints, factor_width: int, shift_width: int
-) -> list[int]:
+def _factors(block: Rescale, slopes: list[Ints], more: Ints, factor_width: int) -> list[int]:
     """Element by element: the factors, above them how many places more it is shifted."""
     mask = (1 << factor_width) - 1
     above = len(slopes) * factor_width
