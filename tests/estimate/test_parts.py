@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hwbnn.estimate.image_parts import parts
 from hwbnn.estimate.memories import Memory, columns, ram, rom
-from hwbnn.estimate.parts import Tree, count_tree, patterns, row_tree, tree
+from hwbnn.estimate.trees import Tree, count_tree, patterns, row_tree, tree
 from hwbnn.graph import NODE_TYPES
 from hwbnn.plan import circuit
 from hwbnn.plan.blocks import Block, ByElement, Pool
