@@ -8,7 +8,7 @@ from typing import cast
 
 from hwbnn.errors import PlanError
 from hwbnn.estimate.folds import beat, cost_of, describe, divisors, fastest
-from hwbnn.estimate.greedy import Greedy, images
+from hwbnn.estimate.greedy import Greedy, is_chain
 from hwbnn.estimate.image_parts import parts
 from hwbnn.estimate.luts import area
 from hwbnn.estimate.parts import ends
@@ -42,13 +42,16 @@ def plan_for_ii(graph: Graph, cycles: int, base: Plan | None = None) -> Plan:
     """
     if isinstance(cycles, bool) or not isinstance(cycles, int) or cycles < 1:
         raise PlanError(f"plan: interval: expected at least 1 cycle, found {cycles!r}")
-    if images(graph):
+    if not is_chain(graph):
         return Greedy(graph, base or Plan(), BRAM_LUTS).plan(cycles)
     return _Search(graph, base or Plan(), BRAM_LUTS).plan(cycles)
 
 
 def plan_for_luts(graph: Graph, budget: int, base: Plan | None = None) -> Plan:
     """The Plan with the smallest initiation interval that is estimated within a budget of LUTs.
+
+    In chains of ``Dot`` nodes all intervals are tried; in convolutional networks they are searched
+    by halves, so that a faster Plan may be missed.
 
     Args:
         graph: the network.
@@ -60,7 +63,7 @@ def plan_for_luts(graph: Graph, budget: int, base: Plan | None = None) -> Plan:
     """
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
         raise PlanError(f"plan: LUTs: expected a positive number, found {budget!r}")
-    if images(graph):
+    if not is_chain(graph):
         return Greedy(graph, base or Plan(), 0).within(budget)
     search = _Search(graph, base or Plan(), 0)
     made: list[tuple[int, Plan]] = []

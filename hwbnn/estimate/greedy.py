@@ -25,10 +25,10 @@ FINER = 1.25
 """Ratio of neighbouring intervals that are looked at for a budget."""
 
 
-def images(graph: Graph) -> bool:
-    """Whether a Graph is more than a chain of flat values."""
+def is_chain(graph: Graph) -> bool:
+    """Whether a Graph is a chain without windows: every value is read once, by the next node."""
     shared = any(sum(n.sources.count(m.name) for n in graph.nodes) > 1 for m in graph.nodes)
-    return shared or any(isinstance(node, WINDOWED) for node in graph.nodes)
+    return not shared and not any(isinstance(node, WINDOWED) for node in graph.nodes)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,10 @@ class Greedy:
         )
 
     def within(self, budget: int) -> Plan:
-        """The fastest Plan that is estimated within a budget of LUTs.
+        """A fast Plan that is estimated within a budget of LUTs.
+
+        Intervals are searched by halves, as if a slower Plan never took more: a faster one within
+        the budget may be missed where a step of the search falls on one that does.
 
         Raises:
             PlanError: if none was found; names the smallest.
