@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from hwbnn.errors import PlanError
-from hwbnn.estimate.folds import beat, cost_of, describe, divisors, fastest
+from hwbnn.estimate.folds import beat, cost_of, describe, divisors, fastest, netlists
 from hwbnn.estimate.greedy import Greedy, is_chain
 from hwbnn.estimate.image_parts import parts
 from hwbnn.estimate.luts import area
@@ -35,7 +35,8 @@ def plan_for_ii(graph: Graph, cycles: int, base: Plan | None = None) -> Plan:
     Args:
         graph: the network.
         cycles: largest initiation interval that is good enough.
-        base: what to take for everything else.
+        base: what to take for everything else. If its default is ``Unrolled`` as netlists, layers
+            may become these netlists too; each is made to see what it takes.
 
     Raises:
         PlanError: if no Plan is that fast; names the nearest that can be reached.
@@ -56,7 +57,7 @@ def plan_for_luts(graph: Graph, budget: int, base: Plan | None = None) -> Plan:
     Args:
         graph: the network.
         budget: LUTs, raw count, of the whole core. Block RAM is not limited.
-        base: what to take for everything else.
+        base: what to take for everything else, and netlists, as for :func:`plan_for_ii`.
 
     Raises:
         PlanError: if every Plan takes more; names the smallest.
@@ -139,6 +140,7 @@ class _Layer:
         parallel: tuple[Sums, ...] = ("planes", "adders") if self.width > 1 else ("planes",)
         for sums in parallel:
             yield Unrolled(sums)
+        yield from netlists(self.base)
         m, n = self.dot.weights.shape
         for pe in divisors(m):
             for simd in divisors(n):

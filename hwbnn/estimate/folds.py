@@ -6,7 +6,7 @@ from hwbnn.errors import PlanError
 from hwbnn.estimate.luts import area_of
 from hwbnn.estimate.parts import Parts
 from hwbnn.graph import Conv2d, Dot, Graph, Node
-from hwbnn.plan import Folded, Plan, circuit
+from hwbnn.plan import Folded, Plan, Unrolled, circuit
 from hwbnn.plan.plan import BEAT_LIMIT
 
 
@@ -17,6 +17,8 @@ def describe(graph: Graph, plan: Plan) -> str:
         if isinstance(dot, Dot | Conv2d):
             layout = plan.layout(dot.name)
             shown = f"{layout.pe} x {layout.simd}" if isinstance(layout, Folded) else "unrolled"
+            if isinstance(layout, Unrolled) and layout.made != "modules":
+                shown += f" ({layout.made})"
             if layout.sums != "planes":
                 shown += f" {layout.sums}"
             told.append(f"{dot.name} {shown}")
@@ -28,6 +30,12 @@ def cost_of(made: Parts, bram_luts: int) -> float:
     """LUTs, a block RAM counted as so many."""
     taken = area_of(made)
     return taken.lut + bram_luts * (taken.bram36 + taken.bram18 / 2)
+
+
+def netlists(base: Plan) -> tuple[Unrolled, ...]:
+    """The layout of the netlists that a Plan takes by default, if it does."""
+    made = base.default
+    return (made,) if isinstance(made, Unrolled) and made.made != "modules" else ()
 
 
 def divisors(n: int) -> list[int]:

@@ -9,7 +9,7 @@ from math import prod
 from hwbnn.errors import PlanError
 from hwbnn.estimate.cycles import cycles as counted
 from hwbnn.estimate.depths import used_depths
-from hwbnn.estimate.folds import beat, cost_of, describe, divisors, fastest
+from hwbnn.estimate.folds import beat, cost_of, describe, divisors, fastest, netlists
 from hwbnn.estimate.image_parts import parts
 from hwbnn.estimate.luts import area
 from hwbnn.graph import Conv2d, Dot, Graph
@@ -139,6 +139,7 @@ class Greedy:
         groups = node.groups if isinstance(node, Conv2d) else 1
         width, windows = self.graph.types[node.source].width, self.windows(node)
         yield from ((Unrolled(sums), windows) for sums in self.parallel(width))
+        yield from ((layout, windows) for layout in netlists(self.base))
         outputs, inputs = len(node.weights) // groups, node.weights[0].size
         for pe in divisors(outputs):
             for simd in divisors(inputs):
@@ -159,8 +160,8 @@ class Greedy:
             return [layout for layout, taken in ways if taken == least]
         chosen: dict[tuple[object, ...], Layout] = {}
         for layout, _ in enough:
-            pe = layout.pe if isinstance(layout, Folded) else 0
-            chosen.setdefault((pe, layout.sums), layout)
+            shape = layout.pe if isinstance(layout, Folded) else layout.made
+            chosen.setdefault((shape, layout.sums), layout)
         return list(chosen.values())
 
     def laid(self, node: Dot | Conv2d, lanes: int, layout: Layout) -> _Tried:

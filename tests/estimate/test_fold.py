@@ -14,6 +14,7 @@ from hwbnn.estimate import area, cycles, describe, plan_for_ii, plan_for_luts, w
 from hwbnn.estimate.fold import BRAM_LUTS
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Node, Output, Threshold
 from hwbnn.plan import Folded, Plan, Unrolled, circuit
+from hwbnn.plan.plan import Made
 from tests.strategies import graphs, random_graph
 
 
@@ -103,6 +104,23 @@ def test_random_networks_get_plans_that_fit(data: st.DataObject) -> None:
     assert plan == plan_for_ii(graph, goal)
     budget = 2 * area(circuit(graph, plan)).lut
     assert area(circuit(graph, plan_for_luts(graph, budget))).lut <= budget
+
+
+@pytest.mark.parametrize("made", ["xc7", "portable"])
+def test_netlists_are_a_choice_where_they_are_the_default(made: Made) -> None:
+    """They take so few LUTs that the network is unrolled where it would have to be folded."""
+    base = Plan(default=Unrolled(made=made))
+    netlists = area(circuit(DIGITS, base)).lut
+    budget = round(1.1 * netlists)
+    assert area(circuit(DIGITS, Plan())).lut > budget
+    assert circuit(DIGITS, plan_for_luts(DIGITS, budget)).interval > 1
+    best = circuit(DIGITS, plan_for_luts(DIGITS, budget, base))
+    assert area(best).lut <= budget
+    assert best.interval == circuit(DIGITS, base).interval
+    assert f"({made})" in describe(DIGITS, best.plan)
+    # A layer that may take long is folded all the same.
+    slow = plan_for_ii(DIGITS, 4096, base)
+    assert area(circuit(DIGITS, slow)).lut < netlists
 
 
 def test_inputs_of_several_bits_are_summed_in_the_way_that_costs_least() -> None:
