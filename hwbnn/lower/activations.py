@@ -12,8 +12,9 @@ from torch import Tensor
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Conv2d, Dot, Threshold, ValueType, infer
-from hwbnn.lower.planes import certify, find, tabulate
+from hwbnn.lower.planes import certify, find
 from hwbnn.lower.spans import Span
+from hwbnn.lower.stairs import tabulate
 from hwbnn.lower.streams import Integers, Stream
 from hwbnn.lower.tables import Cuts, read_cuts, read_table
 from hwbnn.nn import BinaryActivation

@@ -5,10 +5,11 @@ the pair ``D = sum s_i x_i`` and ``S = sum x_i`` through ``alpha D + beta S``. T
 occur are finitely many, so there are integers ``F``, ``R`` and ``T`` such that ``2^F D + R S >= T``
 says the same on each of them. They are not derived from alpha and beta:
 
-1. The trained modules are run on every pair that can occur (:class:`Pairs`, :func:`tabulate`). With
-   ``P`` inputs of weight +1 and ``M`` of weight -1, bits make ``(P + 1) (M + 1)`` pairs.
+1. The trained modules are run on every pair that can occur (:mod:`~hwbnn.lower.pairs`,
+   :func:`~hwbnn.lower.stairs.tabulate`). With ``P`` inputs of weight +1 and ``M`` of weight -1,
+   bits make ``(P + 1) (M + 1)`` pairs.
 2. For each ``S`` only the outermost ``D`` matter: the least that is in and the greatest that is out
-   (:class:`Stairs`). The room between them along a direction ``(1, r)`` is
+   (:class:`~hwbnn.lower.stairs.Stairs`). The room between them along a direction ``(1, r)`` is
    ``room(r) = min_S (in + r S) - max_S (out + r S)``, concave in ``r``, so the ``r`` that separate
    are an interval around ``beta / alpha``, whose ends are found by bisection. The smallest ``F`` is
    the first with a multiple of ``2^-F`` inside (:func:`find`).
@@ -16,151 +17,29 @@ says the same on each of them. They are not derived from alpha and beta:
    counted (:func:`certify`).
 
 Where taps of a convolution lie outside the image, fewer terms are summed and other constants
-follow: each border class is a layer of its own here (:class:`Pending`), with its own pairs and
-thresholds; ``F``, ``R`` and the direction are those of all classes.
+follow: each border class is a layer of its own here (:class:`~hwbnn.lower.pairs.Pending`), with its
+own pairs and thresholds; ``F``, ``R`` and the direction are those of all classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hwbnn.errors import CannotLower, Mismatch
 from hwbnn.graph import Conv2d, Dot, Threshold
-from hwbnn.lower.spans import Span
-from hwbnn.lower.steps import Step
+from hwbnn.lower.pairs import Bools, Floats, Integers, Pairs, Pending
+from hwbnn.lower.stairs import FAR, Coded, Stairs
 
-PAIR_LIMIT = 1 << 30
-"""Most evaluations for one layer: half a minute or so."""
 MAX_FRACTION = 24
 """Most fractional bits of a ratio; float64 finds the ends of intervals far more finely."""
-_CHUNK = 1 << 20
-_FAR = 1 << 32
-"""Beyond every sum, for an ``S`` where all pairs are in, or out."""
 _STEEPEST = 1 << 10
-"""Largest ``beta / alpha``, so that turned sums stay below :data:`_FAR`."""
+"""Largest ``beta / alpha``, so that turned sums stay below :data:`~hwbnn.lower.stairs.FAR`."""
 _BISECTIONS = 60
-
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """The pairs ``(D, S)`` that each channel of a layer can reach.
-
-    An input element takes ``low, low + step, ..`` in ``levels + 1`` values, each by itself; a bit
-    -1 and +1. ``a`` counts the steps of those with weight +1, ``b`` of those with weight -1; ``S``
-    follows from ``q = a + b``, and ``D`` from ``q`` and ``a``.
-
-    Attributes:
-        plus: number of weights +1 of each channel, int64 ``(channels,)``.
-        size: number of weights of a channel.
-        low: least value of an input element.
-        step: distance of its values.
-        levels: how many steps it can go up.
-    """
-
-    plus: Integers
-    size: int
-    low: int
-    step: int
-    levels: int
-
-    @property
-    def count(self) -> int:
-        """Pairs of all channels."""
-        up, down = self.plus * self.levels, (self.size - self.plus) * self.levels
-        return sum((int(p) + 1) * (int(m) + 1) for p, m in zip(up, down, strict=True))
-
-    @property
-    def _width(self) -> int:
-        """Most pairs with one ``S``."""
-        return int(np.minimum(self.plus, self.size - self.plus).max()) * self.levels + 1
-
-    @property
-    def evaluations(self) -> int:
-        """Table entries: the pairs, and what fills channels that have fewer for an ``S``."""
-        return (self.size * self.levels + 1) * self._width * len(self.plus)
-
-    @property
-    def totals(self) -> Integers:
-        """Every ``S``, rising, int64 ``(totals,)``."""
-        return self.size * self.low + self.step * np.arange(self.size * self.levels + 1)
-
-    def chunks(self) -> Iterator[tuple[slice, Integers, Bools]]:
-        """The pairs, some values of ``S`` at a time.
-
-        Yields:
-            Which of :attr:`totals`; ``D`` as int64 ``(totals, width, channels)``, rising along the
-            second axis, its last repeated to fill; which are not such a repetition.
-        """
-        up, down = self.plus * self.levels, (self.size - self.plus) * self.levels
-        width, count = self._width, self.size * self.levels + 1
-        rows = max(1, _CHUNK // (width * len(up)))
-        base = self.low * (2 * self.plus - self.size)
-        along = np.arange(width)[:, None]
-        for start in range(0, count, rows):
-            q = np.arange(start, min(count, start + rows))[:, None, None]
-            wanted = np.maximum(0, q - down) + along
-            a = np.minimum(wanted, np.minimum(up, q))
-            yield slice(start, start + len(q)), base + self.step * (2 * a - q), wanted == a
-
-
-@dataclass(frozen=True, eq=False)
-class Pending:
-    """A layer whose weights have real offsets, until its activation tells which integers it needs.
-
-    There is one for each border class of a convolution.
-
-    Attributes:
-        pairs: what can occur.
-        ratio: ``beta / alpha`` of each channel, float64.
-        finish: from ``D`` and ``S``, float32 ``(rows, channels)`` and ``(rows, 1)``, to the layer's
-            output.
-    """
-
-    pairs: Pairs
-    ratio: Floats
-    finish: Callable[[Tensor, Tensor], Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class Coded:
-    """What the trained modules make of every pair, in the order of :meth:`Pairs.chunks`.
-
-    Attributes:
-        reached: for each chunk and each level the bits ``code > level``, packed.
-        stairs: the outermost ``D`` of each level.
-    """
-
-    reached: list[list[NDArray[np.uint8]]]
-    stairs: list[Stairs]
-
-
-@dataclass(frozen=True, eq=False)
-class Stairs:
-    """For each ``S`` the outermost ``D`` that are in and out, int64 ``(totals, channels)``."""
-
-    first_in: Integers
-    last_in: Integers
-    first_out: Integers
-    last_out: Integers
-
-    def room(self, falling: Bools, ratio: Floats, totals: Integers) -> Floats:
-        """How far in and out are apart along ``(1, ratio)``, by channel; above 0 they are."""
-        turn = ratio * totals[:, None]
-        rising = (self.first_in + turn).min(axis=0) - (self.last_out + turn).max(axis=0)
-        other = (self.first_out + turn).min(axis=0) - (self.last_in + turn).max(axis=0)
-        room: Floats = np.where(falling, other, rising)
-        return room
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,72 +73,13 @@ class Plane:
         return np.where(self.never, never, np.where(self.always, always, self.inside))
 
 
-def tabulate(
-    pending: Pending,
-    steps: tuple[Step, ...],
-    codes: Callable[[Tensor], Tensor],
-    levels: int,
-    span: Span | None = None,
-) -> Coded:
-    """Run the trained modules on every pair.
-
-    Args:
-        pending: the layer.
-        steps: what follows it.
-        codes: the activation, from floats ``(rows, channels)`` to integers 0 to ``levels``.
-        levels: the highest code.
-        span: where a max pool stands among the steps: is told how codes go with what it compares.
-
-    Raises:
-        CannotLower: naming the step that makes a NaN.
-    """
-    pairs = pending.pairs
-    totals, channels = pairs.totals, len(pairs.plus)
-    found = [np.zeros((4, len(totals), channels), np.int64) for _ in range(levels)]
-    packed: list[list[NDArray[np.uint8]]] = []
-    for part, d, _ in pairs.chunks():
-        rows = torch.from_numpy(d.reshape(-1, channels).astype(np.float32))
-        s = np.repeat(totals[part], d.shape[1]).astype(np.float32)
-        y = x = pending.finish(rows, torch.from_numpy(s)[:, None])
-        for position, step in enumerate(steps, 1):
-            x = step(x)
-            y = x if span is not None and position == span.cut else y
-            if bool(x.isnan().any()):
-                raise CannotLower(
-                    f"{step.label}: makes a NaN of sums that can occur; look at its parameters (a "
-                    "negative running variance, infinite gains)"
-                )
-        flat = codes(x).numpy()
-        if span is not None:
-            span.add(y.numpy(), flat)
-        code = flat.reshape(d.shape)
-        packed.append([])
-        for level, outermost in enumerate(found):
-            reached = code > level
-            packed[-1].append(np.packbits(reached))
-            outermost[:, part] = _outermost(d, reached)
-    return Coded(packed, [Stairs(*outermost) for outermost in found])
-
-
-def _outermost(d: Integers, reached: Bools) -> Integers:
-    """First and last ``D`` that are in, first and last that are out, along the second axis."""
-    last = d.shape[1] - 1
-    ends = []
-    for inside in (reached, ~reached):
-        some = inside.any(axis=1)
-        first = np.take_along_axis(d, inside.argmax(axis=1)[:, None], axis=1)[:, 0]
-        end = np.take_along_axis(d, last - inside[:, ::-1].argmax(axis=1)[:, None], axis=1)[:, 0]
-        ends += [np.where(some, first, _FAR), np.where(some, end, -_FAR)]
-    return np.stack(ends)
-
-
 def find(label: str, pendings: Sequence[Pending], coded: Sequence[Coded]) -> Plane:
     """The integer test of fewest fractional bits for each channel.
 
     Args:
         label: the layer in messages.
         pendings: the layer, in each border class.
-        coded: what :func:`tabulate` made of each.
+        coded: what :func:`~hwbnn.lower.stairs.tabulate` made of each.
 
     Raises:
         CannotLower: if no half-plane separates a channel, or more than :data:`MAX_FRACTION`
@@ -268,8 +88,8 @@ def find(label: str, pendings: Sequence[Pending], coded: Sequence[Coded]) -> Pla
     ratio, levels = pendings[0].ratio, len(coded[0].stairs)
     _check_steepness(label, ratio)
     stairs = [(s, p.pairs.totals) for p, c in zip(pendings, coded, strict=True) for s in c.stairs]
-    never = _folded([(s.first_in == _FAR).all(axis=0) for s, _ in stairs], levels)
-    always = _folded([(s.first_out == _FAR).all(axis=0) for s, _ in stairs], levels)
+    never = _folded([(s.first_in == FAR).all(axis=0) for s, _ in stairs], levels)
+    always = _folded([(s.first_out == FAR).all(axis=0) for s, _ in stairs], levels)
     free: Bools = (never | always).all(axis=(0, 2))
 
     def room(falling: Bools, r: Floats) -> Floats:

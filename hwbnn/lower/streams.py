@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.graph import ValueType
-from hwbnn.lower.planes import Pending
+from hwbnn.lower.pairs import Pending
 from hwbnn.lower.steps import Step
 
 Integers = NDArray[np.int64]

@@ -11,7 +11,7 @@ from hwbnn.errors import CannotLower
 from hwbnn.graph import Conv2d, Dot, Input, ValueType, Window
 from hwbnn.lower.builder import Builder
 from hwbnn.lower.fixed import FLOAT32, fix, reading
-from hwbnn.lower.planes import Pending
+from hwbnn.lower.pairs import Pending
 from hwbnn.lower.steps import Step, named
 from hwbnn.lower.streams import Fixed, Integers, Places, Stream
 from hwbnn.lower.weights import Weights, check_exact, check_pairs, pairs_of, read_weights
@@ -50,7 +50,11 @@ def linear(build: Builder, name: str, layer: BinaryLinear, stream: Stream, sourc
     if weights.ratio is None:
         build.remark(name, node, describe(node, t))
         return _finished(
-            build, label, replace(made, steps=(Step(label, weights.finish),)), node, stream
+            build,
+            label,
+            replace(made, steps=(Step(label, weights.finish, is_monotone=True),)),
+            node,
+            stream,
         )
     _check_decidable(label, stream)
     check_exact(label, t)
@@ -88,11 +92,18 @@ def conv(build: Builder, name: str, layer: BinaryConv2d, stream: Stream, source:
     classes, count = layer.places(height, width)
     if count == 1:
         return _finished(
-            build, label, replace(made, steps=(Step(label, weights.finish),)), node, stream
+            build,
+            label,
+            replace(made, steps=(Step(label, weights.finish, is_monotone=True),)),
+            node,
+            stream,
         )
     check_exact(label, t)
     size = (height, width)
-    first = tuple(Step(label, partial(weights.finish, place=k, size=size)) for k in range(count))
+    first = tuple(
+        Step(label, partial(weights.finish, place=k, size=size), is_monotone=True)
+        for k in range(count)
+    )
     return replace(made, places=Places(classes, first))
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Input, ValueType
 from hwbnn.lower.activations import check_method, stands_for
-from hwbnn.lower.planes import PAIR_LIMIT, Pairs
+from hwbnn.lower.pairs import PAIR_LIMIT, Pairs
 from hwbnn.lower.streams import Integers, Stream
 from hwbnn.lower.tables import chunks, is_identity
 from hwbnn.methods import Codes

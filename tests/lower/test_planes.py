@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from hwbnn.errors import CannotLower, Mismatch
 from hwbnn.graph import Dot, Graph, Input, Lookup, Threshold
 from hwbnn.lower import compare, explain, lower
-from hwbnn.lower import planes as planes_module
-from hwbnn.lower.planes import Coded, Pairs, Pending, Plane, certify, find, tabulate
+from hwbnn.lower import pairs as pairs_module
+from hwbnn.lower.pairs import Pairs, Pending
+from hwbnn.lower.planes import Plane, certify, find
+from hwbnn.lower.stairs import Coded, tabulate
 from hwbnn.nn import BinaryActivation, BinaryLinear, mlp
 from tests.methods.forms import Mapped, RealSets
 
@@ -180,7 +182,7 @@ def test_a_table_cut_short_is_caught() -> None:
 
 def test_pieces_of_a_table_make_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     _, whole, plane = half_plane(3)
-    monkeypatch.setattr(planes_module, "_CHUNK", 50)
+    monkeypatch.setattr(pairs_module, "_CHUNK", 50)
     _, pieces, again = half_plane(3)
     assert len(pieces.reached) > len(whole.reached) == 1
     for one, other in zip(whole.stairs, pieces.stairs, strict=True):
