@@ -205,11 +205,13 @@ class Compiled:
         """Take blocks from the queue until it is empty; add what steps take to ``spent``."""
         lanes = self._lanes
         memory = _memory(tiles * lanes * self.sample_bytes)
+        buffers, filled = self._buffers(memory, tiles), tiles * lanes
         for start in queue:
             block = samples[start : start + tiles * lanes]
             if missing := -len(block) % lanes:  # idle lanes hold a valid sample
                 block = np.concatenate([block, np.repeat(block[-1:], missing, axis=0)])
-            buffers = self._buffers(memory, len(block) // lanes)
+            if len(block) != filled:
+                buffers, filled = self._buffers(memory, len(block) // lanes), len(block)
             for slot, made in self._steps:
                 begin = time.thread_time()
                 made.run(block, buffers)
