@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import singledispatch
 from math import gcd, prod
 
@@ -32,6 +32,23 @@ PRODUCT_LIMIT = 1 << 62
 SIDE_LIMIT = 4096
 KERNEL_LIMIT = 64
 """Sides of the largest image and window: a file of a few bytes cannot ask for more than these."""
+BORDER_LIMIT = 1 << 18
+"""Most border classes of a convolution, over all channels: each has a range of its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Terms:
+    """What weighted sums are over, in each border class of a window.
+
+    Attributes:
+        plus: weights +1 among the terms inside, int64 ``(classes, channels)``.
+        count: how many terms are inside, int64 ``(classes,)``.
+        pads: what the others add to ``D``, int64 ``(classes, channels)``.
+    """
+
+    plus: NDArray[np.int64]
+    count: NDArray[np.int64]
+    pads: NDArray[np.int64]
 
 
 @singledispatch
@@ -74,7 +91,8 @@ def _dot(node: Dot, x: ValueType) -> ValueType:
     _expect_flat(node, x)
     _expect_length(node, "weights", node.weights.shape[1], x.size)
     plus = node.weights.sum(axis=1, dtype=np.int64)
-    return _sums(node, x, (len(plus),), [(plus, x.size, 0 * plus)])
+    terms = _Terms(plus[None], np.array([x.size]), 0 * plus[None])
+    return _sums(node, x, (len(plus),), terms)
 
 
 @infer.register
@@ -89,15 +107,43 @@ def _conv2d(node: Conv2d, x: ValueType) -> ValueType:
         raise GraphError(
             f"node '{node.name}': pad: expected 0 for a source of integers, found {node.pad}"
         )
-    weights = node.weights.sum(axis=3, dtype=np.int64)
-    classes = []
-    for taps in window.classes:
-        plus = weights[:, taps].sum(axis=1)
-        count = int(taps.sum()) * node.weights.shape[3]
-        outside = node.weights[0].size - count
-        pads = node.pad * (2 * weights[:, ~taps].sum(axis=1) - outside)
-        classes.append((plus, count, pads))
-    return _sums(node, x, (*window.output, len(weights)), classes)
+    shape = (*window.output, len(node.weights))
+    return _sums(node, x, shape, _border_classes(node, window))
+
+
+def _border_classes(node: Conv2d, window: Window) -> _Terms:
+    """The terms of each border class, of which there may be thousands."""
+    depth = node.weights.shape[3]
+    # The taps inside are a rectangle: four corners of running totals give the sum over it.
+    totals = np.zeros((len(node.weights), *(n + 1 for n in node.kernel)), np.int64)
+    totals[:, 1:, 1:] = node.weights.sum(axis=3, dtype=np.int64).cumsum(axis=1).cumsum(axis=2)
+    (above, below), (left, right) = _spans(window, 0), _spans(window, 1)
+    classes = len(above) * len(left)
+    if classes * len(node.weights) > BORDER_LIMIT:
+        raise GraphError(
+            f"node '{node.name}': {classes} border classes of {len(node.weights)} channels, more "
+            "than 2^18; use less padding"
+        )
+    plus = (
+        totals[:, below][:, :, right]
+        - totals[:, above][:, :, right]
+        - totals[:, below][:, :, left]
+        + totals[:, above][:, :, left]
+    )
+    counts = ((below - above)[:, None] * (right - left) * depth).ravel()
+    plus = plus.reshape(len(plus), -1).T
+    outside = node.weights[0].size - counts
+    pads = node.pad * (2 * (totals[:, -1, -1] - plus) - outside[:, None])
+    return _Terms(plus, counts, pads)
+
+
+def _spans(window: Window, axis: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct stretches of taps that lie inside along one axis: first, and behind the last."""
+    kernel = window.kernel[axis]
+    first = np.arange(window.output[axis]) * window.stride[axis] - window.padding[2 * axis]
+    ends = (-first).clip(0, kernel), (window.size[axis] - first).clip(0, kernel)
+    found = np.unique(ends[0] * (kernel + 1) + ends[1])
+    return found // (kernel + 1), found % (kernel + 1)
 
 
 @infer.register
@@ -112,7 +158,8 @@ def _max_pool(node: MaxPool, x: ValueType) -> ValueType:
 def _sum_pool(node: SumPool, x: ValueType) -> ValueType:
     window = _window(node, x)
     low, high, step = _numbers(x)
-    counts = [int(taps.sum()) for taps in window.classes]
+    (above, below), (left, right) = _spans(window, 0), _spans(window, 1)
+    counts = set(np.multiply.outer(below - above, right - left).ravel().tolist())
     lows, highs = [n * low for n in counts], [n * high for n in counts]
     step = gcd(step, *(low - lows[0] for low in lows))
     shape = (*window.output, x.channels)
@@ -215,42 +262,27 @@ def _numbers(x: ValueType) -> tuple[int, int, int]:
     return (-1, 1, 2) if x.bit else (x.low, x.high, x.step)
 
 
-def _sums(
-    node: Dot | Conv2d,
-    x: ValueType,
-    shape: tuple[int, ...],
-    classes: Sequence[tuple[NDArray[np.int64], int, NDArray[np.int64]]],
-) -> ValueType:
-    """The type of weighted sums.
-
-    Args:
-        node: gives the factors.
-        x: type of the source.
-        shape: of the result.
-        classes: for each border class: weights +1 among the terms inside, int64 ``(channels,)``;
-            how many terms are inside; what the others add to ``D``.
-    """
+def _sums(node: Dot | Conv2d, x: ValueType, shape: tuple[int, ...], terms: _Terms) -> ValueType:
+    """The type of weighted sums of this shape."""
     low, high, step = _numbers(x)
     ones = np.ones(shape[-1], np.int64)
+    # Python's integers hold any product.
     scale, offset = (a.astype(object) for a in node.factors or (ones, 0 * ones))
-    terms = node.weights[0].size
+    plus, count = terms.plus.astype(object), terms.count[:, None].astype(object)
     pad = node.pad if isinstance(node, Conv2d) else 0
-    lows, highs, strides = [], [], [0]
-    for weights, count, pads in classes:
-        plus = weights.astype(object)
-        # Each term of a channel has one of two coefficients. Python's integers hold any product.
-        fixed = scale * pads.astype(object) + offset * (pad * (terms - count))
-        least, most = fixed, fixed
-        for number, coefficient in ((plus, offset + scale), (count - plus, offset - scale)):
-            ends = number * coefficient * low, number * coefficient * high
-            least, most = least + np.minimum(*ends), most + np.maximum(*ends)
-            strides += (coefficient * (number > 0) * step).tolist()
-        lows += least.tolist()
-        highs += most.tolist()
+    least = scale * terms.pads + offset * (pad * (node.weights[0].size - count))
+    most, strides = least, {0}
+    # Each term of a channel has one of two coefficients.
+    for number, coefficient in ((plus, offset + scale), (count - plus, offset - scale)):
+        ends = number * coefficient * low, number * coefficient * high
+        least, most = least + np.minimum(*ends), most + np.maximum(*ends)
+        strides |= set((coefficient * (number > 0) * step).ravel().tolist())
+    lows = set(least.ravel().tolist())
     # A sum moves by the coefficient of a term times the term's step; channels of other offset
     # modulo that widen the lattice. Where all is 0, nothing moves.
-    step = gcd(*strides, *(low - lows[0] for low in lows)) or 1
-    return _limited(node, ValueType(shape, min(lows), max(highs), step))
+    first = min(lows)
+    step = gcd(*strides, *(low - first for low in lows)) or 1
+    return _limited(node, ValueType(shape, first, int(most.max()), step))
 
 
 def _window(node: Conv2d | MaxPool | SumPool, x: ValueType) -> Window:

@@ -40,6 +40,8 @@ SIZE_LIMIT = 1 << 30
 """Bytes that the unpacked members of a file may take together; larger files are refused unread."""
 HEADER_LIMIT = 1 << 26
 """Bytes of the largest header: 64 MiB, hundreds for each node and note that may be."""
+BITS_LIMIT = 1 << 27
+"""Weights and other bits of the largest Graph, which take a byte each once they are read."""
 NODES_LIMIT = 10_000
 _KINDS = {kind.__name__: kind for kind in NODE_TYPES}
 # A member's time stamp would make two saves of one Graph differ.
@@ -178,6 +180,7 @@ def _graph(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> G
         raise GraphError("malformed header: expected a list of nodes and a table of notes")
     if len(described) > NODES_LIMIT:
         raise GraphError(f"{len(described)} nodes: expected at most {NODES_LIMIT}")
+    _check_bits(described, arrays)
     unread = set(arrays)
     nodes = tuple(_node(header["hwbnn graph"], entry, arrays, unread) for entry in described)
     if unread:
@@ -189,6 +192,15 @@ def _graph(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> G
             f"{shown(header['digest'])[1:13]}: it was altered or damaged; get it again"
         )
     return graph
+
+
+def _check_bits(described: list[Any], arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+    """Refuse more bits than :data:`BITS_LIMIT` before they are unpacked, each time one is named."""
+    fields = [v for entry in described if isinstance(entry, dict) for v in entry.values()]
+    packed = [v["array"] for v in fields if isinstance(v, dict) and v["bits"]]
+    count = 8 * sum(arrays[key].size for key in packed)
+    if count > BITS_LIMIT:
+        raise GraphError(f"{count} bits of weights, more than {BITS_LIMIT}; refused")
 
 
 def _node(form: int, entry: Any, arrays: dict[str, np.ndarray[Any, Any]], unread: set[str]) -> Node:
