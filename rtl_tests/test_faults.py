@@ -16,9 +16,9 @@ import pytest
 from hwbnn.estimate import cycles
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Threshold
 from hwbnn.plan import Folded, Plan, circuit
-from hwbnn.project import Project
 from hwbnn.targets import generate
 from hwbnn.verify import verify
+from rtl_tests.faults import broken, failures, flipped, named
 
 pytestmark = pytest.mark.hardware
 
@@ -55,31 +55,6 @@ def plan():
 @pytest.fixture(scope="module")
 def x():
     return np.random.default_rng(1).random((FRAMES, 24)) < 0.5
-
-
-def broken(project, name, pattern, replacement):
-    """The project with one change of one file, which must be possible in exactly one place."""
-    text, count = re.subn(pattern, replacement, project.text(name))
-    assert count == 1, f"{name}: {pattern} is there {count} times"
-    return Project(project.target, {**project.files, name: text.encode()})
-
-
-def failures(project, x, way="rtl-icarus"):
-    """What each result of verification says is wrong: at full rate, and under stalls."""
-    found = verify(project, x, ways=[way])
-    assert len(found.ways) == 2
-    return [result.failure for result in found.ways]
-
-
-def named(result):
-    assert result is not None
-    assert result.startswith("rtl"), result
-    return re.search(r"node '(\w+)'", result)[1]
-
-
-def flipped(match):
-    """The same text with the lowest bit of its last hexadecimal digit inverted."""
-    return match[0][:-1] + f"{int(match[0][-1], 16) ^ 1:x}"
 
 
 def test_a_sound_core_passes(graph, plan, x):

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.hardware
         ("icarus", 1, 1, 6, 0, 0, 63, 2, 3),
         ("verilator", 3, 3, 5, -16, 0, 1, 31, 6),
         ("verilator", 2, 2, 11, 100, 2, 5, 70, 6),
-        ("verilator", 1, 1, 18, 0, 0, 15, 12802, 1),
+        ("icarus", 1, 1, 18, 0, 0, 15, 12802, 1),
     ],
 )
 def test_entries_of_each_element(
