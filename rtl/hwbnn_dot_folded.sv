@@ -227,7 +227,8 @@ module hwbnn_dot_folded #(
       .Width(StepBits),
       .SumWidth(StepSumWidth),
       .Levels(Levels),
-      .Adders(Adders)
+      .Adders(Adders),
+      .Varying(p < Pe && Steps * Passes * Groups > 1)
     ) u_row (
       .clk_i,
       .planes_i(step_planes),
@@ -239,7 +240,9 @@ module hwbnn_dot_folded #(
     assign carried = Rounds > 1 && double_added ? total_q << 1 : total_q;
 
     always_ff @(posedge clk_i) begin
-      if (adds) total_q <= (clear_added ? '0 : carried) + SumWidth'(sum);
+      // The sum comes first: synthesis gives the first operand to carry cells as it is, while the
+      // other may be any function.
+      if (adds) total_q <= SumWidth'(sum) + (clear_added ? '0 : carried);
     end
 
     assign data_o[p*SumWidth +: SumWidth] = total_q;

@@ -11,6 +11,8 @@
 // with plus and minus the numbers of +1 and -1 in the row.
 //
 // Either every bit plane is counted and the counts are added (planes), or the terms are (adders).
+// Planes are counted by matches where weights vary, and by popcount where they are constants, with
+// which a product is a wire.
 //
 // Latency: planes that of popcount over Inputs, then ceil($clog2(Width) / Levels) cycles;
 // adders ceil($clog2(Inputs) / Levels).
@@ -20,7 +22,8 @@ module hwbnn_dot_row #(
   parameter int Width    = 1,  // bits of an input
   parameter int SumWidth = 3,  // bits of the raw sum
   parameter int Levels   = 2,
-  parameter bit Adders   = 1'b0
+  parameter bit Adders   = 1'b0,
+  parameter bit Varying  = 1'b0  // weights are signals; else they are constants
 ) (
   input  logic                    clk_i,
   input  logic [Width*Inputs-1:0] planes_i,
@@ -60,14 +63,26 @@ module hwbnn_dot_row #(
     for (genvar b = 0; b < Width; b++) begin : gen_plane
       logic [CountWidth-1:0] count;
 
-      hwbnn_popcount #(
-        .Inputs(Inputs),
-        .Levels(Levels)
-      ) u_popcount (
-        .clk_i,
-        .bits_i(planes_i[b*Inputs +: Inputs] ~^ weights_i),
-        .count_o(count)
-      );
+      if (Varying && Inputs > 6) begin : gen_matches
+        hwbnn_matches #(
+          .Inputs(Inputs),
+          .Levels(Levels)
+        ) u_matches (
+          .clk_i,
+          .a_i(planes_i[b*Inputs +: Inputs]),
+          .b_i(weights_i),
+          .count_o(count)
+        );
+      end else begin : gen_popcount
+        hwbnn_popcount #(
+          .Inputs(Inputs),
+          .Levels(Levels)
+        ) u_popcount (
+          .clk_i,
+          .bits_i(planes_i[b*Inputs +: Inputs] ~^ weights_i),
+          .count_o(count)
+        );
+      end
 
       assign counts[b*SumWidth +: SumWidth] = SumWidth'(count) << b;
     end

@@ -42,30 +42,24 @@ module hwbnn_popcount #(
     assign bits = bits_i;
   end
 
-  // Bit g of each of these belongs to group g: two full adders, whose sums and carries are added.
-  logic [Groups-1:0] a, b, c, d, e, f;
-  logic [Groups-1:0] low_sum, low_carry, high_sum, high_carry, carry;
   logic [3*Groups-1:0] count;
 
-  assign {f, e, d, c, b, a} = bits;
-  assign low_sum = a ^ b ^ c;
-  assign low_carry = (a & b) | (c & (a ^ b));
-  assign high_sum = d ^ e ^ f;
-  assign high_carry = (d & e) | (f & (d ^ e));
-  assign carry = low_sum & high_sum;
-  assign count[0 +: Groups] = low_sum ^ high_sum;
-  assign count[Groups +: Groups] = low_carry ^ high_carry ^ carry;
-  assign count[2*Groups +: Groups] = (low_carry & high_carry) | (carry & (low_carry ^ high_carry));
+  hwbnn_count_six #(
+    .Groups(Groups)
+  ) u_count (
+    .bits_i(bits),
+    .counts_o(count)
+  );
 
   for (genvar g = 0; g < Groups; g++) begin : gen_group
     for (genvar i = 0; i < GroupWidth; i++) begin : gen_bit
-      assign counts_d[g*GroupWidth + i] = count[i*Groups + g];
+      assign counts_d[g*GroupWidth + i] = count[3*g + i];
     end
   end
 
   if (GroupWidth < 3) begin : gen_narrow
     logic unused_count;
-    assign unused_count = ^count[3*Groups-1:GroupWidth*Groups];
+    assign unused_count = ^count;
   end
 
   if (Levels == 1 || Groups == 1) begin : gen_registers

@@ -17,6 +17,7 @@ CASES = [
     (7, 3, 3, 1, 2, 1),
     (12, 1, 1, 3, 8, 0),
     (1, 4, 2, 1, 1, 0),
+    (40, 4, 2, 20, 2, 1),
 ]
 FORMS = [
     # case, what is left over from the defaults

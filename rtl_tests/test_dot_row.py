@@ -38,6 +38,7 @@ def row_latency(inputs, width, levels, adders=0):
     ],
 )
 def test_raw_sums(module, simulator, inputs, width, is_signed, levels, adders):
+    """With products of weights that vary where inputs are odd, of constant ones where even."""
     latency = row_latency(inputs, width, levels, adders)
     sum_width = (inputs * ((1 << width) - 1)).bit_length()
     row = module(
@@ -45,7 +46,7 @@ def test_raw_sums(module, simulator, inputs, width, is_signed, levels, adders):
         simulator,
         {"ready": False},
         **{"Inputs": inputs, "Width": width, "Signed": is_signed, "SumWidth": sum_width},
-        **{"Levels": levels, "Latency": latency, "Adders": adders},
+        **{"Levels": levels, "Latency": latency, "Adders": adders, "Varying": inputs % 2},
     )
     bits = inputs * (width + 1)
     words = [0, (1 << bits) - 1, *random_tokens(1, 80, bits)]

@@ -7,6 +7,7 @@ module dot_row_bench #(
   parameter int SumWidth = 3,
   parameter int Levels   = 2,
   parameter bit Adders   = 1'b0,
+  parameter bit Varying  = 1'b0,
   parameter int Latency  = 1
 ) (
   input  logic                          clk_i,
@@ -24,7 +25,7 @@ module dot_row_bench #(
   ) u_planes (.data_i(data_i[Inputs*Width-1:0]), .planes_o(planes));
   hwbnn_dot_row #(
     .Inputs(Inputs), .Width(Width), .SumWidth(SumWidth), .Levels(Levels),
-    .Adders(Adders)
+    .Adders(Adders), .Varying(Varying)
   ) u_row (
     .clk_i, .planes_i(planes), .weights_i(data_i[Inputs*Width +: Inputs]), .sum_o(data_o)
   );
