@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hwbnn.graph.affine import to_integers
 from hwbnn.graph.graph import Graph
-from hwbnn.graph.images import Conv2d, MaxPool, SumPool
+from hwbnn.graph.images import Conv2d, MaxPool, SumPool, window_of
 from hwbnn.graph.infer import infer
 from hwbnn.graph.kinds import NODE_TYPES
 from hwbnn.graph.node import Node, check_name
@@ -53,4 +53,5 @@ __all__ = [
     "save",
     "to_bytes",
     "to_integers",
+    "window_of",
 ]

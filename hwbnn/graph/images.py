@@ -21,6 +21,7 @@ from hwbnn.graph.node import (
     integer,
     integers,
 )
+from hwbnn.graph.window import Window
 
 
 def _check_window(node: Conv2d | MaxPool | SumPool) -> None:
@@ -144,3 +145,9 @@ class SumPool(Node):
         Node.__post_init__(self)
         integers(self, "kernel", 2, 1, LIMIT - 1, both=True)
         _check_window(self)
+
+
+def window_of(node: Conv2d | MaxPool | SumPool, shape: tuple[int, ...]) -> Window:
+    """Where the window of a node stands on a source of shape ``(height, width, channels)``."""
+    height, width, _ = shape
+    return Window((height, width), node.kernel, node.stride, node.padding)

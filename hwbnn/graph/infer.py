@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import singledispatch
-from math import gcd, prod
+from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.errors import GraphError
+from hwbnn.graph.expect import (
+    expect_elements,
+    expect_flat,
+    expect_integers,
+    expect_length,
+    expect_places,
+    expect_window,
+    limited,
+)
 from hwbnn.graph.images import Conv2d, MaxPool, SumPool
-from hwbnn.graph.node import ELEMENTS, LIMIT, Node
+from hwbnn.graph.node import Node
 from hwbnn.graph.nodes import (
     ArgMax,
     Dot,
@@ -23,32 +31,12 @@ from hwbnn.graph.nodes import (
     Select,
     Threshold,
 )
+from hwbnn.graph.ranges import Terms, border_terms, sums_type
 from hwbnn.graph.streams import Add, ChannelPad, Rescale
 from hwbnn.graph.values import ValueType, bit_type
-from hwbnn.graph.window import Window
 
 PRODUCT_LIMIT = 1 << 62
 """No product of a Rescale reaches this magnitude."""
-SIDE_LIMIT = 4096
-KERNEL_LIMIT = 64
-"""Sides of the largest image and window: a file of a few bytes cannot ask for more than these."""
-BORDER_LIMIT = 1 << 18
-"""Most border classes of a convolution, over all channels: each has a range of its own."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Terms:
-    """What weighted sums are over, in each border class of a window.
-
-    Attributes:
-        plus: weights +1 among the terms inside, int64 ``(classes, channels)``.
-        count: how many terms are inside, int64 ``(classes,)``.
-        pads: what the others add to ``D``, int64 ``(classes, channels)``.
-    """
-
-    plus: NDArray[np.int64]
-    count: NDArray[np.int64]
-    pads: NDArray[np.int64]
 
 
 @singledispatch
@@ -69,7 +57,7 @@ def _input(node: Input) -> ValueType:
 
 @infer.register
 def _select(node: Select, x: ValueType) -> ValueType:
-    _expect_flat(node, x)
+    expect_flat(node, x)
     if int(node.index.max()) >= x.size:
         raise GraphError(
             f"node '{node.name}': index: expected positions below {x.size}, "
@@ -80,24 +68,24 @@ def _select(node: Select, x: ValueType) -> ValueType:
 
 @infer.register
 def _encode(node: Encode, x: ValueType) -> ValueType:
-    _expect_flat(node, x)
-    _expect_integers(node, x)
-    _expect_length(node, "thresholds", len(node.thresholds), x.size)
+    expect_flat(node, x)
+    expect_integers(node, x)
+    expect_length(node, "thresholds", len(node.thresholds), x.size)
     return bit_type((node.thresholds.size,))
 
 
 @infer.register
 def _dot(node: Dot, x: ValueType) -> ValueType:
-    _expect_flat(node, x)
-    _expect_length(node, "weights", node.weights.shape[1], x.size)
+    expect_flat(node, x)
+    expect_length(node, "weights", node.weights.shape[1], x.size)
     plus = node.weights.sum(axis=1, dtype=np.int64)
-    terms = _Terms(plus[None], np.array([x.size]), 0 * plus[None])
-    return _sums(node, x, (len(plus),), terms)
+    terms = Terms(plus[None], np.array([x.size]), 0 * plus[None])
+    return sums_type(node, x, (len(plus),), terms)
 
 
 @infer.register
 def _conv2d(node: Conv2d, x: ValueType) -> ValueType:
-    window = _window(node, x)
+    window = expect_window(node, x)
     if node.weights.shape[3] * node.groups != x.channels:
         raise GraphError(
             f"node '{node.name}': weights: expected a depth of {x.channels} / {node.groups} groups "
@@ -108,68 +96,33 @@ def _conv2d(node: Conv2d, x: ValueType) -> ValueType:
             f"node '{node.name}': pad: expected 0 for a source of integers, found {node.pad}"
         )
     shape = (*window.output, len(node.weights))
-    return _sums(node, x, shape, _border_classes(node, window))
-
-
-def _border_classes(node: Conv2d, window: Window) -> _Terms:
-    """The terms of each border class, of which there may be thousands."""
-    depth = node.weights.shape[3]
-    # The taps inside are a rectangle: four corners of running totals give the sum over it.
-    totals = np.zeros((len(node.weights), *(n + 1 for n in node.kernel)), np.int64)
-    totals[:, 1:, 1:] = node.weights.sum(axis=3, dtype=np.int64).cumsum(axis=1).cumsum(axis=2)
-    (above, below), (left, right) = _spans(window, 0), _spans(window, 1)
-    classes = len(above) * len(left)
-    if classes * len(node.weights) > BORDER_LIMIT:
-        raise GraphError(
-            f"node '{node.name}': {classes} border classes of {len(node.weights)} channels, more "
-            "than 2^18; use less padding"
-        )
-    plus = (
-        totals[:, below][:, :, right]
-        - totals[:, above][:, :, right]
-        - totals[:, below][:, :, left]
-        + totals[:, above][:, :, left]
-    )
-    counts = ((below - above)[:, None] * (right - left) * depth).ravel()
-    plus = plus.reshape(len(plus), -1).T
-    outside = node.weights[0].size - counts
-    pads = node.pad * (2 * (totals[:, -1, -1] - plus) - outside[:, None])
-    return _Terms(plus, counts, pads)
-
-
-def _spans(window: Window, axis: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct stretches of taps that lie inside along one axis: first, and behind the last."""
-    kernel = window.kernel[axis]
-    first = np.arange(window.output[axis]) * window.stride[axis] - window.padding[2 * axis]
-    ends = (-first).clip(0, kernel), (window.size[axis] - first).clip(0, kernel)
-    found = np.unique(ends[0] * (kernel + 1) + ends[1])
-    return found // (kernel + 1), found % (kernel + 1)
+    return sums_type(node, x, shape, border_terms(node, window))
 
 
 @infer.register
 def _max_pool(node: MaxPool, x: ValueType) -> ValueType:
     if node.smallest is not None:
-        _expect_length(node, "smallest", len(node.smallest), x.channels)
-    shape = (*_window(node, x).output, x.channels)
+        expect_length(node, "smallest", len(node.smallest), x.channels)
+    shape = (*expect_window(node, x).output, x.channels)
     return ValueType(shape, x.low, x.high, x.step, x.bit)
 
 
 @infer.register
 def _sum_pool(node: SumPool, x: ValueType) -> ValueType:
-    window = _window(node, x)
-    low, high, step = _numbers(x)
-    (above, below), (left, right) = _spans(window, 0), _spans(window, 1)
+    window = expect_window(node, x)
+    low, high, step = x.numbers
+    (above, below), (left, right) = window.spans(0), window.spans(1)
     counts = set(np.multiply.outer(below - above, right - left).ravel().tolist())
     lows, highs = [n * low for n in counts], [n * high for n in counts]
     step = gcd(step, *(low - lows[0] for low in lows))
     shape = (*window.output, x.channels)
-    return _limited(node, ValueType(shape, min(lows), max(highs), step))
+    return limited(node, ValueType(shape, min(lows), max(highs), step))
 
 
 @infer.register
 def _add(node: Add, x: ValueType, y: ValueType) -> ValueType:
-    _expect_integers(node, x)
-    _expect_integers(node, y)
+    expect_integers(node, x)
+    expect_integers(node, y)
     if x.shape[:-1] != y.shape[:-1] or (
         x.channels != y.channels and 1 not in (x.channels, y.channels)
     ):
@@ -179,14 +132,14 @@ def _add(node: Add, x: ValueType, y: ValueType) -> ValueType:
         )
     shape = x.shape if x.channels >= y.channels else y.shape
     sums = ValueType(shape, x.low + y.low, x.high + y.high, gcd(x.step, y.step))
-    return _limited(node, sums)
+    return limited(node, sums)
 
 
 @infer.register
 def _rescale(node: Rescale, x: ValueType) -> ValueType:
-    _expect_integers(node, x)
-    _expect_length(node, "multiplier", len(node.multiplier), x.channels)
-    _expect_places(node, node.places, x)
+    expect_integers(node, x)
+    expect_length(node, "multiplier", len(node.multiplier), x.channels)
+    expect_places(node, node.places, x)
     slopes = [(node.multiplier, x.low, x.high)]
     if node.negative is not None:
         slopes = [(node.multiplier, max(x.low, 0), x.high), (node.negative, x.low, min(x.high, -1))]
@@ -209,9 +162,9 @@ def _shifted(node: Rescale, products: NDArray[np.object_]) -> NDArray[np.int64]:
 
 @infer.register
 def _channel_pad(node: ChannelPad, x: ValueType) -> ValueType:
-    _expect_integers(node, x)
+    expect_integers(node, x)
     shape = (*x.shape[:-1], node.before + x.channels + node.after)
-    _expect_elements(node, shape)
+    expect_elements(node, shape)
     # 0 joins the integers of the source.
     step = gcd(x.step, x.low)
     return ValueType(shape, min(x.low, 0), max(x.high, 0), step or 1)
@@ -219,17 +172,17 @@ def _channel_pad(node: ChannelPad, x: ValueType) -> ValueType:
 
 @infer.register
 def _threshold(node: Threshold, x: ValueType) -> ValueType:
-    _expect_integers(node, x)
+    expect_integers(node, x)
     channels, levels = node.thresholds.shape[-2:]
-    _expect_length(node, "thresholds", channels, x.channels)
-    _expect_places(node, node.places, x)
+    expect_length(node, "thresholds", channels, x.channels)
+    expect_places(node, node.places, x)
     return bit_type(x.shape) if levels == 1 else ValueType(x.shape, 0, levels)
 
 
 @infer.register
 def _lookup(node: Lookup, x: ValueType) -> ValueType:
-    _expect_integers(node, x)
-    _expect_length(node, "table", len(node.table), x.channels)
+    expect_integers(node, x)
+    expect_length(node, "table", len(node.table), x.channels)
     if node.table.shape[1] != x.count:
         raise GraphError(
             f"node '{node.name}': table: expected {x.count} entries a channel, one for each "
@@ -247,104 +200,11 @@ def _flatten(node: Flatten, x: ValueType) -> ValueType:
 
 @infer.register
 def _argmax(node: ArgMax, x: ValueType) -> ValueType:
-    _expect_flat(node, x)
-    _expect_integers(node, x)
+    expect_flat(node, x)
+    expect_integers(node, x)
     return ValueType((1,), 0, x.size - 1)
 
 
 @infer.register
 def _output(node: Output, x: ValueType) -> ValueType:
     return x
-
-
-def _numbers(x: ValueType) -> tuple[int, int, int]:
-    """Lowest, highest and step of what the elements stand for: a bit for -1 or +1."""
-    return (-1, 1, 2) if x.bit else (x.low, x.high, x.step)
-
-
-def _sums(node: Dot | Conv2d, x: ValueType, shape: tuple[int, ...], terms: _Terms) -> ValueType:
-    """The type of weighted sums of this shape."""
-    low, high, step = _numbers(x)
-    ones = np.ones(shape[-1], np.int64)
-    # Python's integers hold any product.
-    scale, offset = (a.astype(object) for a in node.factors or (ones, 0 * ones))
-    plus, count = terms.plus.astype(object), terms.count[:, None].astype(object)
-    pad = node.pad if isinstance(node, Conv2d) else 0
-    least = scale * terms.pads + offset * (pad * (node.weights[0].size - count))
-    most, strides = least, {0}
-    # Each term of a channel has one of two coefficients.
-    for number, coefficient in ((plus, offset + scale), (count - plus, offset - scale)):
-        ends = number * coefficient * low, number * coefficient * high
-        least, most = least + np.minimum(*ends), most + np.maximum(*ends)
-        strides |= set((coefficient * (number > 0) * step).ravel().tolist())
-    lows = set(least.ravel().tolist())
-    # A sum moves by the coefficient of a term times the term's step; channels of other offset
-    # modulo that widen the lattice. Where all is 0, nothing moves.
-    first = min(lows)
-    step = gcd(*strides, *(low - first for low in lows)) or 1
-    return _limited(node, ValueType(shape, first, int(most.max()), step))
-
-
-def _window(node: Conv2d | MaxPool | SumPool, x: ValueType) -> Window:
-    """The window of a node on its source."""
-    if len(x.shape) != 3:
-        raise GraphError(
-            f"node '{node.name}': expected an image (height, width, channels), found shape "
-            f"{x.shape}"
-        )
-    if max(x.shape[:2]) > SIDE_LIMIT or max(node.kernel) > KERNEL_LIMIT:
-        raise GraphError(
-            f"node '{node.name}': expected an image of at most {SIDE_LIMIT} rows and columns and a "
-            f"window of at most {KERNEL_LIMIT}, found {x.shape[:2]} and {node.kernel}"
-        )
-    window = Window((x.shape[0], x.shape[1]), node.kernel, node.stride, node.padding)
-    if min(window.output) < 1:
-        raise GraphError(
-            f"node '{node.name}': the window of {node.kernel[0]}x{node.kernel[1]} does not fit the "
-            f"image of {x.shape[0]}x{x.shape[1]} with padding {node.padding}"
-        )
-    channels = len(node.weights) if isinstance(node, Conv2d) else x.channels
-    _expect_elements(node, (*window.output, channels))
-    return window
-
-
-def _expect_elements(node: Node, shape: tuple[int, ...]) -> None:
-    if prod(shape) > ELEMENTS:
-        raise GraphError(f"node '{node.name}': makes {prod(shape)} elements, more than 2^24")
-
-
-def _expect_places(node: Node, places: NDArray[np.int64] | None, x: ValueType) -> None:
-    if places is not None and x.shape[:-1] != places.shape:
-        raise GraphError(
-            f"node '{node.name}': places: expected the shape {x.shape[:-1]} of its source's rows "
-            f"and columns, found {places.shape}"
-        )
-
-
-def _expect_flat(node: Node, x: ValueType) -> None:
-    if len(x.shape) != 1:
-        raise GraphError(
-            f"node '{node.name}': expected a flat value, found shape {x.shape}; put a Flatten first"
-        )
-
-
-def _expect_integers(node: Node, x: ValueType) -> None:
-    if x.bit:
-        raise GraphError(f"node '{node.name}': expected integers, found bits")
-
-
-def _expect_length(node: Node, field: str, found: int, expected: int) -> None:
-    if found != expected:
-        raise GraphError(
-            f"node '{node.name}': {field}: expected length {expected} as its source has, "
-            f"found {found}"
-        )
-
-
-def _limited(node: Node, t: ValueType) -> ValueType:
-    if max(-t.low, t.high) >= LIMIT:
-        raise GraphError(
-            f"node '{node.name}': sums from {t.low} to {t.high} do not stay below 2^31; "
-            "use a smaller input range or fewer inputs"
-        )
-    return t

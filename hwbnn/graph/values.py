@@ -43,6 +43,11 @@ class ValueType:
         return (self.high - self.low) // self.step + 1
 
     @property
+    def numbers(self) -> tuple[int, int, int]:
+        """Lowest, highest and step of what the elements stand for in a sum: a bit for -1 or +1."""
+        return (-1, 1, 2) if self.bit else (self.low, self.high, self.step)
+
+    @property
     def signed(self) -> bool:
         """Whether hardware keeps the element in two's complement."""
         return self.low < 0

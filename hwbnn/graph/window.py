@@ -49,9 +49,23 @@ class Window:
         """Which columns of the window lie inside, bool ``(output columns, kernel columns)``."""
         return self._inside(1)
 
+    def origins(self, axis: int) -> NDArray[np.int64]:
+        """The row (axis 0) or column (axis 1) of each position's first tap, below 0 outside."""
+        return np.arange(self.output[axis]) * self.stride[axis] - self.padding[2 * axis]
+
+    def spans(self, axis: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The distinct stretches of taps inside along one axis: first, and behind the last.
+
+        >>> Window((4, 4), (3, 3), padding=(1, 1, 1, 1)).spans(0)
+        (array([0, 0, 1]), array([2, 3, 3]))
+        """
+        kernel, first = self.kernel[axis], self.origins(axis)
+        ends = (-first).clip(0, kernel), (self.size[axis] - first).clip(0, kernel)
+        found = np.unique(ends[0] * (kernel + 1) + ends[1])
+        return found // (kernel + 1), found % (kernel + 1)
+
     def _inside(self, axis: int) -> NDArray[np.bool_]:
-        first = np.arange(self.output[axis]) * self.stride[axis] - self.padding[2 * axis]
-        taps = first[:, None] + np.arange(self.kernel[axis])
+        taps = self.origins(axis)[:, None] + np.arange(self.kernel[axis])
         return (taps >= 0) & (taps < self.size[axis])
 
     @cached_property

@@ -107,8 +107,7 @@ def _finish(
 
 def pairs_of(plus: Integers, count: int, stream: Stream) -> Pairs:
     """The pairs of sums over ``count`` terms of a stream, ``plus`` of them of weight +1."""
-    t = stream.type
-    low, high, step = (-1, 1, 2) if t.bit else (t.low, t.high, t.step)
+    low, high, step = stream.type.numbers
     return Pairs(plus, count, low, step, (high - low) // step)
 
 

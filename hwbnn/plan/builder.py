@@ -27,6 +27,7 @@ from hwbnn.graph import (
     SumPool,
     Threshold,
     ValueType,
+    window_of,
 )
 from hwbnn.graph import Window as Geometry
 from hwbnn.plan import blocks, constants
@@ -200,8 +201,7 @@ class Builder(Dots):
         """The windows of a pool, each chunk of a pixel by itself."""
         x = self.source_type(node)
         self.align(x.channels)
-        geometry = Geometry((x.shape[0], x.shape[1]), node.kernel, node.stride, node.padding)
-        self.windows(name, geometry, self.stream.lanes, 0, 0, flag=flag)
+        self.windows(name, window_of(node, x.shape), self.stream.lanes, 0, 0, flag=flag)
 
     # ---- Shortcuts ----
 

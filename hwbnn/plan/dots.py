@@ -9,7 +9,7 @@ import numpy as np
 
 from hwbnn.circuits import Form, latency
 from hwbnn.errors import PlanError
-from hwbnn.graph import Conv2d, Dot, Threshold, ValueType
+from hwbnn.graph import Conv2d, Dot, Threshold, ValueType, window_of
 from hwbnn.graph import Window as Geometry
 from hwbnn.plan import blocks, constants, netlists
 from hwbnn.plan.constants import Bools, Combination, Cuts, Ints, RawSums, per_element
@@ -50,8 +50,7 @@ class Product:
             return cls(node, node.weights, x)
         weights = node.weights.reshape(len(node.weights), -1)
         inputs = replace(x, shape=(weights.shape[1],))
-        size = x.shape[0], x.shape[1]
-        geometry = Geometry(size, node.kernel, node.stride, node.padding)
+        geometry = window_of(node, x.shape)
         made = cls(node, weights, inputs, node.groups, geometry, int(x.bit and node.pad > 0))
         if not x.bit or node.pad or not any(node.padding):
             return made

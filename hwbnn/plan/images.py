@@ -67,7 +67,7 @@ class Window(Stage):
     def taps(self) -> NDArray[np.int64]:
         """The token of the image that each token of a frame's windows is, -1 outside."""
         (rows, columns), (tall, wide) = self.geometry.size, self.geometry.kernel
-        tops, lefts = _origins(self.geometry)
+        tops, lefts = self.geometry.origins(0), self.geometry.origins(1)
         row = (tops[:, None] + np.arange(tall))[:, None, None, :, None, None]
         column = (lefts[:, None] + np.arange(wide))[None, :, None, None, :, None]
         chunk = np.arange(self.chunks).reshape(1, 1, self.outer, 1, 1, -1)
@@ -79,7 +79,7 @@ class Window(Stage):
     def origins(self) -> NDArray[np.int64]:
         """The token, inside the image or not, of each window's first tap, and of the next image."""
         rows, columns = self.geometry.size
-        tops, lefts = _origins(self.geometry)
+        tops, lefts = self.geometry.origins(0), self.geometry.origins(1)
         first = tops[:, None] * columns + lefts
         return np.append(first, rows * columns + first[0, 0]) * self.chunks
 
@@ -178,10 +178,3 @@ class Join(Stage):
         if self.repeat:
             other = other[np.arange(len(one)) // self.repeat]
         return spaced(np.maximum(one, other) + 2)
-
-
-def _origins(geometry: Geometry) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows and columns of the first taps of windows."""
-    rows, columns = geometry.output
-    (down, right), (top, _, left, _) = geometry.stride, geometry.padding
-    return np.arange(rows) * down - top, np.arange(columns) * right - left

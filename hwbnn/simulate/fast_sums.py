@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.graph import Conv2d, Dot, Graph, MaxPool, SumPool, Threshold, Window
+from hwbnn.graph import Conv2d, Dot, Graph, MaxPool, SumPool, Threshold, window_of
 from hwbnn.graph.bits import pack_words
 from hwbnn.simulate import fast_shorts as shorts
 from hwbnn.simulate import fast_windows as windows
@@ -59,8 +59,7 @@ def border(node: Dot | Conv2d, graph: Graph) -> Border:
     kinds, none_set = np.zeros(positions, np.int64), np.array([base * flat.shape[1]])
     if isinstance(node, Dot) or node.pad == base:
         return Border(kinds, constant[None], none_set)
-    height, width, _ = graph.types[node.source].shape
-    window = Window((height, width), node.kernel, node.stride, node.padding)
+    window = window_of(node, graph.types[node.source].shape)
     outside = ~window.classes
     signed = 2 * node.weights.sum(axis=3, dtype=np.int64) - node.weights.shape[3]
     missing = np.einsum("kab,cab->kc", outside, signed)

@@ -33,7 +33,7 @@ from hwbnn.graph import (
     SumPool,
     Threshold,
     ValueType,
-    Window,
+    window_of,
 )
 
 Array = NDArray[Any]
@@ -222,7 +222,7 @@ def _taps(
     """
     top, bottom, left, right = node.padding
     padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=outside)
-    rows, columns = Window((t.shape[0], t.shape[1]), node.kernel, node.stride, node.padding).output
+    rows, columns = window_of(node, t.shape).output
     down, over = node.stride
     for a, b in np.ndindex(node.kernel):
         yield (

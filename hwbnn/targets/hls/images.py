@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hwbnn.graph import Conv2d, MaxPool, SumPool, Threshold
-from hwbnn.graph.window import Window
+from hwbnn.graph import Conv2d, MaxPool, SumPool, Threshold, window_of
 from hwbnn.plan import Folded
 from hwbnn.targets.hls.dense import stage, sum_function, sum_members
 from hwbnn.targets.hls.layout import Constant, Layout, Packed, Scalar
@@ -122,9 +121,8 @@ def _pool(
 
 def _window_numbers(node: Conv2d | MaxPool | SumPool, made: str, site: Site) -> dict[str, int]:
     """The members of a config struct that say how a window walks; ``made`` is the stage's value."""
-    height, width, _ = site.type(node.source).shape
-    window = Window((height, width), node.kernel, node.stride, node.padding)
-    top, _, left, _ = node.padding
+    window = window_of(node, site.type(node.source).shape)
+    (height, width), (top, _, left, _) = window.size, window.padding
     # The window takes every pixel, and goes as far as the last place of the output.
     last = [
         (n - 1) * s + k for n, s, k in zip(window.output, node.stride, node.kernel, strict=True)
