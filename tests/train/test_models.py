@@ -20,6 +20,8 @@ LEAST = {
     **{"digits": 0.95, "tfc": 0.92, "sfc": 0.97, "sfc_8bit": 0.975, "lfc": 0.986},
     **{"lenet": 0.992, "cnv": 0.82},
 }
+IN_RTL = {"lenet": 1000, "cnv": 200}
+"""How many test images RTL computed of the networks whose simulation takes long; else all."""
 LEAST_OF_METHODS = 0.96
 """Of SFC by any method."""
 
@@ -43,17 +45,18 @@ def test_the_networks_of_the_methods_are_one_recipe() -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_builds_are_of_the_graph_and_all_equal(folder: Path) -> None:
-    """HLS and RTL gave every bit of every node on the whole test set."""
+    """HLS gave every bit of every node on the whole test set, RTL on it or its first images."""
     report = json.loads((folder / "report.json").read_text())
     files = list(folder.glob("build*.json"))
-    assert files or folder.name in ("lfc", "sfc_8bit", "tfc", "lenet", "cnv")
+    assert files or folder.name in ("lfc", "sfc_8bit", "tfc", "cnv")
     for file in files:
         built = Report.from_json(file.read_bytes())
         assert built.ok
         assert built.digest == report["graph"]
         frames = {way.name: way.frames for way in built.ways}
-        for way in ("float network", "fast", "hls", "rtl"):
+        for way in ("float network", "fast", "hls"):
             assert frames[way] == report["test images"]
+        assert frames["rtl"] == IN_RTL.get(folder.name, report["test images"])
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
