@@ -106,16 +106,16 @@ class Comparison:
 def compare(model: nn.Module, graph: Graph, x: ArrayLike, *, engine: str = "plain") -> Comparison:
     """Compare a Graph with the float network that it was lowered from, input by input.
 
+    With fixed-point numbers bits of the network may differ from the Graph's by right. Each layer is
+    then run on what the Graph has in front of it: activations are to be equal on the numbers that
+    the Graph has, and sums as near as lowering says. How far the two drift apart from input to
+    logits is another question, which :func:`hwbnn.lower.measure` answers.
+
     Args:
         model: the network; it is copied, not changed.
         graph: what :func:`hwbnn.lower` made of it, or a Graph of the same nodes.
         x: integers of the Graph's input, ``(frames, *shape)``.
         engine: which simulator runs the Graph, one of :data:`hwbnn.simulate.ENGINES`.
-
-    With fixed-point numbers bits of the network may differ from the Graph's by right. Each layer is
-    then run on what the Graph has in front of it: activations are to be equal on the numbers that
-    the Graph has, and sums as near as lowering says. How far the two drift apart from input to
-    logits is another question, which :func:`hwbnn.lower.measure` answers.
 
     Returns:
         For every activation how many codes differ; for the logits in how many frames the Graph's
