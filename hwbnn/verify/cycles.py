@@ -38,12 +38,13 @@ class Timing:
     _predicted: dict[int, Cycles] = field(default_factory=dict)
 
     @cached_property
-    def _circuit(self) -> Circuit:
+    def circuit(self) -> Circuit:
+        """The core's circuit."""
         return circuit(self.core.graph, self.core.plan)
 
     @cached_property
     def _settling(self) -> Cycles:
-        return cycles(self._circuit)
+        return cycles(self.circuit)
 
     @property
     def settled(self) -> int:
@@ -59,7 +60,7 @@ class Timing:
     def predicted(self, frames: int) -> Cycles:
         """The token model's run of so many frames."""
         if frames not in self._predicted:
-            self._predicted[frames] = cycles(self._circuit, frames)
+            self._predicted[frames] = cycles(self.circuit, frames)
         return self._predicted[frames]
 
     def add(self, record: Record, frames: int) -> None:

@@ -11,12 +11,11 @@ import numpy as np
 
 from hwbnn import tools
 from hwbnn.errors import InputError, Mismatch
-from hwbnn.graph import Dot
-from hwbnn.plan import Unrolled
+from hwbnn.plan import Circuit
+from hwbnn.plan.blocks import DotNetlist
 from hwbnn.verify import cocotb_core, exported, rtl
 from hwbnn.verify.bench import Record, Stalls, Stimulus
 from hwbnn.verify.compare import Comparison
-from hwbnn.verify.core import Core
 from hwbnn.verify.cycles import Timing, check_stalled
 from hwbnn.verify.results import WayResult
 from hwbnn.verify.ways import Array, Job, Values, Way
@@ -64,7 +63,8 @@ class Rtl(Way):
             )
         self._compiled()
         self.timing = Timing(self.core)
-        if not self.cocotb and self.job.popcount == "counted" and _has_netlists(self.core):
+        counted = not self.cocotb and self.job.popcount == "counted"
+        if counted and has_netlists(self.timing.circuit):
             self.netlist = rtl.build(project, place, popcount="gates", optimise=False)
 
     def _compiled(self) -> None:
@@ -217,10 +217,9 @@ class HlsRtl(Rtl):
         return {name: said for name, said in super().notes().items() if name != "popcount"}
 
 
-def _has_netlists(core: Core) -> bool:
+def has_netlists(made: Circuit) -> bool:
     """Whether layers of a core are netlists, with models that count beside them."""
-    layouts = (core.plan.layout(dot.name) for dot in core.graph.of_type(Dot))
-    return any(isinstance(layout, Unrolled) and layout.made != "modules" for layout in layouts)
+    return any(isinstance(block, DotNetlist) for block in made.blocks)
 
 
 def _report(
