@@ -50,11 +50,7 @@ def linear(build: Builder, name: str, layer: BinaryLinear, stream: Stream, sourc
     if weights.ratio is None:
         build.remark(name, node, describe(node, t))
         return _finished(
-            build,
-            label,
-            replace(made, steps=(Step(label, weights.finish, is_monotone=True),)),
-            node,
-            stream,
+            build, label, replace(made, steps=(Step(label, weights.finish),)), node, stream
         )
     _check_decidable(label, stream)
     check_exact(label, t)
@@ -92,18 +88,11 @@ def conv(build: Builder, name: str, layer: BinaryConv2d, stream: Stream, source:
     classes, count = layer.places(height, width)
     if count == 1:
         return _finished(
-            build,
-            label,
-            replace(made, steps=(Step(label, weights.finish, is_monotone=True),)),
-            node,
-            stream,
+            build, label, replace(made, steps=(Step(label, weights.finish),)), node, stream
         )
     check_exact(label, t)
     size = (height, width)
-    first = tuple(
-        Step(label, partial(weights.finish, place=k, size=size), is_monotone=True)
-        for k in range(count)
-    )
+    first = tuple(Step(label, partial(weights.finish, place=k, size=size)) for k in range(count))
     return replace(made, places=Places(classes, first))
 
 
