@@ -4,6 +4,7 @@
     python -m benchmarks.circuits images [NAME ...]
     python -m benchmarks.circuits clock [NAME ...]
     python -m benchmarks.circuits models [NAME ...]
+    python -m benchmarks.circuits folded [NAME ...]
     python -m benchmarks.circuits report
 
 `measure` simulates every design on the same inputs and holds it to what its layers compute, then
@@ -12,7 +13,8 @@ synthesises it, all by the same yosys, with registers at inputs and outputs and 
 `results/circuits.json` for the same design and the same versions is kept; what did not finish is
 tried again with more time. `images` computes all test images of MNIST by the netlists of trained
 networks. `clock` places the portable form for ECP5 at several depths of pipelining. `models` runs
-cores under Verilator, as netlists and counted. `report` writes `results/circuits.md`.
+cores under Verilator, as netlists and counted. `folded` synthesises the unit of folded layers,
+whose weights change from cycle to cycle. `report` writes `results/circuits.md`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import circuit_clock, circuit_models, circuits_report
+from benchmarks import circuit_clock, circuit_folded, circuit_models, circuits_report
 from benchmarks.circuit_checks import check
 from benchmarks.circuit_contenders import Design, limited, makers, netlist, spent
 from benchmarks.circuit_layers import MODELS, Layer, cases, trained
@@ -39,6 +41,12 @@ from hwbnn.tools.yosys import Synthesis, synth
 from hwbnn.train.data import dataset
 
 RESULTS = Path(__file__).parent / "results"
+SEPARATE = {
+    "clock": circuit_clock.measure,
+    "models": circuit_models.measure,
+    "folded": circuit_folded.measure,
+}
+"""What has results of its own, by the names of files and actions."""
 Entry = dict[str, Any]
 
 
@@ -167,7 +175,7 @@ def write(path: Path, found: Any) -> None:
 def main() -> None:
     """Measure, then write the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    actions = ("measure", "images", "clock", "models", "report")
+    actions = ("measure", "images", *SEPARATE, "report")
     parser.add_argument("action", choices=actions)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--peers", default="", help="Python that has alkaid and da4ml")
@@ -178,11 +186,10 @@ def main() -> None:
         measure(given)
     if given.action == "images":
         images(given.names)
-    for action, module in (("clock", circuit_clock), ("models", circuit_models)):
-        if given.action == action:
-            path = RESULTS / f"circuits_{action}.json"
-            for key, found in module.measure(given.names, read(path)):
-                write(path, read(path) | {key: found})
+    if given.action in SEPARATE:
+        path = RESULTS / f"circuits_{given.action}.json"
+        for key, found in SEPARATE[given.action](given.names, read(path)):
+            write(path, read(path) | {key: found})
     circuits_report.write(RESULTS)
 
 

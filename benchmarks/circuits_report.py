@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.circuit_folded import CHANNELS, FINN, INPUTS
 from benchmarks.circuit_layers import NAMES
 
 Entry = Mapping[str, Any]
@@ -32,7 +33,8 @@ def write(results: Path) -> None:
     """Write ``circuits.md`` from the JSON beside it."""
     found = _read(results / "circuits.json")
     lines = [HEAD, *_synthesised(found["measured"]), "", *_compared(found["measured"])]
-    for name, table in (("images", _images), ("clock", _clock), ("models", _models)):
+    tables = {"images": _images, "clock": _clock, "models": _models, "folded": _folded}
+    for name, table in tables.items():
         told = _read(results / f"circuits_{name}.json")
         if told:
             lines += ["", *table(told)]
@@ -149,3 +151,21 @@ def _models(told: Mapping[str, Entry]) -> Iterator[str]:
         cells = [row[k] for k in ("build_cpu_seconds", "peak_mib", "frames", "equal")]
         cells += [row[k] for k in ("frames_per_cpu_second", "latency", "interval")]
         yield _row(key, *cells)
+
+
+def _folded(told: Mapping[str, Entry]) -> Iterator[str]:
+    yield "The unit of folded layers, with weights from a memory: a row of 64 products by what"
+    yield f"counts them, and units of neurons x synapses a cycle, of a layer of {INPUTS} inputs and"
+    yield f"{CHANNELS} neurons, with the tokens that are kept and all control, without thresholds"
+    yield f"and memory of weights. FINN's whole SFC-max takes {FINN:.1f} LUTs a synapse of a cycle,"
+    yield "placed (91,131 LUTs, 334,000 synapses in 16 cycles)."
+    yield ""
+    yield (
+        "| unit | synapses a cycle | LUT | LUT a synapse | LUT paired | paired a synapse | CARRY4 "
+        "| FF | logic ns |"
+    )
+    yield "|---|" + "---:|" * 8
+    for key, row in told.items():
+        cells = [row["lut"], f"{row['lut'] / row['synapses']:.2f}", row["lut_paired"]]
+        cells += [f"{row['lut_paired'] / row['synapses']:.2f}", row["carry"], row["ff"]]
+        yield _row(key, row["synapses"], *cells, row["logic_ns"])

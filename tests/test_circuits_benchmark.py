@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import circuits, circuits_report
+from benchmarks import circuit_folded, circuits, circuits_report
 from benchmarks.circuit_checks import check
 from benchmarks.circuit_contenders import Output, hwbnn, makers, plain
 from benchmarks.circuit_layers import NAMES, Layer, cases, outputs, random_layer, vectors
@@ -113,3 +113,24 @@ def test_ours_takes_at_most_three_quarters_of_the_best_other() -> None:
     assert MEASURED["64-32-10/hwbnn"]["lut"] <= 1000
     assert MEASURED["784x256/hwbnn"]["synth_cpu_seconds"] < 60
     assert MEASURED["sfc/hwbnn"]["lut"] <= 60_000
+
+
+def test_the_folded_unit_takes_less_than_popcounts_and_than_finn() -> None:
+    found = json.loads((RESULTS / "circuits_folded.json").read_text())
+    rows = [found[f"row of 64, {name}"]["lut"] for name in circuit_folded.ROWS]
+    assert rows[1] < rows[0]
+    units = [row for key, row in found.items() if not key.startswith("row")]
+    assert len(units) == len(circuit_folded.UNITS)
+    assert all(row["lut"] < circuit_folded.FINN * row["synapses"] for row in units)
+
+
+def test_the_clock_rises_with_registers() -> None:
+    found = json.loads((RESULTS / "circuits_clock.json").read_text())
+    curve = [row for key, row in found.items() if key.startswith("64x32,")]
+    depths = [row["levels"] for row in curve]
+    assert depths == sorted(depths)
+    assert len(depths) > 3
+    assert [row["cycles"] for row in curve] == sorted((r["cycles"] for r in curve), reverse=True)
+    assert max(row["fmax_mhz"] for row in curve[:2]) > 2 * curve[-1]["fmax_mhz"]
+    for row in curve:
+        assert row["latency_ns"] == pytest.approx(1000 * row["cycles"] / row["fmax_mhz"], abs=0.1)
