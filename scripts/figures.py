@@ -212,6 +212,19 @@ def circuits(root: Path) -> Iterator[str]:
             continue
         cells = ["" if row is None else _luts(row) for row in rows]
         yield f"| {name} | {number(rows[0]['synapses'])} | {' | '.join(cells)} |"
+    curve = json.loads(path.with_name("circuits_clock.json").read_bytes())
+    placed = [row for key, row in curve.items() if key.startswith("64x32,") and "fmax_mhz" in row]
+    ends = [
+        f"{row['cycles']} cycles at {row['fmax_mhz']:.0f} MHz" for row in placed[:: len(placed) - 1]
+    ]
+    folded = json.loads(path.with_name("circuits_folded.json").read_bytes())
+    key, unit = max(folded.items(), key=lambda item: item[1]["synapses"])
+    yield ""
+    yield (
+        f"The first of these, placed for ECP5, has a latency of {ends[0]} to {ends[1]}, by how "
+        f"many registers it gets. Folded layers take {unit['lut'] / unit['synapses']:.2f} LUTs for "
+        f"each synapse of a cycle in a unit of {key}, without thresholds and memory of weights."
+    )
 
 
 def _luts(row: dict[str, Any]) -> str:
