@@ -19,7 +19,7 @@ from hwbnn.simulate import simulate
 Images = NDArray[np.uint8]
 Compute = Callable[[int], NDArray[Any]]
 """From how many of the first images to what the way makes of them."""
-BATCH = 32
+BATCH = 64
 """Images that torch is given at once; of 8 to 512 the quickest, channels last."""
 
 

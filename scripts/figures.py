@@ -184,17 +184,49 @@ def demo(root: Path) -> Iterator[str]:
 def speeds(root: Path) -> Iterator[str]:
     """Images a second of every way, as the benchmark last measured them."""
     found = json.loads((root / "benchmarks" / "results" / "simulators.json").read_bytes())
-    machine = found["machine"]
-    yield (
-        f"Network: {found['what']}. Machine: {machine['cpu']}, {machine['cores']} cores, at a load "
-        f"of {machine['load_before']:.0f} to {machine['load_after']:.0f} by other work: the last "
-        "column, by processor time, hardly depends on it."
-    )
+    yield _measured(found)
     yield ""
     yield "| way | images a second | images in a second of one core |"
     yield "|---|---:|---:|"
     for way in found["images_per_second"]:
         yield f"| {way['name']} | {number(way['median'])} | {number(way['a_core_second'])} |"
+
+
+def cnv(root: Path) -> Iterator[str]:
+    """Images of the convolutional network a second, memory, and the distance from the limit."""
+    found = json.loads((root / "benchmarks" / "results" / "cnv.json").read_bytes())
+    bound, took = found["limit"], {row["name"]: row for row in found["memory"]}
+    yield _measured(found)
+    yield ""
+    yield (
+        "| way | images a second | images in a second of one core | most memory, MiB "
+        "| of that for computing |"
+    )
+    yield "|---|---:|---:|---:|---:|"
+    for way in found["images_per_second"]:
+        row = took[way["name"]]
+        speeds = f"{number(way['median'])} | {number(way['a_core_second'])}"
+        memory = f"{number(row['peak'])} | {number(row['peak'] - row['ready'])}"
+        yield f"| {way['name']} | {speeds} | {memory} |"
+    yield ""
+    yield (
+        f"One core of this machine can count {bound['words_per_second'] / 1e9:.1f} billion words a "
+        f"second, which is {number(bound['images_per_second_at_the_limit'])} images of "
+        f"{number(bound['words_an_image'])} words each, pixels as 8 planes of bits. The fast "
+        f"simulator reaches {bound['of_limit']:.0%} of that on one thread, and "
+        f"{bound['of_limit_in_layers_of_bits']:.0%} in the layers whose inputs are bits; pixels it "
+        "adds in 16 bits."
+    )
+
+
+def _measured(found: dict[str, Any]) -> str:
+    """What was measured, on what machine, and what else it did."""
+    machine = found["machine"]
+    return (
+        f"Network: {found['what']}. Machine: {machine['cpu']}, {machine['cores']} cores, at a load "
+        f"of {machine['load_before']:.0f} to {machine['load_after']:.0f} by other work: the "
+        "column by processor time hardly depends on it."
+    )
 
 
 def circuits(root: Path) -> Iterator[str]:
@@ -240,6 +272,7 @@ SECTIONS = {
     "hardware": hardware,
     "demo": demo,
     "speeds": speeds,
+    "cnv": cnv,
 }
 PAGES = ("README.md", "models/README.md")
 
