@@ -8,9 +8,10 @@ import numpy as np
 
 from hwbnn.graph import Conv2d, MaxPool, SumPool, Threshold, window_of
 from hwbnn.plan import Folded
-from hwbnn.targets.hls.dense import stage, sum_function, sum_members
+from hwbnn.targets.hls.dense import stage
 from hwbnn.targets.hls.layout import Constant, Layout, Packed, Scalar
 from hwbnn.targets.hls.site import Site, Stage, within_limit
+from hwbnn.targets.hls.sums import sum_function, sum_members
 
 
 @stage.register
