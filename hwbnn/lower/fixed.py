@@ -30,6 +30,7 @@ from hwbnn.lower.steps import Step
 from hwbnn.lower.streams import Fixed, Stream
 from hwbnn.lower.tables import evaluate_at, is_identity
 from hwbnn.nn import OptionA
+from hwbnn.nn.binary import EXACT
 
 FLOAT32 = 2.0**-24
 """Relative error of a float32 operation."""
@@ -58,7 +59,7 @@ def fixed_value(fraction: int, x: Tensor) -> Tensor:
 def reading(fraction: int) -> tuple[Step, ...]:
     """The step from integers to what they stand for."""
     value = partial(fixed_value, fraction)
-    return (Step(f"fixed point of {fraction} bits", value, is_elementwise=True),)
+    return (Step(f"fixed point of {fraction} bits", value, is_elementwise=True, is_monotone=True),)
 
 
 def is_plain(stream: Stream, fraction: int) -> bool:
@@ -69,12 +70,13 @@ def is_plain(stream: Stream, fraction: int) -> bool:
     return isinstance(value, partial) and value.func is fixed_value and value.args == (fraction,)
 
 
-def fix(build: Builder, stream: Stream) -> Stream:
+def fix(build: Builder, stream: Stream, fraction: int | None = None) -> Stream:
     """A stream as integers in units of ``2^-fraction``, and nothing behind them.
 
     Args:
         build: the Graph so far, which says how many bits stand behind the point.
         stream: any stream but one with real offsets.
+        fraction: how many stand there, if not so many.
 
     Raises:
         CannotLower: naming the step that is neither a line nor two, or the layer whose numbers grow
@@ -85,12 +87,34 @@ def fix(build: Builder, stream: Stream) -> Stream:
             f"layer '{stream.layer}': its weights have real offsets, whose sums no fixed-point "
             "number says; train it with mode 'qat' or 'drop'"
         )
-    if stream not in build.fixes:
+    bits = build.fraction if fraction is None else fraction
+    if (stream, bits) not in build.fixes:
         found = _of_integers(build, settle(build, stream))
-        while not is_plain(found, build.fraction):
-            found = _advanced(build, found)
-        build.fixes[stream] = found
-    return build.fixes[stream]
+        while not is_plain(found, bits):
+            found = _advanced(build, found, bits)
+        build.fixes[stream, bits] = found
+    return build.fixes[stream, bits]
+
+
+def summed(build: Builder, stream: Stream, terms: int) -> Stream:
+    """:func:`fix`, for sums of so many: with fewer bits where float32 would not hold these either.
+
+    No activation follows soon on such sums: they are behind the last shortcut.
+    """
+    ends = np.linspace(stream.type.low, stream.type.high, 65).astype(np.int64)
+    largest = terms * float(np.abs(evaluate_at(stream, ends)).max())
+    bits = build.fraction
+    while bits > 0 and largest * 2.0**bits > EXACT:
+        bits -= 1
+    return fix(build, stream, bits)
+
+
+def fraction_of(stream: Stream) -> int:
+    """How many bits stand behind the point of a stream that :func:`fix` made."""
+    value = stream.steps[0].apply
+    assert isinstance(value, partial)
+    bits: int = value.args[0]
+    return bits
 
 
 def _of_integers(build: Builder, stream: Stream) -> Stream:
@@ -111,29 +135,29 @@ def _of_integers(build: Builder, stream: Stream) -> Stream:
     return replace(stream, name=node.name, type=t, low=ends[0], high=ends[1], steps=steps)
 
 
-def _advanced(build: Builder, stream: Stream) -> Stream:
+def _advanced(build: Builder, stream: Stream, fraction: int) -> Stream:
     """A stream with as many of its steps as one node can say turned into that node."""
     for cut in range(len(stream.steps), -1, -1):
         if cut == 0 and stream.fixed is not None:
             break
         head = replace(stream, steps=stream.steps[:cut])
-        if is_plain(head, build.fraction):
+        if is_plain(head, fraction):
             break  # nothing to be done so far; what follows bends
         for bent in (False, True):
-            found = fit(head, build.fraction, bent=bent)
+            found = fit(head, fraction, bent=bent)
             if found is not None:
-                return _rescaled(build, stream, found, cut)
+                return _rescaled(build, stream, found, cut, fraction)
     if stream.fixed is not None and len(stream.steps) > 1:
-        return _bent(build, stream)
-    raise CannotLower(_refusal(stream, build.fraction))
+        return _bent(build, stream, fraction)
+    raise CannotLower(_refusal(stream, fraction))
 
 
-def _bent(build: Builder, stream: Stream) -> Stream:
+def _bent(build: Builder, stream: Stream, fraction: int) -> Stream:
     """Two lines that meet anywhere: the integers are moved so that they meet at 0, then bent."""
     for cut in range(len(stream.steps), 1, -1):
         head = replace(stream, steps=stream.steps[:cut])
         at = knees(head, 1 << GUARD)
-        found = fit(head, build.fraction, at=at, bent=True)
+        found = fit(head, fraction, at=at, bent=True)
         if found is None:
             continue
         finer = np.full(len(at), 1 << GUARD, np.int64)
@@ -143,11 +167,12 @@ def _bent(build: Builder, stream: Stream) -> Stream:
         node = Rescale(build.name("rescale"), stream.name, finer, -at, none, *within)
         t = build.add(node)
         build.remark(stream.layer, node, f"moved by where two lines meet, {GUARD} bits finer")
-        return _rescaled(build, replace(stream, name=node.name, type=t), found, cut)
-    raise CannotLower(_refusal(stream, build.fraction))
+        moved = replace(stream, name=node.name, type=t)
+        return _rescaled(build, moved, found, cut, fraction)
+    raise CannotLower(_refusal(stream, fraction))
 
 
-def _rescaled(build: Builder, stream: Stream, found: Fit, cut: int) -> Stream:
+def _rescaled(build: Builder, stream: Stream, found: Fit, cut: int, fraction: int) -> Stream:
     """The stream behind a node that says its first steps."""
     classes = None if stream.places is None else stream.places.classes
     node = found.node(build.name("rescale"), stream.name, classes)
@@ -157,9 +182,12 @@ def _rescaled(build: Builder, stream: Stream, found: Fit, cut: int) -> Stream:
     # Between two integers the modules go on as they do from one to the next.
     made = Fixed(old.error * found.slope + found.error, old.local * found.slope + found.error)
     held = f"saturates at {found.low} and {found.high}" if found.saturates else "never saturates"
+    tried = f"all {found.count} integers"
+    if found.count < stream.type.count:
+        tried = f"{found.count} integers, its ends and bends among them"
     text = (
-        f"fixed point, {t.width} bits of which {build.fraction} behind the point, at most "
-        f"{found.error:.2f} units off on all {found.count} integers, {held}"
+        f"fixed point, {t.width} bits of which {fraction} behind the point, at most "
+        f"{found.error:.2f} units off on {tried}, {held}"
     )
     build.remark(stream.layer, node, text)
     build.fixed[node.name] = text
@@ -168,7 +196,7 @@ def _rescaled(build: Builder, stream: Stream, found: Fit, cut: int) -> Stream:
         t,
         *found.ends,
         stream.layer,
-        (*reading(build.fraction), *stream.steps[cut:]),
+        (*reading(fraction), *stream.steps[cut:]),
         order=stream.order,
         fixed=made,
     )

@@ -24,7 +24,7 @@ from hwbnn.lower.trace import floats
 from hwbnn.lower.walk import Walk
 from hwbnn.simulate import simulate
 
-FRACTIONS = (4, 6, 8, 10, 12)
+FRACTIONS = (10, 12, 14, 16, 18)
 """Word lengths to measure: bits behind the point."""
 _BATCH = 200
 

@@ -198,7 +198,7 @@ def mean_pool(build: Builder, shape: Shape, stream: Stream, made: tuple[int, ...
 
     text = f"sums of {'x'.join(map(str, shape.kernel))}; divided by {divisor} in what follows"
     build.remark(shape.name, node, text)
-    step = Step(shape.label, divide, is_elementwise=True)
+    step = Step(shape.label, divide, is_elementwise=True, is_monotone=True)
     fixed = stream.fixed
     if fixed is not None:
         places = shape.kernel[0] * shape.kernel[1]
@@ -230,7 +230,8 @@ def _unit(stream: Stream) -> float | None:
             unit = float(x[row, column]) / int(wanted[row, column])
             if unit == 0 or math.frexp(abs(unit))[0] != 0.5:
                 return None
-        if not np.array_equal(x.numpy(), wanted * (unit or 1.0)):
+        # Torch has fixed-point numbers beyond 2^24 rounded to float32.
+        if not np.array_equal(x.numpy(), wanted.astype(np.float32) * np.float32(unit or 1.0)):
             return None
     return unit
 

@@ -4,11 +4,13 @@ What stands between an integer ``x`` and a sum of two streams is, channel by cha
 may end in plateaus (hardtanh, ReLU), or two lines that meet (PReLU, Maxout). The lines are read off
 the modules themselves at points of the range, rounded to integers, and the node that results is
 then compared with the modules on *every* integer that the value can take, in every border class:
-what counts as error is the distance found there, never what a formula promises.
+what counts as error is the distance found there, never what a formula promises. Values of millions
+of integers are compared where lines tell all about themselves (:mod:`hwbnn.lower.telling`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,18 +19,23 @@ from numpy.typing import NDArray
 from hwbnn.graph import Rescale
 from hwbnn.graph.streams import SHIFT_LIMIT
 from hwbnn.lower.streams import Integers, Stream
-from hwbnn.lower.tables import chunks, evaluate_at, merged
+from hwbnn.lower.tables import chunks, evaluate_at, is_long, merged
+from hwbnn.lower.telling import telling
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 ALLOWED = 1.0
 """Largest error of a Rescale, in units of its result; rounding alone makes half a unit."""
+_FLOAT32 = 2.0**-22
+"""What the modules' own roundings may add to it, relative."""
 GUARD = 4
 """More fractional bits where the point is found in which two lines meet."""
 _SAMPLES = 2048
 _LARGEST = 1 << 30
 """Bound of multipliers and results."""
+_SMALL = 1 << 21
+"""Results below which the modules' own roundings are a quarter of a unit at most."""
 _NEAR = 0.05
 """Plateaus are points that differ by less than this, in units."""
 
@@ -111,7 +118,8 @@ def fit(
 
 def _read(stream: Stream, integers: Integers, at: Integers | None) -> Integers:
     """What the node reads of a stream's integers, ``(rows, channels)``."""
-    held: Integers = np.clip(integers[:, None], stream.low, stream.high)
+    columns = integers if integers.ndim == 2 else integers[:, None]
+    held: Integers = np.clip(columns, stream.low, stream.high)
     return held if at is None else (held << GUARD) - at
 
 
@@ -215,6 +223,9 @@ def _bias(line: Floats, v: Floats, free: Bools, low: float, high: float) -> Floa
     upper one above.
     """
     rest = v - line
+    # Where there are smaller numbers, float32's rounding of large ones does not move the line.
+    small = free & (np.abs(v) < _SMALL)
+    free = np.where(small.any(axis=0), small, free)
     on_low = ~free & (np.abs(v - low) < _NEAR)
     on_high = ~free & (np.abs(v - high) < _NEAR)
     ends = [
@@ -231,22 +242,24 @@ def _bias(line: Floats, v: Floats, free: Bools, low: float, high: float) -> Floa
 
 
 def _tried(found: Fit, stream: Stream, unit: float, at: Integers | None) -> Fit | None:
-    """A node compared with the modules on all integers."""
-    worst = 0.0
+    """A node compared with the modules on all integers, or on those that tell."""
+    worst, count = 0.0, 0
     low = np.full(len(stream.low), found.high, np.int64)
     high = np.full(len(stream.low), found.low, np.int64)
     for place in range(len(stream.variants)):
-        for integers, f in chunks(stream, place=place):
+        for integers, f in _tries(stream, place):
+            count += len(integers) if place == 0 else 0
             y = found.apply(_read(stream, integers, at), place)
-            worst = max(worst, float(np.abs(y - f.numpy().astype(np.float64) * unit).max()))
-            if worst > ALLOWED:
+            wanted = f.astype(np.float64) * unit
+            distance = np.abs(y - wanted)
+            worst = max(worst, float(distance.max()))
+            if bool((distance > ALLOWED + np.abs(wanted) * _FLOAT32).any()):
                 return None
             low, high = np.minimum(low, y.min(axis=0)), np.maximum(high, y.max(axis=0))
     slopes = [found.multiplier] + ([] if found.negative is None else [found.negative])
     steepest = max(int(np.abs(s).max()) for s in slopes) / (1 << found.shift)
     if at is not None:
         steepest *= 1 << GUARD
-    count = stream.type.count
     return replace(found, error=worst, slope=steepest, ends=(low, high), count=count)
 
 
@@ -262,3 +275,12 @@ def _spread(found: Fit, stream: Stream) -> Fit:
     turns = stream.low, np.zeros(count, np.int64).clip(stream.low, stream.high), stream.high
     y = made.apply(np.stack(turns), 0)
     return replace(made, ends=(y.min(axis=0), y.max(axis=0)))
+
+
+def _tries(stream: Stream, place: int) -> Iterator[tuple[Integers, NDArray[np.float32]]]:
+    """What a node is compared on: integers, and what the modules make of them."""
+    if is_long(stream):
+        yield from telling(stream, place)
+        return
+    for integers, f in chunks(stream, place=place):
+        yield integers, f.numpy()

@@ -43,6 +43,9 @@ MODULES: tuple[type[nn.Module], ...] = (
 So may a method's ``Nonlinearity``, which promises to work channel by channel.
 """
 
+_ALIKE = nn.ReLU | nn.ReLU6 | nn.Hardtanh | nn.Identity | nn.Dropout | nn.Dropout2d | Scale
+"""Those that do the same to all channels, and keep the order."""
+
 FUNCTIONS: dict[Callable[..., Any], str] = {
     operator.add: "add",
     operator.sub: "sub",
@@ -92,12 +95,15 @@ class Step:
         is_image: whether it acts on images in the network, whose channels are the second axis of
             four; a table is then given to it as ``(rows, channels, 1, 1)``.
         is_elementwise: whether it does the same to all channels.
+        is_monotone: whether each channel is known never to turn round, float32's rounding included;
+            and to consist of a few straight lines.
     """
 
     label: str
     apply: Callable[[Tensor], Tensor]
     is_image: bool = False
     is_elementwise: bool = False
+    is_monotone: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
         """The step on contiguous float32 ``(rows, channels)``.
@@ -130,7 +136,7 @@ class Step:
         def apply(x: Tensor) -> Tensor:
             return self(x.reshape(len(x) * count, -1)).reshape(x.shape)
 
-        return Step(self.label, apply)
+        return Step(self.label, apply, is_monotone=self.is_monotone)
 
 
 def named(name: str, module: nn.Module) -> str:
@@ -182,7 +188,27 @@ def module_step(name: str, module: nn.Module) -> Step:
             f"{named(name, module)}: without running statistics it depends on the batch; make it "
             "with track_running_stats=True and train again"
         )
-    return Step(named(name, module), module)
+    return Step(
+        named(name, module),
+        module,
+        is_elementwise=isinstance(module, _ALIKE),
+        is_monotone=_is_monotone(module),
+    )
+
+
+def _is_monotone(module: nn.Module) -> bool:
+    """Whether a module is made of products, sums and bounds alone, and slopes of one sign.
+
+    Each of these keeps the order of what it reads, or turns it round as a whole, and so does
+    rounding.
+    """
+    if isinstance(module, Nonlinearity):
+        return module.is_monotone
+    if isinstance(module, nn.PReLU):
+        return bool((module.weight >= 0).all())
+    if isinstance(module, nn.LeakyReLU):
+        return module.negative_slope >= 0
+    return isinstance(module, _ALIKE | nn.BatchNorm1d | nn.BatchNorm2d)
 
 
 def function_step(node: fx.Node, source: fx.Node, constants: dict[fx.Node, Constant]) -> Step:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from math import prod
 
 import numpy as np
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Conv2d, Dot, Input, ValueType, Window
 from hwbnn.lower.builder import Builder
-from hwbnn.lower.fixed import FLOAT32, fix, reading
+from hwbnn.lower.fixed import FLOAT32, fraction_of, reading, summed
 from hwbnn.lower.pairs import Pending
 from hwbnn.lower.steps import Step, named
 from hwbnn.lower.streams import Fixed, Integers, Places, Stream
@@ -38,7 +39,7 @@ def linear(build: Builder, name: str, layer: BinaryLinear, stream: Stream, sourc
         CannotLower: if its method has no exact form, or it reads anything but integers.
     """
     label = named(name, layer)
-    stream = _integers(build, stream)
+    stream = _integers(build, stream, layer.in_features)
     weights = _read(label, layer, stream, source)
     bits = weights.bits if stream.order is None else weights.bits[:, np.argsort(stream.order)]
     node = Dot(build.name("dot"), stream.name, bits, *(weights.factors or ()))
@@ -50,7 +51,11 @@ def linear(build: Builder, name: str, layer: BinaryLinear, stream: Stream, sourc
     if weights.ratio is None:
         build.remark(name, node, describe(node, t))
         return _finished(
-            build, label, replace(made, steps=(Step(label, weights.finish),)), node, stream
+            build,
+            label,
+            replace(made, steps=(Step(label, weights.finish, is_monotone=True),)),
+            node,
+            stream,
         )
     _check_decidable(label, stream)
     check_exact(label, t)
@@ -67,7 +72,7 @@ def conv(build: Builder, name: str, layer: BinaryConv2d, stream: Stream, source:
     behind the sums depends on the border class.
     """
     label = named(name, layer)
-    stream = _integers(build, stream)
+    stream = _integers(build, stream, prod(layer.kernel) * layer.in_channels // layer.groups)
     weights = _read(label, layer, stream, source)
     bits = np.ascontiguousarray(weights.bits.transpose(0, 2, 3, 1))
     if layer.pad and not stream.type.bit:
@@ -88,17 +93,24 @@ def conv(build: Builder, name: str, layer: BinaryConv2d, stream: Stream, source:
     classes, count = layer.places(height, width)
     if count == 1:
         return _finished(
-            build, label, replace(made, steps=(Step(label, weights.finish),)), node, stream
+            build,
+            label,
+            replace(made, steps=(Step(label, weights.finish, is_monotone=True),)),
+            node,
+            stream,
         )
     check_exact(label, t)
     size = (height, width)
-    first = tuple(Step(label, partial(weights.finish, place=k, size=size)) for k in range(count))
+    first = tuple(
+        Step(label, partial(weights.finish, place=k, size=size), is_monotone=True)
+        for k in range(count)
+    )
     return replace(made, places=Places(classes, first))
 
 
-def _integers(build: Builder, stream: Stream) -> Stream:
-    """A fixed-point stream as bare integers; others as they are."""
-    return stream if stream.fixed is None else fix(build, stream)
+def _integers(build: Builder, stream: Stream, terms: int) -> Stream:
+    """A fixed-point stream, of which so many are summed, as bare integers; others as they are."""
+    return stream if stream.fixed is None else summed(build, stream, terms)
 
 
 def _check_decidable(label: str, stream: Stream) -> None:
@@ -124,7 +136,7 @@ def _finished(
     rounding = 0.0 if largest < EXACT else terms * FLOAT32 * largest
     old = stream.fixed
     fixed = Fixed(old.error * most + rounding, old.local * most + rounding)
-    return replace(made, steps=(*reading(build.fraction), *made.steps), fixed=fixed)
+    return replace(made, steps=(*reading(fraction_of(stream)), *made.steps), fixed=fixed)
 
 
 def _read(label: str, layer: BinaryLinear | BinaryConv2d, stream: Stream, source: Input) -> Weights:

@@ -206,7 +206,7 @@ class Walk:
 
     def _mean(self, call: fx.Node, shape: pools.Shape, stream: Stream) -> Stream:
         if stream.fixed is not None:
-            stream = fixed.fix(self.build, stream)
+            stream = fixed.summed(self.build, stream, shape.kernel[0] * shape.kernel[1])
         return pools.mean_pool(self.build, shape, stream, self._made(call))
 
     def _made(self, call: fx.Node) -> tuple[int, ...]:
@@ -254,8 +254,9 @@ class Walk:
         """The name of integers that are ordered as the logits are."""
         layer = stream.layer
         if stream.fixed is not None and not rises_alike(stream):
-            stream = fixed.fix(self.build, stream)
-            self.gap = 2 * stream.fixed.local * 2.0**-self.build.fraction if stream.fixed else 0.0
+            stream = fixed.summed(self.build, stream, 1)
+            bits = fixed.fraction_of(stream)
+            self.gap = 2 * stream.fixed.local * 2.0**-bits if stream.fixed else 0.0
             self.scores = stream
             return stream.name
         self.scores = stream

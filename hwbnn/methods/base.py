@@ -262,6 +262,11 @@ class Nonlinearity(Part, ABC):
     in the same way wherever the element stands in a batch.
     """
 
+    @property
+    def is_monotone(self) -> bool:
+        """Whether each channel is known never to fall, and to consist of a few straight lines."""
+        return False
+
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """The function of ``x``, floats ``(batch, channels, ...)``, of its shape and dtype."""

@@ -26,6 +26,11 @@ class RPReLU(Nonlinearity):
         self.slope = nn.Parameter(torch.full((channels,), 0.25))
         self.after = nn.Parameter(torch.zeros(channels))
 
+    @property
+    def is_monotone(self) -> bool:
+        """Whether no slope is below 0."""
+        return bool((self.slope >= 0).all())
+
     def forward(self, x: Tensor) -> Tensor:
         """The function of ``x``, floats ``(batch, channels, ...)``, of its shape and dtype."""
         bent = functional.prelu(x + along_channels(self.before, x), self.slope.to(x.dtype))
@@ -51,6 +56,12 @@ class Maxout(Nonlinearity):
         self._is_free = is_free
         self.positive = nn.Parameter(torch.ones(channels))
         self.negative = nn.Parameter(torch.full((channels,), 0.25))
+
+    @property
+    def is_monotone(self) -> bool:
+        """Whether no slope is below 0, or none counts as such."""
+        slopes = torch.stack([self.positive, self.negative])
+        return not self._is_free or bool((slopes >= 0).all())
 
     def forward(self, x: Tensor) -> Tensor:
         """The function of ``x``, floats ``(batch, channels, ...)``, of its shape and dtype."""

@@ -9,21 +9,23 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 import hwbnn
 from hwbnn import methods
 from hwbnn.errors import CannotLower, InputError
-from hwbnn.graph import Input, Rescale, ValueType
+from hwbnn.graph import Graph, Input, Rescale, ValueType
 from hwbnn.lower import compare, lower, measure
 from hwbnn.lower.rescale import Fit, fit
-from hwbnn.lower.steps import Step
+from hwbnn.lower.steps import Step, module_step
 from hwbnn.lower.streams import Fixed, Stream
+from hwbnn.lower.tables import is_long, read_cuts
 from hwbnn.nn import mlp
 from hwbnn.nn.networks import Last
 from hwbnn.nn.residual import Form, Shortcut, residual
 from tests.lower.models import METHOD, random_integers
 
+SIGN = METHOD.make_activation(2).codes
 PIXELS = Input("x", (8, 8, 3), 0, 255, scale=2 / 255, offset=-1.0)
 
 
@@ -63,7 +65,7 @@ def labels(model: nn.Module, x: NDArray[np.int64], wrong: int) -> NDArray[np.int
 def test_every_node_is_within_the_bounds_that_lowering_says(name: str, shortcut: Shortcut) -> None:
     model = network(name, shortcut, projects=name == "rbnn")
     graph = lower(model, PIXELS)
-    assert graph.notes["fraction"] == "10"
+    assert graph.notes["fraction"] == "18"
     assert compare(model, graph, frames(20)).differing == 0
 
 
@@ -165,7 +167,7 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_what_does_the_same_to_all_channels_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ends = np.array([-900, -3000, 0]), np.array([5000, 0, 4100])
     t = ValueType((1, 1, 3), -3000, 5000)
-    mean = Step("a mean", lambda x: x / 1024 / 25, is_elementwise=True)
+    mean = Step("a mean", lambda x: x / 1024 / 32, is_elementwise=True)
     stream = Stream("sum", t, *ends, "layer", (mean,), fixed=Fixed(1.0, 1.0))
     each = fit(replace(stream, steps=(replace(mean, is_elementwise=False),)), 10)
     # Three channels by themselves would be too many.
@@ -182,4 +184,70 @@ def test_what_does_the_same_to_all_channels_is_tried_once(monkeypatch: pytest.Mo
     for channel, (low, high) in enumerate(zip(*ends, strict=True)):
         x = np.arange(low, high + 1)
         y = found.apply(np.repeat(x[:, None], 3, axis=1), 0)[:, channel]
-        assert np.abs(y - x / 25).max() <= found.error < 0.55
+        assert np.abs(y - x / 32).max() <= found.error < 0.55
+
+
+@pytest.mark.parametrize(
+    ("name", "shortcut"), [("rbnn", "block"), ("adabin", "conv"), ("react_net", "conv")]
+)
+def test_halving_finds_what_all_integers_say(
+    name: str, shortcut: Shortcut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = network(name, shortcut)
+    monkeypatch.setattr("hwbnn.lower.tables.LONG", 1 << 40)
+    slow = lower(model, PIXELS, fraction=6)
+    assert "bends" not in slow.notes["fixed point"]
+    monkeypatch.setattr("hwbnn.lower.tables.LONG", 1 << 8)
+    quick = lower(model, PIXELS, fraction=6)
+    assert Graph(quick.nodes).digest == Graph(slow.nodes).digest
+    assert name == "rbnn" or "bends" in quick.notes["fixed point"]
+
+
+def line(bend: int, steep: float) -> Stream:
+    """8 million integers, as they are below the bend and ``steep`` times as steep above it."""
+    t = ValueType((1, 1, 2), -(1 << 22), 1 << 22)
+    ends = np.array([t.low, -10_000]), np.array([t.high, 5000])
+
+    def bent(x: Tensor) -> Tensor:
+        return x + (x - bend).clamp(min=0) * (steep - 1)
+
+    unit = Step("fixed point", lambda x: x / 64, is_elementwise=True, is_monotone=True)
+    bends = Step("a bend", lambda x: bent(x * 64) / 64, is_monotone=True)
+    return Stream("sum", t, *ends, "layer", (unit, bends), fixed=Fixed(1.0, 1.0))
+
+
+@pytest.mark.parametrize(("bend", "fits"), [(0, True), (9, False), (-3000, False)])
+def test_a_bend_of_a_long_value_is_seen(bend: int, fits: bool) -> None:
+    stream = line(bend, 0.25)
+    assert is_long(stream)
+    found = fit(stream, 6, bent=True)
+    assert (found is not None) == fits
+    if found is not None:
+        assert found.count < 40_000
+        assert found.error < 0.6
+        assert found.ends is not None
+        np.testing.assert_array_equal(found.ends, [stream.low, np.rint(stream.high / 4)])
+    assert fit(stream, 6) is None
+
+
+def test_long_values_that_may_turn_round_are_refused() -> None:
+    stream = line(0, -0.25)
+    steps = (stream.steps[0], replace(stream.steps[1], is_monotone=False))
+    stream = replace(stream, steps=steps, type=ValueType((1, 1, 2), -(1 << 29), 1 << 29))
+    with pytest.raises(CannotLower, match="too many to tabulate"):
+        read_cuts(stream, SIGN, 1)
+    for module, known in (
+        (nn.PReLU(2), True),
+        (nn.PReLU(2, init=-0.1), False),
+        (nn.LeakyReLU(-0.1), False),
+        (nn.Hardtanh(), True),
+        (nn.BatchNorm2d(2), True),
+        (methods.get("adabin").make_nonlinearity(2), True),
+        (methods.get("adabin", maxout="free").make_nonlinearity(2), True),
+    ):
+        assert module is not None
+        assert module_step("x", module).is_monotone == known
+    free = methods.get("adabin", maxout="free").make_nonlinearity(2)
+    assert free is not None
+    free.negative.data[1] = -0.1  # type: ignore[union-attr, index]
+    assert not module_step("x", free).is_monotone
