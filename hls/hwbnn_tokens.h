@@ -11,31 +11,15 @@
 
 namespace hwbnn {
 
-// Input: each token from its beats.
+// Input: each token from its beats; Output: the beats of each token.
 template <class data_T, class res_T, typename CONFIG_T>
-void from_beats_tokens(hls::stream<data_T> &x, hls::stream<res_T> &y) {
+void cut_tokens(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    const unsigned interval = CONFIG_T::in::words / data_T::size;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-Token:
-    for (unsigned t = 0; t < CONFIG_T::n_tokens; t++) {
-        #pragma HLS PIPELINE II=interval
-        receive_all<data_T, CONFIG_T::in::words>(x, source);
-        pass<source_t, value_t, CONFIG_T>(source, value);
-        send_all<res_T, CONFIG_T::out::words>(value, y);
-    }
-}
-
-// Output: the beats of each token.
-template <class data_T, class res_T, typename CONFIG_T>
-void to_beats_tokens(hls::stream<data_T> &x, hls::stream<res_T> &y) {
-    typedef typename data_T::value_type source_t;
-    typedef typename res_T::value_type value_t;
-    const unsigned interval = CONFIG_T::out::words / res_T::size;
+    // On the side of the network a token is read or written at once.
+    const unsigned taken = CONFIG_T::in::words / data_T::size;
+    const unsigned given = CONFIG_T::out::words / res_T::size;
+    const unsigned interval = taken > given ? taken : given;
     source_t source[CONFIG_T::in::words];
     value_t value[CONFIG_T::out::words];
     #pragma HLS ARRAY_PARTITION variable=source complete

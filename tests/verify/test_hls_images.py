@@ -79,7 +79,7 @@ def test_the_random_networks_take_every_function_in_every_form(
     for seed in SEEDS:
         for stage in stages(*network(seed, monkeypatch), "io_stream"):
             found |= forms(stage)
-    element = ("threshold", "lookup", "rescale", "add", "pass", "from_beats", "to_beats")
+    element = ("threshold", "lookup", "rescale", "add", "pass", "cut")
     layers = ("dot", "neurons", "scaled_dot", "scaled_neurons")
     wanted = {f"{name}_tokens" for name in (*element, "channel_pad", "fork")}
     wanted |= {f"n_chunks of {name}_tokens" for name in element}

@@ -44,7 +44,7 @@ def _input(node: Input, site: Site) -> Stage:
     if node.name in site.image_lanes:
         numbers = site.token_numbers(node.name)
         layouts = port, site.token(node.name)
-        return Stage(node.name, (), "Input", "from_beats_tokens", *layouts, shape, numbers)
+        return Stage(node.name, (), "Input", "cut_tokens", *layouts, shape, numbers)
     function = "pass" if site.io == "io_parallel" else "from_beats"
     return Stage(node.name, (), "Input", function, port, site.layout(node.name), shape)
 
@@ -58,7 +58,7 @@ def _output(node: Output, site: Site) -> Stage:
     if node.name in site.image_lanes:
         numbers = site.token_numbers(node.name)
         layouts = site.token(node.source), port
-        return Stage(node.name, node.sources, "Output", "to_beats_tokens", *layouts, shape, numbers)
+        return Stage(node.name, node.sources, "Output", "cut_tokens", *layouts, shape, numbers)
     function = "pass" if site.io == "io_parallel" else "to_beats"
     layout = site.layout(node.source)
     return Stage(node.name, node.sources, "Output", function, layout, port, shape)
