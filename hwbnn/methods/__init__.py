@@ -19,10 +19,7 @@ from hwbnn.methods.base import (
     Nonlinearity,
     Options,
     Part,
-    Quantizer,
     SignActivation,
-    quantize,
-    sign,
 )
 from hwbnn.methods.bi_real import BiReal
 from hwbnn.methods.binary_connect import BinaryConnect
@@ -33,6 +30,7 @@ from hwbnn.methods.ir_net import IrNet
 from hwbnn.methods.pairs import ClipSTE, StraightThrough
 from hwbnn.methods.prox_connect import ProxConnect
 from hwbnn.methods.proxy_bnn import ProxyBNN
+from hwbnn.methods.quantizer import Quantizer, quantize, sign
 from hwbnn.methods.rbnn import RBNN
 from hwbnn.methods.react_net import ReactNet
 from hwbnn.methods.xnor_net import XnorNet

@@ -54,21 +54,12 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from hwbnn.methods.base import (
-    Activation,
-    BinaryWeight,
-    Codes,
-    Method,
-    Nonlinearity,
-    Options,
-    Quantizer,
-    Settings,
-    sign,
-)
+from hwbnn.methods.base import Activation, BinaryWeight, Codes, Method, Nonlinearity, Options
 from hwbnn.methods.checks import integer, one_of
 from hwbnn.methods.latent import LatentWeight, standardize, standardized_rows
 from hwbnn.methods.nonlinear import Maxout, magnitude
 from hwbnn.methods.pairs import Ede, Polynomial, sharpening
+from hwbnn.methods.quantizer import Quantizer, Settings, sign
 
 Mode = Literal["qat", "exact", "drop"]
 Form = Literal["paper", "code"]

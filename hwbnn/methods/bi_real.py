@@ -7,10 +7,11 @@ to the gradient.
 
 Source: Liu, Wu, Luo, Yang, Liu, Cheng, "Bi-Real Net", ECCV 2018, and its published code.
 
-What deviates: our networks are plain chains, so the paper's shortcuts around each layer are left
-out; only its quantizers are here. The code hands ``dL/d(scale * sign)`` to the latent weights
-without the factor ``scale``; here the chain rule keeps it, a factor per channel that Adam divides
-out again. In front of a BatchNorm the scale changes nothing but the size of gradients.
+What deviates: a method is its quantizers alone; the paper's shortcuts around each convolution are
+the network's (``resnet18_conv``), and chains have none. The code hands ``dL/d(scale * sign)`` to
+the latent weights without the factor ``scale``; here the chain rule keeps it, a factor per channel
+that Adam divides out again. In front of a BatchNorm the scale changes nothing but the size of
+gradients.
 """
 
 from __future__ import annotations

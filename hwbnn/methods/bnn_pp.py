@@ -35,10 +35,11 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from hwbnn.methods.base import Activation, BinaryWeight, Method, Settings, SignActivation
+from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
 from hwbnn.methods.checks import at_least, number, one_of
 from hwbnn.methods.latent import LatentWeight
 from hwbnn.methods.pairs import Polynomial, SignSwish
+from hwbnn.methods.quantizer import Settings
 
 _ACTIVATIONS = Polynomial()
 

@@ -11,9 +11,9 @@ Source: Qin et al., "Forward and Backward Information Retention for Accurate Bin
 Networks", CVPR 2020, and its published code, which takes t from 0.001 to 10 for ResNet-20. (From
 0.1 for VGG-small, as we remember the paper, whose text was not at hand.)
 
-What deviates: ``std`` divides by the number of weights, not by one less, which is a factor of
-``1 - 1/(2n)``, and never by zero: a channel of equal weights is all +1. Shortcuts are left out, our
-networks are chains. t starts at 1: below it the gradient is nearly that of the identity for all
+What deviates: ``std`` divides by the number of weights, not by one less, which is a factor of ``1 -
+1/(2n)``, and never by zero: a channel of equal weights is all +1. Shortcuts are the network's, and
+chains have none. t starts at 1: below it the gradient is nearly that of the identity for all
 numbers up to ``1 / t``, with which runs of tens of epochs begin too slowly, by the accuracy on
 held-out images; the published starts are for hundreds.
 """
@@ -25,10 +25,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from hwbnn.methods.base import Activation, BinaryWeight, Method, Settings, SignActivation
+from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
 from hwbnn.methods.checks import at_least, number
 from hwbnn.methods.latent import LatentWeight, mean_magnitude, standardize
 from hwbnn.methods.pairs import Ede, sharpening
+from hwbnn.methods.quantizer import Settings
 
 _PAIR = Ede()
 

@@ -8,8 +8,9 @@ from math import prod, sqrt
 import torch
 from torch import Tensor, nn
 
-from hwbnn.methods.base import BinaryWeight, Codes, Method, Options, Quantizer, quantize, sign
+from hwbnn.methods.base import BinaryWeight, Codes, Method, Options
 from hwbnn.methods.pairs import ClipSTE
+from hwbnn.methods.quantizer import Quantizer, quantize, sign
 
 Transform = Callable[[Tensor], Tensor]
 

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwbnn.errors import CannotLower, InputError
-from hwbnn.methods.base import Activation, Method, Quantizer, Settings, quantize, refuse_nan
+from hwbnn.methods.base import Activation, Method
 from hwbnn.methods.checks import integer, number
+from hwbnn.methods.quantizer import Quantizer, Settings, quantize, refuse_nan
 
 BITS = (2, 8)
 """Fewest and most bits of an activation; one bit is the sign's."""

@@ -1,8 +1,9 @@
 """Pairs (F, B) that several methods share: hard or soft forward, smooth or clipped backward.
 
-Each class gives ``y = F(x)`` and ``dL/dx = B(x) * dL/dy`` (:class:`~hwbnn.methods.base.Quantizer`).
-Where a pair changes in the course of training, its numbers arrive as the settings whose *names* the
-pair holds, so that weights and activations of one layer may follow different ones.
+Each class gives ``y = F(x)`` and ``dL/dx = B(x) * dL/dy``
+(:class:`~hwbnn.methods.quantizer.Quantizer`). Where a pair changes in the course of training, its
+numbers arrive as the settings whose *names* the pair holds, so that weights and activations of one
+layer may follow different ones.
 
 ``backward`` computes in place wherever it can: on small layers a training step is mostly passes
 over memory.
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from hwbnn.errors import InputError
-from hwbnn.methods.base import Quantizer, Settings, sign
+from hwbnn.methods.quantizer import Quantizer, Settings, sign
 
 _SQRT2 = 2.0**0.5
 _FLAT = 20.0

@@ -31,15 +31,7 @@ import torch
 from torch import Tensor
 
 from hwbnn.errors import InputError
-from hwbnn.methods.base import (
-    Activation,
-    BinaryWeight,
-    Method,
-    Quantizer,
-    Settings,
-    SignActivation,
-    sign,
-)
+from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
 from hwbnn.methods.bnn_pp import rising
 from hwbnn.methods.checks import at_least, number, one_of
 from hwbnn.methods.latent import LatentWeight, clip
@@ -52,6 +44,7 @@ from hwbnn.methods.pairs import (
     SwishSign,
     Triangle,
 )
+from hwbnn.methods.quantizer import Quantizer, Settings, sign
 
 _ACTIVATIONS = Polynomial()
 _MOMENTS = (0.0, 0.25, 0.5, 0.75, 1.0)

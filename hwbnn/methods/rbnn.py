@@ -30,20 +30,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwbnn.methods.base import (
-    Activation,
-    BinaryWeight,
-    Codes,
-    Method,
-    Options,
-    Settings,
-    SignActivation,
-    sign,
-)
+from hwbnn.methods.base import Activation, BinaryWeight, Codes, Method, Options, SignActivation
 from hwbnn.methods.checks import at_least, flag, integer, number, one_of
 from hwbnn.methods.kronecker import haar, inputs, sides, transform
 from hwbnn.methods.latent import LatentWeight, mean_magnitude
 from hwbnn.methods.pairs import Triangle, sharpening
+from hwbnn.methods.quantizer import Settings, sign
 
 _WEIGHTS = Triangle("t", "k")
 _ACTIVATIONS = Triangle("t_activation", None)

@@ -10,10 +10,10 @@ activations, and its sum for s; RPReLU's own derivative.
 Source: Liu, Shen, Savvides, Cheng, "ReActNet", ECCV 2020, and its published code, from which the
 starts are: 0 for p, q and s, 1/4 for the slopes.
 
-What deviates: our networks are chains without shortcuts, so that q and s only ever act as their
-sum. As in :mod:`~hwbnn.methods.bi_real` the factor ``mean|W|`` stays in the weights' gradient, from
-which the code leaves it out. Training in two steps (first with real weights) and a teacher are
-matters of the recipe, and ours has neither. Weight decay acts on the latent weights alone.
+What deviates: in chains, without shortcuts, q and s only ever act as their sum. As in
+:mod:`~hwbnn.methods.bi_real` the factor ``mean|W|`` stays in the weights' gradient, from which the
+code leaves it out. Training in two steps (first with real weights) and a teacher are matters of the
+recipe, and ours has neither. Weight decay acts on the latent weights alone.
 
 A network lowers exactly, whatever was learned: where a slope is positive, RPReLU and BatchNorm fold
 into one threshold a channel; a channel with a negative slope becomes a table.
@@ -28,18 +28,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from hwbnn.methods.base import (
-    Activation,
-    BinaryWeight,
-    Method,
-    Nonlinearity,
-    Options,
-    quantize,
-    sign,
-)
+from hwbnn.methods.base import Activation, BinaryWeight, Method, Nonlinearity, Options
 from hwbnn.methods.latent import scaled_signs
 from hwbnn.methods.nonlinear import RPReLU, along_channels
 from hwbnn.methods.pairs import Polynomial
+from hwbnn.methods.quantizer import quantize, sign
 
 _ACTIVATIONS = Polynomial()
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hwbnn.errors import InputError
 from hwbnn.methods import Quantizer, get, quantize, sign
-from hwbnn.methods.base import Settings
+from hwbnn.methods.quantizer import Settings
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 

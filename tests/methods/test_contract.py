@@ -28,7 +28,7 @@ from hwbnn.errors import InputError
 from hwbnn.graph import Input
 from hwbnn.lower import compare, floats, lower
 from hwbnn.methods import METHODS
-from hwbnn.methods.base import Settings
+from hwbnn.methods.quantizer import Settings
 from hwbnn.nn import (
     Chain,
     Mlp,

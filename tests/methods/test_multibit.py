@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.methods import get
-from hwbnn.methods.base import quantize
 from hwbnn.methods.multibit import ReluActivation, UnsignedActivation, UnsignedSteps
+from hwbnn.methods.quantizer import quantize
 
 METHOD = get("bnn_ste")
 BITS = range(2, 9)

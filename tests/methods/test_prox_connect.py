@@ -8,10 +8,10 @@ import torch
 from hwbnn.errors import InputError
 from hwbnn.graph import Input
 from hwbnn.methods import Quantizer, get, sign
-from hwbnn.methods.base import Settings
 from hwbnn.methods.latent import LatentWeight
 from hwbnn.methods.pairs import ClipSTE, SignSwish, StraightThrough, SwishSign
 from hwbnn.methods.prox_connect import PAIRS, ProxConnect, Ramp, broken
+from hwbnn.methods.quantizer import Settings
 from hwbnn.nn import mlp, parts
 from tests.methods.test_contract import Run
 

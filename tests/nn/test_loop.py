@@ -20,7 +20,8 @@ from hwbnn.methods import (
     get,
     quantize,
 )
-from hwbnn.methods.base import Settings, SignActivation
+from hwbnn.methods.base import SignActivation
+from hwbnn.methods.quantizer import Settings
 from hwbnn.nn import after_step, mlp, parameter_groups, parts, penalty, set_progress, start_epoch
 
 
