@@ -108,8 +108,12 @@ def _shape(name: str, label: str, given: dict[str, Any], size: tuple[int, ...]) 
 def _whole(name: str, label: str, given: dict[str, Any], size: tuple[int, ...]) -> Shape:
     """A mean over the whole image: an adaptive pool to one place, or a mean over the last axes."""
     if "output_size" in given:
-        whole = _pair(given["output_size"]) == (1, 1) or _pair(given["output_size"]) == size[:2]
-        if _pair(given["output_size"]) != (1, 1) and whole:
+        asked = given["output_size"]
+        sides = asked if isinstance(asked, list | tuple) else (asked, asked)
+        # None stands for the image's own rows or columns.
+        made = tuple(own if n is None else n for n, own in zip(sides, size, strict=False))
+        whole = made in ((1, 1), size[:2])
+        if made != (1, 1) and whole:
             return Shape(name, label, (1, 1), (1, 1))
     else:
         axes = given.get("dim")

@@ -195,7 +195,7 @@ def _pairs(walk: Walk, graph: Graph, batch: Array, values: dict[str, Array]) -> 
         raise CannotLower(
             f"{type(walk.network).__name__}: run as it is and as it was traced it gives different "
             "numbers; its forward depends on something besides its input (chance, a counter, a "
-            "global): take it out"
+            "global), or it adds in place (+=) to what is read again: take it out"
         )
     if walk.sums:
         recorder.instead = _instead(walk, values)

@@ -75,7 +75,13 @@ class Recorder(fx.Interpreter):
             return self.run(x)
 
     def run_node(self, n: fx.Node) -> Any:
-        """One call; a tensor is kept as it is now, even if a later call works in place on it."""
+        """One call; a tensor is kept as it is now, even if a later call works in place on it.
+
+        Raises:
+            CannotLower: if it makes a NaN, or reads what a call has overwritten.
+        """
+        for source in n.all_input_nodes:
+            self._check_kept(n, source)
         result = super().run_node(n)
         if not isinstance(result, Tensor):
             self.values[n] = result
@@ -88,9 +94,23 @@ class Recorder(fx.Interpreter):
         self.values[n] = result.clone()
         return self.instead.get(n, result)
 
+    def _check_kept(self, n: fx.Node, source: fx.Node) -> None:
+        """Modules that work in place change values that others read, which no circuit does."""
+        kept, found = self.values.get(source), self.env.get(source)
+        if source in self.instead or not isinstance(kept, Tensor) or not isinstance(found, Tensor):
+            return
+        if torch.equal(kept, found):
+            return
+        raise CannotLower(
+            f"{self._label(n)}: reads what {self._label(source)} made, but a call in between works "
+            "in place on a value that is read again; write a new one (inplace=False)"
+        )
+
     def _label(self, n: fx.Node) -> str:
         if n.op == "call_module":
             return named(str(n.target), self.module.get_submodule(str(n.target)))
+        if n.op in ("placeholder", "output"):
+            return f"the model's {'input' if n.op == 'placeholder' else 'output'}"
         return function_label(n)
 
 
