@@ -4,7 +4,8 @@ A circuit is taken apart (:mod:`hwbnn.estimate.parts`) and every part multiplied
 of its like: the coefficients are a least-squares fit of relative errors to generated layers, and
 whole networks, to which nothing was fitted, show what the estimate is worth. Both are in
 ``benchmarks/results/luts.json``, written by ``benchmarks/calibrate_luts.py``. The stages of images
-are counted by the same coefficients and were not measured yet. LUTs are raw counts,
+are counted by the same coefficients and were not measured yet. Folded products were measured before
+three synapses went into two LUT6, and take about an eighth less now. LUTs are raw counts,
 each mapped one counted, as :class:`hwbnn.tools.resources.Resources` has them.
 """
 
