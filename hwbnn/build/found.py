@@ -16,7 +16,7 @@ from hwbnn.errors import ToolFailed, ToolNotFound
 from hwbnn.graph import Graph
 from hwbnn.plan import Plan
 from hwbnn.project import Project
-from hwbnn.report import Accuracy, Core, Figure, NotDone, Way
+from hwbnn.report import Accuracy, Core, Figure, FixedPoint, NotDone, Way
 from hwbnn.verify import WayResult, verify
 
 Array = NDArray[Any]
@@ -31,6 +31,7 @@ class Found:
     x: Array
     progress: Progress
     accuracy: list[Accuracy] = field(default_factory=list)
+    fixed_point: list[FixedPoint] = field(default_factory=list)
     ways: list[Way] = field(default_factory=list)
     cores: list[Core] = field(default_factory=list)
     hls_synthesis: Mapping[str, Figure] = field(default_factory=dict)

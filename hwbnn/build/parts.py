@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from hwbnn.graph import Graph
-from hwbnn.report import Accuracy, Core, Figure, Pair, Way
+from hwbnn.report import Accuracy, Core, Figure, FixedPoint, Pair, Way
 from hwbnn.simulate import simulate
 from hwbnn.verify import WayResult
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from hwbnn.lower import Comparison
+    from hwbnn.lower import Comparison, Measured
 
 Array = NDArray[Any]
 TIMING = ("logic_delay", "Fmax")
@@ -43,6 +43,29 @@ def accuracy(graph: Graph, model: nn.Module | None, x: Array, labels: Array, nam
         network = Figure(100 * right, "%", source)
     integer = Figure(100 * float((found == labels).mean()), "%", "plain simulator")
     return Accuracy(name, len(x), network, integer)
+
+
+def fixed_point(measured: Measured, fraction: int, data: str) -> FixedPoint:
+    """What fixed point changes at one word length, for the report.
+
+    Args:
+        measured: what was measured, of a network with shortcuts.
+        fraction: that of the Graph that the report is of.
+        data: the data's name.
+    """
+    assert measured.fraction is not None
+    source = f"simulators against torch {importlib.metadata.version('torch')}, eager, CPU, float32"
+    named = {
+        "largest": (measured.largest, ""),
+        "mean": (measured.mean, ""),
+        "spread": (measured.spread, ""),
+        "agreement": (100 * measured.agreement, "%"),
+        "float_network": (100 * measured.accuracy_float, "%"),
+        "integers": (100 * measured.accuracy_integer, "%"),
+    }
+    figures = {name: Figure(value, unit, source) for name, (value, unit) in named.items()}
+    chosen = measured.fraction == fraction
+    return FixedPoint(data, measured.frames, measured.fraction, measured.width, chosen, **figures)
 
 
 def lowered_way(comparison: Comparison) -> Way:

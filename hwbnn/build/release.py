@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hwbnn.build.progress import Progress
+from hwbnn.build.progress import Progress, Silent
 from hwbnn.build.run import build, check_ways
 from hwbnn.errors import InputError
 from hwbnn.graph import Graph
@@ -54,6 +54,7 @@ def release(
     """
     from hwbnn.train import dataset, load_model, publish
     from hwbnn.train.folder import write
+    from hwbnn.train.release import measured
 
     check_ways(ways)
     target = Path(folder)
@@ -67,7 +68,15 @@ def release(
         except OSError as error:
             raise InputError(f"{target / BUILD}: cannot replace it: {error.strerror}") from error
 
-    publish(run, target, data_folder=data_folder, ready=ready)
+    shown = progress or Silent()
+    with shown.step("lower, and measure against the float network"):
+        known = publish(
+            run,
+            target,
+            data_folder=data_folder,
+            ready=ready,
+            progress=lambda what, n, of: shown.detail(f"{what}: {n:,} of {of:,}"),
+        )
     model, recipe = load_model(run)
     images = dataset(recipe.data, data_folder)
     with tempfile.TemporaryDirectory(prefix="hwbnn-release-") as scratch:
@@ -81,6 +90,7 @@ def release(
             data_name=f"{recipe.data}, test part",
             ways=ways,
             rtl_frames=rtl_frames,
+            measured=measured(known),
             progress=progress,
         )
     write(target / BUILD, report.to_json())

@@ -18,7 +18,7 @@ from hwbnn.errors import InputError
 from hwbnn.graph import ArgMax, Graph, Input, save, to_integers
 from hwbnn.plan import Plan
 from hwbnn.project import Project
-from hwbnn.report import Report, text
+from hwbnn.report import NotDone, Report, text
 from hwbnn.simulate import check_input
 from hwbnn.targets import generate
 from hwbnn.tools import versions
@@ -26,6 +26,8 @@ from hwbnn.verify import WAYS, WayResult
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from hwbnn.lower import Measured
 
 Array = NDArray[Any]
 REPORT = "report.json"
@@ -52,6 +54,7 @@ def build(
     ways: Sequence[str] = ("fast", "hls", "rtl"),
     rtl_frames: int | None = None,
     place: bool = False,
+    measured: Sequence[Measured] | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Lower a model, generate it, compute it in every way, synthesise it and report.
@@ -75,6 +78,8 @@ def build(
         ways: see :func:`hwbnn.verify.verify`.
         rtl_frames: how many of the samples RTL computes at most; by default all of them.
         place: also synthesise, place and route for ECP5, for the clock frequency (minutes).
+        measured: what fixed point changes, if that was measured on these data before; else it is
+            measured here, if the network has shortcuts and the samples have classes.
         progress: told what is done next and how far it is.
 
     Returns:
@@ -101,7 +106,8 @@ def build(
     save(graph, target / "graph.npz")
     found = Found(graph, target, x, shown, files={"graph": "graph.npz"}, rtl_frames=rtl_frames)
     with shown.step(f"compare with the float network on {len(x):,} frames"):
-        _compare(found, network, labels, data_name)
+        classes = _compare(found, network, labels, data_name)
+    _fixed_point(found, network, classes, data_name, measured)
     projects = _generate(found, chosen)
     with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
         results = _verify(found, projects, chosen, ways, Path(scratch))
@@ -165,19 +171,52 @@ def _lowered(
     return lower(model, input, output=output), model
 
 
-def _compare(found: Found, network: nn.Module | None, labels: object, data_name: str) -> None:
+def _compare(
+    found: Found, network: nn.Module | None, labels: object, data_name: str
+) -> Array | None:
+    """The Graph against the float network; the classes of the samples, if they have any."""
     graph, x = found.graph, found.x
     if network is not None:
         from hwbnn.lower import compare
 
-        found.ways.append(parts.lowered_way(compare(network, graph, x)))
+        found.ways.append(parts.lowered_way(compare(network, graph, x, engine="auto")))
     if labels is None:
-        return
+        return None
     classes = np.asarray(labels).reshape(-1)
     if len(classes) != len(x):
         raise InputError(f"data: expected {len(x)} labels, one a sample, found {len(classes)}")
     if isinstance(graph.node(graph.output.source), ArgMax):
         found.accuracy.append(parts.accuracy(graph, network, x, classes, data_name))
+    return classes
+
+
+def _fixed_point(
+    found: Found,
+    network: nn.Module | None,
+    classes: Array | None,
+    data_name: str,
+    measured: Sequence[Measured] | None,
+) -> None:
+    """What fixed point changes on the samples, and how that moves with the word length."""
+    bits = found.graph.notes.get("fraction")
+    if bits is None:
+        return
+    if measured is None:
+        if network is None or classes is None:
+            why = "needs the float network and the samples' classes"
+            found.not_done.append(NotDone("fixed point by word length", why))
+            return
+        from hwbnn.lower import measure
+
+        with found.progress.step("measure fixed point by word length"):
+            measured = measure(
+                network,
+                found.graph.input,
+                found.x,
+                classes,
+                progress=lambda what, n, of: found.progress.detail(f"{what}: {n:,} of {of:,}"),
+            )
+    found.fixed_point += [parts.fixed_point(each, int(bits), data_name) for each in measured]
 
 
 def _generate(found: Found, plan: Plan) -> dict[str, Project]:
@@ -220,6 +259,7 @@ def _written(found: Found, name: str) -> Report:
         versions=versions(*TOOLS),
         not_done=tuple(found.not_done),
         files=files,
+        fixed_point=tuple(found.fixed_point),
     )
     try:
         (found.folder / REPORT).write_text(report.to_json())

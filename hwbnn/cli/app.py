@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from hwbnn import __version__
 from hwbnn.cli.hardware import register as hardware
 from hwbnn.cli.look import register as look
+from hwbnn.cli.measure import register as measure
 from hwbnn.cli.network import register as network
 from hwbnn.cli.publish import register as publish
 from hwbnn.cli.run import register as run
@@ -72,5 +73,5 @@ def hwbnn(
     """
 
 
-for register in (network, run, hardware, publish, look):
+for register in (network, measure, run, hardware, publish, look):
     register(app)

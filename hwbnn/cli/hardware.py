@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ from hwbnn.build import design
 from hwbnn.cli import options
 from hwbnn.cli.arrays import Array, writable, write_file
 from hwbnn.cli.given import read_graph, read_input, read_plan, read_project
-from hwbnn.cli.show import Steps, finish, table
+from hwbnn.cli.show import Steps, finish, note, table
 from hwbnn.errors import InputError
 from hwbnn.graph import Graph, from_bytes
 from hwbnn.plan import Plan
@@ -40,6 +40,11 @@ def generate(
     plan: options.PlanFile = None,
     interval: options.Interval = None,
     luts: options.Luts = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(help="Instead: the smallest core that takes so many frames a second."),
+    ] = None,
+    mhz: Annotated[float, typer.Option(help="The clock that --fps counts on.")] = 200.0,
     io: Annotated[
         str | None,
         typer.Option(
@@ -54,12 +59,20 @@ def generate(
             "stand in one design."
         ),
     ] = "hwbnn",
+    stages: Annotated[
+        bool,
+        typer.Option(
+            "--table",
+            help="Show the RTL core stage by stage: cycles, busy share, area, FIFOs.",
+        ),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Generate the project of a Graph: SystemVerilog, or HLS C++ for hls4ml.
 
     How it is laid out is said by a Plan: a JSON file, a target interval, or a budget of LUTs; by
-    default every layer is unrolled. The project's plan.json is a Plan to begin with.
+    default every layer is unrolled. A rate in frames a second is an interval too. The project's
+    plan.json is a Plan to begin with.
 
     For example:
 
@@ -67,22 +80,61 @@ def generate(
 
         hwbnn generate sfc --interval 100 --out sfc-folded
 
+        hwbnn generate cnv --fps 1000 --mhz 150 --table --out cnv-rtl
+
         hwbnn generate sfc --target hls --io io_stream --out sfc-hls
     """
     from hwbnn.targets import generate as make
 
     writable(out)
     network = read_graph(graph)
-    chosen = choose_plan(network, plan, interval, luts)
+    chosen = choose_plan(network, plan, of_rate(interval, fps, mhz), luts)
     extra = {"io": io} if target == "hls" else {"name": name}
     project = make(network, target, chosen, **extra)
     project.write(out)
-    facts = {"folder": str(out), "digest": project.digest, "files": list(project.files)}
+    facts: dict[str, object] = {
+        "folder": str(out),
+        "digest": project.digest,
+        "files": list(project.files),
+    }
+    if stages:
+        facts["stages"] = show_stages(network, chosen, quiet=as_json)
     finish(
         f"generated {len(project.files)} files ({target}, digest {project.digest[:12]}) -> {out}",
         facts,
         as_json=as_json,
     )
+
+
+def show_stages(graph: Graph, plan: Plan, *, quiet: bool) -> list[Mapping[str, object]]:
+    """Print a core stage by stage and what holds it up; the same for programs."""
+    from hwbnn.estimate import table as estimated
+    from hwbnn.plan import circuit
+
+    rows = estimated.rows(circuit(graph, plan))
+    if not quiet:
+        table("", estimated.COLUMNS, [row.cells() for row in rows])
+        slowest = estimated.bottleneck(rows)
+        note(f"busiest: {slowest.stage} ({slowest.node}), {slowest.cycles:,} cycles a frame")
+    return estimated.facts(rows)
+
+
+def of_rate(interval: int | None, fps: float | None, mhz: float) -> int | None:
+    """The interval in cycles that a rate asks for, or the one that is given.
+
+    Raises:
+        InputError: if both are given, or the rate is more than a frame a cycle.
+    """
+    if fps is None:
+        return interval
+    if interval is not None:
+        raise InputError("plan: expected one of --interval and --fps, found both")
+    if not (fps > 0 and mhz > 0 and 1 <= mhz * 1e6 / fps < 2**31):
+        raise InputError(
+            f"plan: --fps {fps:g} --mhz {mhz:g}: expected positive numbers and at least a cycle a "
+            "frame"
+        )
+    return int(mhz * 1e6 / fps)
 
 
 def choose_plan(graph: Graph, plan: Path | None, interval: int | None, luts: int | None) -> Plan:

@@ -100,7 +100,7 @@ def build(
     chosen = planner(plan, interval, luts)
     names = options.listed(ways)
     network, input, name = _to_build(folder, model, graph)
-    x, y, data_name = _to_run(folder, samples, key, labels, labels_key, data)
+    x, y, data_name = to_run(folder, samples, key, labels, labels_key, data)
     report = run(
         network,
         input,
@@ -129,7 +129,7 @@ def _to_build(
     return read_graph(graph), None, Path(graph).stem
 
 
-def _to_run(
+def to_run(
     folder: str | None,
     samples: Path | None,
     key: str,
@@ -142,7 +142,7 @@ def _to_run(
         x = read_array(samples, key)
         return x, None if labels is None else read_labels(labels, labels_key, len(x)), samples.name
     if folder is None:
-        raise InputError("build: samples: expected --samples, since no recipe names a test set")
+        raise InputError("samples: expected --samples, since no recipe names a test set")
     from hwbnn.train import dataset
 
     recipe = read_recipe(folder)
@@ -254,7 +254,7 @@ def read_recipe(given: str) -> Recipe:
 Fraction = Annotated[
     int | None,
     typer.Option(
-        help="Bits behind the point of the numbers that shortcuts add, 0 to 20; 10 if not given."
+        help="Bits behind the point of the numbers that shortcuts add, 0 to 20; 18 if not given."
     ),
 ]
 

@@ -55,7 +55,7 @@ def publish(
         ways=names,
         rtl_frames=rtl_frames,
         data_folder=data,
-        progress=Steps(steps(names)),
+        progress=Steps(1 + steps(names)),
     )
     tell_report(report, out, as_json=as_json, file="build.json")
 

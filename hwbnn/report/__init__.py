@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from hwbnn.report.figure import Figure, number
-from hwbnn.report.report import Accuracy, Core, NotDone, Pair, Report, Way
+from hwbnn.report.report import Accuracy, Core, FixedPoint, NotDone, Pair, Report, Way
 from hwbnn.report.text import renderable, text
 
 __all__ = [
     "Accuracy",
     "Core",
     "Figure",
+    "FixedPoint",
     "NotDone",
     "Pair",
     "Report",

@@ -35,6 +35,37 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class FixedPoint:
+    """What fixed point changes on a data set, for one word length of a network with shortcuts.
+
+    Attributes:
+        data: the data set and which part of it.
+        frames: how many frames.
+        fraction: bits behind the point of the numbers that shortcuts add.
+        width: bits of the widest of these numbers.
+        is_chosen: whether the Graph of this report has this word length.
+        largest: largest distance of a logit from the float network's.
+        mean: mean distance of the logits.
+        spread: standard deviation of the float network's logits.
+        agreement: frames of the same class, in percent.
+        float_network: frames classified rightly by the float network, in percent.
+        integers: the same by the integers.
+    """
+
+    data: str
+    frames: int
+    fraction: int
+    width: int
+    is_chosen: bool
+    largest: Figure
+    mean: Figure
+    spread: Figure
+    agreement: Figure
+    float_network: Figure
+    integers: Figure
+
+
+@dataclass(frozen=True)
 class Way:
     """One way of computing the Graph, compared with the plain simulator bit for bit.
 
@@ -125,6 +156,7 @@ class Report:
         network: its name.
         digest: of its Graph.
         accuracy: on data sets.
+        fixed_point: what fixed point changes, for each word length that was measured.
         ways: every way of computing it, compared.
         cores: every core that was generated.
         hls_synthesis: what Vitis HLS reported, by hls4ml's names (``WorstLatency``, ``LUT``, ...),
@@ -143,6 +175,7 @@ class Report:
     versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     not_done: tuple[NotDone, ...] = ()
     files: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    fixed_point: tuple[FixedPoint, ...] = ()
 
     @property
     def failures(self) -> tuple[str, ...]:

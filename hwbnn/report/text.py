@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hwbnn.report.figure import Figure, number
-from hwbnn.report.report import Accuracy, Core, Pair, Report, Way
+from hwbnn.report.report import Accuracy, Core, FixedPoint, Pair, Report, Way
 
 _NUMBERS = 4
 """Columns of figures."""
@@ -82,6 +82,10 @@ def _sections(report: Report, sources: _Sources) -> Iterator[list[Row]]:
     if report.accuracy:
         rows = [_accuracy(each, sources) for each in report.accuracy]
         yield [_row("accuracy", "frames", "float", "integer", style=_HEAD), *rows]
+    if report.fixed_point:
+        rows = [_fixed_point(each, sources) for each in report.fixed_point]
+        named = ("fixed point: logits", "off", "at most", "agree", "accuracy")
+        yield [_row(*named, style=_HEAD), *rows]
     if report.ways:
         rows = [_way(way, sources) for way in report.ways]
         named = ("compared bit by bit", "frames", "bits", "differing", "frames/s")
@@ -106,6 +110,15 @@ def _accuracy(each: Accuracy, sources: _Sources) -> Row:
     cells = [_percent(figure) for figure in figures]
     mark = sources.of(*figures)
     return _row(f"  {each.data}", number(each.frames), *cells, mark=mark)
+
+
+def _fixed_point(each: FixedPoint, sources: _Sources) -> Row:
+    figures = (each.mean, each.largest, each.agreement, each.integers)
+    cells = [number(each.mean.value), number(each.largest.value)]
+    cells += [_percent(figure) for figure in figures[2:]]
+    label = f"  {each.width} bits, {each.fraction} behind the point"
+    mark = sources.of(*figures, each.float_network)
+    return _row(f"{label}{', chosen' if each.is_chosen else ''}", *cells, mark=mark)
 
 
 def _percent(figure: Figure | None) -> str:

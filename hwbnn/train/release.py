@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from hwbnn.errors import InputError, Mismatch
 from hwbnn.graph import Graph, to_bytes
-from hwbnn.lower import Comparison, compare, lower
+from hwbnn.lower import Comparison, Measured, compare, lower, measure
 from hwbnn.simulate import simulate
 from hwbnn.train.data import Dataset, dataset
 from hwbnn.train.evaluate import predict, torch_threads
@@ -22,6 +23,9 @@ GRAPH = "graph.npz"
 REPORT = "report.json"
 MODEL_LIMIT = 1_500_000
 """Bytes up to which the float weights are published too; larger ones are had by training again."""
+
+FIXED_POINT = "fixed point"
+"""The report's entry of what fixed point changes, for networks with shortcuts."""
 
 _ENTRIES = {
     "recipe",
@@ -42,6 +46,7 @@ def publish(
     data: Dataset | None = None,
     data_folder: str | Path | None = None,
     ready: Callable[[Graph], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Lower the network of a finished run, measure it, and write its folder.
 
@@ -55,6 +60,7 @@ def publish(
         data_folder: local folder of data sets, see :func:`hwbnn.train.dataset`.
         ready: called with the Graph when all is measured and nothing is written yet; what it raises
             leaves the folder as it was.
+        progress: told how far the measuring of fixed point is, see :func:`hwbnn.lower.measure`.
 
     Returns:
         The report.
@@ -65,7 +71,7 @@ def publish(
         Mismatch: if Graph and network differ on a test image.
     """
     with torch_threads(1):
-        return _publish(Path(run), Path(folder), data, data_folder, ready)
+        return _publish(Path(run), Path(folder), data, data_folder, ready, progress)
 
 
 def _publish(
@@ -74,6 +80,7 @@ def _publish(
     data: Dataset | None,
     data_folder: str | Path | None,
     ready: Callable[[Graph], None] | None,
+    progress: Callable[[str, int, int], None] | None,
 ) -> dict[str, Any]:
     model, recipe = load_model(run)
     history = _history(run / HISTORY)
@@ -96,7 +103,7 @@ def _publish(
             "float": float(np.mean(predict(model, model.input, u) == labels)),
             "integer": float(np.mean(found == labels)),
         },
-        "float against integer": _comparison(compare(model, graph, u)),
+        "float against integer": _comparison(compare(model, graph, u, engine="auto")),
         "training": {
             "epochs": len(history["epochs"]),
             "seconds": history["seconds"],
@@ -106,6 +113,9 @@ def _publish(
         },
         "versions": versions(),
     }
+    if "fraction" in graph.notes:
+        lengths = measure(model, recipe.graph_input(), u, labels, progress=progress)
+        report[FIXED_POINT] = [asdict(each) for each in lengths]
     if report["accuracy"]["float"] != history["accuracy"]:
         raise Mismatch(
             f"{run}: its history says accuracy {history['accuracy']}, its weights give "
@@ -115,6 +125,12 @@ def _publish(
         ready(graph)
     _write(folder, run, graph, report)
     return report
+
+
+def measured(report: Mapping[str, Any]) -> tuple[Measured, ...] | None:
+    """What a report of :func:`publish` says of fixed point; None of a network without shortcuts."""
+    entries = report.get(FIXED_POINT)
+    return None if entries is None else tuple(Measured(**entry) for entry in entries)
 
 
 def _history(file: Path) -> dict[str, Any]:

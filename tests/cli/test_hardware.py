@@ -45,6 +45,24 @@ def test_generate_names_a_core(call: Call, graph_file: Path) -> None:
     assert not Path("none").exists()
 
 
+def test_a_rate_is_an_interval(call: Call, graph_file: Path) -> None:
+    rate = ("--fps", 4_000_000, "--mhz", 100)
+    told = call("generate", graph_file, *rate, "--out", "fast", "--table", "--json")
+    facts = json.loads(told.stdout)
+    same = call("generate", graph_file, "--interval", 25, "--out", "slow", "--json")
+    assert facts["digest"] == json.loads(same.stdout)["digest"]
+    about = json.loads(Path("fast/core.json").read_bytes())
+    busiest = max(facts["stages"], key=lambda row: row["busy"])
+    assert busiest["cycles"] <= about["cycles"]["initiation_interval"] <= 25
+    shown = call("generate", graph_file, *rate, "--out", "fast", "--table")
+    assert all(row["stage"] in shown.stdout for row in facts["stages"])
+    assert f"busiest: {busiest['stage']}" in shown.stderr
+    for fps in (-1, 0, 1e9):
+        refused(call("generate", graph_file, "--fps", fps, "--out", "none"), "--fps")
+    both = call("generate", graph_file, "--fps", 9, "--interval", 9, "--out", "none")
+    refused(both, "one of --interval and --fps")
+
+
 def test_generate_finds_a_plan(call: Call, graph_file: Path) -> None:
     assert call("generate", graph_file, "--interval", 24, "--out", "slow").exit_code == 0
     about = json.loads(Path("slow/core.json").read_bytes())

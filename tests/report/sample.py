@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwbnn.report import Accuracy, Core, Figure, NotDone, Pair, Report, Way
+from hwbnn.report import Accuracy, Core, Figure, FixedPoint, NotDone, Pair, Report, Way
 
 _TORCH = "torch 2.13.0+cpu, eager CPU float32"
 _PLAIN = "hwbnn 0.1.0, plain simulator"
@@ -24,6 +24,14 @@ def _pair(unit: str, predicted: float | None, measured: float | None, *sources: 
     return Pair(*told)
 
 
+def _fixed_point(fraction: int, error: float, agreement: float) -> FixedPoint:
+    source = f"simulators against {_TORCH}"
+    off = (Figure(value, "", source) for value in (7 * error, error, 1.532))
+    parts = (Figure(value, "%", source) for value in (agreement, 96.3889, 96.3889))
+    chosen = fraction == 10
+    return FixedPoint("digits, test images", 360, fraction, fraction + 7, chosen, *off, *parts)
+
+
 def report() -> Report:
     """What a demo of the digits could come to."""
     return Report(
@@ -36,6 +44,10 @@ def report() -> Report:
                 Figure(96.3889, "%", _TORCH),
                 Figure(96.3889, "%", _PLAIN),
             ),
+        ),
+        fixed_point=tuple(
+            _fixed_point(fraction, error, agreement)
+            for fraction, error, agreement in ((4, 0.0621, 97.5), (10, 0.000984, 100.0))
         ),
         ways=(
             Way("fast simulator", 360, 74_160, 0, Figure(431_022.7, "frames/s", "numba 0.68.1")),

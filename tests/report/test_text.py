@@ -46,6 +46,9 @@ def test_every_figure_and_source_is_shown() -> None:
         for figure in (pair.predicted, pair.measured):
             assert figure is None or (str(figure).split()[0] in shown and figure.source in shown)
     assert all(f"{name}" in shown for way in given.ways for name in (way.name, f"{way.bits:,}"))
+    for each in given.fixed_point:
+        assert f"{each.width} bits, {each.fraction} behind the point" in shown
+        assert each.mean.source in shown
     assert shown.endswith("all equal: 202,280 bits in 4 ways, cycles as predicted")
 
 

@@ -1,0 +1,108 @@
+"""A circuit stage by stage: how busy each is, what it takes, how full its storage gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from hwbnn.estimate.cycles import Cycles, cycles
+from hwbnn.estimate.luts import area
+from hwbnn.plan import Circuit
+from hwbnn.plan.images import Fork, Join, Window, WindowUnrolled
+from hwbnn.plan.stages import AxisIn, Segment, Stage
+
+COLUMNS = ("stage", "for", "cycles", "busy", "LUT", "FF", "BRAM", "DSP", "depth", "fill")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stage of a circuit.
+
+    Attributes:
+        stage: its name in the top module.
+        node: the node that it is for; for a resizer or a fork, the stream that it takes.
+        cycles: those of a frame in which it does something.
+        busy: that as a share of the interval; below 1 even for the busiest where it waits for
+            others between two frames.
+        lut: estimated, as are the others of its kind.
+        ff: flip-flops.
+        bram: block RAMs of 36 Kbit, smaller ones counted as halves.
+        dsp: multipliers.
+        depth: tokens of the FIFO behind it, branch by branch for a fork; empty if it has none.
+        fill: the most that the token model saw in there.
+    """
+
+    stage: str
+    node: str
+    cycles: int
+    busy: Fraction
+    lut: int
+    ff: int
+    bram: float
+    dsp: int
+    depth: tuple[int, ...]
+    fill: tuple[int, ...]
+
+    def cells(self) -> tuple[object, ...]:
+        """What a table shows of it, as :data:`COLUMNS`."""
+        depth, fill = (" ".join(map(str, numbers)) for numbers in (self.depth, self.fill))
+        busy = f"{float(100 * self.busy):.0f} %"
+        bram = f"{self.bram:g}"
+        area = (self.lut, self.ff, bram, self.dsp)
+        return (self.stage, self.node, self.cycles, busy, *area, depth, fill)
+
+
+def rows(circuit: Circuit, counted: Cycles | None = None) -> tuple[Row, ...]:
+    """A circuit stage by stage, in order; the busiest is the bottleneck.
+
+    Args:
+        circuit: the circuit.
+        counted: its run to a steady state, if there is one already.
+    """
+    counted = counted or cycles(circuit)
+    interval = counted.interval or Fraction(circuit.interval)
+    areas = area(circuit).stages
+    made = []
+    for stage in circuit.stages:
+        taken = areas[stage.name]
+        depth = _depth(stage)
+        fill = tuple(counted.fills[name] for name in stage.outputs) if depth else ()
+        made.append(
+            Row(
+                stage.name, _node(stage), stage.interval, stage.interval / interval, taken.lut,
+                taken.ff, taken.bram36 + taken.bram18 / 2, taken.dsp, depth, fill,
+            )
+        )  # fmt: skip
+    return tuple(made)
+
+
+def bottleneck(made: tuple[Row, ...]) -> Row:
+    """The busiest stage, the first of those alike."""
+    return max(made, key=lambda row: row.busy)
+
+
+def facts(made: tuple[Row, ...]) -> list[Mapping[str, object]]:
+    """The rows for programs: plain values."""
+    return [
+        {name: list(v) if isinstance(v, tuple) else v for name, v in vars(row).items()}
+        | {"busy": round(float(row.busy), 4)}
+        for row in made
+    ]
+
+
+def _node(stage: Stage) -> str:
+    if isinstance(stage, Segment):
+        names = [getattr(block, "node", None) or block.value for block in stage.blocks]
+        return ", ".join(dict.fromkeys(name for name in names if name))
+    if isinstance(stage, Fork):
+        return stage.value
+    if isinstance(stage, AxisIn | Window | WindowUnrolled | Join):
+        return stage.name.partition("_")[2]
+    return stage.inputs[0]
+
+
+def _depth(stage: Stage) -> tuple[int, ...]:
+    if isinstance(stage, Segment):
+        return (stage.credits,)
+    return stage.depths if isinstance(stage, Fork) else ()
