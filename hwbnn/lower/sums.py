@@ -91,16 +91,13 @@ def conv(build: Builder, name: str, layer: BinaryConv2d, stream: Stream, source:
         return _pending(label, made, weights, node, window, stream)
     build.remark(name, node, describe(node, t))
     classes, count = layer.places(height, width)
-    if count == 1:
-        return _finished(
-            build,
-            label,
-            replace(made, steps=(Step(label, weights.finish, is_monotone=True),)),
-            node,
-            stream,
-        )
-    check_exact(label, t)
     size = (height, width)
+    if count == 1:
+        # Of an image of one place all windows are at the border.
+        finish = partial(weights.finish, place=0, size=size)
+        step = Step(label, finish, is_monotone=True)
+        return _finished(build, label, replace(made, steps=(step,)), node, stream)
+    check_exact(label, t)
     first = tuple(
         Step(label, partial(weights.finish, place=k, size=size), is_monotone=True)
         for k in range(count)

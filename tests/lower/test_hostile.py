@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Input, SumPool
-from hwbnn.lower import lower
+from hwbnn.lower import compare, lower
 from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear
 from tests.lower.models import METHOD
 
@@ -90,3 +91,18 @@ def test_an_adaptive_pool_to_a_part_of_the_image_is_refused(
 ) -> None:
     with pytest.raises(CannotLower, match="expected a mean over the whole image"):
         lower(pooled(nn.AdaptiveAvgPool2d(size), places), INTEGERS)
+
+
+def test_an_image_of_one_place_has_a_border_all_around() -> None:
+    source = Input("x", (1, 1, 3), 0, 3, scale=0.5, offset=-0.75)
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        BinaryConv2d(3, 4, 3, METHOD, padding=1, source=source),
+        nn.BatchNorm2d(4),
+        BinaryActivation(4, METHOD),
+        nn.Flatten(),
+        BinaryLinear(4, 3, METHOD),
+    )
+    graph = lower(model, source)
+    every = np.stack(np.meshgrid(*[np.arange(4)] * 3), axis=-1).reshape(-1, 1, 1, 3)
+    assert compare(model, graph, every).differing == 0
