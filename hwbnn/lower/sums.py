@@ -74,6 +74,11 @@ def conv(build: Builder, name: str, layer: BinaryConv2d, stream: Stream, source:
     label = named(name, layer)
     stream = _integers(build, stream, prod(layer.kernel) * layer.in_channels // layer.groups)
     weights = _read(label, layer, stream, source)
+    if any(n >= layer.kernel[side // 2] for side, n in enumerate(layer.padding)):
+        raise CannotLower(
+            f"{label}: expected padding below the kernel of {layer.kernel} on each side, found "
+            f"{layer.padding}: windows wholly outside the image see nothing; use less padding"
+        )
     bits = np.ascontiguousarray(weights.bits.transpose(0, 2, 3, 1))
     if layer.pad and not stream.type.bit:
         raise CannotLower(

@@ -106,3 +106,14 @@ def test_an_image_of_one_place_has_a_border_all_around() -> None:
     graph = lower(model, source)
     every = np.stack(np.meshgrid(*[np.arange(4)] * 3), axis=-1).reshape(-1, 1, 1, 3)
     assert compare(model, graph, every).differing == 0
+
+
+def test_a_border_as_wide_as_the_window_is_refused() -> None:
+    model = nn.Sequential(
+        BinaryConv2d(2, 4, (3, 1), METHOD, padding=(0, 0, 1, 0)),
+        BinaryActivation(4, METHOD),
+        nn.Flatten(),
+        BinaryLinear(40, 3, METHOD),
+    )
+    with pytest.raises(CannotLower, match=r"layer '0'.*padding below the kernel.*use less padding"):
+        lower(model, INTEGERS)
