@@ -23,9 +23,9 @@ from tests.strategies import random_inputs, random_plan
 from tests.test_conv_strategies import FEATURES, features
 from tests.verify.test_hls_images import SEEDS as IN_HLS
 
-ICARUS = (1, 4, 22, 33, 35, 80, 104, 136)
-BENCH = (71, 117, 131)
-COCOTB = (90,)
+ICARUS = (1, 4, 22, 33, 35, 80, 90, 104, 117, 131)
+BENCH = (71,)
+COCOTB = (136,)
 """For Icarus, for the C++ bench and for cocotb over Verilator."""
 
 
