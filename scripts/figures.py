@@ -70,6 +70,37 @@ def models(root: Path) -> Iterator[str]:
         yield f"| {' | '.join(map(str, cells))} |"
 
 
+def shortcuts(root: Path) -> Iterator[str]:
+    """Of networks with shortcuts, what each word length of their fixed point changes."""
+    found = {
+        path.parent.name: json.loads(path.read_bytes()).get("fixed point", ())
+        for path in sorted((root / "models").glob("*/report.json"))
+    }
+    if not any(found.values()):
+        yield "No network with shortcuts is published yet; `hwbnn measure RUN` measures a run."
+        return
+    yield (
+        "| network | bits behind the point | bits | logits off | at most | same class | integer "
+        "| float | points lost |"
+    )
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+    for name, lengths in found.items():
+        for told in lengths:
+            lost = 100 * (told["accuracy_float"] - told["accuracy_integer"])
+            cells = (
+                f"`{name}`",
+                told["fraction"],
+                told["width"],
+                number(told["mean"]),
+                number(told["largest"]),
+                f"{told['agreement']:.2%}",
+                f"{told['accuracy_integer']:.2%}",
+                f"{told['accuracy_float']:.2%}",
+                f"{lost:.2f}",
+            )
+            yield f"| {' | '.join(map(str, cells))} |"
+
+
 def methods(root: Path) -> Iterator[str]:
     """The methods side by side, a row each."""
     path = root / "benchmarks" / "results" / "methods.json"
@@ -267,6 +298,7 @@ SECTIONS = {
     "circuits": circuits,
     "networks": networks,
     "models": models,
+    "shortcuts": shortcuts,
     "methods": methods,
     "adabin": adabin,
     "hardware": hardware,

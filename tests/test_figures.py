@@ -92,3 +92,21 @@ def test_methods_are_shown_beside_the_baseline(tmp_path: Path) -> None:
         "| `x` | 88.00% | -2.00 ± 0.50 \\* | 1.25 | 88.00% | -2.00 | 1.25 |",
         "| `y` |  |  |  | 88.00% | -2.00 | 1.25 |",
     ]
+
+
+def test_word_lengths_of_shortcuts_are_shown(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("figures", REPOSITORY / "scripts" / "figures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    figures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(figures)
+    folder = tmp_path / "models" / "net"
+    folder.mkdir(parents=True)
+    told = {"fraction": 18, "width": 24, "mean": 0.5, "largest": 2.0, "agreement": 0.99}
+    told |= {"accuracy_float": 0.5, "accuracy_integer": 0.49}
+    for entries, shown in (
+        ({}, "No network"),
+        ({"fixed point": [told]}, "| 24 | 0.5 | 2 | 99.00%"),
+    ):
+        (folder / "report.json").write_text(json.dumps(entries))
+        assert shown in "\n".join(figures.shortcuts(tmp_path))

@@ -20,7 +20,7 @@ from hwbnn.cli.look import plain
 from hwbnn.report import Report, Way
 from tests.cli.conftest import Call, refused
 
-COMMANDS = ["demo", "build", "train", "lower", "explain", "predict", "simulate"]
+COMMANDS = ["demo", "build", "train", "lower", "explain", "measure", "predict", "simulate"]
 COMMANDS += ["generate", "verify", "synth", "publish", "compare", "report", "list", "doctor"]
 HWBNN = str(Path(sys.executable).parent / "hwbnn")
 
