@@ -35,27 +35,33 @@ def schedule(netlist: Netlist, levels: int | None) -> Schedule:
     stages = max(1, -(-last // levels))
     cells = [0] * len(netlist.cells)
     made = [-1] * netlist.signals
-    driver: dict[int, int] = {}
-    wanted: dict[int, int] = {}
     for i, cell in enumerate(netlist.cells):
         if isinstance(cell, Lut):
-            driver |= dict.fromkeys((cell.first, cell.second), i)
-            cells[i] = _stage(level[cell.first or cell.second], levels)
-            continue
-        at = max((level[s] for s in (*cell.sums, cell.carry)), default=0)
+            at = level[cell.first or cell.second]
+        else:
+            at = max((level[s] for s in (*cell.sums, cell.carry)), default=0)
         cells[i] = _stage(at, levels)
-        for literal in (*cell.s, *cell.d):
-            feeding = driver.get(literal >> 1)
-            if feeding is not None:
-                wanted[feeding] = min(wanted.get(feeding, cells[i]), cells[i])
-    for i, stage in wanted.items():
-        cells[i] = max(cells[i], stage)
+    _join_chains(netlist, cells)
     for i, cell in enumerate(netlist.cells):
         drives = (cell.first, cell.second) if isinstance(cell, Lut) else (*cell.sums, cell.carry)
         for signal in drives:
             made[signal] = cells[i]
     made[0] = -1
     return Schedule(stages, tuple(cells), tuple(made))
+
+
+def _join_chains(netlist: Netlist, cells: list[int]) -> None:
+    """Move tables that feed a chain to its stage, but never behind another that reads them."""
+    first: dict[int, int] = {}  # the first stage in which a signal is read
+    feeding: set[int] = set()
+    for i in reversed(range(len(cells))):
+        cell = netlist.cells[i]
+        if isinstance(cell, Chain):
+            feeding.update(literal >> 1 for literal in (*cell.s, *cell.d))
+        elif feeding & (own := {cell.first, cell.second} - {0}):
+            cells[i] = max(cells[i], min(first[signal] for signal in own if signal in first))
+        for signal in reads(cell):
+            first[signal] = min(first.get(signal, cells[i]), cells[i])
 
 
 def _stage(level: int, levels: int) -> int:

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hwbnn.circuits import latency, prove_thresholds, system_verilog, thresholds
+from hwbnn.circuits import latency, prove_thresholds, sums, system_verilog, thresholds
 from hwbnn.circuits.netlist import Chain, Lut
-from hwbnn.circuits.pipeline import registers, schedule
+from hwbnn.circuits.pipeline import reads, registers, schedule
 from hwbnn.errors import Mismatch
 
 RNG = np.random.default_rng(8)
@@ -108,3 +108,29 @@ def test_registers_stand_between_all_stages():
     text = system_verilog(netlist, "layer", "portable", levels=2)
     assert len(re.findall(r"<=", text)) == sum(registers(netlist, plan).values())
     assert "clk_i" not in system_verilog(netlist, "layer")
+
+
+def early(netlist, plan):
+    """Cells that read what is made in a later stage."""
+    return [
+        cell
+        for cell, stage in zip(netlist.cells, plan.cells, strict=True)
+        if any(plan.signals[signal] > stage for signal in reads(cell))
+    ]
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3, 4])
+def test_no_cell_reads_what_a_later_stage_makes(levels):
+    """Tables that feed a chain move to its stage, but not those that a table before it reads."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        netlist = sums(rng.random((2, 45)) < 0.5, width=5, signed=True)
+        plan = schedule(netlist, levels)
+        assert early(netlist, plan) == []
+        assert max(plan.cells) < plan.stages
+
+
+def test_a_cell_in_a_stage_too_early_is_seen():
+    netlist = sums(np.random.default_rng(0).random((2, 45)) < 0.5, width=5, signed=True)
+    plan = schedule(netlist, 2)
+    assert early(netlist, replace(plan, cells=(*plan.cells[:-1], 0)))
