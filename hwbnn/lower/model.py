@@ -28,7 +28,7 @@ def lower(
     output: Literal["class", "scores"] = "class",
     fraction: int | None = None,
 ) -> Graph:
-    """The Graph that computes, in integers, exactly what a trained network computes.
+    """The Graph that computes, in integers, what a trained network computes: exactly, or refused.
 
     The model is copied, taken out of its wrappers and put in evaluation mode; its binary layers
     become sums, and all that stands between a sum and the next activation is tabulated on every
@@ -40,10 +40,12 @@ def lower(
     (:func:`hwbnn.lower.measure`). The notes of the Graph say then which nodes these are.
 
     Args:
-        model: a torch module of ``hwbnn.nn`` layers, of torch's channel-wise modules (BatchNorm1d,
-            PReLU, ReLU, Hardtanh, Dropout), and of constants added and multiplied.
-        input: what arrives: shape of a sample as the model takes it, range of the integers, and the
-            map from these to the floats that the model was trained on.
+        model: a torch module of ``hwbnn.nn`` layers, of torch's channel-wise modules (BatchNorm1d
+            and 2d, PReLU, ReLU, Hardtanh, Dropout), pools and Flatten, of constants added and
+            multiplied, and of sums of two of its values (shortcuts).
+        input: what arrives: shape of a sample, of an image ``(height, width, channels)`` where the
+            model takes ``(batch, channels, height, width)``; range of the integers, and the map
+            from these to the floats that the model was trained on.
         output: ``"class"``: the index of the largest logit, ties to the lowest; ``"scores"``:
             integers that are ordered as the logits are, ties included.
         fraction: bits behind the point of the numbers that shortcuts add, 0 to 20; by default
