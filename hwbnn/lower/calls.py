@@ -1,4 +1,4 @@
-"""Calls that change shapes: pooling, flattening and means, as torch's modules and functions."""
+"""What calls of a trace ask for: pools, flattening and means by their shapes, sums of two."""
 
 from __future__ import annotations
 

@@ -277,7 +277,9 @@ class Walk:
 
     def _stream_of(self, call: fx.Node, label: str) -> Stream:
         moving = [n for n in call.all_input_nodes if n in self.streams]
-        if len(moving) != 1 or sum(a is moving[0] for a in call.args) != 1:
+        if len(moving) == 1 and sum(a is moving[0] for a in call.args) > 1:
+            raise CannotLower(f"{label}: takes the same value twice; write x + x as 2 * x")
+        if len(moving) != 1 or moving[0] not in call.args:
             raise CannotLower(
                 f"{label}: expected one value of the network as its argument, found "
                 f"{len(moving)}; of values that meet only sums of two are lowered"

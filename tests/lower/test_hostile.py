@@ -117,3 +117,14 @@ def test_a_border_as_wide_as_the_window_is_refused() -> None:
     )
     with pytest.raises(CannotLower, match=r"layer '0'.*padding below the kernel.*use less padding"):
         lower(model, INTEGERS)
+
+
+def test_a_value_added_to_itself_is_refused_with_what_to_write() -> None:
+    class Doubled(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + x
+
+    layers = (BinaryLinear(8, 4, METHOD), Doubled(), BinaryActivation(4, METHOD))
+    model = nn.Sequential(*layers, BinaryLinear(4, 2, METHOD)).eval()
+    with pytest.raises(CannotLower, match=r"'add'.*write x \+ x as 2 \* x"):
+        lower(model, Input.bits(8))
