@@ -101,6 +101,20 @@ def shortcuts(root: Path) -> Iterator[str]:
             yield f"| {' | '.join(map(str, cells))} |"
 
 
+def curves(root: Path) -> Iterator[str]:
+    """How training went: the accuracy on training images at some ten epochs."""
+    yield "| network | epochs | training images right, by epoch |"
+    yield "|---|---:|---|"
+    for path in sorted((root / "models").glob("*/report.json")):
+        told = json.loads(path.read_bytes())["training"]
+        reached = told.get("curve", {}).get("training accuracy", ())
+        if reached:
+            last = len(reached)
+            shown = sorted({1 + round(i * (last - 1) / 9) for i in range(10)})
+            points = ", ".join(f"{epoch}: {reached[epoch - 1]:.1%}" for epoch in shown)
+            yield f"| `{path.parent.name}` | {last} | {points} |"
+
+
 def methods(root: Path) -> Iterator[str]:
     """The methods side by side, a row each."""
     path = root / "benchmarks" / "results" / "methods.json"
@@ -299,6 +313,7 @@ SECTIONS = {
     "networks": networks,
     "models": models,
     "shortcuts": shortcuts,
+    "curves": curves,
     "methods": methods,
     "adabin": adabin,
     "hardware": hardware,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,7 @@ def _publish(
         "float against integer": _comparison(compare(model, graph, u, engine="auto")),
         "training": {
             "epochs": len(history["epochs"]),
+            "curve": _curve(history["epochs"]),
             "seconds": history["seconds"],
             "cpu seconds": history["cpu seconds"],
             "settings": history["settings"],
@@ -125,6 +126,14 @@ def _publish(
         ready(graph)
     _write(folder, run, graph, report)
     return report
+
+
+def _curve(epochs: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """Loss and accuracy on the training images, epoch by epoch, as each was trained on."""
+    return {
+        "loss": [round(float(epoch["loss"]), 6) for epoch in epochs],
+        "training accuracy": [round(float(epoch["accuracy"]), 6) for epoch in epochs],
+    }
 
 
 def measured(report: Mapping[str, Any]) -> tuple[Measured, ...] | None:

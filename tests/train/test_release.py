@@ -33,6 +33,11 @@ def test_the_report_says_what_is_measured(run: Path, tmp_path: Path) -> None:
     assert report["accuracy"]["float"] == report["accuracy"]["integer"]
     assert report["test images"] == 355
     assert report["graph"] == graph.digest
+    told = json.loads((run / "history.json").read_text())["epochs"]
+    curve = report["training"]["curve"]
+    assert curve["training accuracy"] == [round(epoch["accuracy"], 6) for epoch in told]
+    assert len(curve["loss"]) == RECIPE.epochs
+    assert "fixed point" not in report
     compared = report["float against integer"]
     assert (compared["frames"], compared["differing"]) == (355, 0)
     # Two hidden layers of 64 bits, the order of the scores, and the class.
