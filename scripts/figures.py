@@ -192,20 +192,24 @@ def _integers(graph: Graph) -> Iterator[str]:
 def hardware(root: Path) -> Iterator[str]:
     """A table of the cores that were built, verified and synthesised."""
     yield (
-        "| core | ways | frames each | bits compared | differing | latency, cycles "
-        "| interval, cycles | LUT | FF |"
+        "| core | ways (frames, where fewer) | frames | bits compared | differing "
+        "| latency, cycles | interval, cycles | LUT | FF |"
     )
     yield "|---|---|---:|---:|---:|---:|---:|---:|---:|"
     for path in sorted((root / "models").glob("*/build*.json")):
         report = Report.from_json(path.read_bytes(), str(path))
-        ways = "; ".join(way.name for way in report.ways)
+        most = max(way.frames for way in report.ways)
+        ways = "; ".join(
+            way.name if way.frames == most else f"{way.name} ({number(way.frames)})"
+            for way in report.ways
+        )
         for core in report.cores:
             pairs = {**core.cycles, **core.resources}
             told = [pairs[name].measured if name in pairs else None for name in COLUMNS]
             cells = (
                 f"{_core_name(report, path)}, {core.name}",
                 ways,
-                number(max(way.frames for way in report.ways)),
+                number(most),
                 number(sum(way.bits for way in report.ways)),
                 number(sum(way.mismatches for way in report.ways)),
                 *("not run" if figure is None else number(figure.value) for figure in told),

@@ -48,8 +48,9 @@ def test_a_stale_figure_is_noticed(tmp_path: Path) -> None:
 
 def test_each_figure_stands_under_its_name() -> None:
     lines = (REPOSITORY / "README.md").read_text().splitlines()
-    head = next(i for i, line in enumerate(lines) if line.startswith("| core | ways |"))
-    names, _, row = ([c.strip() for c in line.split("|")[1:-1]] for line in lines[head : head + 3])
+    head = next(i for i, line in enumerate(lines) if line.startswith("| core | ways "))
+    of_digits = next(line for line in lines[head:] if line.startswith("| digits "))
+    names, row = ([c.strip() for c in line.split("|")[1:-1]] for line in (lines[head], of_digits))
     found = dict(zip(names, row, strict=True))
     report = Report.from_json((REPOSITORY / "models" / "digits" / "build.json").read_bytes())
     core = report.cores[0]
