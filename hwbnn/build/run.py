@@ -107,7 +107,7 @@ def build(
     found = Found(graph, target, x, shown, files={"graph": "graph.npz"}, rtl_frames=rtl_frames)
     with shown.step(f"compare with the float network on {len(x):,} frames"):
         classes = _compare(found, network, labels, data_name)
-    _fixed_point(found, network, classes, data_name, measured)
+        _fixed_point(found, network, classes, data_name, measured)
     projects = _generate(found, chosen)
     with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
         results = _verify(found, projects, chosen, ways, Path(scratch))
@@ -208,14 +208,13 @@ def _fixed_point(
             return
         from hwbnn.lower import measure
 
-        with found.progress.step("measure fixed point by word length"):
-            measured = measure(
-                network,
-                found.graph.input,
-                found.x,
-                classes,
-                progress=lambda what, n, of: found.progress.detail(f"{what}: {n:,} of {of:,}"),
-            )
+        measured = measure(
+            network,
+            found.graph.input,
+            found.x,
+            classes,
+            progress=lambda what, n, of: found.progress.detail(f"{what}: {n:,} of {of:,}"),
+        )
     found.fixed_point += [parts.fixed_point(each, int(bits), data_name) for each in measured]
 
 
