@@ -7,17 +7,13 @@ once under random stalls after a reset in the middle of a frame.
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from hwbnn.graph import Conv2d
 from hwbnn.plan import Unrolled, circuit
-from hwbnn.simulate import simulate
 from hwbnn.targets import generate
-from hwbnn.verify import rtl, verify
-from hwbnn.verify.bench import Stalls, Stimulus
-from hwbnn.verify.compare import compare, first_difference
-from hwbnn.verify.cycles import check_stalled
+from hwbnn.verify import verify
+from rtl_tests.stalled import check_more_stalls
 from tests.conv_strategies import random_conv_graph
 from tests.strategies import random_inputs, random_plan
 from tests.test_conv_strategies import FEATURES, features
@@ -66,18 +62,7 @@ def test_random_convolutional_networks_under_cocotb_and_verilator(seed):
 @pytest.mark.parametrize("seed", BENCH)
 def test_random_convolutional_networks_in_the_bench(seed, tmp_path):
     graph, project, x = checked(seed, "rtl", folder=tmp_path)
-    # The executable is there now: more stalls, more resets in the middle of frames.
-    simulation = rtl.build(project, tmp_path / "rtl", optimise=False)
-    assert simulation.build_seconds == 0
-    expected = simulate(graph, x[:6], trace=True)
-    for i in range(4):
-        stalls = Stalls.random(100 * seed + i)
-        cut = int(np.random.default_rng(i).integers(1, 3 * simulation.core.latency))
-        stimulus = Stimulus.of_frames(simulation.core, x[:6], stalls=stalls, cut=cut, seed=i + 1)
-        record = simulation.run(stimulus)
-        assert record.faults == ()
-        assert first_difference(compare(graph, expected, record.values)) is None
-        assert check_stalled(simulation.core, record, stalls, 6) is None
+    check_more_stalls(graph, project, x[:6], tmp_path / "rtl", seed)
 
 
 def test_the_random_networks_are_of_all_sorts():

@@ -16,7 +16,7 @@ from hwbnn.targets import generate
 from hwbnn.verify import cocotb_core, rtl, verify
 from hwbnn.verify.bench import Stalls, Stimulus
 from hwbnn.verify.compare import compare, first_difference
-from hwbnn.verify.cycles import check_stalled
+from rtl_tests.stalled import check_more_stalls
 from tests.lower import networks
 from tests.strategies import random_graph, random_inputs, random_plan
 
@@ -54,18 +54,7 @@ def test_random_networks(kind, seed, tmp_path):
     project = generate(graph, "rtl", plan)
     x = random_inputs(graph, 20, seed)
     checked(graph, project, x, "rtl", seed=10 * seed, folder=tmp_path)
-    # The executable is there now: more stalls, more resets in the middle of frames.
-    simulation = rtl.build(project, tmp_path / "rtl", optimise=False)
-    assert simulation.build_seconds == 0
-    expected = simulate(graph, x[:6], trace=True)
-    for i in range(4):
-        stalls = Stalls.random(100 * seed + i)
-        cut = int(np.random.default_rng(i).integers(1, 3 * simulation.core.latency))
-        stimulus = Stimulus.of_frames(simulation.core, x[:6], stalls=stalls, cut=cut, seed=i + 1)
-        record = simulation.run(stimulus)
-        assert record.faults == ()
-        assert first_difference(compare(graph, expected, record.values)) is None
-        assert check_stalled(simulation.core, record, stalls, 6) is None
+    check_more_stalls(graph, project, x[:6], tmp_path / "rtl", seed)
 
 
 @pytest.mark.parametrize(("kind", "seed"), SLOW)

@@ -1,0 +1,26 @@
+"""Cores that are compiled already, under more stalls than verification gives them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwbnn.simulate import simulate
+from hwbnn.verify import rtl
+from hwbnn.verify.bench import Stalls, Stimulus
+from hwbnn.verify.compare import compare, first_difference
+from hwbnn.verify.cycles import check_stalled
+
+
+def check_more_stalls(graph, project, x, folder, seed):
+    """Four more runs, each after a reset in the middle of a frame: values, protocol and cycles."""
+    simulation = rtl.build(project, folder, optimise=False)
+    assert simulation.build_seconds == 0
+    expected = simulate(graph, x, trace=True)
+    for i in range(4):
+        stalls = Stalls.random(100 * seed + i)
+        cut = int(np.random.default_rng(i).integers(1, 3 * simulation.core.latency))
+        stimulus = Stimulus.of_frames(simulation.core, x, stalls=stalls, cut=cut, seed=i + 1)
+        record = simulation.run(stimulus)
+        assert record.faults == ()
+        assert first_difference(compare(graph, expected, record.values)) is None
+        assert check_stalled(simulation.core, record, stalls, len(x)) is None
