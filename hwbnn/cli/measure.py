@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +13,9 @@ from hwbnn.cli.network import to_run
 from hwbnn.cli.show import Steps, finish, table
 from hwbnn.errors import InputError
 from hwbnn.graph import to_integers
+
+if TYPE_CHECKING:
+    from hwbnn.lower import Measured
 
 COLUMNS = (
     *("bits behind the point", "bits", "logits off", "at most", "same class"),
@@ -32,10 +34,7 @@ def measure(
     fractions: Annotated[
         str, typer.Option(help="Word lengths: bits behind the point, with commas between.")
     ] = "10,12,14,16,18",
-    samples: Annotated[
-        Path | None,
-        typer.Option(help="Samples as .npy, .npz or .csv; without it the recipe's test set."),
-    ] = None,
+    samples: options.Samples = None,
     key: options.Key = "",
     labels: options.Labels = None,
     labels_key: options.LabelsKey = "",
@@ -80,23 +79,22 @@ def measure(
         "measured": [{**asdict(each), "lost": each.lost} for each in found],
     }
     if not as_json:
-        rows = [
-            (
-                "none" if each.fraction is None else str(each.fraction),
-                each.width,
-                f"{each.mean:.4f}",
-                f"{each.largest:.4f}",
-                f"{each.agreement:.2%}",
-                f"{each.accuracy_integer:.2%}",
-                f"{each.accuracy_float:.2%}",
-                f"{each.lost:.2f}",
-            )
-            for each in found
-        ]
-        table(f"{data_name}, {len(x):,} frames", COLUMNS, rows)
-    best = found[-1]
-    line = f"{given.name}: {best}"
-    finish(line, facts, as_json=as_json)
+        table(f"{data_name}, {len(x):,} frames", COLUMNS, [_cells(each) for each in found])
+    finish(f"{given.name}: {found[-1]}", facts, as_json=as_json)
+
+
+def _cells(each: Measured) -> tuple[object, ...]:
+    """What a table shows of one word length, as :data:`COLUMNS`."""
+    return (
+        "none" if each.fraction is None else str(each.fraction),
+        each.width,
+        f"{each.mean:.4f}",
+        f"{each.largest:.4f}",
+        f"{each.agreement:.2%}",
+        f"{each.accuracy_integer:.2%}",
+        f"{each.accuracy_float:.2%}",
+        f"{each.lost:.2f}",
+    )
 
 
 def _fractions(text: str) -> list[int]:

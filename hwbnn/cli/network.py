@@ -45,7 +45,7 @@ def demo(
 
         hwbnn demo
 
-        hwbnn demo --out /tmp/demo --place
+        hwbnn demo --out demo --place
     """
     from hwbnn.demo import demo as run
     from hwbnn.demo import steps
@@ -62,10 +62,7 @@ def build(
     graph: Annotated[
         str | None, typer.Option(help="A lowered Graph instead, as `predict` takes it.")
     ] = None,
-    samples: Annotated[
-        Path | None,
-        typer.Option(help="Samples as .npy, .npz or .csv; without it the recipe's test set."),
-    ] = None,
+    samples: options.Samples = None,
     key: options.Key = "",
     labels: options.Labels = None,
     labels_key: options.LabelsKey = "",

@@ -55,6 +55,10 @@ LabelsKey = Annotated[str, typer.Option(help="Name of the labels, where a .npz h
 Engine = Annotated[
     str, typer.Option(help="Simulator: `plain` defines the nodes, `fast` equals it.")
 ]
+Samples = Annotated[
+    Path | None,
+    typer.Option(help="Samples as .npy, .npz or .csv; without it the recipe's test set."),
+]
 DataFolder = Annotated[
     Path | None,
     typer.Option(
