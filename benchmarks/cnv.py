@@ -8,7 +8,6 @@ CIFAR-10's batches; without it pixels are random.
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from collections.abc import Iterator
@@ -34,12 +33,7 @@ MIB = 1 << 20
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each way")
-    parser.add_argument("--seconds", type=float, default=0.5, help="about what one turn takes")
-    parser.add_argument("--only", default=",".join(KINDS), help="kinds of ways, by commas")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
-    given = parser.parse_args()
+    given = tables.arguments(__doc__, KINDS, RESULTS)
     machine = describe()
     (graph, which), (images, pixels) = cnv(), pictures()
     chosen = [way for way in WAYS if way.kind in given.only.split(",")]

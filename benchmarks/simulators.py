@@ -7,7 +7,6 @@ Writes ``benchmarks/results/simulators.json`` and the table beside it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from collections.abc import Callable
@@ -37,12 +36,7 @@ KINDS: dict[str, Callable[[Graph, Path], list[Contender]]] = {
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each way")
-    parser.add_argument("--seconds", type=float, default=0.5, help="about what one turn takes")
-    parser.add_argument("--only", default=",".join(KINDS), help="kinds of ways, by commas")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
-    given = parser.parse_args()
+    given = tables.arguments(__doc__, KINDS, RESULTS)
     machine = describe()
     graph, which = sfc()
     with tempfile.TemporaryDirectory(prefix="hwbnn-bench-") as scratch:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from benchmarks.interleave import Contender
+
+
+def arguments(about: str, kinds: Iterable[str], results: Path) -> argparse.Namespace:
+    """What the command line says: how long to measure, which kinds of ways, where to write."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each way")
+    parser.add_argument("--seconds", type=float, default=0.5, help="about what one turn takes")
+    parser.add_argument("--only", default=",".join(kinds), help="kinds of ways, by commas")
+    parser.add_argument("--out", type=Path, default=results, help="folder of the results")
+    return parser.parse_args()
 
 
 def entry(c: Contender) -> dict[str, Any]:
