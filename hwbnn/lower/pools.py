@@ -18,6 +18,7 @@ from torch import Tensor
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import MaxPool, SumPool, Window
+from hwbnn.lower.activations import codes_of
 from hwbnn.lower.builder import Builder
 from hwbnn.lower.spans import Bools, Span
 from hwbnn.lower.steps import Step
@@ -136,13 +137,13 @@ def span_of(stream: Stream, layer: BinaryActivation) -> Span:
 
 def fill_span(span: Span, stream: Stream, layer: BinaryActivation) -> None:
     """Run all integers, of all border classes, through the network's steps."""
-    before = replace(stream, steps=stream.steps[: span.cut])
+    before, codes = replace(stream, steps=stream.steps[: span.cut]), codes_of(layer, stream)
     for place in range(len(stream.variants)):
         for _, y in chunks(before, place=place):
             x = y
             for step in stream.steps[span.cut :]:
                 x = step(x)
-            span.add(y.numpy(), layer.codes(x[:, :, None, None])[:, :, 0, 0].numpy())
+            span.add(y.numpy(), codes(x).numpy())
 
 
 def _falls(stream: Stream, label: str) -> Bools:
