@@ -1,4 +1,4 @@
-"""Shapes: images flattened, once, with the order of torch's elements kept in mind."""
+"""Shapes: images flattened with the order of torch's elements kept in mind, elements picked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from hwbnn.errors import CannotLower
 from hwbnn.graph import Flatten, Select
 from hwbnn.lower.builder import Builder
 from hwbnn.lower.pools import settle
-from hwbnn.lower.streams import Stream
+from hwbnn.lower.steps import named
+from hwbnn.lower.streams import Integers, Stream
+from hwbnn.nn import Select as Picks
 
 
 def torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -77,12 +79,42 @@ def restore(build: Builder, stream: Stream) -> Stream:
     """A flat stream whose elements are in torch's order."""
     if stream.order is None:
         return stream
-    order, back = stream.order, np.argsort(stream.order)
-    node = Select(build.name("select"), stream.name, order)
+    return _picked(build, stream.layer, stream, stream.order, "elements in torch's order")
+
+
+def select(build: Builder, name: str, layer: Picks, stream: Stream) -> Stream:
+    """Some elements of a flat stream.
+
+    Args:
+        build: the Graph so far.
+        name: the layer's in the network.
+        layer: the layer.
+        stream: what it picks from.
+
+    Raises:
+        CannotLower: if what the elements are is not decided yet.
+    """
+    label = named(name, layer)
+    if stream.pending or stream.fixed is not None:
+        raise CannotLower(
+            f"{label}: the sums of layer '{stream.layer}' are not decided yet; put a "
+            "BinaryActivation before it"
+        )
+    index = layer.index.numpy()
+    text = f"{len(index)} of {layer.inputs} elements"
+    return _picked(
+        build, name, stream, index if stream.order is None else stream.order[index], text
+    )
+
+
+def _picked(build: Builder, layer: str, stream: Stream, index: Integers, text: str) -> Stream:
+    """The elements of a flat stream at these positions of the Graph's order."""
+    node = Select(build.name("select"), stream.name, index)
     t = build.add(node)
-    build.remark(stream.layer, node, "elements in torch's order")
-    steps = tuple(s if s.is_elementwise else s.reordered(back) for s in stream.steps)
-    ends = stream.low[order], stream.high[order]
+    build.remark(layer, node, text)
+    count = len(stream.low)
+    steps = tuple(s if s.is_elementwise else s.picked(index, count) for s in stream.steps)
+    ends = stream.low[index], stream.high[index]
     return replace(
         stream, name=node.name, type=t, low=ends[0], high=ends[1], steps=steps, order=None
     )

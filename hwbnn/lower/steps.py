@@ -128,6 +128,17 @@ class Step:
         back = torch.argsort(there)
         return replace(self, apply=lambda x: self.apply(x[:, there].contiguous())[:, back])
 
+    def picked(self, index: NDArray[np.int64], count: int) -> Step:
+        """The step for tables of the columns ``index`` alone, of ``count`` that it was made for."""
+        there = torch.from_numpy(index)
+
+        def apply(x: Tensor) -> Tensor:
+            whole = x.new_zeros(len(x), count)
+            whole[:, there] = x
+            return self.apply(whole)[:, there]
+
+        return replace(self, apply=apply)
+
     def repeated(self, count: int) -> Step:
         """The step for flat tables that hold all channels ``count`` times, one after another."""
         if self.is_elementwise:

@@ -14,9 +14,9 @@ from hwbnn.graph import Input
 from hwbnn.lower.prepare import reference_mode
 from hwbnn.lower.steps import function_label, named
 from hwbnn.methods import Nonlinearity
-from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA, Scale
+from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA, Scale, Select
 
-LEAVES = (BinaryLinear, BinaryConv2d, BinaryActivation, OptionA, Scale)
+LEAVES = (BinaryLinear, BinaryConv2d, BinaryActivation, OptionA, Scale, Select)
 
 
 class _Tracer(fx.Tracer):

@@ -36,7 +36,7 @@ from hwbnn.lower.streams import Stream
 from hwbnn.lower.tables import read_ranks, rises_alike
 from hwbnn.lower.trace import LEAVES, Sample, mapped, sample
 from hwbnn.lower.weights import check_source
-from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA
+from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA, Select
 
 OUTPUTS = ("class", "scores")
 
@@ -90,11 +90,14 @@ class Walk:
 
         Raises:
             CannotLower: naming the layer that has no exact form, and what to change.
+            InputError: if a layer picks elements that there are not.
         """
         for name, module in self._called_modules():
             check_state(name, module)
             if isinstance(module, BinaryLinear | BinaryConv2d):
                 check_source(named(name, module), module, self.source)
+            elif isinstance(module, Select):
+                module.check()
         self._sample = sample(self.traced, self.source)
         with reference_mode():
             for call in self.traced.graph.nodes:
@@ -164,6 +167,8 @@ class Walk:
             self.codes[call] = made.name
         elif isinstance(module, nn.Flatten):
             made = shapes.flatten(self.build, stream, label, self._sample.shape(call))
+        elif isinstance(module, Select):
+            made = shapes.select(self.build, name, module, stream)
         elif isinstance(module, nn.MaxPool2d):
             shape = module_pool(name, label, module)
             made = pools.max_pool(self.build, shape, stream, self._made(call))

@@ -19,6 +19,7 @@ from hwbnn.nn.loop import (
 from hwbnn.nn.named import NAMES, network, takes_images
 from hwbnn.nn.networks import NETWORKS, Last, Mlp, Network, mlp
 from hwbnn.nn.residual import RESIDUAL, OptionA, Residual, Unit, residual
+from hwbnn.nn.select import Select
 
 __all__ = [
     "CHAINS",
@@ -37,6 +38,7 @@ __all__ = [
     "OptionA",
     "Residual",
     "Scale",
+    "Select",
     "Unit",
     "after_step",
     "chain",

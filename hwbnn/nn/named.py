@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hwbnn.errors import InputError
 from hwbnn.graph import Input
 from hwbnn.methods import Method
@@ -19,7 +21,13 @@ def takes_images(name: str) -> bool:
 
 
 def network(
-    name: str, source: Input, classes: int, method: Method, *, last: Last = "batch_norm"
+    name: str,
+    source: Input,
+    classes: int,
+    method: Method,
+    *,
+    last: Last = "batch_norm",
+    reads: Sequence[int] | None = None,
 ) -> Network:
     """A network known by name, with new weights.
 
@@ -29,12 +37,15 @@ def network(
         classes: number of logits.
         method: how it is trained.
         last: see :func:`hwbnn.nn.mlp`.
+        reads: positions of the elements that it reads, for networks that read rows; None for all.
 
     Raises:
         InputError: if no network has this name, or it does not take such an input.
     """
     if name in NETWORKS:
-        return mlp(source, NETWORKS[name], classes, method, last=last)
+        return mlp(source, NETWORKS[name], classes, method, last=last, reads=reads)
+    if reads is not None:
+        raise InputError(f"network '{name}' reads whole images; only rows can be read in part")
     if name in CHAINS:
         return chain(source, CHAINS[name], classes, method, last=last)
     if name in RESIDUAL:

@@ -14,6 +14,7 @@ from hwbnn.graph import Input
 from hwbnn.methods import Method
 from hwbnn.nn.activation import BinaryActivation, Scale
 from hwbnn.nn.linear import BinaryLinear
+from hwbnn.nn.select import Select
 from hwbnn.nn.source import Source
 
 Last = Literal["batch_norm", "scale"]
@@ -57,6 +58,7 @@ def mlp(
     method: Method,
     *,
     last: Last = "batch_norm",
+    reads: Sequence[int] | None = None,
 ) -> Mlp:
     """A multi-layer perceptron with binary weights in every layer.
 
@@ -67,15 +69,19 @@ def mlp(
         method: how it is trained.
         last: what makes logits of the last sums: a BatchNorm, whose gains differ by class (exact in
             hardware by a table of ranks), or one learned scale (hardware compares the sums).
+        reads: positions of the elements of a sample that it reads; None for all.
 
     Raises:
-        InputError: if a width is not positive or ``last`` is unknown.
+        InputError: if a width is not positive, ``last`` is unknown or a position is none.
     """
-    return Mlp(source, dense([], source, (prod(source.shape), *widths), classes, method, last))
+    size = prod(source.shape)
+    front: list[nn.Module] = [] if reads is None else [Select(size, reads)]
+    sizes = (size if reads is None else len(reads), *widths)
+    return Mlp(source, dense(front, source, sizes, classes, method, last))
 
 
 def dense(
-    layers: list[nn.Module],
+    layers: Sequence[nn.Module],
     source: Input,
     sizes: Sequence[int],
     classes: int,
@@ -87,7 +93,7 @@ def dense(
     Args:
         layers: those in front.
         source: what the network reads.
-        sizes: elements that arrive, then channels of the hidden layers.
+        sizes: elements that the first of them reads, then channels of the hidden layers.
         classes: number of logits.
         method: how they are trained.
         last: see :func:`mlp`.

@@ -116,16 +116,39 @@ def split(integers: Integers, low: int, planes: int, out: Words) -> None:
                     out[t, row + i // 64, s] |= np.uint64(bit) << np.uint64(i % 64)
 
 
+def runs(index: Longs) -> tuple[Longs, Words]:
+    """How bits at the positions ``index`` come together in words: neighbours that stay so at once.
+
+    Args:
+        index: the position of each bit that goes on.
+
+    Returns:
+        For each run the word that it comes from and goes to, and by how much it is shifted right
+        and then left, int64 ``(runs, 4)``; and where it stands in the word that it goes to, uint64.
+    """
+    to = np.arange(len(index))
+    starts = np.ones(len(index), np.bool_)
+    starts[1:] = (np.diff(index) != 1) | (index[1:] % 64 == 0) | (to[1:] % 64 == 0)
+    first = np.flatnonzero(starts)
+    length = np.diff(np.append(first, len(index)))
+    shift = index[first] % 64 - to[first] % 64
+    moves = (index[first] // 64, to[first] // 64, np.maximum(shift, 0), np.maximum(-shift, 0))
+    ones = ((1 << int(n)) - 1 << int(at) % 64 for n, at in zip(length, to[first], strict=True))
+    return np.stack(moves, axis=1), np.array(list(ones), np.uint64)
+
+
 @jit
-def select_bits(words: Words, index: Longs, out: Words) -> None:
-    """The bits at the positions ``index`` of a value of one plane."""
+def select_words(words: Words, moves: Longs, masks: Words, planes: int, out: Words) -> None:
+    """The bits of :func:`runs`, in each of ``planes`` planes."""
+    count, made = words.shape[1] // planes, out.shape[1] // planes
     for t in range(len(out)):
         out[t] = ZERO
-        for i in range(len(index)):
-            k, shift = index[i] // 64, np.uint64(index[i] % 64)
-            for s in range(out.shape[2]):
-                bit = (words[t, k, s] >> shift) & ONE
-                out[t, i // 64, s] |= bit << np.uint64(i % 64)
+        for plane in range(planes):
+            for i in range(len(moves)):
+                k, to = plane * count + moves[i, 0], plane * made + moves[i, 1]
+                right, left = np.uint64(moves[i, 2]), np.uint64(moves[i, 3])
+                for s in range(out.shape[2]):
+                    out[t, to, s] |= (words[t, k, s] >> right) << left & masks[i]
 
 
 @jit

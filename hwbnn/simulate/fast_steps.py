@@ -88,11 +88,12 @@ def _input(node: Input, form: Form, graph: Graph) -> Step:
 
 @step.register
 def _select(node: Select, form: Form, graph: Graph) -> Step | None:
-    if not graph.types[node.name].bit and form == "words":
-        return None
     source, out = Slot(node.source, form), Slot(node.name, form)
-    kernel = moves.select_bits if form == "words" else moves.select
-    return Step((source,), lambda x, b: kernel(b[source], node.index, b[out]))
+    if form == "integers":
+        return Step((source,), lambda x, b: moves.select(b[source], node.index, b[out]))
+    planes = coding(graph.types[node.name]).planes
+    index, masks = moves.runs(node.index)
+    return Step((source,), lambda x, b: moves.select_words(b[source], index, masks, planes, b[out]))
 
 
 @step.register

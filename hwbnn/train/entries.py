@@ -66,6 +66,7 @@ RULES: dict[str, Rule] = {
     "input": _one_of(INPUTS),
     "threshold": _or_none(_integer(0, 255)),
     "last": _one_of(LASTS),
+    "reads": _or_none(_integer(1, 2**31 - 1)),
     "batch": _integer(2, 100_000),
     "learning_rate": _number("a number above 0 and below 10", lambda v: v > 0),
     "final_rate": _or_none(_number("a number from 0 to below 10", lambda v: True)),

@@ -19,6 +19,7 @@ from hwbnn.train.evaluate import accuracy, torch_threads
 from hwbnn.train.folder import CHECKPOINT, HISTORY, MODEL, model_bytes, prepare, write
 from hwbnn.train.history import Epoch
 from hwbnn.train.recipe import Recipe
+from hwbnn.train.varying import most_varying
 
 if TYPE_CHECKING:
     from hwbnn.train.trainer import Settings
@@ -120,7 +121,8 @@ def train(
             prepare(recipe, target, resume)
         start = target / CHECKPOINT
         torch.manual_seed(recipe.seed)
-        loop = Loop(recipe, recipe.make_model(), images.train_images, images.train_labels)
+        model = recipe.make_model(_read(recipe, images))
+        loop = Loop(recipe, model, images.train_images, images.train_labels)
         fit(trainer, loop, start if start.exists() else None)
         model = loop.model.cpu().eval()
         # A run that was finished already makes no epoch, so nothing has moved its schedules.
@@ -140,6 +142,14 @@ def train(
         write(target / MODEL, model_bytes(model, recipe))
         write(target / HISTORY, _history(result, images, settings))
     return result
+
+
+def _read(recipe: Recipe, images: Dataset) -> list[int] | None:
+    """The elements that the network reads, chosen on the images that it is trained on."""
+    if recipe.reads is None:
+        return None
+    own = images.train_images[: len(images.train_images) - recipe.held_out]
+    return [int(i) for i in most_varying(recipe.encode(own), recipe.reads)]
 
 
 def _check_data(recipe: Recipe, images: Dataset) -> None:

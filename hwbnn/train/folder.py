@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from hwbnn.errors import InputError
-from hwbnn.nn import Network, set_progress
+from hwbnn.nn import Network, Select, set_progress
 from hwbnn.train.recipe import Recipe
 
 RECIPE = "recipe.toml"
@@ -62,6 +62,12 @@ def load_model(folder: str | Path) -> tuple[Network, Recipe]:
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{file}: not the weights of its recipe ({reason})") from error
+    for module in model.modules():
+        if isinstance(module, Select):
+            try:
+                module.check()
+            except InputError as error:
+                raise InputError(f"{file}: {error}") from error
     # What the schedules say is no part of the file; it was written after the last epoch.
     set_progress(model, (recipe.epochs - 1) / recipe.epochs)
     return model.eval(), recipe

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from math import prod
 from pathlib import Path
@@ -55,6 +55,9 @@ class Recipe:
         threshold: with ``input = "bits"``, a pixel at or above it becomes +1, others -1; it is
             applied on the host, so that hardware receives bits. None with any other input.
         last: one of :data:`~hwbnn.train.entries.LASTS`.
+        reads: how many elements of a sample the network reads: those that vary most over the
+            training images (:func:`~hwbnn.train.varying.most_varying`); what nobody reads takes no
+            hardware. None for all.
         epochs: times that all training images are met.
         batch: images in a batch at most; batches of an epoch differ by one image at most.
         learning_rate: at the first step.
@@ -85,6 +88,7 @@ class Recipe:
     input: str = "bits"
     threshold: int | None = None
     last: str = "batch_norm"
+    reads: int | None = None
     batch: int = 100
     learning_rate: float = 1e-3
     final_rate: float | None = None
@@ -125,6 +129,12 @@ class Recipe:
             raise InputError(
                 f"recipe: shift: expected above 0 with an augmentation and 0 without, found "
                 f"{self.shift} with '{self.augmentation}'"
+            )
+        size = prod(published.shape)
+        if self.reads is not None and (takes_images(self.network) or self.reads > size):
+            raise InputError(
+                f"recipe: reads: expected at most the {size} pixels of '{self.data}', of a network "
+                f"that reads rows, found {self.reads} with '{self.network}'"
             )
         self._check_steps()
         if self.held_out > published.train_size // 2:
@@ -203,12 +213,19 @@ class Recipe:
             return shaped
         return (shaped >= self.threshold).astype(np.uint8)
 
-    def make_model(self) -> Network:
-        """The network with new weights, drawn from torch's generator."""
+    def make_model(self, reads: Sequence[int] | None = None) -> Network:
+        """The network with new weights, drawn from torch's generator.
+
+        Args:
+            reads: positions of the elements that it reads, as many as :attr:`reads` says; by
+                default the first ones, for what is loaded next to replace.
+        """
+        if reads is None and self.reads is not None:
+            reads = range(self.reads)
         method = get_method(self.method, **self.hyper)
         classes = len(PUBLISHED[self.data].classes)
         last: Any = self.last
-        return network(self.network, self.graph_input(), classes, method, last=last)
+        return network(self.network, self.graph_input(), classes, method, last=last, reads=reads)
 
     def to_toml(self) -> str:
         """The recipe as TOML, every entry written out."""

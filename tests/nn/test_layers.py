@@ -16,7 +16,7 @@ from hwbnn.graph import Input
 from hwbnn.lower import floats
 from hwbnn.methods import Activation, BinaryWeight, ClipSTE, Codes, Method, get, quantize
 from hwbnn.methods.base import SignActivation
-from hwbnn.nn import BinaryActivation, BinaryLinear, Scale, mlp
+from hwbnn.nn import BinaryActivation, BinaryLinear, Scale, Select, mlp, network
 from tests.methods.forms import Mapped
 
 METHOD = get("bnn_ste")
@@ -245,3 +245,29 @@ def test_networks_tell_layers_which_activation_they_read() -> None:
     model.train()(torch.ones(4, 9)).sum().backward()
     plain = mlp(Input.bits(9), (5, 4), 3, METHOD)
     assert plain.layers[3].source is None
+
+
+def test_a_row_is_read_in_part() -> None:
+    layer = Select(5, [4, 0, 2])
+    x = torch.arange(10.0).reshape(2, 5)
+    assert layer(x).tolist() == [[4, 0, 2], [9, 5, 7]]
+    assert "3 of 5" in str(layer)
+    assert list(layer.state_dict()) == ["index"]
+    for shape in ((2, 4), (2, 5, 1), (5,)):
+        with pytest.raises(InputError, match=r"Select: expected \(batch, 5\), found"):
+            layer(torch.zeros(shape))
+    for index, said in (
+        ([], "at least one"),
+        ([5], "found 5"),
+        ([-1], "found -1"),
+        ([1, 1], "1 tw"),
+    ):
+        with pytest.raises(InputError, match=said):
+            Select(5, index)
+
+
+def test_only_rows_are_read_in_part() -> None:
+    model = network("tfc", Input.bits(784), 10, METHOD, reads=[1, 5, 700])
+    assert model(torch.ones(2, 784)).shape == (2, 10)
+    with pytest.raises(InputError, match="network 'lenet' reads whole images"):
+        network("lenet", Input.bits((28, 28, 1)), 10, METHOD, reads=[1])

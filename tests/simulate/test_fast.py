@@ -21,6 +21,7 @@ from hwbnn.graph import (
     Lookup,
     Node,
     Output,
+    Select,
     Threshold,
 )
 from hwbnn.graph.bits import pack_words
@@ -52,6 +53,23 @@ def test_400_random_networks_agree_at_every_node(first: int) -> None:
 def test_any_network_agrees_at_every_node(data: st.DataObject) -> None:
     graph = data.draw(graphs())
     assert_same(graph, data.draw(inputs(graph, 7)))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 255), (-3, 12)])
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 130, 200])
+def test_selected_bits_keep_their_places_whatever_runs_they_form(
+    low: int, high: int, count: int
+) -> None:
+    rng = np.random.default_rng(count)
+    node = Input.bits(200) if high == 1 else Input("x", (200,), low, high)
+    x = rng.integers(low, high + 1, (40, 200))
+    kept = np.sort(rng.permutation(200)[:count])
+    blocks = np.concatenate([np.arange(first, first + 40) for first in (160, 0, 80, 120, 40)])
+    for index in (kept, kept[::-1], rng.permutation(200)[:count], blocks[:count]):
+        weights = rng.integers(0, 2, (9, count)).astype(np.bool_)
+        select = Select("picked", "x", np.ascontiguousarray(index))
+        nodes = (node, select, Dot("dot", "picked", weights), Output("y", "dot"))
+        assert_same(Graph(nodes), x)
 
 
 SEED = 24

@@ -1,0 +1,76 @@
+"""Layers that read some of their inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from hwbnn.errors import InputError
+
+
+class Select(nn.Module):
+    """The elements of a row that what follows reads: ``y[i] = x[index[i]]``.
+
+    Border pixels that never vary, for example, tell nothing; what nobody reads takes no product, no
+    popcount and no weight, in the simulators and in hardware.
+
+    Args:
+        inputs: elements of a row that arrives.
+        index: positions of those that go on, distinct.
+
+    Attributes:
+        index: int64 ``(m,)``, part of the network's state.
+
+    Raises:
+        InputError: if a position is not one of ``inputs`` elements, or comes twice.
+    """
+
+    index: Tensor
+
+    def __init__(self, inputs: int, index: Sequence[int]) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.register_buffer("index", torch.tensor(list(index), dtype=torch.int64))
+        self.check()
+
+    def check(self) -> None:
+        """Refuse positions that are none, as a file of weights may hold.
+
+        Raises:
+            InputError: naming one of them.
+        """
+        found = self.index.tolist()
+        if not found:
+            raise InputError("Select: expected at least one position, found none")
+        wrong = next((i for i in found if not 0 <= i < self.inputs), None)
+        if wrong is not None:
+            raise InputError(
+                f"Select: expected positions from 0 to {self.inputs - 1}, found {wrong}"
+            )
+        if len(set(found)) < len(found):
+            twice = next(i for k, i in enumerate(found) if i in found[:k])
+            raise InputError(f"Select: expected distinct positions, found {twice} twice")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The elements that go on.
+
+        Args:
+            x: ``(batch, inputs)``.
+
+        Returns:
+            ``(batch, m)``.
+
+        Raises:
+            InputError: if rows are not of ``inputs`` elements.
+        """
+        if x.dim() != 2 or x.shape[1] != self.inputs:
+            raise InputError(
+                f"Select: expected (batch, {self.inputs}), found {tuple(x.shape)}; flatten first"
+            )
+        return x.index_select(1, self.index)
+
+    def extra_repr(self) -> str:
+        """Sizes, for ``print(model)``."""
+        return f"{len(self.index)} of {self.inputs}"
