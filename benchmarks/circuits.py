@@ -34,6 +34,7 @@ from benchmarks.circuit_layers import MODELS, Layer, cases, trained
 from benchmarks.machine import describe
 from hwbnn import tools
 from hwbnn.circuits import evaluate, latency
+from hwbnn.circuits.cells import carries
 from hwbnn.errors import ToolFailed
 from hwbnn.graph import load
 from hwbnn.simulate import simulate
@@ -154,7 +155,7 @@ def images(names: list[str]) -> None:
             "equal": int((found == expected).sum()),
             "accuracy": round(float((found == data.test_labels).mean()), 4),
             "luts": [made.luts for made in netlists],
-            "carry4": [made.carries() for made in netlists],
+            "carry4": [carries(made) for made in netlists],
             "levels": [max(made.levels()) for made in netlists],
             "latency_3_levels": [latency(made, 3) for made in netlists],
             "cpu_seconds": round(time.process_time() - begun, 1),

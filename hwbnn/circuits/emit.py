@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
+from hwbnn.circuits.cells import Run, runs
 from hwbnn.circuits.netlist import FALSE, TRUE, Chain, Lut, Netlist
-from hwbnn.circuits.pipeline import Schedule, registers, schedule
+from hwbnn.circuits.pipeline import Schedule, reads, registers, schedule
 
 Form = Literal["xc7", "xcup", "portable"]
 """Xilinx 7-series (LUT6_2, CARRY4), UltraScale+ (LUT6_2, CARRY8), or plain SystemVerilog."""
@@ -50,7 +51,7 @@ class _Module:
             f"module {name} (\n{clock}  input  logic [{netlist.inputs - 1}:0] x_i,\n"
             f"  output logic [{len(netlist.outputs) - 1}:0] y_o\n);\n"
         )
-        read = {signal for cell in netlist.cells for signal in _signals(cell)}
+        read = {signal for cell in netlist.cells for signal in reads(cell)}
         read |= {literal >> 1 for literal in netlist.outputs}
         body = [f"  wire n{i} = x_i[{i - 1}];" for i in range(1, netlist.inputs + 1) if i in read]
         for i, (cell, stage) in enumerate(zip(netlist.cells, self.plan.cells, strict=True)):
@@ -58,6 +59,10 @@ class _Module:
                 body += self.lut(i, cell, stage)
             else:
                 body += self.chain(i, cell, stage)
+        if self.form != "portable":
+            bits = _SLICE[self.form]
+            for run in runs(netlist, self.plan, bits):
+                body += self.carries(run, bits)
         body += self.delays()
         outputs = ", ".join(self.literal(literal, stages) for literal in reversed(netlist.outputs))
         return f"{head}{chr(10).join(body)}\n  assign y_o = {{{outputs}}};\nendmodule\n"
@@ -104,23 +109,45 @@ class _Module:
         return [wires, f"  {kind} #(.INIT({width}'h{lut.init:x})) u{index} ({', '.join(ports)});"]
 
     def chain(self, index: int, chain: Chain, stage: int) -> list[str]:
-        """A carry chain."""
-        s = [self.literal(literal, stage) for literal in chain.s]
-        d = [self.literal(literal, stage) for literal in chain.d]
-        cin = self.literal(chain.cin, stage)
+        """A carry chain; with the primitives of a family its cells are written by themselves."""
+        cin, s, d = self.operands(chain, stage)
         if chain.wires:
             made = [f"  wire n{chain.sums[0]} = {s[0]};"] if chain.sums[0] else []
             return made + ([f"  wire n{chain.carry} = {d[0]};"] if chain.carry else [])
         wires = [f"  wire n{o};" for o in (*chain.sums, chain.carry) if o]
         if self.form == "portable":
             return wires + _sum(index, chain, cin, s, d)
-        return wires + _carries(index, chain, cin, s, d, _SLICE[self.form])
+        return wires
 
+    def operands(self, chain: Chain, stage: int) -> tuple[str, list[str], list[str]]:
+        """A chain's carry in, propagate and generate inputs."""
+        s = [self.literal(literal, stage) for literal in chain.s]
+        d = [self.literal(literal, stage) for literal in chain.d]
+        return self.literal(chain.cin, stage), s, d
 
-def _signals(cell: Lut | Chain) -> Sequence[int]:
-    if isinstance(cell, Lut):
-        return cell.inputs
-    return [literal >> 1 for literal in (cell.cin, *cell.s, *cell.d)]
+    def carries(self, run: Run, bits: int) -> list[str]:
+        """A run of carry cells of so many positions, with its chains."""
+        name = run.chains[0]
+        # Where nothing else stands no carry is passed on.
+        s, d = ["1'b0"] * run.positions, ["1'b0"] * run.positions
+        made: list[str] = []
+        for index, start in zip(run.chains, run.starts, strict=True):
+            chain = self.netlist.cells[index]
+            assert isinstance(chain, Chain)
+            end = start + len(chain.s)
+            cin, s[start:end], d[start:end] = self.operands(chain, self.plan.cells[index])
+            if start:
+                d[start - 1] = cin
+            else:
+                first = cin
+            made += [
+                f"  assign n{o} = o{name}[{start + i}];" for i, o in enumerate(chain.sums) if o
+            ]
+            if chain.carry:
+                # A position gives out its sum or its carry.
+                out = f"o{name}[{end}]" if chain.sums[-1] else f"c{name}[{end - 1}]"
+                made.append(f"  assign n{chain.carry} = {out};")
+        return _cells(name, first, s, d, bits) + made
 
 
 def _expression(lut: Lut, output: int, names: Sequence[str]) -> str:
@@ -152,28 +179,19 @@ def _sum(index: int, chain: Chain, cin: str, s: Sequence[str], d: Sequence[str])
     return made + ([f"  assign n{chain.carry} = t{index}[{size}];"] if chain.carry else [])
 
 
-def _carries(
-    index: int, chain: Chain, cin: str, s: Sequence[str], d: Sequence[str], bits: int
-) -> list[str]:
-    """A chain of carry cells of so many bits."""
-    count = -(-len(s) // bits)
-    pad = ["1'b0"] * (count * bits - len(s))
-    s, d = [*s, *pad], [*d, *pad]
-    top = count * bits - 1
-    made = [f"  wire [{top}:0] o{index}, c{index};"]
-    for k in range(count):
+def _cells(name: int, cin: str, s: Sequence[str], d: Sequence[str], bits: int) -> list[str]:
+    """Carry cells of so many positions above each other."""
+    made = [f"  wire [{len(s) - 1}:0] o{name}, c{name};"]
+    for k in range(len(s) // bits):
         part = f"[{k * bits + bits - 1}:{k * bits}]"
         own = slice(k * bits, (k + 1) * bits)
-        ports = [f".O(o{index}{part})", f".CO(c{index}{part})"]
-        below = f"c{index}[{k * bits - 1}]" if k else "1'b0"
+        ports = [f".O(o{name}{part})", f".CO(c{name}{part})"]
+        below = f"c{name}[{k * bits - 1}]" if k else "1'b0"
         first = "1'b0" if k else cin
         if bits == 4:
             ports += [f".CI({below})", f".CYINIT({first})"]
         else:
             ports += [f".CI({below if k else first})", ".CI_TOP(1'b0)"]
         ports += [f".{p}({{{', '.join(reversed(v[own]))}}})" for p, v in (("S", s), ("DI", d))]
-        made.append(f"  CARRY{bits} u{index}_{k} ({', '.join(ports)});")
-    made += [f"  assign n{o} = o{index}[{i}];" for i, o in enumerate(chain.sums) if o]
-    if chain.carry:
-        made.append(f"  assign n{chain.carry} = c{index}[{len(chain.s) - 1}];")
+        made.append(f"  CARRY{bits} u{name}_{k} ({', '.join(ports)});")
     return made

@@ -113,11 +113,6 @@ class Netlist:
         """LUTs, those with two outputs counted once."""
         return sum(isinstance(cell, Lut) for cell in self.cells)
 
-    def carries(self, bits: int = 4) -> int:
-        """Carry cells of so many positions."""
-        chains = (len(c.s) for c in self.cells if isinstance(c, Chain) and not c.wires)
-        return sum(-(-length // bits) for length in chains)
-
     def levels(self) -> list[int]:
         """Levels of LUTs and carry chains before each signal."""
         level = [0] * self.signals

@@ -43,8 +43,7 @@ def schedule(netlist: Netlist, levels: int | None) -> Schedule:
         cells[i] = _stage(at, levels)
     _join_chains(netlist, cells)
     for i, cell in enumerate(netlist.cells):
-        drives = (cell.first, cell.second) if isinstance(cell, Lut) else (*cell.sums, cell.carry)
-        for signal in drives:
+        for signal in drives(cell):
             made[signal] = cells[i]
     made[0] = -1
     return Schedule(stages, tuple(cells), tuple(made))
@@ -107,3 +106,10 @@ def reads(cell: Lut | Chain) -> tuple[int, ...]:
     if isinstance(cell, Lut):
         return cell.inputs
     return tuple(literal >> 1 for literal in (cell.cin, *cell.s, *cell.d))
+
+
+def drives(cell: Lut | Chain) -> tuple[int, ...]:
+    """The signals that a cell drives; 0 for those that it does not."""
+    if isinstance(cell, Lut):
+        return cell.first, cell.second
+    return *cell.sums, cell.carry

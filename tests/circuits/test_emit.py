@@ -42,17 +42,57 @@ def table(kind, init, given):
     return Lut(tuple(x >> 1 for x in inputs), int(init, 16), first, second)
 
 
+def positions(text):
+    """Propagate and generate inputs of each run of carry cells, and its carry in, by its name."""
+    runs = {}
+    for kind, _, name, given in INSTANCE.findall(text):
+        if not kind.startswith("CARRY"):
+            continue
+        run, place = name.split("_")
+        part, bits = ports(given), int(kind[5:])
+        below = part["CI"] if int(place) or bits == 8 else part["CYINIT"]
+        s, d, _ = runs.setdefault(run, ([], [], literal(below[0]) if place == "0" else None))
+        if place != "0":
+            assert below == [f"c{run}[{len(s) - 1}]"]
+        s += [literal(x) for x in part["S"]]
+        d += [literal(x) for x in part["DI"]]
+        assert len(part["S"]) == len(part["DI"]) == bits
+    return runs
+
+
+def placed(chain, found, runs):
+    """A chain as it stands in its run; ``found`` names the outputs of its signals."""
+    names = [found[o] for o in (*chain.sums, chain.carry) if o]
+    (run,) = {name[1:].split("[")[0] for name in names}
+    s, d, cin = runs[run]
+    at = {o: (found[o][0], int(found[o].split("[")[1][:-1])) for o in found if found[o] in names}
+    end = at[chain.carry][1] if chain.carry else at[chain.sums[-1]][1] + 1
+    if chain.carry and at[chain.carry][0] == "c":
+        # A slice gives out a sum or a carry of a position.
+        assert not any(chain.sums)
+        end += 1
+    elif chain.carry:
+        assert s[end] == 0
+    start = end - len(chain.s)
+    assert start == 0 or s[start - 1] == 0
+    return replace(
+        chain,
+        cin=d[start - 1] if start else cin,
+        s=tuple(s[start:end]),
+        d=tuple(d[start:end]),
+        sums=tuple(next((o for o in at if at[o] == ("o", i)), 0) for i in range(start, end)),
+    )
+
+
 def read_back(text, netlist):
     """The cells as the text has them; what a chain is said to add is taken from the netlist."""
     aliases = dict(ASSIGN.findall(text))
     cells = list(netlist.cells)
-    parts: dict[int, list[dict[str, list[str]]]] = {}
     for kind, init, name, given in INSTANCE.findall(text):
-        if kind.startswith("CARRY"):
-            parts.setdefault(int(name.split("_")[0]), []).append(ports(given))
-        else:
+        if not kind.startswith("CARRY"):
             cells[int(name)] = table(kind, init, ports(given))
-    back = {v: k for k, v in aliases.items()}
+    runs = positions(text)
+    found = {int(name[1:]): out for name, out in aliases.items() if "[" in out}
     for index, cell in enumerate(netlist.cells):
         if not isinstance(cell, Chain):
             continue
@@ -61,16 +101,7 @@ def read_back(text, netlist):
             d = (literal(aliases[f"n{cell.carry}"]),) if cell.carry else cell.d
             cells[index] = replace(cell, s=s, d=d)
             continue
-        size, got = len(cell.s), parts[index]
-        s, d = ([literal(x) for part in got for x in part[p]][:size] for p in ("S", "DI"))
-        sums = tuple(literal(back.get(f"o{index}[{i}]", "1'b0")) >> 1 for i in range(size))
-        carry = literal(back.get(f"c{index}[{size - 1}]", "1'b0")) >> 1
-        first = got[0].get("CYINIT", got[0]["CI"])[0]
-        cells[index] = replace(
-            cell, cin=literal(first), s=tuple(s), d=tuple(d), sums=sums, carry=carry
-        )
-        for k, part in enumerate(got[1:], start=1):
-            assert part["CI"] == [f"c{index}[{len(part['S']) * k - 1}]"]
+        cells[index] = placed(cell, found, runs)
     outputs = re.search(r"assign y_o = {(.*)};", text).group(1).split(", ")[::-1]
     return replace(netlist, cells=tuple(cells), outputs=tuple(map(literal, outputs)))
 

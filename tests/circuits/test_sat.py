@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from hwbnn.circuits import sums, system_verilog, thresholds
+from hwbnn.circuits.cells import runs
+from hwbnn.circuits.pipeline import schedule
 from hwbnn.tools import yosys_child
 
 pytestmark = pytest.mark.hardware
@@ -61,9 +63,13 @@ def proved(folder, netlist, plain):
 @pytest.mark.parametrize("compares", [True, False])
 def test_small_layers_are_proved(tmp_path, form, compares):
     rng = np.random.default_rng(7)
-    weights = rng.integers(0, 2, (3, 12)).astype(np.bool_)
-    wanted = np.array([4, 6, 9]) if compares else None
-    made = sums(weights) if wanted is None else thresholds(weights, wanted)
+    weights = rng.integers(0, 2, (4, 12)).astype(np.bool_)
+    wanted = np.array([4, 6, 7, 9]) if compares else None
+    # Neurons by themselves have chains side by side, which share carry cells.
+    made = sums(weights, group=1) if wanted is None else thresholds(weights, wanted, group=1)
+    assert form == "portable" or any(
+        len(run.chains) > 1 for run in runs(made, schedule(made, None), 4)
+    )
     text = system_verilog(made, "netlist", form)
     assert proved(tmp_path, text, counted(weights, wanted))
 

@@ -1,0 +1,97 @@
+"""Carry cells are shared by chains that cannot read each other, and counted as they are written."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from hwbnn.circuits import sums, system_verilog, thresholds
+from hwbnn.circuits.cells import LONGEST, Run, carries, runs
+from hwbnn.circuits.netlist import Chain
+from hwbnn.circuits.pipeline import drives, reads, schedule
+
+RNG = np.random.default_rng(5)
+WEIGHTS = RNG.integers(0, 2, (10, 70)).astype(np.bool_)
+NETLISTS = (
+    thresholds(WEIGHTS, RNG.integers(28, 42, 10)),
+    thresholds(WEIGHTS, RNG.integers(28, 42, 10), group=1),
+    sums(WEIGHTS[:4, :30], width=3, signed=True),
+)
+
+
+def ancestors(netlist):
+    """For each cell the indices of all cells that it depends on."""
+    drivers: dict[int, int] = {}
+    found: list[set[int]] = []
+    for index, cell in enumerate(netlist.cells):
+        below = {drivers[signal] for signal in reads(cell) if signal in drivers}
+        found.append(below.union(*(found[i] for i in below)))
+        drivers |= {signal: index for signal in drives(cell) if signal}
+    return found
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("levels", [None, 1, 2, 3])
+@pytest.mark.parametrize("netlist", NETLISTS)
+def test_chains_of_a_run_stand_apart_and_do_not_read_each_other(netlist, levels, bits):
+    plan, depends = schedule(netlist, levels), ancestors(netlist)
+    made = runs(netlist, plan, bits)
+    for run in made:
+        assert len({plan.cells[index] for index in run.chains}) == 1
+        assert not any(depends[index] & set(run.chains) for index in run.chains)
+        ends = [
+            start + len(netlist.cells[index].s)
+            for index, start in zip(run.chains, run.starts, strict=True)
+        ]
+        assert run.starts == (0, *(end + 1 for end in ends[:-1]))
+        top = netlist.cells[run.chains[-1]]
+        least = ends[-1] + bool(top.carry and top.sums[-1])
+        assert least <= run.positions < least + bits
+        assert run.positions % bits == 0
+        assert run.positions <= LONGEST or len(run.chains) == 1
+    chains = [i for i, c in enumerate(netlist.cells) if isinstance(c, Chain) and not c.wires]
+    assert sorted(index for run in made for index in run.chains) == chains
+
+
+@pytest.mark.parametrize(("form", "bits"), [("xc7", 4), ("xcup", 8)])
+@pytest.mark.parametrize("netlist", NETLISTS)
+def test_as_many_cells_are_written_as_are_counted(netlist, form, bits):
+    for levels in (None, 2):
+        text = system_verilog(netlist, "layer", form, levels=levels)
+        written = len(re.findall(rf"^  CARRY{bits} ", text, re.M))
+        assert written == carries(netlist, bits, levels)
+    assert "CARRY" not in system_verilog(netlist, "layer")
+
+
+def chain(positions, signal, *, compares=False):
+    """A chain as far as its place in a run goes."""
+    wide = (2,) * positions
+    return Chain(0, wide, wide, (0 if compares else signal,) * positions, signal, ())
+
+
+def joined(*chains):
+    """The runs of chains that are all independent, in cells of four."""
+    netlist = type(NETLISTS[0])(1, 2 + len(chains), chains, ())
+    return runs(netlist, schedule(netlist, None), 4)
+
+
+def test_runs_that_are_known():
+    """Four counters of seven bits fill three cells; a comparison at the top needs no way out."""
+    assert joined(*(chain(2, 2 + i) for i in range(4))) == (Run((0, 1, 2, 3), (0, 3, 6, 9), 12),)
+    two = (chain(2, 2, compares=True), chain(1, 3))
+    assert joined(*two) == (Run((1, 0), (0, 2), 4),)
+    assert [run.positions for run in joined(chain(4, 2), chain(3, 3))] == [8, 4]
+    assert [run.positions for run in joined(chain(4, 2, compares=True))] == [4]
+    assert [run.positions for run in joined(chain(4, 2), chain(2, 3))] == [8]
+
+
+def test_sharing_saves_cells():
+    for netlist in NETLISTS:
+        alone = sum(
+            -(-(len(cell.s) + bool(cell.sums[-1])) // 4)
+            for cell in netlist.cells
+            if isinstance(cell, Chain) and not cell.wires
+        )
+        assert carries(netlist) <= 0.85 * alone
