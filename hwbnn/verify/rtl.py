@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,8 +27,15 @@ _OPTIONS = (
     *("--x-initial", "unique", "--x-assign", "unique"),
     # Without splitting, a large unrolled layer is one C++ function that g++ takes gigabytes for.
     *("--output-split", "5000", "--output-split-cfuncs", "200"),
-    # The wheel's precompiled headers fail in builds of several files; include them as text.
-    *("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include"),
+)
+ONE_FILE = 24
+"""Designs of at most so many files of C++ are compiled as one. File by file, with headers that are
+compiled before, a small one takes twice the work; a large one takes less memory and more cores."""
+_MAKEFLAGS = (
+    # The wheel lacks the option by which compilers read such headers, and the path of Python.
+    "CFG_CXXFLAGS_PCH_I=-include",
+    f"PYTHON3={sys.executable}",
+    rf"VM_PARALLEL_BUILDS=$$(if\ $$(word\ {ONE_FILE + 1},$$(wildcard\ *.cpp)),1,0)",
 )
 POPCOUNTS = {"counted": ("-DHWBNN_COUNTONES",), "gates": ()}
 """Forms of the ``popcount`` module, cycle for cycle the same: counted at once, which simulates many
@@ -131,7 +139,7 @@ def build(
     project.write(place / "project")
     (place / "bench.h").write_text(_bench_header(core))
     (place / "driver.cpp").write_bytes(driver)
-    command = [*verilator.command, *options, "-CFLAGS", f"-I{place.resolve()}", "--Mdir", "obj"]
+    command = [*verilator.command, *options, "--Mdir", "obj"]
     command += ["-j", str(jobs), *(f"project/{name}" for name in core.sources), "driver.cpp"]
     with explained():
         done = tools.run(command, cwd=place, log=place / "build.log", env=environment)
@@ -157,12 +165,13 @@ def _bench_header(core: Core) -> str:
 
 
 def settings() -> dict[str, str]:
-    """The environment in which Verilator finds its files, and ccache serves it if it is there.
+    """The environment in which Verilator and make find what they need, and ccache, if it is there.
 
     Raises:
         ToolNotFound: without Verilator or what it needs.
     """
     environment = tools.environment(tools.require("verilator"))
+    environment["MAKEFLAGS"] = " ".join(_MAKEFLAGS)
     for name in ("perl", "make", "g++"):
         tools.require(name)
     if tools.find("ccache") is not None:
