@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hwbnn.build.design import design
+from hwbnn.build.design import design, family
 from hwbnn.build.progress import Progress, Silent
 from hwbnn.build.release import release
 from hwbnn.build.run import build, claim, steps
 
-__all__ = ["Progress", "Silent", "build", "claim", "design", "release", "steps"]
+__all__ = ["Progress", "Silent", "build", "claim", "design", "family", "release", "steps"]

@@ -1,11 +1,15 @@
-"""What of a generated core goes to synthesis."""
+"""What of a generated core goes to synthesis, and for which FPGAs."""
 
 from __future__ import annotations
 
 import json
 
 from hwbnn.errors import InputError
+from hwbnn.plan import Circuit, circuit
+from hwbnn.plan.blocks import DotNetlist
 from hwbnn.project import Project
+from hwbnn.tools.resources import XILINX
+from hwbnn.verify.core import Core
 
 
 def design(project: Project) -> tuple[dict[str, bytes], str]:
@@ -27,3 +31,25 @@ def design(project: Project) -> tuple[dict[str, bytes], str]:
             f"core.json: not as hwbnn writes it ({type(error).__name__}: {error}); generate the "
             "project again"
         ) from None
+
+
+def family(project: Project) -> str | None:
+    """The family whose primitives a core's netlists have; None if it fits every FPGA.
+
+    Args:
+        project: of the target ``rtl``.
+
+    Raises:
+        InputError: if layers are made for several families, or it is another project.
+    """
+    core = Core.of(project)
+    return family_of(circuit(core.graph, core.plan))
+
+
+def family_of(made: Circuit) -> str | None:
+    """The same of a core's stages."""
+    forms = {block.form for block in made.blocks if isinstance(block, DotNetlist)}
+    found = [name for name in XILINX if name in forms]
+    if len(found) > 1:
+        raise InputError(f"core: expected layers made for one family, found {' and '.join(found)}")
+    return found[0] if found else None

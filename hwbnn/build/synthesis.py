@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hwbnn.build import parts
-from hwbnn.build.design import design
+from hwbnn.build.design import design, family
 from hwbnn.build.found import Found
 from hwbnn.plan import Plan
 from hwbnn.project import Project
@@ -17,6 +17,13 @@ from hwbnn.verify import WayResult
 
 VITIS, VITIS_LOG = "hls-vitis", "vitis.log"
 """Where a build leaves the project that Vitis HLS synthesised, and what Vitis said."""
+NAMES = {None: "Xilinx 7-series", "xc7": "Xilinx 7-series", "xcup": "Xilinx UltraScale+"}
+"""What a core is synthesised for, by the family of its netlists."""
+UNPLACED = (
+    "placing is for ECP5, and the core's netlists have primitives of {}; made 'portable', or of "
+    "'modules', it has none"
+)
+"""Why a core is not placed."""
 
 
 def synthesise(found: Found, project: Project, results: Sequence[WayResult], place: bool) -> None:
@@ -24,9 +31,12 @@ def synthesise(found: Found, project: Project, results: Sequence[WayResult], pla
     from hwbnn.tools import yosys
 
     figures: dict[str, Figure] = {}
-    with found.attempt("synthesis"), found.progress.step("synthesise for Xilinx 7-series"):
-        figures |= yosys.synth(*design(project)).figures()
-    if place and figures:
+    own = family(project)
+    with found.attempt("synthesis"), found.progress.step(f"synthesise for {NAMES[own]}"):
+        figures |= yosys.synth(*design(project), own or "xc7").figures()
+    if place and own is not None:
+        found.not_done.append(NotDone("place and route", UNPLACED.format(own)))
+    elif place and figures:
         figures |= _placed(found, project)
     if figures and not place:
         found.not_done.append(NotDone("place and route", "not asked for; --place does it"))

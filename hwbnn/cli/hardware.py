@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,14 +12,15 @@ import numpy as np
 import typer
 
 from hwbnn.build import design
+from hwbnn.build import family as family_of
 from hwbnn.cli import options
 from hwbnn.cli.arrays import Array, writable, write_file
-from hwbnn.cli.given import read_graph, read_input, read_plan, read_project
+from hwbnn.cli.given import read_graph, read_input
+from hwbnn.cli.plans import of_rate, planner, read_core
 from hwbnn.cli.show import Steps, finish, note, table
 from hwbnn.errors import InputError
 from hwbnn.graph import Graph, from_bytes
 from hwbnn.plan import Plan
-from hwbnn.project import Project
 from hwbnn.report import Figure
 from hwbnn.verify.results import Verification
 
@@ -45,6 +46,7 @@ def generate(
         typer.Option(help="Instead: the smallest core that takes so many frames a second."),
     ] = None,
     mhz: Annotated[float, typer.Option(help="The clock that --fps counts on.")] = 200.0,
+    made: options.Made = None,
     io: Annotated[
         str | None,
         typer.Option(
@@ -80,6 +82,8 @@ def generate(
 
         hwbnn generate sfc --interval 100 --out sfc-folded
 
+        hwbnn generate sfc --made xc7 --out sfc-netlists
+
         hwbnn generate cnv --fps 1000 --mhz 150 --table --out cnv-rtl
 
         hwbnn generate sfc --target hls --io io_stream --out sfc-hls
@@ -87,8 +91,11 @@ def generate(
     from hwbnn.targets import generate as make
 
     writable(out)
+    if made is not None and target == "hls":
+        raise InputError("plan: --made has no effect on --target hls, which has no netlists")
+    find = planner(plan, of_rate(interval, fps, mhz), luts, made)
     network = read_graph(graph)
-    chosen = choose_plan(network, plan, of_rate(interval, fps, mhz), luts)
+    chosen = find(network)
     extra = {"io": io} if target == "hls" else {"name": name}
     project = make(network, target, chosen, **extra)
     project.write(out)
@@ -119,59 +126,6 @@ def show_stages(graph: Graph, plan: Plan, *, quiet: bool) -> list[Mapping[str, o
     return estimated.facts(rows)
 
 
-def of_rate(interval: int | None, fps: float | None, mhz: float) -> int | None:
-    """The interval in cycles that a rate asks for, or the one that is given.
-
-    Raises:
-        InputError: if both are given, or the rate is more than a frame a cycle.
-    """
-    if fps is None:
-        return interval
-    if interval is not None:
-        raise InputError("plan: expected one of --interval and --fps, found both")
-    if not (fps > 0 and mhz > 0 and 1 <= mhz * 1e6 / fps < 2**31):
-        raise InputError(
-            f"plan: --fps {fps:g} --mhz {mhz:g}: expected positive numbers and at least a cycle a "
-            "frame"
-        )
-    return int(mhz * 1e6 / fps)
-
-
-def choose_plan(graph: Graph, plan: Path | None, interval: int | None, luts: int | None) -> Plan:
-    """The Plan of a file, or the one that meets a goal; unrolled if none is given.
-
-    Raises:
-        InputError: if more than one is given.
-        PlanError: if the goal cannot be met.
-    """
-    return planner(plan, interval, luts)(graph)
-
-
-def planner(plan: Path | None, interval: int | None, luts: int | None) -> Callable[[Graph], Plan]:
-    """The same for a Graph that is not there yet; what does not depend on it is checked at once."""
-    given = [x for x in (plan, interval, luts) if x is not None]
-    if len(given) > 1:
-        raise InputError("plan: expected one of --plan, --interval and --luts, found several")
-    read = read_plan(plan)
-
-    def chosen(graph: Graph) -> Plan:
-        from hwbnn.estimate import plan_for_ii, plan_for_luts
-
-        if interval is not None:
-            return plan_for_ii(graph, interval)
-        return read.check(graph) if luts is None else plan_for_luts(graph, luts)
-
-    return chosen
-
-
-def read_core(given: str, plan: Path | None, interval: int | None, luts: int | None) -> Project:
-    """A project in a folder as it is, or a core of a Graph with the Plan that is asked for."""
-    if plan is None and interval is None and luts is None:
-        return read_project(given, None)
-    graph = read_graph(given)
-    return read_project(given, choose_plan(graph, plan, interval, luts))
-
-
 def verify(
     project: options.ProjectArgument,
     array: Annotated[
@@ -195,6 +149,7 @@ def verify(
     plan: options.PlanFile = None,
     interval: options.Interval = None,
     luts: options.Luts = None,
+    made: options.Made = None,
     wave: Annotated[
         Path | None, typer.Option(help="Write the first frames in RTL into this .fst file.")
     ] = None,
@@ -217,7 +172,7 @@ def verify(
 
     if wave is not None:
         writable(wave, ".fst")
-    core = read_core(project, plan, interval, luts)
+    core = read_core(project, plan, interval, luts, made)
     graph = from_bytes(core.files["graph.npz"], project)
     x = random_input(graph, frames, seed) if array is None else read_input(graph, array, key)
     names = options.listed(ways) if ways else ["fast", core.target]
@@ -267,9 +222,14 @@ def synth(
     plan: options.PlanFile = None,
     interval: options.Interval = None,
     luts: options.Luts = None,
+    made: options.Made = None,
     family: Annotated[
-        str, typer.Option(help="`xc7` (Xilinx 7-series) or `ecp5` (Lattice).")
-    ] = "xc7",
+        str | None,
+        typer.Option(
+            help="`xc7` (Xilinx 7-series), `xcup` (UltraScale+) or `ecp5` (Lattice); by default "
+            "that of the core's netlists, or else xc7."
+        ),
+    ] = None,
     place: options.Place = False,
     out: Annotated[
         Path | None, typer.Option(help="Write yosys's mapped netlist into this .json file.")
@@ -288,14 +248,14 @@ def synth(
 
     if out is not None:
         writable(out, ".json")
-    core = read_core(project, plan, interval, luts)
+    core = read_core(project, plan, interval, luts, made)
     if core.target != "rtl":
         raise InputError(f"{project}: expected a project of target 'rtl', found '{core.target}'")
+    family = _family(family_of(core), "ecp5" if place else family)
     figures: dict[str, Figure] = {}
     with tempfile.TemporaryDirectory(prefix="hwbnn-synth-") as scratch:
         netlist = Path(scratch) / "netlist.json"
         steps = Steps(2 if place else 1)
-        family = "ecp5" if place else family
         with steps.step(f"synthesise for {family}"):
             done = yosys.synth(*design(core), family, netlist=netlist)
         figures |= done.figures()
@@ -315,3 +275,13 @@ def synth(
         line += f" -> {write_file(out, content)}"
     facts = {name: asdict(figure) for name, figure in figures.items()}
     finish(line, {"family": family, "figures": facts}, as_json=as_json)
+
+
+def _family(own: str | None, wanted: str | None) -> str:
+    """What to synthesise for: what is asked for, if the core's netlists fit it."""
+    if own is not None and wanted not in (None, own):
+        raise InputError(
+            f"synth: the core's netlists have primitives of {own}, and none of {wanted}; "
+            "'--made portable' makes it for every FPGA"
+        )
+    return wanted or own or "xc7"

@@ -10,8 +10,8 @@ import typer
 from hwbnn.cli import options
 from hwbnn.cli.arrays import Array, read_array, writable
 from hwbnn.cli.given import bundled, read_graph, read_labels
-from hwbnn.cli.hardware import planner
 from hwbnn.cli.models import read_model
+from hwbnn.cli.plans import planner
 from hwbnn.cli.show import Steps, finish, note, show_report
 from hwbnn.errors import InputError
 from hwbnn.graph import Graph, Input
@@ -70,6 +70,7 @@ def build(
     plan: options.PlanFile = None,
     interval: options.Interval = None,
     luts: options.Luts = None,
+    made: options.Made = None,
     ways: options.Ways = "fast,hls,rtl",
     rtl_frames: options.RtlFrames = None,
     place: options.Place = False,
@@ -89,12 +90,14 @@ def build(
         hwbnn build --graph sfc --samples x.npz --key test --ways fast,rtl --out sfc-core
 
         hwbnn build runs/sfc --interval 784 --out sfc-folded
+
+        hwbnn build runs/sfc --made xc7 --ways fast,rtl --out sfc-netlists
     """
     from hwbnn.build import build as run
     from hwbnn.build import claim, steps
 
     claim(writable(out))
-    chosen = planner(plan, interval, luts)
+    chosen = planner(plan, interval, luts, made)
     names = options.listed(ways)
     network, input, name = _to_build(folder, model, graph)
     x, y, data_name = to_run(folder, samples, key, labels, labels_key, data)

@@ -78,6 +78,15 @@ Interval = Annotated[
 Luts = Annotated[
     int | None, typer.Option(min=1, help="Instead: the fastest core estimated at so many LUTs.")
 ]
+Made = Annotated[
+    str | None,
+    typer.Option(
+        help="What unrolled layers are made of: `modules` (the default: every neuron for itself, "
+        "left to synthesis), or netlists in which neurons share parts of their sums and take fewer "
+        "LUTs: `xc7` (Xilinx 7-series), `xcup` (UltraScale+), `portable` (every FPGA). A goal "
+        "weighs these netlists, which it has to make, against folding."
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option(

@@ -9,8 +9,8 @@ import typer
 
 from hwbnn.cli import options
 from hwbnn.cli.arrays import writable
-from hwbnn.cli.hardware import planner
 from hwbnn.cli.network import tell_report
+from hwbnn.cli.plans import planner
 from hwbnn.cli.show import Steps, finish
 
 
@@ -28,6 +28,7 @@ def publish(
     plan: options.PlanFile = None,
     interval: options.Interval = None,
     luts: options.Luts = None,
+    made: options.Made = None,
     ways: options.Ways = "fast,hls,rtl",
     rtl_frames: options.RtlFrames = None,
     data: options.DataFolder = None,
@@ -51,7 +52,7 @@ def publish(
     report = release(
         run,
         out,
-        plan=planner(plan, interval, luts),
+        plan=planner(plan, interval, luts, made),
         ways=names,
         rtl_frames=rtl_frames,
         data_folder=data,

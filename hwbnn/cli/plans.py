@@ -1,0 +1,82 @@
+"""How a core is laid out, as the command line says it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from hwbnn.cli.given import read_graph, read_plan, read_project
+from hwbnn.errors import InputError
+from hwbnn.graph import Graph
+from hwbnn.plan import Made, Plan, Unrolled
+from hwbnn.project import Project
+
+
+def of_rate(interval: int | None, fps: float | None, mhz: float) -> int | None:
+    """The interval in cycles that a rate asks for, or the one that is given.
+
+    Raises:
+        InputError: if both are given, or the rate is more than a frame a cycle.
+    """
+    if fps is None:
+        return interval
+    if interval is not None:
+        raise InputError("plan: expected one of --interval and --fps, found both")
+    if not (fps > 0 and mhz > 0 and 1 <= mhz * 1e6 / fps < 2**31):
+        raise InputError(
+            f"plan: --fps {fps:g} --mhz {mhz:g}: expected positive numbers and at least a cycle a "
+            "frame"
+        )
+    return int(mhz * 1e6 / fps)
+
+
+def planner(
+    plan: Path | None, interval: int | None, luts: int | None, made: str | None = None
+) -> Callable[[Graph], Plan]:
+    """What gives a Graph its Plan: that of a file, or the one that meets a goal; unrolled if none.
+
+    What does not depend on the Graph is checked at once.
+
+    Args:
+        plan: a file.
+        interval: largest interval, in cycles.
+        luts: most LUTs.
+        made: what unrolled layers are made of (:data:`hwbnn.plan.plan.Made`), without a file.
+
+    Raises:
+        InputError: if more than one is given.
+        PlanError: if there is no such Plan; the function that is returned raises it where no Plan
+            meets the goal.
+    """
+    given = [x for x in (plan, interval, luts) if x is not None]
+    if len(given) > 1:
+        raise InputError("plan: expected one of --plan, --interval and --luts, found several")
+    if made is not None and plan is not None:
+        raise InputError(
+            f"plan: --made has no effect on --plan {plan}, whose layouts say it themselves; "
+            "leave one of them out"
+        )
+    base = read_plan(plan)
+    if made is not None:
+        base = replace(base, default=Unrolled(made=cast(Made, made)))
+
+    def chosen(graph: Graph) -> Plan:
+        from hwbnn.estimate import plan_for_ii, plan_for_luts
+
+        if interval is not None:
+            return plan_for_ii(graph, interval, base)
+        return base.check(graph) if luts is None else plan_for_luts(graph, luts, base)
+
+    return chosen
+
+
+def read_core(
+    given: str, plan: Path | None, interval: int | None, luts: int | None, made: str | None
+) -> Project:
+    """A project in a folder as it is, or a core of a Graph with the Plan that is asked for."""
+    if plan is None and interval is None and luts is None and made is None:
+        return read_project(given, None)
+    find = planner(plan, interval, luts, made)
+    return read_project(given, find(read_graph(given)))
