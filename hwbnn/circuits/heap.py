@@ -53,10 +53,10 @@ class Heap:
             self.columns.append([])
         self.columns[column].append(literal)
 
-    def add_all(self, other: Heap, sign: int) -> None:
-        """Add another heap's value, or with ``sign`` -1 subtract it."""
-        self.constant += sign * other.constant
-        for i, column in enumerate(other.columns):
+    def add_all(self, other: Heap, sign: int, shift: int = 0) -> None:
+        """Add another heap's value times ``2^shift``, or with ``sign`` -1 subtract it."""
+        self.constant += sign * other.constant << shift
+        for i, column in enumerate(other.columns, start=shift):
             for literal in column:
                 # -x == (1 - x) - 1
                 self.add(literal ^ (sign < 0), i)

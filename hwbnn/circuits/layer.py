@@ -20,6 +20,7 @@ from hwbnn.circuits.chains import LEVEL, compress, to_number
 from hwbnn.circuits.compare import reaches
 from hwbnn.circuits.heap import Heap, compressed
 from hwbnn.circuits.netlist import Builder, Netlist
+from hwbnn.circuits.totals import Totals
 from hwbnn.errors import InputError
 
 Ints = NDArray[np.int64]
@@ -57,6 +58,14 @@ class _Inputs:
             turned = self.signed and bit == self.width - 1
             yield 2 * (1 + index * self.width + bit) + turned, bit
 
+    def total(self, count: int) -> Heap:
+        """The sum of so many inputs."""
+        heap = Heap()
+        for index in range(count):
+            for literal, bit in self.bits(index):
+                heap.add(literal, bit)
+        return heap
+
 
 _Classes = dict[tuple[bool, ...], _Class]
 _Finish = Callable[[Builder, int, Heap], None]
@@ -69,12 +78,14 @@ def thresholds(
     width: int = 1,
     signed: bool = False,
     group: int | None = None,
+    factors: tuple[Ints, Ints] | None = None,
 ) -> Netlist:
     """A layer whose outputs are ``raw sum >= wanted``, one for each neuron.
 
     A raw sum is, over all inputs, ``u`` where the weight is true and ``2^width - 1 - u`` where it
     is not: for bits, the number of inputs that equal their weight. ``u`` is the input, or the input
-    plus ``2^(width - 1)`` where inputs are signed.
+    plus ``2^(width - 1)`` where inputs are signed. With factors it is ``scale * raw + offset *
+    total`` that is compared, with the sum of all ``u`` as total.
 
     Args:
         weights: bool ``(neurons, inputs)``.
@@ -82,17 +93,24 @@ def thresholds(
         width: bits of an input; input ``i`` is signals ``1 + i * width`` on, lowest bit first.
         signed: whether inputs are two's complement.
         group: neurons of a group; by default what takes fewest LUTs.
+        factors: scale and offset, int64 ``(neurons,)`` each, no scale negative.
 
     Raises:
         InputError: for arrays that do not fit each other.
     """
     _check(weights, wanted, width)
     outputs = [0] * len(weights)
+    inputs = _Inputs(width, signed)
+    totals = None
+    if factors is not None:
+        _check(weights, factors[0], width)
+        totals = Totals(*factors, lambda: inputs.total(weights.shape[1]))
 
     def finish(builder: Builder, row: int, heap: Heap) -> None:
-        outputs[row] = reaches(builder, heap, int(wanted[row]))
+        whole = heap if totals is None else totals.weighed(row, heap)
+        outputs[row] = reaches(builder, whole, int(wanted[row]))
 
-    return _layer(weights, _Inputs(width, signed), group, finish).netlist(outputs)
+    return _layer(weights, inputs, group, finish, totals).netlist(outputs)
 
 
 def sums(
@@ -154,10 +172,16 @@ def _with_ones(heap: Heap, ones: Sequence[int]) -> Heap:
     return Heap(columns[: len(ones)])
 
 
-def _layer(weights: Bools, inputs: _Inputs, group: int | None, finish: _Finish) -> Builder:
+def _layer(
+    weights: Bools,
+    inputs: _Inputs,
+    group: int | None,
+    finish: _Finish,
+    totals: Totals | None = None,
+) -> Builder:
     """A builder with all neurons of a layer, each given to ``finish`` as a heap."""
-    size = group or _best_size(weights, inputs, finish)
-    builder = Builder(weights.shape[1] * inputs.width)
+    size = group or _best_size(weights, inputs, finish, totals)
+    builder = _begun(weights, inputs, totals)
     for rows in _alike(weights, size):
         _halved(builder, rows, _classes(builder, weights, rows, inputs), finish)
     return builder
@@ -183,19 +207,28 @@ def _alike(weights: Bools, size: int) -> Iterator[tuple[int, ...]]:
         yield tuple(group)
 
 
-def _best_size(weights: Bools, inputs: _Inputs, finish: _Finish) -> int:
+def _begun(weights: Bools, inputs: _Inputs, totals: Totals | None) -> Builder:
+    builder = Builder(weights.shape[1] * inputs.width)
+    if totals is not None:
+        totals.begin(builder)
+    return builder
+
+
+def _best_size(
+    weights: Bools, inputs: _Inputs, finish: _Finish, totals: Totals | None = None
+) -> int:
     """The size of groups that takes fewest LUTs a neuron, levels weighed in, by building some."""
     costs: dict[int, float] = {}
     for size in GROUPS:
         if size > len(weights):
             break
-        builder = Builder(weights.shape[1] * inputs.width)
-        built = 0
+        builder = _begun(weights, inputs, totals)
+        common, built = builder.luts, 0
         for first in range(0, min(TRIES * size, len(weights) - size + 1), size):
             rows = tuple(range(first, first + size))
             _halved(builder, rows, _classes(builder, weights, rows, inputs), finish)
             built += size
-        costs[size] = builder.luts / built + LEVEL * max(builder.depth)
+        costs[size] = (builder.luts - common) / built + LEVEL * max(builder.depth)
     return min(costs, key=lambda size: costs[size])
 
 

@@ -232,7 +232,8 @@ class Builder:
         negated: bool = False,
     ) -> tuple[tuple[int, ...], int]:
         """A carry chain: the literals of its sums, if wanted, and of its carry, if wanted."""
-        key = (cin, tuple(s), tuple(d), sums, carry, negated)
+        # Equal cells may add up different things that come to the same: each says what it adds.
+        key = (cin, tuple(s), tuple(d), sums, carry, negated, tuple(atoms))
         if key not in self._known:
             level = max(self.depth[literal >> 1] for literal in (cin, *s, *d))
             outs = tuple(self.signal(level) if sums else 0 for _ in s)

@@ -58,6 +58,13 @@ class _Sum:
     weights: dict[int, int]
     constant: int
 
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The lowest and the highest value over all inputs."""
+        low = sum(weight for weight in self.weights.values() if weight < 0)
+        high = sum(weight for weight in self.weights.values() if weight > 0)
+        return self.constant + low, self.constant + high
+
     def add(self, literal: int, weight: int) -> None:
         """Add a literal's value times a weight."""
         if literal & 1:
@@ -108,6 +115,17 @@ def _neuron(row: Bools, width: int, signed: bool) -> _Sum:
     return total
 
 
+def _weighed(raw: _Sum, factors: tuple[int, int], width: int, signed: bool, inputs: int) -> _Sum:
+    """``scale * raw + offset * total`` over so many inputs."""
+    scale, offset = factors
+    total = _neuron(np.ones(inputs, np.bool_), width, signed)
+    made = _Sum({}, scale * raw.constant + offset * total.constant)
+    for factor, part in ((scale, raw), (offset, total)):
+        for signal, weight in part.weights.items():
+            made.weights[signal] = made.weights.get(signal, 0) + factor * weight
+    return made
+
+
 def _same(found: _Sum, expected: _Sum, modulus: int = 0) -> bool:
     keys = found.weights.keys() | expected.weights.keys()
     over = (found.weights.get(k, 0) - expected.weights.get(k, 0) for k in keys)
@@ -122,8 +140,9 @@ def _opened(netlist: Netlist, weights: Bools, width: int, outputs: int) -> Reade
 
 
 def prove_thresholds(
-    netlist: Netlist, weights: Bools, wanted: Ints, *, width: int = 1, signed: bool = False
-) -> None:
+    netlist: Netlist, weights: Bools, wanted: Ints, *, width: int = 1, signed: bool = False,
+    factors: tuple[Ints, Ints] | None = None,
+) -> None:  # fmt: skip
     """Prove a netlist of :func:`hwbnn.circuits.layer.thresholds` for all inputs.
 
     Args:
@@ -132,18 +151,23 @@ def prove_thresholds(
         wanted: int64 ``(neurons,)``.
         width: bits of an input.
         signed: whether inputs are two's complement.
+        factors: scale and offset of each neuron, where it compares these times sum and total.
 
     Raises:
         Mismatch: naming the neuron, or the cell that does not add what it says.
     """
     reader = _opened(netlist, weights, width, len(weights))
-    high = weights.shape[1] * ((1 << width) - 1)
     for neuron, literal in enumerate(netlist.outputs):
         least = int(wanted[neuron])
+        expected = _neuron(weights[neuron], width, signed)
+        if factors is not None:
+            own = int(factors[0][neuron]), int(factors[1][neuron])
+            expected = _weighed(expected, own, width, signed, weights.shape[1])
         if literal in (FALSE, TRUE):
-            right = least <= 0 if literal == TRUE else least > high
+            low, high = expected.ends
+            right = least <= low if literal == TRUE else least > high
         else:
-            right = _compares(reader, literal, _neuron(weights[neuron], width, signed), least)
+            right = _compares(reader, literal, expected, least)
         if not right:
             raise Mismatch(f"netlist: neuron {neuron} does not compare its sum with {least}")
 
