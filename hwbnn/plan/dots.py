@@ -104,13 +104,7 @@ class Dots(Lines):
         cuts = Cuts.of(threshold, product.places)
         raw, wanted = constants.fused(product.weights, cuts, product.x, product.outside)
         self.fused[node.name] = threshold.name
-        if self.made(product) is not None and wanted.shape[::2] == (1, 1):
-            self.gather(product)
-            channels = wanted.shape[1]
-            name, result = f"v_{threshold.name}", self.result(threshold, channels)
-            self.append(
-                self.netlist(name, threshold.name, product, raw, wanted[0, :, 0] + 1, result)
-            )
+        if self.compared(product, threshold, raw, wanted, None):
             return
         self.product(product, raw)
         self.thresholds(threshold, wanted, np.zeros_like(threshold.falling), cuts.places)
@@ -130,6 +124,9 @@ class Dots(Lines):
             return
         cuts = Cuts.of(threshold, product.places)
         made, wanted = constants.scaled_thresholds(cuts, scale, offset, product.weights, x, outside)
+        self.fused[node.name] = threshold.name
+        if self.compared(product, threshold, made.raw, wanted, (made.scale, made.offset)):
+            return
         lanes = self.product(product, made.raw, total=True)
         nothing = np.zeros_like(scale)
         result = self.result(node, lanes)
@@ -139,8 +136,20 @@ class Dots(Lines):
         t = ValueType(self.type(node).shape, int(lows.min()), int(highs.max()))
         wanted = np.clip(wanted - missing[:, None], t.low - 1, t.high)
         self.append(self.combined(name, None, Stream.of(t, lanes), made, -missing, None))
-        self.fused[node.name] = threshold.name
         self.thresholds(threshold, wanted, np.zeros_like(threshold.falling), cuts.places)
+
+    def compared(
+        self, product: Product, threshold: Threshold, raw: RawSums, wanted: Ints,
+        factors: tuple[Ints, Ints] | None,
+    ) -> bool:  # fmt: skip
+        """Sums and thresholds as one netlist, if the Plan has one and each channel one constant."""
+        if self.made(product) is None or wanted.shape[::2] != (1, 1):
+            return False
+        self.gather(product)
+        name, result = f"v_{threshold.name}", self.result(threshold, wanted.shape[1])
+        least = wanted[0, :, 0] + 1
+        self.append(self.netlist(name, threshold.name, product, raw, least, factors, result))
+        return True
 
     def combined(
         self, name: str, value: str | None, result: Stream, made: Combination, added: Ints,
@@ -207,7 +216,7 @@ class Dots(Lines):
         result = Stream(product.positions * len(weights), len(weights), raw.width)
         if self.made(product) is not None:
             raw = replace(raw, weights=weights)
-            self.append(self.netlist(name, None, product, raw, None, result))
+            self.append(self.netlist(name, None, product, raw, None, None, result))
         else:
             self.append(
                 blocks.DotUnrolled(
@@ -299,15 +308,15 @@ class Dots(Lines):
 
     def netlist(
         self, name: str, value: str | None, product: Product, raw: RawSums, wanted: Ints | None,
-        result: Stream,
+        factors: tuple[Ints, Ints] | None, result: Stream,
     ) -> blocks.DotNetlist:  # fmt: skip
         """The block of a product, and of the Threshold behind it where ``wanted`` is given."""
         form, levels = self.made(product), self.plan.levels
         assert form is not None
-        netlist = netlists.netlist(raw.weights, wanted, self.stream)
+        netlist = netlists.netlist(raw.weights, wanted, self.stream, factors)
         return blocks.DotNetlist(
-            name, value, self.stream, result, product.node.name, raw.weights, wanted, netlist,
-            form, levels, latency(netlist, levels),
+            name, value, self.stream, result, product.node.name, raw.weights, wanted, factors,
+            netlist, form, levels, latency(netlist, levels),
         )  # fmt: skip
 
     def fuses(self, node: Dot | Conv2d) -> Threshold | None:

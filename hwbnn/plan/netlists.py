@@ -14,18 +14,27 @@ KEPT = 8
 """Layers whose netlists are kept: a circuit is made several times on the way to a core."""
 
 
+Ints = NDArray[np.int64]
+
+
 def netlist(
-    weights: NDArray[np.bool_], wanted: NDArray[np.int64] | None, source: Stream
+    weights: NDArray[np.bool_],
+    wanted: Ints | None,
+    source: Stream,
+    factors: tuple[Ints, Ints] | None = None,
 ) -> Netlist:
-    """The netlist of a layer: its raw sums, or whether they reach these."""
-    cuts = None if wanted is None else wanted.astype("<i8").tobytes()
-    return _made(weights.tobytes(), len(weights), cuts, source.width, source.signed)
+    """The netlist of a layer: its raw sums, or whether they, with their factors, reach these."""
+    numbers = tuple(n.astype("<i8").tobytes() for n in (wanted, *(factors or ())) if n is not None)
+    return _made(weights.tobytes(), len(weights), numbers, source.width, source.signed)
 
 
 @lru_cache(maxsize=KEPT)
-def _made(weights: bytes, channels: int, wanted: bytes | None, width: int, signed: bool) -> Netlist:
+def _made(
+    weights: bytes, channels: int, numbers: tuple[bytes, ...], width: int, signed: bool
+) -> Netlist:
     bits = np.frombuffer(weights, np.bool_).reshape(channels, -1)
-    if wanted is None:
+    if not numbers:
         return sums(bits, width=width, signed=signed)
-    cuts = np.frombuffer(wanted, "<i8").astype(np.int64)
-    return thresholds(bits, cuts, width=width, signed=signed)
+    wanted, *factors = (np.frombuffer(n, "<i8").astype(np.int64) for n in numbers)
+    scaled = (factors[0], factors[1]) if factors else None
+    return thresholds(bits, wanted, width=width, signed=signed, factors=scaled)

@@ -43,6 +43,8 @@ class DotNetlist(Block):
         weights: as in :class:`DotUnrolled`.
         wanted: int64 ``(channels,)``: the least raw sums that give a 1; None where the raw sums
             themselves are given.
+        factors: scale and offset, int64 ``(channels,)`` each, where it is ``scale * raw + offset *
+            total``, with the total of all inputs, that is compared; else None.
         netlist: what computes that.
         form: what it is written in.
         levels: levels of logic between two registers.
@@ -52,6 +54,7 @@ class DotNetlist(Block):
     node: str
     weights: Bools
     wanted: Ints | None
+    factors: tuple[Ints, Ints] | None
     netlist: Netlist
     form: Form
     levels: int

@@ -18,13 +18,13 @@ from hwbnn.tools.yosys import synth
 from hwbnn.verify import verify
 
 
-def network(x, seed=5):
+def network(x, seed=5, factors=()):
     rng = np.random.default_rng(seed)
     high = 40 * max(abs(x.low), abs(x.high)) // 5
     return Graph(
         (
             x,
-            Dot("d1", "x", rng.integers(0, 2, (12, 40)).astype(np.bool_)),
+            Dot("d1", "x", rng.integers(0, 2, (12, 40)).astype(np.bool_), *factors),
             Threshold("t1", "d1", rng.integers(-high, high, (12, 1)), rng.integers(0, 2, 12) > 0),
             Dot("d2", "t1", rng.integers(0, 2, (5, 12)).astype(np.bool_)),
             ArgMax("best", "d2"),
@@ -34,20 +34,24 @@ def network(x, seed=5):
 
 
 BITS, NUMBERS = Input.bits(40, "x"), Input("x", (40,), -8, 7)
+OFFSETS = np.array([8, 8, 8, 8, -8, 8, 8, 1, 0, 6, -5, 8]), np.array([*range(-6, 5), 0])
+"""Scale and offset of the first sums: a power of two and fractions of it as AdaBin has, and others."""
 
 
 @pytest.mark.hardware
 @pytest.mark.parametrize(
-    ("x", "made", "popcount"),
+    ("x", "made", "popcount", "factors"),
     [
-        (BITS, "portable", "gates"),
-        (BITS, "xcup", "gates"),
-        (NUMBERS, "xc7", "gates"),
-        (NUMBERS, "xc7", "counted"),
+        (BITS, "portable", "gates", ()),
+        (BITS, "xcup", "gates", OFFSETS),
+        (NUMBERS, "xc7", "gates", ()),
+        (NUMBERS, "xc7", "counted", ()),
+        (NUMBERS, "xc7", "gates", OFFSETS),
+        (NUMBERS, "xc7", "counted", OFFSETS),
     ],
 )
-def test_cores_with_netlists_compute_every_value_in_the_cycles_foreseen(x, made, popcount):
-    graph = network(x)
+def test_cores_with_netlists_compute_every_value_in_the_cycles_foreseen(x, made, popcount, factors):
+    graph = network(x, factors=factors)
     rng = np.random.default_rng(6)
     t = graph.types["x"]
     frames = (
@@ -104,6 +108,16 @@ def test_a_fused_threshold_and_a_raw_sum():
     assert made.fused == {"d1": "t1"}
     modules = circuit(network(NUMBERS), Plan())
     assert area(made).lut < area(modules).lut
+
+
+def test_offsets_are_part_of_the_netlist():
+    graph = network(BITS, factors=OFFSETS)
+    made = circuit(graph, Plan(default=Unrolled(made="xc7")))
+    (first, _) = (b for b in made.blocks if isinstance(b, blocks.DotNetlist))
+    assert made.fused == {"d1": "t1"}
+    assert (first.factors[0] >= 0).all()
+    assert not any(isinstance(b, blocks.Scaled | blocks.Threshold) for b in made.blocks)
+    assert area(made).lut < area(circuit(graph, Plan())).lut
 
 
 def test_plans_say_what_layers_are_made_of():

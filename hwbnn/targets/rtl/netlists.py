@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hwbnn.circuits import Form, system_verilog
 from hwbnn.graph.bits import row_integer
 from hwbnn.plan import Circuit
 from hwbnn.plan.blocks import DotNetlist
 from hwbnn.targets.rtl.verilog import HEADER, constant, instance
+
+Ints = NDArray[np.int64]
 
 MODELS = "hwbnn_primitives"
 """Name of the file that has the primitives."""
@@ -108,25 +113,56 @@ def _counted(block: DotNetlist) -> str:
     """The raw sums as counts of bits, and what they are compared with."""
     channels, inputs = block.weights.shape
     width = block.source.width
-    bits = (inputs * ((1 << width) - 1)).bit_length()
-    planes = {"Inputs": inputs, "Width": width, "Signed": block.source.signed}
-    counts = " + ".join(
-        f"({bits}'($countones(planes[{b * inputs} +: {inputs}] ~^ Weights[c*{inputs} +: {inputs}]))"
-        f" << {b})"
-        for b in range(width)
-    )
+    high = inputs * ((1 << width) - 1)
+    bits = high.bit_length()
     text = constant("Weights", [row_integer(row) for row in block.weights], inputs)
+    total = ""
     if block.wanted is None:
         result = f"    assign counted[c*{bits} +: {bits}] = raw;\n"
-    else:
+    elif block.factors is None:
         text += constant("Wanted", [int(w) for w in block.wanted], bits + 1)
         result = f"    assign counted[c] = {{1'b0, raw}} >= Wanted[c*{bits + 1} +: {bits + 1}];\n"
+    else:
+        total = f"  logic [{bits - 1}:0] total;\n\n  assign total = {_count(block, bits, '')};\n"
+        constants, result = _weighed(block.wanted, *block.factors, high)
+        text += constants
+    ports = {"data_i": "data_i", "planes_o": "planes"}
+    planes = {"Inputs": inputs, "Width": width, "Signed": block.source.signed}
+    counts = _count(block, bits, f" ~^ Weights[c*{inputs} +: {inputs}]")
     return (
         f"{text}  logic [{width * inputs - 1}:0] planes;\n"
         f"  logic [{block.result.bits - 1}:0] counted;\n\n"
-        + instance(
-            "hwbnn_bit_planes", "u_planes", planes, {"data_i": "data_i", "planes_o": "planes"}
-        )
-        + f"\n  for (genvar c = 0; c < {channels}; c++) begin : gen_channel\n"
+        f"{instance('hwbnn_bit_planes', 'u_planes', planes, ports)}{total}"
+        f"\n  for (genvar c = 0; c < {channels}; c++) begin : gen_channel\n"
         f"    logic [{bits - 1}:0] raw;\n\n    assign raw = {counts};\n{result}  end\n"
+    )
+
+
+def _count(block: DotNetlist, bits: int, matched: str) -> str:
+    """The ones of all planes, by their weights, once each plane has been matched with something."""
+    inputs, width = block.weights.shape[1], block.source.width
+    return " + ".join(
+        f"({bits}'($countones(planes[{b * inputs} +: {inputs}]{matched})) << {b})"
+        for b in range(width)
+    )
+
+
+def _weighed(wanted: Ints, scale: Ints, offset: Ints, high: int) -> tuple[str, str]:
+    """Constants, and the comparison of ``scale * raw + offset * total`` with what is wanted.
+
+    Args:
+        wanted: int64 ``(channels,)``.
+        scale: int64 ``(channels,)``, none negative.
+        offset: int64 ``(channels,)``.
+        high: the largest raw sum, and total.
+    """
+    largest = max(high * int(np.max(scale + np.abs(offset))), int(np.abs(wanted).max()), high)
+    wide = largest.bit_length() + 1
+    parts = {"Scale": scale, "Offset": offset, "Wanted": wanted}
+    text = "".join(constant(name, [int(v) for v in of], wide) for name, of in parts.items())
+    own = {name: f"$signed({name}[c*{wide} +: {wide}])" for name in parts}
+    raw, total = (f"{wide}'($signed({{1'b0, {name}}}))" for name in ("raw", "total"))
+    return text, (
+        f"    assign counted[c] = {own['Scale']} * {raw} + {own['Offset']} * {total}\n"
+        f"      >= {own['Wanted']};\n"
     )
