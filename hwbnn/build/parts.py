@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from hwbnn.graph import Graph
-from hwbnn.report import Accuracy, Core, Figure, FixedPoint, Pair, Way
+from hwbnn.plan import Plan, circuit
+from hwbnn.plan.plan import WINDOWED
+from hwbnn.report import Accuracy, Core, Depth, Figure, FixedPoint, Pair, Way
 from hwbnn.simulate import simulate
 from hwbnn.verify import WayResult
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 TIMING = ("logic_delay", "Fmax")
 """Figures of synthesis and placement that are no resources."""
+LEVELS = (1, 2, 3, 4, 6, 8)
+"""Levels between registers for which a report says the latency."""
 
 
 def accuracy(graph: Graph, model: nn.Module | None, x: Array, labels: Array, name: str) -> Accuracy:
@@ -89,10 +94,17 @@ def way(result: WayResult) -> Way:
         rate,
         failure,
         result.fused,
+        result.form,
     )
 
 
-def core(name: str, digest: str, counted: WayResult | None, measured: Mapping[str, Figure]) -> Core:
+def core(
+    name: str,
+    digest: str,
+    counted: WayResult | None,
+    measured: Mapping[str, Figure],
+    depths: tuple[Depth, ...] = (),
+) -> Core:
     """A core's cycles and resources.
 
     Args:
@@ -100,6 +112,7 @@ def core(name: str, digest: str, counted: WayResult | None, measured: Mapping[st
         digest: of its project.
         counted: the way that counted its cycles, where one did.
         measured: figures of synthesis and placement by name.
+        depths: from :func:`depths`.
     """
     cycles: dict[str, Pair] = {}
     check = counted.cycles if counted else None
@@ -119,7 +132,32 @@ def core(name: str, digest: str, counted: WayResult | None, measured: Mapping[st
         cycles,
         {key: Pair(None, figure) for key, figure in measured.items() if key not in TIMING},
         {key: Pair(None, figure) for key, figure in measured.items() if key in TIMING},
+        depths,
     )
+
+
+def depths(graph: Graph, plan: Plan, delay: Figure | None) -> tuple[Depth, ...]:
+    """How the latency of a core follows from the levels between registers of unrolled layers.
+
+    Args:
+        graph: what it computes.
+        plan: how it is laid out.
+        delay: the longest delay of its logic, if it was measured.
+
+    Returns:
+        Nothing if the latency does not depend on them, or the Graph has windows, for which the
+        stages alone do not give it exactly.
+    """
+    if any(isinstance(node, WINDOWED) for node in graph.nodes):
+        return ()
+    source = "predicted from the stages"
+    made = []
+    for levels in sorted({*LEVELS, plan.levels}):
+        cycles = circuit(graph, replace(plan, levels=levels)).latency
+        chosen = levels == plan.levels
+        latency = Figure(cycles, "cycles", source)
+        made.append(Depth(levels, chosen, latency, delay if chosen else None))
+    return tuple(made) if len({each.latency.value for each in made}) > 1 else ()
 
 
 def _who(result: WayResult) -> str:

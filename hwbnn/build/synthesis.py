@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hwbnn.build import parts
-from hwbnn.build.design import design, family
+from hwbnn.build.design import design, family_of
 from hwbnn.build.found import Found
-from hwbnn.plan import Plan
+from hwbnn.plan import Plan, circuit
 from hwbnn.project import Project
 from hwbnn.report import Figure, NotDone
 from hwbnn.targets import generate
 from hwbnn.verify import WayResult
+from hwbnn.verify.core import Core
 
 VITIS, VITIS_LOG = "hls-vitis", "vitis.log"
 """Where a build leaves the project that Vitis HLS synthesised, and what Vitis said."""
@@ -31,7 +32,8 @@ def synthesise(found: Found, project: Project, results: Sequence[WayResult], pla
     from hwbnn.tools import yosys
 
     figures: dict[str, Figure] = {}
-    own = family(project)
+    core = Core.of(project)
+    own = family_of(circuit(core.graph, core.plan))
     with found.attempt("synthesis"), found.progress.step(f"synthesise for {NAMES[own]}"):
         figures |= yosys.synth(*design(project), own or "xc7").figures()
     if place and own is not None:
@@ -41,7 +43,8 @@ def synthesise(found: Found, project: Project, results: Sequence[WayResult], pla
     if figures and not place:
         found.not_done.append(NotDone("place and route", "not asked for; --place does it"))
     timed = next((each for each in results if each.cycles is not None), None)
-    found.cores.append(parts.core("rtl", project.digest, timed, figures))
+    depths = parts.depths(found.graph, core.plan, figures.get("logic_delay"))
+    found.cores.append(parts.core("rtl", project.digest, timed, figures, depths))
 
 
 def _placed(found: Found, project: Project) -> dict[str, Figure]:

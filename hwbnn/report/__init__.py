@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from hwbnn.report.figure import Figure, number
-from hwbnn.report.report import Accuracy, Core, FixedPoint, NotDone, Pair, Report, Way
+from hwbnn.report.report import Accuracy, Core, Depth, FixedPoint, NotDone, Pair, Report, Way
 from hwbnn.report.text import renderable, text
 
 __all__ = [
     "Accuracy",
     "Core",
+    "Depth",
     "Figure",
     "FixedPoint",
     "NotDone",

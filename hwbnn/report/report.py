@@ -77,6 +77,7 @@ class Way:
         rate: frames a second, with who measured it; None if it was not.
         failure: what is wrong first, in one line; "" if nothing is.
         fused: values that this way does not show, and the value that they went into.
+        form: of a core with netlists, which form of them ran, in words; "" of all others.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Way:
     rate: Figure | None = None
     failure: str = ""
     fused: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    form: str = ""
 
     @property
     def ok(self) -> bool:
@@ -107,6 +109,23 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Depth:
+    """What a core's unrolled layers come to with registers closer together or further apart.
+
+    Attributes:
+        levels: levels of logic between two registers (:class:`hwbnn.plan.Plan`).
+        is_chosen: whether the core of this report has these.
+        latency: of the whole core, in cycles.
+        logic_delay: the longest delay of logic between registers, where it was measured.
+    """
+
+    levels: int
+    is_chosen: bool
+    latency: Figure
+    logic_delay: Figure | None = None
+
+
+@dataclass(frozen=True)
 class Core:
     """A generated core.
 
@@ -116,6 +135,7 @@ class Core:
         cycles: ``latency`` and ``initiation_interval``; measured must equal predicted.
         resources: LUT and others by name; predictions are estimates.
         timing: ``Fmax``, ``logic_delay``, ... by name.
+        depths: how its latency follows from the levels between registers, where it does.
     """
 
     name: str
@@ -123,6 +143,7 @@ class Core:
     cycles: Mapping[str, Pair]
     resources: Mapping[str, Pair] = field(default_factory=lambda: MappingProxyType({}))
     timing: Mapping[str, Pair] = field(default_factory=lambda: MappingProxyType({}))
+    depths: tuple[Depth, ...] = ()
 
     @property
     def failure(self) -> str:

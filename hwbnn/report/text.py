@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hwbnn.report.figure import Figure, number
-from hwbnn.report.report import Accuracy, Core, FixedPoint, Pair, Report, Way
+from hwbnn.report.report import Accuracy, Core, Depth, FixedPoint, Pair, Report, Way
 
 _NUMBERS = 4
 """Columns of figures."""
@@ -55,6 +55,8 @@ def renderable(report: Report) -> RenderableType:
         grid,
         "",
     ]
+    ran = {w.name: f"{w.form}, {number(w.frames)} frames" for w in report.ways if w.form}
+    parts += _listed("layers that are netlists: what was run", ran)
     parts += _listed("not done", {each.what: each.why for each in report.not_done})
     parts += _listed("files", report.files)
     parts += _listed("sources", {f"[{i}]": name for name, i in sources.numbers.items()})
@@ -93,6 +95,9 @@ def _sections(report: Report, sources: _Sources) -> Iterator[list[Row]]:
     for core in report.cores:
         head = (f"core {core.name}", "predicted", "measured")
         yield [_row(*head, style=_HEAD), *_core(core, sources)]
+        if core.depths:
+            head = ("registers after", "latency", "logic, ns")
+            yield [_row(*head, style=_HEAD), *(_depth(each, sources) for each in core.depths)]
     if report.hls_synthesis:
         pairs = {name: Pair(None, figure) for name, figure in report.hls_synthesis.items()}
         rows = [_pair(name, pair, sources, exact=False) for name, pair in pairs.items()]
@@ -137,6 +142,14 @@ def _core(core: Core, sources: _Sources) -> list[Row]:
     for name, pair in {**core.resources, **core.timing}.items():
         rows.append(_pair(name, pair, sources, exact=False))
     return rows
+
+
+def _depth(each: Depth, sources: _Sources) -> Row:
+    delay = "" if each.logic_delay is None else number(each.logic_delay.value)
+    several = "s" if each.levels > 1 else ""
+    label = f"  {each.levels} level{several}{', chosen' if each.is_chosen else ''}"
+    mark = sources.of(each.latency, each.logic_delay)
+    return _row(label, number(each.latency.value), delay, mark=mark)
 
 
 def _pair(name: str, pair: Pair, sources: _Sources, *, exact: bool) -> Row:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hwbnn.report import Accuracy, Core, Figure, FixedPoint, NotDone, Pair, Report, Way
+from hwbnn.report import Accuracy, Core, Depth, Figure, FixedPoint, NotDone, Pair, Report, Way
 
 _TORCH = "torch 2.13.0+cpu, eager CPU float32"
 _PLAIN = "hwbnn 0.1.0, plain simulator"
 _MODEL = "hwbnn 0.1.0, token model"
+_STAGES = "predicted from the stages"
 _BENCH = "verilator 5.48.0, C++ bench"
 _YOSYS = "yosys 0.70 synth_xilinx -family xc7, estimate before placement"
 _VITIS = "vitis_hls 2023.2, estimate of HLS synthesis"
@@ -52,8 +53,14 @@ def report() -> Report:
         ways=(
             Way("fast simulator", 360, 74_160, 0, Figure(431_022.7, "frames/s", "numba 0.68.1")),
             Way("hls io_parallel", 360, 74_160, 0, Figure(12_412.3, "frames/s", "g++ 12.2.0")),
-            Way("rtl verilator", 360, 51_120, 0, Figure(13_641, "frames/s", _BENCH)),
-            Way("rtl iverilog, stalls", 20, 2_840, 0, Figure(41.26, "frames/s", "cocotb 2.1.0")),
+            Way(
+                *("rtl verilator", 360, 51_120, 0, Figure(13_641, "frames/s", _BENCH)),
+                form="models that count ones in their place",
+            ),
+            Way(
+                *("rtl iverilog, stalls", 20, 2_840, 0, Figure(41.26, "frames/s", "cocotb 2.1.0")),
+                form="the netlists themselves",
+            ),
         ),
         cores=(
             Core(
@@ -73,6 +80,14 @@ def report() -> Report:
                     "DSP": _pair("DSP", None, 0, "", _YOSYS),
                 },
                 {"Fmax": _pair("MHz", None, 131.08, "", _PLACED)},
+                tuple(
+                    Depth(levels, levels == 2, Figure(latency, "cycles", _STAGES), delay)
+                    for levels, latency, delay in (
+                        (1, 44, None),
+                        (2, 31, Figure(3.21, "ns", _YOSYS)),
+                        (4, 24, None),
+                    )
+                ),
             ),
         ),
         hls_synthesis={

@@ -8,11 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hwbnn.build import parts
 from hwbnn.circuits.cells import carries
 from hwbnn.errors import PlanError
 from hwbnn.estimate.luts import area
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Threshold
 from hwbnn.plan import Plan, Unrolled, blocks, circuit
+from hwbnn.report import Report
+from hwbnn.report import text as report_text
 from hwbnn.targets import generate
 from hwbnn.tools.yosys import synth
 from hwbnn.verify import verify
@@ -35,7 +38,7 @@ def network(x, seed=5, factors=()):
 
 BITS, NUMBERS = Input.bits(40, "x"), Input("x", (40,), -8, 7)
 OFFSETS = np.array([8, 8, 8, 8, -8, 8, 8, 1, 0, 6, -5, 8]), np.array([*range(-6, 5), 0])
-"""Scale and offset of the first sums: a power of two and fractions of it as AdaBin has, and others."""
+"""Scale and offset of the first sums: powers of two and fractions of them as in AdaBin, others."""
 
 
 @pytest.mark.hardware
@@ -71,10 +74,14 @@ def test_the_netlist_runs_beside_its_model_and_a_broken_one_is_caught(tmp_path):
     project = generate(graph, "rtl", Plan(default=Unrolled(made="xc7"), input_beat=40))
     found = verify(project, frames, ways=("rtl",), folder=tmp_path)
     assert found.ok
-    forms = [(way.way, way.notes["popcount"], way.frames) for way in found.ways]
-    assert forms == [
-        ("rtl", "counted", 30), ("rtl, stalled", "counted", 30), ("rtl, netlist", "gates", 30)
-    ]  # fmt: skip
+    models, netlists = "models that count ones in their place", "the netlists themselves"
+    assert [(way.way, way.notes["popcount"], way.form, way.frames) for way in found.ways] == [
+        ("rtl", "counted", models, 30),
+        ("rtl, stalled", "counted", models, 30),
+        ("rtl, netlist", "gates", netlists, 30),
+    ]
+    report = Report("net", graph.digest, ways=tuple(map(parts.way, found.ways)))
+    assert f"rtl, netlist  {netlists}, 30 frames" in report_text(report)
 
     name = "rtl/hwbnn_net_d1.sv"
     text = project.text(name)
