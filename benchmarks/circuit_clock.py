@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,35 @@ CLOCKED = {
 }
 """Parts that fit the largest ECP5, and levels of logic between two registers."""
 TARGET_MHZ = 250.0
+PICTURE = "circuits-clock.png"
+
+
+def draw(told: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """The trade-off as a picture: latency against the clock, a line for each part.
+
+    Args:
+        told: what :func:`measure` gave, by name.
+        path: file of the picture.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for name in dict.fromkeys(key.rsplit(",", 1)[0] for key in told):
+        rows = [row for key, row in told.items() if key.rsplit(",", 1)[0] == name]
+        rows = [row for row in rows if "fmax_mhz" in row]
+        clocks, latencies = ([row[k] for row in rows] for k in ("fmax_mhz", "latency_ns"))
+        axes.plot(clocks, latencies, marker="o", markersize=4, label=name)
+        for row, at in zip(rows, zip(clocks, latencies, strict=True), strict=True):
+            where = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": 7}
+            axes.annotate(str(row["cycles"]), at, **where)
+    axes.set_xlabel("Fmax on ECP5, placed, MHz")
+    axes.set_ylabel("latency, ns (beside each point: cycles)")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.25, linewidth=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, frameon=False)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
 def measure(names: list[str], kept: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -85,8 +85,9 @@ def netlist(layer: Layer) -> Netlist:
         made = sums(layer.weights)
         prove_sums(made, layer.weights)
     else:
-        made = thresholds(layer.weights, layer.wanted)
-        prove_thresholds(made, layer.weights, layer.wanted)
+        code: Any = {"width": layer.bits, "factors": layer.factors}
+        made = thresholds(layer.weights, layer.wanted, **code)
+        prove_thresholds(made, layer.weights, layer.wanted, **code)
     return made
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.graph import Dot, Threshold, load
+from hwbnn.graph import Dot, Graph, Select, Threshold, load
 from hwbnn.plan import constants
 
 MODELS = Path(__file__).parent.parent / "models"
 RANDOM = ((64, 32), (256, 64), (256, 256), (784, 256))
-TRAINED = ("tfc", "sfc")
-"""Networks in ``models/``, of four layers each."""
+TRAINED = ("tfc", "sfc", "sfc_392", "sfc_256")
+"""Networks in ``models/``, of four layers each; the last two read some of the pixels."""
 NAMES = (
     *(f"{n}x{m}" for n, m in RANDOM),
     "64-32-10",
@@ -32,10 +32,19 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Layer:
-    """Weights, and the least popcounts of a 1; without those it gives the popcounts."""
+    """Weights, and the least popcounts of a 1; without those it gives the popcounts.
+
+    Attributes:
+        weights: bool ``(neurons, inputs)``.
+        wanted: int64 ``(neurons,)``.
+        factors: AdaBin's scale and offset of each neuron.
+        bits: of an input.
+    """
 
     weights: Bools
     wanted: Ints | None
+    factors: tuple[Ints, Ints] | None = None
+    bits: int = 1
 
     @property
     def width(self) -> int:
@@ -79,13 +88,26 @@ def trained(name: str) -> Iterator[Layer]:
     """The layers of a network in ``models/``; the last gives its popcounts."""
     graph = load(MODELS / name / "graph.npz")
     for dot in graph.of_type(Dot):
-        behind = graph.readers(dot.name)[0]
-        if isinstance(behind, Threshold):
-            cuts = constants.Cuts.of(behind)
-            raw, wanted = constants.fused(dot.weights, cuts, graph.types[dot.source])
-            yield Layer(raw.weights, wanted[0, :, 0] + 1)
-        else:
+        behind, x = graph.readers(dot.name)[0], graph.types[dot.source]
+        if not isinstance(behind, Threshold):
             yield Layer(dot.weights, None)
+            continue
+        cuts = constants.Cuts.of(behind)
+        if dot.factors is None:
+            raw, wanted = constants.fused(dot.weights, cuts, x)
+            yield Layer(raw.weights, wanted[0, :, 0] + 1, bits=x.width)
+        else:
+            made, wanted = constants.scaled_thresholds(cuts, *dot.factors, dot.weights, x, None)
+            factors = made.scale, made.offset
+            yield Layer(made.raw.weights, wanted[0, :, 0] + 1, factors, x.width)
+
+
+def read(graph: Graph, x: NDArray[np.integer]) -> Bools:
+    """The bits that the first layer of a network reads of its inputs ``(frames, inputs)``."""
+    for node in graph.of_type(Select):
+        x = x[:, node.index]
+    width = graph.types[graph.input.name].width
+    return (x[:, :, None] >> np.arange(width) & 1).reshape(len(x), -1).astype(np.bool_)
 
 
 def vectors(layer: Layer, count: int) -> Bools:

@@ -30,13 +30,14 @@ import numpy as np
 from benchmarks import circuit_clock, circuit_folded, circuit_models, circuits_report
 from benchmarks.circuit_checks import check
 from benchmarks.circuit_contenders import Design, limited, makers, netlist, spent
-from benchmarks.circuit_layers import MODELS, Layer, cases, trained
+from benchmarks.circuit_layers import MODELS, TRAINED, Layer, cases, trained
+from benchmarks.circuit_layers import read as read_by_first
 from benchmarks.machine import describe
 from hwbnn import tools
 from hwbnn.circuits import evaluate, latency
 from hwbnn.circuits.cells import carries
 from hwbnn.errors import ToolFailed
-from hwbnn.graph import load
+from hwbnn.graph import Dot, load
 from hwbnn.simulate import simulate
 from hwbnn.tools.yosys import Synthesis, synth
 from hwbnn.train.data import dataset
@@ -48,6 +49,8 @@ SEPARATE = {
     "folded": circuit_folded.measure,
 }
 """What has results of its own, by the names of files and actions."""
+OTHERS = ("sfc_adabin", "sfc_8bit")
+"""Networks whose netlists compute images besides: with offsets, and with pixels of 8 bits."""
 Entry = dict[str, Any]
 
 
@@ -136,24 +139,30 @@ def ordered(entries: Entry) -> Entry:
 
 
 def images(names: list[str]) -> None:
-    """Compute all test images of MNIST by netlists, which are proved besides."""
+    """Compute all test images of MNIST by netlists, which are proved besides.
+
+    An image is equal if all sums of the last layer are the simulator's.
+    """
     path = RESULTS / "circuits_images.json"
-    for name in names or ["tfc", "sfc"]:
+    for name in names or (*TRAINED, *OTHERS):
         begun = time.process_time()
         graph = load(MODELS / name / "graph.npz")
         data = dataset("mnist")
-        x = data.test_images.reshape(len(data.test_images), -1) >= 128
-        expected = simulate(graph, x).ravel()
+        x = data.test_images.reshape(len(data.test_images), -1)
+        x = (x >= 128).astype(np.uint8) if graph.input.bit else x
+        values = simulate(graph, x, trace=True)
+        x = read_by_first(graph, x)
         layers, netlists = list(trained(name)), []
         for layer in layers:
             netlists.append(netlist(layer))
             x = evaluate(netlists[-1], x)
-        scores = x.reshape(len(x), len(layers[-1].weights), -1)
-        found = (scores << np.arange(scores.shape[2])).sum(axis=2).argmax(axis=1)
+        counts = x.reshape(len(x), len(layers[-1].weights), -1)
+        sums = 2 * (counts << np.arange(counts.shape[2])).sum(axis=2) - layers[-1].weights.shape[1]
+        classes = values[graph.output.name].ravel()
         entry = {
             "images": len(x),
-            "equal": int((found == expected).sum()),
-            "accuracy": round(float((found == data.test_labels).mean()), 4),
+            "equal": int((sums == values[graph.of_type(Dot)[-1].name]).all(axis=1).sum()),
+            "accuracy": round(float((classes == data.test_labels).mean()), 4),
             "luts": [made.luts for made in netlists],
             "carry4": [carries(made) for made in netlists],
             "levels": [max(made.levels()) for made in netlists],

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.circuit_clock import PICTURE, draw
 from benchmarks.circuit_folded import CHANNELS, FINN, INPUTS
 from benchmarks.circuit_layers import NAMES
 
@@ -38,6 +39,8 @@ def write(results: Path) -> None:
         told = _read(results / f"circuits_{name}.json")
         if told:
             lines += ["", *table(told)]
+        if told and name == "clock":
+            draw(told, results / PICTURE)
     tools = sorted({row["tool"] for row in found["measured"].values() if "tool" in row})
     lines += ["", f"Synthesis: {', '.join(tools)}. Machine: {found['machine']['cpu']}.", ""]
     (results / "circuits.md").write_text("\n".join(lines))
@@ -135,6 +138,8 @@ def _clock(told: Mapping[str, Entry]) -> Iterator[str]:
         if "failed" in row:
             cells[3] = row["failed"]
         yield _row(*cells, *(row[k] for k in ("lut4", "ff", "ccu2c")))
+    yield ""
+    yield f"![Latency against the clock, by how many registers a part gets]({PICTURE})"
 
 
 def _models(told: Mapping[str, Entry]) -> Iterator[str]:
