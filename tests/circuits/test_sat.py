@@ -32,20 +32,30 @@ PASSES = [
 ]
 
 
-def counted(weights, wanted):
+def counted(weights, wanted, factors=None):
     """A sum and a comparison for each neuron, as a module of operators."""
     neurons, inputs = weights.shape
     width = inputs.bit_length()
-    body = ""
+    body = f"  wire [{width - 1}:0] total = {count(np.ones(inputs), width)};\n"
     for k, row in enumerate(weights):
-        ones = (f"{{{width - 1}'b0, {'' if one else '~'}x_i[{i}]}}" for i, one in enumerate(row))
-        body += f"  wire [{width - 1}:0] s{k} = {' + '.join(ones)};\n"
+        body += f"  wire [{width - 1}:0] s{k} = {count(row, width)};\n"
     values = [f"s{k}" if wanted is None else f"(s{k} >= {wanted[k]})" for k in range(neurons)]
+    if factors is not None:
+        signed = ("$signed({8'b0, s%d})", "$signed({8'b0, total})")
+        values = [
+            f"({scale} * {signed[0] % k} + {offset} * {signed[1]} >= {least})"
+            for k, (scale, offset, least) in enumerate(zip(*factors, wanted, strict=True))
+        ]
     bits = neurons * (width if wanted is None else 1)
     return (
         f"module counted (input [{inputs - 1}:0] x_i, output [{bits - 1}:0] y_o);\n"
         f"{body}  assign y_o = {{{', '.join(reversed(values))}}};\nendmodule\n"
     )
+
+
+def count(row, width):
+    ones = (f"{{{width - 1}'b0, {'' if one else '~'}x_i[{i}]}}" for i, one in enumerate(row))
+    return " + ".join(ones)
 
 
 def proved(folder, netlist, plain):
@@ -72,6 +82,16 @@ def test_small_layers_are_proved(tmp_path, form, compares):
     )
     text = system_verilog(made, "netlist", form)
     assert proved(tmp_path, text, counted(weights, wanted))
+
+
+def test_scales_and_offsets_are_proved(tmp_path):
+    rng = np.random.default_rng(9)
+    weights = rng.integers(0, 2, (3, 12)).astype(np.bool_)
+    factors = np.array([8, 4, 3]), np.array([-3, 5, -1])
+    wanted = np.array([20, 40, 8])
+    text = system_verilog(thresholds(weights, wanted, factors=factors), "netlist", "xc7")
+    assert proved(tmp_path, text, counted(weights, wanted, factors))
+    assert not proved(tmp_path, text, counted(weights, wanted + np.eye(3, dtype=int)[1], factors))
 
 
 def test_a_broken_table_is_found(tmp_path):
