@@ -21,20 +21,21 @@ module hwbnn_pool_sum #(
   output logic                      valid_o,
   output logic [Lanes*OutWidth-1:0] data_o
 );
-  localparam int StepWidth = Steps > 1 ? $clog2(Steps) : 1;
   localparam int Full = (OutWidth > Width ? OutWidth : Width) + 1;
 
-  logic [StepWidth-1:0] step_q;
   logic first, last, counts;
 
-  assign first = step_q == '0;
-  assign last = step_q == StepWidth'(Steps - 1);
   assign counts = data_i[Lanes*Width];
 
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) step_q <= '0;
-    else if (valid_i) step_q <= last ? '0 : step_q + 1'b1;
-  end
+  hwbnn_steps #(
+    .Steps(Steps)
+  ) u_steps (
+    .clk_i,
+    .rst_ni,
+    .valid_i,
+    .first_o(first),
+    .last_o(last)
+  );
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     logic [Width-1:0] x;
