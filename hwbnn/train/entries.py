@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from hwbnn.methods import METHODS
 from hwbnn.nn import NAMES
+from hwbnn.nn.networks import Last
 from hwbnn.train.data import DATASETS
 
 INPUTS = ("bits", "pixels", "centred")
 """What the network takes: bits (a pixel against a threshold), or the pixels as they are, which it
 is trained on as ``u / high`` (0 to 1) or, centred, as ``2 u / high - 1`` (-1 to 1)."""
-LASTS = ("batch_norm", "scale")
+LASTS = get_args(Last)
 """What makes logits of the last layer's sums, see :func:`hwbnn.nn.mlp`."""
 OPTIMISERS = ("adam", "sgd")
 SCHEDULES = ("constant", "linear", "cosine", "exponential")
