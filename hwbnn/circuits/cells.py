@@ -10,11 +10,13 @@ chains of one stage and of one level share a run: they cannot read each other.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
+from typing import NamedTuple
 
-from hwbnn.circuits.netlist import Chain, Netlist
+from hwbnn.circuits.netlist import TRUE, Chain, Lut, Netlist
 from hwbnn.circuits.pipeline import Schedule, drives, reads, schedule
 
 LONGEST = 16
@@ -27,7 +29,7 @@ class Run:
 
     Attributes:
         chains: indices of the netlist's cells, the lowest first.
-        starts: the first position of each; the one below it, if there is one, is in between.
+        starts: the first position of each; the one below it, if there is one, is its carry in.
         positions: all of them, those above the last chain too: full cells.
     """
 
@@ -38,12 +40,13 @@ class Run:
 
 def runs(netlist: Netlist, plan: Schedule, bits: int) -> tuple[Run, ...]:
     """The runs of a netlist's chains, in few cells of so many positions."""
+    pairs = {c.first: c.second for c in netlist.cells if isinstance(c, Lut) and c.second}
     alike: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, rank in enumerate(_ranks(netlist)):
         cell = netlist.cells[index]
         if isinstance(cell, Chain) and not cell.wires:
             alike[plan.cells[index], rank].append(index)
-    return tuple(run for group in alike.values() for run in _joined(netlist, group, bits))
+    return tuple(run for group in alike.values() for run in _joined(netlist, group, pairs, bits))
 
 
 def carries(netlist: Netlist, bits: int = 4, levels: int | None = None) -> int:
@@ -69,29 +72,54 @@ def _ranks(netlist: Netlist) -> Iterator[int]:
         yield own
 
 
-_Kind = tuple[int, bool]
-"""Positions of a chain with the one above it, and whether it needs that at the top of a run."""
+class _Kind(NamedTuple):
+    """What there is to know of a chain to find it a place.
+
+    Attributes:
+        size: its positions and the one above it.
+        gives: whether it needs that at the top of a run: its carry comes out beside its sums.
+        enters: whether it needs one below it at the bottom.
+    """
+
+    size: int
+    gives: bool
+    enters: bool
 
 
-def _joined(netlist: Netlist, group: Sequence[int], bits: int) -> Iterator[Run]:
+def _joined(
+    netlist: Netlist, group: Sequence[int], pairs: Mapping[int, int], bits: int
+) -> Iterator[Run]:
     """Chains that may share cells: the longest that is left, and what fills its cells best."""
     waiting: dict[_Kind, deque[int]] = defaultdict(deque)
     for index in group:
         chain = netlist.cells[index]
         assert isinstance(chain, Chain)
-        waiting[len(chain.s) + 1, bool(chain.carry and chain.sums[-1])].append(index)
+        kind = _Kind(len(chain.s) + 1, bool(chain.carry and chain.sums[-1]), _enters(chain, pairs))
+        waiting[kind].append(index)
     while waiting:
         left = sorted(((kind, len(those)) for kind, those in waiting.items()), reverse=True)
-        kinds = _filled(tuple(left), bits)
-        # One that gives its carry alone stands at the top: it needs no position above it.
-        chosen = [(waiting[kind].popleft(), kind) for kind in sorted(kinds, key=lambda k: -k[1])]
+        kinds = _filled(tuple((kind, min(count, LONGEST)) for kind, count in left), bits)
+        indices = tuple(waiting[kind].popleft() for kind in kinds)
         waiting = {kind: those for kind, those in waiting.items() if those}
-        sizes = [size for _, (size, _) in chosen]
-        starts = tuple(accumulate(sizes[:-1], initial=0))
-        total = sum(sizes) - (not chosen[-1][1][1])
-        yield Run(tuple(index for index, _ in chosen), starts, -(-total // bits) * bits)
+        starts = accumulate((kind.size for kind in kinds[:-1]), initial=int(kinds[0].enters))
+        yield Run(indices, tuple(starts), -(-_total(kinds) // bits) * bits)
 
 
+def _enters(chain: Chain, pairs: Mapping[int, int]) -> bool:
+    """Whether a chain's carry in cannot come into its first position from outside.
+
+    A slice has one way in for that and for a generate input that is not the second output of the
+    table beside it.
+    """
+    return chain.cin > TRUE and chain.d[0] > TRUE and pairs.get(chain.s[0] >> 1) != chain.d[0] >> 1
+
+
+def _total(kinds: Sequence[_Kind]) -> int:
+    """Positions of chains of these kinds above each other."""
+    return sum(kind.size for kind in kinds) + kinds[0].enters - (not kinds[-1].gives)
+
+
+@lru_cache(maxsize=1 << 14)
 def _filled(left: tuple[tuple[_Kind, int], ...], bits: int) -> tuple[_Kind, ...]:
     """The first of these kinds of chains, with the others that leave fewest positions unused.
 
@@ -99,14 +127,17 @@ def _filled(left: tuple[tuple[_Kind, int], ...], bits: int) -> tuple[_Kind, ...]
         left: kinds and how many there are of each, the longest first.
         bits: positions of a cell.
     """
-    best: tuple[int, int, tuple[_Kind, ...]] | None = None
+    best: tuple[float, int, tuple[_Kind, ...]] | None = None
     stack: list[tuple[int, tuple[_Kind, ...]]] = [(0, (left[0][0],))]
     while stack:
         at, kinds = stack.pop()
-        total = sum(size for size, _ in kinds) - (not all(below for _, below in kinds))
+        # At the bottom one that needs nothing below it, at the top one that needs nothing above.
+        placed = tuple(sorted(kinds, key=lambda kind: (not kind.gives, kind.enters)))
+        total = _total(placed)
         if len(kinds) > 1 and total > LONGEST:
             continue
-        made = (-total % bits, total, kinds)
+        used = sum(kind.size for kind in kinds)
+        made = (-(-total // bits) * bits / used, total, placed)
         best = made if best is None or made < best else best
         for i in range(at, len(left)):
             kind, count = left[i]

@@ -28,7 +28,12 @@ Arrivals = tuple[tuple[int, ...], ...]
 
 PRICES = (1.95, 1.8, 1.6, 1.45, 1.3, 1.15, 0.99, 0.8, 0.66, 0.45)
 """Bits that a LUT must take off the heap, while the best chains are taken."""
-SHORTER = ((1.95, 1.45, 0.99, 0.66), (1.6, 1.3, 0.99, 0.66), (1.45, 0.99, 0.45))
+SHORTER = (
+    (1.95, 1.45, 0.99, 0.66),
+    (1.6, 1.3, 0.99, 0.66),
+    (1.45, 0.99, 0.45),
+    (1.2, 0.99, 0.66, 0.45),
+)
 """Other such series, which are better for some heaps."""
 BIT = 0.55
 """LUTs that a bit left in a heap costs each of those who add it up."""
@@ -165,7 +170,7 @@ def _choices(
     if most + link:
         made.append((Part("pair", most, 0, bool(link)), most - 1, most + link + carry >= 2))
     # A first triple has no place for a carry in: its second operand uses the same input.
-    if height >= 2 and not (first and carry):
+    if height >= 2:
         bits = min(height, 3)
         extra = int(not link and height > 3)
         part = Part("triple", bits, extra, bool(link))

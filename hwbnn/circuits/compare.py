@@ -6,7 +6,8 @@ carry on if they come to ``2^w - 1`` and generates one from ``2^w`` on, provided
 come to more than ``2^(w+1) - 2``. Where the constant leaves no room for that, a column of up to
 three bits, the constant's among them, takes a LUT of its own and a link, as in a ternary adder.
 The same heap complemented, compared with the complement, has another constant; the cheaper is
-taken. Compression before it goes as far as it pays.
+taken. Few windows need no carry cell: each is a table that reads the carry of the one before.
+Compression before it goes as far as it pays.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from hwbnn.circuits.netlist import FALSE, TRUE, Atom, Builder, Function
 
 NEVER = 1 << 20
 """More LUTs than any comparison takes."""
+CELL = 1.0
+"""LUTs that a carry cell of four positions is worth."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Comparison:
         cin: the constant carry into the first.
         complemented: whether the bits and the answer are complemented.
         constant: what is added to the bits.
+        tables: whether it is a table a window, each but the last with a link, and no carry cell.
     """
 
     luts: int
@@ -60,6 +64,14 @@ class Comparison:
     cin: int
     complemented: bool
     constant: int
+    tables: bool = False
+
+    @property
+    def cost(self) -> float:
+        """LUTs, carry cells and levels weighed in."""
+        if self.tables:
+            return self.luts + LEVEL * (len(self.windows) - 1)
+        return self.luts + CELL * (len(self.windows) + 1) / 4
 
 
 @lru_cache(maxsize=1 << 16)
@@ -80,7 +92,33 @@ def cheapest(heights: Heights, wanted: int) -> Comparison | None:
                 luts, windows = _cover(padded, constant, 0, True, cin)
                 if luts < NEVER:
                     made.append(Comparison(luts, windows, cin, complemented, constant))
-    return min(made, key=lambda c: c.luts) if made else None
+        constant = (1 << columns) - t
+        luts, windows = _tables(padded, constant, 0)
+        if luts < NEVER:
+            made.append(Comparison(luts, windows, 0, complemented, constant, tables=True))
+    return min(made, key=lambda c: c.cost) if made else None
+
+
+@lru_cache(maxsize=1 << 18)
+def _tables(heights: Heights, constant: int, link: int) -> tuple[int, tuple[Window, ...]]:
+    """The fewest tables one behind the other for these columns, and their windows."""
+    best: tuple[int, tuple[Window, ...]] = (NEVER, ())
+    bits, high = link, link
+    for columns in range(1, len(heights) + 1):
+        bits += heights[columns - 1]
+        high += heights[columns - 1] << (columns - 1)
+        digit = constant & ((1 << columns) - 1)
+        if bits > 6:
+            break
+        # It can carry, but no more than 1; bits that never matter would be made for nothing.
+        if not 1 << columns <= high + digit < 2 << columns:
+            continue
+        if columns == len(heights):
+            return 1, (Window(columns),)
+        luts, windows = _tables(heights[columns:], constant >> columns, 1)
+        if luts + 1 < best[0]:
+            best = (luts + 1, (Window(columns, link=True), *windows))
+    return best
 
 
 @lru_cache(maxsize=1 << 18)
@@ -123,7 +161,7 @@ def planned(arrivals: Arrivals, wanted: int) -> tuple[Compression, Comparison]:
             comparison = cheapest(state.left, wanted)
             if comparison is None:
                 continue
-            luts = state.luts + comparison.luts + LEVEL * state.latest
+            luts = state.luts + comparison.cost + LEVEL * state.latest
             if best is None or luts < best[0]:
                 best = (luts, state, comparison)
     if best is None:
@@ -168,7 +206,9 @@ def _built(builder: Builder, heap: Heap, threshold: int) -> int:
     for window in comparison.windows:
         digit = comparison.constant >> at & ((1 << window.columns) - 1)
         terms = [(literal, 1 << i) for i in range(window.columns) for literal in columns[at + i]]
-        if window.link:
+        if comparison.tables:
+            atom, link = _table(builder, terms, digit, link, flip, window, s, d)
+        elif window.link:
             atom, link = _linked(builder, terms, digit, link, flip, s, d)
         else:
             atom = _window(builder, terms, digit, link, flip, window.columns, s, d)
@@ -176,8 +216,6 @@ def _built(builder: Builder, heap: Heap, threshold: int) -> int:
         atoms.append(atom)
         at += window.columns
     cin = comparison.cin ^ flip
-    if len(s) == 1 and not link:
-        return _alone(builder, heap, threshold)
     _, carry = builder.chain(cin, s, d, atoms, sums=False, negated=bool(flip))
     return carry
 
@@ -231,13 +269,21 @@ def _linked(
     return Atom(1, added, digit, link=leaves >> 1), leaves
 
 
-def _alone(builder: Builder, heap: Heap, threshold: int) -> int:
-    """A comparison of few bits: a table, which a chain of one position passes on."""
-    terms = tuple((literal, 1 << i) for i, column in enumerate(heap.columns) for literal in column)
-    columns = max(heap.high, threshold - heap.constant).bit_length()
-    digit = (1 << columns) - (threshold - heap.constant)
-    mask = ((1 << (2 << columns)) - 1) & ~((1 << (1 << columns)) - 1)
-    function = Function(tuple(weight for _, weight in terms), mask, digit)
-    reached = builder.lut([literal for literal, _ in terms], function)[0]
-    atom = Atom(columns, terms, digit)
-    return builder.chain(FALSE, [FALSE], [reached], [atom], sums=False)[1]
+def _table(
+    builder: Builder, terms: list[tuple[int, int]], digit: int, link: int, flip: int,
+    window: Window, s: list[int], d: list[int],
+) -> tuple[Atom, int]:  # fmt: skip
+    """Up to six bits, the carry from below among them, whose own carry is a link, or the answer."""
+    full = 1 << window.columns
+    above = ((1 << 2 * full) - 1) & ~((1 << full) - 1)
+    if flip:
+        above = ((1 << 2 * full) - 1) & ~above
+    bits = [*terms, (link, 1)]
+    function = Function(tuple(weight for _, weight in bits), above, digit)
+    made = builder.lut([literal for literal, _ in bits], function)[0]
+    # Opposite bits may leave a constant: it is the carry itself then.
+    linked = window.link and made > TRUE
+    s.append(FALSE)
+    d.append(flip if linked else made)
+    added = tuple(bits if link > TRUE else terms)
+    return Atom(window.columns, added, digit, link=made >> 1 if linked else 0), made ^ flip

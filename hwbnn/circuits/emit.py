@@ -113,7 +113,7 @@ class _Module:
         cin, s, d = self.operands(chain, stage)
         if chain.wires:
             made = [f"  wire n{chain.sums[0]} = {s[0]};"] if chain.sums[0] else []
-            return made + ([f"  wire n{chain.carry} = {d[0]};"] if chain.carry else [])
+            return made + ([f"  wire n{chain.carry} = {d[-1]};"] if chain.carry else [])
         wires = [f"  wire n{o};" for o in (*chain.sums, chain.carry) if o]
         if self.form == "portable":
             return wires + _sum(index, chain, cin, s, d)
@@ -130,7 +130,7 @@ class _Module:
         name = run.chains[0]
         # Where nothing else stands no carry is passed on.
         s, d = ["1'b0"] * run.positions, ["1'b0"] * run.positions
-        made: list[str] = []
+        made, first = [], "1'b0"
         for index, start in zip(run.chains, run.starts, strict=True):
             chain = self.netlist.cells[index]
             assert isinstance(chain, Chain)

@@ -30,6 +30,8 @@ GROUPS = (1, 2, 3, 4, 5, 6, 8)
 """Sizes of groups that are tried."""
 TRIES = 2
 """Groups of each size that are built to compare sizes."""
+WHOLE = 1 << 13
+"""Synapses up to which all groups are built for that."""
 
 
 @dataclass(frozen=True)
@@ -223,13 +225,19 @@ def _best_size(
         if size > len(weights):
             break
         builder = _begun(weights, inputs, totals)
-        common, built = builder.luts, 0
-        for first in range(0, min(TRIES * size, len(weights) - size + 1), size):
-            rows = tuple(range(first, first + size))
+        common = builder.luts
+        groups = list(_alike(weights, size) if weights.size <= WHOLE else _first(weights, size))
+        for rows in groups:
             _halved(builder, rows, _classes(builder, weights, rows, inputs), finish)
-            built += size
-        costs[size] = (builder.luts - common) / built + LEVEL * max(builder.depth)
+        own = (builder.luts - common) / sum(map(len, groups))
+        costs[size] = own + LEVEL * max(builder.depth)
     return min(costs, key=lambda size: costs[size])
+
+
+def _first(weights: Bools, size: int) -> Iterator[tuple[int, ...]]:
+    """The first few groups of neurons, as they come."""
+    for first in range(0, min(TRIES * size, len(weights) - size + 1), size):
+        yield tuple(range(first, first + size))
 
 
 def _classes(builder: Builder, weights: Bools, rows: tuple[int, ...], inputs: _Inputs) -> _Classes:

@@ -84,9 +84,9 @@ class Chain:
     @property
     def wires(self) -> bool:
         """Whether it takes no carry cell: a sum or a carry that is one of its inputs."""
-        if len(self.s) > 1 or self.cin != FALSE:
-            return False
-        return self.d[0] == FALSE or (self.s[0] == FALSE and not self.sums[0])
+        if not any(self.s) and not any(self.sums):
+            return True
+        return len(self.s) == 1 and self.cin == FALSE and self.d[0] == FALSE
 
 
 Cell = Lut | Chain
@@ -288,7 +288,9 @@ def swept(netlist: Netlist) -> Netlist:
         else:
             if not (needed[cell.carry] or any(needed[o] for o in cell.sums)):
                 continue
-            reads = tuple(literal >> 1 for literal in (cell.cin, *cell.s, *cell.d))
+            # What a comparison adds stays, though a bit of it may not matter: proofs go by it.
+            terms = (literal for atom in cell.atoms for literal, _ in atom.terms)
+            reads = tuple(literal >> 1 for literal in (cell.cin, *cell.s, *cell.d, *terms))
         for signal in reads:
             needed[signal] = 1
         needed[0] = 0
