@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from hwbnn.errors import InputError
-from hwbnn.plan import Circuit, circuit
+from hwbnn.plan import circuit
 from hwbnn.plan.blocks import DotNetlist
 from hwbnn.project import Project
 from hwbnn.tools.resources import XILINX
@@ -43,13 +43,12 @@ def family(project: Project) -> str | None:
         InputError: if layers are made for several families, or it is another project.
     """
     core = Core.of(project)
-    return family_of(circuit(core.graph, core.plan))
-
-
-def family_of(made: Circuit) -> str | None:
-    """The same of a core's stages."""
-    forms = {block.form for block in made.blocks if isinstance(block, DotNetlist)}
+    blocks = circuit(core.graph, core.plan).blocks
+    forms = {block.form for block in blocks if isinstance(block, DotNetlist)}
     found = [name for name in XILINX if name in forms]
     if len(found) > 1:
-        raise InputError(f"core: expected layers made for one family, found {' and '.join(found)}")
+        raise InputError(
+            f"core: expected layers made for one family, found {' and '.join(found)}; make them "
+            "all for one, or 'portable'"
+        )
     return found[0] if found else None

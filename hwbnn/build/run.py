@@ -111,7 +111,7 @@ def build(
     projects = _generate(found, chosen)
     with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
         results = _verify(found, projects, chosen, ways, Path(scratch))
-        synthesise(found, projects["rtl"], results, place)
+        synthesise(found, projects["rtl"], chosen, results, place)
         by_vitis(found, chosen, Path(scratch))
     report = _written(found, name or target.resolve().name)
     if found.failures:

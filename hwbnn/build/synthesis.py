@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hwbnn.build import parts
-from hwbnn.build.design import design, family_of
+from hwbnn.build.design import design, family
 from hwbnn.build.found import Found
-from hwbnn.plan import Plan, circuit
+from hwbnn.errors import InputError
+from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.report import Figure, NotDone
 from hwbnn.targets import generate
 from hwbnn.verify import WayResult
-from hwbnn.verify.core import Core
 
 VITIS, VITIS_LOG = "hls-vitis", "vitis.log"
 """Where a build leaves the project that Vitis HLS synthesised, and what Vitis said."""
@@ -27,13 +27,26 @@ UNPLACED = (
 """Why a core is not placed."""
 
 
-def synthesise(found: Found, project: Project, results: Sequence[WayResult], place: bool) -> None:
+def synthesise(
+    found: Found, project: Project, plan: Plan, results: Sequence[WayResult], place: bool
+) -> None:
     """Resources of the core, on demand its placed clock; both beside its cycles."""
+    figures = _resources(found, project, place)
+    timed = next((each for each in results if each.cycles is not None), None)
+    depths = parts.depths(found.graph, plan, figures.get("logic_delay"))
+    found.cores.append(parts.core("rtl", project.digest, timed, figures, depths))
+
+
+def _resources(found: Found, project: Project, place: bool) -> dict[str, Figure]:
+    """What synthesis and placement say of the core; what they do not is noted as not done."""
     from hwbnn.tools import yosys
 
     figures: dict[str, Figure] = {}
-    core = Core.of(project)
-    own = family_of(circuit(core.graph, core.plan))
+    try:
+        own = family(project)
+    except InputError as error:
+        found.not_done.append(NotDone("synthesis", str(error)))
+        return figures
     with found.attempt("synthesis"), found.progress.step(f"synthesise for {NAMES[own]}"):
         figures |= yosys.synth(*design(project), own or "xc7").figures()
     if place and own is not None:
@@ -42,9 +55,7 @@ def synthesise(found: Found, project: Project, results: Sequence[WayResult], pla
         figures |= _placed(found, project)
     if figures and not place:
         found.not_done.append(NotDone("place and route", "not asked for; --place does it"))
-    timed = next((each for each in results if each.cycles is not None), None)
-    depths = parts.depths(found.graph, core.plan, figures.get("logic_delay"))
-    found.cores.append(parts.core("rtl", project.digest, timed, figures, depths))
+    return figures
 
 
 def _placed(found: Found, project: Project) -> dict[str, Figure]:

@@ -13,7 +13,7 @@ import pytest
 from hwbnn.build import build, claim, steps
 from hwbnn.errors import InputError, ToolFailed
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Threshold
-from hwbnn.plan import Folded, Plan
+from hwbnn.plan import Folded, Plan, Unrolled
 from hwbnn.project import Project
 from hwbnn.report import Report
 from hwbnn.tools import yosys
@@ -133,6 +133,16 @@ def test_a_failing_vitis_leaves_the_rest_of_the_report(graph, installed, tmp_pat
     (told,) = [each for each in report.not_done if each.what == "synthesis by Vitis HLS"]
     assert said in told.why
     assert "\n" not in told.why
+
+
+def test_a_core_of_two_families_is_compared_and_not_synthesised(graph, tmp_path):
+    plan = Plan({"scores": Unrolled(made="xcup")}, Unrolled(made="xc7"))
+    x = random_inputs(graph, 20, 1)
+    report = build(graph, None, x, tmp_path / "out", plan=plan, ways=("fast",))
+    assert [way.name for way in report.ways] == ["fast"]
+    (told,) = [each for each in report.not_done if each.what == "synthesis"]
+    assert "expected layers made for one family, found xc7 and xcup; make them all" in told.why
+    assert not report.cores[0].resources
 
 
 def test_rtl_with_an_unknown_border_is_one_line(graph, installed, tmp_path):
