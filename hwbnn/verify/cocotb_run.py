@@ -190,6 +190,8 @@ def _why(said: Sequence[str]) -> str:
 def _environment(simulator: str) -> Iterator[None]:
     """Sets what the simulator needs; the runner reads this process's own environment."""
     changes = settings() if simulator == "verilator" else {}
+    # Our bench asserts nothing; for assertions cocotb would load pytest and all its plugins.
+    changes["COCOTB_REWRITE_ASSERTION_FILES"] = ""
     before = dict(os.environ)
     for name in _UNWANTED & os.environ.keys():
         del os.environ[name]
