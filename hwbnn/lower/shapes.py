@@ -100,15 +100,14 @@ def select(build: Builder, name: str, layer: Picks, stream: Stream) -> Stream:
             f"{label}: the sums of layer '{stream.layer}' are not decided yet; put a "
             "BinaryActivation before it"
         )
+    text = f"{len(layer.index)} of {layer.inputs} elements"
     index = layer.index.numpy()
-    text = f"{len(index)} of {layer.inputs} elements"
-    return _picked(
-        build, name, stream, index if stream.order is None else stream.order[index], text
-    )
+    index = index if stream.order is None else stream.order[index]
+    return _picked(build, name, stream, index, text)
 
 
 def _picked(build: Builder, layer: str, stream: Stream, index: Integers, text: str) -> Stream:
-    """The elements of a flat stream at these positions of the Graph's order."""
+    """The elements of a flat stream at these positions, int64 ``(m,)``, of the Graph's order."""
     node = Select(build.name("select"), stream.name, index)
     t = build.add(node)
     build.remark(layer, node, text)

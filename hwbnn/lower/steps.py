@@ -122,14 +122,11 @@ class Step:
             )
         return y[:, :, 0, 0] if self.is_image else y
 
-    def reordered(self, order: NDArray[np.int64]) -> Step:
-        """The step for tables whose column ``order[i]`` is the network's channel ``i``."""
-        there = torch.from_numpy(order)
-        back = torch.argsort(there)
-        return replace(self, apply=lambda x: self.apply(x[:, there].contiguous())[:, back])
-
     def picked(self, index: NDArray[np.int64], count: int) -> Step:
-        """The step for tables of the columns ``index`` alone, of ``count`` that it was made for."""
+        """The step for tables whose column ``i`` is ``index[i]`` of ``count`` that it was made for.
+
+        Each channel is computed by itself: those that are not there are given zeros.
+        """
         there = torch.from_numpy(index)
 
         def apply(x: Tensor) -> Tensor:

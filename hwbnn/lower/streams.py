@@ -128,5 +128,5 @@ class Stream:
         if self.is_image:
             step = replace(step, is_image=True)
         elif self.order is not None and not step.is_elementwise:
-            step = step.reordered(self.order)
+            step = step.picked(np.argsort(self.order), len(self.order))
         return replace(self, steps=(*self.steps, step))

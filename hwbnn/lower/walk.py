@@ -90,14 +90,11 @@ class Walk:
 
         Raises:
             CannotLower: naming the layer that has no exact form, and what to change.
-            InputError: if a layer picks elements that there are not.
         """
         for name, module in self._called_modules():
             check_state(name, module)
             if isinstance(module, BinaryLinear | BinaryConv2d):
                 check_source(named(name, module), module, self.source)
-            elif isinstance(module, Select):
-                module.check()
         self._sample = sample(self.traced, self.source)
         with reference_mode():
             for call in self.traced.graph.nodes:

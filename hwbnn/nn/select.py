@@ -1,4 +1,4 @@
-"""Layers that read some of their inputs."""
+"""A layer that picks some of its inputs."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ class Select(nn.Module):
         super().__init__()
         self.inputs = inputs
         self.register_buffer("index", torch.tensor(list(index), dtype=torch.int64))
+        self.register_load_state_dict_post_hook(_check_loaded)
         self.check()
 
     def check(self) -> None:
-        """Refuse positions that are none, as a file of weights may hold.
+        """Refuse positions that are none; what is loaded is checked too.
 
         Raises:
             InputError: naming one of them.
@@ -74,3 +75,7 @@ class Select(nn.Module):
     def extra_repr(self) -> str:
         """Sizes, for ``print(model)``."""
         return f"{len(self.index)} of {self.inputs}"
+
+
+def _check_loaded(layer: Select, _: object) -> None:
+    layer.check()

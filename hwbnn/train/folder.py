@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from hwbnn.errors import InputError
-from hwbnn.nn import Network, Select, set_progress
+from hwbnn.nn import Network, set_progress
 from hwbnn.train.recipe import Recipe
 
 RECIPE = "recipe.toml"
@@ -53,21 +53,17 @@ def load_model(folder: str | Path) -> tuple[Network, Recipe]:
         for name, own in model.state_dict().items():
             if name in tensors and tensors[name].dtype != own.dtype:
                 raise InputError(
-                    f"{file}: '{name}': expected {own.dtype}, found {tensors[name].dtype}; get the "
-                    "file again"
+                    f"'{name}': expected {own.dtype}, found {tensors[name].dtype}; get the file "
+                    "again"
                 )
         model.load_state_dict(tensors)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
     except (SafetensorError, OSError) as error:
         raise InputError(f"{file}: no valid safetensors file ({error}); get it again") from error
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{file}: not the weights of its recipe ({reason})") from error
-    for module in model.modules():
-        if isinstance(module, Select):
-            try:
-                module.check()
-            except InputError as error:
-                raise InputError(f"{file}: {error}") from error
     # What the schedules say is no part of the file; it was written after the last epoch.
     set_progress(model, (recipe.epochs - 1) / recipe.epochs)
     return model.eval(), recipe

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from hwbnn.errors import CannotLower, InputError
+from hwbnn.errors import CannotLower
 from hwbnn.graph import Dot, Input, Select
 from hwbnn.lower import explain, lower
 from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, Scale
@@ -91,5 +91,5 @@ def test_explained_and_refused() -> None:
         lower(nn.Sequential(Picks(9, [1, 5, 7]), inner), source)
     damaged = Picks(8, [1, 5, 7])
     damaged.index[1] = 8
-    with pytest.raises(InputError, match="expected positions from 0 to 7, found 8"):
+    with pytest.raises(CannotLower, match="does not run on a batch"):
         lower(nn.Sequential(damaged, inner), source)
