@@ -5,6 +5,7 @@
     python -m benchmarks.circuits clock [NAME ...]
     python -m benchmarks.circuits models [NAME ...]
     python -m benchmarks.circuits folded [NAME ...]
+    python -m benchmarks.circuits scale [NAME ...]
     python -m benchmarks.circuits report
 
 `measure` simulates every design on the same inputs and holds it to what its layers compute, then
@@ -14,7 +15,8 @@ synthesises it, all by the same yosys, with registers at inputs and outputs and 
 tried again with more time. `images` computes all test images of MNIST by the netlists of trained
 networks. `clock` places the portable form for ECP5 at several depths of pipelining. `models` runs
 cores under Verilator, as netlists and counted. `folded` synthesises the unit of folded layers,
-whose weights change from cycle to cycle. `report` writes `results/circuits.md`.
+whose weights change from cycle to cycle. `scale` generates and proves larger layers, without
+synthesis. `report` writes `results/circuits.md`.
 """
 
 from __future__ import annotations
@@ -27,7 +29,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import circuit_clock, circuit_folded, circuit_models, circuits_report
+from benchmarks import (
+    circuit_clock,
+    circuit_folded,
+    circuit_models,
+    circuit_scale,
+    circuits_report,
+)
 from benchmarks.circuit_checks import check
 from benchmarks.circuit_contenders import Design, limited, makers, netlist, spent
 from benchmarks.circuit_layers import MODELS, TRAINED, Layer, cases, trained
@@ -47,6 +55,7 @@ SEPARATE = {
     "clock": circuit_clock.measure,
     "models": circuit_models.measure,
     "folded": circuit_folded.measure,
+    "scale": circuit_scale.measure,
 }
 """What has results of its own, by the names of files and actions."""
 OTHERS = ("sfc_adabin", "sfc_8bit")

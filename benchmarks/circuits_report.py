@@ -34,7 +34,8 @@ def write(results: Path) -> None:
     """Write ``circuits.md`` from the JSON beside it."""
     found = _read(results / "circuits.json")
     lines = [HEAD, *_synthesised(found["measured"]), "", *_compared(found["measured"])]
-    tables = {"images": _images, "clock": _clock, "models": _models, "folded": _folded}
+    tables = {"images": _images, "scale": _scale, "clock": _clock}
+    tables |= {"models": _models, "folded": _folded}
     for name, table in tables.items():
         told = _read(results / f"circuits_{name}.json")
         if told:
@@ -140,6 +141,21 @@ def _clock(told: Mapping[str, Entry]) -> Iterator[str]:
         yield _row(*cells, *(row[k] for k in ("lut4", "ff", "ccu2c")))
     yield ""
     yield f"![Latency against the clock, by how many registers a part gets]({PICTURE})"
+
+
+def _scale(told: Mapping[str, Entry]) -> Iterator[str]:
+    yield "Larger random layers, generated, proved for all inputs and computed, not synthesised:"
+    yield "seconds of one processor for the search, the proof and the text, largest memory."
+    yield ""
+    yield (
+        "| layer | LUT | LUT a synapse | CARRY4 | levels | search s | proof s | text s | text, MiB "
+        "| MiB | values compared |"
+    )
+    yield "|---|" + "---:|" * 10
+    for name, row in told.items():
+        cells = [name, row["luts"], f"{row['luts'] / row['synapses']:.3f}"]
+        cells += [row[k] for k in ("carry4", "levels", "search_s", "proof_s", "text_s", "text_mib")]
+        yield _row(*cells, row["peak_mib"], row["values_compared"])
 
 
 def _models(told: Mapping[str, Entry]) -> Iterator[str]:

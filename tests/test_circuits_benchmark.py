@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import circuit_folded, circuits, circuits_report
+from benchmarks import circuit_folded, circuit_scale, circuits, circuits_report
 from benchmarks.circuit_checks import check
 from benchmarks.circuit_contenders import Output, hwbnn, makers, plain
 from benchmarks.circuit_layers import NAMES, Layer, cases, outputs, random_layer, vectors
@@ -134,3 +134,15 @@ def test_the_clock_rises_with_registers() -> None:
     assert max(row["fmax_mhz"] for row in curve[:2]) > 2 * curve[-1]["fmax_mhz"]
     for row in curve:
         assert row["latency_ns"] == pytest.approx(1000 * row["cycles"] / row["fmax_mhz"], abs=0.1)
+
+
+def test_a_layer_is_scaled_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(circuit_scale, "SIZES", ((40, 12), (48, 12)))
+    found = dict(circuit_scale.measure(["40x12"], {}))
+    assert list(found) == ["40x12"]
+    row = found["40x12"]
+    assert row["synapses"] == 480
+    assert 0 < row["carry4"] < row["luts"] < 480
+    assert row["values_compared"] == 96 * 12
+    assert "| 40x12 |" in "\n".join(circuits_report._scale(found))
+    assert dict(circuit_scale.measure([], {"40x12": row, "48x12": row})) == {}
