@@ -33,7 +33,7 @@ class Select(nn.Module):
         super().__init__()
         self.inputs = inputs
         self.register_buffer("index", torch.tensor(list(index), dtype=torch.int64))
-        self.register_load_state_dict_post_hook(_check_loaded)
+        self.register_load_state_dict_post_hook(_check_loaded)  # type: ignore[no-untyped-call]
         self.check()
 
     def check(self) -> None:
