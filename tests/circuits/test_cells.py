@@ -10,7 +10,7 @@ import pytest
 
 from hwbnn.circuits import sums, system_verilog, thresholds
 from hwbnn.circuits.cells import LONGEST, Run, carries, runs
-from hwbnn.circuits.netlist import Chain
+from hwbnn.circuits.netlist import Chain, Netlist
 from hwbnn.circuits.pipeline import drives, reads, schedule
 
 RNG = np.random.default_rng(5)
@@ -75,7 +75,7 @@ def chain(positions, signal, *, compares=False):
 
 def joined(*chains):
     """The runs of chains that are all independent, in cells of four."""
-    netlist = type(NETLISTS[0])(1, 2 + len(chains), chains, ())
+    netlist = Netlist(1, 2 + len(chains), chains, ())
     return runs(netlist, schedule(netlist, None), 4)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwbnn.circuits import evaluate, prove_thresholds, thresholds
+from hwbnn.circuits.netlist import FALSE, TRUE
 from hwbnn.errors import InputError, Mismatch
 from tests.circuits.test_layer import layer
 
@@ -18,17 +21,14 @@ def weighed(seed, neurons, inputs, width, signed, powers):
     rng = np.random.default_rng(seed)
     scale = 1 << rng.integers(0, 6, neurons) if powers else rng.integers(0, 12, neurons)
     offset = rng.integers(-9, 10, neurons)
-    one = np.where(weights, 0, (1 << width) - 1)
-    # raw == sum(u where +, top - u where -): turn the raw sums of an all-ones row back into u.
-    total = layer_total(x, width, signed)
-    value = scale * raw + offset * total[:, None]
-    assert one.shape == weights.shape
+    value = scale * raw + offset * layer_total(x, width, signed)[:, None]
     wanted = value[rng.integers(0, len(value), neurons), np.arange(neurons)]
     wanted[::5] += rng.integers(-3, 4, len(wanted[::5]))
     return weights, (scale, offset), wanted, x, value
 
 
 def layer_total(x, width, signed):
+    """The sum of a layer's inputs, counted from their lowest."""
     bits = x.reshape(len(x), -1, width).astype(np.int64)
     coded = (bits << np.arange(width)).sum(axis=2)
     return (coded ^ (signed << (width - 1))).sum(axis=1)
@@ -65,12 +65,17 @@ def test_another_factor_is_caught():
         prove_thresholds(netlist, weights, wanted)
 
 
-def test_what_no_input_changes_takes_nothing():
-    weights = np.ones((3, 20), np.bool_)
+def test_outputs_that_no_input_changes_are_proved():
+    weights, wanted = np.ones((3, 20), np.bool_), np.array([0, 1, 81])
     factors = np.array([1, 0, 4]), np.array([-1, 0, 0])  # 0, 0, 4 times the count
-    netlist = thresholds(weights, np.array([0, 1, 81]), factors=factors)
-    prove_thresholds(netlist, weights, np.array([0, 1, 81]), factors=factors)
+    netlist = thresholds(weights, wanted, factors=factors)
+    assert netlist.outputs[1:] == (FALSE, FALSE)
+    prove_thresholds(netlist, weights, wanted, factors=factors)
     assert evaluate(netlist, np.ones((1, 20), np.bool_)).tolist() == [[True, False, False]]
+    for wrong in ((TRUE, FALSE), (FALSE, TRUE)):
+        broken = replace(netlist, outputs=(netlist.outputs[0], *wrong))
+        with pytest.raises(Mismatch, match="does not compare"):
+            prove_thresholds(broken, weights, wanted, factors=factors)
 
 
 def test_the_total_is_counted_once():
