@@ -38,12 +38,14 @@ def draw(told: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    for name in dict.fromkeys(key.rsplit(",", 1)[0] for key in told):
-        rows = [row for key, row in told.items() if key.rsplit(",", 1)[0] == name]
-        rows = [row for row in rows if "fmax_mhz" in row]
-        clocks, latencies = ([row[k] for row in rows] for k in ("fmax_mhz", "latency_ns"))
-        axes.plot(clocks, latencies, marker="o", markersize=4, label=name)
-        for row, at in zip(rows, zip(clocks, latencies, strict=True), strict=True):
+    parts: dict[str, list[Mapping[str, Any]]] = {}
+    for key, row in told.items():
+        if "fmax_mhz" in row:
+            parts.setdefault(key.rsplit(",", 1)[0], []).append(row)
+    for name, rows in parts.items():
+        points = [(row["fmax_mhz"], row["latency_ns"]) for row in rows]
+        axes.plot(*zip(*points, strict=True), marker="o", markersize=4, label=name)
+        for row, at in zip(rows, points, strict=True):
             where = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": 7}
             axes.annotate(str(row["cycles"]), at, **where)
     axes.set_xlabel("Fmax on ECP5, placed, MHz")

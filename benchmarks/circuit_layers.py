@@ -102,7 +102,7 @@ def trained(name: str) -> Iterator[Layer]:
             yield Layer(made.raw.weights, wanted[0, :, 0] + 1, factors, x.width)
 
 
-def read(graph: Graph, x: NDArray[np.integer]) -> Bools:
+def bits_read(graph: Graph, x: NDArray[np.integer]) -> Bools:
     """The bits that the first layer of a network reads of its inputs ``(frames, inputs)``."""
     for node in graph.of_type(Select):
         x = x[:, node.index]

@@ -38,8 +38,7 @@ from benchmarks import (
 )
 from benchmarks.circuit_checks import check
 from benchmarks.circuit_contenders import Design, limited, makers, netlist, spent
-from benchmarks.circuit_layers import MODELS, TRAINED, Layer, cases, trained
-from benchmarks.circuit_layers import read as read_by_first
+from benchmarks.circuit_layers import MODELS, TRAINED, Layer, bits_read, cases, trained
 from benchmarks.machine import describe
 from hwbnn import tools
 from hwbnn.circuits import evaluate, latency
@@ -160,7 +159,7 @@ def images(names: list[str]) -> None:
         x = data.test_images.reshape(len(data.test_images), -1)
         x = (x >= 128).astype(np.uint8) if graph.input.bit else x
         values = simulate(graph, x, trace=True)
-        x = read_by_first(graph, x)
+        x = bits_read(graph, x)
         layers, netlists = list(trained(name)), []
         for layer in layers:
             netlists.append(netlist(layer))

@@ -142,7 +142,11 @@ class Dots(Lines):
         self, product: Product, threshold: Threshold, raw: RawSums, wanted: Ints,
         factors: tuple[Ints, Ints] | None,
     ) -> bool:  # fmt: skip
-        """Sums and thresholds as one netlist, if the Plan has one and each channel one constant."""
+        """Sums and thresholds as one netlist, if the Plan has one and each channel one constant.
+
+        Returns:
+            Whether it is so; else nothing was added.
+        """
         if self.made(product) is None or wanted.shape[::2] != (1, 1):
             return False
         self.gather(product)

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from hwbnn.circuits import Netlist, sums, thresholds
 from hwbnn.plan.streams import Stream
 
+Ints = NDArray[np.int64]
+
 KEPT = 8
 """Layers whose netlists are kept: a circuit is made several times on the way to a core."""
-
-
-Ints = NDArray[np.int64]
 
 
 def netlist(
@@ -23,7 +22,15 @@ def netlist(
     source: Stream,
     factors: tuple[Ints, Ints] | None = None,
 ) -> Netlist:
-    """The netlist of a layer: its raw sums, or whether they, with their factors, reach these."""
+    """The netlist of a layer: its raw sums, or whether they, with their factors, reach ``wanted``.
+
+    Args:
+        weights: bool ``(channels, inputs)``.
+        wanted: int64 ``(channels,)``; None for the raw sums themselves.
+        source: the stream of inputs.
+        factors: scale and offset, int64 ``(channels,)`` each, as in
+            :func:`hwbnn.circuits.thresholds`.
+    """
     numbers = tuple(n.astype("<i8").tobytes() for n in (wanted, *(factors or ())) if n is not None)
     return _made(weights.tobytes(), len(weights), numbers, source.width, source.signed)
 

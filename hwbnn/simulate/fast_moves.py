@@ -120,7 +120,7 @@ def runs(index: Longs) -> tuple[Longs, Words]:
     """How bits at the positions ``index`` come together in words: neighbours that stay so at once.
 
     Args:
-        index: the position of each bit that goes on.
+        index: the position of each bit that goes on, int64 ``(m,)``.
 
     Returns:
         For each run the word that it comes from and goes to, and by how much it is shifted right

@@ -10,12 +10,11 @@ def most_varying(samples: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
     """The elements that vary most: those of the largest variance, the first among equals.
 
     Args:
-        samples: uint8 array ``(n, *shape)``, the integers that a network takes; of the order of
-            their elements in one row.
-        count: how many.
+        samples: uint8 array ``(n, *shape)``, the integers that a network takes.
+        count: how many elements, at most those of a sample.
 
     Returns:
-        Their positions, rising, int64 ``(count,)``.
+        Their positions in a flat sample, rising, int64 ``(count,)``.
 
     >>> most_varying(np.array([[0, 1, 0, 9], [0, 0, 1, 9], [0, 1, 1, 0]], np.uint8), 2)
     array([1, 3])
