@@ -39,7 +39,13 @@ class Run:
 
 
 def runs(netlist: Netlist, plan: Schedule, bits: int) -> tuple[Run, ...]:
-    """The runs of a netlist's chains, in few cells of so many positions."""
+    """The runs of a netlist's chains, which take few carry cells.
+
+    Args:
+        netlist: its chains that are wires take none.
+        plan: in which stage each cell is.
+        bits: positions of a carry cell.
+    """
     pairs = {c.first: c.second for c in netlist.cells if isinstance(c, Lut) and c.second}
     alike: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, rank in enumerate(_ranks(netlist)):

@@ -210,15 +210,14 @@ def _alike(weights: Bools, size: int) -> Iterator[tuple[int, ...]]:
 
 
 def _begun(weights: Bools, inputs: _Inputs, totals: Totals | None) -> Builder:
+    """A builder with what neurons have in common, if there is something."""
     builder = Builder(weights.shape[1] * inputs.width)
     if totals is not None:
         totals.begin(builder)
     return builder
 
 
-def _best_size(
-    weights: Bools, inputs: _Inputs, finish: _Finish, totals: Totals | None = None
-) -> int:
+def _best_size(weights: Bools, inputs: _Inputs, finish: _Finish, totals: Totals | None) -> int:
     """The size of groups that takes fewest LUTs a neuron, levels weighed in, by building some."""
     costs: dict[int, float] = {}
     for size in GROUPS:

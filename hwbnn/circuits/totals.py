@@ -30,7 +30,7 @@ class Totals:
     Attributes:
         scale: int64 ``(neurons,)``, none negative.
         offset: int64 ``(neurons,)``.
-        total: the heap of all inputs.
+        total: makes the heap of all inputs.
     """
 
     scale: Ints
