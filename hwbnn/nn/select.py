@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from hwbnn.errors import InputError
 
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+"""What positions may come as."""
+
 
 class Select(nn.Module):
     """The elements of a row that what follows reads: ``y[i] = x[index[i]]``.
@@ -24,7 +27,8 @@ class Select(nn.Module):
         index: int64 ``(m,)``, part of the network's state.
 
     Raises:
-        InputError: if a position is not one of ``inputs`` elements, or comes twice.
+        InputError: if a position is not one of ``inputs`` elements, or comes twice; or for anything
+            but a row of integers, such as a mask.
     """
 
     index: Tensor
@@ -32,7 +36,7 @@ class Select(nn.Module):
     def __init__(self, inputs: int, index: Sequence[int]) -> None:
         super().__init__()
         self.inputs = inputs
-        self.register_buffer("index", torch.tensor(list(index), dtype=torch.int64))
+        self.register_buffer("index", _row(index))
         self.register_load_state_dict_post_hook(_check_loaded)  # type: ignore[no-untyped-call]
         self.check()
 
@@ -75,6 +79,21 @@ class Select(nn.Module):
     def extra_repr(self) -> str:
         """Sizes, for ``print(model)``."""
         return f"{len(self.index)} of {self.inputs}"
+
+
+def _row(index: Sequence[int]) -> Tensor:
+    """Positions as int64; torch by itself takes a mask, and fractions, for positions too."""
+    try:
+        found = torch.as_tensor(index.tolist() if isinstance(index, Tensor) else list(index))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"Select: expected a row of integers ({error})") from None
+    # Torch takes an empty list for floats.
+    if found.dim() != 1 or (found.numel() and found.dtype not in INTEGERS):
+        raise InputError(
+            f"Select: expected a row of integers, found {found.dtype} of shape "
+            f"{tuple(found.shape)}; of a mask take its positions (numpy.flatnonzero)"
+        )
+    return found.to(torch.int64)
 
 
 def _check_loaded(layer: Select, _: object) -> None:

@@ -266,6 +266,32 @@ def test_a_row_is_read_in_part() -> None:
             Select(5, index)
 
 
+@pytest.mark.parametrize(
+    "index",
+    [
+        [False, True],  # torch would take it for the positions 0 and 1
+        np.array([True, False, False, True, False]),
+        torch.tensor([True, False]),
+        [0.5, 1.5],
+        [[0, 1], [2, 3]],
+        torch.tensor(1),
+        [2**63],
+        "012",
+        3,
+    ],
+)
+def test_only_integers_are_positions(index: Any) -> None:
+    with pytest.raises(InputError, match="Select: expected a row of integers"):
+        Select(5, index)
+
+
+def test_positions_may_come_as_arrays() -> None:
+    for index in (np.array([3, 1], np.uint8), np.array([3, 1]), torch.tensor([3, 1]), range(3, 5)):
+        layer = Select(5, index)
+        assert layer.index.dtype == torch.int64
+        assert layer.index.tolist() == list(index)
+
+
 def test_only_rows_are_read_in_part() -> None:
     model = network("tfc", Input.bits(784), 10, METHOD, reads=[1, 5, 700])
     assert model(torch.ones(2, 784)).shape == (2, 10)
