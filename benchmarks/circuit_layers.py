@@ -53,6 +53,7 @@ class Layer:
 
     def of(self, x: Bools) -> Ints:
         """Its outputs, int64 ``(frames, neurons)``, for bool ``(frames, inputs)``."""
+        assert (self.factors, self.bits) == (None, 1), "only netlists are made of other layers"
         # Every weight times every input as +-1 in float32: whole numbers, far below 2^24.
         signs = np.where(x, 1, -1).astype(np.float32) @ np.where(self.weights, 1, -1).T
         counts = (signs.astype(np.int64) + self.weights.shape[1]) // 2

@@ -1,4 +1,4 @@
-"""Synthesis by yosys: what a design takes on Xilinx 7-series or ECP5 before placement.
+"""Synthesis by yosys: what a design takes on Xilinx or ECP5 before placement.
 
 yosys comes as a library (``pyosys``) that may end its process, so it runs in a child. Every file is
 copied into a scratch folder under a checked name; nothing of a file's content reaches a command.
