@@ -300,7 +300,12 @@ def circuits(root: Path) -> Iterator[str]:
         f"{row['cycles']} cycles at {row['fmax_mhz']:.0f} MHz" for row in placed[:: len(placed) - 1]
     ]
     images = json.loads(path.with_name("circuits_images.json").read_bytes())
-    whole, parts = images["sfc"], [images[name] for name in ("sfc_392", "sfc_256")]
+    reading = [
+        f"`{name}` {100 * row['accuracy']:.2f} % of the test images right in "
+        f"{number(sum(row['luts']))} LUTs"
+        for name in ("sfc", "sfc_392", "sfc_256")
+        if (row := images[name])
+    ]
     folded = json.loads(path.with_name("circuits_folded.json").read_bytes())
     key, unit = max(folded.items(), key=lambda item: item[1]["synapses"])
     yield ""
@@ -311,9 +316,8 @@ def circuits(root: Path) -> Iterator[str]:
     )
     yield ""
     yield (
-        "`sfc_392` and `sfc_256` are `sfc` reading 392 and 256 of the 784 pixels: "
-        + " and ".join(f"{100 * row['accuracy']:.2f} %" for row in parts)
-        + f" of the test images right, instead of {100 * whole['accuracy']:.2f} %."
+        f"Reading less of the input: {reading[0]}, {reading[1]} by 392 of the 784 pixels, "
+        f"{reading[2]} by 256."
     )
 
 

@@ -12,7 +12,7 @@ from hwbnn.plan.streams import Stream
 
 Ints = NDArray[np.int64]
 
-KEPT = 8
+KEPT = 32
 """Layers whose netlists are kept: a circuit is made several times on the way to a core."""
 
 
