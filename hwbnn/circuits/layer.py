@@ -26,11 +26,11 @@ from hwbnn.errors import InputError
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-GROUPS = (1, 2, 3, 4, 5, 6, 8)
+GROUPS = (1, 2, 3, 4, 5, 6, 8, 10, 12)
 """Sizes of groups that are tried."""
-TRIES = 2
+TRIES = 3
 """Groups of each size that are built to compare sizes."""
-WHOLE = 1 << 13
+WHOLE = 1 << 12
 """Synapses up to which all groups are built for that."""
 
 
@@ -195,6 +195,9 @@ def _alike(weights: Bools, size: int) -> Iterator[tuple[int, ...]]:
     They have few classes, or uneven ones, which are cheaper to add up: a few percent in trained
     layers.
     """
+    if size == 1:
+        yield from ((row,) for row in range(len(weights)))
+        return
     signs = np.where(weights, 1, -1).astype(np.float32)
     likeness = np.abs(signs @ signs.T)  # whole numbers, far below 2^24
     np.fill_diagonal(likeness, -1)
@@ -225,18 +228,16 @@ def _best_size(weights: Bools, inputs: _Inputs, finish: _Finish, totals: Totals 
             break
         builder = _begun(weights, inputs, totals)
         common = builder.luts
-        groups = list(_alike(weights, size) if weights.size <= WHOLE else _first(weights, size))
+        groups = list(_alike(weights, size))
+        if weights.size > WHOLE:
+            # The first are more alike than the last: some of all.
+            whole = [rows for rows in groups if len(rows) == size]
+            groups = whole[:: -(-len(whole) // TRIES)]
         for rows in groups:
             _halved(builder, rows, _classes(builder, weights, rows, inputs), finish)
         own = (builder.luts - common) / sum(map(len, groups))
         costs[size] = own + LEVEL * max(builder.depth)
     return min(costs, key=lambda size: costs[size])
-
-
-def _first(weights: Bools, size: int) -> Iterator[tuple[int, ...]]:
-    """The first few groups of neurons, as they come."""
-    for first in range(0, min(TRIES * size, len(weights) - size + 1), size):
-        yield tuple(range(first, first + size))
 
 
 def _classes(builder: Builder, weights: Bools, rows: tuple[int, ...], inputs: _Inputs) -> _Classes:
