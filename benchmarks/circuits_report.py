@@ -74,7 +74,8 @@ def _synthesised(measured: Mapping[str, Entry]) -> Iterator[str]:
         for by, row in rows.items():
             shown = row.get("version", by)
             if "failed" in row:
-                yield _row(name, shown, row["failed"], *[None] * 9)
+                own = f"; by its own estimate {row['estimate']:,}" if "estimate" in row else ""
+                yield _row(name, shown, row["failed"] + own, *[None] * 9)
                 continue
             cells = [row["lut"], f"{row['lut'] / row['synapses']:.3f}"]
             cells += [row[key] for key in ("lut_paired", "carry", "ff", "slices")]

@@ -322,7 +322,9 @@ def circuits(root: Path) -> Iterator[str]:
 
 
 def _luts(row: dict[str, Any]) -> str:
-    return number(row["lut"]) if "lut" in row else "not finished"
+    if "lut" in row:
+        return number(row["lut"])
+    return f"its estimate {number(row['estimate'])}" if "estimate" in row else "not finished"
 
 
 SECTIONS = {
