@@ -31,6 +31,9 @@ NEVER = 1 << 20
 """More LUTs than any comparison takes."""
 CELL = 1.0
 """LUTs that a carry cell of four positions is worth."""
+WIDEST = 12
+"""Most columns of a table, whose function is a mask of ``2^(columns + 1)`` bits on its way: with a
+large scale a heap has many columns without a bit."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def _tables(heights: Heights, constant: int, link: int) -> tuple[int, tuple[Wind
     """The fewest tables one behind the other for these columns, and their windows."""
     best: tuple[int, tuple[Window, ...]] = (NEVER, ())
     bits, high = link, link
-    for columns in range(1, len(heights) + 1):
+    for columns in range(1, min(len(heights), WIDEST) + 1):
         bits += heights[columns - 1]
         high += heights[columns - 1] << (columns - 1)
         digit = constant & ((1 << columns) - 1)

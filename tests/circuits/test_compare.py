@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hwbnn.circuits import evaluate, prove_thresholds, thresholds
 from hwbnn.circuits.atoms import checked
-from hwbnn.circuits.compare import cheapest, reaches
+from hwbnn.circuits.compare import WIDEST, cheapest, reaches
 from hwbnn.circuits.heap import Heap
 from hwbnn.circuits.netlist import FALSE, TRUE, Builder
 
@@ -55,3 +55,14 @@ def test_a_bit_that_does_not_matter_is_still_proved():
         for least in range(inputs // 2 - 2, inputs // 2 + 3):
             wanted = np.full(3, least)
             prove_thresholds(thresholds(weights, wanted, group=1), weights, wanted)
+
+
+def test_empty_columns_of_large_scales_make_no_large_masks():
+    found = cheapest((*[0] * 30, 1), 1 << 30)
+    assert found is not None
+    assert max(window.columns for window in found.windows) <= WIDEST
+    weights, wanted = np.array([[True, False]]), np.array([1 << 30])
+    factors = np.array([1 << 30]), np.array([0])
+    netlist = thresholds(weights, wanted, factors=factors)
+    prove_thresholds(netlist, weights, wanted, factors=factors)
+    assert netlist.luts == 1
