@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hwbnn.circuits.chains import LEVEL, compress, to_number
 from hwbnn.circuits.compare import reaches
+from hwbnn.circuits.groups import groups
 from hwbnn.circuits.heap import Heap, compressed
 from hwbnn.circuits.netlist import Builder, Netlist
 from hwbnn.circuits.totals import Totals
@@ -184,32 +185,9 @@ def _layer(
     """A builder with all neurons of a layer, each given to ``finish`` as a heap."""
     size = group or _best_size(weights, inputs, finish, totals)
     builder = _begun(weights, inputs, totals)
-    for rows in _alike(weights, size):
+    for rows in groups(weights, size):
         _halved(builder, rows, _classes(builder, weights, rows, inputs), finish)
     return builder
-
-
-def _alike(weights: Bools, size: int) -> Iterator[tuple[int, ...]]:
-    """The neurons in groups of those whose weights are most alike, or most opposite.
-
-    They have few classes, or uneven ones, which are cheaper to add up: a few percent in trained
-    layers.
-    """
-    if size == 1:
-        yield from ((row,) for row in range(len(weights)))
-        return
-    signs = np.where(weights, 1, -1).astype(np.float32)
-    likeness = np.abs(signs @ signs.T)  # whole numbers, far below 2^24
-    np.fill_diagonal(likeness, -1)
-    left = np.arange(len(weights))
-    while len(left):
-        among = likeness[np.ix_(left, left)]
-        group = [int(left[among.max(axis=1).argmax()])]
-        left = left[left != group[0]]
-        while len(left) and len(group) < size:
-            group.append(int(left[likeness[np.ix_(group, left)].sum(axis=0).argmax()]))
-            left = left[left != group[-1]]
-        yield tuple(group)
 
 
 def _begun(weights: Bools, inputs: _Inputs, totals: Totals | None) -> Builder:
@@ -228,14 +206,14 @@ def _best_size(weights: Bools, inputs: _Inputs, finish: _Finish, totals: Totals 
             break
         builder = _begun(weights, inputs, totals)
         common = builder.luts
-        groups = list(_alike(weights, size))
+        chosen = list(groups(weights, size))
         if weights.size > WHOLE:
             # The first are more alike than the last: some of all.
-            whole = [rows for rows in groups if len(rows) == size]
-            groups = whole[:: -(-len(whole) // TRIES)]
-        for rows in groups:
+            whole = [rows for rows in chosen if len(rows) == size]
+            chosen = whole[:: -(-len(whole) // TRIES)]
+        for rows in chosen:
             _halved(builder, rows, _classes(builder, weights, rows, inputs), finish)
-        own = (builder.luts - common) / sum(map(len, groups))
+        own = (builder.luts - common) / sum(map(len, chosen))
         costs[size] = own + LEVEL * max(builder.depth)
     return min(costs, key=lambda size: costs[size])
 
