@@ -174,7 +174,8 @@ def prove_thresholds(
 
 def _compares(reader: Reader, literal: int, expected: _Sum, least: int) -> bool:
     """Whether a literal is ``expected >= least``."""
-    chain = reader.netlist.cells[reader.chains.get(literal >> 1, 0)]
+    index = reader.chains.get(literal >> 1)
+    chain = None if index is None else reader.netlist.cells[index]
     if literal & 1 or not isinstance(chain, Chain) or chain.carry != literal >> 1:
         return False
     total = _Sum({}, 0)

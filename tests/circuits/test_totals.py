@@ -78,6 +78,15 @@ def test_outputs_that_no_input_changes_are_proved():
             prove_thresholds(broken, weights, wanted, factors=factors)
 
 
+def test_an_input_in_place_of_a_constant_is_caught():
+    weights, wanted = np.ones((1, 3), np.bool_), np.array([1])
+    factors = np.array([0]), np.array([0])
+    netlist = replace(thresholds(weights, wanted, factors=factors), outputs=(2,))
+    assert not netlist.cells
+    with pytest.raises(Mismatch, match="neuron 0 does not compare"):
+        prove_thresholds(netlist, weights, wanted, factors=factors)
+
+
 def test_the_total_is_counted_once():
     rng = np.random.default_rng(2)
     weights = rng.integers(0, 2, (32, 128)).astype(np.bool_)
