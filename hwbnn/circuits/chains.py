@@ -8,7 +8,8 @@ column by column, in parts of three kinds, each with the carry from below:
   goal for Xilinx FPGAs", FPL 2017); four bits of a column leave room for one of the next.
 - ``pair``: two bits of a column become one, in one LUT: a plain adder.
 - ``triple``: three bits of a column become one and a *link*, in one LUT: a ternary adder. Its
-  second operand is the link from below, or else one more bit of the column.
+  second operand is the link from below, or else one more bit of the column: with a carry in, five
+  bits become three.
 
 A LUT takes at most two bits off a heap. The best chain for a given price of a LUT in bits is found
 by going through all of them, column by column; a heap is compressed by taking the best chain again
@@ -169,7 +170,7 @@ def _choices(
     most = min(height, 2 - link)
     if most + link:
         made.append((Part("pair", most, 0, bool(link)), most - 1, most + link + carry >= 2))
-    # A first triple has no place for a carry in: its second operand uses the same input.
+    # Before a first triple a carry in takes a position: its own way in is the second operand's.
     if height >= 2:
         bits = min(height, 3)
         extra = int(not link and height > 3)
