@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from hwbnn.build.design import design, family
+from hwbnn.build.design import DEFAULT_FAMILY, design, netlist_family
 from hwbnn.build.progress import Progress, Silent
 from hwbnn.build.release import release
 from hwbnn.build.run import build, claim, steps
 
-__all__ = ["Progress", "Silent", "build", "claim", "design", "family", "release", "steps"]
+__all__ = [
+    "DEFAULT_FAMILY",
+    "Progress",
+    "Silent",
+    "build",
+    "claim",
+    "design",
+    "netlist_family",
+    "release",
+    "steps",
+]

@@ -11,6 +11,9 @@ from hwbnn.project import Project
 from hwbnn.tools.resources import XILINX
 from hwbnn.verify.core import Core
 
+DEFAULT_FAMILY = "xc7"
+"""What a core that fits every FPGA is synthesised for, if nothing else is asked for."""
+
 
 def design(project: Project) -> tuple[dict[str, bytes], str]:
     """The files of the design in reading order, and its top module; no bench among them.
@@ -33,7 +36,7 @@ def design(project: Project) -> tuple[dict[str, bytes], str]:
         ) from None
 
 
-def family(project: Project) -> str | None:
+def netlist_family(project: Project) -> str | None:
     """The family whose primitives a core's netlists have; None if it fits every FPGA.
 
     Args:

@@ -94,7 +94,7 @@ def way(result: WayResult) -> Way:
         rate,
         failure,
         result.fused,
-        result.form,
+        result.ran,
     )
 
 
@@ -112,7 +112,7 @@ def core(
         digest: of its project.
         counted: the way that counted its cycles, where one did.
         measured: figures of synthesis and placement by name.
-        depths: from :func:`depths`.
+        depths: from :func:`depths_of`.
     """
     cycles: dict[str, Pair] = {}
     check = counted.cycles if counted else None
@@ -136,7 +136,7 @@ def core(
     )
 
 
-def depths(graph: Graph, plan: Plan, delay: Figure | None) -> tuple[Depth, ...]:
+def depths_of(graph: Graph, plan: Plan, delay: Figure | None) -> tuple[Depth, ...]:
     """How the latency of a core follows from the levels between registers of unrolled layers.
 
     Args:

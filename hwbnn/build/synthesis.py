@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hwbnn.build import parts
-from hwbnn.build.design import design, family
+from hwbnn.build.design import DEFAULT_FAMILY, design, netlist_family
 from hwbnn.build.found import Found
 from hwbnn.errors import InputError
 from hwbnn.plan import Plan
@@ -18,8 +18,8 @@ from hwbnn.verify import WayResult
 
 VITIS, VITIS_LOG = "hls-vitis", "vitis.log"
 """Where a build leaves the project that Vitis HLS synthesised, and what Vitis said."""
-NAMES = {None: "Xilinx 7-series", "xc7": "Xilinx 7-series", "xcup": "Xilinx UltraScale+"}
-"""What a core is synthesised for, by the family of its netlists."""
+NAMES = {"xc7": "Xilinx 7-series", "xcup": "Xilinx UltraScale+"}
+"""What a core is synthesised for."""
 UNPLACED = (
     "placing is for ECP5, and the core's netlists have primitives of {}; made 'portable', or of "
     "'modules', it has none"
@@ -33,7 +33,7 @@ def synthesise(
     """Resources of the core, on demand its placed clock; both beside its cycles."""
     figures = _resources(found, project, place)
     timed = next((each for each in results if each.cycles is not None), None)
-    depths = parts.depths(found.graph, plan, figures.get("logic_delay"))
+    depths = parts.depths_of(found.graph, plan, figures.get("logic_delay"))
     found.cores.append(parts.core("rtl", project.digest, timed, figures, depths))
 
 
@@ -43,12 +43,13 @@ def _resources(found: Found, project: Project, place: bool) -> dict[str, Figure]
 
     figures: dict[str, Figure] = {}
     try:
-        own = family(project)
+        own = netlist_family(project)
     except InputError as error:
         found.not_done.append(NotDone("synthesis", str(error)))
         return figures
-    with found.attempt("synthesis"), found.progress.step(f"synthesise for {NAMES[own]}"):
-        figures |= yosys.synth(*design(project), own or "xc7").figures()
+    made_for = own or DEFAULT_FAMILY
+    with found.attempt("synthesis"), found.progress.step(f"synthesise for {NAMES[made_for]}"):
+        figures |= yosys.synth(*design(project), made_for).figures()
     if place and own is not None:
         found.not_done.append(NotDone("place and route", UNPLACED.format(own)))
     elif place and figures:

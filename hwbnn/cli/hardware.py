@@ -11,8 +11,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from hwbnn.build import design
-from hwbnn.build import family as family_of
+from hwbnn.build import DEFAULT_FAMILY, design, netlist_family
 from hwbnn.cli import options
 from hwbnn.cli.arrays import Array, writable, write_file
 from hwbnn.cli.given import read_graph, read_input
@@ -251,7 +250,9 @@ def synth(
     core = read_core(project, plan, interval, luts, made)
     if core.target != "rtl":
         raise InputError(f"{project}: expected a project of target 'rtl', found '{core.target}'")
-    family = _family(family_of(core), "ecp5" if place else family)
+    if place and family not in (None, "ecp5"):
+        raise InputError(f"synth: placing is for ecp5, found --family {family}; leave one out")
+    family = _family(netlist_family(core), "ecp5" if place else family)
     figures: dict[str, Figure] = {}
     with tempfile.TemporaryDirectory(prefix="hwbnn-synth-") as scratch:
         netlist = Path(scratch) / "netlist.json"
@@ -284,4 +285,4 @@ def _family(own: str | None, wanted: str | None) -> str:
             f"synth: the core's netlists have primitives of {own}, and none of {wanted}; "
             "'--made portable' makes it for every FPGA"
         )
-    return wanted or own or "xc7"
+    return wanted or own or DEFAULT_FAMILY

@@ -47,8 +47,8 @@ def planner(
 
     Raises:
         InputError: if more than one is given.
-        PlanError: if there is no such Plan; the function that is returned raises it where no Plan
-            meets the goal.
+        PlanError: if the file holds no Plan, or ``made`` is unknown; the function that is returned
+            raises it where no Plan meets the goal.
     """
     given = [x for x in (plan, interval, luts) if x is not None]
     if len(given) > 1:

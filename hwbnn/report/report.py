@@ -77,7 +77,7 @@ class Way:
         rate: frames a second, with who measured it; None if it was not.
         failure: what is wrong first, in one line; "" if nothing is.
         fused: values that this way does not show, and the value that they went into.
-        form: of a core with netlists, which form of them ran, in words; "" of all others.
+        ran: of a core with netlists, what ran of these, in words; "" of all others.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Way:
     rate: Figure | None = None
     failure: str = ""
     fused: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    form: str = ""
+    ran: str = ""
 
     @property
     def ok(self) -> bool:

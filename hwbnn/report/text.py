@@ -55,7 +55,7 @@ def renderable(report: Report) -> RenderableType:
         grid,
         "",
     ]
-    ran = {w.name: f"{w.form}, {number(w.frames)} frames" for w in report.ways if w.form}
+    ran = {w.name: f"{w.ran}, {number(w.frames)} frames" for w in report.ways if w.ran}
     parts += _listed("layers that are netlists: what was run", ran)
     parts += _listed("not done", {each.what: each.why for each in report.not_done})
     parts += _listed("files", report.files)
@@ -96,7 +96,7 @@ def _sections(report: Report, sources: _Sources) -> Iterator[list[Row]]:
         head = (f"core {core.name}", "predicted", "measured")
         yield [_row(*head, style=_HEAD), *_core(core, sources)]
         if core.depths:
-            head = ("registers after", "latency", "logic, ns")
+            head = ("latency, registers after", "cycles", "logic, ns")
             yield [_row(*head, style=_HEAD), *(_depth(each, sources) for each in core.depths)]
     if report.hls_synthesis:
         pairs = {name: Pair(None, figure) for name, figure in report.hls_synthesis.items()}

@@ -50,7 +50,7 @@ class WayResult:
         fused: values that this way does not show, and the value that they went into.
         faults: breaches of the protocol, in words.
         notes: what else there is to know, such as the simulator and its version.
-        form: of a core with netlists, which form of them ran, in words; "" of all others.
+        ran: of a core with netlists, what ran of these, in words; "" of all others.
     """
 
     way: str
@@ -62,7 +62,7 @@ class WayResult:
     fused: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
-    form: str = ""
+    ran: str = ""
 
     @property
     def bits(self) -> int:
@@ -149,7 +149,7 @@ def _way_json(way: WayResult) -> dict[str, object]:
         "fused": dict(way.fused),
         "faults": list(way.faults),
         "notes": dict(way.notes),
-        "form": way.form,
+        "ran": way.ran,
         "cycles": None
         if cycles is None
         else {

@@ -34,7 +34,7 @@ compiled before, a small one takes twice the work; a large one takes less memory
 _MAKEFLAGS = (
     # The wheel lacks the option by which compilers read such headers, and the path of Python.
     "CFG_CXXFLAGS_PCH_I=-include",
-    f"PYTHON3={sys.executable}",
+    "PYTHON3=" + sys.executable.replace("$", "$$").replace(" ", r"\ "),
     rf"VM_PARALLEL_BUILDS=$$(if\ $$(word\ {ONE_FILE + 1},$$(wildcard\ *.cpp)),1,0)",
 )
 POPCOUNTS = {"counted": ("-DHWBNN_COUNTONES",), "gates": ()}

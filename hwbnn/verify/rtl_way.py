@@ -29,7 +29,7 @@ WAVE_FRAMES = 3
 NETLIST_FRAMES = 200
 """Frames that a netlist computes where its model, which counts ones instead, computes all: the
 netlist of a large layer simulates about a hundred times slower."""
-FORMS = {"counted": "models that count ones in their place", "gates": "the netlists themselves"}
+RAN = {"counted": "models that count ones in their place", "gates": "the netlists themselves"}
 """What runs of a core's netlists, by the form of popcounts."""
 
 
@@ -127,7 +127,7 @@ class Rtl(Way):
     def results(self) -> list[WayResult]:
         """At full rate, and under stalls after a reset in the middle of a frame."""
         if self.first is None:
-            return [self.result(form=self.form)]
+            return [self.result(ran=self.ran)]
         x, expected = self.first
         if self.timing is not None and self.timing.interval is None and not self.faults:
             self._settle(x, self.timing)
@@ -135,7 +135,7 @@ class Rtl(Way):
             stimulus = Stimulus.of_frames(self.core, x[:WAVE_FRAMES], seed=self.job.seed)
             self._run(stimulus, self.faults, wave=self.job.wave.resolve())
         cycles = None if self.timing is None else self.timing.result()
-        found = [self.result(cycles=cycles, form=self.form), self._stalled(x, expected)]
+        found = [self.result(cycles=cycles, ran=self.ran), self._stalled(x, expected)]
         return found if self.netlist is None else [*found, self._sampled(x, expected)]
 
     def _sampled(self, x: Array, expected: Values) -> WayResult:
@@ -158,7 +158,7 @@ class Rtl(Way):
             fused=self.fused,
             faults=tuple(faults),
             notes={**self.notes(), "popcount": "gates"},
-            form=FORMS["gates"],
+            ran=RAN["gates"],
             cycles=timing.result(),
         )
 
@@ -188,15 +188,15 @@ class Rtl(Way):
         seconds = record.seconds if record is not None else 0.0
         result = WayResult(f"{self.name}, stalled", comparison.results, n, seconds)
         return replace(
-            result, fused=self.fused, faults=tuple(faults), notes=self.notes(), form=self.form
+            result, fused=self.fused, faults=tuple(faults), notes=self.notes(), ran=self.ran
         )
 
     @property
-    def form(self) -> str:
-        """Which form of the core's netlists runs, in words; "" if it has none."""
+    def ran(self) -> str:
+        """What runs of the core's netlists, in words; "" if it has none."""
         if self.timing is None or not has_netlists(self.timing.circuit):
             return ""
-        return FORMS[self.job.popcount]
+        return RAN[self.job.popcount]
 
     def notes(self) -> dict[str, str]:
         """What ran."""

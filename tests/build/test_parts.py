@@ -31,7 +31,7 @@ def dense() -> Graph:
 def test_the_latency_at_other_depths_is_that_of_cores_made_so(made: str) -> None:
     graph, delay = dense(), Figure(2.5, "ns", "yosys")
     plan = Plan(default=Unrolled(made=made), levels=3)
-    found = parts.depths(graph, plan, delay)
+    found = parts.depths_of(graph, plan, delay)
     assert [each.levels for each in found] == [1, 2, 3, 4, 6, 8]
     assert [each.logic_delay for each in found if each.is_chosen] == [delay]
     assert all(each.logic_delay is None for each in found if not each.is_chosen)
@@ -42,7 +42,7 @@ def test_the_latency_at_other_depths_is_that_of_cores_made_so(made: str) -> None
 
 
 def test_depths_are_told_only_where_they_say_something() -> None:
-    assert parts.depths(dense(), Plan(), None)
+    assert parts.depths_of(dense(), Plan(), None)
     # One product a cycle has no levels; with windows the stages alone do not give the latency.
-    assert parts.depths(dense(), Plan(default=Folded(1, 1)), None) == ()
-    assert parts.depths(images(), Plan(), None) == ()
+    assert parts.depths_of(dense(), Plan(default=Folded(1, 1)), None) == ()
+    assert parts.depths_of(images(), Plan(), None) == ()

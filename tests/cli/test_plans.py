@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hwbnn.build import family
+from hwbnn.build import netlist_family
 from hwbnn.estimate import plan_for_ii, plan_for_luts
 from hwbnn.graph import Graph
 from hwbnn.plan import Plan, Unrolled
@@ -33,11 +33,11 @@ def test_unrolled_layers_are_made_as_netlists(call: Call, graph: Graph, graph_fi
         assert done.exit_code == 0, done.output
         made = Project.read(f"core{i}")
         assert made.digest == generate(graph, "rtl", plan).digest
-        assert family(made) == "xc7"
+        assert netlist_family(made) == "xc7"
         assert "rtl/hwbnn_net_hidden.sv" in made.files
     # Without it the same goal has none.
     assert call("generate", graph_file, "--interval", 1, "--out", "modules").exit_code == 0
-    assert family(Project.read("modules")) is None
+    assert netlist_family(Project.read("modules")) is None
 
 
 def test_what_it_cannot_do_is_refused(call: Call, graph_file: Path) -> None:

@@ -55,11 +55,11 @@ def report() -> Report:
             Way("hls io_parallel", 360, 74_160, 0, Figure(12_412.3, "frames/s", "g++ 12.2.0")),
             Way(
                 *("rtl verilator", 360, 51_120, 0, Figure(13_641, "frames/s", _BENCH)),
-                form="models that count ones in their place",
+                ran="models that count ones in their place",
             ),
             Way(
                 *("rtl iverilog, stalls", 20, 2_840, 0, Figure(41.26, "frames/s", "cocotb 2.1.0")),
-                form="the netlists themselves",
+                ran="the netlists themselves",
             ),
         ),
         cores=(

@@ -50,7 +50,7 @@ def test_every_figure_and_source_is_shown() -> None:
     for told in ("1 level 44 [", "2 levels, chosen 31 3.21 [", "4 levels 24 ["):
         assert told in shown
     for way in given.ways[2:]:
-        assert f"{way.name} {way.form}, {way.frames} frames" in shown
+        assert f"{way.name} {way.ran}, {way.frames} frames" in shown
     assert all(f"{name}" in shown for way in given.ways for name in (way.name, f"{way.bits:,}"))
     for each in given.fixed_point:
         assert f"{each.width} bits, {each.fraction} behind the point" in shown
