@@ -20,7 +20,7 @@ from hwbnn.tools.yosys import synth
 RESULTS = circuits.RESULTS
 MEASURED = json.loads((RESULTS / "circuits.json").read_text())["measured"]
 GOAL = 0.75
-"""Ours in LUTs, over the best of the others."""
+"""Ours over the best of the others, by each count."""
 
 
 def small() -> list[Layer]:
@@ -106,13 +106,14 @@ def test_ours_takes_at_most_three_quarters_of_the_best_other() -> None:
         made = circuits_report.ratios(rows)
         if made:
             compared += 1
-            assert made["lut"][0] <= GOAL, name
+            assert max(ratio for ratio, _ in made.values()) <= GOAL, name
     assert compared >= 3
     row = MEASURED["256x256/hwbnn"]
     assert row["lut"] / row["synapses"] <= 0.32
     assert MEASURED["64-32-10/hwbnn"]["lut"] <= 1000
     assert MEASURED["784x256/hwbnn"]["synth_cpu_seconds"] < 60
     assert MEASURED["sfc/hwbnn"]["lut"] <= 60_000
+    assert MEASURED["sfc_256/hwbnn"]["lut"] <= 40_000
 
 
 def test_the_folded_unit_takes_less_than_popcounts_and_than_finn() -> None:
