@@ -1,4 +1,4 @@
-"""Cores under Verilator: as netlists, and as the models that count ones instead."""
+"""Whole cores: under Verilator, as netlists and as models that count ones instead; synthesised."""
 
 from __future__ import annotations
 
@@ -14,17 +14,23 @@ import numpy as np
 
 from benchmarks.circuit_contenders import spent
 from benchmarks.circuit_layers import MODELS
+from hwbnn.build import design
 from hwbnn.graph import load
 from hwbnn.plan import Plan, Unrolled
 from hwbnn.simulate import simulate
 from hwbnn.targets import generate
+from hwbnn.tools.yosys import synth
 from hwbnn.train.data import dataset
 from hwbnn.verify import rtl
 from hwbnn.verify.bench import Stimulus
+from hwbnn.verify.core import Core
 
-LEVELS = 3
+PLAN = Plan(default=Unrolled(made="xc7"), input_beat=784, levels=3)
+"""An image a cycle, registers after three levels of logic."""
 FRAMES = {"counted": 10_000, "gates": 2_000}
 """Test images that each form computes."""
+SYNTHESISED = ("tfc", "sfc", "sfc_256")
+"""Cores that are synthesised whole."""
 
 
 def measure(names: list[str], kept: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -36,15 +42,38 @@ def measure(names: list[str], kept: dict[str, Any]) -> Iterator[tuple[str, dict[
                 continue
             print(key, flush=True)
             yield key, compiled(name, form)
+    for name in SYNTHESISED:
+        key = f"{name}, whole"
+        if (names and key not in names) or (not names and key in kept):
+            continue
+        print(key, flush=True)
+        yield key, synthesised(name)
+
+
+def synthesised(name: str) -> dict[str, Any]:
+    """One core with its stream ports and its ArgMax, by yosys."""
+    graph = load(MODELS / name / "graph.npz")
+    project = generate(graph, "rtl", PLAN)
+    core = Core.of(project)
+    before = spent()
+    made = synth(*design(project))
+    found = made.resources
+    return {
+        **{"lut": found.lut, "lut_paired": found.lut_paired, "carry": found.carry, "ff": found.ff},
+        "logic_ns": made.logic_ns,
+        "latency": core.latency,
+        "interval": core.interval,
+        "cpu_seconds": round(spent() - before, 1),
+        "tool": made.tool,
+    }
 
 
 def compiled(name: str, form: str) -> dict[str, Any]:
     """One core in one form, compiled anew and held to the simulator on test images."""
     graph = load(MODELS / name / "graph.npz")
-    plan = Plan(default=Unrolled(made="xc7"), input_beat=784, levels=LEVELS)
     images = dataset("mnist").test_images[: FRAMES[form]]
     x = images.reshape(len(images), -1) >= 128
-    project = generate(graph, "rtl", plan)
+    project = generate(graph, "rtl", PLAN)
     os.environ["CCACHE_DISABLE"] = "1"  # what it keeps costs nothing the second time
     with tempfile.TemporaryDirectory(prefix="hwbnn-models-") as scratch:
         before = spent()

@@ -171,9 +171,20 @@ def _models(told: Mapping[str, Entry]) -> Iterator[str]:
     )
     yield "|---|" + "---:|" * 7
     for key, row in told.items():
-        cells = [row[k] for k in ("build_cpu_seconds", "peak_mib", "frames", "equal")]
-        cells += [row[k] for k in ("frames_per_cpu_second", "latency", "interval")]
-        yield _row(key, *cells)
+        if "frames" in row:
+            cells = [row[k] for k in ("build_cpu_seconds", "peak_mib", "frames", "equal")]
+            cells += [row[k] for k in ("frames_per_cpu_second", "latency", "interval")]
+            yield _row(key, *cells)
+    yield ""
+    yield "The same by yosys, whole: layers as netlists with registers after three levels of logic,"
+    yield "stream ports, ArgMax. The delay is of cells, no wires."
+    yield ""
+    yield "| core | LUT | LUT paired | CARRY4 | FF | logic ns | latency, cycles | interval |"
+    yield "|---|" + "---:|" * 7
+    for key, row in told.items():
+        if "lut" in row:
+            cells = [row[k] for k in ("lut", "lut_paired", "carry", "ff", "logic_ns", "latency")]
+            yield _row(key, *cells, row["interval"])
 
 
 def _folded(told: Mapping[str, Entry]) -> Iterator[str]:
