@@ -302,7 +302,7 @@ def circuits(root: Path) -> Iterator[str]:
     images = json.loads(path.with_name("circuits_images.json").read_bytes())
     reading = [
         f"`{name}` {100 * row['accuracy']:.2f} % of the test images right in "
-        f"{number(sum(row['luts']))} LUTs"
+        f"{number(found[f'{name}/hwbnn']['lut'])} LUTs"
         for name in ("sfc", "sfc_392", "sfc_256")
         if (row := images[name])
     ]
