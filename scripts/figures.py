@@ -322,10 +322,10 @@ def circuits(root: Path) -> Iterator[str]:
     core = json.loads(path.with_name("circuits_models.json").read_bytes())["sfc, whole"]
     yield ""
     yield (
-        f"The whole core of `sfc`, with stream ports, ArgMax and registers after three levels of "
+        "The whole core of `sfc`, with stream ports, ArgMax and registers after three levels of "
         f"logic, takes {number(core['lut'])} LUTs and {number(core['ff'])} flip-flops: an image a "
-        f"cycle, {core['latency']} cycles of latency. FINN's SFC-max takes 91,131 LUTs, placed, for "
-        "an image in 16 cycles at 95.83 % (Umuroglu et al., FPGA 2017)."
+        f"cycle, {core['latency']} cycles of latency. FINN's SFC-max takes 91,131 LUTs, placed, "
+        "for an image in 16 cycles at 95.83 % (Umuroglu et al., FPGA 2017)."
     )
 
 
