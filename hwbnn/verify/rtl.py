@@ -35,8 +35,8 @@ _MAKEFLAGS = (
     # The wheel lacks the option by which compilers read such headers, and the path of Python.
     "CFG_CXXFLAGS_PCH_I=-include",
     "PYTHON3=" + sys.executable.replace("$", "$$").replace(" ", r"\ "),
-    rf"VM_PARALLEL_BUILDS=$$(if\ $$(word\ {ONE_FILE + 1},$$(wildcard\ *.cpp)),1,0)",
 )
+_AS_ONE = rf"VM_PARALLEL_BUILDS=$$(if\ $$(word\ {ONE_FILE + 1},$$(wildcard\ *.cpp)),1,0)"
 POPCOUNTS = {"counted": ("-DHWBNN_COUNTONES",), "gates": ()}
 """Forms of the ``popcount`` module, cycle for cycle the same: counted at once, which simulates many
 times faster, and the gates that synthesis sees."""
@@ -127,7 +127,7 @@ def build(
         ToolFailed: if Verilator or the C++ compiler refuses the sources; the log is named.
     """
     core = Core.of(project)
-    verilator, environment = tools.require("verilator"), settings()
+    verilator, environment = tools.require("verilator"), settings(as_one=True)
     options = [*_OPTIONS, *POPCOUNTS[popcount], "--top-module", core.top]
     options += ["-CFLAGS", "-O2" if optimise else "-O0", *(["--trace-fst"] if waves else [])]
     driver = files("hwbnn.verify").joinpath("driver.cpp").read_bytes()
@@ -164,14 +164,18 @@ def _bench_header(core: Core) -> str:
     )
 
 
-def settings() -> dict[str, str]:
+def settings(*, as_one: bool = False) -> dict[str, str]:
     """The environment in which Verilator and make find what they need, and ccache, if it is there.
+
+    Args:
+        as_one: compile small designs as one file. Not with cocotb: the function that lists every
+            signal for it, a megabyte of a small network, must not be optimised with the rest.
 
     Raises:
         ToolNotFound: without Verilator or what it needs.
     """
     environment = tools.environment(tools.require("verilator"))
-    environment["MAKEFLAGS"] = " ".join(_MAKEFLAGS)
+    environment["MAKEFLAGS"] = " ".join([*_MAKEFLAGS, *([_AS_ONE] if as_one else [])])
     for name in ("perl", "make", "g++"):
         tools.require(name)
     if tools.find("ccache") is not None:
