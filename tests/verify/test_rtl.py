@@ -16,6 +16,15 @@ def test_designs_of_few_files_are_compiled_as_one(files: int, several: str, tmp_
     # As Verilator and cocotb's runner call it: from elsewhere.
     command = ["make", "-s", "-C", tmp_path.name, "-f", "V.mk"]
     done = subprocess.run(
-        command, cwd=tmp_path.parent, env=settings(as_one=True), capture_output=True, text=True, check=True
+        command,
+        cwd=tmp_path.parent,
+        env=settings(as_one=True),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == f"{several}\n"
+
+
+def test_what_cocotb_builds_is_not_compiled_as_one() -> None:
+    assert "VM_PARALLEL_BUILDS" not in settings()["MAKEFLAGS"]
