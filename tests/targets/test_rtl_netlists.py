@@ -75,7 +75,7 @@ def test_the_netlist_runs_beside_its_model_and_a_broken_one_is_caught(tmp_path):
     found = verify(project, frames, ways=("rtl",), folder=tmp_path)
     assert found.ok
     models, netlists = "models that count ones in their place", "the netlists themselves"
-    assert [(way.way, way.notes["popcount"], way.form, way.frames) for way in found.ways] == [
+    assert [(way.way, way.notes["popcount"], way.ran, way.frames) for way in found.ways] == [
         ("rtl", "counted", models, 30),
         ("rtl, stalled", "counted", models, 30),
         ("rtl, netlist", "gates", netlists, 30),
