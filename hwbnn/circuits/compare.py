@@ -223,6 +223,12 @@ def _built(builder: Builder, heap: Heap, threshold: int) -> int:
     return carry
 
 
+def _above(columns: int, flip: int) -> int:
+    """The sums, as a mask, that carry out of so many columns; flipped, those that do not."""
+    full = 1 << columns
+    return ((1 << full) - 1) << (0 if flip else full)
+
+
 def _window(
     builder: Builder, terms: list[tuple[int, int]], digit: int, link: int, flip: int, columns: int,
     s: list[int], d: list[int],
@@ -233,14 +239,11 @@ def _window(
         terms = [*terms, (link ^ flip, 1)]
     full = 1 << columns
     weights = tuple(weight for _, weight in terms)
-    above = ((1 << 2 * full) - 1) & ~((1 << full) - 1)
-    if flip:
-        above = ((1 << 2 * full) - 1) & ~above
     passes, makes = (
         builder.lut(
             [literal for literal, _ in terms],
             Function(weights, 1 << (full - 1), digit),
-            Function(weights, above, digit),
+            Function(weights, _above(columns, flip), digit),
         )
         if terms
         else (int(digit == full - 1), int(digit >= full) ^ flip)
@@ -277,12 +280,9 @@ def _table(
     window: Window, s: list[int], d: list[int],
 ) -> tuple[Atom, int]:  # fmt: skip
     """Up to six bits, the carry from below among them, whose own carry is a link, or the answer."""
-    full = 1 << window.columns
-    above = ((1 << 2 * full) - 1) & ~((1 << full) - 1)
-    if flip:
-        above = ((1 << 2 * full) - 1) & ~above
     bits = [*terms, (link, 1)]
-    function = Function(tuple(weight for _, weight in bits), above, digit)
+    weights = tuple(weight for _, weight in bits)
+    function = Function(weights, _above(window.columns, flip), digit)
     made = builder.lut([literal for literal, _ in bits], function)[0]
     # Opposite bits may leave a constant: it is the carry itself then.
     linked = window.link and made > TRUE

@@ -31,14 +31,17 @@ def numbers(bits, neurons):
     return (split << np.arange(split.shape[2])).sum(axis=2)
 
 
-@given(
-    seed=st.integers(0, 1 << 30),
-    neurons=st.integers(1, 9),
-    inputs=st.integers(1, 70),
-    width=st.integers(1, 3),
-    signed=st.booleans(),
-    group=st.sampled_from([None, 1, 2, 3, 4, 7]),
-)
+LAYERS = {
+    "seed": st.integers(0, 1 << 30),
+    "neurons": st.integers(1, 9),
+    "inputs": st.integers(1, 70),
+    "width": st.integers(1, 3),
+    "signed": st.booleans(),
+}
+"""What :func:`layer` takes."""
+
+
+@given(**LAYERS, group=st.sampled_from([None, 1, 2, 3, 4, 7]))
 @settings(max_examples=40)
 def test_a_layer_computes_and_is_proved(seed, neurons, inputs, width, signed, group):
     weights, wanted, x, raw = layer(seed, neurons, inputs, width, signed)

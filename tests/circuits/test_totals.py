@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hwbnn.circuits import evaluate, prove_thresholds, thresholds
 from hwbnn.circuits.netlist import FALSE, TRUE
 from hwbnn.errors import InputError, Mismatch
-from tests.circuits.test_layer import layer
+from tests.circuits.test_layer import LAYERS, layer
 
 
 def weighed(seed, neurons, inputs, width, signed, powers):
@@ -34,15 +34,7 @@ def layer_total(x, width, signed):
     return (coded ^ (signed << (width - 1))).sum(axis=1)
 
 
-@given(
-    seed=st.integers(0, 1 << 30),
-    neurons=st.integers(1, 9),
-    inputs=st.integers(1, 70),
-    width=st.integers(1, 3),
-    signed=st.booleans(),
-    group=st.sampled_from([None, 1, 2, 4]),
-    powers=st.booleans(),
-)
+@given(**LAYERS, group=st.sampled_from([None, 1, 2, 4]), powers=st.booleans())
 @settings(max_examples=30)
 def test_offsets_are_compared_and_proved(seed, neurons, inputs, width, signed, group, powers):
     weights, factors, wanted, x, value = weighed(seed, neurons, inputs, width, signed, powers)
