@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.circuit_contenders import hwbnn, netlist, spent
 from benchmarks.circuit_layers import cases
+from benchmarks.tables import is_due
 from hwbnn.circuits import latency
 from hwbnn.errors import ToolFailed
 from hwbnn.tools.nextpnr import place
@@ -62,10 +63,8 @@ def measure(names: list[str], kept: dict[str, Any]) -> Iterator[tuple[str, dict[
     for name, depths in CLOCKED.items():
         for levels in depths:
             key = f"{name}, {levels} levels"
-            if (names and name not in names) or (not names and key in kept):
-                continue
-            print(key, flush=True)
-            yield key, placed(name, levels)
+            if is_due(key, name, names, kept):
+                yield key, placed(name, levels)
 
 
 def placed(name: str, levels: int) -> dict[str, Any]:

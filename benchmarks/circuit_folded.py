@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.tables import is_due
 from hwbnn.assets import assets
 from hwbnn.tools.yosys import synth
 
@@ -28,9 +29,8 @@ def measure(names: list[str], kept: dict[str, Any]) -> Iterator[tuple[str, dict[
         f"{pe} x {simd}": ("hwbnn_dot_folded", pe * simd, unit(pe, simd)) for pe, simd in UNITS
     }
     for key, (module, synapses, parameters) in every.items():
-        if (names and key not in names) or (not names and key in kept):
+        if not is_due(key, key, names, kept):
             continue
-        print(key, flush=True)
         made = synth(sources(module), module, parameters=parameters)
         found = made.resources
         yield (

@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks.circuit_contenders import spent
 from benchmarks.circuit_layers import MODELS
+from benchmarks.tables import is_due
 from hwbnn.build import design
 from hwbnn.graph import load
 from hwbnn.plan import Plan, Unrolled
@@ -38,16 +39,12 @@ def measure(names: list[str], kept: dict[str, Any]) -> Iterator[tuple[str, dict[
     for name in ("tfc", "sfc"):
         for form in FRAMES:
             key = f"{name}, {form}"
-            if (names and name not in names) or (not names and key in kept):
-                continue
-            print(key, flush=True)
-            yield key, compiled(name, form)
+            if is_due(key, name, names, kept):
+                yield key, compiled(name, form)
     for name in SYNTHESISED:
         key = f"{name}, whole"
-        if (names and key not in names) or (not names and key in kept):
-            continue
-        print(key, flush=True)
-        yield key, synthesised(name)
+        if is_due(key, key, names, kept):
+            yield key, synthesised(name)
 
 
 def synthesised(name: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.circuit_layers import outputs, random_layer, vectors
+from benchmarks.tables import is_due
 from hwbnn.circuits import evaluate, prove_thresholds, system_verilog, thresholds
 from hwbnn.circuits.cells import carries
 from hwbnn.errors import Mismatch
@@ -32,9 +33,8 @@ def measure(names: list[str], kept: dict[str, Any]) -> Iterator[tuple[str, dict[
     """Generate and prove what is named, or what there is not."""
     for inputs, neurons in SIZES:
         name = f"{inputs}x{neurons}"
-        if (names and name not in names) or (not names and name in kept):
+        if not is_due(name, name, names, kept):
             continue
-        print(name, flush=True)
         command = [sys.executable, "-m", "benchmarks.circuit_scale", str(inputs), str(neurons)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         yield name, json.loads(done.stdout)

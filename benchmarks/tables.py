@@ -1,10 +1,10 @@
-"""What the tables of speed have in common."""
+"""What the benchmarks' tables have in common."""
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +72,18 @@ def ways(entries: list[dict[str, Any]]) -> Iterator[str]:
             f"| {e['name']} | {e['median']:,} | {e['lowest']:,} to {e['highest']:,} | "
             f"{e['a_core_second']:,} | {e['a_core_second'] / first:.3g} | {e['note']} |"
         )
+
+
+def is_due(key: str, name: str, names: Sequence[str], kept: Container[str]) -> bool:
+    """Whether a case is measured, which is then told: if it is named, or if none is and it is new.
+
+    Args:
+        key: the case.
+        name: what it is named by, which may be several.
+        names: those that are named.
+        kept: cases that there are results of.
+    """
+    due = name in names if names else key not in kept
+    if due:
+        print(key, flush=True)
+    return due
