@@ -144,12 +144,14 @@ def _check_atom(
     carries: frozenset[int], compares: bool, negated: bool,
 ) -> frozenset[int]:  # fmt: skip
     """Check an atom for these carries in; the carries out that can be."""
-    signals = list(dict.fromkeys(literal >> 1 for literal, _ in atom.terms))
+    added = [(literal, weight) for literal, weight in atom.terms if literal > TRUE]
+    constant = atom.constant + sum(weight for literal, weight in atom.terms if literal == TRUE)
+    signals = list(dict.fromkeys(literal >> 1 for literal, _ in added))
     tables = [tuple(reader.shape(literal, signals) for literal in side) for side in positions]
     link = reader.shape(2 * atom.link, signals) if atom.link else FALSE
-    terms = tuple((signals.index(t >> 1), t & 1, weight) for t, weight in atom.terms)
+    terms = tuple((signals.index(t >> 1), t & 1, weight) for t, weight in added)
     case = _Case(
-        terms, tables[0], tables[1], link, atom.constant, atom.positions, carries, compares, negated
+        terms, tables[0], tables[1], link, constant, atom.positions, carries, compares, negated
     )
     if case not in reader.checked:
         reader.checked[case] = _enumerate(case, len(signals))

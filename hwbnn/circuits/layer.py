@@ -10,7 +10,8 @@ single neurons are left. How large groups should be follows from the layer, by b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from hwbnn.circuits.chains import LEVEL, compress, to_number
 from hwbnn.circuits.compare import reaches
 from hwbnn.circuits.groups import groups
 from hwbnn.circuits.heap import Heap, compressed
+from hwbnn.circuits.inputs import Inputs
 from hwbnn.circuits.netlist import Builder, Netlist
 from hwbnn.circuits.totals import Totals
 from hwbnn.errors import InputError
@@ -48,28 +50,6 @@ class _Class:
     high: int
 
 
-@dataclass(frozen=True)
-class _Inputs:
-    """Inputs of so many bits."""
-
-    width: int
-    signed: bool
-
-    def bits(self, index: int) -> Iterator[tuple[int, int]]:
-        """The literals of an input that is never negative, each with its column."""
-        for bit in range(self.width):
-            turned = self.signed and bit == self.width - 1
-            yield 2 * (1 + index * self.width + bit) + turned, bit
-
-    def total(self, count: int) -> Heap:
-        """The sum of so many inputs."""
-        heap = Heap()
-        for index in range(count):
-            for literal, bit in self.bits(index):
-                heap.add(literal, bit)
-        return heap
-
-
 _Classes = dict[tuple[bool, ...], _Class]
 _Finish = Callable[[Builder, int, Heap], None]
 
@@ -82,6 +62,7 @@ def thresholds(
     signed: bool = False,
     group: int | None = None,
     factors: tuple[Ints, Ints] | None = None,
+    drivers: Sequence[int] | None = None,
 ) -> Netlist:
     """A layer whose outputs are ``raw sum >= wanted``, one for each neuron.
 
@@ -97,28 +78,33 @@ def thresholds(
         signed: whether inputs are two's complement.
         group: neurons of a group; by default what takes fewest LUTs.
         factors: scale and offset, int64 ``(neurons,)`` each, no scale negative.
+        drivers: the outputs of the netlist that drives the inputs, if one does: what is constant,
+            equal or opposite there is not counted, or counted once.
 
     Raises:
         InputError: for arrays that do not fit each other.
     """
-    _check(weights, wanted, width)
-    outputs = [0] * len(weights)
-    inputs = _Inputs(width, signed)
+    for numbers in (wanted, *(factors or ())):
+        _check(weights, numbers, width)
+    rows, which = _distinct(weights, wanted, *(factors or ()))
+    outputs = [0] * len(rows)
+    inputs = Inputs(weights.shape[1], width, signed, drivers)
     totals = None
     if factors is not None:
-        _check(weights, factors[0], width)
-        totals = Totals(*factors, lambda: inputs.total(weights.shape[1]))
+        totals = Totals(factors[0][rows], factors[1][rows], inputs.total)
 
     def finish(builder: Builder, row: int, heap: Heap) -> None:
         whole = heap if totals is None else totals.weighed(row, heap)
-        outputs[row] = reaches(builder, whole, int(wanted[row]))
+        outputs[row] = reaches(builder, whole, int(wanted[rows[row]]))
 
-    return _layer(weights, inputs, group, finish, totals).netlist(outputs)
+    builder = _layer(weights[rows], inputs, group, finish, totals)
+    return builder.netlist([outputs[i] for i in which])
 
 
 def sums(
-    weights: Bools, *, width: int = 1, signed: bool = False, group: int | None = None
-) -> Netlist:
+    weights: Bools, *, width: int = 1, signed: bool = False, group: int | None = None,
+    drivers: Sequence[int] | None = None,
+) -> Netlist:  # fmt: skip
     """A layer whose outputs are the raw sums, lowest bit first, neuron after neuron.
 
     Args:
@@ -126,15 +112,32 @@ def sums(
         width: bits of an input.
         signed: whether inputs are two's complement.
         group: neurons of a group; by default what takes fewest LUTs.
+        drivers: the outputs of the netlist that drives the inputs, if one does.
     """
     _check(weights, np.zeros(len(weights), np.int64), width)
-    bits = (weights.shape[1] * ((1 << width) - 1)).bit_length()
-    outputs = [0] * (len(weights) * bits)
+    inputs = Inputs(weights.shape[1], width, signed, drivers)
+    bits = (inputs.count * inputs.high).bit_length()
+    rows, which = _distinct(weights)
+    outputs: list[list[int]] = [[]] * len(rows)
 
     def finish(builder: Builder, row: int, heap: Heap) -> None:
-        outputs[row * bits : (row + 1) * bits] = _number(builder, heap, bits)
+        outputs[row] = _number(builder, heap, bits)
 
-    return _layer(weights, _Inputs(width, signed), group, finish).netlist(outputs)
+    builder = _layer(weights[rows], inputs, group, finish)
+    return builder.netlist([literal for i in which for literal in outputs[i]])
+
+
+def _distinct(*numbers: NDArray[np.generic]) -> tuple[list[int], list[int]]:
+    """The first of all neurons that are equal, and of each neuron which of these it equals."""
+    firsts: dict[bytes, int] = {}
+    rows: list[int] = []
+    which: list[int] = []
+    for row in range(len(numbers[0])):
+        place = firsts.setdefault(b"".join(n[row].tobytes() for n in numbers), len(rows))
+        if place == len(rows):
+            rows.append(row)
+        which.append(place)
+    return rows, which
 
 
 def _check(weights: Bools, wanted: Ints, width: int) -> None:
@@ -177,7 +180,7 @@ def _with_ones(heap: Heap, ones: Sequence[int]) -> Heap:
 
 def _layer(
     weights: Bools,
-    inputs: _Inputs,
+    inputs: Inputs,
     group: int | None,
     finish: _Finish,
     totals: Totals | None = None,
@@ -190,7 +193,7 @@ def _layer(
     return builder
 
 
-def _begun(weights: Bools, inputs: _Inputs, totals: Totals | None) -> Builder:
+def _begun(weights: Bools, inputs: Inputs, totals: Totals | None) -> Builder:
     """A builder with what neurons have in common, if there is something."""
     builder = Builder(weights.shape[1] * inputs.width)
     if totals is not None:
@@ -198,7 +201,7 @@ def _begun(weights: Bools, inputs: _Inputs, totals: Totals | None) -> Builder:
     return builder
 
 
-def _best_size(weights: Bools, inputs: _Inputs, finish: _Finish, totals: Totals | None) -> int:
+def _best_size(weights: Bools, inputs: Inputs, finish: _Finish, totals: Totals | None) -> int:
     """The size of groups that takes fewest LUTs a neuron, levels weighed in, by building some."""
     costs: dict[int, float] = {}
     for size in GROUPS:
@@ -218,17 +221,20 @@ def _best_size(weights: Bools, inputs: _Inputs, finish: _Finish, totals: Totals 
     return min(costs, key=lambda size: costs[size])
 
 
-def _classes(builder: Builder, weights: Bools, rows: tuple[int, ...], inputs: _Inputs) -> _Classes:
+def _classes(builder: Builder, weights: Bools, rows: tuple[int, ...], inputs: Inputs) -> _Classes:
     """The classes of a group, compressed."""
     own = weights[list(rows)]
     relative = own ^ own[0]
     heaps: dict[tuple[bool, ...], Heap] = {}
+    highs: Counter[tuple[bool, ...]] = Counter()
     for i in range(weights.shape[1]):
-        heap = heaps.setdefault(tuple(map(bool, relative[:, i])), Heap())
+        pattern = tuple(map(bool, relative[:, i]))
+        heap = heaps.setdefault(pattern, Heap())
         for literal, bit in inputs.bits(i):
             heap.add(literal ^ (not own[0, i]), bit)
+        highs[pattern] += inputs.high
     return {
-        pattern: _Class(_settled(builder, heap, len(rows)), heap.high)
+        pattern: _Class(_settled(builder, heap, len(rows)), highs[pattern])
         for pattern, heap in heaps.items()
     }
 
@@ -239,6 +245,7 @@ def _halves(size: int) -> tuple[range, ...]:
 
 def _settled(builder: Builder, heap: Heap, size: int) -> Heap:
     """A class compressed as far as it pays in a group of so many neurons."""
+    heap.cancelled()
     if size == 1:
         return heap
     return compressed(builder, heap, compress(heap.arrivals(builder), 2))
@@ -250,6 +257,7 @@ def _halved(builder: Builder, rows: tuple[int, ...], classes: _Classes, finish: 
         heap = Heap()
         for made in classes.values():
             heap.add_all(made.heap, 1)
+        heap.cancelled()
         finish(builder, rows[0], heap)
         return
     for half in _halves(len(rows)):

@@ -11,12 +11,14 @@ Three steps, each from the netlist as it is and none from how it was made:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.circuits.atoms import Reader, checked
+from hwbnn.circuits.inputs import Inputs
 from hwbnn.circuits.netlist import FALSE, TRUE, Chain, Netlist, Terms
 from hwbnn.errors import Mismatch
 
@@ -94,7 +96,7 @@ def _traced(reader: Reader, total: _Sum, modulus: int = 0) -> _Sum:
             if over % modulus if modulus else over:
                 raise Mismatch(f"netlist: cell {index}: a result has lost its weight")
         # Chains that share a table share a link: what others have of it stays.
-        total.add(2 * chain.atoms[-1].link, -weight << len(chain.s))
+        total.add(reader.origin(2 * chain.atoms[-1].link), -weight << len(chain.s))
         terms, constant = _added(chain)
         total.constant += weight * constant
         for term, factor in terms:
@@ -105,20 +107,19 @@ def _traced(reader: Reader, total: _Sum, modulus: int = 0) -> _Sum:
     return total
 
 
-def _neuron(row: Bools, width: int, signed: bool) -> _Sum:
+def _neuron(row: Bools, inputs: Inputs) -> _Sum:
     """The raw sum of a neuron."""
     total = _Sum({}, 0)
     for i, plus in enumerate(row):
-        for bit in range(width):
-            turned = (not plus) ^ (signed and bit == width - 1)
-            total.add(2 * (1 + i * width + bit) + turned, 1 << bit)
+        for literal, bit in inputs.bits(i):
+            total.add(literal ^ (not plus), 1 << bit)
     return total
 
 
-def _weighed(raw: _Sum, factors: tuple[int, int], width: int, signed: bool, inputs: int) -> _Sum:
-    """``scale * raw + offset * total`` over so many inputs."""
+def _weighed(raw: _Sum, factors: tuple[int, int], inputs: Inputs) -> _Sum:
+    """``scale * raw + offset * total``."""
     scale, offset = factors
-    total = _neuron(np.ones(inputs, np.bool_), width, signed)
+    total = _neuron(np.ones(inputs.count, np.bool_), inputs)
     made = _Sum({}, scale * raw.constant + offset * total.constant)
     for factor, part in ((scale, raw), (offset, total)):
         for signal, weight in part.weights.items():
@@ -132,16 +133,16 @@ def _same(found: _Sum, expected: _Sum, modulus: int = 0) -> bool:
     return not any(o % modulus if modulus else o for o in over)
 
 
-def _opened(netlist: Netlist, weights: Bools, width: int, outputs: int) -> Reader:
+def _opened(netlist: Netlist, inputs: Inputs, outputs: int) -> Reader:
     """The netlist, its chains checked, if it has the inputs and outputs of the layer."""
-    if netlist.inputs != weights.shape[1] * width or len(netlist.outputs) != outputs:
+    if netlist.inputs != inputs.count * inputs.width or len(netlist.outputs) != outputs:
         raise Mismatch("netlist: other inputs or outputs than the layer has")
     return checked(netlist)
 
 
 def prove_thresholds(
     netlist: Netlist, weights: Bools, wanted: Ints, *, width: int = 1, signed: bool = False,
-    factors: tuple[Ints, Ints] | None = None,
+    factors: tuple[Ints, Ints] | None = None, drivers: Sequence[int] | None = None,
 ) -> None:  # fmt: skip
     """Prove a netlist of :func:`hwbnn.circuits.layer.thresholds` for all inputs.
 
@@ -152,17 +153,20 @@ def prove_thresholds(
         width: bits of an input.
         signed: whether inputs are two's complement.
         factors: scale and offset of each neuron, where it compares these times sum and total.
+        drivers: the outputs of the netlist that drives the inputs: it is proved for all that these
+            can be by the constants and the equal and opposite ones among them.
 
     Raises:
         Mismatch: naming the neuron, or the cell that does not add what it says.
     """
-    reader = _opened(netlist, weights, width, len(weights))
+    inputs = Inputs(weights.shape[1], width, signed, drivers)
+    reader = _opened(netlist, inputs, len(weights))
     for neuron, literal in enumerate(netlist.outputs):
         least = int(wanted[neuron])
-        expected = _neuron(weights[neuron], width, signed)
+        expected = _neuron(weights[neuron], inputs)
         if factors is not None:
             own = int(factors[0][neuron]), int(factors[1][neuron])
-            expected = _weighed(expected, own, width, signed, weights.shape[1])
+            expected = _weighed(expected, own, inputs)
         if literal in (FALSE, TRUE):
             low, high = expected.ends
             right = least <= low if literal == TRUE else least > high
@@ -191,7 +195,10 @@ def _compares(reader: Reader, literal: int, expected: _Sum, least: int) -> bool:
     return _same(total, expected) and total.constant == expected.constant - least
 
 
-def prove_sums(netlist: Netlist, weights: Bools, *, width: int = 1, signed: bool = False) -> None:
+def prove_sums(
+    netlist: Netlist, weights: Bools, *, width: int = 1, signed: bool = False,
+    drivers: Sequence[int] | None = None,
+) -> None:  # fmt: skip
     """Prove a netlist of :func:`hwbnn.circuits.layer.sums` for all inputs.
 
     Args:
@@ -199,18 +206,20 @@ def prove_sums(netlist: Netlist, weights: Bools, *, width: int = 1, signed: bool
         weights: bool ``(neurons, inputs)``.
         width: bits of an input.
         signed: whether inputs are two's complement.
+        drivers: the outputs of the netlist that drives the inputs.
 
     Raises:
         Mismatch: naming the neuron, or the cell that does not add what it says.
     """
-    bits = (weights.shape[1] * ((1 << width) - 1)).bit_length()
-    reader = _opened(netlist, weights, width, len(weights) * bits)
+    inputs = Inputs(weights.shape[1], width, signed, drivers)
+    bits = (inputs.count * inputs.high).bit_length()
+    reader = _opened(netlist, inputs, len(weights) * bits)
     for neuron, row in enumerate(weights):
         total = _Sum({}, 0)
         for i, literal in enumerate(netlist.outputs[neuron * bits : (neuron + 1) * bits]):
             total.add(reader.origin(literal), 1 << i)
         total = _traced(reader, total, 1 << bits)
-        expected = _neuron(row, width, signed)
+        expected = _neuron(row, inputs)
         # Both are numbers of so many bits: equal up to 2^bits is equal.
         if not _same(total, expected, 1 << bits) or (total.constant - expected.constant) % (
             1 << bits

@@ -97,7 +97,10 @@ class Dots(Vectors):
         self.gather(product)
         name, result = f"v_{threshold.name}", self.result(threshold, wanted.shape[1])
         least = wanted[0, :, 0] + 1
-        self.append(self.netlist(name, threshold.name, product, raw, least, factors, result))
+        block = self.netlist(name, threshold.name, product, raw, least, factors, result)
+        self.append(block)
+        if isinstance(product.node, Dot):
+            self.literals[threshold.name] = block.netlist.outputs
         return True
 
     def combined(
@@ -201,7 +204,10 @@ class Dots(Vectors):
         """The block of a product, and of the Threshold behind it where ``wanted`` is given."""
         form, levels = self.made(product), self.plan.levels
         assert form is not None
-        netlist = netlists.netlist(raw.weights, wanted, self.stream, factors)
+        # A window may hold what stands outside of the image besides.
+        flat = isinstance(product.node, Dot)
+        drivers = self.literals.get(product.node.sources[0]) if flat else None
+        netlist = netlists.netlist(raw.weights, wanted, self.stream, factors, drivers)
         return blocks.DotNetlist(
             name, value, self.stream, result, product.node.name, raw.weights, wanted, factors,
             netlist, form, levels, latency(netlist, levels),

@@ -21,6 +21,7 @@ def netlist(
     wanted: Ints | None,
     source: Stream,
     factors: tuple[Ints, Ints] | None = None,
+    drivers: tuple[int, ...] | None = None,
 ) -> Netlist:
     """The netlist of a layer: its raw sums, or whether they, with their factors, reach ``wanted``.
 
@@ -30,18 +31,20 @@ def netlist(
         source: the stream of inputs.
         factors: scale and offset, int64 ``(channels,)`` each, as in
             :func:`hwbnn.circuits.thresholds`.
+        drivers: the outputs of the netlist that drives the inputs, if one does.
     """
     numbers = tuple(n.astype("<i8").tobytes() for n in (wanted, *(factors or ())) if n is not None)
-    return _made(weights.tobytes(), len(weights), numbers, source.width, source.signed)
+    return _made(weights.tobytes(), len(weights), numbers, source.width, source.signed, drivers)
 
 
 @lru_cache(maxsize=KEPT)
 def _made(
-    weights: bytes, channels: int, numbers: tuple[bytes, ...], width: int, signed: bool
-) -> Netlist:
+    weights: bytes, channels: int, numbers: tuple[bytes, ...], width: int, signed: bool,
+    drivers: tuple[int, ...] | None,
+) -> Netlist:  # fmt: skip
     bits = np.frombuffer(weights, np.bool_).reshape(channels, -1)
     if not numbers:
-        return sums(bits, width=width, signed=signed)
+        return sums(bits, width=width, signed=signed, drivers=drivers)
     wanted, *factors = (np.frombuffer(n, "<i8").astype(np.int64) for n in numbers)
     scaled = (factors[0], factors[1]) if factors else None
-    return thresholds(bits, wanted, width=width, signed=signed, factors=scaled)
+    return thresholds(bits, wanted, width=width, signed=signed, factors=scaled, drivers=drivers)

@@ -45,7 +45,7 @@ class DotNetlist(Block):
             themselves are given.
         factors: scale and offset, int64 ``(channels,)`` each, where it is ``scale * raw + offset *
             total``, with the total of all inputs, that is compared; else None.
-        netlist: what computes that.
+        netlist: what computes that; it may rely on what the netlist in front of it never gives.
         form: what it is written in.
         levels: levels of logic between two registers.
         cycles: its latency.

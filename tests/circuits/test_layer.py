@@ -68,6 +68,16 @@ def test_equal_and_opposite_neurons_are_counted_once():
     assert netlist.luts < 1.5 * alone.luts
 
 
+def test_neurons_that_are_equal_are_counted_once_however_far_apart():
+    rng = np.random.default_rng(0)
+    weights = rng.integers(0, 2, (9, 60)).astype(np.bool_)
+    alone = thresholds(weights, np.full(9, 30), group=2)
+    netlist = thresholds(np.tile(weights, (3, 1)), np.full(27, 30), group=2)
+    assert netlist.cells == alone.cells
+    assert netlist.outputs == 3 * alone.outputs
+    assert sums(np.tile(weights, (2, 1)), group=2).cells == sums(weights, group=2).cells
+
+
 def test_thresholds_that_are_always_or_never_reached_take_nothing():
     weights = np.ones((2, 20), np.bool_)
     netlist = thresholds(weights, np.array([0, 21]))

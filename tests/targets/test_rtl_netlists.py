@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from hwbnn.build import parts
+from hwbnn.circuits import thresholds
 from hwbnn.circuits.cells import carries
 from hwbnn.errors import PlanError
 from hwbnn.estimate.luts import area
-from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Threshold
+from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Select, Threshold
 from hwbnn.plan import Plan, Unrolled, blocks, circuit
 from hwbnn.report import Report
 from hwbnn.report import text as report_text
@@ -65,6 +66,45 @@ def test_cores_with_netlists_compute_every_value_in_the_cycles_foreseen(x, made,
     way = found.ways[-1]
     assert {"t1", "best"} <= {node.value for node in way.nodes}
     assert all(node.mismatches == 0 for node in way.nodes)
+
+
+def known(select):
+    """A network whose first layer has constant, equal and opposite neurons, the second knows."""
+    rng = np.random.default_rng(8)
+    weights = rng.integers(0, 2, (12, 40)) > 0
+    weights[3], weights[4] = weights[2], ~weights[2]
+    cuts = rng.integers(-4, 4, (12, 1))
+    cuts[2:5], cuts[5], cuts[6] = [[3], [3], [-2]], -99, 99
+    falling = np.zeros(12, np.bool_)
+    nodes = [BITS, Dot("d1", "x", weights), Threshold("t1", "d1", cuts, falling)]
+    if select:
+        nodes.append(Select("s1", "t1", np.array([6, 4, 3, 2, 5, 0, 11, 1])))
+    count = nodes[-1].index.size if select else 12
+    nodes += [
+        Dot("d2", nodes[-1].name, rng.integers(0, 2, (5, count)) > 0),
+        Threshold("t2", "d2", np.zeros((5, 1), np.int64), np.array([1, 0, 0, 1, 0]) > 0),
+        Dot("d3", "t2", rng.integers(0, 2, (3, 5)) > 0),
+        ArgMax("best", "d3"),
+        Output("y", "best"),
+    ]
+    return Graph(tuple(nodes))
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize("select", [False, True])
+def test_a_netlist_relies_on_what_the_one_in_front_of_it_never_gives(select):
+    graph = known(select)
+    plan = Plan(default=Unrolled(made="xc7"))
+    netlists = [b for b in circuit(graph, plan).blocks if isinstance(b, blocks.DotNetlist)]
+    second = netlists[1]
+    given = netlists[0].netlist.outputs
+    drivers = [given[i] for i in graph.node("s1").index] if select else given
+    assert second.netlist == thresholds(second.weights, second.wanted, drivers=drivers)
+    assert second.netlist.luts < thresholds(second.weights, second.wanted).luts
+    frames = np.random.default_rng(9).integers(0, 2, (64, 40)) > 0
+    found = verify(generate(graph, "rtl", plan), frames, ways=("rtl-icarus",), popcount="gates")
+    assert found.ok
+    assert {"t1", "t2"} <= {node.value for node in found.ways[-1].nodes}
 
 
 @pytest.mark.hardware
