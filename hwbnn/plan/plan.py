@@ -38,6 +38,11 @@ netlists of :mod:`hwbnn.circuits`, in which neurons share parts of their sums: i
 every FPGA, or with the primitives of Xilinx 7-series or UltraScale+.
 """
 
+PARTS: Mapping[str, str] = MappingProxyType(
+    {"xc7": "xc7z020clg400-1", "xcup": "xczu7ev-ffvc1156-2-e"}
+)
+"""Devices that have the primitives of a netlist: what vendor tools are asked for if nobody says."""
+
 
 @dataclass(frozen=True)
 class Unrolled:
@@ -86,7 +91,7 @@ class Plan:
         levels: levels of adders or comparators between two registers of an unrolled layer.
         fuse: whether a ``Dot`` and the ``Threshold`` that alone reads it become one circuit.
         clock_ns: clock period that vendor tools are asked for, in ns.
-        part: device that vendor tools are asked for.
+        part: device that vendor tools are asked for; netlists of ``xcup`` need an UltraScale+ one.
         depths: for values with several readers, how many tokens each of these can lag behind, in
             the order of the Graph; those left out get as many as can ever be of use.
         slots: for nodes that look at an image through a window, how many tokens of the image are
@@ -100,7 +105,7 @@ class Plan:
     levels: int = 2
     fuse: bool = True
     clock_ns: float = 5.0
-    part: str = "xc7z020clg400-1"
+    part: str = PARTS["xc7"]
     depths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     slots: Mapping[str, int] = field(default_factory=dict)
 

@@ -40,6 +40,14 @@ def test_unrolled_layers_are_made_as_netlists(call: Call, graph: Graph, graph_fi
     assert netlist_family(Project.read("modules")) is None
 
 
+def test_vendor_tools_are_asked_for_a_device_that_has_the_primitives(
+    call: Call, graph_file: Path
+) -> None:
+    for made, part in (("xc7", "xc7z020"), ("xcup", "xczu7ev")):
+        assert call("generate", graph_file, "--made", made, "--out", made).exit_code == 0
+        assert f" -part {part}" in (Path(made) / "vivado.tcl").read_text()
+
+
 def test_what_it_cannot_do_is_refused(call: Call, graph_file: Path) -> None:
     Path("plan.json").write_text(Plan().to_json())
     np.save("x.npy", np.zeros((2, 8), int))
