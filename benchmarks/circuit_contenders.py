@@ -175,7 +175,8 @@ def peer(layers: list[Layer], package: str, python: str, limit: float) -> Design
   always_ff @(posedge clk) begin x_q <= x; y <= y_d; end
 endmodule
 """
-    figures = {k: told[k] for k in ("version", "estimate")} | {"netlist_seconds": seconds}
+    about = ("version", "decomposed", "estimate")
+    figures = {k: told[k] for k in about if k in told} | {"netlist_seconds": seconds}
     return Design({**_needed(files), "top.sv": body.encode()}, outs, figures)
 
 

@@ -18,11 +18,13 @@ from hwbnn.plan import constants
 MODELS = Path(__file__).parent.parent / "models"
 RANDOM = ((64, 32), (256, 64), (256, 256), (784, 256))
 TRAINED = ("tfc", "sfc", "sfc_392", "sfc_256")
-"""Networks in ``models/``, of four layers each; the last two read some of the pixels."""
+"""Networks in ``models/``; the last two read some of the pixels."""
+DEPTH = 4
+"""Layers of each."""
 NAMES = (
     *(f"{n}x{m}" for n, m in RANDOM),
     "64-32-10",
-    *(name + of for name in TRAINED for of in ("", *(f" layer {i + 1}" for i in range(4)))),
+    *(name + of for name in TRAINED for of in ("", *(f" layer {i + 1}" for i in range(DEPTH)))),
 )
 """All cases in order."""
 

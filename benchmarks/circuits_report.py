@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.circuit_clock import PICTURE, draw
 from benchmarks.circuit_folded import CHANNELS, FINN, INPUTS
-from benchmarks.circuit_layers import NAMES
+from benchmarks.circuit_layers import DEPTH, NAMES
 
 Entry = Mapping[str, Any]
 OURS = "hwbnn"
@@ -17,6 +17,11 @@ PEERS = ("plain", "alkaid", "da4ml")
 CONTENDERS = (OURS, *PEERS, "hwbnn, UltraScale+")
 COUNTED = ("lut", "lut_paired", "slices")
 """What is compared with the best of the others."""
+SUMMED = (
+    *("lut", "lut_paired", "carry", "ff", "slices", "synapses"),
+    *("netlist_seconds", "synth_cpu_seconds", "values_compared"),
+)
+"""What is added up over the layers of a network."""
 HEAD = """\
 # Unrolled binary layers after synthesis
 
@@ -27,6 +32,8 @@ any logic may use; four LUTs, eight flip-flops and a CARRY4 each, on UltraScale+
 with a CARRY8. What a slice can bring out of a position at once is not asked, and no vendor tool
 has packed these netlists. Seconds are of the processor: generating, and synthesis; memory is the
 largest of yosys. Before synthesis each design computed so many values, which were all right.
+Of large layers alkaid did not finish by itself: it got one of its ways to decompose them, that of
+`circuits_peer.py`, and not the best of all. A network's layers, one by one, are added up.
 `python -m benchmarks.circuits` makes this file.
 """
 
@@ -60,6 +67,29 @@ def by_case(measured: Mapping[str, Entry]) -> Iterator[tuple[str, dict[str, Entr
             yield name, rows
 
 
+def _with_sums(measured: Mapping[str, Entry]) -> Iterator[tuple[str, dict[str, Entry]]]:
+    """The cases, and after the last layer of a network what its layers come to together."""
+    for name, rows in by_case(measured):
+        yield name, rows
+        network, _, number = name.partition(" layer ")
+        if number == str(DEPTH):
+            found = {by: _summed(network, by, measured) for by in rows}
+            if any(found.values()):
+                yield f"{network}, its layers", {by: row for by, row in found.items() if row}
+
+
+def _summed(network: str, by: str, measured: Mapping[str, Entry]) -> Entry:
+    """What the layers of a network come to by one contender; empty if it has not done all."""
+    rows = [measured.get(f"{network} layer {i + 1}/{by}", {}) for i in range(DEPTH)]
+    if not all("lut" in row for row in rows):
+        return {}
+    made: dict[str, Any] = dict(rows[0]) | {"peak_mib": max(row["peak_mib"] for row in rows)}
+    for what in SUMMED:
+        if what in made:
+            made[what] = round(sum(row[what] for row in rows), 1)
+    return made
+
+
 def _row(*cells: object) -> str:
     shown = (f"{c:,}" if isinstance(c, int) else "" if c is None else str(c) for c in cells)
     return f"| {' | '.join(shown)} |"
@@ -71,9 +101,9 @@ def _synthesised(measured: Mapping[str, Entry]) -> Iterator[str]:
         "| generate s | synthesis s | MiB | values compared |"
     )
     yield "|---|---|" + "---:|" * 10
-    for name, rows in by_case(measured):
+    for name, rows in _with_sums(measured):
         for by, row in rows.items():
-            shown = row.get("version", by)
+            shown = row.get("version", by) + (", one decomposition" if "decomposed" in row else "")
             if "failed" in row:
                 own = f"; by its own estimate {row['estimate']:,}" if "estimate" in row else ""
                 yield _row(name, shown, row["failed"] + own, *[None] * 9)
@@ -99,7 +129,7 @@ def _compared(measured: Mapping[str, Entry]) -> Iterator[str]:
     yield ""
     yield "| layer | LUT | LUT paired | slices | others that finished |"
     yield "|---|---:|---:|---:|---|"
-    for name, rows in by_case(measured):
+    for name, rows in _with_sums(measured):
         made = ratios(rows)
         if made:
             shown = (f"{ratio:.3f} ({best})" for ratio, best in made.values())
