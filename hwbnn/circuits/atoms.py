@@ -77,7 +77,7 @@ class Reader:
     def origin(self, literal: int) -> int:
         """The literal itself, or the one that a table of one input makes it of."""
         inputs, init = self.tables.get(literal >> 1, ((), 0))
-        if len(inputs) != 1:
+        if len(inputs) != 1 or init not in (0b01, 0b10):
             return literal
         return 2 * inputs[0] + (literal & 1 ^ (init == 0b01))
 
@@ -135,6 +135,7 @@ def _check_chain(reader: Reader, index: int, chain: Chain) -> None:
             raise Mismatch(f"netlist: cell {index}: {error}") from None
         at, link = at + count, atom.link
     unseen = not chain.carry and (compares or carries != {0})
+    unseen = unseen or not (compares or all(chain.sums))
     if at != len(chain.s) or unseen or (compares and link):
         raise Mismatch(f"netlist: cell {index}: its atoms do not make up its chain")
 

@@ -6,12 +6,13 @@ and the neurons compare ``a + d`` and ``a - d``. A group of ``r`` neurons sorts 
 ``2^(r-1)`` *classes* by their columns of weights up to sign; each input is counted once for all
 neurons of the group, and the sums of the classes are added up twice as the group is halved, until
 single neurons are left. How large groups should be follows from the layer, by building some.
+Neurons that are constant take nothing, and of equal ones the first alone is built.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ from hwbnn.circuits.compare import reaches
 from hwbnn.circuits.groups import groups
 from hwbnn.circuits.heap import Heap, compressed
 from hwbnn.circuits.inputs import Inputs
-from hwbnn.circuits.netlist import Builder, Netlist
+from hwbnn.circuits.netlist import FALSE, TRUE, Builder, Netlist
 from hwbnn.circuits.totals import Totals
 from hwbnn.errors import InputError
 
@@ -84,21 +85,26 @@ def thresholds(
     Raises:
         InputError: for arrays that do not fit each other.
     """
-    for numbers in (wanted, *(factors or ())):
-        _check(weights, numbers, width)
-    rows, which = _distinct(weights, wanted, *(factors or ()))
-    outputs = [0] * len(rows)
+    _check(weights, width, wanted, *(factors or ()))
     inputs = Inputs(weights.shape[1], width, signed, drivers)
-    totals = None
-    if factors is not None:
-        totals = Totals(factors[0][rows], factors[1][rows], inputs.total)
+    scale, offset = factors or (np.ones_like(wanted), np.zeros_like(wanted))
+    if (scale < 0).any():
+        raise InputError(f"layer: expected no scale below 0, found {scale.min()}")
+    low, high = inputs.ends(weights, scale, offset)
+    outputs = [TRUE if always else FALSE for always in wanted <= low]
+    between = np.flatnonzero((low < wanted) & (wanted <= high))
+    equal = _distinct(between, weights, wanted, scale, offset)
+    rows = list(dict.fromkeys(equal.values()))
+    totals = Totals(scale[rows], offset[rows], inputs.total) if factors else None
 
     def finish(builder: Builder, row: int, heap: Heap) -> None:
         whole = heap if totals is None else totals.weighed(row, heap)
-        outputs[row] = reaches(builder, whole, int(wanted[rows[row]]))
+        outputs[rows[row]] = reaches(builder, whole, int(wanted[rows[row]]))
 
     builder = _layer(weights[rows], inputs, group, finish, totals)
-    return builder.netlist([outputs[i] for i in which])
+    for neuron, first in equal.items():
+        outputs[neuron] = outputs[first]
+    return builder.netlist(outputs)
 
 
 def sums(
@@ -114,37 +120,36 @@ def sums(
         group: neurons of a group; by default what takes fewest LUTs.
         drivers: the outputs of the netlist that drives the inputs, if one does.
     """
-    _check(weights, np.zeros(len(weights), np.int64), width)
+    _check(weights, width)
     inputs = Inputs(weights.shape[1], width, signed, drivers)
     bits = (inputs.count * inputs.high).bit_length()
-    rows, which = _distinct(weights)
-    outputs: list[list[int]] = [[]] * len(rows)
+    equal = _distinct(range(len(weights)), weights)
+    rows = list(dict.fromkeys(equal.values()))
+    outputs: dict[int, list[int]] = {}
 
     def finish(builder: Builder, row: int, heap: Heap) -> None:
-        outputs[row] = _number(builder, heap, bits)
+        outputs[rows[row]] = _number(builder, heap, bits)
 
     builder = _layer(weights[rows], inputs, group, finish)
-    return builder.netlist([literal for i in which for literal in outputs[i]])
+    return builder.netlist([literal for first in equal.values() for literal in outputs[first]])
 
 
-def _distinct(*numbers: NDArray[np.generic]) -> tuple[list[int], list[int]]:
-    """The first of all neurons that are equal, and of each neuron which of these it equals."""
+def _distinct(neurons: Iterable[int], *numbers: NDArray[np.generic]) -> dict[int, int]:
+    """Of each of these neurons the first one that has the same numbers."""
     firsts: dict[bytes, int] = {}
-    rows: list[int] = []
-    which: list[int] = []
-    for row in range(len(numbers[0])):
-        place = firsts.setdefault(b"".join(n[row].tobytes() for n in numbers), len(rows))
-        if place == len(rows):
-            rows.append(row)
-        which.append(place)
-    return rows, which
+    made = {}
+    for neuron in map(int, neurons):
+        own = b"".join(array[neuron].tobytes() for array in numbers)
+        made[neuron] = firsts.setdefault(own, neuron)
+    return made
 
 
-def _check(weights: Bools, wanted: Ints, width: int) -> None:
-    if weights.ndim != 2 or not weights.size or wanted.shape != weights.shape[:1] or width < 1:
+def _check(weights: Bools, width: int, *numbers: Ints) -> None:
+    rows = weights.shape[:1]
+    if weights.ndim != 2 or not weights.size or width < 1 or any(n.shape != rows for n in numbers):
         raise InputError(
-            f"layer: expected weights (neurons, inputs) and as many thresholds, found shapes "
-            f"{weights.shape} and {wanted.shape}, inputs of {width} bits"
+            f"layer: expected weights (neurons, inputs) and as many thresholds and factors, found "
+            f"shapes {', '.join(str(n.shape) for n in (weights, *numbers))}, inputs of {width} bits"
         )
 
 
@@ -186,6 +191,8 @@ def _layer(
     totals: Totals | None = None,
 ) -> Builder:
     """A builder with all neurons of a layer, each given to ``finish`` as a heap."""
+    if not len(weights):
+        return Builder(inputs.count * inputs.width)
     size = group or _best_size(weights, inputs, finish, totals)
     builder = _begun(weights, inputs, totals)
     for rows in groups(weights, size):
@@ -254,11 +261,8 @@ def _settled(builder: Builder, heap: Heap, size: int) -> Heap:
 def _halved(builder: Builder, rows: tuple[int, ...], classes: _Classes, finish: _Finish) -> None:
     """Go from the classes of a group to those of its halves, down to single neurons."""
     if len(rows) == 1:
-        heap = Heap()
-        for made in classes.values():
-            heap.add_all(made.heap, 1)
-        heap.cancelled()
-        finish(builder, rows[0], heap)
+        (made,) = classes.values()
+        finish(builder, rows[0], made.heap)
         return
     for half in _halves(len(rows)):
         heaps: dict[tuple[bool, ...], tuple[Heap, int]] = {}

@@ -1,6 +1,7 @@
-"""Proof that a netlist computes its layer, for all inputs at once.
+"""Proof that a netlist computes its layer, for all inputs that there can be at once.
 
-Three steps, each from the netlist as it is and none from how it was made:
+Three steps, each from the netlist as it is; what an input is, :mod:`hwbnn.circuits.inputs` says,
+here as where netlists are made:
 
 1. Every carry chain adds up what it says (:mod:`hwbnn.circuits.atoms`).
 2. From an output back to the inputs, each chain's results are replaced by what it adds; that works
@@ -38,6 +39,8 @@ def _added(chain: Chain) -> tuple[Terms, int]:
         inner = link  # it comes from the atom before, which has it in its sum already
         for literal, weight in atom.terms:
             if inner and literal >> 1 == inner:
+                if (literal, weight) != (2 * inner + chain.negated, 1):
+                    raise Mismatch("netlist: a link is not added as it comes")
                 inner = 0
                 continue
             terms.append((literal, weight << at))

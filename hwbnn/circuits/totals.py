@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from hwbnn.circuits.chains import compress
 from hwbnn.circuits.heap import Heap, compressed
 from hwbnn.circuits.netlist import Builder
-from hwbnn.errors import InputError
 
 Ints = NDArray[np.int64]
 
@@ -37,13 +36,6 @@ class Totals:
     offset: Ints
     total: Callable[[], Heap]
     _made: dict[int, Heap] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.scale.shape != self.offset.shape or (self.scale < 0).any():
-            raise InputError(
-                "layer: expected a scale from 0 and an offset for each neuron, found "
-                f"{self.scale.shape} and {self.offset.shape}, least {self.scale.min(initial=0)}"
-            )
 
     def begin(self, builder: Builder) -> None:
         """Add up the multiples that neurons need, in a netlist that has just begun."""

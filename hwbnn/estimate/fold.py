@@ -36,7 +36,8 @@ def plan_for_ii(graph: Graph, cycles: int, base: Plan | None = None) -> Plan:
         graph: the network.
         cycles: largest initiation interval that is good enough.
         base: what to take for everything else. If its default is ``Unrolled`` as netlists, layers
-            may become these netlists too; each is made to see what it takes.
+            may become these netlists too; each is made to see what it takes, by itself: what it
+            saves behind another netlist is left out.
 
     Raises:
         PlanError: if no Plan is that fast; names the nearest that can be reached.

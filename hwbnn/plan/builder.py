@@ -94,8 +94,8 @@ class Builder(Dots):
         self.resize(self.stream.size)
         result = self.result(node, len(node.index))
         self.append(blocks.Select(f"v_{node.name}", node.name, self.stream, result, node.index))
-        if (bits := self.literals.get(node.sources[0])) is not None:
-            self.literals[node.name] = tuple(bits[i] for i in node.index)
+        if (bits := self.drivers.get(node.sources[0])) is not None:
+            self.drivers[node.name] = tuple(bits[i] for i in node.index)
 
     @add.register
     def _encode(self, node: Encode) -> None:

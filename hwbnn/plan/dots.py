@@ -99,8 +99,8 @@ class Dots(Vectors):
         least = wanted[0, :, 0] + 1
         block = self.netlist(name, threshold.name, product, raw, least, factors, result)
         self.append(block)
-        if isinstance(product.node, Dot):
-            self.literals[threshold.name] = block.netlist.outputs
+        if isinstance(product.node, Dot):  # of an image, each position has bits of its own
+            self.drivers[threshold.name] = block.netlist.outputs
         return True
 
     def combined(
@@ -204,13 +204,11 @@ class Dots(Vectors):
         """The block of a product, and of the Threshold behind it where ``wanted`` is given."""
         form, levels = self.made(product), self.plan.levels
         assert form is not None
-        # A window may hold what stands outside of the image besides.
-        flat = isinstance(product.node, Dot)
-        drivers = self.literals.get(product.node.sources[0]) if flat else None
+        drivers = netlists.told(self.drivers.get(product.node.sources[0]))
         netlist = netlists.netlist(raw.weights, wanted, self.stream, factors, drivers)
         return blocks.DotNetlist(
             name, value, self.stream, result, product.node.name, raw.weights, wanted, factors,
-            netlist, form, levels, latency(netlist, levels),
+            drivers, netlist, form, levels, latency(netlist, levels),
         )  # fmt: skip
 
     def fuses(self, node: Dot | Conv2d) -> Threshold | None:

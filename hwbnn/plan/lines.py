@@ -47,7 +47,7 @@ class Lines:
         stages: each behind those that drive its streams.
         taps: by value, where it can be seen.
         fused: by value, what it went into.
-        literals: by value, the outputs of the netlist that gives its bits.
+        drivers: by value, the literals that drive its bits in the netlist that gives them.
         ends: by value, a line for each reader that has not come yet.
         line: the one that is worked on.
     """
@@ -57,7 +57,7 @@ class Lines:
     stages: list[Stage] = field(default_factory=list)
     taps: dict[str, Tap] = field(default_factory=dict)
     fused: dict[str, str] = field(default_factory=dict)
-    literals: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    drivers: dict[str, tuple[int, ...]] = field(default_factory=dict)
     ends: dict[str, list[Line]] = field(default_factory=dict)
     line: Line = field(init=False)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.circuits import Netlist, sums, thresholds
+from hwbnn.circuits.inputs import Inputs
 from hwbnn.plan.streams import Stream
 
 Ints = NDArray[np.int64]
@@ -31,10 +32,15 @@ def netlist(
         source: the stream of inputs.
         factors: scale and offset, int64 ``(channels,)`` each, as in
             :func:`hwbnn.circuits.thresholds`.
-        drivers: the outputs of the netlist that drives the inputs, if one does.
+        drivers: what is known of the inputs, by :func:`told`.
     """
     numbers = tuple(n.astype("<i8").tobytes() for n in (wanted, *(factors or ())) if n is not None)
     return _made(weights.tobytes(), len(weights), numbers, source.width, source.signed, drivers)
+
+
+def told(drivers: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """What the outputs of the netlist that drives inputs tell of these; None for nothing."""
+    return None if drivers is None else Inputs(len(drivers), drivers=drivers).told
 
 
 @lru_cache(maxsize=KEPT)

@@ -41,7 +41,7 @@ every FPGA, or with the primitives of Xilinx 7-series or UltraScale+.
 PARTS: Mapping[str, str] = MappingProxyType(
     {"xc7": "xc7z020clg400-1", "xcup": "xczu7ev-ffvc1156-2-e"}
 )
-"""Devices that have the primitives of a netlist: what vendor tools are asked for if nobody says."""
+"""A device that has the primitives of each form: ``--made`` asks vendor tools for it."""
 
 
 @dataclass(frozen=True)

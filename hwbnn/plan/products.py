@@ -45,7 +45,9 @@ class DotNetlist(Block):
             themselves are given.
         factors: scale and offset, int64 ``(channels,)`` each, where it is ``scale * raw + offset *
             total``, with the total of all inputs, that is compared; else None.
-        netlist: what computes that; it may rely on what the netlist in front of it never gives.
+        drivers: constants, and equal bits by equal literals, that the netlist in front gives and
+            this one relies on; None if there are none.
+        netlist: what computes that.
         form: what it is written in.
         levels: levels of logic between two registers.
         cycles: its latency.
@@ -55,6 +57,7 @@ class DotNetlist(Block):
     weights: Bools
     wanted: Ints | None
     factors: tuple[Ints, Ints] | None
+    drivers: tuple[int, ...] | None
     netlist: Netlist
     form: Form
     levels: int

@@ -67,7 +67,16 @@ def test_constant_equal_and_opposite_inputs_take_nothing():
     # Each input and its opposite: one of the two counts, whichever they are.
     both = np.concatenate([weights, weights], axis=1)
     turned = [*range(2, 82, 2), *range(3, 83, 2)]
-    assert thresholds(both, wanted + 20, drivers=turned).cells == ()
+    made = thresholds(both, wanted + 20, drivers=turned)
+    assert (made.cells, made.outputs) == ((), (1,) * 8)
+
+
+def test_equal_inputs_are_counted_once_in_totals_too():
+    rng = np.random.default_rng(2)
+    weights = rng.integers(0, 2, (6, 20)) > 0
+    factors = np.ones(6, np.int64), np.full(6, 3)
+    same = thresholds(weights, np.full(6, 30), factors=factors, drivers=[2] * 20)
+    assert same.luts <= 1
 
 
 def test_a_netlist_that_relies_on_what_is_not_so_is_refused():
@@ -82,7 +91,9 @@ def test_a_netlist_that_relies_on_what_is_not_so_is_refused():
         prove_sums(sums(weights, drivers=drivers), weights)
 
 
-@pytest.mark.parametrize(("width", "drivers"), [(1, [2, 4]), (2, [2, 4, 6])])
+@pytest.mark.parametrize(
+    ("width", "drivers"), [(1, [2, 4]), (2, [2, 4, 6]), (1, []), (1, [2, -1, 4])]
+)
 def test_drivers_that_do_not_fit_are_refused(width, drivers):
-    with pytest.raises(InputError, match="expected a driver for each of 3 inputs of one bit"):
+    with pytest.raises(InputError, match="expected a driver, a literal from 0, for each of 3"):
         sums(np.ones((2, 3), np.bool_), width=width, drivers=drivers)

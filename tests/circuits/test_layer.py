@@ -78,11 +78,23 @@ def test_neurons_that_are_equal_are_counted_once_however_far_apart():
     assert sums(np.tile(weights, (2, 1)), group=2).cells == sums(weights, group=2).cells
 
 
-def test_thresholds_that_are_always_or_never_reached_take_nothing():
-    weights = np.ones((2, 20), np.bool_)
-    netlist = thresholds(weights, np.array([0, 21]))
-    assert netlist.cells == ()
-    assert evaluate(netlist, np.zeros((3, 20), np.bool_)).tolist() == [[True, False]] * 3
+@pytest.mark.parametrize("group", [None, 1, 2, 4])
+def test_thresholds_that_are_always_or_never_reached_take_nothing(group):
+    rng = np.random.default_rng(5)
+    weights = rng.integers(0, 2, (12, 20)).astype(np.bool_)
+    wanted = np.where(np.arange(12) % 3 == 0, 0, np.where(np.arange(12) % 3 == 1, 21, 10))
+    netlist = thresholds(weights, wanted, group=group)
+    assert netlist.outputs[::3] == (1,) * 4
+    assert netlist.outputs[1::3] == (0,) * 4
+    assert netlist.cells == thresholds(weights[2::3], wanted[2::3], group=group).cells
+    # 3 raw - 2 total: an input adds 0 or 1 where its weight is true, -2 or 3 where it is not.
+    factors = np.full(12, 3), np.full(12, -2)
+    pluses = weights.sum(axis=1)
+    low, high = -2 * (20 - pluses), 3 * (20 - pluses) + pluses
+    for wanted, outputs in ((low, (1,) * 12), (high + 1, (0,) * 12)):
+        constant = thresholds(weights, wanted, group=group, factors=factors)
+        assert (constant.cells, constant.outputs) == ((), outputs)
+        prove_thresholds(constant, weights, wanted, factors=factors)
 
 
 def test_what_layers_take():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hwbnn.circuits import evaluate, prove_sums, prove_thresholds, sums, thresholds
-from hwbnn.circuits.netlist import Chain, Lut
+from hwbnn.circuits.netlist import Chain, Lut, Netlist
 from hwbnn.errors import Mismatch
 
 RNG = np.random.default_rng(3)
@@ -60,6 +60,48 @@ def test_another_weight_threshold_or_order_is_caught():
     counted = sums(WEIGHTS)
     with pytest.raises(Mismatch, match="neuron 4 does not give its sum"):
         prove_sums(counted, other)
+
+
+def test_a_sum_bit_that_is_left_out_is_caught():
+    netlist = sums(WEIGHTS)
+    faults = 0
+    for index, cell in enumerate(netlist.cells):
+        for place, signal in enumerate(cell.sums if isinstance(cell, Chain) else ()):
+            left = (*cell.sums[:place], 0, *cell.sums[place + 1 :])
+            broken = with_cell(netlist, index, replace(cell, sums=left))
+            outputs = (literal * (literal >> 1 != signal) for literal in netlist.outputs)
+            with pytest.raises(Mismatch, match="netlist"):
+                prove_sums(replace(broken, outputs=tuple(outputs)), WEIGHTS)
+            faults += 1
+    assert faults > 20
+
+
+@pytest.mark.parametrize("init", [0b00, 0b11])
+def test_a_table_that_passes_nothing_on_is_caught(init):
+    one = np.ones((1, 1), np.bool_)
+    prove_sums(Netlist(1, 3, (Lut((1,), 0b10, 2),), (4,)), one)
+    with pytest.raises(Mismatch, match="neuron 0 does not give its sum"):
+        prove_sums(Netlist(1, 3, (Lut((1,), init, 2),), (4,)), one)
+
+
+def test_a_link_that_is_not_added_as_it_comes_is_caught():
+    weights = np.ones((1, 40), np.bool_)
+    netlist = sums(weights)
+    faults = 0
+    for index, cell in enumerate(netlist.cells):
+        links = [atom.link for atom in cell.atoms if atom.link] if isinstance(cell, Chain) else []
+        for link in links:
+            for turned in ((2 * link + 1, 1), (2 * link, 2)):
+                atoms = tuple(
+                    replace(a, terms=tuple(turned if t[0] == 2 * link else t for t in a.terms))
+                    for a in cell.atoms
+                )
+                if atoms == cell.atoms:  # it leaves the chain
+                    continue
+                with pytest.raises(Mismatch, match="netlist"):
+                    prove_sums(with_cell(netlist, index, replace(cell, atoms=atoms)), weights)
+                faults += 1
+    assert faults > 4
 
 
 def test_a_broken_chain_is_caught():

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from hwbnn.build import parts
-from hwbnn.circuits import thresholds
+from hwbnn.circuits import prove_thresholds, thresholds
 from hwbnn.circuits.cells import carries
-from hwbnn.errors import PlanError
+from hwbnn.errors import Mismatch, PlanError
 from hwbnn.estimate.luts import area
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Select, Threshold
 from hwbnn.plan import Plan, Unrolled, blocks, circuit
@@ -69,7 +69,7 @@ def test_cores_with_netlists_compute_every_value_in_the_cycles_foreseen(x, made,
 
 
 def known(select):
-    """A network whose first layer has constant, equal and opposite neurons, the second knows."""
+    """A network whose second layer has constant and equal inputs, and some that share a sum."""
     rng = np.random.default_rng(8)
     weights = rng.integers(0, 2, (12, 40)) > 0
     weights[3], weights[4] = weights[2], ~weights[2]
@@ -100,6 +100,11 @@ def test_a_netlist_relies_on_what_the_one_in_front_of_it_never_gives(select):
     given = netlists[0].netlist.outputs
     drivers = [given[i] for i in graph.node("s1").index] if select else given
     assert second.netlist == thresholds(second.weights, second.wanted, drivers=drivers)
+    prove_thresholds(second.netlist, second.weights, second.wanted, drivers=second.drivers)
+    with pytest.raises(Mismatch, match="netlist"):
+        prove_thresholds(second.netlist, second.weights, second.wanted)
+    text = generate(graph, "rtl", plan).text("rtl/hwbnn_net_d2.sv")
+    assert "relies on constant and equal bits" in text
     assert second.netlist.luts < thresholds(second.weights, second.wanted).luts
     frames = np.random.default_rng(9).integers(0, 2, (64, 40)) > 0
     found = verify(generate(graph, "rtl", plan), frames, ways=("rtl-icarus",), popcount="gates")

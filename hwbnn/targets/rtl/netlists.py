@@ -89,6 +89,10 @@ def netlist(block: DotNetlist, name: str) -> str:
     """The module of the netlist alone."""
     text = system_verilog(block.netlist, name, block.form, levels=block.levels)
     about = f"// Layer '{block.node}' as a netlist of look-up tables and carry chains.\n"
+    if block.drivers is not None:
+        about += (
+            "// It relies on constant and equal bits among those that the layer in front gives.\n"
+        )
     # Simulators that count instead need not read it; it has bits that nothing reads on purpose.
     lint = "  /* verilator lint_off UNUSEDSIGNAL */\n  /* verilator lint_off PINCONNECTEMPTY */\n"
     head, body = text.split(");\n", 1)
