@@ -32,8 +32,8 @@ any logic may use; four LUTs, eight flip-flops and a CARRY4 each, on UltraScale+
 with a CARRY8. What a slice can bring out of a position at once is not asked, and no vendor tool
 has packed these netlists. Seconds are of the processor: generating, and synthesis; memory is the
 largest of yosys. Before synthesis each design computed so many values, which were all right.
-Of large layers alkaid did not finish by itself: it got one of its ways to decompose them, that of
-`circuits_peer.py`, and not the best of all. A network's layers, one by one, are added up.
+alkaid did not finish the largest layers with its own search over decompositions; there it got one,
+that of `circuits_peer.py`, which need not be its best. A network's layers are added up below them.
 `python -m benchmarks.circuits` makes this file.
 """
 
@@ -67,7 +67,7 @@ def by_case(measured: Mapping[str, Entry]) -> Iterator[tuple[str, dict[str, Entr
             yield name, rows
 
 
-def _with_sums(measured: Mapping[str, Entry]) -> Iterator[tuple[str, dict[str, Entry]]]:
+def with_sums(measured: Mapping[str, Entry]) -> Iterator[tuple[str, dict[str, Entry]]]:
     """The cases, and after the last layer of a network what its layers come to together."""
     for name, rows in by_case(measured):
         yield name, rows
@@ -84,6 +84,7 @@ def _summed(network: str, by: str, measured: Mapping[str, Entry]) -> Entry:
     if not all("lut" in row for row in rows):
         return {}
     made: dict[str, Any] = dict(rows[0]) | {"peak_mib": max(row["peak_mib"] for row in rows)}
+    made["decomposed"] = any(row.get("decomposed") for row in rows)
     for what in SUMMED:
         if what in made:
             made[what] = round(sum(row[what] for row in rows), 1)
@@ -101,9 +102,11 @@ def _synthesised(measured: Mapping[str, Entry]) -> Iterator[str]:
         "| generate s | synthesis s | MiB | values compared |"
     )
     yield "|---|---|" + "---:|" * 10
-    for name, rows in _with_sums(measured):
+    for name, rows in with_sums(measured):
         for by, row in rows.items():
-            shown = row.get("version", by) + (", one decomposition" if "decomposed" in row else "")
+            shown = row.get("version", by) + (
+                ", one decomposition" if row.get("decomposed") else ""
+            )
             if "failed" in row:
                 own = f"; by its own estimate {row['estimate']:,}" if "estimate" in row else ""
                 yield _row(name, shown, row["failed"] + own, *[None] * 9)
@@ -129,7 +132,7 @@ def _compared(measured: Mapping[str, Entry]) -> Iterator[str]:
     yield ""
     yield "| layer | LUT | LUT paired | slices | others that finished |"
     yield "|---|---:|---:|---:|---|"
-    for name, rows in _with_sums(measured):
+    for name, rows in with_sums(measured):
         made = ratios(rows)
         if made:
             shown = (f"{ratio:.3f} ({best})" for ratio, best in made.values())

@@ -78,12 +78,12 @@ def is_due(key: str, name: str, names: Sequence[str], kept: Container[str]) -> b
     """Whether a case is measured, which is then told: if it is named, or if none is and it is new.
 
     Args:
-        key: the case.
-        name: what it is named by, which may be several.
+        key: the case, by which it may be named.
+        name: what it is named by otherwise, which may be several.
         names: those that are named.
         kept: cases that there are results of.
     """
-    due = name in names if names else key not in kept
+    due = not {key, name}.isdisjoint(names) if names else key not in kept
     if due:
         print(key, flush=True)
     return due

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.circuits_report import with_sums
 from hwbnn.graph import Dot, Graph, load
 from hwbnn.report import Report, number, text
 
@@ -288,12 +289,10 @@ def circuits(root: Path) -> Iterator[str]:
     heads = ["this package", "plain RTL", *versions.values()]
     yield f"| layer, or network | weights | {' | '.join(heads)} |"
     yield "|---|---:|" + "---:|" * len(heads)
-    for name in dict.fromkeys(key.split("/")[0] for key in found):
-        rows = [found.get(f"{name}/{maker}") for maker in makers]
-        if rows[0] is None or "lut" not in rows[0]:
-            continue
-        cells = ["" if row is None else _luts(row) for row in rows]
-        yield f"| {name} | {number(rows[0]['synapses'])} | {' | '.join(cells)} |"
+    for name, rows in with_sums(found):
+        if " layer " not in name:
+            cells = [_luts(rows[maker]) if maker in rows else "" for maker in makers]
+            yield f"| {name} | {number(rows['hwbnn']['synapses'])} | {' | '.join(cells)} |"
     curve = json.loads(path.with_name("circuits_clock.json").read_bytes())
     placed = [row for key, row in curve.items() if key.startswith("64x32,") and "fmax_mhz" in row]
     ends = [
@@ -331,7 +330,7 @@ def circuits(root: Path) -> Iterator[str]:
 
 def _luts(row: dict[str, Any]) -> str:
     if "lut" in row:
-        return number(row["lut"])
+        return number(row["lut"]) + (", one decomposition" if row.get("decomposed") else "")
     return f"its estimate {number(row['estimate'])}" if "estimate" in row else "not finished"
 
 

@@ -100,9 +100,18 @@ def test_the_page_is_what_was_measured(tmp_path: Path) -> None:
     assert (tmp_path / "circuits.md").read_text() == (RESULTS / "circuits.md").read_text()
 
 
+def test_layers_one_by_one_come_to_what_a_network_takes() -> None:
+    (rows,) = (
+        rows for name, rows in circuits_report.with_sums(MEASURED) if name == "sfc, its layers"
+    )
+    whole, added = MEASURED["sfc/hwbnn"], rows["hwbnn"]
+    assert (added["lut"], added["carry"]) == (whole["lut"], whole["carry"])
+    assert added["synapses"] == whole["synapses"]
+
+
 def test_ours_takes_at_most_three_quarters_of_the_best_other() -> None:
     compared = 0
-    for name, rows in circuits_report.by_case(MEASURED):
+    for name, rows in circuits_report.with_sums(MEASURED):
         made = circuits_report.ratios(rows)
         if made:
             compared += 1
