@@ -63,7 +63,7 @@ def measure(names: list[str], kept: dict[str, Any]) -> Iterator[tuple[str, dict[
     for name, depths in CLOCKED.items():
         for levels in depths:
             key = f"{name}, {levels} levels"
-            if is_due(key, name, names, kept):
+            if is_due(key, names, kept, name):
                 yield key, placed(name, levels)
 
 

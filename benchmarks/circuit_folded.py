@@ -29,7 +29,7 @@ def measure(names: list[str], kept: dict[str, Any]) -> Iterator[tuple[str, dict[
         f"{pe} x {simd}": ("hwbnn_dot_folded", pe * simd, unit(pe, simd)) for pe, simd in UNITS
     }
     for key, (module, synapses, parameters) in every.items():
-        if not is_due(key, key, names, kept):
+        if not is_due(key, names, kept):
             continue
         made = synth(sources(module), module, parameters=parameters)
         found = made.resources

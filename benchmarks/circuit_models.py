@@ -39,11 +39,11 @@ def measure(names: list[str], kept: dict[str, Any]) -> Iterator[tuple[str, dict[
     for name in ("tfc", "sfc"):
         for form in FRAMES:
             key = f"{name}, {form}"
-            if is_due(key, name, names, kept):
+            if is_due(key, names, kept, name):
                 yield key, compiled(name, form)
     for name in SYNTHESISED:
         key = f"{name}, whole"
-        if is_due(key, key, names, kept):
+        if is_due(key, names, kept):
             yield key, synthesised(name)
 
 

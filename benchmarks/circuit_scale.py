@@ -33,7 +33,7 @@ def measure(names: list[str], kept: dict[str, Any]) -> Iterator[tuple[str, dict[
     """Generate and prove what is named, or what there is not."""
     for inputs, neurons in SIZES:
         name = f"{inputs}x{neurons}"
-        if not is_due(name, name, names, kept):
+        if not is_due(name, names, kept):
             continue
         command = [sys.executable, "-m", "benchmarks.circuit_scale", str(inputs), str(neurons)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)

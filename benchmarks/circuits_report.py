@@ -77,9 +77,9 @@ def with_sums(measured: Mapping[str, Entry]) -> Iterator[tuple[str, dict[str, En
         yield name, rows
         network, _, number = name.partition(" layer ")
         if number == str(DEPTH):
-            found = {by: _summed(network, by, measured) for by in rows}
-            if any(found.values()):
-                yield f"{network}, its layers", {by: row for by, row in found.items() if row}
+            added = {by: row for by in rows if (row := _summed(network, by, measured))}
+            if added:
+                yield f"{network}, its layers", added
 
 
 def _summed(network: str, by: str, measured: Mapping[str, Entry]) -> Entry:

@@ -74,16 +74,16 @@ def ways(entries: list[dict[str, Any]]) -> Iterator[str]:
         )
 
 
-def is_due(key: str, name: str, names: Sequence[str], kept: Container[str]) -> bool:
+def is_due(key: str, names: Sequence[str], kept: Container[str], *others: str) -> bool:
     """Whether a case is measured, which is then told: if it is named, or if none is and it is new.
 
     Args:
         key: the case, by which it may be named.
-        name: what it is named by otherwise, which may be several.
         names: those that are named.
         kept: cases that there are results of.
+        others: what else it may be named by, for several cases.
     """
-    due = not {key, name}.isdisjoint(names) if names else key not in kept
+    due = not {key, *others}.isdisjoint(names) if names else key not in kept
     if due:
         print(key, flush=True)
     return due

@@ -134,8 +134,11 @@ def _check_chain(reader: Reader, index: int, chain: Chain) -> None:
         except Mismatch as error:
             raise Mismatch(f"netlist: cell {index}: {error}") from None
         at, link = at + count, atom.link
-    unseen = not chain.carry and (compares or carries != {0})
-    unseen = unseen or not (compares or all(chain.sums))
+    # A comparison gives its carry alone; a sum all its bits, and its carry if there can be one.
+    if compares:
+        unseen = not chain.carry
+    else:
+        unseen = not all(chain.sums) or (not chain.carry and carries != {0})
     if at != len(chain.s) or unseen or (compares and link):
         raise Mismatch(f"netlist: cell {index}: its atoms do not make up its chain")
 

@@ -192,17 +192,17 @@ def _layer(
 ) -> Builder:
     """A builder with all neurons of a layer, each given to ``finish`` as a heap."""
     if not len(weights):
-        return Builder(inputs.count * inputs.width)
+        return _begun(inputs, None)
     size = group or _best_size(weights, inputs, finish, totals)
-    builder = _begun(weights, inputs, totals)
+    builder = _begun(inputs, totals)
     for rows in groups(weights, size):
         _halved(builder, rows, _classes(builder, weights, rows, inputs), finish)
     return builder
 
 
-def _begun(weights: Bools, inputs: Inputs, totals: Totals | None) -> Builder:
+def _begun(inputs: Inputs, totals: Totals | None) -> Builder:
     """A builder with what neurons have in common, if there is something."""
-    builder = Builder(weights.shape[1] * inputs.width)
+    builder = Builder(inputs.count * inputs.width)
     if totals is not None:
         totals.begin(builder)
     return builder
@@ -214,7 +214,7 @@ def _best_size(weights: Bools, inputs: Inputs, finish: _Finish, totals: Totals |
     for size in GROUPS:
         if size > len(weights):
             break
-        builder = _begun(weights, inputs, totals)
+        builder = _begun(inputs, totals)
         common = builder.luts
         chosen = list(groups(weights, size))
         if weights.size > WHOLE:

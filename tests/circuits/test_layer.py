@@ -80,6 +80,10 @@ def test_neurons_that_are_equal_are_counted_once_however_far_apart():
 
 @pytest.mark.parametrize("group", [None, 1, 2, 4])
 def test_thresholds_that_are_always_or_never_reached_take_nothing(group):
+    netlist = thresholds(np.ones((2, 20), np.bool_), np.array([0, 21]), group=group)
+    assert netlist.cells == ()
+    assert evaluate(netlist, np.zeros((3, 20), np.bool_)).tolist() == [[True, False]] * 3
+
     rng = np.random.default_rng(5)
     weights = rng.integers(0, 2, (12, 20)).astype(np.bool_)
     wanted = np.where(np.arange(12) % 3 == 0, 0, np.where(np.arange(12) % 3 == 1, 21, 10))
