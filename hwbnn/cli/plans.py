@@ -10,7 +10,7 @@ from typing import cast
 from hwbnn.cli.given import read_graph, read_plan, read_project
 from hwbnn.errors import InputError
 from hwbnn.graph import Graph
-from hwbnn.plan import PARTS, Made, Plan, Unrolled
+from hwbnn.plan import Made, Plan, Unrolled
 from hwbnn.project import Project
 
 
@@ -60,8 +60,7 @@ def planner(
         )
     base = read_plan(plan)
     if made is not None:
-        part = PARTS.get(made, base.part)
-        base = replace(base, default=Unrolled(made=cast(Made, made)), part=part)
+        base = replace(base, default=Unrolled(made=cast(Made, made)))
 
     def chosen(graph: Graph) -> Plan:
         from hwbnn.estimate import plan_for_ii, plan_for_luts

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from hwbnn.plan.circuit import Circuit, circuit
-from hwbnn.plan.plan import PARTS, Folded, Layout, Made, Plan, Sums, Unrolled
+from hwbnn.plan.plan import Folded, Layout, Made, Plan, Sums, Unrolled
 from hwbnn.plan.streams import Stream
 from hwbnn.plan.taps import Tap
 
 __all__ = [
-    "PARTS",
     "Circuit",
     "Folded",
     "Layout",

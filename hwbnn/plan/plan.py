@@ -41,7 +41,7 @@ every FPGA, or with the primitives of Xilinx 7-series or UltraScale+.
 PARTS: Mapping[str, str] = MappingProxyType(
     {"xc7": "xc7z020clg400-1", "xcup": "xczu7ev-ffvc1156-2-e"}
 )
-"""A device that has the primitives of each form: ``--made`` asks vendor tools for it."""
+"""A device that has the primitives of each form; the others do with that of ``xc7``."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Plan:
         levels: levels of adders or comparators between two registers of an unrolled layer.
         fuse: whether a ``Dot`` and the ``Threshold`` that alone reads it become one circuit.
         clock_ns: clock period that vendor tools are asked for, in ns.
-        part: device that vendor tools are asked for; netlists of ``xcup`` need an UltraScale+ one.
+        part: device that vendor tools are asked for; by default one for what layers are made of.
         depths: for values with several readers, how many tokens each of these can lag behind, in
             the order of the Graph; those left out get as many as can ever be of use.
         slots: for nodes that look at an image through a window, how many tokens of the image are
@@ -105,7 +105,7 @@ class Plan:
     levels: int = 2
     fuse: bool = True
     clock_ns: float = 5.0
-    part: str = PARTS["xc7"]
+    part: str | None = None
     depths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     slots: Mapping[str, int] = field(default_factory=dict)
 
@@ -132,10 +132,18 @@ class Plan:
         number = isinstance(self.clock_ns, int | float) and not isinstance(self.clock_ns, bool)
         if not number or not 0.1 <= self.clock_ns <= 1000:
             raise PlanError(f"plan: clock_ns: expected 0.1 to 1000, found {shown(self.clock_ns)}")
-        if not isinstance(self.part, str) or not PART.fullmatch(self.part):
+        if not isinstance(self.device, str) or not PART.fullmatch(self.device):
             raise PlanError(
                 f"plan: part: expected letters, digits and '-', found {shown(self.part)}"
             )
+
+    @property
+    def device(self) -> str:
+        """What vendor tools are asked for: ``part``, or one that has what layers are made of."""
+        if self.part is not None:
+            return self.part
+        made = {getattr(layout, "made", "") for layout in (self.default, *self.dots.values())}
+        return PARTS["xcup" if "xcup" in made else "xc7"]
 
     def layout(self, name: str) -> Layout:
         """The layout of a ``Dot`` or ``Conv2d`` by its name."""
@@ -183,6 +191,8 @@ class Plan:
             plain[name] = dict(plain[name])
             if not plain[name]:  # what earlier versions know stays as it was
                 del plain[name]
+        if self.part is None:
+            del plain["part"]
         return json.dumps(plain, indent=2, sort_keys=True) + "\n"
 
     @classmethod

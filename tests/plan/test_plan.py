@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,17 @@ def test_a_plan_is_named_as_its_file_is_where_it_is_refused() -> None:
     for text in ("[]", '{"dots": 1}', '{"depths": 1}', '{"slots": 1}', '{"default": 1}'):
         with pytest.raises(PlanError, match="mine: "):
             Plan.from_json(text, "mine")
+
+
+def test_a_device_has_what_layers_are_made_of_unless_one_is_named() -> None:
+    ultrascale = Unrolled(made="xcup")
+    assert Plan().device == Plan(default=Unrolled(made="xc7")).device == "xc7z020clg400-1"
+    for plan in (Plan(default=ultrascale), Plan({"first": ultrascale}, default=Folded(1, 1))):
+        assert plan.device == "xczu7ev-ffvc1156-2-e"
+        assert "part" not in json.loads(plan.to_json())
+        assert plan.with_dots(first=Folded(1, 1)).part is None
+        assert replace(plan, part="xcku040").device == "xcku040"
+    assert Plan({"first": ultrascale}).with_dots(first=Unrolled()).device == Plan().device
 
 
 def test_fields_left_out_take_their_defaults() -> None:

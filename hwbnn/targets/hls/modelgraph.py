@@ -77,7 +77,7 @@ def model_of(
         output_dir=str(folder),
         project_name=TOP,
         backend=BACKEND,
-        part=plan.part,
+        part=plan.device,
         clock_period=plan.clock_ns,
         io_type=io,
         # C simulation would read the text files and synthesis the headers: only headers, for both.

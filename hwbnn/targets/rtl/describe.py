@@ -191,7 +191,7 @@ set here [file dirname [file normalize [info script]]]
 read_verilog -sv [list \\
 {sources}
 ]
-synth_design -top {top_name(name)} -part {plan.part} -mode out_of_context
+synth_design -top {top_name(name)} -part {plan.device} -mode out_of_context
 create_clock -name aclk -period {plan.clock_ns:g} [get_ports aclk]
 report_utilization -file [file join $here utilization.rpt]
 report_timing_summary -file [file join $here timing.rpt]
