@@ -83,7 +83,8 @@ def lowered_way(comparison: Comparison) -> Way:
 
 def way(result: WayResult) -> Way:
     """A way's results, for the report."""
-    source = f"timed on this machine, {_who(result)}".rstrip(", ")
+    how = [f"popcount {result.notes['popcount']}"] if "popcount" in result.notes else []
+    source = ", ".join(["timed on this machine", *_programs(result), *how])
     rate = Figure(result.frames_per_second, "frames/s", source) if result.seconds else None
     failure = "" if result.ok else (result.failure or "")
     return Way(
@@ -117,7 +118,7 @@ def core(
     cycles: dict[str, Pair] = {}
     check = counted.cycles if counted else None
     if counted and check:
-        who = f"counted by {_who(counted)}"
+        who = f"counted by {', '.join(_programs(counted))}"
         for key, predicted, found in (
             ("latency", check.latency, check.counted_latency),
             ("initiation_interval", check.interval, check.counted_interval),
@@ -160,6 +161,6 @@ def depths_of(graph: Graph, plan: Plan, delay: Figure | None) -> tuple[Depth, ..
     return tuple(made) if len({each.latency.value for each in made}) > 1 else ()
 
 
-def _who(result: WayResult) -> str:
-    """What ran, with its version, and which form of the popcount."""
-    return ", ".join(f"{n} {v}" for n, v in result.notes.items() if n != "io")
+def _programs(result: WayResult) -> list[str]:
+    """What ran, each with its version."""
+    return [f"{n} {v}" for n, v in result.notes.items() if n not in ("io", "popcount")]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Threshold
 from hwbnn.plan import Folded, Plan, Unrolled
 from hwbnn.report import Figure
 from hwbnn.targets import generate
+from hwbnn.verify import CycleCheck, WayResult
 from tests.targets.hls_networks import images
 
 
@@ -46,3 +48,18 @@ def test_depths_are_told_only_where_they_say_something() -> None:
     # One product a cycle has no levels; with windows the stages alone do not give the latency.
     assert parts.depths_of(dense(), Plan(default=Folded(1, 1)), None) == ()
     assert parts.depths_of(images(), Plan(), None) == ()
+
+
+def test_a_rate_says_how_bits_were_counted_and_cycles_only_who_counted_them() -> None:
+    notes = {"popcount": "gates", "verilator": "5.48.0", "io": "io_stream"}
+    ran = WayResult("rtl", (), 20, 2.0, cycles=CycleCheck(9, 4, 9, 4, 20), notes=notes)
+    rate = parts.way(ran).rate
+    assert rate is not None
+    assert rate.value == 10
+    assert rate.source == "timed on this machine, verilator 5.48.0, popcount gates"
+    for pair in parts.core("rtl", "", ran, {}).cycles.values():
+        assert pair.measured is not None
+        assert pair.measured.source == "counted by verilator 5.48.0"
+    bare = parts.way(replace(ran, notes={})).rate
+    assert bare is not None
+    assert bare.source == "timed on this machine"
