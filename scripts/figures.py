@@ -1,8 +1,8 @@
 """The figures of README.md and of models/README.md, from what was measured.
 
 ``models/<name>/report.json`` is what training and lowering measured, ``models/<name>/build.json``
-what ``hwbnn build`` or ``hwbnn demo`` reported of the hardware, ``benchmarks/results`` what
-``scripts/bench`` and ``python -m benchmarks.methods`` measured.
+what ``hwbnn build`` or ``hwbnn demo`` reported of the hardware. What is measured beside others
+is in ``benchmarks/figures.py``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.circuits_report import with_sums
+from benchmarks.figures import circuits, cnv, methods, speeds
 from hwbnn.graph import Dot, Graph, load
 from hwbnn.report import Report, number, text
 
@@ -117,44 +117,6 @@ def curves(root: Path) -> Iterator[str]:
             yield f"| `{path.parent.name}` | {last} | {points} |"
 
 
-def methods(root: Path) -> Iterator[str]:
-    """The methods side by side, a row each."""
-    path = root / "benchmarks" / "results" / "methods.json"
-    if not path.is_file():
-        yield "Not measured yet: `python -m benchmarks.methods` does it."
-        return
-    found = json.loads(path.read_bytes())
-    tables = {
-        name: {row["method"]: row for row in told["rows"]}
-        for name, told in found["experiments"].items()
-    }
-    heads = [
-        (f"{name}, {told['seeds']} seed{'s'[: told['seeds'] > 1]}", "difference, points", "time")
-        for name, told in found["experiments"].items()
-    ]
-    yield f"| method | {' | '.join(cell for head in heads for cell in head)} |"
-    yield "|---|" + "---:|" * (3 * len(heads))
-    every = dict.fromkeys(method for table in tables.values() for method in table)
-    for method in every:
-        cells = [cell for table in tables.values() for cell in _compared(table.get(method), found)]
-        yield f"| `{method}` | {' | '.join(cells)} |"
-
-
-def _compared(row: dict[str, Any] | None, found: dict[str, Any]) -> tuple[str, str, str]:
-    """Accuracy, difference to the baseline with its interval, and training time of one method."""
-    if row is None:
-        return "", "", ""
-    accuracy = f"{row['accuracy']:.2%}"
-    if row["method"] == found["baseline"]:
-        return accuracy, "baseline", "1"
-    if row["difference"] is None:
-        return accuracy, "", ""
-    difference = f"{100 * row['difference']:+.2f}"
-    if row["half"] is not None:
-        difference += f" ± {100 * row['half']:.2f}"
-    return accuracy, difference + (" \\*" if row["below"] else ""), f"{row['time']:.2f}"
-
-
 def adabin(root: Path) -> Iterator[str]:
     """AdaBin's three modes: what each reaches, what lowering certified, what the core takes."""
     folders = {mode: root / "models" / name for mode, name in ADABIN.items()}
@@ -230,108 +192,6 @@ def demo(root: Path) -> Iterator[str]:
     yield "```text"
     yield from text(report, width=100).rstrip().splitlines()
     yield "```"
-
-
-def speeds(root: Path) -> Iterator[str]:
-    """Images a second of every way, as the benchmark last measured them."""
-    found = json.loads((root / "benchmarks" / "results" / "simulators.json").read_bytes())
-    yield _measured(found)
-    yield ""
-    yield "| way | images a second | images in a second of one core |"
-    yield "|---|---:|---:|"
-    for way in found["images_per_second"]:
-        yield f"| {way['name']} | {number(way['median'])} | {number(way['a_core_second'])} |"
-
-
-def cnv(root: Path) -> Iterator[str]:
-    """Images of the convolutional network a second, memory, and the distance from the limit."""
-    found = json.loads((root / "benchmarks" / "results" / "cnv.json").read_bytes())
-    bound, took = found["limit"], {row["name"]: row for row in found["memory"]}
-    yield _measured(found)
-    yield ""
-    yield (
-        "| way | images a second | images in a second of one core | most memory, MiB "
-        "| of that for computing |"
-    )
-    yield "|---|---:|---:|---:|---:|"
-    for way in found["images_per_second"]:
-        row = took[way["name"]]
-        speeds = f"{number(way['median'])} | {number(way['a_core_second'])}"
-        memory = f"{number(row['peak'])} | {number(row['peak'] - row['ready'])}"
-        yield f"| {way['name']} | {speeds} | {memory} |"
-    yield ""
-    yield (
-        f"One core of this machine can count {bound['words_per_second'] / 1e9:.1f} billion words a "
-        f"second, which is {number(bound['images_per_second_at_the_limit'])} images of "
-        f"{number(bound['words_an_image'])} words each, pixels as 8 planes of bits. The fast "
-        f"simulator reaches {bound['of_limit']:.0%} of that on one thread, and "
-        f"{bound['of_limit_in_layers_of_bits']:.0%} in the layers whose inputs are bits; pixels it "
-        "adds in 16 bits."
-    )
-
-
-def _measured(found: dict[str, Any]) -> str:
-    """What was measured, on what machine, and what else it did."""
-    machine = found["machine"]
-    return (
-        f"Network: {found['what']}. Machine: {machine['cpu']}, {machine['cores']} cores, at a load "
-        f"of {machine['load_before']:.0f} to {machine['load_after']:.0f} by other work: the "
-        "column by processor time hardly depends on it."
-    )
-
-
-def circuits(root: Path) -> Iterator[str]:
-    """LUTs of unrolled layers by every way of making them that was measured."""
-    path = root / "benchmarks" / "results" / "circuits.json"
-    found = json.loads(path.read_bytes())["measured"]
-    versions = {key.split("/")[1]: row["version"] for key, row in found.items() if "version" in row}
-    makers = ("hwbnn", "plain", *versions)
-    heads = ["this package", "plain RTL", *versions.values()]
-    yield f"| layer, or network | weights | {' | '.join(heads)} |"
-    yield "|---|---:|" + "---:|" * len(heads)
-    for name, rows in with_sums(found):
-        if " layer " not in name:
-            cells = [_luts(rows[maker]) if maker in rows else "" for maker in makers]
-            yield f"| {name} | {number(rows['hwbnn']['synapses'])} | {' | '.join(cells)} |"
-    curve = json.loads(path.with_name("circuits_clock.json").read_bytes())
-    placed = [row for key, row in curve.items() if key.startswith("64x32,") and "fmax_mhz" in row]
-    ends = [
-        f"{row['cycles']} cycles at {row['fmax_mhz']:.0f} MHz" for row in placed[:: len(placed) - 1]
-    ]
-    images = json.loads(path.with_name("circuits_images.json").read_bytes())
-    reading = [
-        f"`{name}` {100 * row['accuracy']:.2f} % of the test images right in "
-        f"{number(found[f'{name}/hwbnn']['lut'])} LUTs"
-        for name in ("sfc", "sfc_392", "sfc_256")
-        if (row := images[name])
-    ]
-    folded = json.loads(path.with_name("circuits_folded.json").read_bytes())
-    key, unit = max(folded.items(), key=lambda item: item[1]["synapses"])
-    yield ""
-    yield (
-        f"The first of these, placed for ECP5, has a latency of {ends[0]} to {ends[1]}, by how "
-        f"many registers it gets. Folded layers take {unit['lut'] / unit['synapses']:.2f} LUTs for "
-        f"each synapse of a cycle in a unit of {key}, without thresholds and memory of weights."
-    )
-    yield ""
-    yield (
-        f"Reading less of the input: {reading[0]}, {reading[1]} by 392 of the 784 pixels, "
-        f"{reading[2]} by 256."
-    )
-    core = json.loads(path.with_name("circuits_models.json").read_bytes())["sfc, whole"]
-    yield ""
-    yield (
-        "The whole core of `sfc`, with stream ports, ArgMax and registers after three levels of "
-        f"logic, takes {number(core['lut'])} LUTs and {number(core['ff'])} flip-flops: an image a "
-        f"cycle, {core['latency']} cycles of latency. FINN's SFC-max takes 91,131 LUTs, placed, "
-        "for an image in 16 cycles at 95.83 % (Umuroglu et al., FPGA 2017)."
-    )
-
-
-def _luts(row: dict[str, Any]) -> str:
-    if "lut" in row:
-        return number(row["lut"]) + (", one decomposition" if row.get("decomposed") else "")
-    return f"its estimate {number(row['estimate'])}" if "estimate" in row else "not finished"
 
 
 SECTIONS = {

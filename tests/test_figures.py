@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.figures import methods
 from hwbnn.report import Report, number
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -66,12 +67,7 @@ def test_each_figure_stands_under_its_name() -> None:
 
 
 def test_methods_are_shown_beside_the_baseline(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("figures", REPOSITORY / "scripts" / "figures.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    assert "Not measured yet" in next(script.methods(tmp_path))
+    assert "Not measured yet" in next(methods(tmp_path))
     base = {"method": "bnn_ste", "accuracy": 0.9, "difference": 0.0, "half": 0.0, "time": 1.0}
     other = {"method": "x", "accuracy": 0.88, "difference": -0.02, "half": 0.005, "time": 1.25}
     once = {**other, "half": None, "below": False}
@@ -85,7 +81,7 @@ def test_methods_are_shown_beside_the_baseline(tmp_path: Path) -> None:
     results = tmp_path / "benchmarks" / "results"
     results.mkdir(parents=True)
     (results / "methods.json").write_text(json.dumps(found))
-    assert list(script.methods(tmp_path)) == [
+    assert list(methods(tmp_path)) == [
         "| method | digits, 3 seeds | difference, points | time "
         "| sfc, 1 seed | difference, points | time |",
         "|---|---:|---:|---:|---:|---:|---:|",

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from hwbnn import __version__
+from hwbnn.cli.build import register as build
 from hwbnn.cli.hardware import register as hardware
 from hwbnn.cli.look import register as look
 from hwbnn.cli.measure import register as measure
@@ -73,5 +74,5 @@ def hwbnn(
     """
 
 
-for register in (network, measure, run, hardware, publish, look):
+for register in (build, network, measure, run, hardware, publish, look):
     register(app)

@@ -1,17 +1,22 @@
-"""What users name on the command line: Graphs, Plans, models."""
+"""What users name on the command line: Graphs, Plans, recipes, samples."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hwbnn.assets import assets
 from hwbnn.cli.arrays import Array, read_array, read_bytes
+from hwbnn.cli.show import note
 from hwbnn.errors import InputError, ToolNotFound
 from hwbnn.graph import Graph, load, to_integers
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.simulate import check_input
 from hwbnn.targets import generate
+
+if TYPE_CHECKING:
+    from hwbnn.train import Recipe
 
 
 def bundled() -> dict[str, Path]:
@@ -83,3 +88,49 @@ def read_labels(path: Path, key: str, samples: int) -> Array:
             f"of {labels.dtype}"
         )
     return labels
+
+
+def read_samples(
+    folder: str | None,
+    samples: Path | None,
+    key: str,
+    labels: Path | None,
+    labels_key: str,
+    data: Path | None,
+) -> tuple[Array, Array | None, str]:
+    """Samples, their classes and their name: a person's own, or the test set of the recipe."""
+    if samples is not None:
+        x = read_array(samples, key)
+        return x, None if labels is None else read_labels(labels, labels_key, len(x)), samples.name
+    if folder is None:
+        raise InputError("samples: expected --samples, since no recipe names a test set")
+    from hwbnn.train import dataset
+
+    recipe = read_recipe(folder)
+    tell_unread(recipe, data)
+    images = dataset(recipe.data, data)
+    return recipe.encode(images.test_images), images.test_labels, f"{recipe.data}, test part"
+
+
+def tell_unread(recipe: Recipe, data: Path | None) -> None:
+    """Say so if a folder is named for a data set that is in none."""
+    if data is not None and recipe.data == "digits":
+        note(f"--data {data} is not read: the data set 'digits' is a part of scikit-learn")
+
+
+def read_recipe(given: str) -> Recipe:
+    """The recipe of a file, of a folder, or of a bundled network."""
+    from hwbnn.train import Recipe
+
+    path = Path(given)
+    if path.is_dir():
+        path = path / "recipe.toml"
+    elif not path.exists() and given in bundled():
+        path = bundled()[given] / "recipe.toml"
+    if not path.is_file():
+        names = ", ".join(bundled()) or "none"
+        raise InputError(
+            f"{given}: expected a recipe (TOML), a folder with recipe.toml, or a bundled network "
+            f"({names})"
+        )
+    return Recipe.read(path)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwbnn.cli import options
+from hwbnn.cli.given import read_samples
 from hwbnn.cli.models import read_model
-from hwbnn.cli.network import to_run
 from hwbnn.cli.show import Steps, finish, table
 from hwbnn.errors import InputError
 from hwbnn.graph import to_integers
@@ -60,7 +60,7 @@ def measure(
 
     wanted = _fractions(fractions)
     given = read_model(folder, model)
-    x, y, data_name = to_run(folder, samples, key, labels, labels_key, data)
+    x, y, data_name = read_samples(folder, samples, key, labels, labels_key, data)
     if y is None:
         raise InputError("measure: labels: expected --labels, the class of each sample")
     steps = Steps(1)

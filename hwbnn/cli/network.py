@@ -3,163 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from hwbnn.cli import options
-from hwbnn.cli.arrays import Array, read_array, writable
-from hwbnn.cli.given import bundled, read_graph, read_labels
+from hwbnn.cli.arrays import writable
+from hwbnn.cli.given import read_recipe, tell_unread
 from hwbnn.cli.models import read_model
-from hwbnn.cli.plans import planner
-from hwbnn.cli.show import Steps, finish, note, show_report
-from hwbnn.errors import InputError
-from hwbnn.graph import Graph, Input
-from hwbnn.report import Report
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from hwbnn.train import Recipe
+from hwbnn.cli.show import finish, note
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
-    app.command("demo")(demo)
-    app.command("build")(build)
     app.command("train")(train)
     app.command("lower")(lower)
     app.command("explain")(explain)
-
-
-def demo(
-    out: Annotated[Path, typer.Option(help="Folder for all that is made.")] = Path("hwbnn-demo"),
-    place: options.Place = False,
-    as_json: options.Json = False,
-) -> None:
-    """Everything once: train a small network on digits, lower, generate, verify, synthesise.
-
-    The folder then holds the training run, the Graph, both projects and the report.
-
-    For example:
-
-        hwbnn demo
-
-        hwbnn demo --out demo --place
-    """
-    from hwbnn.demo import demo as run
-    from hwbnn.demo import steps
-
-    writable(out)
-    report = run(out, place=place, progress=Steps(steps(place)))
-    tell_report(report, out, as_json=as_json)
-
-
-def build(
-    out: Annotated[Path, typer.Option(help="Folder for all that is made.")],
-    folder: options.ModelArgument = None,
-    model: options.ModelOption = None,
-    graph: Annotated[
-        str | None, typer.Option(help="A lowered Graph instead, as `predict` takes it.")
-    ] = None,
-    samples: options.Samples = None,
-    key: options.Key = "",
-    labels: options.Labels = None,
-    labels_key: options.LabelsKey = "",
-    data: options.DataFolder = None,
-    plan: options.PlanFile = None,
-    interval: options.Interval = None,
-    luts: options.Luts = None,
-    made: options.Made = None,
-    ways: options.Ways = "fast,hls,rtl",
-    rtl_frames: options.RtlFrames = None,
-    place: options.Place = False,
-    as_json: options.Json = False,
-) -> None:
-    """Lower a model, generate its core, compute it in every way, synthesise it, and report.
-
-    How the core is laid out is said as for `hwbnn generate`. Where Vitis HLS is on PATH it
-    synthesises the network too; its figures are reported and the RTL that it makes is compared.
-
-    For example:
-
-        hwbnn build runs/digits --out digits-core
-
-        hwbnn build --model mynet.model:make --samples x.npy --labels y.npy --out core
-
-        hwbnn build --graph sfc --samples x.npz --key test --ways fast,rtl --out sfc-core
-
-        hwbnn build runs/sfc --interval 784 --out sfc-folded
-
-        hwbnn build runs/sfc --made xc7 --ways fast,rtl --out sfc-netlists
-    """
-    from hwbnn.build import build as run
-    from hwbnn.build import claim, steps
-
-    claim(writable(out))
-    chosen = planner(plan, interval, luts, made)
-    names = options.listed(ways)
-    network, input, name = _to_build(folder, model, graph)
-    x, y, data_name = to_run(folder, samples, key, labels, labels_key, data)
-    report = run(
-        network,
-        input,
-        x if y is None else (x, y),
-        out,
-        plan=chosen,
-        name=name,
-        data_name=data_name,
-        ways=names,
-        rtl_frames=rtl_frames,
-        place=place,
-        progress=Steps(steps(names, place)),
-    )
-    tell_report(report, out, as_json=as_json)
-
-
-def _to_build(
-    folder: str | None, model: str | None, graph: str | None
-) -> tuple[nn.Module | Graph, Input | None, str]:
-    """What is built: a model and its input, or a Graph; and its name."""
-    if graph is None:
-        given = read_model(folder, model)
-        return given.model, given.input, given.name
-    if folder is not None or model is not None:
-        raise InputError("build: expected a model or --graph, found both")
-    return read_graph(graph), None, Path(graph).stem
-
-
-def to_run(
-    folder: str | None,
-    samples: Path | None,
-    key: str,
-    labels: Path | None,
-    labels_key: str,
-    data: Path | None,
-) -> tuple[Array, Array | None, str]:
-    """Samples, their classes and their name: a person's own, or the test set of the recipe."""
-    if samples is not None:
-        x = read_array(samples, key)
-        return x, None if labels is None else read_labels(labels, labels_key, len(x)), samples.name
-    if folder is None:
-        raise InputError("samples: expected --samples, since no recipe names a test set")
-    from hwbnn.train import dataset
-
-    recipe = read_recipe(folder)
-    _unread(recipe, data)
-    images = dataset(recipe.data, data)
-    return recipe.encode(images.test_images), images.test_labels, f"{recipe.data}, test part"
-
-
-def tell_report(report: Report, out: Path, *, as_json: bool, file: str = "report.txt") -> None:
-    """End a command that made a report, which lies in ``out`` as ``file``."""
-    if as_json:
-        typer.echo(report.to_json(), nl=False)
-    else:
-        show_report(report)
-        typer.echo(f"{'all equal' if report.ok else 'NOT equal'} -> {out / file}")
-    if not report.ok:
-        raise typer.Exit(1)
 
 
 def train(
@@ -197,7 +56,7 @@ def train(
 
     writable(out)
     wanted = read_recipe(recipe)
-    _unread(wanted, data)
+    tell_unread(wanted, data)
     result = run(
         wanted,
         out,
@@ -225,30 +84,6 @@ def train(
     if missed:
         line = f"goal {goal:.2%} missed: {line}"
     finish(line, facts, as_json=as_json, failed=missed)
-
-
-def _unread(recipe: Recipe, data: Path | None) -> None:
-    """Say so if a folder is named for a data set that is in none."""
-    if data is not None and recipe.data == "digits":
-        note(f"--data {data} is not read: the data set 'digits' is a part of scikit-learn")
-
-
-def read_recipe(given: str) -> Recipe:
-    """The recipe of a file, of a folder, or of a bundled network."""
-    from hwbnn.train import Recipe
-
-    path = Path(given)
-    if path.is_dir():
-        path = path / "recipe.toml"
-    elif not path.exists() and given in bundled():
-        path = bundled()[given] / "recipe.toml"
-    if not path.is_file():
-        names = ", ".join(bundled()) or "none"
-        raise InputError(
-            f"{given}: expected a recipe (TOML), a folder with recipe.toml, or a bundled network "
-            f"({names})"
-        )
-    return Recipe.read(path)
 
 
 Fraction = Annotated[

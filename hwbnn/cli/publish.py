@@ -9,9 +9,8 @@ import typer
 
 from hwbnn.cli import options
 from hwbnn.cli.arrays import writable
-from hwbnn.cli.network import tell_report
 from hwbnn.cli.plans import planner
-from hwbnn.cli.show import Steps, finish
+from hwbnn.cli.show import Steps, finish, tell_report
 
 
 def register(app: typer.Typer) -> None:

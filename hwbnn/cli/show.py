@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -95,3 +96,14 @@ class Steps:
         """Show how far the present step is; only a terminal does."""
         if self._status is not None:
             self._status.update(Text(f"{self._label} ... {what}"))
+
+
+def tell_report(report: Report, out: Path, *, as_json: bool, file: str = "report.txt") -> None:
+    """End a command that made a report, which lies in ``out`` as ``file``."""
+    if as_json:
+        typer.echo(report.to_json(), nl=False)
+    else:
+        show_report(report)
+        typer.echo(f"{'all equal' if report.ok else 'NOT equal'} -> {out / file}")
+    if not report.ok:
+        raise typer.Exit(1)

@@ -1,0 +1,172 @@
+"""Figures of README.md from ``benchmarks/results``: what was measured beside others.
+
+``scripts/figures`` puts them there, between those of trained networks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.circuits_report import with_sums
+from hwbnn.report import number
+
+READING = {"sfc": "", "sfc_392": " by 392 of the 784 pixels", "sfc_256": " by 256"}
+"""Networks that read ever fewer of their inputs, and how many, in words."""
+
+
+def methods(root: Path) -> Iterator[str]:
+    """The methods side by side, a row each."""
+    path = root / "benchmarks" / "results" / "methods.json"
+    if not path.is_file():
+        yield "Not measured yet: `python -m benchmarks.methods` does it."
+        return
+    found = json.loads(path.read_bytes())
+    tables = {
+        name: {row["method"]: row for row in told["rows"]}
+        for name, told in found["experiments"].items()
+    }
+    heads = [
+        (f"{name}, {told['seeds']} seed{'s'[: told['seeds'] > 1]}", "difference, points", "time")
+        for name, told in found["experiments"].items()
+    ]
+    yield f"| method | {' | '.join(cell for head in heads for cell in head)} |"
+    yield "|---|" + "---:|" * (3 * len(heads))
+    every = dict.fromkeys(method for table in tables.values() for method in table)
+    for method in every:
+        cells = [cell for table in tables.values() for cell in _compared(table.get(method), found)]
+        yield f"| `{method}` | {' | '.join(cells)} |"
+
+
+def _compared(row: dict[str, Any] | None, found: dict[str, Any]) -> tuple[str, str, str]:
+    """Accuracy, difference to the baseline with its interval, and training time of one method."""
+    if row is None:
+        return "", "", ""
+    accuracy = f"{row['accuracy']:.2%}"
+    if row["method"] == found["baseline"]:
+        return accuracy, "baseline", "1"
+    if row["difference"] is None:
+        return accuracy, "", ""
+    difference = f"{100 * row['difference']:+.2f}"
+    if row["half"] is not None:
+        difference += f" ± {100 * row['half']:.2f}"
+    return accuracy, difference + (" \\*" if row["below"] else ""), f"{row['time']:.2f}"
+
+
+def speeds(root: Path) -> Iterator[str]:
+    """Images a second of every way, as the benchmark last measured them."""
+    found = _read(root, "simulators")
+    yield _measured(found)
+    yield ""
+    yield "| way | images a second | images in a second of one core |"
+    yield "|---|---:|---:|"
+    for way in found["images_per_second"]:
+        yield f"| {way['name']} | {number(way['median'])} | {number(way['a_core_second'])} |"
+
+
+def cnv(root: Path) -> Iterator[str]:
+    """Images of the convolutional network a second, memory, and the distance from the limit."""
+    found = _read(root, "cnv")
+    bound, took = found["limit"], {row["name"]: row for row in found["memory"]}
+    yield _measured(found)
+    yield ""
+    yield (
+        "| way | images a second | images in a second of one core | most memory, MiB "
+        "| of that for computing |"
+    )
+    yield "|---|---:|---:|---:|---:|"
+    for way in found["images_per_second"]:
+        row = took[way["name"]]
+        speeds = f"{number(way['median'])} | {number(way['a_core_second'])}"
+        memory = f"{number(row['peak'])} | {number(row['peak'] - row['ready'])}"
+        yield f"| {way['name']} | {speeds} | {memory} |"
+    yield ""
+    yield (
+        f"One core of this machine can count {bound['words_per_second'] / 1e9:.1f} billion words a "
+        f"second, which is {number(bound['images_per_second_at_the_limit'])} images of "
+        f"{number(bound['words_an_image'])} words each, pixels as 8 planes of bits. The fast "
+        f"simulator reaches {bound['of_limit']:.0%} of that on one thread, and "
+        f"{bound['of_limit_in_layers_of_bits']:.0%} in the layers whose inputs are bits; pixels it "
+        "adds in 16 bits."
+    )
+
+
+def _measured(found: dict[str, Any]) -> str:
+    """What was measured, on what machine, and what else it did."""
+    machine = found["machine"]
+    return (
+        f"Network: {found['what']}. Machine: {machine['cpu']}, {machine['cores']} cores, at a load "
+        f"of {machine['load_before']:.0f} to {machine['load_after']:.0f} by other work: the "
+        "column by processor time hardly depends on it."
+    )
+
+
+def circuits(root: Path) -> Iterator[str]:
+    """LUTs of unrolled layers by every way of making them, and what they come to."""
+    found = _read(root, "circuits")["measured"]
+    versions = {key.split("/")[1]: row["version"] for key, row in found.items() if "version" in row}
+    makers = ("hwbnn", "plain", *versions)
+    heads = ["this package", "plain RTL", *versions.values()]
+    yield f"| layer, or network | weights | {' | '.join(heads)} |"
+    yield "|---|---:|" + "---:|" * len(heads)
+    for name, rows in with_sums(found):
+        if " layer " not in name:
+            cells = [_luts(rows[maker]) if maker in rows else "" for maker in makers]
+            yield f"| {name} | {number(rows['hwbnn']['synapses'])} | {' | '.join(cells)} |"
+    luts = {name: found[f"{name}/hwbnn"]["lut"] for name in READING}
+    sentences = (_placed_and_folded(root), _reading(root, luts), _whole(root))
+    for sentence in sentences:
+        yield ""
+        yield sentence
+
+
+def _placed_and_folded(root: Path) -> str:
+    """What placement made of a small layer, and what a synapse of a folded one takes."""
+    curve = _read(root, "circuits_clock").items()
+    placed = [row for key, row in curve if key.startswith("64x32,") and "fmax_mhz" in row]
+    most, fewest = (
+        f"{row['cycles']} cycles at {row['fmax_mhz']:.0f} MHz" for row in (placed[0], placed[-1])
+    )
+    key, unit = max(_read(root, "circuits_folded").items(), key=lambda each: each[1]["synapses"])
+    return (
+        f"The first of these, placed for ECP5, has a latency of {most} to {fewest}, by how "
+        f"many registers it gets. Folded layers take {unit['lut'] / unit['synapses']:.2f} LUTs for "
+        f"each synapse of a cycle in a unit of {key}, without thresholds and memory of weights."
+    )
+
+
+def _reading(root: Path, luts: dict[str, int]) -> str:
+    """What networks that read fewer pixels come to."""
+    images = _read(root, "circuits_images")
+    told = [
+        f"`{name}` {100 * images[name]['accuracy']:.2f} % of the test images right in "
+        f"{number(luts[name])} LUTs{by}"
+        for name, by in READING.items()
+    ]
+    return f"Reading less of the input: {', '.join(told)}."
+
+
+def _whole(root: Path) -> str:
+    """What a whole core takes, beside FINN's."""
+    core = _read(root, "circuits_models")["sfc, whole"]
+    return (
+        "The whole core of `sfc`, with stream ports, ArgMax and registers after three levels of "
+        f"logic, takes {number(core['lut'])} LUTs and {number(core['ff'])} flip-flops: an image a "
+        f"cycle, {core['latency']} cycles of latency. FINN's SFC-max takes 91,131 LUTs, placed, "
+        "for an image in 16 cycles at 95.83 % (Umuroglu et al., FPGA 2017)."
+    )
+
+
+def _luts(row: dict[str, Any]) -> str:
+    if "lut" in row:
+        return number(row["lut"]) + (", one decomposition" if row.get("decomposed") else "")
+    return f"its estimate {number(row['estimate'])}" if "estimate" in row else "not finished"
+
+
+def _read(root: Path, name: str) -> dict[str, Any]:
+    """What was measured last, by the name of its file."""
+    path = root / "benchmarks" / "results" / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_bytes())
+    return found

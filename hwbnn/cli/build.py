@@ -1,0 +1,123 @@
+"""Commands that go all the way: demo, build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hwbnn.cli import options
+from hwbnn.cli.arrays import writable
+from hwbnn.cli.given import read_graph, read_samples
+from hwbnn.cli.models import read_model
+from hwbnn.cli.plans import planner
+from hwbnn.cli.show import Steps, tell_report
+from hwbnn.errors import InputError
+from hwbnn.graph import Graph, Input
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    app.command("demo")(demo)
+    app.command("build")(build)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for all that is made.")] = Path("hwbnn-demo"),
+    place: options.Place = False,
+    as_json: options.Json = False,
+) -> None:
+    """Everything once: train a small network on digits, lower, generate, verify, synthesise.
+
+    The folder then holds the training run, the Graph, both projects and the report.
+
+    For example:
+
+        hwbnn demo
+
+        hwbnn demo --out demo --place
+    """
+    from hwbnn.demo import demo as run
+    from hwbnn.demo import steps
+
+    writable(out)
+    report = run(out, place=place, progress=Steps(steps(place)))
+    tell_report(report, out, as_json=as_json)
+
+
+def build(
+    out: Annotated[Path, typer.Option(help="Folder for all that is made.")],
+    folder: options.ModelArgument = None,
+    model: options.ModelOption = None,
+    graph: Annotated[
+        str | None, typer.Option(help="A lowered Graph instead, as `predict` takes it.")
+    ] = None,
+    samples: options.Samples = None,
+    key: options.Key = "",
+    labels: options.Labels = None,
+    labels_key: options.LabelsKey = "",
+    data: options.DataFolder = None,
+    plan: options.PlanFile = None,
+    interval: options.Interval = None,
+    luts: options.Luts = None,
+    made: options.Made = None,
+    ways: options.Ways = "fast,hls,rtl",
+    rtl_frames: options.RtlFrames = None,
+    place: options.Place = False,
+    as_json: options.Json = False,
+) -> None:
+    """Lower a model, generate its core, compute it in every way, synthesise it, and report.
+
+    How the core is laid out is said as for `hwbnn generate`. Where Vitis HLS is on PATH it
+    synthesises the network too; its figures are reported and the RTL that it makes is compared.
+
+    For example:
+
+        hwbnn build runs/digits --out digits-core
+
+        hwbnn build --model mynet.model:make --samples x.npy --labels y.npy --out core
+
+        hwbnn build --graph sfc --samples x.npz --key test --ways fast,rtl --out sfc-core
+
+        hwbnn build runs/sfc --interval 784 --out sfc-folded
+
+        hwbnn build runs/sfc --made xc7 --ways fast,rtl --out sfc-netlists
+    """
+    from hwbnn.build import build as run
+    from hwbnn.build import claim, steps
+
+    claim(writable(out))
+    chosen = planner(plan, interval, luts, made)
+    names = options.listed(ways)
+    network, input, name = _to_build(folder, model, graph)
+    x, y, data_name = read_samples(folder, samples, key, labels, labels_key, data)
+    report = run(
+        network,
+        input,
+        x if y is None else (x, y),
+        out,
+        plan=chosen,
+        name=name,
+        data_name=data_name,
+        ways=names,
+        rtl_frames=rtl_frames,
+        place=place,
+        progress=Steps(steps(names, place)),
+    )
+    tell_report(report, out, as_json=as_json)
+
+
+def _to_build(
+    folder: str | None, model: str | None, graph: str | None
+) -> tuple[nn.Module | Graph, Input | None, str]:
+    """What is built: a model and its input, or a Graph; and its name."""
+    if graph is None:
+        given = read_model(folder, model)
+        return given.model, given.input, given.name
+    if folder is not None or model is not None:
+        raise InputError("build: expected a model or --graph, found both")
+    return read_graph(graph), None, Path(graph).stem
