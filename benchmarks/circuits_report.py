@@ -17,8 +17,6 @@ PEERS = ("plain", "alkaid", "da4ml")
 CONTENDERS = (OURS, *PEERS, "hwbnn, UltraScale+")
 COUNTED = ("lut", "lut_paired", "slices")
 """What is compared with the best of the others."""
-UNPROVED = "ABC's proof left out"
-"""What is said of yosys where it is so."""
 SUMMED = (
     *("lut", "lut_paired", "carry", "ff", "slices", "synapses"),
     *("netlist_seconds", "synth_cpu_seconds", "values_compared"),
@@ -32,10 +30,9 @@ them (synth_xilinx, estimates before placement), and paired by the one rule of
 `hwbnn/tools/netlist.py`. Slices are those that are filled: a carry cell takes a slice, whose LUTs
 any logic may use; four LUTs, eight flip-flops and a CARRY4 each, on UltraScale+ (CLBs) twice that
 with a CARRY8. What a slice can bring out of a position at once is not asked, and no vendor tool
-has packed these netlists. Seconds are of the processor: generating, and synthesis; memory is the
-largest of yosys. Where a † stands, ABC's proof of its own mapping is part of them, which takes most
-of the time of large ones and is left out since. Before synthesis each design computed so many
-values, which were all right. alkaid did not finish the largest layers with its own search over
+has packed these netlists. Seconds are of the processor: generating, and synthesis without ABC's
+proof of its own mapping; memory is the largest of yosys. Before synthesis each design computed so
+many values, which were all right. alkaid did not finish the largest layers with its own search over
 decompositions; there it gets one, that of `circuits_peer.py`, which need not be its best. A
 network's layers are added up below them.
 `python -m benchmarks.circuits` makes this file.
@@ -117,11 +114,7 @@ def _synthesised(measured: Mapping[str, Entry]) -> Iterator[str]:
                 continue
             cells = [row["lut"], f"{row['lut'] / row['synapses']:.3f}"]
             cells += [row[key] for key in ("lut_paired", "carry", "ff", "slices")]
-            seconds = row["synth_cpu_seconds"]
-            cells += [
-                row.get("netlist_seconds"),
-                seconds if UNPROVED in row["yosys"] else f"{seconds} †",
-            ]
+            cells += [row.get("netlist_seconds"), row["synth_cpu_seconds"]]
             yield _row(name, shown, *cells, row["peak_mib"], row["values_compared"])
 
 
