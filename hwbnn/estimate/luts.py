@@ -4,9 +4,8 @@ A circuit is taken apart (:mod:`hwbnn.estimate.parts`) and every part multiplied
 of its like: the coefficients are a least-squares fit of relative errors to generated layers, and
 whole networks, to which nothing was fitted, show what the estimate is worth. Both are in
 ``benchmarks/results/luts.json``, written by ``benchmarks/calibrate_luts.py``. The stages of images
-are counted by the same coefficients and were not measured yet. Folded products were measured before
-three synapses went into two LUT6, and take about an eighth less now. LUTs are raw counts,
-each mapped one counted, as :class:`hwbnn.tools.resources.Resources` has them.
+are counted by the same coefficients and were not measured yet. LUTs are raw counts, each mapped one
+counted, as :class:`hwbnn.tools.resources.Resources` has them.
 """
 
 from __future__ import annotations
@@ -23,15 +22,16 @@ from hwbnn.report import Figure
 
 # fmt: off
 LUT: Mapping[str, float] = MappingProxyType({
-    "exact": 1.0, "memory": 1.0, "adder": 0.69, "adder_folded": 1.6, "adder_terms": 0.55,
-    "affine": 0.0, "axis_in": 26.0, "choose": 0.034, "compare": 0.45, "compare_fixed": 0.12,
-    "counter": 2.4, "down": 19.0, "down_bits": 1.0, "fifo": 0.0, "folded": 0.0, "gated": 0.92,
-    "index": 0.0, "larger": 1.6, "pattern": 2.3, "plane": 0.45, "product": 0.41, "scaled": 0.41,
-    "terms_folded": 0.72, "total": 1.7, "up": 0.0, "up_bits": 1.6, "up_parts": 1.7,
+    "exact": 1.0, "memory": 1.0, "adder": 0.71, "adder_folded": 1.4, "adder_terms": 0.56,
+    "affine": 0.0, "axis_in": 33.0, "choose": 0.0, "compare": 0.56, "compare_fixed": 0.0,
+    "counter": 2.2, "down": 24.0, "down_bits": 0.93, "fifo": 0.0, "folded": 0.0, "gated": 0.83,
+    "index": 0.0, "larger": 1.3, "match": 0.65, "pattern": 2.3, "plane": 0.082, "product": 1.5,
+    "scaled": 0.41, "terms_folded": 0.74, "total": 1.4, "up": 0.0, "up_bits": 1.7,
+    "up_parts": 0.99,
 })
 """LUTs of one of each part. A part that takes none has its share in others that go with it."""
 FF: Mapping[str, float] = MappingProxyType({
-    "exact": 1.0, "memory": 1.0, "axis_in": 15.0, "tree": 0.53, "tree_low": 2.5, "up": 3.9,
+    "exact": 1.0, "memory": 1.0, "axis_in": 15.0, "tree": 0.53, "tree_low": 2.5, "up": 4.6,
     "valid": 0.0,
 })
 """Flip-flops of one of each part."""

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from hwbnn.circuits.netlist import Lut
 from hwbnn.circuits.pipeline import registers, schedule
 from hwbnn.estimate.memories import Bools, Memory, ram, rom
-from hwbnn.estimate.trees import adder_tree, count_tree, patterns, row_tree
+from hwbnn.estimate.trees import (
+    GROUP,
+    adder_tree,
+    count_tree,
+    match_tables,
+    patterns,
+    row_tree,
+)
 from hwbnn.plan.blocks import (
     Affine,
     ArgMax,
@@ -176,8 +183,11 @@ def _dot_folded(block: DotFolded) -> Parts:
         row = adder_tree(block.simd, width, block.levels)
         made.lut["terms_folded"] = pe * (row.adders + block.simd * width)
     else:
-        row = row_tree(block.simd, at_once, block.levels)
-        made.lut["product"] = pe * block.simd * at_once
+        row = row_tree(block.simd, at_once, block.levels, varying=True)
+        if block.simd > GROUP:
+            made.lut["match"] = pe * match_tables(block.simd) * at_once
+        else:
+            made.lut["product"] = pe * block.simd * at_once
         made.lut["adder_folded"] = pe * row.adders
     made.lut["total"] = total if block.steps * block.rounds > 1 else 0
     made.lut["plane"] = block.simd * (block.rounds - 1)

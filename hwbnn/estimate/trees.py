@@ -63,9 +63,45 @@ def count_tree(inputs: int, levels: int) -> Tree:
     return Tree(made.adders, made.registers + bits, made.numbers + len(sizes))
 
 
-def row_tree(inputs: int, width: int, levels: int) -> Tree:
-    """The trees of a ``dot_row``: a count for each bit plane, and the sum of the counts."""
-    count = count_tree(inputs, levels)
+def match_tree(inputs: int, levels: int) -> Tree:
+    """The tree of a ``matches``, with the registers of its tables where it has them."""
+    sizes = [size for size in threes(inputs) for _ in range(2)]
+    depth = 1 + (-(-inputs // GROUP) - 1).bit_length()
+    before = depth - (len(sizes) - 1).bit_length()
+    counted = [(size << i % 2, i % 2) for i, size in enumerate(sizes)]
+    made = tree(counted, levels, before)
+    registers, numbers = made.registers, made.numbers
+    if before % levels == 0:
+        registers += sum(size.bit_length() for size in sizes)
+        numbers += len(sizes)
+    if levels == 1 and before == 2:
+        registers += sum(sizes)
+        numbers += sum(sizes)
+    return Tree(made.adders, registers, numbers)
+
+
+def match_tables(inputs: int) -> int:
+    """Tables in front of the tree of a ``matches``: sums and carries of threes, counts of those."""
+    sizes = threes(inputs)
+    return 2 * sum(sizes) + 2 * sum(size.bit_length() for size in sizes if size > 1)
+
+
+def threes(inputs: int) -> list[int]:
+    """How many groups of three inputs each pair of counters of a ``matches`` counts."""
+    pairs = -(-inputs // 18)
+    return [len(range(first, -(-inputs // 3), pairs)) for first in range(pairs)]
+
+
+def row_tree(inputs: int, width: int, levels: int, *, varying: bool = False) -> Tree:
+    """The trees of a ``dot_row``: a count for each bit plane, and the sum of the counts.
+
+    Args:
+        inputs: of the row.
+        width: bit planes.
+        levels: levels of adders between two registers.
+        varying: whether weights are signals.
+    """
+    count = (match_tree if varying and inputs > GROUP else count_tree)(inputs, levels)
     planes = tree([(inputs << b, b) for b in range(width)], levels)
     return Tree(
         width * count.adders + planes.adders,

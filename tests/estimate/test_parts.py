@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from hwbnn.estimate.image_parts import parts
 from hwbnn.estimate.memories import Memory, columns, ram, rom
-from hwbnn.estimate.trees import Tree, count_tree, patterns, row_tree, tree
+from hwbnn.estimate.trees import (
+    Tree,
+    count_tree,
+    match_tables,
+    match_tree,
+    patterns,
+    row_tree,
+    tree,
+)
 from hwbnn.graph import NODE_TYPES
 from hwbnn.plan import circuit
 from hwbnn.plan.blocks import Block, ByElement, Pool
@@ -80,7 +88,24 @@ def test_a_tree_is_counted_adder_by_adder() -> None:
     assert count_tree(6, levels=2) == Tree(0, 3, 1)
     # Low bits that are zero on one side need no adder.
     assert tree([(3, 0), (6, 1)], levels=1) == Tree(3, 4, 1)
-    assert row_tree(6, 1, 2) == count_tree(6, 2)
+    assert row_tree(6, 1, 2) == row_tree(6, 1, 2, varying=True) == count_tree(6, 2)
+
+
+def test_where_weights_vary_threes_are_counted() -> None:
+    # Six threes: as many sums, of which three bits count, and as many carries, worth two each.
+    assert match_tables(18) == 12 + 6
+    # 6 12 -> 18: four adders, since a carry has no lowest bit; registers behind counts and sum.
+    assert match_tree(18, levels=2) == Tree(4, (3 + 3) + 5, 3)
+    # Threes and their counts have a level each here, so with one level there are registers between.
+    assert match_tree(18, levels=1) == Tree(4, 12 + (3 + 3) + 5, 12 + 3)
+    assert row_tree(18, 1, 2, varying=True) == match_tree(18, 2)
+
+
+@given(st.integers(7, 300), st.integers(1, 5))
+def test_tables_and_adders_are_fewer_than_those_of_a_popcount(inputs: int, levels: int) -> None:
+    assert match_tree(inputs, levels).adders <= count_tree(inputs, levels).adders
+    # Of a popcount every product takes a LUT where weights vary, and six of them three tables.
+    assert match_tables(inputs) <= inputs + 3 * -(-inputs // 6)
 
 
 @given(st.integers(1, 300), st.integers(1, 5))
