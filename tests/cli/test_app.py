@@ -136,6 +136,7 @@ def test_the_program_itself(graph_file: Path, x: np.ndarray, tmp_path: Path) -> 
 
 
 SLOW = """
+import signal
 import sys
 from pathlib import Path
 from hwbnn import tools
@@ -147,6 +148,8 @@ def slow() -> None:
     code = "import time; print(1, flush=True); time.sleep(1.5); open('late', 'w').close()"
     tools.run([sys.executable, "-c", code], cwd=Path(), on_line=lambda _: print(1, flush=True))
 
+for number in (signal.SIGTERM, signal.SIGHUP):  # which nohup has ignored, and this would inherit
+    signal.signal(number, signal.SIG_DFL)
 sys.argv = ["hwbnn", "slow"]
 main()
 """
