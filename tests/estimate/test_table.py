@@ -9,7 +9,7 @@ import pytest
 from hwbnn.estimate import area, cycles, plan_for_ii
 from hwbnn.estimate.table import COLUMNS, bottleneck, facts, rows
 from hwbnn.graph import Add, Conv2d, Graph, Input, Output, Threshold
-from hwbnn.plan import Folded, Plan, circuit
+from hwbnn.plan import Folded, Plan, Unrolled, circuit
 
 
 def network() -> Graph:
@@ -32,10 +32,14 @@ def network() -> Graph:
     )
 
 
-@pytest.mark.parametrize("interval", [100, 400, 5000])
-def test_the_busiest_stage_sets_the_interval(interval: int) -> None:
+# The fast one is given, since which of those within 100 cycles is smallest hangs on estimates.
+FAST = Plan({"first": Unrolled("adders")}, output_beat=24, depths={"first": (2, 18)})
+
+
+@pytest.mark.parametrize(("interval", "plan"), [(100, FAST), (400, None), (5000, None)])
+def test_the_busiest_stage_sets_the_interval(interval: int, plan: Plan | None) -> None:
     graph = network()
-    made = circuit(graph, plan_for_ii(graph, interval))
+    made = circuit(graph, plan or plan_for_ii(graph, interval))
     counted = cycles(made)
     found = rows(made, counted)
     assert [row.stage for row in found] == [stage.name for stage in made.stages]
@@ -44,7 +48,8 @@ def test_the_busiest_stage_sets_the_interval(interval: int) -> None:
     slowest = bottleneck(found)
     assert slowest.busy == max(row.busy for row in found)
     assert slowest.cycles == made.interval
-    assert slowest.busy > 0.8  # windows of so small an image wait for its next rows besides
+    assert slowest.busy > 0.85
+    assert counted.interval <= interval
     whole = area(made)
     # Each is rounded by itself.
     assert abs(sum(row.lut for row in found) - whole.lut) <= len(found)
