@@ -19,11 +19,11 @@ READING = {"sfc": "", "sfc_392": " by 392 of the 784 pixels", "sfc_256": " by 25
 
 def methods(root: Path) -> Iterator[str]:
     """The methods side by side, a row each."""
-    path = root / "benchmarks" / "results" / "methods.json"
-    if not path.is_file():
+    try:
+        found = read(root, "methods")
+    except FileNotFoundError:
         yield "Not measured yet: `python -m benchmarks.methods` does it."
         return
-    found = json.loads(path.read_bytes())
     tables = {
         name: {row["method"]: row for row in told["rows"]}
         for name, told in found["experiments"].items()
@@ -57,7 +57,7 @@ def _compared(row: dict[str, Any] | None, found: dict[str, Any]) -> tuple[str, s
 
 def speeds(root: Path) -> Iterator[str]:
     """Images a second of every way, as the benchmark last measured them."""
-    found = _read(root, "simulators")
+    found = read(root, "simulators")
     yield _measured(found)
     yield ""
     yield "| way | images a second | images in a second of one core |"
@@ -68,7 +68,7 @@ def speeds(root: Path) -> Iterator[str]:
 
 def cnv(root: Path) -> Iterator[str]:
     """Images of the convolutional network a second, memory, and the distance from the limit."""
-    found = _read(root, "cnv")
+    found = read(root, "cnv")
     bound, took = found["limit"], {row["name"]: row for row in found["memory"]}
     yield _measured(found)
     yield ""
@@ -105,7 +105,7 @@ def _measured(found: dict[str, Any]) -> str:
 
 def circuits(root: Path) -> Iterator[str]:
     """LUTs of unrolled layers by every way of making them, and what they come to."""
-    found = _read(root, "circuits")["measured"]
+    found = read(root, "circuits")["measured"]
     versions = {key.split("/")[1]: row["version"] for key, row in found.items() if "version" in row}
     makers = ("hwbnn", "plain", *versions)
     heads = ["this package", "plain RTL", *versions.values()]
@@ -116,20 +116,19 @@ def circuits(root: Path) -> Iterator[str]:
             cells = [_luts(rows[maker]) if maker in rows else "" for maker in makers]
             yield f"| {name} | {number(rows['hwbnn']['synapses'])} | {' | '.join(cells)} |"
     luts = {name: found[f"{name}/hwbnn"]["lut"] for name in READING}
-    sentences = (_placed_and_folded(root), _reading(root, luts), _whole(root))
-    for sentence in sentences:
+    for sentence in (_placed_and_folded(root), _reading(root, luts), _whole(root)):
         yield ""
         yield sentence
 
 
 def _placed_and_folded(root: Path) -> str:
     """What placement made of a small layer, and what a synapse of a folded one takes."""
-    curve = _read(root, "circuits_clock").items()
+    curve = read(root, "circuits_clock").items()
     placed = [row for key, row in curve if key.startswith("64x32,") and "fmax_mhz" in row]
     most, fewest = (
         f"{row['cycles']} cycles at {row['fmax_mhz']:.0f} MHz" for row in (placed[0], placed[-1])
     )
-    key, unit = max(_read(root, "circuits_folded").items(), key=lambda each: each[1]["synapses"])
+    key, unit = max(read(root, "circuits_folded").items(), key=lambda each: each[1]["synapses"])
     return (
         f"The first of these, placed for ECP5, has a latency of {most} to {fewest}, by how "
         f"many registers it gets. Folded layers take {unit['lut'] / unit['synapses']:.2f} LUTs for "
@@ -139,7 +138,7 @@ def _placed_and_folded(root: Path) -> str:
 
 def _reading(root: Path, luts: dict[str, int]) -> str:
     """What networks that read fewer pixels come to."""
-    images = _read(root, "circuits_images")
+    images = read(root, "circuits_images")
     told = [
         f"`{name}` {100 * images[name]['accuracy']:.2f} % of the test images right in "
         f"{number(luts[name])} LUTs{by}"
@@ -150,7 +149,7 @@ def _reading(root: Path, luts: dict[str, int]) -> str:
 
 def _whole(root: Path) -> str:
     """What a whole core takes, beside FINN's."""
-    core = _read(root, "circuits_models")["sfc, whole"]
+    core = read(root, "circuits_models")["sfc, whole"]
     return (
         "The whole core of `sfc`, with stream ports, ArgMax and registers after three levels of "
         f"logic, takes {number(core['lut'])} LUTs and {number(core['ff'])} flip-flops: an image a "
@@ -165,7 +164,7 @@ def _luts(row: dict[str, Any]) -> str:
     return f"its estimate {number(row['estimate'])}" if "estimate" in row else "not finished"
 
 
-def _read(root: Path, name: str) -> dict[str, Any]:
+def read(root: Path, name: str) -> dict[str, Any]:
     """What was measured last, by the name of its file."""
     path = root / "benchmarks" / "results" / f"{name}.json"
     found: dict[str, Any] = json.loads(path.read_bytes())

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import circuits, cnv, methods, speeds
+from benchmarks.figures import circuits, cnv, methods, read, speeds
 from hwbnn.graph import Dot, Graph, load
 from hwbnn.report import Report, number, text
 
@@ -120,8 +120,7 @@ def curves(root: Path) -> Iterator[str]:
 def adabin(root: Path) -> Iterator[str]:
     """AdaBin's three modes: what each reaches, what lowering certified, what the core takes."""
     folders = {mode: root / "models" / name for mode, name in ADABIN.items()}
-    path = root / "benchmarks" / "results" / "methods.json"
-    runs = json.loads(path.read_bytes())["experiments"]["sfc"]["rows"]
+    runs = read(root, "methods")["experiments"]["sfc"]["rows"]
     reached = {row["method"]: row for row in runs}
     yield ("| mode | test accuracy, seeds | integers of each layer | LUT | DSP | FF | latency |")
     yield "|---|---:|---|---:|---:|---:|---:|"

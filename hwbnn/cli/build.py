@@ -46,7 +46,7 @@ def demo(
 
     writable(out)
     report = run(out, place=place, progress=Steps(steps(place)))
-    tell_report(report, out, as_json=as_json)
+    tell_report(report, out / "report.txt", as_json=as_json)
 
 
 def build(
@@ -108,7 +108,7 @@ def build(
         place=place,
         progress=Steps(steps(names, place)),
     )
-    tell_report(report, out, as_json=as_json)
+    tell_report(report, out / "report.txt", as_json=as_json)
 
 
 def _to_build(

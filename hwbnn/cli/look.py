@@ -14,7 +14,7 @@ import typer
 from hwbnn.cli import options
 from hwbnn.cli.arrays import read_bytes
 from hwbnn.cli.given import bundled
-from hwbnn.cli.show import finish, show_report, table
+from hwbnn.cli.show import finish, table, tell_report
 from hwbnn.errors import InputError
 from hwbnn.report import Report
 
@@ -186,10 +186,4 @@ def report(
     """
     path = folder / "report.json" if folder.is_dir() else folder
     found = Report.from_json(read_bytes(path), str(path))
-    if as_json:
-        typer.echo(found.to_json(), nl=False)
-    else:
-        show_report(found)
-        typer.echo(f"report of {found.network} -> {path}")
-    if not found.ok:
-        raise typer.Exit(1)
+    tell_report(found, path, as_json=as_json, what=f"report of {found.network}")

@@ -57,7 +57,7 @@ def publish(
         data_folder=data,
         progress=Steps(1 + steps(names)),
     )
-    tell_report(report, out, as_json=as_json, file="build.json")
+    tell_report(report, out / "build.json", as_json=as_json)
 
 
 def compare(

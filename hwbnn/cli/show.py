@@ -98,12 +98,13 @@ class Steps:
             self._status.update(Text(f"{self._label} ... {what}"))
 
 
-def tell_report(report: Report, out: Path, *, as_json: bool, file: str = "report.txt") -> None:
-    """End a command that made a report, which lies in ``out`` as ``file``."""
+def tell_report(report: Report, path: Path, *, as_json: bool, what: str = "") -> None:
+    """End a command with a report; a last line says what its file is, or whether all is equal."""
     if as_json:
         typer.echo(report.to_json(), nl=False)
     else:
         show_report(report)
-        typer.echo(f"{'all equal' if report.ok else 'NOT equal'} -> {out / file}")
+        verdict = "all equal" if report.ok else "NOT equal"
+        typer.echo(f"{what or verdict} -> {path}")
     if not report.ok:
         raise typer.Exit(1)
