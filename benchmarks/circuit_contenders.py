@@ -109,22 +109,30 @@ def hwbnn(layers: list[Layer], form: Form, levels: int | None = None) -> Design:
 
 
 def plain(layers: list[Layer]) -> Design:
-    """A sum and a comparison for each neuron, left to synthesis.
+    """A loop that counts and a comparison for each neuron, left to synthesis.
 
-    Of the ways to write the sum this is what yosys makes least of: 64 inputs and 4 neurons take 372
-    LUTs, by a loop as many, by ``$countones`` 380.
+    Of the ways to write the sum this is what yosys makes least of: random 64x32 takes 2,915 LUTs,
+    as one expression of all terms 2,917, by a loop over inverted inputs 2,968. Icarus is quick
+    with a function alone: it takes an expression's selections one by one, and may evaluate an
+    ``always_comb`` that reads what it sets for ever.
     """
     texts = {}
     for i, layer in enumerate(layers):
-        width = layer.weights.shape[1].bit_length()
-        body = ""
+        inputs = layer.weights.shape[1]
+        width = inputs.bit_length()
+        vector = f"input logic [{inputs - 1}:0]"
+        body = (
+            f"  function automatic logic [{width - 1}:0] popcount({vector} x, {vector} w);\n"
+            "    popcount = '0;\n"
+            f"    for (int j = 0; j < {inputs}; j++)\n"
+            f"      popcount = popcount + {{{width - 1}'b0, x[j] ~^ w[j]}};\n"
+            "  endfunction\n"
+        )
         for k, row in enumerate(layer.weights):
-            # Wide before they are added, and inverted before they are wide.
-            zeros = f"{width - 1}'b0"
-            terms = (f"{{{zeros}, {'' if one else '~'}x_i[{j}]}}" for j, one in enumerate(row))
+            ones = "".join("01"[int(one)] for one in row[::-1])
             value = f"s{k}" if layer.wanted is None else f"s{k} >= {layer.wanted[k]}"
             body += (
-                f"  wire [{width - 1}:0] s{k} = {' + '.join(terms)};\n"
+                f"  wire [{width - 1}:0] s{k} = popcount(x_i, {inputs}'b{ones});\n"
                 f"  assign y_o[{k * layer.width} +: {layer.width}] = {value};\n"
             )
         texts[f"layer{i}.sv"] = _module(f"layer{i}", layer, body).encode()
