@@ -109,34 +109,45 @@ def hwbnn(layers: list[Layer], form: Form, levels: int | None = None) -> Design:
 
 
 def plain(layers: list[Layer]) -> Design:
-    """A loop that counts and a comparison for each neuron, left to synthesis.
-
-    Of the ways to write the sum this is what yosys makes least of: random 64x32 takes 2,915 LUTs,
-    as one expression of all terms 2,917, by a loop over inverted inputs 2,968. Icarus is quick
-    with a function alone: it takes an expression's selections one by one, and may evaluate an
-    ``always_comb`` that reads what it sets for ever.
-    """
+    """A module for each neuron, which counts in a loop and compares, left to synthesis."""
     texts = {}
     for i, layer in enumerate(layers):
         inputs = layer.weights.shape[1]
-        width = inputs.bit_length()
-        vector = f"input logic [{inputs - 1}:0]"
-        body = (
-            f"  function automatic logic [{width - 1}:0] popcount({vector} x, {vector} w);\n"
-            "    popcount = '0;\n"
-            f"    for (int j = 0; j < {inputs}; j++)\n"
-            f"      popcount = popcount + {{{width - 1}'b0, x[j] ~^ w[j]}};\n"
-            "  endfunction\n"
-        )
+        body = ""
         for k, row in enumerate(layer.weights):
             ones = "".join("01"[int(one)] for one in row[::-1])
-            value = f"s{k}" if layer.wanted is None else f"s{k} >= {layer.wanted[k]}"
+            least = "" if layer.wanted is None else f", .LEAST({layer.wanted[k]})"
             body += (
-                f"  wire [{width - 1}:0] s{k} = popcount(x_i, {inputs}'b{ones});\n"
-                f"  assign y_o[{k * layer.width} +: {layer.width}] = {value};\n"
+                f"  layer{i}_neuron #(.WEIGHTS({inputs}'b{ones}){least}) u_neuron{k} "
+                f"(.x_i(x_i), .y_o(y_o[{k * layer.width} +: {layer.width}]));\n"
             )
-        texts[f"layer{i}.sv"] = _module(f"layer{i}", layer, body).encode()
+        text = _neuron(f"layer{i}_neuron", layer) + _module(f"layer{i}", layer, body)
+        texts[f"layer{i}.sv"] = text.encode()
     return Design({**texts, "top.sv": top(layers)}, counts(layers))
+
+
+def _neuron(name: str, layer: Layer) -> str:
+    """A neuron as plain RTL.
+
+    Of the ways to write its sum this is what yosys makes least of: random 64x32 takes 2,912 LUTs,
+    as one expression of all terms 2,917, by a loop over inverted inputs 2,968. A module of its own
+    keeps yosys' reading linear in neurons. It is a function because Icarus takes an expression's
+    selections one by one, and may evaluate an ``always_comb`` that reads what it sets for ever.
+    """
+    inputs, width = layer.weights.shape[1], layer.weights.shape[1].bit_length()
+    value = "popcount(x_i)" if layer.wanted is None else "popcount(x_i) >= LEAST"
+    return f"""module {name} #(
+  parameter logic [{inputs - 1}:0] WEIGHTS = '0, parameter int LEAST = 0
+)(input logic [{inputs - 1}:0] x_i, output logic [{layer.width - 1}:0] y_o);
+  function automatic logic [{width - 1}:0] popcount(input logic [{inputs - 1}:0] x);
+    popcount = '0;
+    for (int j = 0; j < {inputs}; j++)
+      popcount = popcount + {{{width - 1}'b0, x[j] ~^ WEIGHTS[j]}};
+  endfunction
+  assign y_o = {value};
+endmodule
+
+"""
 
 
 def peer(layers: list[Layer], package: str, python: str, limit: float) -> Design:
