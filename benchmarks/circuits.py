@@ -118,7 +118,9 @@ def measured(name: str, contender: str, layers: list[Layer], kept: Entry, given:
         return kept
     print(f"{name}/{contender}", flush=True)
     entry = {**design.figures, "synapses": synapses, "design": design.digest, "yosys": yosys}
-    entry["values_compared"] = check(design, layers, f"{name}/{contender}")
+    # Some simulations never end.
+    done = check(design, layers, f"{name}/{contender}", timeout=10 * given.limit)
+    entry["values_compared"] = done
     return entry | synthesised(design, family, given.limit, given.memory)
 
 
