@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import resource
+import signal
 import subprocess
 import tempfile
 import time
@@ -174,6 +175,8 @@ def peer(layers: list[Layer], package: str, python: str, limit: float) -> Design
         with limited(limit):
             done = subprocess.run(words, capture_output=True, text=True)
         seconds = round(spent() - before, 1)
+        if -done.returncode in (signal.SIGXCPU, signal.SIGKILL):
+            raise ToolFailed(f"generating not done in {seconds:,.0f} s of the processor")
         if done.returncode:
             lines = done.stderr.splitlines() or [f"status {done.returncode} after {seconds:g} s"]
             raise ToolFailed(f"{package}: generates nothing: {lines[-1][:100]}")
