@@ -80,8 +80,11 @@ def with_sums(measured: Mapping[str, Entry]) -> Iterator[tuple[str, dict[str, En
 
 
 def _summed(network: str, by: str, measured: Mapping[str, Entry]) -> Entry:
-    """What the layers of a network come to by one contender; empty if it has not done all."""
+    """What the layers of a network come to by one contender; empty if not all were tried."""
     rows = [measured.get(f"{network} layer {i + 1}/{by}", {}) for i in range(DEPTH)]
+    for i, row in enumerate(rows):
+        if "failed" in row:
+            return {"failed": f"layer {i + 1}: {row['failed']}"}
     if not all("lut" in row for row in rows):
         return {}
     made: dict[str, Any] = dict(rows[0]) | {"peak_mib": max(row["peak_mib"] for row in rows)}

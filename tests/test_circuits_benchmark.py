@@ -109,6 +109,13 @@ def test_layers_one_by_one_come_to_what_a_network_takes() -> None:
     assert added["synapses"] == whole["synapses"]
 
 
+def test_a_layer_that_is_not_done_is_said_of_its_network() -> None:
+    stuck = {"sfc layer 2/alkaid": {"failed": "not done in 5 s", "limit": [5.0, 2.0]}}
+    rows = dict(circuits_report.with_sums({**MEASURED, **stuck}))["sfc, its layers"]
+    assert rows["alkaid"] == {"failed": "layer 2: not done in 5 s"}
+    assert all(best != "alkaid" for _, best in circuits_report.ratios(rows).values())
+
+
 def test_ours_takes_at_most_three_quarters_of_the_best_other() -> None:
     compared = 0
     for name, rows in circuits_report.with_sums(MEASURED):
