@@ -1,4 +1,4 @@
-"""Whether each design computes what its layers do, on the same inputs.
+"""Whether each design computes what its layers do, on the same sample of inputs.
 
 Text goes through Icarus Verilog as synthesis reads it. Large netlists of ours, for which Icarus
 takes minutes, are evaluated instead: that their text is the netlist is what tests hold.

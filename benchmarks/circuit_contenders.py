@@ -117,7 +117,7 @@ def plain(layers: list[Layer]) -> Design:
         body = ""
         for k, row in enumerate(layer.weights):
             ones = "".join("01"[int(one)] for one in row[::-1])
-            least = "" if layer.wanted is None else f", .LEAST({layer.wanted[k]})"
+            least = "" if layer.wanted is None else f", .LEAST({max(0, layer.wanted[k])})"
             body += (
                 f"  layer{i}_neuron #(.WEIGHTS({inputs}'b{ones}){least}) u_neuron{k} "
                 f"(.x_i(x_i), .y_o(y_o[{k * layer.width} +: {layer.width}]));\n"
@@ -130,13 +130,14 @@ def plain(layers: list[Layer]) -> Design:
 def _neuron(name: str, layer: Layer) -> str:
     """A neuron as plain RTL.
 
-    Written as one expression of all terms, yosys makes nearly the same of it: random 64x32, 256x64
-    and 256x256 take 2,912, 26,043 and 101,474 LUTs as they are here, 2,917, 26,049 and 101,286 so;
-    a loop over inputs inverted before it takes 2,968 for the first. A module of its own keeps
-    yosys' reading linear in neurons. It is a function because Icarus takes an expression's
-    selections one by one, and may evaluate an ``always_comb`` that reads what it sets for ever.
+    One expression of all terms comes to nearly the same: 2,917, 26,049 and 101,286 LUTs for random
+    64x32, 256x64 and 256x256, against 2,912, 26,043 and 101,474 as here; a loop over inputs that
+    were inverted before takes 2,968 for the first. In a module of its own yosys reads neurons in
+    linear time. It is a function because Icarus takes an expression's selections one by one, and
+    may evaluate an ``always_comb`` that reads what it sets for ever.
     """
     inputs, width = layer.weights.shape[1], layer.weights.shape[1].bit_length()
+    wide = f"{width - 1}'b0, " if width > 1 else ""
     value = "popcount(x_i)" if layer.wanted is None else "popcount(x_i) >= LEAST"
     return f"""module {name} #(
   parameter logic [{inputs - 1}:0] WEIGHTS = '0, parameter int LEAST = 0
@@ -144,7 +145,7 @@ def _neuron(name: str, layer: Layer) -> str:
   function automatic logic [{width - 1}:0] popcount(input logic [{inputs - 1}:0] x);
     popcount = '0;
     for (int j = 0; j < {inputs}; j++)
-      popcount = popcount + {{{width - 1}'b0, x[j] ~^ WEIGHTS[j]}};
+      popcount = popcount + {{{wide}x[j] ~^ WEIGHTS[j]}};
   endfunction
   assign y_o = {value};
 endmodule
@@ -175,8 +176,8 @@ def peer(layers: list[Layer], package: str, python: str, limit: float) -> Design
         with limited(limit):
             done = subprocess.run(words, capture_output=True, text=True)
         seconds = round(spent() - before, 1)
-        if -done.returncode in (signal.SIGXCPU, signal.SIGKILL):
-            raise ToolFailed(f"generating not done in {seconds:,.0f} s of the processor")
+        if done.returncode == -signal.SIGXCPU:
+            raise ToolFailed(f"generating {not_done(seconds)}")
         if done.returncode:
             lines = done.stderr.splitlines() or [f"status {done.returncode} after {seconds:g} s"]
             raise ToolFailed(f"{package}: generates nothing: {lines[-1][:100]}")
@@ -247,6 +248,11 @@ def spent() -> float:
     """Seconds of the processor that ended children of this process took."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
+
+
+def not_done(seconds: float) -> str:
+    """What is said of a child that :func:`limited` has ended."""
+    return f"not done in {seconds:,.0f} s of the processor"
 
 
 @contextlib.contextmanager

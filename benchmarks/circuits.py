@@ -37,7 +37,7 @@ from benchmarks import (
     circuits_report,
 )
 from benchmarks.circuit_checks import check
-from benchmarks.circuit_contenders import Design, limited, makers, netlist, spent
+from benchmarks.circuit_contenders import Design, limited, makers, netlist, not_done, spent
 from benchmarks.circuit_layers import MODELS, TRAINED, Layer, bits_read, cases, trained
 from benchmarks.machine import describe
 from hwbnn import tools
@@ -70,12 +70,12 @@ def synthesised(design: Design, family: str, limit: float, memory: float) -> Ent
         with limited(limit, memory):
             made = synth(design.files, "top", family, timeout=10 * limit)
     except ToolFailed as error:
-        seconds = round(spent() - before)
+        seconds = spent() - before
         why = str(error).split("; the log")[0]
-        if "SIGXCPU" in why or "SIGKILL" in why or "not done" in why:
-            why = f"not done in {seconds:,} s of the processor"
+        if "SIGXCPU" in why or "not done" in why:
+            why = not_done(seconds)
         elif "memory" in why.lower() or "bad_alloc" in why:
-            why = f"out of {memory:g} GiB of memory after {seconds:,} s"
+            why = f"out of {memory:g} GiB of memory after {seconds:,.0f} s"
         return {"failed": why[:160], "limit": [limit, memory]}
     return _figures(made) | {"synth_cpu_seconds": round(spent() - before, 1)}
 
@@ -118,9 +118,12 @@ def measured(name: str, contender: str, layers: list[Layer], kept: Entry, given:
         return kept
     print(f"{name}/{contender}", flush=True)
     entry = {**design.figures, "synapses": synapses, "design": design.digest, "yosys": yosys}
-    # Some simulations never end.
-    done = check(design, layers, f"{name}/{contender}", timeout=10 * given.limit)
-    entry["values_compared"] = done
+    try:
+        # By the clock, since Icarus may evaluate for ever.
+        compared = check(design, layers, f"{name}/{contender}", timeout=10 * given.limit)
+    except ToolFailed as error:
+        return entry | {"failed": str(error)[:160], "limit": [given.limit, given.memory]}
+    entry["values_compared"] = compared
     return entry | synthesised(design, family, given.limit, given.memory)
 
 

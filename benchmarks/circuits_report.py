@@ -32,9 +32,10 @@ any logic may use; four LUTs, eight flip-flops and a CARRY4 each, on UltraScale+
 with a CARRY8. What a slice can bring out of a position at once is not asked, and no vendor tool
 has packed these netlists. Seconds are of the processor: generating, and synthesis without ABC's
 proof of its own mapping; memory is the largest of yosys. Before synthesis each design computed so
-many values, which were all right. alkaid did not finish the largest layers with its own search over
-decompositions; there it gets one, that of `circuits_peer.py`, which need not be its best. A
-network's layers are added up below them.
+many values, which were all right: a sample, beside which ours alone are proved. alkaid did not
+finish the largest layers with its own search over decompositions; there it gets one, that of
+`circuits_peer.py`, which need not be its best, and a network with such a layer is marked as it. A
+network's layers are added up below them, each with its registers; memory is that of the largest.
 `python -m benchmarks.circuits` makes this file.
 """
 
@@ -80,11 +81,15 @@ def with_sums(measured: Mapping[str, Entry]) -> Iterator[tuple[str, dict[str, En
 
 
 def _summed(network: str, by: str, measured: Mapping[str, Entry]) -> Entry:
-    """What the layers of a network come to by one contender; empty if not all were tried."""
+    """What the layers of a network come to by one contender.
+
+    That is the first failure, if there is one, and empty if not all layers were tried.
+    """
     rows = [measured.get(f"{network} layer {i + 1}/{by}", {}) for i in range(DEPTH)]
     for i, row in enumerate(rows):
         if "failed" in row:
-            return {"failed": f"layer {i + 1}: {row['failed']}"}
+            known = {what: row[what] for what in ("version", "synapses") if what in row}
+            return known | {"failed": f"layer {i + 1}: {row['failed']}"}
     if not all("lut" in row for row in rows):
         return {}
     made: dict[str, Any] = dict(rows[0]) | {"peak_mib": max(row["peak_mib"] for row in rows)}
@@ -125,7 +130,7 @@ def ratios(rows: Mapping[str, Entry]) -> dict[str, tuple[float, str]]:
     """Ours over the best of the others, and which that is, for each of :data:`COUNTED`."""
     others = {by: rows[by] for by in PEERS if by in rows and "failed" not in rows[by]}
     made = {}
-    for what in COUNTED if others and OURS in rows else ():
+    for what in COUNTED if others and "lut" in rows.get(OURS, {}) else ():
         best = min(others, key=lambda by: others[by][what])
         made[what] = rows[OURS][what] / others[best][what], best
     return made

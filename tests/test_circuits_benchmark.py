@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from benchmarks import circuit_folded, circuit_scale, circuits, circuits_report
 from benchmarks.circuit_checks import check
-from benchmarks.circuit_contenders import Output, hwbnn, makers, plain
+from benchmarks.circuit_contenders import Output, hwbnn, makers, peer, plain
 from benchmarks.circuit_layers import NAMES, Layer, cases, outputs, random_layer, vectors
 from hwbnn.errors import Mismatch, ToolFailed
 from hwbnn.tools.yosys import synth
@@ -83,6 +84,33 @@ def test_slices_are_what_is_scarcest() -> None:
     assert circuits.slices(9, 1, 41, "xcup") == 3
 
 
+@pytest.mark.hardware
+@pytest.mark.parametrize("inputs", [1, 2, 63, 64, 65])
+def test_plain_designs_of_any_size_and_threshold_compute_their_layers(inputs: int) -> None:
+    weights = random_layer(inputs, 5).weights
+    wanted = np.array([-1, 0, 1, inputs, inputs + 1])
+    for layer in (Layer(weights, wanted), Layer(weights, None)):
+        assert check(plain([layer]), [layer], "plain") == 96 * 5
+
+
+def test_a_generator_that_does_not_finish_is_told_as_such(tmp_path: Path) -> None:
+    stopped = tmp_path / "python"
+    stopped.write_text("#!/bin/sh\nkill -s XCPU $$\n")
+    stopped.chmod(0o755)
+    with pytest.raises(ToolFailed, match=r"^generating not done in 0 s of the processor$"):
+        peer(small(), "da4ml", str(stopped), 5.0)
+
+
+def test_a_simulation_that_does_not_finish_is_kept_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise ToolFailed("bench: not done after 50 s, ended")
+
+    monkeypatch.setattr(circuits, "check", never)
+    given = Namespace(peers="", limit=5.0, memory=2.0)
+    entry = circuits.measured("small", "plain", small(), {}, given)
+    assert (entry["failed"], entry["limit"]) == ("bench: not done after 50 s, ended", [5.0, 2.0])
+
+
 def test_what_does_not_finish_is_said_with_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object, **__: object) -> None:
         raise ToolFailed("yosys: killed by SIGXCPU; the log is here")
@@ -112,7 +140,7 @@ def test_layers_one_by_one_come_to_what_a_network_takes() -> None:
 def test_a_layer_that_is_not_done_is_said_of_its_network() -> None:
     stuck = {"sfc layer 2/alkaid": {"failed": "not done in 5 s", "limit": [5.0, 2.0]}}
     rows = dict(circuits_report.with_sums({**MEASURED, **stuck}))["sfc, its layers"]
-    assert rows["alkaid"] == {"failed": "layer 2: not done in 5 s"}
+    assert rows["alkaid"]["failed"] == "layer 2: not done in 5 s"
     assert all(best != "alkaid" for _, best in circuits_report.ratios(rows).values())
 
 
