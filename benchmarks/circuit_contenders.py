@@ -136,7 +136,8 @@ def _neuron(name: str, layer: Layer) -> str:
     linear time. It is a function because Icarus takes an expression's selections one by one, and
     may evaluate an ``always_comb`` that reads what it sets for ever.
     """
-    inputs, width = layer.weights.shape[1], layer.weights.shape[1].bit_length()
+    inputs = layer.weights.shape[1]
+    width = inputs.bit_length()
     wide = f"{width - 1}'b0, " if width > 1 else ""
     value = "popcount(x_i)" if layer.wanted is None else "popcount(x_i) >= LEAST"
     return f"""module {name} #(

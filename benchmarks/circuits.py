@@ -76,8 +76,13 @@ def synthesised(design: Design, family: str, limit: float, memory: float) -> Ent
             why = not_done(seconds)
         elif "memory" in why.lower() or "bad_alloc" in why:
             why = f"out of {memory:g} GiB of memory after {seconds:,.0f} s"
-        return {"failed": why[:160], "limit": [limit, memory]}
+        return failed(why, limit, memory)
     return _figures(made) | {"synth_cpu_seconds": round(spent() - before, 1)}
+
+
+def failed(why: str, limit: float, memory: float) -> Entry:
+    """Why there are no figures, and under which limits."""
+    return {"failed": why[:160], "limit": [limit, memory]}
 
 
 def _figures(made: Synthesis) -> Entry:
@@ -110,8 +115,7 @@ def measured(name: str, contender: str, layers: list[Layer], kept: Entry, given:
     try:
         design = make(layers)
     except ToolFailed as error:
-        limit = [given.limit, given.memory]
-        return {"synapses": synapses, "failed": str(error)[:160], "limit": limit}
+        return {"synapses": synapses} | failed(str(error), given.limit, given.memory)
     yosys = f"yosys {tools.require('pyosys').version}, ABC's proof left out"
     same = kept.get("design") == design.digest and kept.get("yosys") == yosys
     if same and ("failed" not in kept or kept["limit"] >= [given.limit, given.memory]):
@@ -122,7 +126,7 @@ def measured(name: str, contender: str, layers: list[Layer], kept: Entry, given:
         # By the clock, since Icarus may evaluate for ever.
         compared = check(design, layers, f"{name}/{contender}", timeout=10 * given.limit)
     except ToolFailed as error:
-        return entry | {"failed": str(error)[:160], "limit": [given.limit, given.memory]}
+        return entry | failed(str(error), given.limit, given.memory)
     entry["values_compared"] = compared
     return entry | synthesised(design, family, given.limit, given.memory)
 

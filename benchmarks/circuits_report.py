@@ -90,7 +90,7 @@ def _summed(network: str, by: str, measured: Mapping[str, Entry]) -> Entry:
         if "failed" in row:
             known = {what: row[what] for what in ("version", "synapses") if what in row}
             return known | {"failed": f"layer {i + 1}: {row['failed']}"}
-    if not all("lut" in row for row in rows):
+    if not all(rows):
         return {}
     made: dict[str, Any] = dict(rows[0]) | {"peak_mib": max(row["peak_mib"] for row in rows)}
     made["decomposed"] = any(row.get("decomposed") for row in rows)
@@ -126,11 +126,17 @@ def _synthesised(measured: Mapping[str, Entry]) -> Iterator[str]:
             yield _row(name, shown, *cells, row["peak_mib"], row["values_compared"])
 
 
+def _finished(rows: Mapping[str, Entry]) -> Mapping[str, Entry]:
+    """What was not stopped by a limit or an error."""
+    return {by: row for by, row in rows.items() if "failed" not in row}
+
+
 def ratios(rows: Mapping[str, Entry]) -> dict[str, tuple[float, str]]:
     """Ours over the best of the others, and which that is, for each of :data:`COUNTED`."""
-    others = {by: rows[by] for by in PEERS if by in rows and "failed" not in rows[by]}
+    done = _finished(rows)
+    others = {by: done[by] for by in PEERS if by in done}
     made = {}
-    for what in COUNTED if others and "lut" in rows.get(OURS, {}) else ():
+    for what in COUNTED if others and OURS in done else ():
         best = min(others, key=lambda by: others[by][what])
         made[what] = rows[OURS][what] / others[best][what], best
     return made
@@ -145,7 +151,7 @@ def _compared(measured: Mapping[str, Entry]) -> Iterator[str]:
         made = ratios(rows)
         if made:
             shown = (f"{ratio:.3f} ({best})" for ratio, best in made.values())
-            done = [by for by in PEERS if by in rows and "failed" not in rows[by]]
+            done = [by for by in PEERS if by in _finished(rows)]
             yield _row(name, *shown, ", ".join(done))
 
 
