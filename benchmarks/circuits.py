@@ -39,6 +39,7 @@ from benchmarks import (
 from benchmarks.circuit_checks import check
 from benchmarks.circuit_contenders import Design, limited, makers, netlist, not_done, spent
 from benchmarks.circuit_layers import MODELS, TRAINED, Layer, bits_read, cases, trained
+from benchmarks.circuits_report import read
 from benchmarks.machine import describe
 from hwbnn import tools
 from hwbnn.circuits import evaluate, latency
@@ -187,11 +188,6 @@ def images(names: list[str]) -> None:
             "cpu_seconds": round(time.process_time() - begun, 1),
         }
         write(path, read(path) | {name: entry})
-
-
-def read(path: Path) -> Any:
-    """Results so far."""
-    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def write(path: Path, found: Any) -> None:

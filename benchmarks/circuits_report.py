@@ -42,12 +42,12 @@ network's layers are added up below them, each with its registers; memory is tha
 
 def write(results: Path) -> None:
     """Write ``circuits.md`` from the JSON beside it."""
-    found = _read(results / "circuits.json")
+    found = read(results / "circuits.json")
     lines = [HEAD, *_synthesised(found["measured"]), "", *_compared(found["measured"])]
     tables = {"images": _images, "scale": _scale, "clock": _clock}
     tables |= {"models": _models, "folded": _folded}
     for name, table in tables.items():
-        told = _read(results / f"circuits_{name}.json")
+        told = read(results / f"circuits_{name}.json")
         if told:
             lines += ["", *table(told)]
         if told and name == "clock":
@@ -57,7 +57,8 @@ def write(results: Path) -> None:
     (results / "circuits.md").write_text("\n".join(lines))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """Results so far; empty without a file."""
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
