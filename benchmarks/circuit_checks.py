@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from benchmarks.circuit_contenders import Design
 from benchmarks.circuit_layers import Layer, outputs, vectors
 from hwbnn import tools
-from hwbnn.circuits import evaluate
 from hwbnn.errors import Mismatch
+from hwbnn.netlists import evaluate
 from hwbnn.targets.rtl.netlists import primitives
 
 FRAMES = 96

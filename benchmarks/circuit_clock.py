@@ -10,8 +10,8 @@ from typing import Any
 from benchmarks.circuit_contenders import hwbnn, netlist, spent
 from benchmarks.circuit_layers import cases
 from benchmarks.tables import is_due
-from hwbnn.circuits import latency
 from hwbnn.errors import ToolFailed
+from hwbnn.netlists import latency
 from hwbnn.tools.nextpnr import place
 from hwbnn.tools.yosys import synth
 

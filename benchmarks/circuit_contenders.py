@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.circuit_layers import Ints, Layer
-from hwbnn.circuits import (
+from hwbnn.errors import ToolFailed
+from hwbnn.netlists import (
     Form,
     Netlist,
     prove_sums,
@@ -30,7 +31,6 @@ from hwbnn.circuits import (
     system_verilog,
     thresholds,
 )
-from hwbnn.errors import ToolFailed
 
 
 @dataclass(frozen=True)

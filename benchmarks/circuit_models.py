@@ -15,16 +15,16 @@ import numpy as np
 from benchmarks.circuit_contenders import spent
 from benchmarks.circuit_layers import MODELS
 from benchmarks.tables import is_due
-from hwbnn.build import design
+from hwbnn.flow import design
 from hwbnn.graph import load
 from hwbnn.plan import Plan, Unrolled
-from hwbnn.simulate import simulate
+from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from hwbnn.tools.yosys import synth
-from hwbnn.train.data import dataset
-from hwbnn.verify import rtl
-from hwbnn.verify.bench import Stimulus
-from hwbnn.verify.core import Core
+from hwbnn.training.data import dataset
+from hwbnn.verification import rtl
+from hwbnn.verification.bench import Stimulus
+from hwbnn.verification.core import Core
 
 PLAN = Plan(default=Unrolled(made="xc7"), input_beat=784, levels=3)
 """An image a cycle, registers after three levels of logic."""

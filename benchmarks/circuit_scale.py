@@ -20,9 +20,9 @@ import numpy as np
 
 from benchmarks.circuit_layers import outputs, random_layer, vectors
 from benchmarks.tables import is_due
-from hwbnn.circuits import evaluate, prove_thresholds, system_verilog, thresholds
-from hwbnn.circuits.cells import carries
 from hwbnn.errors import Mismatch
+from hwbnn.netlists import evaluate, prove_thresholds, system_verilog, thresholds
+from hwbnn.netlists.cells import carries
 
 SIZES = ((256, 256), (512, 512), (1024, 1024))
 """Inputs and neurons."""

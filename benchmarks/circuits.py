@@ -42,13 +42,13 @@ from benchmarks.circuit_layers import MODELS, TRAINED, Layer, bits_read, cases, 
 from benchmarks.circuits_report import read
 from benchmarks.machine import describe
 from hwbnn import tools
-from hwbnn.circuits import evaluate, latency
-from hwbnn.circuits.cells import carries
 from hwbnn.errors import ToolFailed
 from hwbnn.graph import Dot, load
-from hwbnn.simulate import simulate
+from hwbnn.netlists import evaluate, latency
+from hwbnn.netlists.cells import carries
+from hwbnn.simulators import simulate
 from hwbnn.tools.yosys import Synthesis, synth
-from hwbnn.train.data import dataset
+from hwbnn.training.data import dataset
 
 RESULTS = Path(__file__).parent / "results"
 SEPARATE = {

@@ -22,7 +22,7 @@ from benchmarks.cnv_ways import WAYS, Images, Way
 from benchmarks.interleave import Contender, race
 from benchmarks.machine import describe
 from hwbnn.graph import Conv2d, Dot, Graph
-from hwbnn.simulate import fast, simulate
+from hwbnn.simulators import fast, simulate
 
 RESULTS = Path(__file__).parent / "results"
 KINDS = tuple(dict.fromkeys(way.kind for way in WAYS))

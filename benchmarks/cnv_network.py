@@ -28,7 +28,7 @@ from hwbnn.graph import (
     Threshold,
     load,
 )
-from hwbnn.simulate import plain
+from hwbnn.simulators import plain
 
 MODEL = Path(__file__).parent.parent / "models" / "cnv" / "graph.npz"
 SHAPE = (32, 32, 3)
@@ -64,7 +64,7 @@ def pictures() -> tuple[NDArray[np.uint8], str]:
     computing is quicker on either.
     """
     if os.environ.get("HWBNN_DATA"):
-        from hwbnn.train.data import dataset  # its room imports torch, which takes memory
+        from hwbnn.training.data import dataset  # its room imports torch, which takes memory
 
         return dataset("cifar10").test_images, "test images of CIFAR-10"
     rng = np.random.default_rng(1)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.graph import ArgMax, Graph, Output
-from hwbnn.simulate import simulate
+from hwbnn.simulators import simulate
 
 Images = NDArray[np.uint8]
 Compute = Callable[[int], NDArray[Any]]
@@ -60,7 +60,7 @@ def last_sums(graph: Graph) -> Graph:
 
 def _fast(threads: int) -> Callable[[Graph, Images, Path], Compute]:
     def prepare(graph: Graph, images: Images, folder: Path) -> Compute:
-        from hwbnn.simulate import fast
+        from hwbnn.simulators import fast
 
         network, output = fast.compiled(graph), graph.output.name
         return lambda n: network.run(images[:n], threads)[output]

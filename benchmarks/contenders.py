@@ -15,8 +15,8 @@ from hwbnn import generate
 from hwbnn.graph import Dot, Graph
 from hwbnn.graph.bits import pack_words
 from hwbnn.plan import Folded, Plan
-from hwbnn.simulate import fast, simulate
-from hwbnn.verify import bench, hls, rtl
+from hwbnn.simulators import fast, simulate
+from hwbnn.verification import bench, hls, rtl
 
 IMAGES = 100_000
 PE_SIMD = ((16, 56), (16, 16), (16, 16), (2, 16))

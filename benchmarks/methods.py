@@ -30,7 +30,7 @@ from benchmarks.machine import describe
 from benchmarks.paired import Run, rows
 from hwbnn.errors import HwbnnError
 from hwbnn.methods import METHODS
-from hwbnn.train import Recipe, train
+from hwbnn.training import Recipe, train
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"

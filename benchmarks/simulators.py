@@ -20,7 +20,7 @@ from benchmarks.networks import MACS, images, sfc
 from hwbnn.graph import Graph
 from hwbnn.graph.bits import pack_words
 from hwbnn.plan import Plan
-from hwbnn.simulate import fast
+from hwbnn.simulators import fast
 
 RESULTS = Path(__file__).parent / "results"
 KINDS: dict[str, Callable[[Graph, Path], list[Contender]]] = {

@@ -14,22 +14,20 @@ be loaded, simulated and generated as RTL, and nothing else is imported for that
 from __future__ import annotations
 
 import importlib
-import inspect
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hwbnn import methods, nn, train
-    from hwbnn.build import build
+    from hwbnn import methods, nn, training
     from hwbnn.errors import HwbnnError
+    from hwbnn.flow import build
     from hwbnn.graph import Graph, Input, load, save
-    from hwbnn.lower import explain, lower
+    from hwbnn.lowering import explain, lower
     from hwbnn.plan import Folded, Plan, Unrolled
     from hwbnn.project import Project
-    from hwbnn.simulate import simulate
+    from hwbnn.simulators import simulate
     from hwbnn.targets import generate
-    from hwbnn.verify import verify
+    from hwbnn.training import train
+    from hwbnn.verification import verify
 
 __version__ = "0.1.0"
 
@@ -51,10 +49,11 @@ __all__ = [
     "save",
     "simulate",
     "train",
+    "training",
     "verify",
 ]
 
-_HOMES = {
+_PACKAGES = {
     "Folded": "plan",
     "Graph": "graph",
     "HwbnnError": "errors",
@@ -62,64 +61,38 @@ _HOMES = {
     "Plan": "plan",
     "Project": "project",
     "Unrolled": "plan",
-    "explain": "lower",
+    "build": "flow",
+    "explain": "lowering",
     "generate": "targets",
     "load": "graph",
+    "lower": "lowering",
     "save": "graph",
+    "simulate": "simulators",
+    "train": "training",
+    "verify": "verification",
 }
-"""The room of each name that is not a room itself."""
+"""The package that defines each public class and function."""
 
-_VERBS = frozenset({"build", "lower", "simulate", "train", "verify"})
-_ROOMS = _VERBS | {"methods", "nn"}
-
-
-class _Verb(ModuleType):
-    """A room named after its one verb: ``hwbnn.lower(...)`` calls ``hwbnn.lower.lower(...)``."""
-
-    @property
-    def _verb(self) -> Any:
-        return self.__dict__[self.__name__.rpartition(".")[2]]
-
-    @property
-    def __signature__(self) -> inspect.Signature:
-        return inspect.signature(self._verb)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._verb(*args, **kwargs)
-
-
-class _Package(ModuleType):
-    """This package: a room that holds a function of its own name becomes callable.
-
-    Importing a submodule binds it in its package, over any function of that name; so the function
-    is reached through the submodule, whoever imported it and when.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _VERBS and type(value) is ModuleType:
-            value.__class__ = _Verb
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
+_SUBPACKAGES = frozenset({"methods", "nn", "training"})
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, imported from its room at first use."""
-    if name not in _ROOMS and name not in _HOMES:
+    """Import a public name from its package at first use."""
+    if name not in _SUBPACKAGES and name not in _PACKAGES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        room = importlib.import_module(f"{__name__}.{_HOMES.get(name, name)}")
+        package = importlib.import_module(f"{__name__}.{_PACKAGES.get(name, name)}")
     except ModuleNotFoundError as error:
         from hwbnn.tools.packages import explained
 
         raise explained(error) from error
-    if name in _ROOMS:
-        return room
-    globals()[name] = found = getattr(room, name)
-    return found
+    if name in _SUBPACKAGES:
+        return package
+    value = getattr(package, name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    """The public names, whether they are loaded yet or not."""
+    """List the public names, whether they are loaded yet or not."""
     return sorted({*globals(), *__all__})

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from hwbnn.assets import assets
-from hwbnn.build import Progress, Silent, build, claim
-from hwbnn.build import steps as build_steps
+from hwbnn.flow import Progress, Silent, build, claim
+from hwbnn.flow import steps as build_steps
 from hwbnn.plan import Folded, Plan
 from hwbnn.report import Report
 
@@ -44,7 +44,7 @@ def demo(
         InputError: if the folder holds something else.
         ToolNotFound: if PyTorch is missing.
     """
-    from hwbnn.train import Recipe, dataset, train
+    from hwbnn.training import Recipe, dataset, train
 
     target = claim(Path(folder))
     if (target / "run" / "recipe.toml").is_file():

@@ -1,8 +1,8 @@
 """The stream bench for one module: tokens in, tokens out, under stalls, pauses and resets.
 
-It is :mod:`hwbnn.verify.cocotb_bench`, the bench that also drives whole networks, on a module's own
-ports (``valid_i, ready_o, data_i`` and ``valid_o, ready_i, data_o``, or AXI4-Stream). A test sends
-tokens, and a plain Python model in the test says what must come out.
+It is :mod:`hwbnn.verification.cocotb_bench`, the bench that also drives whole networks, on a
+module's own ports (``valid_i, ready_o, data_i`` and ``valid_o, ready_i, data_o``, or AXI4-Stream).
+A test sends tokens, and a plain Python model in the test says what must come out.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from hwbnn.verify.bench import Stalls, Stimulus, read_result, read_tokens
-from hwbnn.verify.cocotb_run import Module
+from hwbnn.verification.bench import Stalls, Stimulus, read_result, read_tokens
+from hwbnn.verification.cocotb_run import Module
 
 WRAPPERS = Path(__file__).parent / "wrappers"
 SIMULATORS = ("icarus", "verilator")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hwbnn.assets import assets
-from hwbnn.verify import cocotb_run
+from hwbnn.verification import cocotb_run
 from rtl_tests.bench import WRAPPERS, ModuleBench
 
 

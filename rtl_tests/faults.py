@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hwbnn.project import Project
-from hwbnn.simulate import simulate
-from hwbnn.verify import CycleCheck, cocotb_core, verify
-from hwbnn.verify.bench import Stimulus
-from hwbnn.verify.compare import Difference, compare, first_difference
-from hwbnn.verify.cycles import Timing
+from hwbnn.simulators import simulate
+from hwbnn.verification import CycleCheck, cocotb_core, verify
+from hwbnn.verification.bench import Stimulus
+from hwbnn.verification.compare import Difference, compare, first_difference
+from hwbnn.verification.cycles import Timing
 
 
 def broken(project, name, pattern, replacement):

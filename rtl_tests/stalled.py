@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwbnn.simulate import simulate
-from hwbnn.verify import rtl
-from hwbnn.verify.bench import Stalls, Stimulus
-from hwbnn.verify.compare import compare, first_difference
-from hwbnn.verify.cycles import check_stalled
+from hwbnn.simulators import simulate
+from hwbnn.verification import rtl
+from hwbnn.verification.bench import Stalls, Stimulus
+from hwbnn.verification.compare import compare, first_difference
+from hwbnn.verification.cycles import check_stalled
 
 
 def check_more_stalls(graph, project, x, folder, seed):

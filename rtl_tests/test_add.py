@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hwbnn.verify.bench import Stalls
+from hwbnn.verification.bench import Stalls
 from rtl_tests.bench import join, literal, random_tokens, signed, split
 
 pytestmark = pytest.mark.hardware

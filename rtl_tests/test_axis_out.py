@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hwbnn.verify.bench import Stalls
+from hwbnn.verification.bench import Stalls
 from rtl_tests.bench import random_tokens
 
 pytestmark = pytest.mark.hardware

@@ -12,12 +12,12 @@ import pytest
 from hwbnn.graph import Conv2d
 from hwbnn.plan import Unrolled, circuit
 from hwbnn.targets import generate
-from hwbnn.verify import verify
+from hwbnn.verification import verify
 from rtl_tests.stalled import check_more_stalls
 from tests.conv_strategies import random_conv_graph
 from tests.strategies import random_inputs, random_plan
 from tests.test_conv_strategies import FEATURES, features
-from tests.verify.test_hls_images import SEEDS as IN_HLS
+from tests.verification.test_hls_images import SEEDS as IN_HLS
 
 ICARUS = (1, 4, 22, 33, 35, 80, 90, 104, 117, 131)
 BENCH = (71,)

@@ -17,7 +17,7 @@ from hwbnn.estimate import cycles
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Threshold
 from hwbnn.plan import Folded, Plan, circuit
 from hwbnn.targets import generate
-from hwbnn.verify import verify
+from hwbnn.verification import verify
 from rtl_tests.faults import broken, failures, flipped, named
 
 pytestmark = pytest.mark.hardware

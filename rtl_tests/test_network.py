@@ -11,13 +11,13 @@ import pytest
 
 from hwbnn.graph import Dot, Graph, Input, Output, Threshold
 from hwbnn.plan import Folded, Plan
-from hwbnn.simulate import simulate
+from hwbnn.simulators import simulate
 from hwbnn.targets import generate
-from hwbnn.verify import cocotb_core, rtl, verify
-from hwbnn.verify.bench import Stalls, Stimulus
-from hwbnn.verify.compare import compare, first_difference
+from hwbnn.verification import cocotb_core, rtl, verify
+from hwbnn.verification.bench import Stalls, Stimulus
+from hwbnn.verification.compare import compare, first_difference
 from rtl_tests.stalled import check_more_stalls
-from tests.lower import networks
+from tests.lowering import networks
 from tests.strategies import random_graph, random_inputs, random_plan
 
 pytestmark = pytest.mark.hardware

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hwbnn.verify.bench import Stalls
+from hwbnn.verification.bench import Stalls
 from rtl_tests.bench import literal, random_tokens
 from rtl_tests.places import Places
 

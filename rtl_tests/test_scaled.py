@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwbnn.verify.bench import Stalls
+from hwbnn.verification.bench import Stalls
 from rtl_tests.bench import join, literal, random_tokens, split
 from rtl_tests.places import Places
 

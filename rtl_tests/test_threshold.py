@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hwbnn.verify.bench import Stalls
+from hwbnn.verification.bench import Stalls
 from rtl_tests.bench import join, random_tokens
 from rtl_tests.test_compare import CASES, Comparators
 from rtl_tests.test_popcount import latency as popcount_latency

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hwbnn.graph import Window
-from hwbnn.verify.bench import Stalls
+from hwbnn.verification.bench import Stalls
 from rtl_tests.windows import Images
 
 pytestmark = pytest.mark.hardware

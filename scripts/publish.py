@@ -1,6 +1,6 @@
 """The trained SFC of every method into ``models/sfc_<method>``, verified in every way.
 
-Each run goes through :func:`hwbnn.build.release`: lowered, compared with its float network, with
+Each run goes through :func:`hwbnn.flow.release`: lowered, compared with its float network, with
 HLS and with RTL at every node on the whole test set, and synthesised. What is there already and
 whole is left as it is; one network that cannot be published does not stop the others.
 """
@@ -13,14 +13,14 @@ import sys
 import time
 from pathlib import Path
 
-from hwbnn.build import release
-from hwbnn.build.release import BUILD
 from hwbnn.errors import CannotLower, HwbnnError
+from hwbnn.flow import release
+from hwbnn.flow.release import BUILD
 from hwbnn.graph import Dot, Graph
 from hwbnn.methods import METHODS
 from hwbnn.plan import Folded, Plan
 from hwbnn.report import Report
-from hwbnn.train import Recipe
+from hwbnn.training import Recipe
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LANES = 16

@@ -34,7 +34,7 @@ from hwbnn.graph import (
     Threshold,
     Window,
 )
-from hwbnn.simulate import plain
+from hwbnn.simulators import plain
 from tests.strategies import Builder, Chooser, Drawn, Limits, Seeded
 
 STREAM = 1 << 10

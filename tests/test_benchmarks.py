@@ -15,7 +15,7 @@ from benchmarks import limit
 from benchmarks.interleave import Contender, race
 from benchmarks.machine import describe
 from benchmarks.networks import MACS, float_sfc, images, random_sfc
-from hwbnn.simulate import simulate
+from hwbnn.simulators import simulate
 
 ROOT = Path(__file__).parent.parent
 

@@ -16,7 +16,7 @@ from benchmarks import cnv as benchmark
 from benchmarks.cnv_network import SHAPE, cnv, macs, random_cnv, rising, words
 from benchmarks.cnv_ways import WAYS, Compute, Images, last_sums
 from hwbnn.graph import Graph, MaxPool, Threshold
-from hwbnn.simulate import simulate
+from hwbnn.simulators import simulate
 
 ROOT = Path(__file__).parent.parent
 SMALL: dict[str, Any] = {"widths": (8, 8, 16, 8, 8, 16), "dense": (24, 10), "falls": 0.4}

@@ -29,7 +29,7 @@ from hwbnn.graph import (
     to_bytes,
 )
 from hwbnn.plan import Folded, Plan, Unrolled
-from hwbnn.simulate import ENGINES, simulate
+from hwbnn.simulators import ENGINES, simulate
 from hwbnn.targets import TARGETS, generate
 from tests.conv_strategies import random_conv_graph
 from tests.strategies import random_graph, random_inputs, random_plan

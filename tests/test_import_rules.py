@@ -11,11 +11,14 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 PLANTED = {
-    "Knowledge flows one way": ("graph/bits.py", "import hwbnn.simulate"),
-    "Only methods, nn, train and lower import torch": ("verify/compare.py", "import torch"),
+    "Knowledge flows one way": ("graph/bits.py", "import hwbnn.simulators"),
+    "Only methods, nn, training and lowering import torch": (
+        "verification/compare.py",
+        "import torch",
+    ),
     "The integer rooms never reach torch or hls4ml": ("plan/plan.py", "import hwbnn.methods"),
-    "Only targets.hls imports hls4ml": ("simulate/plain.py", "import hls4ml"),
-    "Only tools and verify start other programs": ("project.py", "import subprocess"),
+    "Only targets.hls imports hls4ml": ("simulators/plain.py", "import hls4ml"),
+    "Only tools and verification start other programs": ("project.py", "import subprocess"),
 }
 
 

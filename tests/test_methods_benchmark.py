@@ -18,7 +18,7 @@ from scipy import stats
 from benchmarks import methods, methods_table
 from benchmarks.paired import Run, half_interval, rows
 from hwbnn.methods import METHODS
-from hwbnn.train import Recipe, train
+from hwbnn.training import Recipe, train
 
 ROOT = Path(__file__).parent.parent
 

@@ -87,8 +87,8 @@ def build(
 
         hwbnn build runs/sfc --made xc7 --ways fast,rtl --out sfc-netlists
     """
-    from hwbnn.build import build as run
-    from hwbnn.build import claim, steps
+    from hwbnn.flow import build as run
+    from hwbnn.flow import claim, steps
 
     claim(writable(out))
     chosen = planner(plan, interval, luts, made)

@@ -12,11 +12,11 @@ from hwbnn.errors import InputError, ToolNotFound
 from hwbnn.graph import Graph, load, to_integers
 from hwbnn.plan import Plan
 from hwbnn.project import Project
-from hwbnn.simulate import check_input
+from hwbnn.simulators import check_input
 from hwbnn.targets import generate
 
 if TYPE_CHECKING:
-    from hwbnn.train import Recipe
+    from hwbnn.training import Recipe
 
 
 def bundled() -> dict[str, Path]:
@@ -104,7 +104,7 @@ def read_samples(
         return x, None if labels is None else read_labels(labels, labels_key, len(x)), samples.name
     if folder is None:
         raise InputError("samples: expected --samples, since no recipe names a test set")
-    from hwbnn.train import dataset
+    from hwbnn.training import dataset
 
     recipe = read_recipe(folder)
     tell_unread(recipe, data)
@@ -120,7 +120,7 @@ def tell_unread(recipe: Recipe, data: Path | None) -> None:
 
 def read_recipe(given: str) -> Recipe:
     """The recipe of a file, of a folder, or of a bundled network."""
-    from hwbnn.train import Recipe
+    from hwbnn.training import Recipe
 
     path = Path(given)
     if path.is_dir():

@@ -11,17 +11,17 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from hwbnn.build import DEFAULT_FAMILY, design, netlist_family
 from hwbnn.cli import options
 from hwbnn.cli.arrays import Array, writable, write_file
 from hwbnn.cli.given import read_graph, read_input
 from hwbnn.cli.plans import of_rate, planner, read_core
 from hwbnn.cli.show import Steps, finish, note, table
 from hwbnn.errors import InputError
+from hwbnn.flow import DEFAULT_FAMILY, design, netlist_family
 from hwbnn.graph import Graph, from_bytes
 from hwbnn.plan import Plan
 from hwbnn.report import Figure
-from hwbnn.verify.results import Verification
+from hwbnn.verification.results import Verification
 
 COLUMNS = ("way", "frames", "bits", "differing", "frames/s", "latency", "interval")
 
@@ -167,7 +167,7 @@ def verify(
 
         hwbnn verify sfc-rtl --ways rtl-icarus --frames 3 --wave sfc.fst
     """
-    from hwbnn.verify import verify as run
+    from hwbnn.verification import verify as run
 
     if wave is not None:
         writable(wave, ".fst")

@@ -153,7 +153,7 @@ def _targets() -> Rows:
 
 
 def _data() -> Rows:
-    from hwbnn.train.published import PUBLISHED
+    from hwbnn.training.published import PUBLISHED
 
     return ("data", "shape", "training", "classes"), [
         (name, "x".join(map(str, known.shape)), known.train_size, len(known.classes))

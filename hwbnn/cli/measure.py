@@ -15,7 +15,7 @@ from hwbnn.errors import InputError
 from hwbnn.graph import to_integers
 
 if TYPE_CHECKING:
-    from hwbnn.lower import Measured
+    from hwbnn.lowering import Measured
 
 COLUMNS = (
     *("bits behind the point", "bits", "logits off", "at most", "same class"),
@@ -55,8 +55,8 @@ def measure(
 
         hwbnn measure --model mynet.model:make --samples x.npy --labels y.npy
     """
-    from hwbnn.lower import measure as run
-    from hwbnn.train.evaluate import torch_threads
+    from hwbnn.lowering import measure as run
+    from hwbnn.training.evaluate import torch_threads
 
     wanted = _fractions(fractions)
     given = read_model(folder, model)

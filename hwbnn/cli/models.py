@@ -16,7 +16,7 @@ from hwbnn.graph import Input
 if TYPE_CHECKING:
     from torch import nn
 
-    from hwbnn.train import Recipe
+    from hwbnn.training import Recipe
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def read_model(folder: str | None, factory: str | None) -> Given:
         )
     if factory is not None:
         return _made(factory)
-    from hwbnn.train import load_model
+    from hwbnn.training import load_model
 
     assert folder is not None
     path = Path(folder)

@@ -52,7 +52,7 @@ def train(
 
         hwbnn train sfc --out runs/sfc --resume
     """
-    from hwbnn.train import train as run
+    from hwbnn.training import train as run
 
     writable(out)
     wanted = read_recipe(recipe)
@@ -115,7 +115,7 @@ def lower(
         hwbnn lower --model mynet.model:make --out mynet.npz
     """
     from hwbnn.graph import save
-    from hwbnn.lower import lower as make
+    from hwbnn.lowering import lower as make
 
     writable(out, ".npz")
     given = read_model(folder, model)
@@ -151,7 +151,7 @@ def explain(
 
         hwbnn explain --model mynet.model:make
     """
-    from hwbnn.lower import explain as ask
+    from hwbnn.lowering import explain as ask
 
     given = read_model(folder, model)
     *layers, verdict = ask(given.model, given.input, fraction=fraction)

@@ -44,7 +44,7 @@ def publish(
 
         hwbnn publish runs/digits --out models/mine --ways fast,rtl
     """
-    from hwbnn.build import release, steps
+    from hwbnn.flow import release, steps
 
     writable(out)
     names = options.listed(ways)
@@ -76,7 +76,7 @@ def compare(
 
         hwbnn compare runs/bnn_ste runs/rbnn runs/adabin --out pictures
     """
-    from hwbnn.train import compare_runs
+    from hwbnn.training import compare_runs
 
     writable(out)
     page = compare_runs(runs, out)

@@ -15,7 +15,7 @@ from hwbnn.cli.given import read_graph, read_input, read_labels
 from hwbnn.cli.show import finish, table
 from hwbnn.errors import InputError
 from hwbnn.graph import ArgMax, Graph
-from hwbnn.simulate import ENGINES, simulate
+from hwbnn.simulators import ENGINES, simulate
 
 SHOWN = 20
 """Samples listed on the screen; all of them go into the file."""

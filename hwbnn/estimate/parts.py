@@ -14,8 +14,6 @@ from functools import singledispatch
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.circuits.netlist import Lut
-from hwbnn.circuits.pipeline import registers, schedule
 from hwbnn.estimate.memories import Bools, Memory, ram, rom
 from hwbnn.estimate.trees import (
     GROUP,
@@ -25,6 +23,8 @@ from hwbnn.estimate.trees import (
     patterns,
     row_tree,
 )
+from hwbnn.netlists.netlist import Lut
+from hwbnn.netlists.pipeline import registers, schedule
 from hwbnn.plan.blocks import (
     Affine,
     ArgMax,

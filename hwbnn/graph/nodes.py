@@ -1,7 +1,7 @@
 """The nodes of dense networks: frozen values, one class a kind, each doing one thing.
 
 A node names the earlier value that it reads (``source``) and says what it computes from it; what it
-computes is defined by :mod:`hwbnn.simulate.plain`.
+computes is defined by :mod:`hwbnn.simulators.plain`.
 """
 
 from __future__ import annotations

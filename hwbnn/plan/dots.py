@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hwbnn.circuits import Form, latency
 from hwbnn.graph import Conv2d, Dot, Threshold, ValueType
+from hwbnn.netlists import Form, latency
 from hwbnn.plan import blocks, constants, netlists
 from hwbnn.plan.constants import Bools, Combination, Cuts, Ints, RawSums, per_element
 from hwbnn.plan.plan import Folded, Layout

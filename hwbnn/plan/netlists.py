@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.circuits import Netlist, sums, thresholds
-from hwbnn.circuits.inputs import Inputs
+from hwbnn.netlists import Netlist, sums, thresholds
+from hwbnn.netlists.inputs import Inputs
 from hwbnn.plan.streams import Stream
 
 Ints = NDArray[np.int64]
@@ -31,7 +31,7 @@ def netlist(
         wanted: int64 ``(channels,)``; None for the raw sums themselves.
         source: the stream of inputs.
         factors: scale and offset, int64 ``(channels,)`` each, as in
-            :func:`hwbnn.circuits.thresholds`.
+            :func:`hwbnn.netlists.thresholds`.
         drivers: what is known of the inputs, by :func:`told`.
     """
     numbers = tuple(n.astype("<i8").tobytes() for n in (wanted, *(factors or ())) if n is not None)

@@ -34,7 +34,7 @@ Made = Literal["modules", "portable", "xc7", "xcup"]
 """What an unrolled layer is made of.
 
 ``modules`` are those of ``rtl/``, with every neuron for itself, left to synthesis. The others are
-netlists of :mod:`hwbnn.circuits`, in which neurons share parts of their sums: in SystemVerilog for
+netlists of :mod:`hwbnn.netlists`, in which neurons share parts of their sums: in SystemVerilog for
 every FPGA, or with the primitives of Xilinx 7-series or UltraScale+.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hwbnn.circuits import Form, Netlist
+from hwbnn.netlists import Form, Netlist
 from hwbnn.plan.block import Block, Bools, Ints, row_latency
 from hwbnn.plan.plan import Sums
 

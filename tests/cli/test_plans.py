@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hwbnn.build import netlist_family
 from hwbnn.estimate import plan_for_ii, plan_for_luts
+from hwbnn.flow import netlist_family
 from hwbnn.graph import Graph
 from hwbnn.plan import Plan, Unrolled
 from hwbnn.project import Project

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hwbnn.graph import Graph
-from hwbnn.simulate import simulate
+from hwbnn.simulators import simulate
 from tests.cli.conftest import Call, refused
 
 

@@ -29,7 +29,7 @@ from hwbnn.graph import (
     store,
     to_bytes,
 )
-from hwbnn.simulate import simulate
+from hwbnn.simulators import simulate
 
 BITS = np.ones((2, 3, 3, 1), np.bool_)
 ONES = np.ones(2, np.int64)

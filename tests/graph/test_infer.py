@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hwbnn.errors import GraphError
 from hwbnn.graph import Dot, Encode, Flatten, Graph, Input, Lookup, Output, Select, Threshold
 from hwbnn.graph.values import ValueType
-from hwbnn.simulate import simulate
+from hwbnn.simulators import simulate
 from tests.strategies import graphs, inputs
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hwbnn import methods
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Dot, Input, Lookup, Threshold
-from hwbnn.lower import compare, lower
+from hwbnn.lowering import compare, lower
 from hwbnn.methods.adabin import AdaBin, EqualizedWeight, LearnedSet
 from hwbnn.methods.nonlinear import Maxout
 from hwbnn.nn import BinaryLinear, mlp, parameter_groups

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import ArgMax, Dot, Input, Lookup, Node, Output, Threshold
-from hwbnn.lower import lower
+from hwbnn.lowering import lower
 from hwbnn.methods import get
 from hwbnn.methods.binary_connect import BinaryConnect
 from hwbnn.methods.ir_net import IrNet, power_of_two

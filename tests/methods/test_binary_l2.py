@@ -6,7 +6,7 @@ from torch import Tensor
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Input
-from hwbnn.lower import lower
+from hwbnn.lowering import lower
 from hwbnn.methods import sign
 from hwbnn.methods.binary_l2 import FORMS, BinaryL2, Form, binary_penalty
 from hwbnn.methods.latent import LatentWeight

@@ -5,7 +5,7 @@ import torch
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Input
-from hwbnn.lower import lower
+from hwbnn.lowering import lower
 from hwbnn.methods import get
 from hwbnn.methods.bnn_pp import BnnPP, by_deviation
 from hwbnn.methods.latent import LatentWeight

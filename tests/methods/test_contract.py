@@ -26,7 +26,7 @@ from torch.nn import functional
 from hwbnn import methods
 from hwbnn.errors import InputError
 from hwbnn.graph import Input
-from hwbnn.lower import compare, floats, lower
+from hwbnn.lowering import compare, floats, lower
 from hwbnn.methods import METHODS
 from hwbnn.methods.quantizer import Settings
 from hwbnn.nn import (

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from hwbnn.errors import InputError
 from hwbnn.graph import Input
-from hwbnn.lower import lower
+from hwbnn.lowering import lower
 from hwbnn.methods import Method, get, sign
 from hwbnn.methods.proxy_bnn import FULL_LIMIT, ProxyBNN, ProxyWeight
 from hwbnn.nn import after_step, mlp, parameter_groups, parts, penalty, start_epoch

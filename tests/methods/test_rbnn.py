@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Input
-from hwbnn.lower import lower
+from hwbnn.lowering import lower
 from hwbnn.methods import sign
 from hwbnn.methods.kronecker import haar, sides, transform
 from hwbnn.methods.rbnn import RBNN, RotatedWeight, agreement, best_left, best_right

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hwbnn.errors import InputError
 from hwbnn.graph import Input
-from hwbnn.lower import floats
+from hwbnn.lowering import floats
 from hwbnn.methods import Activation, BinaryWeight, ClipSTE, Codes, Method, get, quantize
 from hwbnn.methods.base import SignActivation
 from hwbnn.nn import BinaryActivation, BinaryLinear, Scale, Select, mlp, network

@@ -13,7 +13,7 @@ from hwbnn.errors import PlanError
 from hwbnn.graph import ArgMax, Dot, Flatten, Graph, Input, Lookup, Output, Threshold
 from hwbnn.plan import Folded, Plan, Unrolled, blocks, circuit
 from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Up
-from hwbnn.simulate import simulate
+from hwbnn.simulators import simulate
 from tests.plan.through import through
 from tests.strategies import graphs, inputs, plans, random_graph, random_plan
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hwbnn.plan import blocks, circuit
 from hwbnn.plan.images import Fork, Join, Window, WindowUnrolled
 from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Up
-from hwbnn.simulate import simulate
+from hwbnn.simulators import simulate
 from tests.conv_strategies import conv_graphs
 from tests.plan.through import through
 from tests.strategies import inputs, plans

@@ -6,7 +6,7 @@ from functools import singledispatch
 
 import numpy as np
 
-from hwbnn.circuits import evaluate
+from hwbnn.netlists import evaluate
 from hwbnn.plan import blocks
 
 

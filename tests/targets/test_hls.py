@@ -16,7 +16,7 @@ import pytest
 from hwbnn.errors import InputError, PlanError, ToolFailed, ToolNotFound
 from hwbnn.graph import Dot, Graph, Input, Output, Threshold, from_bytes
 from hwbnn.plan import Folded, Plan
-from hwbnn.simulate import simulate
+from hwbnn.simulators import simulate
 from hwbnn.targets import TARGETS, generate
 from hwbnn.targets.hls import model
 from hwbnn.targets.hls.layout import Fold

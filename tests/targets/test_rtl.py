@@ -15,7 +15,7 @@ from hwbnn.assets import assets
 from hwbnn.errors import InputError, ToolFailed
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Lookup, Output, Threshold, from_bytes
 from hwbnn.plan import Folded, Plan, circuit
-from hwbnn.simulate import simulate
+from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from hwbnn.targets.rtl.verilog import concatenation, constant, literal
 from tests.strategies import random_graph, random_plan

@@ -8,18 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hwbnn.build import parts
-from hwbnn.circuits import prove_thresholds, thresholds
-from hwbnn.circuits.cells import carries
 from hwbnn.errors import Mismatch, PlanError
 from hwbnn.estimate.luts import area
+from hwbnn.flow import parts
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Select, Threshold
+from hwbnn.netlists import prove_thresholds, thresholds
+from hwbnn.netlists.cells import carries
 from hwbnn.plan import Plan, Unrolled, blocks, circuit
 from hwbnn.report import Report
 from hwbnn.report import text as report_text
 from hwbnn.targets import generate
 from hwbnn.tools.yosys import synth
-from hwbnn.verify import verify
+from hwbnn.verification import verify
 
 
 def network(x, seed=5, factors=()):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hwbnn.graph import Graph
-from hwbnn.simulate import simulate
+from hwbnn.simulators import simulate
 from hwbnn.targets.hls.stages import FORK, PORTS, TOP, Stage
 
 FRAMES = 8
@@ -149,8 +149,8 @@ Values that are not visible in a trace, since they are part of another's circuit
     g++ -std=c++11 -O1 -fPIC -shared -Ifirmware/ap_types -DHWBNN_POPCOUNT_BUILTIN \\
         -DHWBNN_TRACE_VALUES hwbnn_sim.cpp -o hwbnn_sim.so
 
-gives a library with one function, described in `hwbnn_sim.cpp`; `hwbnn.verify.hls.run` does this
-and calls it. Leave out `-DHWBNN_POPCOUNT_BUILTIN` to run the popcounts as synthesis sees them.
+gives a library with one function, described in `hwbnn_sim.cpp`; `hwbnn.verification.hls.run` does
+this and calls it. Leave out `-DHWBNN_POPCOUNT_BUILTIN` to run the popcounts as synthesis sees them.
 hls4ml's own `build_lib.sh` works too.
 
 ## Synthesis

@@ -14,7 +14,7 @@ from hwbnn.estimate import Cycles
 from hwbnn.graph import ValueType
 from hwbnn.plan import Circuit, Plan, Stream, Tap
 from hwbnn.plan.stages import AxisIn, AxisOut
-from hwbnn.simulate import simulate
+from hwbnn.simulators import simulate
 from hwbnn.targets.rtl import netlists
 from hwbnn.targets.rtl.stages import fifos
 from hwbnn.targets.rtl.top import top_name, trace_name

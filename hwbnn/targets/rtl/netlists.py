@@ -7,8 +7,8 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.circuits import Form, system_verilog
 from hwbnn.graph.bits import row_integer
+from hwbnn.netlists import Form, system_verilog
 from hwbnn.plan import Circuit
 from hwbnn.plan.blocks import DotNetlist
 from hwbnn.targets.rtl.verilog import HEADER, constant, instance

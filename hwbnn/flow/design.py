@@ -1,0 +1,57 @@
+"""What of a generated core goes to synthesis, and for which FPGAs."""
+
+from __future__ import annotations
+
+import json
+
+from hwbnn.errors import InputError
+from hwbnn.plan import circuit
+from hwbnn.plan.blocks import DotNetlist
+from hwbnn.project import Project
+from hwbnn.tools.resources import XILINX
+from hwbnn.verification.core import Core
+
+DEFAULT_FAMILY = "xc7"
+"""What a core that fits every FPGA is synthesised for, if nothing else is asked for."""
+
+
+def design(project: Project) -> tuple[dict[str, bytes], str]:
+    """The files of the design in reading order, and its top module; no bench among them.
+
+    Args:
+        project: of the target ``rtl``.
+
+    Raises:
+        InputError: if it is another project, or its ``core.json`` is not as hwbnn writes it.
+    """
+    if project.target != "rtl":
+        raise InputError(f"expected a project of target 'rtl', found '{project.target}'")
+    try:
+        about = json.loads(project.files["core.json"])
+        return {name: project.files[name] for name in about["files"]}, str(about["top"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"core.json: not as hwbnn writes it ({type(error).__name__}: {error}); generate the "
+            "project again"
+        ) from None
+
+
+def netlist_family(project: Project) -> str | None:
+    """The family whose primitives a core's netlists have; None if it fits every FPGA.
+
+    Args:
+        project: of the target ``rtl``.
+
+    Raises:
+        InputError: if layers are made for several families, or it is another project.
+    """
+    core = Core.of(project)
+    blocks = circuit(core.graph, core.plan).blocks
+    forms = {block.form for block in blocks if isinstance(block, DotNetlist)}
+    found = [name for name in XILINX if name in forms]
+    if len(found) > 1:
+        raise InputError(
+            f"core: expected layers made for one family, found {' and '.join(found)}; make them "
+            "all for one, or 'portable'"
+        )
+    return found[0] if found else None

@@ -1,0 +1,166 @@
+"""The parts of a report, each made from what one of the rooms came to."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from hwbnn.graph import Graph
+from hwbnn.plan import Plan, circuit
+from hwbnn.plan.plan import WINDOWED
+from hwbnn.report import Accuracy, Core, Depth, Figure, FixedPoint, Pair, Way
+from hwbnn.simulators import simulate
+from hwbnn.verification import WayResult
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hwbnn.lowering import Comparison, Measured
+
+Array = NDArray[Any]
+TIMING = ("logic_delay", "Fmax")
+"""Figures of synthesis and placement that are no resources."""
+LEVELS = (1, 2, 3, 4, 6, 8)
+"""Levels between registers for which a report says the latency."""
+
+
+def accuracy(graph: Graph, model: nn.Module | None, x: Array, labels: Array, name: str) -> Accuracy:
+    """How many of the labelled frames the Graph, and the model that it came from, have right.
+
+    Args:
+        graph: ends in the class.
+        model: the float network, or None where there is none.
+        x: integers ``(frames, *shape)``.
+        labels: classes ``(frames,)``.
+        name: of the data, for the report.
+    """
+    found = simulate(graph, x)[:, 0]
+    network = None
+    if model is not None:
+        from hwbnn.training import predict
+
+        right = float((predict(model, graph.input, x) == labels).mean())
+        source = f"torch {importlib.metadata.version('torch')}, eager, CPU, float32"
+        network = Figure(100 * right, "%", source)
+    integer = Figure(100 * float((found == labels).mean()), "%", "plain simulator")
+    return Accuracy(name, len(x), network, integer)
+
+
+def fixed_point(measured: Measured, fraction: int, data: str) -> FixedPoint:
+    """What fixed point changes at one word length, for the report.
+
+    Args:
+        measured: what was measured, of a network with shortcuts.
+        fraction: that of the Graph that the report is of.
+        data: the data's name.
+    """
+    assert measured.fraction is not None
+    source = f"simulators against torch {importlib.metadata.version('torch')}, eager, CPU, float32"
+    named = {
+        "largest": (measured.largest, ""),
+        "mean": (measured.mean, ""),
+        "spread": (measured.spread, ""),
+        "agreement": (100 * measured.agreement, "%"),
+        "float_network": (100 * measured.accuracy_float, "%"),
+        "integers": (100 * measured.accuracy_integer, "%"),
+    }
+    figures = {name: Figure(value, unit, source) for name, (value, unit) in named.items()}
+    chosen = measured.fraction == fraction
+    return FixedPoint(data, measured.frames, measured.fraction, measured.width, chosen, **figures)
+
+
+def lowered_way(comparison: Comparison) -> Way:
+    """The comparison of the Graph with the float network, as a way of computing it."""
+    first = next((str(node) for node in comparison.nodes if node.differing), "")
+    return Way(
+        "float network", comparison.frames, comparison.compared, comparison.differing, failure=first
+    )
+
+
+def way(result: WayResult) -> Way:
+    """A way's results, for the report."""
+    how = [f"popcount {result.notes['popcount']}"] if "popcount" in result.notes else []
+    source = ", ".join(["timed on this machine", *_programs(result), *how])
+    rate = Figure(result.frames_per_second, "frames/s", source) if result.seconds else None
+    failure = "" if result.ok else (result.failure or "")
+    return Way(
+        result.way,
+        result.frames,
+        result.bits,
+        result.mismatches,
+        rate,
+        failure,
+        result.fused,
+        result.ran,
+    )
+
+
+def core(
+    name: str,
+    digest: str,
+    counted: WayResult | None,
+    measured: Mapping[str, Figure],
+    depths: tuple[Depth, ...] = (),
+) -> Core:
+    """A core's cycles and resources.
+
+    Args:
+        name: what the report calls it.
+        digest: of its project.
+        counted: the way that counted its cycles, where one did.
+        measured: figures of synthesis and placement by name.
+        depths: from :func:`depths_of`.
+    """
+    cycles: dict[str, Pair] = {}
+    check = counted.cycles if counted else None
+    if counted and check:
+        who = f"counted by {', '.join(_programs(counted))}"
+        for key, predicted, found in (
+            ("latency", check.latency, check.counted_latency),
+            ("initiation_interval", check.interval, check.counted_interval),
+        ):
+            cycles[key] = Pair(
+                Figure(predicted, "cycles", "predicted by the token model"),
+                None if found is None else Figure(found, "cycles", who),
+            )
+    return Core(
+        name,
+        digest,
+        cycles,
+        {key: Pair(None, figure) for key, figure in measured.items() if key not in TIMING},
+        {key: Pair(None, figure) for key, figure in measured.items() if key in TIMING},
+        depths,
+    )
+
+
+def depths_of(graph: Graph, plan: Plan, delay: Figure | None) -> tuple[Depth, ...]:
+    """How the latency of a core follows from the levels between registers of unrolled layers.
+
+    Args:
+        graph: what it computes.
+        plan: how it is laid out.
+        delay: the longest delay of its logic, if it was measured.
+
+    Returns:
+        Nothing if the latency does not depend on them, or the Graph has windows, for which the
+        stages alone do not give it exactly.
+    """
+    if any(isinstance(node, WINDOWED) for node in graph.nodes):
+        return ()
+    source = "predicted from the stages"
+    made = []
+    for levels in sorted({*LEVELS, plan.levels}):
+        cycles = circuit(graph, replace(plan, levels=levels)).latency
+        chosen = levels == plan.levels
+        latency = Figure(cycles, "cycles", source)
+        made.append(Depth(levels, chosen, latency, delay if chosen else None))
+    return tuple(made) if len({each.latency.value for each in made}) > 1 else ()
+
+
+def _programs(result: WayResult) -> list[str]:
+    """What ran, each with its version."""
+    return [f"{n} {v}" for n, v in result.notes.items() if n not in ("io", "popcount")]

@@ -1,0 +1,268 @@
+"""From a trained model to a verified core and a report, in one call."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hwbnn.errors import InputError
+from hwbnn.flow import parts
+from hwbnn.flow.found import Found
+from hwbnn.flow.progress import Progress, Silent
+from hwbnn.flow.synthesis import VITIS, VITIS_LOG, by_vitis, synthesise
+from hwbnn.graph import ArgMax, Graph, Input, save, to_integers
+from hwbnn.plan import Plan
+from hwbnn.project import Project
+from hwbnn.report import NotDone, Report, text
+from hwbnn.simulators import check_input
+from hwbnn.targets import generate
+from hwbnn.tools import versions
+from hwbnn.verification import WAYS, WayResult
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hwbnn.lowering import Measured
+
+Array = NDArray[Any]
+REPORT = "report.json"
+TEXT = "report.txt"
+TOOLS = (
+    *("torch", "numba", "hls4ml", "g++", "verilator", "cocotb", "pyosys", "nextpnr-ecp5"),
+    *("vitis_hls", "vitis-run"),
+)
+"""Tools that may have a part in a report."""
+MADE = frozenset({"graph.npz", "rtl", "hls", "run", VITIS, VITIS_LOG, REPORT, TEXT})
+"""What a build, or a demo, leaves in its folder."""
+
+
+def build(
+    model: nn.Module | Graph,
+    input: Input | None,
+    data: ArrayLike | tuple[ArrayLike, ArrayLike],
+    folder: str | Path,
+    *,
+    plan: Plan | Callable[[Graph], Plan] | None = None,
+    name: str = "",
+    data_name: str = "test set",
+    output: Literal["class", "scores"] = "class",
+    ways: Sequence[str] = ("fast", "hls", "rtl"),
+    rtl_frames: int | None = None,
+    place: bool = False,
+    measured: Sequence[Measured] | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Lower a model, generate it, compute it in every way, synthesise it and report.
+
+    The folder then holds ``graph.npz``, the projects ``rtl`` and ``hls``, ``report.json`` and
+    ``report.txt``; where Vitis HLS is on PATH also ``hls-vitis``, a project with ``io_stream`` and
+    the RTL that Vitis made of it, whose figures are reported and which is compared too. What a
+    missing or a failing tool prevents is left out, and the report says so.
+
+    Args:
+        model: a trained torch module, or a Graph that was lowered before.
+        input: what the module takes; None for a Graph.
+        data: samples ``(frames, *shape)``, integers or floats of the input's map, or a pair of
+            samples and their classes. All of them go every way, but for ``rtl_frames``.
+        folder: a new or an empty folder, or that of an earlier build.
+        plan: how the core is laid out, or what says so of the lowered Graph, such as a search for a
+            goal; by default every layer unrolled.
+        name: what the report calls the network; by default the folder's name.
+        data_name: what the report calls the data.
+        output: see :func:`hwbnn.lower`.
+        ways: see :func:`hwbnn.verification.verify`.
+        rtl_frames: how many of the samples RTL computes at most; by default all of them.
+        place: also synthesise, place and route for ECP5, for the clock frequency (minutes).
+        measured: what fixed point changes, if that was measured on these data before; else it is
+            measured here, if the network has shortcuts and the samples have classes.
+        progress: told what is done next and how far it is.
+
+    Returns:
+        The report; ``report.ok`` says whether all that was compared is equal.
+
+    Raises:
+        CannotLower: if the model has no exact integer form.
+        InputError: if data, folder or another argument do not fit.
+        PlanError: if the Plan does not fit the network.
+        ToolFailed: if a tool that is there ends with an error; the report is written before.
+    """
+    target = claim(Path(folder))
+    check_ways(ways)
+    samples, labels = data if isinstance(data, tuple) else (data, None)
+    shown = progress or Silent()
+    with shown.step("lower"):
+        graph, network = _lowered(model, input, output)
+        chosen = plan(graph) if callable(plan) else plan or Plan()
+        chosen.check(graph)
+    x = check_input(graph, to_integers(graph.input, samples))
+    if not len(x):
+        raise InputError("data: holds no samples; nothing would be compared")
+    _make(target)
+    save(graph, target / "graph.npz")
+    found = Found(graph, target, x, shown, files={"graph": "graph.npz"}, rtl_frames=rtl_frames)
+    with shown.step(f"compare with the float network on {len(x):,} frames"):
+        classes = _compare(found, network, labels, data_name)
+        _fixed_point(found, network, classes, data_name, measured)
+    projects = _generate(found, chosen)
+    with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
+        results = _verify(found, projects, chosen, ways, Path(scratch))
+        synthesise(found, projects["rtl"], chosen, results, place)
+        by_vitis(found, chosen, Path(scratch))
+    report = _written(found, name or target.resolve().name)
+    if found.failures:
+        raise found.failures[0]
+    return report
+
+
+def steps(ways: Sequence[str], place: bool = False) -> int:
+    """How many steps of progress :func:`build` tells of."""
+    from hwbnn.verification import vitis
+
+    return 5 + len(ways) + 2 * place + 2 * (vitis.find() is not None)
+
+
+def claim(folder: Path) -> Path:
+    """The folder, if it may be written: new, empty, or with nothing in it but a build's things.
+
+    Raises:
+        InputError: if it is not, naming what else is in it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; name an empty or a new folder")
+    others = sorted({p.name for p in folder.iterdir()} - MADE) if folder.is_dir() else []
+    if others:
+        raise InputError(f"{folder}: holds {others[0][:60]!r}; name an empty or a new folder")
+    return folder
+
+
+def check_ways(ways: Sequence[str]) -> None:
+    """Refuse what would be found out only after a long computation."""
+    for name in ways:
+        if name not in WAYS:
+            raise InputError(f"way {name!r}: expected some of {', '.join(WAYS)}")
+        if name.startswith("hls-rtl"):
+            raise InputError(
+                f"way {name!r}: a build runs it where Vitis HLS is installed, and has no RTL of "
+                "Vitis before; leave it out"
+            )
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
+
+
+def _lowered(
+    model: nn.Module | Graph, input: Input | None, output: Literal["class", "scores"]
+) -> tuple[Graph, nn.Module | None]:
+    if isinstance(model, Graph):
+        return model, None
+    if input is None:
+        raise InputError("build: input: expected hwbnn.Input, what the model takes; found nothing")
+    from hwbnn.lowering import lower
+
+    return lower(model, input, output=output), model
+
+
+def _compare(
+    found: Found, network: nn.Module | None, labels: object, data_name: str
+) -> Array | None:
+    """The Graph against the float network; the classes of the samples, if they have any."""
+    graph, x = found.graph, found.x
+    if network is not None:
+        from hwbnn.lowering import compare
+
+        found.ways.append(parts.lowered_way(compare(network, graph, x, engine="auto")))
+    if labels is None:
+        return None
+    classes = np.asarray(labels).reshape(-1)
+    if len(classes) != len(x):
+        raise InputError(f"data: expected {len(x)} labels, one a sample, found {len(classes)}")
+    if isinstance(graph.node(graph.output.source), ArgMax):
+        found.accuracy.append(parts.accuracy(graph, network, x, classes, data_name))
+    return classes
+
+
+def _fixed_point(
+    found: Found,
+    network: nn.Module | None,
+    classes: Array | None,
+    data_name: str,
+    measured: Sequence[Measured] | None,
+) -> None:
+    """What fixed point changes on the samples, and how that moves with the word length."""
+    bits = found.graph.notes.get("fraction")
+    if bits is None:
+        return
+    if measured is None:
+        if network is None or classes is None:
+            why = "needs the float network and the samples' classes"
+            found.not_done.append(NotDone("fixed point by word length", why))
+            return
+        from hwbnn.lowering import measure
+
+        measured = measure(
+            network,
+            found.graph.input,
+            found.x,
+            classes,
+            progress=lambda what, n, of: found.progress.detail(f"{what}: {n:,} of {of:,}"),
+        )
+    found.fixed_point += [parts.fixed_point(each, int(bits), data_name) for each in measured]
+
+
+def _generate(found: Found, plan: Plan) -> dict[str, Project]:
+    """Both projects, written."""
+    made = {}
+    for target in ("rtl", "hls"):
+        with found.progress.step(f"generate {target}"), found.attempt(f"project {target}"):
+            made[target] = generate(found.graph, target, plan)
+            made[target].write(found.folder / target)
+            found.files[f"{target} project"] = target
+    return made
+
+
+def _verify(
+    found: Found, projects: dict[str, Project], plan: Plan, ways: Sequence[str], scratch: Path
+) -> list[WayResult]:
+    """Each way on all samples; those that lack a tool are left out."""
+    done: list[WayResult] = []
+    for name in ways:
+        # What was written is what is verified; other ways generate what they need.
+        what = projects.get(name.partition("-")[0], found.graph)
+        if name == "hls-stream":
+            what = found.graph
+        done += found.verify(name, what, plan, scratch)
+    return done
+
+
+def _written(found: Found, name: str) -> Report:
+    """The report, written as JSON and as text."""
+    if (found.folder / "run").is_dir():
+        found.files["training run"] = "run"
+    files = {**found.files, "report": f"{REPORT}, {TEXT}"}
+    report = Report(
+        name,
+        found.graph.digest,
+        tuple(found.accuracy),
+        tuple(found.ways),
+        tuple(found.cores),
+        found.hls_synthesis,
+        versions=versions(*TOOLS),
+        not_done=tuple(found.not_done),
+        files=files,
+        fixed_point=tuple(found.fixed_point),
+    )
+    try:
+        (found.folder / REPORT).write_text(report.to_json())
+        (found.folder / TEXT).write_text(text(report))
+    except OSError as error:
+        raise InputError(f"{found.folder}: cannot write the report: {error.strerror}") from error
+    return report

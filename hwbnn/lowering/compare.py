@@ -1,0 +1,272 @@
+"""The Graph against the float network: every code of every activation, and the class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import fx, nn
+
+from hwbnn.errors import CannotLower, InputError
+from hwbnn.graph import ArgMax, Graph
+from hwbnn.lowering.builder import FRACTION, Builder
+from hwbnn.lowering.prepare import prepare, reference_mode
+from hwbnn.lowering.shapes import in_graph_order, in_torch_order
+from hwbnn.lowering.trace import Recorder, floats, trace
+from hwbnn.lowering.walk import Walk
+from hwbnn.nn import BinaryActivation
+from hwbnn.simulators import check_input, simulate
+
+_BATCH = 256
+_KEPT = 16
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One element in which Graph and network differ.
+
+    Attributes:
+        frame: which input.
+        element: which element of the value, flat.
+        integer: what the Graph's node read there (its source's element); None for a class.
+        network: the float network's code.
+        graph: the Graph's.
+    """
+
+    frame: int
+    element: int
+    integer: int | None
+    network: int
+    graph: int
+
+
+@dataclass(frozen=True)
+class NodeComparison:
+    """One value of the Graph against the float network.
+
+    Attributes:
+        node: its name in the Graph.
+        layer: what makes the same in the network.
+        compared: elements compared.
+        differing: elements that differ.
+        differences: the first of them.
+    """
+
+    node: str
+    layer: str
+    compared: int
+    differing: int
+    differences: tuple[Difference, ...] = ()
+
+    def __str__(self) -> str:
+        text = f"{self.node} ({self.layer}): {self.differing} of {self.compared} differ"
+        if self.differences:
+            d = self.differences[0]
+            at = "" if d.integer is None else f" at integer {d.integer}"
+            text += (
+                f", first in frame {d.frame}, element {d.element}{at}: network {d.network}, "
+                f"Graph {d.graph}"
+            )
+        return text
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A Graph against its float network on a batch of inputs.
+
+    Attributes:
+        frames: inputs compared.
+        nodes: every activation in order, then the order of the logits and the class.
+    """
+
+    frames: int
+    nodes: tuple[NodeComparison, ...]
+
+    @property
+    def differing(self) -> int:
+        """Elements that differ, over all nodes."""
+        return sum(node.differing for node in self.nodes)
+
+    @property
+    def compared(self) -> int:
+        """Elements compared, over all nodes."""
+        return sum(node.compared for node in self.nodes)
+
+    def __str__(self) -> str:
+        head = f"{self.differing} of {self.compared} differ in {self.frames} frames"
+        return "\n".join([head, *map(str, self.nodes)])
+
+
+def compare(model: nn.Module, graph: Graph, x: ArrayLike, *, engine: str = "plain") -> Comparison:
+    """Compare a Graph with the float network that it was lowered from, input by input.
+
+    With fixed-point numbers bits of the network may differ from the Graph's by right. Each layer is
+    then run on what the Graph has in front of it: activations are to be equal on the numbers that
+    the Graph has, and sums as near as lowering says. How far the two drift apart from input to
+    logits is another question, which :func:`hwbnn.lowering.measure` answers.
+
+    Args:
+        model: the network; it is copied, not changed.
+        graph: what :func:`hwbnn.lower` made of it, or a Graph of the same nodes.
+        x: integers of the Graph's input, ``(frames, *shape)``.
+        engine: which simulator runs the Graph, one of :data:`hwbnn.simulators.ENGINES`.
+
+    Returns:
+        For every activation how many codes differ; for the logits in how many frames the Graph's
+        scores are ordered differently; for the class in how many frames it differs.
+
+    Raises:
+        InputError: if ``x`` does not fit, or the Graph is not one of this model.
+        CannotLower: if the model has no exact integer form.
+    """
+    network = prepare(model)
+    output = "class" if graph.of_type(ArgMax) else "scores"
+    fraction = int(graph.notes.get("fraction", FRACTION))
+    walk = Walk(network, trace(network), graph.input, output, Builder(fraction))
+    walk.run()
+    kinds = [(type(node), node.name) for node in walk.nodes]
+    if kinds != [(type(node), node.name) for node in graph.nodes]:
+        raise InputError(
+            f"the Graph does not belong to this model: it has {len(graph.nodes)} nodes "
+            f"({', '.join(n.name for n in graph.nodes)}), the model gives {len(kinds)} "
+            f"({', '.join(name for _, name in kinds)})"
+        )
+    return compare_walk(walk, graph, x, engine)
+
+
+def compare_walk(walk: Walk, graph: Graph, x: ArrayLike, engine: str = "plain") -> Comparison:
+    """:func:`compare`, for a network that is walked already."""
+    frames = check_input(graph, x)
+    counts: dict[str, _Count] = {}
+    for start in range(0, len(frames), _BATCH):
+        batch = frames[start : start + _BATCH]
+        values = simulate(graph, batch, engine=engine, trace=True)
+        for node, layer, integers, wanted, found in _pairs(walk, graph, batch, values):
+            counts.setdefault(node, _Count(node, layer)).add(start, integers, wanted, found)
+    return Comparison(len(frames), tuple(count.result() for count in counts.values()))
+
+
+class _Count:
+    """Differences of one node, batch after batch."""
+
+    def __init__(self, node: str, layer: str) -> None:
+        self.node, self.layer = node, layer
+        self.compared = self.differing = 0
+        self.kept: list[Difference] = []
+
+    def add(self, start: int, integers: Array | None, wanted: Array, found: Array) -> None:
+        wrong = np.argwhere(wanted != found)
+        self.compared += wanted.size
+        self.differing += len(wrong)
+        for frame, element in wrong[: _KEPT - len(self.kept)].tolist():
+            self.kept.append(
+                Difference(
+                    start + frame,
+                    element,
+                    None if integers is None else int(integers[frame, element]),
+                    int(wanted[frame, element]),
+                    int(found[frame, element]),
+                )
+            )
+
+    def result(self) -> NodeComparison:
+        return NodeComparison(
+            self.node, self.layer, self.compared, self.differing, tuple(self.kept)
+        )
+
+
+_Pair = tuple[str, str, Array | None, Array, Array]
+
+
+def _pairs(walk: Walk, graph: Graph, batch: Array, values: dict[str, Array]) -> Iterator[_Pair]:
+    """What is to be equal: node, layer, the node's source, the network's codes, the Graph's."""
+    recorder = Recorder(walk.traced)
+    x = floats(walk.source, batch.astype(np.int64))
+    logits = recorder.record(x)
+    with reference_mode():
+        eager = walk.network(x)
+    if not torch.equal(logits, eager):
+        raise CannotLower(
+            f"{type(walk.network).__name__}: run as it is and as it was traced it gives different "
+            "numbers; its forward depends on something besides its input (chance, a counter, a "
+            "global), or it adds in place (+=) to what is read again: take it out"
+        )
+    if walk.sums:
+        recorder.instead = _instead(walk, values)
+        recorder.record(x)
+    for call, name in walk.codes.items():
+        source = values[graph.node(name).sources[0]]
+        wanted = _codes_of(walk, call, recorder)
+        found = values[name].reshape(wanted.shape)
+        integers = source.reshape(wanted.shape) if source.size == wanted.size else None
+        yield name, str(call.target), integers, wanted, found
+    for call, held in walk.sums.items():
+        real = in_graph_order(recorder.values[call].numpy(), walk.streams[call])
+        sums = values[held.node].reshape(len(real), -1)
+        exact = real.reshape(sums.shape).astype(np.float64) * 2.0**held.fraction
+        least, most = np.ceil(exact - held.error), np.floor(exact + held.error)
+        yield held.node, "sum", None, np.clip(sums, least, most).astype(np.int64), sums
+    if walk.logits is not None:
+        yield from _ends(walk, graph, values, recorder)
+
+
+def _ends(
+    walk: Walk, graph: Graph, values: dict[str, Array], recorder: Recorder
+) -> Iterator[_Pair]:
+    """The order of the logits, and the class."""
+    assert walk.logits is not None
+    call, name = walk.logits
+    real = recorder.values[call].numpy()
+    same = _same_order(real, values[name], walk.gap)
+    yield f"{name} order", "logits", None, np.ones_like(same), same
+    for node in graph.of_type(ArgMax):
+        best: Array = real.argmax(axis=1)[:, None]
+        found = values[node.name]
+        if walk.gap:
+            near = real.max(axis=1)[:, None] - np.take_along_axis(real, found, axis=1) <= walk.gap
+            best = np.where(near, found, best)
+        yield node.name, "class", None, best, found
+
+
+def _instead(walk: Walk, values: dict[str, Array]) -> dict[fx.Node, torch.Tensor]:
+    """What the Graph has at activations and sums, as the network's floats."""
+    found = {}
+    for call, name in [*walk.codes.items(), *((c, s.node) for c, s in walk.sums.items())]:
+        stream = walk.streams[call]
+        numbers = torch.from_numpy(in_torch_order(values[name].astype(np.float32), stream))
+        found[call] = stream.steps[0].apply(numbers)
+    return found
+
+
+def _codes_of(walk: Walk, call: fx.Node, recorder: Recorder) -> Array:
+    """The codes behind the numbers that an activation of the float network returned."""
+    layer = walk.traced.get_submodule(str(call.target))
+    assert isinstance(layer, BinaryActivation)
+    scale, centre = layer.form.affine()
+    seen = in_graph_order(recorder.values[call].numpy(), walk.streams[call])
+    numbers: Array = (seen.reshape(len(seen), -1).astype(np.float64) - centre) / scale
+    codes: Array = numbers > 0 if layer.form.levels == 1 else np.rint(numbers).astype(np.int64)
+    return codes
+
+
+def _same_order(real: Array, scores: Array, gap: float = 0.0) -> Array:
+    """Whether scores are ordered as the logits are, bool ``(frames, 1)``.
+
+    Ties included; with a gap only of logits that are further apart than it.
+    """
+    if gap:
+        apart: Array = real[:, :, None] - real[:, None, :] > gap
+        above: Array = scores[:, :, None] > scores[:, None, :]
+        every: Array = np.asarray((above | ~apart).all(axis=(1, 2)))
+        return every[:, None]
+    order = np.argsort(real, axis=1, kind="stable")
+    steps = np.diff(np.take_along_axis(real, order, axis=1), axis=1) > 0
+    found = np.diff(np.take_along_axis(scores, order, axis=1), axis=1)
+    same: Array = np.asarray(np.where(steps, found > 0, found == 0).all(axis=1))
+    return same[:, None]

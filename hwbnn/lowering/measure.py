@@ -1,0 +1,204 @@
+"""What fixed point changes: a network's floats against its integers, from input to logits.
+
+Networks without shortcuts change nothing: their integers are the floats' by construction. With
+shortcuts a number may be a unit or so off, a bit near its threshold may turn, and what comes of
+that is seen on data alone: on a whole test set, for one word length after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
+
+from hwbnn.errors import CannotLower, InputError
+from hwbnn.graph import Graph, Input, Lookup, Output
+from hwbnn.lowering.model import begin
+from hwbnn.lowering.prepare import prepare, reference_mode
+from hwbnn.lowering.streams import Stream
+from hwbnn.lowering.trace import floats
+from hwbnn.lowering.walk import Walk
+from hwbnn.simulators import simulate
+
+FRACTIONS = (10, 12, 14, 16, 18)
+"""Word lengths to measure: bits behind the point."""
+_BATCH = 200
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+"""Told what is being computed, how many frames of it are done, and of how many."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A network's floats against its integers on a data set, at one word length.
+
+    Attributes:
+        fraction: bits behind the point of the numbers that shortcuts add; None for a network
+            without.
+        width: bits of the widest of these numbers; 0 for a network without.
+        frames: inputs.
+        largest: largest distance of a logit from the network's.
+        mean: mean distance of the logits.
+        spread: standard deviation of the network's logits, to compare these with.
+        agreement: part of the frames with the same class.
+        accuracy_float: part of the frames whose class is right in floats.
+        accuracy_integer: part of the frames whose class is right in integers.
+    """
+
+    fraction: int | None
+    width: int
+    frames: int
+    largest: float
+    mean: float
+    spread: float
+    agreement: float
+    accuracy_float: float
+    accuracy_integer: float
+
+    @property
+    def lost(self) -> float:
+        """What the integers have less of accuracy, in percentage points; negative for a gain."""
+        return 100 * (self.accuracy_float - self.accuracy_integer)
+
+    def __str__(self) -> str:
+        exact = "no fixed-point numbers"
+        bits = f"{self.fraction} bits behind the point, {self.width} in all"
+        return (
+            f"{exact if self.fraction is None else bits}: logits {self.mean:.3g} off on average, "
+            f"at most {self.largest:.3g} (they spread by {self.spread:.3g}); class as in floats "
+            f"for {self.agreement:.2%} of {self.frames:,}; accuracy {self.accuracy_integer:.2%}, "
+            f"in floats {self.accuracy_float:.2%}"
+        )
+
+
+def measure(
+    model: nn.Module,
+    input: Input,
+    x: ArrayLike,
+    labels: ArrayLike,
+    *,
+    fractions: Sequence[int] = FRACTIONS,
+    engine: str = "auto",
+    progress: Progress | None = None,
+) -> tuple[Measured, ...]:
+    """Lower a network at several word lengths and compare it with its floats on a data set.
+
+    The floats are computed once, the integers of each word length by a simulator, both batch by
+    batch: memory does not grow with the data. Graphs are those that :func:`hwbnn.lower` returns.
+
+    Args:
+        model: as for :func:`hwbnn.lower`.
+        input: as for :func:`hwbnn.lower`.
+        x: integers of the input, ``(frames, *shape)``.
+        labels: classes, ``(frames,)``.
+        fractions: word lengths: bits behind the point.
+        engine: which simulator runs the Graphs, see :func:`hwbnn.simulate`.
+        progress: told how far it is.
+
+    Returns:
+        One for each word length; a single one for a network without shortcuts, which has none.
+
+    Raises:
+        CannotLower: as for :func:`hwbnn.lower`, saying which word length.
+        InputError: if ``x`` or ``labels`` do not fit.
+    """
+    network = prepare(model)
+    frames, truth = np.asarray(x), np.asarray(labels).reshape(-1)
+    if not len(frames) or len(frames) != len(truth):
+        raise InputError(
+            f"measure: expected a label for each of one or more samples, found {len(truth)} labels "
+            f"and {len(frames)} samples"
+        )
+    told = progress or _silent
+    real: Floats | None = None
+    found: list[Measured] = []
+    for fraction in fractions:
+        told(f"lower with {fraction} bits behind the point", 0, len(frames))
+        walk = begin(network, input, "class", fraction)
+        try:
+            walk.run()
+        except CannotLower as error:
+            raise CannotLower(f"with {fraction} bits behind the point: {error}") from error
+        logits, classes = _integers(walk, frames, engine, told)
+        if real is None:
+            real = _floats(network, input, frames, told)
+        found.append(_compared(walk, real, logits, classes, truth))
+        if not walk.build.fixed:
+            break
+    return tuple(found)
+
+
+def _compared(
+    walk: Walk, real: Floats, logits: Floats, classes: Integers, truth: NDArray[np.int64]
+) -> Measured:
+    distance = np.abs(logits - real)
+    same = real.argmax(axis=1)
+    widths = [walk.build.types[name].width for name in walk.build.fixed]
+    return Measured(
+        walk.build.fraction if walk.build.fixed else None,
+        max(widths, default=0),
+        len(truth),
+        float(distance.max()),
+        float(distance.mean()),
+        float(real.std()),
+        float((classes == same).mean()),
+        float((same == truth).mean()),
+        float((classes == truth).mean()),
+    )
+
+
+def _integers(
+    walk: Walk, frames: NDArray[np.int64], engine: str, told: Progress
+) -> tuple[Floats, Integers]:
+    """The logits that a Graph's integers stand for, and its classes."""
+    assert walk.scores is not None
+    name = walk.scores.name
+    place = next(i for i, node in enumerate(walk.nodes) if node.name == name)
+    graph = Graph((*walk.nodes[: place + 1], Output(walk.nodes[-1].name, name)))
+    logits, classes = [], []
+    what = f"integers with {walk.build.fraction} bits behind the point"
+    for start in range(0, len(frames), _BATCH):
+        told(what, start, len(frames))
+        sums = simulate(graph, frames[start : start + _BATCH], engine=engine)
+        logits.append(_stood_for(walk.scores, sums))
+        classes.append(_ranked(walk, name, sums).argmax(axis=1))
+    return np.concatenate(logits), np.concatenate(classes)
+
+
+def _ranked(walk: Walk, name: str, sums: Integers) -> Integers:
+    """The integers whose largest is the class: the sums, or their ranks."""
+    for node in walk.nodes:
+        if isinstance(node, Lookup) and node.source == name:
+            t = walk.build.types[name]
+            ranks: Integers = node.table[np.arange(sums.shape[1]), (sums - t.low) // t.step]
+            return ranks
+    return sums
+
+
+def _floats(network: nn.Module, source: Input, frames: NDArray[np.int64], told: Progress) -> Floats:
+    """The network's own logits."""
+    parts = []
+    for start in range(0, len(frames), _BATCH):
+        told("floats", start, len(frames))
+        with reference_mode():
+            parts.append(network(floats(source, frames[start : start + _BATCH])).numpy())
+    return np.concatenate(parts).astype(np.float64)
+
+
+def _stood_for(stream: Stream, sums: Integers) -> Floats:
+    """The floats that torch sees where a Graph has integers."""
+    x = torch.from_numpy(sums.astype(np.float32))
+    with reference_mode():
+        for step in stream.steps:
+            x = step(x)
+    return x.numpy().astype(np.float64)
+
+
+def _silent(what: str, done: int, of: int) -> None:
+    """Tells nobody."""

@@ -1,0 +1,154 @@
+"""Lowering: a trained float network in, the Graph of the same bits out, or a refusal."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from hwbnn.errors import CannotLower, InputError, Mismatch
+from hwbnn.graph import Graph, Input
+from hwbnn.lowering.builder import FRACTION, Builder, Remark
+from hwbnn.lowering.compare import compare_walk
+from hwbnn.lowering.prepare import parameter_digest, prepare
+from hwbnn.lowering.trace import trace
+from hwbnn.lowering.walk import OUTPUTS, Walk
+
+_PROBES = 96
+_EXHAUSTIVE = 1 << 10
+
+
+def lower(
+    model: nn.Module,
+    input: Input,
+    *,
+    output: Literal["class", "scores"] = "class",
+    fraction: int | None = None,
+) -> Graph:
+    """The Graph that computes, in integers, what a trained network computes: exactly, or refused.
+
+    The model is copied, taken out of its wrappers and put in evaluation mode; its binary layers
+    become sums, and all that stands between a sum and the next activation is tabulated on every
+    integer that the sum can take, by running the trained modules. At the end Graph and model are
+    compared on random and corner inputs, at every activation.
+
+    With shortcuts the numbers that are added are in fixed point (:mod:`hwbnn.lowering.fixed`): all
+    activations are exact on these numbers, which are near the network's; how near is measured
+    (:func:`hwbnn.lowering.measure`). The notes of the Graph say then which nodes these are.
+
+    Args:
+        model: a torch module of ``hwbnn.nn`` layers, of torch's channel-wise modules (BatchNorm1d
+            and 2d, PReLU, ReLU, Hardtanh, Dropout), pools and Flatten, of constants added and
+            multiplied, and of sums of two of its values (shortcuts).
+        input: what arrives: shape of a sample, of an image ``(height, width, channels)`` where the
+            model takes ``(batch, channels, height, width)``; range of the integers, and the map
+            from these to the floats that the model was trained on.
+        output: ``"class"``: the index of the largest logit, ties to the lowest; ``"scores"``:
+            integers that are ordered as the logits are, ties included.
+        fraction: bits behind the point of the numbers that shortcuts add, 0 to 20; by default
+            :data:`~hwbnn.lowering.builder.FRACTION`. Networks without shortcuts have none.
+
+    Returns:
+        The Graph; its notes say which model and which reference it equals.
+
+    Raises:
+        CannotLower: naming the layer that has no exact integer form, and what to change.
+        Mismatch: if Graph and model differ on an input: a defect of hwbnn, please report it.
+        InputError: if ``input`` or ``output`` is not what is asked for.
+    """
+    walk = begin(prepare(model), input, output, fraction)
+    walk.run()
+    return checked(walk)
+
+
+def explain(
+    model: nn.Module,
+    input: Input,
+    *,
+    output: Literal["class", "scores"] = "class",
+    fraction: int | None = None,
+) -> list[str]:
+    """What lowering does with each layer, or where it stops and what to change; for people.
+
+    Args:
+        model: as for :func:`lower`.
+        input: as for :func:`lower`.
+        output: as for :func:`lower`.
+        fraction: as for :func:`lower`.
+
+    Returns:
+        One line for each layer; the last begins with ``exact:``, ``fixed point`` or ``refused:``.
+    """
+    remarks: list[Remark] = []
+    try:
+        walk = begin(prepare(model), input, output, fraction)
+        remarks = walk.remarks
+        walk.run()
+        graph = checked(walk)
+        kind = f"fixed point of {walk.build.fraction} bits" if walk.build.fixed else "exact"
+        verdict = f"{kind}: {len(graph.nodes)} nodes, digest {graph.digest[:12]}"
+    except (CannotLower, Mismatch) as error:
+        verdict = f"refused: {error}"
+    return [*(f"{r.layer} -> {r.node}: {r.text}" for r in remarks), verdict]
+
+
+def begin(network: nn.Module, source: Input, output: str, fraction: int | None) -> Walk:
+    """A walk that has not begun, its arguments checked."""
+    if not isinstance(source, Input):
+        raise InputError(
+            f"lower: input: expected hwbnn.Input, such as Input.bits(784) or Input.pixels(784), "
+            f"found {type(source).__name__}"
+        )
+    if output not in OUTPUTS:
+        raise InputError(f"lower: output: expected one of {', '.join(OUTPUTS)}, found {output!r}")
+    bits = FRACTION if fraction is None else fraction
+    if not isinstance(bits, int) or isinstance(bits, bool) or not 0 <= bits <= 20:
+        raise InputError(f"lower: fraction: expected an integer from 0 to 20, found {fraction!r}")
+    return Walk(network, trace(network), source, output, Builder(bits))
+
+
+def checked(walk: Walk) -> Graph:
+    """The Graph of a finished walk, once it has been compared with the network."""
+    graph = Graph(tuple(walk.nodes), _notes(walk))
+    comparison = compare_walk(walk, graph, _probes(walk.source))
+    if comparison.differing:
+        worst = next(node for node in comparison.nodes if node.differing)
+        kind = type(walk.network).__name__
+        raise Mismatch(f"lowering {kind}: {worst}; please report this defect")
+    return graph
+
+
+def _notes(walk: Walk) -> dict[str, str]:
+    kind = type(walk.network)
+    certificates = "; ".join(f"{node}: {text}" for node, text in walk.build.certificates.items())
+    streams = "; ".join(f"{node}: {text}" for node, text in walk.build.fixed.items())
+    return {
+        **({"certificates": certificates} if certificates else {}),
+        **({"fraction": str(walk.build.fraction), "fixed point": streams} if streams else {}),
+        "model": f"{kind.__module__}.{kind.__qualname__}",
+        "parameters": f"sha256 {parameter_digest(walk.network)}",
+        "reference": f"torch {torch.__version__}, eager, CPU, float32",
+        "layers": " ".join(f"{r.node}={r.layer}" for r in walk.remarks),
+    }
+
+
+def _probes(source: Input) -> NDArray[np.int64]:
+    """Inputs to compare on: all of them where they are few, else corners and random ones."""
+    size = int(np.prod(source.shape))
+    span = source.high - source.low + 1
+    if span**size <= _EXHAUSTIVE:
+        place = np.array([span**i for i in range(size)])
+        digits: NDArray[np.int64] = np.arange(span**size)[:, None] // place % span
+        return (source.low + digits).reshape(-1, *source.shape)
+    rng = np.random.default_rng(0)
+    density = rng.random((_PROBES, 1))
+    ends = rng.choice((source.low, source.high), (_PROBES, 1))
+    inside = rng.integers(source.low, source.high, (_PROBES, size), endpoint=True)
+    x = np.where(rng.random((_PROBES, size)) < density, inside, ends)
+    x[0], x[1] = source.low, source.high
+    x[2], x[3] = source.low, source.high
+    x[2, rng.integers(size)], x[3, rng.integers(size)] = source.high, source.low
+    return x.reshape(-1, *source.shape)

@@ -1,0 +1,25 @@
+"""Layers of binary neurons as netlists of look-up tables and carry chains.
+
+:func:`thresholds` and :func:`sums` make one from weights; :func:`prove_thresholds` and
+:func:`prove_sums` prove it, :func:`evaluate` computes it, :func:`system_verilog` writes it.
+"""
+
+from __future__ import annotations
+
+from hwbnn.netlists.emit import Form, latency, system_verilog
+from hwbnn.netlists.evaluate import evaluate
+from hwbnn.netlists.layer import sums, thresholds
+from hwbnn.netlists.netlist import Netlist
+from hwbnn.netlists.proof import prove_sums, prove_thresholds
+
+__all__ = [
+    "Form",
+    "Netlist",
+    "evaluate",
+    "latency",
+    "prove_sums",
+    "prove_thresholds",
+    "sums",
+    "system_verilog",
+    "thresholds",
+]

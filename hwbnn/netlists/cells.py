@@ -1,0 +1,153 @@
+"""Which carry chains stand one above the other in the same carry cells.
+
+A carry cell has four positions, or eight, and most chains are shorter. Between two chains in a run
+of cells is one position with the propagate input 0: the carry of the chain below comes out of it as
+a sum bit, which is how a slice gives out a carry beside its sum, and its generate input is the
+carry into the chain above. No carry ever passes it, so the chains stay what they are alone. Only
+chains of one stage and of one level share a run: they cannot read each other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from typing import NamedTuple
+
+from hwbnn.netlists.netlist import TRUE, Chain, Lut, Netlist
+from hwbnn.netlists.pipeline import Schedule, drives, reads, schedule
+
+LONGEST = 16
+"""Positions of a run in which chains are put above each other."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Chains in a run of carry cells.
+
+    Attributes:
+        chains: indices of the netlist's cells, the lowest first.
+        starts: the first position of each; the one below it, if there is one, is its carry in.
+        positions: all of them, those above the last chain too: full cells.
+    """
+
+    chains: tuple[int, ...]
+    starts: tuple[int, ...]
+    positions: int
+
+
+def runs(netlist: Netlist, plan: Schedule, bits: int) -> tuple[Run, ...]:
+    """The runs of a netlist's chains, which take few carry cells.
+
+    Args:
+        netlist: its chains that are wires take none.
+        plan: in which stage each cell is.
+        bits: positions of a carry cell.
+    """
+    pairs = {c.first: c.second for c in netlist.cells if isinstance(c, Lut) and c.second}
+    alike: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for index, rank in enumerate(_ranks(netlist)):
+        cell = netlist.cells[index]
+        if isinstance(cell, Chain) and not cell.wires:
+            alike[plan.cells[index], rank].append(index)
+    return tuple(run for group in alike.values() for run in _joined(netlist, group, pairs, bits))
+
+
+def carries(netlist: Netlist, bits: int = 4, levels: int | None = None) -> int:
+    """Carry cells in the text of a netlist: CARRY4 for four bits, CARRY8 for eight.
+
+    Args:
+        netlist: what is written.
+        bits: positions of a cell.
+        levels: levels of logic between two registers; None for none at all.
+    """
+    made = runs(netlist, schedule(netlist, levels), bits)
+    return sum(run.positions // bits for run in made)
+
+
+def _ranks(netlist: Netlist) -> Iterator[int]:
+    """For each cell a number that is higher than those of all cells it depends on."""
+    rank = [0] * netlist.signals
+    for cell in netlist.cells:
+        own = 1 + max((rank[signal] for signal in reads(cell)), default=0)
+        for signal in drives(cell):
+            rank[signal] = own
+        rank[0] = 0
+        yield own
+
+
+class _Kind(NamedTuple):
+    """What there is to know of a chain to find it a place.
+
+    Attributes:
+        size: its positions and the one above it.
+        gives: whether it needs that at the top of a run: its carry comes out beside its sums.
+        enters: whether it needs one below it at the bottom.
+    """
+
+    size: int
+    gives: bool
+    enters: bool
+
+
+def _joined(
+    netlist: Netlist, group: Sequence[int], pairs: Mapping[int, int], bits: int
+) -> Iterator[Run]:
+    """Chains that may share cells: the longest that is left, and what fills its cells best."""
+    waiting: dict[_Kind, deque[int]] = defaultdict(deque)
+    for index in group:
+        chain = netlist.cells[index]
+        assert isinstance(chain, Chain)
+        kind = _Kind(len(chain.s) + 1, bool(chain.carry and chain.sums[-1]), _enters(chain, pairs))
+        waiting[kind].append(index)
+    while waiting:
+        left = sorted(((kind, len(those)) for kind, those in waiting.items()), reverse=True)
+        kinds = _filled(tuple((kind, min(count, LONGEST)) for kind, count in left), bits)
+        indices = tuple(waiting[kind].popleft() for kind in kinds)
+        waiting = {kind: those for kind, those in waiting.items() if those}
+        starts = accumulate((kind.size for kind in kinds[:-1]), initial=int(kinds[0].enters))
+        yield Run(indices, tuple(starts), -(-_total(kinds) // bits) * bits)
+
+
+def _enters(chain: Chain, pairs: Mapping[int, int]) -> bool:
+    """Whether a chain's carry in cannot come into its first position from outside.
+
+    A slice has one way in for that and for a generate input that is not the second output of the
+    table beside it.
+    """
+    return chain.cin > TRUE and chain.d[0] > TRUE and pairs.get(chain.s[0] >> 1) != chain.d[0] >> 1
+
+
+def _total(kinds: Sequence[_Kind]) -> int:
+    """Positions of chains of these kinds above each other."""
+    return sum(kind.size for kind in kinds) + kinds[0].enters - (not kinds[-1].gives)
+
+
+@lru_cache(maxsize=1 << 14)
+def _filled(left: tuple[tuple[_Kind, int], ...], bits: int) -> tuple[_Kind, ...]:
+    """The first of these kinds of chains, with the others that leave fewest positions unused.
+
+    Args:
+        left: kinds and how many there are of each, the longest first.
+        bits: positions of a cell.
+    """
+    best: tuple[float, int, tuple[_Kind, ...]] | None = None
+    stack: list[tuple[int, tuple[_Kind, ...]]] = [(0, (left[0][0],))]
+    while stack:
+        at, kinds = stack.pop()
+        # At the bottom one that needs nothing below it, at the top one that needs nothing above.
+        placed = tuple(sorted(kinds, key=lambda kind: (not kind.gives, kind.enters)))
+        total = _total(placed)
+        if len(kinds) > 1 and total > LONGEST:
+            continue
+        used = sum(kind.size for kind in kinds)
+        made = (-(-total // bits) * bits / used, total, placed)
+        best = made if best is None or made < best else best
+        for i in range(at, len(left)):
+            kind, count = left[i]
+            if kinds.count(kind) < count:
+                stack.append((i, (*kinds, kind)))
+    assert best is not None
+    return best[2]

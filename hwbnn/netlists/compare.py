@@ -1,0 +1,292 @@
+"""A heap compared with a number, by a carry chain that gives nothing but its carry.
+
+``sum >= t`` is the carry of ``sum + (2^B - t)`` out of ``B`` columns. A position of the chain need
+not be one column: a *window* of ``w`` columns, with up to five bits of them in one LUT, passes a
+carry on if they come to ``2^w - 1`` and generates one from ``2^w`` on, provided that they cannot
+come to more than ``2^(w+1) - 2``. Where the constant leaves no room for that, a column of up to
+three bits, the constant's among them, takes a LUT of its own and a link, as in a ternary adder.
+The same heap complemented, compared with the complement, has another constant; the cheaper is
+taken. Few windows need no carry cell: each is a table that reads the carry of the one before.
+Compression before it goes as far as it pays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from hwbnn.netlists.chains import (
+    LEVEL,
+    PRICES,
+    SHORTER,
+    Arrivals,
+    Compression,
+    Heights,
+    descend,
+)
+from hwbnn.netlists.heap import ODD, Heap, compressed
+from hwbnn.netlists.netlist import FALSE, TRUE, Atom, Builder, Function
+
+NEVER = 1 << 20
+"""More LUTs than any comparison takes."""
+CELL = 1.0
+"""LUTs that a carry cell of four positions is worth."""
+WIDEST = 12
+"""Most columns of a table, whose function is a mask of ``2^(columns + 1)`` bits on its way: with a
+large scale a heap has many columns without a bit."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A position of the chain.
+
+    Attributes:
+        columns: how many it spans.
+        link: whether it leaves a link: then it is one column.
+    """
+
+    columns: int
+    link: bool = False
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A chain of windows.
+
+    Attributes:
+        luts: what it takes.
+        windows: in order.
+        cin: the constant carry into the first.
+        complemented: whether the bits and the answer are complemented.
+        constant: what is added to the bits.
+        tables: whether it is a table a window, each but the last with a link, and no carry cell.
+    """
+
+    luts: int
+    windows: tuple[Window, ...]
+    cin: int
+    complemented: bool
+    constant: int
+    tables: bool = False
+
+    @property
+    def cost(self) -> float:
+        """LUTs, carry cells and levels weighed in."""
+        if self.tables:
+            return self.luts + LEVEL * (len(self.windows) - 1)
+        return self.luts + CELL * (len(self.windows) + 1) / 4
+
+
+@lru_cache(maxsize=1 << 16)
+def cheapest(heights: Heights, wanted: int) -> Comparison | None:
+    """The cheapest comparison ``sum >= wanted``, with ``wanted`` from 1 to the largest sum."""
+    high = sum(height << i for i, height in enumerate(heights))
+    made: list[Comparison] = []
+    for complemented in (False, True):
+        # sum >= t  is  not (complement >= high - t + 1)
+        t = high - wanted + 1 if complemented else wanted
+        columns = len(heights)
+        while (1 << columns) < t or high >= (1 << columns) + t:
+            columns += 1
+        padded = heights + (0,) * (columns - len(heights))
+        for cin in (0, 1):
+            constant = (1 << columns) - t - cin
+            if constant >= 0:
+                luts, windows = _cover(padded, constant, 0, True, cin)
+                if luts < NEVER:
+                    made.append(Comparison(luts, windows, cin, complemented, constant))
+        constant = (1 << columns) - t
+        luts, windows = _tables(padded, constant, 0)
+        if luts < NEVER:
+            made.append(Comparison(luts, windows, 0, complemented, constant, tables=True))
+    return min(made, key=lambda c: c.cost) if made else None
+
+
+@lru_cache(maxsize=1 << 18)
+def _tables(heights: Heights, constant: int, link: int) -> tuple[int, tuple[Window, ...]]:
+    """The fewest tables one behind the other for these columns, and their windows."""
+    best: tuple[int, tuple[Window, ...]] = (NEVER, ())
+    bits, high = link, link
+    for columns in range(1, min(len(heights), WIDEST) + 1):
+        bits += heights[columns - 1]
+        high += heights[columns - 1] << (columns - 1)
+        digit = constant & ((1 << columns) - 1)
+        if bits > 6:
+            break
+        # It can carry, but no more than 1; bits that never matter would be made for nothing.
+        if not 1 << columns <= high + digit < 2 << columns:
+            continue
+        if columns == len(heights):
+            return 1, (Window(columns),)
+        luts, windows = _tables(heights[columns:], constant >> columns, 1)
+        if luts + 1 < best[0]:
+            best = (luts + 1, (Window(columns, link=True), *windows))
+    return best
+
+
+@lru_cache(maxsize=1 << 18)
+def _cover(
+    heights: Heights, constant: int, link: int, first: bool, cin: int
+) -> tuple[int, tuple[Window, ...]]:
+    """The fewest LUTs for these columns, and the windows."""
+    if not heights:
+        return (NEVER if link else 0), ()
+    best: tuple[int, tuple[Window, ...]] = (NEVER, ())
+    bits, high = link, link
+    for columns in range(1, min(len(heights), 6) + 1):
+        bits += heights[columns - 1]
+        high += heights[columns - 1] << (columns - 1)
+        digit = constant & ((1 << columns) - 1)
+        if bits > 5:
+            break
+        if high + digit > (2 << columns) - 2:
+            continue
+        luts, windows = _cover(heights[columns:], constant >> columns, 0, False, 0)
+        luts += bits > 0
+        if luts < best[0]:
+            best = (luts, (Window(columns), *windows))
+    if 2 <= heights[0] + (constant & 1) <= 3 and not (first and cin):
+        luts, windows = _cover(heights[1:], constant >> 1, 1, False, 0)
+        if luts + 1 < best[0]:
+            best = (luts + 1, (Window(1, link=True), *windows))
+    return best
+
+
+@lru_cache(maxsize=1 << 16)
+def planned(arrivals: Arrivals, wanted: int) -> tuple[Compression, Comparison]:
+    """How far a heap is compressed, and how what is left is compared.
+
+    The sum of what a compression leaves is that of the heap, so ``wanted`` stays the same.
+    """
+    best: tuple[float, Compression, Comparison] | None = None
+    for prices in (PRICES, *SHORTER):
+        for state in descend(arrivals, prices):
+            comparison = cheapest(state.left, wanted)
+            if comparison is None:
+                continue
+            luts = state.luts + comparison.cost + LEVEL * state.latest
+            if best is None or luts < best[0]:
+                best = (luts, state, comparison)
+    if best is None:
+        raise AssertionError(f"no comparison of {arrivals} with {wanted}")
+    return best[1], best[2]
+
+
+def reaches(builder: Builder, heap: Heap, threshold: int) -> int:
+    """The literal of ``heap >= threshold``, a plain signal or a constant."""
+    wanted = threshold - heap.constant
+    if wanted <= 0:
+        return TRUE
+    if wanted > heap.high:
+        return FALSE
+    # Complementing chains moves the constant while the heap is compressed: go by the largest sum.
+    compression, _ = planned(heap.arrivals(builder), wanted)
+    left = compressed(builder, heap, compression)
+    left.cancelled()
+    wanted = threshold - left.constant
+    if wanted <= 0 or wanted > left.high:
+        return TRUE if wanted <= 0 else FALSE
+    comparison = cheapest(left.heights, wanted)
+    if comparison is None:
+        rest, comparison = planned(left.arrivals(builder), wanted)
+        left = compressed(builder, left, rest)
+        return _built(builder, left, threshold)
+    return _built(builder, left, threshold)
+
+
+def _built(builder: Builder, heap: Heap, threshold: int) -> int:
+    """The chain of the cheapest comparison of a heap as it is."""
+    comparison = cheapest(heap.heights, threshold - heap.constant)
+    if comparison is None:
+        raise AssertionError(f"no comparison of {heap.heights}")
+    flip = int(comparison.complemented)
+    columns = [[literal ^ flip for literal in column] for column in heap.columns]
+    columns += [[]] * 64
+    s: list[int] = []
+    d: list[int] = []
+    atoms: list[Atom] = []
+    at, link = 0, FALSE
+    for window in comparison.windows:
+        digit = comparison.constant >> at & ((1 << window.columns) - 1)
+        terms = [(literal, 1 << i) for i in range(window.columns) for literal in columns[at + i]]
+        if comparison.tables:
+            atom, link = _table(builder, terms, digit, link, flip, window, s, d)
+        elif window.link:
+            atom, link = _linked(builder, terms, digit, link, flip, s, d)
+        else:
+            atom = _window(builder, terms, digit, link, flip, window.columns, s, d)
+            link = FALSE
+        atoms.append(atom)
+        at += window.columns
+    cin = comparison.cin ^ flip
+    _, carry = builder.chain(cin, s, d, atoms, sums=False, negated=bool(flip))
+    return carry
+
+
+def _above(columns: int, flip: int) -> int:
+    """The sums, as a mask, that carry out of so many columns; flipped, those that do not."""
+    full = 1 << columns
+    return ((1 << full) - 1) << (0 if flip else full)
+
+
+def _window(
+    builder: Builder, terms: list[tuple[int, int]], digit: int, link: int, flip: int, columns: int,
+    s: list[int], d: list[int],
+) -> Atom:  # fmt: skip
+    """Up to five bits: a carry passes where they come to all ones, and is made above that."""
+    if link:
+        # Where carries are complements, so are links.
+        terms = [*terms, (link ^ flip, 1)]
+    full = 1 << columns
+    weights = tuple(weight for _, weight in terms)
+    passes, makes = (
+        builder.lut(
+            [literal for literal, _ in terms],
+            Function(weights, 1 << (full - 1), digit),
+            Function(weights, _above(columns, flip), digit),
+        )
+        if terms
+        else (int(digit == full - 1), int(digit >= full) ^ flip)
+    )
+    s.append(passes)
+    d.append(makes)
+    return Atom(columns, tuple(terms), digit)
+
+
+def _linked(
+    builder: Builder, terms: list[tuple[int, int]], digit: int, link: int, flip: int,
+    s: list[int], d: list[int],
+) -> tuple[Atom, int]:  # fmt: skip
+    """A column of three, the constant's bit among them, whose upper half is the next link."""
+    below = [link] if link else []
+    count = len(terms)
+    literals = [literal for literal, _ in terms]
+    inside = 0b1100
+    if flip:
+        inside = 0b0011
+    passes, leaves = builder.lut(
+        [*literals, *(b ^ flip for b in below)],
+        Function((1,) * (count + len(below)), ODD, digit),
+        Function((1,) * count + (0,) * len(below), inside, digit),
+    )
+    s.append(passes)
+    d.append(link if link else flip)
+    added = tuple((literal, 1) for literal in [*literals, *(b ^ flip for b in below)])
+    return Atom(1, added, digit, link=leaves >> 1), leaves
+
+
+def _table(
+    builder: Builder, terms: list[tuple[int, int]], digit: int, link: int, flip: int,
+    window: Window, s: list[int], d: list[int],
+) -> tuple[Atom, int]:  # fmt: skip
+    """Up to six bits, the carry from below among them, whose own carry is a link, or the answer."""
+    bits = [*terms, (link, 1)]
+    weights = tuple(weight for _, weight in bits)
+    function = Function(weights, _above(window.columns, flip), digit)
+    made = builder.lut([literal for literal, _ in bits], function)[0]
+    # Opposite bits may leave a constant: it is the carry itself then.
+    linked = window.link and made > TRUE
+    s.append(FALSE)
+    d.append(flip if linked else made)
+    added = tuple(bits if link > TRUE else terms)
+    return Atom(window.columns, added, digit, link=made >> 1 if linked else 0), made ^ flip

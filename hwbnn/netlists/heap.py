@@ -1,0 +1,247 @@
+"""Heaps of weighted bits, and the chains that compress them put into a netlist.
+
+A heap stands for an integer: the sum of its bits, those of column ``i`` times ``2^i``, and of a
+constant. Only its bits take hardware; the constant is carried along until something is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hwbnn.netlists.chains import Arrivals, Compression, Heights, Part, Plan, relative
+from hwbnn.netlists.netlist import FALSE, TRUE, Atom, Builder, Function
+
+ODD = sum(1 << i for i in range(1, 64, 2))
+"""Mask of a sum's lowest bit."""
+
+
+@dataclass
+class Heap:
+    """Bits by column, and a constant.
+
+    Attributes:
+        columns: literals of weight ``2^i`` at index ``i``.
+        constant: any integer.
+    """
+
+    columns: list[list[int]] = field(default_factory=list)
+    constant: int = 0
+
+    @property
+    def heights(self) -> Heights:
+        """Bits of each column."""
+        return tuple(len(column) for column in self.columns)
+
+    @property
+    def high(self) -> int:
+        """The sum of all bits when each is 1, without the constant."""
+        return sum(len(column) << i for i, column in enumerate(self.columns))
+
+    def arrivals(self, builder: Builder) -> Arrivals:
+        """The levels at which its bits are there, from 0 on."""
+        depth = builder.depth
+        levels = (sorted(depth[literal >> 1] for literal in column) for column in self.columns)
+        return relative(tuple(map(tuple, levels)))
+
+    def add(self, literal: int, column: int) -> None:
+        """Add a bit; constants go to the constant."""
+        if literal in (FALSE, TRUE):
+            self.constant += literal << column
+            return
+        while len(self.columns) <= column:
+            self.columns.append([])
+        self.columns[column].append(literal)
+
+    def add_all(self, other: Heap, sign: int, shift: int = 0) -> None:
+        """Add another heap's value times ``2^shift``, or with ``sign`` -1 subtract it."""
+        self.constant += sign * other.constant << shift
+        for i, column in enumerate(other.columns, start=shift):
+            for literal in column:
+                # -x == (1 - x) - 1
+                self.add(literal ^ (sign < 0), i)
+                self.constant -= (sign < 0) << i
+
+    def cancelled(self) -> None:
+        """Join equal and opposite bits of a column: they need no counting."""
+        for i in range(2 * len(self.columns) + 2):
+            if i >= len(self.columns):
+                break
+            held: dict[int, list[int]] = {}
+            for literal in self.columns[i]:
+                held.setdefault(literal >> 1, []).append(literal)
+            column: list[int] = []
+            for literals in held.values():
+                while len(literals) > 1:
+                    one, two = literals.pop(), literals.pop()
+                    if one == two:
+                        self.add(one, i + 1)
+                    else:
+                        self.constant += 1 << i
+                column += literals
+            self.columns[i] = column
+        while self.columns and not self.columns[-1]:
+            self.columns.pop()
+
+
+def compressed(builder: Builder, heap: Heap, compression: Compression) -> Heap:
+    """The heap that the chains of a compression leave of another one."""
+    columns = [list(column) for column in heap.columns]
+    made = Heap(columns, heap.constant)
+    for plan in compression.chains:
+        _take(builder, made, plan)
+    return made
+
+
+@dataclass
+class _Taken:
+    """Literals that a part of a chain takes.
+
+    Attributes:
+        part: the part.
+        table: those of its first column.
+        plain: how many of them, apart from the table's, have to be plain.
+        extra: what the table does not take, or takes from the next column.
+    """
+
+    part: Part
+    table: list[int]
+    plain: int
+    extra: list[int]
+
+    @property
+    def wanted(self) -> int:
+        """How many plain ones there should be."""
+        return self.plain + (self.part.kind == "full" and self.part.bits == 6)
+
+
+def _take(builder: Builder, heap: Heap, plan: Plan) -> None:
+    """Put one chain into the netlist; its bits leave the heap, its results join it."""
+    taken = _picked(builder, heap, plan)
+    # Every input of a chain may be complemented if its outputs are: so that there are plain ones
+    # where they have to be.
+    flipped = _lacking(taken, 1) < _lacking(taken, 0)
+    cin = _parted(taken, plan, flipped)
+    first = _plain(builder, cin[0]) if cin else FALSE
+    s, d, atoms, link = _positions(builder, taken)
+    total = sum(count << (at - plan.start) for at, count in plan.taken())
+    sums, last = builder.chain(first, s, d, atoms, carry=plan.carry)
+    outputs = [(literal, i) for i, literal in enumerate(sums)]
+    if plan.carry:
+        outputs.append((last, len(s)))
+    if plan.linked:
+        outputs.append((link, len(s)))
+    if flipped:
+        # sum(~in) == sum(out), so sum(in) == sum(~out) + total(in) - total(out)
+        outputs = [(literal ^ 1, i) for literal, i in outputs]
+        over = total - sum(1 << i for _, i in outputs)
+        heap.constant += over << plan.start
+    for literal, i in outputs:
+        heap.add(literal, plan.start + i)
+
+
+def _picked(builder: Builder, heap: Heap, plan: Plan) -> list[_Taken]:
+    """Take the bits of a chain from the heap, those that are there first first."""
+    at = plan.start
+    taken: list[_Taken] = []
+    ready = builder.depth
+    for part in plan.parts:
+        plain = int(plan.cin and not taken) + (part.extra if part.kind == "triple" else 0)
+        own = _earliest(heap, at, part.bits + plain, ready)
+        extra = _earliest(heap, at + 1, part.extra, ready) if part.kind == "full" else []
+        taken.append(_Taken(part, own, plain, extra))
+        at += part.positions
+    return taken
+
+
+def _lacking(taken: Sequence[_Taken], kind: int) -> int:
+    """Literals that would have to be of this kind and are not."""
+    there = (sum(literal & 1 == kind for literal in t.table) for t in taken)
+    return sum(max(0, t.wanted - count) for t, count in zip(taken, there, strict=True))
+
+
+def _parted(taken: Sequence[_Taken], plan: Plan, flipped: bool) -> list[int]:
+    """Complement all literals if wanted, and part off those that stand alone: the carry in."""
+    for t in taken:
+        # Plain ones last: those are parted off, and one is left last for a table.
+        t.table = sorted((literal ^ flipped for literal in t.table), key=lambda x: -(x & 1))
+        t.extra = [literal ^ flipped for literal in t.extra]
+    cin = [taken[0].table.pop()] if plan.cin else []
+    for t in taken:
+        if t.part.kind == "triple" and t.part.extra:
+            t.extra = [t.table.pop()]
+    return cin
+
+
+def _earliest(heap: Heap, column: int, count: int, ready: Sequence[int]) -> list[int]:
+    if not count:
+        return []
+    bits = sorted(heap.columns[column], key=lambda literal: ready[literal >> 1])
+    heap.columns[column] = bits[count:]
+    return bits[:count]
+
+
+def _plain(builder: Builder, literal: int) -> int:
+    """The literal where no table can take it inverted: at the cost of a LUT if it is."""
+    if literal <= TRUE or not literal & 1:
+        return literal
+    return builder.lut([literal], Function((1,), 0b10))[0]
+
+
+def _positions(
+    builder: Builder, taken: Sequence[_Taken]
+) -> tuple[list[int], list[int], list[Atom], int]:
+    """Propagate and generate literals of each position, what they add, and the last link."""
+    s: list[int] = []
+    d: list[int] = []
+    atoms: list[Atom] = []
+    link = FALSE
+    for t in taken:
+        if t.part.kind == "full":
+            atoms.append(_full(builder, t, s, d))
+        elif t.part.kind == "pair":
+            bits = [*t.table, link] if t.part.linked else t.table
+            count = len(bits)
+            # Two equal bits generate what either of them is.
+            one, two = builder.lut(bits, Function((1,) * count, ODD), Function((1,) * count, 0b100))
+            s.append(one)
+            d.append(two)
+            atoms.append(Atom(1, tuple((b, 1) for b in bits)))
+            link = FALSE
+        else:
+            bits = list(t.table)
+            second = link if t.part.linked else _plain(builder, t.extra[0]) if t.extra else FALSE
+            count = len(bits)
+            below = [second] if second else []
+            one, two = builder.lut(
+                [*bits, *below],
+                Function((1,) * (count + len(below)), ODD),
+                Function((1,) * count + (0,) * len(below), 0b1100),
+            )
+            s.append(one)
+            d.append(second)
+            atoms.append(Atom(1, tuple((b, 1) for b in [*bits, *below]), link=two >> 1))
+            link = two
+    return s, d, atoms, link
+
+
+def _full(builder: Builder, t: _Taken, s: list[int], d: list[int]) -> Atom:
+    """Up to six bits of a column in two positions.
+
+    With ``r`` half of the others' sum: the first position adds the parity of all to the carry and
+    generates the last bit, so that ``r`` is what is left for the second, with the extra bit.
+    """
+    bits = list(t.table)
+    if len(bits) == 6:
+        bits[5] = _plain(builder, bits[5])
+    count = len(bits)
+    ones, last = (1,) * count, (0,) * (count - 1) + (1,)
+    # The parity of five others is equal to the sixth bit where it is read.
+    generate = Function((1,) * 5 + (0,), ODD) if count == 6 else Function(last, 0b10)
+    low = builder.lut(bits, Function(ones, ODD), generate)
+    others = [*bits[:-1], *t.extra]
+    weights = (1,) * (count - 1) + (2,) * len(t.extra)
+    high = builder.lut(others, Function(weights, 0b1100), Function(weights, 0b110000))
+    s += [low[0], high[0]]
+    d += [low[1], high[1]]
+    return Atom(2, (*((b, 1) for b in bits), *((b, 2) for b in t.extra)))

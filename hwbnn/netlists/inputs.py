@@ -1,0 +1,112 @@
+"""The inputs of a layer as literals of its netlist, and how far sums over them reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from operator import index
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.errors import InputError
+from hwbnn.netlists.heap import Heap
+from hwbnn.netlists.netlist import TRUE
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Inputs of so many bits, input ``i`` on signals ``1 + i * width`` on, lowest bit first.
+
+    Attributes:
+        count: how many there are.
+        width: bits of an input.
+        signed: whether they are two's complement: then half of the range is added to each.
+        drivers: where inputs are bits that another netlist drives, the literals there, so that
+            constants need no counting, and equal and opposite ones are counted once; None if
+            nothing is known of them.
+
+    Raises:
+        InputError: for drivers that are not one literal for each input of one bit.
+    """
+
+    count: int
+    width: int = 1
+    signed: bool = False
+    drivers: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.drivers is None:
+            return
+        object.__setattr__(self, "drivers", tuple(map(index, self.drivers)))
+        if (self.width, len(self.drivers)) != (1, self.count) or min(self.drivers, default=0) < 0:
+            raise InputError(
+                f"layer: expected a driver, a literal from 0, for each of {self.count} inputs of "
+                f"one bit; found {len(self.drivers)} from {min(self.drivers, default=0)} on, and "
+                f"inputs of {self.width} bits"
+            )
+
+    @property
+    def high(self) -> int:
+        """The largest value of one."""
+        return (1 << self.width) - 1
+
+    @cached_property
+    def literals(self) -> tuple[int, ...]:
+        """A constant for each bit, or the literal of the first that is equal or opposite."""
+        made = [2 * (1 + i) for i in range(self.count * self.width)]
+        first: dict[int, int] = {}
+        for i, driver in enumerate(self.drivers or ()):
+            turned = driver & 1
+            if driver <= TRUE:
+                made[i] = driver
+            else:
+                made[i] = first.setdefault(driver >> 1, made[i] ^ turned) ^ turned
+        return tuple(made)
+
+    @property
+    def told(self) -> tuple[int, ...] | None:
+        """Drivers that say the same in one way alone; None if they say nothing."""
+        nothing = tuple(range(2, 2 * (1 + self.count * self.width), 2))
+        return None if self.literals == nothing else self.literals
+
+    def bits(self, i: int) -> Iterator[tuple[int, int]]:
+        """The literals of an input that is never negative, each with its column."""
+        for bit in range(self.width):
+            turned = self.signed and bit == self.width - 1
+            yield self.literals[i * self.width + bit] ^ turned, bit
+
+    def total(self) -> Heap:
+        """Their sum."""
+        heap = Heap()
+        for i in range(self.count):
+            for literal, bit in self.bits(i):
+                heap.add(literal, bit)
+        heap.cancelled()
+        return heap
+
+    def ends(self, weights: Bools, scale: Ints, offset: Ints) -> tuple[Ints, Ints]:
+        """The lowest and the highest ``scale * raw + offset * total`` of each neuron.
+
+        Args:
+            weights: bool ``(neurons, inputs)``.
+            scale: int64 ``(neurons,)``.
+            offset: int64 ``(neurons,)``.
+        """
+        factors = scale[:, None] * np.where(weights, 1, -1) + offset[:, None]
+        constant = self.high * scale * (~weights).sum(axis=1)
+        if self.drivers is not None:
+            literals = np.array(self.literals)
+            # ~x == 1 - x
+            constant += factors[:, literals & 1 == 1].sum(axis=1)
+            signs = np.where(literals & 1, -1, 1) * (literals > TRUE)
+            merged = np.zeros_like(factors)
+            np.add.at(merged.T, np.maximum(literals >> 1, 1) - 1, (factors * signs).T)
+            factors = merged
+        low = self.high * np.minimum(factors, 0).sum(axis=1)
+        high = self.high * np.maximum(factors, 0).sum(axis=1)
+        return constant + low, constant + high

@@ -1,0 +1,280 @@
+"""A layer of binary neurons as a netlist, parts of its sums shared between neurons.
+
+Take two neurons: over the inputs that have equal weights in both, their sums are the same number
+``a``; over the others one is ``d`` and the other ``n_d - d``. So ``a`` and ``d`` are counted once,
+and the neurons compare ``a + d`` and ``a - d``. A group of ``r`` neurons sorts the inputs into
+``2^(r-1)`` *classes* by their columns of weights up to sign; each input is counted once for all
+neurons of the group, and the sums of the classes are added up twice as the group is halved, until
+single neurons are left. How large groups should be follows from the layer, by building some.
+Neurons that are constant take nothing, and of equal ones the first alone is built.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.errors import InputError
+from hwbnn.netlists.chains import LEVEL, compress, to_number
+from hwbnn.netlists.compare import reaches
+from hwbnn.netlists.groups import groups
+from hwbnn.netlists.heap import Heap, compressed
+from hwbnn.netlists.inputs import Inputs
+from hwbnn.netlists.netlist import FALSE, TRUE, Builder, Netlist
+from hwbnn.netlists.totals import Totals
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+GROUPS = (1, 2, 3, 4, 5, 6, 8, 10, 12)
+"""Sizes of groups that are tried."""
+TRIES = 3
+"""Groups of each size that are built to compare sizes."""
+WHOLE = 1 << 12
+"""Synapses up to which all groups are built for that."""
+
+
+@dataclass(frozen=True)
+class _Class:
+    """Inputs with the same weights up to sign in all neurons of a group.
+
+    Attributes:
+        heap: their sum under the weights of the group's first neuron.
+        high: what it comes to under the complemented weights, together with that sum.
+    """
+
+    heap: Heap
+    high: int
+
+
+_Classes = dict[tuple[bool, ...], _Class]
+_Finish = Callable[[Builder, int, Heap], None]
+
+
+def thresholds(
+    weights: Bools,
+    wanted: Ints,
+    *,
+    width: int = 1,
+    signed: bool = False,
+    group: int | None = None,
+    factors: tuple[Ints, Ints] | None = None,
+    drivers: Sequence[int] | None = None,
+) -> Netlist:
+    """A layer whose outputs are ``raw sum >= wanted``, one for each neuron.
+
+    A raw sum is, over all inputs, ``u`` where the weight is true and ``2^width - 1 - u`` where it
+    is not: for bits, the number of inputs that equal their weight. ``u`` is the input, or the input
+    plus ``2^(width - 1)`` where inputs are signed. With factors it is ``scale * raw + offset *
+    total`` that is compared, with the sum of all ``u`` as total.
+
+    Args:
+        weights: bool ``(neurons, inputs)``.
+        wanted: int64 ``(neurons,)``.
+        width: bits of an input; input ``i`` is signals ``1 + i * width`` on, lowest bit first.
+        signed: whether inputs are two's complement.
+        group: neurons of a group; by default what takes fewest LUTs.
+        factors: scale and offset, int64 ``(neurons,)`` each, no scale negative.
+        drivers: the outputs of the netlist that drives the inputs, if one does: what is constant,
+            equal or opposite there is not counted, or counted once.
+
+    Raises:
+        InputError: for arrays that do not fit each other.
+    """
+    _check(weights, width, wanted, *(factors or ()))
+    inputs = Inputs(weights.shape[1], width, signed, drivers)
+    scale, offset = factors or (np.ones_like(wanted), np.zeros_like(wanted))
+    if (scale < 0).any():
+        raise InputError(f"layer: expected no scale below 0, found {scale.min()}")
+    low, high = inputs.ends(weights, scale, offset)
+    outputs = [TRUE if always else FALSE for always in wanted <= low]
+    between = np.flatnonzero((low < wanted) & (wanted <= high))
+    equal = _distinct(between, weights, wanted, scale, offset)
+    rows = list(dict.fromkeys(equal.values()))
+    totals = Totals(scale[rows], offset[rows], inputs.total) if factors else None
+
+    def finish(builder: Builder, row: int, heap: Heap) -> None:
+        whole = heap if totals is None else totals.weighed(row, heap)
+        outputs[rows[row]] = reaches(builder, whole, int(wanted[rows[row]]))
+
+    builder = _layer(weights[rows], inputs, group, finish, totals)
+    for neuron, first in equal.items():
+        outputs[neuron] = outputs[first]
+    return builder.netlist(outputs)
+
+
+def sums(
+    weights: Bools, *, width: int = 1, signed: bool = False, group: int | None = None,
+    drivers: Sequence[int] | None = None,
+) -> Netlist:  # fmt: skip
+    """A layer whose outputs are the raw sums, lowest bit first, neuron after neuron.
+
+    Args:
+        weights: bool ``(neurons, inputs)``.
+        width: bits of an input.
+        signed: whether inputs are two's complement.
+        group: neurons of a group; by default what takes fewest LUTs.
+        drivers: the outputs of the netlist that drives the inputs, if one does.
+    """
+    _check(weights, width)
+    inputs = Inputs(weights.shape[1], width, signed, drivers)
+    bits = (inputs.count * inputs.high).bit_length()
+    equal = _distinct(range(len(weights)), weights)
+    rows = list(dict.fromkeys(equal.values()))
+    outputs: dict[int, list[int]] = {}
+
+    def finish(builder: Builder, row: int, heap: Heap) -> None:
+        outputs[rows[row]] = _number(builder, heap, bits)
+
+    builder = _layer(weights[rows], inputs, group, finish)
+    return builder.netlist([literal for first in equal.values() for literal in outputs[first]])
+
+
+def _distinct(neurons: Iterable[int], *numbers: NDArray[np.generic]) -> dict[int, int]:
+    """Of each of these neurons the first one that has the same numbers."""
+    firsts: dict[bytes, int] = {}
+    made = {}
+    for neuron in map(int, neurons):
+        own = b"".join(array[neuron].tobytes() for array in numbers)
+        made[neuron] = firsts.setdefault(own, neuron)
+    return made
+
+
+def _check(weights: Bools, width: int, *numbers: Ints) -> None:
+    rows = weights.shape[:1]
+    if weights.ndim != 2 or not weights.size or width < 1 or any(n.shape != rows for n in numbers):
+        raise InputError(
+            f"layer: expected weights (neurons, inputs) and as many thresholds and factors, found "
+            f"shapes {', '.join(str(n.shape) for n in (weights, *numbers))}, inputs of {width} bits"
+        )
+
+
+def _number(builder: Builder, heap: Heap, bits: int) -> list[int]:
+    """A heap's value as literals of so many bits."""
+    made = Heap([list(column) for column in heap.columns])
+    # A negative constant wraps around: the sum itself is in range.
+    constant = heap.constant % (1 << bits)
+    ones = [constant >> i & 1 for i in range(bits)]
+    made = _with_ones(made, ones)
+    made = compressed(builder, made, to_number(made.arrivals(builder)))
+    if made.constant % (1 << bits):
+        return _number(builder, made, bits)
+    columns = [*made.columns, *([[]] * bits)][:bits]
+    return [column[0] if column else 0 for column in columns]
+
+
+def _with_ones(heap: Heap, ones: Sequence[int]) -> Heap:
+    """A heap with a constant as bits: ``1 + x`` is ``~x`` and, in the next column, ``x``."""
+    columns = [list(column) for column in heap.columns]
+    columns += [[] for _ in range(len(ones) + 1 - len(columns))]
+    for i, one in enumerate(ones):
+        if not one:
+            continue
+        if columns[i]:
+            literal = columns[i].pop()
+            columns[i].append(literal ^ 1)
+            columns[i + 1].append(literal)
+        else:
+            columns[i].append(1)
+    return Heap(columns[: len(ones)])
+
+
+def _layer(
+    weights: Bools,
+    inputs: Inputs,
+    group: int | None,
+    finish: _Finish,
+    totals: Totals | None = None,
+) -> Builder:
+    """A builder with all neurons of a layer, each given to ``finish`` as a heap."""
+    if not len(weights):
+        return _begun(inputs, None)
+    size = group or _best_size(weights, inputs, finish, totals)
+    builder = _begun(inputs, totals)
+    for rows in groups(weights, size):
+        _halved(builder, rows, _classes(builder, weights, rows, inputs), finish)
+    return builder
+
+
+def _begun(inputs: Inputs, totals: Totals | None) -> Builder:
+    """A builder with what neurons have in common, if there is something."""
+    builder = Builder(inputs.count * inputs.width)
+    if totals is not None:
+        totals.begin(builder)
+    return builder
+
+
+def _best_size(weights: Bools, inputs: Inputs, finish: _Finish, totals: Totals | None) -> int:
+    """The size of groups that takes fewest LUTs a neuron, levels weighed in, by building some."""
+    costs: dict[int, float] = {}
+    for size in GROUPS:
+        if size > len(weights):
+            break
+        builder = _begun(inputs, totals)
+        common = builder.luts
+        chosen = list(groups(weights, size))
+        if weights.size > WHOLE:
+            # The first are more alike than the last: some of all.
+            whole = [rows for rows in chosen if len(rows) == size]
+            chosen = whole[:: -(-len(whole) // TRIES)]
+        for rows in chosen:
+            _halved(builder, rows, _classes(builder, weights, rows, inputs), finish)
+        own = (builder.luts - common) / sum(map(len, chosen))
+        costs[size] = own + LEVEL * max(builder.depth)
+    return min(costs, key=lambda size: costs[size])
+
+
+def _classes(builder: Builder, weights: Bools, rows: tuple[int, ...], inputs: Inputs) -> _Classes:
+    """The classes of a group, compressed."""
+    own = weights[list(rows)]
+    relative = own ^ own[0]
+    heaps: dict[tuple[bool, ...], Heap] = {}
+    highs: Counter[tuple[bool, ...]] = Counter()
+    for i in range(weights.shape[1]):
+        pattern = tuple(map(bool, relative[:, i]))
+        heap = heaps.setdefault(pattern, Heap())
+        for literal, bit in inputs.bits(i):
+            heap.add(literal ^ (not own[0, i]), bit)
+        highs[pattern] += inputs.high
+    return {
+        pattern: _Class(_settled(builder, heap, len(rows)), highs[pattern])
+        for pattern, heap in heaps.items()
+    }
+
+
+def _halves(size: int) -> tuple[range, ...]:
+    return range(size // 2 + size % 2), range(size // 2 + size % 2, size)
+
+
+def _settled(builder: Builder, heap: Heap, size: int) -> Heap:
+    """A class compressed as far as it pays in a group of so many neurons."""
+    heap.cancelled()
+    if size == 1:
+        return heap
+    return compressed(builder, heap, compress(heap.arrivals(builder), 2))
+
+
+def _halved(builder: Builder, rows: tuple[int, ...], classes: _Classes, finish: _Finish) -> None:
+    """Go from the classes of a group to those of its halves, down to single neurons."""
+    if len(rows) == 1:
+        (made,) = classes.values()
+        finish(builder, rows[0], made.heap)
+        return
+    for half in _halves(len(rows)):
+        heaps: dict[tuple[bool, ...], tuple[Heap, int]] = {}
+        for pattern, made in classes.items():
+            part = tuple(pattern[i] for i in half)
+            key = tuple(sign ^ part[0] for sign in part)
+            heap, high = heaps.setdefault(key, (Heap(), 0))
+            heap.add_all(made.heap, -1 if part[0] else 1)
+            heap.constant += made.high * part[0]
+            heaps[key] = (heap, high + made.high)
+        below = {
+            key: _Class(_settled(builder, heap, len(half)), high)
+            for key, (heap, high) in heaps.items()
+        }
+        _halved(builder, tuple(rows[i] for i in half), below, finish)

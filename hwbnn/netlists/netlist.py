@@ -1,0 +1,298 @@
+"""Netlists of look-up tables and carry chains: one value that all else reads.
+
+A *signal* is an integer: 0 is the constant zero, then come the inputs, then what cells drive. A
+*literal* is a signal or its complement, ``2 * signal + inverted``. Cells hold signals alone: an
+inverted input is part of a table. What a carry chain adds is kept beside what it is made of, so
+that the one can be proved from the other (:mod:`hwbnn.netlists.proof`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+FALSE = 0
+"""The literal that is always 0."""
+TRUE = 1
+"""The literal that is always 1."""
+
+Terms = tuple[tuple[int, int], ...]
+"""A sum as pairs of literal and weight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lut:
+    """A look-up table with one or two outputs.
+
+    Attributes:
+        inputs: signals, the first the lowest bit of the table's address; at most six.
+        init: the table. With two outputs it has 64 bits: ``second`` reads the lower 32 under the
+            first five inputs; ``first`` reads all 64, its sixth input being 1 if it has none.
+        first: the signal of the output O6.
+        second: the signal of the output O5; 0 without.
+    """
+
+    inputs: tuple[int, ...]
+    init: int
+    first: int
+    second: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """What some successive positions of a carry chain add up.
+
+    ``constant + terms + carry in == sum bits + carry out + link``, the sum bits at weights 1, 2, ..
+    from the atom's first position, the carry and the link above them.
+
+    Attributes:
+        positions: how many there are.
+        terms: literals with weights relative to the atom's first position.
+        constant: an integer, relative likewise.
+        link: a signal that goes with the carry, to the next position; 0 for none.
+    """
+
+    positions: int
+    terms: Terms
+    constant: int = 0
+    link: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A carry chain: ``o = s ^ c`` and ``c' = c if s else d`` at each position.
+
+    Attributes:
+        cin: literal of the carry into the first position; a plain signal or a constant.
+        s: literals, plain or constant, one a position.
+        d: literals, likewise.
+        sums: signals of ``o`` at each position; 0 where it is not used.
+        carry: signal of the carry out of the last position; 0 if it is not used.
+        atoms: what it adds; together they cover all positions.
+        negated: carries are the complements of what the atoms say: only in comparisons.
+    """
+
+    cin: int
+    s: tuple[int, ...]
+    d: tuple[int, ...]
+    sums: tuple[int, ...]
+    carry: int
+    atoms: tuple[Atom, ...]
+    negated: bool = False
+
+    @property
+    def wires(self) -> bool:
+        """Whether it takes no carry cell: a sum or a carry that is one of its inputs."""
+        if not any(self.s) and not any(self.sums):
+            return True
+        return len(self.s) == 1 and self.cin == FALSE and self.d[0] == FALSE
+
+
+Cell = Lut | Chain
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """Cells in an order in which each reads what earlier ones drive.
+
+    Attributes:
+        inputs: number of inputs, the signals from 1 on.
+        signals: number of signals, with the constant.
+        cells: in order.
+        outputs: a literal for each output, plain or constant unless made by hand.
+    """
+
+    inputs: int
+    signals: int
+    cells: tuple[Cell, ...]
+    outputs: tuple[int, ...]
+
+    @property
+    def luts(self) -> int:
+        """LUTs, those with two outputs counted once."""
+        return sum(isinstance(cell, Lut) for cell in self.cells)
+
+    def levels(self) -> list[int]:
+        """Levels of LUTs and carry chains before each signal."""
+        level = [0] * self.signals
+        for cell in self.cells:
+            if isinstance(cell, Lut):
+                level[cell.first] = 1 + max((level[i] for i in cell.inputs), default=0)
+                level[cell.second] = level[cell.first] if cell.second else 0
+            else:
+                reads = [literal >> 1 for literal in (cell.cin, *cell.s, *cell.d)]
+                # A chain stands behind the LUTs of its slice: it makes one level with them.
+                at = max(level[i] for i in reads)
+                for signal in (*cell.sums, cell.carry):
+                    level[signal] = at
+                level[0] = 0
+        return level
+
+
+@dataclass(frozen=True)
+class Function:
+    """A bit of a weighted sum: ``mask >> (constant + sum of weight * literal) & 1``."""
+
+    weights: tuple[int, ...]
+    mask: int
+    constant: int = 0
+
+
+@lru_cache(maxsize=1 << 16)
+def _table(weights: tuple[int, ...], constant: int, mask: int) -> int:
+    """The table of a function, one bit for each value of its inputs."""
+    sums = [constant]
+    for weight in weights:
+        sums += [s + weight for s in sums]
+    return sum((mask >> s & 1) << address for address, s in enumerate(sums))
+
+
+@dataclass
+class Builder:
+    """A netlist in the making; equal cells are made once.
+
+    Attributes:
+        inputs: number of inputs.
+        cells: so far.
+        depth: levels of logic before each signal.
+    """
+
+    inputs: int
+    cells: list[Cell] = field(default_factory=list)
+    depth: list[int] = field(init=False)
+    _known: dict[object, tuple[int, ...]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.depth = [0] * (self.inputs + 1)
+
+    @property
+    def luts(self) -> int:
+        """LUTs so far."""
+        return sum(isinstance(cell, Lut) for cell in self.cells)
+
+    def signal(self, depth: int) -> int:
+        """A new signal."""
+        self.depth.append(depth)
+        return len(self.depth) - 1
+
+    def lut(
+        self, literals: Sequence[int], first: Function, second: Function | None = None
+    ) -> tuple[int, int]:
+        """The literals of one or two functions of the same literals, in one LUT.
+
+        With six different signals, a second function must be what the first one is where the
+        literal given last is 0, and that literal must be plain.
+        """
+        signals, reduced = _reduced(literals, first, second)
+        tables = [_table(weights, constant, mask) for weights, constant, mask in reduced]
+        everything = (1 << (1 << len(signals))) - 1
+        if len(tables) == 1 or any(table in (0, everything) for table in tables):
+            made = [self._single(signals, table) for table in tables]
+            return made[0], made[1] if second is not None else FALSE
+        if len(signals) == 6:
+            low = tables[0] & 0xFFFFFFFF
+            full = [low | low << 32, tables[1]]
+            if full[0] != full[1]:
+                raise ValueError("the second function of six inputs is not half of the first")
+            init = tables[0]
+        else:
+            rows = 1 << len(signals)
+            wide = [t * ((1 << 32) - 1) // ((1 << rows) - 1) for t in tables]
+            init = wide[0] << 32 | wide[1]
+        key = (signals, init)
+        if key not in self._known:
+            level = 1 + max((self.depth[s] for s in signals), default=0)
+            pair = (self.signal(level), self.signal(level))
+            self.cells.append(Lut(signals, init, *pair))
+            self._known[key] = pair
+        one, two = self._known[key]
+        return 2 * one, 2 * two
+
+    def _single(self, signals: tuple[int, ...], init: int) -> int:
+        everything = (1 << (1 << len(signals))) - 1
+        if init in (0, everything):
+            return TRUE if init else FALSE
+        key = (signals, init, 1)
+        if key not in self._known:
+            made = self.signal(1 + max(self.depth[s] for s in signals))
+            self.cells.append(Lut(signals, init, made))
+            self._known[key] = (made,)
+        return 2 * self._known[key][0]
+
+    def chain(
+        self,
+        cin: int,
+        s: Sequence[int],
+        d: Sequence[int],
+        atoms: Sequence[Atom],
+        *,
+        sums: bool = True,
+        carry: bool = True,
+        negated: bool = False,
+    ) -> tuple[tuple[int, ...], int]:
+        """A carry chain: the literals of its sums, if wanted, and of its carry, if wanted."""
+        # Equal cells may add up different things that come to the same: each says what it adds.
+        key = (cin, tuple(s), tuple(d), sums, carry, negated, tuple(atoms))
+        if key not in self._known:
+            level = max(self.depth[literal >> 1] for literal in (cin, *s, *d))
+            outs = tuple(self.signal(level) if sums else 0 for _ in s)
+            last = self.signal(level) if carry else 0
+            self.cells.append(Chain(cin, tuple(s), tuple(d), outs, last, tuple(atoms), negated))
+            self._known[key] = (*outs, last)
+        *outputs, last = self._known[key]
+        return tuple(2 * o for o in outputs), 2 * last
+
+    def netlist(self, outputs: Sequence[int]) -> Netlist:
+        """The value, without the cells that no output needs."""
+        return swept(Netlist(self.inputs, len(self.depth), tuple(self.cells), tuple(outputs)))
+
+
+def _reduced(
+    literals: Sequence[int], *functions: Function | None
+) -> tuple[tuple[int, ...], list[tuple[tuple[int, ...], int, int]]]:
+    """Functions of signals instead of literals: constants and repeated signals joined."""
+    signals: list[int] = []
+    place: dict[int, int] = {}
+    for literal in literals:
+        if literal > TRUE and literal >> 1 not in place:
+            place[literal >> 1] = len(signals)
+            signals.append(literal >> 1)
+    made = []
+    for function in functions:
+        if function is None:
+            continue
+        weights, constant = [0] * len(signals), function.constant
+        for literal, weight in zip(literals, function.weights, strict=True):
+            if literal & 1:
+                constant += weight
+                weight = -weight
+            if literal > TRUE:
+                weights[place[literal >> 1]] += weight
+        made.append((tuple(weights), constant, function.mask))
+    return tuple(signals), made
+
+
+def swept(netlist: Netlist) -> Netlist:
+    """The same outputs from the cells that they need alone."""
+    needed = bytearray(netlist.signals)
+    for literal in netlist.outputs:
+        needed[literal >> 1] = 1
+    needed[0] = 0
+    kept: list[Cell] = []
+    for cell in reversed(netlist.cells):
+        if isinstance(cell, Lut):
+            if not (needed[cell.first] or needed[cell.second]):
+                continue
+            reads = cell.inputs
+        else:
+            if not (needed[cell.carry] or any(needed[o] for o in cell.sums)):
+                continue
+            # What a comparison adds stays, though a bit of it may not matter: proofs go by it.
+            terms = (literal for atom in cell.atoms for literal, _ in atom.terms)
+            reads = tuple(literal >> 1 for literal in (cell.cin, *cell.s, *cell.d, *terms))
+        for signal in reads:
+            needed[signal] = 1
+        needed[0] = 0
+        kept.append(cell)
+    return Netlist(netlist.inputs, netlist.signals, tuple(reversed(kept)), netlist.outputs)

@@ -1,0 +1,115 @@
+"""Registers in a netlist: which of its stages each cell is in.
+
+A carry chain and the tables that feed it are one unit, two levels deep where the tables of the
+chain feed each other by links, else one; a stage has so many levels of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hwbnn.netlists.netlist import Chain, Lut, Netlist
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Stages of a netlist, with registers behind each.
+
+    Attributes:
+        stages: how many there are; 0 without registers.
+        cells: the stage of each cell.
+        signals: the stage in which each signal is made; -1 for constants and inputs.
+    """
+
+    stages: int
+    cells: tuple[int, ...]
+    signals: tuple[int, ...]
+
+
+def schedule(netlist: Netlist, levels: int | None) -> Schedule:
+    """Place registers after so many levels, and after the outputs; none for None."""
+    if levels is None:
+        return Schedule(0, (0,) * len(netlist.cells), (0,) * netlist.signals)
+    level = _levels(netlist)
+    last = max((level[literal >> 1] for literal in netlist.outputs), default=0)
+    stages = max(1, -(-last // levels))
+    cells = [0] * len(netlist.cells)
+    made = [-1] * netlist.signals
+    for i, cell in enumerate(netlist.cells):
+        if isinstance(cell, Lut):
+            at = level[cell.first or cell.second]
+        else:
+            at = max((level[s] for s in (*cell.sums, cell.carry)), default=0)
+        cells[i] = _stage(at, levels)
+    _join_chains(netlist, cells)
+    for i, cell in enumerate(netlist.cells):
+        for signal in drives(cell):
+            made[signal] = cells[i]
+    made[0] = -1
+    return Schedule(stages, tuple(cells), tuple(made))
+
+
+def _join_chains(netlist: Netlist, cells: list[int]) -> None:
+    """Move tables that feed a chain to its stage, but never behind another that reads them."""
+    first: dict[int, int] = {}  # the first stage in which a signal is read
+    feeding: set[int] = set()
+    for i in reversed(range(len(cells))):
+        cell = netlist.cells[i]
+        if isinstance(cell, Chain):
+            feeding.update(literal >> 1 for literal in (*cell.s, *cell.d))
+        elif feeding & (own := {cell.first, cell.second} - {0}):
+            cells[i] = max(cells[i], min(first[signal] for signal in own if signal in first))
+        for signal in reads(cell):
+            first[signal] = min(first.get(signal, cells[i]), cells[i])
+
+
+def _stage(level: int, levels: int) -> int:
+    return max(0, level - 1) // levels
+
+
+def _levels(netlist: Netlist) -> list[int]:
+    """Levels before each signal; all that a chain gives is as late as its last."""
+    level = [0] * netlist.signals
+    for cell in netlist.cells:
+        if isinstance(cell, Lut):
+            at = 1 + max((level[i] for i in cell.inputs), default=0)
+            level[cell.first] = level[cell.second] = at
+        else:
+            at = max(level[literal >> 1] for literal in (cell.cin, *cell.s, *cell.d))
+            for signal in (*cell.sums, cell.carry):
+                level[signal] = at
+        level[0] = 0
+    return level
+
+
+def registers(netlist: Netlist, plan: Schedule) -> dict[int, int]:
+    """How often each signal is delayed for those that read it later, the outputs among them."""
+    delays: dict[int, int] = {}
+
+    def read(signal: int, stage: int) -> None:
+        if signal:
+            late = stage - max(plan.signals[signal], 0)
+            if late > 0:
+                delays[signal] = max(delays.get(signal, 0), late)
+
+    for cell, stage in zip(netlist.cells, plan.cells, strict=True):
+        for signal in reads(cell):
+            read(signal, stage)
+    if plan.stages:
+        for literal in netlist.outputs:
+            read(literal >> 1, plan.stages)
+    return delays
+
+
+def reads(cell: Lut | Chain) -> tuple[int, ...]:
+    """The signals that a cell reads."""
+    if isinstance(cell, Lut):
+        return cell.inputs
+    return tuple(literal >> 1 for literal in (cell.cin, *cell.s, *cell.d))
+
+
+def drives(cell: Lut | Chain) -> tuple[int, ...]:
+    """The signals that a cell drives; 0 for those that it does not."""
+    if isinstance(cell, Lut):
+        return cell.first, cell.second
+    return *cell.sums, cell.carry

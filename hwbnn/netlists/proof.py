@@ -1,0 +1,230 @@
+"""Proof that a netlist computes its layer, for all inputs that there can be at once.
+
+Three steps, each from the netlist as it is; what an input is, :mod:`hwbnn.netlists.inputs` says,
+here as where netlists are made:
+
+1. Every carry chain adds up what it says (:mod:`hwbnn.netlists.atoms`).
+2. From an output back to the inputs, each chain's results are replaced by what it adds; that works
+   only if all of them are there with the weights that they have in the chain. What is left is the
+   sum of inputs that the output compares, or is.
+3. That sum is the neuron's: the same weights, and with the constant the same threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.errors import Mismatch
+from hwbnn.netlists.atoms import Reader, checked
+from hwbnn.netlists.inputs import Inputs
+from hwbnn.netlists.netlist import FALSE, TRUE, Chain, Netlist, Terms
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+def _added(chain: Chain) -> tuple[Terms, int]:
+    """All that a chain adds, with weights from its first position, and the constant."""
+    terms: list[tuple[int, int]] = []
+    constant = (chain.cin if chain.cin in (FALSE, TRUE) else 0) ^ chain.negated
+    if chain.cin not in (FALSE, TRUE):
+        constant = 0
+        terms.append((chain.cin ^ chain.negated, 1))
+    at, link = 0, 0
+    for atom in chain.atoms:
+        inner = link  # it comes from the atom before, which has it in its sum already
+        for literal, weight in atom.terms:
+            if inner and literal >> 1 == inner:
+                if (literal, weight) != (2 * inner + chain.negated, 1):
+                    raise Mismatch("netlist: a link is not added as it comes")
+                inner = 0
+                continue
+            terms.append((literal, weight << at))
+        if inner:
+            raise Mismatch("netlist: a link goes nowhere")
+        constant += atom.constant << at
+        at, link = at + atom.positions, atom.link
+    return tuple(terms), constant
+
+
+@dataclass
+class _Sum:
+    """An integer as a sum of signals.
+
+    Attributes:
+        weights: of each signal.
+        constant: what is added.
+    """
+
+    weights: dict[int, int]
+    constant: int
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The lowest and the highest value over all inputs."""
+        low = sum(weight for weight in self.weights.values() if weight < 0)
+        high = sum(weight for weight in self.weights.values() if weight > 0)
+        return self.constant + low, self.constant + high
+
+    def add(self, literal: int, weight: int) -> None:
+        """Add a literal's value times a weight."""
+        if literal & 1:
+            self.constant += weight
+            weight = -weight
+        if literal > TRUE:
+            self.weights[literal >> 1] = self.weights.get(literal >> 1, 0) + weight
+
+
+def _traced(reader: Reader, total: _Sum, modulus: int = 0) -> _Sum:
+    """The same sum, up to a modulus if there is one, over inputs alone.
+
+    Results of chains are replaced by what the chains add, the last chain first.
+    """
+    cells = reader.netlist.cells
+    waiting = {reader.chains[s] for s in total.weights if s in reader.chains}
+    while waiting:
+        index = max(waiting)
+        waiting.discard(index)
+        chain = cells[index]
+        assert isinstance(chain, Chain)
+        weight = total.weights.get(chain.sums[0], 0)
+        for place, signal in enumerate((*chain.sums, chain.carry)):
+            if not signal:
+                continue
+            over = total.weights.pop(signal, 0) - (weight << place)
+            if over % modulus if modulus else over:
+                raise Mismatch(f"netlist: cell {index}: a result has lost its weight")
+        # Chains that share a table share a link: what others have of it stays.
+        total.add(reader.origin(2 * chain.atoms[-1].link), -weight << len(chain.s))
+        terms, constant = _added(chain)
+        total.constant += weight * constant
+        for term, factor in terms:
+            literal = reader.origin(term)
+            total.add(literal, weight * factor)
+            if literal >> 1 in reader.chains:
+                waiting.add(reader.chains[literal >> 1])
+    return total
+
+
+def _neuron(row: Bools, inputs: Inputs) -> _Sum:
+    """The raw sum of a neuron."""
+    total = _Sum({}, 0)
+    for i, plus in enumerate(row):
+        for literal, bit in inputs.bits(i):
+            total.add(literal ^ (not plus), 1 << bit)
+    return total
+
+
+def _weighed(raw: _Sum, factors: tuple[int, int], inputs: Inputs) -> _Sum:
+    """``scale * raw + offset * total``."""
+    scale, offset = factors
+    total = _neuron(np.ones(inputs.count, np.bool_), inputs)
+    made = _Sum({}, scale * raw.constant + offset * total.constant)
+    for factor, part in ((scale, raw), (offset, total)):
+        for signal, weight in part.weights.items():
+            made.weights[signal] = made.weights.get(signal, 0) + factor * weight
+    return made
+
+
+def _same(found: _Sum, expected: _Sum, modulus: int = 0) -> bool:
+    keys = found.weights.keys() | expected.weights.keys()
+    over = (found.weights.get(k, 0) - expected.weights.get(k, 0) for k in keys)
+    return not any(o % modulus if modulus else o for o in over)
+
+
+def _opened(netlist: Netlist, inputs: Inputs, outputs: int) -> Reader:
+    """The netlist, its chains checked, if it has the inputs and outputs of the layer."""
+    if netlist.inputs != inputs.count * inputs.width or len(netlist.outputs) != outputs:
+        raise Mismatch("netlist: other inputs or outputs than the layer has")
+    return checked(netlist)
+
+
+def prove_thresholds(
+    netlist: Netlist, weights: Bools, wanted: Ints, *, width: int = 1, signed: bool = False,
+    factors: tuple[Ints, Ints] | None = None, drivers: Sequence[int] | None = None,
+) -> None:  # fmt: skip
+    """Prove a netlist of :func:`hwbnn.netlists.layer.thresholds` for all inputs.
+
+    Args:
+        netlist: what is to be proved.
+        weights: bool ``(neurons, inputs)``.
+        wanted: int64 ``(neurons,)``.
+        width: bits of an input.
+        signed: whether inputs are two's complement.
+        factors: scale and offset of each neuron, where it compares these times sum and total.
+        drivers: the outputs of the netlist that drives the inputs: it is proved for all that these
+            can be by the constants and the equal and opposite ones among them.
+
+    Raises:
+        Mismatch: naming the neuron, or the cell that does not add what it says.
+    """
+    inputs = Inputs(weights.shape[1], width, signed, drivers)
+    reader = _opened(netlist, inputs, len(weights))
+    for neuron, literal in enumerate(netlist.outputs):
+        least = int(wanted[neuron])
+        expected = _neuron(weights[neuron], inputs)
+        if factors is not None:
+            own = int(factors[0][neuron]), int(factors[1][neuron])
+            expected = _weighed(expected, own, inputs)
+        if literal in (FALSE, TRUE):
+            low, high = expected.ends
+            right = least <= low if literal == TRUE else least > high
+        else:
+            right = _compares(reader, literal, expected, least)
+        if not right:
+            raise Mismatch(f"netlist: neuron {neuron} does not compare its sum with {least}")
+
+
+def _compares(reader: Reader, literal: int, expected: _Sum, least: int) -> bool:
+    """Whether a literal is ``expected >= least``."""
+    index = reader.chains.get(literal >> 1)
+    chain = None if index is None else reader.netlist.cells[index]
+    if literal & 1 or not isinstance(chain, Chain) or chain.carry != literal >> 1:
+        return False
+    total = _Sum({}, 0)
+    terms, total.constant = _added(chain)
+    for term, weight in terms:
+        total.add(reader.origin(term), weight)
+    total = _traced(reader, total)
+    # The carry says that the total is at least this.
+    total.constant -= 1 << sum(atom.positions for atom in chain.atoms)
+    if chain.negated:
+        total.weights = {signal: -weight for signal, weight in total.weights.items()}
+        total.constant = -1 - total.constant
+    return _same(total, expected) and total.constant == expected.constant - least
+
+
+def prove_sums(
+    netlist: Netlist, weights: Bools, *, width: int = 1, signed: bool = False,
+    drivers: Sequence[int] | None = None,
+) -> None:  # fmt: skip
+    """Prove a netlist of :func:`hwbnn.netlists.layer.sums` for all inputs.
+
+    Args:
+        netlist: what is to be proved.
+        weights: bool ``(neurons, inputs)``.
+        width: bits of an input.
+        signed: whether inputs are two's complement.
+        drivers: the outputs of the netlist that drives the inputs.
+
+    Raises:
+        Mismatch: naming the neuron, or the cell that does not add what it says.
+    """
+    inputs = Inputs(weights.shape[1], width, signed, drivers)
+    bits = (inputs.count * inputs.high).bit_length()
+    reader = _opened(netlist, inputs, len(weights) * bits)
+    for neuron, row in enumerate(weights):
+        total = _Sum({}, 0)
+        for i, literal in enumerate(netlist.outputs[neuron * bits : (neuron + 1) * bits]):
+            total.add(reader.origin(literal), 1 << i)
+        total = _traced(reader, total, 1 << bits)
+        expected = _neuron(row, inputs)
+        # Both are numbers of so many bits: equal up to 2^bits is equal.
+        if not _same(total, expected, 1 << bits) or (total.constant - expected.constant) % (
+            1 << bits
+        ):
+            raise Mismatch(f"netlist: neuron {neuron} does not give its sum")

@@ -1,0 +1,65 @@
+"""Sums with an offset, ``scale * raw + offset * total``, in one heap.
+
+AdaBin's weights have two values a channel, so that its sums need the total of the inputs beside the
+raw sum (:mod:`hwbnn.nn.binary`). The total is the same for all neurons: it is counted once, each of
+its multiples that is needed is added up once, and a neuron adds the bits of its multiple to its own
+sum, shifted by the scale, in front of the one comparison.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.netlists.chains import compress
+from hwbnn.netlists.heap import Heap, compressed
+from hwbnn.netlists.netlist import Builder
+
+Ints = NDArray[np.int64]
+
+
+@dataclass
+class Totals:
+    """What a layer's neurons add to their raw sums.
+
+    Attributes:
+        scale: int64 ``(neurons,)``, none negative.
+        offset: int64 ``(neurons,)``.
+        total: makes the heap of all inputs.
+    """
+
+    scale: Ints
+    offset: Ints
+    total: Callable[[], Heap]
+    _made: dict[int, Heap] = field(default_factory=dict)
+
+    def begin(self, builder: Builder) -> None:
+        """Add up the multiples that neurons need, in a netlist that has just begun."""
+        uses = Counter(abs(int(r)) for r in self.offset if r)
+        once = self.total()
+        if uses:
+            once = compressed(builder, once, compress(once.arrivals(builder), len(uses)))
+        self._made = {}
+        for factor, count in sorted(uses.items()):
+            heap = Heap()
+            for shift in _ones(factor):
+                heap.add_all(once, 1, shift)
+            self._made[factor] = compressed(builder, heap, compress(heap.arrivals(builder), count))
+
+    def weighed(self, row: int, raw: Heap) -> Heap:
+        """A neuron's raw sum times its scale, and its multiple of the total."""
+        heap, offset = Heap(), int(self.offset[row])
+        for shift in _ones(int(self.scale[row])):
+            heap.add_all(raw, 1, shift)
+        if offset:
+            heap.add_all(self._made[abs(offset)], 1 if offset > 0 else -1)
+        return heap
+
+
+def _ones(number: int) -> Iterator[int]:
+    """The places of the bits that are set."""
+    return (i for i in range(number.bit_length()) if number >> i & 1)

@@ -1,7 +1,0 @@
-"""Simulators of a Graph: the plain one defines it, the fast one equals it."""
-
-from __future__ import annotations
-
-from hwbnn.simulate.run import ENGINES, check_input, simulate
-
-__all__ = ["ENGINES", "check_input", "simulate"]

@@ -1,0 +1,252 @@
+"""The fast simulator: packed bits, XOR and population counts, compiled by numba.
+
+A Graph is compiled once into steps (:mod:`.fast_steps`); a batch goes through them in blocks whose
+values stay in a core's L2, one thread a core, each thread taking the next block when it is free.
+Whatever it computes equals :mod:`hwbnn.simulators.plain`. A trace adds steps and replaces none: the
+values that it shows are those that the output was made from, but for sums that are never stored.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.errors import InputError
+from hwbnn.graph import Flatten, Graph, Output
+from hwbnn.simulators.fast_basis import LANES
+from hwbnn.simulators.fast_forms import Form, Slot, Step, item, rows
+from hwbnn.simulators.fast_moves import collect, collect_bits
+from hwbnn.simulators.fast_steps import short_step, split_step, step
+
+Array = NDArray[Any]
+
+BLOCK_BYTES = 768 * 1024
+"""What the values of one block may take of a core's L2, if a single tile does not take more."""
+WIDTHS = (96, 64, 32)
+"""Lanes of a tile, the widest that fits: wide ones meet each weight more often once it is read."""
+FORMS: tuple[Form, ...] = ("words", "shorts", "integers")
+SAMPLES = 3840
+"""Most samples in a block."""
+
+
+@lru_cache(maxsize=16)
+def compiled(graph: Graph, trace: bool = False) -> Compiled:
+    """The compiled form of a Graph; that of the last few Graphs is kept."""
+    return Compiled(graph, trace)
+
+
+def run(graph: Graph, x: Array, trace: bool = True) -> dict[str, Array]:
+    """The output, or with ``trace`` every value, by name, for a checked batch ``x``."""
+    return compiled(graph, trace).run(x)
+
+
+class Compiled:
+    """A Graph as steps over packed values; runs any number of batches, from any thread.
+
+    Attributes:
+        graph: what it computes.
+        trace: whether every value is returned, not the output alone.
+        sample_bytes: what the values of one sample take while it is computed.
+    """
+
+    def __init__(self, graph: Graph, trace: bool = False) -> None:
+        self.graph = graph
+        self.trace = trace
+        names = [node.name for node in graph.nodes] if trace else [graph.output.name]
+        self._taps = {Slot(name, self._form(name)): name for name in names}
+        self._same: dict[Slot, Slot] = {}
+        self._steps = self._compile()
+        self._places, self.sample_bytes = self._arrange()
+        fitting = [n for n in WIDTHS if n * self.sample_bytes <= BLOCK_BYTES]
+        self._lanes = fitting[0] if fitting else LANES
+
+    def run(self, x: Array, threads: int | None = None) -> dict[str, Array]:
+        """Values by name for a batch.
+
+        Args:
+            x: integers within the input's range, or bool for bits, ``(batch, *shape)``; not
+                checked, as :func:`hwbnn.simulators.simulate` does it.
+            threads: threads that share the batch; by default one for each available core.
+
+        Returns:
+            Arrays ``(batch, *shape)``, bool for bits and int64 else, as the plain simulator's.
+        """
+        size = self.graph.types[self.graph.input.name].size
+        return self._run(np.ascontiguousarray(x.reshape(len(x), size)), threads)
+
+    def run_words(self, words: NDArray[np.uint64], threads: int | None = None) -> dict[str, Array]:
+        """Values by name for a batch of bits packed by :func:`hwbnn.graph.bits.pack_words`.
+
+        Args:
+            words: uint64 ``(batch, ceil(n / 64))`` for an input of ``n`` bits.
+            threads: as in :meth:`run`.
+
+        Raises:
+            InputError: if the input is not bits, or the words do not fit it.
+        """
+        node, size = self.graph.input, self.graph.types[self.graph.input.name].size
+        expected = -(-size // 64)
+        fits = words.ndim == 2 and words.dtype == np.uint64 and words.shape[1] == expected
+        if not node.bit or not fits or (size % 64 and (words[:, -1] >> np.uint64(size % 64)).any()):
+            raise InputError(
+                f"input '{node.name}': expected {size} bits packed into uint64 of shape "
+                f"(batch, {expected}), unused bits zero, found {words.dtype} {words.shape}"
+            )
+        return self._run(np.ascontiguousarray(words), threads)
+
+    def profile(self, x: Array) -> dict[str, float]:
+        """Seconds of one core that each node takes for a batch, by name, in running order.
+
+        Args:
+            x: as :meth:`run` takes it.
+
+        Returns:
+            Nodes that are computed together with others are missing, the sums in front of a
+            ``Threshold`` for example; the last counts for them.
+        """
+        spent: dict[str, float] = {slot.value: 0.0 for slot, _ in self._steps}
+        size = self.graph.types[self.graph.input.name].size
+        self._run(np.ascontiguousarray(x.reshape(len(x), size)), 1, spent)
+        return spent
+
+    def _form(self, name: str) -> Form:
+        return "words" if self.graph.types[name].bit else "integers"
+
+    def _compile(self) -> list[tuple[Slot, Step]]:
+        """The steps that the taps need, found from the last node to the first, in running order."""
+        wanted: dict[str, set[Form]] = defaultdict(set)
+        for slot in self._taps:
+            wanted[slot.value].add(slot.form)
+        steps: list[tuple[Slot, Step]] = []
+        for node in reversed(self.graph.nodes):
+            # The others may be made from the node's own integers, so they are looked at first.
+            for form in FORMS:
+                if form not in wanted[node.name]:
+                    continue
+                slot = Slot(node.name, form)
+                if form == "shorts":
+                    made = short_step(node, self.graph)
+                else:
+                    made = step(node, form, self.graph) or split_step(node, self.graph)
+                for read in made.reads:
+                    wanted[read.value].add(read.form)
+                if isinstance(node, Flatten | Output):
+                    self._same[slot] = made.reads[0]
+                steps.append((slot, made))
+        return steps[::-1]
+
+    def _arrange(self) -> tuple[dict[Slot, int], int]:
+        """Where each slot's array begins in the memory of a block, and how long that memory is.
+
+        Arrays take the place of those that no later step reads. Both are bytes of one sample.
+        """
+        read = [{self._root(slot) for slot in made.reads} for _, made in self._steps]
+        last = {slot: i for i, slots in enumerate(read) for slot in slots}
+        for i, (slot, _) in enumerate(self._steps):
+            last[self._root(slot)] = max(i, last.get(self._root(slot), 0))
+        places: dict[Slot, int] = {}
+        ends: dict[Slot, int] = {}
+        for i, (slot, _) in enumerate(self._steps):
+            if slot in self._same:
+                continue
+            size = rows(slot, self.graph.types[slot.value]) * item(slot).itemsize
+            begin = 0
+            taken = sorted((places[s], ends[s]) for s in places if last[s] >= i)
+            for first, end in taken:
+                if begin + size <= first:
+                    break
+                begin = max(begin, end)
+            places[slot], ends[slot] = begin, begin + size
+        return places, max(ends.values())
+
+    def _root(self, slot: Slot) -> Slot:
+        """The slot whose array this one has."""
+        while slot in self._same:
+            slot = self._same[slot]
+        return slot
+
+    def _run(
+        self, samples: Array, threads: int | None, spent: dict[str, float] | None = None
+    ) -> dict[str, Array]:
+        n, types, lanes = len(samples), self.graph.types, self._lanes
+        found: dict[str, Array] = {
+            name: np.empty((n, types[name].size), np.bool_ if types[name].bit else np.int64)
+            for name in self._taps.values()
+        }
+        most = min(BLOCK_BYTES // (lanes * self.sample_bytes), SAMPLES // lanes, -(-n // lanes))
+        tiles = max(1, most)
+        starts = range(0, n, tiles * lanes)
+        workers = min(threads or _cores(), max(1, len(starts)))
+        queue = iter(starts)
+        with ThreadPoolExecutor(workers) as pool:
+            given = samples, found, queue, tiles, spent
+            work = [pool.submit(self._work, *given) for _ in range(workers)]
+            for done in work:
+                done.result()
+        return {name: array.reshape(n, *types[name].shape) for name, array in found.items()}
+
+    def _work(
+        self,
+        samples: Array,
+        found: dict[str, Array],
+        queue: Iterator[int],
+        tiles: int,
+        spent: dict[str, float] | None,
+    ) -> None:
+        """Take blocks from the queue until it is empty; add what steps take to ``spent``."""
+        lanes = self._lanes
+        memory = _memory(tiles * lanes * self.sample_bytes)
+        buffers, filled = self._buffers(memory, tiles), tiles * lanes
+        for start in queue:
+            block = samples[start : start + tiles * lanes]
+            if missing := -len(block) % lanes:  # idle lanes hold a valid sample
+                block = np.concatenate([block, np.repeat(block[-1:], missing, axis=0)])
+            if len(block) != filled:
+                buffers, filled = self._buffers(memory, len(block) // lanes), len(block)
+            for slot, made in self._steps:
+                begin = time.thread_time()
+                made.run(block, buffers)
+                if spent is not None:
+                    spent[slot.value] += time.thread_time() - begin
+                if slot in self._taps:
+                    out = found[self._taps[slot]][start : start + tiles * lanes]
+                    (collect_bits if slot.form == "words" else collect)(buffers[slot], out)
+
+    def _buffers(self, memory: NDArray[np.uint8], tiles: int) -> dict[Slot, Array]:
+        """The arrays of all slots."""
+        buffers: dict[Slot, Array] = {}
+        for slot, _ in self._steps:
+            root = self._root(slot)
+            if root in buffers:
+                buffers[slot] = buffers[root]
+                continue
+            shape = (tiles, rows(slot, self.graph.types[slot.value]), self._lanes)
+            begin, size = (
+                tiles * self._lanes * self._places[slot],
+                prod(shape) * item(slot).itemsize,
+            )
+            buffers[slot] = memory[begin : begin + size].view(item(slot)).reshape(shape)
+        return buffers
+
+
+def _memory(size: int) -> NDArray[np.uint8]:
+    """Bytes that begin on a line of the cache, so that no vector of 64 bytes lies across two."""
+    memory = np.empty(size + 64, np.uint8)
+    skip = -memory.ctypes.data % 64
+    return memory[skip : skip + size]
+
+
+def _cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,126 @@
+"""Kernels that compute integers from integers, element by element or over a flat value."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.simulators.fast_basis import Integers, Longs, jit
+
+
+@jit
+def threshold(
+    integers: Integers, cuts: Longs, falling: NDArray[np.bool_], kinds: Longs, out: Integers
+) -> None:
+    """How many cuts of its channel each row reaches.
+
+    Args:
+        integers: ``(tiles, positions * channels, lanes)``.
+        cuts: ``(classes, channels, k)``.
+        falling: ``(channels,)``.
+        kinds: class of each position, int64 ``(positions,)``.
+        out: ``(tiles, positions * channels, lanes)``.
+    """
+    channels = len(falling)
+    for t in range(len(out)):
+        for i in range(out.shape[1]):
+            c = i % channels
+            out[t, i] = 0
+            for cut in cuts[kinds[i // channels], c]:
+                if falling[c]:
+                    for s in range(out.shape[2]):
+                        out[t, i, s] += integers[t, i, s] <= cut
+                else:
+                    for s in range(out.shape[2]):
+                        out[t, i, s] += integers[t, i, s] >= cut
+
+
+@jit
+def encode(integers: Integers, cuts: Longs, out: Integers) -> None:
+    """Each row compared with cuts of its own, into one row a cut."""
+    for t in range(len(out)):
+        for i in range(len(cuts)):
+            for j in range(cuts.shape[1]):
+                for s in range(out.shape[2]):
+                    out[t, i * cuts.shape[1] + j, s] = integers[t, i, s] >= cuts[i, j]
+
+
+@jit
+def lookup(integers: Integers, table: Longs, low: int, step: int, out: Integers) -> None:
+    """Entries ``(x - low) // step`` of the table of channel ``i % channels``."""
+    for t in range(len(out)):
+        for i in range(out.shape[1]):
+            c = i % len(table)
+            for s in range(out.shape[2]):
+                out[t, i, s] = table[c, (integers[t, i, s] - low) // step]
+
+
+@jit
+def argmax(integers: Integers, out: Integers) -> None:
+    """The first row that holds the largest integer."""
+    for t in range(len(out)):
+        best = integers[t, 0].copy()
+        out[t, 0] = 0
+        for i in range(1, integers.shape[1]):
+            for s in range(out.shape[2]):
+                better = integers[t, i, s] > best[s]
+                best[s] = integers[t, i, s] if better else best[s]
+                out[t, 0, s] = i if better else out[t, 0, s]
+
+
+@jit
+def add(a: Integers, b: Integers, channels: int, out: Integers) -> None:
+    """Sums of rows; ``b`` has as many rows as ``a``, or one for every ``channels`` of them."""
+    for t in range(len(out)):
+        for i in range(out.shape[1]):
+            j = i if b.shape[1] == a.shape[1] else i // channels
+            for s in range(out.shape[2]):
+                out[t, i, s] = a[t, i, s] + b[t, j, s]
+
+
+@jit
+def rescale(
+    integers: Integers,
+    slopes: Longs,
+    bias: Longs,
+    shift: Longs,
+    low: int,
+    high: int,
+    kinds: Longs,
+    out: Integers,
+) -> None:
+    """``((x * slope + bias) >> shift)``, from ``low`` to ``high``.
+
+    Args:
+        integers: ``(tiles, positions * channels, lanes)``.
+        slopes: ``(2, channels)``, for ``x >= 0`` and for ``x < 0``.
+        bias: ``(classes, channels)``, with what makes the shift round.
+        shift: ``(channels,)``.
+        low: the smallest result.
+        high: the largest result.
+        kinds: class of each position, int64 ``(positions,)``.
+        out: ``(tiles, positions * channels, lanes)``.
+    """
+    channels = len(shift)
+    for t in range(len(out)):
+        for i in range(out.shape[1]):
+            c = i % channels
+            b, places = bias[kinds[i // channels], c], shift[c]
+            above, below = slopes[0, c], slopes[1, c]
+            for s in range(out.shape[2]):
+                x = np.int64(integers[t, i, s])
+                y = (x * (below if x < 0 else above) + b) >> places
+                out[t, i, s] = min(max(y, low), high)
+
+
+@jit
+def pad_channels(integers: Integers, channels: int, before: int, after: int, out: Integers) -> None:
+    """Rows of 0 in front of and behind the ``channels`` of each position."""
+    each = before + channels + after
+    for t in range(len(out)):
+        for i in range(out.shape[1]):
+            c = i % each - before
+            if 0 <= c < channels:
+                out[t, i] = integers[t, i // each * channels + c]
+            else:
+                out[t, i] = 0

@@ -1,0 +1,227 @@
+"""How the fast simulator computes each kind of node: steps, each one call of a kernel.
+
+A step writes one *slot*, a value in one of its forms (:mod:`.fast_basis`), and reads others. Bits
+are kept as words; integers as integers, and as words (bit planes) where a ``Dot`` or ``Conv2d``
+reads them. What the nodes with weights become is in :mod:`.fast_sums`.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.errors import GraphError
+from hwbnn.graph import (
+    Add,
+    ArgMax,
+    ChannelPad,
+    Conv2d,
+    Dot,
+    Encode,
+    Flatten,
+    Graph,
+    Input,
+    Lookup,
+    MaxPool,
+    Node,
+    Output,
+    Rescale,
+    Select,
+    SumPool,
+    Threshold,
+)
+from hwbnn.graph.bits import pack_words
+from hwbnn.simulators import fast_elements as elements
+from hwbnn.simulators import fast_moves as moves
+from hwbnn.simulators import fast_pools as pools
+from hwbnn.simulators import fast_shorts as shorts
+from hwbnn.simulators import fast_sums as sums
+from hwbnn.simulators.fast_forms import Buffers, Form, Samples, Slot, Step, coding
+
+
+@singledispatch
+def step(node: Node, form: Form, graph: Graph) -> Step | None:
+    """The step that makes the node's value in this form; None for the general way to words."""
+    raise GraphError(f"node '{node.name}': the fast simulator has no {type(node).__name__}")
+
+
+def split_step(node: Node, graph: Graph) -> Step:
+    """The general way to words: bit planes of the integers."""
+    t = graph.types[node.name]
+    source, out = Slot(node.name, "integers"), Slot(node.name, "words")
+    low, planes = (0, 1) if t.bit else (t.low, coding(t).planes)
+    return Step((source,), lambda x, b: moves.split(b[source], low, planes, b[out]))
+
+
+def short_step(node: Node, graph: Graph) -> Step:
+    """Integers as shorts; those of the samples come straight from there."""
+    out = Slot(node.name, "shorts")
+    if isinstance(node, Input):
+        return Step((), lambda x, b: moves.transpose(x, b[out]))
+    source = Slot(node.name, "integers")
+    return Step((source,), lambda x, b: shorts.narrow(b[source], b[out]))
+
+
+@step.register
+def _input(node: Input, form: Form, graph: Graph) -> Step:
+    t, out = graph.types[node.name], Slot(node.name, form)
+    if form == "integers":
+        return Step((), lambda x, b: moves.transpose(x, b[out]))
+    planes = coding(t).planes
+
+    def run(x: Samples, buffers: Buffers) -> None:
+        if x.dtype == np.uint64 and t.bit:  # words already
+            moves.transpose(x, buffers[out])
+        elif x.dtype.itemsize == 1 and t.low == 0:
+            moves.pack_bytes(x.view(np.uint8), planes, 0, planes, buffers[out])
+        else:
+            above = x.astype(np.int64) - t.low
+            for first in range(0, planes, 8):
+                low_byte = (above >> first).astype(np.uint8)
+                last = min(first + 8, planes)
+                moves.pack_bytes(low_byte, planes, first, last, buffers[out])
+
+    return Step((), run)
+
+
+@step.register
+def _select(node: Select, form: Form, graph: Graph) -> Step | None:
+    source, out = Slot(node.source, form), Slot(node.name, form)
+    if form == "integers":
+        return Step((source,), lambda x, b: moves.select(b[source], node.index, b[out]))
+    planes = coding(graph.types[node.name]).planes
+    index, masks = moves.runs(node.index)
+    return Step((source,), lambda x, b: moves.select_words(b[source], index, masks, planes, b[out]))
+
+
+@step.register
+def _encode(node: Encode, form: Form, graph: Graph) -> Step | None:
+    if form == "words":
+        return None
+    source, out = Slot(node.source, "integers"), Slot(node.name, form)
+    return Step((source,), lambda x, b: elements.encode(b[source], node.thresholds, b[out]))
+
+
+@step.register(Dot)
+@step.register(Conv2d)
+def _sums(node: Dot | Conv2d, form: Form, graph: Graph) -> Step | None:
+    return sums.integers(node, graph) if form == "integers" else None
+
+
+@step.register
+def _max_pool(node: MaxPool, form: Form, graph: Graph) -> Step | None:
+    t = graph.types[node.name]
+    if t.bit != (form == "words"):
+        return None
+    source, out, grid = Slot(node.source, form), Slot(node.name, form), sums.grid(node, graph)
+    smallest, positions = np.zeros(t.channels, np.bool_), t.size // t.channels
+    if node.smallest is not None:
+        smallest = node.smallest.copy()
+    if form == "integers":
+        return Step(
+            (source,),
+            lambda x, b: pools.pool_integers(b[source], grid, smallest, positions, b[out]),
+        )
+    words = pack_words(smallest)
+    return Step((source,), lambda x, b: pools.pool_bits(b[source], grid, words, positions, b[out]))
+
+
+@step.register
+def _sum_pool(node: SumPool, form: Form, graph: Graph) -> Step | None:
+    if form == "words":
+        return None
+    t, read = graph.types[node.name], graph.types[node.source]
+    source, out = Slot(node.source, "words" if read.bit else "integers"), Slot(node.name, form)
+    grid, positions = sums.grid(node, graph), t.size // t.channels
+    kernel = pools.sum_bits if read.bit else pools.sum_integers
+    return Step((source,), lambda x, b: kernel(b[source], grid, positions, b[out]))
+
+
+@step.register
+def _threshold(node: Threshold, form: Form, graph: Graph) -> Step | None:
+    if form == "words":
+        return sums.neurons(node, graph)
+    source, out = Slot(node.source, "integers"), Slot(node.name, form)
+    cuts, falling = _by_class(node.thresholds, 3), node.falling.copy()
+    kinds = _kinds(node, graph)
+    return Step((source,), lambda x, b: elements.threshold(b[source], cuts, falling, kinds, b[out]))
+
+
+@step.register
+def _rescale(node: Rescale, form: Form, graph: Graph) -> Step | None:
+    if form == "words":
+        return None
+    source, out = Slot(node.source, "integers"), Slot(node.name, form)
+    negative = node.multiplier if node.negative is None else node.negative
+    slopes, bias = np.stack([node.multiplier, negative]), _by_class(node.bias, 2) + node.half
+    shift = node.shift.copy()
+    kinds = _kinds(node, graph)
+
+    def run(x: Samples, b: Buffers) -> None:
+        ends = node.low, node.high
+        elements.rescale(b[source], slopes, bias, shift, *ends, kinds, b[out])
+
+    return Step((source,), run)
+
+
+def _by_class(array: NDArray[np.int64], ndim: int) -> NDArray[np.int64]:
+    """An array whose first axis is classes; without them there is one."""
+    return np.array(array if array.ndim == ndim else array[None])
+
+
+def _kinds(node: Threshold | Rescale, graph: Graph) -> NDArray[np.int64]:
+    """The class of each position."""
+    t = graph.types[node.name]
+    if node.places is None:
+        return np.zeros(t.size // t.channels, np.int64)
+    return node.places.flatten()
+
+
+@step.register
+def _add(node: Add, form: Form, graph: Graph) -> Step | None:
+    if form == "words":
+        return None
+    channels = graph.types[node.name].channels
+    # The one that may have a single channel comes second.
+    names = sorted(node.sources, key=lambda name: -graph.types[name].channels)
+    wide, narrow = (Slot(name, "integers") for name in names)
+    out = Slot(node.name, form)
+    return Step((wide, narrow), lambda x, b: elements.add(b[wide], b[narrow], channels, b[out]))
+
+
+@step.register
+def _channel_pad(node: ChannelPad, form: Form, graph: Graph) -> Step | None:
+    if form == "words":
+        return None
+    channels = graph.types[node.source].channels
+    source, out = Slot(node.source, "integers"), Slot(node.name, form)
+    return Step(
+        (source,),
+        lambda x, b: elements.pad_channels(b[source], channels, node.before, node.after, b[out]),
+    )
+
+
+@step.register
+def _lookup(node: Lookup, form: Form, graph: Graph) -> Step | None:
+    if form == "words":
+        return None
+    t, table = graph.types[node.source], node.table
+    source, out = Slot(node.source, "integers"), Slot(node.name, form)
+    return Step((source,), lambda x, b: elements.lookup(b[source], table, t.low, t.step, b[out]))
+
+
+@step.register
+def _argmax(node: ArgMax, form: Form, graph: Graph) -> Step | None:
+    if form == "words":
+        return None
+    source, out = Slot(node.source, "integers"), Slot(node.name, form)
+    return Step((source,), lambda x, b: elements.argmax(b[source], b[out]))
+
+
+@step.register(Flatten)
+@step.register(Output)
+def _same(node: Flatten | Output, form: Form, graph: Graph) -> Step:
+    """Elements keep their order: the slot is its source's, and nothing is left to do."""
+    return Step((Slot(node.source, form),), lambda x, b: None)

@@ -1,0 +1,200 @@
+"""The steps of the nodes with weights: ``Dot``, ``Conv2d``, and a ``Threshold`` with either.
+
+A ``Dot`` is a convolution of one position whose window is everything. A ``Threshold`` of sums takes
+their sign bits straight to words, so that the sums are never stored.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.graph import Conv2d, Dot, Graph, MaxPool, SumPool, Threshold, window_of
+from hwbnn.graph.bits import pack_words
+from hwbnn.simulators import fast_shorts as shorts
+from hwbnn.simulators import fast_windows as windows
+from hwbnn.simulators.fast_basis import LANES
+from hwbnn.simulators.fast_forms import Slot, Step, coding
+from hwbnn.simulators.fast_tiles import CHANNELS
+
+Longs = NDArray[np.int64]
+
+
+def grid(node: Dot | Conv2d | MaxPool | SumPool, graph: Graph) -> windows.Grid:
+    """The geometry of a node for the kernels."""
+    read, made = graph.types[node.source], graph.types[node.name]
+    if isinstance(node, Dot):
+        return windows.Grid(1, 1, read.size, 1, 1, 1, 1, 0, 0, 1, 1, made.size)
+    (height, width, channels), (rows, columns) = read.shape, node.kernel
+    (down, right), (top, _, left, _) = node.stride, node.padding
+    groups = node.groups if isinstance(node, Conv2d) else 1
+    image, window = (height, width, channels), (rows, columns, down, right, top, left)
+    return windows.Grid(*image, *window, made.shape[1], groups, made.channels)
+
+
+class Border(NamedTuple):
+    """What the border classes of a node add to its sums.
+
+    Attributes:
+        kinds: class of each position, int64 ``(positions,)``.
+        constant: ``D`` where no bit differs from the weights, int64 ``(classes, outputs)``.
+        none_set: ``S`` where no bit is set, int64 ``(classes,)``.
+    """
+
+    kinds: Longs
+    constant: Longs
+    none_set: Longs
+
+
+def border(node: Dot | Conv2d, graph: Graph) -> Border:
+    """The border classes of a node; one if places outside count as what no bit set stands for."""
+    base, gain, planes = coding(graph.types[node.source])
+    flat = node.weights.reshape(len(node.weights), -1)
+    plus = flat.sum(axis=1, dtype=np.int64)
+    minus = flat.shape[1] - plus
+    constant = base * (plus - minus) + gain * ((1 << planes) - 1) * plus
+    positions = graph.types[node.name].size // len(flat)
+    kinds, none_set = np.zeros(positions, np.int64), np.array([base * flat.shape[1]])
+    if isinstance(node, Dot) or node.pad == base:
+        return Border(kinds, constant[None], none_set)
+    window = window_of(node, graph.types[node.source].shape)
+    outside = ~window.classes
+    signed = 2 * node.weights.sum(axis=3, dtype=np.int64) - node.weights.shape[3]
+    missing = np.einsum("kab,cab->kc", outside, signed)
+    number = outside.sum(axis=(1, 2)) * node.weights.shape[3]
+    more = node.pad - base
+    return Border(window.places.ravel(), constant + more * missing, none_set + more * number)
+
+
+def tiled(rows: NDArray[Any], groups: int, front: bool) -> NDArray[Any]:
+    """The channels of each group in whole blocks, padded with zeros.
+
+    Args:
+        rows: array ``(..., outputs)``.
+        groups: groups of channels.
+        front: the last channel first, padded in front; else padded behind.
+
+    Returns:
+        Array ``(..., groups, blocks * CHANNELS)``.
+    """
+    grouped = rows.reshape(*rows.shape[:-1], groups, -1)
+    missing = -grouped.shape[-1] % CHANNELS
+    ends = [(0, 0)] * (grouped.ndim - 1)
+    if front:
+        return np.pad(grouped[..., ::-1], [*ends, (missing, 0)])
+    return np.pad(grouped, [*ends, (0, missing)])
+
+
+def tiled_weights(
+    node: Dot | Conv2d, front: bool, inverted: NDArray[np.bool_] | None = None
+) -> Any:
+    """The weights as kernels take them, words ``(groups, blocks, words, CHANNELS)``."""
+    groups = node.groups if isinstance(node, Conv2d) else 1
+    bits = node.weights.reshape(len(node.weights), -1)
+    if inverted is not None:
+        bits = bits ^ inverted[:, None]
+    words = tiled(pack_words(bits).T, groups, front)
+    blocks = words.reshape(len(words), groups, -1, CHANNELS)
+    return np.ascontiguousarray(blocks.transpose(1, 2, 0, 3))
+
+
+def integers(node: Dot | Conv2d, graph: Graph) -> Step:
+    """The sums themselves."""
+    _, gain, planes = coding(graph.types[node.source])
+    where, (kinds, constant, none_set) = grid(node, graph), border(node, graph)
+    scale, offset = np.ones(len(node.weights), np.int64), np.zeros(len(node.weights), np.int64)
+    if node.factors is not None:
+        scale, offset = node.factors
+    constant = scale * constant + offset * none_set[:, None]
+    factors = np.stack([-gain * scale, gain * offset])
+    weights = tiled_weights(node, front=False)
+    source, out = Slot(node.source, "words"), Slot(node.name, "integers")
+    return Step(
+        (source,),
+        lambda x, b: windows.sums(
+            b[source], planes, where, weights, constant, factors, kinds, b[out]
+        ),
+    )
+
+
+def neurons(node: Threshold, graph: Graph) -> Step | None:
+    """A ``Threshold`` and the sums in front of it at once; None if it does not make bits of sums.
+
+    With the sum ``A - gain * M`` (:mod:`.fast_windows`), ``sum >= t`` is
+    ``M <= floor((A - t) / gain)``, and ``sum <= t`` is ``M >= ceil((A - t) / gain)``. The latter
+    counts the bits that agree instead, by inverted weights, so that both fire where a biased count
+    is negative.
+    """
+    feeding = graph.node(node.source)
+    if not isinstance(feeding, Dot | Conv2d) or feeding.factors is not None:
+        return None
+    if not graph.types[node.name].bit or len(graph.readers(feeding.name)) > 1:
+        return None
+    if isinstance(feeding, Conv2d) and _is_short(feeding, graph):
+        return _short_neurons(feeding, node, graph)
+    _, gain, planes = coding(graph.types[feeding.source])
+    where, (kinds, constant, _) = grid(feeding, graph), border(feeding, graph)
+    cuts = node.thresholds[None, :, 0]
+    if node.places is not None:
+        # A class of both: one of the border's and one of the thresholds'.
+        both = np.stack([kinds, node.places.ravel()])
+        (one, other), kinds = np.unique(both, axis=1, return_inverse=True)
+        constant, cuts = constant[one], node.thresholds[other, :, 0]
+    distance, everything = constant - cuts, feeding.weights[0].size * ((1 << planes) - 1)
+    most = np.where(node.falling, everything + (-distance // gain), distance // gain)
+    weights = tiled_weights(feeding, front=True, inverted=node.falling)
+    start = np.ascontiguousarray(tiled(-(most + 1), where.groups, front=True)).view(np.uint64)
+    source, out = Slot(feeding.source, "words"), Slot(node.name, "words")
+    return Step(
+        (source,),
+        lambda x, b: windows.signs(b[source], planes, where, weights, start, kinds, b[out]),
+    )
+
+
+def _bound(node: Conv2d, graph: Graph) -> int:
+    """What no sum of signed elements passes, nor any part of it."""
+    t = graph.types[node.source]
+    return int(node.weights[0].size) * max(-t.low, t.high)
+
+
+def _is_short(node: Conv2d, graph: Graph) -> bool:
+    """Whether the sums and their distance from any threshold fit 16 bits, and that is quicker."""
+    t, terms = graph.types[node.source], node.weights[0].size
+    fits = not t.bit and node.groups == 1 and 2 * _bound(node, graph) + 2 < 1 << 15
+    # For each group of taps and 32 samples, a channel reads a place and what is there, and all of
+    # them share the work at a table. Of words there are 8 samples in a vector, and each takes three
+    # operations.
+    groups = -(-terms // shorts.GROUP)
+    table = 2 * shorts.SIGNS * groups // len(node.weights)
+    return fits and terms <= shorts.MOST and 2 * groups + table < 12 * coding(t).planes
+
+
+def _short_neurons(feeding: Conv2d, node: Threshold, graph: Graph) -> Step:
+    """Neurons over few integers.
+
+    ``sum >= t`` is ``t - 1 - sum < 0``, so that signs are the opposite of the weights there;
+    ``sum <= t`` is ``sum - t - 1 < 0``.
+    """
+    flat = feeding.weights.reshape(len(feeding.weights), -1) ^ ~node.falling[:, None]
+    ends = -len(flat) % shorts.CHANNELS, -flat.shape[1] % shorts.GROUP
+    grouped = np.pad(flat, ((0, ends[0]), (0, ends[1]))).reshape(
+        -1, shorts.CHANNELS, (flat.shape[1] + ends[1]) // shorts.GROUP, shorts.GROUP
+    )
+    number = (grouped << np.arange(shorts.GROUP)).sum(axis=3).transpose(0, 2, 1)
+    first = np.arange(number.shape[1])[:, None] * shorts.SIGNS
+    chosen = np.ascontiguousarray((first + number) * LANES)
+    cuts = node.thresholds[..., 0] if node.places is not None else node.thresholds[None, :, 0]
+    most = _bound(feeding, graph)
+    nearest = cuts.clip(-most - 1, most + 1)
+    start = np.where(node.falling, -nearest - 1, nearest - 1).astype(np.int16)
+    start = np.pad(start, ((0, 0), (0, ends[0])))
+    kinds = np.zeros(graph.types[node.name].size // len(flat), np.int64)
+    if node.places is not None:
+        kinds = node.places.flatten()
+    where, out = grid(feeding, graph), Slot(node.name, "words")
+    source = Slot(feeding.source, "shorts")
+    return Step(
+        (source,), lambda x, b: shorts.signs(b[source], where, chosen, start, kinds, b[out])
+    )

@@ -1,0 +1,241 @@
+"""Sums over windows of bits: what ``Dot`` and ``Conv2d`` are to the fast simulator.
+
+A value ``x = base + gain * u`` with unsigned ``u`` of some bit planes meets weights -1 and +1. With
+``M`` the sum over the planes of ``2^plane`` times the number of bits in which plane and weights
+differ, the sum of products is ``constant - gain * M``; weights alone make the constant. Places
+outside an image are ``u = 0``; what they should have been is in the constant of the border class.
+
+For each position the words of the window are found in the rows of the source, where channels fall
+on whole words, or else gathered into rows of their own; a ``Dot`` is one position whose window is
+everything.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hwbnn.simulators.fast_basis import (
+    FIRST,
+    LANES,
+    ZERO,
+    Integers,
+    Longs,
+    Words,
+    jit,
+    popcount,
+    put_bits,
+)
+from hwbnn.simulators.fast_tiles import CHANNELS, push_signs, store_sums
+
+
+class Grid(NamedTuple):
+    """The positions of a window on an image.
+
+    Attributes:
+        height: rows of the image.
+        width: columns of the image.
+        channels: channels of the image.
+        rows: rows of the window.
+        columns: columns of the window.
+        down: steps from position to position.
+        right: likewise along a row.
+        top: rows above the image.
+        left: columns in front of the image.
+        out_columns: positions in a row.
+        groups: groups of channels.
+        outputs: channels of the result.
+    """
+
+    height: int
+    width: int
+    channels: int
+    rows: int
+    columns: int
+    down: int
+    right: int
+    top: int
+    left: int
+    out_columns: int
+    groups: int
+    outputs: int
+
+
+@jit
+def _find(x: Words, planes: int, grid: Grid, y: int, z: int, first: int, rows: Longs) -> bool:
+    """The rows of a window whose first pixel is at ``(y, z)``, if it is made of whole rows.
+
+    Args:
+        x: words ``(rows, lanes)``.
+        planes: bit planes.
+        grid: geometry.
+        y: row of the image, perhaps outside.
+        z: column of the image, perhaps outside.
+        first: channel that the group begins with.
+        rows: filled, int64 ``(planes * words,)``.
+    """
+    depth = grid.channels // grid.groups
+    inside = y >= 0 and z >= 0 and y + grid.rows <= grid.height and z + grid.columns <= grid.width
+    if not inside or depth % 64 != 0:
+        return False
+    k = 0
+    for plane in range(planes):
+        for i in range(grid.rows):
+            pixel = (y + i) * grid.width + z
+            for j in range(grid.columns):
+                row = plane * (len(x) // planes) + ((pixel + j) * grid.channels + first) // 64
+                for word in range(depth // 64):
+                    rows[k] = row + word
+                    k += 1
+    return True
+
+
+@jit
+def _gather(x: Words, planes: int, grid: Grid, y: int, z: int, first: int, out: Words) -> None:
+    """The bits of a window without gaps, zeros for places outside; arguments as above.
+
+    ``out`` is words ``(planes * words, lanes)``.
+    """
+    depth, words, all_words = grid.channels // grid.groups, len(out) // planes, len(x) // planes
+    run = grid.columns if grid.groups == 1 else 1
+    out[:] = ZERO
+    for plane in range(planes):
+        source = x[plane * all_words : (plane + 1) * all_words]
+        window = out[plane * words : (plane + 1) * words]
+        for i in range(max(0, -y), min(grid.rows, grid.height - y)):
+            # Without groups, neighbouring pixels are one run of bits.
+            for j in range(0, grid.columns, run):
+                begin, end = max(j, -z), min(j + run, grid.width - z)
+                bit = ((y + i) * grid.width + z + begin) * grid.channels + first
+                place = (i * grid.columns + begin) * depth
+                put_bits(source, bit, (end - begin) * depth, window, place)
+
+
+@jit
+def _window(
+    x: Words, planes: int, grid: Grid, p: int, group: int, own: Words, rows: Longs
+) -> Words:
+    """The words in which a window is found, and by ``rows`` where: those of the source, or ``own``.
+
+    Args:
+        x: words ``(rows, lanes)``.
+        planes: bit planes.
+        grid: geometry.
+        p: the position.
+        group: the group of channels.
+        own: words ``(planes * words, lanes)``, filled where the source's rows do not fit.
+        rows: filled, int64 ``(planes * words,)``.
+    """
+    y = p // grid.out_columns * grid.down - grid.top
+    z = p % grid.out_columns * grid.right - grid.left
+    first = group * (grid.channels // grid.groups)
+    everything = grid.rows == grid.height and grid.columns == grid.width and y == 0 and z == 0
+    if not everything or grid.groups > 1:
+        if _find(x, planes, grid, y, z, first, rows):
+            return x
+        _gather(x, planes, grid, y, z, first, own)
+        x = own
+    for k in range(len(rows)):
+        rows[k] = k
+    return x
+
+
+@jit
+def _set_bits(x: Words, planes: int, rows: Longs, out: Longs) -> None:
+    """How many bits of each lane are set, those of higher planes weighted."""
+    words = len(rows) // planes
+    out[:] = 0
+    for plane in range(planes):
+        for s in range(len(out)):
+            out[s] <<= 1
+        for row in rows[plane * words : (plane + 1) * words]:
+            for s in range(len(out)):
+                out[s] += np.int64(popcount(x[row, s]))
+
+
+@jit
+def signs(
+    x: Words, planes: int, grid: Grid, w: Words, start: Words, kinds: Longs, out: Words
+) -> None:
+    """Binary neurons: the sign bits of weighted counts of differing bits, plus a start.
+
+    Args:
+        x: words ``(tiles, planes * words, lanes)``.
+        planes: bit planes of ``x``.
+        grid: geometry.
+        w: weights ``(groups, blocks, words, CHANNELS)``, in each group the last channel first,
+            padded *in front* to whole blocks.
+        start: int64 as uint64 ``(classes, groups, blocks * CHANNELS)``, in the order of ``w``.
+        kinds: class of each position, int64 ``(positions,)``.
+        out: words ``(tiles, words, lanes)``, one plane.
+    """
+    groups, blocks, words, _ = w.shape
+    lanes, own = x.shape[2], grid.outputs // groups
+    rows = np.empty(planes * words, np.int64)
+    memory = np.empty((planes * words, lanes), np.uint64)
+    made, word = np.empty((-(-own // 64), lanes), np.uint64), np.empty(LANES, np.uint64)
+    for t in range(len(x)):
+        out[t] = ZERO
+        for p in range(len(kinds)):
+            for g in range(groups):
+                source = _window(x[t], planes, grid, p, g, memory, rows)
+                for o in range(len(made)):
+                    first = blocks - min(blocks, 64 * (o + 1) // CHANNELS)
+                    last = blocks - 64 * o // CHANNELS
+                    for s in range(0, lanes, LANES):
+                        word[:] = ZERO
+                        for block in range(first, last):
+                            push_signs(
+                                source, w[g], start[kinds[p], g], rows, s, block, planes, word
+                            )
+                        made[o, s : s + LANES] = word
+                put_bits(made, FIRST, own, out[t], p * grid.outputs + g * own)
+
+
+@jit
+def sums(
+    x: Words,
+    planes: int,
+    grid: Grid,
+    w: Words,
+    constant: Longs,
+    factors: Longs,
+    kinds: Longs,
+    out: Integers,
+) -> None:
+    """Sums of signed elements: a constant, less a multiple of the weighted count of differing bits.
+
+    Args:
+        x: words ``(tiles, planes * words, lanes)``.
+        planes: bit planes of ``x``.
+        grid: geometry.
+        w: weights ``(groups, blocks, words, CHANNELS)``, in each group the first channel first,
+            padded behind to whole blocks.
+        constant: int64 ``(classes, outputs)``.
+        factors: int64 ``(2, outputs)``: what each differing bit counts; and what each bit of the
+            window that is set counts.
+        kinds: class of each position, int64 ``(positions,)``.
+        out: integers ``(tiles, positions * outputs, lanes)``.
+    """
+    groups, blocks, words, _ = w.shape
+    lanes, own = x.shape[2], grid.outputs // groups
+    rows, scaled = np.empty(planes * words, np.int64), factors[1].any()
+    memory = np.empty((planes * words, lanes), np.uint64)
+    tile, none = np.empty((CHANNELS, LANES), np.uint64), np.zeros(blocks * CHANNELS, np.uint64)
+    total = np.zeros(lanes, np.int64)
+    for t in range(len(x)):
+        for p in range(len(kinds)):
+            for g in range(groups):
+                source = _window(x[t], planes, grid, p, g, memory, rows)
+                if scaled:
+                    _set_bits(source, planes, rows, total)
+                for block in range(blocks):
+                    for s in range(0, lanes, LANES):
+                        store_sums(source, w[g], none, rows, s, block, planes, tile)
+                        for j in range(min(CHANNELS, own - block * CHANNELS)):
+                            c = g * own + block * CHANNELS + j
+                            k, a, b = constant[kinds[p], c], factors[0, c], factors[1, c]
+                            for i in range(LANES):
+                                made = k + a * np.int64(tile[j, i]) + b * total[s + i]
+                                out[t, p * grid.outputs + c, s + i] = made

@@ -1,0 +1,112 @@
+"""Running a Graph on a batch of inputs, whichever engine does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hwbnn.errors import InputError, ToolNotFound
+from hwbnn.graph import Conv2d, Dot, Graph
+from hwbnn.simulators import plain
+
+Array = NDArray[Any]
+Engine = Callable[[Graph, Array, bool], dict[str, Array]]
+"""From a Graph, a checked batch, and whether every value is wanted, to values by name."""
+
+WORTH = 1 << 30
+"""Synapses times samples from which on ``"auto"`` loads numba; below, plain is done sooner."""
+
+
+def _fast(graph: Graph, x: Array, trace: bool) -> dict[str, Array]:
+    if find_spec("numba") is None:
+        raise ToolNotFound(
+            "engine 'fast': the Python package numba is missing; pip install 'hwbnn[fast]'"
+        )
+    from hwbnn.simulators import fast
+
+    return fast.run(graph, x, trace)
+
+
+def _auto(graph: Graph, x: Array, trace: bool) -> dict[str, Array]:
+    work = len(x) * sum(node.weights.size for node in graph.of_type(Dot))
+    for conv in graph.of_type(Conv2d):
+        work += len(x) * conv.weights[0].size * graph.types[conv.name].size
+    engine = _fast if work >= WORTH and find_spec("numba") is not None else plain.run
+    return engine(graph, x, trace)
+
+
+ENGINES: dict[str, Engine] = {"auto": _auto, "plain": plain.run, "fast": _fast}
+"""All of them return the same; ``"auto"`` takes what is there and quicker for the batch."""
+
+
+def check_input(graph: Graph, x: ArrayLike) -> Array:
+    """The batch as the simulators' traces show it, of shape ``(batch, *shape)``: int64, or bool.
+
+    Raises:
+        InputError: naming the input, what it takes and what was given.
+    """
+    return _checked(graph, x).astype(np.bool_ if graph.input.bit else np.int64)
+
+
+def _checked(graph: Graph, x: ArrayLike) -> Array:
+    """The batch with the user's own type of integers, but bits as bool; not copied if it can be."""
+    node, t = graph.input, graph.types[graph.input.name]
+    array = np.asarray(x)
+    wanted = "x".join(map(str, t.shape))
+    if array.shape[1:] != t.shape or array.ndim != len(t.shape) + 1:
+        raise InputError(
+            f"input '{node.name}': expected a batch of {wanted}, that is shape "
+            f"(batch, {wanted.replace('x', ', ')}), found shape {array.shape}"
+        )
+    if array.dtype.kind not in "biu":
+        raise InputError(
+            f"input '{node.name}': expected integers, found {array.dtype}; bring floats to "
+            f"integers first: u = (x - {node.offset:g}) / {node.scale:g}, rounded"
+        )
+    if t.bit and array.dtype == np.bool_:
+        return array
+    if array.size and (int(array.min()) < t.low or int(array.max()) > t.high):
+        raise InputError(
+            f"input '{node.name}': expected integers from {t.low} to {t.high}, found "
+            f"{int(array.min())} to {int(array.max())}"
+        )
+    # Files may hold the other byte order, which compiled code does not read.
+    return array.astype(np.bool_ if t.bit else array.dtype.newbyteorder("="), copy=False)
+
+
+@overload
+def simulate(
+    graph: Graph, x: ArrayLike, *, engine: str = ..., trace: Literal[False] = ...
+) -> Array: ...
+@overload
+def simulate(
+    graph: Graph, x: ArrayLike, *, engine: str = ..., trace: Literal[True]
+) -> dict[str, Array]: ...
+
+
+def simulate(
+    graph: Graph, x: ArrayLike, *, engine: str = "auto", trace: bool = False
+) -> Array | dict[str, Array]:
+    """What the Graph computes for a batch of inputs.
+
+    Args:
+        graph: the network.
+        x: integers (or bits as 0 and 1, or bool) of shape ``(batch, *input shape)``.
+        engine: one of :data:`ENGINES`.
+        trace: return every node's value by name, not the output alone.
+
+    Returns:
+        int64 array ``(batch, *output shape)``, bool if the output is bits; with ``trace`` a dict.
+
+    Raises:
+        InputError: if ``x`` does not fit the Graph's input, or no engine has this name.
+        ToolNotFound: if the engine needs a package that is not installed.
+    """
+    if engine not in ENGINES:
+        raise InputError(f"engine {engine!r}: expected one of {', '.join(ENGINES)}")
+    values = ENGINES[engine](graph, _checked(graph, x), trace)
+    return values if trace else values[graph.output.name]

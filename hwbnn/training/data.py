@@ -1,0 +1,269 @@
+"""Data sets of images as arrays of integers, from scikit-learn or a local folder, digests checked.
+
+``digits`` comes inside scikit-learn's wheel. ``mnist`` and ``fashion_mnist`` are read from a folder
+with the four IDX files of their publishers, ``cifar10`` from one with its six batches, or fetched
+once from OpenML through scikit-learn and kept as the same files in its data folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from dataclasses import dataclass
+from http.client import HTTPException
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.errors import InputError, ToolNotFound
+from hwbnn.training import cifar
+from hwbnn.training.idx import read_idx, write_idx
+from hwbnn.training.published import PUBLISHED
+
+FOLDER_VARIABLE = "HWBNN_DATA"
+"""Environment variable that names the folder of data sets where no option does."""
+
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+_DIMENSIONS = (3, 1, 3, 1)
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and labels, split into what is trained on and what is only tested on.
+
+    Attributes:
+        name: the data set's name.
+        train_images: uint8 array ``(n, *shape)`` of pixels.
+        train_labels: uint8 array ``(n,)`` of classes from 0.
+        test_images: uint8 array ``(m, *shape)``.
+        test_labels: uint8 array ``(m,)``.
+        classes: what the labels stand for.
+        high: the largest pixel that can occur (16 for ``digits``, else 255); the smallest is 0.
+        origin: where the arrays came from, for reports.
+
+    Raises:
+        InputError: if the arrays do not fit together.
+    """
+
+    name: str
+    train_images: Bytes
+    train_labels: Bytes
+    test_images: Bytes
+    test_labels: Bytes
+    classes: tuple[str, ...]
+    high: int = 255
+    origin: str = "memory"
+
+    def __post_init__(self) -> None:
+        for part in ("train", "test"):
+            images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
+            if images.dtype != np.uint8 or labels.dtype != np.uint8 or labels.ndim != 1:
+                raise InputError(
+                    f"data set '{self.name}', {part}: expected images and a row of labels of "
+                    f"dtype uint8, found {images.dtype} {images.shape}, {labels.dtype} "
+                    f"{labels.shape}"
+                )
+            if len(images) != len(labels) or not len(images) or images.shape[1:] != self.shape:
+                raise InputError(
+                    f"data set '{self.name}', {part}: expected as many images of shape "
+                    f"{self.shape} as labels, found {images.shape} and {labels.shape}"
+                )
+            if images.max() > self.high or labels.max() >= len(self.classes):
+                raise InputError(
+                    f"data set '{self.name}', {part}: expected pixels up to {self.high} and labels "
+                    f"below {len(self.classes)}, found {images.max()} and {labels.max()}"
+                )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        return self.train_images.shape[1:]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the digests of the training and the test part."""
+        parts = (
+            part_digest(self.train_images, self.train_labels),
+            part_digest(self.test_images, self.test_labels),
+        )
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def part_digest(images: Bytes, labels: Bytes) -> str:
+    """SHA-256 over all pixels, then all labels, one byte each, in order."""
+    sha = hashlib.sha256(np.ascontiguousarray(images).tobytes())
+    sha.update(np.ascontiguousarray(labels).tobytes())
+    return sha.hexdigest()
+
+
+DATASETS: tuple[str, ...] = tuple(PUBLISHED)
+"""Names that :func:`dataset` knows."""
+
+
+def dataset(name: str, folder: str | Path | None = None) -> Dataset:
+    """Load a data set by name.
+
+    Args:
+        name: one of :data:`DATASETS`.
+        folder: where the files of the data set are: their folder or one above it (``DIR/mnist``,
+            ``DIR/cifar-10-batches-bin``). Without it the folder named by the environment
+            variable ``HWBNN_DATA`` counts; without that the set is fetched from OpenML once.
+
+    Returns:
+        The data set, its digests equal to the published ones.
+
+    Raises:
+        InputError: if no data set has this name, it is not in the folder, a file is damaged, or it
+            is not to be fetched.
+        ToolNotFound: if scikit-learn is needed and missing.
+    """
+    if name not in PUBLISHED:
+        raise InputError(f"data set {name!r}: expected one of {', '.join(DATASETS)}")
+    if name == "digits":
+        return _checked(name, _digits(), f"scikit-learn {_sklearn().__version__}, load_digits")
+    chosen = folder or os.environ.get(FOLDER_VARIABLE)
+    if chosen:
+        arrays, where = _from_folder(name, Path(chosen))
+        kind = "IDX files" if PUBLISHED[name].layout == "idx" else "batches"
+        return _checked(name, arrays, f"{kind} in {where.name}")
+    arrays = _from_openml(name)
+    return _checked(name, arrays, f"OpenML data set {PUBLISHED[name].openml}")
+
+
+Arrays = tuple[Bytes, Bytes, Bytes, Bytes]
+
+
+def _checked(name: str, arrays: Arrays, origin: str) -> Dataset:
+    """The data set of these arrays, if they are the published ones."""
+    published = PUBLISHED[name]
+    found = (part_digest(*arrays[:2]), part_digest(*arrays[2:]))
+    if found != (published.train_digest, published.test_digest):
+        taken = [n for n, p in PUBLISHED.items() if found == (p.train_digest, p.test_digest)]
+        part = "training" if found[0] != published.train_digest else "test"
+        is_other = f"; it is '{taken[0]}'" if taken else ""
+        raise InputError(
+            f"data set '{name}' ({origin}): the {part} part differs from the published one by its "
+            f"SHA-256{is_other}; get the files again, or name another folder"
+        )
+    return Dataset(name, *arrays, published.classes, published.high, origin)
+
+
+def _digits() -> Arrays:
+    """The 8x8 digits of scikit-learn, pixels 0 to 16.
+
+    The publishers of this excerpt give no split. Of each class's images, in the order of the file,
+    every fifth one (positions 4, 9, ...) is for testing.
+    """
+    bunch = _sklearn().datasets.load_digits()
+    images, labels = bunch.images.astype(np.uint8), bunch.target.astype(np.uint8)
+    test = np.zeros(len(labels), np.bool_)
+    for digit in range(10):
+        test[np.flatnonzero(labels == digit)[4::5]] = True
+    return images[~test], labels[~test], images[test], labels[test]
+
+
+def _from_folder(name: str, folder: Path) -> tuple[Arrays, Path]:
+    """The arrays of the data set's files, and the folder in which they were found."""
+    published = PUBLISHED[name]
+    is_idx = published.layout == "idx"
+    files = FILES if is_idx else cifar.FILES
+    places = [folder, *(folder / inner for inner in published.folders)]
+    for place in reversed(places):
+        found = [f for f in (_present(place / file, is_idx) for file in files) if f]
+        if len(found) == len(files):
+            return (_idx if is_idx else _batches)(found), place
+    shown = [f"{file}{'[.gz]' if is_idx else ''}" for file in files]
+    raise InputError(
+        f"data set '{name}': expected {', '.join(shown[:-1])} and {shown[-1]} in {folder} or in "
+        f"{folder / published.folders[0]}, found not all of them; put them there or name another "
+        "folder"
+    )
+
+
+def _idx(files: list[Path]) -> Arrays:
+    """The arrays of four IDX files."""
+    images, labels, more_images, more_labels = map(read_idx, files, _DIMENSIONS)
+    return images, labels, more_images, more_labels
+
+
+def _batches(files: list[Path]) -> Arrays:
+    """The arrays of CIFAR-10's six files, each part in the order of its images' digests."""
+    parts = [cifar.read_records(file) for file in files]
+    images, labels = (np.concatenate(kind) for kind in zip(*parts[:-1], strict=True))
+    return *cifar.by_digest(images, labels), *cifar.by_digest(*parts[-1])
+
+
+def _present(file: Path, may_be_zipped: bool) -> Path | None:
+    zipped = file.with_name(file.name + ".gz")
+    return next((f for f in (file, zipped)[: 1 + may_be_zipped] if f.is_file()), None)
+
+
+def _from_openml(name: str) -> Arrays:
+    """The arrays as OpenML has them, kept as their publishers' files in scikit-learn's folder."""
+    sklearn = _sklearn()
+    published = PUBLISHED[name]
+    is_idx = published.layout == "idx"
+    kept = Path(sklearn.datasets.get_data_home()) / f"hwbnn-{name}"
+    files = [f"{file}.gz" for file in FILES] if is_idx else cifar.FILES
+    if all((kept / file).is_file() for file in files):
+        return _from_folder(name, kept)[0]
+    try:
+        with warnings.catch_warnings():
+            # What it warns of on the way to giving up is said by the error below.
+            warnings.filterwarnings("ignore", "A network error occurred", UserWarning)
+            # One parser needs no pandas and is slow, which is why its result is kept.
+            parser = "pandas" if find_spec("pandas") else "liac-arff"
+            images, labels = sklearn.datasets.fetch_openml(
+                data_id=published.openml, as_frame=False, parser=parser, return_X_y=True
+            )
+    except (OSError, ValueError, HTTPException) as error:
+        reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+        raise InputError(
+            f"data set '{name}': it is not to be had from OpenML ({reason}); put its "
+            f"publishers' files into a folder and name that by an option or by {FOLDER_VARIABLE}"
+        ) from error
+    pixels = np.asarray(images).astype(np.uint8)
+    shaped = pixels.reshape(-1, *published.shape) if is_idx else cifar.from_planes(pixels)
+    n = published.train_size
+    classes = np.asarray(labels).astype(np.uint8)
+    arrays: Arrays = shaped[:n], classes[:n], shaped[n:], classes[n:]
+    if not is_idx:
+        arrays = *cifar.by_digest(*arrays[:2]), *cifar.by_digest(*arrays[2:])
+    _checked(name, arrays, f"OpenML data set {published.openml}")
+    _keep(kept, arrays, is_idx)
+    return arrays
+
+
+def _keep(folder: Path, arrays: Arrays, is_idx: bool) -> None:
+    """Write the arrays as their publishers' files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if is_idx:
+        for file, array in zip(FILES, arrays, strict=True):
+            write_idx(folder / f"{file}.gz", array)
+        return
+    parts = [np.array_split(array, len(cifar.BATCHES)) for array in arrays[:2]]
+    for file, images, labels in zip(cifar.BATCHES, *parts, strict=True):
+        cifar.write_records(folder / file, images, labels)
+    cifar.write_records(folder / cifar.TEST, *arrays[2:])
+
+
+def _sklearn() -> Any:
+    try:
+        import sklearn
+        import sklearn.datasets
+    except ImportError as error:
+        raise ToolNotFound(
+            "scikit-learn is missing, the data sets need it: pip install 'hwbnn[train]'"
+        ) from error
+    return sklearn

@@ -1,0 +1,194 @@
+"""Training by a recipe into a folder, and going on after a stop."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from hwbnn.errors import InputError
+from hwbnn.nn import Network, set_progress
+from hwbnn.training.data import Dataset, dataset
+from hwbnn.training.evaluate import accuracy, torch_threads
+from hwbnn.training.folder import CHECKPOINT, HISTORY, MODEL, model_bytes, prepare, write
+from hwbnn.training.history import Epoch
+from hwbnn.training.recipe import Recipe
+from hwbnn.training.varying import most_varying
+
+if TYPE_CHECKING:
+    from hwbnn.training.trainer import Settings
+
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainResult:
+    """What a run came to.
+
+    Attributes:
+        model: the network after the last epoch, in evaluation mode on the CPU.
+        recipe: how it was trained.
+        accuracy: share, 0 to 1, of the *whole* test set that it classifies rightly after the last
+            epoch, in float32 on the CPU.
+        images: size of the test set.
+        history: the epochs, in order.
+        seconds: wall-clock time of all epochs, those before a stop included.
+        folder: where the run's files lie.
+    """
+
+    model: Network
+    recipe: Recipe
+    accuracy: float
+    images: int
+    history: tuple[Epoch, ...]
+    seconds: float
+    folder: Path
+
+
+def train(
+    recipe: Recipe,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    until: int | None = None,
+    data: Dataset | None = None,
+    data_folder: str | Path | None = None,
+    accelerator: str = "cpu",
+    devices: int | str = 1,
+    precision: str = "32-true",
+    threads: int = 1,
+    progress: bool = False,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> TrainResult:
+    """Train a network by a recipe and write it into a folder.
+
+    On a CPU the same recipe gives the same weights, bit for bit, with the same versions, kind of
+    CPU and number of threads; also when the run was stopped after an epoch and resumed.
+
+    Args:
+        recipe: what to train and how.
+        folder: where the run's files go; made if missing. ``recipe.toml``, ``model.safetensors``,
+            ``history.json`` and ``checkpoints/last.ckpt``, the latter after every epoch.
+        resume: go on after the last finished epoch in the folder, or begin if there is none.
+        until: stop after this many epochs, as if interrupted: only the checkpoint is left, and the
+            result is that of the last epoch made. Without it all of the recipe's epochs are made.
+        data: images to take in place of those that the recipe names, of the same shape.
+        data_folder: local folder of data sets, see :func:`hwbnn.training.data.dataset`.
+        accelerator: ``"cpu"``, ``"gpu"`` or ``"auto"``, as in Lightning's Trainer.
+        devices: number of devices, or ``"auto"``, as in Lightning's Trainer. With more than one,
+            BatchNorm's statistics are those of one device's share of a batch.
+        precision: one of :data:`PRECISIONS`; the weights stay float32 in all.
+        threads: of torch on the CPU. One by default: sums then have one order on every machine, and
+            layers of this size gain little from a second.
+        progress: show Lightning's progress bar.
+        on_epoch: called with each epoch when it ends.
+
+    Returns:
+        The trained network and its accuracy on the whole test set.
+
+    Raises:
+        InputError: if the folder holds another run or cannot be written, a checkpoint is damaged,
+            the data or the settings do not fit, or training diverges.
+        KeyboardInterrupt: if interrupted; resuming goes on after the last whole epoch.
+    """
+    if isinstance(threads, bool) or not 1 <= threads <= 1024:
+        raise InputError(f"threads: expected 1 to 1024, found {threads}")
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
+    last = recipe.epochs if until is None else until
+    if not 1 <= last <= recipe.epochs:
+        raise InputError(f"until: expected 1 to {recipe.epochs} epochs, found {until}")
+    images = data or dataset(recipe.data, data_folder)
+    _check_data(recipe, images)
+    target = Path(folder)
+
+    # Lightning takes two seconds to import; recipes and data sets are of use without it.
+    from hwbnn.training.loop import Loop
+    from hwbnn.training.trainer import Settings, fit, make_trainer, quiet
+
+    settings = Settings(accelerator, devices, precision, threads, progress, on_epoch)
+    with torch.random.fork_rng(devices=[]), torch_threads(threads), quiet():
+        trainer = make_trainer(settings, last, target / CHECKPOINT)
+        # Lightning starts this program again for each further device: only the first process may
+        # find the folder as the caller left it.
+        if trainer.is_global_zero:
+            prepare(recipe, target, resume)
+        start = target / CHECKPOINT
+        torch.manual_seed(recipe.seed)
+        model = recipe.make_model(_read(recipe, images))
+        loop = Loop(recipe, model, images.train_images, images.train_labels)
+        fit(trainer, loop, start if start.exists() else None)
+        model = loop.model.cpu().eval()
+        # A run that was finished already makes no epoch, so nothing has moved its schedules.
+        set_progress(model, (last - 1) / recipe.epochs)
+        u = recipe.encode(images.test_images)
+        reached = accuracy(model, model.input, u, images.test_labels)
+    result = TrainResult(
+        model=model,
+        recipe=recipe,
+        accuracy=reached,
+        images=len(u),
+        history=tuple(loop.history),
+        seconds=sum(epoch.seconds for epoch in loop.history),
+        folder=target,
+    )
+    if trainer.is_global_zero and last == recipe.epochs:
+        write(target / MODEL, model_bytes(model, recipe))
+        write(target / HISTORY, _history(result, images, settings))
+    return result
+
+
+def _read(recipe: Recipe, images: Dataset) -> list[int] | None:
+    """The elements that the network reads, chosen on the images that it is trained on."""
+    if recipe.reads is None:
+        return None
+    own = images.train_images[: len(images.train_images) - recipe.held_out]
+    return [int(i) for i in most_varying(recipe.encode(own), recipe.reads)]
+
+
+def _check_data(recipe: Recipe, images: Dataset) -> None:
+    wanted = recipe.graph_input()
+    high = 255 if recipe.input == "bits" else wanted.high
+    size, expected = images.train_images[0].size, prod(wanted.shape)
+    if size != expected or images.high > high:
+        raise InputError(
+            f"data set '{images.name}': expected images of {expected} pixels up to {high}, "
+            f"as '{recipe.data}' has, found {size} up to {images.high}"
+        )
+    if len(images.train_images) < recipe.held_out + recipe.batch:
+        raise InputError(
+            f"data set '{images.name}': its {len(images.train_images)} training images are fewer "
+            f"than {recipe.held_out} held out and one batch of {recipe.batch}"
+        )
+
+
+def _history(result: TrainResult, images: Dataset, settings: Settings) -> dict[str, object]:
+    """What ``history.json`` says: how the run went, on what, and with which versions."""
+    return {
+        "recipe": result.recipe.digest,
+        "data": {"name": images.name, "origin": images.origin, "sha256": images.digest},
+        "accuracy": result.accuracy,
+        "test images": result.images,
+        "seconds": result.seconds,
+        "cpu seconds": sum(epoch.cpu_seconds for epoch in result.history),
+        "settings": {
+            "accelerator": settings.accelerator,
+            "devices": settings.devices,
+            "precision": settings.precision,
+            "threads": settings.threads,
+        },
+        "versions": versions(),
+        "epochs": [asdict(epoch) for epoch in result.history],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a run's weights depend on."""
+    packages = ("hwbnn", "torch", "lightning", "numpy", "scikit-learn", "safetensors")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

@@ -1,0 +1,224 @@
+"""The training loop: what Lightning's Trainer runs, and what it keeps."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from hwbnn.nn import (
+    Network,
+    after_step,
+    parameter_groups,
+    penalty,
+    reestimates,
+    set_progress,
+    start_epoch,
+)
+from hwbnn.training import order
+from hwbnn.training.evaluate import accuracy, seen
+from hwbnn.training.history import Epoch
+from hwbnn.training.observe import Observer
+from hwbnn.training.recipe import Recipe
+from hwbnn.training.reestimate import reestimate
+
+
+class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
+    """Trains one model by a recipe. All images lie on the device; a batch is an index.
+
+    Lightning's loader is ``range(steps)``: a step's number is all that it hands out, and the images
+    of the step follow from seed, epoch and number (:mod:`hwbnn.training.order`). With several
+    processes each takes every ``n``-th image of a batch.
+
+    Args:
+        recipe: how to train.
+        model: the network.
+        images: uint8 array ``(n, *shape)`` of training images.
+        labels: uint8 array ``(n,)``.
+    """
+
+    def __init__(
+        self, recipe: Recipe, model: Network, images: NDArray[np.uint8], labels: NDArray[np.uint8]
+    ) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.model = model
+        self.history: list[Epoch] = []
+        self.has_begun = False
+        """Whether training has begun, so that a checkpoint, if any, is restored."""
+        self.encoded = recipe.encode(images)
+        self.labels = labels
+        self.shape = images.shape[1:]
+        self.count = len(images) - recipe.held_out
+        self.steps = -(-self.count // recipe.batch)
+        """Steps in an epoch."""
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser, its rate set before every step as the recipe says."""
+        recipe, total = self.recipe, self.steps * self.recipe.epochs
+        rate = recipe.learning_rate
+        groups = parameter_groups(self.model, rate, recipe.weight_decay)
+        optimiser: torch.optim.Optimizer
+        if recipe.momentum is None:
+            optimiser = torch.optim.Adam(groups, lr=rate, fused=True)
+        else:
+            optimiser = torch.optim.SGD(groups, lr=rate, momentum=recipe.momentum, fused=True)
+        factor = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: recipe.rate(min(step / total, 1)) / rate
+        )
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": factor, "interval": "step"},
+        }
+
+    def on_fit_start(self) -> None:
+        """Bring the training images to the device, with a border for shifts."""
+        border = self.recipe.shift
+        images = torch.tensor(self.encoded[: self.count].reshape(-1, *self.shape))
+        if border:
+            # The border is pixel 0 and, among bits, code 0: -1.
+            colours = (0, 0) * (len(self.shape) - 2)
+            images = functional.pad(images, (*colours, *(border,) * 4))
+        self.images = images.to(self.device)
+        self.classes = torch.tensor(self.labels[: self.count].astype(np.int64)).to(self.device)
+        self.observer = self._observer()
+
+    def _observer(self) -> Observer:
+        """It looks at the first images of the file, as many as a batch has, unshifted."""
+        recipe = self.recipe
+        probe = torch.tensor(self.encoded[: min(recipe.batch, self.count)]).to(self.device)
+        inputs = seen(self.model.input, probe)
+        wanted = self.classes[: len(probe)]
+        return Observer(self.model, inputs, wanted, lambda y, t: _loss(recipe.loss, y, t))
+
+    def on_train_start(self) -> None:
+        """All is restored that is to be."""
+        self.has_begun = True
+
+    def on_train_epoch_start(self) -> None:
+        """Draw the epoch's order and shifts; bring the methods to the moment."""
+        recipe, epoch = self.recipe, self.current_epoch
+        # Whatever draws from torch's generator in this epoch then depends on no earlier one.
+        torch.manual_seed(order.stream(recipe.seed, epoch, "torch"))
+        # A method's own change of bits between two epochs counts as one of the epoch that begins.
+        set_progress(self.model, epoch / recipe.epochs)
+        self.observer.start()
+        start_epoch(self.model, epoch / recipe.epochs)
+        sequence = order.permutation(recipe.seed, epoch, self.count)
+        self.batches = [
+            torch.from_numpy(batch).to(self.device)
+            for batch in order.batches(sequence, recipe.batch)
+        ]
+        self.shifts = [self._drawn(name, 2 * recipe.shift) for name in ("rows", "columns")]
+        flips = recipe.augmentation == "crop_flip"
+        self.flips = self._drawn("flips", 1) == 1 if flips else None
+        # Loss, images right, images; kept on the device, so that no step waits for it.
+        self.totals = torch.zeros(3, dtype=torch.float64, device=self.device)
+        self.started = time.monotonic(), time.process_time()
+
+    def _drawn(self, purpose: str, high: int) -> Tensor:
+        """An integer from 0 to ``high`` for each image, by seed, epoch and the image's index."""
+        seed, everyone = self.recipe.seed, np.arange(self.count)
+        drawn = order.integers(seed, self.current_epoch, purpose, everyone, 0, high)
+        return torch.from_numpy(drawn).to(self.device)
+
+    def training_step(self, step: int, _: int) -> Tensor:
+        """The loss of one batch."""
+        trainer = self.trainer
+        index = self.batches[step][trainer.global_rank :: trainer.world_size]
+        wanted = self.classes[index]
+        logits = self.model(self.inputs(index))
+        loss = _loss(self.recipe.loss, logits, wanted)
+        with torch.no_grad():
+            right = (logits.argmax(dim=1) == wanted).sum()
+            ones = loss.new_tensor(len(index))
+            self.totals += torch.stack([loss * ones, right.to(loss.dtype), ones])
+        extra = penalty(self.model)
+        return loss if extra is None else loss + extra
+
+    def inputs(self, index: Tensor) -> Tensor:
+        """The images of a batch as the network takes them: floats, colours in the second axis."""
+        source = self.model.input
+        return seen(source, self.gather(index).view(-1, *source.shape))
+
+    def gather(self, index: Tensor) -> Tensor:
+        """The images of a batch, each shifted and mirrored as its epoch says.
+
+        Args:
+            index: int64 tensor ``(batch,)``.
+
+        Returns:
+            uint8 tensor ``(batch, *shape)``.
+        """
+        if not self.recipe.shift:
+            return self.images[index]
+        rows, columns = (
+            start[index, None] + torch.arange(size, device=index.device)
+            for start, size in zip(self.shifts, self.shape[:2], strict=True)
+        )
+        if self.flips is not None:
+            columns = torch.where(self.flips[index, None], columns.flip(1), columns)
+        return self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Let the methods act on the stepped weights."""
+        after_step(self.model)
+
+    def on_train_epoch_end(self) -> None:
+        """Write the epoch into the history; after the last one, take statistics anew if asked."""
+        if self.current_epoch + 1 == self.recipe.epochs and reestimates(self.model):
+            # Every process goes over all images, so that all come to the same statistics.
+            reestimate(self.model, map(self.inputs, self.batches))
+        self._share_buffers()
+        totals = self.trainer.strategy.reduce(self.totals, reduce_op="sum")
+        loss, right, images = totals.tolist()
+        kept = self.encoded[self.count :], self.labels[self.count :]
+        has_held_out = self.recipe.held_out > 0
+        optimiser: Any = self.optimizers()
+        wall, processor = self.started
+        self.history.append(
+            Epoch(
+                epoch=self.current_epoch + 1,
+                loss=loss / images,
+                accuracy=right / images,
+                held_out=accuracy(self.model, self.model.input, *kept) if has_held_out else None,
+                learning_rate=optimiser.param_groups[0]["lr"],
+                seconds=time.monotonic() - wall,
+                cpu_seconds=time.process_time() - processor,
+                layers=self.observer.layers(),
+            )
+        )
+
+    def _share_buffers(self) -> None:
+        """Give all processes the first one's statistics, so that they hold one model."""
+        if self.trainer.world_size > 1:
+            for buffer in self.model.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep recipe and history with the weights."""
+        checkpoint["recipe"] = self.recipe.to_toml()
+        checkpoint["history"] = [asdict(epoch) for epoch in self.history]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the history back, from a checkpoint that has all that training goes on with."""
+        parts = [len(checkpoint[name]) for name in ("optimizer_states", "lr_schedulers")]
+        if parts != [1, 1] or len(checkpoint["history"]) != checkpoint["epoch"] + 1:
+            raise ValueError("optimiser, learning rate or history are missing")
+        self.history = [Epoch.read(epoch) for epoch in checkpoint["history"]]
+
+
+def _loss(name: str, logits: Tensor, wanted: Tensor) -> Tensor:
+    """The mean loss of a batch of ``(batch, classes)`` logits for ``(batch,)`` classes."""
+    if name == "cross_entropy":
+        return functional.cross_entropy(logits, wanted)
+    # Courbariaux et al. 2016: +1 for the class, -1 for the others, squared hinge over all.
+    target = functional.one_hot(wanted, logits.shape[1]).to(logits.dtype) * 2 - 1
+    return (1 - target * logits).clamp(min=0).square().mean()

@@ -1,0 +1,297 @@
+"""A recipe: everything that decides a trained network, as a value and as a TOML file.
+
+A recipe names a network, a method and a data set from hwbnn's own tables, so that a file from a
+stranger can choose but not bring code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from math import prod
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.errors import InputError
+from hwbnn.graph import Input
+from hwbnn.graph.node import shown
+from hwbnn.methods import get as get_method
+from hwbnn.nn import Network, network, takes_images
+from hwbnn.training.entries import RULES
+from hwbnn.training.published import PUBLISHED
+
+FILE_LIMIT = 1 << 16
+"""Bytes that a recipe's file may have."""
+
+
+def _shown(value: Any) -> str:
+    """A value as an error shows it: one line, not long."""
+    return "nothing" if value is None else shown(value)
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML writes it; JSON writes a printable string as TOML's basic string."""
+    if isinstance(value, bool | str):
+        return json.dumps(value, ensure_ascii=False)
+    return repr(value)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one network is trained; equal recipes give equal weights on the same CPU and versions.
+
+    Attributes:
+        network: one of :data:`hwbnn.nn.NAMES`.
+        data: one of :data:`hwbnn.training.data.DATASETS`.
+        input: one of :data:`~hwbnn.training.entries.INPUTS`.
+        threshold: with ``input = "bits"``, a pixel at or above it becomes +1, others -1; it is
+            applied on the host, so that hardware receives bits. None with any other input.
+        last: one of :data:`~hwbnn.training.entries.LASTS`.
+        reads: how many elements of a sample the network reads: those that vary most over the
+            training images (:func:`~hwbnn.training.varying.most_varying`); what nobody reads takes
+            no hardware. None for all.
+        epochs: times that all training images are met.
+        batch: images in a batch at most; batches of an epoch differ by one image at most.
+        learning_rate: at the first step.
+        final_rate: at the end of the last step; None for ``learning_rate``.
+        schedule: one of :data:`~hwbnn.training.entries.SCHEDULES`, from the one to the other.
+        optimiser: one of :data:`~hwbnn.training.entries.OPTIMISERS`.
+        momentum: with ``optimiser = "sgd"``; None with any other.
+        warm_up: epochs in which the rate rises linearly from 0 to ``learning_rate``, before the
+            schedule begins; None for none.
+        weight_decay: L2 penalty on what the method does not exempt.
+        loss: one of :data:`~hwbnn.training.entries.LOSSES`.
+        augmentation: one of :data:`~hwbnn.training.entries.AUGMENTATIONS`.
+        shift: pixels, with an augmentation.
+        seed: of the first weights, the order of data and the augmentation.
+        held_out: this many of the last training images are kept from training, and the accuracy on
+            them is told after each epoch: for choosing a recipe without the test images.
+        method: one of :data:`hwbnn.methods.METHODS`.
+        hyper: the method's hyper-parameters.
+        about: one line on where the recipe comes from.
+
+    Raises:
+        InputError: one line that names the entry, what is expected and what was found.
+    """
+
+    network: str
+    data: str
+    epochs: int
+    input: str = "bits"
+    threshold: int | None = None
+    last: str = "batch_norm"
+    reads: int | None = None
+    batch: int = 100
+    learning_rate: float = 1e-3
+    final_rate: float | None = None
+    schedule: str = "constant"
+    optimiser: str = "adam"
+    momentum: float | None = None
+    warm_up: int | None = None
+    weight_decay: float = 0.0
+    loss: str = "cross_entropy"
+    augmentation: str = "none"
+    shift: int = 0
+    seed: int = 1
+    held_out: int = 0
+    method: str = "bnn_ste"
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        for name, (check, expected) in RULES.items():
+            value = getattr(self, name)
+            if not check(value):
+                raise InputError(f"recipe: {name}: expected {expected}, found {_shown(value)}")
+        object.__setattr__(self, "hyper", MappingProxyType(dict(self.hyper)))
+        get_method(self.method, **self.hyper)
+        self._check_pairs()
+
+    def _check_pairs(self) -> None:
+        """What only makes sense together."""
+        published = PUBLISHED[self.data]
+        if self.input == "bits" and not 1 <= (self.threshold or 0) <= published.high:
+            raise InputError(
+                f"recipe: threshold: input 'bits' needs the pixel from which a bit is +1, 1 to "
+                f"{published.high} for '{self.data}', found {_shown(self.threshold)}"
+            )
+        if self.input != "bits" and self.threshold is not None:
+            raise InputError(f"recipe: threshold: input '{self.input}' has none; remove it")
+        if (self.augmentation != "none") != (self.shift > 0):
+            raise InputError(
+                f"recipe: shift: expected above 0 with an augmentation and 0 without, found "
+                f"{self.shift} with '{self.augmentation}'"
+            )
+        size = prod(published.shape)
+        if self.reads is not None and (takes_images(self.network) or self.reads > size):
+            raise InputError(
+                f"recipe: reads: expected at most the {size} pixels of '{self.data}', of a network "
+                f"that reads rows, found {self.reads} with '{self.network}'"
+            )
+        self._check_steps()
+        if self.held_out > published.train_size // 2:
+            raise InputError(
+                f"recipe: held_out: expected at most half of the {published.train_size} training "
+                f"images of '{self.data}', found {self.held_out}"
+            )
+
+    def _check_steps(self) -> None:
+        """What only makes sense together in the optimiser's steps."""
+        if (self.optimiser == "sgd") != (self.momentum is not None):
+            raise InputError(
+                f"recipe: momentum: expected a number with optimiser 'sgd' and nothing without, "
+                f"found {_shown(self.momentum)} with '{self.optimiser}'"
+            )
+        if self.warm_up is not None and self.warm_up >= self.epochs:
+            raise InputError(
+                f"recipe: warm_up: expected fewer than the {self.epochs} epochs, found "
+                f"{self.warm_up}"
+            )
+        if self.schedule == "exponential" and self.final_rate == 0:
+            raise InputError("recipe: final_rate: an exponential schedule never reaches 0")
+        if (self.schedule == "constant") != (self.final_rate is None):
+            raise InputError(
+                "recipe: final_rate: expected none with a constant schedule and one with any other"
+            )
+
+    def rate(self, u: float) -> float:
+        """The learning rate at progress ``u``, steps done over all steps, 0 to 1."""
+        first = self.learning_rate
+        last = first if self.final_rate is None else self.final_rate
+        rise = (self.warm_up or 0) / self.epochs
+        if u < rise:
+            return first * u / rise
+        u = (u - rise) / (1 - rise)
+        if self.schedule == "exponential":
+            return float(first * (last / first) ** u)
+        done = (1 - math.cos(math.pi * u)) / 2 if self.schedule == "cosine" else u
+        return first + (last - first) * done
+
+    def graph_input(self) -> Input:
+        """What the trained network takes: the input for :func:`hwbnn.lower`.
+
+        Images ``(height, width, channels)`` if the network reads these, else one row of pixels.
+        """
+        published = PUBLISHED[self.data]
+        shape: tuple[int, ...] = (prod(published.shape),)
+        if takes_images(self.network):
+            shape = (*published.shape, 1)[:3]
+        if self.input == "bits":
+            return Input.bits(shape)
+        span, offset = (2, -1.0) if self.input == "centred" else (1, 0.0)
+        return Input("x", shape, 0, published.high, scale=span / published.high, offset=offset)
+
+    def encode(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Images as the integers that the Graph takes; done on the host.
+
+        Args:
+            images: uint8 array ``(n, *shape)``, as a :class:`~hwbnn.training.data.Dataset`
+                has them.
+
+        Returns:
+            uint8 array ``(n, *shape)`` with the shape of :meth:`graph_input`: bits as 0 and 1, or
+            pixels.
+
+        Raises:
+            InputError: if the images have another shape.
+        """
+        shape = PUBLISHED[self.data].shape
+        if images.ndim != 1 + len(shape) or images.shape[1:] != shape:
+            raise InputError(
+                f"images of '{self.data}': expected a batch of {'x'.join(map(str, shape))}, found "
+                f"shape {images.shape}"
+            )
+        shaped = images.reshape(len(images), *self.graph_input().shape)
+        if self.threshold is None:
+            return shaped
+        return (shaped >= self.threshold).astype(np.uint8)
+
+    def make_model(self, reads: Sequence[int] | None = None) -> Network:
+        """The network with new weights, drawn from torch's generator.
+
+        Args:
+            reads: positions of the elements that it reads, as many as :attr:`reads` says; by
+                default the first ones, for what is loaded next to replace.
+        """
+        if reads is None and self.reads is not None:
+            reads = range(self.reads)
+        method = get_method(self.method, **self.hyper)
+        classes = len(PUBLISHED[self.data].classes)
+        last: Any = self.last
+        return network(self.network, self.graph_input(), classes, method, last=last, reads=reads)
+
+    def to_toml(self) -> str:
+        """The recipe as TOML, every entry written out."""
+        lines = []
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name != "hyper" and value is not None:
+                lines.append(f"{f.name} = {_toml(value)}")
+        if self.hyper:
+            lines += ["", "[hyper]"]
+            lines += [f"{key} = {_toml(value)}" for key, value in sorted(self.hyper.items())]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_toml(cls, text: str, name: str = "recipe") -> Recipe:
+        """The recipe in a TOML text.
+
+        Args:
+            text: the text; its entries are the attributes, ``hyper`` is a table.
+            name: stands in front of errors.
+
+        Raises:
+            InputError: if it is no TOML, has unknown entries, or lacks one.
+        """
+        try:
+            entries = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, too
+            reason = str(error).splitlines()[0][:100]
+            raise InputError(f"{name}: no valid TOML ({reason}); mend the file") from error
+        known = {f.name: f for f in fields(cls)}
+        for key in entries:
+            if key not in known:
+                raise InputError(
+                    f"{name}: unknown entry {_shown(key)}; a recipe has {', '.join(known)}"
+                )
+        for key, f in known.items():
+            required = f.default is MISSING and f.default_factory is MISSING
+            if required and key not in entries:
+                raise InputError(f"{name}: the entry '{key}' is missing; add it")
+        try:
+            return cls(**entries)
+        except InputError as error:
+            raise InputError(f"{name}: {str(error).removeprefix('recipe: ')}") from None
+
+    @classmethod
+    def read(cls, path: str | Path) -> Recipe:
+        """The recipe in a TOML file.
+
+        Raises:
+            InputError: if the file cannot be read or holds no recipe.
+        """
+        path = Path(path)
+        try:
+            with path.open("rb") as stream:
+                content = stream.read(FILE_LIMIT + 1)
+            if len(content) > FILE_LIMIT:
+                raise InputError(f"{path}: larger than {FILE_LIMIT} bytes, no recipe; refused")
+            text = content.decode()
+        except OSError as error:
+            raise InputError(f"{path}: cannot read the recipe: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: not a text in UTF-8, so no recipe") from error
+        return cls.from_toml(text, str(path))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of :meth:`to_toml`."""
+        return hashlib.sha256(self.to_toml().encode()).hexdigest()

@@ -1,0 +1,164 @@
+"""Finished runs side by side: what is read of them, and the runs that differ in their seed alone.
+
+No torch is needed to read what runs left behind, but their recipes name methods, which do need it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.errors import InputError
+from hwbnn.methods import METHODS
+from hwbnn.training.folder import HISTORY, RECIPE
+from hwbnn.training.history import LARGEST, Epoch
+from hwbnn.training.recipe import Recipe
+
+Curve = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a finished run left to be told.
+
+    Attributes:
+        folder: where it lies.
+        recipe: how it was trained.
+        accuracy: share, 0 to 1, of the whole test set that is right after the last epoch.
+        cpu_seconds: processor time of training.
+        epochs: its epochs, in order.
+    """
+
+    folder: Path
+    recipe: Recipe
+    accuracy: float
+    cpu_seconds: float
+    epochs: tuple[Epoch, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs by one recipe, but for the seed.
+
+    Attributes:
+        label: its method; with what sets it apart from other groups of this method.
+        method: its method.
+        variant: its number among the groups of this method, from 0.
+        runs: its runs, by seed.
+    """
+
+    label: str
+    method: str
+    variant: int
+    runs: tuple[FinishedRun, ...]
+
+    def curve(self, of: Callable[[Epoch], float | None]) -> Curve:
+        """A number of each run in each epoch, NaN where it has none: ``(runs, epochs)``."""
+        found = [[of(epoch) for epoch in run.epochs] for run in self.runs]
+        return np.array([[np.nan if x is None else x for x in row] for row in found], np.float64)
+
+
+def read_run(folder: str | Path) -> FinishedRun:
+    """The run in a folder.
+
+    Raises:
+        InputError: if no finished run lies there.
+    """
+    place = Path(folder)
+    recipe = Recipe.read(place / RECIPE)
+    try:
+        told = json.loads((place / HISTORY).read_bytes())
+        epochs = tuple(Epoch.read(entries) for entries in told["epochs"])
+        accuracy, seconds = float(told["accuracy"]), float(told["cpu seconds"])
+        if told["recipe"] != recipe.digest or len(epochs) != recipe.epochs:
+            raise ValueError("it is that of another recipe")
+        if not 0 <= accuracy <= 1 or not 0 <= seconds <= LARGEST:
+            raise ValueError("its accuracy or time is no number that a run has")
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        raise InputError(
+            f"{place / HISTORY}: no history of a finished run ({str(error)[:80]}); train to the "
+            "last epoch"
+        ) from error
+    return FinishedRun(place, recipe, accuracy, seconds, epochs)
+
+
+def grouped(runs: Sequence[FinishedRun]) -> list[Group]:
+    """The groups: methods in the order of :data:`hwbnn.methods.METHODS`.
+
+    Raises:
+        InputError: if the runs are not of one network, data set and number of epochs, which no
+            picture could show side by side; or if a run is named twice.
+    """
+    if not runs:
+        raise InputError("compare: expected the folder of at least one run, found none")
+    first = runs[0].recipe
+    for run in runs:
+        for entry in ("network", "data", "epochs"):
+            mine, theirs = getattr(run.recipe, entry), getattr(first, entry)
+            if mine != theirs:
+                raise InputError(
+                    f"compare: {run.folder}: {entry} is {mine!r}, in {runs[0].folder} it is "
+                    f"{theirs!r}; compare runs of one {entry}"
+                )
+    found: dict[str, list[FinishedRun]] = {}
+    for run in sorted(runs, key=lambda run: METHODS.index(run.recipe.method)):
+        found.setdefault(_key(run.recipe), []).append(run)
+    return [_group(members, list(found.values())) for members in found.values()]
+
+
+def _key(recipe: Recipe) -> str:
+    return replace(recipe, seed=0, about="").to_toml()
+
+
+def _group(members: list[FinishedRun], groups: list[list[FinishedRun]]) -> Group:
+    recipe = members[0].recipe
+    seeds = [run.recipe.seed for run in members]
+    if len(set(seeds)) != len(seeds):
+        double = next(run for run in members if seeds.count(run.recipe.seed) > 1)
+        raise InputError(f"compare: {double.folder}: its recipe is there twice; name each run once")
+    siblings = [g for g in groups if g[0].recipe.method == recipe.method]
+    label = recipe.method
+    if len(siblings) > 1:
+        label += f" ({_difference(recipe, [g[0].recipe for g in siblings])})"
+    ordered = tuple(sorted(members, key=lambda run: run.recipe.seed))
+    return Group(label, recipe.method, siblings.index(members), ordered)
+
+
+def _difference(recipe: Recipe, siblings: Sequence[Recipe]) -> str:
+    """What of a recipe is not the same in all of its method."""
+    others = [_key(other).splitlines() for other in siblings]
+    told = [
+        line.replace(" = ", " ")
+        for line in _key(recipe).splitlines()
+        if line and not line.startswith("[") and any(line not in other for other in others)
+    ]
+    return ", ".join(told) or "defaults"
+
+
+def middle(curves: Curve) -> Curve:
+    """The mean over runs at each epoch; NaN where no run has a number."""
+    known = ~np.isnan(curves)
+    count = known.sum(axis=0)
+    total = np.where(known, curves, 0.0).sum(axis=0)
+    found: Curve = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return found
+
+
+def spread(curves: Curve) -> tuple[Curve, Curve]:
+    """The lowest and the highest run at each epoch."""
+    low = np.where(np.isnan(curves), np.inf, curves).min(axis=0)
+    high = np.where(np.isnan(curves), -np.inf, curves).max(axis=0)
+    return low, high

@@ -1,0 +1,219 @@
+"""What a bench is given and what it records, whichever simulator drives the core.
+
+The C++ driver and the cocotb bench take the same files (beats, ends of packets, stall patterns) and
+write the same files (tokens of every tap, beats of the output, cycles); this module makes the first
+and reads the second, so that both are judged by the same lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.graph import ValueType
+from hwbnn.verification.core import Core
+
+Array = NDArray[Any]
+Pattern = NDArray[np.bool_]
+
+_ALWAYS: Pattern = np.ones(1, np.bool_)
+
+
+@dataclass(frozen=True)
+class Stalls:
+    """In which cycles each side of the border is willing, as patterns that repeat.
+
+    The source offers its next beat in the first willing cycle after the last one was taken and
+    then holds it; the sink is ready in exactly its willing cycles.
+
+    Attributes:
+        source: bool array, at least one True.
+        sink: bool array, at least one True.
+    """
+
+    source: Pattern = field(default_factory=_ALWAYS.copy)
+    sink: Pattern = field(default_factory=_ALWAYS.copy)
+
+    @classmethod
+    def random(cls, seed: int) -> Stalls:
+        """Bursts and gaps of random mean lengths; the two patterns never fall into step."""
+        rng = np.random.default_rng(seed)
+        return cls(_bursts(rng, 1009), _bursts(rng, 997))
+
+    @property
+    def none(self) -> bool:
+        """Whether neither side ever stalls."""
+        return bool(self.source.all() and self.sink.all())
+
+
+def _bursts(rng: np.random.Generator, length: int) -> Pattern:
+    willing, idle = rng.choice((1, 2, 4, 16), 2)
+    runs = rng.geometric((1 / willing, 1 / idle), (length, 2)).ravel()
+    pattern = np.repeat(np.arange(len(runs)) % 2 == 0, runs)[:length]
+    return np.asarray(np.roll(pattern, rng.integers(length)))
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """Everything that one run of a bench is given.
+
+    Attributes:
+        beats: uint8 array ``(n, bytes of a beat)``.
+        last: uint8 array ``(n,)``: 1 where a beat ends a packet.
+        stalls: when source and sink are willing.
+        cut: cycles of a first part, from the same beats, which a reset then cuts off; 0 for none.
+        seed: of the values that registers have before reset.
+    """
+
+    beats: NDArray[np.uint8]
+    last: NDArray[np.uint8]
+    stalls: Stalls = field(default_factory=Stalls)
+    cut: int = 0
+    seed: int = 1
+
+    @classmethod
+    def of_frames(cls, core: Core, x: Array, **options: Any) -> Stimulus:
+        """The packets of a batch of inputs ``(frames, *shape)``, back to back."""
+        beats = core.input.pack(x).reshape(-1, core.input.bytes)
+        last = np.zeros(len(beats), np.uint8)
+        last[core.input.tokens - 1 :: core.input.tokens] = 1
+        return cls(beats, last, **options)
+
+    @property
+    def packets(self) -> int:
+        """How many packets there are; the core answers each with one frame."""
+        return int(self.last.sum())
+
+    def write(self, folder: Path, frame: int) -> dict[str, int]:
+        """Write the arrays into ``folder``; the numbers that a bench takes beside them.
+
+        Args:
+            folder: where the bench looks for them.
+            frame: cycles within which a sound core moves something, if nothing stalls it.
+        """
+        arrays = {
+            "beats": self.beats,
+            "last": self.last,
+            "source": self.stalls.source,
+            "sink": self.stalls.sink,
+        }
+        for name, array in arrays.items():
+            array.astype(np.uint8).tofile(folder / f"{name}.bin")
+        pause = len(self.stalls.source) + len(self.stalls.sink)
+        frame += pause
+        numbers = {"packets": self.packets, "cut": self.cut, "seed": self.seed}
+        # Longer than anything that a sound core does without a transfer; then, to see that no
+        # more comes out than should.
+        return numbers | {"limit": 1000 + 4 * frame, "drain": 64 + frame}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run of a bench recorded.
+
+    Attributes:
+        values: each tapped value and the output, ``(frames, *shape)``; fewer frames than were sent
+            if tokens are missing.
+        starts: cycle in which the first beat of each packet was taken, from the end of reset.
+        ends: cycle in which the last beat of each output frame was taken.
+        cycles: cycles simulated.
+        error: cycle in which ``error_o`` was first high; None if never.
+        faults: breaches of the stream rules, in words; none for a sound core.
+        most: the most words that each FIFO held, by the stream that it drives.
+        seconds: wall-clock time that the simulator took.
+    """
+
+    values: Mapping[str, Array]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    cycles: int
+    error: int | None
+    faults: tuple[str, ...]
+    most: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def read_record(folder: Path, core: Core, packets: int) -> Record:
+    """Read what a bench wrote into ``folder``."""
+    result, types = read_result(folder), core.graph.types
+    faults = list(result.faults)
+    values: dict[str, Array] = {}
+    for tap in core.taps:
+        name = f"tap_{tap.value}"
+        tokens = read_tokens(folder / f"{name}.bin", tap.bytes, tap.tokens)
+        values[tap.value] = tap.unpack(tokens, types[tap.value])
+        if result.counts[name] != packets * tap.tokens:
+            faults.append(
+                f"{name}: expected {packets * tap.tokens} tokens, found {result.counts[name]}"
+            )
+    out, t = core.output, types[core.output.value]
+    tokens = read_tokens(folder / "m_axis.bin", out.bytes, out.tokens)
+    values[out.value] = out.unpack(tokens, t)
+    if result.counts["m_axis"] != packets * out.tokens:
+        faults.append(
+            f"m_axis: expected {packets * out.tokens} beats, found {result.counts['m_axis']}"
+        )
+    faults += _check_border(folder, core, tokens, t)
+    starts, ends = (np.fromfile(folder / f"{n}.bin", "<i8") for n in ("starts", "ends"))
+    return Record(values, starts, ends, result.cycles, result.error, tuple(faults), result.most)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a bench says of a run in words: cycles, tokens of each stream, fills, error, faults."""
+
+    cycles: int
+    error: int | None
+    counts: Mapping[str, int]
+    most: Mapping[str, int]
+    faults: tuple[str, ...]
+
+
+def read_result(folder: Path) -> Result:
+    """Read the bench's own lines."""
+    lines = (folder / "result.txt").read_text().splitlines()
+    words = [line.split() for line in lines]
+    counts, most = ({w[1]: int(w[2]) for w in words if w[0] == k} for k in ("tokens", "most"))
+    where = next(i for i, w in enumerate(words) if w[0] == "faults")
+    faults = lines[where + 1 :]
+    unlisted = int(words[where][1]) - len(faults)
+    if unlisted:
+        faults.append(f"and {unlisted} more")
+    error = int(words[1][1])
+    return Result(int(words[0][1]), None if error < 0 else error, counts, most, tuple(faults))
+
+
+def read_tokens(path: Path, size: int, a_frame: int = 1) -> NDArray[np.uint8]:
+    """The recorded tokens of whole frames, mapped and not read: ``(tokens, bytes)``."""
+    count = path.stat().st_size // size // a_frame * a_frame
+    if count == 0:
+        return np.zeros((0, size), np.uint8)
+    return np.memmap(path, np.uint8, "r", shape=(count, size))
+
+
+def _check_border(folder: Path, core: Core, tokens: Array, t: ValueType) -> list[str]:
+    """Whether tlast, tkeep (where the core has them) and unused bits are as promised."""
+    out = core.output
+    frames = len(tokens) // out.tokens
+    last = np.zeros((out.tokens, 1), np.uint8)
+    last[-1] = 1
+    # Every beat is full but the last, which keeps the bytes that its elements reach.
+    kept = np.ones((out.tokens, out.bytes), np.uint8)
+    kept[-1, -(-out.used[-1] // 8) :] = 0
+    keep = np.packbits(kept, axis=1, bitorder="little")
+    wrong = {"unused bits": out.stray(tokens, t)}
+    for what, wanted in (("tlast", last), ("tkeep", keep)):
+        path = folder / f"m_axis_{what}.bin"
+        if path.exists():
+            found = np.fromfile(path, np.uint8)[: frames * wanted.size]
+            wrong[what] = (found.reshape(frames, *wanted.shape) != wanted).any(axis=(1, 2))
+    return [
+        f"m_axis: {what} wrong in frame {int(np.argmax(bad))}"
+        for what, bad in wrong.items()
+        if bad.any()
+    ]

@@ -1,0 +1,116 @@
+"""What a generated core says of itself: layouts and cycles in ``core.json``, Graph, Plan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hwbnn.errors import GraphError, InputError
+from hwbnn.graph import Graph, check_name, from_bytes
+from hwbnn.plan import Plan
+from hwbnn.project import Project
+from hwbnn.verification.streams import Stream
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Core:
+    """A core as its benches see it.
+
+    Attributes:
+        graph: what it is said to compute.
+        plan: how.
+        input: the Graph's input on ``s_axis``.
+        output: the Graph's output on ``m_axis``.
+        taps: the streams that carry the other values, in program order.
+        fused: values that no stream carries, and the value that they went into.
+        latency: predicted cycles from the first input beat to the last output beat of one frame.
+        interval: predicted cycles between the first beats of successive frames at full rate.
+        top: the simulation wrapper that shows the taps.
+        sources: its files and those of the design.
+        fifos: predicted most words of each FIFO, by the stream that it drives, at full rate.
+    """
+
+    graph: Graph
+    plan: Plan
+    input: Stream
+    output: Stream
+    taps: tuple[Stream, ...]
+    fused: Mapping[str, str]
+    latency: int
+    interval: int
+    top: str
+    sources: tuple[str, ...]
+    fifos: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, project: Project) -> Core:
+        """Read a generated ``rtl`` project.
+
+        Raises:
+            InputError: if it is no such project, or its files do not fit each other.
+        """
+        for name in ("core.json", "graph.npz", "plan.json"):
+            if name not in project.files:
+                raise InputError(
+                    f"project of target '{project.target}': expected one of target 'rtl', which "
+                    f"has a file {name}; generate it again"
+                )
+        graph = from_bytes(project.files["graph.npz"])
+        try:
+            core = _read(json.loads(project.text("core.json")), graph, project)
+        except (ValueError, KeyError, TypeError, AttributeError, GraphError) as error:
+            raise InputError(
+                f"core.json: not as hwbnn writes it ({type(error).__name__}: {error}); "
+                "generate the project again"
+            ) from None
+        missing = [name for name in core.sources if name not in project.files]
+        if missing:
+            raise InputError(f"core.json: lists {missing[0]}, which is not in the project")
+        return core
+
+
+def _read(said: Mapping[str, Any], graph: Graph, project: Project) -> Core:
+    """The core from its parsed description; raises ``ValueError`` and the like if malformed."""
+    if said["hwbnn core"] != FORMAT:
+        raise ValueError(f"format {said['hwbnn core']!r}, expected {FORMAT}")
+    if said["graph"] != graph.digest:
+        raise ValueError("it describes another graph than graph.npz")
+    ports = {key: _stream(said[key]["value"], said[key], graph) for key in ("input", "output")}
+    order = [node.name for node in graph.nodes]
+    taps = {name: _stream(name, tap, graph) for name, tap in said["taps"].items()}
+    inner = sorted(taps.keys() - {graph.output.name}, key=order.index)
+    return Core(
+        graph,
+        Plan.from_json(project.text("plan.json"), "plan.json"),
+        ports["input"],
+        ports["output"],
+        tuple(taps[name] for name in inner),
+        {check_name(name): check_name(into) for name, into in said["fused"].items()},
+        _count(said["cycles"]["latency"]),
+        _count(said["cycles"]["initiation_interval"]),
+        check_name(said["simulation"]["top"]),
+        (*map(str, said["files"]), *map(str, said["simulation"]["files"])),
+        {check_name(name): _count(fifo["most"]) for name, fifo in said["fifos"].items()},
+    )
+
+
+def _stream(value: str, said: Mapping[str, Any], graph: Graph) -> Stream:
+    """A layout, held to the type that the Graph gives the value."""
+    lanes, tokens, width = (_count(said[key]) for key in ("lanes", "tokens", "width"))
+    t = graph.types[check_name(value)]
+    if width != t.width or not (tokens - 1) * lanes < t.size <= tokens * lanes:
+        raise ValueError(f"'{value}' has {t.size} elements of {t.width} bits")
+    bits = _count(said.get("beat", lanes * width))
+    if bits < lanes * width:
+        raise ValueError(f"'{value}' does not fit {bits} bits")
+    return Stream(value, t.size, lanes, tokens, width, bits)
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"expected a count, found {str(value)[:40]!r}")
+    return value

@@ -1,0 +1,162 @@
+"""Holding counted cycles to those that the token model predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.estimate import Cycles, cycles
+from hwbnn.plan import Circuit, circuit
+from hwbnn.verification.bench import Record, Stalls
+from hwbnn.verification.core import Core
+from hwbnn.verification.results import CycleCheck
+
+Ints = NDArray[np.int64]
+FRAMES = 64
+"""Frames of a run that are stepped through; later ones repeat what the last period was like."""
+STEPPED = 200_000
+"""Cycles, about, after which no more frames are, if the circuit has settled."""
+
+
+@dataclass
+class Timing:
+    """Checks the runs of one core, without stalls; the first breach is kept.
+
+    A frame's start is the cycle that takes its first input beat, its end the cycle that takes its
+    last output beat.
+    """
+
+    core: Core
+    frames: int = 0
+    latency: int | None = None
+    interval: int | None = None
+    first: str | None = None
+    _predicted: dict[int, Cycles] = field(default_factory=dict)
+
+    @cached_property
+    def circuit(self) -> Circuit:
+        """The core's circuit."""
+        return circuit(self.core.graph, self.core.plan)
+
+    @cached_property
+    def _settling(self) -> Cycles:
+        return cycles(self.circuit)
+
+    @property
+    def settled(self) -> int:
+        """Frames after which the starts repeat, with two to spare."""
+        return len(self._settling.starts) + 2
+
+    @property
+    def period(self) -> int:
+        """Frames after which they do."""
+        assert self._settling.period is not None
+        return self._settling.period
+
+    def predicted(self, frames: int) -> Cycles:
+        """The token model's run of so many frames."""
+        if frames not in self._predicted:
+            self._predicted[frames] = cycles(self.circuit, frames)
+        return self._predicted[frames]
+
+    def add(self, record: Record, frames: int) -> None:
+        """Check a run of ``frames`` frames, back to back and never stalled."""
+        self.frames += frames
+        if len(record.starts) != frames or len(record.ends) != frames:
+            self._breach(f"{frames} frames sent, {len(record.ends)} came out")
+            return
+        few = max(1, STEPPED // max(1, self.core.interval))
+        known = min(frames, max(min(FRAMES, few), self.settled + self.period))
+        model = self.predicted(known)
+        # Benches may begin in different cycles; the first start is common.
+        begin = int(record.starts[0]) - model.starts[0]
+        starts, ends = record.starts - begin, record.ends - begin
+        wanted = tuple(self._continued(cycles, frames) for cycles in (model.starts, model.ends))
+        self._breach(_first_breach((starts, ends), (wanted[0], wanted[1])))
+        self._compare_stated(starts, ends)
+        self._breach(_fuller(record.most, self.core.fifos, settled=frames >= self.settled))
+
+    def _continued(self, cycles: Sequence[int], frames: int) -> Ints:
+        """Starts or ends of so many frames: those known, and their last period again and again."""
+        assert self._settling.interval is not None
+        known = np.array(cycles, np.int64)
+        if len(known) == frames:
+            return known
+        again, k = np.divmod(np.arange(frames - len(known)), self.period)
+        apart = int(self._settling.interval * self.period)
+        return np.concatenate([known, known[k - self.period] + (again + 1) * apart])
+
+    def _compare_stated(self, starts: Ints, ends: Ints) -> None:
+        """Hold the latency and the interval to what the core says of itself."""
+        if self.latency is None:
+            self.latency = int(ends[0] - starts[0])
+        if self.latency != self.core.latency:
+            self._breach(f"latency: predicted {self.core.latency}, counted {self.latency}")
+        if len(starts) < self.settled:
+            return
+        # Where a slow border sends the credits of two pipelines back in bursts, frames start in
+        # bursts too: the interval is that of a whole period, rounded up.
+        taken = int(starts[-1] - starts[-1 - self.period])
+        self.interval = -(-taken // self.period)
+        if self.interval != self.core.interval:
+            self._breach(
+                f"interval: predicted {self.core.interval}, counted {taken / self.period:g}"
+            )
+
+    def _breach(self, what: str | None) -> None:
+        self.first = self.first or what
+
+    def result(self) -> CycleCheck:
+        """What all runs came to."""
+        return CycleCheck(
+            self.core.latency,
+            self.core.interval,
+            self.latency,
+            self.interval,
+            self.frames,
+            self.first,
+        )
+
+
+def _fuller(found: Mapping[str, int], said: Mapping[str, int], *, settled: bool) -> str | None:
+    """The first FIFO that was not as full as was said; before a core is full it may be less."""
+    for name, most in said.items():
+        if not (found[name] == most or (not settled and found[name] < most)):
+            return f"FIFO {name}: predicted at most {most} words, found {found[name]}"
+    return None
+
+
+def check_stalled(core: Core, record: Record, stalls: Stalls, frames: int) -> str | None:
+    """Hold a run under stalls to the token model under the same; the first breach, in words.
+
+    The stalls must have been those of the C++ bench, whose cycles begin with the first in which a
+    beat can be taken.
+    """
+    model = cycles(
+        circuit(core.graph, core.plan),
+        frames,
+        source=lambda now: bool(stalls.source[now % len(stalls.source)]),
+        sink=lambda now: bool(stalls.sink[now % len(stalls.sink)]),
+    )
+    if len(record.starts) != frames or len(record.ends) != frames:
+        return f"{frames} frames sent under stalls, {len(record.ends)} came out"
+    wanted = np.array(model.starts), np.array(model.ends)
+    breach = _first_breach((record.starts, record.ends), wanted)
+    return None if breach is None else f"under stalls: {breach}"
+
+
+def _first_breach(counted: tuple[Ints, Ints], predicted: tuple[Ints, Ints]) -> str | None:
+    """The first start or end, frame by frame, that is not as predicted."""
+    wrong = np.array([c != p for c, p in zip(counted, predicted, strict=True)])
+    if not wrong.any():
+        return None
+    frame = int(np.argmax(wrong.any(axis=0)))
+    which = 0 if wrong[0, frame] else 1
+    return (
+        f"{('start', 'end')[which]} of frame {frame}: predicted cycle "
+        f"{predicted[which][frame]}, counted {counted[which][frame]}"
+    )

@@ -1,0 +1,167 @@
+"""RTL that Vitis HLS exported from a project, under the cocotb bench that drives our own cores.
+
+The border is another than that of our cores. Vitis names the ports after the streams of the C++
+top function (``s_axis_TDATA``), the clock ``ap_clk`` and the reset ``ap_rst_n``, and starts the
+function when ``ap_start`` is high; a beat is an array whose elements take whole bytes each; there
+is no ``tlast``, ``tkeep`` or ``error_o``. The values inside cannot be seen, so the output alone is
+compared. This is what Vitis documents; it is tested with one of our cores behind such a border, and
+untried with RTL of a real Vitis.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from hwbnn.errors import GraphError, InputError, ToolFailed
+from hwbnn.graph import Graph, check_name, from_bytes
+from hwbnn.plan import Plan
+from hwbnn.project import Project
+from hwbnn.verification import cocotb_run
+from hwbnn.verification.cocotb_core import Ports, Simulation
+from hwbnn.verification.core import Core
+from hwbnn.verification.streams import Stream
+
+PLACES = ("impl/verilog", "syn/verilog")
+"""Where Vitis leaves Verilog in a solution's folder: exported as an IP core, or synthesised."""
+SIGNALS = {"TDATA": "data", "TVALID": "valid", "TREADY": "ready"}
+_PORT = re.compile(
+    r"\b(?:input|output)\s+(?:(?:wire|reg|logic)\s+)?(?:\[\s*(\d+)\s*:\s*0\s*\]\s*)?(\w+)\s*[,;)]"
+)
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+def rtl_files(project: Project) -> list[str]:
+    """The files of the RTL that Vitis left in a project's folder; none if there is no RTL."""
+    for place in PLACES:
+        found = [n for n in project.files if f"/{PurePosixPath(n).parent}".endswith(f"/{place}")]
+        if found:
+            return found
+    return []
+
+
+def exported(project: Project) -> tuple[Core, Ports]:
+    """A project's exported RTL as the bench sees it.
+
+    Args:
+        project: of the target ``hls`` and ``io_stream``, read from a folder in which Vitis ran.
+
+    Raises:
+        InputError: if it is another project, or has no RTL.
+        ToolFailed: if the RTL's top module does not have the ports that Vitis should give it.
+    """
+    about = _about(project)
+    files = rtl_files(project)
+    if not files:
+        raise InputError(
+            "project: holds no RTL of Vitis; run 'vitis_hls -f build_prj.tcl' in its folder"
+        )
+    try:
+        return _read(project, about, files)
+    except (ValueError, KeyError, TypeError, AttributeError, GraphError) as error:
+        raise InputError(
+            f"core.json: not as hwbnn writes it ({type(error).__name__}: {error}); "
+            "generate the project again"
+        ) from None
+
+
+def _read(project: Project, about: Mapping[str, Any], files: Sequence[str]) -> tuple[Core, Ports]:
+    top = check_name(about["top"])
+    sources = tuple(name for name in files if name.endswith((".v", ".sv")))
+    file = next((name for name in sources if PurePosixPath(name).stem == top), None)
+    if file is None:
+        raise ToolFailed(f"Vitis HLS: expected a file {top}.v in {PurePosixPath(files[0]).parent}")
+    ports = _ports(project.text(file))
+    graph = from_bytes(project.files["graph.npz"])
+    source, sink = (_stream(graph, about[kind], ports) for kind in ("input", "output"))
+    # What a frame takes is not known before; the bench must only not give up too early.
+    patience = sum(about["reuse"].values()) + source.tokens + sink.tokens
+    plan = Plan.from_json(project.text("plan.json"), "plan.json")
+    hidden = {node.name: graph.output.name for node in graph.nodes if node is not graph.output}
+    core = Core(graph, plan, source, sink, (), hidden, patience, patience, top, sources)
+    return core, _named(about, ports, file)
+
+
+def _about(project: Project) -> dict[str, Any]:
+    if project.target != "hls":
+        raise InputError(f"project: expected one of the target 'hls', found '{project.target}'")
+    try:
+        about = json.loads(project.text("core.json"))
+        streams = about["io"] == "io_stream"
+    except (ValueError, KeyError, TypeError):
+        raise InputError("core.json: says no io; generate the project again") from None
+    if not streams:
+        raise InputError(
+            "project: its RTL takes a frame at once on wide ports, and the bench drives streams; "
+            "generate it with io_stream"
+        )
+    return dict(about)
+
+
+def _ports(text: str) -> dict[str, int]:
+    """The bits of each port of the first module of a file."""
+    module = _COMMENT.sub("", text).partition("endmodule")[0]
+    return {name: int(high or 0) + 1 for high, name in _PORT.findall(module)}
+
+
+def _stream(graph: Graph, about: Mapping[str, Any], ports: Mapping[str, int]) -> Stream:
+    """The layout of one side: its elements fill whole bytes."""
+    value, lanes, tokens = str(about["value"]), int(about["lanes"]), int(about["beats"])
+    t = graph.types[value]
+    padded = -(-t.width // 8) * 8
+    name = f"{about['port']}_TDATA"
+    if ports.get(name, lanes * padded) != lanes * padded:
+        raise ToolFailed(
+            f"Vitis HLS: port {name}: expected {lanes * padded} bits, {lanes} elements of "
+            f"{t.width} bits in whole bytes each, found {ports[name]}"
+        )
+    return Stream(value, t.size, lanes, tokens, t.width, lanes * padded, padded)
+
+
+def _named(about: Mapping[str, Any], ports: Mapping[str, int], file: str) -> Ports:
+    """What the ports are called, each of them found in the RTL."""
+    sides = [str(about[kind]["port"]) for kind in ("input", "output")]
+    wanted = ["ap_clk", "ap_rst_n", *(f"{side}_{s}" for side in sides for s in SIGNALS)]
+    missing = [name for name in wanted if name not in ports]
+    if missing:
+        raise ToolFailed(f"Vitis HLS: {PurePosixPath(file).name}: expected a port {missing[0]}")
+    # A function with a handshake of its own runs as long as these are high.
+    high = tuple(name for name in ("ap_start", "ap_continue") if name in ports)
+    source, sink = sides
+    return Ports("ap_clk", "ap_rst_n", source, sink, None, also={}, upper=True, high=high)
+
+
+def build(
+    project: Project, folder: Path, *, simulator: str = "verilator", waves: bool = False
+) -> Simulation:
+    """Compile a project's exported RTL for cocotb.
+
+    Args:
+        project: see :func:`exported`.
+        folder: where to build.
+        simulator: one of :data:`hwbnn.verification.cocotb_run.SIMULATORS`.
+        waves: make it able to write waveforms (slower).
+
+    Raises:
+        InputError: if the project has no RTL of Vitis with streams.
+        ToolNotFound: without cocotb, cocotbext-axi or the simulator.
+        ToolFailed: if the simulator refuses the sources, or the ports are others than expected.
+    """
+    core, ports = exported(project)
+    sources = project.write(folder / "project")
+    begin = time.perf_counter()
+    module = cocotb_run.build(
+        [sources / name for name in core.sources],
+        core.top,
+        folder / "build",
+        simulator=simulator,
+        waves=waves,
+    )
+    # Vitis keeps constants in files beside the RTL, which it reads by their bare names.
+    others = [n for n in rtl_files(project) if n not in core.sources]
+    memories = tuple(sources / name for name in others if name.endswith((".dat", ".mem")))
+    return Simulation(core, module, time.perf_counter() - begin, ports, memories)

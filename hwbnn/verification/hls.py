@@ -1,0 +1,186 @@
+"""Running an HLS project: C simulation of whole batches.
+
+C simulation compiles the very C++ that Vitis would synthesise, at the standard that Vitis takes
+(C++11), into a library that runs a batch a call; hls4ml's own ``predict`` and ``trace`` cross from
+Python a frame at a time and carry values as floats.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hwbnn import tools
+from hwbnn.errors import InputError
+from hwbnn.graph import Graph, from_bytes
+from hwbnn.plan import Plan
+from hwbnn.project import Project
+from hwbnn.simulators import check_input
+from hwbnn.targets import generate
+
+Array = NDArray[Any]
+POPCOUNTS = {"builtin": ("-DHWBNN_POPCOUNT_BUILTIN",), "tree": ()}
+"""Compiler options of the two forms of the popcount: the compiler's, and what synthesis sees."""
+OPTIONS = (
+    *("-std=c++11", "-fPIC", "-shared", "-fvisibility=hidden", "-DHWBNN_TRACE_VALUES"),
+    # The start-up code of ten thousands of constants compiles three times as fast without inlined
+    # constructors; what runs is as fast.
+    *("--param", "early-inlining-insns=0"),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a batch gave.
+
+    Attributes:
+        values: every value that the project shows, by name: arrays ``(frames, *shape)``, bool for
+            bits and int64 else. Without tracing, the output alone.
+        fused: values that it does not show, and the value that they went into.
+        seconds: what the batch took.
+    """
+
+    values: dict[str, Array]
+    fused: Mapping[str, str]
+    seconds: float
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames computed in a second."""
+        frames = len(next(iter(self.values.values())))
+        return frames / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """A project compiled for C simulation.
+
+    Attributes:
+        graph: what the project computes.
+        about: its ``core.json``.
+        build_seconds: what the compilation took; 0 if an earlier one was taken.
+        library: the loaded library.
+    """
+
+    graph: Graph
+    about: Mapping[str, Any]
+    build_seconds: float
+    library: ctypes.CDLL
+
+    def run(self, x: ArrayLike, *, trace: bool = True) -> Run:
+        """Compute a batch.
+
+        Args:
+            x: integers (or bits as 0 and 1, or bool) of shape ``(frames, *input shape)``.
+            trace: give every value that the project shows, not the output alone.
+
+        Raises:
+            InputError: if ``x`` does not fit the Graph's input.
+        """
+        checked = check_input(self.graph, x)
+        frames = len(checked)
+        given = np.ascontiguousarray(checked, dtype=self._kept(self.graph.input.name))
+        slots = self.about["trace"]
+        names = [slot["value"] for slot in slots] if trace else []
+        values = {name: self._memory(name, frames) for name in names}
+        sinks = (ctypes.c_void_p * max(1, len(slots)))()
+        for i, array in enumerate(values.values()):
+            sinks[i] = array.ctypes.data
+        output = self._memory(self.graph.output.name, frames)
+        begin = time.perf_counter()
+        self.library.hwbnn_simulate(
+            ctypes.c_void_p(given.ctypes.data),
+            ctypes.c_void_p(output.ctypes.data),
+            sinks,
+            ctypes.c_size_t(frames),
+        )
+        seconds = time.perf_counter() - begin
+        values[self.graph.output.name] = output
+        found = {name: self._shaped(name, array) for name, array in values.items()}
+        return Run(found, self.about["fused"], seconds)
+
+    def _kept(self, name: str) -> type[np.generic]:
+        return np.uint8 if self.graph.types[name].bit else np.int32
+
+    def _memory(self, name: str, frames: int) -> Array:
+        return np.zeros((frames, self.graph.types[name].size), self._kept(name))
+
+    def _shaped(self, name: str, array: Array) -> Array:
+        t = self.graph.types[name]
+        return array.astype(np.bool_ if t.bit else np.int64).reshape(len(array), *t.shape)
+
+
+def build(
+    project: Project,
+    folder: Path,
+    *,
+    popcount: str = "builtin",
+    optimise: str = "-O1",
+) -> Simulation:
+    """Compile a generated ``hls`` project for C simulation and load it.
+
+    Args:
+        project: from ``generate(graph, "hls", plan)``, or read from its folder.
+        folder: where to build; a library that an earlier build of the same left there is taken.
+        popcount: one of :data:`POPCOUNTS`.
+        optimise: the compiler's option; higher levels than ``-O1`` gain little here.
+
+    Raises:
+        InputError: if the project is none of HLS, or no popcount has this name.
+        ToolNotFound: without g++.
+        ToolFailed: if the compiler refuses the sources; the log is named.
+    """
+    if project.target != "hls":
+        raise InputError(f"project: expected one of the target 'hls', found '{project.target}'")
+    if popcount not in POPCOUNTS:
+        raise InputError(f"popcount {popcount!r}: expected one of {', '.join(POPCOUNTS)}")
+    compiler = tools.require("g++")
+    options = [*OPTIONS, optimise, *POPCOUNTS[popcount]]
+    key = "\n".join([project.digest, *compiler.command, compiler.version, *options])
+    place = folder / hashlib.sha256(key.encode()).hexdigest()[:16]
+    library = place / "hwbnn_sim.so"
+    seconds = 0.0
+    if not library.is_file():
+        sources = project.write(place / "project")
+        command = [*compiler.command, *options, "-Ifirmware/ap_types", "hwbnn_sim.cpp"]
+        command += ["-o", "hwbnn_sim.so"]
+        seconds = tools.run(command, cwd=sources, log=place / "build.log").seconds
+        (sources / "hwbnn_sim.so").replace(library)
+    loaded = ctypes.CDLL(str(library))
+    loaded.hwbnn_simulate.restype = None
+    graph = from_bytes(project.files["graph.npz"])
+    return Simulation(graph, json.loads(project.files["core.json"]), seconds, loaded)
+
+
+def run(
+    what: Graph | Project,
+    x: ArrayLike,
+    io: str = "io_parallel",
+    *,
+    plan: Plan | None = None,
+    trace: bool = True,
+    popcount: str = "builtin",
+) -> Run:
+    """Generate if need be, compile and compute a batch in one call.
+
+    Args:
+        what: a Graph, or a project of the target ``hls``; ``io`` and ``plan`` are for a Graph.
+        x: integers of shape ``(frames, *input shape)``.
+        io: ``"io_parallel"`` or ``"io_stream"``.
+        plan: how the Graph is laid out.
+        trace: give every value that the project shows, not the output alone.
+        popcount: one of :data:`POPCOUNTS`.
+    """
+    project = what if isinstance(what, Project) else generate(what, "hls", plan, io=io)
+    with tempfile.TemporaryDirectory(prefix="hwbnn-hls-") as scratch:
+        return build(project, Path(scratch), popcount=popcount).run(x, trace=trace)

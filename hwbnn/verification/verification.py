@@ -1,0 +1,120 @@
+"""One verification: the ways prepared, every batch through all of them, the results."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from hwbnn.errors import InputError
+from hwbnn.graph import Graph, from_bytes
+from hwbnn.plan import Plan
+from hwbnn.project import Project
+from hwbnn.simulators import check_input, simulate
+from hwbnn.verification import WAYS
+from hwbnn.verification.results import Verification
+from hwbnn.verification.rtl import POPCOUNTS
+from hwbnn.verification.rtl_way import HlsRtl, Rtl
+from hwbnn.verification.ways import Fast, Hls, Job, Reference, Referred, Way, io
+
+ELEMENTS = 1 << 24
+"""Elements of all values of a batch, about; a few copies of them are kept, of 8 bytes each."""
+
+_MAKERS: Mapping[str, Callable[[str, Job], Way]] = {
+    "fast": Fast,
+    "hls": partial(Hls, io=None),
+    "hls-stream": partial(Hls, io="io_stream"),
+    "rtl": partial(Rtl, simulator="verilator", cocotb=False),
+    "rtl-cocotb": partial(Rtl, simulator="verilator", cocotb=True),
+    "rtl-icarus": partial(Rtl, simulator="icarus", cocotb=True),
+    "hls-rtl": partial(HlsRtl, simulator="verilator"),
+    "hls-rtl-icarus": partial(HlsRtl, simulator="icarus"),
+}
+
+
+def run(
+    what: Graph | Project,
+    x: ArrayLike,
+    plan: Plan | None,
+    ways: Sequence[str] | None,
+    reference: Reference | None,
+    *,
+    batch: int | None,
+    folder: Path | None,
+    **options: Any,
+) -> Verification:
+    """See :func:`hwbnn.verification.verify`."""
+    given = what if isinstance(what, Project) else None
+    graph, found = (what, None) if isinstance(what, Graph) else _read(what)
+    checked = check_input(graph, x)
+    size = _batch(graph) if batch is None else batch
+    for option, value in (("batch", size), ("rtl_frames", options["rtl_frames"])):
+        if value is not None and value < 1:
+            raise InputError(f"{option}: expected at least 1 frame, found {value}")
+    if options["popcount"] not in POPCOUNTS:
+        raise InputError(f"popcount {options['popcount']!r}: expected {' or '.join(POPCOUNTS)}")
+    names = ways if ways is not None else _default_ways(given)
+    for name in names:
+        if name not in WAYS:
+            raise InputError(f"way {name!r}: expected some of {', '.join(WAYS)}")
+    with _building(folder) as place:
+        job = Job(graph, plan or found or Plan(), given, len(checked), place, reference, **options)
+        chosen = [_MAKERS[name](name, job) for name in names]
+        if reference is not None:
+            chosen.insert(0, Referred("reference", job))
+        for way in chosen:
+            way.prepare()
+        left = {way: way.wanted(len(checked)) for way in chosen}
+        for begin in range(0, len(checked), size):
+            part = checked[begin : begin + size]
+            expected = simulate(graph, part, engine="plain", trace=True)
+            for way in chosen:
+                n = min(len(part), left[way])
+                if n:
+                    way.batch(part[:n], {name: v[:n] for name, v in expected.items()})
+                    left[way] -= n
+                    _tell(job, way, len(checked))
+        return Verification(tuple(result for way in chosen for result in way.results()))
+
+
+def _batch(graph: Graph) -> int:
+    """Frames whose values fit the memory that a batch may take."""
+    return max(1, min(1000, ELEMENTS // sum(t.size for t in graph.types.values())))
+
+
+def _read(project: Project) -> tuple[Graph, Plan | None]:
+    """The Graph of a project and the Plan that it was generated with."""
+    if "graph.npz" not in project.files:
+        raise InputError(
+            f"project of target '{project.target}': no graph.npz in it; generate it again"
+        )
+    graph = from_bytes(project.files["graph.npz"])
+    text = project.files.get("plan.json")
+    return graph, None if text is None else Plan.from_json(text, "plan.json")
+
+
+def _default_ways(given: Project | None) -> list[str]:
+    """The fast simulator, and the way that runs the project."""
+    if given is None:
+        return ["fast"]
+    stream = given.target == "hls" and io(given) == "io_stream"
+    return ["fast", "hls-stream" if stream else given.target]
+
+
+@contextlib.contextmanager
+def _building(folder: Path | None) -> Iterator[Path]:
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="hwbnn-verify-") as scratch:
+        yield Path(scratch)
+
+
+def _tell(job: Job, way: Way, frames: int) -> None:
+    if job.progress is not None:
+        job.progress(way.name, way.frames, way.wanted(frames))

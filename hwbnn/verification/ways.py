@@ -1,0 +1,216 @@
+"""The ways of computing a Graph that a verification can take, each behind the same few calls.
+
+A way is prepared once (generated, compiled), given one batch after another, and then says what it
+came to. All are held to the plain simulator, whose values of a batch are computed once for all.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn import tools
+from hwbnn.errors import InputError
+from hwbnn.graph import Graph
+from hwbnn.plan import Plan
+from hwbnn.project import Project
+from hwbnn.simulators import simulate
+from hwbnn.targets import generate
+from hwbnn.verification.compare import Comparison, first_difference
+from hwbnn.verification.results import WayResult
+
+Array = NDArray[Any]
+Values = Mapping[str, Array]
+Reference = Callable[[Array], Array]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is verified, and how.
+
+    Attributes:
+        graph: what every way must compute.
+        plan: how hardware is laid out, where a way has to generate it.
+        given: the project that the user gave, if it was one.
+        frames: inputs in all.
+        folder: where ways build.
+        reference: a callable that computes the output, if there is one.
+        popcount: form of the ``popcount`` module in RTL (:data:`hwbnn.verification.rtl.POPCOUNTS`).
+        hls_popcount: form of the popcount in HLS (:data:`hwbnn.verification.hls.POPCOUNTS`).
+        rtl_frames: how many inputs RTL computes at most, or None for all.
+        seed: of stalls and of what registers hold before reset.
+        wave: FST file for the first frames in RTL, or None.
+        progress: called with the way's name, frames done and frames in all.
+    """
+
+    graph: Graph
+    plan: Plan
+    given: Project | None
+    frames: int
+    folder: Path
+    reference: Reference | None = None
+    popcount: str = "counted"
+    hls_popcount: str = "builtin"
+    rtl_frames: int | None = None
+    seed: int = 1
+    wave: Path | None = None
+    progress: Progress | None = None
+
+    def project(self, target: str, **options: Any) -> Project:
+        """The project that was given if it is of this kind, else one that is generated."""
+        given = self.given
+        if given is not None and given.target == target:
+            wanted = options.get("io")
+            if wanted is None or wanted == io(given):
+                return given
+        return generate(self.graph, target, self.plan, **options)
+
+
+def io(project: Project) -> str:
+    """hls4ml's ``io_parallel`` or ``io_stream``, which an ``hls`` project was generated for.
+
+    Raises:
+        InputError: if the project does not say so.
+    """
+    try:
+        return str(json.loads(project.text("core.json"))["io"])
+    except (ValueError, KeyError, TypeError):
+        raise InputError("core.json: says no io; generate the project again") from None
+
+
+class Way:
+    """What all ways have in common: comparing, and adding up."""
+
+    def __init__(self, name: str, job: Job) -> None:
+        """Begin with nothing done; ``name`` is what the way was asked for by."""
+        self.name, self.job = name, job
+        self.comparison = Comparison(job.graph)
+        self.frames = 0
+        self.seconds = 0.0
+        self.build_seconds = 0.0
+        self.faults: list[str] = []
+        self.fused: Mapping[str, str] = {}
+
+    def prepare(self) -> None:
+        """Generate and compile what is needed."""
+
+    def wanted(self, frames: int) -> int:
+        """How many of so many inputs this way computes; slow ways take the first only."""
+        return frames
+
+    def batch(self, x: Array, expected: Values) -> None:
+        """Compute and compare the next batch."""
+        raise NotImplementedError
+
+    def notes(self) -> dict[str, str]:
+        """What else there is to know."""
+        return {}
+
+    def results(self) -> list[WayResult]:
+        """What it came to; ways that do more than one thing say more than one."""
+        return [self.result()]
+
+    def result(self, **more: Any) -> WayResult:
+        """The result of all batches."""
+        return WayResult(
+            self.name,
+            self.comparison.results,
+            self.frames,
+            self.seconds,
+            build_seconds=self.build_seconds,
+            fused=self.fused,
+            faults=tuple(self.faults),
+            notes=self.notes(),
+            **more,
+        )
+
+    def compared(self, expected: Values, found: Values, seconds: float) -> None:
+        """Compare one batch and count it."""
+        self.comparison.add(expected, found)
+        self.frames += len(next(iter(expected.values())))
+        self.seconds += seconds
+
+
+class Fast(Way):
+    """The fast simulator."""
+
+    def prepare(self) -> None:
+        """Compile its kernels, which the first call does, and so out of what is timed."""
+        t = self.job.graph.types[self.job.graph.input.name]
+        frame: Array = np.full((1, *t.shape), t.low, np.bool_ if t.bit else np.int64)
+        begin = time.perf_counter()
+        simulate(self.job.graph, frame, engine="fast")
+        self.build_seconds = time.perf_counter() - begin
+
+    def batch(self, x: Array, expected: Values) -> None:
+        """Without trace for the speed, with it for every value; both must give the output."""
+        graph, output = self.job.graph, self.job.graph.output.name
+        begin = time.perf_counter()
+        alone = simulate(graph, x, engine="fast")
+        seconds = time.perf_counter() - begin
+        self.compared(expected, simulate(graph, x, engine="fast", trace=True), seconds)
+        untraced = Comparison(graph)
+        untraced.add({output: expected[output]}, {output: alone})
+        first = first_difference(untraced.results)
+        if first is not None:
+            self.faults.append(f"without trace: {first}")
+
+    def notes(self) -> dict[str, str]:
+        """The compiler of its kernels."""
+        return tools.versions("numba")
+
+
+class Referred(Way):
+    """The network that the Graph came from, or anything else that computes its output."""
+
+    def batch(self, x: Array, expected: Values) -> None:
+        """Compare the output alone."""
+        assert self.job.reference is not None
+        output = self.job.graph.output.name
+        wanted = expected[output]
+        begin = time.perf_counter()
+        found = np.asarray(self.job.reference(x))
+        seconds = time.perf_counter() - begin
+        if found.size != wanted.size:
+            raise InputError(
+                f"reference: expected an array of shape {wanted.shape}, as the graph gives, "
+                f"found {found.shape}"
+            )
+        self.compared({output: wanted}, {output: found.reshape(wanted.shape)}, seconds)
+
+
+class Hls(Way):
+    """C simulation of an HLS project."""
+
+    def __init__(self, name: str, job: Job, io: str | None) -> None:
+        """Take hls4ml's ``io_parallel`` or ``io_stream``, or None for what suits the Graph."""
+        super().__init__(name, job)
+        self.io = io
+
+    def prepare(self) -> None:
+        """Compile the C++ for simulation."""
+        from hwbnn.targets.hls import default_io
+        from hwbnn.verification import hls
+
+        project = self.job.project("hls", io=self.io or default_io(self.job.graph))
+        place = self.job.folder / "hls"
+        self.simulation = hls.build(project, place, popcount=self.job.hls_popcount)
+        self.build_seconds = self.simulation.build_seconds
+
+    def batch(self, x: Array, expected: Values) -> None:
+        """Compare every value that the project shows."""
+        run = self.simulation.run(x)
+        self.fused = run.fused
+        self.compared(expected, run.values, run.seconds)
+
+    def notes(self) -> dict[str, str]:
+        """What ran."""
+        return {"popcount": self.job.hls_popcount, **tools.versions("g++", "hls4ml")}

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hwbnn.flow import parts
+from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Threshold
+from hwbnn.plan import Folded, Plan, Unrolled
+from hwbnn.report import Figure
+from hwbnn.targets import generate
+from hwbnn.verification import CycleCheck, WayResult
+from tests.targets.hls_networks import images
+
+
+def dense() -> Graph:
+    rng = np.random.default_rng(4)
+    return Graph(
+        (
+            Input.bits(24, "x"),
+            Dot("d1", "x", rng.random((6, 24)) < 0.5),
+            Threshold("t1", "d1", rng.integers(-4, 4, (6, 1)), rng.random(6) < 0.5),
+            Dot("d2", "t1", rng.random((3, 6)) < 0.5),
+            ArgMax("best", "d2"),
+            Output("y", "best"),
+        )
+    )
+
+
+@pytest.mark.parametrize("made", ["modules", "xc7"])
+def test_the_latency_at_other_depths_is_that_of_cores_made_so(made: str) -> None:
+    graph, delay = dense(), Figure(2.5, "ns", "yosys")
+    plan = Plan(default=Unrolled(made=made), levels=3)
+    found = parts.depths_of(graph, plan, delay)
+    assert [each.levels for each in found] == [1, 2, 3, 4, 6, 8]
+    assert [each.logic_delay for each in found if each.is_chosen] == [delay]
+    assert all(each.logic_delay is None for each in found if not each.is_chosen)
+    for each in found[:3]:
+        core = generate(graph, "rtl", Plan(default=Unrolled(made=made), levels=each.levels))
+        said = json.loads(core.text("core.json"))["cycles"]["latency"]
+        assert said == each.latency.value
+
+
+def test_depths_are_told_only_where_they_say_something() -> None:
+    assert parts.depths_of(dense(), Plan(), None)
+    # One product a cycle has no levels; with windows the stages alone do not give the latency.
+    assert parts.depths_of(dense(), Plan(default=Folded(1, 1)), None) == ()
+    assert parts.depths_of(images(), Plan(), None) == ()
+
+
+def test_a_rate_says_how_bits_were_counted_and_cycles_only_who_counted_them() -> None:
+    notes = {"popcount": "gates", "verilator": "5.48.0", "io": "io_stream"}
+    ran = WayResult("rtl", (), 20, 2.0, cycles=CycleCheck(9, 4, 9, 4, 20), notes=notes)
+    rate = parts.way(ran).rate
+    assert rate is not None
+    assert rate.value == 10
+    assert rate.source == "timed on this machine, verilator 5.48.0, popcount gates"
+    for pair in parts.core("rtl", "", ran, {}).cycles.values():
+        assert pair.measured is not None
+        assert pair.measured.source == "counted by verilator 5.48.0"
+    bare = parts.way(replace(ran, notes={})).rate
+    assert bare is not None
+    assert bare.source == "timed on this machine"

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from hwbnn import methods
+from hwbnn.errors import CannotLower
+from hwbnn.graph import ValueType
+from hwbnn.lowering.steps import Step
+from hwbnn.lowering.streams import Stream
+from hwbnn.lowering.tables import (
+    evaluate,
+    is_identity,
+    read_cuts,
+    read_ranks,
+    read_table,
+    rises_alike,
+)
+
+SIGN = methods.get("bnn_ste").make_activation(1)
+
+
+def stream(
+    low: int, high: int, step: int, *functions: object, channels: int = 1, bit: bool = False
+) -> Stream:
+    t = ValueType((channels,), low, high, step, bit)
+    steps = tuple(Step(f"step {i}", f) for i, f in enumerate(functions))  # type: ignore[arg-type]
+    return Stream("d", t, np.full(channels, low), np.full(channels, high), "layer", steps)
+
+
+def affine(gain: float, bias: float) -> object:
+    return lambda x: x * gain + bias
+
+
+@pytest.mark.parametrize(
+    ("gain", "bias", "threshold", "falling"),
+    [
+        (1.0, 0.0, 1, False),  # the first odd number from 0
+        (1.0, -1.0, 1, False),  # a tie at 1 is +1
+        (1.0, -1.5, 3, False),
+        (1.0, 5.0, -5, False),  # always: the lowest
+        (1.0, 7.0, -5, False),
+        (1.0, -5.0, 5, False),  # only the highest
+        (1.0, -5.5, 6, False),  # never: one above the highest
+        (-1.0, 0.0, -1, True),
+        (-1.0, 1.0, 1, True),  # a tie falling
+        (-1.0, -5.0, -5, True),
+        (-1.0, -5.5, 6, False),  # never, whichever sign: rising
+        (-1.0, 5.5, -5, False),  # always
+        (0.0, 0.0, -5, False),  # sign of zero
+        (0.0, -0.0, -5, False),
+        (-0.0, -0.0, -5, False),
+        (0.0, -1.0, 6, False),
+        (1e-45, 0.0, 1, False),  # subnormal products keep their sign
+        (-1e-45, 0.0, -1, True),
+        (1e38, 0.0, 1, False),
+    ],
+)
+def test_thresholds_are_canonical(gain: float, bias: float, threshold: int, falling: bool) -> None:
+    cuts = read_cuts(stream(-5, 5, 2, affine(gain, bias)), SIGN.codes, 1)
+    assert cuts.thresholds.tolist() == [[threshold]]
+    assert cuts.falling.tolist() == [falling]
+    assert not cuts.tangled.any()
+
+
+def test_minus_zero_is_plus_one() -> None:
+    table = read_table(stream(-2, 2, 1, lambda x: x * 0 - 0.0), SIGN.codes)
+    assert table.tolist() == [[1] * 5]
+
+
+@given(st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_several_levels_count_thresholds(levels: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    count, channels = int(rng.integers(1, 40)), 3
+    codes = np.sort(rng.integers(0, levels, (count, channels), endpoint=True), axis=0)
+    codes[:, 1] = codes[::-1, 1]
+    source = stream(-7, -7 + 3 * (count - 1), 3, channels=channels)
+    given_codes = torch.from_numpy(codes.astype(np.uint8))
+    cuts = read_cuts(source, lambda x: given_codes, levels)
+    v = -7 + 3 * np.arange(count)[:, None, None]
+    reached = np.where(cuts.falling[:, None], v <= cuts.thresholds, v >= cuts.thresholds)
+    np.testing.assert_array_equal(reached.sum(axis=-1), codes)
+    assert cuts.constant.tolist() == (codes.min(axis=0) == codes.max(axis=0)).tolist()
+    assert not cuts.tangled.any()
+
+
+def test_chunks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    gains = torch.tensor([1.0, -1.0, 0.3, -0.01, 0.0])
+    source = stream(-30, 30, 1, lambda x: x * gains + 0.07, channels=5)
+    whole = read_cuts(source, SIGN.codes, 1)
+    for rows in (1, 2, 7):
+        monkeypatch.setattr("hwbnn.lowering.tables._CHUNK", 5 * rows)
+        split = read_cuts(source, SIGN.codes, 1)
+        for field in ("thresholds", "falling", "tangled", "constant"):
+            np.testing.assert_array_equal(getattr(split, field), getattr(whole, field))
+
+
+def test_a_channel_that_rises_and_falls_is_found_across_chunks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = stream(-3, 3, 1, lambda x: x.abs() - 2)
+    monkeypatch.setattr("hwbnn.lowering.tables._CHUNK", 1)
+    assert read_cuts(source, SIGN.codes, 1).tangled.all()
+    assert read_table(source, SIGN.codes).tolist() == [[1, 1, 0, 0, 0, 1, 1]]
+
+
+def test_what_a_channel_cannot_reach_does_not_count() -> None:
+    source = stream(-9, 9, 1, lambda x: torch.where(x > 4, torch.nan, x))
+    with pytest.raises(CannotLower, match="step 0: channel 0 makes a NaN"):
+        read_cuts(source, SIGN.codes, 1)
+    narrow = Stream("d", source.type, np.array([-2]), np.array([4]), "layer", source.steps)
+    assert read_cuts(narrow, SIGN.codes, 1).thresholds.tolist() == [[0]]
+    _, x = evaluate(narrow, 0, 19)
+    assert x[:, 0].tolist() == [-2] * 7 + [*range(-2, 5)] + [4] * 5
+
+
+def test_ranks_are_dense_and_shared_by_equals() -> None:
+    factors = torch.tensor([1.0, -1.0, 0.5])
+    source = stream(-2, 2, 2, lambda x: x * factors, channels=3)
+    assert read_ranks(source).tolist() == [[0, 2, 4], [4, 2, 0], [1, 2, 3]]
+
+
+def test_zeros_of_both_signs_share_a_rank() -> None:
+    assert read_ranks(stream(-1, 1, 1, lambda x: x * -0.0)).tolist() == [[0, 0, 0]]
+
+
+def test_integers_are_compared_directly_only_if_floats_rise_strictly_and_alike() -> None:
+    assert rises_alike(stream(-5, 5, 1, affine(0.3, 2.0), channels=4))
+    assert not rises_alike(stream(-5, 5, 1, affine(-0.3, 2.0), channels=4))
+    assert not rises_alike(stream(-5, 5, 1, affine(0.3, 1e9), channels=4))  # rounding makes ties
+    each = torch.tensor([1.0, 1.0, 1.0 + 2**-23])
+    assert not rises_alike(stream(-5, 5, 1, lambda x: x * each, channels=3))
+
+
+def test_a_fall_between_two_chunks_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hwbnn.lowering.tables._CHUNK", 2)
+    assert rises_alike(stream(-3, 3, 1))
+    assert not rises_alike(stream(-3, 3, 1, lambda x: x - 10 * (x > 0)))
+
+
+def test_a_step_sees_contiguous_rows_as_in_the_network() -> None:
+    """Torch's BatchNorm may round differently in other memory layouts."""
+    seen: list[torch.Tensor] = []
+
+    def keep(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x)
+        return x
+
+    x = torch.randn(100, 50).t()
+    Step("keep", keep)(x)
+    assert not x.is_contiguous()
+    assert seen[0].is_contiguous()
+    assert torch.equal(seen[0], x)
+
+
+def test_infinite_logits_are_refused_by_name() -> None:
+    with pytest.raises(CannotLower, match="step 0: logit 0 is infinite"):
+        read_ranks(stream(-5, 5, 1, affine(1e38, 0.0)))
+
+
+def test_too_many_integers_are_refused() -> None:
+    with pytest.raises(CannotLower, match="layer 'layer': it makes 4194305 different"):
+        read_cuts(stream(0, 1 << 22, 1), SIGN.codes, 1)
+    with pytest.raises(CannotLower, match="more than the 65536 that a table may have"):
+        read_ranks(stream(0, 1 << 16, 1))
+
+
+def test_identity_is_bits_as_signs_or_integers_as_they_are() -> None:
+    assert is_identity(stream(0, 1, 1, affine(2.0, -1.0), bit=True))
+    assert not is_identity(stream(0, 1, 1, bit=True))
+    assert is_identity(stream(-7, 9, 1))
+    assert not is_identity(stream(-7, 9, 1, affine(1.0, 1e-7)))
+
+
+@given(st.integers(1, 140), st.integers(0, 2**32 - 1))
+def test_batch_norm_depends_on_neither_the_batch_nor_the_place_in_it(n: int, seed: int) -> None:
+    """What tabulating rests on; torch's kernels have other formulas in other layouts."""
+    generator = torch.Generator().manual_seed(seed)
+    norm = nn.BatchNorm1d(n).eval()
+    for tensor in (norm.weight.data, norm.bias.data, norm.running_mean):
+        tensor.normal_(generator=generator)
+    norm.running_var.uniform_(0.01, 30, generator=generator)
+    x = torch.randint(-300, 300, (65, n), generator=generator).float()
+    with torch.no_grad():
+        whole = norm(x)
+        for rows in (1, 2, 9, 64):
+            pieces = torch.cat([norm(x[i : i + rows]) for i in range(0, 65, rows)])
+            assert torch.equal(pieces, whole)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import hwbnn
+from benchmarks.methods import settings
+from hwbnn.graph import load
+from hwbnn.lowering import lower
+from hwbnn.report import Report
+from hwbnn.training import Recipe, load_model
+
+MODELS = Path(hwbnn.__file__).parents[1] / "models"
+FOLDERS = sorted(path.parent for path in MODELS.glob("*/recipe.toml"))
+# What each network must reach on its whole test set after its last epoch.
+LEAST = {
+    **{"digits": 0.95, "tfc": 0.92, "sfc": 0.97, "sfc_8bit": 0.975, "lfc": 0.986},
+    **{"sfc_392": 0.975, "sfc_256": 0.97},
+    **{"lenet": 0.992, "cnv": 0.82},
+    **{"resnet20_rbnn": 0.64, "resnet20_conv_adabin": 0.68},
+}
+IN_RTL = {"lenet": 1000, "cnv": 200, "resnet20_rbnn": 50, "resnet20_conv_adabin": 50}
+"""How many test images RTL computed of the networks whose simulation takes long; else all."""
+IN_BUILD = {"resnet20_conv_adabin": 50}
+"""How many test images a build computed in every way, where not all."""
+LONG = {"resnet20_conv_adabin"}
+"""Networks whose lowering takes half a minute, which is not repeated here."""
+MOST_LOST = 0.001
+"""Of the accuracy, by the fixed point of shortcuts at the word length of the Graph."""
+LEAST_OF_METHODS = 0.96
+"""Of SFC by any method."""
+
+
+def test_every_network_that_is_named_is_there() -> None:
+    names = {folder.name for folder in FOLDERS}
+    assert set(LEAST) <= names
+    assert names - set(LEAST) <= {f"sfc_{entry}" for entry in settings()}
+
+
+def test_the_networks_of_the_methods_are_one_recipe() -> None:
+    sfc = replace(Recipe.read(MODELS / "sfc" / "recipe.toml"), about="", seed=0)
+    tables = settings()
+    for folder in FOLDERS:
+        if folder.name not in LEAST:
+            recipe, entry = Recipe.read(folder / "recipe.toml"), folder.name.removeprefix("sfc_")
+            assert recipe.method == tables[entry].get("method", entry)
+            assert recipe.hyper == tables[entry].get("hyper", {})
+            assert replace(recipe, method=sfc.method, hyper=sfc.hyper) == sfc
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_builds_are_of_the_graph_and_all_equal(folder: Path) -> None:
+    """HLS and RTL gave every bit of every node, on the whole test set or on its first images."""
+    report = json.loads((folder / "report.json").read_text())
+    files = list(folder.glob("build*.json"))
+    assert files or folder.name in ("lfc", "sfc_8bit", "sfc_392", "tfc")
+    for file in files:
+        built = Report.from_json(file.read_bytes())
+        assert built.ok
+        assert built.digest == report["graph"]
+        frames = {way.name: way.frames for way in built.ways}
+        for way in ("float network", "fast", "hls"):
+            assert frames[way] == IN_BUILD.get(folder.name, report["test images"])
+        assert frames["rtl"] == IN_RTL.get(folder.name, report["test images"])
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_folder_is_one_thing(folder: Path) -> None:
+    """Recipe, Graph and report belong together, and the report says that nothing differs."""
+    report = json.loads((folder / "report.json").read_text())
+    recipe, graph = Recipe.read(folder / "recipe.toml"), load(folder / "graph.npz")
+    assert report["recipe"] == recipe.digest
+    assert report["graph"] == graph.digest
+    assert report["network"] == recipe.network
+    assert report["training"]["epochs"] == recipe.epochs
+    assert recipe.held_out == 0
+    least = LEAST.get(folder.name, LEAST_OF_METHODS)
+    accuracy, compared = report["accuracy"], report["float against integer"]
+    assert accuracy["float"] >= least
+    if lengths := report.get("fixed point"):
+        (chosen,) = [told for told in lengths if told["fraction"] == int(graph.notes["fraction"])]
+        assert chosen["frames"] == report["test images"]
+        assert chosen["accuracy_integer"] == accuracy["integer"]
+        assert accuracy["float"] - accuracy["integer"] <= MOST_LOST
+    else:
+        assert accuracy["integer"] == accuracy["float"]
+    assert compared["differing"] == 0
+    assert compared["frames"] == report["test images"]
+    assert graph.input.shape == recipe.graph_input().shape
+    assert graph.input.bit == (recipe.input == "bits")
+
+
+@pytest.mark.parametrize(
+    "folder", [f for f in FOLDERS if f.name not in LONG], ids=lambda folder: folder.name
+)
+def test_the_graph_is_the_lowering_of_the_weights(folder: Path) -> None:
+    if not (folder / "model.safetensors").exists():
+        # Their weights are too large to keep.
+        assert folder.name in ("lfc", "sfc_proxy_bnn", "lenet", "cnv")
+        return
+    model, recipe = load_model(folder)
+    assert lower(model, recipe.graph_input()) == load(folder / "graph.npz")

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwbnn.graph import ValueType, bit_type
+from hwbnn.verification.streams import Stream
+
+TYPES = [
+    bit_type((13,)),
+    ValueType((13,), 0, 255),
+    ValueType((13,), -300, 299),
+    ValueType((2, 3), -1, 0),
+    ValueType((1,), 0, 9),
+    ValueType((70,), -(2**30), 2**30),
+]
+
+
+def stream_of(t, lanes, spare, filled=0):
+    padded = t.width + filled if filled else 0
+    bits = lanes * (padded or t.width) + spare
+    return Stream("v", t.size, lanes, -(-t.size // lanes), t.width, bits, padded)
+
+
+@given(
+    st.sampled_from(TYPES), st.integers(1, 80), st.integers(0, 9), st.integers(0, 9),
+    st.integers(0, 4), st.integers(),
+)  # fmt: skip
+def test_unpack_undoes_pack(t, lanes, spare, filled, frames, seed):
+    rng = np.random.default_rng(abs(seed))
+    values = rng.integers(t.low, t.high, (frames, *t.shape), endpoint=True)
+    values = values.astype(bool) if t.bit else values
+    stream = stream_of(t, lanes, spare, filled)
+    tokens = stream.pack(values).reshape(-1, stream.bytes)
+    assert tokens.shape == (frames * stream.tokens, stream.bytes)
+    found = stream.unpack(tokens, t)
+    assert found.dtype == (np.bool_ if t.bit else np.int64)
+    assert np.array_equal(found, values)
+    assert not stream.stray(tokens, t).any()
+
+
+def test_element_0_is_in_the_lowest_bits_of_the_first_token():
+    stream = Stream("v", 4, 3, 2, 4, 16)
+    tokens = stream.pack(np.array([[1, 2, 3, 4]]))
+    assert tokens.tolist() == [[[0x21, 0x03], [0x04, 0x00]]]
+
+
+def test_negative_elements_are_in_twos_complement():
+    tokens = Stream("v", 2, 2, 1, 5, 16).pack(np.array([[-1, -16]]))
+    assert tokens.tolist() == [[[0x1F, 0x02]]]
+
+
+def test_bits_that_fill_an_element_up_carry_nothing():
+    stream = Stream("v", 3, 2, 2, 5, 24, 8)
+    tokens = stream.pack(np.array([[-1, 2, 3]]))
+    assert tokens.tolist() == [[[0x1F, 0x02, 0], [0x03, 0, 0]]]
+    assert stream.used == [16, 8]
+    tokens[0, :, 0] |= 0xE0
+    t = ValueType((3,), -16, 15)
+    assert stream.unpack(tokens[0], t).tolist() == [[-1, 2, 3]]
+    assert not stream.stray(tokens[0], t).any()
+    tokens[0, 1, 1] = 1  # where a fourth element would be
+    assert stream.stray(tokens[0], t).all()
+
+
+@pytest.mark.parametrize("place", [(0, 1, 0, 7), (1, 0, 1, 6), (1, 1, 0, 4)])
+def test_a_bit_beyond_the_elements_is_stray(place):
+    stream = Stream("v", 4, 3, 2, 4, 16)
+    tokens = stream.pack(np.array([[1, 2, 3, 4]] * 2))
+    frame, token, byte, bit = place
+    tokens[frame, token, byte] |= 1 << bit
+    found = stream.stray(tokens.reshape(-1, 2), ValueType((4,), 0, 15))
+    assert found.tolist() == [frame == 0, frame == 1]
