@@ -10,12 +10,11 @@ from typer.core import TyperGroup
 from hwbnn import __version__
 from hwbnn.cli.build import register as build
 from hwbnn.cli.hardware import register as hardware
-from hwbnn.cli.look import register as look
-from hwbnn.cli.measure import register as measure
-from hwbnn.cli.network import register as network
-from hwbnn.cli.publish import register as publish
-from hwbnn.cli.run import register as run
-from hwbnn.cli.show import complain
+from hwbnn.cli.info import register as info
+from hwbnn.cli.lower import register as lower
+from hwbnn.cli.output import complain
+from hwbnn.cli.simulate import register as simulate
+from hwbnn.cli.train import register as train
 from hwbnn.errors import HwbnnError, Mismatch
 
 _EPILOG = """
@@ -74,5 +73,5 @@ def hwbnn(
     """
 
 
-for register in (build, network, measure, run, hardware, publish, look):
+for register in (build, train, lower, simulate, hardware, info):
     register(app)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwbnn.cli import options
-from hwbnn.cli.arrays import writable
-from hwbnn.cli.given import read_graph, read_samples
-from hwbnn.cli.models import read_model
+from hwbnn.cli.files import writable
+from hwbnn.cli.inputs import read_graph, read_model, read_samples
+from hwbnn.cli.output import Steps, tell_report
 from hwbnn.cli.plans import planner
-from hwbnn.cli.show import Steps, tell_report
 from hwbnn.errors import InputError
 from hwbnn.graph import Graph, Input
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from hwbnn.cli.given import read_graph, read_plan, read_project
+from hwbnn.cli.inputs import read_graph, read_plan, read_project
 from hwbnn.errors import InputError
 from hwbnn.graph import Graph
 from hwbnn.plan import Made, Plan, Unrolled

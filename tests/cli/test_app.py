@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from hwbnn import __version__
 from hwbnn.cli import main
 from hwbnn.cli.app import app
-from hwbnn.cli.look import plain
+from hwbnn.cli.info import plain
 from hwbnn.report import Report, Way
 from tests.cli.conftest import Call, refused
 

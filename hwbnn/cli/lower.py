@@ -1,16 +1,17 @@
-"""The command that measures what fixed point changes: measure."""
+"""Commands that bring a trained model to integers: lower, explain, measure."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hwbnn.cli import options
-from hwbnn.cli.given import read_samples
-from hwbnn.cli.models import read_model
-from hwbnn.cli.show import Steps, finish, table
+from hwbnn.cli.files import writable
+from hwbnn.cli.inputs import read_model, read_samples
+from hwbnn.cli.output import Steps, finish, table
 from hwbnn.errors import InputError
 from hwbnn.graph import to_integers
 
@@ -24,8 +25,89 @@ COLUMNS = (
 
 
 def register(app: typer.Typer) -> None:
-    """Add this file's command."""
+    """Add this file's commands."""
+    app.command("lower")(lower)
+    app.command("explain")(explain)
     app.command("measure")(measure)
+
+
+Fraction = Annotated[
+    int | None,
+    typer.Option(
+        help="Bits behind the point of the numbers that shortcuts add, 0 to 20; 18 if not given."
+    ),
+]
+
+
+def lower(
+    folder: options.ModelArgument = None,
+    model: options.ModelOption = None,
+    out: Annotated[Path, typer.Option(help="The Graph's file.")] = Path("graph.npz"),
+    scores: Annotated[
+        bool, typer.Option("--scores", help="End in the classes' scores, not in the class.")
+    ] = False,
+    fraction: Fraction = None,
+    as_json: options.Json = False,
+) -> None:
+    """Bring a trained model to integers, exactly, or say which layer cannot be.
+
+    The numbers that shortcuts add are in fixed point: every code is then exact on these numbers.
+
+    For example:
+
+        hwbnn lower runs/digits --out digits.npz
+
+        hwbnn lower --model mynet.model:make --out mynet.npz
+    """
+    from hwbnn.graph import save
+    from hwbnn.lowering import lower as make
+
+    writable(out, ".npz")
+    given = read_model(folder, model)
+    output: Literal["class", "scores"] = "scores" if scores else "class"
+    graph = make(given.model, given.input, output=output, fraction=fraction)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save(graph, out)
+    kinds = [type(node).__name__ for node in graph.nodes]
+    facts = {"graph": str(out), "digest": graph.digest, "nodes": kinds, "notes": dict(graph.notes)}
+    bits = graph.notes.get("fraction")
+    how = "exactly" if bits is None else f"with {bits} bits behind the point of its shortcuts"
+    finish(
+        f"lowered {given.name} {how}: {len(kinds)} nodes, {graph.types[graph.input.name]} in, "
+        f"{graph.types[graph.output.name]} out -> {out}",
+        facts,
+        as_json=as_json,
+    )
+
+
+def explain(
+    folder: options.ModelArgument = None,
+    model: options.ModelOption = None,
+    fraction: Fraction = None,
+    as_json: options.Json = False,
+) -> None:
+    """Say how each layer of a model is lowered, or why one is refused and what to change.
+
+    The exit status is 0 if the model can be lowered, else 2.
+
+    For example:
+
+        hwbnn explain runs/digits
+
+        hwbnn explain --model mynet.model:make
+    """
+    from hwbnn.lowering import explain as ask
+
+    given = read_model(folder, model)
+    *layers, verdict = ask(given.model, given.input, fraction=fraction)
+    refused = verdict.startswith("refused:")
+    if not as_json:
+        for line in layers:
+            typer.echo(line)
+    facts = {"layers": layers, "verdict": verdict, "exact": verdict.startswith("exact:")}
+    finish(f"{given.name}: {verdict}", facts, as_json=as_json)
+    if refused:
+        raise typer.Exit(2)
 
 
 def measure(

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from hwbnn.cli import options
-from hwbnn.cli.arrays import read_bytes
-from hwbnn.cli.given import bundled
-from hwbnn.cli.show import finish, table, tell_report
+from hwbnn.cli.files import read_bytes
+from hwbnn.cli.inputs import bundled
+from hwbnn.cli.output import finish, table, tell_report
 from hwbnn.errors import InputError
 from hwbnn.report import Report
 
