@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Stream:
+class WireLayout:
     """The layout of one value on one stream.
 
     Attributes:
