@@ -1,10 +1,10 @@
-"""Measures generated cores with yosys, to fit and to check what `hwbnn.estimate.luts` foresees.
+"""Measures generated cores with yosys, to fit and to check what `hwbnn.estimate.area` foresees.
 
     python -m benchmarks.calibrate_luts measure   # synthesises what changed (all: an hour)
     python -m benchmarks.calibrate_luts fit       # prints coefficients and errors
 
 The measurements are kept in `results/luts.json`; the coefficients printed by `fit` stand
-in `hwbnn/estimate/luts.py`, where a test holds them to the measurements.
+in `hwbnn/estimate/area.py`, where a test holds them to the measurements.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from hwbnn.estimate.area import Area, area
 from hwbnn.estimate.cycles import Cycles, cycles
 from hwbnn.estimate.depths import least_depths, used_depths
 from hwbnn.estimate.fold import plan_for_ii, plan_for_luts
 from hwbnn.estimate.folds import describe
-from hwbnn.estimate.luts import Area, area, within
 
 __all__ = [
     "Area",
@@ -18,5 +18,4 @@ __all__ = [
     "plan_for_ii",
     "plan_for_luts",
     "used_depths",
-    "within",
 ]

@@ -12,8 +12,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from hwbnn.estimate.machine import Wires
-from hwbnn.estimate.machines import machines
+from hwbnn.estimate.machines import Wires, machines
 from hwbnn.plan import Circuit
 
 Pattern = Callable[[int], bool]

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from hwbnn.errors import PlanError
+from hwbnn.estimate.area import area
 from hwbnn.estimate.folds import beat, cost_of, describe, divisors, fastest, netlists
 from hwbnn.estimate.greedy import Greedy, is_chain
-from hwbnn.estimate.image_parts import parts
-from hwbnn.estimate.luts import area
-from hwbnn.estimate.parts import ends
+from hwbnn.estimate.parts import ends, parts
 from hwbnn.graph import Dot, Graph, Node, ValueType
 from hwbnn.plan import Folded, Layout, Plan, Stream, Sums, Unrolled, circuit
 from hwbnn.plan.builder import Builder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hwbnn.errors import PlanError
-from hwbnn.estimate.luts import area_of
+from hwbnn.estimate.area import area_of
 from hwbnn.estimate.parts import Parts
 from hwbnn.graph import Conv2d, Dot, Graph, Node
 from hwbnn.plan import Folded, Plan, Unrolled, circuit

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from hwbnn.errors import PlanError
+from hwbnn.estimate.area import area
 from hwbnn.estimate.cycles import cycles as counted
 from hwbnn.estimate.depths import used_depths
 from hwbnn.estimate.folds import beat, cost_of, describe, divisors, fastest, netlists
-from hwbnn.estimate.image_parts import parts
-from hwbnn.estimate.luts import area
+from hwbnn.estimate.parts import parts
 from hwbnn.graph import Conv2d, Dot, Graph
 from hwbnn.plan import Folded, Layout, Plan, Sums, Unrolled, circuit
 from hwbnn.plan.builder import Builder

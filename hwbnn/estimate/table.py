@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from hwbnn.estimate.area import area
 from hwbnn.estimate.cycles import Cycles, cycles
-from hwbnn.estimate.luts import area
 from hwbnn.plan import Circuit
 from hwbnn.plan.images import Fork, Join, Window, WindowUnrolled
 from hwbnn.plan.stages import AxisIn, Segment, Stage

@@ -7,14 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbnn.estimate.image_parts import parts
-from hwbnn.estimate.memories import Memory, columns, ram, rom
-from hwbnn.estimate.trees import (
+from hwbnn.estimate.parts import parts
+from hwbnn.estimate.primitives import (
+    Memory,
     Tree,
+    columns,
     count_tree,
     match_tables,
     match_tree,
     patterns,
+    ram,
+    rom,
     row_tree,
     tree,
 )

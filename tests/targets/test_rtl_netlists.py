@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hwbnn.errors import Mismatch, PlanError
-from hwbnn.estimate.luts import area
+from hwbnn.estimate.area import area
 from hwbnn.flow import parts
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Select, Threshold
 from hwbnn.netlists import prove_thresholds, thresholds

@@ -14,9 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hwbnn.errors import PlanError
-from hwbnn.estimate.image_parts import parts
-from hwbnn.estimate.parts import Parts
+from hwbnn.estimate.parts import Parts, parts
 from hwbnn.plan import Circuit
 from hwbnn.report import Figure
 
@@ -83,27 +81,6 @@ def area(circuit: Circuit) -> Area:
         total.add(made)
         stages[stage.name] = area_of(made)
     return area_of(total, stages)
-
-
-def within(circuit: Circuit, luts: int) -> Area:
-    """What a circuit will take, if that is not more than a budget.
-
-    Raises:
-        PlanError: if it is more; names the estimate, the budget and a Plan that keeps it.
-    """
-    made = area(circuit)
-    if made.lut <= luts:
-        return made
-    # Only here, since the search for a Plan estimates in its turn.
-    from hwbnn.estimate.fold import plan_for_luts
-    from hwbnn.estimate.folds import describe
-
-    told = f"plan: about {made.lut:,} LUTs estimated, over the budget of {luts:,}"
-    try:
-        fits = plan_for_luts(circuit.graph, luts, circuit.plan)
-    except PlanError as error:
-        raise PlanError(f"{told}; {str(error).removeprefix('plan: ')}") from None
-    raise PlanError(f"{told}; this keeps it: {describe(circuit.graph, fits)}")
 
 
 def area_of(made: Parts, stages: Mapping[str, Area] | None = None) -> Area:

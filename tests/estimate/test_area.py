@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import calibrate_luts as calibration
 from hwbnn.estimate import area
-from hwbnn.estimate.luts import ERROR_PERCENT, FF, LUT, SOURCE
+from hwbnn.estimate.area import ERROR_PERCENT, FF, LUT, SOURCE
 from hwbnn.plan import circuit
 from hwbnn.targets.rtl import generate
 from hwbnn.tools.yosys import synth
