@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from hwbnn.report.figure import Figure, number
-from hwbnn.report.report import Accuracy, Backend, Core, Depth, FixedPoint, NotDone, Pair, Report
+from hwbnn.report.report import Accuracy, Core, Depth, FixedPoint, NotDone, Pair, Report, Way
 from hwbnn.report.text import renderable, text
 
 __all__ = [
     "Accuracy",
-    "Backend",
     "Core",
     "Depth",
     "Figure",
@@ -16,6 +15,7 @@ __all__ = [
     "NotDone",
     "Pair",
     "Report",
+    "Way",
     "number",
     "renderable",
     "text",

@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class WireLayout:
+class Stream:
     """The layout of one value on one stream.
 
     Attributes:

@@ -37,7 +37,7 @@ _MAKEFLAGS = (
     "PYTHON3=" + sys.executable.replace("$", "$$").replace(" ", r"\ "),
 )
 _AS_ONE = rf"VM_PARALLEL_BUILDS=$$(if\ $$(word\ {ONE_FILE + 1},$$(wildcard\ *.cpp)),1,0)"
-POPCOUNTS = {"behavioural": ("-DHWBNN_COUNTONES",), "structural": ()}
+POPCOUNTS = {"counted": ("-DHWBNN_COUNTONES",), "gates": ()}
 """Forms of the ``popcount`` module, cycle for cycle the same: counted at once, which simulates many
 times faster, and the gates that synthesis sees."""
 
@@ -106,7 +106,7 @@ def build(
     project: Project,
     folder: Path,
     *,
-    popcount: str = "behavioural",
+    popcount: str = "counted",
     waves: bool = False,
     optimise: bool = True,
     jobs: int = 2,

@@ -1,4 +1,4 @@
-"""RTL as a backend: at full rate with its cycles counted, then under stalls."""
+"""RTL as a way of computing a Graph: at full rate with its cycles counted, then under stalls."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from hwbnn import tools
 from hwbnn.errors import InputError, Mismatch
 from hwbnn.plan import Circuit
 from hwbnn.plan.blocks import DotNetlist
-from hwbnn.verification import cocotb_run, exported, verilator
-from hwbnn.verification.backends import Array, Backend, Job, Values
+from hwbnn.verification import cocotb_core, exported, rtl
 from hwbnn.verification.bench import Record, Stalls, Stimulus
+from hwbnn.verification.compare import Comparison
 from hwbnn.verification.cycles import Timing, check_stalled
-from hwbnn.verification.results import BackendResult, Comparison
+from hwbnn.verification.results import WayResult
+from hwbnn.verification.ways import Array, Job, Values, Way
 
 SLOW_CYCLES = 20_000
 """Cycles, about, that a run under cocotb takes at most, and any run under stalls."""
@@ -28,14 +29,11 @@ WAVE_FRAMES = 3
 NETLIST_FRAMES = 200
 """Frames that a netlist computes where its model, which counts ones instead, computes all: the
 netlist of a large layer simulates about a hundred times slower."""
-RAN = {
-    "behavioural": "models that count ones in their place",
-    "structural": "the netlists themselves",
-}
+RAN = {"counted": "models that count ones in their place", "gates": "the netlists themselves"}
 """What runs of a core's netlists, by the form of popcounts."""
 
 
-class Rtl(Backend):
+class Rtl(Way):
     """A core in a simulator, driven by the C++ bench or by cocotb."""
 
     def __init__(self, name: str, job: Job, simulator: str, cocotb: bool) -> None:
@@ -46,19 +44,19 @@ class Rtl(Backend):
         self.first: tuple[Array, Values] | None = None
         self.batches = 0
         self.total = 0
-        self.netlist: verilator.Simulation | None = None
+        self.netlist: rtl.Simulation | None = None
 
     def prepare(self) -> None:
         """Compile the core."""
         project, waves = self.job.project("rtl"), self.job.wave is not None
         place = self.job.folder / self.name.replace(" ", "-")
-        self.simulation: verilator.Simulation | cocotb_run.Simulation
+        self.simulation: rtl.Simulation | cocotb_core.Simulation
         if self.cocotb:
-            self.simulation = cocotb_run.build(
+            self.simulation = cocotb_core.build(
                 project, place, simulator=self.simulator, popcount=self.job.popcount, waves=waves
             )
         else:
-            self.simulation = verilator.build(
+            self.simulation = rtl.build(
                 project,
                 place,
                 popcount=self.job.popcount,
@@ -67,9 +65,9 @@ class Rtl(Backend):
             )
         self._compiled()
         self.timing = Timing(self.core)
-        counted = not self.cocotb and self.job.popcount == "behavioural"
+        counted = not self.cocotb and self.job.popcount == "counted"
         if counted and has_netlists(self.timing.circuit):
-            self.netlist = verilator.build(project, place, popcount="structural", optimise=False)
+            self.netlist = rtl.build(project, place, popcount="gates", optimise=False)
 
     def _compiled(self) -> None:
         self.build_seconds = self.simulation.build_seconds
@@ -101,7 +99,7 @@ class Rtl(Backend):
         if self.timing is not None:
             self.timing.add(record, len(x))
 
-    def _progress(self) -> verilator.Progress | None:
+    def _progress(self) -> rtl.Progress | None:
         if self.job.progress is None:
             return None
         return partial(_report, self.job.progress, self.name, self.frames, self.total)
@@ -110,11 +108,11 @@ class Rtl(Backend):
         self,
         stimulus: Stimulus,
         faults: list[str],
-        progress: verilator.Progress | None = None,
+        progress: rtl.Progress | None = None,
         **more: Any,
     ) -> Record | None:
         """One run; what breaks a rule is added to ``faults``; None if an assertion ended it."""
-        if isinstance(self.simulation, verilator.Simulation):
+        if isinstance(self.simulation, rtl.Simulation):
             more["progress"] = progress
         try:
             record = self.simulation.run(stimulus, **more)
@@ -126,7 +124,7 @@ class Rtl(Backend):
             faults.append(f"error_o: high in cycle {record.error} although every packet is whole")
         return record
 
-    def results(self) -> list[BackendResult]:
+    def results(self) -> list[WayResult]:
         """At full rate, and under stalls after a reset in the middle of a frame."""
         if self.first is None:
             return [self.result(ran=self.ran)]
@@ -140,7 +138,7 @@ class Rtl(Backend):
         found = [self.result(cycles=cycles, ran=self.ran), self._stalled(x, expected)]
         return found if self.netlist is None else [*found, self._sampled(x, expected)]
 
-    def _sampled(self, x: Array, expected: Values) -> BackendResult:
+    def _sampled(self, x: Array, expected: Values) -> WayResult:
         """Values and cycles of the netlist itself, on the first frames."""
         assert self.netlist is not None
         self.simulation = self.netlist
@@ -151,7 +149,7 @@ class Rtl(Backend):
         if record is not None:
             comparison.add({name: value[:n] for name, value in expected.items()}, record.values)
             timing.add(record, n)
-        return BackendResult(
+        return WayResult(
             f"{self.name}, netlist",
             comparison.results,
             n,
@@ -159,8 +157,8 @@ class Rtl(Backend):
             build_seconds=self.netlist.build_seconds,
             fused=self.fused,
             faults=tuple(faults),
-            notes={**self.notes(), "popcount": "structural"},
-            ran=RAN["structural"],
+            notes={**self.notes(), "popcount": "gates"},
+            ran=RAN["gates"],
             cycles=timing.result(),
         )
 
@@ -171,7 +169,7 @@ class Rtl(Backend):
         if record is not None:
             timing.add(record, len(frames))
 
-    def _stalled(self, x: Array, expected: Values) -> BackendResult:
+    def _stalled(self, x: Array, expected: Values) -> WayResult:
         """Values under random stalls; a reset cuts off a first part in the middle of a frame."""
         n = min(len(x), self._few())
         seed = self.job.seed + self.batches
@@ -188,7 +186,7 @@ class Rtl(Backend):
             late = None if self.cocotb else check_stalled(self.core, record, stalls, n)
             faults += [late] if late is not None else []
         seconds = record.seconds if record is not None else 0.0
-        result = BackendResult(f"{self.name}, stalled", comparison.results, n, seconds)
+        result = WayResult(f"{self.name}, stalled", comparison.results, n, seconds)
         return replace(
             result, fused=self.fused, faults=tuple(faults), notes=self.notes(), ran=self.ran
         )
@@ -219,8 +217,8 @@ class HlsRtl(Rtl):
         given = self.job.given
         if given is None:
             raise InputError(
-                f"backend '{self.name}': expected a project in whose folder Vitis HLS has run, "
-                "found a Graph; 'hwbnn generate --target hls --io io_stream' makes one"
+                f"way '{self.name}': expected a project in whose folder Vitis HLS has run, found a "
+                "Graph; 'hwbnn generate --target hls --io io_stream' makes one"
             )
         place, waves = self.job.folder / self.name, self.job.wave is not None
         self.simulation = exported.build(given, place, simulator=self.simulator, waves=waves)

@@ -1,0 +1,57 @@
+"""Small networks become what was recorded, and a comparison finds a change and names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unchanged import store
+from tests.unchanged.__main__ import main
+
+
+@pytest.mark.parametrize("network", ["digits", "tfc", "lenet"])
+def test_a_network_becomes_what_was_recorded(
+    network: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", "--quick", network]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [
+        ("rtl folded", "rtl/hwbnn_top.sv"),
+        ("hls unrolled io_parallel", "hwbnn_sim.cpp"),
+        ("simulate fast", "dot_1"),
+        ("estimate folded", "lut"),
+    ],
+)
+def test_one_changed_digest_is_found_and_named(
+    section: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "golden.json"
+    recorded = store.load(store.GOLDEN)
+    assert name in recorded["tfc"][section]
+    recorded["tfc"][section][name] = -1
+    store.save(file, recorded)
+    arguments = ["tfc", "--quick", "--sections", section, "--file", str(file)]
+    assert main(["compare", *arguments]) == 1
+    told = capsys.readouterr().out
+    assert f"{name} differs in {section}" in told
+    assert "1 digests differ" in told
+    assert main(["record", "--names", name, *arguments]) == 0
+    assert main(["compare", *arguments]) == 0
+
+
+def test_what_is_stored_is_what_was_recorded(tmp_path: Path) -> None:
+    file = tmp_path / "golden.json"
+    recorded = store.load(store.GOLDEN)
+    # A file that most projects have, and one of them has not.
+    del recorded["tfc"]["rtl folded"]["core.json"]
+    store.save(file, recorded)
+    assert store.load(file) == recorded
+
+
+def test_a_name_that_is_no_network_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "tfd"]) == 2
+    assert "no network tfd" in capsys.readouterr().out
