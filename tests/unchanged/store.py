@@ -64,7 +64,7 @@ def _shortened(common: dict[str, str], digests: dict[str, Any]) -> dict[str, Any
     if not common or len(digests) == 1:
         return digests
     own = {name: d for name, d in digests.items() if common.get(name) != d}
-    return own | {name: None for name in common if name not in digests}
+    return dict(sorted((own | {n: None for n in common if n not in digests}).items()))
 
 
 def _expanded(common: dict[str, str], digests: dict[str, Any]) -> dict[str, Any]:
