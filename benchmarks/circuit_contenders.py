@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.circuit_layers import Ints, Layer
+from benchmarks.circuit_layers import Layer
 from hwbnn.errors import ToolFailed
+from hwbnn.graph.arrays import Ints
 from hwbnn.netlists import (
     Form,
     Netlist,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.graph import Dot, Graph, Select, Threshold, load
+from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.plan import constants
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -27,9 +28,6 @@ NAMES = (
     *(name + of for name in TRAINED for of in ("", *(f" layer {i + 1}" for i in range(DEPTH)))),
 )
 """All cases in order."""
-
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -96,11 +94,13 @@ def trained(name: str) -> Iterator[Layer]:
             yield Layer(dot.weights, None)
             continue
         cuts = constants.Cuts.of(behind)
-        if dot.factors is None:
+        if dot.scale_offset is None:
             raw, wanted = constants.fused(dot.weights, cuts, x)
             yield Layer(raw.weights, wanted[0, :, 0] + 1, bits=x.width)
         else:
-            made, wanted = constants.scaled_thresholds(cuts, *dot.factors, dot.weights, x, None)
+            made, wanted = constants.scaled_thresholds(
+                cuts, *dot.scale_offset, dot.weights, x, None
+            )
             factors = made.scale, made.offset
             yield Layer(made.raw.weights, wanted[0, :, 0] + 1, factors, x.width)
 

@@ -18,10 +18,11 @@ import numpy as np
 
 from benchmarks import limit, memory, tables
 from benchmarks.cnv_network import cnv, macs, pictures, words
-from benchmarks.cnv_ways import WAYS, Images, Way
+from benchmarks.cnv_ways import WAYS, Way
 from benchmarks.interleave import Contender, race
 from benchmarks.machine import describe
 from hwbnn.graph import Conv2d, Dot, Graph
+from hwbnn.graph.arrays import Bytes
 from hwbnn.simulators import fast, simulate
 
 RESULTS = Path(__file__).parent / "results"
@@ -61,7 +62,7 @@ def main() -> None:
     print(table)
 
 
-def _compared(graph: Graph, images: Images) -> int:
+def _compared(graph: Graph, images: Bytes) -> int:
     """How many codes of the values of a few images were compared; all of them are equal."""
     found, expected = (
         simulate(graph, images[:COMPARED], engine=name, trace=True) for name in ("fast", "plain")
@@ -72,7 +73,7 @@ def _compared(graph: Graph, images: Images) -> int:
     return sum(codes.size for codes in expected.values())
 
 
-def _contender(way: Way, graph: Graph, images: Images, folder: Path) -> Contender:
+def _contender(way: Way, graph: Graph, images: Bytes, folder: Path) -> Contender:
     """A way as :mod:`.interleave` takes it; what it makes is compared in every turn."""
     note = way.note
     if way.kind == "hls4ml":
@@ -95,7 +96,7 @@ def _memory(way: Way, folder: Path) -> dict[str, Any]:
     return {"name": way.name, "images": way.alone, **mib}
 
 
-def _distance(graph: Graph, images: Images) -> dict[str, Any]:
+def _distance(graph: Graph, images: Bytes) -> dict[str, Any]:
     """Achieved and possible speed of one core, as a whole and layer by layer."""
     hertz, possible = limit.clock_hz(), limit.macs_per_second() / limit.WORD
     x, network = images[:2048], fast.compiled(graph)

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.graph import ArgMax, Graph, Output
+from hwbnn.graph.arrays import Bytes
 from hwbnn.simulators import simulate
 
-Images = NDArray[np.uint8]
 Compute = Callable[[int], NDArray[Any]]
 """From how many of the first images to what the way makes of them."""
 BATCH = 64
@@ -40,13 +40,13 @@ class Way:
 
     name: str
     kind: str
-    prepare: Callable[[Graph, Images, Path], Compute]
+    prepare: Callable[[Graph, Bytes, Path], Compute]
     most: int
     alone: int
     sums: bool = False
     note: str = ""
 
-    def expected(self, graph: Graph, images: Images) -> NDArray[Any]:
+    def expected(self, graph: Graph, images: Bytes) -> NDArray[Any]:
         """What it must make of the images, by the fast simulator."""
         return simulate(last_sums(graph) if self.sums else graph, images, engine="fast")
 
@@ -58,8 +58,8 @@ def last_sums(graph: Graph) -> Graph:
     return Graph((*kept, Output(graph.output.name, chosen.source)))
 
 
-def _fast(threads: int) -> Callable[[Graph, Images, Path], Compute]:
-    def prepare(graph: Graph, images: Images, folder: Path) -> Compute:
+def _fast(threads: int) -> Callable[[Graph, Bytes, Path], Compute]:
+    def prepare(graph: Graph, images: Bytes, folder: Path) -> Compute:
         from hwbnn.simulators import fast
 
         network, output = fast.compiled(graph), graph.output.name
@@ -68,15 +68,15 @@ def _fast(threads: int) -> Callable[[Graph, Images, Path], Compute]:
     return prepare
 
 
-def _engine(name: str) -> Callable[[Graph, Images, Path], Compute]:
-    def prepare(graph: Graph, images: Images, folder: Path) -> Compute:
+def _engine(name: str) -> Callable[[Graph, Bytes, Path], Compute]:
+    def prepare(graph: Graph, images: Bytes, folder: Path) -> Compute:
         return lambda n: simulate(graph, images[:n], engine=name)
 
     return prepare
 
 
-def _torch(threads: int) -> Callable[[Graph, Images, Path], Compute]:
-    def prepare(graph: Graph, images: Images, folder: Path) -> Compute:
+def _torch(threads: int) -> Callable[[Graph, Bytes, Path], Compute]:
+    def prepare(graph: Graph, images: Bytes, folder: Path) -> Compute:
         import torch
 
         from benchmarks.cnv_float import float_cnv
@@ -96,7 +96,7 @@ def _torch(threads: int) -> Callable[[Graph, Images, Path], Compute]:
     return prepare
 
 
-def _hls4ml(graph: Graph, images: Images, folder: Path) -> Compute:
+def _hls4ml(graph: Graph, images: Bytes, folder: Path) -> Compute:
     """The compiled library alone: hls4ml's ``predict`` does nothing else for each image."""
     (file,) = (folder / "hls4ml").glob("firmware/*.so")
     function, floats = ctypes.CDLL(str(file)).myproject_float, ctypes.POINTER(ctypes.c_float)

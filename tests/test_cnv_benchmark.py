@@ -14,15 +14,16 @@ import pytest
 
 from benchmarks import cnv as benchmark
 from benchmarks.cnv_network import SHAPE, cnv, macs, random_cnv, rising, words
-from benchmarks.cnv_ways import WAYS, Compute, Images, last_sums
+from benchmarks.cnv_ways import WAYS, Compute, last_sums
 from hwbnn.graph import Graph, MaxPool, Threshold
+from hwbnn.graph.arrays import Bytes
 from hwbnn.simulators import simulate
 
 ROOT = Path(__file__).parent.parent
 SMALL: dict[str, Any] = {"widths": (8, 8, 16, 8, 8, 16), "dense": (24, 10), "falls": 0.4}
 
 
-def images(n: int) -> Images:
+def images(n: int) -> Bytes:
     return np.random.default_rng(5).integers(0, 256, (n, *SHAPE), np.uint8)
 
 
@@ -105,7 +106,7 @@ def test_a_wrong_way_is_noticed(tmp_path: Path) -> None:
     graph, x = random_cnv(**SMALL), images(16)
     right = next(way for way in WAYS if way.name == "simulate()")
 
-    def prepare(graph: Graph, images: Images, folder: Path) -> Compute:
+    def prepare(graph: Graph, images: Bytes, folder: Path) -> Compute:
         compute = right.prepare(graph, images, folder)
         return lambda n: np.where(np.arange(n)[:, None] == 7, 9 - compute(n), compute(n))
 

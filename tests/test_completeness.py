@@ -141,7 +141,7 @@ def test_random_networks_have_every_kind_of_node_and_layout() -> None:
             made |= {"always" for cut in threshold.thresholds.ravel() if cut <= source.low}
         for dot in graph.of_type(Dot):
             made |= {"sums of integers"} - {"sums of integers" * graph.types[dot.source].bit}
-            made |= {"scaled"} - {"scaled" * (dot.factors is None)}
+            made |= {"scaled"} - {"scaled" * (dot.scale_offset is None)}
             made.add(f"{plan.layout(dot.name).sums} of {min(2, graph.types[dot.source].width)}")
             made |= {("inputs", dot.weights.shape[1]), ("outputs", len(dot.weights))}
         made |= {"bits of tables" for lookup in graph.of_type(Lookup) if lookup.bit}

@@ -32,7 +32,7 @@ def features(graph: Graph) -> set[str]:
         found |= {"own padding on each side"} if len(set(conv.padding)) > 2 else set()
         found |= {"groups"} if 1 < conv.groups < t.channels else set()
         found |= {"depthwise"} if 1 < conv.groups == t.channels else set()
-        found |= {f"factors of {kind}"} if conv.factors else set()
+        found |= {f"factors of {kind}"} if conv.scale_offset else set()
     for pool in (*graph.of_type(MaxPool), *graph.of_type(SumPool)):
         what = f"{type(pool).__name__} of {'bits' if graph.types[pool.source].bit else 'integers'}"
         found |= {what, f"{what}, overlapping"} if pool.stride < pool.kernel else {what}

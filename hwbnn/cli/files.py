@@ -7,14 +7,11 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwbnn.errors import InputError
-
-Array = NDArray[Any]
+from hwbnn.graph.arrays import Array
 
 
 def read_array(path: Path, key: str = "") -> Array:

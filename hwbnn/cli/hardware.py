@@ -12,13 +12,14 @@ import numpy as np
 import typer
 
 from hwbnn.cli import options
-from hwbnn.cli.files import Array, writable, write_file
+from hwbnn.cli.files import writable, write_file
 from hwbnn.cli.inputs import read_graph, read_input
 from hwbnn.cli.output import Steps, finish, note, table
 from hwbnn.cli.plans import of_rate, planner, read_core
 from hwbnn.errors import InputError
 from hwbnn.flow import DEFAULT_FAMILY, design, netlist_family
 from hwbnn.graph import Graph, from_bytes
+from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
 from hwbnn.report import Figure
 from hwbnn.verification.results import Verification

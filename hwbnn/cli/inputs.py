@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwbnn.assets import assets
-from hwbnn.cli.files import Array, read_array, read_bytes
+from hwbnn.cli.files import read_array, read_bytes
 from hwbnn.cli.output import note
 from hwbnn.errors import InputError, ToolNotFound
 from hwbnn.graph import Graph, Input, load, to_integers
+from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.simulators import check_input

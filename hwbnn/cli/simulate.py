@@ -10,11 +10,12 @@ import numpy as np
 import typer
 
 from hwbnn.cli import options
-from hwbnn.cli.files import Array, writable, write_array, write_arrays
+from hwbnn.cli.files import writable, write_array, write_arrays
 from hwbnn.cli.inputs import read_graph, read_input, read_labels
 from hwbnn.cli.output import finish, table
 from hwbnn.errors import InputError
 from hwbnn.graph import ArgMax, Graph
+from hwbnn.graph.arrays import Array
 from hwbnn.simulators import ENGINES, simulate
 
 SHOWN = 20

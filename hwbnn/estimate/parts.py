@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from hwbnn.estimate.primitives import (
     GROUP,
-    Bools,
     Memory,
     adder_tree,
     count_tree,
@@ -26,6 +25,7 @@ from hwbnn.estimate.primitives import (
     rom,
     row_tree,
 )
+from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists.netlist import Lut
 from hwbnn.netlists.pipeline import registers, schedule
 from hwbnn.plan.blocks import (
@@ -37,7 +37,6 @@ from hwbnn.plan.blocks import (
     DotFolded,
     DotNetlist,
     DotUnrolled,
-    Ints,
     Lookup,
     PoolMax,
     PoolSum,

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Bools = NDArray[np.bool_]
+from hwbnn.graph.arrays import Bools
 
 _HALF, _FULL, _CELL = 129, 257, 8
 _SHAPES = {

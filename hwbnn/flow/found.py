@@ -6,20 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from hwbnn.errors import ToolFailed, ToolNotFound
 from hwbnn.flow import parts
 from hwbnn.flow.progress import Progress
 from hwbnn.graph import Graph
+from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.report import Accuracy, Core, Figure, FixedPoint, NotDone, Way
 from hwbnn.verification import WayResult, verify
-
-Array = NDArray[Any]
 
 
 @dataclass

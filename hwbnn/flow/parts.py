@@ -5,11 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from hwbnn.graph import Graph
+from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan, circuit
 from hwbnn.plan.plan import WINDOWED
 from hwbnn.report import Accuracy, Core, Depth, Figure, FixedPoint, Pair, Way
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from hwbnn.lowering import Comparison, Measured
 
-Array = NDArray[Any]
 TIMING = ("logic_delay", "Fmax")
 """Figures of synthesis and placement that are no resources."""
 LEVELS = (1, 2, 3, 4, 6, 8)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hwbnn.errors import InputError
 from hwbnn.flow import parts
@@ -16,6 +16,7 @@ from hwbnn.flow.found import Found
 from hwbnn.flow.progress import Progress, Silent
 from hwbnn.flow.synthesis import VITIS, VITIS_LOG, by_vitis, synthesise
 from hwbnn.graph import ArgMax, Graph, Input, save, to_integers
+from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.report import NotDone, Report, text
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from hwbnn.lowering import Measured
 
-Array = NDArray[Any]
 REPORT = "report.json"
 TEXT = "report.txt"
 TOOLS = (

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from hwbnn.graph.affine import to_integers
+from hwbnn.graph.fields import check_name
+from hwbnn.graph.fusion import fused_threshold
 from hwbnn.graph.graph import Graph
-from hwbnn.graph.images import Conv2d, MaxPool, SumPool, window_of
 from hwbnn.graph.infer import infer
-from hwbnn.graph.kinds import NODE_TYPES
-from hwbnn.graph.node import Node, check_name
 from hwbnn.graph.nodes import (
+    NODE_TYPES,
+    Add,
     ArgMax,
+    ChannelPad,
+    Conv2d,
     Dot,
     Encode,
     Flatten,
     Input,
     Lookup,
+    MaxPool,
+    Node,
     Output,
+    Rescale,
     Select,
+    SumPool,
     Threshold,
+    WeightedSum,
+    window_of,
 )
 from hwbnn.graph.store import from_bytes, load, save, to_bytes
-from hwbnn.graph.streams import Add, ChannelPad, Rescale
-from hwbnn.graph.values import ValueType, bit_type
+from hwbnn.graph.values import ValueType, bit_type, to_integers
 from hwbnn.graph.window import Window
 
 __all__ = [
@@ -44,10 +51,12 @@ __all__ = [
     "SumPool",
     "Threshold",
     "ValueType",
+    "WeightedSum",
     "Window",
     "bit_type",
     "check_name",
     "from_bytes",
+    "fused_threshold",
     "infer",
     "load",
     "save",

@@ -12,10 +12,9 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from hwbnn.errors import GraphError
+from hwbnn.graph.fields import shown
 from hwbnn.graph.infer import infer
-from hwbnn.graph.kinds import NODE_TYPES
-from hwbnn.graph.node import Node, shown
-from hwbnn.graph.nodes import Input, Output
+from hwbnn.graph.nodes import NODE_TYPES, Input, Node, Output
 from hwbnn.graph.values import ValueType
 
 N = TypeVar("N", bound=Node)
@@ -78,11 +77,9 @@ class Graph:
         Raises:
             GraphError: if there is none.
         """
-        for node in self.nodes:
-            if node.name == name:
-                return node
-        names = ", ".join(n.name for n in self.nodes)
-        raise GraphError(f"no node is named {name!r}; there are {names}")
+        if name not in self._named:
+            raise GraphError(f"no node is named {name!r}; there are {', '.join(self._named)}")
+        return self._named[name]
 
     def of_type(self, kind: type[N]) -> tuple[N, ...]:
         """The nodes of one kind, in order."""
@@ -90,7 +87,19 @@ class Graph:
 
     def readers(self, name: str) -> tuple[Node, ...]:
         """The nodes that read a value, in order."""
-        return tuple(n for n in self.nodes if name in n.sources)
+        return self._readers.get(name, ())
+
+    @cached_property
+    def _named(self) -> Mapping[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def _readers(self) -> Mapping[str, tuple[Node, ...]]:
+        readers: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for source in dict.fromkeys(node.sources):  # one that reads a value twice is one reader
+                readers.setdefault(source, []).append(node)
+        return {name: tuple(nodes) for name, nodes in readers.items()}
 
     @cached_property
     def digest(self) -> str:

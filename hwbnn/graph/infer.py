@@ -1,42 +1,50 @@
-"""Types of values: each node's shape and exact range of integers, from those of its sources."""
+"""Types of values: each node's shape and exact range of integers, from those of its sources.
+
+First the types, a function for each kind of node; then the ranges of weighted sums, exact over all
+border classes of a window; last what nodes expect of the values that they read.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import singledispatch
-from math import gcd
+from math import gcd, prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.errors import GraphError
-from hwbnn.graph.expect import (
-    expect_elements,
-    expect_flat,
-    expect_integers,
-    expect_length,
-    expect_places,
-    expect_window,
-    limited,
-)
-from hwbnn.graph.images import Conv2d, MaxPool, SumPool
-from hwbnn.graph.node import Node
+from hwbnn.graph.arrays import Ints
+from hwbnn.graph.fields import ELEMENTS, LIMIT
 from hwbnn.graph.nodes import (
+    Add,
     ArgMax,
+    ChannelPad,
+    Conv2d,
     Dot,
     Encode,
     Flatten,
     Input,
     Lookup,
+    MaxPool,
+    Node,
     Output,
+    Rescale,
     Select,
+    SumPool,
     Threshold,
+    window_of,
 )
-from hwbnn.graph.ranges import Terms, border_terms, sums_type
-from hwbnn.graph.streams import Add, ChannelPad, Rescale
 from hwbnn.graph.values import ValueType, bit_type
+from hwbnn.graph.window import Window
 
 PRODUCT_LIMIT = 1 << 62
 """No product of a Rescale reaches this magnitude."""
+BORDER_LIMIT = 1 << 18
+"""Most border classes of a convolution, over all channels: each has a range of its own."""
+SIDE_LIMIT = 4096
+KERNEL_LIMIT = 64
+"""Sides of the largest image and window: a file of a few bytes cannot ask for more than these."""
 
 
 @singledispatch
@@ -150,13 +158,13 @@ def _rescale(node: Rescale, x: ValueType) -> ValueType:
     return ValueType(x.shape, min(int(f.min()) for f in found), max(int(f.max()) for f in found))
 
 
-def _shifted(node: Rescale, products: NDArray[np.object_]) -> NDArray[np.int64]:
+def _shifted(node: Rescale, products: NDArray[np.object_]) -> Ints:
     """The results of these products, which must leave room in 64 bits."""
     if max(abs(products.min()), abs(products.max())) >= PRODUCT_LIMIT:
         raise GraphError(
             f"node '{node.name}': its products reach 2^62; use a smaller multiplier or bias"
         )
-    results: NDArray[np.int64] = products.astype(np.int64) >> node.shift
+    results: Ints = products.astype(np.int64) >> node.shift
     return results.clip(node.low, node.high)
 
 
@@ -208,3 +216,152 @@ def _argmax(node: ArgMax, x: ValueType) -> ValueType:
 @infer.register
 def _output(node: Output, x: ValueType) -> ValueType:
     return x
+
+
+# ---- Ranges of weighted sums ----
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """What weighted sums are over, in each border class of a window.
+
+    Attributes:
+        plus: weights +1 among the terms inside, int64 ``(classes, channels)``.
+        count: how many terms are inside, int64 ``(classes,)``.
+        pads: what the others add to ``D``, int64 ``(classes, channels)``.
+    """
+
+    plus: Ints
+    count: Ints
+    pads: Ints
+
+
+def border_terms(node: Conv2d, window: Window) -> Terms:
+    """The terms of each border class, of which there may be thousands.
+
+    Raises:
+        GraphError: if there are more than :data:`BORDER_LIMIT`, over all channels.
+    """
+    depth = node.weights.shape[3]
+    # The taps inside are a rectangle: four corners of running totals give the sum over it.
+    totals = np.zeros((len(node.weights), *(n + 1 for n in node.kernel)), np.int64)
+    totals[:, 1:, 1:] = node.weights.sum(axis=3, dtype=np.int64).cumsum(axis=1).cumsum(axis=2)
+    (above, below), (left, right) = window.spans(0), window.spans(1)
+    classes = len(above) * len(left)
+    if classes * len(node.weights) > BORDER_LIMIT:
+        raise GraphError(
+            f"node '{node.name}': {classes} border classes of {len(node.weights)} channels, more "
+            "than 2^18; use less padding"
+        )
+    plus = (
+        totals[:, below][:, :, right]
+        - totals[:, above][:, :, right]
+        - totals[:, below][:, :, left]
+        + totals[:, above][:, :, left]
+    )
+    counts = ((below - above)[:, None] * (right - left) * depth).ravel()
+    plus = plus.reshape(len(plus), -1).T
+    outside = node.weights[0].size - counts
+    pads = node.pad * (2 * (totals[:, -1, -1] - plus) - outside[:, None])
+    return Terms(plus, counts, pads)
+
+
+def sums_type(node: Dot | Conv2d, x: ValueType, shape: tuple[int, ...], terms: Terms) -> ValueType:
+    """The type of weighted sums of this shape.
+
+    Raises:
+        GraphError: if they pass what a Graph may hold.
+    """
+    low, high, step = x.numbers
+    ones = np.ones(shape[-1], np.int64)
+    # Python's integers hold any product.
+    scale, offset = (a.astype(object) for a in node.scale_offset or (ones, 0 * ones))
+    plus, count = terms.plus.astype(object), terms.count[:, None].astype(object)
+    pad = node.pad if isinstance(node, Conv2d) else 0
+    least = scale * terms.pads + offset * (pad * (node.weights[0].size - count))
+    most, strides = least, {0}
+    # Each term of a channel has one of two coefficients.
+    for number, coefficient in ((plus, offset + scale), (count - plus, offset - scale)):
+        ends = number * coefficient * low, number * coefficient * high
+        least, most = least + np.minimum(*ends), most + np.maximum(*ends)
+        strides |= set((coefficient * (number > 0) * step).ravel().tolist())
+    lows = set(least.ravel().tolist())
+    # A sum moves by the coefficient of a term times the term's step; channels of other offset
+    # modulo that widen the lattice. Where all is 0, nothing moves.
+    first = min(lows)
+    step = gcd(*strides, *(low - first for low in lows)) or 1
+    return limited(node, ValueType(shape, first, int(most.max()), step))
+
+
+# ---- What nodes expect of their sources ----
+
+
+def expect_window(node: Conv2d | MaxPool | SumPool, x: ValueType) -> Window:
+    """The window of a node on its source, if that is an image that it fits."""
+    if len(x.shape) != 3:
+        raise GraphError(
+            f"node '{node.name}': expected an image (height, width, channels), found shape "
+            f"{x.shape}"
+        )
+    if max(x.shape[:2]) > SIDE_LIMIT or max(node.kernel) > KERNEL_LIMIT:
+        raise GraphError(
+            f"node '{node.name}': expected an image of at most {SIDE_LIMIT} rows and columns and a "
+            f"window of at most {KERNEL_LIMIT}, found {x.shape[:2]} and {node.kernel}"
+        )
+    window = window_of(node, x.shape)
+    if min(window.output) < 1:
+        raise GraphError(
+            f"node '{node.name}': the window of {node.kernel[0]}x{node.kernel[1]} does not fit the "
+            f"image of {x.shape[0]}x{x.shape[1]} with padding {node.padding}"
+        )
+    channels = len(node.weights) if isinstance(node, Conv2d) else x.channels
+    expect_elements(node, (*window.output, channels))
+    return window
+
+
+def expect_elements(node: Node, shape: tuple[int, ...]) -> None:
+    """Refuse a value of this shape if it is too large."""
+    if prod(shape) > ELEMENTS:
+        raise GraphError(f"node '{node.name}': makes {prod(shape)} elements, more than 2^24")
+
+
+def expect_places(node: Node, places: Ints | None, x: ValueType) -> None:
+    """Refuse classes of positions, int64 ``(height, width)`` or None, of another image."""
+    if places is not None and x.shape[:-1] != places.shape:
+        raise GraphError(
+            f"node '{node.name}': places: expected the shape {x.shape[:-1]} of its source's rows "
+            f"and columns, found {places.shape}"
+        )
+
+
+def expect_flat(node: Node, x: ValueType) -> None:
+    """Refuse a source of several axes."""
+    if len(x.shape) != 1:
+        raise GraphError(
+            f"node '{node.name}': expected a flat value, found shape {x.shape}; put a Flatten first"
+        )
+
+
+def expect_integers(node: Node, x: ValueType) -> None:
+    """Refuse a source of bits."""
+    if x.bit:
+        raise GraphError(f"node '{node.name}': expected integers, found bits")
+
+
+def expect_length(node: Node, field: str, found: int, expected: int) -> None:
+    """Refuse a field whose length is not the one that the source asks for."""
+    if found != expected:
+        raise GraphError(
+            f"node '{node.name}': {field}: expected length {expected} as its source has, "
+            f"found {found}"
+        )
+
+
+def limited(node: Node, t: ValueType) -> ValueType:
+    """A type of sums, if none of them passes what a Graph may hold."""
+    if max(-t.low, t.high) >= LIMIT:
+        raise GraphError(
+            f"node '{node.name}': sums from {t.low} to {t.high} do not stay below 2^31; "
+            "use a smaller input range or fewer inputs"
+        )
+    return t

@@ -1,7 +1,11 @@
-"""The nodes of dense networks: frozen values, one class a kind, each doing one thing.
+"""The kinds of nodes: frozen values, one class a kind, each of one operation.
 
-A node names the earlier value that it reads (``source``) and says what it computes from it; what it
-computes is defined by :mod:`hwbnn.simulators.plain`.
+A node names the earlier values that it reads and says what it computes from them; what it computes
+is defined by :mod:`hwbnn.simulators.plain`.
+
+Images are ``(height, width, channels)``. All kernels, strides and paddings are in rows and columns;
+padding is ``(top, bottom, left, right)`` and smaller than the kernel, so that no window lies wholly
+outside. The geometry is :class:`~hwbnn.graph.window.Window`.
 """
 
 from __future__ import annotations
@@ -9,22 +13,57 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwbnn.errors import GraphError
-from hwbnn.graph.node import (
+from hwbnn.graph.arrays import Bools, Ints
+from hwbnn.graph.fields import (
     ELEMENTS,
     LIMIT,
-    Node,
+    check_name,
     expect_channels,
     freeze,
-    freeze_factors,
     freeze_places,
+    freeze_scale_offset,
     integer,
+    integers,
     shown,
 )
+from hwbnn.graph.window import Window
+
+SHIFT_LIMIT = 48
+"""Most places that a Rescale shifts by."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Node:
+    """The part that all nodes share: the name of the value that they compute.
+
+    Attributes:
+        SOURCE_FIELDS: the fields that name one value each which the node reads, in order.
+        SOURCE_LIST: the field that names any number of further values, a tuple; None for none.
+    """
+
+    SOURCE_FIELDS: ClassVar[tuple[str, ...]] = ("source",)
+    SOURCE_LIST: ClassVar[str | None] = None
+
+    name: str
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        for source in self.sources:
+            if not isinstance(source, str):
+                raise GraphError(
+                    f"node '{self.name}': source: expected a name, found {shown(source)}"
+                )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the values that this node reads, in order."""
+        names = tuple(getattr(self, field) for field in self.SOURCE_FIELDS)
+        return names if self.SOURCE_LIST is None else (*names, *getattr(self, self.SOURCE_LIST))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -35,6 +74,8 @@ class Input(Node):
     trained on, ``x = scale * u + offset`` (for bits ``u`` is the code 0 or 1). No later node reads
     them; they are kept so that a user's own floats can be brought to integers and back.
     """
+
+    SOURCE_FIELDS: ClassVar[tuple[str, ...]] = ()
 
     shape: tuple[int, ...]
     low: int
@@ -105,7 +146,7 @@ class Select(Node):
     """
 
     source: str
-    index: NDArray[np.int64]
+    index: Ints
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
@@ -125,15 +166,32 @@ class Encode(Node):
     """
 
     source: str
-    thresholds: NDArray[np.int64]
+    thresholds: Ints
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
         freeze(self, "thresholds", np.int64, 2)
 
 
+class WeightedSum(Node):
+    """The part that ``Dot`` and ``Conv2d`` share: signs as weights, perhaps scale and offset."""
+
+    __slots__ = ()
+
+    weights: Bools
+    scale: Ints | None
+    offset: Ints | None
+
+    @property
+    def scale_offset(self) -> tuple[Ints, Ints] | None:
+        """``scale`` and ``offset``; None where the node is a plain sum."""
+        if self.scale is None or self.offset is None:
+            return None
+        return self.scale, self.offset
+
+
 @dataclass(frozen=True, eq=False, slots=True)
-class Dot(Node):
+class Dot(WeightedSum):
     """Sums of the elements of a flat value, each taken with the sign of a weight.
 
     ``D[c] = sum_i (2 * weights[c, i] - 1) * x[i]``, where a bit ``x[i]`` counts as -1 or +1, and
@@ -148,21 +206,65 @@ class Dot(Node):
     """
 
     source: str
-    weights: NDArray[np.bool_]
-    scale: NDArray[np.int64] | None = None
-    offset: NDArray[np.int64] | None = None
+    weights: Bools
+    scale: Ints | None = None
+    offset: Ints | None = None
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
         freeze(self, "weights", np.bool_, 2)
-        freeze_factors(self, len(self.weights))
+        freeze_scale_offset(self, len(self.weights))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Conv2d(WeightedSum):
+    """Sums over windows of an image, each term taken with the sign of a weight.
+
+    At output position ``(i, j)``, with ``r = i * stride[0] - padding[0]`` and ``q`` likewise for
+    columns, channel ``c`` of group ``g`` makes
+    ``D = sum_{a, b, k} (2 * weights[c, a, b, k] - 1) * x[r + a, q + b, g * depth + k]`` where a bit
+    counts as -1 or +1 and what lies outside the image as ``pad``. ``y = D``; or, with ``scale`` and
+    ``offset``, ``y = scale[c] * D + offset[c] * S``, ``S`` being the same sum without weights.
+
+    Attributes:
+        weights: bool array ``(channels, rows, columns, depth)``, True for +1; ``depth`` is the
+            channels of the source over ``groups``.
+        stride: steps of the window, ``(rows, columns)``.
+        padding: places outside the image, ``(top, bottom, left, right)``.
+        pad: the number that stands outside: -1, 0 or +1 for bits (0 leaves the term out), 0 for
+            integers.
+        groups: how many blocks the channels of source and output fall into; each block of the
+            output reads only its own of the source. Depthwise: as many as the source has channels.
+        scale: int64 array ``(channels,)``, or None.
+        offset: int64 array ``(channels,)``, or None; there are both or none.
+    """
+
+    source: str
+    weights: Bools
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    pad: int = 0
+    groups: int = 1
+    scale: Ints | None = None
+    offset: Ints | None = None
+
+    def __post_init__(self) -> None:
+        Node.__post_init__(self)
+        freeze(self, "weights", np.bool_, 4)
+        _check_window(self)
+        if integer(self, "pad") not in (-1, 0, 1):
+            raise GraphError(f"node '{self.name}': pad: expected -1, 0 or 1, found {self.pad}")
+        if integer(self, "groups") < 1 or len(self.weights) % self.groups:
+            raise GraphError(
+                f"node '{self.name}': groups: expected a divisor of its {len(self.weights)} "
+                f"channels, found {self.groups}"
+            )
+        freeze_scale_offset(self, len(self.weights))
 
     @property
-    def factors(self) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-        """``scale`` and ``offset``; None where the node is a plain sum."""
-        if self.scale is None or self.offset is None:
-            return None
-        return self.scale, self.offset
+    def kernel(self) -> tuple[int, int]:
+        """Rows and columns of the window."""
+        return self.weights.shape[1], self.weights.shape[2]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -181,9 +283,9 @@ class Threshold(Node):
     """
 
     source: str
-    thresholds: NDArray[np.int64]
-    falling: NDArray[np.bool_]
-    places: NDArray[np.int64] | None = None
+    thresholds: Ints
+    falling: Bools
+    places: Ints | None = None
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
@@ -206,7 +308,7 @@ class Lookup(Node):
     """
 
     source: str
-    table: NDArray[np.int64]
+    table: Ints
     bit: bool = False
 
     def __post_init__(self) -> None:
@@ -216,6 +318,156 @@ class Lookup(Node):
             raise GraphError(f"node '{self.name}': bit: expected true or false")
         if self.bit and not np.isin(self.table, (0, 1)).all():
             raise GraphError(f"node '{self.name}': table: expected codes 0 and 1")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class MaxPool(Node):
+    """The largest element of each window, channel by channel; the smallest where ``smallest``.
+
+    Of bits these are OR and AND of the codes. What lies outside the image never wins. A kernel of
+    1 with a larger stride takes every so many rows and columns.
+
+    Attributes:
+        kernel: ``(rows, columns)``.
+        stride: steps of the window, ``(rows, columns)``.
+        padding: places outside the image, ``(top, bottom, left, right)``.
+        smallest: bool array ``(channels,)``, or None for the largest everywhere. A falling
+            threshold turns the order round: the largest sum passes it where all sums do.
+    """
+
+    source: str
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    smallest: Bools | None = None
+
+    def __post_init__(self) -> None:
+        Node.__post_init__(self)
+        integers(self, "kernel", 2, 1, LIMIT - 1, both=True)
+        _check_window(self)
+        if self.smallest is not None:
+            freeze(self, "smallest", np.bool_, 1)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SumPool(Node):
+    """The sum of each window, channel by channel: of integers, or of bits as -1 and +1.
+
+    What lies outside the image adds nothing. Average pooling is this sum; its divisor goes into
+    what follows.
+
+    Attributes:
+        kernel: ``(rows, columns)``.
+        stride: steps of the window, ``(rows, columns)``.
+        padding: places outside the image, ``(top, bottom, left, right)``.
+    """
+
+    source: str
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def __post_init__(self) -> None:
+        Node.__post_init__(self)
+        integers(self, "kernel", 2, 1, LIMIT - 1, both=True)
+        _check_window(self)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Add(Node):
+    """Sums of two values of integers, element by element; one channel is added to all channels.
+
+    Attributes:
+        source: a value.
+        other: another of the same shape; or one of the two has a single channel.
+    """
+
+    SOURCE_FIELDS: ClassVar[tuple[str, ...]] = ("source", "other")
+
+    source: str
+    other: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Rescale(Node):
+    """Another fixed-point format, channel by channel: multiply, add, shift, round, saturate.
+
+    ``y = min(max((x * m + bias[c] + half) >> shift[c], low), high)`` with an arithmetic shift and
+    ``half = 2^(shift[c] - 1)``, 0 where nothing is shifted: halves are rounded up. ``m`` is
+    ``multiplier[c]``, or, where ``x < 0`` and ``negative`` is given, ``negative[c]``: functions of
+    two slopes (PReLU).
+
+    Attributes:
+        multiplier: int64 array ``(channels,)``.
+        bias: int64 array ``(channels,)``, with ``places`` ``(classes, channels)``; below 2^62.
+        shift: int64 array ``(channels,)``, 0 to 48.
+        low: the smallest result; smaller ones become it.
+        high: the largest result; larger ones become it.
+        negative: int64 array ``(channels,)``, or None.
+        places: int64 array ``(height, width)`` of classes, or None.
+    """
+
+    source: str
+    multiplier: Ints
+    bias: Ints
+    shift: Ints
+    low: int
+    high: int
+    negative: Ints | None = None
+    places: Ints | None = None
+
+    def __post_init__(self) -> None:
+        Node.__post_init__(self)
+        freeze(self, "multiplier", np.int64, 1)
+        freeze(self, "bias", np.int64, 1 if self.places is None else 2, limit=1 << 62)
+        freeze(self, "shift", np.int64, 1)
+        channels = len(self.multiplier)
+        if self.bias.shape[-1] != channels:
+            raise GraphError(
+                f"node '{self.name}': bias: expected {channels} channels as in multiplier, found "
+                f"{self.bias.shape[-1]}"
+            )
+        expect_channels(self, "shift", channels, "multiplier")
+        if int(self.shift.min()) < 0 or int(self.shift.max()) > SHIFT_LIMIT:
+            raise GraphError(
+                f"node '{self.name}': shift: expected 0 to {SHIFT_LIMIT}, found "
+                f"{int(self.shift.min())} to {int(self.shift.max())}"
+            )
+        if integer(self, "low") > integer(self, "high"):
+            raise GraphError(f"node '{self.name}': low {self.low} is above high {self.high}")
+        if self.negative is not None:
+            freeze(self, "negative", np.int64, 1)
+            expect_channels(self, "negative", channels, "multiplier")
+        if self.places is not None:
+            freeze_places(self, len(self.bias))
+
+    @property
+    def half(self) -> Ints:
+        """What is added before the shift so that it rounds, int64 ``(channels,)``."""
+        return np.where(self.shift > 0, np.int64(1) << np.maximum(self.shift - 1, 0), 0)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ChannelPad(Node):
+    """Channels of 0 in front of and behind the channels of a value of integers.
+
+    Attributes:
+        before: how many in front.
+        after: how many behind; at least one of the two is positive.
+    """
+
+    source: str
+    before: int
+    after: int
+
+    def __post_init__(self) -> None:
+        Node.__post_init__(self)
+        ends = integer(self, "before"), integer(self, "after")
+        if min(ends) < 0 or max(ends) == 0:
+            raise GraphError(
+                f"node '{self.name}': expected before and after from 0, not both 0, found "
+                f"{shown(ends)}"
+            )
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -237,3 +489,41 @@ class Output(Node):
     """What leaves: the source, unchanged."""
 
     source: str
+
+
+def _check_window(node: Conv2d | MaxPool | SumPool) -> None:
+    """Make stride and padding what they should be, given the kernel."""
+    integers(node, "stride", 2, 1, LIMIT - 1, both=True)
+    padding = integers(node, "padding", 4, 0, LIMIT - 1)
+    rows, columns = node.kernel
+    if max(padding[:2]) >= rows or max(padding[2:]) >= columns:
+        raise GraphError(
+            f"node '{node.name}': padding: expected less than the kernel of {rows}x{columns} on "
+            f"each side, found {padding}"
+        )
+
+
+def window_of(node: Conv2d | MaxPool | SumPool, shape: tuple[int, ...]) -> Window:
+    """Where the window of a node stands on a source of shape ``(height, width, channels)``."""
+    height, width, _ = shape
+    return Window((height, width), node.kernel, node.stride, node.padding)
+
+
+NODE_TYPES: tuple[type[Node], ...] = (
+    Input,
+    Select,
+    Encode,
+    Dot,
+    Conv2d,
+    Threshold,
+    Lookup,
+    MaxPool,
+    SumPool,
+    Add,
+    Rescale,
+    ChannelPad,
+    Flatten,
+    ArgMax,
+    Output,
+)
+"""All kinds of nodes; a completeness test holds every room to this tuple."""

@@ -13,12 +13,20 @@ import numpy as np
 
 from hwbnn.errors import GraphError
 from hwbnn.graph.bits import pack_bits, unpack_bits
+from hwbnn.graph.fields import shown
 from hwbnn.graph.graph import Graph
-from hwbnn.graph.images import Conv2d, MaxPool, SumPool
-from hwbnn.graph.kinds import NODE_TYPES
-from hwbnn.graph.node import Node, shown
-from hwbnn.graph.nodes import Dot, Threshold
-from hwbnn.graph.streams import Add, ChannelPad, Rescale
+from hwbnn.graph.nodes import (
+    NODE_TYPES,
+    Add,
+    ChannelPad,
+    Conv2d,
+    Dot,
+    MaxPool,
+    Node,
+    Rescale,
+    SumPool,
+    Threshold,
+)
 
 FORMAT = 3
 """Newest format that is read. A file is written in the oldest that has all its nodes and fields."""

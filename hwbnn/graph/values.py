@@ -1,9 +1,16 @@
-"""What is known of a value before any input is seen: its shape and its possible integers."""
+"""Values before any input is seen: shape and possible integers; and floats brought to integers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hwbnn.errors import InputError
+from hwbnn.graph.arrays import Array
+from hwbnn.graph.nodes import Input
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +78,41 @@ class ValueType:
 def bit_type(shape: tuple[int, ...]) -> ValueType:
     """The type of an array of bits of this shape."""
     return ValueType(shape, 0, 1, 1, bit=True)
+
+
+def to_integers(node: Input, x: ArrayLike) -> Array:
+    """Integers ``u`` with ``x = scale * u + offset``, rounded to the nearest, halves upwards.
+
+    Arrays of integers and bools are taken to be ``u`` already and returned as they are; so are
+    their ranges left to be checked by the simulator.
+
+    Args:
+        node: the Input that ``x`` is for; its map leads from integers to floats.
+        x: array of floats, integers or bools of any shape.
+
+    Returns:
+        int64 array of the same shape, or ``x`` itself.
+
+    Raises:
+        InputError: if a float is not finite or rounds to an integer out of the Input's range.
+
+    >>> to_integers(Input.pixels(3), [0.0, 0.5, 1.0]).tolist()
+    [0, 128, 255]
+    >>> to_integers(Input.bits(3), [-1.0, 0.0, 1.0]).tolist()
+    [0, 1, 1]
+    """
+    array = np.asarray(x)
+    if array.dtype.kind != "f":
+        return array
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is out of range below
+        u = np.floor((array.astype(np.float64) - node.offset) / node.scale + 0.5)
+    bad = ~((u >= node.low) & (u <= node.high))
+    if bad.any():
+        where = np.unravel_index(int(bad.argmax()), array.shape)
+        ends = sorted(node.scale * end + node.offset for end in (node.low, node.high))
+        raise InputError(
+            f"input '{node.name}': expected floats from {ends[0]:g} to {ends[1]:g} (integers "
+            f"{node.low} to {node.high}, times {node.scale:g}, plus {node.offset:g}), found "
+            f"{array[where]:g} at {tuple(int(i) for i in where)}; scale your data as in training"
+        )
+    return u.astype(np.int64)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+
+from hwbnn.graph.arrays import Bools, Ints
 
 
 @dataclass(frozen=True)
@@ -40,20 +41,20 @@ class Window:
         )
 
     @cached_property
-    def inside_rows(self) -> NDArray[np.bool_]:
+    def inside_rows(self) -> Bools:
         """Which rows of the window lie inside, bool ``(output rows, kernel rows)``."""
         return self._inside(0)
 
     @cached_property
-    def inside_columns(self) -> NDArray[np.bool_]:
+    def inside_columns(self) -> Bools:
         """Which columns of the window lie inside, bool ``(output columns, kernel columns)``."""
         return self._inside(1)
 
-    def origins(self, axis: int) -> NDArray[np.int64]:
+    def origins(self, axis: int) -> Ints:
         """The row (axis 0) or column (axis 1) of each position's first tap, below 0 outside."""
         return np.arange(self.output[axis]) * self.stride[axis] - self.padding[2 * axis]
 
-    def spans(self, axis: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def spans(self, axis: int) -> tuple[Ints, Ints]:
         """The distinct stretches of taps inside along one axis: first, and behind the last.
 
         >>> Window((4, 4), (3, 3), padding=(1, 1, 1, 1)).spans(0)
@@ -64,12 +65,12 @@ class Window:
         found = np.unique(ends[0] * (kernel + 1) + ends[1])
         return found // (kernel + 1), found % (kernel + 1)
 
-    def _inside(self, axis: int) -> NDArray[np.bool_]:
+    def _inside(self, axis: int) -> Bools:
         taps = self.origins(axis)[:, None] + np.arange(self.kernel[axis])
         return (taps >= 0) & (taps < self.size[axis])
 
     @cached_property
-    def classes(self) -> NDArray[np.bool_]:
+    def classes(self) -> Bools:
         """The border classes, bool ``(classes, kernel rows, kernel columns)``: taps inside.
 
         Positions are of one class when the same taps lie inside the image. Classes count from 0 in
@@ -83,7 +84,7 @@ class Window:
         return taps.reshape(-1, *self.kernel)
 
     @cached_property
-    def places(self) -> NDArray[np.int64]:
+    def places(self) -> Ints:
         """The class of each position, int64 of shape :attr:`output`.
 
         >>> Window((4, 4), (3, 3), padding=(1, 1, 1, 1)).places.tolist()
@@ -93,7 +94,27 @@ class Window:
         return rows[:, None] * len(masks) + columns[None, :]
 
 
-def _first(masks: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def joined_classes(*maps: Ints | None) -> tuple[Ints | None, list[Ints]]:
+    """Classes of positions that are of one class in all of several maps.
+
+    Args:
+        maps: int64 ``(positions,)`` each, or None for a single class.
+
+    Returns:
+        The class of each position, None if there is one; and for each map the class in it of each
+        of those classes.
+    """
+    known = [m for m in maps if m is not None]
+    if not known:
+        return None, [np.zeros(1, np.int64) for _ in maps]
+    pairs, places = np.unique(np.stack(known), axis=1, return_inverse=True)
+    rows = iter(pairs)
+    none = np.zeros(pairs.shape[1], np.int64)
+    found = [none if m is None else next(rows) for m in maps]
+    return (None if pairs.shape[1] == 1 else places.ravel()), found
+
+
+def _first(masks: Bools) -> tuple[Bools, Ints]:
     """The distinct rows in order of appearance, and which of them each row is."""
     found: dict[bytes, int] = {}
     index = np.array([found.setdefault(row.tobytes(), len(found)) for row in masks], np.int64)

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Conv2d, Dot, Threshold, ValueType, infer
+from hwbnn.graph.arrays import Ints
 from hwbnn.lowering.planes import certify, find
 from hwbnn.lowering.spans import Span
 from hwbnn.lowering.stairs import tabulate
-from hwbnn.lowering.streams import Integers, Stream
+from hwbnn.lowering.streams import Stream
 from hwbnn.lowering.tables import Cuts, read_cuts, read_table
 from hwbnn.nn import BinaryActivation
 
@@ -30,7 +31,7 @@ class Table:
         tangled: how many channels need it.
     """
 
-    codes: Integers
+    codes: Ints
     bit: bool
     tangled: int
 
@@ -50,10 +51,10 @@ class Thresholds:
         places: the border class of each position, or None.
     """
 
-    thresholds: Integers
+    thresholds: Ints
     falling: NDArray[np.bool_]
     counts: dict[str, int]
-    places: Integers | None = None
+    places: Ints | None = None
 
     def __str__(self) -> str:
         found = ", ".join(f"{n} {what}" for what, n in self.counts.items() if n)
@@ -180,7 +181,7 @@ def check_method(label: str, obstacle: str | None) -> None:
         raise CannotLower(f"{label}: {obstacle}")
 
 
-def _thresholds(cuts: Cuts, classes: Integers | None, t: ValueType) -> Thresholds:
+def _thresholds(cuts: Cuts, classes: Ints | None, t: ValueType) -> Thresholds:
     """The thresholds of monotone channels, border classes told apart only where they differ."""
     thresholds = cuts.thresholds
     if classes is not None and (thresholds == thresholds[:1]).all():

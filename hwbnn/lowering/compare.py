@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import fx, nn
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import ArgMax, Graph
+from hwbnn.graph.arrays import Array
 from hwbnn.lowering.builder import FRACTION, Builder
 from hwbnn.lowering.prepare import prepare, reference_mode
 from hwbnn.lowering.shapes import in_graph_order, in_torch_order
@@ -23,8 +23,6 @@ from hwbnn.simulators import check_input, simulate
 
 _BATCH = 256
 _KEPT = 16
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def _settle(
     """Give the sums before an activation the integers that decide it."""
     sums = next(n for n in build.nodes if n.name == stream.name)
     assert isinstance(sums, Dot | Conv2d)
-    if sums.factors is not None or any(sums.name in n.sources for n in build.nodes):
+    if sums.scale_offset is not None or any(sums.name in n.sources for n in build.nodes):
         raise CannotLower(
             f"{label}: another activation reads the sums of layer '{stream.layer}', whose "
             "weights have real offsets; give each activation a layer of its own"

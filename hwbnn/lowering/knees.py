@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwbnn.lowering.streams import Integers, Stream
+from hwbnn.graph.arrays import Floats, Ints
+from hwbnn.lowering.streams import Stream
 from hwbnn.lowering.tables import evaluate_at
 
 _POINTS = 257
 _ROUNDS = 3
 
-Floats = NDArray[np.float64]
 
-
-def knees(stream: Stream, finer: int) -> Integers:
+def knees(stream: Stream, finer: int) -> Ints:
     """Where the two lines of each channel meet, in parts of an integer.
 
     Of two lines that meet, the kink is the point farthest from the chord between their ends. It is
@@ -42,9 +40,7 @@ def knees(stream: Stream, finer: int) -> Integers:
     return np.asarray(np.rint(at * finer), np.int64)
 
 
-def _nearer(
-    stream: Stream, low: Integers, high: Integers, values: list[Floats]
-) -> tuple[Integers, Integers]:
+def _nearer(stream: Stream, low: Ints, high: Ints, values: list[Floats]) -> tuple[Ints, Ints]:
     """The neighbours of the point farthest from the chord, among some between two."""
     x = np.linspace(low, high, _POINTS).astype(np.int64)
     y = evaluate_at(stream, x).astype(np.float64)
@@ -59,7 +55,7 @@ def _nearer(
     return np.maximum(before, stream.low), np.minimum(behind, stream.high)
 
 
-def _line(x: Integers, y: Floats, to: Integers, then: Floats) -> tuple[Floats, Floats]:
+def _line(x: Ints, y: Floats, to: Ints, then: Floats) -> tuple[Floats, Floats]:
     """Slope and value at 0 of the line through two points; level where they are one."""
     width = to - x
     slope = np.where(width != 0, (then - y) / np.where(width != 0, width, 1), 0.0)

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import nn
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Graph, Input, Lookup, Output
+from hwbnn.graph.arrays import Floats, Ints
 from hwbnn.lowering.model import begin
 from hwbnn.lowering.prepare import prepare, reference_mode
 from hwbnn.lowering.streams import Stream
@@ -28,8 +29,6 @@ FRACTIONS = (10, 12, 14, 16, 18)
 """Word lengths to measure: bits behind the point."""
 _BATCH = 200
 
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 """Told what is being computed, how many frames of it are done, and of how many."""
 
@@ -134,9 +133,7 @@ def measure(
     return tuple(found)
 
 
-def _compared(
-    walk: Walk, real: Floats, logits: Floats, classes: Integers, truth: NDArray[np.int64]
-) -> Measured:
+def _compared(walk: Walk, real: Floats, logits: Floats, classes: Ints, truth: Ints) -> Measured:
     distance = np.abs(logits - real)
     same = real.argmax(axis=1)
     widths = [walk.build.types[name].width for name in walk.build.fixed]
@@ -153,9 +150,7 @@ def _compared(
     )
 
 
-def _integers(
-    walk: Walk, frames: NDArray[np.int64], engine: str, told: Progress
-) -> tuple[Floats, Integers]:
+def _integers(walk: Walk, frames: Ints, engine: str, told: Progress) -> tuple[Floats, Ints]:
     """The logits that a Graph's integers stand for, and its classes."""
     assert walk.scores is not None
     name = walk.scores.name
@@ -171,17 +166,17 @@ def _integers(
     return np.concatenate(logits), np.concatenate(classes)
 
 
-def _ranked(walk: Walk, name: str, sums: Integers) -> Integers:
+def _ranked(walk: Walk, name: str, sums: Ints) -> Ints:
     """The integers whose largest is the class: the sums, or their ranks."""
     for node in walk.nodes:
         if isinstance(node, Lookup) and node.source == name:
             t = walk.build.types[name]
-            ranks: Integers = node.table[np.arange(sums.shape[1]), (sums - t.low) // t.step]
+            ranks: Ints = node.table[np.arange(sums.shape[1]), (sums - t.low) // t.step]
             return ranks
     return sums
 
 
-def _floats(network: nn.Module, source: Input, frames: NDArray[np.int64], told: Progress) -> Floats:
+def _floats(network: nn.Module, source: Input, frames: Ints, told: Progress) -> Floats:
     """The network's own logits."""
     parts = []
     for start in range(0, len(frames), _BATCH):
@@ -191,7 +186,7 @@ def _floats(network: nn.Module, source: Input, frames: NDArray[np.int64], told: 
     return np.concatenate(parts).astype(np.float64)
 
 
-def _stood_for(stream: Stream, sums: Integers) -> Floats:
+def _stood_for(stream: Stream, sums: Ints) -> Floats:
     """The floats that torch sees where a Graph has integers."""
     x = torch.from_numpy(sums.astype(np.float32))
     with reference_mode():

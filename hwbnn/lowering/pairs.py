@@ -6,16 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
+
+from hwbnn.graph.arrays import Bools, Floats, Ints
 
 PAIR_LIMIT = 1 << 30
 """Most evaluations for one layer: half a minute or so."""
 _CHUNK = 1 << 20
-
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +31,7 @@ class Pairs:
         levels: how many steps it can go up.
     """
 
-    plus: Integers
+    plus: Ints
     size: int
     low: int
     step: int
@@ -57,11 +54,11 @@ class Pairs:
         return (self.size * self.levels + 1) * self._width * len(self.plus)
 
     @property
-    def totals(self) -> Integers:
+    def totals(self) -> Ints:
         """Every ``S``, rising, int64 ``(totals,)``."""
         return self.size * self.low + self.step * np.arange(self.size * self.levels + 1)
 
-    def chunks(self) -> Iterator[tuple[slice, Integers, Bools]]:
+    def chunks(self) -> Iterator[tuple[slice, Ints, Bools]]:
         """The pairs, some values of ``S`` at a time.
 
         Yields:

@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 
 from hwbnn.errors import CannotLower, Mismatch
 from hwbnn.graph import Conv2d, Dot, Threshold
-from hwbnn.lowering.pairs import Bools, Floats, Integers, Pairs, Pending
+from hwbnn.graph.arrays import Bools, Floats, Ints
+from hwbnn.lowering.pairs import Pairs, Pending
 from hwbnn.lowering.stairs import FAR, Coded, Stairs
 
 MAX_FRACTION = 24
@@ -58,14 +59,14 @@ class Plane:
     """
 
     fraction: int
-    ratio: Integers
-    inside: Integers
+    ratio: Ints
+    inside: Ints
     falling: Bools
     always: Bools
     never: Bools
     gap: float
 
-    def thresholds(self, low: int, high: int) -> Integers:
+    def thresholds(self, low: int, high: int) -> Ints:
         """``T`` for sums from ``low`` to ``high``, beyond which lies what never happens."""
         falling = self.falling[:, None]
         never = np.where(falling, low - 1, high + 1)
@@ -144,7 +145,7 @@ def _end(good: Callable[[Floats], Bools], ratio: Floats, side: float) -> Floats:
     return ratio + side * near
 
 
-def _simplest(label: str, ratio: Floats, low: Floats, high: Floats) -> tuple[Integers, Integers]:
+def _simplest(label: str, ratio: Floats, low: Floats, high: Floats) -> tuple[Ints, Ints]:
     """The fewest fractional bits with a ratio between the ends, and the nearest such ratio."""
     needed = np.full(len(ratio), -1, np.int64)
     chosen = np.zeros(len(ratio), np.int64)
@@ -163,14 +164,12 @@ def _simplest(label: str, ratio: Floats, low: Floats, high: Floats) -> tuple[Int
     return needed, chosen
 
 
-def _threshold(
-    stairs: Stairs, falling: Bools, fraction: Integers, ratio: Integers, totals: Integers
-) -> Integers:
+def _threshold(stairs: Stairs, falling: Bools, fraction: Ints, ratio: Ints, totals: Ints) -> Ints:
     """The outermost sum that is in: the least where the code rises, the greatest where it falls."""
     turn = ratio * totals[:, None]
     least = ((stairs.first_in << fraction) + turn).min(axis=0)
     greatest = ((stairs.last_in << fraction) + turn).max(axis=0)
-    outermost: Integers = np.where(falling, greatest, least)
+    outermost: Ints = np.where(falling, greatest, least)
     return outermost
 
 
@@ -193,8 +192,8 @@ def certify(
     Raises:
         Mismatch: naming the first pair that differs, or that some were left out.
     """
-    assert dot.factors is not None
-    scale, offset = dot.factors
+    assert dot.scale_offset is not None
+    scale, offset = dot.scale_offset
     compared, totals = 0, pairs.totals
     thresholds = threshold.thresholds if threshold.places is None else threshold.thresholds[place]
     for (part, d, real), packed in zip(pairs.chunks(), coded.reached, strict=False):

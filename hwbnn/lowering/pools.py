@@ -18,11 +18,12 @@ from torch import Tensor
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import MaxPool, SumPool, Window
+from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.lowering.activations import codes_of
 from hwbnn.lowering.builder import Builder
-from hwbnn.lowering.spans import Bools, Span
+from hwbnn.lowering.spans import Span
 from hwbnn.lowering.steps import Step
-from hwbnn.lowering.streams import Fixed, Integers, Pool, Stream
+from hwbnn.lowering.streams import Fixed, Pool, Stream
 from hwbnn.lowering.tables import chunks, merged
 from hwbnn.nn import BinaryActivation
 
@@ -207,7 +208,7 @@ def mean_pool(build: Builder, shape: Shape, stream: Stream, made: tuple[int, ...
     return Stream(node.name, t, low, high, stream.layer, (step,), fixed=fixed)
 
 
-def _summed(stream: Stream, window: Window) -> tuple[Integers, Integers]:
+def _summed(stream: Stream, window: Window) -> tuple[Ints, Ints]:
     """The range of the sums of each channel."""
     low, high = stream.low, stream.high
     if stream.type.bit:

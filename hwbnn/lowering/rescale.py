@@ -17,13 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.graph import Rescale
-from hwbnn.graph.streams import SHIFT_LIMIT
-from hwbnn.lowering.streams import Integers, Stream
+from hwbnn.graph.arrays import Bools, Floats, Ints
+from hwbnn.graph.nodes import SHIFT_LIMIT
+from hwbnn.lowering.streams import Stream
 from hwbnn.lowering.tables import chunks, evaluate_at, is_long, merged
 from hwbnn.lowering.telling import telling
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 ALLOWED = 1.0
 """Largest error of a Rescale, in units of its result; rounding alone makes half a unit."""
@@ -58,19 +56,19 @@ class Fit:
         count: how many integers it was tried on.
     """
 
-    multiplier: Integers
-    bias: Integers
+    multiplier: Ints
+    bias: Ints
     shift: int
-    negative: Integers | None
+    negative: Ints | None
     low: int
     high: int
     saturates: bool
     error: float = 0.0
     slope: float = 0.0
-    ends: tuple[Integers, Integers] | None = None
+    ends: tuple[Ints, Ints] | None = None
     count: int = 0
 
-    def node(self, name: str, source: str, places: Integers | None) -> Rescale:
+    def node(self, name: str, source: str, places: Ints | None) -> Rescale:
         """The node."""
         shift = np.full(len(self.multiplier), self.shift, np.int64)
         bias = self.bias if places is not None else self.bias[0]
@@ -78,18 +76,16 @@ class Fit:
             name, source, self.multiplier, bias, shift, self.low, self.high, self.negative, places
         )
 
-    def apply(self, x: Integers, place: int) -> Integers:
+    def apply(self, x: Ints, place: int) -> Ints:
         """What the node makes of integers ``(rows, channels)``."""
         m = self.multiplier
         slopes = m if self.negative is None else np.where(x < 0, self.negative, m)
         half = 1 << (self.shift - 1) if self.shift else 0
-        found: Integers = (x * slopes + self.bias[place] + half) >> self.shift
+        found: Ints = (x * slopes + self.bias[place] + half) >> self.shift
         return found.clip(self.low, self.high)
 
 
-def fit(
-    stream: Stream, fraction: int, *, bent: bool = False, at: Integers | None = None
-) -> Fit | None:
+def fit(stream: Stream, fraction: int, *, bent: bool = False, at: Ints | None = None) -> Fit | None:
     """The node that makes integers in units of ``2^-fraction`` of what torch sees.
 
     Args:
@@ -116,14 +112,14 @@ def fit(
     return found if found is None or whole is stream else _spread(found, whole)
 
 
-def _read(stream: Stream, integers: Integers, at: Integers | None) -> Integers:
+def _read(stream: Stream, integers: Ints, at: Ints | None) -> Ints:
     """What the node reads of a stream's integers, ``(rows, channels)``."""
     columns = integers if integers.ndim == 2 else integers[:, None]
-    held: Integers = np.clip(columns, stream.low, stream.high)
+    held: Ints = np.clip(columns, stream.low, stream.high)
     return held if at is None else (held << GUARD) - at
 
 
-def _points(stream: Stream) -> Integers:
+def _points(stream: Stream) -> Ints:
     """Integers of the whole range: all, or some at even distances, with those around 0."""
     t = stream.type
     if t.count <= 2 * _SAMPLES:
@@ -135,7 +131,7 @@ def _points(stream: Stream) -> Integers:
     return t.low + t.step * np.unique(inside[(inside >= 0) & (inside < t.count)])
 
 
-def _lines(x: Integers, values: list[Floats], bent: bool) -> Fit | None:
+def _lines(x: Ints, values: list[Floats], bent: bool) -> Fit | None:
     """Lines through sampled values, one or two slopes for each channel and a bias for each class.
 
     Args:
@@ -184,7 +180,7 @@ def _moving(v: Floats, new: Bools, low: float, high: float) -> Bools:
     return moving
 
 
-def _slope(x: Integers, v: Floats, among: Bools, *, jumps: bool) -> tuple[Floats, Integers]:
+def _slope(x: Ints, v: Floats, among: Bools, *, jumps: bool) -> tuple[Floats, Ints]:
     """The slope between the outermost points of a line, and their distance; by channel.
 
     A line that no two points are on is level; with ``jumps``, where it may lead from one plateau to
@@ -241,7 +237,7 @@ def _bias(line: Floats, v: Floats, free: Bools, low: float, high: float) -> Floa
     return found
 
 
-def _tried(found: Fit, stream: Stream, unit: float, at: Integers | None) -> Fit | None:
+def _tried(found: Fit, stream: Stream, unit: float, at: Ints | None) -> Fit | None:
     """A node compared with the modules on all integers, or on those that tell."""
     worst, count = 0.0, 0
     low = np.full(len(stream.low), found.high, np.int64)
@@ -277,7 +273,7 @@ def _spread(found: Fit, stream: Stream) -> Fit:
     return replace(made, ends=(y.min(axis=0), y.max(axis=0)))
 
 
-def _tries(stream: Stream, place: int) -> Iterator[tuple[Integers, NDArray[np.float32]]]:
+def _tries(stream: Stream, place: int) -> Iterator[tuple[Ints, NDArray[np.float32]]]:
     """What a node is compared on: integers, and what the modules make of them."""
     if is_long(stream):
         yield from telling(stream, place)

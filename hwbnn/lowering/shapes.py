@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Flatten, Select
+from hwbnn.graph.arrays import Ints
 from hwbnn.lowering.builder import Builder
 from hwbnn.lowering.pools import settle
 from hwbnn.lowering.steps import named
-from hwbnn.lowering.streams import Integers, Stream
+from hwbnn.lowering.streams import Stream
 from hwbnn.nn import Select as Picks
 
 
@@ -106,7 +107,7 @@ def select(build: Builder, name: str, layer: Picks, stream: Stream) -> Stream:
     return _picked(build, name, stream, index, text)
 
 
-def _picked(build: Builder, layer: str, stream: Stream, index: Integers, text: str) -> Stream:
+def _picked(build: Builder, layer: str, stream: Stream, index: Ints, text: str) -> Stream:
     """The elements of a flat stream at these positions, int64 ``(m,)``, of the Graph's order."""
     node = Select(build.name("select"), stream.name, index)
     t = build.add(node)

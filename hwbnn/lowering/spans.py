@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Bools = NDArray[np.bool_]
+from hwbnn.graph.arrays import Bools
 
 
 class Span:

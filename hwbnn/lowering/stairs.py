@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwbnn.errors import CannotLower
-from hwbnn.lowering.pairs import Bools, Floats, Integers, Pending
+from hwbnn.graph.arrays import Bools, Floats, Ints
+from hwbnn.lowering.pairs import Pending
 from hwbnn.lowering.spans import Span
 from hwbnn.lowering.steps import Step
 
@@ -36,12 +37,12 @@ class Coded:
 class Stairs:
     """For each ``S`` the outermost ``D`` that are in and out, int64 ``(totals, channels)``."""
 
-    first_in: Integers
-    last_in: Integers
-    first_out: Integers
-    last_out: Integers
+    first_in: Ints
+    last_in: Ints
+    first_out: Ints
+    last_out: Ints
 
-    def room(self, falling: Bools, ratio: Floats, totals: Integers) -> Floats:
+    def room(self, falling: Bools, ratio: Floats, totals: Ints) -> Floats:
         """How far in and out are apart along ``(1, ratio)``, by channel; above 0 they are."""
         turn = ratio * totals[:, None]
         rising = (self.first_in + turn).min(axis=0) - (self.last_out + turn).max(axis=0)
@@ -97,7 +98,7 @@ def tabulate(
     return Coded(packed, [Stairs(*outermost) for outermost in found])
 
 
-def _outermost(d: Integers, reached: Bools) -> Integers:
+def _outermost(d: Ints, reached: Bools) -> Ints:
     """First and last ``D`` that are in, first and last that are out, along the second axis."""
     last = d.shape[1] - 1
     ends = []

@@ -11,13 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwbnn.graph import ValueType
+from hwbnn.graph.arrays import Ints
 from hwbnn.lowering.pairs import Pending
 from hwbnn.lowering.steps import Step
-
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +27,7 @@ class Places:
         first: for each class the step that makes floats of the integers, in front of all others.
     """
 
-    classes: Integers
+    classes: Ints
     first: tuple[Step, ...]
 
 
@@ -94,8 +92,8 @@ class Stream:
 
     name: str
     type: ValueType
-    low: Integers
-    high: Integers
+    low: Ints
+    high: Ints
     layer: str
     steps: tuple[Step, ...] = ()
     is_input: bool = False
@@ -103,7 +101,7 @@ class Stream:
     places: Places | None = None
     pool: Pool | None = None
     is_coded: bool = False
-    order: Integers | None = None
+    order: Ints | None = None
     fixed: Fixed | None = None
 
     @property

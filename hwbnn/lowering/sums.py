@@ -10,11 +10,12 @@ import numpy as np
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Conv2d, Dot, Input, ValueType, Window
+from hwbnn.graph.arrays import Ints
 from hwbnn.lowering.builder import Builder
 from hwbnn.lowering.fixed import FLOAT32, fraction_of, reading, summed
 from hwbnn.lowering.pairs import Pending
 from hwbnn.lowering.steps import Step, named
-from hwbnn.lowering.streams import Fixed, Integers, Places, Stream
+from hwbnn.lowering.streams import Fixed, Places, Stream
 from hwbnn.lowering.weights import Weights, check_exact, check_pairs, pairs_of, read_weights
 from hwbnn.nn import BinaryConv2d, BinaryLinear
 from hwbnn.nn.binary import EXACT
@@ -42,10 +43,10 @@ def linear(build: Builder, name: str, layer: BinaryLinear, stream: Stream, sourc
     stream = _integers(build, stream, layer.in_features)
     weights = _read(label, layer, stream, source)
     bits = weights.bits if stream.order is None else weights.bits[:, np.argsort(stream.order)]
-    node = Dot(build.name("dot"), stream.name, bits, *(weights.factors or ()))
+    node = Dot(build.name("dot"), stream.name, bits, *(weights.scale_offset or ()))
     t = build.add(node)
     low, high = _ends(stream)
-    plus, minus = _coefficients(bits, weights.factors)
+    plus, minus = _coefficients(bits, weights.scale_offset)
     ends = plus @ low - minus @ high, plus @ high - minus @ low
     made = Stream(node.name, t, *ends, name)
     if weights.ratio is None:
@@ -85,7 +86,7 @@ def conv(build: Builder, name: str, layer: BinaryConv2d, stream: Stream, source:
             f"{label}: pads with {layer.pad}, but reads {stream.type}; make it with pad=0"
         )
     border = (layer.stride, layer.padding, layer.pad, layer.groups)
-    node = Conv2d(build.name("conv"), stream.name, bits, *border, *(weights.factors or ()))
+    node = Conv2d(build.name("conv"), stream.name, bits, *border, *(weights.scale_offset or ()))
     t = build.add(node)
     height, width = stream.type.shape[:2]
     window = Window((height, width), layer.kernel, layer.stride, layer.padding)
@@ -130,7 +131,7 @@ def _finished(
     if stream.fixed is None:
         check_exact(label, made.type)
         return made
-    plus, minus = _coefficients(node.weights, node.factors)
+    plus, minus = _coefficients(node.weights, node.scale_offset)
     terms = plus[0].size
     most = int((plus + minus).reshape(len(plus), -1).sum(axis=1).max())
     largest = max(-made.type.low, made.type.high)
@@ -173,11 +174,11 @@ def _pending(
     return replace(made, pending=pending, places=places)
 
 
-def _reachable(node: Conv2d, window: Window, stream: Stream) -> tuple[Integers, Integers]:
+def _reachable(node: Conv2d, window: Window, stream: Stream) -> tuple[Ints, Ints]:
     """The lowest and the highest sum of each channel, over all border classes."""
     channels, rows, columns, depth = node.weights.shape
     parts = (node.groups, channels // node.groups, rows, columns, depth)
-    plus, minus = (a.reshape(parts) for a in _coefficients(node.weights, node.factors))
+    plus, minus = (a.reshape(parts) for a in _coefficients(node.weights, node.scale_offset))
     low, high = (end.reshape(node.groups, depth) for end in _ends(stream))
     found = []
     for taps in window.classes:
@@ -189,20 +190,18 @@ def _reachable(node: Conv2d, window: Window, stream: Stream) -> tuple[Integers, 
     return np.min(found[::2], axis=0), np.max(found[1::2], axis=0)
 
 
-def _ends(stream: Stream) -> tuple[Integers, Integers]:
+def _ends(stream: Stream) -> tuple[Ints, Ints]:
     """The lowest and the highest number of each channel of what is summed."""
     if stream.type.bit:
         return stream.low * 2 - 1, stream.high * 2 - 1
     return stream.low, stream.high
 
 
-def _coefficients(
-    bits: np.ndarray, factors: tuple[Integers, Integers] | None
-) -> tuple[Integers, Integers]:
+def _coefficients(bits: np.ndarray, scale_offset: tuple[Ints, Ints] | None) -> tuple[Ints, Ints]:
     """What each input is multiplied by: the positive part, and how much is below 0."""
-    coefficients: Integers = 2 * bits.astype(np.int64) - 1
-    if factors is not None:
-        scale, offset = (f.reshape(-1, *(1,) * (bits.ndim - 1)) for f in factors)
+    coefficients: Ints = 2 * bits.astype(np.int64) - 1
+    if scale_offset is not None:
+        scale, offset = (f.reshape(-1, *(1,) * (bits.ndim - 1)) for f in scale_offset)
         coefficients = scale * coefficients + offset
     return np.maximum(coefficients, 0), np.maximum(-coefficients, 0)
 
@@ -211,8 +210,8 @@ def describe(node: Dot | Conv2d, t: ValueType) -> str:
     """What a node sums, for people."""
     channels, n = len(node.weights), node.weights[0].size
     unit = ""
-    if node.factors is not None:
-        unit = f", 2^{int(node.factors[0][0]).bit_length() - 1} D + R S"
+    if node.scale_offset is not None:
+        unit = f", 2^{int(node.scale_offset[0][0]).bit_length() - 1} D + R S"
     if isinstance(node, Dot):
         return f"{channels} sums of {n}{unit}, {t.low} to {t.high}"
     rows, columns = node.kernel

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwbnn.errors import CannotLower
-from hwbnn.lowering.streams import Integers, Stream
+from hwbnn.graph.arrays import Ints
+from hwbnn.lowering.streams import Stream
 
 COUNT_LIMIT = 1 << 22
 """Most integers that a value may take if it is to be tabulated."""
@@ -43,7 +44,7 @@ class Cuts:
         constant: bool ``(channels,)``, channels whose code never changes.
     """
 
-    thresholds: Integers
+    thresholds: Ints
     falling: NDArray[np.bool_]
     tangled: NDArray[np.bool_]
     constant: NDArray[np.bool_]
@@ -51,7 +52,7 @@ class Cuts:
 
 def evaluate(
     stream: Stream, start: int, stop: int, *, reachable: bool = True, place: int = 0
-) -> tuple[Integers, Tensor]:
+) -> tuple[Ints, Tensor]:
     """What the float network makes of the integers number ``start`` to ``stop`` of a stream.
 
     Args:
@@ -73,7 +74,7 @@ def evaluate(
 
 
 def evaluate_at(
-    stream: Stream, integers: Integers, place: int = 0, *, held: bool = True
+    stream: Stream, integers: Ints, place: int = 0, *, held: bool = True
 ) -> NDArray[np.float32]:
     """:func:`evaluate` for some integers.
 
@@ -87,7 +88,7 @@ def evaluate_at(
     return found
 
 
-def _run(stream: Stream, integers: Integers, reachable: bool, place: int) -> Tensor:
+def _run(stream: Stream, integers: Ints, reachable: bool, place: int) -> Tensor:
     columns = integers if integers.ndim == 2 else integers[:, None]
     held = np.broadcast_to(columns, (len(integers), len(stream.low)))
     if reachable:
@@ -118,7 +119,7 @@ def merged(stream: Stream) -> Stream:
 
 def chunks(
     stream: Stream, *, reachable: bool = True, place: int = 0
-) -> Iterator[tuple[Integers, Tensor]]:
+) -> Iterator[tuple[Ints, Tensor]]:
     """All of :func:`evaluate`, in pieces that fit a cache.
 
     Raises:
@@ -167,8 +168,8 @@ def read_cuts(stream: Stream, codes: Callable[[Tensor], Tensor], levels: int) ->
 class _Scan:
     """Where each level is first reached and where it is last seen, and how codes move."""
 
-    first: Integers
-    last: Integers
+    first: Ints
+    last: Ints
     rises: NDArray[np.bool_]
     falls: NDArray[np.bool_]
 
@@ -214,7 +215,7 @@ def _halved(stream: Stream, codes: Callable[[Tensor], Tensor], levels: int, plac
     """
     t, channels = stream.type, len(stream.low)
 
-    def reached(index: Integers) -> NDArray[np.bool_]:
+    def reached(index: Ints) -> NDArray[np.bool_]:
         integers = (t.low + t.step * index).T
         found = codes(torch.from_numpy(evaluate_at(stream, integers, place))).numpy().T
         of: NDArray[np.bool_] = found > level
@@ -239,7 +240,7 @@ def _halved(stream: Stream, codes: Callable[[Tensor], Tensor], levels: int, plac
     return _Scan(first, last, rises, falls)
 
 
-def read_table(stream: Stream, codes: Callable[[Tensor], Tensor]) -> Integers:
+def read_table(stream: Stream, codes: Callable[[Tensor], Tensor]) -> Ints:
     """The codes themselves, int64 ``(channels, count)``.
 
     Raises:
@@ -278,7 +279,7 @@ def rises_alike(stream: Stream) -> bool:
     return stream.fixed is None or bool(before[0] > first)
 
 
-def read_ranks(stream: Stream) -> Integers:
+def read_ranks(stream: Stream) -> Ints:
     """The dense rank of each logit among all logits that can occur, int64 ``(channels, count)``.
 
     Equal floats share a rank, so that comparing ranks is comparing logits.

@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwbnn.lowering.streams import Integers, Stream
+from hwbnn.graph.arrays import Float32s, Ints
+from hwbnn.lowering.streams import Stream
 from hwbnn.lowering.tables import evaluate_at
-
-Floats = NDArray[np.float32]
 
 _POINTS = 1 << 12
 """At even distances, over the whole range of a channel."""
@@ -25,7 +23,7 @@ _NEAR = 512
 """Integers on each side of an end, and of 0, where a Rescale bends."""
 
 
-def telling(stream: Stream, place: int = 0) -> Iterator[tuple[Integers, Floats]]:
+def telling(stream: Stream, place: int = 0) -> Iterator[tuple[Ints, Float32s]]:
     """Some integers of each channel, and the floats that torch sees there.
 
     Args:
@@ -54,7 +52,7 @@ def telling(stream: Stream, place: int = 0) -> Iterator[tuple[Integers, Floats]]
         windows, points, bends = following, _POINTS // _BENDS, 1
 
 
-def _bent(x: Integers, y: Floats, count: int) -> list[tuple[Integers, Integers]]:
+def _bent(x: Ints, y: Float32s, count: int) -> list[tuple[Ints, Ints]]:
     """The neighbours of the points where the slope changes most, channel by channel."""
     slopes = np.diff(y.astype(np.float64), axis=0) / np.maximum(np.diff(x, axis=0), 1)
     most = np.argsort(-np.abs(np.diff(slopes, axis=0)), axis=0)[:count]

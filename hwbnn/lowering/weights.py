@@ -14,9 +14,10 @@ from torch import Tensor
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Input, ValueType
+from hwbnn.graph.arrays import Ints
 from hwbnn.lowering.activations import check_method, stands_for
 from hwbnn.lowering.pairs import PAIR_LIMIT, Pairs
-from hwbnn.lowering.streams import Integers, Stream
+from hwbnn.lowering.streams import Stream
 from hwbnn.lowering.tables import chunks, is_identity
 from hwbnn.methods import Codes
 from hwbnn.nn import BinaryActivation
@@ -29,7 +30,7 @@ class Weights:
 
     Attributes:
         bits: bool, of the shape and in the order of torch's weights, True for +1.
-        factors: scale and offset of the sums, int64 ``(channels,)`` each; None for plain sums.
+        scale_offset: scale and offset of the sums, int64 ``(channels,)`` each; None for plain sums.
         ratio: where the offsets are real numbers: offset over scale, float64 ``(channels,)``.
         finish: from the sums (and ``S``) to the layer's output, its codes not found anew for each
             piece of a table.
@@ -37,7 +38,7 @@ class Weights:
 
     bits: NDArray[np.bool_]
     finish: Callable[..., Tensor]
-    factors: tuple[Integers, Integers] | None = None
+    scale_offset: tuple[Ints, Ints] | None = None
     ratio: NDArray[np.float64] | None = None
 
 
@@ -105,7 +106,7 @@ def _finish(
     return out
 
 
-def pairs_of(plus: Integers, count: int, stream: Stream) -> Pairs:
+def pairs_of(plus: Ints, count: int, stream: Stream) -> Pairs:
     """The pairs of sums over ``count`` terms of a stream, ``plus`` of them of weight +1."""
     low, high, step = stream.type.numbers
     return Pairs(plus, count, low, step, (high - low) // step)

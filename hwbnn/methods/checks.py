@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwbnn.errors import InputError
-from hwbnn.graph.node import shown
+from hwbnn.graph.fields import shown
 
 
 def flag(method: str, name: str, value: object) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.errors import InputError
+from hwbnn.graph.arrays import Words
 from hwbnn.graph.bits import pack_words, unpack_bits
 from hwbnn.netlists.netlist import Cell, Chain, Lut, Netlist
 
-Words = NDArray[np.uint64]
 ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 BATCH = 4096
 """Frames at a time: their words of all signals stay small enough for the caches."""

@@ -12,7 +12,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-Bools = NDArray[np.bool_]
+from hwbnn.graph.arrays import Bools
+
 Rows = tuple[int, ...]
 
 MATCHED = 8

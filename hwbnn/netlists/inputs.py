@@ -8,14 +8,11 @@ from functools import cached_property
 from operator import index
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwbnn.errors import InputError
+from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists.heap import Heap
 from hwbnn.netlists.netlist import TRUE
-
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

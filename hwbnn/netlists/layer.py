@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.errors import InputError
+from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists.chains import LEVEL, compress, to_number
 from hwbnn.netlists.compare import reaches
 from hwbnn.netlists.groups import groups
@@ -26,9 +27,6 @@ from hwbnn.netlists.heap import Heap, compressed
 from hwbnn.netlists.inputs import Inputs
 from hwbnn.netlists.netlist import FALSE, TRUE, Builder, Netlist
 from hwbnn.netlists.totals import Totals
-
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 GROUPS = (1, 2, 3, 4, 5, 6, 8, 10, 12)
 """Sizes of groups that are tried."""
@@ -62,15 +60,15 @@ def thresholds(
     width: int = 1,
     signed: bool = False,
     group: int | None = None,
-    factors: tuple[Ints, Ints] | None = None,
+    scale_offset: tuple[Ints, Ints] | None = None,
     drivers: Sequence[int] | None = None,
 ) -> Netlist:
     """A layer whose outputs are ``raw sum >= wanted``, one for each neuron.
 
     A raw sum is, over all inputs, ``u`` where the weight is true and ``2^width - 1 - u`` where it
     is not: for bits, the number of inputs that equal their weight. ``u`` is the input, or the input
-    plus ``2^(width - 1)`` where inputs are signed. With factors it is ``scale * raw + offset *
-    total`` that is compared, with the sum of all ``u`` as total.
+    plus ``2^(width - 1)`` where inputs are signed. With scale and offset, ``scale *
+    raw + offset * total`` is compared, with the sum of all ``u`` as total.
 
     Args:
         weights: bool ``(neurons, inputs)``.
@@ -78,16 +76,16 @@ def thresholds(
         width: bits of an input; input ``i`` is signals ``1 + i * width`` on, lowest bit first.
         signed: whether inputs are two's complement.
         group: neurons of a group; by default what takes fewest LUTs.
-        factors: scale and offset, int64 ``(neurons,)`` each, no scale negative.
+        scale_offset: scale and offset, int64 ``(neurons,)`` each, no scale negative.
         drivers: the outputs of the netlist that drives the inputs, if one does: what is constant,
             equal or opposite there is not counted, or counted once.
 
     Raises:
         InputError: for arrays that do not fit each other.
     """
-    _check(weights, width, wanted, *(factors or ()))
+    _check(weights, width, wanted, *(scale_offset or ()))
     inputs = Inputs(weights.shape[1], width, signed, drivers)
-    scale, offset = factors or (np.ones_like(wanted), np.zeros_like(wanted))
+    scale, offset = scale_offset or (np.ones_like(wanted), np.zeros_like(wanted))
     if (scale < 0).any():
         raise InputError(f"layer: expected no scale below 0, found {scale.min()}")
     low, high = inputs.ends(weights, scale, offset)
@@ -95,7 +93,7 @@ def thresholds(
     between = np.flatnonzero((low < wanted) & (wanted <= high))
     equal = _distinct(between, weights, wanted, scale, offset)
     rows = list(dict.fromkeys(equal.values()))
-    totals = Totals(scale[rows], offset[rows], inputs.total) if factors else None
+    totals = Totals(scale[rows], offset[rows], inputs.total) if scale_offset else None
 
     def finish(builder: Builder, row: int, heap: Heap) -> None:
         whole = heap if totals is None else totals.weighed(row, heap)
@@ -147,9 +145,10 @@ def _distinct(neurons: Iterable[int], *numbers: NDArray[np.generic]) -> dict[int
 def _check(weights: Bools, width: int, *numbers: Ints) -> None:
     rows = weights.shape[:1]
     if weights.ndim != 2 or not weights.size or width < 1 or any(n.shape != rows for n in numbers):
+        found = ", ".join(str(n.shape) for n in (weights, *numbers))
         raise InputError(
-            f"layer: expected weights (neurons, inputs) and as many thresholds and factors, found "
-            f"shapes {', '.join(str(n.shape) for n in (weights, *numbers))}, inputs of {width} bits"
+            "layer: expected weights (neurons, inputs) and as many thresholds, scales and offsets, "
+            f"found shapes {found}, inputs of {width} bits"
         )
 
 

@@ -16,15 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwbnn.errors import Mismatch
+from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists.atoms import Reader, checked
 from hwbnn.netlists.inputs import Inputs
 from hwbnn.netlists.netlist import FALSE, TRUE, Chain, Netlist, Terms
-
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 
 def _added(chain: Chain) -> tuple[Terms, int]:
@@ -119,9 +116,9 @@ def _neuron(row: Bools, inputs: Inputs) -> _Sum:
     return total
 
 
-def _weighed(raw: _Sum, factors: tuple[int, int], inputs: Inputs) -> _Sum:
+def _weighed(raw: _Sum, scale_offset: tuple[int, int], inputs: Inputs) -> _Sum:
     """``scale * raw + offset * total``."""
-    scale, offset = factors
+    scale, offset = scale_offset
     total = _neuron(np.ones(inputs.count, np.bool_), inputs)
     made = _Sum({}, scale * raw.constant + offset * total.constant)
     for factor, part in ((scale, raw), (offset, total)):
@@ -145,7 +142,7 @@ def _opened(netlist: Netlist, inputs: Inputs, outputs: int) -> Reader:
 
 def prove_thresholds(
     netlist: Netlist, weights: Bools, wanted: Ints, *, width: int = 1, signed: bool = False,
-    factors: tuple[Ints, Ints] | None = None, drivers: Sequence[int] | None = None,
+    scale_offset: tuple[Ints, Ints] | None = None, drivers: Sequence[int] | None = None,
 ) -> None:  # fmt: skip
     """Prove a netlist of :func:`hwbnn.netlists.layer.thresholds` for all inputs.
 
@@ -155,7 +152,7 @@ def prove_thresholds(
         wanted: int64 ``(neurons,)``.
         width: bits of an input.
         signed: whether inputs are two's complement.
-        factors: scale and offset of each neuron, where it compares these times sum and total.
+        scale_offset: scale and offset of each neuron, where it compares these times sum and total.
         drivers: the outputs of the netlist that drives the inputs: it is proved for all that these
             can be by the constants and the equal and opposite ones among them.
 
@@ -167,8 +164,8 @@ def prove_thresholds(
     for neuron, literal in enumerate(netlist.outputs):
         least = int(wanted[neuron])
         expected = _neuron(weights[neuron], inputs)
-        if factors is not None:
-            own = int(factors[0][neuron]), int(factors[1][neuron])
+        if scale_offset is not None:
+            own = int(scale_offset[0][neuron]), int(scale_offset[1][neuron])
             expected = _weighed(expected, own, inputs)
         if literal in (FALSE, TRUE):
             low, high = expected.ends

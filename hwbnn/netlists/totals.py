@@ -12,14 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
+from hwbnn.graph.arrays import Ints
 from hwbnn.netlists.chains import compress
 from hwbnn.netlists.heap import Heap, compressed
 from hwbnn.netlists.netlist import Builder
-
-Ints = NDArray[np.int64]
 
 
 @dataclass

@@ -10,14 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
+from hwbnn.graph.arrays import Ints
 from hwbnn.plan.plan import Sums
 from hwbnn.plan.streams import Stream
-
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 
 def stages(levels: int, per_register: int) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.plan.block import (
     Block,
-    Bools,
     ByElement,
-    Ints,
     popcount_latency,
     row_latency,
     signed_width,

@@ -30,8 +30,9 @@ from hwbnn.graph import (
     window_of,
 )
 from hwbnn.graph import Window as Geometry
+from hwbnn.graph.window import joined_classes
 from hwbnn.plan import blocks, constants
-from hwbnn.plan.constants import Cuts, merged, per_element
+from hwbnn.plan.constants import Cuts, per_element
 from hwbnn.plan.dots import Dots
 from hwbnn.plan.images import Join
 from hwbnn.plan.lines import Line, largest_divisor
@@ -155,7 +156,7 @@ class Builder(Dots):
         x = self.source_type(node)
         self.positions(x, one=node.places is not None)
         own = None if node.places is None else node.places.ravel()
-        places, (classes,) = merged(own)
+        places, (classes,) = joined_classes(own)
         bias = node.bias.reshape(-1, len(node.multiplier))[classes] + node.half
         held = [node.multiplier, node.negative, node.shift]
         elements = self.elements(x, places)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hwbnn.plan.block import Block, Bools, ByElement, Ints
+from hwbnn.graph.arrays import Bools, Ints
+from hwbnn.plan.block import Block, ByElement
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.graph import Encode, Threshold, ValueType
+from hwbnn.graph.arrays import Bools, Ints
+from hwbnn.graph.window import joined_classes
 
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 T = TypeVar("T", bound=np.generic)
 
 
@@ -170,28 +170,8 @@ class Cuts:
         """Those of a node whose source has border classes, int64 ``(positions,)``, or has none."""
         own = None if node.places is None else node.places.ravel()
         tables = node.thresholds if node.places is not None else node.thresholds[None]
-        places, (mine, theirs) = merged(own, border)
+        places, (mine, theirs) = joined_classes(own, border)
         return cls(tables[mine], node.falling, theirs, places)
-
-
-def merged(*maps: Ints | None) -> tuple[Ints | None, list[Ints]]:
-    """Classes of positions that are of one class in all of several maps.
-
-    Args:
-        maps: int64 ``(positions,)`` each, or None for a single class.
-
-    Returns:
-        The class of each position, None if there is one; and for each map the class in it of each
-        of those classes.
-    """
-    known = [m for m in maps if m is not None]
-    if not known:
-        return None, [np.zeros(1, np.int64) for _ in maps]
-    pairs, places = np.unique(np.stack(known), axis=1, return_inverse=True)
-    rows = iter(pairs)
-    none = np.zeros(pairs.shape[1], np.int64)
-    found = [none if m is None else next(rows) for m in maps]
-    return (None if pairs.shape[1] == 1 else places.ravel()), found
 
 
 def fused(

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hwbnn.graph import Conv2d, Dot, Threshold, ValueType
+from hwbnn.graph import Conv2d, Dot, Threshold, ValueType, fused_threshold
+from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists import Form, latency
 from hwbnn.plan import blocks, constants, netlists
-from hwbnn.plan.constants import Bools, Combination, Cuts, Ints, RawSums, per_element
+from hwbnn.plan.constants import Combination, Cuts, RawSums, per_element
 from hwbnn.plan.plan import Folded, Layout
 from hwbnn.plan.streams import Stream
 from hwbnn.plan.vectors import Product, Vectors
@@ -25,8 +26,8 @@ class Dots(Vectors):
         if isinstance(node, Conv2d):
             self.align(x.channels)
         product, threshold = Product.of(node, x), self.fuses(node)
-        if node.factors is not None:
-            self.scaled(product, threshold, *node.factors)
+        if node.scale_offset is not None:
+            self.scaled(product, threshold, *node.scale_offset)
         elif threshold is not None:
             self.fused_sums(product, threshold)
         else:
@@ -85,7 +86,7 @@ class Dots(Vectors):
 
     def compared(
         self, product: Product, threshold: Threshold, raw: RawSums, wanted: Ints,
-        factors: tuple[Ints, Ints] | None,
+        scale_offset: tuple[Ints, Ints] | None,
     ) -> bool:  # fmt: skip
         """Sums and thresholds as one netlist, if the Plan has one and each channel one constant.
 
@@ -97,7 +98,7 @@ class Dots(Vectors):
         self.gather(product)
         name, result = f"v_{threshold.name}", self.result(threshold, wanted.shape[1])
         least = wanted[0, :, 0] + 1
-        block = self.netlist(name, threshold.name, product, raw, least, factors, result)
+        block = self.netlist(name, threshold.name, product, raw, least, scale_offset, result)
         self.append(block)
         if isinstance(product.node, Dot):  # of an image, each position has bits of its own
             self.drivers[threshold.name] = block.netlist.outputs
@@ -199,21 +200,18 @@ class Dots(Vectors):
 
     def netlist(
         self, name: str, value: str | None, product: Product, raw: RawSums, wanted: Ints | None,
-        factors: tuple[Ints, Ints] | None, result: Stream,
+        scale_offset: tuple[Ints, Ints] | None, result: Stream,
     ) -> blocks.DotNetlist:  # fmt: skip
         """The block of a product, and of the Threshold behind it where ``wanted`` is given."""
         form, levels = self.made(product), self.plan.levels
         assert form is not None
         drivers = netlists.told(self.drivers.get(product.node.sources[0]))
-        netlist = netlists.netlist(raw.weights, wanted, self.stream, factors, drivers)
+        netlist = netlists.netlist(raw.weights, wanted, self.stream, scale_offset, drivers)
         return blocks.DotNetlist(
-            name, value, self.stream, result, product.node.name, raw.weights, wanted, factors,
+            name, value, self.stream, result, product.node.name, raw.weights, wanted, scale_offset,
             drivers, netlist, form, levels, latency(netlist, levels),
         )  # fmt: skip
 
     def fuses(self, node: Dot | Conv2d) -> Threshold | None:
         """The Threshold that becomes one circuit with this product, if the Plan wants that."""
-        readers = self.graph.readers(node.name)
-        if self.plan.fuse and len(readers) == 1 and isinstance(readers[0], Threshold):
-            return readers[0]
-        return None
+        return fused_threshold(self.graph, node) if self.plan.fuse else None

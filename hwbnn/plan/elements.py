@@ -6,16 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwbnn.plan.block import (
-    Block,
-    Bools,
-    ByElement,
-    Ints,
-    popcount_latency,
-    signed_width,
-    stages,
-    tree_depth,
-)
+from hwbnn.graph.arrays import Bools, Ints
+from hwbnn.plan.block import Block, ByElement, popcount_latency, signed_width, stages, tree_depth
 from hwbnn.plan.multiples import Offset, shortfall, terms
 
 

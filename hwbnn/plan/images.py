@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.graph import Window as Geometry
-from hwbnn.plan.stages import Stage, Times, spaced
+from hwbnn.graph.arrays import Ints
+from hwbnn.plan.stages import Stage, spaced
 from hwbnn.plan.streams import Stream
 
 
@@ -83,7 +84,7 @@ class Window(Stage):
         first = tops[:, None] * columns + lefts
         return np.append(first, rows * columns + first[0, 0]) * self.chunks
 
-    def times(self, *offered: Times) -> Times:
+    def times(self, *offered: Ints) -> Ints:
         """A cycle to write a token and one to read it; nothing is early outside the image."""
         inside = self.taps >= 0
         return spaced(np.where(inside, offered[0][self.taps] + 2, 0))
@@ -125,7 +126,7 @@ class WindowUnrolled(Stage):
         """Rows above a pixel, pixels left of it, and a row of windows."""
         return (self.geometry.kernel[0] + 1) * self.geometry.size[1] + 3
 
-    def times(self, *offered: Times) -> Times:
+    def times(self, *offered: Ints) -> Ints:
         """A cycle in the FIFO, and one for the token."""
         inside, ends = self.grid
         arrived = np.zeros(len(inside), np.int64)
@@ -154,7 +155,7 @@ class Fork(Stage):
         """The same with other depths."""
         return replace(self, depths=depths)
 
-    def times(self, *offered: Times) -> Times:
+    def times(self, *offered: Ints) -> Ints:
         """A cycle in the FIFO of a branch."""
         return offered[0] + 1
 
@@ -172,7 +173,7 @@ class Join(Stage):
     other: Stream
     repeat: int
 
-    def times(self, *offered: Times) -> Times:
+    def times(self, *offered: Ints) -> Ints:
         """Two cycles after the later token."""
         one, other = offered
         if self.repeat:

@@ -7,11 +7,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from hwbnn.graph.arrays import Ints
 from hwbnn.netlists import Netlist, sums, thresholds
 from hwbnn.netlists.inputs import Inputs
 from hwbnn.plan.streams import Stream
-
-Ints = NDArray[np.int64]
 
 KEPT = 32
 """Layers whose netlists are kept: a circuit is made several times on the way to a core."""
@@ -21,20 +20,21 @@ def netlist(
     weights: NDArray[np.bool_],
     wanted: Ints | None,
     source: Stream,
-    factors: tuple[Ints, Ints] | None = None,
+    scale_offset: tuple[Ints, Ints] | None = None,
     drivers: tuple[int, ...] | None = None,
 ) -> Netlist:
-    """The netlist of a layer: its raw sums, or whether they, with their factors, reach ``wanted``.
+    """The netlist of a layer: its raw sums, or whether they reach ``wanted``, scaled or not.
 
     Args:
         weights: bool ``(channels, inputs)``.
         wanted: int64 ``(channels,)``; None for the raw sums themselves.
         source: the stream of inputs.
-        factors: scale and offset, int64 ``(channels,)`` each, as in
+        scale_offset: scale and offset, int64 ``(channels,)`` each, as in
             :func:`hwbnn.netlists.thresholds`.
         drivers: what is known of the inputs, by :func:`told`.
     """
-    numbers = tuple(n.astype("<i8").tobytes() for n in (wanted, *(factors or ())) if n is not None)
+    arrays = (wanted, *(scale_offset or ()))
+    numbers = tuple(n.astype("<i8").tobytes() for n in arrays if n is not None)
     return _made(weights.tobytes(), len(weights), numbers, source.width, source.signed, drivers)
 
 
@@ -53,4 +53,6 @@ def _made(
         return sums(bits, width=width, signed=signed, drivers=drivers)
     wanted, *factors = (np.frombuffer(n, "<i8").astype(np.int64) for n in numbers)
     scaled = (factors[0], factors[1]) if factors else None
-    return thresholds(bits, wanted, width=width, signed=signed, factors=scaled, drivers=drivers)
+    return thresholds(
+        bits, wanted, width=width, signed=signed, scale_offset=scaled, drivers=drivers
+    )

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeGuard, get_args
 
 from hwbnn.errors import PlanError
 from hwbnn.graph import ChannelPad, Conv2d, Dot, Graph, MaxPool, SumPool
-from hwbnn.graph.node import shown
+from hwbnn.graph.fields import shown
 
 BEAT_LIMIT = 1 << 16
 """Bits of the widest AXI4-Stream beat at the border."""

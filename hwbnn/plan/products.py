@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists import Form, Netlist
-from hwbnn.plan.block import Block, Bools, Ints, row_latency
+from hwbnn.plan.block import Block, row_latency
 from hwbnn.plan.plan import Sums
 
 
@@ -43,7 +44,7 @@ class DotNetlist(Block):
         weights: as in :class:`DotUnrolled`.
         wanted: int64 ``(channels,)``: the least raw sums that give a 1; None where the raw sums
             themselves are given.
-        factors: scale and offset, int64 ``(channels,)`` each, where it is ``scale * raw + offset *
+        scale_offset: int64 ``(channels,)`` each, where it is ``scale * raw + offset *
             total``, with the total of all inputs, that is compared; else None.
         drivers: constants, and equal bits by equal literals, that the netlist in front gives and
             this one relies on; None if there are none.
@@ -56,7 +57,7 @@ class DotNetlist(Block):
     node: str
     weights: Bools
     wanted: Ints | None
-    factors: tuple[Ints, Ints] | None
+    scale_offset: tuple[Ints, Ints] | None
     drivers: tuple[int, ...] | None
     netlist: Netlist
     form: Form

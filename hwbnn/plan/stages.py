@@ -15,16 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwbnn.graph.arrays import Ints
 from hwbnn.plan.blocks import Block, DotFolded
 from hwbnn.plan.streams import Stream
 
-Times = NDArray[np.int64]
-"""A cycle for each token of a frame."""
 
-
-def spaced(least: Times, apart: int = 1) -> Times:
+def spaced(least: Ints, apart: int = 1) -> Ints:
     """The earliest cycles from these on that are at least so far apart.
 
     >>> spaced(np.array([0, 0, 5])).tolist(), spaced(np.array([0, 0, 5]), 2).tolist()
@@ -65,7 +62,7 @@ class Stage:
         """Tokens of its source that it can have taken and not yet given."""
         return 2
 
-    def times(self, *offered: Times) -> Times:
+    def times(self, *offered: Ints) -> Ints:
         """When it offers its tokens, if those of its sources are offered at these cycles."""
         raise NotImplementedError
 
@@ -80,7 +77,7 @@ class AxisIn(Stage):
 
     beat: int
 
-    def times(self, *offered: Times) -> Times:
+    def times(self, *offered: Ints) -> Ints:
         """One cycle after each beat."""
         return offered[0] + 1
 
@@ -100,7 +97,7 @@ class AxisOut(Stage):
         """None: frames leave the circuit."""
         return ()
 
-    def times(self, *offered: Times) -> Times:
+    def times(self, *offered: Ints) -> Ints:
         """At once."""
         return offered[0]
 
@@ -119,7 +116,7 @@ class Up(Stage):
         """A wide token and a part kept aside."""
         return self.ratio + 1
 
-    def times(self, *offered: Times) -> Times:
+    def times(self, *offered: Ints) -> Ints:
         """One cycle after the last part of each."""
         ends = (np.arange(self.result.tokens) + 1) * self.ratio - 1
         return offered[0][np.minimum(ends, len(offered[0]) - 1)] + 1
@@ -134,7 +131,7 @@ class Down(Stage):
         """Narrow tokens in a wide one; the last of a frame may have fewer."""
         return min(-(-self.source.lanes // self.result.lanes), self.result.tokens)
 
-    def times(self, *offered: Times) -> Times:
+    def times(self, *offered: Ints) -> Ints:
         """Part by part; a wide token is taken while at most one part is left of the one before."""
         return spaced(offered[0][np.arange(self.result.tokens) // self.ratio] + 1)
 
@@ -185,7 +182,7 @@ class Segment(Stage):
         results = self.credits * -(-self.source.tokens // self.result.tokens)
         return results + (self.head.slots if self.head else 0)
 
-    def entries(self, offered: Times) -> Times:
+    def entries(self, offered: Ints) -> Ints:
         """When tokens, or the last steps of passes, are let in."""
         if self.head is None:
             return offered
@@ -197,11 +194,11 @@ class Segment(Stage):
         ends = ((np.arange(passes) + 1) * rounds - 1) * steps
         return np.asarray(first[:, None] + ends).ravel()
 
-    def times(self, *offered: Times) -> Times:
+    def times(self, *offered: Ints) -> Ints:
         """Through the pipeline, and one cycle in the FIFO."""
         return self.entries(offered[0])[self.group - 1 :: self.group] + self.latency + 1
 
-    def with_credits(self, offered: Times, interval: int) -> Segment:
+    def with_credits(self, offered: Ints, interval: int) -> Segment:
         """The Segment with the fewest credits that let every token in at once.
 
         A credit is taken when a result's first token is let in and is there again in the cycle
@@ -225,7 +222,7 @@ def settled(stages: Sequence[Stage]) -> tuple[list[Stage], int]:
             token a cycle.
     """
     interval = max(stage.interval for stage in stages)
-    times: dict[str, Times] = {}
+    times: dict[str, Ints] = {}
     made: list[Stage] = []
     last = 0
     for stage in stages:
@@ -241,7 +238,7 @@ def settled(stages: Sequence[Stage]) -> tuple[list[Stage], int]:
     return made, last
 
 
-def _overlaps(starts: Times, ends: Times, interval: int) -> int:
+def _overlaps(starts: Ints, ends: Ints, interval: int) -> int:
     """The most intervals ``[start, end)`` at a time, repeated every ``interval`` cycles."""
     longest = int((ends - starts).max())
     frames = -(-(longest + int(starts[-1] - starts[0])) // interval) + 1

@@ -10,8 +10,8 @@ import numpy as np
 from hwbnn.errors import PlanError
 from hwbnn.graph import Conv2d, Dot, ValueType, window_of
 from hwbnn.graph import Window as Geometry
+from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.plan import blocks
-from hwbnn.plan.constants import Bools, Ints
 from hwbnn.plan.images import Window, WindowUnrolled
 from hwbnn.plan.lines import Lines
 from hwbnn.plan.plan import Folded

@@ -15,19 +15,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.errors import InputError
 from hwbnn.graph import Flatten, Graph, Output
+from hwbnn.graph.arrays import Array
 from hwbnn.simulators.fast_basis import LANES
 from hwbnn.simulators.fast_forms import Form, Slot, Step, item, rows
 from hwbnn.simulators.fast_moves import collect, collect_bits
 from hwbnn.simulators.fast_steps import short_step, split_step, step
-
-Array = NDArray[Any]
 
 BLOCK_BYTES = 768 * 1024
 """What the values of one block may take of a core's L2, if a single tile does not take more."""

@@ -22,14 +22,12 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
+
+from hwbnn.graph.arrays import Words
 
 LANES = 32
 """Samples that a kernel takes at once: four vectors of eight words."""
 
-Words = NDArray[np.uint64]
-Integers = NDArray[np.int32]
-Longs = NDArray[np.int64]
 F = TypeVar("F", bound=Callable[..., Any])
 
 ZERO, ONE = np.uint64(0), np.uint64(1)

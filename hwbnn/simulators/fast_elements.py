@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.simulators.fast_basis import Integers, Longs, jit
+from hwbnn.graph.arrays import Int32s, Ints
+from hwbnn.simulators.fast_basis import jit
 
 
 @jit
 def threshold(
-    integers: Integers, cuts: Longs, falling: NDArray[np.bool_], kinds: Longs, out: Integers
+    integers: Int32s, cuts: Ints, falling: NDArray[np.bool_], kinds: Ints, out: Int32s
 ) -> None:
     """How many cuts of its channel each row reaches.
 
@@ -36,7 +37,7 @@ def threshold(
 
 
 @jit
-def encode(integers: Integers, cuts: Longs, out: Integers) -> None:
+def encode(integers: Int32s, cuts: Ints, out: Int32s) -> None:
     """Each row compared with cuts of its own, into one row a cut."""
     for t in range(len(out)):
         for i in range(len(cuts)):
@@ -46,7 +47,7 @@ def encode(integers: Integers, cuts: Longs, out: Integers) -> None:
 
 
 @jit
-def lookup(integers: Integers, table: Longs, low: int, step: int, out: Integers) -> None:
+def lookup(integers: Int32s, table: Ints, low: int, step: int, out: Int32s) -> None:
     """Entries ``(x - low) // step`` of the table of channel ``i % channels``."""
     for t in range(len(out)):
         for i in range(out.shape[1]):
@@ -56,7 +57,7 @@ def lookup(integers: Integers, table: Longs, low: int, step: int, out: Integers)
 
 
 @jit
-def argmax(integers: Integers, out: Integers) -> None:
+def argmax(integers: Int32s, out: Int32s) -> None:
     """The first row that holds the largest integer."""
     for t in range(len(out)):
         best = integers[t, 0].copy()
@@ -69,7 +70,7 @@ def argmax(integers: Integers, out: Integers) -> None:
 
 
 @jit
-def add(a: Integers, b: Integers, channels: int, out: Integers) -> None:
+def add(a: Int32s, b: Int32s, channels: int, out: Int32s) -> None:
     """Sums of rows; ``b`` has as many rows as ``a``, or one for every ``channels`` of them."""
     for t in range(len(out)):
         for i in range(out.shape[1]):
@@ -80,14 +81,14 @@ def add(a: Integers, b: Integers, channels: int, out: Integers) -> None:
 
 @jit
 def rescale(
-    integers: Integers,
-    slopes: Longs,
-    bias: Longs,
-    shift: Longs,
+    integers: Int32s,
+    slopes: Ints,
+    bias: Ints,
+    shift: Ints,
     low: int,
     high: int,
-    kinds: Longs,
-    out: Integers,
+    kinds: Ints,
+    out: Int32s,
 ) -> None:
     """``((x * slope + bias) >> shift)``, from ``low`` to ``high``.
 
@@ -114,7 +115,7 @@ def rescale(
 
 
 @jit
-def pad_channels(integers: Integers, channels: int, before: int, after: int, out: Integers) -> None:
+def pad_channels(integers: Int32s, channels: int, before: int, after: int, out: Int32s) -> None:
     """Rows of 0 in front of and behind the ``channels`` of each position."""
     each = before + channels + after
     for t in range(len(out)):

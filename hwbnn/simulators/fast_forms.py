@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwbnn.graph import ValueType
+from hwbnn.graph.arrays import Array
 
 Form = Literal["words", "shorts", "integers"]
 
@@ -20,9 +20,8 @@ class Slot(NamedTuple):
     form: Form
 
 
-Buffers = Mapping[Slot, NDArray[Any]]
-Samples = NDArray[Any]
-Run = Callable[[Samples, Buffers], None]
+Buffers = Mapping[Slot, Array]
+Run = Callable[[Array, Buffers], None]
 
 
 class Step(NamedTuple):

@@ -10,7 +10,8 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from hwbnn.simulators.fast_basis import ONE, ZERO, Integers, Longs, Words, jit
+from hwbnn.graph.arrays import Int32s, Ints, Words
+from hwbnn.simulators.fast_basis import ONE, ZERO, jit
 
 STRIP = 64
 """Elements that go from lanes to samples at once, or back: rows that stay in L1 meanwhile."""
@@ -80,7 +81,7 @@ def transpose(x: NDArray[Any], out: NDArray[Any]) -> None:
 
 
 @jit
-def collect(integers: Integers, out: NDArray[Any]) -> None:
+def collect(integers: Int32s, out: NDArray[Any]) -> None:
     """Undo :func:`transpose`: lanes into rows of samples ``(samples, n)``."""
     lanes = integers.shape[2]
     for strip in range(0, out.shape[1], STRIP):
@@ -103,7 +104,7 @@ def collect_bits(words: Words, out: NDArray[np.bool_]) -> None:
 
 
 @jit
-def split(integers: Integers, low: int, planes: int, out: Words) -> None:
+def split(integers: Int32s, low: int, planes: int, out: Words) -> None:
     """Integers less ``low`` into bit planes."""
     count = out.shape[1] // planes
     for t in range(len(out)):
@@ -116,7 +117,7 @@ def split(integers: Integers, low: int, planes: int, out: Words) -> None:
                     out[t, row + i // 64, s] |= np.uint64(bit) << np.uint64(i % 64)
 
 
-def runs(index: Longs) -> tuple[Longs, Words]:
+def runs(index: Ints) -> tuple[Ints, Words]:
     """How bits at the positions ``index`` come together in words: neighbours that stay so at once.
 
     Args:
@@ -138,7 +139,7 @@ def runs(index: Longs) -> tuple[Longs, Words]:
 
 
 @jit
-def select_words(words: Words, moves: Longs, masks: Words, planes: int, out: Words) -> None:
+def select_words(words: Words, moves: Ints, masks: Words, planes: int, out: Words) -> None:
     """The bits of :func:`runs`, in each of ``planes`` planes."""
     count, made = words.shape[1] // planes, out.shape[1] // planes
     for t in range(len(out)):
@@ -152,7 +153,7 @@ def select_words(words: Words, moves: Longs, masks: Words, planes: int, out: Wor
 
 
 @jit
-def select(integers: Integers, index: Longs, out: Integers) -> None:
+def select(integers: Int32s, index: Ints, out: Int32s) -> None:
     """The rows at the positions ``index``."""
     for t in range(len(out)):
         for i in range(len(index)):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.simulators.fast_basis import FIRST, ONE, ZERO, Integers, Words, jit, put_bits
+from hwbnn.graph.arrays import Int32s, Words
+from hwbnn.simulators.fast_basis import FIRST, ONE, ZERO, jit, put_bits
 from hwbnn.simulators.fast_windows import Grid
 
 LOWEST = np.int32(-(2**31))
@@ -55,7 +56,7 @@ def pool_bits(x: Words, grid: Grid, smallest: Words, positions: int, out: Words)
 
 @jit
 def pool_integers(
-    x: Integers, grid: Grid, smallest: NDArray[np.bool_], positions: int, out: Integers
+    x: Int32s, grid: Grid, smallest: NDArray[np.bool_], positions: int, out: Int32s
 ) -> None:
     """The largest of each window, channel by channel; the smallest where ``smallest``."""
     for t in range(len(x)):
@@ -74,7 +75,7 @@ def pool_integers(
 
 
 @jit
-def sum_integers(x: Integers, grid: Grid, positions: int, out: Integers) -> None:
+def sum_integers(x: Int32s, grid: Grid, positions: int, out: Int32s) -> None:
     """The sum of each window, channel by channel."""
     for t in range(len(x)):
         for p in range(positions):
@@ -90,7 +91,7 @@ def sum_integers(x: Integers, grid: Grid, positions: int, out: Integers) -> None
 
 
 @jit
-def sum_bits(x: Words, grid: Grid, positions: int, out: Integers) -> None:
+def sum_bits(x: Words, grid: Grid, positions: int, out: Int32s) -> None:
     """The sum of each window of bits, which count as -1 and +1, channel by channel."""
     for t in range(len(x)):
         for p in range(positions):

@@ -17,10 +17,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from hwbnn.simulators.fast_basis import FIRST, LANES, ZERO, Longs, Words, jit, put_bits
+from hwbnn.graph.arrays import Ints, Shorts, Words
+from hwbnn.simulators.fast_basis import FIRST, LANES, ZERO, jit, put_bits
 from hwbnn.simulators.fast_windows import Grid
 
-Shorts = NDArray[np.int16]
 CHANNELS = 16
 """Channels of a block, whose signs fill a short; lists of channels are padded to a multiple."""
 GROUP = 4
@@ -138,7 +138,7 @@ def _spread(builder: Any, number: Any) -> Any:
 
 
 @jit
-def signs(x: Shorts, grid: Grid, chosen: Longs, start: Shorts, kinds: Longs, out: Words) -> None:
+def signs(x: Shorts, grid: Grid, chosen: Ints, start: Shorts, kinds: Ints, out: Words) -> None:
     """Binary neurons: the sign bits of sums of signed elements, plus a start.
 
     Args:
@@ -171,7 +171,7 @@ def signs(x: Shorts, grid: Grid, chosen: Longs, start: Shorts, kinds: Longs, out
 
 
 @jit
-def _find(grid: Grid, p: int, nothing: int, rows: Longs) -> None:
+def _find(grid: Grid, p: int, nothing: int, rows: Ints) -> None:
     """The row of each tap of a window, and ``nothing`` for taps outside the image and the last."""
     y = p // grid.out_columns * grid.down - grid.top
     z = p % grid.out_columns * grid.right - grid.left

@@ -32,13 +32,14 @@ from hwbnn.graph import (
     SumPool,
     Threshold,
 )
+from hwbnn.graph.arrays import Array
 from hwbnn.graph.bits import pack_words
 from hwbnn.simulators import fast_elements as elements
 from hwbnn.simulators import fast_moves as moves
 from hwbnn.simulators import fast_pools as pools
 from hwbnn.simulators import fast_shorts as shorts
 from hwbnn.simulators import fast_sums as sums
-from hwbnn.simulators.fast_forms import Buffers, Form, Samples, Slot, Step, coding
+from hwbnn.simulators.fast_forms import Buffers, Form, Slot, Step, coding
 
 
 @singledispatch
@@ -71,7 +72,7 @@ def _input(node: Input, form: Form, graph: Graph) -> Step:
         return Step((), lambda x, b: moves.transpose(x, b[out]))
     planes = coding(t).planes
 
-    def run(x: Samples, buffers: Buffers) -> None:
+    def run(x: Array, buffers: Buffers) -> None:
         if x.dtype == np.uint64 and t.bit:  # words already
             moves.transpose(x, buffers[out])
         elif x.dtype.itemsize == 1 and t.low == 0:
@@ -159,7 +160,7 @@ def _rescale(node: Rescale, form: Form, graph: Graph) -> Step | None:
     shift = node.shift.copy()
     kinds = _kinds(node, graph)
 
-    def run(x: Samples, b: Buffers) -> None:
+    def run(x: Array, b: Buffers) -> None:
         ends = node.low, node.high
         elements.rescale(b[source], slopes, bias, shift, *ends, kinds, b[out])
 

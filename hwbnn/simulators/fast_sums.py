@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.graph import Conv2d, Dot, Graph, MaxPool, SumPool, Threshold, window_of
+from hwbnn.graph import Conv2d, Dot, Graph, MaxPool, SumPool, Threshold, fused_threshold, window_of
+from hwbnn.graph.arrays import Ints
 from hwbnn.graph.bits import pack_words
+from hwbnn.graph.window import joined_classes
 from hwbnn.simulators import fast_shorts as shorts
 from hwbnn.simulators import fast_windows as windows
 from hwbnn.simulators.fast_basis import LANES
 from hwbnn.simulators.fast_forms import Slot, Step, coding
 from hwbnn.simulators.fast_tiles import CHANNELS
-
-Longs = NDArray[np.int64]
 
 
 def grid(node: Dot | Conv2d | MaxPool | SumPool, graph: Graph) -> windows.Grid:
@@ -43,9 +43,9 @@ class Border(NamedTuple):
         none_set: ``S`` where no bit is set, int64 ``(classes,)``.
     """
 
-    kinds: Longs
-    constant: Longs
-    none_set: Longs
+    kinds: Ints
+    constant: Ints
+    none_set: Ints
 
 
 def border(node: Dot | Conv2d, graph: Graph) -> Border:
@@ -105,8 +105,8 @@ def integers(node: Dot | Conv2d, graph: Graph) -> Step:
     _, gain, planes = coding(graph.types[node.source])
     where, (kinds, constant, none_set) = grid(node, graph), border(node, graph)
     scale, offset = np.ones(len(node.weights), np.int64), np.zeros(len(node.weights), np.int64)
-    if node.factors is not None:
-        scale, offset = node.factors
+    if node.scale_offset is not None:
+        scale, offset = node.scale_offset
     constant = scale * constant + offset * none_set[:, None]
     factors = np.stack([-gain * scale, gain * offset])
     weights = tiled_weights(node, front=False)
@@ -128,20 +128,19 @@ def neurons(node: Threshold, graph: Graph) -> Step | None:
     is negative.
     """
     feeding = graph.node(node.source)
-    if not isinstance(feeding, Dot | Conv2d) or feeding.factors is not None:
+    # Sign bits are of plain sums, one for each neuron.
+    if fused_threshold(graph, feeding, scaled=False, multilevel=False) is not node:
         return None
-    if not graph.types[node.name].bit or len(graph.readers(feeding.name)) > 1:
-        return None
+    assert isinstance(feeding, Dot | Conv2d)
     if isinstance(feeding, Conv2d) and _is_short(feeding, graph):
         return _short_neurons(feeding, node, graph)
     _, gain, planes = coding(graph.types[feeding.source])
     where, (kinds, constant, _) = grid(feeding, graph), border(feeding, graph)
-    cuts = node.thresholds[None, :, 0]
-    if node.places is not None:
-        # A class of both: one of the border's and one of the thresholds'.
-        both = np.stack([kinds, node.places.ravel()])
-        (one, other), kinds = np.unique(both, axis=1, return_inverse=True)
-        constant, cuts = constant[one], node.thresholds[other, :, 0]
+    own = None if node.places is None else node.places.ravel()
+    places, (theirs, mine) = joined_classes(kinds, own)
+    kinds = np.zeros_like(kinds) if places is None else places
+    tables = node.thresholds[None] if node.places is None else node.thresholds
+    constant, cuts = constant[theirs], tables[mine, :, 0]
     distance, everything = constant - cuts, feeding.weights[0].size * ((1 << planes) - 1)
     most = np.where(node.falling, everything + (-distance // gain), distance // gain)
     weights = tiled_weights(feeding, front=True, inverted=node.falling)

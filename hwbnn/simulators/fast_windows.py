@@ -16,17 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hwbnn.simulators.fast_basis import (
-    FIRST,
-    LANES,
-    ZERO,
-    Integers,
-    Longs,
-    Words,
-    jit,
-    popcount,
-    put_bits,
-)
+from hwbnn.graph.arrays import Int32s, Ints, Words
+from hwbnn.simulators.fast_basis import FIRST, LANES, ZERO, jit, popcount, put_bits
 from hwbnn.simulators.fast_tiles import CHANNELS, push_signs, store_sums
 
 
@@ -63,7 +54,7 @@ class Grid(NamedTuple):
 
 
 @jit
-def _find(x: Words, planes: int, grid: Grid, y: int, z: int, first: int, rows: Longs) -> bool:
+def _find(x: Words, planes: int, grid: Grid, y: int, z: int, first: int, rows: Ints) -> bool:
     """The rows of a window whose first pixel is at ``(y, z)``, if it is made of whole rows.
 
     Args:
@@ -113,9 +104,7 @@ def _gather(x: Words, planes: int, grid: Grid, y: int, z: int, first: int, out: 
 
 
 @jit
-def _window(
-    x: Words, planes: int, grid: Grid, p: int, group: int, own: Words, rows: Longs
-) -> Words:
+def _window(x: Words, planes: int, grid: Grid, p: int, group: int, own: Words, rows: Ints) -> Words:
     """The words in which a window is found, and by ``rows`` where: those of the source, or ``own``.
 
     Args:
@@ -142,7 +131,7 @@ def _window(
 
 
 @jit
-def _set_bits(x: Words, planes: int, rows: Longs, out: Longs) -> None:
+def _set_bits(x: Words, planes: int, rows: Ints, out: Ints) -> None:
     """How many bits of each lane are set, those of higher planes weighted."""
     words = len(rows) // planes
     out[:] = 0
@@ -156,7 +145,7 @@ def _set_bits(x: Words, planes: int, rows: Longs, out: Longs) -> None:
 
 @jit
 def signs(
-    x: Words, planes: int, grid: Grid, w: Words, start: Words, kinds: Longs, out: Words
+    x: Words, planes: int, grid: Grid, w: Words, start: Words, kinds: Ints, out: Words
 ) -> None:
     """Binary neurons: the sign bits of weighted counts of differing bits, plus a start.
 
@@ -199,10 +188,10 @@ def sums(
     planes: int,
     grid: Grid,
     w: Words,
-    constant: Longs,
-    factors: Longs,
-    kinds: Longs,
-    out: Integers,
+    constant: Ints,
+    factors: Ints,
+    kinds: Ints,
+    out: Int32s,
 ) -> None:
     """Sums of signed elements: a constant, less a multiple of the weighted count of differing bits.
 

@@ -35,8 +35,7 @@ from hwbnn.graph import (
     ValueType,
     window_of,
 )
-
-Array = NDArray[Any]
+from hwbnn.graph.arrays import Array
 
 BATCH = 1024
 """Most samples that are computed at once."""
@@ -204,9 +203,9 @@ def _combined(
     node: Dot | Conv2d, sums: Array, total: Array, own: slice = slice(None)
 ) -> NDArray[np.int64]:
     """``D``, or ``scale * D + offset * S`` with the factors of the channels ``own``."""
-    if node.factors is None:
+    if node.scale_offset is None:
         return sums
-    scale, offset = node.factors
+    scale, offset = node.scale_offset
     # Either product may wrap around int64; their sum is within the node's type.
     combined: NDArray[np.int64] = scale[own] * sums + offset[own] * total
     return combined

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hwbnn.errors import InputError, ToolNotFound
 from hwbnn.graph import Conv2d, Dot, Graph
+from hwbnn.graph.arrays import Array
 from hwbnn.simulators import plain
 
-Array = NDArray[Any]
 Engine = Callable[[Graph, Array, bool], dict[str, Array]]
 """From a Graph, a checked batch, and whether every value is wanted, to values by name."""
 

@@ -11,9 +11,9 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwbnn.errors import InputError
+from hwbnn.graph.arrays import Bytes
 
 BATCHES = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 TEST = "test_batch.bin"
@@ -22,8 +22,6 @@ SHAPE = (32, 32, 3)
 _PIXELS = 3 * 32 * 32
 SIZE_LIMIT = 60_000 * (1 + _PIXELS)
 """Bytes that a file may have; a larger one is refused unread."""
-
-Bytes = NDArray[np.uint8]
 
 
 def read_records(path: Path) -> tuple[Bytes, Bytes]:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwbnn.errors import InputError, ToolNotFound
+from hwbnn.graph.arrays import Bytes
 from hwbnn.training import cifar
 from hwbnn.training.idx import read_idx, write_idx
 from hwbnn.training.published import PUBLISHED
@@ -34,8 +34,6 @@ FILES = (
     "t10k-labels-idx1-ubyte",
 )
 _DIMENSIONS = (3, 1, 3, 1)
-
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from hwbnn.graph.node import shown
+from hwbnn.graph.fields import shown
 
 
 @dataclass(frozen=True)

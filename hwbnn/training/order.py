@@ -12,7 +12,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-Keys = NDArray[np.uint64]
+from hwbnn.graph.arrays import Words
 
 # SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014).
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -32,7 +32,7 @@ def stream(seed: int, epoch: int, purpose: str) -> int:
     return int.from_bytes(named[:8], "little")
 
 
-def draws(seed: int, epoch: int, purpose: str, index: NDArray[np.integer]) -> Keys:
+def draws(seed: int, epoch: int, purpose: str, index: NDArray[np.integer]) -> Words:
     """One 64-bit draw for each index, the same whichever other indices are asked for.
 
     It is output number ``index`` of SplitMix64 started at :func:`stream`.
@@ -51,7 +51,7 @@ def draws(seed: int, epoch: int, purpose: str, index: NDArray[np.integer]) -> Ke
         z = start + (np.asarray(index).astype(np.uint64) + np.uint64(1)) * _GOLDEN
         z = (z ^ (z >> np.uint64(30))) * _MIX_1
         z = (z ^ (z >> np.uint64(27))) * _MIX_2
-        mixed: Keys = z ^ (z >> np.uint64(31))
+        mixed: Words = z ^ (z >> np.uint64(31))
     return mixed
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from hwbnn.errors import InputError
 from hwbnn.graph import Input
-from hwbnn.graph.node import shown
+from hwbnn.graph.fields import shown
 from hwbnn.methods import get as get_method
 from hwbnn.nn import Network, network, takes_images
 from hwbnn.training.entries import RULES

@@ -11,15 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwbnn.errors import InputError
+from hwbnn.graph.arrays import Floats
 from hwbnn.methods import METHODS
 from hwbnn.training.folder import HISTORY, RECIPE
 from hwbnn.training.history import LARGEST, Epoch
 from hwbnn.training.recipe import Recipe
-
-Curve = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Group:
     variant: int
     runs: tuple[FinishedRun, ...]
 
-    def curve(self, of: Callable[[Epoch], float | None]) -> Curve:
+    def curve(self, of: Callable[[Epoch], float | None]) -> Floats:
         """A number of each run in each epoch, NaN where it has none: ``(runs, epochs)``."""
         found = [[of(epoch) for epoch in run.epochs] for run in self.runs]
         return np.array([[np.nan if x is None else x for x in row] for row in found], np.float64)
@@ -148,16 +146,16 @@ def _difference(recipe: Recipe, siblings: Sequence[Recipe]) -> str:
     return ", ".join(told) or "defaults"
 
 
-def middle(curves: Curve) -> Curve:
+def middle(curves: Floats) -> Floats:
     """The mean over runs at each epoch; NaN where no run has a number."""
     known = ~np.isnan(curves)
     count = known.sum(axis=0)
     total = np.where(known, curves, 0.0).sum(axis=0)
-    found: Curve = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    found: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     return found
 
 
-def spread(curves: Curve) -> tuple[Curve, Curve]:
+def spread(curves: Floats) -> tuple[Floats, Floats]:
     """The lowest and the highest run at each epoch."""
     low = np.where(np.isnan(curves), np.inf, curves).min(axis=0)
     high = np.where(np.isnan(curves), -np.inf, curves).max(axis=0)

@@ -16,12 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.graph import ValueType
+from hwbnn.graph.arrays import Array, Bools
 from hwbnn.verification.core import Core
 
-Array = NDArray[Any]
-Pattern = NDArray[np.bool_]
-
-_ALWAYS: Pattern = np.ones(1, np.bool_)
+_ALWAYS: Bools = np.ones(1, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,8 @@ class Stalls:
         sink: bool array, at least one True.
     """
 
-    source: Pattern = field(default_factory=_ALWAYS.copy)
-    sink: Pattern = field(default_factory=_ALWAYS.copy)
+    source: Bools = field(default_factory=_ALWAYS.copy)
+    sink: Bools = field(default_factory=_ALWAYS.copy)
 
     @classmethod
     def random(cls, seed: int) -> Stalls:
@@ -51,7 +49,7 @@ class Stalls:
         return bool(self.source.all() and self.sink.all())
 
 
-def _bursts(rng: np.random.Generator, length: int) -> Pattern:
+def _bursts(rng: np.random.Generator, length: int) -> Bools:
     willing, idle = rng.choice((1, 2, 4, 16), 2)
     runs = rng.geometric((1 / willing, 1 / idle), (length, 2)).ravel()
     pattern = np.repeat(np.arange(len(runs)) % 2 == 0, runs)[:length]

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwbnn.errors import InputError
 from hwbnn.graph import Graph, ValueType
-
-Array = NDArray[Any]
+from hwbnn.graph.arrays import Array
 
 
 @dataclass(frozen=True)

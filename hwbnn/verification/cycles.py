@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwbnn.estimate import Cycles, cycles
+from hwbnn.graph.arrays import Ints
 from hwbnn.plan import Circuit, circuit
 from hwbnn.verification.bench import Record, Stalls
 from hwbnn.verification.core import Core
 from hwbnn.verification.results import CycleCheck
 
-Ints = NDArray[np.int64]
 FRAMES = 64
 """Frames of a run that are stepped through; later ones repeat what the last period was like."""
 STEPPED = 200_000

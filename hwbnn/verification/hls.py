@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hwbnn import tools
 from hwbnn.errors import InputError
 from hwbnn.graph import Graph, from_bytes
+from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.simulators import check_input
 from hwbnn.targets import generate
 
-Array = NDArray[Any]
 POPCOUNTS = {"builtin": ("-DHWBNN_POPCOUNT_BUILTIN",), "tree": ()}
 """Compiler options of the two forms of the popcount: the compiler's, and what synthesis sees."""
 OPTIONS = (

@@ -11,6 +11,7 @@ import numpy as np
 
 from hwbnn import tools
 from hwbnn.errors import InputError, Mismatch
+from hwbnn.graph.arrays import Array
 from hwbnn.plan import Circuit
 from hwbnn.plan.blocks import DotNetlist
 from hwbnn.verification import cocotb_core, exported, rtl
@@ -18,7 +19,7 @@ from hwbnn.verification.bench import Record, Stalls, Stimulus
 from hwbnn.verification.compare import Comparison
 from hwbnn.verification.cycles import Timing, check_stalled
 from hwbnn.verification.results import WayResult
-from hwbnn.verification.ways import Array, Job, Values, Way
+from hwbnn.verification.ways import Job, Values, Way
 
 SLOW_CYCLES = 20_000
 """Cycles, about, that a run under cocotb takes at most, and any run under stalls."""

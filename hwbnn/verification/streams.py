@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.graph import ValueType
+from hwbnn.graph.arrays import Array
 from hwbnn.graph.bits import pack_bits
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

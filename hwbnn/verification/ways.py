@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwbnn import tools
 from hwbnn.errors import InputError
 from hwbnn.graph import Graph
+from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.simulators import simulate
@@ -26,7 +26,6 @@ from hwbnn.targets import generate
 from hwbnn.verification.compare import Comparison, first_difference
 from hwbnn.verification.results import WayResult
 
-Array = NDArray[Any]
 Values = Mapping[str, Array]
 Reference = Callable[[Array], Array]
 Progress = Callable[[str, int, int], None]

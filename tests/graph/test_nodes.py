@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -123,3 +125,18 @@ def test_inputs_of_bits_and_pixels_say_what_the_network_sees() -> None:
     assert (bits.shape, bits.low, bits.high, bits.bit) == ((784,), 0, 1, True)
     assert [bits.scale * u + bits.offset for u in (0, 1)] == [-1, 1]
     assert (pixels.shape, pixels.high, pixels.scale * 255) == ((28, 28), 255, 1)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Several(Node):
+    SOURCE_LIST: ClassVar[str | None] = "parts"
+
+    source: str
+    parts: tuple[str, ...]
+
+
+def test_a_node_may_read_any_number_of_values():
+    assert Several("y", "a", ("b", "c", "d")).sources == ("a", "b", "c", "d")
+    assert Several("y", "a", ()).sources == ("a",)
+    with pytest.raises(GraphError, match="'y': source: expected a name, found 3"):
+        Several("y", "a", ("b", 3))

@@ -120,7 +120,7 @@ def test_scale_and_offset_come_back_and_need_a_newer_reader() -> None:
     assert dot.scale.tolist() == [4, 4, 8]
     assert dot.offset is not None
     assert dot.offset.tolist() == [0, -1, 3]
-    assert plain.factors is None
+    assert plain.scale_offset is None
     # A reader of format 1 refuses any other by its number; what it can read says 1 still.
     assert described(SCALED)["hwbnn graph"] == 2
     assert described(GRAPH)["hwbnn graph"] == 1

@@ -33,7 +33,7 @@ def test_every_input_gives_the_same_bits(levels: int, last: str) -> None:
         graph = lower(model, BITS)
         assert compare(model, graph, EVERY).differing == 0
         assert [t.thresholds.shape[1] for t in graph.of_type(Threshold)] == [levels, levels]
-        assert all(dot.factors is None for dot in graph.of_type(Dot))
+        assert all(dot.scale_offset is None for dot in graph.of_type(Dot))
 
 
 def refused(*layers: nn.Module) -> str:

@@ -148,8 +148,8 @@ def moving_only_without_total(
     pairs: Pairs, coded: Coded, dot: Dot, threshold: Threshold, channel: int
 ) -> bool:
     """Whether the sums at the threshold all have S = 0, where the ratio does not matter."""
-    assert dot.factors is not None
-    scale, offset = dot.factors
+    assert dot.scale_offset is not None
+    scale, offset = dot.scale_offset
     at = threshold.thresholds[channel, 0]
     for part, d, _ in pairs.chunks():
         s = pairs.totals[part][:, None]
@@ -201,7 +201,7 @@ def test_small_networks_of_real_sets_lower_to_the_same_bits(seed: int, source: I
     found = compare(model, graph, every(source))
     assert found.differing == 0
     dots = graph.of_type(Dot)
-    assert [dot.factors is not None for dot in dots] == [True, True, True, False]
+    assert [dot.scale_offset is not None for dot in dots] == [True, True, True, False]
     assert graph.notes["certificates"].count("certified on all") == 3
 
 

@@ -213,7 +213,7 @@ def test_every_input_gives_the_same_bits(mode: Any, form: Any, last: str, maxout
         graph = lower(model, Input.bits(8))
         assert compare(model, graph, EVERY).differing == 0
         assert len(graph.of_type(Threshold)) == 2  # monotone: no tables
-        factors = [dot.factors for dot in graph.of_type(Dot)]
+        factors = [dot.scale_offset for dot in graph.of_type(Dot)]
         assert [f is not None for f in factors] == [mode != "drop", mode != "drop", False]
         assert ("certificates" in graph.notes) == (mode == "exact")
 

@@ -62,7 +62,7 @@ def test_empty_columns_of_large_scales_make_no_large_masks():
     assert found is not None
     assert max(window.columns for window in found.windows) <= WIDEST
     weights, wanted = np.array([[True, False]]), np.array([1 << 30])
-    factors = np.array([1 << 30]), np.array([0])
-    netlist = thresholds(weights, wanted, factors=factors)
-    prove_thresholds(netlist, weights, wanted, factors=factors)
+    scale_offset = np.array([1 << 30]), np.array([0])
+    netlist = thresholds(weights, wanted, scale_offset=scale_offset)
+    prove_thresholds(netlist, weights, wanted, scale_offset=scale_offset)
     assert netlist.luts == 1

@@ -36,15 +36,15 @@ def test_what_is_known_of_inputs_is_relied_on_and_proved(
     seed, neurons, inputs, free, group, scaled
 ):
     drivers, weights, x, raw = driven(seed, neurons, inputs, free)
-    factors, compared = None, raw
+    scale_offset, compared = None, raw
     if scaled:
         rng = np.random.default_rng(seed)
-        factors = rng.integers(0, 9, neurons), rng.integers(-9, 9, neurons)
-        compared = factors[0] * raw + factors[1] * x.sum(axis=1)[:, None]
+        scale_offset = rng.integers(0, 9, neurons), rng.integers(-9, 9, neurons)
+        compared = scale_offset[0] * raw + scale_offset[1] * x.sum(axis=1)[:, None]
     wanted = compared[3]
-    netlist = thresholds(weights, wanted, group=group, factors=factors, drivers=drivers)
+    netlist = thresholds(weights, wanted, group=group, scale_offset=scale_offset, drivers=drivers)
     assert np.array_equal(evaluate(netlist, x), compared >= wanted)
-    prove_thresholds(netlist, weights, wanted, factors=factors, drivers=drivers)
+    prove_thresholds(netlist, weights, wanted, scale_offset=scale_offset, drivers=drivers)
 
     counted = sums(weights, group=group, drivers=drivers)
     bits = evaluate(counted, x).reshape(len(x), neurons, -1)
@@ -74,8 +74,8 @@ def test_constant_equal_and_opposite_inputs_take_nothing():
 def test_equal_inputs_are_counted_once_in_totals_too():
     rng = np.random.default_rng(2)
     weights = rng.integers(0, 2, (6, 20)) > 0
-    factors = np.ones(6, np.int64), np.full(6, 3)
-    same = thresholds(weights, np.full(6, 30), factors=factors, drivers=[2] * 20)
+    scale_offset = np.ones(6, np.int64), np.full(6, 3)
+    same = thresholds(weights, np.full(6, 30), scale_offset=scale_offset, drivers=[2] * 20)
     assert same.luts <= 1
 
 

@@ -92,13 +92,13 @@ def test_thresholds_that_are_always_or_never_reached_take_nothing(group):
     assert netlist.outputs[1::3] == (0,) * 4
     assert netlist.cells == thresholds(weights[2::3], wanted[2::3], group=group).cells
     # 3 raw - 2 total: an input adds 0 or 1 where its weight is true, -2 or 3 where it is not.
-    factors = np.full(12, 3), np.full(12, -2)
+    scale_offset = np.full(12, 3), np.full(12, -2)
     pluses = weights.sum(axis=1)
     low, high = -2 * (20 - pluses), 3 * (20 - pluses) + pluses
     for wanted, outputs in ((low, (1,) * 12), (high + 1, (0,) * 12)):
-        constant = thresholds(weights, wanted, group=group, factors=factors)
+        constant = thresholds(weights, wanted, group=group, scale_offset=scale_offset)
         assert (constant.cells, constant.outputs) == ((), outputs)
-        prove_thresholds(constant, weights, wanted, factors=factors)
+        prove_thresholds(constant, weights, wanted, scale_offset=scale_offset)
 
 
 def test_what_layers_take():

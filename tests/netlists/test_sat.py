@@ -32,7 +32,7 @@ PASSES = [
 ]
 
 
-def counted(weights, wanted, factors=None):
+def counted(weights, wanted, scale_offset=None):
     """A sum and a comparison for each neuron, as a module of operators."""
     neurons, inputs = weights.shape
     width = inputs.bit_length()
@@ -40,11 +40,11 @@ def counted(weights, wanted, factors=None):
     for k, row in enumerate(weights):
         body += f"  wire [{width - 1}:0] s{k} = {count(row, width)};\n"
     values = [f"s{k}" if wanted is None else f"(s{k} >= {wanted[k]})" for k in range(neurons)]
-    if factors is not None:
+    if scale_offset is not None:
         signed = ("$signed({8'b0, s%d})", "$signed({8'b0, total})")
         values = [
             f"({scale} * {signed[0] % k} + {offset} * {signed[1]} >= {least})"
-            for k, (scale, offset, least) in enumerate(zip(*factors, wanted, strict=True))
+            for k, (scale, offset, least) in enumerate(zip(*scale_offset, wanted, strict=True))
         ]
     bits = neurons * (width if wanted is None else 1)
     return (
@@ -89,7 +89,7 @@ def test_scales_and_offsets_are_proved(tmp_path):
     weights = rng.integers(0, 2, (3, 12)).astype(np.bool_)
     factors = np.array([8, 4, 3]), np.array([-3, 5, -1])
     wanted = np.array([20, 40, 8])
-    text = system_verilog(thresholds(weights, wanted, factors=factors), "netlist", "xc7")
+    text = system_verilog(thresholds(weights, wanted, scale_offset=factors), "netlist", "xc7")
     assert proved(tmp_path, text, counted(weights, wanted, factors))
     assert not proved(tmp_path, text, counted(weights, wanted + np.eye(3, dtype=int)[1], factors))
 

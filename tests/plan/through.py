@@ -28,8 +28,8 @@ def _(block, x):
     if block.wanted is not None:
         found = bits.reshape(len(x), -1, len(block.wanted))
         sums = rows_through(block, x, block.weights).reshape(found.shape)
-        if block.factors is not None:
-            scale, offset = block.factors
+        if block.scale_offset is not None:
+            scale, offset = block.scale_offset
             total = rows_through(block, x, np.ones_like(block.weights[:1]))
             sums = scale * sums + offset * total.reshape(*found.shape[:2], 1)
         assert np.array_equal(found, sums >= block.wanted)

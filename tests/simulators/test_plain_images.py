@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from hwbnn.graph import (
     Add,
@@ -25,10 +23,9 @@ from hwbnn.graph import (
     Threshold,
     Window,
 )
+from hwbnn.graph.arrays import Array
 from hwbnn.simulators import plain
 from tests.graph.test_window import windows
-
-Array = NDArray[Any]
 
 
 def seen(x: Array, window: Window, i: int, j: int) -> dict[tuple[int, int], Array]:

@@ -10,7 +10,7 @@ from urllib.request import Request
 
 import numpy as np
 
-from hwbnn.training.data import Bytes
+from hwbnn.graph.arrays import Bytes
 
 _API = "https://www.openml.org/api/v1/json/data/"
 _FILE = "https://api.openml.org/data/v1/download/1/images.arff"

@@ -9,7 +9,17 @@ from math import gcd
 from typing import Any
 
 from hwbnn.errors import PlanError
-from hwbnn.graph import Conv2d, Dot, Flatten, Graph, MaxPool, Node, Threshold, ValueType
+from hwbnn.graph import (
+    Conv2d,
+    Dot,
+    Flatten,
+    Graph,
+    MaxPool,
+    Node,
+    Threshold,
+    ValueType,
+    fused_threshold,
+)
 from hwbnn.plan import Folded, Plan
 from hwbnn.targets.hls.layout import Constant, Fold, Layout, Packed, Plain, Scalar
 from hwbnn.targets.hls.tokens import image_lanes
@@ -199,11 +209,11 @@ def _steps(plan: Plan, node: Dot | Conv2d) -> tuple[int, ...]:
 
 
 def fusable(site: Site, sums: Dot | Conv2d) -> Threshold | None:
-    """The Threshold that alone reads a Dot or Conv2d and becomes one circuit with it, if any."""
-    readers = site.graph.readers(sums.name)
-    if not site.plan.fuse or len(readers) != 1 or not isinstance(readers[0], Threshold):
+    """The Threshold that becomes one circuit with a Dot or Conv2d, if the Plan wants that."""
+    if not site.plan.fuse:
         return None
-    return readers[0] if readers[0].places is None else None
+    # Accumulators are compared with one set of thresholds at all positions.
+    return fused_threshold(site.graph, sums, by_border_class=False)
 
 
 def within_limit(name: str, found: int, what: str, advice: str) -> None:

@@ -16,7 +16,7 @@ from hwbnn.targets.hls.site import Site, within_limit
 def sum_function(sums: Dot | Conv2d, site: Site, threshold: Threshold | None) -> str:
     """The C++ function of a dense layer."""
     name = "dot" if threshold is None else "neurons"
-    name = name if sums.factors is None else f"scaled_{name}"
+    name = name if sums.scale_offset is None else f"scaled_{name}"
     return name if isinstance(site.plan.layout(sums.name), Folded) else f"{name}_unrolled"
 
 
@@ -40,10 +40,10 @@ def sum_members(
     if threshold is not None:
         sign[threshold.falling] = -1
     constants: list[Constant] = []
-    if sums.factors is None:
+    if sums.scale_offset is None:
         constants.append(fold.weights(weights ^ (sign < 0)[:, None]))
     else:  # not the weights but the factors change their sign
-        constants += [fold.weights(weights), _factors(*(sign * f for f in sums.factors))]
+        constants += [fold.weights(weights), _factors(*(sign * f for f in sums.scale_offset))]
     if threshold is not None:
         constants.append(_accumulated(sums, threshold, site, fold.inputs, masked))
         numbers |= levels(threshold.name, *threshold.thresholds.shape)
@@ -61,7 +61,7 @@ def _accumulated(
     """The thresholds of a fused Threshold, on what the accumulator holds."""
     t, falling = site.type(sums.name), threshold.falling[:, None]
     thresholds = np.where(falling, -threshold.thresholds, threshold.thresholds)
-    if site.type(sums.source).bit and sums.factors is None and not masked:
+    if site.type(sums.source).bit and sums.scale_offset is None and not masked:
         # Of n inputs d differ: n - 2 d >= t just where d < floor((n - t) / 2) + 1.
         limits = np.clip((inputs - thresholds) // 2 + 1, 0, inputs + 1)
         return Constant("thresholds", Scalar.holding(0, inputs + 1), limits.reshape(-1))
@@ -77,7 +77,7 @@ def _sum_types(
     advice = "fold it with a smaller pe or simd"
     within_limit(sums.name, fold.step_words, "words of weights read in one cycle", advice)
     numbers, types = fold.numbers(), {}
-    if sums.factors is not None:
+    if sums.scale_offset is not None:
         within_limit(sums.name, 2 * fold.pe, "scales and offsets read in one cycle", advice)
         numbers["n_factors"] = 2 * fold.outputs
         t = site.type(sums.name)

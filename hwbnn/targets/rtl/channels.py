@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from hwbnn.graph.arrays import Ints
 from hwbnn.plan import Stream
-from hwbnn.plan.blocks import Ints, PoolMax, Rescale, signed_width
+from hwbnn.plan.blocks import PoolMax, Rescale, signed_width
 from hwbnn.targets.rtl.verilog import constant, literal
 from hwbnn.targets.rtl.wrapped import Wrapped, by_element, in_order, places
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwbnn.graph.arrays import Ints
 from hwbnn.graph.bits import row_integer
 from hwbnn.netlists import Form, system_verilog
 from hwbnn.plan import Circuit
 from hwbnn.plan.blocks import DotNetlist
 from hwbnn.targets.rtl.verilog import HEADER, constant, instance
-
-Ints = NDArray[np.int64]
 
 MODELS = "hwbnn_primitives"
 """Name of the file that has the primitives."""
@@ -123,12 +121,12 @@ def _counted(block: DotNetlist) -> str:
     total = ""
     if block.wanted is None:
         result = f"    assign counted[c*{bits} +: {bits}] = raw;\n"
-    elif block.factors is None:
+    elif block.scale_offset is None:
         text += constant("Wanted", [int(w) for w in block.wanted], bits + 1)
         result = f"    assign counted[c] = {{1'b0, raw}} >= Wanted[c*{bits + 1} +: {bits + 1}];\n"
     else:
         total = f"  logic [{bits - 1}:0] total;\n\n  assign total = {_count(block, bits, '')};\n"
-        constants, result = _weighed(block.wanted, *block.factors, high)
+        constants, result = _weighed(block.wanted, *block.scale_offset, high)
         text += constants
     ports = {"data_i": "data_i", "planes_o": "planes"}
     planes = {"Inputs": inputs, "Width": width, "Signed": block.source.signed}

@@ -1,19 +1,18 @@
-"""What all nodes of a Graph share: a name, the values that they read, checked and frozen fields.
+"""Checks of a node's fields: names, integers, tuples and arrays.
 
 Arrays are copied, given their dtype and made read-only on construction, so that a node cannot
-change behind a digest.
+change behind a digest. Each function raises GraphError in one line.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwbnn.errors import GraphError
+from hwbnn.graph.arrays import Ints
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 NAME_LENGTH = 48
@@ -21,6 +20,14 @@ LIMIT = 1 << 31
 """No value of a Graph reaches this magnitude: int64 arithmetic then never overflows."""
 ELEMENTS = 1 << 24
 """Elements of the largest input; a file of a few bytes cannot ask for more memory than that."""
+
+
+class Named(Protocol):
+    """A node as the checks of its fields see it: messages begin with its name."""
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
 
 
 def check_name(name: object) -> str:
@@ -45,7 +52,7 @@ def shown(value: object) -> str:
         return "a huge integer"
 
 
-def freeze(node: Node, field: str, dtype: Any, ndim: int, *, limit: int = LIMIT) -> None:
+def freeze(node: Named, field: str, dtype: Any, ndim: int, *, limit: int = LIMIT) -> None:
     """Replace an array field by a read-only copy of this dtype, refusing any change of value."""
     try:
         array = np.asarray(getattr(node, field))
@@ -66,7 +73,7 @@ def freeze(node: Node, field: str, dtype: Any, ndim: int, *, limit: int = LIMIT)
     object.__setattr__(node, field, frozen)
 
 
-def integer(node: Node, field: str) -> int:
+def integer(node: Named, field: str) -> int:
     """The field itself, if it is an integer that a Graph may hold."""
     value = getattr(node, field)
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= LIMIT:
@@ -77,28 +84,8 @@ def integer(node: Node, field: str) -> int:
     return value
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Node:
-    """What all nodes have: the name of the value that they make."""
-
-    name: str
-
-    def __post_init__(self) -> None:
-        check_name(self.name)
-        for source in self.sources:
-            if not isinstance(source, str):
-                raise GraphError(
-                    f"node '{self.name}': source: expected a name, found {shown(source)}"
-                )
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Names of the values that this node reads, in order."""
-        return tuple(getattr(self, f.name) for f in fields(self) if f.name in ("source", "other"))
-
-
 def integers(
-    node: Node, field: str, length: int, low: int, high: int, *, both: bool = False
+    node: Named, field: str, length: int, low: int, high: int, *, both: bool = False
 ) -> tuple[int, ...]:
     """Make a field a tuple of this many integers from ``low`` to ``high``, and return it.
 
@@ -117,7 +104,7 @@ def integers(
     return tuple(value)
 
 
-def freeze_factors(node: Node, channels: int) -> None:
+def freeze_scale_offset(node: Named, channels: int) -> None:
     """Freeze the optional fields ``scale`` and ``offset``: both or none, one entry a channel."""
     given = [field for field in ("scale", "offset") if getattr(node, field) is not None]
     if len(given) == 1:
@@ -129,7 +116,7 @@ def freeze_factors(node: Node, channels: int) -> None:
         expect_channels(node, field, channels, "weights")
 
 
-def expect_channels(node: Node, field: str, channels: int, like: str) -> None:
+def expect_channels(node: Named, field: str, channels: int, like: str) -> None:
     """Refuse an array whose first axis has not this many channels, as the field ``like`` has."""
     found = len(getattr(node, field))
     if found != channels:
@@ -138,10 +125,10 @@ def expect_channels(node: Node, field: str, channels: int, like: str) -> None:
         )
 
 
-def freeze_places(node: Node, classes: int) -> None:
+def freeze_places(node: Named, classes: int) -> None:
     """Freeze the optional field ``places``: of each position one of ``classes`` classes."""
     freeze(node, "places", np.int64, 2)
-    places: NDArray[np.int64] = node.places  # type: ignore[attr-defined]
+    places: Ints = node.places  # type: ignore[attr-defined]
     if int(places.min()) < 0 or int(places.max()) >= classes:
         raise GraphError(
             f"node '{node.name}': places: expected classes from 0 to {classes - 1}, found "
