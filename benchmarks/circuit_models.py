@@ -22,13 +22,13 @@ from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from hwbnn.tools.yosys import synth
 from hwbnn.training.data import dataset
-from hwbnn.verification import rtl
+from hwbnn.verification import verilator
 from hwbnn.verification.bench import Stimulus
 from hwbnn.verification.core import Core
 
 PLAN = Plan(default=Unrolled(made="xc7"), input_beat=784, levels=3)
 """An image a cycle, registers after three levels of logic."""
-FRAMES = {"counted": 10_000, "gates": 2_000}
+FRAMES = {"behavioural": 10_000, "structural": 2_000}
 """Test images that each form computes."""
 SYNTHESISED = ("tfc", "sfc", "sfc_256")
 """Cores that are synthesised whole."""
@@ -74,7 +74,9 @@ def compiled(name: str, form: str) -> dict[str, Any]:
     os.environ["CCACHE_DISABLE"] = "1"  # what it keeps costs nothing the second time
     with tempfile.TemporaryDirectory(prefix="hwbnn-models-") as scratch:
         before = spent()
-        made = rtl.build(project, Path(scratch), popcount=form, optimise=form == "counted", jobs=1)
+        made = verilator.build(
+            project, Path(scratch), popcount=form, optimise=form == "behavioural", jobs=1
+        )
         build = spent() - before
         log = next(Path(scratch).rglob("build.log")).read_text()
         # The largest process so far: of all that this command compiled.

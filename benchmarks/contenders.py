@@ -16,7 +16,7 @@ from hwbnn.graph import Dot, Graph
 from hwbnn.graph.bits import pack_words
 from hwbnn.plan import Folded, Plan
 from hwbnn.simulators import fast, simulate
-from hwbnn.verification import bench, hls, rtl
+from hwbnn.verification import bench, hls, verilator
 
 IMAGES = 100_000
 PE_SIMD = ((16, 56), (16, 16), (16, 16), (2, 16))
@@ -109,10 +109,10 @@ def our_rtl(graph: Graph, folder: Path, plans: dict[str, Plan]) -> list[Contende
     """Our RTL under Verilator, every tapped value recorded."""
     found = []
     for name, plan in plans.items():
-        built = rtl.build(generate(graph, "rtl", plan), folder)
+        built = verilator.build(generate(graph, "rtl", plan), folder)
         x = images(10_000)
 
-        def run(n: int, built: rtl.Simulation = built, x: Any = x) -> None:
+        def run(n: int, built: verilator.Simulation = built, x: Any = x) -> None:
             stimulus = bench.Stimulus.of_frames(built.core, x[:n])
             record = built.run(stimulus)
             assert not record.faults

@@ -1,10 +1,10 @@
 """Binary neural networks from PyTorch to FPGA cores that are shown to compute the same bits.
 
-The whole way in four calls::
+The whole backend in four calls::
 
     graph   = hwbnn.lower(model, input)              # exact, or an error that names the layer
     project = hwbnn.generate(graph, "rtl", plan)     # files, in memory
-    result  = hwbnn.verify(project, x)               # every way equal; cycles counted
+    result  = hwbnn.verify(project, x)               # every backend equal; cycles counted
     report  = hwbnn.build(model, input, data, "build/")  # all of it, in one call
 
 Everything here is loaded when it is first asked for: with numpy, Typer and Rich alone a Graph can

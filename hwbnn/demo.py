@@ -13,12 +13,12 @@ from hwbnn.report import Report
 
 PLAN = Plan({"dot_1": Folded(8, 16), "dot_2": Folded(8, 16), "dot_3": Folded(2, 16)})
 """Small enough to be synthesised in seconds."""
-WAYS = ("fast", "hls", "rtl", "rtl-cocotb")
+BACKENDS = ("fast", "hls", "rtl", "rtl-cocotb")
 
 
 def steps(place: bool = False) -> int:
     """How many steps of progress :func:`demo` tells of."""
-    return 1 + build_steps(WAYS, place)
+    return 1 + build_steps(BACKENDS, place)
 
 
 def demo(
@@ -67,7 +67,7 @@ def demo(
         plan=plan,
         name="digits 64-64-64-10",
         data_name="digits, test part",
-        ways=WAYS,
+        backends=BACKENDS,
         place=place,
         progress=shown,
     )

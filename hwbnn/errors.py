@@ -36,7 +36,7 @@ class ToolFailed(HwbnnError):
 
 
 class Mismatch(HwbnnError):
-    """Two ways of computing a Graph differ, or a counted cycle differs from its prediction.
+    """Two backends differ, or a counted cycle differs from its prediction.
 
     The command line exits with status 1, since the input was good and the hardware is not.
     """

@@ -21,7 +21,9 @@ def module(tmp_path):
         wrapper = WRAPPERS / f"{top}.sv"
         sources = [*sorted(assets("rtl").glob("*.sv")), *([wrapper] if wrapper.is_file() else [])]
         folder = tmp_path / f"build{sum(1 for _ in tmp_path.iterdir())}"
-        built = cocotb_run.build(sources, top, folder, simulator=simulator, parameters=parameters)
+        built = cocotb_run.build_module(
+            sources, top, folder, simulator=simulator, parameters=parameters
+        )
         return ModuleBench(built, tmp_path, **(bench or {}))
 
     return compiled

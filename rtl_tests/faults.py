@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from hwbnn.project import Project
 from hwbnn.simulators import simulate
-from hwbnn.verification import CycleCheck, cocotb_core, verify
+from hwbnn.verification import CycleCheck, cocotb_run, verify
 from hwbnn.verification.bench import Stimulus
-from hwbnn.verification.compare import Difference, compare, first_difference
 from hwbnn.verification.cycles import Timing
+from hwbnn.verification.results import Difference, compare, first_difference
 
 
 def broken(project, name, pattern, replacement):
@@ -22,11 +22,11 @@ def broken(project, name, pattern, replacement):
     return Project(project.target, {**project.files, name: text.encode()})
 
 
-def failures(project, x, way="rtl-icarus"):
+def failures(project, x, backend="rtl-icarus"):
     """What each result of verification says is wrong: at full rate, and under stalls."""
-    found = verify(project, x, ways=[way])
-    assert len(found.ways) == 2
-    return [result.failure for result in found.ways]
+    found = verify(project, x, backends=[backend])
+    assert len(found.backends) == 2
+    return [result.failure for result in found.backends]
 
 
 class Found(NamedTuple):
@@ -43,7 +43,7 @@ def at_full_rate(project, x, *, cut=0):
     After so many cycles of a first part, if any, which a reset cuts off.
     """
     with tempfile.TemporaryDirectory() as folder:
-        simulation = cocotb_core.build(project, Path(folder))
+        simulation = cocotb_run.build(project, Path(folder))
         core = simulation.core
         record = simulation.run(Stimulus.of_frames(core, x, cut=cut))
         expected = simulate(core.graph, x, trace=True)

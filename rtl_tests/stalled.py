@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from hwbnn.simulators import simulate
-from hwbnn.verification import rtl
+from hwbnn.verification import verilator
 from hwbnn.verification.bench import Stalls, Stimulus
-from hwbnn.verification.compare import compare, first_difference
 from hwbnn.verification.cycles import check_stalled
+from hwbnn.verification.results import compare, first_difference
 
 
 def check_more_stalls(graph, project, x, folder, seed):
     """Four more runs, each after a reset in the middle of a frame: values, protocol and cycles."""
-    simulation = rtl.build(project, folder, optimise=False)
+    simulation = verilator.build(project, folder, optimise=False)
     assert simulation.build_seconds == 0
     expected = simulate(graph, x, trace=True)
     for i in range(4):

@@ -30,12 +30,14 @@ def network(seed):
     return graph, random_plan(seed, graph, max_cycles=400)
 
 
-def checked(seed, way, **options):
+def checked(seed, backend, **options):
     """Verify, and see that every value was compared or is said to be fused."""
     graph, plan = network(seed)
     project, x = generate(graph, "rtl", plan), random_inputs(graph, 8, seed)
-    found = verify(project, x, ways=["fast", way], seed=seed, **options).raise_for_mismatch()
-    _, full, stalled, *netlists = found.ways
+    found = verify(
+        project, x, backends=["fast", backend], seed=seed, **options
+    ).raise_for_mismatch()
+    _, full, stalled, *netlists = found.backends
     assert {node.value for node in full.nodes} | set(full.fused) == set(graph.types)
     assert full.frames == len(x)
     assert stalled.bits > 0

@@ -303,7 +303,7 @@ def test_one_credit_less_slows_the_core_as_predicted(graph, plan, x):
     credits = rf"\.Credits\({segment.credits}\)"
     for name in ("rtl/hwbnn_raw_d2.sv", "rtl/hwbnn_top.sv"):
         project = broken(project, name, credits, f".Credits({segment.credits - 1})")
-    found = verify(project, x, ways=["rtl-icarus"]).ways[0]
+    found = verify(project, x, backends=["rtl-icarus"]).backends[0]
     assert found.mismatches == 0
     assert not found.faults
     assert found.cycles.counted_interval == predicted.interval

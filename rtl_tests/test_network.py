@@ -13,9 +13,9 @@ from hwbnn.graph import Dot, Graph, Input, Output, Threshold
 from hwbnn.plan import Folded, Plan
 from hwbnn.simulators import simulate
 from hwbnn.targets import generate
-from hwbnn.verification import cocotb_core, rtl, verify
+from hwbnn.verification import cocotb_run, verify, verilator
 from hwbnn.verification.bench import Stalls, Stimulus
-from hwbnn.verification.compare import compare, first_difference
+from hwbnn.verification.results import compare, first_difference
 from rtl_tests.stalled import check_more_stalls
 from tests.lowering import networks
 from tests.strategies import random_graph, random_inputs, random_plan
@@ -34,10 +34,10 @@ SLOW = (*(case for case in LOWERED if case not in FAST), ("graph", 103), ("graph
 random Graphs with the nodes that those do not have."""
 
 
-def checked(graph, project, x, way, **options):
+def checked(graph, project, x, backend, **options):
     """Verify, and see that every value was compared or is said to be fused."""
-    found = verify(project, x, ways=["fast", way], **options).raise_for_mismatch()
-    _, full, stalled, *netlist = found.ways
+    found = verify(project, x, backends=["fast", backend], **options).raise_for_mismatch()
+    _, full, stalled, *netlist = found.backends
     assert {node.value for node in full.nodes} | set(full.fused) == set(graph.types)
     assert full.frames == len(x)
     assert stalled.bits > 0
@@ -67,7 +67,7 @@ def test_random_networks_under_icarus(kind, seed):
         graph = networks.lowered(kind, seed)
     project = generate(graph, "rtl", random_plan(seed, graph, max_cycles=150))
     x = random_inputs(graph, 6, seed)
-    checked(graph, project, x, "rtl-icarus", popcount="gates", seed=seed, batch=4)
+    checked(graph, project, x, "rtl-icarus", popcount="structural", seed=seed, batch=4)
 
 
 @pytest.mark.parametrize("seed", [200, 201])
@@ -82,8 +82,8 @@ def test_the_gates_of_the_popcount_take_the_same_cycles(tmp_path):
     project = generate(graph, "rtl", random_plan(300, graph, max_cycles=300))
     x = random_inputs(graph, 30, 300)
     records = []
-    for popcount in rtl.POPCOUNTS:
-        simulation = rtl.build(project, tmp_path, popcount=popcount, optimise=False)
+    for popcount in verilator.POPCOUNTS:
+        simulation = verilator.build(project, tmp_path, popcount=popcount, optimise=False)
         records.append(simulation.run(Stimulus.of_frames(simulation.core, x)))
     counted, gates = records
     assert np.array_equal(counted.ends, gates.ends)
@@ -111,8 +111,8 @@ def core(request, small, tmp_path_factory):
     project = generate(small, "rtl", plan)
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "icarus":
-        return cocotb_core.build(project, folder)
-    return rtl.build(project, folder, optimise=False)
+        return cocotb_run.build(project, folder)
+    return verilator.build(project, folder, optimise=False)
 
 
 def packets(core, x, lengths):
@@ -152,7 +152,7 @@ def test_packets_of_wrong_length(small, core, seed):
 def test_a_reset_at_any_time_leaves_nothing_behind(small, core, part):
     x = np.random.default_rng(6).integers(0, 16, (5, 21))
     expected = simulate(small, x, trace=True)
-    quick = isinstance(core, rtl.Simulation)
+    quick = isinstance(core, verilator.Simulation)
     cuts = range(1, core.core.latency + 2 * core.core.interval)
     for cut in cuts[part :: 4 if quick else 23]:
         stalls = Stalls.random(cut) if cut % 3 else Stalls()
@@ -166,6 +166,6 @@ def test_a_waveform_is_written_on_demand(small, tmp_path):
     project = generate(small, "rtl", Plan(input_beat=24, output_beat=16))
     wave = tmp_path / "core.fst"
     x = np.random.default_rng(6).integers(0, 16, (5, 21))
-    assert verify(project, x, ways=["rtl-icarus"], wave=wave).ok
+    assert verify(project, x, backends=["rtl-icarus"], wave=wave).ok
     # An FST file begins with a header: its type, 0, and its length, 329.
     assert wave.read_bytes()[:9] == b"\0" + (329).to_bytes(8, "big")

@@ -155,26 +155,26 @@ def _integers(graph: Graph) -> Iterator[str]:
 def hardware(root: Path) -> Iterator[str]:
     """A table of the cores that were built, verified and synthesised."""
     yield (
-        "| core | ways (frames, where fewer) | frames | bits compared | differing "
+        "| core | backends (frames, where fewer) | frames | bits compared | differing "
         "| latency, cycles | interval, cycles | LUT | FF |"
     )
     yield "|---|---|---:|---:|---:|---:|---:|---:|---:|"
     for path in sorted((root / "models").glob("*/build*.json")):
         report = Report.from_json(path.read_bytes(), str(path))
-        most = max(way.frames for way in report.ways)
-        ways = "; ".join(
-            way.name if way.frames == most else f"{way.name} ({number(way.frames)})"
-            for way in report.ways
+        most = max(backend.frames for backend in report.backends)
+        backends = "; ".join(
+            backend.name if backend.frames == most else f"{backend.name} ({number(backend.frames)})"
+            for backend in report.backends
         )
         for core in report.cores:
             pairs = {**core.cycles, **core.resources}
             told = [pairs[name].measured if name in pairs else None for name in COLUMNS]
             cells = (
                 f"{_core_name(report, path)}, {core.name}",
-                ways,
+                backends,
                 number(most),
-                number(sum(way.bits for way in report.ways)),
-                number(sum(way.mismatches for way in report.ways)),
+                number(sum(backend.bits for backend in report.backends)),
+                number(sum(backend.mismatches for backend in report.backends)),
                 *("not run" if figure is None else number(figure.value) for figure in told),
             )
             yield f"| {' | '.join(cells)} |"

@@ -1,4 +1,4 @@
-"""The trained SFC of every method into ``models/sfc_<method>``, verified in every way.
+"""The trained SFC of every method into ``models/sfc_<method>``, verified by every backend.
 
 Each run goes through :func:`hwbnn.flow.release`: lowered, compared with its float network, with
 HLS and with RTL at every node on the whole test set, and synthesised. What is there already and
@@ -25,7 +25,7 @@ from hwbnn.training import Recipe
 REPOSITORY = Path(__file__).resolve().parent.parent
 LANES = 16
 OPTIONAL = ("place and route", "synthesis by Vitis HLS")
-"""What a build may leave undone: no way of computing the network depends on it."""
+"""What a build may leave undone: no backend depends on it."""
 
 
 def folded(graph: Graph) -> Plan:
@@ -50,7 +50,7 @@ def is_whole(run: Path, folder: Path) -> bool:
     return bool(same and built.ok and complete)
 
 
-def publish(run: Path, folder: Path, ways: list[str]) -> tuple[str, str]:
+def publish(run: Path, folder: Path, backends: list[str]) -> tuple[str, str]:
     """Publish one run; ``ok``, ``none`` or ``FAIL``, and one line about it.
 
     ``none`` is a network without an exact integer form, as one of real activations: lowering
@@ -62,15 +62,15 @@ def publish(run: Path, folder: Path, ways: list[str]) -> tuple[str, str]:
         return "FAIL", f"{run}: no finished run"
     begun = time.monotonic()
     try:
-        report = release(run, folder, plan=folded, ways=ways)
+        report = release(run, folder, plan=folded, backends=backends)
     except CannotLower as error:
         return "none", str(error)
     except HwbnnError as error:
         return "FAIL", f"{type(error).__name__}: {error}"
     left = [entry for entry in report.not_done if entry.what not in OPTIONAL]
     missing = [f"{entry.what}: {entry.why}" for entry in left]
-    bits, wrong = (sum(getattr(w, k) for w in report.ways) for k in ("bits", "mismatches"))
-    line = f"{bits:,} bits in {len(report.ways)} ways, {wrong:,} differ, "
+    bits, wrong = (sum(getattr(w, k) for w in report.backends) for k in ("bits", "mismatches"))
+    line = f"{bits:,} bits in {len(report.backends)} comparisons, {wrong:,} differ, "
     line += f"{time.monotonic() - begun:.0f} s"
     return "ok" if report.ok else "FAIL", "; ".join([line, *missing])
 
@@ -82,14 +82,14 @@ def main() -> int:
     parser.add_argument("--experiment", default="sfc", help="which of benchmarks/methods.py")
     parser.add_argument("--seed", type=int, default=0, help="whose run is published")
     parser.add_argument("--methods", default=",".join(METHODS), help="by commas")
-    parser.add_argument("--ways", default="fast,hls,rtl", help="as `hwbnn verify` takes them")
+    parser.add_argument("--backends", default="fast,hls,rtl", help="as `hwbnn verify` takes them")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "models", help="their folder")
     given = parser.parse_args()
     done = True
     for method in given.methods.split(","):
         run = given.runs / given.experiment / f"{method}-{given.seed}"
         folder = given.out / f"{given.experiment}_{method}"
-        outcome, line = publish(run, folder, given.ways.split(","))
+        outcome, line = publish(run, folder, given.backends.split(","))
         print(f"{outcome:4} {folder.name}: {line}", flush=True)
         done &= outcome != "FAIL"
     return int(not done)

@@ -30,9 +30,9 @@ def test_the_demo_leaves_what_it_says(tmp_path: Path) -> None:
     assert accuracy.frames == 355
     assert accuracy.float_network is not None
     assert accuracy.float_network.value == accuracy.integer_graph.value > 95
-    ways = {way.name: way for way in report.ways}
-    assert {"float network", "fast", "hls", "rtl", "rtl-cocotb"} <= set(ways)
-    assert all(way.bits > 0 == way.mismatches for way in ways.values())
+    backends = {backend.name: backend for backend in report.backends}
+    assert {"float network", "fast", "hls", "rtl", "rtl-cocotb"} <= set(backends)
+    assert all(backend.bits > 0 == backend.mismatches for backend in backends.values())
     (core,) = report.cores
     for pair in core.cycles.values():
         assert pair.predicted is not None

@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PLANTED = {
     "Knowledge flows one way": ("graph/bits.py", "import hwbnn.simulators"),
     "Only methods, nn, training and lowering import torch": (
-        "verification/compare.py",
+        "verification/results.py",
         "import torch",
     ),
     "The integer rooms never reach torch or hls4ml": ("plan/plan.py", "import hwbnn.methods"),

@@ -21,6 +21,9 @@ _EPILOG = """
 Exit status: 0 good; 1 the hardware differs or a goal was missed; 2 bad input or a missing tool.
 """
 
+_EARLIER = {"ways": "backends"}
+"""Earlier names of options, which are taken as before and no longer shown."""
+
 
 class _Group(TyperGroup):
     """Commands whose foreseen errors become one line; others are defects and keep their trace."""
@@ -47,7 +50,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda name: _EARLIER.get(name, name),
+    },
     add_completion=False,
     epilog=_EPILOG,
 )

@@ -64,12 +64,12 @@ def build(
     interval: options.Interval = None,
     luts: options.Luts = None,
     made: options.Made = None,
-    ways: options.Ways = "fast,hls,rtl",
+    backends: options.Backends = "fast,hls,rtl",
     rtl_frames: options.RtlFrames = None,
     place: options.Place = False,
     as_json: options.Json = False,
 ) -> None:
-    """Lower a model, generate its core, compute it in every way, synthesise it, and report.
+    """Lower a model, generate its core, compute it by every backend, synthesise it, and report.
 
     How the core is laid out is said as for `hwbnn generate`. Where Vitis HLS is on PATH it
     synthesises the network too; its figures are reported and the RTL that it makes is compared.
@@ -80,18 +80,18 @@ def build(
 
         hwbnn build --model mynet.model:make --samples x.npy --labels y.npy --out core
 
-        hwbnn build --graph sfc --samples x.npz --key test --ways fast,rtl --out sfc-core
+        hwbnn build --graph sfc --samples x.npz --key test --backends fast,rtl --out sfc-core
 
         hwbnn build runs/sfc --interval 784 --out sfc-folded
 
-        hwbnn build runs/sfc --made xc7 --ways fast,rtl --out sfc-netlists
+        hwbnn build runs/sfc --made xc7 --backends fast,rtl --out sfc-netlists
     """
     from hwbnn.flow import build as run
     from hwbnn.flow import claim, steps
 
     claim(writable(out))
     chosen = planner(plan, interval, luts, made)
-    names = options.listed(ways)
+    names = options.listed(backends)
     network, input, name = _to_build(folder, model, graph)
     x, y, data_name = read_samples(folder, samples, key, labels, labels_key, data)
     report = run(
@@ -102,7 +102,7 @@ def build(
         plan=chosen,
         name=name,
         data_name=data_name,
-        ways=names,
+        backends=names,
         rtl_frames=rtl_frames,
         place=place,
         progress=Steps(steps(names, place)),

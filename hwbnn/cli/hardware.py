@@ -24,7 +24,7 @@ from hwbnn.plan import Plan
 from hwbnn.report import Figure
 from hwbnn.verification.results import Verification
 
-COLUMNS = ("way", "frames", "bits", "differing", "frames/s", "latency", "interval")
+COLUMNS = ("backend", "frames", "bits", "differing", "frames/s", "latency", "interval")
 
 
 def register(app: typer.Typer) -> None:
@@ -137,10 +137,10 @@ def verify(
     key: options.Key = "",
     frames: Annotated[int, typer.Option(min=1, help="How many random samples.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of random samples and stalls.")] = 1,
-    ways: Annotated[
+    backends: Annotated[
         str,
         typer.Option(
-            help=f"How the network is computed: {options.WAYS}; for a project in whose folder "
+            help=f"How the network is computed: {options.BACKENDS}; for a project in whose folder "
             "Vitis HLS has run, hls-rtl and hls-rtl-icarus too; by default fast and that of the "
             "project."
         ),
@@ -155,7 +155,7 @@ def verify(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Compute a network in several ways and compare every value, bit for bit.
+    """Compute a network by several backends and compare every value, bit for bit.
 
     The plain simulator says what is right. Cycles are counted and held to the prediction. The exit
     status is 1 if anything differs, and the first difference is named.
@@ -164,9 +164,9 @@ def verify(
 
         hwbnn verify sfc-rtl images.npy
 
-        hwbnn verify digits --ways fast,hls,rtl,rtl-icarus --frames 20
+        hwbnn verify digits --backends fast,hls,rtl,rtl-icarus --frames 20
 
-        hwbnn verify sfc-rtl --ways rtl-icarus --frames 3 --wave sfc.fst
+        hwbnn verify sfc-rtl --backends rtl-icarus --frames 3 --wave sfc.fst
     """
     from hwbnn.verification import verify as run
 
@@ -175,38 +175,48 @@ def verify(
     core = read_core(project, plan, interval, luts, made)
     graph = from_bytes(core.files["graph.npz"], project)
     x = random_input(graph, frames, seed) if array is None else read_input(graph, array, key)
-    names = options.listed(ways) if ways else ["fast", core.target]
+    names = options.listed(backends) if backends else ["fast", core.target]
     steps = Steps(1)
     with steps.step(f"verify {', '.join(names)} on {len(x):,} frames"):
         result = run(
             core,
             x,
-            ways=names,
+            backends=names,
             rtl_frames=rtl_frames,
             seed=seed,
             wave=wave,
-            progress=lambda way, n, total: steps.detail(f"{way}: {n:,} of {total:,}"),
+            progress=lambda backend, n, total: steps.detail(f"{backend}: {n:,} of {total:,}"),
         )
     if not as_json:
         table("", COLUMNS, _rows(result))
-    wrong = next((way.failure for way in result.ways if not way.ok), None)
-    bits = sum(way.bits for way in result.ways)
-    line = f"all equal: {bits:,} bits in {len(result.ways)} ways"
-    if any(way.cycles is not None for way in result.ways):
+    wrong = next((backend.failure for backend in result.backends if not backend.ok), None)
+    bits = sum(backend.bits for backend in result.backends)
+    line = f"all equal: {bits:,} bits in {len(result.backends)} comparisons"
+    if any(backend.cycles is not None for backend in result.backends):
         line += ", cycles as predicted"
     line += f" -> {wave}" if wave is not None else f" ({project})"
     finish(wrong or line, result.to_json(), as_json=as_json, failed=not result.ok)
 
 
 def _rows(result: Verification) -> list[tuple[object, ...]]:
-    """A row for each way; cycles only where they were counted."""
+    """A row for each backend; cycles only where they were counted."""
     rows: list[tuple[object, ...]] = []
-    for way in result.ways:
-        counted = way.cycles
+    for backend in result.backends:
+        counted = backend.cycles
         latency = "" if counted is None else str(counted.counted_latency)
         interval = "" if counted is None else str(counted.counted_interval)
-        rate = f"{way.frames_per_second:,.0f}"
-        rows.append((way.way, way.frames, way.bits, way.mismatches, rate, latency, interval))
+        rate = f"{backend.frames_per_second:,.0f}"
+        rows.append(
+            (
+                backend.name,
+                backend.frames,
+                backend.bits,
+                backend.mismatches,
+                rate,
+                latency,
+                interval,
+            )
+        )
     return rows
 
 

@@ -95,8 +95,8 @@ Json = Annotated[
         "one line on standard error say why.",
     ),
 ]
-WAYS = "some of fast, hls, hls-stream, rtl, rtl-cocotb, rtl-icarus, with commas between"
-Ways = Annotated[str, typer.Option(help=f"How the network is computed: {WAYS}.")]
+BACKENDS = "some of fast, hls, hls-stream, rtl, rtl-cocotb, rtl-icarus, with commas between"
+Backends = Annotated[str, typer.Option(help=f"How the network is computed: {BACKENDS}.")]
 RtlFrames = Annotated[
     int | None,
     typer.Option(min=1, help="How many of the samples RTL computes at most; by default all."),

@@ -95,7 +95,7 @@ def publish(
     interval: options.Interval = None,
     luts: options.Luts = None,
     made: options.Made = None,
-    ways: options.Ways = "fast,hls,rtl",
+    backends: options.Backends = "fast,hls,rtl",
     rtl_frames: options.RtlFrames = None,
     data: options.DataFolder = None,
     as_json: options.Json = False,
@@ -109,17 +109,17 @@ def publish(
 
         hwbnn publish runs/sfc --out models/sfc --interval 784
 
-        hwbnn publish runs/digits --out models/mine --ways fast,rtl
+        hwbnn publish runs/digits --out models/mine --backends fast,rtl
     """
     from hwbnn.flow import release, steps
 
     writable(out)
-    names = options.listed(ways)
+    names = options.listed(backends)
     report = release(
         run,
         out,
         plan=planner(plan, interval, luts, made),
-        ways=names,
+        backends=names,
         rtl_frames=rtl_frames,
         data_folder=data,
         progress=Steps(1 + steps(names)),

@@ -14,8 +14,8 @@ from hwbnn.graph import Graph
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
 from hwbnn.project import Project
-from hwbnn.report import Accuracy, Core, Figure, FixedPoint, NotDone, Way
-from hwbnn.verification import WayResult, verify
+from hwbnn.report import Accuracy, Backend, Core, Figure, FixedPoint, NotDone
+from hwbnn.verification import BackendResult, verify
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Found:
     progress: Progress
     accuracy: list[Accuracy] = field(default_factory=list)
     fixed_point: list[FixedPoint] = field(default_factory=list)
-    ways: list[Way] = field(default_factory=list)
+    backends: list[Backend] = field(default_factory=list)
     cores: list[Core] = field(default_factory=list)
     hls_synthesis: Mapping[str, Figure] = field(default_factory=dict)
     not_done: list[NotDone] = field(default_factory=list)
@@ -49,18 +49,18 @@ class Found:
 
     def verify(
         self, name: str, what: Graph | Project, plan: Plan, scratch: Path
-    ) -> Sequence[WayResult]:
-        """One way on all samples; nothing if it lacks a tool."""
+    ) -> Sequence[BackendResult]:
+        """One backend on all samples; nothing if it lacks a tool."""
         with self.attempt(f"verify {name}"), self.progress.step(f"verify {name}"):
             result = verify(
                 what,
                 self.x,
                 plan=plan,
-                ways=[name],
+                backends=[name],
                 rtl_frames=self.rtl_frames,
                 folder=scratch,
                 progress=lambda _, n, total: self.progress.detail(f"{n:,} of {total:,}"),
             )
-            self.ways += [parts.way(each) for each in result.ways]
-            return result.ways
+            self.backends += [parts.backend(each) for each in result.backends]
+            return result.backends
         return ()

@@ -11,9 +11,9 @@ from hwbnn.graph import Graph
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan, circuit
 from hwbnn.plan.plan import WINDOWED
-from hwbnn.report import Accuracy, Core, Depth, Figure, FixedPoint, Pair, Way
+from hwbnn.report import Accuracy, Backend, Core, Depth, Figure, FixedPoint, Pair
 from hwbnn.simulators import simulate
-from hwbnn.verification import WayResult
+from hwbnn.verification import BackendResult
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,22 +71,22 @@ def fixed_point(measured: Measured, fraction: int, data: str) -> FixedPoint:
     return FixedPoint(data, measured.frames, measured.fraction, measured.width, chosen, **figures)
 
 
-def lowered_way(comparison: Comparison) -> Way:
-    """The comparison of the Graph with the float network, as a way of computing it."""
+def lowered_backend(comparison: Comparison) -> Backend:
+    """The comparison of the Graph with the float network, beside the backends."""
     first = next((str(node) for node in comparison.nodes if node.differing), "")
-    return Way(
+    return Backend(
         "float network", comparison.frames, comparison.compared, comparison.differing, failure=first
     )
 
 
-def way(result: WayResult) -> Way:
-    """A way's results, for the report."""
+def backend(result: BackendResult) -> Backend:
+    """A backend's results, for the report."""
     how = [f"popcount {result.notes['popcount']}"] if "popcount" in result.notes else []
     source = ", ".join(["timed on this machine", *_programs(result), *how])
     rate = Figure(result.frames_per_second, "frames/s", source) if result.seconds else None
     failure = "" if result.ok else (result.failure or "")
-    return Way(
-        result.way,
+    return Backend(
+        result.name,
         result.frames,
         result.bits,
         result.mismatches,
@@ -100,7 +100,7 @@ def way(result: WayResult) -> Way:
 def core(
     name: str,
     digest: str,
-    counted: WayResult | None,
+    counted: BackendResult | None,
     measured: Mapping[str, Figure],
     depths: tuple[Depth, ...] = (),
 ) -> Core:
@@ -109,7 +109,7 @@ def core(
     Args:
         name: what the report calls it.
         digest: of its project.
-        counted: the way that counted its cycles, where one did.
+        counted: the backend that counted its cycles, where one did.
         measured: figures of synthesis and placement by name.
         depths: from :func:`depths_of`.
     """
@@ -159,6 +159,6 @@ def depths_of(graph: Graph, plan: Plan, delay: Figure | None) -> tuple[Depth, ..
     return tuple(made) if len({each.latency.value for each in made}) > 1 else ()
 
 
-def _programs(result: WayResult) -> list[str]:
+def _programs(result: BackendResult) -> list[str]:
     """What ran, each with its version."""
     return [f"{n} {v}" for n, v in result.notes.items() if n not in ("io", "popcount")]

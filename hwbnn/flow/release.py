@@ -1,4 +1,4 @@
-"""From a finished run to a folder of ``models/``: published, and its core verified in every way."""
+"""From a finished run to a folder of ``models/``: published, and verified by every backend."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hwbnn.errors import InputError
 from hwbnn.flow.progress import Progress, Silent
-from hwbnn.flow.run import build, check_ways
+from hwbnn.flow.run import build, check_backends
 from hwbnn.graph import Graph
 from hwbnn.plan import Plan
 from hwbnn.report import Report
@@ -22,7 +22,7 @@ def release(
     folder: str | Path,
     *,
     plan: Callable[[Graph], Plan] | None = None,
-    ways: Sequence[str] = ("fast", "hls", "rtl"),
+    backends: Sequence[str] = ("fast", "hls", "rtl"),
     rtl_frames: int | None = None,
     data_folder: str | Path | None = None,
     progress: Progress | None = None,
@@ -30,14 +30,14 @@ def release(
     """Publish the network of a finished run, and verify its core on the whole test set.
 
     The folder gets what :func:`hwbnn.training.publish` writes, and ``build.json``: what
-    :func:`hwbnn.flow.build` reported of every way, of cycles and of resources. The projects that
-    it generated are not kept: they follow from the Graph and the Plan.
+    :func:`hwbnn.flow.build` reported of backends, cycles and resources. The projects that it
+    generated are not kept: they follow from the Graph and the Plan.
 
     Args:
         run: folder that :func:`hwbnn.train` wrote.
         folder: where the network's files go; its name becomes the network's.
         plan: makes the Plan of the lowered Graph; by default every layer is unrolled.
-        ways: see :func:`hwbnn.verification.verify`.
+        backends: see :func:`hwbnn.verification.verify`.
         rtl_frames: how many of the test images RTL computes at most; by default all of them.
         data_folder: local folder of data sets, see :func:`hwbnn.training.dataset`.
         progress: told what is done next and how far it is.
@@ -56,7 +56,7 @@ def release(
     from hwbnn.training.folder import write
     from hwbnn.training.release import measured
 
-    check_ways(ways)
+    check_backends(backends)
     target = Path(folder)
     chosen: list[Plan | None] = []
 
@@ -88,7 +88,7 @@ def release(
             plan=chosen[0],
             name=target.resolve().name,
             data_name=f"{recipe.data}, test part",
-            ways=ways,
+            backends=backends,
             rtl_frames=rtl_frames,
             measured=measured(known),
             progress=progress,

@@ -23,7 +23,7 @@ from hwbnn.report import NotDone, Report, text
 from hwbnn.simulators import check_input
 from hwbnn.targets import generate
 from hwbnn.tools import versions
-from hwbnn.verification import WAYS, WayResult
+from hwbnn.verification import BACKENDS, BackendResult
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,13 +51,13 @@ def build(
     name: str = "",
     data_name: str = "test set",
     output: Literal["class", "scores"] = "class",
-    ways: Sequence[str] = ("fast", "hls", "rtl"),
+    backends: Sequence[str] = ("fast", "hls", "rtl"),
     rtl_frames: int | None = None,
     place: bool = False,
     measured: Sequence[Measured] | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Lower a model, generate it, compute it in every way, synthesise it and report.
+    """Lower a model, generate it, compute it by every backend, synthesise it and report.
 
     The folder then holds ``graph.npz``, the projects ``rtl`` and ``hls``, ``report.json`` and
     ``report.txt``; where Vitis HLS is on PATH also ``hls-vitis``, a project with ``io_stream`` and
@@ -68,14 +68,14 @@ def build(
         model: a trained torch module, or a Graph that was lowered before.
         input: what the module takes; None for a Graph.
         data: samples ``(frames, *shape)``, integers or floats of the input's map, or a pair of
-            samples and their classes. All of them go every way, but for ``rtl_frames``.
+            samples and their classes. Every backend computes all of them, but for ``rtl_frames``.
         folder: a new or an empty folder, or that of an earlier build.
         plan: how the core is laid out, or what says so of the lowered Graph, such as a search for a
             goal; by default every layer unrolled.
         name: what the report calls the network; by default the folder's name.
         data_name: what the report calls the data.
         output: see :func:`hwbnn.lower`.
-        ways: see :func:`hwbnn.verification.verify`.
+        backends: see :func:`hwbnn.verification.verify`.
         rtl_frames: how many of the samples RTL computes at most; by default all of them.
         place: also synthesise, place and route for ECP5, for the clock frequency (minutes).
         measured: what fixed point changes, if that was measured on these data before; else it is
@@ -92,7 +92,7 @@ def build(
         ToolFailed: if a tool that is there ends with an error; the report is written before.
     """
     target = claim(Path(folder))
-    check_ways(ways)
+    check_backends(backends)
     samples, labels = data if isinstance(data, tuple) else (data, None)
     shown = progress or Silent()
     with shown.step("lower"):
@@ -110,7 +110,7 @@ def build(
         _fixed_point(found, network, classes, data_name, measured)
     projects = _generate(found, chosen)
     with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
-        results = _verify(found, projects, chosen, ways, Path(scratch))
+        results = _verify(found, projects, chosen, backends, Path(scratch))
         synthesise(found, projects["rtl"], chosen, results, place)
         by_vitis(found, chosen, Path(scratch))
     report = _written(found, name or target.resolve().name)
@@ -119,11 +119,11 @@ def build(
     return report
 
 
-def steps(ways: Sequence[str], place: bool = False) -> int:
+def steps(backends: Sequence[str], place: bool = False) -> int:
     """How many steps of progress :func:`build` tells of."""
     from hwbnn.verification import vitis
 
-    return 5 + len(ways) + 2 * place + 2 * (vitis.find() is not None)
+    return 5 + len(backends) + 2 * place + 2 * (vitis.find() is not None)
 
 
 def claim(folder: Path) -> Path:
@@ -140,15 +140,15 @@ def claim(folder: Path) -> Path:
     return folder
 
 
-def check_ways(ways: Sequence[str]) -> None:
+def check_backends(backends: Sequence[str]) -> None:
     """Refuse what would be found out only after a long computation."""
-    for name in ways:
-        if name not in WAYS:
-            raise InputError(f"way {name!r}: expected some of {', '.join(WAYS)}")
+    for name in backends:
+        if name not in BACKENDS:
+            raise InputError(f"backend {name!r}: expected some of {', '.join(BACKENDS)}")
         if name.startswith("hls-rtl"):
             raise InputError(
-                f"way {name!r}: a build runs it where Vitis HLS is installed, and has no RTL of "
-                "Vitis before; leave it out"
+                f"backend {name!r}: a build runs it where Vitis HLS is installed, and has no RTL "
+                "of Vitis before; leave it out"
             )
 
 
@@ -179,7 +179,7 @@ def _compare(
     if network is not None:
         from hwbnn.lowering import compare
 
-        found.ways.append(parts.lowered_way(compare(network, graph, x, engine="auto")))
+        found.backends.append(parts.lowered_backend(compare(network, graph, x, engine="auto")))
     if labels is None:
         return None
     classes = np.asarray(labels).reshape(-1)
@@ -230,12 +230,12 @@ def _generate(found: Found, plan: Plan) -> dict[str, Project]:
 
 
 def _verify(
-    found: Found, projects: dict[str, Project], plan: Plan, ways: Sequence[str], scratch: Path
-) -> list[WayResult]:
-    """Each way on all samples; those that lack a tool are left out."""
-    done: list[WayResult] = []
-    for name in ways:
-        # What was written is what is verified; other ways generate what they need.
+    found: Found, projects: dict[str, Project], plan: Plan, backends: Sequence[str], scratch: Path
+) -> list[BackendResult]:
+    """Each backend on all samples; those that lack a tool are left out."""
+    done: list[BackendResult] = []
+    for name in backends:
+        # What was written is what is verified; other backends generate what they need.
         what = projects.get(name.partition("-")[0], found.graph)
         if name == "hls-stream":
             what = found.graph
@@ -252,7 +252,7 @@ def _written(found: Found, name: str) -> Report:
         name,
         found.graph.digest,
         tuple(found.accuracy),
-        tuple(found.ways),
+        tuple(found.backends),
         tuple(found.cores),
         found.hls_synthesis,
         versions=versions(*TOOLS),

@@ -14,7 +14,7 @@ from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.report import Figure, NotDone
 from hwbnn.targets import generate
-from hwbnn.verification import WayResult
+from hwbnn.verification import BackendResult
 
 VITIS, VITIS_LOG = "hls-vitis", "vitis.log"
 """Where a build leaves the project that Vitis HLS synthesised, and what Vitis said."""
@@ -28,7 +28,7 @@ UNPLACED = (
 
 
 def synthesise(
-    found: Found, project: Project, plan: Plan, results: Sequence[WayResult], place: bool
+    found: Found, project: Project, plan: Plan, results: Sequence[BackendResult], place: bool
 ) -> None:
     """Resources of the core, on demand its placed clock; both beside its cycles."""
     figures = _resources(found, project, place)
@@ -74,7 +74,7 @@ def _placed(found: Found, project: Project) -> dict[str, Figure]:
 
 
 def by_vitis(found: Found, plan: Plan, scratch: Path) -> None:
-    """Synthesis by Vitis HLS where it is installed, and the RTL that it exports as one more way."""
+    """Synthesis by Vitis HLS where it is installed; the RTL that it exports is one more backend."""
     from hwbnn.verification import vitis
     from hwbnn.verification.exported import rtl_files
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from hwbnn.report.figure import Figure, number
-from hwbnn.report.report import Accuracy, Core, Depth, FixedPoint, NotDone, Pair, Report, Way
+from hwbnn.report.report import Accuracy, Backend, Core, Depth, FixedPoint, NotDone, Pair, Report
 from hwbnn.report.text import renderable, text
 
 __all__ = [
     "Accuracy",
+    "Backend",
     "Core",
     "Depth",
     "Figure",
@@ -15,7 +16,6 @@ __all__ = [
     "NotDone",
     "Pair",
     "Report",
-    "Way",
     "number",
     "renderable",
     "text",

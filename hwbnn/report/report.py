@@ -66,8 +66,8 @@ class FixedPoint:
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way of computing the Graph, compared with the plain simulator bit for bit.
+class Backend:
+    """One backend that computed the Graph, compared with the plain simulator bit for bit.
 
     Attributes:
         name: such as ``"rtl verilator"``.
@@ -76,7 +76,7 @@ class Way:
         mismatches: bits that differ.
         rate: frames a second, with who measured it; None if it was not.
         failure: what is wrong first, in one line; "" if nothing is.
-        fused: values that this way does not show, and the value that they went into.
+        fused: values that this backend does not show, and the value that they went into.
         ran: of a core with netlists, what ran of these, in words; "" of all others.
     """
 
@@ -178,7 +178,7 @@ class Report:
         digest: of its Graph.
         accuracy: on data sets.
         fixed_point: what fixed point changes, for each word length that was measured.
-        ways: every way of computing it, compared.
+        backends: every backend that computed it, compared.
         cores: every core that was generated.
         hls_synthesis: what Vitis HLS reported, by hls4ml's names (``WorstLatency``, ``LUT``, ...),
             where it ran.
@@ -190,7 +190,7 @@ class Report:
     network: str
     digest: str
     accuracy: tuple[Accuracy, ...] = ()
-    ways: tuple[Way, ...] = ()
+    backends: tuple[Backend, ...] = ()
     cores: tuple[Core, ...] = ()
     hls_synthesis: Mapping[str, Figure] = field(default_factory=lambda: MappingProxyType({}))
     versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -201,13 +201,17 @@ class Report:
     @property
     def failures(self) -> tuple[str, ...]:
         """Everything that is wrong, a line each."""
-        ways = [way.failure or f"{way.name}: {_differ(way)}" for way in self.ways if not way.ok]
-        return (*ways, *(core.failure for core in self.cores if core.failure))
+        backends = [
+            backend.failure or f"{backend.name}: {_differ(backend)}"
+            for backend in self.backends
+            if not backend.ok
+        ]
+        return (*backends, *(core.failure for core in self.cores if core.failure))
 
     @property
     def ok(self) -> bool:
         """Whether all that was compared is equal, and something was."""
-        return bool(self.ways) and not self.failures
+        return bool(self.backends) and not self.failures
 
     def to_json(self) -> str:
         """The report as JSON text, keys sorted.
@@ -275,8 +279,12 @@ def hls4ml_keys(core: Core) -> dict[str, dict[str, str]]:
     return {"CSynthesisReport": made}
 
 
-def _differ(way: Way) -> str:
-    return f"{way.mismatches:,} of {way.bits:,} bits differ" if way.bits else "nothing was compared"
+def _differ(backend: Backend) -> str:
+    return (
+        f"{backend.mismatches:,} of {backend.bits:,} bits differ"
+        if backend.bits
+        else "nothing was compared"
+    )
 
 
 def _no_constant(name: str) -> Any:

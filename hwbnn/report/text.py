@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hwbnn.report.figure import Figure, number
-from hwbnn.report.report import Accuracy, Core, Depth, FixedPoint, Pair, Report, Way
+from hwbnn.report.report import Accuracy, Backend, Core, Depth, FixedPoint, Pair, Report
 
 _NUMBERS = 4
 """Columns of figures."""
@@ -55,7 +55,7 @@ def renderable(report: Report) -> RenderableType:
         grid,
         "",
     ]
-    ran = {w.name: f"{w.ran}, {number(w.frames)} frames" for w in report.ways if w.ran}
+    ran = {w.name: f"{w.ran}, {number(w.frames)} frames" for w in report.backends if w.ran}
     parts += _listed("layers that are netlists: what was run", ran)
     parts += _listed("not done", {each.what: each.why for each in report.not_done})
     parts += _listed("files", report.files)
@@ -88,8 +88,8 @@ def _sections(report: Report, sources: _Sources) -> Iterator[list[Row]]:
         rows = [_fixed_point(each, sources) for each in report.fixed_point]
         named = ("fixed point: logits", "off", "at most", "agree", "accuracy")
         yield [_row(*named, style=_HEAD), *rows]
-    if report.ways:
-        rows = [_way(way, sources) for way in report.ways]
+    if report.backends:
+        rows = [_backend(backend, sources) for backend in report.backends]
         named = ("compared bit by bit", "frames", "bits", "differing", "frames/s")
         yield [_row(*named, style=_HEAD), *rows]
     for core in report.cores:
@@ -130,11 +130,11 @@ def _percent(figure: Figure | None) -> str:
     return "" if figure is None else f"{figure.value:.2f} {figure.unit}"
 
 
-def _way(way: Way, sources: _Sources) -> Row:
-    differing = Text(number(way.mismatches), "green" if way.ok else "bold red")
-    rate = "" if way.rate is None else number(round(way.rate.value))
-    cells = (number(way.frames), number(way.bits), differing, rate)
-    return _row(f"  {way.name}", *cells, mark=sources.of(way.rate))
+def _backend(backend: Backend, sources: _Sources) -> Row:
+    differing = Text(number(backend.mismatches), "green" if backend.ok else "bold red")
+    rate = "" if backend.rate is None else number(round(backend.rate.value))
+    cells = (number(backend.frames), number(backend.bits), differing, rate)
+    return _row(f"  {backend.name}", *cells, mark=sources.of(backend.rate))
 
 
 def _core(core: Core, sources: _Sources) -> list[Row]:
@@ -180,10 +180,10 @@ def _listed(title: str, items: Mapping[str, str]) -> list[RenderableType]:
 def _verdict(report: Report) -> Text:
     if report.failures:
         return Text("\n".join(f"WRONG: {line}" for line in report.failures), "bold red")
-    if not report.ways:
+    if not report.backends:
         return Text("nothing was compared", "bold red")
-    bits = sum(way.bits for way in report.ways)
-    ways = len(report.ways)
-    told = f"all equal: {number(bits)} bits in {ways} way{'s' if ways > 1 else ''}"
+    bits = sum(backend.bits for backend in report.backends)
+    n = len(report.backends)
+    told = f"all equal: {number(bits)} bits in {n} comparison{'s' if n > 1 else ''}"
     counted = any(p.predicted and p.measured for c in report.cores for p in c.cycles.values())
     return Text(f"{told}{', cycles as predicted' if counted else ''}", "bold green")

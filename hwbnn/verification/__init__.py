@@ -1,8 +1,8 @@
-"""Verification: every way of computing a Graph is held, bit for bit, to the plain simulator.
+"""Verification: every backend that computes a Graph is held, bit for bit, to the plain simulator.
 
-:func:`verify` is the one call. The parts behind it: :mod:`~hwbnn.verification.compare` compares
-traces, :mod:`~hwbnn.verification.rtl` runs cores under a C++ bench,
-:mod:`~hwbnn.verification.cocotb_core` does under cocotb, :mod:`~hwbnn.verification.hls` runs C
+:func:`verify` is the one call. The parts behind it: :mod:`~hwbnn.verification.results` compares
+traces, :mod:`~hwbnn.verification.verilator` runs cores under a C++ bench,
+:mod:`~hwbnn.verification.cocotb_run` does under cocotb, :mod:`~hwbnn.verification.hls` runs C
 simulations, :mod:`~hwbnn.verification.vitis` runs Vitis HLS and :mod:`~hwbnn.verification.exported`
 the RTL that it exports, :mod:`~hwbnn.verification.cycles` holds counted cycles to predicted ones.
 Nothing is imported before it is needed: simulators import this too.
@@ -21,36 +21,44 @@ if TYPE_CHECKING:
     from hwbnn.graph import Graph
     from hwbnn.plan import Plan
     from hwbnn.project import Project
-    from hwbnn.verification.compare import Difference, NodeResult
-    from hwbnn.verification.results import CycleCheck, Verification, WayResult
+    from hwbnn.verification.results import (
+        BackendResult,
+        CycleCheck,
+        Difference,
+        NodeResult,
+        Verification,
+    )
 
 __all__ = [
-    "WAYS",
+    "BACKENDS",
+    "BackendResult",
     "CycleCheck",
     "Difference",
     "NodeResult",
     "Verification",
-    "WayResult",
     "verify",
 ]
 
 _HOMES = {
     "CycleCheck": "results",
-    "Difference": "compare",
-    "NodeResult": "compare",
+    "Difference": "results",
+    "NodeResult": "results",
     "Verification": "results",
-    "WayResult": "results",
+    "BackendResult": "results",
 }
 """Names that are imported when they are first asked for, and where they are."""
 
-WAYS = (
+BACKENDS = (
     *("fast", "hls", "hls-stream", "rtl", "rtl-cocotb", "rtl-icarus"),
     *("hls-rtl", "hls-rtl-icarus"),
 )
-"""Ways of computing a Graph: the fast simulator; C simulation of HLS (``hls``: ``io_parallel``, of
-networks of images ``io_stream``; ``hls-stream``: ``io_stream``); RTL under Verilator with the C++
-bench, under Verilator with cocotb, under Icarus Verilog with cocotb; RTL that Vitis HLS exported,
-with cocotb under Verilator and under Icarus."""
+"""Backends that compute a Graph.
+
+``fast`` is the fast simulator. ``hls`` is C simulation of HLS, ``io_parallel`` or for networks of
+images ``io_stream``; ``hls-stream`` is ``io_stream`` in any case. ``rtl`` is RTL under Verilator
+with the C++ bench; ``rtl-cocotb`` and ``rtl-icarus`` are RTL with cocotb, under Verilator and under
+Icarus Verilog. ``hls-rtl`` and ``hls-rtl-icarus`` are RTL that Vitis HLS exported, likewise.
+"""
 
 
 def verify(
@@ -58,9 +66,9 @@ def verify(
     x: ArrayLike,
     *,
     plan: Plan | None = None,
-    ways: Sequence[str] | None = None,
+    backends: Sequence[str] | None = None,
     reference: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
-    popcount: str = "counted",
+    popcount: str = "behavioural",
     seed: int = 1,
     batch: int | None = None,
     rtl_frames: int | None = None,
@@ -68,7 +76,7 @@ def verify(
     wave: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Verification:
-    """Compute a batch of inputs in several ways and compare every value, bit for bit.
+    """Compute a batch of inputs by several backends and compare every value, bit for bit.
 
     RTL runs at full rate, where every cycle is held to the prediction, and again under random
     stalls after a reset in the middle of a frame. Where layers are netlists, all frames run through
@@ -80,26 +88,27 @@ def verify(
         what: a Graph, or a project that was generated from one, in memory or read from its folder.
         x: integers (or bits as 0 and 1, or bool) of shape ``(frames, *input shape)``.
         plan: how hardware is laid out where it has to be generated; that of the project by default.
-        ways: some of :data:`WAYS`; by default ``fast`` and that of the project.
-        reference: computes the Graph's output from ``x``; compared like a way if given.
-        popcount: in RTL ``"counted"``, fast in simulation, or ``"gates"``, what synthesis sees.
+        backends: some of :data:`BACKENDS`; by default ``fast`` and that of the project.
+        reference: computes the Graph's output from ``x``; compared like a backend if given.
+        popcount: in RTL ``"behavioural"``, fast in simulation, or ``"structural"``, the gates that
+            synthesis sees.
         seed: of stalls and of what registers hold before reset; different in every run of RTL.
         batch: frames computed and kept at a time; by default 1000, or fewer where all values of
             so many take more than some hundred megabytes.
         rtl_frames: how many of the inputs RTL computes at most; by default all of them.
         folder: where to build, and to find what was built; a temporary one by default.
         wave: FST file that takes the first frames in RTL.
-        progress: called with the name of a way, frames done and frames in all.
+        progress: called with the name of a backend, frames done and frames in all.
 
     Raises:
-        InputError: if ``x`` does not fit the Graph, or there is no such way.
-        ToolNotFound: if a way needs what is not installed.
+        InputError: if ``x`` does not fit the Graph, or there is no such backend.
+        ToolNotFound: if a backend needs what is not installed.
         ToolFailed: if a tool ends with an error.
     """
-    from hwbnn.verification.verification import run
+    from hwbnn.verification.run import run
 
     return run(
-        what, x, plan, ways, reference,
+        what, x, plan, backends, reference,
         popcount=popcount, seed=seed, batch=batch, rtl_frames=rtl_frames, folder=folder,
         wave=wave, progress=progress,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from hwbnn.errors import GraphError, InputError
 from hwbnn.graph import Graph, check_name, from_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
-from hwbnn.verification.streams import Stream
+from hwbnn.verification.wire import WireLayout
 
 FORMAT = 1
 
@@ -36,9 +36,9 @@ class Core:
 
     graph: Graph
     plan: Plan
-    input: Stream
-    output: Stream
-    taps: tuple[Stream, ...]
+    input: WireLayout
+    output: WireLayout
+    taps: tuple[WireLayout, ...]
     fused: Mapping[str, str]
     latency: int
     interval: int
@@ -98,7 +98,7 @@ def _read(said: Mapping[str, Any], graph: Graph, project: Project) -> Core:
     )
 
 
-def _stream(value: str, said: Mapping[str, Any], graph: Graph) -> Stream:
+def _stream(value: str, said: Mapping[str, Any], graph: Graph) -> WireLayout:
     """A layout, held to the type that the Graph gives the value."""
     lanes, tokens, width = (_count(said[key]) for key in ("lanes", "tokens", "width"))
     t = graph.types[check_name(value)]
@@ -107,7 +107,7 @@ def _stream(value: str, said: Mapping[str, Any], graph: Graph) -> Stream:
     bits = _count(said.get("beat", lanes * width))
     if bits < lanes * width:
         raise ValueError(f"'{value}' does not fit {bits} bits")
-    return Stream(value, t.size, lanes, tokens, width, bits)
+    return WireLayout(value, t.size, lanes, tokens, width, bits)
 
 
 def _count(value: object) -> int:

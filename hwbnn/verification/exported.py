@@ -22,9 +22,9 @@ from hwbnn.graph import Graph, check_name, from_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.verification import cocotb_run
-from hwbnn.verification.cocotb_core import Ports, Simulation
+from hwbnn.verification.cocotb_run import Ports, Simulation
 from hwbnn.verification.core import Core
-from hwbnn.verification.streams import Stream
+from hwbnn.verification.wire import WireLayout
 
 PLACES = ("impl/verilog", "syn/verilog")
 """Where Vitis leaves Verilog in a solution's folder: exported as an IP core, or synthesised."""
@@ -108,7 +108,7 @@ def _ports(text: str) -> dict[str, int]:
     return {name: int(high or 0) + 1 for high, name in _PORT.findall(module)}
 
 
-def _stream(graph: Graph, about: Mapping[str, Any], ports: Mapping[str, int]) -> Stream:
+def _stream(graph: Graph, about: Mapping[str, Any], ports: Mapping[str, int]) -> WireLayout:
     """The layout of one side: its elements fill whole bytes."""
     value, lanes, tokens = str(about["value"]), int(about["lanes"]), int(about["beats"])
     t = graph.types[value]
@@ -119,7 +119,7 @@ def _stream(graph: Graph, about: Mapping[str, Any], ports: Mapping[str, int]) ->
             f"Vitis HLS: port {name}: expected {lanes * padded} bits, {lanes} elements of "
             f"{t.width} bits in whole bytes each, found {ports[name]}"
         )
-    return Stream(value, t.size, lanes, tokens, t.width, lanes * padded, padded)
+    return WireLayout(value, t.size, lanes, tokens, t.width, lanes * padded, padded)
 
 
 def _named(about: Mapping[str, Any], ports: Mapping[str, int], file: str) -> Ports:
@@ -154,7 +154,7 @@ def build(
     core, ports = exported(project)
     sources = project.write(folder / "project")
     begin = time.perf_counter()
-    module = cocotb_run.build(
+    module = cocotb_run.build_module(
         [sources / name for name in core.sources],
         core.top,
         folder / "build",

@@ -1,12 +1,158 @@
-"""What a verification came to: for each way of computing a Graph, what was compared and counted."""
+"""The results of a verification: exact comparison of values, cycles, and what failed first.
+
+Every backend is held to the plain simulator here: every element equal, or the first difference is
+named by its node in program order, then by frame and element. There is no tolerance.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hwbnn.errors import Mismatch
-from hwbnn.verification.compare import Difference, NodeResult, first_difference
+import numpy as np
+
+from hwbnn.errors import InputError, Mismatch
+from hwbnn.graph import Graph, ValueType
+from hwbnn.graph.arrays import Array
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first element of a value that is not as expected.
+
+    Attributes:
+        value: name of the node that makes the value.
+        frame: index of the sample in the batch.
+        element: index in the flattened value.
+        expected: the integer (or bit code) that the plain simulator gives.
+        found: the integer that was found; None if the frame never came.
+    """
+
+    value: str
+    frame: int
+    element: int
+    expected: int
+    found: int | None
+
+    def __str__(self) -> str:
+        found = "no frame" if self.found is None else f"{self.found}"
+        return (
+            f"node '{self.value}': frame {self.frame}, element {self.element}: "
+            f"expected {self.expected}, found {found}"
+        )
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What the comparison of one value came to.
+
+    Attributes:
+        value: name of the node that makes the value.
+        frames: frames compared, those that never came among them.
+        bits: bits compared, in the width that hardware keeps an element in.
+        mismatches: bits that differ; all bits of a frame that never came.
+        first: where the first of them is.
+    """
+
+    value: str
+    frames: int = 0
+    bits: int = 0
+    mismatches: int = 0
+    first: Difference | None = None
+
+    def __add__(self, later: NodeResult) -> NodeResult:
+        """The two results as one, ``later`` over the frames that follow."""
+        return NodeResult(
+            self.value,
+            self.frames + later.frames,
+            self.bits + later.bits,
+            self.mismatches + later.mismatches,
+            self.first or later.first,
+        )
+
+
+class Comparison:
+    """A comparison fed batch by batch, so that traces need not be kept."""
+
+    def __init__(self, graph: Graph) -> None:
+        """Begin with nothing compared; ``graph`` gives the widths and the program order."""
+        self._graph = graph
+        self._results: dict[str, NodeResult] = {}
+        self._frames = 0
+
+    def add(self, expected: Mapping[str, Array], found: Mapping[str, Array]) -> None:
+        """Compare the next batch of frames.
+
+        Args:
+            expected: arrays ``(frames, *shape)`` by value name, as ``simulate(..., trace=True)``
+                gives them.
+            found: integer or bool arrays by value name, each of the expected shape or flat
+                ``(frames, size)``. Values that are not in it are not compared; one with fewer
+                frames lacks the last ones.
+
+        Raises:
+            InputError: if a found value is no value of the Graph, or has another shape or type.
+        """
+        for name in found:
+            if name not in expected:
+                raise InputError(f"compare: '{name}' is no value of the graph")
+        for name, array in found.items():
+            result = _compare(name, self._graph.types[name], expected[name], array, self._frames)
+            before = self._results.get(name)
+            self._results[name] = result if before is None else before + result
+        self._frames += len(next(iter(expected.values())))
+
+    @property
+    def results(self) -> tuple[NodeResult, ...]:
+        """One result for each value compared, in program order."""
+        names = [node.name for node in self._graph.nodes]
+        return tuple(self._results[name] for name in names if name in self._results)
+
+
+def compare(
+    graph: Graph, expected: Mapping[str, Array], found: Mapping[str, Array]
+) -> tuple[NodeResult, ...]:
+    """Compare one batch; see :meth:`Comparison.add`."""
+    comparison = Comparison(graph)
+    comparison.add(expected, found)
+    return comparison.results
+
+
+def first_difference(results: tuple[NodeResult, ...]) -> Difference | None:
+    """The first difference of the first node, in program order, that has one."""
+    return next((r.first for r in results if r.first is not None), None)
+
+
+def _compare(name: str, t: ValueType, expected: Array, found: Array, offset: int) -> NodeResult:
+    """Compare one value; frames are counted from ``offset``."""
+    frames = len(expected)
+    wanted = expected.reshape(frames, t.size).astype(np.int64)
+    if found.dtype.kind not in "biu":
+        raise InputError(f"compare: '{name}': expected integers, found {found.dtype}")
+    if found.ndim < 2 or len(found) > frames or found.size != len(found) * t.size:
+        raise InputError(
+            f"compare: '{name}': expected at most {frames} frames of {t.size} elements, "
+            f"found shape {found.shape}"
+        )
+    given = found.reshape(len(found), t.size).astype(np.int64)
+    missing = frames - len(given)
+    differs = wanted[: len(given)] != given
+    mismatches = missing * t.size * t.width
+    first = None
+    if missing:
+        first = Difference(name, offset + len(given), 0, int(wanted[len(given), 0]), None)
+    if differs.any():
+        mismatches += _differing_bits(wanted[: len(given)][differs], given[differs], t.width)
+        frame, element = (int(i) for i in np.argwhere(differs)[0])
+        pair = int(wanted[frame, element]), int(given[frame, element])
+        first = Difference(name, offset + frame, element, *pair)
+    return NodeResult(name, frames, frames * t.size * t.width, mismatches, first)
+
+
+def _differing_bits(expected: Array, found: Array, width: int) -> int:
+    """Bits that differ in two's complement of ``width``, at least one a differing element."""
+    bits = np.bitwise_count((expected ^ found) & ((1 << width) - 1))
+    return int(np.maximum(bits, 1).sum())
 
 
 @dataclass(frozen=True)
@@ -37,23 +183,23 @@ class CycleCheck:
 
 
 @dataclass(frozen=True)
-class WayResult:
-    """What one way of computing the Graph came to.
+class BackendResult:
+    """The result of one backend.
 
     Attributes:
-        way: ``fast``, ``hls io_parallel``, ``rtl`` and so on.
-        nodes: one comparison for each value that this way shows, in program order.
+        name: ``fast``, ``hls io_parallel``, ``rtl`` and so on.
+        nodes: one comparison for each value that this backend shows, in program order.
         frames: inputs computed.
         seconds: what computing them took, without compilation and comparison.
         build_seconds: what generating and compiling took.
         cycles: cycles predicted and counted; None where there are none.
-        fused: values that this way does not show, and the value that they went into.
+        fused: values that this backend does not show, and the value that they went into.
         faults: breaches of the protocol, in words.
         notes: what else there is to know, such as the simulator and its version.
         ran: of a core with netlists, what ran of these, in words; "" of all others.
     """
 
-    way: str
+    name: str
     nodes: tuple[NodeResult, ...]
     frames: int
     seconds: float
@@ -94,62 +240,62 @@ class WayResult:
     def failure(self) -> str | None:
         """What is wrong first, in one line."""
         if self.first is not None:
-            return f"{self.way}: {self.first}"
+            return f"{self.name}: {self.first}"
         if self.faults:
-            return f"{self.way}: {self.faults[0]}"
+            return f"{self.name}: {self.faults[0]}"
         if self.cycles is not None and not self.cycles.ok:
-            return f"{self.way}: {self.cycles.first}"
-        return None if self.bits else f"{self.way}: nothing was compared"
+            return f"{self.name}: {self.cycles.first}"
+        return None if self.bits else f"{self.name}: nothing was compared"
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What all ways came to.
+    """The results of all backends.
 
     Attributes:
-        ways: one result for each, in the order asked for.
+        backends: one result for each, in the order asked for.
     """
 
-    ways: tuple[WayResult, ...]
+    backends: tuple[BackendResult, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether every way is right, and there is one."""
-        return bool(self.ways) and all(way.ok for way in self.ways)
+        """Whether every backend is right, and there is one."""
+        return bool(self.backends) and all(backend.ok for backend in self.backends)
 
     def raise_for_mismatch(self) -> Verification:
-        """The verification itself, if every way is right.
+        """The verification itself, if every backend is right.
 
         Raises:
-            Mismatch: naming the way and the first difference.
+            Mismatch: naming the backend and the first difference.
         """
-        for way in self.ways:
-            if not way.ok:
-                raise Mismatch(f"verify: {way.failure}")
+        for backend in self.backends:
+            if not backend.ok:
+                raise Mismatch(f"verify: {backend.failure}")
         return self
 
     def to_json(self) -> dict[str, object]:
         """The results as plain values for a JSON file."""
-        return {"ok": self.ok, "ways": [_way_json(way) for way in self.ways]}
+        return {"ok": self.ok, "backends": [_backend_json(backend) for backend in self.backends]}
 
 
-def _way_json(way: WayResult) -> dict[str, object]:
-    cycles = way.cycles
+def _backend_json(backend: BackendResult) -> dict[str, object]:
+    cycles = backend.cycles
     return {
-        "way": way.way,
-        "ok": way.ok,
-        "failure": way.failure,
-        "frames": way.frames,
-        "bits": way.bits,
-        "mismatches": way.mismatches,
-        "seconds": round(way.seconds, 6),
-        "build_seconds": round(way.build_seconds, 3),
-        "frames_per_second": round(way.frames_per_second, 1),
-        "nodes": {node.value: [node.bits, node.mismatches] for node in way.nodes},
-        "fused": dict(way.fused),
-        "faults": list(way.faults),
-        "notes": dict(way.notes),
-        "ran": way.ran,
+        "name": backend.name,
+        "ok": backend.ok,
+        "failure": backend.failure,
+        "frames": backend.frames,
+        "bits": backend.bits,
+        "mismatches": backend.mismatches,
+        "seconds": round(backend.seconds, 6),
+        "build_seconds": round(backend.build_seconds, 3),
+        "frames_per_second": round(backend.frames_per_second, 1),
+        "nodes": {node.value: [node.bits, node.mismatches] for node in backend.nodes},
+        "fused": dict(backend.fused),
+        "faults": list(backend.faults),
+        "notes": dict(backend.notes),
+        "ran": backend.ran,
         "cycles": None
         if cycles is None
         else {

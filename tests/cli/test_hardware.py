@@ -103,11 +103,11 @@ def test_build_takes_the_goals_of_generate(
 ) -> None:
     np.save("x.npy", x)
     before = _files()
-    options = ("--graph", graph_file, "--samples", "x.npy", "--ways", "fast")
+    options = ("--graph", graph_file, "--samples", "x.npy", "--backends", "fast")
     refused(call("build", *options, "--luts", 9, "--interval", 9, "--out", "none"), "found several")
     refused(call("build", *options, "--luts", 1, "--out", "none"), "LUT")
-    refused(call("build", *options[:-1], "fast,guess", "--out", "none"), "way 'guess'")
-    refused(call("build", *options[:-1], "hls-rtl", "--out", "none"), "way 'hls-rtl'")
+    refused(call("build", *options[:-1], "fast,guess", "--out", "none"), "backend 'guess'")
+    refused(call("build", *options[:-1], "hls-rtl", "--out", "none"), "backend 'hls-rtl'")
     assert _files() == before
     synth = import_module("hwbnn.tools.yosys")
     monkeypatch.setattr(synth, "synth", lambda *_: SimpleNamespace(figures=dict))
@@ -141,13 +141,14 @@ def test_a_missing_simulator_is_said(
     monkeypatch.setattr(find, "find", lambda name: None if name == tool else there(name))
     assert call("generate", graph_file, "--out", "core").exit_code == 0
     before = _files()
-    refused(call("verify", "core", "--ways", "rtl"), tool, "install")
+    refused(call("verify", "core", "--backends", "rtl"), tool, "install")
     assert _files() == before
 
 
 def test_what_is_no_project_is_refused(call: Call, graph_file: Path) -> None:
     refused(call("verify", "nowhere"), "nowhere: expected a Graph file")
-    refused(call("verify", graph_file, "--ways", "guess"), "'guess'", "fast, hls")
+    refused(call("verify", graph_file, "--backends", "guess"), "'guess'", "fast, hls")
+    refused(call("verify", graph_file, "--ways", "guess"), "backend 'guess'")  # as it was called
     call("generate", graph_file, "--target", "hls", "--out", "core")
     refused(call("synth", "core"), "core", "expected a project of target 'rtl'")
     refused(call("report", "core"), "core/report.json")
@@ -163,10 +164,10 @@ def test_verify_passes_a_good_core_and_names_a_planted_fault(
     good = call("verify", "core", "x.npy")
     assert good.exit_code == 0, good.output
     assert good.stdout.splitlines()[-1].startswith("all equal: ")
-    options = ("--ways", "rtl-icarus", "--wave", "core.fst", "--rtl-frames", 2, "--json")
+    options = ("--backends", "rtl-icarus", "--wave", "core.fst", "--rtl-frames", 2, "--json")
     waved = call("verify", "core", "x.npy", *options)
     assert waved.exit_code == 0, waved.output
-    assert {way["frames"] for way in json.loads(waved.stdout)["ways"]} == {2}
+    assert {backend["frames"] for backend in json.loads(waved.stdout)["backends"]} == {2}
     assert Path("core.fst").stat().st_size > 0
 
     rom = Path("core/rtl/hwbnn_rom_hidden.sv")
@@ -177,7 +178,7 @@ def test_verify_passes_a_good_core_and_names_a_planted_fault(
     assert bad.exit_code == 1
     facts = json.loads(bad.stdout)
     assert facts["ok"] is False
-    assert facts["ways"][1]["failure"].startswith("rtl: node 'fires': frame ")
+    assert facts["backends"][1]["failure"].startswith("rtl: node 'fires': frame ")
 
 
 @pytest.mark.hardware
@@ -188,13 +189,13 @@ def test_build_leaves_everything_where_it_says(
     np.savetxt("y.csv", np.arange(len(x)) % 3, "%d")
     done = call(
         *("build", "--graph", graph_file, "--samples", "x.csv", "--labels", "y.csv"),
-        *("--out", "made", "--ways", "fast,hls"),
+        *("--out", "made", "--backends", "fast,hls"),
     )
     assert done.exit_code == 0, done.output
     report = Report.from_json(Path("made/report.json").read_bytes())
     assert report.ok
     assert report.digest == graph.digest
-    assert [way.name for way in report.ways] == ["fast", "hls"]
+    assert [backend.name for backend in report.backends] == ["fast", "hls"]
     assert {"LUT", "FF", "CARRY4", "BRAM_36K", "DSP"} <= set(report.cores[0].resources)
     assert report.accuracy[0].frames == len(x)
     assert {Project.read(f"made/{target}").target for target in ("rtl", "hls")} == {"rtl", "hls"}
@@ -220,7 +221,7 @@ def test_build_without_a_tool_says_what_is_missing(
     np.save("x.npy", x)
     done = call(
         *("build", "--graph", graph_file, "--samples", "x.npy"),
-        *("--out", "made", "--ways", "fast,rtl", "--json"),
+        *("--out", "made", "--backends", "fast,rtl", "--json"),
     )
     assert done.exit_code == 0, done.output
     report = Report.from_json(done.stdout)
@@ -228,7 +229,7 @@ def test_build_without_a_tool_says_what_is_missing(
     assert [each.what for each in missing] == ["verify rtl", "synthesis"]
     assert all("pip install" in each.why for each in missing)
     assert vitis.what == "synthesis by Vitis HLS"
-    assert [way.name for way in report.ways] == ["fast"]
+    assert [backend.name for backend in report.backends] == ["fast"]
 
 
 @pytest.mark.hardware
@@ -242,10 +243,10 @@ def test_build_keeps_what_it_found_when_a_tool_fails(
     np.save("x.npy", x)
     done = call(
         *("build", "--graph", graph_file, "--samples", "x.npy"),
-        *("--out", "made", "--ways", "fast"),
+        *("--out", "made", "--backends", "fast"),
     )
     assert done.exit_code == 2
     assert "error: yosys: ended by SIGKILL" in done.stderr
     report = Report.from_json(Path("made/report.json").read_bytes())
-    assert [way.name for way in report.ways] == ["fast"]
+    assert [backend.name for backend in report.backends] == ["fast"]
     assert [each.what for each in report.not_done] == ["synthesis", "synthesis by Vitis HLS"]

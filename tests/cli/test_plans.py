@@ -75,7 +75,7 @@ def test_netlists_are_synthesised_for_their_family(
 
     monkeypatch.setattr(import_module("hwbnn.tools.yosys"), "synth", synth)
     np.save("x.npy", np.zeros((2, 8), int))
-    options = ("--graph", graph_file, "--samples", "x.npy", "--ways", "fast", "--json")
+    options = ("--graph", graph_file, "--samples", "x.npy", "--backends", "fast", "--json")
     for made in ("xcup", "xc7", "portable"):
         done = call("build", *options, "--made", made, "--out", made)
         assert done.exit_code == 0, done.output

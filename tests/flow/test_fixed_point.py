@@ -35,7 +35,7 @@ def samples() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_it_is_measured_for_each_word_length(model: torch.nn.Module, tmp_path: Path) -> None:
-    report = build(model, PIXELS, samples(), tmp_path, ways=("fast",))
+    report = build(model, PIXELS, samples(), tmp_path, backends=("fast",))
     assert [each.fraction for each in report.fixed_point] == list(FRACTIONS)
     (chosen,) = [each for each in report.fixed_point if each.is_chosen]
     assert str(chosen.fraction) == lower(model, PIXELS).notes["fraction"]
@@ -49,12 +49,12 @@ def test_it_is_measured_for_each_word_length(model: torch.nn.Module, tmp_path: P
 
 def test_what_is_known_is_not_measured_again(model: torch.nn.Module, tmp_path: Path) -> None:
     known = (Measured(18, 24, 30, 0.5, 0.1, 2.0, 0.9, 0.5, 0.25),)
-    report = build(model, PIXELS, samples(), tmp_path, ways=("fast",), measured=known)
+    report = build(model, PIXELS, samples(), tmp_path, backends=("fast",), measured=known)
     (each,) = report.fixed_point
     assert (each.agreement.value, each.integers.value, each.is_chosen) == (90, 25, True)
 
 
 def test_without_classes_the_report_says_so(model: torch.nn.Module, tmp_path: Path) -> None:
-    report = build(model, PIXELS, samples()[0], tmp_path, ways=("fast",))
+    report = build(model, PIXELS, samples()[0], tmp_path, backends=("fast",))
     assert not report.fixed_point
     assert "fixed point by word length" in [each.what for each in report.not_done]

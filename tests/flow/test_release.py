@@ -12,7 +12,7 @@ from hwbnn.errors import CannotLower, InputError, PlanError
 from hwbnn.flow import release
 from hwbnn.graph import Graph, load
 from hwbnn.plan import Folded, Plan
-from hwbnn.report import NotDone, Report, Way
+from hwbnn.report import Backend, NotDone, Report
 from hwbnn.training import Recipe, dataset, train
 from scripts import publish as script
 from tests.cli.conftest import Call, call  # noqa: F401  # a fixture
@@ -41,9 +41,9 @@ class Builder:
         from hwbnn.lowering import lower
 
         self.got = {"input": input, "data": data, **rest}
-        ways = (Way("fast", 355, 9, 0),)
+        backends = (Backend("fast", 355, 9, 0),)
         digest = lower(model, input).digest
-        return Report(rest["name"], digest, ways=ways, not_done=self.not_done)
+        return Report(rest["name"], digest, backends=backends, not_done=self.not_done)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_all_test_images_are_built_with_the_plan_of_the_graph(
         return Plan(input_beat=128)
 
     folder = tmp_path / "mine"
-    report = release(runs / "digits" / "bnn_ste-0", folder, plan=plan, ways=("fast",))
+    report = release(runs / "digits" / "bnn_ste-0", folder, plan=plan, backends=("fast",))
     names = ["build.json", "graph.npz", "model.safetensors", "recipe.toml", "report.json"]
     assert sorted(p.name for p in folder.iterdir()) == names
     assert Report.from_json((folder / "build.json").read_bytes()) == report
@@ -71,7 +71,7 @@ def test_all_test_images_are_built_with_the_plan_of_the_graph(
     assert np.array_equal(x, digits.test_images.reshape(355, 64))
     assert np.array_equal(labels, digits.test_labels)
     assert builder.got["plan"] == Plan(input_beat=128)
-    assert (builder.got["name"], builder.got["ways"]) == ("mine", ("fast",))
+    assert (builder.got["name"], builder.got["backends"]) == ("mine", ("fast",))
 
 
 def test_a_build_that_fails_leaves_no_older_one(
@@ -101,8 +101,8 @@ def test_what_is_refused_changes_nothing_in_the_folder(
 
     with pytest.raises(InputError, match="cannot read the recipe"):
         release(tmp_path / "none", folder)
-    with pytest.raises(InputError, match="way 'rlt': expected some of"):
-        release(run, folder, ways=("rlt",))
+    with pytest.raises(InputError, match="backend 'rlt': expected some of"):
+        release(run, folder, backends=("rlt",))
     with pytest.raises(PlanError):
         release(run, folder, plan=no_plan)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -158,10 +158,13 @@ def test_every_layer_is_folded(runs: Path, tmp_path: Path, builder: Builder) -> 
 @pytest.mark.hardware
 def test_publish_on_the_command_line(runs: Path, call: Call) -> None:  # noqa: F811
     run = runs / "digits" / "bnn_ste-0"
-    done = call("publish", run, "--out", "mine", "--ways", "fast")
+    done = call("publish", run, "--out", "mine", "--backends", "fast")
     assert done.exit_code == 0, done.stderr
     assert done.stdout.splitlines()[-1].endswith("mine/build.json")
     report = Report.from_json(Path("mine/build.json").read_bytes())
     assert report.ok
     assert report.network == "mine"
-    assert {way.name: way.frames for way in report.ways} == {"float network": 355, "fast": 355}
+    assert {backend.name: backend.frames for backend in report.backends} == {
+        "float network": 355,
+        "fast": 355,
+    }

@@ -72,7 +72,7 @@ def installed(tmp_path, monkeypatch):
 
 def built(graph, folder, **options):
     x = random_inputs(graph, 20, 1)
-    return build(graph, None, x, folder, plan=PLAN, ways=("fast",), **options)
+    return build(graph, None, x, folder, plan=PLAN, backends=("fast",), **options)
 
 
 class Told:
@@ -98,7 +98,7 @@ def test_vitis_is_run_reported_and_its_rtl_compared(graph, rtl, installed, tmp_p
     assert len(told.steps) == steps(["fast"])
     found = report.hls_synthesis["WorstLatency"]
     assert (found.value, found.unit, found.source) == (7, "cycles", SOURCE)
-    assert {way.name for way in report.ways} == {"fast", "hls-rtl", "hls-rtl, stalled"}
+    assert {backend.name for backend in report.backends} == {"fast", "hls-rtl", "hls-rtl, stalled"}
     assert report.versions["vitis_hls"] == "2023.2"
     assert not any("Vitis" in each.what for each in report.not_done)
     read = Report.from_json((tmp_path / "out" / "report.json").read_bytes())
@@ -110,7 +110,7 @@ def test_vitis_is_run_reported_and_its_rtl_compared(graph, rtl, installed, tmp_p
     # What was compared can be compared again, and a second build may take the folder.
     assert claim(tmp_path / "out") == tmp_path / "out"
     project = Project.read(tmp_path / "out" / "hls-vitis")
-    assert verify(project, random_inputs(graph, 3, 2), ways=["hls-rtl-icarus"]).ok
+    assert verify(project, random_inputs(graph, 3, 2), backends=["hls-rtl-icarus"]).ok
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_failing_vitis_leaves_the_rest_of_the_report(graph, installed, tmp_pat
     report = Report.from_json((tmp_path / "out" / "report.json").read_bytes())
     assert not report.hls_synthesis
     assert report.cores[0].resources["LUT"].measured is not None
-    assert [way.name for way in report.ways] == ["fast"]
+    assert [backend.name for backend in report.backends] == ["fast"]
     (told,) = [each for each in report.not_done if each.what == "synthesis by Vitis HLS"]
     assert said in told.why
     assert "\n" not in told.why
@@ -138,8 +138,8 @@ def test_a_failing_vitis_leaves_the_rest_of_the_report(graph, installed, tmp_pat
 def test_a_core_of_two_families_is_compared_and_not_synthesised(graph, tmp_path):
     plan = Plan({"scores": Unrolled(made="xcup")}, Unrolled(made="xc7"))
     x = random_inputs(graph, 20, 1)
-    report = build(graph, None, x, tmp_path / "out", plan=plan, ways=("fast",))
-    assert [way.name for way in report.ways] == ["fast"]
+    report = build(graph, None, x, tmp_path / "out", plan=plan, backends=("fast",))
+    assert [backend.name for backend in report.backends] == ["fast"]
     (told,) = [each for each in report.not_done if each.what == "synthesis"]
     assert "expected layers made for one family, found xc7 and xcup; make them all" in told.why
     assert not report.cores[0].resources
@@ -170,8 +170,8 @@ def test_without_vitis_the_report_says_so(graph, tmp_path):
     assert not (tmp_path / "out" / "hls-vitis").exists()
 
 
-@pytest.mark.parametrize("way", ["guess", "hls-rtl"])
-def test_ways_are_checked_before_anything_is_done(graph, tmp_path, way):
-    with pytest.raises(InputError, match=f"way '{way}'"):
-        build(graph, None, random_inputs(graph, 2, 1), tmp_path / "out", ways=("fast", way))
+@pytest.mark.parametrize("backend", ["guess", "hls-rtl"])
+def test_backends_are_checked_before_anything_is_done(graph, tmp_path, backend):
+    with pytest.raises(InputError, match=f"backend '{backend}'"):
+        build(graph, None, random_inputs(graph, 2, 1), tmp_path / "out", backends=("fast", backend))
     assert not (tmp_path / "out").exists()

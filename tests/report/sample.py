@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwbnn.report import Accuracy, Core, Depth, Figure, FixedPoint, NotDone, Pair, Report, Way
+from hwbnn.report import Accuracy, Backend, Core, Depth, Figure, FixedPoint, NotDone, Pair, Report
 
 _TORCH = "torch 2.13.0+cpu, eager CPU float32"
 _PLAIN = "hwbnn 0.1.0, plain simulator"
@@ -50,14 +50,16 @@ def report() -> Report:
             _fixed_point(fraction, error, agreement)
             for fraction, error, agreement in ((4, 0.0621, 97.5), (10, 0.000984, 100.0))
         ),
-        ways=(
-            Way("fast simulator", 360, 74_160, 0, Figure(431_022.7, "frames/s", "numba 0.68.1")),
-            Way("hls io_parallel", 360, 74_160, 0, Figure(12_412.3, "frames/s", "g++ 12.2.0")),
-            Way(
+        backends=(
+            Backend(
+                "fast simulator", 360, 74_160, 0, Figure(431_022.7, "frames/s", "numba 0.68.1")
+            ),
+            Backend("hls io_parallel", 360, 74_160, 0, Figure(12_412.3, "frames/s", "g++ 12.2.0")),
+            Backend(
                 *("rtl verilator", 360, 51_120, 0, Figure(13_641, "frames/s", _BENCH)),
                 ran="models that count ones in their place",
             ),
-            Way(
+            Backend(
                 *("rtl iverilog, stalls", 20, 2_840, 0, Figure(41.26, "frames/s", "cocotb 2.1.0")),
                 ran="the netlists themselves",
             ),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hwbnn.errors import InputError
-from hwbnn.report import Core, Figure, Pair, Report, Way, number
+from hwbnn.report import Backend, Core, Figure, Pair, Report, number
 from tests.report.sample import report
 
 
@@ -49,15 +49,18 @@ def _broken() -> list[tuple[str, object]]:
         (r"expected format 1", changed("hwbnn report", to=True)),
         (r"entry 'digest' is missing", without),
         (r"unknown entry 'colour'", changed("colour", to=1)),
-        (r"ways\[0\]: unknown entry 'speed'", changed("ways", 0, "speed", to=1)),
+        (r"backends\[0\]: unknown entry 'speed'", changed("backends", 0, "speed", to=1)),
         (r"network: expected text, found '7'", changed("network", to=7)),
-        (r"ways: expected a list", changed("ways", to={})),
-        (r"ways\[1\]: expected an object", changed("ways", 1, to=3)),
+        (r"backends: expected a list", changed("backends", to={})),
+        (r"backends\[1\]: expected an object", changed("backends", 1, to=3)),
         (
-            r"ways\[0\]: bits: expected an integer, found 'True'",
-            changed("ways", 0, "bits", to=True),
+            r"backends\[0\]: bits: expected an integer, found 'True'",
+            changed("backends", 0, "bits", to=True),
         ),
-        (r"ways\[0\]: bits: expected an integer, found '1.5'", changed("ways", 0, "bits", to=1.5)),
+        (
+            r"backends\[0\]: bits: expected an integer, found '1.5'",
+            changed("backends", 0, "bits", to=1.5),
+        ),
         (r"versions: torch: expected text", changed("versions", "torch", to=None)),
         (r"value: expected an integer or a number", changed(*figure, "value", to="1")),
         (r"integer_graph: figure: source: expected who", changed(*figure, "source", to=" ")),
@@ -98,10 +101,10 @@ def test_numbers_read_well() -> None:
 
 def test_good_needs_something_compared_and_nothing_wrong() -> None:
     assert report().ok
-    assert not replace(report(), ways=()).ok
-    assert not replace(report(), ways=(Way("fast", 3, 0, 0),)).ok
-    assert not replace(report(), ways=(Way("fast", 3, 9, 1),)).ok
-    assert not replace(report(), ways=(Way("rtl", 3, 9, 0, failure="rtl: tlast early"),)).ok
+    assert not replace(report(), backends=()).ok
+    assert not replace(report(), backends=(Backend("fast", 3, 0, 0),)).ok
+    assert not replace(report(), backends=(Backend("fast", 3, 9, 1),)).ok
+    assert not replace(report(), backends=(Backend("rtl", 3, 9, 0, failure="rtl: tlast early"),)).ok
     late = {"latency": Pair(Figure(31, "cycles", "model"), Figure(32, "cycles", "bench"))}
     assert not replace(report(), cores=(Core("folded", "d", late),)).ok
     alone = {"latency": Pair(Figure(31, "cycles", "model"))}

@@ -46,12 +46,12 @@ OFFSETS = np.array([8, 8, 8, 8, -8, 8, 8, 1, 0, 6, -5, 8]), np.array([*range(-6,
 @pytest.mark.parametrize(
     ("x", "made", "popcount", "factors"),
     [
-        (BITS, "portable", "gates", ()),
-        (BITS, "xcup", "gates", OFFSETS),
-        (NUMBERS, "xc7", "gates", ()),
-        (NUMBERS, "xc7", "counted", ()),
-        (NUMBERS, "xc7", "gates", OFFSETS),
-        (NUMBERS, "xc7", "counted", OFFSETS),
+        (BITS, "portable", "structural", ()),
+        (BITS, "xcup", "structural", OFFSETS),
+        (NUMBERS, "xc7", "structural", ()),
+        (NUMBERS, "xc7", "behavioural", ()),
+        (NUMBERS, "xc7", "structural", OFFSETS),
+        (NUMBERS, "xc7", "behavioural", OFFSETS),
     ],
 )
 def test_cores_with_netlists_compute_every_value_in_the_cycles_foreseen(x, made, popcount, factors):
@@ -62,10 +62,10 @@ def test_cores_with_netlists_compute_every_value_in_the_cycles_foreseen(x, made,
         rng.integers(0, 2, (24, 40)) > 0 if t.bit else rng.integers(t.low, t.high + 1, (24, 40))
     )
     project = generate(graph, "rtl", Plan(default=Unrolled(made=made)))
-    found = verify(project, frames, ways=("rtl-icarus",), popcount=popcount)
-    way = found.ways[-1]
-    assert {"t1", "best"} <= {node.value for node in way.nodes}
-    assert all(node.mismatches == 0 for node in way.nodes)
+    found = verify(project, frames, backends=("rtl-icarus",), popcount=popcount)
+    backend = found.backends[-1]
+    assert {"t1", "best"} <= {node.value for node in backend.nodes}
+    assert all(node.mismatches == 0 for node in backend.nodes)
 
 
 def known(select):
@@ -107,9 +107,11 @@ def test_a_netlist_relies_on_what_the_one_in_front_of_it_never_gives(select):
     assert "relies on constant and equal bits" in text
     assert second.netlist.luts < thresholds(second.weights, second.wanted).luts
     frames = np.random.default_rng(9).integers(0, 2, (64, 40)) > 0
-    found = verify(generate(graph, "rtl", plan), frames, ways=("rtl-icarus",), popcount="gates")
+    found = verify(
+        generate(graph, "rtl", plan), frames, backends=("rtl-icarus",), popcount="structural"
+    )
     assert found.ok
-    assert {"t1", "t2"} <= {node.value for node in found.ways[-1].nodes}
+    assert {"t1", "t2"} <= {node.value for node in found.backends[-1].nodes}
 
 
 @pytest.mark.hardware
@@ -117,15 +119,18 @@ def test_the_netlist_runs_beside_its_model_and_a_broken_one_is_caught(tmp_path):
     graph = network(BITS)
     frames = np.random.default_rng(7).integers(0, 2, (30, 40)) > 0
     project = generate(graph, "rtl", Plan(default=Unrolled(made="xc7"), input_beat=40))
-    found = verify(project, frames, ways=("rtl",), folder=tmp_path)
+    found = verify(project, frames, backends=("rtl",), folder=tmp_path)
     assert found.ok
     models, netlists = "models that count ones in their place", "the netlists themselves"
-    assert [(way.way, way.notes["popcount"], way.ran, way.frames) for way in found.ways] == [
-        ("rtl", "counted", models, 30),
-        ("rtl, stalled", "counted", models, 30),
-        ("rtl, netlist", "gates", netlists, 30),
+    assert [
+        (backend.name, backend.notes["popcount"], backend.ran, backend.frames)
+        for backend in found.backends
+    ] == [
+        ("rtl", "behavioural", models, 30),
+        ("rtl, stalled", "behavioural", models, 30),
+        ("rtl, netlist", "structural", netlists, 30),
     ]
-    report = Report("net", graph.digest, ways=tuple(map(parts.way, found.ways)))
+    report = Report("net", graph.digest, backends=tuple(map(parts.backend, found.backends)))
     assert f"rtl, netlist  {netlists}, 30 frames" in report_text(report)
 
     name = "rtl/hwbnn_net_d1.sv"
@@ -134,7 +139,7 @@ def test_the_netlist_runs_beside_its_model_and_a_broken_one_is_caught(tmp_path):
     broken = re.sub(r"(LUT6_2 #\(\.INIT\(64'h)(\w{8})", r"\g<1>0f0ff0f0", text)
     assert broken != text
     faulty = replace(project, files={**project.files, name: broken.encode()})
-    counted, stalled, netlist = verify(faulty, frames, ways=("rtl",), folder=tmp_path).ways
+    counted, stalled, netlist = verify(faulty, frames, backends=("rtl",), folder=tmp_path).backends
     assert counted.ok
     assert stalled.ok
     assert not netlist.ok

@@ -25,7 +25,7 @@ LEAST = {
 IN_RTL = {"lenet": 1000, "cnv": 200, "resnet20_rbnn": 50, "resnet20_conv_adabin": 50}
 """How many test images RTL computed of the networks whose simulation takes long; else all."""
 IN_BUILD = {"resnet20_conv_adabin": 50}
-"""How many test images a build computed in every way, where not all."""
+"""How many test images a build computed by every backend, where not all."""
 LONG = {"resnet20_conv_adabin"}
 """Networks whose lowering takes half a minute, which is not repeated here."""
 MOST_LOST = 0.001
@@ -61,9 +61,9 @@ def test_builds_are_of_the_graph_and_all_equal(folder: Path) -> None:
         built = Report.from_json(file.read_bytes())
         assert built.ok
         assert built.digest == report["graph"]
-        frames = {way.name: way.frames for way in built.ways}
-        for way in ("float network", "fast", "hls"):
-            assert frames[way] == IN_BUILD.get(folder.name, report["test images"])
+        frames = {backend.name: backend.frames for backend in built.backends}
+        for backend in ("float network", "fast", "hls"):
+            assert frames[backend] == IN_BUILD.get(folder.name, report["test images"])
         assert frames["rtl"] == IN_RTL.get(folder.name, report["test images"])
 
 

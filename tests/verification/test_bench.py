@@ -14,10 +14,10 @@ from hwbnn.graph import Dot, Graph, Input, Output, to_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.simulators import simulate
-from hwbnn.verification import cocotb_core, cocotb_run, rtl
+from hwbnn.verification import cocotb_run, verilator
 from hwbnn.verification.bench import Stalls, Stimulus
-from hwbnn.verification.compare import compare, first_difference
 from hwbnn.verification.core import Core
+from hwbnn.verification.results import compare, first_difference
 
 pytestmark = pytest.mark.hardware
 
@@ -68,8 +68,8 @@ def project():
 def core(request, project, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "icarus":
-        return cocotb_core.build(project, folder, simulator="icarus")
-    return rtl.build(project, folder, optimise=False)
+        return cocotb_run.build(project, folder, simulator="icarus")
+    return verilator.build(project, folder, optimise=False)
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_a_failed_assertion_is_a_mismatch(core, x):
 
 def test_a_handshake_that_was_never_set_is_a_mismatch(project, x, tmp_path):
     """Icarus shows it as X; Verilator begins with a random bit, which may go unnoticed."""
-    core = cocotb_core.build(project, tmp_path, simulator="icarus")
+    core = cocotb_run.build(project, tmp_path, simulator="icarus")
     with pytest.raises(Mismatch, match="X on a handshake"):
         run(core, x, "unset")
 
@@ -187,9 +187,9 @@ def test_a_handshake_that_was_never_set_is_a_mismatch(project, x, tmp_path):
 def test_a_core_with_ports_of_other_names(project, x, tmp_path):
     """As a high-level synthesis tool would export it: the same bench takes it."""
     sources = [CORES / "hwbnn_trace.sv", CORES / "exported.sv"]
-    module = cocotb_run.build(sources, "exported", tmp_path)
-    ports = cocotb_core.Ports("ap_clk", "ap_rst_n", "x", "y", error=None, also={}, upper=True)
-    core = cocotb_core.Simulation(replace(Core.of(project), taps=()), module, 0.0, ports)
+    module = cocotb_run.build_module(sources, "exported", tmp_path)
+    ports = cocotb_run.Ports("ap_clk", "ap_rst_n", "x", "y", error=None, also={}, upper=True)
+    core = cocotb_run.Simulation(replace(Core.of(project), taps=()), module, 0.0, ports)
     for fault, value in (("sound", None), ("sum", "y")):
         record, first = run(core, x, fault, STALLS)
         assert record.faults == ()
@@ -199,7 +199,7 @@ def test_a_core_with_ports_of_other_names(project, x, tmp_path):
 
 def test_what_a_waveform_under_verilator_lacks_is_said():
     failed = ToolFailed("verilator: ended with status 2: fatal error: lz4.h: No such file")
-    with pytest.raises(ToolNotFound, match="apt install liblz4-dev"), rtl.explained():
+    with pytest.raises(ToolNotFound, match="apt install liblz4-dev"), verilator.explained():
         raise failed
 
 

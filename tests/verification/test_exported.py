@@ -59,21 +59,24 @@ def without(project, *names):
     return replace(project, files={n: f for n, f in project.files.items() if n not in dropped})
 
 
-def run(project, way="hls-rtl-icarus", frames=12):
+def run(project, backend="hls-rtl-icarus", frames=12):
     graph = from_bytes(project.files["graph.npz"])
-    return verify(project, random_inputs(graph, frames, 3), ways=[way])
+    return verify(project, random_inputs(graph, frames, 3), backends=[backend])
 
 
 @pytest.mark.hardware
 def test_a_sound_export_equals_the_graph(project):
     found = run(project)
-    assert found.ok, [way.failure for way in found.ways]
-    assert [way.way for way in found.ways] == ["hls-rtl-icarus", "hls-rtl-icarus, stalled"]
-    for way in found.ways:
-        assert [node.value for node in way.nodes] == ["y"]
-        assert way.frames == 12
-        assert way.cycles is None
-        assert set(way.notes) == {"cocotb", "iverilog"}
+    assert found.ok, [backend.failure for backend in found.backends]
+    assert [backend.name for backend in found.backends] == [
+        "hls-rtl-icarus",
+        "hls-rtl-icarus, stalled",
+    ]
+    for backend in found.backends:
+        assert [node.value for node in backend.nodes] == ["y"]
+        assert backend.frames == 12
+        assert backend.cycles is None
+        assert set(backend.notes) == {"cocotb", "iverilog"}
 
 
 @pytest.mark.hardware
@@ -86,7 +89,7 @@ def test_a_wrong_bit_is_found(project):
     files = {**project.files, name: f"{text[:at]}{flipped}{text[at + 1 :]}".encode()}
     found = run(replace(project, files=files), frames=40)
     assert not found.ok
-    assert found.ways[0].first.value == "y"
+    assert found.backends[0].first.value == "y"
 
 
 @pytest.mark.hardware
@@ -106,13 +109,13 @@ def test_a_wrong_bit_is_found(project):
 def test_a_broken_border_is_found(project, name, old, new, said):
     found = run(changed(project, name, old, new), frames=20)
     assert not found.ok
-    assert said in found.ways[0].failure
+    assert said in found.backends[0].failure
 
 
 @pytest.mark.hardware
 def test_a_constant_that_is_missing_is_seen(project):
     found = run(without(project, "hwbnn_top_zero.dat"))
-    assert "Unable to open ./hwbnn_top_zero.dat" in found.ways[0].failure
+    assert "Unable to open ./hwbnn_top_zero.dat" in found.backends[0].failure
 
 
 @pytest.mark.hardware
@@ -159,7 +162,7 @@ def test_a_project_without_streams_or_rtl_is_refused():
     with pytest.raises(InputError, match="target 'hls', found 'rtl'"):
         exported(generate(graph, "rtl", PLAN))
     with pytest.raises(InputError, match="'hls-rtl': expected a project in whose folder"):
-        verify(graph, random_inputs(graph, 2, 1), ways=["hls-rtl"])
+        verify(graph, random_inputs(graph, 2, 1), backends=["hls-rtl"])
 
 
 def test_the_exported_rtl_comes_before_the_synthesised(project):

@@ -31,7 +31,7 @@ from hwbnn.project import Project
 from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from hwbnn.verification import hls
-from hwbnn.verification.compare import compare, first_difference
+from hwbnn.verification.results import compare, first_difference
 from tests.lowering.networks import NETWORKS, lowered
 from tests.strategies import random_graph, random_inputs, random_plan
 from tests.targets.hls_networks import every_node, scaled

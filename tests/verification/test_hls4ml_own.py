@@ -53,7 +53,7 @@ def test_hls4mls_own_is_wrong_where_thresholds_are_no_integers(tmp_path: Path) -
     assert ours == 1.0
 
 
-def test_a_network_survives_the_way_to_a_graph_and_back() -> None:
+def test_a_network_survives_the_backend_to_a_graph_and_back() -> None:
     blocks = random_blocks(WIDTHS, 2, falling=0.5, odd=False)
     graph = graph_of(blocks)
     x = np.random.default_rng(3).random((400, WIDTHS[0])) < 0.5

@@ -18,7 +18,7 @@ from hwbnn.targets.hls import tokens
 from hwbnn.targets.hls.depths import least_depths
 from hwbnn.targets.hls.stages import FORK, Stage, stages
 from hwbnn.verification import hls
-from hwbnn.verification.compare import compare, first_difference
+from hwbnn.verification.results import compare, first_difference
 from tests.conv_strategies import random_conv_graph
 from tests.strategies import random_inputs, random_plan
 from tests.targets.hls_networks import images

@@ -1,4 +1,4 @@
-"""Dots with scale and offset, of widths around a machine word, through every way at once."""
+"""Dots with scale and offset, of widths around a machine word, through every backend at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hwbnn.plan import Folded, Plan, Unrolled
 from hwbnn.simulators import simulate
 from hwbnn.verification import verify
 
-WAYS = ["fast", "hls", "hls-stream", "rtl"]
+BACKENDS = ["fast", "hls", "hls-stream", "rtl"]
 
 
 def odd(first: Input, seed: int) -> Graph:
@@ -58,12 +58,12 @@ PLANS = {
     ],
     ids=PLANS,
 )
-def test_widths_around_a_word_through_every_way(first: Input, plan: str) -> None:
+def test_widths_around_a_word_through_every_backend(first: Input, plan: str) -> None:
     graph = odd(first, len(plan))
-    found = verify(graph, samples(graph), plan=PLANS[plan], ways=WAYS).raise_for_mismatch()
-    assert {way.way.split(",")[0] for way in found.ways} == set(WAYS)
+    found = verify(graph, samples(graph), plan=PLANS[plan], backends=BACKENDS).raise_for_mismatch()
+    assert {backend.name.split(",")[0] for backend in found.backends} == set(BACKENDS)
     values = simulate(graph, samples(graph), trace=True)
     for name in ("t0", "t1", "t2"):
         assert 0 < values[name].mean() < 1
-    seen = {node.value for way in found.ways for node in way.nodes}
+    seen = {node.value for backend in found.backends for node in backend.nodes}
     assert seen == set(graph.types)

@@ -1,4 +1,4 @@
-"""Activations of several bits, as lowered from torch, through every way of computing them."""
+"""Activations of several bits, as lowered from torch, through every backend."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.hardware
         (8, Folded(3, 2, sums="planes")),
     ],
 )
-def test_all_ways_are_equal(bits: int, layout: Folded | Unrolled, tmp_path: Path) -> None:
+def test_all_backends_are_equal(bits: int, layout: Folded | Unrolled, tmp_path: Path) -> None:
     torch.manual_seed(bits)
     source = Input("x", (12,), 0, 15, scale=1 / 15)
     model = mlp(source, (6, 6), 6, get("binary_l2", bits=bits)).eval()
@@ -45,8 +45,8 @@ def test_all_ways_are_equal(bits: int, layout: Folded | Unrolled, tmp_path: Path
         graph,
         x,
         plan=Plan(default=layout),
-        ways=["fast", "hls", "hls-stream", "rtl"],
+        backends=["fast", "hls", "hls-stream", "rtl"],
         folder=tmp_path,
     )
     found.raise_for_mismatch()
-    assert all(way.bits for way in found.ways)
+    assert all(backend.bits for backend in found.backends)

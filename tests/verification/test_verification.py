@@ -8,9 +8,9 @@ import pytest
 from hwbnn.errors import InputError, Mismatch
 from hwbnn.simulators import ENGINES, simulate
 from hwbnn.targets import generate
-from hwbnn.verification import WAYS, verification, verify
-from hwbnn.verification.results import CycleCheck, NodeResult, Verification, WayResult
-from hwbnn.verification.verification import _MAKERS
+from hwbnn.verification import BACKENDS, run, verify
+from hwbnn.verification.results import BackendResult, CycleCheck, NodeResult, Verification
+from hwbnn.verification.run import _MAKERS
 from tests.strategies import random_graph, random_inputs, random_plan
 
 
@@ -24,27 +24,27 @@ def x(graph):
     return random_inputs(graph, 25, 1)
 
 
-def test_every_way_has_a_maker():
-    assert tuple(_MAKERS) == WAYS
+def test_every_backend_has_a_maker():
+    assert tuple(_MAKERS) == BACKENDS
 
 
 def test_the_fast_simulator_is_compared_at_every_node(graph, x):
     found = verify(graph, x, batch=10)
-    (way,) = found.ways
+    (backend,) = found.backends
     assert found.ok
     assert found.raise_for_mismatch() is found
-    assert way.way == "fast"
-    assert way.frames == 25
-    assert [node.value for node in way.nodes] == [node.name for node in graph.nodes]
-    assert way.bits == sum(25 * t.size * t.width for t in graph.types.values())
-    assert way.frames_per_second > 0
+    assert backend.name == "fast"
+    assert backend.frames == 25
+    assert [node.value for node in backend.nodes] == [node.name for node in graph.nodes]
+    assert backend.bits == sum(25 * t.size * t.width for t in graph.types.values())
+    assert backend.frames_per_second > 0
 
 
 def test_batches_shrink_as_the_values_of_a_frame_grow(graph, x, monkeypatch):
     seen = []
     fast = ENGINES["fast"]
     monkeypatch.setitem(ENGINES, "fast", lambda g, x, t: (seen.append(len(x)), fast(g, x, t))[1])
-    monkeypatch.setattr(verification, "ELEMENTS", 4 * sum(t.size for t in graph.types.values()))
+    monkeypatch.setattr(run, "ELEMENTS", 4 * sum(t.size for t in graph.types.values()))
     assert verify(graph, x).ok
     assert max(seen) == 4
 
@@ -63,27 +63,27 @@ def test_a_wrong_simulator_is_caught_in_any_batch(graph, x, monkeypatch):
 
     found_in = x[17]
     monkeypatch.setitem(ENGINES, "fast", wrong)
-    found = verify(graph, x, ways=["fast"], batch=10)
+    found = verify(graph, x, backends=["fast"], batch=10)
     assert not found.ok
-    assert (found.ways[0].first.value, found.ways[0].first.frame) == (node, 17)
+    assert (found.backends[0].first.value, found.backends[0].first.frame) == (node, 17)
     with pytest.raises(Mismatch, match=f"verify: fast: node '{node}': frame 17, element 0"):
         found.raise_for_mismatch()
 
 
 def test_a_reference_is_compared_at_the_output(graph, x):
-    right = verify(graph, x, ways=[], reference=lambda x: simulate(graph, x))
+    right = verify(graph, x, backends=[], reference=lambda x: simulate(graph, x))
     assert right.ok
-    assert [way.way for way in right.ways] == ["reference"]
+    assert [backend.name for backend in right.backends] == ["reference"]
 
     def wrong(x):
         found = simulate(graph, x).copy()
         found[-1, 3] += 1
         return found
 
-    found = verify(graph, x, ways=["fast"], reference=wrong, batch=100)
+    found = verify(graph, x, backends=["fast"], reference=wrong, batch=100)
     assert not found.ok
-    assert found.ways[1].ok
-    first = found.ways[0].first
+    assert found.backends[1].ok
+    first = found.backends[0].first
     assert (first.value, first.frame, first.element) == (graph.output.name, 24, 3)
 
 
@@ -95,16 +95,16 @@ def test_progress_tells_the_frames_done(graph, x):
 
 def test_nothing_compared_is_no_success(graph, x):
     assert not verify(graph, x[:0]).ok
-    assert not verify(graph, x, ways=[]).ok
+    assert not verify(graph, x, backends=[]).ok
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"ways": ["vhdl"]}, "way 'vhdl': expected some of fast, hls"),
+        ({"backends": ["vhdl"]}, "backend 'vhdl': expected some of fast, hls"),
         ({"batch": 0}, "batch: expected at least 1"),
         ({"rtl_frames": 0}, "rtl_frames: expected at least 1 frame, found 0"),
-        ({"popcount": "abacus"}, "popcount 'abacus': expected counted or gates"),
+        ({"popcount": "abacus"}, "popcount 'abacus': expected behavioural or structural"),
         ({"reference": lambda x: np.zeros(3)}, "reference: expected an array of shape"),
     ],
 )
@@ -120,12 +120,12 @@ def test_inputs_that_do_not_fit_are_refused(graph, x):
 
 def test_a_project_brings_its_graph(graph, x):
     project = generate(graph, "rtl", random_plan(3, graph))
-    assert verify(project, x, ways=["fast"]).ok
+    assert verify(project, x, backends=["fast"]).ok
 
 
 def result(**more):
-    fields = {"way": "rtl", "nodes": (NodeResult("x", 1, 8),), "frames": 1, "seconds": 0.5}
-    return WayResult(**{**fields, **more})
+    fields = {"name": "rtl", "nodes": (NodeResult("x", 1, 8),), "frames": 1, "seconds": 0.5}
+    return BackendResult(**{**fields, **more})
 
 
 @pytest.mark.parametrize(
@@ -145,13 +145,13 @@ def test_every_kind_of_failure_is_named(broken, failure):
 def test_results_are_json(graph, x):
     said = json.loads(json.dumps(verify(graph, x).to_json()))
     assert said["ok"] is True
-    assert said["ways"][0]["way"] == "fast"
-    assert said["ways"][0]["mismatches"] == 0
+    assert said["backends"][0]["name"] == "fast"
+    assert said["backends"][0]["mismatches"] == 0
 
 
 @pytest.mark.hardware
-@pytest.mark.parametrize(("io", "way"), [("io_parallel", "hls"), ("io_stream", "hls-stream")])
-def test_an_hls_project_runs_as_it_was_generated(graph, x, io, way):
+@pytest.mark.parametrize(("io", "backend"), [("io_parallel", "hls"), ("io_stream", "hls-stream")])
+def test_an_hls_project_runs_as_it_was_generated(graph, x, io, backend):
     found = verify(generate(graph, "hls", io=io), x)
     assert found.ok
-    assert [result.way for result in found.ways] == ["fast", way]
+    assert [result.name for result in found.backends] == ["fast", backend]

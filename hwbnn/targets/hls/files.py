@@ -159,8 +159,8 @@ hls4ml's own `build_lib.sh` works too.
 or, where Vitis has no `vitis_hls`, `vitis-run --tcl build_prj.tcl --mode hls`. `build_opt.tcl` says
 which steps run. This project was made and simulated without Vitis: what Vitis makes of the pragmas,
 and the RTL that it exports, are untested. In `io_stream` Vitis rounds each element of a beat up to
-whole bytes on the AXI4-Stream port, and `hwbnn verify FOLDER --ways hls-rtl` compares the RTL that
-it left in this folder.
+whole bytes on the AXI4-Stream port, and `hwbnn verify FOLDER --backends hls-rtl` compares the RTL
+that it left in this folder.
 """
 
 

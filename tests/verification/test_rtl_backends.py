@@ -6,7 +6,7 @@ import pytest
 from hwbnn.graph import Conv2d, Flatten, Graph, Input, Output, Threshold
 from hwbnn.plan import Folded, Layout, Plan, Unrolled, circuit
 from hwbnn.verification import verify
-from hwbnn.verification.rtl_way import has_netlists
+from hwbnn.verification.rtl_backends import has_netlists
 from tests.strategies import random_inputs
 
 
@@ -42,6 +42,8 @@ def test_netlists_of_convolutions_are_right_gate_by_gate() -> None:
     )
     plan = Plan(default=Unrolled(made="xc7"), input_beat=16, output_beat=16)
     assert has_netlists(circuit(graph, plan))
-    found = verify(graph, random_inputs(graph, 6, 3), plan=plan, ways=["rtl"], popcount="gates")
+    found = verify(
+        graph, random_inputs(graph, 6, 3), plan=plan, backends=["rtl"], popcount="structural"
+    )
     found.raise_for_mismatch()
-    assert all(way.bits > 0 for way in found.ways)
+    assert all(backend.bits > 0 for backend in found.backends)

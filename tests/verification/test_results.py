@@ -6,7 +6,7 @@ import pytest
 from hwbnn.errors import InputError
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Threshold
 from hwbnn.simulators import simulate
-from hwbnn.verification.compare import Comparison, Difference, compare, first_difference
+from hwbnn.verification.results import Comparison, Difference, compare, first_difference
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hwbnn.verification.rtl import ONE_FILE, settings
+from hwbnn.verification.verilator import ONE_FILE, settings
 
 
 @pytest.mark.parametrize(("files", "several"), [(1, "0"), (ONE_FILE, "0"), (ONE_FILE + 1, "1")])

@@ -1,4 +1,4 @@
-"""RTL as a way of computing a Graph: at full rate with its cycles counted, then under stalls."""
+"""RTL as a backend: at full rate with its cycles counted, then under stalls."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from hwbnn.errors import InputError, Mismatch
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Circuit
 from hwbnn.plan.blocks import DotNetlist
-from hwbnn.verification import cocotb_core, exported, rtl
+from hwbnn.verification import cocotb_run, exported, verilator
+from hwbnn.verification.backends import Backend, Job, Values
 from hwbnn.verification.bench import Record, Stalls, Stimulus
-from hwbnn.verification.compare import Comparison
 from hwbnn.verification.cycles import Timing, check_stalled
-from hwbnn.verification.results import WayResult
-from hwbnn.verification.ways import Job, Values, Way
+from hwbnn.verification.results import BackendResult, Comparison
 
 SLOW_CYCLES = 20_000
 """Cycles, about, that a run under cocotb takes at most, and any run under stalls."""
@@ -30,11 +29,14 @@ WAVE_FRAMES = 3
 NETLIST_FRAMES = 200
 """Frames that a netlist computes where its model, which counts ones instead, computes all: the
 netlist of a large layer simulates about a hundred times slower."""
-RAN = {"counted": "models that count ones in their place", "gates": "the netlists themselves"}
+RAN = {
+    "behavioural": "models that count ones in their place",
+    "structural": "the netlists themselves",
+}
 """What runs of a core's netlists, by the form of popcounts."""
 
 
-class Rtl(Way):
+class Rtl(Backend):
     """A core in a simulator, driven by the C++ bench or by cocotb."""
 
     def __init__(self, name: str, job: Job, simulator: str, cocotb: bool) -> None:
@@ -45,19 +47,19 @@ class Rtl(Way):
         self.first: tuple[Array, Values] | None = None
         self.batches = 0
         self.total = 0
-        self.netlist: rtl.Simulation | None = None
+        self.netlist: verilator.Simulation | None = None
 
     def prepare(self) -> None:
         """Compile the core."""
         project, waves = self.job.project("rtl"), self.job.wave is not None
         place = self.job.folder / self.name.replace(" ", "-")
-        self.simulation: rtl.Simulation | cocotb_core.Simulation
+        self.simulation: verilator.Simulation | cocotb_run.Simulation
         if self.cocotb:
-            self.simulation = cocotb_core.build(
+            self.simulation = cocotb_run.build(
                 project, place, simulator=self.simulator, popcount=self.job.popcount, waves=waves
             )
         else:
-            self.simulation = rtl.build(
+            self.simulation = verilator.build(
                 project,
                 place,
                 popcount=self.job.popcount,
@@ -66,9 +68,9 @@ class Rtl(Way):
             )
         self._compiled()
         self.timing = Timing(self.core)
-        counted = not self.cocotb and self.job.popcount == "counted"
+        counted = not self.cocotb and self.job.popcount == "behavioural"
         if counted and has_netlists(self.timing.circuit):
-            self.netlist = rtl.build(project, place, popcount="gates", optimise=False)
+            self.netlist = verilator.build(project, place, popcount="structural", optimise=False)
 
     def _compiled(self) -> None:
         self.build_seconds = self.simulation.build_seconds
@@ -100,7 +102,7 @@ class Rtl(Way):
         if self.timing is not None:
             self.timing.add(record, len(x))
 
-    def _progress(self) -> rtl.Progress | None:
+    def _progress(self) -> verilator.Progress | None:
         if self.job.progress is None:
             return None
         return partial(_report, self.job.progress, self.name, self.frames, self.total)
@@ -109,11 +111,11 @@ class Rtl(Way):
         self,
         stimulus: Stimulus,
         faults: list[str],
-        progress: rtl.Progress | None = None,
+        progress: verilator.Progress | None = None,
         **more: Any,
     ) -> Record | None:
         """One run; what breaks a rule is added to ``faults``; None if an assertion ended it."""
-        if isinstance(self.simulation, rtl.Simulation):
+        if isinstance(self.simulation, verilator.Simulation):
             more["progress"] = progress
         try:
             record = self.simulation.run(stimulus, **more)
@@ -125,7 +127,7 @@ class Rtl(Way):
             faults.append(f"error_o: high in cycle {record.error} although every packet is whole")
         return record
 
-    def results(self) -> list[WayResult]:
+    def results(self) -> list[BackendResult]:
         """At full rate, and under stalls after a reset in the middle of a frame."""
         if self.first is None:
             return [self.result(ran=self.ran)]
@@ -139,7 +141,7 @@ class Rtl(Way):
         found = [self.result(cycles=cycles, ran=self.ran), self._stalled(x, expected)]
         return found if self.netlist is None else [*found, self._sampled(x, expected)]
 
-    def _sampled(self, x: Array, expected: Values) -> WayResult:
+    def _sampled(self, x: Array, expected: Values) -> BackendResult:
         """Values and cycles of the netlist itself, on the first frames."""
         assert self.netlist is not None
         self.simulation = self.netlist
@@ -150,7 +152,7 @@ class Rtl(Way):
         if record is not None:
             comparison.add({name: value[:n] for name, value in expected.items()}, record.values)
             timing.add(record, n)
-        return WayResult(
+        return BackendResult(
             f"{self.name}, netlist",
             comparison.results,
             n,
@@ -158,8 +160,8 @@ class Rtl(Way):
             build_seconds=self.netlist.build_seconds,
             fused=self.fused,
             faults=tuple(faults),
-            notes={**self.notes(), "popcount": "gates"},
-            ran=RAN["gates"],
+            notes={**self.notes(), "popcount": "structural"},
+            ran=RAN["structural"],
             cycles=timing.result(),
         )
 
@@ -170,7 +172,7 @@ class Rtl(Way):
         if record is not None:
             timing.add(record, len(frames))
 
-    def _stalled(self, x: Array, expected: Values) -> WayResult:
+    def _stalled(self, x: Array, expected: Values) -> BackendResult:
         """Values under random stalls; a reset cuts off a first part in the middle of a frame."""
         n = min(len(x), self._few())
         seed = self.job.seed + self.batches
@@ -187,7 +189,7 @@ class Rtl(Way):
             late = None if self.cocotb else check_stalled(self.core, record, stalls, n)
             faults += [late] if late is not None else []
         seconds = record.seconds if record is not None else 0.0
-        result = WayResult(f"{self.name}, stalled", comparison.results, n, seconds)
+        result = BackendResult(f"{self.name}, stalled", comparison.results, n, seconds)
         return replace(
             result, fused=self.fused, faults=tuple(faults), notes=self.notes(), ran=self.ran
         )
@@ -218,8 +220,8 @@ class HlsRtl(Rtl):
         given = self.job.given
         if given is None:
             raise InputError(
-                f"way '{self.name}': expected a project in whose folder Vitis HLS has run, found a "
-                "Graph; 'hwbnn generate --target hls --io io_stream' makes one"
+                f"backend '{self.name}': expected a project in whose folder Vitis HLS has run, "
+                "found a Graph; 'hwbnn generate --target hls --io io_stream' makes one"
             )
         place, waves = self.job.folder / self.name, self.job.wave is not None
         self.simulation = exported.build(given, place, simulator=self.simulator, waves=waves)

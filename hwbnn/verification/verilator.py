@@ -37,7 +37,7 @@ _MAKEFLAGS = (
     "PYTHON3=" + sys.executable.replace("$", "$$").replace(" ", r"\ "),
 )
 _AS_ONE = rf"VM_PARALLEL_BUILDS=$$(if\ $$(word\ {ONE_FILE + 1},$$(wildcard\ *.cpp)),1,0)"
-POPCOUNTS = {"counted": ("-DHWBNN_COUNTONES",), "gates": ()}
+POPCOUNTS = {"behavioural": ("-DHWBNN_COUNTONES",), "structural": ()}
 """Forms of the ``popcount`` module, cycle for cycle the same: counted at once, which simulates many
 times faster, and the gates that synthesis sees."""
 
@@ -106,7 +106,7 @@ def build(
     project: Project,
     folder: Path,
     *,
-    popcount: str = "counted",
+    popcount: str = "behavioural",
     waves: bool = False,
     optimise: bool = True,
     jobs: int = 2,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwbnn.graph import ValueType, bit_type
-from hwbnn.verification.streams import Stream
+from hwbnn.verification.wire import WireLayout
 
 TYPES = [
     bit_type((13,)),
@@ -21,7 +21,7 @@ TYPES = [
 def stream_of(t, lanes, spare, filled=0):
     padded = t.width + filled if filled else 0
     bits = lanes * (padded or t.width) + spare
-    return Stream("v", t.size, lanes, -(-t.size // lanes), t.width, bits, padded)
+    return WireLayout("v", t.size, lanes, -(-t.size // lanes), t.width, bits, padded)
 
 
 @given(
@@ -42,18 +42,18 @@ def test_unpack_undoes_pack(t, lanes, spare, filled, frames, seed):
 
 
 def test_element_0_is_in_the_lowest_bits_of_the_first_token():
-    stream = Stream("v", 4, 3, 2, 4, 16)
+    stream = WireLayout("v", 4, 3, 2, 4, 16)
     tokens = stream.pack(np.array([[1, 2, 3, 4]]))
     assert tokens.tolist() == [[[0x21, 0x03], [0x04, 0x00]]]
 
 
 def test_negative_elements_are_in_twos_complement():
-    tokens = Stream("v", 2, 2, 1, 5, 16).pack(np.array([[-1, -16]]))
+    tokens = WireLayout("v", 2, 2, 1, 5, 16).pack(np.array([[-1, -16]]))
     assert tokens.tolist() == [[[0x1F, 0x02]]]
 
 
 def test_bits_that_fill_an_element_up_carry_nothing():
-    stream = Stream("v", 3, 2, 2, 5, 24, 8)
+    stream = WireLayout("v", 3, 2, 2, 5, 24, 8)
     tokens = stream.pack(np.array([[-1, 2, 3]]))
     assert tokens.tolist() == [[[0x1F, 0x02, 0], [0x03, 0, 0]]]
     assert stream.used == [16, 8]
@@ -67,7 +67,7 @@ def test_bits_that_fill_an_element_up_carry_nothing():
 
 @pytest.mark.parametrize("place", [(0, 1, 0, 7), (1, 0, 1, 6), (1, 1, 0, 4)])
 def test_a_bit_beyond_the_elements_is_stray(place):
-    stream = Stream("v", 4, 3, 2, 4, 16)
+    stream = WireLayout("v", 4, 3, 2, 4, 16)
     tokens = stream.pack(np.array([[1, 2, 3, 4]] * 2))
     frame, token, byte, bit = place
     tokens[frame, token, byte] |= 1 << bit

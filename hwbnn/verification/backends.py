@@ -1,7 +1,7 @@
-"""The ways of computing a Graph that a verification can take, each behind the same few calls.
+"""The backends that a verification can run, each behind the same few calls.
 
-A way is prepared once (generated, compiled), given one batch after another, and then says what it
-came to. All are held to the plain simulator, whose values of a batch are computed once for all.
+A backend is prepared once (generated, compiled), takes one batch after another, and then gives its
+results. All are held to the plain simulator, whose values of a batch are computed once for all.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.simulators import simulate
 from hwbnn.targets import generate
-from hwbnn.verification.compare import Comparison, first_difference
-from hwbnn.verification.results import WayResult
+from hwbnn.verification.results import BackendResult, Comparison, first_difference
 
 Values = Mapping[str, Array]
 Reference = Callable[[Array], Array]
@@ -36,18 +35,19 @@ class Job:
     """What is verified, and how.
 
     Attributes:
-        graph: what every way must compute.
-        plan: how hardware is laid out, where a way has to generate it.
+        graph: what every backend must compute.
+        plan: how hardware is laid out, where a backend has to generate it.
         given: the project that the user gave, if it was one.
         frames: inputs in all.
-        folder: where ways build.
+        folder: where backends build.
         reference: a callable that computes the output, if there is one.
-        popcount: form of the ``popcount`` module in RTL (:data:`hwbnn.verification.rtl.POPCOUNTS`).
+        popcount: form of the ``popcount`` module in RTL
+            (:data:`hwbnn.verification.verilator.POPCOUNTS`).
         hls_popcount: form of the popcount in HLS (:data:`hwbnn.verification.hls.POPCOUNTS`).
         rtl_frames: how many inputs RTL computes at most, or None for all.
         seed: of stalls and of what registers hold before reset.
         wave: FST file for the first frames in RTL, or None.
-        progress: called with the way's name, frames done and frames in all.
+        progress: called with the backend's name, frames done and frames in all.
     """
 
     graph: Graph
@@ -56,7 +56,7 @@ class Job:
     frames: int
     folder: Path
     reference: Reference | None = None
-    popcount: str = "counted"
+    popcount: str = "behavioural"
     hls_popcount: str = "builtin"
     rtl_frames: int | None = None
     seed: int = 1
@@ -85,11 +85,11 @@ def io(project: Project) -> str:
         raise InputError("core.json: says no io; generate the project again") from None
 
 
-class Way:
-    """What all ways have in common: comparing, and adding up."""
+class Backend:
+    """What all backends have in common: comparing, and adding up."""
 
     def __init__(self, name: str, job: Job) -> None:
-        """Begin with nothing done; ``name`` is what the way was asked for by."""
+        """Begin with nothing done; ``name`` is what the backend was asked for by."""
         self.name, self.job = name, job
         self.comparison = Comparison(job.graph)
         self.frames = 0
@@ -102,7 +102,7 @@ class Way:
         """Generate and compile what is needed."""
 
     def wanted(self, frames: int) -> int:
-        """How many of so many inputs this way computes; slow ways take the first only."""
+        """How many of so many inputs this backend computes; slow backends take the first only."""
         return frames
 
     def batch(self, x: Array, expected: Values) -> None:
@@ -113,13 +113,13 @@ class Way:
         """What else there is to know."""
         return {}
 
-    def results(self) -> list[WayResult]:
-        """What it came to; ways that do more than one thing say more than one."""
+    def results(self) -> list[BackendResult]:
+        """What it came to; backends that do more than one thing say more than one."""
         return [self.result()]
 
-    def result(self, **more: Any) -> WayResult:
+    def result(self, **more: Any) -> BackendResult:
         """The result of all batches."""
-        return WayResult(
+        return BackendResult(
             self.name,
             self.comparison.results,
             self.frames,
@@ -138,7 +138,7 @@ class Way:
         self.seconds += seconds
 
 
-class Fast(Way):
+class Fast(Backend):
     """The fast simulator."""
 
     def prepare(self) -> None:
@@ -167,7 +167,7 @@ class Fast(Way):
         return tools.versions("numba")
 
 
-class Referred(Way):
+class Referred(Backend):
     """The network that the Graph came from, or anything else that computes its output."""
 
     def batch(self, x: Array, expected: Values) -> None:
@@ -186,7 +186,7 @@ class Referred(Way):
         self.compared({output: wanted}, {output: found.reshape(wanted.shape)}, seconds)
 
 
-class Hls(Way):
+class Hls(Backend):
     """C simulation of an HLS project."""
 
     def __init__(self, name: str, job: Job, io: str | None) -> None:

@@ -1,4 +1,4 @@
-"""One verification: the ways prepared, every batch through all of them, the results."""
+"""One verification: the backends prepared, every batch through all of them, the results."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from hwbnn.graph import Graph, from_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.simulators import check_input, simulate
-from hwbnn.verification import WAYS
+from hwbnn.verification import BACKENDS
+from hwbnn.verification.backends import Backend, Fast, Hls, Job, Reference, Referred, io
 from hwbnn.verification.results import Verification
-from hwbnn.verification.rtl import POPCOUNTS
-from hwbnn.verification.rtl_way import HlsRtl, Rtl
-from hwbnn.verification.ways import Fast, Hls, Job, Reference, Referred, Way, io
+from hwbnn.verification.rtl_backends import HlsRtl, Rtl
+from hwbnn.verification.verilator import POPCOUNTS
 
 ELEMENTS = 1 << 24
 """Elements of all values of a batch, about; a few copies of them are kept, of 8 bytes each."""
 
-_MAKERS: Mapping[str, Callable[[str, Job], Way]] = {
+_MAKERS: Mapping[str, Callable[[str, Job], Backend]] = {
     "fast": Fast,
     "hls": partial(Hls, io=None),
     "hls-stream": partial(Hls, io="io_stream"),
@@ -41,7 +41,7 @@ def run(
     what: Graph | Project,
     x: ArrayLike,
     plan: Plan | None,
-    ways: Sequence[str] | None,
+    backends: Sequence[str] | None,
     reference: Reference | None,
     *,
     batch: int | None,
@@ -58,28 +58,28 @@ def run(
             raise InputError(f"{option}: expected at least 1 frame, found {value}")
     if options["popcount"] not in POPCOUNTS:
         raise InputError(f"popcount {options['popcount']!r}: expected {' or '.join(POPCOUNTS)}")
-    names = ways if ways is not None else _default_ways(given)
+    names = backends if backends is not None else _default_backends(given)
     for name in names:
-        if name not in WAYS:
-            raise InputError(f"way {name!r}: expected some of {', '.join(WAYS)}")
+        if name not in BACKENDS:
+            raise InputError(f"backend {name!r}: expected some of {', '.join(BACKENDS)}")
     with _building(folder) as place:
         job = Job(graph, plan or found or Plan(), given, len(checked), place, reference, **options)
         chosen = [_MAKERS[name](name, job) for name in names]
         if reference is not None:
             chosen.insert(0, Referred("reference", job))
-        for way in chosen:
-            way.prepare()
-        left = {way: way.wanted(len(checked)) for way in chosen}
+        for backend in chosen:
+            backend.prepare()
+        left = {backend: backend.wanted(len(checked)) for backend in chosen}
         for begin in range(0, len(checked), size):
             part = checked[begin : begin + size]
             expected = simulate(graph, part, engine="plain", trace=True)
-            for way in chosen:
-                n = min(len(part), left[way])
+            for backend in chosen:
+                n = min(len(part), left[backend])
                 if n:
-                    way.batch(part[:n], {name: v[:n] for name, v in expected.items()})
-                    left[way] -= n
-                    _tell(job, way, len(checked))
-        return Verification(tuple(result for way in chosen for result in way.results()))
+                    backend.batch(part[:n], {name: v[:n] for name, v in expected.items()})
+                    left[backend] -= n
+                    _tell(job, backend, len(checked))
+        return Verification(tuple(result for backend in chosen for result in backend.results()))
 
 
 def _batch(graph: Graph) -> int:
@@ -98,8 +98,8 @@ def _read(project: Project) -> tuple[Graph, Plan | None]:
     return graph, None if text is None else Plan.from_json(text, "plan.json")
 
 
-def _default_ways(given: Project | None) -> list[str]:
-    """The fast simulator, and the way that runs the project."""
+def _default_backends(given: Project | None) -> list[str]:
+    """The fast simulator, and the backend that runs the project."""
     if given is None:
         return ["fast"]
     stream = given.target == "hls" and io(given) == "io_stream"
@@ -115,6 +115,6 @@ def _building(folder: Path | None) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def _tell(job: Job, way: Way, frames: int) -> None:
+def _tell(job: Job, backend: Backend, frames: int) -> None:
     if job.progress is not None:
-        job.progress(way.name, way.frames, way.wanted(frames))
+        job.progress(backend.name, backend.frames, backend.wanted(frames))

@@ -18,7 +18,7 @@ from hwbnn.graph.bits import pack_bits
 
 
 @dataclass(frozen=True)
-class Stream:
+class WireLayout:
     """The layout of one value on one stream.
 
     Attributes:
