@@ -79,7 +79,11 @@ _SUBPACKAGES = frozenset({"methods", "nn", "training"})
 def __getattr__(name: str) -> Any:
     """Import a public name from its package at first use."""
     if name not in _SUBPACKAGES and name not in _PACKAGES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from hwbnn.errors import nearest
+
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}; it has {nearest(name, __all__)}"
+        )
     try:
         package = importlib.import_module(f"{__name__}.{_PACKAGES.get(name, name)}")
     except ModuleNotFoundError as error:

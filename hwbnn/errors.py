@@ -6,6 +6,14 @@ Anything else that escapes is a defect of hwbnn.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+_NAME = 60
+"""Characters of a name that are compared and shown."""
+_LISTED = 40
+"""Names that a message lists at most."""
+
 
 class HwbnnError(Exception):
     """Root of the family; the command line prints its message and exits with status 2."""
@@ -40,3 +48,25 @@ class Mismatch(HwbnnError):
 
     The command line exits with status 1, since the input was good and the hardware is not.
     """
+
+
+def nearest(found: object, known: Iterable[object]) -> str:
+    """The known names as a message lists them: those like ``found`` first, the others behind.
+
+    Args:
+        found: the unknown name, of any length; what is no text is like none of them.
+        known: the names that there are, in the order in which they are listed otherwise.
+
+    Returns:
+        The names with commas between, at most 40 of them; "none" if there are none.
+
+    >>> nearest("bnn_st", ["adabin", "bnn_pp", "bnn_ste"])
+    'bnn_ste, bnn_pp, adabin'
+    """
+    names = [str(name)[:_NAME] for name in known]
+    given = found if isinstance(found, str) else ""
+    by_key = {name.casefold(): name for name in reversed(names)}
+    like = get_close_matches(given[:_NAME].casefold(), by_key, 5)
+    order = list(dict.fromkeys([*(by_key[key] for key in like), *names]))
+    more = f" and {len(order) - _LISTED} more" if len(order) > _LISTED else ""
+    return ", ".join(order[:_LISTED]) + more or "none"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hwbnn.errors import InputError
+from hwbnn.errors import InputError, nearest
 from hwbnn.graph.arrays import Array
 
 
@@ -28,9 +28,9 @@ def read_array(path: Path, key: str = "") -> Array:
     if path.suffix not in (".npy", ".npz"):
         raise InputError(f"{path}: expected a file ending in .npy, .npz or .csv")
     arrays = _arrays(path, data)
-    names = ", ".join(arrays)[:200] or "nothing"
+    names = nearest(key, arrays)
     if key and key not in arrays:
-        raise InputError(f"{path}: holds no {key!r}; it holds {names}")
+        raise InputError(f"{path}: holds no {key[:60]!r}; it holds {names}")
     if not key and len(arrays) != 1:
         raise InputError(f"{path}: holds {names}; name one array with --key")
     array = arrays[key] if key else next(iter(arrays.values()))

@@ -15,7 +15,7 @@ from hwbnn.cli import options
 from hwbnn.cli.files import read_bytes
 from hwbnn.cli.inputs import bundled
 from hwbnn.cli.output import finish, table, tell_report
-from hwbnn.errors import InputError
+from hwbnn.errors import InputError, nearest
 from hwbnn.report import Report
 
 Rows = tuple[tuple[str, ...], Sequence[tuple[object, ...]]]
@@ -43,7 +43,7 @@ def list_(
         hwbnn list data --json
     """
     if what not in KINDS:
-        raise InputError(f"list: expected one of {', '.join(KINDS)}, found {what!r}")
+        raise InputError(f"list: expected one of {nearest(what, KINDS)}, found {what!r}")
     columns, rows = KINDS[what]()
     if not as_json:
         table("", columns, rows)

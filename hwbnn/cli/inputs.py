@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hwbnn.assets import assets
 from hwbnn.cli.files import read_array, read_bytes
 from hwbnn.cli.output import note
-from hwbnn.errors import InputError, ToolNotFound
+from hwbnn.errors import InputError, ToolNotFound, nearest
 from hwbnn.graph import Graph, Input, load, to_integers
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
@@ -46,10 +46,9 @@ def graph_file(given: str) -> Path:
         raise InputError(f"{given[:60]}: cannot be read: {error.strerror}") from error
     if given in bundled():
         return bundled()[given] / "graph.npz"
-    names = ", ".join(bundled()) or "none"
     raise InputError(
-        f"{given}: expected a Graph file, a folder with graph.npz, or a bundled network ({names}); "
-        "'hwbnn lower' makes one"
+        f"{given}: expected a Graph file, a folder with graph.npz, or a bundled network "
+        f"({nearest(given, bundled())}); 'hwbnn lower' makes one"
     )
 
 
@@ -134,10 +133,9 @@ def read_recipe(given: str) -> Recipe:
     elif not path.exists() and given in bundled():
         path = bundled()[given] / "recipe.toml"
     if not path.is_file():
-        names = ", ".join(bundled()) or "none"
         raise InputError(
             f"{given}: expected a recipe (TOML), a folder with recipe.toml, or a bundled network "
-            f"({names})"
+            f"({nearest(given, bundled())})"
         )
     return Recipe.read(path)
 

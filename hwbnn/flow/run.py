@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwbnn.errors import InputError
+from hwbnn.errors import InputError, nearest
 from hwbnn.flow import parts
 from hwbnn.flow.found import Found
 from hwbnn.flow.progress import Progress, Silent
@@ -144,7 +144,7 @@ def check_backends(backends: Sequence[str]) -> None:
     """Refuse what would be found out only after a long computation."""
     for name in backends:
         if name not in BACKENDS:
-            raise InputError(f"backend {name!r}: expected some of {', '.join(BACKENDS)}")
+            raise InputError(f"backend {name!r}: expected some of {nearest(name, BACKENDS)}")
         if name.startswith("hls-rtl"):
             raise InputError(
                 f"backend {name!r}: a build runs it where Vitis HLS is installed, and has no RTL "

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from hwbnn.errors import GraphError
+from hwbnn.errors import GraphError, nearest
 from hwbnn.graph.fields import shown
 from hwbnn.graph.infer import infer
 from hwbnn.graph.nodes import NODE_TYPES, Input, Node, Output
@@ -52,7 +52,7 @@ class Graph:
                 if source not in types:
                     raise GraphError(
                         f"node '{node.name}': source {shown(source)}: expected the name of an "
-                        f"earlier node, one of {', '.join(types)[-200:]}"
+                        f"earlier node, one of {nearest(source, types)}"
                     )
             types[node.name] = infer(node, *(types[s] for s in node.sources))
         read = {s for node in self.nodes for s in node.sources}
@@ -78,7 +78,8 @@ class Graph:
             GraphError: if there is none.
         """
         if name not in self._named:
-            raise GraphError(f"no node is named {name!r}; there are {', '.join(self._named)}")
+            names = nearest(name, self._named)
+            raise GraphError(f"no node is named {shown(name)}; there are {names}")
         return self._named[name]
 
     def of_type(self, kind: type[N]) -> tuple[N, ...]:

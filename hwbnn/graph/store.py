@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hwbnn.errors import GraphError
+from hwbnn.errors import GraphError, nearest
 from hwbnn.graph.bits import pack_bits, unpack_bits
 from hwbnn.graph.fields import shown
 from hwbnn.graph.graph import Graph
@@ -212,9 +212,10 @@ def _check_bits(described: list[Any], arrays: dict[str, np.ndarray[Any, Any]]) -
 
 
 def _node(form: int, entry: Any, arrays: dict[str, np.ndarray[Any, Any]], unread: set[str]) -> Node:
-    kind = _KINDS.get(str(entry.get("kind"))) if isinstance(entry, dict) else None
+    given = entry.get("kind") if isinstance(entry, dict) else None
+    kind = _KINDS.get(given) if isinstance(given, str) else None
     if kind is None:
-        raise GraphError(f"unknown node {shown(entry)}; expected one of {', '.join(_KINDS)}")
+        raise GraphError(f"unknown node {shown(entry)}; expected one of {nearest(given, _KINDS)}")
     if _SINCE.get(kind, 1) > form:
         raise GraphError(f"a {kind.__name__} in format {form}, which has none")
     names = [f.name for f in fields(kind)]

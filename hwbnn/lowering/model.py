@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hwbnn.errors import CannotLower, InputError, Mismatch
+from hwbnn.errors import CannotLower, InputError, Mismatch, nearest
 from hwbnn.graph import Graph, Input
 from hwbnn.lowering.builder import FRACTION, Builder, Remark
 from hwbnn.lowering.compare import compare_walk
@@ -103,7 +103,9 @@ def begin(network: nn.Module, source: Input, output: str, fraction: int | None) 
             f"found {type(source).__name__}"
         )
     if output not in OUTPUTS:
-        raise InputError(f"lower: output: expected one of {', '.join(OUTPUTS)}, found {output!r}")
+        raise InputError(
+            f"lower: output: expected one of {nearest(output, OUTPUTS)}, found {output!r}"
+        )
     bits = FRACTION if fraction is None else fraction
     if not isinstance(bits, int) or isinstance(bits, bool) or not 0 <= bits <= 20:
         raise InputError(f"lower: fraction: expected an integer from 0 to 20, found {fraction!r}")

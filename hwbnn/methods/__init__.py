@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from hwbnn.errors import InputError
+from hwbnn.errors import InputError, nearest
 from hwbnn.methods.adabin import AdaBin
 from hwbnn.methods.base import (
     Activation,
@@ -69,12 +69,12 @@ def get(name: str, /, **hyper: Any) -> Method:
     """
     found = {kind.name: kind for kind in _CLASSES}.get(name)
     if found is None:
-        raise InputError(f"method {name!r}: expected one of {', '.join(METHODS)}")
+        raise InputError(f"method {name!r}: expected one of {nearest(name, METHODS)}")
     known = [f.name for f in fields(found)]  # type: ignore[arg-type]
     for key in hyper:
         if key not in known:
             raise InputError(
-                f"method '{name}': no hyper-parameter {key!r}; it has {', '.join(known) or 'none'}"
+                f"method '{name}': no hyper-parameter {key!r}; it has {nearest(key, known)}"
             )
     return found(**hyper)
 

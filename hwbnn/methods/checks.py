@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwbnn.errors import InputError
+from hwbnn.errors import InputError, nearest
 from hwbnn.graph.fields import shown
 
 
@@ -26,7 +26,7 @@ def one_of(method: str, name: str, value: object, known: Sequence[str]) -> None:
     """
     if value not in known:
         raise InputError(
-            f"{method}: {name}: expected one of {', '.join(known)}, found {shown(value)}"
+            f"{method}: {name}: expected one of {nearest(value, known)}, found {shown(value)}"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwbnn.errors import InputError
+from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Input
 from hwbnn.methods import Method
 from hwbnn.nn.images import CHAINS, chain
@@ -50,4 +50,4 @@ def network(
         return chain(source, CHAINS[name], classes, method, last=last)
     if name in RESIDUAL:
         return residual(source, RESIDUAL[name], classes, method, last=last)
-    raise InputError(f"network {name!r}: expected one of {', '.join(NAMES)}")
+    raise InputError(f"network {name!r}: expected one of {nearest(name, NAMES)}")

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 
-from hwbnn.errors import InputError
+from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Input
 from hwbnn.methods import Method
 from hwbnn.nn.activation import BinaryActivation, Scale
@@ -126,7 +126,7 @@ def ending(
         InputError: if ``last`` is unknown.
     """
     if last not in get_args(Last):
-        raise InputError(f"last: expected {' or '.join(map(repr, get_args(Last)))}, found {last!r}")
+        raise InputError(f"last: expected one of {nearest(last, get_args(Last))}, found {last!r}")
     layer = BinaryLinear(n, classes, method.logits(), source=source)
     # Sums of n random signs spread by sqrt(n); the scale brings them to the size of 1.
     return [layer, nn.BatchNorm1d(classes) if last == "batch_norm" else Scale(1 / n**0.5)]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeGuard, get_args
 
-from hwbnn.errors import PlanError
+from hwbnn.errors import PlanError, nearest
 from hwbnn.graph import ChannelPad, Conv2d, Dot, Graph, MaxPool, SumPool
 from hwbnn.graph.fields import shown
 
@@ -164,7 +164,7 @@ class Plan:
             if name not in products:
                 raise PlanError(
                     f"plan: {shown(name)} is no Dot or Conv2d of the graph; those are "
-                    f"{', '.join(sorted(products))}"
+                    f"{nearest(name, sorted(products))}"
                 )
         windows = {node.name for node in graph.nodes if isinstance(node, WINDOWED)}
         for name in self.slots:
@@ -207,10 +207,13 @@ class Plan:
         except (ValueError, RecursionError) as error:
             raise PlanError(f"{name}: not JSON ({error})") from None
         known = {f.name for f in fields(cls)}
-        if not isinstance(given, dict) or not set(given) <= known:
-            raise PlanError(
-                f"{name}: expected an object with keys among {', '.join(sorted(known))}"
-            )
+        if not isinstance(given, dict):
+            raise PlanError(f"{name}: expected an object, found {shown(given)}")
+        for key in given:
+            if key not in known:
+                raise PlanError(
+                    f"{name}: unknown key {shown(key)}; expected {nearest(key, sorted(known))}"
+                )
         if "default" in given:
             given["default"] = _layout_from(given["default"], f"{name}: default")
         if "dots" in given:
@@ -254,14 +257,16 @@ def _check_layout(layout: object) -> None:
     allowed = [s for s in get_args(Sums) if isinstance(layout, Folded) or s != "serial"]
     if layout.sums not in allowed:
         raise PlanError(
-            f"plan: sums: expected one of {', '.join(allowed)}, found {shown(layout.sums)}"
+            f"plan: sums: expected one of "
+            f"{nearest(layout.sums, allowed)}, found {shown(layout.sums)}"
             + ("; fold the layer" if layout.sums == "serial" else "")
         )
     if isinstance(layout, Unrolled):
         kinds = list(get_args(Made))
         if layout.made not in kinds:
             raise PlanError(
-                f"plan: made: expected one of {', '.join(kinds)}, found {shown(layout.made)}"
+                f"plan: made: expected one of "
+                f"{nearest(layout.made, kinds)}, found {shown(layout.made)}"
             )
         if layout.made != "modules" and layout.sums != "planes":
             raise PlanError(f"plan: sums: {layout.sums} is for modules, not for {layout.made}")

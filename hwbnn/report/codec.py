@@ -9,7 +9,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
-from hwbnn.errors import InputError
+from hwbnn.errors import InputError, nearest
 
 T = TypeVar("T")
 
@@ -44,7 +44,8 @@ def read(kind: type[T], given: Any, where: str) -> T:
     hints = typing.get_type_hints(kind)
     known = fields(cast(Any, kind))
     if unknown := sorted(set(given) - {f.name for f in known}):
-        raise InputError(f"{where}: unknown entry {unknown[0]!r}"[:160])
+        names = nearest(unknown[0], (f.name for f in known))
+        raise InputError(f"{where}: unknown entry {unknown[0][:60]!r}; expected {names}"[:400])
     made = {}
     for f in known:
         if f.name in given:

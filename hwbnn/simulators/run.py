@@ -9,7 +9,7 @@ from typing import Literal, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwbnn.errors import InputError, ToolNotFound
+from hwbnn.errors import InputError, ToolNotFound, nearest
 from hwbnn.graph import Conv2d, Dot, Graph
 from hwbnn.graph.arrays import Array
 from hwbnn.simulators import plain
@@ -107,6 +107,6 @@ def simulate(
         ToolNotFound: if the engine needs a package that is not installed.
     """
     if engine not in ENGINES:
-        raise InputError(f"engine {engine!r}: expected one of {', '.join(ENGINES)}")
+        raise InputError(f"engine {engine!r}: expected one of {nearest(engine, ENGINES)}")
     values = ENGINES[engine](graph, _checked(graph, x), trace)
     return values if trace else values[graph.output.name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hwbnn.errors import InputError
+from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Graph
 from hwbnn.plan import Plan
 from hwbnn.project import Project
@@ -47,5 +47,5 @@ def generate(graph: Graph, target: str, plan: Plan | None = None, **options: Any
         ToolNotFound: if a package that the target needs is not installed.
     """
     if target not in TARGETS:
-        raise InputError(f"target {target!r}: expected one of {', '.join(TARGETS)}")
+        raise InputError(f"target {target!r}: expected one of {nearest(target, TARGETS)}")
     return TARGETS[target](graph, plan, **options)

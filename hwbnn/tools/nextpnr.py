@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from hwbnn.errors import InputError, ToolFailed
+from hwbnn.errors import InputError, ToolFailed, nearest
 from hwbnn.report import Figure
 from hwbnn.tools.find import environment, require
 from hwbnn.tools.run import run
@@ -163,7 +163,9 @@ def place(
 
 def _check(device: str, speed: int, seed: int, target_mhz: float) -> None:
     if device not in DEVICES:
-        raise InputError(f"place: device: expected one of {', '.join(DEVICES)}, found {device!r}")
+        raise InputError(
+            f"place: device: expected one of {nearest(device, DEVICES)}, found {device!r}"
+        )
     if speed not in (6, 7, 8):
         raise InputError(f"place: speed: expected 6, 7 or 8, found {speed!r}")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 < seed < 1 << 31:

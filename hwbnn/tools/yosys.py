@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwbnn.errors import InputError, ToolFailed
+from hwbnn.errors import InputError, ToolFailed, nearest
 from hwbnn.report import Figure
 from hwbnn.tools.find import Tool, require
 from hwbnn.tools.netlist import pairs, small_luts
@@ -160,8 +160,9 @@ def _check_names(
     contents: Mapping[str, bytes], top: str, family: str, parameters: Mapping[str, int]
 ) -> None:
     if family not in FAMILIES:
-        known = ", ".join(FAMILIES)
-        raise InputError(f"synth: family: expected one of {known}, found {family!r}")
+        raise InputError(
+            f"synth: family: expected one of {nearest(family, FAMILIES)}, found {family!r}"
+        )
     for name in (top, *parameters):
         if not _MODULE.fullmatch(name):
             raise InputError(f"synth: expected a plain Verilog identifier, found {name[:60]!r}")

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from hwbnn.errors import InputError, ToolNotFound
+from hwbnn.errors import InputError, ToolNotFound, nearest
 from hwbnn.graph.arrays import Bytes
 from hwbnn.training import cifar
 from hwbnn.training.idx import read_idx, write_idx
@@ -127,7 +127,7 @@ def dataset(name: str, folder: str | Path | None = None) -> Dataset:
         ToolNotFound: if scikit-learn is needed and missing.
     """
     if name not in PUBLISHED:
-        raise InputError(f"data set {name!r}: expected one of {', '.join(DATASETS)}")
+        raise InputError(f"data set {name!r}: expected one of {nearest(name, DATASETS)}")
     if name == "digits":
         return _checked(name, _digits(), f"scikit-learn {_sklearn().__version__}, load_digits")
     chosen = folder or os.environ.get(FOLDER_VARIABLE)

@@ -23,12 +23,12 @@ AUGMENTATIONS = ("none", "shift", "crop_flip")
 """What is done to training images: nothing; a shift by up to ``shift`` pixels each way, which is a
 crop of the image with a border of zeros; that, and every other image mirrored left to right."""
 
-Rule = tuple[Callable[[Any], bool], str]
+Rule = tuple[Callable[[Any], bool], str | tuple[str, ...]]
 
 
 def _one_of(names: Iterable[str]) -> Rule:
     known = tuple(names)
-    return lambda v: isinstance(v, str) and v in known, f"one of {', '.join(known)}"
+    return lambda v: isinstance(v, str) and v in known, known
 
 
 def _integer(low: int, high: int) -> Rule:
@@ -47,6 +47,7 @@ def _number(expected: str, fits: Callable[[float], bool]) -> Rule:
 
 def _or_none(rule: Rule) -> Rule:
     check, expected = rule
+    assert isinstance(expected, str)
     return lambda v: v is None or check(v), f"{expected}, or nothing"
 
 
@@ -85,4 +86,4 @@ RULES: dict[str, Rule] = {
     "hyper": (_is_table, "a table of the method's hyper-parameters"),
     "about": (_is_line, "at most 400 printable characters in one line"),
 }
-"""What each entry may be, and how that is told."""
+"""What each entry may be, and how a message says it; names are listed."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hwbnn.errors import InputError
+from hwbnn.errors import InputError, nearest
 from hwbnn.nn import Network, set_progress
 from hwbnn.training.data import Dataset, dataset
 from hwbnn.training.evaluate import accuracy, torch_threads
@@ -100,7 +100,9 @@ def train(
     if isinstance(threads, bool) or not 1 <= threads <= 1024:
         raise InputError(f"threads: expected 1 to 1024, found {threads}")
     if precision not in PRECISIONS:
-        raise InputError(f"precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
+        raise InputError(
+            f"precision {precision!r}: expected one of {nearest(precision, PRECISIONS)}"
+        )
     last = recipe.epochs if until is None else until
     if not 1 <= last <= recipe.epochs:
         raise InputError(f"until: expected 1 to {recipe.epochs} epochs, found {until}")

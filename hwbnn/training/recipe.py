@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.errors import InputError
+from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Input
 from hwbnn.graph.fields import shown
 from hwbnn.methods import get as get_method
@@ -110,6 +110,8 @@ class Recipe:
         for name, (check, expected) in RULES.items():
             value = getattr(self, name)
             if not check(value):
+                if isinstance(expected, tuple):
+                    expected = f"one of {nearest(value, expected)}"
                 raise InputError(f"recipe: {name}: expected {expected}, found {_shown(value)}")
         object.__setattr__(self, "hyper", MappingProxyType(dict(self.hyper)))
         get_method(self.method, **self.hyper)
@@ -260,7 +262,7 @@ class Recipe:
         for key in entries:
             if key not in known:
                 raise InputError(
-                    f"{name}: unknown entry {_shown(key)}; a recipe has {', '.join(known)}"
+                    f"{name}: unknown entry {_shown(key)}; a recipe has {nearest(key, known)}"
                 )
         for key, f in known.items():
             required = f.default is MISSING and f.default_factory is MISSING

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwbnn import tools
-from hwbnn.errors import InputError
+from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Graph, from_bytes
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
@@ -143,7 +143,7 @@ def build(
     if project.target != "hls":
         raise InputError(f"project: expected one of the target 'hls', found '{project.target}'")
     if popcount not in POPCOUNTS:
-        raise InputError(f"popcount {popcount!r}: expected one of {', '.join(POPCOUNTS)}")
+        raise InputError(f"popcount {popcount!r}: expected one of {nearest(popcount, POPCOUNTS)}")
     compiler = tools.require("g++")
     options = [*OPTIONS, optimise, *POPCOUNTS[popcount]]
     key = "\n".join([project.digest, *compiler.command, compiler.version, *options])

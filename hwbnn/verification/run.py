@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from hwbnn.errors import InputError
+from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Graph, from_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
@@ -57,11 +57,14 @@ def run(
         if value is not None and value < 1:
             raise InputError(f"{option}: expected at least 1 frame, found {value}")
     if options["popcount"] not in POPCOUNTS:
-        raise InputError(f"popcount {options['popcount']!r}: expected {' or '.join(POPCOUNTS)}")
+        raise InputError(
+            f"popcount {options['popcount']!r}: expected one of "
+            f"{nearest(options['popcount'], POPCOUNTS)}"
+        )
     names = backends if backends is not None else _default_backends(given)
     for name in names:
         if name not in BACKENDS:
-            raise InputError(f"backend {name!r}: expected some of {', '.join(BACKENDS)}")
+            raise InputError(f"backend {name!r}: expected some of {nearest(name, BACKENDS)}")
     with _building(folder) as place:
         job = Job(graph, plan or found or Plan(), given, len(checked), place, reference, **options)
         chosen = [_MAKERS[name](name, job) for name in names]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hwbnn.errors import InputError
+from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Conv2d, Graph, Node, Threshold
 from hwbnn.plan import Plan
 from hwbnn.targets.hls.dense import stage
@@ -35,7 +35,7 @@ def stages(graph: Graph, plan: Plan, io: str) -> tuple[Stage, ...]:
         InputError: if there is no such io type, or the Graph has nodes that need another.
     """
     if io not in PORTS:
-        raise InputError(f"io {io!r}: expected one of {', '.join(PORTS)}")
+        raise InputError(f"io {io!r}: expected one of {nearest(io, PORTS)}")
     for node in graph.nodes:
         if io != "io_stream" and needs_stream(node):
             raise InputError(
