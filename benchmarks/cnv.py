@@ -19,11 +19,12 @@ import numpy as np
 from benchmarks import limit, memory, tables
 from benchmarks.cnv_network import cnv, macs, pictures, words
 from benchmarks.cnv_ways import WAYS, Way
+from benchmarks.instrumented import Instrumented
 from benchmarks.interleave import Contender, race
 from benchmarks.machine import describe
 from hwbnn.graph import Conv2d, Dot, Graph
 from hwbnn.graph.arrays import Bytes
-from hwbnn.simulators import fast, simulate
+from hwbnn.simulators import simulate
 
 RESULTS = Path(__file__).parent / "results"
 KINDS = tuple(dict.fromkeys(way.kind for way in WAYS))
@@ -99,7 +100,7 @@ def _memory(way: Way, folder: Path) -> dict[str, Any]:
 def _distance(graph: Graph, images: Bytes) -> dict[str, Any]:
     """Achieved and possible speed of one core, as a whole and layer by layer."""
     hertz, possible = limit.clock_hz(), limit.macs_per_second() / limit.WORD
-    x, network = images[:2048], fast.compiled(graph)
+    x, network = images[:2048], Instrumented(graph)
     seconds = tables.core_seconds(lambda: network.run(x, 1), 10) / len(x)
     profiles = [network.profile(x) for _ in range(5)]
     spent = {name: min(p[name] for p in profiles) / len(x) for name in profiles[0]}

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.instrumented import Instrumented
 from benchmarks.interleave import Contender
 from benchmarks.networks import float_sfc, images
 from hwbnn import generate
 from hwbnn.graph import Dot, Graph
 from hwbnn.graph.bits import pack_words
 from hwbnn.plan import Folded, Plan
-from hwbnn.simulators import fast, simulate
+from hwbnn.simulators import simulate
 from hwbnn.verification import bench, hls, verilator
 
 IMAGES = 100_000
@@ -35,7 +36,7 @@ def simulators(graph: Graph) -> list[Contender]:
     """The package's own simulators."""
     x = images(IMAGES)
     words, bytes_ = pack_words(x), x.view(np.uint8)
-    network, output = fast.compiled(graph), graph.output.name
+    network, output = Instrumented(graph), graph.output.name
     expected = network.run(x)[output]
 
     def checked(compute: Callable[[int], Any]) -> Callable[[int], None]:

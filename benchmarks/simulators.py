@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import contenders, limit, tables
+from benchmarks.instrumented import Instrumented
 from benchmarks.interleave import Contender, race
 from benchmarks.machine import describe
 from benchmarks.networks import MACS, images, sfc
@@ -61,7 +62,7 @@ def _distance(graph: Graph) -> dict[str, Any]:
     """Achieved and possible multiply-accumulates in a second of one core."""
     hertz, possible = limit.clock_hz(), limit.macs_per_second()
     x = images(20 * fast.SAMPLES)
-    words, network = pack_words(x), fast.compiled(graph)
+    words, network = pack_words(x), Instrumented(graph)
     ways = {
         "whole network from packed words": lambda: network.run_words(words, 1),
         "whole network from bool arrays": lambda: network.run(x, 1),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from time import process_time
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbnn.errors import GraphError, InputError
+from hwbnn.errors import GraphError
 from hwbnn.graph import (
     ArgMax,
     Dot,
@@ -24,10 +23,9 @@ from hwbnn.graph import (
     Select,
     Threshold,
 )
-from hwbnn.graph.bits import pack_words
 from hwbnn.simulators import fast, plain, simulate
-from hwbnn.simulators.fast_basis import LANES
-from hwbnn.simulators.fast_steps import step
+from hwbnn.simulators.fast.kernels import LANES
+from hwbnn.simulators.fast.steps import step
 from tests.strategies import graphs, inputs, random_graph, random_inputs
 
 
@@ -180,31 +178,6 @@ def test_a_value_larger_than_a_block_is_taken_in_single_tiles() -> None:
     assert_same(Graph((Input.bits(20), dot, Output("y", "d"))), rng.random((1000, 20)) < 0.5)
 
 
-def test_packed_words_are_taken_as_they_are() -> None:
-    rng = np.random.default_rng(0)
-    for width in (1, 64, 65, 300):
-        dot = Dot("d", "x", rng.random((3, width)) < 0.5)
-        graph = Graph((Input.bits(width), dot, ArgMax("best", "d"), Output("y", "best")))
-        x = rng.random((700, width)) < 0.5
-        found = fast.compiled(graph, trace=True).run_words(pack_words(x))
-        assert all(np.array_equal(found[k], v) for k, v in plain.run(graph, x).items())
-
-
-def test_words_that_do_not_fit_are_refused() -> None:
-    graph = Graph((Input.bits(65), Output("y", "x")))
-    pixels = Graph((Input.pixels(65), Output("y", "x")))
-    right = np.ones((3, 2), np.uint64)
-    for network, words in (
-        (graph, right[:, :1]),
-        (graph, right.astype(np.int64)),
-        (graph, right[0]),
-        (graph, right * 2),  # a bit behind the last
-        (pixels, right),
-    ):
-        with pytest.raises(InputError, match=r"input 'x': expected 65 bits packed into uint64"):
-            fast.Compiled(network).run_words(words)
-
-
 def test_an_image_goes_through_multi_bit_and_table_layers() -> None:
     rng = np.random.default_rng(5)
     nodes: list[Any] = [
@@ -246,20 +219,6 @@ def test_compiled_graphs_run_in_several_threads_at_once() -> None:
         assert all(np.array_equal(run.result()[graph.output.name], expected) for run in runs)
 
 
-def test_the_time_of_every_node_is_told() -> None:
-    graph = random_graph(SEED)
-    compiled, x = fast.Compiled(graph), random_inputs(graph, 500, SEED)
-    compiled.run(x[:1])  # compiles what is compiled
-    begin = process_time()
-    spent = compiled.profile(x)
-    whole = process_time() - begin
-    names = [node.name for node in graph.nodes]
-    assert list(spent) == [name for name in names if name in spent]
-    assert graph.input.name in spent
-    assert min(spent.values()) >= 0
-    assert 0 < sum(spent.values()) < whole
-
-
 def test_planted_faults_are_seen() -> None:
     """The comparison itself must be able to fail: one weight, one threshold, one direction."""
     rng = np.random.default_rng(0)
@@ -280,7 +239,7 @@ def test_planted_faults_are_seen() -> None:
 
 def test_a_node_without_a_kernel_is_refused() -> None:
     class Foreign(Node):
-        pass
+        SOURCE_FIELDS = ()
 
     with pytest.raises(GraphError, match="'f': the fast simulator has no Foreign"):
         step(Foreign("f"), "words", Graph((Input.bits(1), Output("y", "x"))))

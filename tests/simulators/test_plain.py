@@ -99,7 +99,7 @@ def test_batches_larger_than_a_block_and_empty_ones(monkeypatch: pytest.MonkeyPa
 
 def test_a_node_that_the_simulator_does_not_know_is_refused() -> None:
     class Foreign(Node):
-        pass
+        SOURCE_FIELDS = ()
 
     with pytest.raises(GraphError, match="'f': the simulator has no Foreign"):
         plain.evaluate(Foreign("f"))

@@ -11,7 +11,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from hwbnn.graph.arrays import Int32s, Ints, Words
-from hwbnn.simulators.fast_basis import ONE, ZERO, jit
+from hwbnn.simulators.fast.kernels import ONE, ZERO, jit
 
 STRIP = 64
 """Elements that go from lanes to samples at once, or back: rows that stay in L1 meanwhile."""

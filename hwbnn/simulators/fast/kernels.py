@@ -1,4 +1,4 @@
-"""What the kernels of the fast simulator share: their layout, their compiler, bits of a row.
+"""The basis of the fast simulator's kernels: layout of the samples, compiler, bits of a row.
 
 Samples lie side by side: an array is ``(tiles, rows, lanes)``, a row holds one word of each of
 ``lanes`` samples, a multiple of :data:`LANES`, and every inner loop runs over a row, so that the
@@ -33,8 +33,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 ZERO, ONE = np.uint64(0), np.uint64(1)
 FIRST = cast(int, np.int64(0))
 """The first bit: numba would compile a version of its own for a literal 0."""
-SHARED = ("fast_basis.py", "fast_tiles.py")
-"""Files whose code becomes part of kernels that stand in other files."""
 
 
 def jit(function: F) -> F:
@@ -44,8 +42,8 @@ def jit(function: F) -> F:
         made = njit(cache=True, **options)(function)
     except RuntimeError:  # no folder beside the source or in the user's home can be written
         return cast(F, njit(**options)(function))
-    # numba makes machine code anew when the kernel's own file changes, but not when a file does
-    # that it has code from: those become part of what it compares.
+    # numba compiles again when the kernel's own file changes, but not when this file does, whose
+    # functions are compiled into kernels of other files: it becomes part of the comparison.
     kept: Any = getattr(getattr(made, "_cache", None), "_cache_file", None)
     if not hasattr(kept, "_source_stamp"):
         return cast(F, njit(**options)(function))
@@ -54,8 +52,7 @@ def jit(function: F) -> F:
 
 
 def _shared_code() -> str:
-    room = files("hwbnn.simulators")
-    return hashlib.sha256(b"".join((room / name).read_bytes() for name in SHARED)).hexdigest()
+    return hashlib.sha256((files("hwbnn.simulators.fast") / "kernels.py").read_bytes()).hexdigest()
 
 
 @intrinsic  # type: ignore[untyped-decorator]

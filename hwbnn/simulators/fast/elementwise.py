@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.graph.arrays import Int32s, Ints
-from hwbnn.simulators.fast_basis import jit
+from hwbnn.simulators.fast.kernels import jit
 
 
 @jit

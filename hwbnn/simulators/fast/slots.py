@@ -1,4 +1,4 @@
-"""What the fast simulator keeps of a value, and the steps that make it."""
+"""Slots, the arrays in which the fast simulator keeps values, and the steps that fill them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The fast simulator: packed bits, XOR and population counts, compiled by numba.
+"""A Graph compiled into steps, and batches run through them on all cores.
 
-A Graph is compiled once into steps (:mod:`.fast_steps`); a batch goes through them in blocks whose
+A Graph is compiled once into steps (:mod:`.steps`); a batch goes through them in blocks whose
 values stay in a core's L2, one thread a core, each thread taking the next block when it is free.
 Whatever it computes equals :mod:`hwbnn.simulators.plain`. A trace adds steps and replaces none: the
 values that it shows are those that the output was made from, but for sums that are never stored.
@@ -9,23 +9,20 @@ values that it shows are those that the output was made from, but for sums that 
 from __future__ import annotations
 
 import os
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.errors import InputError
 from hwbnn.graph import Flatten, Graph, Output
 from hwbnn.graph.arrays import Array
-from hwbnn.simulators.fast_basis import LANES
-from hwbnn.simulators.fast_forms import Form, Slot, Step, item, rows
-from hwbnn.simulators.fast_moves import collect, collect_bits
-from hwbnn.simulators.fast_steps import short_step, split_step, step
+from hwbnn.simulators.fast.conversions import collect, collect_bits
+from hwbnn.simulators.fast.kernels import LANES
+from hwbnn.simulators.fast.slots import Form, Slot, Step, item, rows
+from hwbnn.simulators.fast.steps import short_step, split_step, step
 
 BLOCK_BYTES = 768 * 1024
 """What the values of one block may take of a core's L2, if a single tile does not take more."""
@@ -34,17 +31,6 @@ WIDTHS = (96, 64, 32)
 FORMS: tuple[Form, ...] = ("words", "shorts", "integers")
 SAMPLES = 3840
 """Most samples in a block."""
-
-
-@lru_cache(maxsize=16)
-def compiled(graph: Graph, trace: bool = False) -> Compiled:
-    """The compiled form of a Graph; that of the last few Graphs is kept."""
-    return Compiled(graph, trace)
-
-
-def run(graph: Graph, x: Array, trace: bool = True) -> dict[str, Array]:
-    """The output, or with ``trace`` every value, by name, for a checked batch ``x``."""
-    return compiled(graph, trace).run(x)
 
 
 class Compiled:
@@ -78,43 +64,22 @@ class Compiled:
         Returns:
             Arrays ``(batch, *shape)``, bool for bits and int64 else, as the plain simulator's.
         """
-        size = self.graph.types[self.graph.input.name].size
-        return self._run(np.ascontiguousarray(x.reshape(len(x), size)), threads)
-
-    def run_words(self, words: NDArray[np.uint64], threads: int | None = None) -> dict[str, Array]:
-        """Values by name for a batch of bits packed by :func:`hwbnn.graph.bits.pack_words`.
-
-        Args:
-            words: uint64 ``(batch, ceil(n / 64))`` for an input of ``n`` bits.
-            threads: as in :meth:`run`.
-
-        Raises:
-            InputError: if the input is not bits, or the words do not fit it.
-        """
-        node, size = self.graph.input, self.graph.types[self.graph.input.name].size
-        expected = -(-size // 64)
-        fits = words.ndim == 2 and words.dtype == np.uint64 and words.shape[1] == expected
-        if not node.bit or not fits or (size % 64 and (words[:, -1] >> np.uint64(size % 64)).any()):
-            raise InputError(
-                f"input '{node.name}': expected {size} bits packed into uint64 of shape "
-                f"(batch, {expected}), unused bits zero, found {words.dtype} {words.shape}"
-            )
-        return self._run(np.ascontiguousarray(words), threads)
-
-    def profile(self, x: Array) -> dict[str, float]:
-        """Seconds of one core that each node takes for a batch, by name, in running order.
-
-        Args:
-            x: as :meth:`run` takes it.
-
-        Returns:
-            Nodes that are computed together with others are missing, the sums in front of a
-            ``Threshold`` for example; the last counts for them.
-        """
-        spent: dict[str, float] = {slot.value: 0.0 for slot, _ in self._steps}
-        size = self.graph.types[self.graph.input.name].size
-        self._run(np.ascontiguousarray(x.reshape(len(x), size)), 1, spent)
-        return spent
+        n, types, lanes = len(x), self.graph.types, self._lanes
+        samples = np.ascontiguousarray(x.reshape(n, prod(x.shape[1:])))
+        values: dict[str, Array] = {
+            name: np.empty((n, types[name].size), np.bool_ if types[name].bit else np.int64)
+            for name in self._taps.values()
+        }
+        most = min(BLOCK_BYTES // (lanes * self.sample_bytes), SAMPLES // lanes, -(-n // lanes))
+        tiles = max(1, most)
+        starts = range(0, n, tiles * lanes)
+        workers = min(threads or _cores(), max(1, len(starts)))
+        queue = iter(starts)
+        with ThreadPoolExecutor(workers) as pool:
+            work = [pool.submit(self._work, samples, values, queue, tiles) for _ in range(workers)]
+            for done in work:
+                done.result()
+        return {name: array.reshape(n, *types[name].shape) for name, array in values.items()}
 
     def _form(self, name: str) -> Form:
         return "words" if self.graph.types[name].bit else "integers"
@@ -172,35 +137,14 @@ class Compiled:
             slot = self._same[slot]
         return slot
 
-    def _run(
-        self, samples: Array, threads: int | None, spent: dict[str, float] | None = None
-    ) -> dict[str, Array]:
-        n, types, lanes = len(samples), self.graph.types, self._lanes
-        found: dict[str, Array] = {
-            name: np.empty((n, types[name].size), np.bool_ if types[name].bit else np.int64)
-            for name in self._taps.values()
-        }
-        most = min(BLOCK_BYTES // (lanes * self.sample_bytes), SAMPLES // lanes, -(-n // lanes))
-        tiles = max(1, most)
-        starts = range(0, n, tiles * lanes)
-        workers = min(threads or _cores(), max(1, len(starts)))
-        queue = iter(starts)
-        with ThreadPoolExecutor(workers) as pool:
-            given = samples, found, queue, tiles, spent
-            work = [pool.submit(self._work, *given) for _ in range(workers)]
-            for done in work:
-                done.result()
-        return {name: array.reshape(n, *types[name].shape) for name, array in found.items()}
-
     def _work(
         self,
         samples: Array,
-        found: dict[str, Array],
+        values: dict[str, Array],
         queue: Iterator[int],
         tiles: int,
-        spent: dict[str, float] | None,
     ) -> None:
-        """Take blocks from the queue until it is empty; add what steps take to ``spent``."""
+        """Take blocks from the queue until it is empty, and fill their rows of the values."""
         lanes = self._lanes
         memory = _memory(tiles * lanes * self.sample_bytes)
         buffers, filled = self._buffers(memory, tiles), tiles * lanes
@@ -211,12 +155,9 @@ class Compiled:
             if len(block) != filled:
                 buffers, filled = self._buffers(memory, len(block) // lanes), len(block)
             for slot, made in self._steps:
-                begin = time.thread_time()
                 made.run(block, buffers)
-                if spent is not None:
-                    spent[slot.value] += time.thread_time() - begin
                 if slot in self._taps:
-                    out = found[self._taps[slot]][start : start + tiles * lanes]
+                    out = values[self._taps[slot]][start : start + tiles * lanes]
                     (collect_bits if slot.form == "words" else collect)(buffers[slot], out)
 
     def _buffers(self, memory: NDArray[np.uint8], tiles: int) -> dict[Slot, Array]:

@@ -3,7 +3,7 @@
 The taps of a window are taken in groups of four. Of each group the sums with all sixteen signs are
 made once for all channels; a channel then adds one of them for each group, of 32 samples in an
 instruction. Of eight planes, a small window fills less than half of the words; larger ones are
-quicker by :mod:`.fast_windows`, and their tables would leave a core's L1.
+quicker by :mod:`.windows`, and their tables would leave a core's L1.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from hwbnn.graph.arrays import Ints, Shorts, Words
-from hwbnn.simulators.fast_basis import FIRST, LANES, ZERO, jit, put_bits
-from hwbnn.simulators.fast_windows import Grid
+from hwbnn.simulators.fast.kernels import FIRST, LANES, ZERO, jit, put_bits
+from hwbnn.simulators.fast.windows import Grid
 
 CHANNELS = 16
 """Channels of a block, whose signs fill a short; lists of channels are padded to a multiple."""

@@ -15,11 +15,10 @@ from hwbnn.graph import Conv2d, Dot, Graph, MaxPool, SumPool, Threshold, fused_t
 from hwbnn.graph.arrays import Ints
 from hwbnn.graph.bits import pack_words
 from hwbnn.graph.window import joined_classes
-from hwbnn.simulators import fast_shorts as shorts
-from hwbnn.simulators import fast_windows as windows
-from hwbnn.simulators.fast_basis import LANES
-from hwbnn.simulators.fast_forms import Slot, Step, coding
-from hwbnn.simulators.fast_tiles import CHANNELS
+from hwbnn.simulators.fast import short_sums, windows
+from hwbnn.simulators.fast.kernels import LANES
+from hwbnn.simulators.fast.slots import Slot, Step, coding
+from hwbnn.simulators.fast.windows import CHANNELS
 
 
 def grid(node: Dot | Conv2d | MaxPool | SumPool, graph: Graph) -> windows.Grid:
@@ -122,7 +121,7 @@ def integers(node: Dot | Conv2d, graph: Graph) -> Step:
 def neurons(node: Threshold, graph: Graph) -> Step | None:
     """A ``Threshold`` and the sums in front of it at once; None if it does not make bits of sums.
 
-    With the sum ``A - gain * M`` (:mod:`.fast_windows`), ``sum >= t`` is
+    With the sum ``A - gain * M`` (:mod:`.windows`), ``sum >= t`` is
     ``M <= floor((A - t) / gain)``, and ``sum <= t`` is ``M >= ceil((A - t) / gain)``. The latter
     counts the bits that agree instead, by inverted weights, so that both fire where a biased count
     is negative.
@@ -165,9 +164,9 @@ def _is_short(node: Conv2d, graph: Graph) -> bool:
     # For each group of taps and 32 samples, a channel reads a place and what is there, and all of
     # them share the work at a table. Of words there are 8 samples in a vector, and each takes three
     # operations.
-    groups = -(-terms // shorts.GROUP)
-    table = 2 * shorts.SIGNS * groups // len(node.weights)
-    return fits and terms <= shorts.MOST and 2 * groups + table < 12 * coding(t).planes
+    groups = -(-terms // short_sums.GROUP)
+    table = 2 * short_sums.SIGNS * groups // len(node.weights)
+    return fits and terms <= short_sums.MOST and 2 * groups + table < 12 * coding(t).planes
 
 
 def _short_neurons(feeding: Conv2d, node: Threshold, graph: Graph) -> Step:
@@ -177,12 +176,12 @@ def _short_neurons(feeding: Conv2d, node: Threshold, graph: Graph) -> Step:
     ``sum <= t`` is ``sum - t - 1 < 0``.
     """
     flat = feeding.weights.reshape(len(feeding.weights), -1) ^ ~node.falling[:, None]
-    ends = -len(flat) % shorts.CHANNELS, -flat.shape[1] % shorts.GROUP
+    ends = -len(flat) % short_sums.CHANNELS, -flat.shape[1] % short_sums.GROUP
     grouped = np.pad(flat, ((0, ends[0]), (0, ends[1]))).reshape(
-        -1, shorts.CHANNELS, (flat.shape[1] + ends[1]) // shorts.GROUP, shorts.GROUP
+        -1, short_sums.CHANNELS, (flat.shape[1] + ends[1]) // short_sums.GROUP, short_sums.GROUP
     )
-    number = (grouped << np.arange(shorts.GROUP)).sum(axis=3).transpose(0, 2, 1)
-    first = np.arange(number.shape[1])[:, None] * shorts.SIGNS
+    number = (grouped << np.arange(short_sums.GROUP)).sum(axis=3).transpose(0, 2, 1)
+    first = np.arange(number.shape[1])[:, None] * short_sums.SIGNS
     chosen = np.ascontiguousarray((first + number) * LANES)
     cuts = node.thresholds[..., 0] if node.places is not None else node.thresholds[None, :, 0]
     most = _bound(feeding, graph)
@@ -195,5 +194,5 @@ def _short_neurons(feeding: Conv2d, node: Threshold, graph: Graph) -> Step:
     where, out = grid(feeding, graph), Slot(node.name, "words")
     source = Slot(feeding.source, "shorts")
     return Step(
-        (source,), lambda x, b: shorts.signs(b[source], where, chosen, start, kinds, b[out])
+        (source,), lambda x, b: short_sums.signs(b[source], where, chosen, start, kinds, b[out])
     )

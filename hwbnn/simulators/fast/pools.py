@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.graph.arrays import Int32s, Words
-from hwbnn.simulators.fast_basis import FIRST, ONE, ZERO, jit, put_bits
-from hwbnn.simulators.fast_windows import Grid
+from hwbnn.simulators.fast.kernels import FIRST, ONE, ZERO, jit, put_bits
+from hwbnn.simulators.fast.windows import Grid
 
 LOWEST = np.int32(-(2**31))
 

@@ -1,8 +1,8 @@
 """How the fast simulator computes each kind of node: steps, each one call of a kernel.
 
-A step writes one *slot*, a value in one of its forms (:mod:`.fast_basis`), and reads others. Bits
+A step writes one *slot*, a value in one of its forms (:mod:`.kernels`), and reads others. Bits
 are kept as words; integers as integers, and as words (bit planes) where a ``Dot`` or ``Conv2d``
-reads them. What the nodes with weights become is in :mod:`.fast_sums`.
+reads them. What the nodes with weights become is in :mod:`.sums`.
 """
 
 from __future__ import annotations
@@ -34,12 +34,8 @@ from hwbnn.graph import (
 )
 from hwbnn.graph.arrays import Array
 from hwbnn.graph.bits import pack_words
-from hwbnn.simulators import fast_elements as elements
-from hwbnn.simulators import fast_moves as moves
-from hwbnn.simulators import fast_pools as pools
-from hwbnn.simulators import fast_shorts as shorts
-from hwbnn.simulators import fast_sums as sums
-from hwbnn.simulators.fast_forms import Buffers, Form, Slot, Step, coding
+from hwbnn.simulators.fast import conversions, elementwise, pools, short_sums, sums
+from hwbnn.simulators.fast.slots import Buffers, Form, Slot, Step, coding
 
 
 @singledispatch
@@ -53,36 +49,34 @@ def split_step(node: Node, graph: Graph) -> Step:
     t = graph.types[node.name]
     source, out = Slot(node.name, "integers"), Slot(node.name, "words")
     low, planes = (0, 1) if t.bit else (t.low, coding(t).planes)
-    return Step((source,), lambda x, b: moves.split(b[source], low, planes, b[out]))
+    return Step((source,), lambda x, b: conversions.split(b[source], low, planes, b[out]))
 
 
 def short_step(node: Node, graph: Graph) -> Step:
     """Integers as shorts; those of the samples come straight from there."""
     out = Slot(node.name, "shorts")
     if isinstance(node, Input):
-        return Step((), lambda x, b: moves.transpose(x, b[out]))
+        return Step((), lambda x, b: conversions.transpose(x, b[out]))
     source = Slot(node.name, "integers")
-    return Step((source,), lambda x, b: shorts.narrow(b[source], b[out]))
+    return Step((source,), lambda x, b: short_sums.narrow(b[source], b[out]))
 
 
 @step.register
 def _input(node: Input, form: Form, graph: Graph) -> Step:
     t, out = graph.types[node.name], Slot(node.name, form)
     if form == "integers":
-        return Step((), lambda x, b: moves.transpose(x, b[out]))
+        return Step((), lambda x, b: conversions.transpose(x, b[out]))
     planes = coding(t).planes
 
     def run(x: Array, buffers: Buffers) -> None:
-        if x.dtype == np.uint64 and t.bit:  # words already
-            moves.transpose(x, buffers[out])
-        elif x.dtype.itemsize == 1 and t.low == 0:
-            moves.pack_bytes(x.view(np.uint8), planes, 0, planes, buffers[out])
+        if x.dtype.itemsize == 1 and t.low == 0:
+            conversions.pack_bytes(x.view(np.uint8), planes, 0, planes, buffers[out])
         else:
             above = x.astype(np.int64) - t.low
             for first in range(0, planes, 8):
                 low_byte = (above >> first).astype(np.uint8)
                 last = min(first + 8, planes)
-                moves.pack_bytes(low_byte, planes, first, last, buffers[out])
+                conversions.pack_bytes(low_byte, planes, first, last, buffers[out])
 
     return Step((), run)
 
@@ -91,10 +85,12 @@ def _input(node: Input, form: Form, graph: Graph) -> Step:
 def _select(node: Select, form: Form, graph: Graph) -> Step | None:
     source, out = Slot(node.source, form), Slot(node.name, form)
     if form == "integers":
-        return Step((source,), lambda x, b: moves.select(b[source], node.index, b[out]))
+        return Step((source,), lambda x, b: conversions.select(b[source], node.index, b[out]))
     planes = coding(graph.types[node.name]).planes
-    index, masks = moves.runs(node.index)
-    return Step((source,), lambda x, b: moves.select_words(b[source], index, masks, planes, b[out]))
+    index, masks = conversions.runs(node.index)
+    return Step(
+        (source,), lambda x, b: conversions.select_words(b[source], index, masks, planes, b[out])
+    )
 
 
 @step.register
@@ -102,7 +98,7 @@ def _encode(node: Encode, form: Form, graph: Graph) -> Step | None:
     if form == "words":
         return None
     source, out = Slot(node.source, "integers"), Slot(node.name, form)
-    return Step((source,), lambda x, b: elements.encode(b[source], node.thresholds, b[out]))
+    return Step((source,), lambda x, b: elementwise.encode(b[source], node.thresholds, b[out]))
 
 
 @step.register(Dot)
@@ -147,7 +143,9 @@ def _threshold(node: Threshold, form: Form, graph: Graph) -> Step | None:
     source, out = Slot(node.source, "integers"), Slot(node.name, form)
     cuts, falling = _by_class(node.thresholds, 3), node.falling.copy()
     kinds = _kinds(node, graph)
-    return Step((source,), lambda x, b: elements.threshold(b[source], cuts, falling, kinds, b[out]))
+    return Step(
+        (source,), lambda x, b: elementwise.threshold(b[source], cuts, falling, kinds, b[out])
+    )
 
 
 @step.register
@@ -162,7 +160,7 @@ def _rescale(node: Rescale, form: Form, graph: Graph) -> Step | None:
 
     def run(x: Array, b: Buffers) -> None:
         ends = node.low, node.high
-        elements.rescale(b[source], slopes, bias, shift, *ends, kinds, b[out])
+        elementwise.rescale(b[source], slopes, bias, shift, *ends, kinds, b[out])
 
     return Step((source,), run)
 
@@ -189,7 +187,7 @@ def _add(node: Add, form: Form, graph: Graph) -> Step | None:
     names = sorted(node.sources, key=lambda name: -graph.types[name].channels)
     wide, narrow = (Slot(name, "integers") for name in names)
     out = Slot(node.name, form)
-    return Step((wide, narrow), lambda x, b: elements.add(b[wide], b[narrow], channels, b[out]))
+    return Step((wide, narrow), lambda x, b: elementwise.add(b[wide], b[narrow], channels, b[out]))
 
 
 @step.register
@@ -200,7 +198,7 @@ def _channel_pad(node: ChannelPad, form: Form, graph: Graph) -> Step | None:
     source, out = Slot(node.source, "integers"), Slot(node.name, form)
     return Step(
         (source,),
-        lambda x, b: elements.pad_channels(b[source], channels, node.before, node.after, b[out]),
+        lambda x, b: elementwise.pad_channels(b[source], channels, node.before, node.after, b[out]),
     )
 
 
@@ -210,7 +208,7 @@ def _lookup(node: Lookup, form: Form, graph: Graph) -> Step | None:
         return None
     t, table = graph.types[node.source], node.table
     source, out = Slot(node.source, "integers"), Slot(node.name, form)
-    return Step((source,), lambda x, b: elements.lookup(b[source], table, t.low, t.step, b[out]))
+    return Step((source,), lambda x, b: elementwise.lookup(b[source], table, t.low, t.step, b[out]))
 
 
 @step.register
@@ -218,7 +216,7 @@ def _argmax(node: ArgMax, form: Form, graph: Graph) -> Step | None:
     if form == "words":
         return None
     source, out = Slot(node.source, "integers"), Slot(node.name, form)
-    return Step((source,), lambda x, b: elements.argmax(b[source], b[out]))
+    return Step((source,), lambda x, b: elementwise.argmax(b[source], b[out]))
 
 
 @step.register(Flatten)
