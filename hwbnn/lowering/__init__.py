@@ -1,12 +1,42 @@
-"""Lowering: from a trained float network to the Graph, exactly or not at all."""
+"""Lowering: from a trained float network to the Graph, exactly or not at all.
+
+Where to look: :mod:`~hwbnn.lowering.activations` turns BatchNorm and activation into thresholds,
+:mod:`~hwbnn.lowering.tables` evaluates the network on every integer,
+:mod:`~hwbnn.lowering.two_sums` certifies AdaBin's test of two sums,
+:mod:`~hwbnn.lowering.shortcuts` and :mod:`~hwbnn.lowering.fit` are fixed point,
+:mod:`~hwbnn.lowering.ops` is the seam for readers of networks. Torch is one of these readers
+(:mod:`hwbnn.lowering.from_torch`) and is imported when one of the names below is first used.
+"""
 
 from __future__ import annotations
 
-from hwbnn.lowering.compare import Comparison, Difference, NodeComparison, compare
-from hwbnn.lowering.measure import FRACTIONS, Measured, measure
-from hwbnn.lowering.model import explain, lower
-from hwbnn.lowering.prepare import prepare
-from hwbnn.lowering.trace import floats
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hwbnn.lowering.from_torch.accuracy import FRACTIONS, Measured, measure
+    from hwbnn.lowering.from_torch.comparison import (
+        Comparison,
+        Difference,
+        NodeComparison,
+        compare,
+    )
+    from hwbnn.lowering.from_torch.lower_model import explain, lower
+    from hwbnn.lowering.from_torch.reference import floats, prepare
+
+_MODULES = {
+    "FRACTIONS": "accuracy",
+    "Comparison": "comparison",
+    "Difference": "comparison",
+    "Measured": "accuracy",
+    "NodeComparison": "comparison",
+    "compare": "comparison",
+    "explain": "lower_model",
+    "floats": "reference",
+    "lower": "lower_model",
+    "measure": "accuracy",
+    "prepare": "reference",
+}
 
 __all__ = [
     "FRACTIONS",
@@ -21,3 +51,12 @@ __all__ = [
     "measure",
     "prepare",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at first use."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.from_torch.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,24 +1,66 @@
-"""What binary activations say: thresholds, or a table where a channel is not monotone."""
+"""Activations as nodes: thresholds, or a table where a channel is not monotone.
+
+How BatchNorm becomes a threshold: the functions between a sum and the activation are evaluated on
+every integer of the sum (:mod:`hwbnn.lowering.tables`); where the code of a channel changes stands
+its threshold. A max pool that waits in front of the activation is placed behind it where the codes
+are monotone in what the pool compares (:mod:`hwbnn.lowering.pools`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from hwbnn.errors import CannotLower
-from hwbnn.graph import Conv2d, Dot, Threshold, ValueType, infer
-from hwbnn.graph.arrays import Ints
-from hwbnn.lowering.planes import certify, find
-from hwbnn.lowering.spans import Span
-from hwbnn.lowering.stairs import tabulate
-from hwbnn.lowering.streams import Stream
-from hwbnn.lowering.tables import Cuts, read_cuts, read_table
-from hwbnn.nn import BinaryActivation
+from hwbnn.graph import Conv2d, Dot, Lookup, Node, Threshold, ValueType, infer
+from hwbnn.graph.arrays import Bools, Ints
+from hwbnn.lowering import pools
+from hwbnn.lowering.layers import describe
+from hwbnn.lowering.ops import CodeReading, MonotoneCheck, StepActivation
+from hwbnn.lowering.tables import ThresholdTable, read_table, read_thresholds
+from hwbnn.lowering.two_sums import certify, find, tabulate
+from hwbnn.lowering.value import GraphBuilder, TracedValue
+
+
+def activation(build: GraphBuilder, layer: StepActivation, value: TracedValue) -> TracedValue:
+    """The codes of an activation.
+
+    Args:
+        build: the Graph so far.
+        layer: the activation, its codes in the order of the network's channels.
+        value: its argument.
+
+    Returns:
+        A value whose node computes the codes.
+
+    Raises:
+        CannotLower: if no thresholds or tables of a permitted size describe it.
+    """
+    check = None if value.pool is None else pools.monotone_check(value, layer)
+    reading: Table | Thresholds
+    if value.pending:
+        reading, value = _decided(build, layer, value, check)
+    else:
+        if check is not None:
+            pools.fill_check(check, value, layer)
+            if not check.is_monotone:
+                value, check = pools.settle(build, value), None
+        reading = read_activation(layer, value)
+    node: Node
+    if isinstance(reading, Table):
+        node = Lookup(build.name("lookup"), value.name, reading.codes, reading.bit)
+    else:
+        thresholds = reading.thresholds, reading.falling, reading.border_class
+        node = Threshold(build.name("threshold"), value.name, *thresholds)
+    t = build.add(node)
+    build.remark(layer.name, node, str(reading))
+    if check is not None:
+        node = pools.pool_codes(build, value, node.name, check)
+        t = build.types[node.name]
+    read = CodeReading(layer.label, layer, t.bit, is_elementwise=True)
+    ends = np.full(len(value.low), t.low), np.full(len(value.low), t.high)
+    return TracedValue(node.name, t, *ends, layer.name, (read,), is_coded=True, order=value.order)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,16 +70,18 @@ class Table:
     Attributes:
         codes: int64 ``(channels, count)``.
         bit: whether they are codes of -1 and +1.
-        tangled: how many channels need it.
+        non_monotone: how many channels need it.
     """
 
     codes: Ints
     bit: bool
-    tangled: int
+    non_monotone: int
 
     def __str__(self) -> str:
         channels, count = self.codes.shape
-        return f"tables of {count} entries: {self.tangled} of {channels} channels rise and fall"
+        return (
+            f"tables of {count} entries: {self.non_monotone} of {channels} channels rise and fall"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,29 +89,57 @@ class Thresholds:
     """An activation as thresholds.
 
     Attributes:
-        thresholds: int64 ``(channels, levels)``, with ``places`` ``(classes, channels, levels)``.
+        thresholds: int64 ``(channels, levels)``, with ``border_class`` ``(classes, channels,
+            levels)``.
         falling: bool ``(channels,)``.
-        counts: how many channels are of which sort.
-        places: the border class of each position, or None.
+        counts: how many channels are of each kind.
+        border_class: of each position, or None.
     """
 
     thresholds: Ints
-    falling: NDArray[np.bool_]
+    falling: Bools
     counts: dict[str, int]
-    places: Ints | None = None
+    border_class: Ints | None = None
 
     def __str__(self) -> str:
-        found = ", ".join(f"{n} {what}" for what, n in self.counts.items() if n)
-        border = "" if self.places is None else f", in {len(self.thresholds)} border classes"
-        return f"thresholds: {found}{border}"
+        kinds = ", ".join(f"{n} {kind}" for kind, n in self.counts.items() if n)
+        border = "" if self.border_class is None else f", in {len(self.thresholds)} border classes"
+        return f"thresholds: {kinds}{border}"
+
+
+def read_activation(layer: StepActivation, value: TracedValue) -> Table | Thresholds:
+    """An activation as thresholds if every channel is monotone, otherwise as tables.
+
+    A max pool that waits is left out: these are the codes of the numbers that it compares.
+
+    Raises:
+        CannotLower: if the tables would be too large.
+    """
+    if value.type.bit or len(value.type.shape) not in (1, 3):
+        raise CannotLower(
+            f"{layer.label}: expected integers before it, flat or of an image, found {value.type}; "
+            "flatten the input, and put a binary layer between two activations"
+        )
+    layer = layer.in_order(value.order)
+    table = read_thresholds(value, layer)
+    if not table.non_monotone.any():
+        classes = None if value.border is None else value.border.classes
+        return _thresholds(table, classes, value.type)
+    if value.border is not None:
+        raise CannotLower(
+            f"{layer.label}: channel {int(table.non_monotone.argmax())} rises and falls and "
+            "differs at the border of the image, which no table describes; use slopes above 0, or "
+            f"pad=-1 in the convolution '{value.layer}'"
+        )
+    return Table(read_table(value, layer), layer.levels == 1, int(table.non_monotone.sum()))
 
 
 @dataclass(frozen=True, eq=False)
 class Certified:
-    """The two nodes of a layer with real offsets, and what was shown of them.
+    """The two nodes of a layer with real offsets, and the proof.
 
     Attributes:
-        dot: the sums, with the scale and offset that were found.
+        dot: the sums, with scale and offset.
         thresholds: of the activation.
         text: the certificate, for people.
     """
@@ -77,122 +149,86 @@ class Certified:
     text: str
 
 
-def read_activation(label: str, layer: BinaryActivation, stream: Stream) -> Table | Thresholds:
-    """What an activation makes of a stream: thresholds if every channel is monotone, else tables.
-
-    A max pool that waits is left out: these are the codes of what it compares.
-
-    Raises:
-        CannotLower: if its method has no exact form, or the tables would be too large.
-    """
-    check_method(label, layer.form.obstacle())
-    if stream.type.bit or len(stream.type.shape) not in (1, 3):
-        raise CannotLower(
-            f"{label}: expected integers before it, flat or of an image, found {stream.type}; "
-            "flatten the input, and put a binary layer between two activations"
-        )
-    levels, codes = layer.form.levels, codes_of(layer, stream)
-    cuts = read_cuts(stream, codes, levels)
-    if not cuts.tangled.any():
-        classes = None if stream.places is None else stream.places.classes
-        return _thresholds(cuts, classes, stream.type)
-    if stream.places is not None:
-        raise CannotLower(
-            f"{label}: channel {int(cuts.tangled.argmax())} rises and falls and differs at the "
-            "border of the image, which no table says; use slopes above 0, or pad=-1 in the "
-            f"convolution '{stream.layer}'"
-        )
-    return Table(read_table(stream, codes), levels == 1, int(cuts.tangled.sum()))
-
-
-def read_plane(
-    label: str,
-    layer: BinaryActivation,
-    stream: Stream,
+def read_pairs(
+    layer: StepActivation,
+    value: TracedValue,
     dot: Dot | Conv2d,
     source: ValueType,
-    span: Span | None = None,
+    check: MonotoneCheck | None = None,
 ) -> Certified:
-    """What an activation makes of two sums: integers that say the same of all that can occur.
+    """An activation of two sums ``(D, S)`` as an integer test, certified on all pairs.
 
     Args:
-        label: the activation in messages.
         layer: the activation.
-        stream: what it reads, with :attr:`Stream.pending`.
+        value: its argument, with :attr:`TracedValue.pending`.
         dot: the plain sums.
-        source: the type that these read.
-        span: where a max pool waits: is told how codes go with what it compares.
+        source: the type of what these sum.
+        check: where a max pool waits: records how the codes go with the floats that it compares.
 
     Raises:
-        CannotLower: if its method has no exact form, or there are no such integers.
+        CannotLower: if there is no such test.
     """
-    check_method(label, layer.form.obstacle())
-    where, codes = f"layer '{stream.layer}'", codes_of(layer, stream)
-    coded = [
-        tabulate(pending, stream.steps, codes, layer.form.levels, span)
-        for pending in stream.pending
-    ]
-    plane = find(where, stream.pending, coded)
-    scale = np.full(len(dot.weights), 1 << plane.fraction)
-    dot = replace(dot, scale=scale, offset=plane.ratio)
+    where, layer = f"layer '{value.layer}'", layer.in_order(value.order)
+    coded = [tabulate(pending, value.ops, layer, check) for pending in value.pending]
+    planes = find(where, value.pending, coded)
+    scale = np.full(len(dot.weights), 1 << planes.fraction)
+    dot = replace(dot, scale=scale, offset=planes.ratio)
     t = infer(dot, source)
-    thresholds = plane.thresholds(t.low, t.high)
-    constant = np.array((plane.always | plane.never).all(axis=(0, 2)))
-    classes = None if stream.places is None else stream.places.classes
+    thresholds = planes.thresholds(t.low, t.high)
+    constant = np.array((planes.always | planes.never).all(axis=(0, 2)))
+    classes = None if value.border is None else value.border.classes
     if classes is None:
         thresholds = thresholds[0]
-    test = Threshold("test", dot.name, thresholds, plane.falling, classes)
+    test = Threshold("test", dot.name, thresholds, planes.falling, classes)
     count = sum(
-        certify(where, pending.pairs, found, dot, test, place)
-        for place, (pending, found) in enumerate(zip(stream.pending, coded, strict=True))
+        certify(where, pending.pairs, codes, dot, test, border_class)
+        for border_class, (pending, codes) in enumerate(zip(value.pending, coded, strict=True))
     )
-    cuts = Cuts(test.thresholds, plane.falling, np.zeros(len(constant), np.bool_), constant)
+    none = np.zeros(len(constant), np.bool_)
+    table = ThresholdTable(test.thresholds, planes.falling, none, constant)
     text = (
-        f"2^{plane.fraction} D + R S, certified on all {count} pairs (D, S), least gap "
-        f"{plane.gap:.3g}"
+        f"2^{planes.fraction} D + R S, certified on all {count} pairs (D, S), least gap "
+        f"{planes.gap:.3g}"
     )
-    return Certified(dot, _thresholds(cuts, classes, t), text)
+    return Certified(dot, _thresholds(table, classes, t), text)
 
 
-def codes_of(layer: BinaryActivation, stream: Stream) -> Callable[[Tensor], Tensor]:
-    """An activation on tables whose columns are in the Graph's order."""
-    if stream.is_image:
-        return lambda x: layer.codes(x[:, :, None, None])[:, :, 0, 0]
-    if stream.order is None:
-        return layer.codes
-    there = torch.from_numpy(stream.order)
-    back = torch.argsort(there)
-    return lambda x: layer.codes(x[:, there].contiguous())[:, back]
+def _decided(
+    build: GraphBuilder, layer: StepActivation, value: TracedValue, check: MonotoneCheck | None
+) -> tuple[Thresholds, TracedValue]:
+    """Give the sums before an activation the integers that decide it."""
+    sums = next(n for n in build.nodes if n.name == value.name)
+    assert isinstance(sums, Dot | Conv2d)
+    if sums.scale_offset is not None or any(sums.name in n.sources for n in build.nodes):
+        raise CannotLower(
+            f"{layer.label}: another activation reads the sums of layer '{value.layer}', whose "
+            "weights have real offsets; give each activation a layer of its own"
+        )
+    test = read_pairs(layer, value, sums, build.types[sums.source], check)
+    if check is not None and not check.is_monotone:
+        raise CannotLower(
+            f"{layer.label}: a channel rises and falls behind the max pool in front of it, and the "
+            f"weights of layer '{value.layer}' have real offsets; use slopes above 0, or train "
+            "with mode 'qat' or 'drop'"
+        )
+    t = build.replace(test.dot)
+    build.certificates[sums.name] = test.text
+    build.remark(value.layer, sums, f"{describe(test.dot, t)}: {test.text}")
+    return test.thresholds, replace(value, type=t, pending=())
 
 
-def stands_for(layer: BinaryActivation, bit: bool, codes: Tensor) -> Tensor:
-    """The floats that an activation returns for its codes."""
-    scale, centre = layer.form.affine()
-    return (codes * 2 - 1 if bit else codes) * scale + centre
-
-
-def check_method(label: str, obstacle: str | None) -> None:
-    """Refuse a part whose method has no exact form.
-
-    Raises:
-        CannotLower: naming the layer, with what the method says.
-    """
-    if obstacle is not None:
-        raise CannotLower(f"{label}: {obstacle}")
-
-
-def _thresholds(cuts: Cuts, classes: Ints | None, t: ValueType) -> Thresholds:
-    """The thresholds of monotone channels, border classes told apart only where they differ."""
-    thresholds = cuts.thresholds
+def _thresholds(table: ThresholdTable, classes: Ints | None, t: ValueType) -> Thresholds:
+    """The thresholds of monotone channels, with border classes only where these differ."""
+    thresholds = table.thresholds
     if classes is not None and (thresholds == thresholds[:1]).all():
         thresholds, classes = thresholds[0], None
-    moving = ~cuts.constant
+    moving = ~table.constant
     never = (thresholds > t.high) | (thresholds < t.low)
-    lowest = cuts.constant & never.reshape(-1, *thresholds.shape[-2:]).all(axis=(0, 2))
+    lowest = table.constant & never.reshape(-1, *thresholds.shape[-2:]).all(axis=(0, 2))
     counts = {
-        "rising": int((moving & ~cuts.falling).sum()),
-        "falling": int((moving & cuts.falling).sum()),
-        "always": int((cuts.constant & ~lowest).sum()),
+        "rising": int((moving & ~table.falling).sum()),
+        "falling": int((moving & table.falling).sum()),
+        "always": int((table.constant & ~lowest).sum()),
         "never": int(lowest.sum()),
     }
-    return Thresholds(thresholds, cuts.falling, counts, classes)
+    return Thresholds(thresholds, table.falling, counts, classes)

@@ -1,10 +1,11 @@
-"""Pooling: the largest and the mean of floats, as the largest, the smallest and sums of integers.
+"""Pooling: the maximum and the mean of floats, as maxima, minima and sums of integers.
 
-A max pool behind sums waits for the activation that follows, whichever steps stand between. Where
-the codes rise or fall with what the pool compares, the codes are pooled: thresholds first, then OR
-or AND of bits, which is least hardware. Else (a channel that rises and falls behind the pool) the
-integers are pooled, the largest where the floats rise with them and the smallest where they fall,
-and a table follows. Both are read off all integers that can occur; nothing is derived of gains.
+A max pool behind sums waits for the next activation, whatever functions stand between. Where the
+codes rise or fall with the floats that the pool compares, the codes are pooled: thresholds first,
+then OR or AND of bits, which is the least hardware. Otherwise (a channel that rises and falls
+behind the pool) the integers are pooled, the maximum where the floats rise with them and the
+minimum where they fall, and a table follows. Which of them holds is read off all integers that can
+occur; nothing is derived from gains.
 """
 
 from __future__ import annotations
@@ -13,24 +14,18 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import MaxPool, SumPool, Window
-from hwbnn.graph.arrays import Bools, Ints
-from hwbnn.lowering.activations import codes_of
-from hwbnn.lowering.builder import Builder
-from hwbnn.lowering.spans import Span
-from hwbnn.lowering.steps import Step
-from hwbnn.lowering.streams import Fixed, Pool, Stream
+from hwbnn.graph.arrays import Bools, Float32s, Ints
+from hwbnn.lowering.ops import MonotoneCheck, StepActivation, TableFunction
 from hwbnn.lowering.tables import chunks, merged
-from hwbnn.nn import BinaryActivation
+from hwbnn.lowering.value import FixedPointError, GraphBuilder, TracedValue, WaitingPool
 
 
 @dataclass(frozen=True)
-class Shape:
-    """A pooling layer as torch has it.
+class PoolWindow:
+    """The window of a pooling layer, as torch defines it.
 
     Attributes:
         name: the layer's name in the network.
@@ -38,7 +33,7 @@ class Shape:
         kernel: rows and columns.
         stride: rows and columns.
         padding: rows above and below, columns left and right.
-        divisor: what sums are divided by, for a mean.
+        divisor: of a mean: divides the sum.
     """
 
     name: str
@@ -48,114 +43,118 @@ class Shape:
     padding: tuple[int, int] = (0, 0)
     divisor: int = 1
 
-    def border(self, size: tuple[int, ...], made: tuple[int, ...]) -> tuple[int, int, int, int]:
-        """Four-sided padding, so that an image of ``size`` gives one of ``made``.
+    def border(self, size: tuple[int, ...], result: tuple[int, ...]) -> tuple[int, int, int, int]:
+        """Four-sided padding with which an image of ``size`` gives one of ``result``.
 
         With ``ceil_mode`` the last windows reach further out than the padding.
         """
         ends = []
         for i in range(2):
-            reach = (made[i] - 1) * self.stride[i] + self.kernel[i] - size[i] - self.padding[i]
+            reach = (result[i] - 1) * self.stride[i] + self.kernel[i] - size[i] - self.padding[i]
             ends += [self.padding[i], max(self.padding[i], reach)]
         return ends[0], ends[1], ends[2], ends[3]
 
 
-def max_pool(build: Builder, shape: Shape, stream: Stream, made: tuple[int, ...]) -> Stream:
-    """The largest of each window.
+def max_pool(
+    build: GraphBuilder, shape: PoolWindow, value: TracedValue, result: tuple[int, ...]
+) -> TracedValue:
+    """The maximum of each window.
 
     Args:
         build: the Graph so far.
         shape: the layer.
-        stream: what it reads.
-        made: height, width and channels of what it returns.
+        value: its argument.
+        result: height, width and channels of its result.
 
     Raises:
         CannotLower: if the floats neither rise nor fall with the integers.
     """
-    _expect_image(shape, stream)
-    stream = settle(build, stream)
-    padding = shape.border(stream.type.shape, made)
-    size = (made[0], made[1], made[2])
-    pool = Pool(
-        shape.name, shape.label, shape.kernel, shape.stride, padding, size, len(stream.steps)
+    _expect_image(shape, value)
+    value = settle(build, value)
+    padding = shape.border(value.type.shape, result)
+    size = (result[0], result[1], result[2])
+    pool = WaitingPool(
+        shape.name, shape.label, shape.kernel, shape.stride, padding, size, len(value.ops)
     )
-    waiting = replace(stream, pool=pool)
-    if stream.type.bit or stream.is_input or stream.fixed or stream.is_coded:
+    waiting = replace(value, pool=pool)
+    if value.type.bit or value.is_input or value.fixed or value.is_coded:
         return settle(build, waiting)
     return waiting
 
 
-def settle(build: Builder, stream: Stream) -> Stream:
-    """A stream whose pool, if one waits, has become a node on the integers.
+def settle(build: GraphBuilder, value: TracedValue) -> TracedValue:
+    """The value, with the pool that waits, if any, as a node on the integers.
 
     Raises:
         CannotLower: if the floats before it neither rise nor fall with the integers.
     """
-    pool = stream.pool
+    pool = value.pool
     if pool is None:
-        return stream
-    if stream.pending or stream.places is not None:
+        return value
+    if value.pending or value.border is not None:
         raise CannotLower(
-            f"{pool.label}: the sums of layer '{stream.layer}' are not compared as integers, as "
+            f"{pool.label}: the sums of layer '{value.layer}' are not compared as integers, as "
             "they differ at the border of the image or have real offsets; put a BinaryActivation "
             "behind the pool, with nothing between them that rises and falls"
         )
-    falls = _falls(replace(stream, steps=stream.steps[: pool.cut], pool=None), pool.label)
-    node = pool_node(build, stream.name, pool, falls)
+    falls = _falls(replace(value, ops=value.ops[: pool.cut], pool=None), pool.label)
+    node = pool_node(build, value.name, pool, falls)
     t = build.add(node)
-    what = "codes" if stream.is_coded else "integers"
-    build.remark(pool.name, node, f"largest of {what}{_smallest(falls)}")
-    return replace(stream, name=node.name, type=t, pool=None)
+    kind = "codes" if value.is_coded else "integers"
+    build.remark(pool.name, node, f"maximum of {kind}{_minimum(falls)}")
+    return replace(value, name=node.name, type=t, pool=None)
 
 
-def pool_node(build: Builder, source: str, pool: Pool, smallest: Bools) -> MaxPool:
+def pool_node(build: GraphBuilder, source: str, pool: WaitingPool, smallest: Bools) -> MaxPool:
     """The node of a pool, not yet added."""
     chosen = smallest if smallest.any() else None
     return MaxPool(build.name("pool"), source, pool.kernel, pool.stride, pool.padding, chosen)
 
 
-def _smallest(smallest: Bools) -> str:
-    """What a remark says of channels whose order is turned round."""
+def _minimum(smallest: Bools) -> str:
+    """The part of a remark about channels whose order is reversed."""
     count = int(smallest.sum())
-    return f", in {count} of {len(smallest)} channels the smallest" if count else ""
+    return f", in {count} of {len(smallest)} channels the minimum" if count else ""
 
 
-def pool_codes(build: Builder, stream: Stream, codes: str, span: Span) -> MaxPool:
-    """The pool that waited, on the codes of what it compares; added."""
-    assert stream.pool is not None
-    smallest: Bools = ~span.rising
-    node = pool_node(build, codes, stream.pool, smallest)
+def pool_codes(
+    build: GraphBuilder, value: TracedValue, codes: str, check: MonotoneCheck
+) -> MaxPool:
+    """The pool that waited, as a node on the codes of the floats that it compares."""
+    assert value.pool is not None
+    smallest: Bools = ~check.rising
+    node = pool_node(build, codes, value.pool, smallest)
     build.add(node)
-    build.remark(stream.pool.name, node, f"largest of codes{_smallest(smallest)}")
+    build.remark(value.pool.name, node, f"maximum of codes{_minimum(smallest)}")
     return node
 
 
-def span_of(stream: Stream, layer: BinaryActivation) -> Span:
-    """How codes go with what a waiting pool compares, empty where pairs are still to be tried."""
-    assert stream.pool is not None
-    return Span(stream.pool.cut, layer.form.levels, len(stream.low))
+def monotone_check(value: TracedValue, layer: StepActivation) -> MonotoneCheck:
+    """An empty check of the codes against the floats that a waiting pool compares."""
+    assert value.pool is not None
+    return MonotoneCheck(value.pool.cut, layer.levels, len(value.low))
 
 
-def fill_span(span: Span, stream: Stream, layer: BinaryActivation) -> None:
-    """Run all integers, of all border classes, through the network's steps."""
-    before, codes = replace(stream, steps=stream.steps[: span.cut]), codes_of(layer, stream)
-    for place in range(len(stream.variants)):
-        for _, y in chunks(before, place=place):
+def fill_check(check: MonotoneCheck, value: TracedValue, layer: StepActivation) -> None:
+    """Record the floats and codes of all integers, in all border classes."""
+    before, layer = replace(value, ops=value.ops[: check.cut]), layer.in_order(value.order)
+    for border_class in range(len(value.variants)):
+        for _, y in chunks(before, border_class=border_class):
             x = y
-            for step in stream.steps[span.cut :]:
-                x = step(x)
-            span.add(y.numpy(), codes(x).numpy())
+            for op in value.ops[check.cut :]:
+                x = op(x)
+            check.add(y, layer.codes(x))
 
 
-def _falls(stream: Stream, label: str) -> Bools:
+def _falls(value: TracedValue, label: str) -> Bools:
     """Channels whose floats fall with the integers."""
-    rises = np.zeros(len(stream.low), np.bool_)
+    rises = np.zeros(len(value.low), np.bool_)
     falls = rises.copy()
-    last: Tensor | None = None
-    for _, x in chunks(stream):
-        joined = x if last is None else torch.cat((last, x))
-        rises |= (joined[1:] > joined[:-1]).any(dim=0).numpy()
-        falls |= (joined[1:] < joined[:-1]).any(dim=0).numpy()
+    last: Float32s | None = None
+    for _, x in chunks(value):
+        joined = x if last is None else np.concatenate((last, x))
+        rises |= (joined[1:] > joined[:-1]).any(axis=0)
+        falls |= (joined[1:] < joined[:-1]).any(axis=0)
         last = x[-1:]
     if (rises & falls).any():
         raise CannotLower(
@@ -165,67 +164,69 @@ def _falls(stream: Stream, label: str) -> Bools:
     return falls
 
 
-def mean_pool(build: Builder, shape: Shape, stream: Stream, made: tuple[int, ...]) -> Stream:
-    """The mean of each window: the sum of its integers, and the division as a step.
+def mean_pool(
+    build: GraphBuilder, shape: PoolWindow, value: TracedValue, result: tuple[int, ...]
+) -> TracedValue:
+    """The mean of each window: the sum of its integers, and a division behind it.
 
     Args:
         build: the Graph so far.
         shape: the layer.
-        stream: what it reads.
-        made: height, width and channels of what it returns.
+        value: its argument.
+        result: height, width and channels of its result.
 
     Raises:
         CannotLower: if it averages floats whose sum torch would round.
     """
-    _expect_image(shape, stream)
-    stream = settle(build, stream)
-    unit = _unit(stream)
+    _expect_image(shape, value)
+    value = settle(build, value)
+    unit = _unit(value)
     if unit is None:
         raise CannotLower(
             f"{shape.label}: it averages real numbers, whose sum is rounded; put it right behind "
             "a layer that sums, or behind a BinaryActivation"
         )
-    size = (stream.type.shape[0], stream.type.shape[1])
-    padding = shape.border(size, made)
+    size = (value.type.shape[0], value.type.shape[1])
+    padding = shape.border(size, result)
     if (padding[1], padding[3]) != (shape.padding[0], shape.padding[1]):
         raise CannotLower(f"{shape.label}: windows of other sizes at the border; use no ceil_mode")
-    node = SumPool(build.name("sum"), stream.name, shape.kernel, shape.stride, padding)
+    node = SumPool(build.name("sum"), value.name, shape.kernel, shape.stride, padding)
     t = build.add(node)
     window = Window(size, shape.kernel, shape.stride, padding)
-    low, high = _summed(stream, window)
-    divisor = shape.divisor
+    low, high = _summed(value, window)
+    factor, divisor = np.float32(unit), np.float32(shape.divisor)
 
-    def divide(x: Tensor) -> Tensor:
-        return x * unit / divisor
-
-    text = f"sums of {'x'.join(map(str, shape.kernel))}; divided by {divisor} in what follows"
+    size_text = "x".join(map(str, shape.kernel))
+    text = f"sums of {size_text}; divided by {shape.divisor} before the next threshold"
     build.remark(shape.name, node, text)
-    step = Step(shape.label, divide, is_elementwise=True, is_monotone=True)
-    fixed = stream.fixed
+    divide = TableFunction(
+        shape.label, lambda x: x * factor / divisor, is_elementwise=True, is_monotone=True
+    )
+    fixed = value.fixed
     if fixed is not None:
-        places = shape.kernel[0] * shape.kernel[1]
-        fixed = Fixed(fixed.error * places, fixed.local * places)
-    return Stream(node.name, t, low, high, stream.layer, (step,), fixed=fixed)
+        terms = shape.kernel[0] * shape.kernel[1]
+        fixed = FixedPointError(fixed.total * terms, fixed.local * terms)
+    return TracedValue(node.name, t, low, high, value.layer, (divide,), fixed=fixed)
 
 
-def _summed(stream: Stream, window: Window) -> tuple[Ints, Ints]:
+def _summed(value: TracedValue, window: Window) -> tuple[Ints, Ints]:
     """The range of the sums of each channel."""
-    low, high = stream.low, stream.high
-    if stream.type.bit:
+    low, high = value.low, value.high
+    if value.type.bit:
         low, high = 2 * low - 1, 2 * high - 1
     counts = [int(taps.sum()) for taps in window.classes]
     return np.min([n * low for n in counts], axis=0), np.max([n * high for n in counts], axis=0)
 
 
-def _unit(stream: Stream) -> float | None:
-    """The power of two that torch's floats are times the integers here; None if there is none."""
-    if stream.pending or stream.places is not None:
+def _unit(value: TracedValue) -> float | None:
+    """The power of two that the floats are multiples of the integers by, or None."""
+    if value.pending or value.border is not None:
         return None
     unit = None
-    stream = merged(stream)
-    for integers, x in chunks(stream):
-        held = np.clip(integers[:, None], stream.low, stream.high)
-        wanted = held * 2 - 1 if stream.type.bit else held
+    value = merged(value)
+    for integers, x in chunks(value):
+        held = np.clip(integers[:, None], value.low, value.high)
+        wanted = held * 2 - 1 if value.type.bit else held
         moving = wanted != 0
         if unit is None and moving.any():
             row, column = (int(i) for i in np.argwhere(moving)[0])
@@ -233,11 +234,11 @@ def _unit(stream: Stream) -> float | None:
             if unit == 0 or math.frexp(abs(unit))[0] != 0.5:
                 return None
         # Torch has fixed-point numbers beyond 2^24 rounded to float32.
-        if not np.array_equal(x.numpy(), wanted.astype(np.float32) * np.float32(unit or 1.0)):
+        if not np.array_equal(x, wanted.astype(np.float32) * np.float32(unit or 1.0)):
             return None
     return unit
 
 
-def _expect_image(shape: Shape, stream: Stream) -> None:
-    if not stream.is_image:
-        raise CannotLower(f"{shape.label}: expected an image, found {stream.type}")
+def _expect_image(shape: PoolWindow, value: TracedValue) -> None:
+    if not value.is_image:
+        raise CannotLower(f"{shape.label}: expected an image, found {value.type}")

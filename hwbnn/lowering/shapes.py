@@ -1,21 +1,16 @@
-"""Shapes: images flattened with the order of torch's elements kept in mind, elements picked."""
+"""Flattening and selection, with the two orders of an image's elements: torch's and the Graph's."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Flatten, Select
-from hwbnn.graph.arrays import Ints
-from hwbnn.lowering.builder import Builder
+from hwbnn.graph.arrays import Array, Ints
 from hwbnn.lowering.pools import settle
-from hwbnn.lowering.steps import named
-from hwbnn.lowering.streams import Stream
-from hwbnn.nn import Select as Picks
+from hwbnn.lowering.value import GraphBuilder, TracedValue
 
 
 def torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -27,113 +22,118 @@ def torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (shape[2], *shape[:2]) if len(shape) == 3 else shape
 
 
-def flatten(build: Builder, stream: Stream, label: str, shape: tuple[int, ...] | None) -> Stream:
-    """A stream in one axis, or, where torch's shape stays, as it is.
+def flatten(
+    build: GraphBuilder, value: TracedValue, label: str, shape: tuple[int, ...] | None
+) -> TracedValue:
+    """A value in one axis, or, where torch's shape stays the same, unchanged.
 
     The Graph's elements are in the order of rows, columns, channels; torch's in that of channels,
-    rows, columns. What follows is brought to the Graph's order, weights once and for all.
+    rows, columns. Weights behind it are brought to the Graph's order once.
 
     Args:
         build: the Graph so far.
-        stream: what is flattened.
+        value: what is flattened.
         label: the layer or function, for messages.
-        shape: what torch makes of a batch of 2.
+        shape: torch's shape of the result for a batch of 2.
 
     Raises:
-        CannotLower: if it is anything but all elements of a sample in one axis.
+        CannotLower: if the result is anything but all elements of a sample in one axis.
     """
-    seen = torch_shape(stream.shape)
+    seen = torch_shape(value.shape)
     if shape == (2, *seen):
-        return stream
+        return value
     size = int(np.prod(seen))
     if shape != (2, size):
         raise CannotLower(
-            f"{label}: makes shape {shape} of a batch of 2; expected all elements of a sample in "
+            f"{label}: gives shape {shape} for a batch of 2; expected all elements of a sample in "
             f"one axis, (2, {size}): flatten(1); for images give Input a shape of three, "
             "(height, width, channels)"
         )
-    stream = settle(build, stream)
-    if stream.places is not None or stream.pending:
+    value = settle(build, value)
+    if value.border is not None or value.pending:
         raise CannotLower(
-            f"{label}: the sums of layer '{stream.layer}' differ at the border of the image or "
+            f"{label}: the sums of layer '{value.layer}' differ at the border of the image or "
             "have real offsets; put a BinaryActivation before it"
         )
-    node = Flatten(build.name("flatten"), stream.name)
+    node = Flatten(build.name("flatten"), value.name)
     t = build.add(node)
-    if not stream.is_image:
-        build.remark(stream.layer, node, "elements in the order of the model's input")
-        return replace(stream, name=node.name, type=t)
-    height, width, channels = stream.type.shape
-    places = height * width
-    text = "one place, its channels"
+    if not value.is_image:
+        build.remark(value.layer, node, "elements in the order of the model's input")
+        return replace(value, name=node.name, type=t)
+    height, width, channels = value.type.shape
+    positions = height * width
+    text = "one position, its channels"
     order = None
-    if places > 1 and channels > 1:
+    if positions > 1 and channels > 1:
         order = np.arange(size).reshape(height, width, channels).transpose(2, 0, 1).ravel()
-        text = "rows, columns, channels; what follows is brought from torch's order to this one"
-    build.remark(stream.layer, node, text)
-    steps = tuple(step.repeated(places) for step in stream.steps)
-    low, high = np.tile(stream.low, places), np.tile(stream.high, places)
-    return replace(stream, name=node.name, type=t, low=low, high=high, steps=steps, order=order)
+        text = (
+            "rows, columns, channels; weights behind it are brought from torch's order to this one"
+        )
+    build.remark(value.layer, node, text)
+    ops = tuple(op.repeated(positions) for op in value.ops)
+    low, high = np.tile(value.low, positions), np.tile(value.high, positions)
+    return replace(value, name=node.name, type=t, low=low, high=high, ops=ops, order=order)
 
 
-def restore(build: Builder, stream: Stream) -> Stream:
-    """A flat stream whose elements are in torch's order."""
-    if stream.order is None:
-        return stream
-    return _picked(build, stream.layer, stream, stream.order, "elements in torch's order")
+def restore(build: GraphBuilder, value: TracedValue) -> TracedValue:
+    """A flat value with its elements in torch's order."""
+    if value.order is None:
+        return value
+    return _picked(build, value.layer, value, value.order, "elements in torch's order")
 
 
-def select(build: Builder, name: str, layer: Picks, stream: Stream) -> Stream:
-    """Some elements of a flat stream.
+def select(
+    build: GraphBuilder, name: str, label: str, index: Ints, value: TracedValue
+) -> TracedValue:
+    """Some elements of a flat value.
 
     Args:
         build: the Graph so far.
         name: the layer's in the network.
-        layer: the layer.
-        stream: what it picks from.
+        label: the layer, for messages.
+        index: positions of the elements in the network's order, int64 ``(m,)``.
+        value: the layer's argument.
 
     Raises:
-        CannotLower: if what the elements are is not decided yet.
+        CannotLower: if the elements are sums that no activation has decided yet.
     """
-    label = named(name, layer)
-    if stream.pending or stream.fixed is not None:
+    if value.pending or value.fixed is not None:
         raise CannotLower(
-            f"{label}: the sums of layer '{stream.layer}' are not decided yet; put a "
+            f"{label}: the sums of layer '{value.layer}' are not decided yet; put a "
             "BinaryActivation before it"
         )
-    text = f"{len(layer.index)} of {layer.inputs} elements"
-    index = layer.index.numpy()
-    index = index if stream.order is None else stream.order[index]
-    return _picked(build, name, stream, index, text)
+    text = f"{len(index)} of {value.type.size} elements"
+    index = index if value.order is None else value.order[index]
+    return _picked(build, name, value, index, text)
 
 
-def _picked(build: Builder, layer: str, stream: Stream, index: Ints, text: str) -> Stream:
-    """The elements of a flat stream at these positions, int64 ``(m,)``, of the Graph's order."""
-    node = Select(build.name("select"), stream.name, index)
+def _picked(
+    build: GraphBuilder, layer: str, value: TracedValue, index: Ints, text: str
+) -> TracedValue:
+    """The elements of a flat value at these positions of the Graph's order, int64 ``(m,)``."""
+    node = Select(build.name("select"), value.name, index)
     t = build.add(node)
     build.remark(layer, node, text)
-    count = len(stream.low)
-    steps = tuple(s if s.is_elementwise else s.picked(index, count) for s in stream.steps)
-    ends = stream.low[index], stream.high[index]
-    return replace(
-        stream, name=node.name, type=t, low=ends[0], high=ends[1], steps=steps, order=None
-    )
+    count = len(value.low)
+    ops = tuple(op if op.is_elementwise else op.picked(index, count) for op in value.ops)
+    ends = value.low[index], value.high[index]
+    return replace(value, name=node.name, type=t, low=ends[0], high=ends[1], ops=ops, order=None)
 
 
-def in_graph_order(value: NDArray[Any], stream: Stream) -> NDArray[Any]:
-    """A batch of torch's numbers in the order of the Graph's.
+def in_graph_order(batch: Array, value: TracedValue) -> Array:
+    """A batch of torch's numbers in the Graph's order.
 
     Args:
-        value: ``(batch, ...)``, what a call of the network returned.
-        stream: what that call left.
+        batch: ``(batch, ...)``, the result of a call of the network.
+        value: that call's value.
     """
-    if stream.is_image:
-        return value.transpose(0, 2, 3, 1)
-    return value if stream.order is None else value[:, np.argsort(stream.order)]
+    if value.is_image:
+        return batch.transpose(0, 2, 3, 1)
+    return batch if value.order is None else batch[:, np.argsort(value.order)]
 
 
-def in_torch_order(value: NDArray[Any], stream: Stream) -> NDArray[Any]:
-    """The other way round: a batch of the Graph's numbers in the order and shape of torch's."""
-    if stream.is_image:
-        return np.ascontiguousarray(value.transpose(0, 3, 1, 2))
-    return value if stream.order is None else value[:, stream.order]
+def in_torch_order(batch: Array, value: TracedValue) -> Array:
+    """A batch of the Graph's numbers in torch's order and shape."""
+    if value.is_image:
+        return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+    return batch if value.order is None else batch[:, value.order]

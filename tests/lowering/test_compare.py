@@ -11,7 +11,7 @@ from torch import nn
 from hwbnn.errors import CannotLower, InputError, Mismatch
 from hwbnn.graph import Dot, Graph, Input, Lookup, Node, Threshold
 from hwbnn.lowering import compare, lower
-from hwbnn.lowering.tables import Cuts, read_cuts
+from hwbnn.lowering.tables import ThresholdTable, read_thresholds
 from hwbnn.nn import BinaryLinear, mlp
 from tests.lowering.models import METHOD
 
@@ -93,11 +93,11 @@ def test_a_wrong_direction_a_wrong_weight_and_a_wrong_rank_are_found(model: nn.M
 def test_lowering_itself_sees_a_threshold_off_by_one(
     model: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def off_by_one(*args: object) -> Cuts:
-        cuts = read_cuts(*args)  # type: ignore[arg-type]
-        return replace(cuts, thresholds=cuts.thresholds + 2)
+    def off_by_one(*args: object) -> ThresholdTable:
+        table = read_thresholds(*args)  # type: ignore[arg-type]
+        return replace(table, thresholds=table.thresholds + 2)
 
-    monkeypatch.setattr("hwbnn.lowering.activations.read_cuts", off_by_one)
+    monkeypatch.setattr("hwbnn.lowering.activations.read_thresholds", off_by_one)
     with pytest.raises(Mismatch, match=r"threshold_1 \(layers.2\): \d+ of \d+ differ, first in"):
         lower(model, Input.bits(8))
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Dot, Flatten, Graph, Input, Lookup, Threshold
 from hwbnn.lowering import explain, floats, lower
-from hwbnn.lowering.prepare import parameter_digest, reference_mode, unwrap
+from hwbnn.lowering.from_torch.reference import parameter_digest, reference_mode, unwrap
 from hwbnn.nn import BinaryActivation, BinaryLinear, Scale, mlp, network
 from tests.lowering.models import METHOD, random_integers, random_model
 from tests.lowering.test_model import assert_equal

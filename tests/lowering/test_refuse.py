@@ -57,7 +57,7 @@ def test_layers_that_are_not_listed() -> None:
             nn.Linear(4, 4),
             r"layer '1' \(Linear\): its weights are real numbers; use .*BinaryLinear",
         ),
-        (nn.Tanh(), r"layer '1' \(Tanh\): between a binary layer .* channel-wise steps"),
+        (nn.Tanh(), r"layer '1' \(Tanh\): between a binary layer .* channel-wise functions"),
         (nn.LayerNorm(4), r"layer '1' \(LayerNorm\): between"),
         (nn.LogSoftmax(dim=1), r"layer '1' \(LogSoftmax\): .*return the logits"),
         (nn.GELU(), r"layer '1' \(GELU\)"),
@@ -156,8 +156,8 @@ def test_shortcuts_products_and_functions_that_mix_channels() -> None:
         (lambda m, x: m.a(x).flip(1), "function 'flip'"),
         (lambda m, x: m.a(x) + float("inf"), "constant inf is not finite"),
         (lambda m, x: m.a(x) + m.w[0] / 0.0, "its constant is not finite"),
-        (lambda m, x: m.a(x) * m.w[0].view(1, 1, 6), "a step that keeps shape"),
-        (lambda m, x: m.a(x).view(-1), "makes shape (12,)"),
+        (lambda m, x: m.a(x) * m.w[0].view(1, 1, 6), "a function that keeps shape"),
+        (lambda m, x: m.a(x).view(-1), "gives shape (12,)"),
         (lambda m, x: functional.dropout(m.a(x), 0.5, training=True), "function 'dropout'"),
     ):
         modules = {"a": linear(6, 6), "b": linear(6, 2), "s": sign(6)}

@@ -9,23 +9,25 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 import hwbnn
 from hwbnn import methods
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Graph, Input, Rescale, ValueType
+from hwbnn.graph.arrays import Float32s
 from hwbnn.lowering import compare, lower, measure
-from hwbnn.lowering.rescale import Fit, fit
-from hwbnn.lowering.steps import Step, module_step
-from hwbnn.lowering.streams import Fixed, Stream
-from hwbnn.lowering.tables import is_long, read_cuts
+from hwbnn.lowering.fit import Fit, fit
+from hwbnn.lowering.from_torch.ops import module_op
+from hwbnn.lowering.ops import StepActivation, TableFunction
+from hwbnn.lowering.tables import is_long, read_thresholds
+from hwbnn.lowering.value import FixedPointError, TracedValue
 from hwbnn.nn import mlp
 from hwbnn.nn.networks import Last
 from hwbnn.nn.residual import Form, Shortcut, residual
 from tests.lowering.models import METHOD, random_integers
 
-SIGN = METHOD.make_activation(2).codes
+SIGN = StepActivation("a", "layer 'a'", 1, 1.0, 0.0, lambda x: (x >= 0).astype(np.uint8))
 PIXELS = Input("x", (8, 8, 3), 0, 255, scale=2 / 255, offset=-1.0)
 
 
@@ -167,14 +169,14 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_what_does_the_same_to_all_channels_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ends = np.array([-900, -3000, 0]), np.array([5000, 0, 4100])
     t = ValueType((1, 1, 3), -3000, 5000)
-    mean = Step("a mean", lambda x: x / 1024 / 32, is_elementwise=True)
-    stream = Stream("sum", t, *ends, "layer", (mean,), fixed=Fixed(1.0, 1.0))
-    each = fit(replace(stream, steps=(replace(mean, is_elementwise=False),)), 10)
+    mean = TableFunction("a mean", lambda x: x / 1024 / 32, is_elementwise=True)
+    value = TracedValue("sum", t, *ends, "layer", (mean,), fixed=FixedPointError(1.0, 1.0))
+    each = fit(replace(value, ops=(replace(mean, is_elementwise=False),)), 10)
     # Three channels by themselves would be too many.
     monkeypatch.setattr("hwbnn.lowering.tables.FIXED_LIMIT", t.count)
     with pytest.raises(CannotLower, match="too many to tabulate"):
-        fit(replace(stream, steps=(replace(mean, is_elementwise=False),)), 10)
-    found = fit(stream, 10)
+        fit(replace(value, ops=(replace(mean, is_elementwise=False),)), 10)
+    found = fit(value, 10)
     assert each is not None
     assert found is not None
     assert each.ends is not None
@@ -196,46 +198,46 @@ def test_halving_finds_what_all_integers_say(
     model = network(name, shortcut)
     monkeypatch.setattr("hwbnn.lowering.tables.LONG", 1 << 40)
     slow = lower(model, PIXELS, fraction=6)
-    assert "bends" not in slow.notes["fixed point"]
+    assert "kinks" not in slow.notes["fixed point"]
     monkeypatch.setattr("hwbnn.lowering.tables.LONG", 1 << 8)
     quick = lower(model, PIXELS, fraction=6)
     assert Graph(quick.nodes).digest == Graph(slow.nodes).digest
-    assert name == "rbnn" or "bends" in quick.notes["fixed point"]
+    assert name == "rbnn" or "kinks" in quick.notes["fixed point"]
 
 
-def line(bend: int, steep: float) -> Stream:
+def line(bend: int, steep: float) -> TracedValue:
     """8 million integers, as they are below the bend and ``steep`` times as steep above it."""
     t = ValueType((1, 1, 2), -(1 << 22), 1 << 22)
     ends = np.array([t.low, -10_000]), np.array([t.high, 5000])
 
-    def bent(x: Tensor) -> Tensor:
-        return x + (x - bend).clamp(min=0) * (steep - 1)
+    def bent(x: Float32s) -> Float32s:
+        return x + (x - bend).clip(min=0) * (steep - 1)
 
-    unit = Step("fixed point", lambda x: x / 64, is_elementwise=True, is_monotone=True)
-    bends = Step("a bend", lambda x: bent(x * 64) / 64, is_monotone=True)
-    return Stream("sum", t, *ends, "layer", (unit, bends), fixed=Fixed(1.0, 1.0))
+    unit = TableFunction("fixed point", lambda x: x / 64, is_elementwise=True, is_monotone=True)
+    bends = TableFunction("a bend", lambda x: bent(x * 64) / 64, is_monotone=True)
+    return TracedValue("sum", t, *ends, "layer", (unit, bends), fixed=FixedPointError(1.0, 1.0))
 
 
 @pytest.mark.parametrize(("bend", "fits"), [(0, True), (9, False), (-3000, False)])
 def test_a_bend_of_a_long_value_is_seen(bend: int, fits: bool) -> None:
-    stream = line(bend, 0.25)
-    assert is_long(stream)
-    found = fit(stream, 6, bent=True)
+    value = line(bend, 0.25)
+    assert is_long(value)
+    found = fit(value, 6, bent=True)
     assert (found is not None) == fits
     if found is not None:
         assert found.count < 40_000
         assert found.error < 0.6
         assert found.ends is not None
-        np.testing.assert_array_equal(found.ends, [stream.low, np.rint(stream.high / 4)])
-    assert fit(stream, 6) is None
+        np.testing.assert_array_equal(found.ends, [value.low, np.rint(value.high / 4)])
+    assert fit(value, 6) is None
 
 
 def test_long_values_that_may_turn_round_are_refused() -> None:
-    stream = line(0, -0.25)
-    steps = (stream.steps[0], replace(stream.steps[1], is_monotone=False))
-    stream = replace(stream, steps=steps, type=ValueType((1, 1, 2), -(1 << 29), 1 << 29))
+    value = line(0, -0.25)
+    ops = (value.ops[0], replace(value.ops[1], is_monotone=False))
+    value = replace(value, ops=ops, type=ValueType((1, 1, 2), -(1 << 29), 1 << 29))
     with pytest.raises(CannotLower, match="too many to tabulate"):
-        read_cuts(stream, SIGN, 1)
+        read_thresholds(value, SIGN)
     for module, known in (
         (nn.PReLU(2), True),
         (nn.PReLU(2, init=-0.1), False),
@@ -246,8 +248,8 @@ def test_long_values_that_may_turn_round_are_refused() -> None:
         (methods.get("adabin", maxout="free").make_nonlinearity(2), True),
     ):
         assert module is not None
-        assert module_step("x", module).is_monotone == known
+        assert module_op("x", module).is_monotone == known
     free = methods.get("adabin", maxout="free").make_nonlinearity(2)
     assert free is not None
     free.negative.data[1] = -0.1  # type: ignore[union-attr, index]
-    assert not module_step("x", free).is_monotone
+    assert not module_op("x", free).is_monotone

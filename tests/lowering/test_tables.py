@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,26 +13,35 @@ from torch import nn
 from hwbnn import methods
 from hwbnn.errors import CannotLower
 from hwbnn.graph import ValueType
-from hwbnn.lowering.steps import Step
-from hwbnn.lowering.streams import Stream
+from hwbnn.graph.arrays import Float32s
+from hwbnn.lowering.from_torch.ops import table_function
+from hwbnn.lowering.ops import StepActivation, TableFunction
 from hwbnn.lowering.tables import (
     evaluate,
     is_identity,
-    read_cuts,
     read_ranks,
     read_table,
+    read_thresholds,
     rises_alike,
 )
+from hwbnn.lowering.value import TracedValue
 
-SIGN = methods.get("bnn_ste").make_activation(1)
+TORCH_SIGN = methods.get("bnn_ste").make_activation(1)
 
 
-def stream(
+def activation(levels: int, codes: Callable[[Float32s], Any]) -> StepActivation:
+    return StepActivation("a", "layer 'a'", levels, 1.0, 0.0, codes)
+
+
+SIGN = activation(1, lambda x: TORCH_SIGN.codes(torch.from_numpy(x)).numpy())
+
+
+def traced(
     low: int, high: int, step: int, *functions: object, channels: int = 1, bit: bool = False
-) -> Stream:
+) -> TracedValue:
     t = ValueType((channels,), low, high, step, bit)
-    steps = tuple(Step(f"step {i}", f) for i, f in enumerate(functions))  # type: ignore[arg-type]
-    return Stream("d", t, np.full(channels, low), np.full(channels, high), "layer", steps)
+    ops = tuple(TableFunction(f"function {i}", f) for i, f in enumerate(functions))  # type: ignore[arg-type]
+    return TracedValue("d", t, np.full(channels, low), np.full(channels, high), "layer", ops)
 
 
 def affine(gain: float, bias: float) -> object:
@@ -61,14 +73,14 @@ def affine(gain: float, bias: float) -> object:
     ],
 )
 def test_thresholds_are_canonical(gain: float, bias: float, threshold: int, falling: bool) -> None:
-    cuts = read_cuts(stream(-5, 5, 2, affine(gain, bias)), SIGN.codes, 1)
-    assert cuts.thresholds.tolist() == [[threshold]]
-    assert cuts.falling.tolist() == [falling]
-    assert not cuts.tangled.any()
+    table = read_thresholds(traced(-5, 5, 2, affine(gain, bias)), SIGN)
+    assert table.thresholds.tolist() == [[threshold]]
+    assert table.falling.tolist() == [falling]
+    assert not table.non_monotone.any()
 
 
 def test_minus_zero_is_plus_one() -> None:
-    table = read_table(stream(-2, 2, 1, lambda x: x * 0 - 0.0), SIGN.codes)
+    table = read_table(traced(-2, 2, 1, lambda x: x * 0 - 0.0), SIGN)
     assert table.tolist() == [[1] * 5]
 
 
@@ -78,71 +90,71 @@ def test_several_levels_count_thresholds(levels: int, seed: int) -> None:
     count, channels = int(rng.integers(1, 40)), 3
     codes = np.sort(rng.integers(0, levels, (count, channels), endpoint=True), axis=0)
     codes[:, 1] = codes[::-1, 1]
-    source = stream(-7, -7 + 3 * (count - 1), 3, channels=channels)
-    given_codes = torch.from_numpy(codes.astype(np.uint8))
-    cuts = read_cuts(source, lambda x: given_codes, levels)
+    source = traced(-7, -7 + 3 * (count - 1), 3, channels=channels)
+    given_codes = codes.astype(np.uint8)
+    table = read_thresholds(source, activation(levels, lambda x: given_codes))
     v = -7 + 3 * np.arange(count)[:, None, None]
-    reached = np.where(cuts.falling[:, None], v <= cuts.thresholds, v >= cuts.thresholds)
+    reached = np.where(table.falling[:, None], v <= table.thresholds, v >= table.thresholds)
     np.testing.assert_array_equal(reached.sum(axis=-1), codes)
-    assert cuts.constant.tolist() == (codes.min(axis=0) == codes.max(axis=0)).tolist()
-    assert not cuts.tangled.any()
+    assert table.constant.tolist() == (codes.min(axis=0) == codes.max(axis=0)).tolist()
+    assert not table.non_monotone.any()
 
 
 def test_chunks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
-    gains = torch.tensor([1.0, -1.0, 0.3, -0.01, 0.0])
-    source = stream(-30, 30, 1, lambda x: x * gains + 0.07, channels=5)
-    whole = read_cuts(source, SIGN.codes, 1)
+    gains = np.array([1.0, -1.0, 0.3, -0.01, 0.0], np.float32)
+    source = traced(-30, 30, 1, lambda x: x * gains + 0.07, channels=5)
+    whole = read_thresholds(source, SIGN)
     for rows in (1, 2, 7):
         monkeypatch.setattr("hwbnn.lowering.tables._CHUNK", 5 * rows)
-        split = read_cuts(source, SIGN.codes, 1)
-        for field in ("thresholds", "falling", "tangled", "constant"):
+        split = read_thresholds(source, SIGN)
+        for field in ("thresholds", "falling", "non_monotone", "constant"):
             np.testing.assert_array_equal(getattr(split, field), getattr(whole, field))
 
 
 def test_a_channel_that_rises_and_falls_is_found_across_chunks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    source = stream(-3, 3, 1, lambda x: x.abs() - 2)
+    source = traced(-3, 3, 1, lambda x: np.abs(x) - 2)
     monkeypatch.setattr("hwbnn.lowering.tables._CHUNK", 1)
-    assert read_cuts(source, SIGN.codes, 1).tangled.all()
-    assert read_table(source, SIGN.codes).tolist() == [[1, 1, 0, 0, 0, 1, 1]]
+    assert read_thresholds(source, SIGN).non_monotone.all()
+    assert read_table(source, SIGN).tolist() == [[1, 1, 0, 0, 0, 1, 1]]
 
 
 def test_what_a_channel_cannot_reach_does_not_count() -> None:
-    source = stream(-9, 9, 1, lambda x: torch.where(x > 4, torch.nan, x))
-    with pytest.raises(CannotLower, match="step 0: channel 0 makes a NaN"):
-        read_cuts(source, SIGN.codes, 1)
-    narrow = Stream("d", source.type, np.array([-2]), np.array([4]), "layer", source.steps)
-    assert read_cuts(narrow, SIGN.codes, 1).thresholds.tolist() == [[0]]
+    source = traced(-9, 9, 1, lambda x: np.where(x > 4, np.float32(np.nan), x))
+    with pytest.raises(CannotLower, match="function 0: channel 0 makes a NaN"):
+        read_thresholds(source, SIGN)
+    narrow = TracedValue("d", source.type, np.array([-2]), np.array([4]), "layer", source.ops)
+    assert read_thresholds(narrow, SIGN).thresholds.tolist() == [[0]]
     _, x = evaluate(narrow, 0, 19)
     assert x[:, 0].tolist() == [-2] * 7 + [*range(-2, 5)] + [4] * 5
 
 
 def test_ranks_are_dense_and_shared_by_equals() -> None:
-    factors = torch.tensor([1.0, -1.0, 0.5])
-    source = stream(-2, 2, 2, lambda x: x * factors, channels=3)
+    factors = np.array([1.0, -1.0, 0.5], np.float32)
+    source = traced(-2, 2, 2, lambda x: x * factors, channels=3)
     assert read_ranks(source).tolist() == [[0, 2, 4], [4, 2, 0], [1, 2, 3]]
 
 
 def test_zeros_of_both_signs_share_a_rank() -> None:
-    assert read_ranks(stream(-1, 1, 1, lambda x: x * -0.0)).tolist() == [[0, 0, 0]]
+    assert read_ranks(traced(-1, 1, 1, lambda x: x * -0.0)).tolist() == [[0, 0, 0]]
 
 
 def test_integers_are_compared_directly_only_if_floats_rise_strictly_and_alike() -> None:
-    assert rises_alike(stream(-5, 5, 1, affine(0.3, 2.0), channels=4))
-    assert not rises_alike(stream(-5, 5, 1, affine(-0.3, 2.0), channels=4))
-    assert not rises_alike(stream(-5, 5, 1, affine(0.3, 1e9), channels=4))  # rounding makes ties
-    each = torch.tensor([1.0, 1.0, 1.0 + 2**-23])
-    assert not rises_alike(stream(-5, 5, 1, lambda x: x * each, channels=3))
+    assert rises_alike(traced(-5, 5, 1, affine(0.3, 2.0), channels=4))
+    assert not rises_alike(traced(-5, 5, 1, affine(-0.3, 2.0), channels=4))
+    assert not rises_alike(traced(-5, 5, 1, affine(0.3, 1e9), channels=4))  # rounding makes ties
+    each = np.array([1.0, 1.0, 1.0 + 2**-23], np.float32)
+    assert not rises_alike(traced(-5, 5, 1, lambda x: x * each, channels=3))
 
 
 def test_a_fall_between_two_chunks_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hwbnn.lowering.tables._CHUNK", 2)
-    assert rises_alike(stream(-3, 3, 1))
-    assert not rises_alike(stream(-3, 3, 1, lambda x: x - 10 * (x > 0)))
+    assert rises_alike(traced(-3, 3, 1))
+    assert not rises_alike(traced(-3, 3, 1, lambda x: x - 10 * (x > 0).astype(np.float32)))
 
 
-def test_a_step_sees_contiguous_rows_as_in_the_network() -> None:
+def test_a_function_reads_contiguous_rows_as_in_the_network() -> None:
     """Torch's BatchNorm may round differently in other memory layouts."""
     seen: list[torch.Tensor] = []
 
@@ -150,30 +162,30 @@ def test_a_step_sees_contiguous_rows_as_in_the_network() -> None:
         seen.append(x)
         return x
 
-    x = torch.randn(100, 50).t()
-    Step("keep", keep)(x)
-    assert not x.is_contiguous()
+    x = torch.randn(100, 50).t().numpy()
+    table_function("keep", keep)(x)
+    assert not x.flags.c_contiguous
     assert seen[0].is_contiguous()
-    assert torch.equal(seen[0], x)
+    assert np.array_equal(seen[0].numpy(), x)
 
 
 def test_infinite_logits_are_refused_by_name() -> None:
-    with pytest.raises(CannotLower, match="step 0: logit 0 is infinite"):
-        read_ranks(stream(-5, 5, 1, affine(1e38, 0.0)))
+    with pytest.raises(CannotLower, match="function 0: logit 0 is infinite"):
+        read_ranks(traced(-5, 5, 1, affine(1e38, 0.0)))
 
 
 def test_too_many_integers_are_refused() -> None:
     with pytest.raises(CannotLower, match="layer 'layer': it makes 4194305 different"):
-        read_cuts(stream(0, 1 << 22, 1), SIGN.codes, 1)
+        read_thresholds(traced(0, 1 << 22, 1), SIGN)
     with pytest.raises(CannotLower, match="more than the 65536 that a table may have"):
-        read_ranks(stream(0, 1 << 16, 1))
+        read_ranks(traced(0, 1 << 16, 1))
 
 
 def test_identity_is_bits_as_signs_or_integers_as_they_are() -> None:
-    assert is_identity(stream(0, 1, 1, affine(2.0, -1.0), bit=True))
-    assert not is_identity(stream(0, 1, 1, bit=True))
-    assert is_identity(stream(-7, 9, 1))
-    assert not is_identity(stream(-7, 9, 1, affine(1.0, 1e-7)))
+    assert is_identity(traced(0, 1, 1, affine(2.0, -1.0), bit=True))
+    assert not is_identity(traced(0, 1, 1, bit=True))
+    assert is_identity(traced(-7, 9, 1))
+    assert not is_identity(traced(-7, 9, 1, affine(1.0, 1e-7)))
 
 
 @given(st.integers(1, 140), st.integers(0, 2**32 - 1))

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 
 from hwbnn.errors import CannotLower, Mismatch
 from hwbnn.graph import Dot, Graph, Input, Lookup, Threshold
-from hwbnn.lowering import compare, explain, lower
-from hwbnn.lowering import pairs as pairs_module
-from hwbnn.lowering.pairs import Pairs, Pending
-from hwbnn.lowering.planes import Plane, certify, find
-from hwbnn.lowering.stairs import Coded, tabulate
+from hwbnn.graph.arrays import Float32s
+from hwbnn.lowering import compare, explain, lower, two_sums
+from hwbnn.lowering.ops import StepActivation
+from hwbnn.lowering.two_sums import HalfPlanes, PairCodes, Pairs, Pending, certify, find, tabulate
 from hwbnn.nn import BinaryActivation, BinaryLinear, mlp
 from tests.methods.forms import Mapped, RealSets
 
@@ -68,7 +67,7 @@ def test_pairs_are_exactly_those_that_inputs_reach(
     assert pairs.evaluations == entries
 
 
-def half_plane(seed: int, n: int = 10, channels: int = 6) -> tuple[Pending, Coded, Plane]:
+def half_plane(seed: int, n: int = 10, channels: int = 6) -> tuple[Pending, PairCodes, HalfPlanes]:
     """A layer that is in where ``alpha D + beta S >= tau``, in float64, and what is found."""
     rng = np.random.default_rng(seed)
     alpha, ratio = rng.normal(size=channels), rng.normal(size=channels) * 0.4
@@ -76,17 +75,18 @@ def half_plane(seed: int, n: int = 10, channels: int = 6) -> tuple[Pending, Code
     beta = alpha * ratio
     alpha[0], beta[0], tau[0] = 1.0, 0.5, 0.5  # sums that are exactly at the threshold
 
-    def finish(d: Tensor, s: Tensor) -> Tensor:
-        real = d.double() * torch.tensor(alpha) + s.double() * torch.tensor(beta)
-        return (real - torch.tensor(tau)).float()
+    def finish(d: Float32s, s: Float32s) -> Float32s:
+        real = d.astype(np.float64) * alpha + s.astype(np.float64) * beta
+        return (real - tau).astype(np.float32)
 
     pairs = Pairs(rng.integers(0, n + 1, channels), n, -1, 2, 1)
     pending = Pending(pairs, beta / alpha, finish)
-    coded = tabulate(pending, (), lambda x: (x >= 0).byte(), 1)
+    sign = StepActivation("a", "layer 'a'", 1, 1.0, 0.0, lambda x: (x >= 0).astype(np.uint8))
+    coded = tabulate(pending, (), sign)
     return pending, coded, find("layer 'a'", [pending], [coded])
 
 
-def nodes(pending: Pending, plane: Plane) -> tuple[Dot, Threshold]:
+def nodes(pending: Pending, plane: HalfPlanes) -> tuple[Dot, Threshold]:
     """The plane as nodes of a Graph."""
     pairs, limit = pending.pairs, 10**8
     weights = np.arange(pairs.size) < pairs.plus[:, None]
@@ -95,14 +95,14 @@ def nodes(pending: Pending, plane: Plane) -> tuple[Dot, Threshold]:
     return dot, Threshold("t", "dot", plane.thresholds(-limit, limit)[0], plane.falling)
 
 
-def separable(coded: Coded, pairs: Pairs, channel: int, fraction: int) -> bool:
+def separable(coded: PairCodes, pairs: Pairs, channel: int, fraction: int) -> bool:
     """Whether any ratio of so many fractional bits decides a channel; by trying them all."""
-    stairs, totals = coded.stairs[0], pairs.totals
+    bounds, totals = coded.boundaries[0], pairs.totals
     for ratio in range(-(4 << fraction), (4 << fraction) + 1):
         turn = ratio * totals
         first_in, last_in, first_out, last_out = (
             (edge[:, channel] << fraction) + turn
-            for edge in (stairs.first_in, stairs.last_in, stairs.first_out, stairs.last_out)
+            for edge in (bounds.first_in, bounds.last_in, bounds.first_out, bounds.last_out)
         )
         if first_in.min() > last_out.max() or first_out.min() > last_in.max():
             return True
@@ -145,7 +145,7 @@ def test_a_planted_fault_is_caught(seed: int) -> None:
 
 
 def moving_only_without_total(
-    pairs: Pairs, coded: Coded, dot: Dot, threshold: Threshold, channel: int
+    pairs: Pairs, coded: PairCodes, dot: Dot, threshold: Threshold, channel: int
 ) -> bool:
     """Whether the sums at the threshold all have S = 0, where the ratio does not matter."""
     assert dot.scale_offset is not None
@@ -177,15 +177,15 @@ def test_a_pair_left_out_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_table_cut_short_is_caught() -> None:
     pending, coded, plane = half_plane(0)
     with pytest.raises(Mismatch, match=r"0 of \d+ pairs were compared"):
-        certify("layer 'a'", pending.pairs, Coded([], coded.stairs), *nodes(pending, plane))
+        certify("layer 'a'", pending.pairs, PairCodes([], coded.boundaries), *nodes(pending, plane))
 
 
 def test_pieces_of_a_table_make_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     _, whole, plane = half_plane(3)
-    monkeypatch.setattr(pairs_module, "_CHUNK", 50)
+    monkeypatch.setattr(two_sums, "_CHUNK", 50)
     _, pieces, again = half_plane(3)
     assert len(pieces.reached) > len(whole.reached) == 1
-    for one, other in zip(whole.stairs, pieces.stairs, strict=True):
+    for one, other in zip(whole.boundaries, pieces.boundaries, strict=True):
         assert np.array_equal(one.first_in, other.first_in)
         assert np.array_equal(one.last_out, other.last_out)
     assert np.array_equal(plane.ratio, again.ratio)
@@ -261,7 +261,7 @@ class TestRefused:
         model.append(BinaryLinear(4, 2, RealSets().logits()))
         norm.running_mean.fill_(0.5)  # type: ignore[union-attr]
         said = self.said(model, Input.bits(6))
-        assert "layer '0': no integer test of D and S says what channel" in said
+        assert "layer '0': no integer test of D and S describes channel" in said
         slopes.weight.data.fill_(0.5)
         graph = lower(model, Input.bits(6))
         # The logits have no scale, so the sums themselves are compared.

@@ -11,18 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Graph, Input, Lookup, Output
 from hwbnn.graph.arrays import Floats, Ints
-from hwbnn.lowering.model import begin
-from hwbnn.lowering.prepare import prepare, reference_mode
-from hwbnn.lowering.streams import Stream
-from hwbnn.lowering.trace import floats
-from hwbnn.lowering.walk import Walk
+from hwbnn.lowering.from_torch.lower_model import begin
+from hwbnn.lowering.from_torch.reference import floats, prepare, reference_mode
+from hwbnn.lowering.from_torch.walk import Walk
+from hwbnn.lowering.value import TracedValue
 from hwbnn.simulators import simulate
 
 FRACTIONS = (10, 12, 14, 16, 18)
@@ -186,13 +184,13 @@ def _floats(network: nn.Module, source: Input, frames: Ints, told: Progress) -> 
     return np.concatenate(parts).astype(np.float64)
 
 
-def _stood_for(stream: Stream, sums: Ints) -> Floats:
-    """The floats that torch sees where a Graph has integers."""
-    x = torch.from_numpy(sums.astype(np.float32))
+def _stood_for(value: TracedValue, sums: Ints) -> Floats:
+    """The network's floats for a Graph's integers."""
+    x = sums.astype(np.float32)
     with reference_mode():
-        for step in stream.steps:
-            x = step(x)
-    return x.numpy().astype(np.float64)
+        for op in value.ops:
+            x = op(x)
+    return x.astype(np.float64)
 
 
 def _silent(what: str, done: int, of: int) -> None:

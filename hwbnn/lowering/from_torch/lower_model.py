@@ -6,16 +6,15 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from hwbnn.errors import CannotLower, InputError, Mismatch, nearest
 from hwbnn.graph import Graph, Input
-from hwbnn.lowering.builder import FRACTION, Builder, Remark
-from hwbnn.lowering.compare import compare_walk
-from hwbnn.lowering.prepare import parameter_digest, prepare
-from hwbnn.lowering.trace import trace
-from hwbnn.lowering.walk import OUTPUTS, Walk
+from hwbnn.graph.arrays import Ints
+from hwbnn.lowering.from_torch.comparison import compare_walk
+from hwbnn.lowering.from_torch.reference import parameter_digest, prepare, trace
+from hwbnn.lowering.from_torch.walk import OUTPUTS, Walk
+from hwbnn.lowering.value import FRACTION, GraphBuilder, Remark
 
 _PROBES = 96
 _EXHAUSTIVE = 1 << 10
@@ -31,13 +30,13 @@ def lower(
     """The Graph that computes, in integers, what a trained network computes: exactly, or refused.
 
     The model is copied, taken out of its wrappers and put in evaluation mode; its binary layers
-    become sums, and all that stands between a sum and the next activation is tabulated on every
+    become sums, and the functions between a sum and the next activation are tabulated on every
     integer that the sum can take, by running the trained modules. At the end Graph and model are
     compared on random and corner inputs, at every activation.
 
-    With shortcuts the numbers that are added are in fixed point (:mod:`hwbnn.lowering.fixed`): all
-    activations are exact on these numbers, which are near the network's; how near is measured
-    (:func:`hwbnn.lowering.measure`). The notes of the Graph say then which nodes these are.
+    Shortcuts add numbers in fixed point (:mod:`hwbnn.lowering.shortcuts`): all activations are
+    exact on these numbers, which are close to the network's; how close is measured
+    (:func:`hwbnn.lowering.measure`). The notes of the Graph then list these nodes.
 
     Args:
         model: a torch module of ``hwbnn.nn`` layers, of torch's channel-wise modules (BatchNorm1d
@@ -49,7 +48,7 @@ def lower(
         output: ``"class"``: the index of the largest logit, ties to the lowest; ``"scores"``:
             integers that are ordered as the logits are, ties included.
         fraction: bits behind the point of the numbers that shortcuts add, 0 to 20; by default
-            :data:`~hwbnn.lowering.builder.FRACTION`. Networks without shortcuts have none.
+            :data:`~hwbnn.lowering.value.FRACTION`. Networks without shortcuts have none.
 
     Returns:
         The Graph; its notes say which model and which reference it equals.
@@ -109,7 +108,7 @@ def begin(network: nn.Module, source: Input, output: str, fraction: int | None) 
     bits = FRACTION if fraction is None else fraction
     if not isinstance(bits, int) or isinstance(bits, bool) or not 0 <= bits <= 20:
         raise InputError(f"lower: fraction: expected an integer from 0 to 20, found {fraction!r}")
-    return Walk(network, trace(network), source, output, Builder(bits))
+    return Walk(network, trace(network), source, output, GraphBuilder(bits))
 
 
 def checked(walk: Walk) -> Graph:
@@ -137,13 +136,13 @@ def _notes(walk: Walk) -> dict[str, str]:
     }
 
 
-def _probes(source: Input) -> NDArray[np.int64]:
+def _probes(source: Input) -> Ints:
     """Inputs to compare on: all of them where they are few, else corners and random ones."""
     size = int(np.prod(source.shape))
     span = source.high - source.low + 1
     if span**size <= _EXHAUSTIVE:
         place = np.array([span**i for i in range(size)])
-        digits: NDArray[np.int64] = np.arange(span**size)[:, None] // place % span
+        digits: Ints = np.arange(span**size)[:, None] // place % span
         return (source.low + digits).reshape(-1, *source.shape)
     rng = np.random.default_rng(0)
     density = rng.random((_PROBES, 1))

@@ -13,11 +13,10 @@ from torch import fx, nn
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import ArgMax, Graph
 from hwbnn.graph.arrays import Array
-from hwbnn.lowering.builder import FRACTION, Builder
-from hwbnn.lowering.prepare import prepare, reference_mode
+from hwbnn.lowering.from_torch.reference import Recorder, floats, prepare, reference_mode, trace
+from hwbnn.lowering.from_torch.walk import Walk
 from hwbnn.lowering.shapes import in_graph_order, in_torch_order
-from hwbnn.lowering.trace import Recorder, floats, trace
-from hwbnn.lowering.walk import Walk
+from hwbnn.lowering.value import FRACTION, GraphBuilder
 from hwbnn.nn import BinaryActivation
 from hwbnn.simulators import check_input, simulate
 
@@ -126,7 +125,7 @@ def compare(model: nn.Module, graph: Graph, x: ArrayLike, *, engine: str = "plai
     network = prepare(model)
     output = "class" if graph.of_type(ArgMax) else "scores"
     fraction = int(graph.notes.get("fraction", FRACTION))
-    walk = Walk(network, trace(network), graph.input, output, Builder(fraction))
+    walk = Walk(network, trace(network), graph.input, output, GraphBuilder(fraction))
     walk.run()
     kinds = [(type(node), node.name) for node in walk.nodes]
     if kinds != [(type(node), node.name) for node in graph.nodes]:
@@ -205,7 +204,7 @@ def _pairs(walk: Walk, graph: Graph, batch: Array, values: dict[str, Array]) -> 
         integers = source.reshape(wanted.shape) if source.size == wanted.size else None
         yield name, str(call.target), integers, wanted, found
     for call, held in walk.sums.items():
-        real = in_graph_order(recorder.values[call].numpy(), walk.streams[call])
+        real = in_graph_order(recorder.values[call].numpy(), walk.values[call])
         sums = values[held.node].reshape(len(real), -1)
         exact = real.reshape(sums.shape).astype(np.float64) * 2.0**held.fraction
         least, most = np.ceil(exact - held.error), np.floor(exact + held.error)
@@ -236,9 +235,9 @@ def _instead(walk: Walk, values: dict[str, Array]) -> dict[fx.Node, torch.Tensor
     """What the Graph has at activations and sums, as the network's floats."""
     found = {}
     for call, name in [*walk.codes.items(), *((c, s.node) for c, s in walk.sums.items())]:
-        stream = walk.streams[call]
-        numbers = torch.from_numpy(in_torch_order(values[name].astype(np.float32), stream))
-        found[call] = stream.steps[0].apply(numbers)
+        value = walk.values[call]
+        numbers = in_torch_order(values[name].astype(np.float32), value)
+        found[call] = torch.from_numpy(value.ops[0].compute(numbers))
     return found
 
 
@@ -247,7 +246,7 @@ def _codes_of(walk: Walk, call: fx.Node, recorder: Recorder) -> Array:
     layer = walk.traced.get_submodule(str(call.target))
     assert isinstance(layer, BinaryActivation)
     scale, centre = layer.form.affine()
-    seen = in_graph_order(recorder.values[call].numpy(), walk.streams[call])
+    seen = in_graph_order(recorder.values[call].numpy(), walk.values[call])
     numbers: Array = (seen.reshape(len(seen), -1).astype(np.float64) - centre) / scale
     codes: Array = numbers > 0 if layer.form.levels == 1 else np.rint(numbers).astype(np.int64)
     return codes

@@ -1,0 +1,239 @@
+"""The layers of ``hwbnn.nn`` as arrays and functions of arrays, once they are sure to sum integers.
+
+A layer's ``source`` says which integers stand behind the floats that it reads; what the Graph has
+there must be these integers, which is checked on every one of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hwbnn.errors import CannotLower, InputError
+from hwbnn.graph import Input
+from hwbnn.graph.arrays import Float32s
+from hwbnn.lowering.from_torch.ops import named
+from hwbnn.lowering.layers import Geometry, Weights
+from hwbnn.lowering.ops import CodeReading, StepActivation
+from hwbnn.lowering.tables import chunks, is_identity
+from hwbnn.lowering.value import TracedValue
+from hwbnn.methods import Codes
+from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLayer, BinaryLinear
+
+
+def read_activation(name: str, layer: BinaryActivation, value: TracedValue) -> StepActivation:
+    """An activation as lowering takes it.
+
+    Args:
+        name: the layer's in the network.
+        layer: the layer.
+        value: its argument.
+
+    Raises:
+        CannotLower: if its method has no exact form.
+    """
+    label = named(name, layer)
+    check_method(label, layer.form.obstacle())
+    scale, centre = layer.form.affine()
+    is_image = value.is_image
+
+    def codes(x: Float32s) -> Any:
+        table = torch.from_numpy(np.ascontiguousarray(x))
+        if is_image:
+            return layer.codes(table[:, :, None, None])[:, :, 0, 0].numpy()
+        return layer.codes(table).numpy()
+
+    return StepActivation(name, label, layer.form.levels, scale, centre, codes, layer)
+
+
+def read_linear(name: str, layer: BinaryLinear, value: TracedValue, source: Input) -> Weights:
+    """The weights of a dense layer.
+
+    Args:
+        name: the layer's in the network.
+        layer: the layer.
+        value: its argument.
+        source: the input contract.
+
+    Raises:
+        CannotLower: if its method has no exact form, or it reads anything but the Graph's integers.
+    """
+    return _weights(name, layer, value, source)
+
+
+def read_conv(
+    name: str, layer: BinaryConv2d, value: TracedValue, source: Input
+) -> tuple[Weights, Geometry]:
+    """The weights and geometry of a convolution; arguments and errors as :func:`read_linear`."""
+    height, width = value.type.shape[:2]
+    weights = _weights(name, layer, value, source, size=(height, width))
+    bits = np.ascontiguousarray(weights.bits.transpose(0, 2, 3, 1))
+    classes, count = layer.places(height, width)
+    border = classes if count > 1 else None
+    geometry = Geometry(layer.stride, layer.padding, layer.pad, layer.groups, border)
+    return replace(weights, bits=bits), geometry
+
+
+def check_method(label: str, obstacle: str | None) -> None:
+    """Refuse a part whose method has no exact form.
+
+    Raises:
+        CannotLower: naming the layer, with the method's own reason.
+    """
+    if obstacle is not None:
+        raise CannotLower(f"{label}: {obstacle}")
+
+
+def check_source(label: str, layer: BinaryLayer, source: Input) -> None:
+    """Refuse a first layer that was made for another input than the one given.
+
+    Raises:
+        CannotLower: naming the layer and both inputs.
+    """
+    declared = layer.source
+    if not isinstance(declared, Input):
+        return
+    wanted = (declared.bit, declared.scale, declared.offset)
+    given = (source.bit, source.scale, source.offset)
+    within = declared.low <= source.low and source.high <= declared.high
+    if wanted != given or not within:
+        raise CannotLower(
+            f"{label}: was made for {_contract(declared)}, but the input says {_contract(source)}; "
+            "lower with the Input that it was made with"
+        )
+
+
+def _weights(
+    name: str, layer: BinaryLayer, value: TracedValue, source: Input, **size: Any
+) -> Weights:
+    label = named(name, layer)
+    check_method(label, layer.weight.obstacle())
+    codes = layer.weight.codes()
+    if not bool((codes.signs.abs() == 1).all()):
+        raise CannotLower(
+            f"{label}: its weights are not all -1 or +1 in evaluation: a defect of its method"
+        )
+    for part, array in (("scale", codes.scale), ("offset", codes.offset), ("ratio", codes.ratio)):
+        if array is not None and not bool(torch.isfinite(array).all()):
+            raise CannotLower(f"{label}: the {part} of its weights is not finite")
+    _check_reads_integers(label, layer, value, source)
+    bits = (codes.signs > 0).numpy()
+
+    def finish(sums: Float32s, total: Float32s | None, border_class: int) -> Float32s:
+        return _finished(layer, codes, sums, total, border_class, size)
+
+    weights = Weights(name, label, bits, finish)
+    if codes.ratio is not None:
+        ratio = codes.ratio.numpy()
+        if not np.array_equal(ratio, np.rint(ratio)):
+            raise CannotLower(f"{label}: its ratios are not integers: a defect of its method")
+        unit = np.full(len(bits), codes.unit, np.int64)
+        return replace(weights, scale_offset=(unit, ratio.astype(np.int64)))
+    if codes.offset is None:
+        return weights
+    offset = codes.offset.double().numpy()
+    scale = np.ones_like(offset) if codes.scale is None else codes.scale.double().numpy()
+    with np.errstate(divide="ignore", invalid="ignore"):  # refused once it is used
+        return replace(weights, ratio=offset / scale)
+
+
+def _finished(
+    layer: Any,
+    codes: Codes,
+    sums: Float32s,
+    total: Float32s | None,
+    border_class: int,
+    size: dict[str, Any],
+) -> Float32s:
+    """The layer's output for tables of its sums; its codes are not computed for each piece."""
+    where = {"place": border_class, **size} if size else {}
+    both = [None if a is None else torch.from_numpy(np.ascontiguousarray(a)) for a in (sums, total)]
+    out: Tensor = layer.finish(*both, codes, **where)
+    result: Float32s = out.numpy()
+    return result
+
+
+def _check_reads_integers(
+    label: str, layer: BinaryLayer, value: TracedValue, source: Input
+) -> None:
+    """Refuse a layer that would sum anything but the integers of the Graph."""
+    declared = layer.source
+    if declared is None:
+        if value.fixed is None and not is_identity(value):
+            raise CannotLower(f"{label}: {_not_integers(value, source)}")
+        return
+    if isinstance(declared, BinaryActivation):
+        if _activation_of(value) is not declared or not _is_unchanged(value):
+            raise CannotLower(
+                f"{label}: its source= is not the activation whose output it reads; make it with "
+                "the one right before it (a trained layer too: layer.source = activation)"
+            )
+        _check_invertible(label, layer, value)
+        return
+    if not value.is_input:
+        raise CannotLower(
+            f"{label}: was made with source=, but does not read the network's input; source is for "
+            "the first layer alone, and for activations that stand for other numbers"
+        )
+    if not _is_unchanged(value):
+        ops = ", ".join(op.label for op in value.ops[1:])
+        raise CannotLower(
+            f"{label}: {ops} changes the input before it; put scale and offset into Input "
+            "instead, one of each for all channels (train with x = scale * u + offset)"
+        )
+    _check_invertible(label, layer, value)
+
+
+def _check_invertible(label: str, layer: BinaryLayer, value: TracedValue) -> None:
+    """Refuse a map whose floats, once rounded to float32, lead back to other integers."""
+    for integers, x in chunks(value):
+        wanted = np.clip(integers[:, None], value.low, value.high)
+        wanted = wanted * 2 - 1 if value.type.bit else wanted
+        try:
+            back = layer.integers(torch.from_numpy(x)).numpy()
+        except InputError:
+            back = None
+        if back is None or not np.array_equal(back, wanted):
+            what = "input" if value.is_input else "activation"
+            raise CannotLower(
+                f"{label}: float32 does not tell the integers of the {what} apart "
+                "under its scale and offset; use a smaller offset or a larger scale"
+            )
+
+
+def _activation_of(value: TracedValue) -> object:
+    """The activation layer that computed a value; None for sums and the input."""
+    first = value.ops[0] if value.ops else None
+    return first.activation.layer if isinstance(first, CodeReading) else None
+
+
+def _is_unchanged(value: TracedValue) -> bool:
+    """Whether a value is still the result of its first function, bit for bit."""
+    first = replace(value, ops=value.ops[:1])
+    pairs = zip(chunks(first), chunks(value), strict=True)
+    return all(np.array_equal(x, y) for (_, x), (_, y) in pairs)
+
+
+def _contract(source: Input) -> str:
+    integers = "bits" if source.bit else f"integers {source.low} to {source.high}"
+    return f"x = {source.scale:g} * u + {source.offset:g} of {integers}"
+
+
+def _not_integers(value: TracedValue, source: Input) -> str:
+    if value.is_input and len(value.ops) == 1:
+        return (
+            f"it reads {_contract(source)}, which are no integers; make it with source=input, so "
+            "that it sums the integers first (a trained layer too: layer.source = input)"
+        )
+    ops = ", ".join(op.label for op in value.ops)
+    if _activation_of(value) is not None and len(value.ops) == 1:
+        return (
+            f"it reads real numbers, from {ops}, whose codes stand for others than -1 and +1 (or "
+            "integers); make it with source=activation, so that it sums the codes first (a trained "
+            "layer too: layer.source = activation)"
+        )
+    return f"it reads real numbers, from {ops}; put a BinaryActivation before it"

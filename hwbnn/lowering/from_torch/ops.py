@@ -1,0 +1,404 @@
+"""Torch's modules, functions and pools that lowering knows, as functions of arrays.
+
+A function between a sum and the next bit maps each element by its own channel alone, in the same
+way wherever the element stands in a batch; so its values on a table of integers are its values in
+the network. Anything that is not listed here is refused by name. Left out on purpose: functions
+whose CPU kernels compute vectors and remainders differently (``tanh``, ``add`` with ``alpha``), and
+functions that mix channels.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional
+
+from hwbnn.errors import CannotLower
+from hwbnn.graph.arrays import Float32s
+from hwbnn.lowering.ops import TableFunction
+from hwbnn.lowering.pools import PoolWindow
+from hwbnn.methods import Nonlinearity
+from hwbnn.nn import Scale
+
+MODULES: tuple[type[nn.Module], ...] = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.PReLU,
+    nn.LeakyReLU,
+    nn.ReLU,
+    nn.ReLU6,
+    nn.Hardtanh,
+    nn.Identity,
+    nn.Dropout,
+    nn.Dropout2d,
+    nn.AlphaDropout,
+    Scale,
+)
+"""Modules between a sum and the next bit; exactly these types: a subclass may compute anything.
+
+Allowed is also a method's ``Nonlinearity``, which promises to work channel by channel.
+"""
+
+_ALIKE = nn.ReLU | nn.ReLU6 | nn.Hardtanh | nn.Identity | nn.Dropout | nn.Dropout2d | Scale
+"""Those that do the same to all channels, and are monotone."""
+
+FUNCTIONS: dict[Callable[..., Any], str] = {
+    operator.add: "add",
+    operator.sub: "sub",
+    operator.mul: "mul",
+    operator.truediv: "div",
+    operator.neg: "neg",
+    operator.iadd: "add",
+    operator.isub: "sub",
+    operator.imul: "mul",
+    operator.itruediv: "div",
+    torch.add: "add",
+    torch.sub: "sub",
+    torch.mul: "mul",
+    torch.div: "div",
+    torch.neg: "neg",
+    torch.relu: "relu",
+    torch.clamp: "clamp",
+    functional.relu: "relu",
+    functional.relu6: "relu6",
+    functional.hardtanh: "hardtanh",
+    functional.leaky_relu: "leaky_relu",
+    functional.prelu: "prelu",
+    functional.dropout: "dropout",
+}
+METHODS = frozenset(
+    ("add", "sub", "mul", "div", "neg", "relu", "clamp", "contiguous", "float", "detach")
+) | frozenset(("add_", "sub_", "mul_", "div_", "neg_", "relu_", "clamp_"))
+_KEYWORDS = frozenset(
+    ("other", "min", "max", "min_val", "max_val", "negative_slope", "inplace", "p", "training")
+)
+_REMEDY = (
+    "between a binary layer and the next activation only channel-wise functions have an exact "
+    "integer form (BatchNorm, PReLU, ReLU, Hardtanh, Dropout, Scale, constants added or multiplied)"
+)
+
+
+Constant = Tensor | int | float
+
+
+def table_function(
+    label: str,
+    function: Callable[[Tensor], Tensor],
+    *,
+    is_image: bool = False,
+    is_elementwise: bool = False,
+    is_monotone: bool = False,
+) -> TableFunction:
+    """A function of tensors as a function of tables.
+
+    Torch's BatchNorm rounds by other formulas in other memory layouts; a batch in the network is
+    contiguous, and so are the tables.
+
+    Args:
+        label: what it is and where, for messages.
+        function: the trained module itself, or the traced function with its constants.
+        is_image: whether it acts on images in the network, whose channels are the second axis of
+            four; a table is then given to it as ``(rows, channels, 1, 1)``.
+        is_elementwise: see :class:`~hwbnn.lowering.ops.ChannelwiseOp`.
+        is_monotone: see there.
+    """
+
+    def compute(x: Float32s) -> Float32s:
+        table = torch.from_numpy(x)
+        table = table[:, :, None, None] if is_image else table
+        y = function(table)
+        if y.shape != table.shape or y.dtype != torch.float32:
+            raise CannotLower(
+                f"{label}: expected a function that keeps shape {tuple(table.shape[1:])} and "
+                f"float32, found {tuple(y.shape[1:])} and {y.dtype}; {_REMEDY}"
+            )
+        result: Float32s = (y[:, :, 0, 0] if is_image else y).numpy()
+        return result
+
+    return TableFunction(label, compute, is_elementwise=is_elementwise, is_monotone=is_monotone)
+
+
+def named(name: str, module: nn.Module) -> str:
+    """A module in messages: its qualified name and its type."""
+    return f"layer '{name}' ({type(module).__name__})"
+
+
+def check_state(name: str, module: nn.Module) -> None:
+    """Refuse numbers that are not finite, and hooks, which may change values.
+
+    Raises:
+        CannotLower: naming the layer and the parameter.
+    """
+    for key, tensor in module.state_dict().items():
+        if isinstance(tensor, Tensor) and not bool(torch.isfinite(tensor).all()):
+            bad = "NaN" if bool(tensor.isnan().any()) else "infinity"
+            raise CannotLower(
+                f"{named(name, module)}: {key} holds {bad}: training diverged or the checkpoint is "
+                "damaged; load an earlier one, or train with a lower learning rate"
+            )
+    for hooked in module.modules():
+        if hooked._forward_hooks or hooked._forward_pre_hooks:
+            raise CannotLower(
+                f"{named(name, module)}: it has forward hooks, which may change values unseen; "
+                "remove them (torch.nn.utils.remove_weight_norm and the like)"
+            )
+
+
+def module_op(name: str, module: nn.Module, *, is_image: bool = False) -> TableFunction:
+    """The function of a module between a sum and the next bit.
+
+    Args:
+        name: the module's in the network.
+        module: the module.
+        is_image: whether it reads an image.
+
+    Raises:
+        CannotLower: if its type is not in :data:`MODULES`, or it depends on the batch.
+    """
+    if isinstance(module, Nonlinearity):
+        obstacle = module.obstacle()
+        if obstacle is not None:
+            raise CannotLower(f"{named(name, module)}: {obstacle}")
+    elif type(module) not in MODULES:
+        advice = _REMEDY
+        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
+            kind = "BinaryLinear" if isinstance(module, nn.Linear) else "BinaryConv2d"
+            advice = f"its weights are real numbers; use hwbnn.nn.{kind}"
+        elif isinstance(module, nn.Softmax | nn.LogSoftmax):
+            advice = "the class is the same without it: return the logits and leave it to the loss"
+        raise CannotLower(f"{named(name, module)}: {advice}")
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_var is None:
+        raise CannotLower(
+            f"{named(name, module)}: without running statistics it depends on the batch; make it "
+            "with track_running_stats=True and train again"
+        )
+    return table_function(
+        named(name, module),
+        module,
+        is_image=is_image,
+        is_elementwise=isinstance(module, _ALIKE),
+        is_monotone=_is_monotone(module),
+    )
+
+
+def _is_monotone(module: nn.Module) -> bool:
+    """Whether a module consists of products, sums and bounds alone, and slopes of one sign.
+
+    Each of these keeps the order of its arguments, or reverses it as a whole, and so does rounding.
+    """
+    if isinstance(module, Nonlinearity):
+        return module.is_monotone
+    if isinstance(module, nn.PReLU):
+        return bool((module.weight >= 0).all())
+    if isinstance(module, nn.LeakyReLU):
+        return module.negative_slope >= 0
+    return isinstance(module, _ALIKE | nn.BatchNorm1d | nn.BatchNorm2d)
+
+
+def function_op(
+    node: fx.Node,
+    source: fx.Node,
+    constants: dict[fx.Node, Constant],
+    *,
+    is_image: bool = False,
+) -> TableFunction:
+    """A traced function or method with one argument that depends on the input.
+
+    Args:
+        node: the call.
+        source: the argument that depends on the input.
+        constants: values of the other arguments that are traced.
+        is_image: whether it reads an image.
+
+    Raises:
+        CannotLower: if it is not listed, works in place on what others read, or a constant is not
+            finite.
+    """
+    target = node.target
+    label = function_label(node)
+    listed = target in METHODS if isinstance(target, str) else target in FUNCTIONS
+    if not listed or not set(node.kwargs) <= _KEYWORDS or node.kwargs.get("training"):
+        raise CannotLower(f"{label}: {_REMEDY}")
+    in_place = target.endswith("_") if isinstance(target, str) else node.kwargs.get("inplace")
+    if (in_place or target in _IN_PLACE) and len(source.users) > 1:
+        raise CannotLower(f"{label}: works in place on a value that is read again; write a new one")
+    for value in (*node.args, *node.kwargs.values()):
+        if isinstance(value, fx.Node):
+            if value is not source:
+                _check_constant(label, constants.get(value, value))
+        else:
+            _check_constant(label, value)
+
+    def apply(x: Tensor) -> Tensor:
+        known: dict[fx.Node, Any] = {**constants, source: x}
+        args = fx.node.map_arg(node.args, known.__getitem__)
+        kwargs = fx.node.map_arg(node.kwargs, known.__getitem__)
+        if isinstance(target, str):
+            out: Tensor = getattr(args[0], target)(*args[1:], **kwargs)
+        else:
+            assert callable(target)
+            out = target(*args, **kwargs)
+        return out
+
+    return table_function(label, apply, is_image=is_image)
+
+
+_IN_PLACE = (operator.iadd, operator.isub, operator.imul, operator.itruediv)
+
+
+def function_label(node: fx.Node) -> str:
+    """A traced function in messages: its name, and the module whose forward calls it."""
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "?")
+    stack = node.meta.get("nn_module_stack") or {}
+    inner = next(reversed(stack), "")
+    where = f"layer '{inner}'" if inner else "the model"
+    return f"function '{name}' in {where}"
+
+
+def _check_constant(label: str, value: object) -> None:
+    """A number, a flag, or a tensor of finite numbers; its shape is checked when it is used."""
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, int | float):
+        if not math.isfinite(value):
+            raise CannotLower(f"{label}: its constant {value} is not finite")
+        return
+    if not isinstance(value, Tensor):
+        raise CannotLower(
+            f"{label}: two values of the network meet here, of which only sums (a + b) are "
+            f"lowered; {_REMEDY}"
+        )
+    if not bool(torch.isfinite(value).all()):
+        raise CannotLower(f"{label}: its constant is not finite")
+
+
+# --- pools, shapes and sums ---
+
+ADDS = frozenset(("add", "iadd", "add_"))
+SHAPES = frozenset(("flatten", "view", "reshape", "squeeze", "unsqueeze"))
+MAX_POOLS = frozenset(("max_pool2d",))
+MEANS = frozenset(("avg_pool2d", "adaptive_avg_pool2d", "mean"))
+_NAMES = {
+    "max_pool2d": ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"),
+    "avg_pool2d": (
+        "kernel_size",
+        "stride",
+        "padding",
+        "ceil_mode",
+        "count_include_pad",
+        "divisor_override",
+    ),
+    "adaptive_avg_pool2d": ("output_size",),
+    "mean": ("dim", "keepdim", "dtype"),
+}
+
+
+def target_name(call: fx.Node) -> str:
+    """The name of a traced function or method.
+
+    ``torch.nn.functional.max_pool2d`` and ``torch.max_pool2d`` are one.
+    """
+    if isinstance(call.target, str):
+        return call.target
+    name = str(getattr(call.target, "__name__", "?"))
+    wrapped = getattr(call.target, "__module__", "") == "torch._jit_internal" and name == "fn"
+    return "max_pool2d" if wrapped and "return_indices" in call.kwargs else name
+
+
+def check_add(call: fx.Node, label: str) -> tuple[fx.Node, fx.Node]:
+    """The two values that a call adds.
+
+    Raises:
+        CannotLower: if it does more than add them, or overwrites one that others read.
+    """
+    if len(call.args) != 2 or call.kwargs:
+        raise CannotLower(f"{label}: expected the sum of two values, a + b, and nothing more")
+    one, other = call.args
+    assert isinstance(one, fx.Node)
+    assert isinstance(other, fx.Node)
+    if target_name(call) in ("iadd", "add_") and len(one.users) > 1:
+        raise CannotLower(f"{label}: works in place on a value that is read again; write a new one")
+    return one, other
+
+
+def module_pool(name: str, label: str, module: nn.Module, size: tuple[int, ...] = ()) -> PoolWindow:
+    """The window of a pooling module.
+
+    Args:
+        name: its name in the network.
+        label: the module in messages.
+        module: the module.
+        size: of the image that it reads, channels last; for means.
+
+    Raises:
+        CannotLower: if it dilates, returns indices, or its windows differ in size.
+    """
+    given = {
+        key: getattr(module, key)
+        for names in _NAMES.values()
+        for key in names
+        if hasattr(module, key)
+    }
+    return _window(name, label, given, size)
+
+
+def function_pool(label: str, call: fx.Node, size: tuple[int, ...]) -> PoolWindow:
+    """The window of a traced pooling function; arguments and errors as :func:`module_pool`."""
+    names = _NAMES[target_name(call)]
+    given = dict(zip(names, call.args[1:], strict=False)) | dict(call.kwargs)
+    if set(given) - set(names):
+        raise CannotLower(f"{label}: expected arguments {', '.join(names)}")
+    return _window(call.name, label, given, size)
+
+
+def _window(name: str, label: str, given: dict[str, Any], size: tuple[int, ...]) -> PoolWindow:
+    if "kernel_size" not in given:
+        return _whole(name, label, given, size)
+    kernel = _pair(given["kernel_size"])
+    stride = kernel if given.get("stride") in (None, [], ()) else _pair(given["stride"])
+    padding = _pair(given.get("padding", 0))
+    if _pair(given.get("dilation", 1)) != (1, 1):
+        raise CannotLower(f"{label}: dilation {given['dilation']}: expected 1")
+    if given.get("return_indices"):
+        raise CannotLower(f"{label}: return_indices has no place in a circuit")
+    if padding != (0, 0) and given.get("count_include_pad") is False:
+        raise CannotLower(
+            f"{label}: divides by other numbers at the border; use count_include_pad=True or no "
+            "padding"
+        )
+    divisor = given.get("divisor_override") or kernel[0] * kernel[1]
+    return PoolWindow(name, label, kernel, stride, padding, int(divisor))
+
+
+def _whole(name: str, label: str, given: dict[str, Any], size: tuple[int, ...]) -> PoolWindow:
+    """A mean over the whole image: an adaptive pool to one position, or over the last axes."""
+    if "output_size" in given:
+        asked = given["output_size"]
+        sides = asked if isinstance(asked, list | tuple) else (asked, asked)
+        # None stands for the image's own rows or columns.
+        result = tuple(own if n is None else n for n, own in zip(sides, size, strict=False))
+        whole = result in ((1, 1), size[:2])
+        if result != (1, 1) and whole:
+            return PoolWindow(name, label, (1, 1), (1, 1))
+    else:
+        axes = given.get("dim")
+        numbers = sorted(a % 4 for a in axes) if isinstance(axes, list | tuple) else []
+        whole = numbers == [2, 3] and given.get("dtype") is None
+    if not whole:
+        raise CannotLower(
+            f"{label}: expected a mean over the whole image, AdaptiveAvgPool2d(1) or "
+            "mean((2, 3)); for parts of it use AvgPool2d"
+        )
+    kernel = (size[0], size[1])
+    return PoolWindow(name, label, kernel, kernel, (0, 0), size[0] * size[1])
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    if isinstance(value, int):
+        return value, value
+    return int(value[0]), int(value[-1])

@@ -1,0 +1,281 @@
+"""The float reference: a private copy of a model in evaluation mode, and the calls that it makes.
+
+Lowering is exact against this copy, run eagerly on a CPU in float32 by the installed torch. The
+copy is taken out of its wrappers (``torch.compile``, averages, data-parallel, Lightning), and read
+as a list of calls by ``torch.fx``, with binary layers and torch's own modules as leaves.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from hwbnn.errors import CannotLower, HwbnnError
+from hwbnn.graph import Input
+from hwbnn.lowering.from_torch.ops import function_label, named
+from hwbnn.methods import Nonlinearity
+from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA, Scale, Select
+
+LEAVES = (BinaryLinear, BinaryConv2d, BinaryActivation, OptionA, Scale, Select)
+_INNER: dict[str, tuple[str, ...]] = {
+    "OptimizedModule": ("_orig_mod",),  # torch.compile
+    "DistributedDataParallel": ("module",),
+    "DataParallel": ("module",),
+}
+_LIGHTNING = ("model", "network", "net")
+
+
+@contextmanager
+def reference_mode() -> Iterator[None]:
+    """Run torch as the float reference does: no gradients, no autocast."""
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        yield
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The network inside ``torch.compile``, data-parallel wrappers and Lightning modules.
+
+    Raises:
+        CannotLower: if a LightningModule does not say which of its modules is the network, or its
+            own ``forward`` does more than call it.
+    """
+    while True:
+        lightning = any(base.__name__ == "LightningModule" for base in type(model).__mro__)
+        names = _LIGHTNING if lightning else _INNER.get(type(model).__name__, ())
+        name = next((n for n in names if isinstance(getattr(model, n, None), nn.Module)), None)
+        if name is None:
+            break
+        if lightning:
+            _expect_passed_through(model, name)
+        model = getattr(model, name)
+    if lightning:
+        raise CannotLower(
+            f"{type(model).__name__}: expected the network of a LightningModule as its attribute "
+            f"{' or '.join(map(repr, _LIGHTNING))}; give that module to lower()"
+        )
+    return model
+
+
+class _Shallow(fx.Tracer):
+    """Traces a module's own ``forward`` and nothing inside the modules that it calls."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return True
+
+
+def _expect_passed_through(model: nn.Module, name: str) -> None:
+    """Refuse a LightningModule that computes anything but its network."""
+    owner = next(base for base in type(model).__mro__ if "forward" in vars(base))
+    if owner.__name__ == "LightningModule" or owner is nn.Module:
+        return
+    try:
+        nodes = list(_Shallow().trace(model).nodes)
+    except (Exception, SystemExit):  # whatever a forward raises, it is not the one call expected
+        nodes = []
+    if [n.op for n in nodes] != ["placeholder", "call_module", "output"] or nodes[1].target != name:
+        raise CannotLower(
+            f"{type(model).__name__}: its forward does more than call '{name}'; give that module "
+            f"to lower(), with what forward adds moved into it"
+        )
+
+
+def prepare(model: nn.Module) -> nn.Module:
+    """A copy of the network in a model: unwrapped, float32, CPU, evaluation mode.
+
+    Args:
+        model: any torch module; it is not changed.
+
+    Raises:
+        CannotLower: if it is no module or cannot be copied.
+    """
+    if not isinstance(model, nn.Module):
+        raise CannotLower(f"expected a torch module, found {type(model).__name__}")
+    network = unwrap(model)
+    if any(t.is_meta for t in network.state_dict().values() if isinstance(t, torch.Tensor)):
+        raise CannotLower("the model's parameters are on the meta device; load its weights first")
+    try:
+        network = copy.deepcopy(network)
+    except (RuntimeError, TypeError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise CannotLower(f"{type(network).__name__}: cannot be copied ({reason})") from None
+    return network.to(device="cpu", dtype=torch.float32).eval()
+
+
+def parameter_digest(network: nn.Module) -> str:
+    """SHA-256 over the names, shapes and values of all parameters and buffers."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        if not isinstance(tensor, torch.Tensor):  # a module's extra state
+            continue
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        is_leaf = isinstance(m, (*LEAVES, Nonlinearity))
+        return is_leaf or super().is_leaf_module(m, module_qualified_name)
+
+
+def trace(network: nn.Module) -> fx.GraphModule:
+    """The calls that a prepared network makes.
+
+    Raises:
+        CannotLower: if its forward branches on values or cannot be traced.
+    """
+    try:
+        graph = _Tracer().trace(network)
+    except HwbnnError:
+        raise
+    except (Exception, SystemExit) as error:  # user code runs here, on stand-ins: all may happen
+        raise CannotLower(
+            f"{type(network).__name__}: its forward cannot be traced ({_reason(error)}); branches "
+            "on values and loops over batches have no place in a fixed circuit: write it as a "
+            "sequence of layers"
+        ) from None
+    # Values that nobody reads are dropped; in-place calls are kept: later calls see their effect.
+    graph.eliminate_dead_code(
+        lambda node: node.op in ("placeholder", "output") or str(node.target).endswith("_")
+    )
+    return fx.GraphModule(network, graph)
+
+
+def _reason(error: BaseException) -> str:
+    """An error of user code, in a line."""
+    text = str(error).partition("\n")[0][:140]
+    is_bare = isinstance(error, SystemExit) or not text
+    return f"{type(error).__name__} {text}".rstrip() if is_bare else text
+
+
+class Recorder(fx.Interpreter):
+    """Runs a traced network and keeps the value of every call.
+
+    Attributes:
+        values: the result of each node of the trace in the last run.
+        instead: numbers that later calls read in place of a node's result.
+    """
+
+    def __init__(self, traced: fx.GraphModule) -> None:
+        super().__init__(traced)
+        self.extra_traceback = False  # it would make errors long and of many lines
+        self.values: dict[fx.Node, Any] = {}
+        self.instead: dict[fx.Node, Tensor] = {}
+
+    def record(self, x: Tensor) -> Any:
+        """Run on a batch of floats; the network's output."""
+        with reference_mode():
+            return self.run(x)
+
+    def run_node(self, n: fx.Node) -> Any:
+        """One call; a tensor is kept as it is now, even if a later call works in place on it.
+
+        Raises:
+            CannotLower: if its result is NaN, or its argument was overwritten by another call.
+        """
+        for source in n.all_input_nodes:
+            self._check_kept(n, source)
+        result = super().run_node(n)
+        if not isinstance(result, Tensor):
+            self.values[n] = result
+            return result
+        if bool(result.isnan().any()):
+            raise CannotLower(
+                f"{self._label(n)}: makes a NaN; look at its parameters (a negative running "
+                "variance, infinite gains)"
+            )
+        self.values[n] = result.clone()
+        return self.instead.get(n, result)
+
+    def _check_kept(self, n: fx.Node, source: fx.Node) -> None:
+        """Refuse a value that was changed in place, which no circuit does."""
+        kept, now = self.values.get(source), self.env.get(source)
+        if source in self.instead or not isinstance(kept, Tensor) or not isinstance(now, Tensor):
+            return
+        if torch.equal(kept, now):
+            return
+        raise CannotLower(
+            f"{self._label(n)}: reads the result of {self._label(source)}, but a call in between "
+            "works in place on a value that is read again; write a new one (inplace=False)"
+        )
+
+    def _label(self, n: fx.Node) -> str:
+        if n.op == "call_module":
+            return named(str(n.target), self.module.get_submodule(str(n.target)))
+        if n.op in ("placeholder", "output"):
+            return f"the model's {'input' if n.op == 'placeholder' else 'output'}"
+        return function_label(n)
+
+
+def floats(source: Input, u: Any) -> Tensor:
+    """The network's input for integers: ``scale * u + offset``, rounded once to float32.
+
+    Args:
+        source: the input contract.
+        u: integers, or codes of bits, ``(batch, *shape)``.
+
+    Returns:
+        ``(batch, *shape)``; of images, whose shape is ``(height, width, channels)``,
+        ``(batch, channels, height, width)``.
+    """
+    exact = torch.as_tensor(u).to(torch.float64) * source.scale + source.offset
+    x = exact.to(torch.float32)
+    return x.permute(0, 3, 1, 2).contiguous() if len(source.shape) == 3 else x
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The results of all calls of a network for two batches of different size and contents.
+
+    Attributes:
+        small: value of each call for a batch of 2, all integers of the input lowest.
+        large: the same for a batch of 3, all highest.
+    """
+
+    small: Mapping[fx.Node, Any]
+    large: Mapping[fx.Node, Any]
+
+    def shape(self, call: fx.Node) -> tuple[int, ...] | None:
+        """Shape of a call's value for a batch of 2; None if it is no tensor."""
+        value = self.small[call]
+        return tuple(value.shape) if isinstance(value, Tensor) else None
+
+    def constant(self, call: fx.Node) -> Tensor | int | float | None:
+        """A call's value, if it is a number or tensor, the same for both batches."""
+        value, other = self.small[call], self.large[call]
+        if isinstance(value, Tensor) and isinstance(other, Tensor):
+            return value if torch.equal(value, other) else None
+        same = isinstance(value, int | float) and value == other
+        return value if same else None
+
+
+def sample(traced: fx.GraphModule, source: Input) -> Sample:
+    """Run a network on its smallest and its largest input.
+
+    Raises:
+        CannotLower: if it does not take inputs of this shape.
+    """
+    recorders = Recorder(traced), Recorder(traced)
+    try:
+        for recorder, batch, integer in zip(
+            recorders, (2, 3), (source.low, source.high), strict=True
+        ):
+            recorder.record(floats(source, torch.full((batch, *source.shape), integer)))
+    except CannotLower:
+        raise
+    except HwbnnError as error:
+        raise CannotLower(f"the network refuses an input: {error}") from None
+    except (Exception, SystemExit) as error:  # user code runs here
+        reason = _reason(error)
+        raise CannotLower(
+            f"the network does not run on a batch of shape (2, {', '.join(map(str, source.shape))})"
+            f": {reason}; does input '{source.name}' have the shape that the model takes?"
+        ) from None
+    return Sample(recorders[0].values, recorders[1].values)

@@ -1,0 +1,316 @@
+"""From calls of the float network to nodes of a Graph, one call at a time.
+
+The network is cut at its binary layers and activations. The functions between two cuts are
+collected, and tabulated when the next cut is reached; so no method and no module needs an exporter
+of its own. Each call of the network gives a :class:`~hwbnn.lowering.value.TracedValue`, which any
+number of later calls may read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+from torch import Tensor, fx, nn
+
+from hwbnn.errors import CannotLower
+from hwbnn.graph import ArgMax, Input, Lookup, Node, Output
+from hwbnn.graph.arrays import Float32s
+from hwbnn.lowering import layers, pools, shapes, shortcuts
+from hwbnn.lowering.activations import activation
+from hwbnn.lowering.from_torch.layers import check_source, read_activation, read_conv, read_linear
+from hwbnn.lowering.from_torch.ops import (
+    ADDS,
+    MAX_POOLS,
+    MEANS,
+    SHAPES,
+    check_add,
+    check_state,
+    function_label,
+    function_op,
+    function_pool,
+    module_op,
+    module_pool,
+    named,
+    target_name,
+)
+from hwbnn.lowering.from_torch.reference import LEAVES, Sample, reference_mode, sample
+from hwbnn.lowering.ops import TableFunction
+from hwbnn.lowering.tables import read_ranks, rises_alike
+from hwbnn.lowering.value import GraphBuilder, Remark, TracedValue
+from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA, Select
+
+OUTPUTS = ("class", "scores")
+
+
+@dataclass
+class Walk:
+    """A network being lowered.
+
+    Attributes:
+        network: the prepared network.
+        traced: its calls.
+        source: the input contract.
+        output: one of :data:`OUTPUTS`.
+        build: the Graph so far.
+        codes: for each activation call the node of the Graph with the same codes.
+        logits: the call whose result are the logits, and the node whose integers are ordered as
+            these; None if the network ends in bits.
+        values: the value of each call.
+        sums: the fixed-point sums of two values, by call.
+        scores: the value whose floats are the logits.
+        gap: how far apart two logits must be to be ordered alike; 0 without fixed-point numbers.
+    """
+
+    network: nn.Module
+    traced: fx.GraphModule
+    source: Input
+    output: str
+    build: GraphBuilder = field(default_factory=GraphBuilder)
+    codes: dict[fx.Node, str] = field(default_factory=dict)
+    logits: tuple[fx.Node, str] | None = None
+    values: dict[fx.Node, TracedValue] = field(default_factory=dict)
+    sums: dict[fx.Node, shortcuts.Sum] = field(default_factory=dict)
+    gap: float = 0.0
+    scores: TracedValue | None = None
+    _constants: dict[fx.Node, Tensor | int | float] = field(default_factory=dict)
+    _sizes: set[fx.Node] = field(default_factory=set)
+    _sample: Sample = field(init=False)
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The nodes of the Graph, so far."""
+        return self.build.nodes
+
+    @property
+    def remarks(self) -> list[Remark]:
+        """What became of the layers, so far."""
+        return self.build.remarks
+
+    def run(self) -> None:
+        """Walk all calls.
+
+        Raises:
+            CannotLower: naming the layer that has no exact form, and what to change.
+        """
+        for name, module in self._called_modules():
+            check_state(name, module)
+            if isinstance(module, BinaryLinear | BinaryConv2d):
+                check_source(named(name, module), module, self.source)
+        self._sample = sample(self.traced, self.source)
+        with reference_mode():
+            for call in self.traced.graph.nodes:
+                self._visit(call)
+
+    def _called_modules(self) -> list[tuple[str, nn.Module]]:
+        names = [n.target for n in self.traced.graph.nodes if n.op == "call_module"]
+        return [(str(name), self.traced.get_submodule(str(name))) for name in names]
+
+    def _visit(self, call: fx.Node) -> None:
+        if call.op == "placeholder":
+            self._input(call)
+        elif call.op == "get_attr":
+            self._constants[call] = _attribute(self.traced, str(call.target))
+        elif call.op == "call_module":
+            self._module(call)
+        elif call.op == "output":
+            self._output(call)
+        elif not self._is_fixed(call):
+            self._function(call)
+
+    def _is_fixed(self, call: fx.Node) -> bool:
+        """Whether a call computes with sizes and constants alone; its value is then kept."""
+        asks = call.target == "size" or (call.target is getattr and call.args[1:] == ("shape",))
+        if not asks and not all(
+            n in self._sizes or n in self._constants for n in call.all_input_nodes
+        ):
+            return False
+        value = self._sample.constant(call)
+        if value is None or asks:
+            self._sizes.add(call)
+        else:
+            self._constants[call] = value
+        return True
+
+    # --- one kind of call each -------------------------------------------------------------------
+
+    def _input(self, call: fx.Node) -> None:
+        if self.values:
+            raise CannotLower(
+                f"the model takes more than one argument ('{call.target}'); a Graph has one input"
+            )
+        node = self.source
+        t = self.build.add(node)
+        columns = t.channels if len(t.shape) == 3 else t.size
+        ends = np.full(columns, t.low), np.full(columns, t.high)
+
+        def floats(u: Float32s) -> Float32s:
+            return (u.astype(np.float64) * node.scale + node.offset).astype(np.float32)
+
+        read = TableFunction(f"input '{node.name}'", floats, is_elementwise=True)
+        self.values[call] = TracedValue(node.name, t, *ends, node.name, (read,), is_input=True)
+
+    def _module(self, call: fx.Node) -> None:
+        name, module = str(call.target), self.traced.get_submodule(str(call.target))
+        label = named(name, module)
+        value = self._value_of(call, label)
+        if isinstance(module, LEAVES) and type(module) not in LEAVES:
+            raise CannotLower(
+                f"{label}: a subclass of a layer of hwbnn.nn may compute anything; "
+                "use the layer itself"
+            )
+        if isinstance(module, BinaryLinear | BinaryConv2d):
+            result = self._layer(name, module, pools.settle(self.build, value))
+        elif isinstance(module, BinaryActivation):
+            result = activation(self.build, read_activation(name, module, value), value)
+            self.codes[call] = result.name
+        elif isinstance(module, nn.Flatten):
+            result = shapes.flatten(self.build, value, label, self._sample.shape(call))
+        elif isinstance(module, Select):
+            result = shapes.select(self.build, name, label, module.index.numpy(), value)
+        elif isinstance(module, nn.MaxPool2d):
+            shape = module_pool(name, label, module)
+            result = pools.max_pool(self.build, shape, value, self._image_shape(call))
+        elif isinstance(module, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
+            shape = module_pool(name, label, module, value.shape)
+            result = self._mean(call, shape, value)
+        elif isinstance(module, OptionA):
+            image = shortcuts.fix(self.build, value)
+            sizes = module.stride, module.before, module.after
+            result = shortcuts.subsampled(self.build, name, image, *sizes)
+        else:
+            result = self._after(value, module_op(name, module, is_image=value.is_image))
+        self.values[call] = result
+
+    def _layer(
+        self, name: str, module: BinaryLinear | BinaryConv2d, value: TracedValue
+    ) -> TracedValue:
+        """The sums of a binary layer."""
+        label, terms = named(name, module), module.weight.shape[1:]
+        value = layers.summands(self.build, label, value, prod(terms))
+        if isinstance(module, BinaryLinear):
+            weights = read_linear(name, module, value, self.source)
+            return layers.linear(self.build, weights, value)
+        weights, geometry = read_conv(name, module, value, self.source)
+        return layers.conv(self.build, weights, geometry, value)
+
+    def _function(self, call: fx.Node) -> None:
+        label, target = function_label(call), target_name(call)
+        if target in ADDS and sum(n in self.values for n in call.all_input_nodes) == 2:
+            self._add(call, label)
+            return
+        value = self._value_of(call, label)
+        if target in SHAPES:
+            self.values[call] = shapes.flatten(self.build, value, label, self._sample.shape(call))
+        elif target in MAX_POOLS:
+            shape = function_pool(label, call, value.shape)
+            self.values[call] = pools.max_pool(self.build, shape, value, self._image_shape(call))
+        elif target in MEANS and value.is_image:
+            shape = function_pool(label, call, value.shape)
+            mean = self._mean(call, shape, value)
+            self.values[call] = shapes.flatten(self.build, mean, label, self._sample.shape(call))
+        else:
+            source = next(n for n in call.all_input_nodes if n in self.values)
+            op = function_op(call, source, self._constants, is_image=value.is_image)
+            self.values[call] = self._after(value, op)
+
+    def _add(self, call: fx.Node, label: str) -> None:
+        """The sum of two values, each of which other calls may read too."""
+        one, other = check_add(call, label)
+        sides = self.values[one], self.values[other]
+        self.values[call], total = shortcuts.add(self.build, label, sides)
+        if total is not None:
+            self.sums[call] = total
+
+    def _mean(self, call: fx.Node, shape: pools.PoolWindow, value: TracedValue) -> TracedValue:
+        if value.fixed is not None:
+            value = shortcuts.summed(self.build, value, shape.kernel[0] * shape.kernel[1])
+        return pools.mean_pool(self.build, shape, value, self._image_shape(call))
+
+    def _image_shape(self, call: fx.Node) -> tuple[int, ...]:
+        """The shape of a call's result for an image, channels last."""
+        shape = self._sample.shape(call)
+        assert shape is not None
+        if len(shape) == 2:  # a mean without its rows and columns
+            return 1, 1, shape[1]
+        return (*shape[2:], shape[1])
+
+    def _after(self, value: TracedValue, op: TableFunction) -> TracedValue:
+        if len(value.shape) not in (1, 3):
+            raise CannotLower(f"{op.label}: acts on shape {value.shape}; flatten the input first")
+        return value.after(op)
+
+    def _output(self, call: fx.Node) -> None:
+        (result,) = call.args
+        if not isinstance(result, fx.Node) or result not in self.values:
+            raise CannotLower("the model returns something else than one tensor of logits")
+        value = self.values[result]
+        if value.is_input:
+            raise CannotLower("the model returns its input; expected logits of a binary layer")
+        if len(value.shape) > 1 and not value.type.bit:
+            raise CannotLower(f"the model returns {value.shape}; expected logits in one axis")
+        if value.pending:
+            raise CannotLower(f"the logits: {layers.UNDECIDED.format(value.layer)}")
+        value = shapes.restore(self.build, value)
+        last = value.name
+        if value.type.bit:
+            if self.output == "class":
+                raise CannotLower(
+                    f"layer '{value.layer}': the model ends in bits, which have no largest; end "
+                    "it in a BinaryLinear, or lower with output='scores'"
+                )
+        else:
+            last = self._scores(value)
+            self.logits = result, last
+            if self.output == "class":
+                last = self._append(ArgMax(self.build.name("argmax"), last))
+        self._append(Output(self.build.name("y"), last))
+
+    def _scores(self, value: TracedValue) -> str:
+        """The name of integers that are ordered as the logits are."""
+        layer = value.layer
+        if value.fixed is not None and not rises_alike(value):
+            value = shortcuts.summed(self.build, value, 1)
+            bits = shortcuts.fraction_of(value)
+            self.gap = 2 * value.fixed.local * 2.0**-bits if value.fixed else 0.0
+            self.scores = value
+            return value.name
+        self.scores = value
+        if value.fixed is not None:
+            self.gap = shortcuts.resolution(value)
+        if value.fixed is not None or rises_alike(value):
+            text = "compared as integers: all channels rise alike"
+            self.remarks.append(Remark(layer, value.name, text))
+            return value.name
+        ranks = read_ranks(value)
+        node = Lookup(self.build.name("ranks"), value.name, ranks)
+        self._append(node)
+        text = f"ranks of {int(ranks.max()) + 1} logits, {ranks.shape[1]} entries a class"
+        self.build.remark(layer, node, text)
+        return node.name
+
+    # --- bookkeeping -----------------------------------------------------------------------------
+
+    def _value_of(self, call: fx.Node, label: str) -> TracedValue:
+        moving = [n for n in call.all_input_nodes if n in self.values]
+        if len(moving) == 1 and sum(a is moving[0] for a in call.args) > 1:
+            raise CannotLower(f"{label}: takes the same value twice; write x + x as 2 * x")
+        if len(moving) != 1 or moving[0] not in call.args:
+            raise CannotLower(
+                f"{label}: expected one value of the network as its argument, found "
+                f"{len(moving)}; of values that meet only sums of two are lowered"
+            )
+        return self.values[moving[0]]
+
+    def _append(self, node: Node) -> str:
+        self.build.add(node)
+        return node.name
+
+
+def _attribute(root: nn.Module, path: str) -> Any:
+    value: Any = root
+    for part in path.split("."):
+        value = getattr(value, part)
+    return value

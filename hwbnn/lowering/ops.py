@@ -1,0 +1,208 @@
+"""Float functions of a network, as lowering sees them: arrays in, arrays out, channel by channel.
+
+This is the seam between lowering and the readers of networks. Whatever describes a network (torch
+modules, a file) supplies its functions between a sum and the next activation as
+:class:`ChannelwiseOp`, and its activations as :class:`StepActivation`; lowering evaluates them on
+every integer that can occur and needs no other knowledge of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from hwbnn.errors import CannotLower
+from hwbnn.graph.arrays import Array, Bools, Bytes, Float32s, Ints
+
+FLOAT32_INTEGERS = 1 << 24
+"""float32 holds every integer below this magnitude."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelwiseOp:
+    """A float function on ``(rows, channels)`` that acts on each channel separately.
+
+    Attributes:
+        label: what it is and where, for messages.
+        is_elementwise: whether it does the same to all channels.
+        is_monotone: whether each channel is known to be monotone, float32's rounding included, and
+            to consist of a few straight lines.
+    """
+
+    label: str
+    is_elementwise: bool = field(default=False, kw_only=True)
+    is_monotone: bool = field(default=False, kw_only=True)
+
+    def compute(self, x: Float32s) -> Any:
+        """The function; ``x`` is a fresh contiguous array, which it may overwrite."""
+        raise NotImplementedError
+
+    def __call__(self, x: Float32s) -> Float32s:
+        """The function of float32 ``(rows, channels)``.
+
+        Raises:
+            CannotLower: if the result has another shape or type.
+        """
+        with np.errstate(all="ignore"):  # as in torch; a NaN is refused by who evaluates
+            y = self.compute(np.array(x, np.float32, order="C"))
+        if not isinstance(y, np.ndarray) or y.shape != x.shape or y.dtype != np.float32:
+            found = f"{y.shape[1:]} and {y.dtype}" if isinstance(y, np.ndarray) else type(y)
+            raise CannotLower(
+                f"{self.label}: expected a function that keeps shape {x.shape[1:]} and float32, "
+                f"found {found}"
+            )
+        return y
+
+    def picked(self, index: Ints, count: int) -> ChannelwiseOp:
+        """The function for tables whose column ``i`` is column ``index[i]`` of ``count``.
+
+        Each channel is computed separately: those that are absent are given zeros.
+        """
+
+        def compute(x: Float32s) -> Float32s:
+            whole = np.zeros((len(x), count), np.float32)
+            whole[:, index] = x
+            return self(whole)[:, index]
+
+        return TableFunction(
+            self.label,
+            compute,
+            is_elementwise=self.is_elementwise,
+            is_monotone=self.is_monotone,
+        )
+
+    def repeated(self, count: int) -> ChannelwiseOp:
+        """The function for flat tables that hold all channels ``count`` times in succession."""
+        if self.is_elementwise:
+            return self
+
+        def compute(x: Float32s) -> Float32s:
+            return self(x.reshape(len(x) * count, -1)).reshape(x.shape)
+
+        return TableFunction(self.label, compute, is_monotone=self.is_monotone)
+
+
+@dataclass(frozen=True, eq=False)
+class TableFunction(ChannelwiseOp):
+    """Any function on float32 ``(rows, channels)``."""
+
+    function: Callable[[Float32s], Any]
+
+    def compute(self, x: Float32s) -> Any:
+        """The function."""
+        return self.function(x)
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPointReading(ChannelwiseOp):
+    """What fixed-point integers stand for: ``v / 2^fraction``."""
+
+    fraction: int
+
+    def compute(self, x: Float32s) -> Float32s:
+        """``x / 2^fraction``, in an array of any shape."""
+        return x * np.float32(2.0**-self.fraction)
+
+
+def fixed_point_reading(fraction: int) -> FixedPointReading:
+    """The reading of integers with so many fraction bits."""
+    label = f"fixed point of {fraction} bits"
+    return FixedPointReading(label, fraction, is_elementwise=True, is_monotone=True)
+
+
+@dataclass(frozen=True, eq=False)
+class StepActivation:
+    """An activation of a few levels, as lowering sees it.
+
+    Attributes:
+        name: the layer's qualified name in the network.
+        label: the layer, for messages.
+        levels: the highest code.
+        scale: a code ``q`` stands for ``scale * s + centre``, ``s`` being -1 or +1 for a bit
+            (``levels`` 1) and ``q`` otherwise.
+        centre: see ``scale``.
+        codes: from float32 ``(rows, channels)`` to integers 0 to ``levels``.
+        layer: the reader's own object; two activations are the same if this is.
+    """
+
+    name: str
+    label: str
+    levels: int
+    scale: float
+    centre: float
+    codes: Callable[[Float32s], Bytes]
+    layer: object = None
+
+    def in_order(self, order: Ints | None) -> StepActivation:
+        """The activation for tables whose columns are in the Graph's order.
+
+        Args:
+            order: column ``i`` of the network's own tables is column ``order[i]`` of these; None
+                where they are the same.
+        """
+        if order is None:
+            return self
+        back = np.argsort(order)
+        codes = self.codes
+        return replace(self, codes=lambda x: codes(np.ascontiguousarray(x[:, order]))[:, back])
+
+
+@dataclass(frozen=True, eq=False)
+class CodeReading(ChannelwiseOp):
+    """What the codes of an activation stand for."""
+
+    activation: StepActivation
+    is_bit: bool
+
+    def compute(self, x: Float32s) -> Float32s:
+        """The numbers behind codes, in an array of any shape."""
+        signs = x * np.float32(2) - np.float32(1) if self.is_bit else x
+        return signs * np.float32(self.activation.scale) + np.float32(self.activation.centre)
+
+
+class MonotoneCheck:
+    """Whether the codes of each channel are monotone in the floats that a max pool compares.
+
+    ``code(max y) = max code(y)`` where the code rises with ``y``, and ``= min code(y)`` where it
+    falls: then the codes themselves can be pooled, bits by OR and AND. This is read off every ``y``
+    that can occur, of all border classes together, by the extremes of the floats on each side of
+    each level.
+
+    Args:
+        cut: how many float functions stand before the pool.
+        levels: the highest code.
+        channels: number of channels.
+    """
+
+    def __init__(self, cut: int, levels: int, channels: int) -> None:
+        self.cut = cut
+        shape = (levels, channels)
+        self._least = [np.full(shape, np.inf, np.float32) for _ in range(2)]
+        self._most = [np.full(shape, -np.inf, np.float32) for _ in range(2)]
+
+    def add(self, y: Float32s, codes: Array) -> None:
+        """Record floats and their codes, both ``(rows, channels)``."""
+        for level in range(len(self._least[0])):
+            reached = codes > level
+            for side, chosen in enumerate((~reached, reached)):
+                least, most = self._least[side][level], self._most[side][level]
+                np.minimum(least, np.where(chosen, y, np.inf).min(axis=0), out=least)
+                np.maximum(most, np.where(chosen, y, -np.inf).max(axis=0), out=most)
+
+    @property
+    def rising(self) -> Bools:
+        """Channels whose codes rise, or never change, bool ``(channels,)``."""
+        return np.asarray((self._least[1] > self._most[0]).all(axis=0))
+
+    @property
+    def falling(self) -> Bools:
+        """Channels whose codes fall, or never change, bool ``(channels,)``."""
+        return np.asarray((self._most[1] < self._least[0]).all(axis=0))
+
+    @property
+    def is_monotone(self) -> bool:
+        """Whether the codes of every channel may be pooled."""
+        return bool((self.rising | self.falling).all())

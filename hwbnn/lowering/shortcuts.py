@@ -1,0 +1,310 @@
+"""Shortcuts: sums of real numbers in fixed point, and the layers that read them.
+
+The sum of two real-valued branches has no exact integer form. Each side becomes integers in units
+of ``2^-fraction``, by a ``Rescale`` that is compared with the network's functions on all integers
+of its source (:mod:`hwbnn.lowering.fit`); the sum of these integers is exact. Functions behind the
+sum are tabulated on these integers, as anywhere else: an activation's thresholds are exactly those
+of the trained modules *on fixed-point numbers*. So the distance from the network's floats is that
+of the two sides, which :class:`~hwbnn.lowering.value.FixedPointError` bounds, and a bit may differ
+where a float lies nearer than that to its threshold: how many do is measured
+(:func:`hwbnn.lowering.measure`), not assumed.
+
+Ranges are intervals, channel by channel, from the inputs on, so nothing overflows, and a value
+saturates only where the network's own does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hwbnn.errors import CannotLower
+from hwbnn.graph import Add, ChannelPad, MaxPool, Rescale, SumPool
+from hwbnn.lowering.fit import ALLOWED, GUARD, Fit, fit, kinks
+from hwbnn.lowering.ops import FLOAT32_INTEGERS, ChannelwiseOp, FixedPointReading, TableFunction
+from hwbnn.lowering.pools import settle
+from hwbnn.lowering.tables import evaluate_at, is_identity
+from hwbnn.lowering.value import FixedPointError, GraphBuilder, TracedValue
+
+FLOAT32 = 2.0**-24
+"""Relative error of a float32 operation."""
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A sum of two values: its node, and how far it may be from the network's.
+
+    Attributes:
+        node: its name.
+        fraction: an integer ``v`` stands for ``v / 2^fraction``.
+        error: at most, in units, where the activations and sums of both sides agree.
+    """
+
+    node: str
+    fraction: int
+    error: float
+
+
+def reading(fraction: int) -> FixedPointReading:
+    """The function from integers with so many fraction bits to the numbers that they stand for."""
+    label = f"fixed point of {fraction} bits"
+    return FixedPointReading(label, fraction, is_elementwise=True, is_monotone=True)
+
+
+def is_plain(value: TracedValue, fraction: int) -> bool:
+    """Whether a value's integers stand for ``v / 2^fraction`` and no other function follows."""
+    if value.fixed is None or len(value.ops) != 1 or value.pool is not None:
+        return False
+    first = value.ops[0]
+    return isinstance(first, FixedPointReading) and first.fraction == fraction
+
+
+def fix(build: GraphBuilder, value: TracedValue, fraction: int | None = None) -> TracedValue:
+    """A value as integers in units of ``2^-fraction``, with no other function behind them.
+
+    Args:
+        build: the Graph so far, with its number of fraction bits.
+        value: any value but one with real offsets.
+        fraction: another number of fraction bits.
+
+    Raises:
+        CannotLower: naming the function that is neither one line nor two, or the layer whose
+            numbers grow too large.
+    """
+    if value.pending:
+        raise CannotLower(
+            f"layer '{value.layer}': its weights have real offsets, whose sums have no "
+            "fixed-point form; train it with mode 'qat' or 'drop'"
+        )
+    bits = build.fraction if fraction is None else fraction
+    if (value, bits) not in build.fixes:
+        plain = _of_integers(build, settle(build, value))
+        while not is_plain(plain, bits):
+            plain = _advanced(build, plain, bits)
+        build.fixes[value, bits] = plain
+    return build.fixes[value, bits]
+
+
+def summed(build: GraphBuilder, value: TracedValue, terms: int) -> TracedValue:
+    """:func:`fix`, for sums of so many terms: with fewer bits where float32 could not hold these.
+
+    Such sums stand behind the last shortcut, where few activations follow.
+    """
+    ends = np.linspace(value.type.low, value.type.high, 65).astype(np.int64)
+    largest = terms * float(np.abs(evaluate_at(value, ends)).max())
+    bits = build.fraction
+    while bits > 0 and largest * 2.0**bits > FLOAT32_INTEGERS:
+        bits -= 1
+    return fix(build, value, bits)
+
+
+def fraction_of(value: TracedValue) -> int:
+    """The fraction bits of a result of :func:`fix`."""
+    first = value.ops[0]
+    assert isinstance(first, FixedPointReading)
+    return first.fraction
+
+
+def _of_integers(build: GraphBuilder, value: TracedValue) -> TracedValue:
+    """Bits as the integers -1 and +1."""
+    if not value.type.bit:
+        return value
+    if not value.is_image:
+        raise CannotLower(
+            f"layer '{value.layer}': its bits are added to other numbers, which works "
+            "for images only; take the shortcut before the activation"
+        )
+    node = SumPool(build.name("sum"), value.name, (1, 1), (1, 1))
+    t = build.add(node)
+    first = value.ops[0]
+    # The function reads codes, 0 and 1.
+    of_signs = TableFunction(
+        first.label,
+        lambda x: first((x + np.float32(1)) / np.float32(2)),
+        is_elementwise=first.is_elementwise,
+        is_monotone=first.is_monotone,
+    )
+    ops: tuple[ChannelwiseOp, ...] = (of_signs, *value.ops[1:])
+    ends = 2 * value.low - 1, 2 * value.high - 1
+    return replace(value, name=node.name, type=t, low=ends[0], high=ends[1], ops=ops)
+
+
+def _advanced(build: GraphBuilder, value: TracedValue, fraction: int) -> TracedValue:
+    """The value with as many of its functions as one node can describe turned into that node."""
+    for cut in range(len(value.ops), -1, -1):
+        if cut == 0 and value.fixed is not None:
+            break
+        head = replace(value, ops=value.ops[:cut])
+        if is_plain(head, fraction):
+            break  # fixed point already; the next function has a kink
+        for bent in (False, True):
+            line = fit(head, fraction, bent=bent)
+            if line is not None:
+                return _rescaled(build, value, line, cut, fraction)
+    if value.fixed is not None and len(value.ops) > 1:
+        return _bent(build, value, fraction)
+    raise CannotLower(_refusal(value, fraction))
+
+
+def _bent(build: GraphBuilder, value: TracedValue, fraction: int) -> TracedValue:
+    """Two lines that meet anywhere: the integers are shifted so that they meet at 0."""
+    for cut in range(len(value.ops), 1, -1):
+        head = replace(value, ops=value.ops[:cut])
+        at = kinks(head, 1 << GUARD)
+        lines = fit(head, fraction, at=at, bent=True)
+        if lines is None:
+            continue
+        finer = np.full(len(at), 1 << GUARD, np.int64)
+        ends = (value.low << GUARD) - at, (value.high << GUARD) - at
+        none = np.zeros(len(at), np.int64)
+        within = int(ends[0].min()), int(ends[1].max())
+        node = Rescale(build.name("rescale"), value.name, finer, -at, none, *within)
+        t = build.add(node)
+        build.remark(
+            value.layer, node, f"shifted to where two lines meet, {GUARD} fraction bits more"
+        )
+        moved = replace(value, name=node.name, type=t)
+        return _rescaled(build, moved, lines, cut, fraction)
+    raise CannotLower(_refusal(value, fraction))
+
+
+def _rescaled(
+    build: GraphBuilder, value: TracedValue, line: Fit, cut: int, fraction: int
+) -> TracedValue:
+    """The value behind a node that describes its first functions."""
+    classes = None if value.border is None else value.border.classes
+    node = line.node(build.name("rescale"), value.name, classes)
+    t = build.add(node)
+    assert line.ends is not None
+    old = value.fixed or FixedPointError(0.0, 0.0)
+    # Between two integers the modules go on as they do from one to the next.
+    error = FixedPointError(
+        old.total * line.slope + line.error, old.local * line.slope + line.error
+    )
+    ends = f"saturates at {line.low} and {line.high}" if line.saturates else "never saturates"
+    tried = f"all {line.count} integers"
+    if line.count < value.type.count:
+        tried = f"{line.count} integers, its ends and kinks among them"
+    text = (
+        f"fixed point, {t.width} bits of which {fraction} are fraction bits, at most "
+        f"{line.error:.2f} units off on {tried}, {ends}"
+    )
+    build.remark(value.layer, node, text)
+    build.fixed[node.name] = text
+    return TracedValue(
+        node.name,
+        t,
+        *line.ends,
+        value.layer,
+        (reading(fraction), *value.ops[cut:]),
+        order=value.order,
+        fixed=error,
+    )
+
+
+def add(
+    build: GraphBuilder, label: str, sides: tuple[TracedValue, TracedValue]
+) -> tuple[TracedValue, Sum | None]:
+    """The sum of two values.
+
+    Args:
+        build: the Graph so far.
+        label: the call, for messages.
+        sides: the terms.
+
+    Returns:
+        The sum; and the bound of its error, where it is in fixed point.
+
+    Raises:
+        CannotLower: as :func:`fix`, or if the sides have different shapes.
+    """
+    one, other = (settle(build, side) for side in sides)
+    if one.shape != other.shape or not _same_order(one, other):
+        raise CannotLower(
+            f"{label}: adds values of shapes {one.shape} and {other.shape}; expected one shape, "
+            "and images flattened behind their sum"
+        )
+    exact = not any(s.type.bit or s.fixed or s.pending for s in (one, other))
+    exact = exact and is_identity(one) and is_identity(other)
+    if not exact:
+        one, other = fix(build, one), fix(build, other)
+    node = Add(build.name("add"), one.name, other.name)
+    t = build.add(node)
+    ends = one.low + other.low, one.high + other.high
+    layer = f"{one.layer} + {other.layer}" if one.layer != other.layer else one.layer
+    total = TracedValue(node.name, t, *ends, one.layer, order=one.order)
+    if exact:
+        build.remark(one.layer, node, f"exact, {t}")
+        return total, None
+    assert one.fixed is not None
+    assert other.fixed is not None
+    rounding = max(-t.low, t.high) * FLOAT32
+    error = one.fixed.total + other.fixed.total + rounding
+    local = one.fixed.local + other.fixed.local + rounding
+    text = f"{layer}: {t.width} bits, at most {error:.2f} units of 2^-{build.fraction} off"
+    build.remark(one.layer, node, text)
+    build.fixed[node.name] = text
+    reads = (reading(build.fraction),)
+    return replace(total, ops=reads, fixed=FixedPointError(error, 0.0)), Sum(
+        node.name, build.fraction, local
+    )
+
+
+def resolution(value: TracedValue) -> float:
+    """The distance from which two of the network's numbers are ordered as the integers are.
+
+    Args:
+        value: fixed-point numbers that rise alike in all channels.
+    """
+    assert value.fixed is not None
+    t = value.type
+    ends = evaluate_at(value, np.array([t.low, t.high]), held=False)[:, 0].astype(np.float64)
+    slope = float(ends[1] - ends[0]) / max(t.high - t.low, 1)
+    return 2 * slope * (value.fixed.local + 1) + 4 * FLOAT32 * float(np.abs(ends).max())
+
+
+def _same_order(one: TracedValue, other: TracedValue) -> bool:
+    if one.order is None or other.order is None:
+        return one.order is other.order
+    return np.array_equal(one.order, other.order)
+
+
+def subsampled(
+    build: GraphBuilder, name: str, value: TracedValue, stride: int, before: int, after: int
+) -> TracedValue:
+    """Every ``stride``-th row and column of an image, and channels of zeros around.
+
+    Args:
+        build: the Graph so far.
+        name: the layer's in the network.
+        value: an image.
+        stride: from 1.
+        before: channels of zeros in front.
+        after: channels of zeros behind.
+    """
+    value = fix(build, value)
+    if stride > 1:
+        step = (stride, stride)
+        pool = MaxPool(build.name("pool"), value.name, (1, 1), step)
+        t = build.add(pool)
+        build.remark(name, pool, f"one of {stride} rows and columns")
+        value = replace(value, name=pool.name, type=t)
+    if before or after:
+        pad = ChannelPad(build.name("pad"), value.name, before, after)
+        t = build.add(pad)
+        build.remark(name, pad, f"{before} channels of 0 before, {after} behind")
+        zeros = [np.zeros(n, np.int64) for n in (before, after)]
+        low, high = (np.concatenate((zeros[0], end, zeros[1])) for end in (value.low, value.high))
+        value = replace(value, name=pad.name, type=t, low=low, high=high)
+    return value
+
+
+def _refusal(value: TracedValue, fraction: int) -> str:
+    ops = ", ".join(op.label for op in value.ops) or f"layer '{value.layer}'"
+    return (
+        f"{ops}: before a shortcut's sum; no fixed-point line, or two lines that meet, with "
+        f"{fraction} fraction bits comes within {ALLOWED:g} unit of it on all integers from "
+        f"{value.type.low} to {value.type.high} of layer '{value.layer}'; use BatchNorm, PReLU, "
+        "Maxout, RPReLU or Hardtanh there, and gains that keep the numbers small"
+    )

@@ -1,0 +1,213 @@
+"""A value of the Graph on its way through a float network, and the Graph under construction.
+
+A :class:`TracedValue` is a node of the Graph together with the float functions that the network
+applies to its integers up to the current point (:mod:`hwbnn.lowering.ops`).
+
+Images are ``(height, width, channels)`` in the Graph; torch has ``(batch, channels, height,
+width)``. What a network does to an image between two nodes is done channel by channel, so a table
+of ``(rows, channels)`` describes it completely, at every position. The one exception are the sums
+of a convolution at the border of an image, whose constant depends on which taps lie inside
+(:class:`BorderClasses`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from hwbnn.errors import CannotLower, HwbnnError
+from hwbnn.graph import Node, ValueType, infer
+from hwbnn.graph.arrays import Ints
+from hwbnn.lowering.ops import ChannelwiseOp
+from hwbnn.lowering.two_sums import Pending
+
+FRACTION = 18
+"""Fraction bits of fixed-point numbers, unless others are asked for.
+
+One flipped activation can flip others, so agreement needs more fraction bits than the size of the
+numbers suggests: ResNet-20 computes 200,000 activations for each image.
+"""
+_SINGLE = ("y", "argmax", "ranks", "flatten")
+
+
+@dataclass(frozen=True, eq=False)
+class BorderClasses:
+    """Positions of an image grouped by the taps of their window that lie inside the image.
+
+    Attributes:
+        classes: the class of each position, int64 ``(height, width)``.
+        first: for each class the function that makes floats of the integers, before all others.
+    """
+
+    classes: Ints
+    first: tuple[ChannelwiseOp, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class WaitingPool:
+    """A max pool of floats that has no node yet, see :mod:`hwbnn.lowering.pools`.
+
+    Attributes:
+        name: the layer's name in the network.
+        label: the layer, for messages.
+        kernel: rows and columns.
+        stride: rows and columns.
+        padding: top, bottom, left, right.
+        shape: of its result, channels last.
+        cut: how many of the value's functions stand before it.
+    """
+
+    name: str
+    label: str
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    shape: tuple[int, int, int]
+    cut: int
+
+
+@dataclass(frozen=True)
+class FixedPointError:
+    """How far the integers of a fixed-point value may be from the network's floats.
+
+    Attributes:
+        total: at most, in units of the integers, where all earlier activations of the network have
+            the Graph's codes.
+        local: the same, where the network's last sum of two values has the Graph's numbers too.
+    """
+
+    total: float
+    local: float
+
+
+@dataclass(frozen=True, eq=False)
+class TracedValue:
+    """A value of the Graph on its way through the float network.
+
+    Attributes:
+        name: the node of the Graph that computes it.
+        type: its shape and range.
+        low: smallest integer of each channel, int64 ``(channels,)``.
+        high: largest integer of each channel.
+        layer: the layer of the network that it comes from, for messages.
+        ops: the functions from the integers as float32 (codes 0 and 1 for bits) to the network's
+            floats at the current point.
+        is_input: whether it is the network's input.
+        pending: the layer that it comes from, in each border class, where one integer does not
+            decide the next activation; the functions then begin after it. Empty for most.
+        border: where the first function depends on the position.
+        pool: a max pool among the functions that has no node yet.
+        is_coded: whether an activation computed it: few integers, each standing for one float.
+        order: of a flattened image: element ``i`` in torch's order is element ``order[i]`` of the
+            Graph's; None where they are the same.
+        fixed: how far the integers are from the floats; None where they are exact.
+    """
+
+    name: str
+    type: ValueType
+    low: Ints
+    high: Ints
+    layer: str
+    ops: tuple[ChannelwiseOp, ...] = ()
+    is_input: bool = False
+    pending: tuple[Pending, ...] = ()
+    border: BorderClasses | None = None
+    pool: WaitingPool | None = None
+    is_coded: bool = False
+    order: Ints | None = None
+    fixed: FixedPointError | None = None
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it has rows and columns."""
+        return len(self.type.shape) == 3
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The network's shape at the current point, without the batch, channels last."""
+        return self.type.shape if self.pool is None else self.pool.shape
+
+    @property
+    def variants(self) -> tuple[tuple[ChannelwiseOp, ...], ...]:
+        """All functions, for each border class."""
+        if self.border is None:
+            return (self.ops,)
+        return tuple((first, *self.ops) for first in self.border.first)
+
+    def after(self, op: ChannelwiseOp) -> TracedValue:
+        """The value one function further on."""
+        if not self.is_image and self.order is not None and not op.is_elementwise:
+            op = op.picked(np.argsort(self.order), len(self.order))
+        return replace(self, ops=(*self.ops, op))
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What became of one layer.
+
+    Attributes:
+        layer: qualified name in the network.
+        node: the node of the Graph that computes it.
+        text: one sentence.
+    """
+
+    layer: str
+    node: str
+    text: str
+
+
+@dataclass
+class GraphBuilder:
+    """The Graph under construction.
+
+    Attributes:
+        fraction: fraction bits of fixed-point numbers, where there are any.
+        nodes: of the Graph.
+        types: of their values, by name.
+        remarks: what became of each layer.
+        certificates: of each node whose integers were found by trying all pairs of sums: the proof.
+        fixed: of each node of fixed-point numbers: its word length and its error.
+        fixes: values that were converted to fixed point, with their fraction bits: once for all
+            that read them.
+    """
+
+    fraction: int = FRACTION
+    nodes: list[Node] = field(default_factory=list)
+    types: dict[str, ValueType] = field(default_factory=dict)
+    remarks: list[Remark] = field(default_factory=list)
+    certificates: dict[str, str] = field(default_factory=dict)
+    fixed: dict[str, str] = field(default_factory=dict)
+    fixes: dict[tuple[TracedValue, int], TracedValue] = field(default_factory=dict)
+
+    def name(self, kind: str) -> str:
+        """A free name: the kind and a number from 1; kinds that occur once have no number."""
+        if kind in _SINGLE and kind not in self.types:
+            return kind
+        return next(n for i in range(1, 1 + 10**6) if (n := f"{kind}_{i}") not in self.types)
+
+    def add(self, node: Node) -> ValueType:
+        """Append a node; its type.
+
+        Raises:
+            CannotLower: if it does not fit what it reads.
+        """
+        try:
+            t = infer(node, *(self.types[s] for s in node.sources))
+        except HwbnnError as error:
+            raise CannotLower(str(error)) from None
+        self.nodes.append(node)
+        self.types[node.name] = t
+        return t
+
+    def replace(self, node: Node) -> ValueType:
+        """Replace the node of this name, which no other node reads yet; its type."""
+        position = next(i for i, n in enumerate(self.nodes) if n.name == node.name)
+        t = infer(node, *(self.types[s] for s in node.sources))
+        self.nodes[position] = node
+        self.types[node.name] = t
+        return t
+
+    def remark(self, layer: str, node: Node, text: str) -> None:
+        """Record what became of a layer."""
+        self.remarks.append(Remark(layer, node.name, text))
