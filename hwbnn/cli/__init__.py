@@ -1,4 +1,4 @@
-"""The command line: thin commands over the package, one file for each few of them."""
+"""The command line: thin commands over the package, one file for each group of them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,26 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _end)
-    from hwbnn.cli.app import app
+    # Names of files may hold what the terminal's encoding cannot express.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        from hwbnn.cli.app import app
+        from hwbnn.cli.failures import discard_output
 
-    app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # now, while an error can still be told
+    except KeyboardInterrupt:  # while Python imports
+        sys.exit(128 + signal.SIGINT)
+    except OSError as error:  # of the flush: nobody reads on, or the disk is full
+        discard_output()
+        if isinstance(error, BrokenPipeError):
+            sys.exit(128 + signal.SIGPIPE)
+        sys.stderr.write(f"error: standard output: {error.strerror}\n")
+        sys.exit(2)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The Typer application: its commands, and what becomes of errors."""
+"""The Typer application and its commands."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typer.core import TyperGroup
 
 from hwbnn import __version__
 from hwbnn.cli.build import register as build
+from hwbnn.cli.failures import one_line
 from hwbnn.cli.hardware import register as hardware
 from hwbnn.cli.info import register as info
 from hwbnn.cli.lower import register as lower
-from hwbnn.cli.output import complain
 from hwbnn.cli.simulate import register as simulate
 from hwbnn.cli.train import register as train
-from hwbnn.errors import HwbnnError, Mismatch
+from hwbnn.errors import InputError, nearest
 
 _EPILOG = """
-Exit status: 0 good; 1 the hardware differs or a goal was missed; 2 bad input or a missing tool.
+Exit status: 0 good; 1 the hardware differs or a goal was missed; 2 bad input or a missing tool;
+130 interrupted.
 """
 
 _EARLIER = {"ways": "backends"}
@@ -28,21 +29,22 @@ _EARLIER = {"ways": "backends"}
 class _Group(TyperGroup):
     """Commands whose foreseen errors become one line; others are defects and keep their trace."""
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run a command; 1 for a mismatch, 2 for whatever the user can mend."""
-        try:
-            return super().invoke(ctx)
-        except ModuleNotFoundError as error:
-            from hwbnn.tools.packages import explained
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the program's own options."""
+        with one_line():
+            return super().make_context(*args, **kwargs)
 
-            found = explained(error)
-            if found is error:
-                raise
-            complain(str(found))
-            raise typer.Exit(2) from None
-        except HwbnnError as error:
-            complain(str(error))
-            raise typer.Exit(1 if isinstance(error, Mismatch) else 2) from None
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find a command; an unknown one is answered by those that there are."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            names = nearest(args[0], self.commands)
+            raise InputError(f"no command {args[0][:60]!r}; expected one of {names}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        with one_line():
+            return super().invoke(ctx)
 
 
 app = typer.Typer(

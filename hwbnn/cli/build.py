@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwbnn.cli import options
-from hwbnn.cli.files import writable
+from hwbnn.cli.files import writable_folder
 from hwbnn.cli.inputs import read_graph, read_model, read_samples
 from hwbnn.cli.output import Steps, tell_report
 from hwbnn.cli.plans import planner
@@ -43,7 +43,7 @@ def demo(
     from hwbnn.demo import demo as run
     from hwbnn.demo import steps
 
-    writable(out)
+    writable_folder(out)
     report = run(out, place=place, progress=Steps(steps(place)))
     tell_report(report, out / "report.txt", as_json=as_json)
 
@@ -89,7 +89,7 @@ def build(
     from hwbnn.flow import build as run
     from hwbnn.flow import claim, steps
 
-    claim(writable(out))
+    claim(writable_folder(out))
     chosen = planner(plan, interval, luts, made)
     names = options.listed(backends)
     network, input, name = _to_build(folder, model, graph)

@@ -22,11 +22,11 @@ def read_array(path: Path, key: str = "") -> Array:
             column names; it is read as integers if every number is written as one.
         key: name of the array in a ``.npz`` that holds several.
     """
+    if path.suffix not in (".npy", ".npz", ".csv"):
+        raise InputError(f"{path}: expected a file ending in .npy, .npz or .csv")
     data = read_bytes(path)
     if path.suffix == ".csv":
         return _csv(path, data)
-    if path.suffix not in (".npy", ".npz"):
-        raise InputError(f"{path}: expected a file ending in .npy, .npz or .csv")
     arrays = _arrays(path, data)
     names = nearest(key, arrays)
     if key and key not in arrays:
@@ -80,25 +80,41 @@ def _numbers(row: str) -> bool:
 
 
 def writable(path: Path, *suffixes: str) -> Path:
-    """The path itself, if it can be made; asked before long work, so that none is lost.
+    """The path itself, if a file can be written there; asked before long work, so none is lost.
 
     Args:
-        path: a file or folder, there or not.
-        suffixes: the endings that its name may have; none for any.
+        path: a file, there or not.
+        suffixes: the endings that its name may have.
     """
-    if suffixes and path.suffix not in suffixes:
+    if path.suffix not in suffixes:
         raise InputError(f"{path}: expected a name ending in {', '.join(suffixes)}")
+    _check_place(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file")
+    return path
+
+
+def writable_folder(path: Path) -> Path:
+    """The path itself, if a folder is there or can be made; asked before long work."""
+    _check_place(path)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: is a file; name an empty or a new folder")
+    return path
+
+
+def _check_place(path: Path) -> None:
+    """Refuse a place that cannot be written."""
+    reason = "name a place that you may write to"
     try:
-        folder = path if path.is_dir() else path.parent
         path.exists()  # asked for what it raises: a name may be too long
+        folder = path if path.is_dir() else path.parent
         while not folder.exists():
             folder = folder.parent
         good = folder.is_dir() and os.access(folder, os.W_OK)
-    except OSError:
-        good = False
+    except (OSError, ValueError) as error:  # a path with a NUL is a ValueError
+        good, reason = False, getattr(error, "strerror", None) or str(error)
     if not good:
-        raise InputError(f"{path}: cannot be written; name a place that you may write to")
-    return path
+        raise InputError(f"{path}: cannot be written: {reason}")
 
 
 def write_file(path: Path, content: bytes) -> Path:
@@ -109,6 +125,7 @@ def write_file(path: Path, content: bytes) -> Path:
         partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
+        partial.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
     return path
 
@@ -137,6 +154,9 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> Path:
 def read_bytes(path: Path) -> bytes:
     """The contents of a file."""
     try:
+        if path.exists() and not path.is_file():  # a device may go on for ever
+            raise InputError(f"{path}: is no file; name one")
         return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # a path with a NUL is a ValueError
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: cannot be read: {reason}") from error

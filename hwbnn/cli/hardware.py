@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from hwbnn.cli import options
-from hwbnn.cli.files import writable, write_file
+from hwbnn.cli.files import writable, writable_folder, write_file
 from hwbnn.cli.inputs import read_graph, read_input
 from hwbnn.cli.output import Steps, finish, note, table
 from hwbnn.cli.plans import of_rate, planner, read_core
@@ -90,7 +90,7 @@ def generate(
     """
     from hwbnn.targets import generate as make
 
-    writable(out)
+    writable_folder(out)
     if made is not None and target == "hls":
         raise InputError("plan: --made has no effect on --target hls, which has no netlists")
     find = planner(plan, of_rate(interval, fps, mhz), luts, made)

@@ -30,18 +30,30 @@ def register(app: typer.Typer) -> None:
 
 def list_(
     what: Annotated[
-        str, typer.Argument(metavar="WHAT", help="networks, methods, models, targets or data.")
-    ],
+        str | None,
+        typer.Argument(metavar="[WHAT]", help="networks, methods, models, targets or data."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """List what there is of a kind: networks, methods, models, targets or data.
 
+    Without a kind, all of them by their names.
+
     For example:
+
+        hwbnn list
 
         hwbnn list models
 
         hwbnn list data --json
     """
+    if what is None:
+        names = {kind: [str(row[0]) for row in listed()[1]] for kind, listed in KINDS.items()}
+        if not as_json:
+            rows = [(kind, ", ".join(known)) for kind, known in names.items()]
+            table("", ("hwbnn list", "names"), rows)
+        finish("'hwbnn list models' tells more of a kind", names, as_json=as_json)
+        return
     if what not in KINDS:
         raise InputError(f"list: expected one of {nearest(what, KINDS)}, found {what!r}")
     columns, rows = KINDS[what]()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from hwbnn.assets import assets
 from hwbnn.cli.files import read_array, read_bytes
 from hwbnn.cli.output import note
-from hwbnn.errors import InputError, ToolNotFound, nearest
+from hwbnn.errors import HwbnnError, InputError, ToolNotFound, nearest
 from hwbnn.graph import Graph, Input, load, to_integers
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
@@ -34,16 +35,22 @@ def bundled() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(folder.glob("*/graph.npz"))}
 
 
+def _exists(path: Path) -> bool:
+    """Whether there is something of this name; a name may be too long, or forbidden to look at."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise InputError(f"{str(path)[:60]}: cannot be read: {error.strerror}") from error
+
+
 def graph_file(given: str) -> Path:
     """The file of a Graph named by itself, by its folder, or by the name of a bundled network."""
     path = Path(given)
-    try:
-        if path.is_dir() and (path / "graph.npz").is_file():
+    if _exists(path):
+        if path.is_dir() and _exists(path / "graph.npz"):
             return path / "graph.npz"
         if path.is_file():
             return path
-    except OSError as error:  # such as a name that is too long
-        raise InputError(f"{given[:60]}: cannot be read: {error.strerror}") from error
     if given in bundled():
         return bundled()[given] / "graph.npz"
     raise InputError(
@@ -64,7 +71,7 @@ def read_project(given: str, plan: Plan | None) -> Project:
         given: a project's folder, or anything that :func:`graph_file` takes.
         plan: the layout of a core that is generated; None for that of the project.
     """
-    if plan is None and (Path(given) / "core.json").is_file():
+    if plan is None and _exists(Path(given) / "core.json"):
         return Project.read(given)
     return generate(read_graph(given), "rtl", plan)
 
@@ -84,15 +91,28 @@ def read_input(graph: Graph, path: Path, key: str = "") -> Array:
     return check_input(graph, to_integers(graph.input, array))
 
 
-def read_labels(path: Path, key: str, samples: int) -> Array:
-    """Classes, one for each sample."""
-    labels = read_array(path, key).reshape(-1)
-    if labels.dtype.kind not in "iu" or len(labels) != samples:
+def read_labels(path: Path, key: str, samples: int, classes: int | None = None) -> Array:
+    """Classes, one for each sample.
+
+    Args:
+        path: the file.
+        key: name of the array in a ``.npz`` that holds several.
+        samples: how many there must be.
+        classes: each must be below this number; None where it is not known yet.
+    """
+    labels = read_array(path, key)
+    fits = labels.dtype.kind in "iu" and labels.size == len(labels) == samples
+    if not fits:
+        scores = "; scores are no labels" if labels.ndim > 1 and labels.size > len(labels) else ""
         raise InputError(
-            f"{path}: expected {samples} integers, the class of each sample, found {len(labels)} "
-            f"of {labels.dtype}"
+            f"{path}: expected {samples} integers, the class of each sample, found "
+            f"{labels.dtype} of shape {labels.shape}{scores}"
         )
-    return labels
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or (classes is not None and high >= classes):
+        allowed = "0 or more" if classes is None else f"0 to {classes - 1}"
+        raise InputError(f"{path}: expected classes, {allowed}, found {low} to {high}")
+    return labels.reshape(-1)
 
 
 def read_samples(
@@ -104,8 +124,12 @@ def read_samples(
     data: Path | None,
 ) -> tuple[Array, Array | None, str]:
     """Samples, their classes and their name: a person's own, or the test set of the recipe."""
+    if samples is None and labels is not None:
+        raise InputError("labels: expected --samples besides --labels, found --labels alone")
     if samples is not None:
         x = read_array(samples, key)
+        if not len(x):
+            raise InputError(f"{samples}: holds no samples")
         return x, None if labels is None else read_labels(labels, labels_key, len(x)), samples.name
     if folder is None:
         raise InputError("samples: expected --samples, since no recipe names a test set")
@@ -128,11 +152,11 @@ def read_recipe(given: str) -> Recipe:
     from hwbnn.training import Recipe
 
     path = Path(given)
-    if path.is_dir():
+    if _exists(path) and path.is_dir():
         path = path / "recipe.toml"
     elif not path.exists() and given in bundled():
         path = bundled()[given] / "recipe.toml"
-    if not path.is_file():
+    if not _exists(path) or not path.is_file():
         raise InputError(
             f"{given}: expected a recipe (TOML), a folder with recipe.toml, or a bundled network "
             f"({nearest(given, bundled())})"
@@ -178,7 +202,12 @@ def read_model(folder: str | None, factory: str | None) -> Given:
 
     assert folder is not None
     path = Path(folder)
-    if not path.exists() and folder in bundled():
+    if not _exists(path):
+        if folder not in bundled():
+            raise InputError(
+                f"{folder}: expected the folder of a training run, or a bundled network "
+                f"({nearest(folder, bundled())})"
+            )
         path = bundled()[folder]
     model, recipe = load_model(path)
     return Given(model, recipe.graph_input(), recipe, path.resolve().name)
@@ -195,17 +224,30 @@ def _made(factory: str) -> Given:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise
+            raise InputError(f"--model {factory}: {_told(error)}") from error
         raise InputError(
             f"--model {factory}: no module {module_name!r} in this folder or installed; run the "
             "command where it lies"
         ) from None
+    except HwbnnError:
+        raise
+    except Exception as error:  # the user's own code may raise anything
+        raise InputError(f"--model {factory}: {_told(error)}") from error
     finally:
         sys.path.pop(0)
     function = getattr(module, name, None)
     if not callable(function):
-        raise InputError(f"--model {factory}: {module_name} has no function {name!r}")
-    made = function()
+        functions = [n for n, value in vars(module).items() if callable(value) and n[:1] != "_"]
+        raise InputError(
+            f"--model {factory}: {module_name} has no function {name!r}; it has "
+            f"{nearest(name, functions)}"
+        )
+    try:
+        made = function()
+    except HwbnnError:
+        raise
+    except Exception as error:  # the user's own code may raise anything
+        raise InputError(f"--model {factory}: {_told(error)}") from error
     pair = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     # What is no torch module after all is refused by lowering.
     if not hasattr(pair[0], "named_modules") or not isinstance(pair[1], Input):
@@ -214,3 +256,11 @@ def _made(factory: str) -> Given:
             f"{type(made).__name__}"
         )
     return Given(pair[0], pair[1], None, name)
+
+
+def _told(error: Exception) -> str:
+    """An error of the user's own code, with the place where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if f.filename[:1] != "<" and "site-packages" not in f.filename]
+    place = f" ({own[-1].filename}, line {own[-1].lineno})" if len(own) > 1 else ""
+    return f"{type(error).__name__}: {str(error)[:200]}{place}"

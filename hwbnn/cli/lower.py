@@ -11,7 +11,7 @@ import typer
 from hwbnn.cli import options
 from hwbnn.cli.files import writable
 from hwbnn.cli.inputs import read_model, read_samples
-from hwbnn.cli.output import Steps, finish, table
+from hwbnn.cli.output import Steps, finish, printable, table
 from hwbnn.errors import InputError
 from hwbnn.graph import to_integers
 
@@ -103,7 +103,7 @@ def explain(
     refused = verdict.startswith("refused:")
     if not as_json:
         for line in layers:
-            typer.echo(line)
+            typer.echo(printable(line))
     facts = {"layers": layers, "verdict": verdict, "exact": verdict.startswith("exact:")}
     finish(f"{given.name}: {verdict}", facts, as_json=as_json)
     if refused:

@@ -23,15 +23,19 @@ def _err() -> Console:
     return Console(stderr=True, soft_wrap=True, highlight=False)
 
 
+def printable(text: str) -> str:
+    """A text on one line, in which nothing steers the terminal: a file's name may hold anything."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
 def complain(message: str) -> None:
-    """One line on standard error, whatever the message holds; nothing in it steers the terminal."""
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
-    _err().print(Text.assemble(("error: ", "bold red"), line))
+    """An error on standard error, in one line."""
+    _err().print(Text.assemble(("error: ", "bold red"), printable(message)))
 
 
 def note(message: str) -> None:
     """A remark for people, on standard error."""
-    _err().print(Text(message, "dim"))
+    _err().print(Text(printable(message), "dim"))
 
 
 def finish(result: str, facts: Mapping[str, Any], *, as_json: bool, failed: bool = False) -> None:
@@ -46,7 +50,7 @@ def finish(result: str, facts: Mapping[str, Any], *, as_json: bool, failed: bool
     if as_json:
         typer.echo(json.dumps(dict(facts), indent=2))
     else:
-        typer.echo(result)
+        typer.echo(printable(result))
     if failed:
         raise typer.Exit(1)
 
@@ -61,7 +65,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
             column, justify="right" if numeric else "left", overflow="fold", no_wrap=i == 0
         )
     for row in rows:
-        shown.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
+        shown.add_row(
+            *(Text(f"{cell:,}" if isinstance(cell, int) else printable(str(cell))) for cell in row)
+        )
     Console(highlight=False).print(shown)
 
 
@@ -105,6 +111,6 @@ def tell_report(report: Report, path: Path, *, as_json: bool, what: str = "") ->
     else:
         show_report(report)
         verdict = "all equal" if report.ok else "NOT equal"
-        typer.echo(f"{what or verdict} -> {path}")
+        typer.echo(printable(f"{what or verdict} -> {path}"))
     if not report.ok:
         raise typer.Exit(1)

@@ -15,7 +15,6 @@ from hwbnn.cli.inputs import read_graph, read_input, read_labels
 from hwbnn.cli.output import finish, table
 from hwbnn.errors import InputError
 from hwbnn.graph import ArgMax, Graph
-from hwbnn.graph.arrays import Array
 from hwbnn.simulators import ENGINES, simulate
 
 SHOWN = 20
@@ -53,11 +52,13 @@ def predict(
         writable(out, ".npy", ".csv")
     network = read_graph(graph)
     x = read_input(network, array, key)
-    found = classes(network, simulate(network, x, engine=_fastest()))
+    count = classes(network)
+    found = simulate(network, x, engine=_fastest())[:, 0].astype(np.int64)
     facts: dict[str, Any] = {"graph": network.digest, "classes": found.tolist()}
     result = f"{len(found):,} samples classified"
     if labels is not None:
-        right = int((read_labels(labels, labels_key, len(found)) == found).sum())
+        wanted = read_labels(labels, labels_key, len(found), count)
+        right = int((wanted == found).sum())
         facts |= {"right": right, "accuracy": right / len(found)}
         result += f", {right:,} right ({right / len(found):.2%})"
     if out is not None:
@@ -119,19 +120,21 @@ def simulate_(
     finish(result, facts, as_json=as_json)
 
 
-def classes(graph: Graph, outputs: Array) -> Array:
-    """The class that each output names.
+def classes(graph: Graph) -> int:
+    """How many classes the output tells apart; a single bit tells two apart.
 
     Raises:
-        InputError: if the Graph ends in something else than classes.
+        InputError: if the Graph ends in something else than a class.
     """
     last = graph.node(graph.output.source)
-    if not isinstance(last, ArgMax):
-        raise InputError(
-            f'the Graph gives {graph.types[last.name]}, no class; lower it with output="class", '
-            "or use 'hwbnn simulate'"
-        )
-    return outputs[:, 0]
+    if isinstance(last, ArgMax):
+        return graph.types[last.source].size
+    if graph.types[last.name].bit and graph.types[last.name].size == 1:
+        return 2
+    raise InputError(
+        f'the Graph gives {graph.types[last.name]}, no class; lower it with output="class", '
+        "or use 'hwbnn simulate'"
+    )
 
 
 def _fastest() -> str:

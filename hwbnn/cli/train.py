@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hwbnn.cli import options
-from hwbnn.cli.files import writable
+from hwbnn.cli.files import writable_folder
 from hwbnn.cli.inputs import read_recipe, tell_unread
 from hwbnn.cli.output import Steps, finish, note, tell_report
 from hwbnn.cli.plans import planner
@@ -54,7 +54,7 @@ def train(
     """
     from hwbnn.training import train as run
 
-    writable(out)
+    writable_folder(out)
     wanted = read_recipe(recipe)
     tell_unread(wanted, data)
     result = run(
@@ -113,7 +113,7 @@ def publish(
     """
     from hwbnn.flow import release, steps
 
-    writable(out)
+    writable_folder(out)
     names = options.listed(backends)
     report = release(
         run,
@@ -145,7 +145,7 @@ def compare(
     """
     from hwbnn.training import compare_runs
 
-    writable(out)
+    writable_folder(out)
     page = compare_runs(runs, out)
     facts = {"page": str(page), "runs": [str(run) for run in runs]}
     finish(f"{len(runs)} runs side by side -> {page}", facts, as_json=as_json)

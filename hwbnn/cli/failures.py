@@ -1,0 +1,79 @@
+"""What becomes of errors: one clear line on standard error and an exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from hwbnn.cli.output import complain
+from hwbnn.errors import HwbnnError, Mismatch, nearest
+
+UsageError: Any = typer.BadParameter.__base__
+"""Of the click that Typer uses, which may be a copy of its own."""
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turn every foreseen error into one line; others are defects and keep their trace.
+
+    The exit status is 1 for a mismatch, 130 for an interrupt, and 2 for whatever the user or the
+    machine can mend: arguments, files, permissions, space, memory, missing packages.
+    """
+    try:
+        yield
+    except HwbnnError as error:
+        complain(str(error))
+        raise typer.Exit(1 if isinstance(error, Mismatch) else 2) from None
+    except UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            raise
+        complain(_usage(error))
+        raise typer.Exit(2) from None
+    except ModuleNotFoundError as error:
+        from hwbnn.tools.packages import explained
+
+        found = explained(error)
+        if found is error:
+            raise
+        complain(str(found))
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        complain("interrupted")
+        raise typer.Exit(128 + signal.SIGINT) from None
+    except BrokenPipeError:  # such as `hwbnn list models | head -1`: nobody reads on
+        discard_output()
+        raise typer.Exit(128 + signal.SIGPIPE) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        complain(f"{where}{error.strerror or error}")
+        raise typer.Exit(2) from None
+    except UnicodeError as error:
+        complain(f"a text holds characters that cannot be read or written ({error.reason})")
+        raise typer.Exit(2) from None
+    except MemoryError as error:
+        complain(f"not enough memory: {error or 'give the command less at once'}")
+        raise typer.Exit(2) from None
+
+
+def discard_output() -> None:
+    """Send what is still to be printed nowhere, so that Python can end without another error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _usage(error: Any) -> str:
+    """Names the command, what is wrong, and what it takes instead."""
+    said = error.format_message().strip().rstrip(".")
+    ctx = error.ctx
+    if ctx is None:
+        return str(said)
+    if type(error).__name__ == "NoSuchOption":
+        wrong = error.option_name
+        options = [o for p in ctx.command.params for o in p.opts if o.startswith("--")]
+        said = f"no option {wrong}; expected one of {nearest(wrong, [*options, '--help'])}"
+    return f"{ctx.command_path}: {said}; see '{ctx.command_path} --help'"
