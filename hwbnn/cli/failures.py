@@ -76,4 +76,5 @@ def _usage(error: Any) -> str:
         wrong = error.option_name
         options = [o for p in ctx.command.params for o in p.opts if o.startswith("--")]
         said = f"no option {wrong}; expected one of {nearest(wrong, [*options, '--help'])}"
-    return f"{ctx.command_path}: {said}; see '{ctx.command_path} --help'"
+    command = " ".join(["hwbnn", *ctx.command_path.split()[1:]])
+    return f"{said}; see '{command} --help'"

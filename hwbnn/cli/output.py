@@ -18,9 +18,16 @@ from rich.text import Text
 from hwbnn.report import Report, renderable
 
 
+class _Console(Console):
+    """A console; made at each use, since callers may have replaced the streams meanwhile."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the error escape; :mod:`hwbnn.cli.failures` has the one answer to it."""
+        raise BrokenPipeError
+
+
 def _err() -> Console:
-    # Made at each use: test runners and callers may have replaced the streams meanwhile.
-    return Console(stderr=True, soft_wrap=True, highlight=False)
+    return _Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def printable(text: str) -> str:
@@ -68,12 +75,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         shown.add_row(
             *(Text(f"{cell:,}" if isinstance(cell, int) else printable(str(cell))) for cell in row)
         )
-    Console(highlight=False).print(shown)
+    _Console(highlight=False).print(shown)
 
 
 def show_report(report: Report) -> None:
     """A report as a table on standard output."""
-    Console(highlight=False).print(renderable(report))
+    _Console(highlight=False).print(renderable(report))
 
 
 class Steps:

@@ -112,4 +112,4 @@ def test_models_that_cannot_be_lowered_are_refused(call: Call) -> None:
     assert told.exit_code == 2
     assert "with_softmax: refused: " in told.stdout.splitlines()[-1]
     refused(call("lower"), "expected the folder of a training run, or --model")
-    refused(call("lower", "none"), "none/recipe.toml")
+    refused(call("lower", "none"), "none: expected the folder of a training run", "digits")
