@@ -53,7 +53,7 @@ def one_line() -> Iterator[None]:
         where = f"{error.filename}: " if error.filename is not None else ""
         complain(f"{where}{error.strerror or error}")
         raise typer.Exit(2) from None
-    except UnicodeError as error:
+    except (UnicodeEncodeError, UnicodeDecodeError) as error:
         complain(f"a text holds characters that cannot be read or written ({error.reason})")
         raise typer.Exit(2) from None
     except MemoryError as error:

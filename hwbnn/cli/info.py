@@ -50,8 +50,8 @@ def list_(
     if what is None:
         names = {kind: [str(row[0]) for row in listed()[1]] for kind, listed in KINDS.items()}
         if not as_json:
-            rows = [(kind, ", ".join(known)) for kind, known in names.items()]
-            table("", ("hwbnn list", "names"), rows)
+            kinds = [(kind, ", ".join(known)) for kind, known in names.items()]
+            table("", ("hwbnn list", "names"), kinds)
         finish("'hwbnn list models' tells more of a kind", names, as_json=as_json)
         return
     if what not in KINDS:
