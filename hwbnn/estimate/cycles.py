@@ -1,19 +1,25 @@
-"""Cycles of a circuit, by stepping a model of its handshakes through tokens without data.
+"""Cycles of a circuit, exact: its handshakes are fixed by numbers of tokens and never by data.
 
-One small state machine stands for each module of ``rtl/`` that holds tokens, with the same
-registers; what a machine offers in a cycle depends on its registers alone, as in the hardware. All
-handshakes are fixed by the numbers of tokens and never by data, so the cycles are exact.
+Without stalls the cycles solve equations (:mod:`hwbnn.estimate.schedule`). Under stalls, and where
+the equations do not hold, a model of the handshakes is stepped through tokens without data: one
+small state machine stands for each module of ``rtl/`` that holds tokens, with the same registers.
+What a machine offers in a cycle depends on its registers alone, as in the hardware.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from hwbnn.estimate.machines import Wires, machines
+from hwbnn.estimate.schedule import Run, Unsolvable
 from hwbnn.plan import Circuit
+from hwbnn.plan.images import Fork
+from hwbnn.plan.stages import Segment
 
 Pattern = Callable[[int], bool]
 MOST_FRAMES = 4096
@@ -33,7 +39,8 @@ class Cycles:
     Attributes:
         starts: for each frame, the cycle in which its first input beat is taken.
         ends: for each frame, the cycle in which its last output beat is taken.
-        fills: the most tokens that each stage held at its outputs, by the streams' names.
+        fills: the most words that the FIFO held which drives a stream, by the stream's name: those
+            of pipelines, and of the branches of forks.
         interval: cycles between the starts of successive frames once they repeat, on average over
             the frames that it takes to repeat (a whole number unless credits are too few); None
             if they were not seen to.
@@ -59,7 +66,7 @@ def cycles(
     source: Pattern | None = None,
     sink: Pattern | None = None,
 ) -> Cycles:
-    """Step frames, back to back, through a circuit.
+    """When frames, back to back, cross a circuit.
 
     Args:
         circuit: the circuit.
@@ -72,10 +79,38 @@ def cycles(
     Raises:
         Deadlock: if the storage of the stages was made too small for anything to move.
     """
-    return _Run(circuit, frames, source, sink).run()
+    if source is None and sink is None:
+        with suppress(Unsolvable):
+            return _free(circuit, frames)
+    return _Steps(circuit, frames, source, sink).run()
 
 
-class _Run:
+def _free(circuit: Circuit, frames: int | None) -> Cycles:
+    """Frames as early as they can be."""
+    run = Run(circuit.stages)
+    states: list[bytes] = []
+    seen: dict[tuple[object, ...], int] = {}
+    interval: Fraction | None = None
+    period: int | None = None
+    while len(run.starts) < (frames or MOST_FRAMES):
+        if not run.step():
+            raise Deadlock(f"nothing can move behind frame {len(run.starts)}")
+        if frames is not None:
+            continue
+        states.append(run.state())
+        now, reach = len(run.starts) - 1, run.reach
+        if now < 2 or now < reach:
+            continue
+        apart = [b - a for a, b in pairwise(run.starts[now - reach :])]
+        before = seen.setdefault((*states[now - reach :], *apart), now)
+        if before < now:
+            period = now - before
+            interval = Fraction(run.starts[now] - run.starts[before], period)
+            break
+    return Cycles(tuple(run.starts), tuple(run.ends), run.fills, interval, period)
+
+
+class _Steps:
     """The circuit's machines, the two borders, and what was seen.
 
     In a cycle only those machines are stepped that a token reaches or leaves, or that asked for it;
@@ -119,6 +154,7 @@ class _Run:
         fills = {
             name: most
             for machine in self.machines
+            if isinstance(machine.stage, Segment | Fork)
             for name, most in zip(machine.stage.outputs, machine.most, strict=True)
         }
         return Cycles(tuple(self.starts), tuple(self.ends), fills, self.interval, self.period)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 
 import numpy as np
 import pytest
@@ -14,8 +15,11 @@ from hypothesis import strategies as st
 from hwbnn.estimate import cycles
 from hwbnn.estimate.cycles import Deadlock
 from hwbnn.estimate.machines import FoldedMachine
+from hwbnn.estimate.schedule import FoldedEquations, Run, Unsolvable, schedule
 from hwbnn.graph import Dot, Graph, Input, Output, Threshold
 from hwbnn.plan import Folded, Plan, circuit
+from hwbnn.plan.images import Fork
+from tests.conv_strategies import random_conv_graph
 from tests.strategies import graphs, plans, random_graph, random_plan
 
 
@@ -48,6 +52,58 @@ def test_stepping_over_idle_cycles_changes_nothing(data):
     assert cycles(made, 4) == every_cycle
 
 
+def solvable(made):
+    """Whether the equations hold for a circuit; the cycles are stepped through where not."""
+    run = Run(made.stages)
+    try:
+        return all(run.step() for _ in range(4))
+    except Unsolvable:
+        return False
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_equations_give_the_cycles_of_the_state_machines(seed):
+    """Of networks with windows, pools and shortcuts; frames until their starts repeat."""
+    graph = random_conv_graph(seed) if seed % 3 else random_graph(seed, max_width=40)
+    made = circuit(graph, random_plan(seed, graph, max_cycles=300))
+    counted = cycles(made)
+    stepped = cycles(made, len(counted.starts), source=lambda _: True)
+    if solvable(made):
+        assert counted.starts == stepped.starts
+        assert counted.ends == stepped.ends
+        assert counted.fills == stepped.fills
+
+
+def test_the_equations_hold_for_nearly_all_networks():
+    graphs = [random_conv_graph(seed) for seed in range(30)]
+    plans = [random_plan(seed, graph, max_cycles=300) for seed, graph in enumerate(graphs)]
+    assert sum(solvable(circuit(*pair)) for pair in zip(graphs, plans, strict=True)) >= 24
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_there_is_a_schedule_of_the_interval_and_none_that_is_shorter(seed):
+    graph = random_conv_graph(seed) if seed % 3 else random_graph(seed, max_width=40)
+    made = circuit(graph, random_plan(seed, graph, max_cycles=300))
+    interval = ceil(cycles(made).interval)
+    if solvable(made):
+        assert schedule(made.stages, interval) is not None
+    assert interval == 1 or schedule(made.stages, interval - 1) is None
+
+
+@pytest.mark.parametrize("seed", [10, 19, 28, 47])
+def test_depths_of_a_schedule_keep_its_interval(seed):
+    graph = random_conv_graph(seed)
+    plan = random_plan(seed, graph, max_cycles=300)
+    made = circuit(graph, plan)
+    interval = ceil(cycles(made).interval)
+    found = schedule(made.stages, interval, free=True)
+    assert found is not None
+    forks = [stage for stage in made.stages if isinstance(stage, Fork)]
+    depths = {fork.value: found.depths(fork) for fork in forks}
+    assert forks
+    assert cycles(circuit(graph, replace(plan, depths=depths))).interval <= interval
+
+
 @pytest.mark.parametrize(("pe", "simd"), [(1, 1), (2, 8), (24, 8), (8, 48), (24, 48)])
 def test_a_folded_layer_takes_its_folds(pe, simd):
     made = circuit(chain(48, 24), Plan(default=Folded(pe, simd), input_beat=48, output_beat=24))
@@ -66,13 +122,13 @@ def test_a_chain_of_folded_layers_keeps_the_slowest_layer_busy(folds):
 
 def with_slots(monkeypatch, change):
     """All folded layers keep so many tokens more."""
-    before = FoldedMachine.__init__
+    for kind in (FoldedMachine, FoldedEquations):
 
-    def changed(self, stage, wires):
-        before(self, stage, wires)
-        self.slots += change
+        def changed(self, *given, before=kind.__init__):
+            before(self, *given)
+            self.slots += change
 
-    monkeypatch.setattr(FoldedMachine, "__init__", changed)
+        monkeypatch.setattr(kind, "__init__", changed)
 
 
 def test_storage_for_less_than_two_vectors_slows_such_a_chain(monkeypatch):

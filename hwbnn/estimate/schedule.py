@@ -1,0 +1,594 @@
+"""When tokens pass, for all tokens of a frame at once.
+
+A circuit whose handshakes never depend on data is a timed event graph: a token passes at the
+largest of some earlier passes plus fixed delays ("max-plus" equations; Baccelli, Cohen, Olsder and
+Quadrat, "Synchronization and Linearity", 1992, chapters 2 and 9). The equations of each kind of
+stage are here. Their earliest solution is found by raising times until no token is too early.
+
+Frames either follow those before them as soon as they can (:class:`Run`), or at a given interval
+(:func:`schedule`). If there are times for an interval, the circuit keeps that interval: they may
+need a source that offers tokens later than it could, and in such systems an earlier token never
+delays another one. No interval is shorter than the cycles that a frame keeps the busiest stage, so
+that a schedule of this length is an exact answer. It says too how deep the FIFOs behind forks must
+be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwbnn.plan.images import Fork, Join, Window, WindowUnrolled
+from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Stage, Up
+
+Times = NDArray[np.int64]
+"""A cycle for each token of a frame."""
+
+SWEEPS = 400
+"""Sweeps after which there is no schedule of an interval, or it is not found."""
+NEVER = -(1 << 50)
+"""When the tokens before the first frame pass."""
+
+
+class Events:
+    """Cycles of the same events in frame after frame.
+
+    Attributes:
+        now: cycles of this frame's events.
+        interval: cycles from frame to frame; None where frames before this one are known instead.
+        past: frames before this one, the latest last.
+        reach: the most frames that were looked back.
+    """
+
+    def __init__(self, number: int, interval: int | None) -> None:
+        self.now: Times = np.arange(number)
+        self.interval = interval
+        self.past: list[Times] = []
+        self.reach = 1
+
+    def before(self, frames: int, now: Times) -> Times:
+        """The frame that is so many before this one; ``now`` for this one."""
+        if self.interval is not None:
+            return now - self.interval * frames
+        if not frames:
+            return now
+        self.reach = max(self.reach, frames)
+        if frames > len(self.past):
+            return np.full(len(now), NEVER)
+        return self.past[-frames]
+
+    def delayed(self, lag: int, now: Times | None = None) -> Times:
+        """When the event passes that is so many before each.
+
+        >>> events = Events(3, 10)
+        >>> events.delayed(1, np.array([0, 3, 5])).tolist()
+        [-5, 0, 3]
+        >>> events.delayed(5, np.array([0, 3, 5])).tolist()
+        [-17, -15, -10]
+        """
+        now = self.now if now is None else now
+        frames, rest = divmod(lag, len(now))
+        near = self.before(frames, now)
+        if not rest:
+            return near
+        far = self.before(frames + 1, now)
+        return np.concatenate((far[len(now) - rest :], near[: len(now) - rest]))
+
+    def at(self, index: Times, now: Times | None = None) -> Times:
+        """When events pass whose numbers may be below 0: those of frames before this one."""
+        now = self.now if now is None else now
+        frames, place = np.divmod(index, len(now))
+        if self.interval is not None:
+            shifted: Times = now[place] + frames * self.interval
+            return shifted
+        made = np.empty(len(index), np.int64)
+        for back in range(int(-frames.min()), int(-frames.max()) - 1, -1):
+            chosen = frames == -back
+            made[chosen] = self.before(back, now)[place[chosen]]
+        return made
+
+    def apart(self, times: Times, cycles: int) -> Times:
+        """The earliest times from these on, each so many cycles behind the one before.
+
+        >>> Events(3, 7).apart(np.array([4, 0, 0]), 2).tolist()
+        [4, 6, 8]
+        """
+        even = cycles * np.arange(len(times))
+        later = np.maximum.accumulate(times - even) + even
+        carried = int(self.before(1, later)[-1]) + cycles
+        if carried > later[0]:
+            later[0] = carried
+            later = np.maximum.accumulate(later - even) + even
+        return later
+
+    def looped(self, times: Times, lag: int, cycles: int) -> Times:
+        """The earliest times from these on, so many cycles behind those ``lag`` events before.
+
+        >>> Events(5, 100).looped(np.array([0, 0, 0, 0, 0]), 2, 3).tolist()
+        [0, 0, 3, 3, 6]
+        """
+        later = np.maximum(times, self.delayed(lag, times) + cycles)
+        # Twice as many loops at each turn.
+        far, delay = lag, cycles
+        while far < len(later):
+            later[far:] = np.maximum(later[far:], later[:-far] + delay)
+            far, delay = 2 * far, 2 * delay
+        return later
+
+    def next_frame(self) -> None:
+        """Keep this frame's cycles, and begin with the next."""
+        self.past = [*self.past, self.now][-self.reach - 1 :]
+        self.now = self.now + len(self.now)
+
+
+Solved = tuple[Sequence[Times], Sequence[Times]]
+"""Cycles before which the tokens of a stage's inputs, and those of its outputs, cannot pass."""
+
+
+class Equations:
+    """The equations of a stage.
+
+    Attributes:
+        stage: the stage.
+        taken: events of the streams that it takes.
+        given: events of the streams that it drives.
+        inner: events inside on which later ones depend, where there are any.
+    """
+
+    inner: Events
+
+    def __init__(
+        self, stage: Stage, taken: Sequence[Events], given: Sequence[Events], interval: int | None
+    ) -> None:
+        self.taken, self.given = taken, given
+        self.interval = interval
+
+    def solve(self) -> Solved:
+        """Cycles before which tokens cannot be taken and given, from when they pass now."""
+        raise NotImplementedError
+
+
+class AxisInEquations(Equations):
+    """A FIFO of two."""
+
+    def solve(self) -> Solved:
+        """Cycles before which tokens cannot be taken and given."""
+        return [self.given[0].delayed(2) + 1], [self.taken[0].now + 1]
+
+
+class AxisOutEquations(Equations):
+    """Nothing: the receiver takes every beat at once."""
+
+    def solve(self) -> Solved:
+        """Cycles before which tokens cannot be taken and given."""
+        return [], []
+
+
+class UpEquations(Equations):
+    """A wide token, and a part kept aside."""
+
+    def __init__(
+        self, stage: Up, taken: Sequence[Events], given: Sequence[Events], interval: int | None
+    ) -> None:
+        super().__init__(stage, taken, given, interval)
+        self.inner = Events(stage.source.tokens, interval)  # parts become part of a wide token
+        self.wide = np.arange(stage.source.tokens) // stage.ratio
+        ends = (np.arange(stage.result.tokens) + 1) * stage.ratio - 1
+        self.ends = np.minimum(ends, stage.source.tokens - 1)
+
+    def solve(self) -> Solved:
+        """Cycles before which tokens cannot be taken and given."""
+        free = self.given[0].delayed(1)[self.wide]
+        self.inner.now = self.inner.apart(np.maximum(self.taken[0].now, free), 1)
+        return [self.inner.delayed(1) + 1], [self.inner.now[self.ends] + 1]
+
+
+class DownEquations(Equations):
+    """A wide token is taken while at most one part is left."""
+
+    def __init__(
+        self, stage: Down, taken: Sequence[Events], given: Sequence[Events], interval: int | None
+    ) -> None:
+        super().__init__(stage, taken, given, interval)
+        self.wide = np.arange(stage.result.tokens) // stage.ratio
+        self.begins = np.arange(stage.source.tokens) * stage.ratio
+
+    def solve(self) -> Solved:
+        """Cycles before which tokens cannot be taken and given."""
+        return [self.given[0].at(self.begins - 2) + 1], [self.taken[0].now[self.wide] + 1]
+
+
+class WindowEquations(Equations):
+    """Slots for tokens, and a register for the tap that is offered."""
+
+    def __init__(
+        self, stage: Window, taken: Sequence[Events], given: Sequence[Events], interval: int | None
+    ) -> None:
+        super().__init__(stage, taken, given, interval)
+        taps, origins = stage.taps, stage.origins
+        self.inner = Events(len(taps), interval)  # taps are read
+        self.inside = np.flatnonzero(taps >= 0)
+        self.read = taps[self.inside]
+        self.first = max(0, int(taps[0]))
+        self.origins, self.slots, self.total = origins, stage.slots, stage.source.tokens
+        windows, total = len(origins) - 1, self.total
+        self.size = len(taps) // windows
+        # A token has a slot from the end of this tap on: the last before the first window that
+        # begins near enough. In rows that begin with padding a window can begin before the one
+        # before it; a slot that was free is then taken again. A schedule waits until it is free for
+        # good, which is never too early.
+        frames = 2 + int(np.ptp(origins)) // total
+        several = (origins[:-1] + np.arange(frames)[:, None] * total).ravel()
+        if interval is None:
+            begins = np.maximum.accumulate(several)[-windows:] - (frames - 1) * total
+        else:
+            begins = np.minimum.accumulate(several[::-1])[::-1][:windows]
+        left = np.arange(total) - stage.slots
+        earlier = (left - begins[0]) // total
+        ends = np.append(begins, begins[0] + total)
+        window = np.searchsorted(ends, left - earlier * total, side="right")
+        self.before = (window + earlier * windows) * self.size - 1
+
+    def holds(self) -> bool:
+        """Whether every token of this frame found a slot that was not taken again."""
+        if (np.diff(self.origins) >= 0).all():
+            return True
+        tokens, inner, windows = self.taken[0].now, self.inner, len(self.origins) - 1
+        frames = len(inner.past)
+        read = np.concatenate((*inner.past, inner.now))
+        at = np.searchsorted(read, tokens, side="left") // self.size - frames * windows
+        earlier, window = np.divmod(at, windows)
+        begins = self.origins[window] + earlier * self.total
+        return bool((np.arange(self.total) - begins < self.slots).all())
+
+    def solve(self) -> Solved:
+        """Cycles before which tokens cannot be taken and given."""
+        read = self.given[0].delayed(1).copy()
+        read[self.inside] = np.maximum(read[self.inside], self.taken[0].now[self.read] + 1)
+        read[0] = max(read[0], self.taken[0].now[self.first] + 1)
+        self.inner.now = self.inner.apart(read, 1)
+        return [self.inner.at(self.before) + 1], [self.inner.now + 1]
+
+
+class WindowUnrolledEquations(Equations):
+    """A FIFO of two, a walk over places, and a register for the window."""
+
+    def __init__(
+        self, stage: WindowUnrolled, taken: Sequence[Events], given: Sequence[Events],
+        interval: int | None,
+    ) -> None:  # fmt: skip
+        super().__init__(stage, taken, given, interval)
+        inside, ends = stage.grid
+        self.inner = Events(len(inside), interval)  # places are passed
+        self.places, self.ends = np.flatnonzero(inside), np.flatnonzero(ends)
+        self.behind = np.asarray(np.cumsum(ends) - ends - 1)
+        self.before: Times = _lagged(self.places, 2, len(inside))
+
+    def solve(self) -> Solved:
+        """Cycles before which tokens cannot be taken and given."""
+        walk = self.given[0].at(self.behind)
+        walk[self.places] = np.maximum(walk[self.places], self.taken[0].now + 1)
+        walk[0] = max(walk[0], self.taken[0].now[0] + 1)
+        walk = self.inner.now = self.inner.apart(walk, 1)
+        return [self.inner.at(self.before) + 1], [walk[self.ends] + 1]
+
+
+class ForkEquations(Equations):
+    """A FIFO a branch."""
+
+    def __init__(
+        self, stage: Fork, taken: Sequence[Events], given: Sequence[Events], interval: int | None
+    ) -> None:
+        super().__init__(stage, taken, given, interval)
+        self.depths: tuple[int, ...] | None = stage.depths
+
+    def solve(self) -> Solved:
+        """Cycles before which tokens cannot be taken and given."""
+        room = []
+        if self.depths is not None:
+            room = [e.delayed(d) + 1 for e, d in zip(self.given, self.depths, strict=True)]
+        least = np.maximum.reduce(room) if room else self.taken[0].now
+        return [least], [self.taken[0].now + 1 for _ in self.given]
+
+
+class JoinEquations(Equations):
+    """A FIFO of two for each stream, and a register for the sum."""
+
+    def __init__(
+        self, stage: Join, taken: Sequence[Events], given: Sequence[Events], interval: int | None
+    ) -> None:
+        super().__init__(stage, taken, given, interval)
+        tokens, repeat = stage.result.tokens, max(1, stage.repeat)
+        self.inner = Events(tokens, interval)  # tokens are added
+        self.other = np.arange(tokens) // repeat
+        ends = np.minimum((np.arange(self.other[-1] + 1) + 1) * repeat - 1, tokens - 1)
+        self.before = _lagged(ends, 2, tokens)
+
+    def solve(self) -> Solved:
+        """Cycles before which tokens cannot be taken and given."""
+        met = np.maximum(self.taken[0].now, self.taken[1].now[self.other]) + 1
+        met = np.maximum(met, self.given[0].delayed(1))
+        self.inner.now = self.inner.apart(met, 1)
+        room = [self.inner.delayed(2) + 1, self.inner.at(self.before) + 1]
+        return room, [self.inner.now + 1]
+
+
+def _lagged(index: Times, lag: int, number: int) -> Times:
+    """Of events some of which are numbered, the one that is so many of these before each."""
+    frames, place = np.divmod(np.arange(len(index)) - lag, len(index))
+    lagged: Times = index[place] + frames * number
+    return lagged
+
+
+class GateEquations(Equations):
+    """Credits for the results that are under way or wait."""
+
+    def __init__(
+        self, stage: Segment, taken: Sequence[Events], given: Sequence[Events], interval: int | None
+    ) -> None:
+        super().__init__(stage, taken, given, interval)
+        self.credits, self.latency, self.group = stage.credits, stage.latency, stage.group
+        self.inner = Events(stage.result.tokens, interval)  # first tokens of results are let in
+
+    @property
+    def arrivals(self) -> Times:
+        """When results reach the FIFO."""
+        last: Times = self.taken[0].now[self.group - 1 :: self.group]
+        return last + self.latency
+
+    def solve(self) -> Solved:
+        """Cycles before which tokens cannot be taken and given."""
+        group, room = self.group, self.taken[0].now.copy()
+        first = np.maximum(room[::group], self.given[0].delayed(self.credits) + 1)
+        room[::group] = self.inner.looped(first, self.credits, self.latency + 1 + group)
+        room = self.taken[0].apart(room, 1)
+        self.inner.now = room[::group].copy()
+        return [room], [room[group - 1 :: group] + self.latency + 1]
+
+
+class FoldedEquations(Equations):
+    """Tokens kept, passes over the vectors of them, and credits."""
+
+    def __init__(
+        self, stage: Segment, taken: Sequence[Events], given: Sequence[Events], interval: int | None
+    ) -> None:
+        super().__init__(stage, taken, given, interval)
+        head = stage.head
+        assert head is not None
+        self.steps, self.rounds, self.passes = head.steps, head.rounds, head.passes
+        self.slots, self.credits, self.latency = head.slots, stage.credits, stage.latency
+        self.once = stage.reduces
+        vectors = stage.source.tokens // self.steps
+        self.inner = Events(vectors * self.passes, interval)  # last steps of passes
+        self.vectors = Events(vectors, interval)  # last steps of vectors
+        self.takes = Events(vectors * (1 if self.once else self.passes), interval)  # of credits
+        self.last = Events(stage.source.tokens, interval)  # tokens are given up
+
+    @property
+    def arrivals(self) -> Times:
+        """When results reach the FIFO."""
+        ends: Times = self.vectors.now if self.once else self.inner.now
+        return ends + self.latency
+
+    def solve(self) -> Solved:
+        """Cycles before which tokens cannot be taken and given."""
+        steps, rounds, passes, at = self.steps, self.rounds, self.passes, np.arange(self.steps)
+        read = self.taken[0].now.reshape(-1, steps) + 1
+        read[:, 0] = np.maximum(read[:, 0], self.vectors.delayed(1) + 1)
+        read = np.maximum.accumulate(read - at, axis=1) + at
+        ends = self.inner.now.reshape(-1, passes).copy()
+        ends[:, 0] = np.maximum(ends[:, 0], read[:, -1] + (rounds - 1) * steps)
+        takes = ends[:, 0] if self.once else ends.ravel()
+        takes = np.maximum(takes, self.given[0].delayed(self.credits) + 1)
+        whole = self.latency + 2 + ((passes - 1) * rounds * steps if self.once else 0)
+        self.takes.now = self.takes.looped(takes, self.credits, whole)
+        ends[:, : 1 if self.once else passes] = self.takes.now.reshape(len(ends), -1)
+        self.inner.now = self.inner.apart(ends.ravel(), rounds * steps)
+        ends = self.inner.now.reshape(-1, passes)
+        self.takes.now = (ends[:, 0] if self.once else self.inner.now).copy()
+        self.vectors.now = ends[:, -1].copy()
+        # The last round over a vector gives its tokens up.
+        last = read
+        if passes > 1:
+            last = ends[:, -2, None] + (rounds - 1) * steps + 1 + at
+        elif rounds > 1:
+            last = read[:, -1, None] + (rounds - 2) * steps + 1 + at
+        last[:, -1] = ends[:, -1]
+        self.last.now = last.ravel()
+        return [self.last.delayed(self.slots) + 1], [self.arrivals + 1]
+
+
+_KINDS: dict[type[Stage], type[Equations]] = {
+    AxisIn: AxisInEquations,
+    AxisOut: AxisOutEquations,
+    Up: UpEquations,
+    Down: DownEquations,
+    Window: WindowEquations,
+    WindowUnrolled: WindowUnrolledEquations,
+    Fork: ForkEquations,
+    Join: JoinEquations,
+}
+
+
+class System:
+    """The equations of a circuit.
+
+    Attributes:
+        events: by stream, when its tokens pass; "" is the source.
+        equations: stage by stage.
+        last: the stream that leaves the circuit.
+    """
+
+    def __init__(self, stages: Sequence[Stage], interval: int | None) -> None:
+        self.events = {"": Events(stages[0].source.tokens, interval)}
+        for stage in stages:
+            for name in stage.outputs:
+                self.events[name] = Events(stage.result.tokens, interval)
+        self.equations: list[tuple[Stage, Equations]] = []
+        for stage in stages:
+            kind = _KINDS.get(type(stage))
+            if isinstance(stage, Segment):
+                kind = FoldedEquations if stage.head else GateEquations
+            assert kind is not None
+            taken = [self.events[name] for name in stage.inputs or ("",)]
+            given = [self.events[name] for name in stage.outputs]
+            self.equations.append((stage, kind(stage, taken, given, interval)))
+        self.last = stages[-1].inputs[0]
+        self.everything = list(self.events.values())
+        for _, each in self.equations:
+            self.everything += [e for e in vars(each).values() if isinstance(e, Events)]
+
+        # In none of the frames that end is a token later than if stages worked one after the other.
+        self.longest = sum(4 * s.interval + getattr(s, "latency", 0) + 8 for s in stages)
+
+    def solve(self, latest: int, sweeps: int | None = None) -> bool:
+        """Raise times until all equations hold; False if that has no end.
+
+        Args:
+            latest: no token of a solution is later than this.
+            sweeps: over the stages, after which it is given up.
+        """
+        changed, order = set(self.everything), self.equations
+        for sweep in count():
+            if not changed:
+                return True
+            if sweep == sweeps:
+                return False
+            before, changed = changed, set()
+            for _, each in order:
+                events = {*each.taken, *each.given}
+                if before.isdisjoint(events) and changed.isdisjoint(events):
+                    continue
+                least = each.solve()
+                for group, bounds in zip((each.taken, each.given), least, strict=True):
+                    for one, times in zip(group, bounds, strict=False):
+                        if (times > one.now).any():
+                            one.now = one.apart(np.maximum(times, one.now), 1)
+                            changed.add(one)
+                            if one.now[0] > latest:
+                                return False
+            order = order[::-1]
+        raise AssertionError
+
+
+class Unsolvable(Exception):
+    """The equations do not hold: a token would have to wait for a slot a second time."""
+
+
+class Run:
+    """Frames one behind the other, each as early as it can be.
+
+    Attributes:
+        starts: when the first input beat of each frame passes.
+        ends: when its last output beat passes.
+        fills: the most words that each FIFO held, by the stream that it drives: those of pipelines,
+            and of the branches of forks.
+    """
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self.system = System(stages, None)
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self.fills: dict[str, int] = {}
+
+    def step(self) -> bool:
+        """One more frame; False if it never gets through.
+
+        Raises:
+            Unsolvable: if the equations do not hold for it.
+        """
+        system = self.system
+        if self.starts:
+            for events in system.everything:
+                events.next_frame()
+        begin = self.ends[-1] if self.ends else 0
+        if not system.solve(begin + system.longest):
+            return False
+        if not all(e.holds() for _, e in system.equations if isinstance(e, WindowEquations)):
+            raise Unsolvable
+        self.starts.append(int(system.events[""].now[0]))
+        self.ends.append(int(system.events[system.last].now[-1]))
+        for stage, each in system.equations:
+            if isinstance(each, GateEquations | FoldedEquations):
+                self._fill(stage.name, each.arrivals)
+            elif isinstance(each, ForkEquations):
+                for name in stage.outputs:
+                    self._fill(name, each.taken[0].now)
+        return True
+
+    def _fill(self, name: str, arrivals: Times) -> None:
+        """How full a FIFO is behind the arrivals of this frame."""
+        popped = self.system.events[name]
+        counts = np.arange(len(arrivals)) + 1
+        for frames in range(popped.reach + 1):
+            gone = np.searchsorted(popped.before(frames, popped.now), arrivals, side="right")
+            counts = counts - gone + (len(arrivals) if frames else 0)
+            if (gone == len(arrivals)).all():
+                break
+        self.fills[name] = max(self.fills.get(name, 0), int(counts.max()))
+
+    def state(self) -> bytes:
+        """What the future depends on, of this frame, from its start on."""
+        found = blake2b()
+        for events in self.system.everything:
+            found.update((events.now - self.starts[-1]).tobytes())
+        return found.digest()
+
+    @property
+    def reach(self) -> int:
+        """Frames that the future depends on."""
+        return max(events.reach for events in self.system.everything)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When the tokens of a frame pass; those of the next frame pass ``interval`` cycles later.
+
+    Attributes:
+        interval: cycles from frame to frame.
+        times: by stream, the cycle in which each token of a frame passes; "" is the source.
+    """
+
+    interval: int
+    times: dict[str, Times]
+
+    def depths(self, fork: Fork) -> tuple[int, ...]:
+        """Words that the FIFO of each branch needs for this schedule; at least 2."""
+        pushed = self.times[fork.inputs[0]]
+        return tuple(
+            max(2, _most(pushed, self.times[name], self.interval)) for name in fork.outputs
+        )
+
+
+def _most(pushed: Times, popped: Times, interval: int) -> int:
+    """Words that a FIFO holds at most, each push counted before a pop in the same cycle."""
+    frames = -(-int((popped - pushed).max()) // interval) + 1
+    gone = np.sort((popped - interval * np.arange(frames + 1)[:, None]).ravel())
+    before = np.searchsorted(gone, pushed, side="left")
+    return int((np.arange(len(pushed)) + frames * len(pushed) - before).max()) + 1
+
+
+def schedule(stages: Sequence[Stage], interval: int, *, free: bool = False) -> Schedule | None:
+    """The earliest schedule of an interval, beats offered evenly; None if there is none.
+
+    Args:
+        stages: those of a circuit.
+        interval: cycles from frame to frame.
+        free: whether the FIFOs behind forks hold any number of words, not those of the stages.
+    """
+    if max(stage.interval for stage in stages) > interval:
+        return None
+    system = System(stages, interval)
+    beats = stages[0].source.tokens
+    system.events[""].now = np.arange(beats) * interval // beats
+    for _, each in system.equations:
+        if free and isinstance(each, ForkEquations):
+            each.depths = None
+    if not system.solve(system.longest + len(stages) * interval, SWEEPS):
+        return None
+    return Schedule(interval, {name: events.now for name, events in system.events.items()})
