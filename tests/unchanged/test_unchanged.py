@@ -32,7 +32,7 @@ def test_one_changed_digest_is_found_and_named(
     file = tmp_path / "golden.json"
     recorded = store.load(store.GOLDEN)
     assert name in recorded["tfc"][section]
-    recorded["tfc"][section][name] = -1
+    recorded["tfc"][section][name] = "changed"
     store.save(file, recorded)
     arguments = ["tfc", "--quick", "--sections", section, "--file", str(file)]
     assert main(["compare", *arguments]) == 1
