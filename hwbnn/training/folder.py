@@ -7,6 +7,7 @@ read with ``weights_only``.
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import fields
@@ -88,13 +89,27 @@ def write(file: Path, content: str | bytes | Mapping[str, Any]) -> Path:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            part.write_bytes(data)
+            with part.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                # A machine that stops now must not be left with a new name and no content.
+                os.fsync(stream.fileno())
             part.replace(file)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{file}: cannot write it: {error.strerror}") from error
     return file
+
+
+def finished_epochs(folder: str | Path) -> int:
+    """Epochs that a run can go on after, by its checkpoint; 0 without one.
+
+    Raises:
+        InputError: if the checkpoint is damaged.
+    """
+    file = Path(folder) / CHECKPOINT
+    return _read_checkpoint(file)[1] if file.is_file() else 0
 
 
 def prepare(recipe: Recipe, folder: Path, resume: bool) -> None:
@@ -120,14 +135,21 @@ def prepare(recipe: Recipe, folder: Path, resume: bool) -> None:
     write(folder / RECIPE, recipe.to_toml())
     try:
         checkpoint.parent.mkdir(exist_ok=True)
+        # A process that was killed while it wrote may have left this.
+        checkpoint.with_name(f"{checkpoint.name}.part").unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{checkpoint.parent}: cannot make it: {error.strerror}") from error
 
 
 def _check_checkpoint(recipe: Recipe, file: Path) -> None:
+    _check_same(recipe, Recipe.from_toml(_read_checkpoint(file)[0], str(file)), file)
+
+
+def _read_checkpoint(file: Path) -> tuple[str, int]:
+    """The recipe in a checkpoint, and the epochs that were finished when it was written."""
     try:
         kept = torch.load(file, map_location="cpu", weights_only=True)
-        text = kept["recipe"]
+        text, epochs = kept["recipe"], len(kept["history"])
         if not isinstance(text, str):
             raise TypeError("the recipe is no text")
     except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, LookupError, TypeError) as bad:
@@ -135,7 +157,7 @@ def _check_checkpoint(recipe: Recipe, file: Path) -> None:
             f"{file}: damaged, or no checkpoint of hwbnn ({type(bad).__name__}); delete it to "
             "begin again"
         ) from bad
-    _check_same(recipe, Recipe.from_toml(text, str(file)), file)
+    return text, epochs
 
 
 def _check_same(recipe: Recipe, found: Recipe, where: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import warnings
@@ -57,6 +58,8 @@ class KeepLast(Checkpoint):  # type: ignore[misc]  # Lightning is not followed
         part = self.file.with_name(self.file.name + ".part")
         trainer.save_checkpoint(part, weights_only=False)
         if trainer.is_global_zero:
+            with part.open("rb") as stream:
+                os.fsync(stream.fileno())
             part.replace(self.file)
 
 

@@ -1,0 +1,203 @@
+"""Train the recipes of a list, one after the other, and go on where a stop left off.
+
+The first recipe of the list that is not finished is resumed at its last whole epoch, then the next.
+A queue may be killed at any moment: at most the epoch under way is made again, and the weights come
+out the same, bit for bit. Runs are kept in $HWBNN_RUNS, else in ~/.local/share/hwbnn/runs, each in
+a folder named after its recipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from hwbnn.errors import HwbnnError, InputError
+from hwbnn.training import Epoch, Recipe, train
+from hwbnn.training.folder import HISTORY, MODEL, finished_epochs
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+QUEUE = REPOSITORY / "recipes" / "queue.txt"
+RUNS_VARIABLE = "HWBNN_RUNS"
+RUNS = Path("~/.local/share/hwbnn/runs")
+
+
+class OutOfTime(Exception):
+    """The next epoch would not end in time; the checkpoint of the last one is written."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recipe of the list and the folder of its run."""
+
+    recipe: Recipe
+    folder: Path
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has made all of its epochs and written its results."""
+        return (self.folder / MODEL).is_file() and (self.folder / HISTORY).is_file()
+
+    def state(self) -> str:
+        """How far the run is, in words."""
+        if self.is_finished:
+            return "finished"
+        return f"{finished_epochs(self.folder)} of {self.recipe.epochs} epochs"
+
+
+def read_queue(file: Path, runs: Path) -> list[Job]:
+    """The jobs of a list: a recipe's file on each line, seen from the list; ``#`` begins a remark.
+
+    Raises:
+        InputError: if the list or a recipe cannot be read, or two recipes have one name.
+    """
+    try:
+        lines = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot read the list of recipes: {error}") from error
+    jobs: dict[str, Job] = {}
+    for line in lines:
+        named = line.partition("#")[0].strip()
+        if not named:
+            continue
+        path = file.parent / named
+        if path.stem in jobs:
+            raise InputError(f"{file}: two recipes are named {path.stem!r}; rename one file")
+        jobs[path.stem] = Job(Recipe.read(path), runs / path.stem)
+    if not jobs:
+        raise InputError(f"{file}: expected a recipe's file on each line, found none")
+    return list(jobs.values())
+
+
+@contextmanager
+def only_one(runs: Path) -> Iterator[None]:
+    """Refuse a second queue over the same runs; the lock of a killed process is gone with it.
+
+    Raises:
+        InputError: if another queue runs, or the folder cannot be written.
+    """
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        with (runs / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+    except BlockingIOError:
+        raise InputError(f"{runs}: another queue trains there; wait for it, or stop it") from None
+    except OSError as error:
+        raise InputError(f"{runs}: cannot keep runs there: {error.strerror}") from error
+
+
+def deadline(until: str | None, minutes: float | None, now: datetime) -> datetime | None:
+    """When to stop: at the next HH:MM of this machine's clock, or after some minutes.
+
+    Raises:
+        InputError: if both are given or one makes no sense.
+    """
+    if until is not None and minutes is not None:
+        raise InputError("expected one of --until and --minutes, found both")
+    if minutes is not None:
+        if not 0 < minutes < 1e6:
+            raise InputError(f"--minutes: expected a positive number, found {minutes:g}")
+        return now + timedelta(minutes=minutes)
+    if until is None:
+        return None
+    if not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", until):
+        raise InputError(f"--until: expected a time of day as HH:MM, found {until!r}")
+    hour, minute = map(int, until.split(":"))
+    then = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return then if then > now else then + timedelta(days=1)
+
+
+class Teller:
+    """Says of every epoch how it went and when the run is expected to end; ends it in time."""
+
+    def __init__(self, job: Job, later: int, stop: datetime | None) -> None:
+        self.job = job
+        self.later = later
+        self.stop = stop
+        self.begun = time.monotonic()
+
+    def __call__(self, epoch: Epoch) -> None:
+        """An epoch has ended and its checkpoint is written."""
+        now, tick = datetime.now(), time.monotonic()
+        seconds, self.begun = tick - self.begun, tick
+        left = self.job.recipe.epochs - epoch.epoch
+        end = now + timedelta(seconds=seconds * left)
+        held_out = "" if epoch.held_out is None else f", held out {epoch.held_out:.2%}"
+        later = f", then {self.later} more" if self.later else ""
+        told(
+            f"{self.job.folder.name}: epoch {epoch.epoch} of {self.job.recipe.epochs}, loss "
+            f"{epoch.loss:.4f}, training {epoch.accuracy:.2%}{held_out}, {seconds:.0f} s; "
+            f"expected to end {end:%d %b %H:%M}{later}"
+        )
+        if left and self.stop is not None and now + timedelta(seconds=seconds) > self.stop:
+            raise OutOfTime
+
+
+def told(line: str) -> None:
+    """A line with the time in front."""
+    print(f"{datetime.now():%d %b %H:%M:%S} {line}", flush=True)
+
+
+def work(jobs: Sequence[Job], stop: datetime | None, data: Path | None) -> int:
+    """Train what is not finished; 0 if all is, 1 if a recipe failed, 3 if time ran out."""
+    failed = 0
+    for number, job in enumerate(jobs):
+        if job.is_finished:
+            continue
+        if stop is not None and datetime.now() >= stop:
+            return 3
+        name = job.folder.name
+        told(f"{name}: goes on after {job.state()}")
+        teller = Teller(job, sum(not j.is_finished for j in jobs[number + 1 :]), stop)
+        try:
+            result = train(job.recipe, job.folder, resume=True, data_folder=data, on_epoch=teller)
+        except OutOfTime:
+            told(f"{name}: stopped for the time given, at {job.state()}")
+            return 3
+        except HwbnnError as error:  # one that cannot be trained does not stop the others
+            told(f"{name}: FAILED: {error}")
+            failed = 1
+            continue
+        told(f"{name}: finished, {result.accuracy:.2%} of {result.images} test images")
+    return failed
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, or say how far all is."""
+    parser = argparse.ArgumentParser("scripts/train-queue", description=__doc__.splitlines()[0])
+    parser.add_argument("--queue", type=Path, default=QUEUE, help="list of recipes, a file a line")
+    parser.add_argument("--runs", type=Path, help=f"folder of the runs; else ${RUNS_VARIABLE}")
+    parser.add_argument("--data", type=Path, help="folder of data sets; else $HWBNN_DATA")
+    parser.add_argument("--until", metavar="HH:MM", help="stop before this time of day")
+    parser.add_argument("--minutes", type=float, help="stop after so many minutes")
+    parser.add_argument("--status", action="store_true", help="say how far all recipes are")
+    given = parser.parse_args(arguments)
+    runs = (given.runs or Path(os.environ.get(RUNS_VARIABLE) or RUNS)).expanduser()
+    try:
+        jobs = read_queue(given.queue, runs)
+        if given.status:
+            for job in jobs:
+                print(f"{job.folder.name}: {job.state()}")
+            return 0
+        stop = deadline(given.until, given.minutes, datetime.now())
+        with only_one(runs):
+            return work(jobs, stop, given.data)
+    except HwbnnError as error:
+        print(f"train-queue: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        told("interrupted; the same command goes on after the last whole epoch")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
