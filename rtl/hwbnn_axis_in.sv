@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The border where frames arrive on AXI4-Stream. Each packet gives exactly one frame of Beats
-// tokens: a packet that ends early is filled up with zero beats, the surplus beats of one that
-// does not end in time are dropped, and both raise error_o until reset. tkeep is not read, since
-// the layout of a frame is fixed. tready is low during reset and in the cycle after it.
+// The border where frames arrive on AXI4-Stream, one in each packet. A packet gives exactly one
+// frame of Beats tokens: one that ends early is filled up with zero beats, the surplus beats of one
+// that does not end in time are dropped. Either is an error, for which error_o is high for one
+// cycle; the next packet is taken as if nothing had happened. tkeep is not read, since the layout
+// of a frame is fixed. tready is low during reset and in the cycle after it.
 
 module hwbnn_axis_in #(
   parameter int Beat  = 64,  // bits of tdata
@@ -65,7 +66,7 @@ module hwbnn_axis_in #(
     end else begin
       awake_q <= 1'b1;
       state_q <= state_d;
-      error_q <= error_q || error;
+      error_q <= error;
       if (push) count_q <= last_beat ? '0 : count_q + 1'b1;
     end
   end

@@ -35,6 +35,7 @@ class Found:
         last: ``tlast`` with each token, for an AXI4-Stream output.
         keep: ``tkeep`` likewise.
         error: cycle in which ``error_o`` was first high; None if never.
+        errors: cycles in which it was.
     """
 
     tokens: list[int]
@@ -43,6 +44,7 @@ class Found:
     last: list[int]
     keep: list[int]
     error: int | None
+    errors: int
 
     @property
     def intervals(self) -> list[int]:
@@ -123,6 +125,7 @@ class ModuleBench:
                 for n, size in (("tlast", 1), ("tkeep", -(-size_out // 8)))
             ),
             result.error,
+            result.errors,
         )
 
     def check(

@@ -12,7 +12,9 @@ def test_every_module_has_its_test():
     modules = {path.stem.removeprefix("hwbnn_") for path in assets("rtl").glob("*.sv")}
     tested = {path.stem.removeprefix("test_") for path in HERE.glob("test_*.py")}
     assert modules
-    assert tested == modules | {"network", "conv_network", "faults", "conv_faults", "complete"}
+    assert tested == modules | {
+        *("network", "conv_network", "faults", "conv_faults", "complete", "framing"),
+    }
 
 
 def test_modules_bear_the_library_s_prefix_and_the_name_of_their_file():

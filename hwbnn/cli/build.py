@@ -64,6 +64,7 @@ def build(
     interval: options.Interval = None,
     luts: options.Luts = None,
     made: options.Made = None,
+    framing: options.Framing = None,
     backends: options.Backends = "fast,hls,rtl",
     rtl_frames: options.RtlFrames = None,
     place: options.Place = False,
@@ -90,7 +91,7 @@ def build(
     from hwbnn.flow import claim, steps
 
     claim(writable_folder(out))
-    chosen = planner(plan, interval, luts, made)
+    chosen = planner(plan, interval, luts, made, framing)
     names = options.listed(backends)
     network, input, name = _to_build(folder, model, graph)
     x, y, data_name = read_samples(folder, samples, key, labels, labels_key, data)

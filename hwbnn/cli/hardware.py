@@ -47,6 +47,7 @@ def generate(
     ] = None,
     mhz: Annotated[float, typer.Option(help="The clock that --fps counts on.")] = 200.0,
     made: options.Made = None,
+    framing: options.Framing = None,
     io: Annotated[
         str | None,
         typer.Option(
@@ -84,6 +85,8 @@ def generate(
 
         hwbnn generate sfc --made xc7 --out sfc-netlists
 
+        hwbnn generate sfc --framing batch --out sfc-dma
+
         hwbnn generate cnv --fps 1000 --mhz 150 --table --out cnv-rtl
 
         hwbnn generate sfc --target hls --io io_stream --out sfc-hls
@@ -91,9 +94,14 @@ def generate(
     from hwbnn.targets import generate as make
 
     writable_folder(out)
+    if framing is not None and target == "hls":
+        raise InputError(
+            "plan: --framing has no effect on --target hls, whose streams have no tlast; "
+            "leave it out"
+        )
     if made is not None and target == "hls":
         raise InputError("plan: --made has no effect on --target hls, which has no netlists")
-    find = planner(plan, of_rate(interval, fps, mhz), luts, made)
+    find = planner(plan, of_rate(interval, fps, mhz), luts, made, framing)
     network = read_graph(graph)
     chosen = find(network)
     extra = {"io": io} if target == "hls" else {"name": name}
@@ -150,6 +158,7 @@ def verify(
     interval: options.Interval = None,
     luts: options.Luts = None,
     made: options.Made = None,
+    framing: options.Framing = None,
     wave: Annotated[
         Path | None, typer.Option(help="Write the first frames in RTL into this .fst file.")
     ] = None,
@@ -172,7 +181,7 @@ def verify(
 
     if wave is not None:
         writable(wave, ".fst")
-    core = read_core(project, plan, interval, luts, made)
+    core = read_core(project, plan, interval, luts, made, framing)
     graph = from_bytes(core.files["graph.npz"], project)
     x = random_input(graph, frames, seed) if array is None else read_input(graph, array, key)
     names = options.listed(backends) if backends else ["fast", core.target]
@@ -233,6 +242,7 @@ def synth(
     interval: options.Interval = None,
     luts: options.Luts = None,
     made: options.Made = None,
+    framing: options.Framing = None,
     family: Annotated[
         str | None,
         typer.Option(
@@ -258,7 +268,7 @@ def synth(
 
     if out is not None:
         writable(out, ".json")
-    core = read_core(project, plan, interval, luts, made)
+    core = read_core(project, plan, interval, luts, made, framing)
     if core.target != "rtl":
         raise InputError(f"{project}: expected a project of target 'rtl', found '{core.target}'")
     if place and family not in (None, "ecp5"):

@@ -87,6 +87,14 @@ Made = Annotated[
         "weighs these netlists, which it has to make, against folding."
     ),
 ]
+Framing = Annotated[
+    str | None,
+    typer.Option(
+        help="How frames are told apart on AXI4-Stream: `packet` (the default: one in each packet, "
+        "checked), `batch` (any number of whole frames in a packet, as a DMA sends them), "
+        "`counted` (by counting beats; tlast of the input is not read)."
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option(

@@ -10,7 +10,7 @@ from typing import cast
 from hwbnn.cli.inputs import read_graph, read_plan, read_project
 from hwbnn.errors import InputError
 from hwbnn.graph import Graph
-from hwbnn.plan import Made, Plan, Unrolled
+from hwbnn.plan import Framing, Made, Plan, Unrolled
 from hwbnn.project import Project
 
 
@@ -33,7 +33,11 @@ def of_rate(interval: int | None, fps: float | None, mhz: float) -> int | None:
 
 
 def planner(
-    plan: Path | None, interval: int | None, luts: int | None, made: str | None = None
+    plan: Path | None,
+    interval: int | None,
+    luts: int | None,
+    made: str | None = None,
+    framing: str | None = None,
 ) -> Callable[[Graph], Plan]:
     """What gives a Graph its Plan: that of a file, or the one that meets a goal; unrolled if none.
 
@@ -43,6 +47,7 @@ def planner(
         plan: a file.
         interval: largest interval, in cycles.
         luts: most LUTs.
+        framing: how frames are told apart (:data:`hwbnn.plan.Framing`), with or without a file.
         made: what unrolled layers are made of (:data:`hwbnn.plan.plan.Made`), without a file.
 
     Raises:
@@ -61,6 +66,8 @@ def planner(
     base = read_plan(plan)
     if made is not None:
         base = replace(base, default=Unrolled(made=cast(Made, made)))
+    if framing is not None:
+        base = replace(base, framing=cast(Framing, framing))
 
     def chosen(graph: Graph) -> Plan:
         from hwbnn.estimate import plan_for_ii, plan_for_luts
@@ -73,10 +80,15 @@ def planner(
 
 
 def read_core(
-    given: str, plan: Path | None, interval: int | None, luts: int | None, made: str | None
+    given: str,
+    plan: Path | None,
+    interval: int | None,
+    luts: int | None,
+    made: str | None,
+    framing: str | None = None,
 ) -> Project:
     """A project in a folder as it is, or a core of a Graph with the Plan that is asked for."""
-    if plan is None and interval is None and luts is None and made is None:
+    if plan is None and interval is None and luts is None and made is None and framing is None:
         return read_project(given, None)
-    find = planner(plan, interval, luts, made)
+    find = planner(plan, interval, luts, made, framing)
     return read_project(given, find(read_graph(given)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hwbnn.estimate.area import Area, area
-from hwbnn.estimate.cycles import Cycles, cycles
+from hwbnn.estimate.cycles import Cycles, cycles, frames_held
 from hwbnn.estimate.depths import least_depths, used_depths
 from hwbnn.estimate.fold import plan_for_ii, plan_for_luts
 from hwbnn.estimate.folds import describe
@@ -14,6 +14,7 @@ __all__ = [
     "area",
     "cycles",
     "describe",
+    "frames_held",
     "least_depths",
     "plan_for_ii",
     "plan_for_luts",

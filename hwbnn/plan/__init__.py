@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from hwbnn.plan.circuit import Circuit, circuit
-from hwbnn.plan.plan import Folded, Layout, Made, Plan, Sums, Unrolled
+from hwbnn.plan.plan import Folded, Framing, Layout, Made, Plan, Sums, Unrolled
 from hwbnn.plan.streams import Stream
 from hwbnn.plan.taps import Tap
 
 __all__ = [
     "Circuit",
     "Folded",
+    "Framing",
     "Layout",
     "Made",
     "Plan",

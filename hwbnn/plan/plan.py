@@ -38,6 +38,14 @@ netlists of :mod:`hwbnn.netlists`, in which neurons share parts of their sums: i
 every FPGA, or with the primitives of Xilinx 7-series or UltraScale+.
 """
 
+Framing = Literal["packet", "counted", "batch"]
+"""How frames are told apart on AXI4-Stream.
+
+``packet``: one frame in each packet, whose length is checked. ``counted``: by counting beats;
+``tlast`` of the input is not read, that of the output ends each frame. ``batch``: any number of
+whole frames in a packet, and the output leaves in the same packets.
+"""
+
 PARTS: Mapping[str, str] = MappingProxyType(
     {"xc7": "xc7z020clg400-1", "xcup": "xczu7ev-ffvc1156-2-e"}
 )
@@ -88,6 +96,7 @@ class Plan:
         default: layout of those that ``dots`` leaves out.
         input_beat: bits of ``s_axis_tdata``, a multiple of 8; holds a whole number of elements.
         output_beat: bits of ``m_axis_tdata``, likewise.
+        framing: how frames are told apart at the border (:data:`Framing`).
         levels: levels of adders or comparators between two registers of an unrolled layer.
         fuse: whether a ``Dot`` and the ``Threshold`` that alone reads it become one circuit.
         clock_ns: clock period that vendor tools are asked for, in ns.
@@ -102,6 +111,7 @@ class Plan:
     default: Layout = Unrolled()
     input_beat: int = 64
     output_beat: int = 8
+    framing: Framing = "packet"
     levels: int = 2
     fuse: bool = True
     clock_ns: float = 5.0
@@ -125,6 +135,11 @@ class Plan:
                     f"plan: {name}: expected a multiple of 8 from 8 to {BEAT_LIMIT}, "
                     f"found {shown(beat)}"
                 )
+        if self.framing not in list(get_args(Framing)):
+            raise PlanError(
+                f"plan: framing: expected one of {', '.join(get_args(Framing))}, "
+                f"found {shown(self.framing)}"
+            )
         if not _is_int(self.levels) or not 1 <= self.levels <= 64:
             raise PlanError(f"plan: levels: expected 1 to 64, found {shown(self.levels)}")
         if not isinstance(self.fuse, bool):
@@ -191,8 +206,9 @@ class Plan:
             plain[name] = dict(plain[name])
             if not plain[name]:  # what earlier versions know stays as it was
                 del plain[name]
-        if self.part is None:
-            del plain["part"]
+        for name, default in (("part", None), ("framing", "packet")):
+            if plain[name] == default:
+                del plain[name]
         return json.dumps(plain, indent=2, sort_keys=True) + "\n"
 
     @classmethod

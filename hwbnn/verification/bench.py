@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hwbnn.graph import ValueType
 from hwbnn.graph.arrays import Array, Bools
 from hwbnn.verification.core import Core
+from hwbnn.verification.framing import Frames, frames_of, packed
 
 _ALWAYS: Bools = np.ones(1, np.bool_)
 
@@ -66,6 +67,7 @@ class Stimulus:
         stalls: when source and sink are willing.
         cut: cycles of a first part, from the same beats, which a reset then cuts off; 0 for none.
         seed: of the values that registers have before reset.
+        keep: uint8 array ``(n, ceil(bytes / 8))``: ``tkeep`` of each beat; all ones by default.
     """
 
     beats: NDArray[np.uint8]
@@ -73,30 +75,35 @@ class Stimulus:
     stalls: Stalls = field(default_factory=Stalls)
     cut: int = 0
     seed: int = 1
+    keep: NDArray[np.uint8] | None = None
 
     @classmethod
     def of_frames(cls, core: Core, x: Array, **options: Any) -> Stimulus:
-        """The packets of a batch of inputs ``(frames, *shape)``, back to back."""
+        """The frames of a batch of inputs ``(frames, *shape)``, back to back, in right packets."""
         beats = core.input.pack(x).reshape(-1, core.input.bytes)
-        last = np.zeros(len(beats), np.uint8)
-        last[core.input.tokens - 1 :: core.input.tokens] = 1
+        seed = options.get("seed", 1)
+        last = packed(core.plan.framing, len(x), core.input.tokens, seed)
         return cls(beats, last, **options)
 
-    @property
-    def packets(self) -> int:
-        """How many packets there are; the core answers each with one frame."""
-        return int(self.last.sum())
+    def frames(self, core: Core) -> Frames:
+        """The frames that the core takes out of the beats."""
+        return frames_of(core.plan.framing, self.last, core.input.tokens)
 
-    def write(self, folder: Path, frame: int) -> dict[str, int]:
+    def write(self, folder: Path, frame: int, frames: Frames | None = None) -> dict[str, int]:
         """Write the arrays into ``folder``; the numbers that a bench takes beside them.
 
         Args:
             folder: where the bench looks for them.
             frame: cycles within which a sound core moves something, if nothing stalls it.
+            frames: of the beats; by default every packet is one.
         """
+        sent = len(self.beats)
+        frames = frames or frames_of("packet", self.last, 1)
         arrays = {
             "beats": self.beats,
             "last": self.last,
+            "first": frames.firsts(sent),
+            "keep": _all_kept(self.beats.shape) if self.keep is None else self.keep,
             "source": self.stalls.source,
             "sink": self.stalls.sink,
         }
@@ -104,7 +111,7 @@ class Stimulus:
             array.astype(np.uint8).tofile(folder / f"{name}.bin")
         pause = len(self.stalls.source) + len(self.stalls.sink)
         frame += pause
-        numbers = {"packets": self.packets, "cut": self.cut, "seed": self.seed}
+        numbers = {"frames": len(frames), "cut": self.cut, "seed": self.seed}
         # Longer than anything that a sound core does without a transfer; then, to see that no
         # more comes out than should.
         return numbers | {"limit": 1000 + 4 * frame, "drain": 64 + frame}
@@ -117,10 +124,11 @@ class Record:
     Attributes:
         values: each tapped value and the output, ``(frames, *shape)``; fewer frames than were sent
             if tokens are missing.
-        starts: cycle in which the first beat of each packet was taken, from the end of reset.
+        starts: cycle in which the first beat of each frame was taken, from the end of reset.
         ends: cycle in which the last beat of each output frame was taken.
         cycles: cycles simulated.
         error: cycle in which ``error_o`` was first high; None if never.
+        errors: cycles in which it was.
         faults: breaches of the stream rules, in words; none for a sound core.
         most: the most words that each FIFO held, by the stream that it drives.
         seconds: wall-clock time that the simulator took.
@@ -134,10 +142,16 @@ class Record:
     faults: tuple[str, ...]
     most: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    errors: int = 0
 
 
-def read_record(folder: Path, core: Core, packets: int) -> Record:
-    """Read what a bench wrote into ``folder``."""
+def _all_kept(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.packbits(np.ones(shape, np.uint8), axis=1, bitorder="little")
+
+
+def read_record(folder: Path, core: Core, frames: Frames) -> Record:
+    """Read what a bench wrote into ``folder`` in a run on so many frames."""
+    sent = len(frames)
     result, types = read_result(folder), core.graph.types
     faults = list(result.faults)
     values: dict[str, Array] = {}
@@ -145,20 +159,23 @@ def read_record(folder: Path, core: Core, packets: int) -> Record:
         name = f"tap_{tap.value}"
         tokens = read_tokens(folder / f"{name}.bin", tap.bytes, tap.tokens)
         values[tap.value] = tap.unpack(tokens, types[tap.value])
-        if result.counts[name] != packets * tap.tokens:
+        if result.counts[name] != sent * tap.tokens:
             faults.append(
-                f"{name}: expected {packets * tap.tokens} tokens, found {result.counts[name]}"
+                f"{name}: expected {sent * tap.tokens} tokens, found {result.counts[name]}"
             )
     out, t = core.output, types[core.output.value]
     tokens = read_tokens(folder / "m_axis.bin", out.bytes, out.tokens)
     values[out.value] = out.unpack(tokens, t)
-    if result.counts["m_axis"] != packets * out.tokens:
+    if result.counts["m_axis"] != sent * out.tokens:
         faults.append(
-            f"m_axis: expected {packets * out.tokens} beats, found {result.counts['m_axis']}"
+            f"m_axis: expected {sent * out.tokens} beats, found {result.counts['m_axis']}"
         )
-    faults += _check_border(folder, core, tokens, t)
+    faults += _check_border(folder, core, tokens, t, frames.last)
     starts, ends = (np.fromfile(folder / f"{n}.bin", "<i8") for n in ("starts", "ends"))
-    return Record(values, starts, ends, result.cycles, result.error, tuple(faults), result.most)
+    return Record(
+        values, starts, ends, result.cycles, result.error, tuple(faults), result.most,
+        errors=result.errors,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -170,6 +187,7 @@ class Result:
     counts: Mapping[str, int]
     most: Mapping[str, int]
     faults: tuple[str, ...]
+    errors: int = 0
 
 
 def read_result(folder: Path) -> Result:
@@ -182,8 +200,9 @@ def read_result(folder: Path) -> Result:
     unlisted = int(words[where][1]) - len(faults)
     if unlisted:
         faults.append(f"and {unlisted} more")
-    error = int(words[1][1])
-    return Result(int(words[0][1]), None if error < 0 else error, counts, most, tuple(faults))
+    error, errors = (int(word) for word in words[1][1:])
+    first = None if error < 0 else error
+    return Result(int(words[0][1]), first, counts, most, tuple(faults), errors)
 
 
 def read_tokens(path: Path, size: int, a_frame: int = 1) -> NDArray[np.uint8]:
@@ -194,22 +213,25 @@ def read_tokens(path: Path, size: int, a_frame: int = 1) -> NDArray[np.uint8]:
     return np.memmap(path, np.uint8, "r", shape=(count, size))
 
 
-def _check_border(folder: Path, core: Core, tokens: Array, t: ValueType) -> list[str]:
+def _check_border(
+    folder: Path, core: Core, tokens: Array, t: ValueType, ended: NDArray[np.bool_]
+) -> list[str]:
     """Whether tlast, tkeep (where the core has them) and unused bits are as promised."""
     out = core.output
     frames = len(tokens) // out.tokens
-    last = np.zeros((out.tokens, 1), np.uint8)
-    last[-1] = 1
+    last = np.zeros((frames, out.tokens, 1), np.uint8)
+    last[:, -1, 0] = ended[:frames]
     # Every beat is full but the last, which keeps the bytes that its elements reach.
     kept = np.ones((out.tokens, out.bytes), np.uint8)
     kept[-1, -(-out.used[-1] // 8) :] = 0
     keep = np.packbits(kept, axis=1, bitorder="little")
     wrong = {"unused bits": out.stray(tokens, t)}
-    for what, wanted in (("tlast", last), ("tkeep", keep)):
+    for what, wanted in (("tlast", last), ("tkeep", keep[None])):
         path = folder / f"m_axis_{what}.bin"
         if path.exists():
-            found = np.fromfile(path, np.uint8)[: frames * wanted.size]
-            wrong[what] = (found.reshape(frames, *wanted.shape) != wanted).any(axis=(1, 2))
+            size = wanted[0].size if len(wanted) else 1
+            found = np.fromfile(path, np.uint8)[: frames * size]
+            wrong[what] = (found.reshape(frames, *wanted.shape[1:]) != wanted).any(axis=(1, 2))
     return [
         f"m_axis: {what} wrong in frame {int(np.argmax(bad))}"
         for what, bad in wrong.items()

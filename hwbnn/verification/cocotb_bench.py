@@ -78,6 +78,8 @@ class _Bench:
         self._size = job["source"]["bytes"]
         self._beats = (folder / "beats.bin").read_bytes()
         self._last = (folder / "last.bin").read_bytes()
+        self._first = (folder / "first.bin").read_bytes()
+        self._keep = (folder / "keep.bin").read_bytes()
         self.source = _end(dut, job["source"], self.clock, self._reset, AxiStreamSource, 0)
         self.sink = _end(dut, job["sink"], self.clock, self._reset, AxiStreamSink, 1)
         for end, name in ((self.source, "source"), (self.sink, "sink")):
@@ -100,7 +102,7 @@ class _Bench:
                 self.source.send_nowait(self._token(index))
             elif last:
                 packet = self._beats[begin * self._size : (index + 1) * self._size]
-                self.source.send_nowait(AxiStreamFrame(tdata=packet))
+                self.source.send_nowait(AxiStreamFrame(packet, self._kept(begin, index + 1)))
                 begin = index + 1
 
     def _token(self, index: int) -> Any:
@@ -111,9 +113,18 @@ class _Bench:
         setattr(transaction, self.job["source"]["data"], int.from_bytes(data, "little"))
         return transaction
 
+    def _kept(self, begin: int, end: int) -> list[int]:
+        """Of each byte of these beats, whether it is kept."""
+        size = -(-self._size // 8)
+        beats = (
+            int.from_bytes(self._keep[k * size : (k + 1) * size], "little")
+            for k in range(begin, end)
+        )
+        return [beat >> i & 1 for beat in beats for i in range(self._size)]
+
     def firsts(self) -> Iterator[bool]:
-        """For each beat, whether it is the first of its packet."""
-        return itertools.chain((True,), map(bool, self._last))
+        """For each beat, whether it is the first of its frame."""
+        return map(bool, self._first)
 
 
 def _end(dut: Any, port: dict[str, Any], clock: Any, reset: Any, axis: Any, side: int) -> Any:
@@ -217,7 +228,7 @@ class _Run:
         self._error = getattr(bench.dut, job["error"]) if job["error"] else None
         self._firsts = bench.firsts()
         self._cycles = 0
-        self._error_cycle = -1
+        self._error_cycle, self._errors = -1, 0
         self._starts: list[int] = []
         self._ends: list[int] = []
 
@@ -241,13 +252,14 @@ class _Run:
         port = self._job["streams"][0]
         if moved[0] and self._output.count % port["tokens"] == 0:
             self._ends.append(cycle)
-        if self._error is not None and self._error_cycle < 0 and str(self._error.value) != "0":
-            self._error_cycle = cycle
+        if self._error is not None and str(self._error.value) != "0":
+            self._error_cycle = cycle if self._errors == 0 else self._error_cycle
+            self._errors += 1
         return taken or any(moved)
 
     def write(self) -> None:
         folder = Path(self._job["folder"])
-        lines = [f"cycles {self._cycles}", f"error {self._error_cycle}"]
+        lines = [f"cycles {self._cycles}", f"error {self._error_cycle} {self._errors}"]
         for recorder in self._recorders:
             recorder.write(folder)
             lines.append(f"tokens {recorder.name} {recorder.count}")

@@ -234,21 +234,23 @@ class Simulation:
             folder = Path(scratch)
             for memory in self.memories:
                 shutil.copy(memory, folder)
-            numbers = stimulus.write(folder, self.core.latency + self.core.interval)
+            frames = stimulus.frames(self.core)
+            patience = self.core.latency + self.core.interval
+            numbers = stimulus.write(folder, patience, frames)
             begin = time.perf_counter()
             job = self._job(folder, numbers)
             self.module.run(job, folder, stimulus.seed, wave, plusargs)
             seconds = time.perf_counter() - begin
-            return replace(read_record(folder, self.core, stimulus.packets), seconds=seconds)
+            return replace(read_record(folder, self.core, frames), seconds=seconds)
 
     def _job(self, folder: Path, numbers: Mapping[str, int]) -> dict[str, Any]:
-        ports, core, packets = self.ports, self.core, numbers["packets"]
+        ports, core, frames = self.ports, self.core, numbers["frames"]
         sink = ports.stream(ports.sink)
         also = {key: ports.signal(ports.sink, name) for key, name in ports.also.items()}
-        taps = [_tap(stream, packets) for stream in core.taps]
+        taps = [_tap(stream, frames) for stream in core.taps]
         # All bits of a beat count: those that carry nothing must be zero.
         whole = [core.output.bits] * core.output.tokens
-        output = _recorded("m_axis", core.output, packets, whole, sink) | {"also": also}
+        output = _recorded("m_axis", core.output, frames, whole, sink) | {"also": also}
         return {
             **numbers,
             "folder": str(folder),
@@ -263,17 +265,17 @@ class Simulation:
         }
 
 
-def _tap(stream: WireLayout, packets: int) -> dict[str, Any]:
+def _tap(stream: WireLayout, frames: int) -> dict[str, Any]:
     name = f"tap_{stream.value}"
     signals = {key: f"{name}_{key}" for key in ("valid", "ready", "data")}
-    return _recorded(name, stream, packets, stream.used, signals)
+    return _recorded(name, stream, frames, stream.used, signals)
 
 
 def _recorded(
-    name: str, stream: WireLayout, packets: int, used: list[int], signals: Mapping[str, str]
+    name: str, stream: WireLayout, frames: int, used: list[int], signals: Mapping[str, str]
 ) -> dict[str, Any]:
     sizes = {"bytes": stream.bytes, "tokens": stream.tokens, "used": used}
-    return {**signals, "name": name, **sizes, "expected": packets * stream.tokens}
+    return {**signals, "name": name, **sizes, "expected": frames * stream.tokens}
 
 
 def build(

@@ -79,13 +79,17 @@ def _read(said: Mapping[str, Any], graph: Graph, project: Project) -> Core:
         raise ValueError(f"format {said['hwbnn core']!r}, expected {FORMAT}")
     if said["graph"] != graph.digest:
         raise ValueError("it describes another graph than graph.npz")
+    plan = Plan.from_json(project.text("plan.json"), "plan.json")
+    framing = said.get("framing", {"mode": "packet"})["mode"]
+    if framing != plan.framing:
+        raise ValueError(f"framing {str(framing)[:20]!r}, plan.json has {plan.framing!r}")
     ports = {key: _stream(said[key]["value"], said[key], graph) for key in ("input", "output")}
     order = [node.name for node in graph.nodes]
     taps = {name: _stream(name, tap, graph) for name, tap in said["taps"].items()}
     inner = sorted(taps.keys() - {graph.output.name}, key=order.index)
     return Core(
         graph,
-        Plan.from_json(project.text("plan.json"), "plan.json"),
+        plan,
         ports["input"],
         ports["output"],
         tuple(taps[name] for name in inner),

@@ -101,18 +101,22 @@ class Recorder {
   File file_;
 };
 
+constexpr size_t kKeepBytes = (kInputBytes + 7) / 8;
+
 // A cyclic pattern of cycles in which one side of the border is willing; empty means always.
 struct Pattern {
   Bytes bits;
   bool at(uint64_t cycle) const { return bits.empty() || bits[cycle % bits.size()] != 0; }
 };
 
-// The packets to send: beats one after another, and for each whether it ends a packet.
+// The beats to send, and for each its tlast and tkeep, and whether it begins a frame.
 class Source {
  public:
   explicit Source(const Options& options)
       : beats_(options.at("folder") + "/beats.bin", "rb"),
-        last_(read_file(options.at("folder") + "/last.bin")) {}
+        last_(read_file(options.at("folder") + "/last.bin")),
+        first_(read_file(options.at("folder") + "/first.bin")),
+        keep_(read_file(options.at("folder") + "/keep.bin")) {}
 
   void rewind() {
     std::rewind(beats_.handle);
@@ -131,12 +135,12 @@ class Source {
     // While nothing is offered the data is nonsense, which the core must not use.
     for (size_t i = 0; i < kInputBytes; ++i) scratch_[i] = offered ? beat_[i] : 0xA5 ^ beat_[i];
     std::memcpy(&core.s_axis_tdata, scratch_, kInputBytes);
+    if (offered) std::memcpy(&core.s_axis_tkeep, &keep_[next_ * kKeepBytes], kKeepBytes);
   }
 
-  // The offered beat was taken; whether it began a packet.
+  // The offered beat was taken; whether it began a frame.
   bool taken() {
-    const bool first = next_ == 0 || last_[next_ - 1];
-    ++next_;
+    const bool first = first_[next_++];
     offered = false;
     return first;
   }
@@ -145,7 +149,7 @@ class Source {
 
  private:
   File beats_;
-  Bytes last_;
+  Bytes last_, first_, keep_;
   uint64_t next_ = 0;
   unsigned char beat_[kInputBytes] = {};
   unsigned char scratch_[kInputBytes] = {};
@@ -157,10 +161,6 @@ class Bench {
       : context_(context), core_(&context), source_(options),
         source_pattern_{read_file(options.at("folder") + "/source.bin")},
         sink_pattern_{read_file(options.at("folder") + "/sink.bin")} {
-    // Full beats only: a frame fills all of them but the last, whose unused high bits are zero.
-    std::memset(&core_.s_axis_tkeep, 0, (kInputBytes + 7) / 8);
-    for (size_t i = 0; i < kInputBytes; ++i)
-      reinterpret_cast<unsigned char*>(&core_.s_axis_tkeep)[i / 8] |= 1u << (i % 8);
 #if VM_TRACE_FST
     if (options.count("wave")) {
       context_.traceEverOn(true);
@@ -229,18 +229,18 @@ class Bench {
 #endif
 };
 
-// The recorded run: until every packet's output frame has left, then `drain` cycles more, or until
+// The recorded run: until every output frame has left, then `drain` cycles more, or until
 // nothing has moved for `limit` cycles.
 class Run {
  public:
   Run(const Options& options)
-      : packets_(std::stoull(options.at("packets"))), limit_(std::stoull(options.at("limit"))),
+      : frames_(std::stoull(options.at("frames"))), limit_(std::stoull(options.at("limit"))),
         drain_(std::stoull(options.at("drain"))), folder_(options.at("folder")),
-        output_("m_axis", kOutputBytes, packets_ * kOutputBeats, folder_),
+        output_("m_axis", kOutputBytes, frames_ * kOutputBeats, folder_),
         keep_(folder_ + "/m_axis_tkeep.bin", "wb"), last_(folder_ + "/m_axis_tlast.bin", "wb"),
         starts_(folder_ + "/starts.bin", "wb"), ends_(folder_ + "/ends.bin", "wb") {
 #define TAP(name, bytes, tokens) \
-  taps_.push_back(std::make_unique<Recorder>("tap_" #name, bytes, packets_ * tokens, folder_));
+  taps_.push_back(std::make_unique<Recorder>("tap_" #name, bytes, frames_ * tokens, folder_));
     HWBNN_TAPS(TAP)
 #undef TAP
   }
@@ -259,7 +259,8 @@ class Run {
   void write_result() const {
     File file(folder_ + "/result.txt", "w");
     std::fprintf(file.handle, "cycles %llu\n", static_cast<unsigned long long>(cycles_));
-    std::fprintf(file.handle, "error %lld\n", static_cast<long long>(error_));
+    std::fprintf(file.handle, "error %lld %llu\n", static_cast<long long>(error_),
+                 static_cast<unsigned long long>(errors_));
     count(file, output_);
     for (const auto& tap : taps_) count(file, *tap);
     for (const auto& fifo : most_)
@@ -289,7 +290,7 @@ class Run {
       moved = true;
       output_beat(core, cycle);
     }
-    if (error_ < 0 && core.error_o) error_ = static_cast<int64_t>(cycle);
+    if (core.error_o && errors_++ == 0) error_ = static_cast<int64_t>(cycle);
     if (full) ++drained_;
     quiet_ = moved ? 0 : quiet_ + 1;
     cycles_ = cycle + 1;
@@ -302,13 +303,14 @@ class Run {
     if (output_.count() % kOutputBeats) return;
     ends_.write(&cycle, sizeof cycle);
     const uint64_t frames = output_.count() / kOutputBeats;
-    if (frames * 100 / packets_ == (frames - 1) * 100 / packets_) return;
+    if (frames * 100 / frames_ == (frames - 1) * 100 / frames_) return;
     std::printf("%llu\n", static_cast<unsigned long long>(frames));
     std::fflush(stdout);
   }
 
-  uint64_t packets_, limit_, drain_, quiet_ = 0, drained_ = 0, cycles_ = 0;
-  int64_t error_ = -1;  // cycle in which error_o was first high
+  uint64_t frames_, limit_, drain_, quiet_ = 0, drained_ = 0, cycles_ = 0;
+  int64_t error_ = -1;   // cycle in which error_o was first high
+  uint64_t errors_ = 0;  // cycles in which it was
   std::string folder_;
   Recorder output_;
   File keep_, last_, starts_, ends_;

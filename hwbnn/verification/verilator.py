@@ -85,9 +85,9 @@ class Simulation:
         with tempfile.TemporaryDirectory(prefix="hwbnn-run-") as scratch:
             folder = Path(scratch)
             command = [str(self.executable), "--folder", str(folder)]
-            for name, value in stimulus.write(
-                folder, self.core.latency + self.core.interval
-            ).items():
+            frames = stimulus.frames(self.core)
+            patience = self.core.latency + self.core.interval
+            for name, value in stimulus.write(folder, patience, frames).items():
                 command += [f"--{name}", str(value)]
             if wave is not None:
                 command += ["--wave", str(wave)]
@@ -98,7 +98,7 @@ class Simulation:
             done = tools.run(command, cwd=folder, on_line=_listener(progress, said))
             if said:
                 raise Mismatch(f"rtl: {said[0].strip()[:300]}")
-            record = read_record(folder, self.core, stimulus.packets)
+            record = read_record(folder, self.core, frames)
             return replace(record, seconds=done.seconds)
 
 

@@ -142,10 +142,10 @@ def test_the_readme_counts_in_english():
     text = " ".join(generate(network(), "rtl", Plan()).text("README.md").split())
     assert "A frame is one beat of 64 bits with 20 elements" in text
     assert "one bit each" in text
-    assert "goes high when a packet is not one beat long, until reset" in text
+    assert "high for one cycle for each packet that is not one beat long" in text
     assert "A new frame every cycle." in text
     more = " ".join(generate(network(), "rtl", PLANS[1]).text("README.md").split())
-    assert "when a packet is not 2 beats long" in more
+    assert "for each packet that is not 2 beats long" in more
     assert "A new frame every 20 cycles." in more
     for plural in (text, more):
         assert not re.search(r"\b(1|one) (beat|bit|cycle|element)s\b", plural)

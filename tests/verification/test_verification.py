@@ -104,7 +104,7 @@ def test_nothing_compared_is_no_success(graph, x):
         ({"backends": ["vhdl"]}, "backend 'vhdl': expected some of fast, hls"),
         ({"batch": 0}, "batch: expected at least 1"),
         ({"rtl_frames": 0}, "rtl_frames: expected at least 1 frame, found 0"),
-        ({"popcount": "abacus"}, "popcount 'abacus': expected behavioural or structural"),
+        ({"popcount": "abacus"}, "popcount 'abacus': expected one of behavioural, structural"),
         ({"reference": lambda x: np.zeros(3)}, "reference: expected an array of shape"),
     ],
 )

@@ -161,6 +161,11 @@ which steps run. This project was made and simulated without Vitis: what Vitis m
 and the RTL that it exports, are untested. In `io_stream` Vitis rounds each element of a beat up to
 whole bytes on the AXI4-Stream port, and `hwbnn verify FOLDER --backends hls-rtl` compares the RTL
 that it left in this folder.
+
+The streams of `io_stream` have no `tlast` and no `tkeep`: frames are told apart by counting beats,
+as an RTL core with the framing `counted` does; the `framing` of `plan.json` has no effect. A DMA
+that waits for `tlast` needs a block behind `{y["port"]}` that gives it on every
+{y["beats"]} beats; a beat that is lost in front shifts all later frames, until reset.
 """
 
 

@@ -22,8 +22,9 @@ NAME = re.compile(r"[a-z][a-z0-9]{0,31}")
 def generate(graph: Graph, plan: Plan, *, name: str = CORE) -> Project:
     """The RTL core of a Graph under a Plan; the same files for the same arguments.
 
-    ``rtl/`` holds the design, listed in ``files.f`` from the leaves up; ``sim/`` a wrapper that
-    shows every value to a bench and is no part of the design.
+    ``rtl/`` holds the design, listed in ``files.f`` from the leaves up; ``library.f`` lists those
+    that all cores share, ``core.f`` the others. ``sim/`` holds a wrapper that shows every value to
+    a bench and is no part of the design.
 
     Args:
         graph: the network.
@@ -50,10 +51,11 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE) -> Project:
     files |= {f"sim/{trace_name(core)}.sv": trace(made, core).encode()}
     if primitives := netlists.models(made):
         files[f"sim/{netlists.MODELS}.sv"] = primitives.encode()
-    files["files.f"] = "".join(f"rtl/{module}.sv\n" for module in names).encode()
+    for listed, modules_of in (("files.f", names), ("library.f", library), ("core.f", [*texts])):
+        files[listed] = "".join(f"rtl/{module}.sv\n" for module in modules_of).encode()
     files["graph.npz"] = to_bytes(graph)
     files["plan.json"] = plan.to_json().encode()
-    files["core.json"] = describe.core(made, counted, names, core).encode()
+    files["core.json"] = describe.core(made, counted, names, library, core).encode()
     files["README.md"] = describe.readme(made, counted, core).encode()
     files["vivado.tcl"] = describe.vivado(plan, names, core).encode()
     return Project("rtl", files)

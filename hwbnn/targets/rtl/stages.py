@@ -8,11 +8,11 @@ from typing import NamedTuple
 from hwbnn.plan import Circuit, Stream
 from hwbnn.plan.blocks import Block, DotFolded
 from hwbnn.plan.images import Fork, Join, Window, WindowUnrolled
-from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Stage, Up
+from hwbnn.plan.stages import Down, Segment, Stage, Up
 from hwbnn.targets.rtl.layers import module_name, plain
 from hwbnn.targets.rtl.verilog import instance, literal, vector
 
-_CLOCK = {"clk_i": "aclk", "rst_ni": "aresetn"}
+CLOCK = {"clk_i": "aclk", "rst_ni": "aresetn"}
 
 
 class Fifo(NamedTuple):
@@ -39,21 +39,25 @@ def fifos(circuit: Circuit) -> dict[str, Fifo]:
     return found
 
 
-def _wires(name: str, stream: Stream, handshake: bool) -> str:
+def wires(name: str, stream: Stream, handshake: bool) -> str:
+    """The declarations of a stream's wires."""
     ready = f"  logic {name}_ready;\n" if handshake else ""
     return f"  logic {name}_valid;\n{ready}  logic {vector(stream.bits)} {name}_data;\n"
 
 
-def _describe(what: str, stream: Stream) -> str:
+def described(what: str, stream: Stream) -> str:
+    """A heading for a stage."""
     tokens = "a token" if stream.tokens == 1 else f"{stream.tokens} tokens"
     return f"\n  // ---- {what}: {tokens} of {stream.lanes} x {stream.width} bits a frame ----\n\n"
 
 
-def _input_ports(name: str) -> dict[str, str]:
+def input_ports(name: str) -> dict[str, str]:
+    """The ports of an instance that take a stream."""
     return {"valid_i": f"{name}_valid", "ready_o": f"{name}_ready", "data_i": f"{name}_data"}
 
 
-def _output_ports(name: str) -> dict[str, str]:
+def output_ports(name: str) -> dict[str, str]:
+    """The ports of an instance that drive one."""
     return {"valid_o": f"{name}_valid", "ready_i": f"{name}_ready", "data_o": f"{name}_data"}
 
 
@@ -64,51 +68,11 @@ def stage_text(stage: Stage, core: str) -> str:
 
 
 @stage_text.register
-def _axis_in(stage: AxisIn, core: str) -> str:
-    made = _describe(f"Input {stage.name.removeprefix('v_')}", stage.result)
-    made += _wires(stage.name, stage.result, handshake=True) + "\n"
-    parameters = {"Beat": stage.beat, "Width": stage.result.bits, "Beats": stage.result.tokens}
-    axis = ("tdata", "tkeep", "tvalid", "tready", "tlast")
-    return made + instance(
-        "hwbnn_axis_in",
-        "u_axis_in",
-        parameters,
-        {
-            **_CLOCK,
-            **{f"s_axis_{signal}": f"s_axis_{signal}" for signal in axis},
-            **_output_ports(stage.name),
-            "error_o": "error_o",
-        },
-    )
-
-
-@stage_text.register
-def _axis_out(stage: AxisOut, core: str) -> str:
-    stream = stage.source
-    axis = ("tdata", "tkeep", "tvalid", "tready", "tlast")
-    return _describe("Output", stream) + instance(
-        "hwbnn_axis_out",
-        "u_axis_out",
-        {
-            "Beat": stage.beat,
-            "Width": stream.bits,
-            "LastUsed": stream.last_lanes * stream.width,
-            "Beats": stream.tokens,
-        },
-        {
-            **_CLOCK,
-            **_input_ports(stage.inputs[0]),
-            **{f"m_axis_{signal}": f"m_axis_{signal}" for signal in axis},
-        },
-    )
-
-
-@stage_text.register
 def _up(stage: Up, core: str) -> str:
     name, result = stage.name, stage.result
-    made = _describe("Wider", result) + _wires(name, result, handshake=True)
+    made = described("Wider", result) + wires(name, result, handshake=True)
     surplus = stage.ratio * stage.source.bits - result.bits
-    out = _output_ports(name)
+    out = output_ports(name)
     if surplus:
         made += f"  logic {vector(surplus)} unused_{name};\n"
         out["data_o"] = f"{{unused_{name}, {name}_data}}"
@@ -117,27 +81,27 @@ def _up(stage: Up, core: str) -> str:
         "Ratio": stage.ratio,
         "Tokens": stage.source.tokens,
     }
-    ports = {**_CLOCK, **_input_ports(stage.inputs[0]), **out}
+    ports = {**CLOCK, **input_ports(stage.inputs[0]), **out}
     return made + "\n" + instance("hwbnn_stream_up", f"u_{name}", parameters, ports)
 
 
 @stage_text.register
 def _down(stage: Down, core: str) -> str:
     name, result = stage.name, stage.result
-    made = _describe("Narrower", result) + _wires(name, result, handshake=True)
+    made = described("Narrower", result) + wires(name, result, handshake=True)
     missing = stage.ratio * result.bits - stage.source.bits
-    taken = _input_ports(stage.inputs[0])
+    taken = input_ports(stage.inputs[0])
     if missing:
         taken["data_i"] = f"{{{missing}'b0, {stage.inputs[0]}_data}}"
     parameters = {"Width": result.bits, "Ratio": stage.ratio, "Tokens": result.tokens}
-    ports = {**_CLOCK, **taken, **_output_ports(name)}
+    ports = {**CLOCK, **taken, **output_ports(name)}
     return made + "\n" + instance("hwbnn_stream_down", f"u_{name}", parameters, ports)
 
 
 @stage_text.register
 def _segment(stage: Segment, core: str) -> str:
     name, before = stage.name, stage.inputs[0]
-    made = _describe(f"Pipeline of {stage.latency} cycles", stage.result)
+    made = described(f"Pipeline of {stage.latency} cycles", stage.result)
     made += f"  logic {name}_credit;\n"
     valid, data = f"{before}_valid", f"{before}_data"
     if stage.head is None:
@@ -148,7 +112,7 @@ def _segment(stage: Segment, core: str) -> str:
             f"u_{name}_gate",
             {"Credits": stage.credits, "Group": stage.group},
             {
-                **_CLOCK,
+                **CLOCK,
                 "valid_i": f"{before}_valid",
                 "ready_o": f"{before}_ready",
                 "valid_o": valid,
@@ -158,16 +122,16 @@ def _segment(stage: Segment, core: str) -> str:
     for block in stage.blocks:
         made += "\n" + _block(core, block, valid, data, before, f"{name}_credit")
         valid, data = f"{block.name}_valid", f"{block.name}_data"
-    made += "\n" + _wires(name, stage.result, handshake=True) + "\n"
+    made += "\n" + wires(name, stage.result, handshake=True) + "\n"
     return made + instance(
         "hwbnn_credit_fifo",
         f"u_{name}_fifo",
         {"Width": stage.result.bits, "Credits": stage.credits},
         {
-            **_CLOCK,
+            **CLOCK,
             "valid_i": valid,
             "data_i": data,
-            **_output_ports(name),
+            **output_ports(name),
             "credit_o": f"{name}_credit",
         },
     )
@@ -175,7 +139,7 @@ def _segment(stage: Segment, core: str) -> str:
 
 def _block(core: str, block: Block, valid: str, data: str, before: str, credit: str) -> str:
     ports = {
-        **_CLOCK,
+        **CLOCK,
         "valid_i": valid,
         "data_i": data,
         "valid_o": f"{block.name}_valid",
@@ -184,8 +148,8 @@ def _block(core: str, block: Block, valid: str, data: str, before: str, credit: 
     kind, parameters = plain(block) or (module_name(core, block), {})
     if isinstance(block, DotFolded):
         ports |= {"ready_o": f"{before}_ready", "credit_i": credit}
-    wires = _wires(block.name, block.result, handshake=False)
-    return wires + "\n" + instance(kind, f"u_{block.name}", parameters, ports)
+    driven = wires(block.name, block.result, handshake=False)
+    return driven + "\n" + instance(kind, f"u_{block.name}", parameters, ports)
 
 
 def _geometry(stage: Window | WindowUnrolled) -> dict[str, object]:
@@ -211,8 +175,8 @@ def _pad(stage: Window | WindowUnrolled) -> int:
 @stage_text.register
 def _window(stage: Window, core: str) -> str:
     name, (rows, columns) = stage.name, stage.geometry.kernel
-    made = _describe(f"Windows of {rows} x {columns}, tap by tap", stage.result)
-    made += _wires(name, stage.result, handshake=True) + "\n"
+    made = described(f"Windows of {rows} x {columns}, tap by tap", stage.result)
+    made += wires(name, stage.result, handshake=True) + "\n"
     parameters = {
         "Width": stage.source.bits,
         "Chunks": stage.chunks,
@@ -221,25 +185,25 @@ def _window(stage: Window, core: str) -> str:
         "Flag": bool(stage.result.flags),
         **_geometry(stage),
     }
-    ports = {**_CLOCK, **_input_ports(stage.inputs[0]), **_output_ports(name)}
+    ports = {**CLOCK, **input_ports(stage.inputs[0]), **output_ports(name)}
     return made + instance("hwbnn_window", f"u_{name}", parameters, ports)
 
 
 @stage_text.register
 def _window_unrolled(stage: WindowUnrolled, core: str) -> str:
     name, (rows, columns) = stage.name, stage.geometry.kernel
-    made = _describe(f"Windows of {rows} x {columns}", stage.result)
-    made += _wires(name, stage.result, handshake=True) + "\n"
+    made = described(f"Windows of {rows} x {columns}", stage.result)
+    made += wires(name, stage.result, handshake=True) + "\n"
     parameters = {"Width": stage.source.bits, **_geometry(stage)}
-    ports = {**_CLOCK, **_input_ports(stage.inputs[0]), **_output_ports(name)}
+    ports = {**CLOCK, **input_ports(stage.inputs[0]), **output_ports(name)}
     return made + instance("hwbnn_window_unrolled", f"u_{name}", parameters, ports)
 
 
 @stage_text.register
 def _fork(stage: Fork, core: str) -> str:
     streams = stage.outputs
-    made = _describe(f"Readers of {stage.value}", stage.result)
-    made += "".join(_wires(name, stage.result, handshake=True) for name in streams) + "\n"
+    made = described(f"Readers of {stage.value}", stage.result)
+    made += "".join(wires(name, stage.result, handshake=True) for name in streams) + "\n"
     depths = ", ".join(f"32'd{depth}" for depth in reversed(stage.depths))
     parameters = {
         "Width": stage.result.bits,
@@ -250,15 +214,15 @@ def _fork(stage: Fork, core: str) -> str:
         port: "{" + ", ".join(f"{name}_{wire}" for name in reversed(streams)) + "}"
         for port, wire in (("valid_o", "valid"), ("ready_i", "ready"), ("data_o", "data"))
     }
-    ports = {**_CLOCK, **_input_ports(stage.inputs[0]), **ends}
+    ports = {**CLOCK, **input_ports(stage.inputs[0]), **ends}
     return made + instance("hwbnn_fork", f"u_{stage.name}", parameters, ports)
 
 
 @stage_text.register
 def _join(stage: Join, core: str) -> str:
     name, one, other = stage.name, stage.source, stage.other
-    made = _describe(f"Sums {name.removeprefix('v_')}", stage.result)
-    made += _wires(name, stage.result, handshake=True) + "\n"
+    made = described(f"Sums {name.removeprefix('v_')}", stage.result)
+    made += wires(name, stage.result, handshake=True) + "\n"
     parameters = {
         "Lanes": one.lanes,
         "WidthA": one.width,
@@ -271,7 +235,7 @@ def _join(stage: Join, core: str) -> str:
     taken = {
         f"{side}_{port}": wire
         for side, stream in zip("ab", stage.inputs, strict=True)
-        for port, wire in _input_ports(stream).items()
+        for port, wire in input_ports(stream).items()
     }
-    ports = {**_CLOCK, **taken, **_output_ports(name)}
+    ports = {**CLOCK, **taken, **output_ports(name)}
     return made + instance("hwbnn_add", f"u_{name}", parameters, ports)

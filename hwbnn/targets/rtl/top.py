@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from hwbnn.estimate import Cycles
-from hwbnn.plan import Circuit
+from hwbnn.estimate import Cycles, frames_held
+from hwbnn.plan import Circuit, Framing
+from hwbnn.plan.stages import AxisIn, AxisOut, Stage
+from hwbnn.targets.rtl import border
 from hwbnn.targets.rtl.stages import fifos, stage_text
 from hwbnn.targets.rtl.verilog import instance, module, vector
 
@@ -21,41 +23,32 @@ def trace_name(core: str) -> str:
     return f"{core}_trace"
 
 
-def border(input_beat: int, output_beat: int) -> list[str]:
-    """The ports of the top module."""
-    return [
-        "input  logic aclk",
-        "input  logic aresetn",
-        f"input  logic {vector(input_beat)} s_axis_tdata",
-        f"input  logic {vector(input_beat // 8)} s_axis_tkeep",
-        "input  logic s_axis_tvalid",
-        "output logic s_axis_tready",
-        "input  logic s_axis_tlast",
-        f"output logic {vector(output_beat)} m_axis_tdata",
-        f"output logic {vector(output_beat // 8)} m_axis_tkeep",
-        "output logic m_axis_tvalid",
-        "input  logic m_axis_tready",
-        "output logic m_axis_tlast",
-        "output logic error_o",
-    ]
-
-
 def top(circuit: Circuit, counted: Cycles, core: str) -> str:
     """The text of the top module of the core of this name, whose cycles were counted."""
-    body = "".join(stage_text(stage, core) for stage in circuit.stages)
+    plan = circuit.plan
+    held = frames_held(circuit) if plan.framing == "batch" else 0
+    body = "".join(_stage(stage, core, plan.framing, held) for stage in circuit.stages)
     comment = (
         f"A network of {len(circuit.graph.nodes)} nodes, graph {circuit.graph.digest[:16]}.\n"
         f"{counted.latency} cycles from the first input beat of a frame to its last output beat, "
         f"{counted.interval} from frame to frame."
     )
-    plan = circuit.plan
-    return module(top_name(core), comment, border(plan.input_beat, plan.output_beat), body)
+    ports = border.ports(plan.input_beat, plan.output_beat)
+    return module(top_name(core), comment, ports, body)
+
+
+def _stage(stage: Stage, core: str, framing: Framing, held: int) -> str:
+    if isinstance(stage, AxisIn):
+        return border.axis_in(stage, framing)
+    if isinstance(stage, AxisOut):
+        return border.axis_out(stage, framing, held)
+    return stage_text(stage, core)
 
 
 def trace(circuit: Circuit, core: str) -> str:
     """A wrapper for simulation: the top module, every tap, and how full every FIFO ever was."""
     plan = circuit.plan
-    ports = border(plan.input_beat, plan.output_beat)
+    ports = border.ports(plan.input_beat, plan.output_beat)
     names = [port.split()[-1] for port in ports]
     body = instance(top_name(core), "u_top", {}, dict(zip(names, names, strict=True)))
     body += "\n"

@@ -1,0 +1,98 @@
+"""The AXI4-Stream border of a core: its ports, and the modules of each way to tell frames apart."""
+
+from __future__ import annotations
+
+from hwbnn.plan import Framing
+from hwbnn.plan.stages import AxisIn, AxisOut
+from hwbnn.targets.rtl.stages import CLOCK, described, input_ports, output_ports, wires
+from hwbnn.targets.rtl.verilog import instance, vector
+
+SIGNALS = ("tdata", "tkeep", "tvalid", "tready", "tlast")
+IN: dict[Framing, str] = {
+    "packet": "hwbnn_axis_in",
+    "counted": "hwbnn_axis_in_counted",
+    "batch": "hwbnn_axis_in_batch",
+}
+"""The module where frames arrive."""
+OUT: dict[Framing, str] = {
+    "packet": "hwbnn_axis_out",
+    "counted": "hwbnn_axis_out",
+    "batch": "hwbnn_axis_out_batch",
+}
+"""The module where they leave."""
+_ENDS = ("frame_valid", "frame_ready", "frame_last")
+"""What tells the output whether a frame ends its packet."""
+
+
+def ports(input_beat: int, output_beat: int) -> list[str]:
+    """The ports of the top module."""
+    return [
+        "input  logic aclk",
+        "input  logic aresetn",
+        f"input  logic {vector(input_beat)} s_axis_tdata",
+        f"input  logic {vector(input_beat // 8)} s_axis_tkeep",
+        "input  logic s_axis_tvalid",
+        "output logic s_axis_tready",
+        "input  logic s_axis_tlast",
+        f"output logic {vector(output_beat)} m_axis_tdata",
+        f"output logic {vector(output_beat // 8)} m_axis_tkeep",
+        "output logic m_axis_tvalid",
+        "input  logic m_axis_tready",
+        "output logic m_axis_tlast",
+        "output logic error_o",
+    ]
+
+
+def axis_in(stage: AxisIn, framing: Framing) -> str:
+    """The instance where frames arrive, and the wires that it drives."""
+    text = described(f"Input {stage.name.removeprefix('v_')}", stage.result)
+    text += wires(stage.name, stage.result, handshake=True)
+    ends: dict[str, str] = {}
+    if framing == "batch":
+        text += "".join(f"  logic {wire};\n" for wire in _ENDS)
+        ends = {
+            "frame_valid_o": "frame_valid",
+            "frame_ready_i": "frame_ready",
+            "frame_last_o": "frame_last",
+        }
+    parameters = {"Beat": stage.beat, "Width": stage.result.bits, "Beats": stage.result.tokens}
+    connected = {
+        **CLOCK,
+        **{f"s_axis_{signal}": f"s_axis_{signal}" for signal in SIGNALS},
+        **output_ports(stage.name),
+        **ends,
+        "error_o": "error_o",
+    }
+    return text + "\n" + instance(IN[framing], "u_axis_in", parameters, connected)
+
+
+def axis_out(stage: AxisOut, framing: Framing, frames: int) -> str:
+    """The instance where frames leave.
+
+    Args:
+        stage: the border.
+        framing: how frames are told apart.
+        frames: of ``batch``, the frames that the core can hold.
+    """
+    stream = stage.source
+    parameters = {
+        "Beat": stage.beat,
+        "Width": stream.bits,
+        "LastUsed": stream.last_lanes * stream.width,
+        "Beats": stream.tokens,
+    }
+    ends: dict[str, str] = {}
+    if framing == "batch":
+        parameters["Frames"] = frames
+        ends = {
+            "frame_valid_i": "frame_valid",
+            "frame_ready_o": "frame_ready",
+            "frame_last_i": "frame_last",
+        }
+    connected = {
+        **CLOCK,
+        **ends,
+        **input_ports(stage.inputs[0]),
+        **{f"m_axis_{signal}": f"m_axis_{signal}" for signal in SIGNALS},
+    }
+    return described("Output", stream) + instance(OUT[framing], "u_axis_out", parameters, connected)
