@@ -28,6 +28,8 @@ def read_array(path: Path, key: str = "") -> Array:
     if path.suffix == ".csv":
         return _csv(path, data)
     arrays = _arrays(path, data)
+    if key and list(arrays) == [""]:
+        raise InputError(f"{path}: holds one array without a name; leave --key {key[:60]} out")
     names = nearest(key, arrays)
     if key and key not in arrays:
         raise InputError(f"{path}: holds no {key[:60]!r}; it holds {names}")

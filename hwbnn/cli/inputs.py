@@ -209,6 +209,8 @@ def read_model(folder: str | None, factory: str | None) -> Given:
                 f"({nearest(folder, bundled())})"
             )
         path = bundled()[folder]
+    if not path.is_dir():
+        raise InputError(f"{folder}: is a file; expected the folder of a training run")
     model, recipe = load_model(path)
     return Given(model, recipe.graph_input(), recipe, path.resolve().name)
 
