@@ -1,4 +1,4 @@
-"""Figures of README.md from ``benchmarks/results``: what was measured beside others.
+"""Figures of the pages from ``benchmarks/results``: what was measured beside others.
 
 ``scripts/figures`` puts them there, between those of trained networks.
 """
@@ -13,8 +13,8 @@ from typing import Any
 from benchmarks.circuits_report import with_sums
 from hwbnn.report import number
 
-READING = {"sfc": "", "sfc_392": " by 392 of the 784 pixels", "sfc_256": " by 256"}
-"""Networks that read ever fewer of their inputs, and how many, in words."""
+READING = {"sfc": 784, "sfc_392": 392, "sfc_256": 256}
+"""Networks that read fewer and fewer of their inputs, and how many pixels."""
 
 
 def methods(root: Path) -> Iterator[str]:
@@ -115,10 +115,19 @@ def circuits(root: Path) -> Iterator[str]:
         if " layer " not in name:
             cells = [_luts(rows[maker]) if maker in rows else "" for maker in makers]
             yield f"| {name} | {number(rows['hwbnn']['synapses'])} | {' | '.join(cells)} |"
-    luts = {name: found[f"{name}/hwbnn"]["lut"] for name in READING}
-    for sentence in (_placed_and_folded(root), _reading(root, luts), _whole(root)):
+    for sentence in (_placed_and_folded(root), _whole(root)):
         yield ""
         yield sentence
+
+
+def reading(root: Path) -> Iterator[str]:
+    """What networks that read fewer pixels come to."""
+    images, found = read(root, "circuits_images"), read(root, "circuits")["measured"]
+    yield "| network | pixels read | test images right | LUT |"
+    yield "|---|---:|---:|---:|"
+    for name, pixels in READING.items():
+        luts = number(found[f"{name}/hwbnn"]["lut"])
+        yield f"| `{name}` | {pixels} | {images[name]['accuracy']:.2%} | {luts} |"
 
 
 def _placed_and_folded(root: Path) -> str:
@@ -134,17 +143,6 @@ def _placed_and_folded(root: Path) -> str:
         f"many registers it gets. Folded layers take {unit['lut'] / unit['synapses']:.2f} LUTs for "
         f"each synapse of a cycle in a unit of {key}, without thresholds and memory of weights."
     )
-
-
-def _reading(root: Path, luts: dict[str, int]) -> str:
-    """What networks that read fewer pixels come to."""
-    images = read(root, "circuits_images")
-    told = [
-        f"`{name}` {100 * images[name]['accuracy']:.2f} % of the test images right in "
-        f"{number(luts[name])} LUTs{by}"
-        for name, by in READING.items()
-    ]
-    return f"Reading less of the input: {', '.join(told)}."
 
 
 def _whole(root: Path) -> str:

@@ -1,4 +1,4 @@
-"""The figures of README.md and of models/README.md, from what was measured.
+"""The figures of README.md and of the pages that it links to, from what was measured.
 
 ``models/<name>/report.json`` is what training and lowering measured, ``models/<name>/build.json``
 what ``hwbnn build`` or ``hwbnn demo`` reported of the hardware. What is measured beside others
@@ -16,13 +16,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import circuits, cnv, methods, read, speeds
+from benchmarks.figures import circuits, cnv, methods, read, reading, speeds
 from hwbnn.graph import Dot, Graph, load
 from hwbnn.report import Report, number, text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ADABIN = {"qat": "sfc_adabin", "exact": "sfc_adabin_exact", "drop": "sfc_adabin_drop"}
 """AdaBin's modes and the published networks trained in them."""
+SUMMARY = {
+    "digits": "build.json",
+    "sfc": "build_folded.json",
+    "sfc_256": "build.json",
+    "sfc_adabin": "build.json",
+    "lenet": "build.json",
+    "cnv": "build.json",
+    "resnet20_rbnn": "build.json",
+}
+"""The networks that the first page shows, and the core of each."""
 COLUMNS = ("latency", "initiation_interval", "LUT", "FF")
 MARK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
@@ -35,7 +45,7 @@ def networks(root: Path) -> Iterator[str]:
         found = json.loads(path.read_bytes())
         accuracy, compared = found["accuracy"], found["float against integer"]
         cells = (
-            f"[{path.parent.name}](models/{path.parent.name})",
+            f"[{path.parent.name}]({path.parent.name})",
             f"`{_recipe(path.parent).get('method', 'bnn_ste')}`",
             found["data"]["name"],
             number(found["test images"]),
@@ -43,6 +53,34 @@ def networks(root: Path) -> Iterator[str]:
             f"{accuracy['integer']:.2%}",
             number(compared["compared"]),
             number(compared["differing"]),
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def summary(root: Path) -> Iterator[str]:
+    """Some of the networks, each with its core."""
+    yield (
+        "| network | data | float | integers | bits compared | differing | LUT "
+        "| latency, cycles | interval, cycles |"
+    )
+    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|"
+    for name, build in SUMMARY.items():
+        folder = root / "models" / name
+        told = json.loads((folder / "report.json").read_bytes())
+        report = Report.from_json((folder / build).read_bytes(), build)
+        core = report.cores[0]
+        figures = [
+            {**core.resources, **core.cycles}[key].measured
+            for key in ("LUT", "latency", "initiation_interval")
+        ]
+        cells = (
+            f"[{name}](models/{name})",
+            told["data"]["name"],
+            f"{told['accuracy']['float']:.2%}",
+            f"{told['accuracy']['integer']:.2%}",
+            number(sum(backend.bits for backend in report.backends)),
+            number(sum(backend.mismatches for backend in report.backends)),
+            *("not run" if figure is None else number(figure.value) for figure in figures),
         )
         yield f"| {' | '.join(cells)} |"
 
@@ -194,6 +232,8 @@ def demo(root: Path) -> Iterator[str]:
 
 
 SECTIONS = {
+    "summary": summary,
+    "reading": reading,
     "circuits": circuits,
     "networks": networks,
     "models": models,
@@ -206,7 +246,10 @@ SECTIONS = {
     "speeds": speeds,
     "cnv": cnv,
 }
-PAGES = ("README.md", "models/README.md")
+PAGES = (
+    *("README.md", "models/README.md", "benchmarks/README.md"),
+    *("docs/report.md", "docs/hardware.md"),
+)
 
 
 def written(page: str, root: Path) -> str:

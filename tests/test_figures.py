@@ -30,7 +30,7 @@ def test_the_figures_are_those_of_the_reports() -> None:
 
 
 def test_a_stale_figure_is_noticed(tmp_path: Path) -> None:
-    pages = ("README.md", "models/README.md")
+    pages = ("README.md", "models/README.md", "benchmarks/README.md", "docs/*.md")
     files = ("models/*/*.json", "models/*/recipe.toml", "models/*/graph.npz", "benchmarks/*/*.json")
     for path in (p for name in (*pages, *files) for p in REPOSITORY.glob(name)):
         copy = tmp_path / path.relative_to(REPOSITORY)
@@ -48,8 +48,8 @@ def test_a_stale_figure_is_noticed(tmp_path: Path) -> None:
 
 
 def test_each_figure_stands_under_its_name() -> None:
-    lines = (REPOSITORY / "README.md").read_text().splitlines()
-    head = next(i for i, line in enumerate(lines) if line.startswith("| core | ways "))
+    lines = (REPOSITORY / "models" / "README.md").read_text().splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("| core | backends "))
     of_digits = next(line for line in lines[head:] if line.startswith("| digits "))
     names, row = ([c.strip() for c in line.split("|")[1:-1]] for line in (lines[head], of_digits))
     found = dict(zip(names, row, strict=True))

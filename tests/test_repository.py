@@ -51,7 +51,7 @@ def test_every_package_is_pinned_at_the_version_that_is_tested() -> None:
 
 def test_torch_is_asked_for_at_its_pinned_version() -> None:
     assert f"torch=={_pinned()['torch']}" in (REPOSITORY / "scripts" / "setup").read_text()
-    assert f"torch=={_pinned()['torch']}" in (REPOSITORY / "README.md").read_text()
+    assert f"torch=={_pinned()['torch']}" in (REPOSITORY / "docs/install.md").read_text()
 
 
 @pytest.mark.parametrize(
