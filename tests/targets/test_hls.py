@@ -160,7 +160,7 @@ def test_what_hls_cannot_unroll_is_refused() -> None:
 
 
 def test_unknown_choices_are_refused() -> None:
-    with pytest.raises(InputError, match="io 'io_serial': expected one of io_parallel, io_stream"):
+    with pytest.raises(InputError, match="io 'io_serial': expected one of io_stream, io_parallel"):
         generate(every_node(), "hls", io="io_serial")
     with pytest.raises(InputError, match="target 'vhdl': expected one of rtl, hls"):
         generate(every_node(), "vhdl")

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from hwbnn.errors import InputError, PlanError
-from hwbnn.graph import Conv2d, Graph, Input, MaxPool, Output
+from hwbnn.graph import Add, Conv2d, Graph, Input, MaxPool, Node, Output, Rescale, SumPool
 from hwbnn.plan import Folded, Plan
 from hwbnn.targets import generate
 from hwbnn.targets.hls import model
 from hwbnn.targets.hls.depths import SHALLOW, SLACK, Run, depths, least_depths
+from hwbnn.targets.hls.files import bench_data
+from hwbnn.targets.hls.site import TOKEN_BITS
 from hwbnn.targets.hls.stages import Stage, stages
-from hwbnn.targets.hls.tokens import TOKEN_BITS
 from tests.conv_strategies import random_conv_graph
 from tests.targets.hls_networks import images
 
@@ -99,3 +100,45 @@ def test_shortcuts_alone_are_deep() -> None:
     assert sorted(given) == sorted(found.values())
     chain = stages(random_conv_graph(69, shortcuts=False), WIDE, "io_stream")
     assert max(depths(chain).values()) <= SHALLOW
+
+
+def around(layers: int, size: int) -> Graph:
+    """A shortcut around many element-wise layers of an image."""
+    one, none = np.ones(1, np.int64), np.zeros(1, np.int64)
+    nodes: list[Node] = [Input("x", (size, size, 1), -7, 7)]
+    for i in range(layers):
+        nodes.append(Rescale(f"r{i}", nodes[-1].name, one, none, none, -7, 7))
+    pool = SumPool("pool", nodes[-1].name, (3, 3), (1, 1), (1, 1, 1, 1))
+    return Graph((*nodes, pool, Add("sum", "x", "pool"), Output("y", "sum")))
+
+
+def test_the_work_grows_with_the_moves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = [0]
+    advance = Run._advance
+
+    def counted(run: Run, i: int) -> None:
+        calls[0] += 1
+        advance(run, i)
+
+    monkeypatch.setattr(Run, "_advance", counted)
+    share = []
+    for layers in (10, 80):
+        calls[0] = 0
+        made = stages(around(layers, 12), WIDE, "io_stream")
+        assert deep(made)
+        share.append(calls[0] / sum(2 * stage.tokens * len(stage.streams) for stage in made))
+    assert max(share) < 1.5
+    assert share[1] < 1.5 * share[0]
+
+
+def test_frames_of_too_many_tokens_are_refused_before_they_are_gone_through() -> None:
+    with pytest.raises(PlanError, match=r"shortcuts: HLS takes up to .* tokens a frame .* found"):
+        least_depths(stages(around(1, 1500), WIDE, "io_stream"))
+
+
+def test_benches_of_large_frames_have_fewer_frames() -> None:
+    def lines(size: int) -> int:
+        graph = Graph((Input.bits((size, size, 1)), Output("y", "x")))
+        return len(bench_data(graph)["tb_data/tb_input_features.dat"].splitlines())
+
+    assert [lines(10), lines(1000), lines(2000)] == [8, 2, 1]

@@ -14,7 +14,7 @@ from hwbnn.plan import Folded, Plan
 from hwbnn.project import Project
 from hwbnn.simulators import simulate
 from hwbnn.targets import generate
-from hwbnn.targets.hls import tokens
+from hwbnn.targets.hls import site
 from hwbnn.targets.hls.depths import least_depths
 from hwbnn.targets.hls.stages import FORK, Stage, stages
 from hwbnn.verification import hls
@@ -42,7 +42,7 @@ def difference(graph: Graph, project: Project, folder: Path, frames: int = 40, *
 
 def network(seed: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Graph, Plan]:
     """The network of a seed and a Plan; those of odd seeds have narrow tokens."""
-    monkeypatch.setattr(tokens, "TOKEN_BITS", NARROW if seed % 2 else 1024)
+    monkeypatch.setattr(site, "TOKEN_BITS", NARROW if seed % 2 else 1024)
     graph = random_conv_graph(seed)
     return graph, random_plan(seed, graph)
 

@@ -107,7 +107,7 @@ def parse_report(folder: str | Path) -> dict[str, Any]:
         ToolFailed: if there is no report of the synthesis, or none of the expected form.
         ToolNotFound: if hls4ml is not installed.
     """
-    report: dict[str, Any] = _hosted("report").parse(Path(folder))
+    report: dict[str, Any] = _hosted("modelgraph").parse_report(Path(folder))
     return report
 
 

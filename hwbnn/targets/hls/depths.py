@@ -15,13 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
+from hwbnn.errors import PlanError
 from hwbnn.targets.hls.stages import FORK, Stage
 
 SHALLOW = 2
 """Depth of a stream of an image that no shortcut needs deeper."""
 SLACK = 64
 """Places of a deepened stream beyond those that the run needs."""
+
+MOVES_LIMIT = 1 << 23
+"""Most reads and writes of a frame that are gone through, some ten seconds of them."""
 
 Move = tuple[str, int]
 """A stream and +1 for a token written to it, -1 for one read."""
@@ -37,17 +42,27 @@ def depths(made: tuple[Stage, ...]) -> dict[str, int]:
 
 
 def least_depths(made: tuple[Stage, ...]) -> dict[str, int]:
-    """Depths with which the processes of the stages come to an end, without slack."""
+    """Depths with which the processes of the stages come to an end, without slack.
+
+    Raises:
+        PlanError: if a frame has more tokens than can be gone through.
+    """
     found = _starts(made)
     if any(stage.kind == FORK for stage in made):
-        reader = {name: i for i, stage in enumerate(made) for name in stage.reads}
+        count = sum(stage.tokens * len(stage.streams) for stage in made)
+        if 2 * count > MOVES_LIMIT:
+            raise PlanError(
+                f"the depths of streams behind shortcuts: HLS takes up to {MOVES_LIMIT >> 1} "
+                f"tokens a frame over all streams, found {count}; use smaller images, or the "
+                "target 'rtl'"
+            )
         run = Run.of(made, found)
         while blocked := run.go():
             # Full streams whose readers wait for another stream that is empty: joins. Other full
             # streams stand behind those. Of several the shallowest.
             full = [name for name, sign in blocked.values() if sign > 0]
-            joins = [name for name in full if blocked[reader[name]][1] < 0]
-            found[min(joins, key=lambda name: found[name])] += 1
+            joins = [name for name in full if blocked[run.reader[name]][1] < 0]
+            run.deepen(min(joins, key=lambda name: found[name]))
     return found
 
 
@@ -65,12 +80,19 @@ class Run:
         waiting: the next move of each that is not at its end.
         fill: tokens in each stream.
         depth: most tokens that each holds; may grow during the run.
+        writer: the process that writes each stream.
+        reader: the process that reads each stream.
+        ready: processes that may be able to move, a heap: those next to the output first, since
+            what is drained soon is filled little.
     """
 
     processes: list[Iterator[Move]]
     waiting: dict[int, Move]
     fill: dict[str, int]
     depth: dict[str, int]
+    writer: dict[str, int]
+    reader: dict[str, int]
+    ready: list[int]
 
     @classmethod
     def of(cls, made: tuple[Stage, ...], depth: dict[str, int]) -> Run:
@@ -78,32 +100,42 @@ class Run:
         tokens = {name: stage.tokens for stage in made for name in stage.streams}
         processes = [moves(stage, tokens, last=stage is made[-1]) for stage in made]
         waiting = {i: first for i, p in enumerate(processes) if (first := next(p, None))}
-        return cls(processes, waiting, dict.fromkeys(depth, 0), depth)
+        writer = {name: i for i, stage in enumerate(made) for name in stage.streams}
+        reader = {name: i for i, stage in enumerate(made) for name in stage.reads}
+        ready = sorted(-i for i in waiting)
+        return cls(processes, waiting, dict.fromkeys(depth, 0), depth, writer, reader, ready)
 
     def go(self) -> dict[int, Move]:
-        """Run until all are at their ends or none can move; gives what each waits for."""
-        # Readers first: what is drained soon is filled little.
-        moved = True
-        while moved:
-            moved = False
-            for i in sorted(self.waiting, reverse=True):
-                moved |= self._advance(i)
+        """Run until all are at their ends or none can move; gives what each waits for.
+
+        The order of the moves makes no difference to where that is. Only neighbours of what moved
+        are looked at again, so that the time grows with the moves, not with moves times stages.
+        """
+        while self.ready:
+            self._advance(-heappop(self.ready))
         return dict(self.waiting)
 
-    def _advance(self, i: int) -> bool:
-        """Let one process move as far as it can."""
-        moved = False
-        move: Move | None = self.waiting[i]
+    def deepen(self, name: str) -> None:
+        """One more place in a full stream, for the process that writes it."""
+        self.depth[name] += 1
+        heappush(self.ready, -self.writer[name])
+
+    def _advance(self, i: int) -> None:
+        """Let one process move as far as it can, and wake those that waited for its moves."""
+        move, fill, depth = self.waiting.get(i), self.fill, self.depth
         while move is not None:
             name, sign = move
-            filled = self.fill[name] + sign
-            if not 0 <= filled <= self.depth[name]:
+            filled = fill[name] + sign
+            if not 0 <= filled <= depth[name]:
                 self.waiting[i] = move
-                return moved
-            self.fill[name], moved = filled, True
+                return
+            fill[name] = filled
+            # A reader waits for the first token of an empty stream, a writer for a place of a full.
+            other = self.reader[name] if sign > 0 else self.writer[name]
+            if self.waiting.get(other) == (name, -sign):
+                heappush(self.ready, -other)
             move = next(self.processes[i], None)
-        del self.waiting[i]
-        return moved
+        self.waiting.pop(i, None)
 
 
 def moves(stage: Stage, tokens: dict[str, int], *, last: bool = False) -> Iterator[Move]:

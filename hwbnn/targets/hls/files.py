@@ -12,6 +12,8 @@ from hwbnn.targets.hls.stages import FORK, PORTS, TOP, Stage
 
 FRAMES = 8
 """Frames of the test bench that hls4ml writes."""
+BENCH_ELEMENTS = 1 << 21
+"""Elements of those frames together; of larger frames there are fewer, but one at least."""
 SUMS = ("Dot", "Neurons", "Conv2d", "ConvNeurons")
 """Kinds of stages that a Plan folds."""
 BENCH_INPUT, BENCH_OUTPUT = "tb_data/tb_input_features.dat", "tb_data/tb_output_predictions.dat"
@@ -108,7 +110,8 @@ def bench_data(graph: Graph) -> dict[str, bytes]:
     """Frames of hls4ml's test bench and what they give, one a line, for C and RTL simulation."""
     t = graph.types[graph.input.name]
     rng = np.random.default_rng(int(graph.digest[:16], 16))
-    x = rng.integers(t.low, t.high, (FRAMES, *t.shape), endpoint=True)
+    frames = max(1, min(FRAMES, BENCH_ELEMENTS // t.size))
+    x = rng.integers(t.low, t.high, (frames, *t.shape), endpoint=True)
     y = simulate(graph, x)
     return {
         "tb_data/tb_input_features.dat": _lines(x),

@@ -17,31 +17,14 @@ from hls4ml.model.layers import Layer, layer_map, register_layer
 from hls4ml.model.types import IntegerPrecisionType, WeightVariable
 
 from hwbnn.assets import assets
+from hwbnn.graph import NODE_TYPES
 from hwbnn.targets.hls.layout import Constant, Scalar
 from hwbnn.targets.hls.stages import FORK, Stage
 
 BACKEND = "Vitis"
 HEADER = "nnet_utils/hwbnn.h"
-KINDS = (
-    "Input",
-    "Select",
-    "Encode",
-    "Dot",
-    "Neurons",
-    "Conv2d",
-    "ConvNeurons",
-    "Threshold",
-    "Lookup",
-    "MaxPool",
-    "SumPool",
-    "Add",
-    "Rescale",
-    "ChannelPad",
-    "Flatten",
-    "ArgMax",
-    "Output",
-    FORK,
-)
+KINDS = (*(kind.__name__ for kind in NODE_TYPES), "Neurons", "ConvNeurons", FORK)
+"""Kinds of stages: the nodes, sums with the Threshold that is fused with them, and forks."""
 
 
 def precision(scalar: Scalar) -> IntegerPrecisionType:

@@ -1,4 +1,4 @@
-"""The stages of a Graph as an hls4ml ``ModelGraph``."""
+"""hls4ml as the host: the stages of a Graph as its ``ModelGraph``, its files, its reports."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from hls4ml.model.graph import ModelGraph
+from hls4ml.report import parse_vivado_report
 from hls4ml.utils.config import create_config
 
 from hwbnn.errors import ToolFailed
@@ -161,3 +162,19 @@ def written(model: ModelGraph, folder: Path) -> dict[str, bytes]:
         if str(folder).encode() in content:
             raise ToolFailed(f"hls4ml wrote the scratch folder's name into '{name}'")
     return found
+
+
+def parse_report(folder: Path) -> dict[str, Any]:
+    """See :func:`hwbnn.targets.hls.parse_report`."""
+    said = text_io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            report = parse_vivado_report(str(folder))
+    # hls4ml raises whatever a missing element of a file happens to raise.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ToolFailed(f"{folder}: cannot read the synthesis report ({reason})") from error
+    if not report or "CSynthesisReport" not in report:
+        last = (said.getvalue().strip().splitlines() or ["nothing found"])[-1]
+        raise ToolFailed(f"{folder}: holds no synthesis report ({last})")
+    return dict(report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import gcd
@@ -10,22 +10,30 @@ from typing import Any
 
 from hwbnn.errors import PlanError
 from hwbnn.graph import (
+    Add,
     Conv2d,
     Dot,
     Flatten,
     Graph,
+    Lookup,
     MaxPool,
     Node,
+    Output,
+    Rescale,
+    SumPool,
     Threshold,
     ValueType,
+    WeightedSum,
     fused_threshold,
 )
 from hwbnn.plan import Folded, Plan
 from hwbnn.targets.hls.layout import Constant, Fold, Layout, Packed, Plain, Scalar
-from hwbnn.targets.hls.tokens import image_lanes
 
 UNROLL_LIMIT = 4096
 """Most iterations of an unrolled loop and most parts of an array; ``hwbnn::unroll_limit``."""
+
+TOKEN_BITS = 1024
+"""Bits of the widest token."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +98,7 @@ class Site:
     @cached_property
     def hidden(self) -> frozenset[str]:
         """Values that are fused into the circuit of their reader."""
-        sums = (n for n in self.graph.nodes if isinstance(n, Dot | Conv2d))
+        sums = (n for n in self.graph.nodes if isinstance(n, WeightedSum))
         return frozenset(n.name for n in sums if fusable(self, n) is not None)
 
     @cached_property
@@ -208,7 +216,7 @@ def _steps(plan: Plan, node: Dot | Conv2d) -> tuple[int, ...]:
     return (node.weights[0].size, *depth)
 
 
-def fusable(site: Site, sums: Dot | Conv2d) -> Threshold | None:
+def fusable(site: Site, sums: WeightedSum) -> Threshold | None:
     """The Threshold that becomes one circuit with a Dot or Conv2d, if the Plan wants that."""
     if not site.plan.fuse:
         return None
@@ -226,3 +234,56 @@ def within_limit(name: str, found: int, what: str, advice: str) -> None:
         raise PlanError(
             f"node '{name}': HLS unrolls up to {UNROLL_LIMIT}, found {found} {what}; {advice}"
         )
+
+
+def needs_stream(node: Node) -> bool:
+    """Whether a node looks at an image place by place, so that it needs it as a stream."""
+    return isinstance(node, Conv2d | MaxPool | SumPool) or getattr(node, "places", None) is not None
+
+
+def image_lanes(graph: Graph, hidden: Collection[str]) -> dict[str, int]:
+    """Elements of a token, of each value that crosses a stream pixel by pixel.
+
+    Those are the images of a Graph that has a node which needs a stream, and what a Flatten makes
+    of them if only dense layers read it. A token is a pixel's channels, or the largest equal part
+    of them that fits :data:`TOKEN_BITS`; values of element-wise nodes have the parts of their
+    sources.
+
+    Args:
+        graph: the network.
+        hidden: values that cross no stream.
+    """
+    if not any(needs_stream(node) for node in graph.nodes):
+        return {}
+    images = {name for name, t in graph.types.items() if len(t.shape) == 3} - set(hidden)
+    for flat in graph.of_type(Flatten):
+        only_dense = all(isinstance(r, Dot) for r in graph.readers(flat.name))
+        if flat.source in images and only_dense:
+            images.add(flat.name)
+    together: dict[str, set[str]] = {name: {name} for name in images}
+    for node in graph.nodes:
+        if node.name not in images or not isinstance(
+            node, Threshold | Lookup | Rescale | MaxPool | SumPool | Flatten | Output | Add
+        ):
+            continue
+        for source in node.sources:
+            # One channel that is added to many has tokens of its own. A hidden source has none.
+            alike = isinstance(node, Flatten) or (
+                graph.types[source].channels == graph.types[node.name].channels
+            )
+            if source in images and alike:
+                joined = together[source] | together[node.name]
+                together.update(dict.fromkeys(joined, joined))
+    return {name: _lanes(graph, together[name]) for name in images}
+
+
+def _lanes(graph: Graph, names: set[str]) -> int:
+    """The elements of a token of all of these values."""
+    types = [graph.types[name] for name in names]
+    channels = next(t.channels for t in types if len(t.shape) == 3)
+    widest = max(t.width for t in types)
+    return max(
+        n
+        for n in range(1, channels + 1)
+        if channels % n == 0 and (n == 1 or n * widest <= TOKEN_BITS)
+    )

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hwbnn.errors import InputError, nearest
-from hwbnn.graph import Conv2d, Graph, Node, Threshold
+from hwbnn.graph import Graph
 from hwbnn.plan import Plan
-from hwbnn.targets.hls.dense import stage
-from hwbnn.targets.hls.images import convolved
-from hwbnn.targets.hls.site import Site, Stage, fusable, within_limit
-from hwbnn.targets.hls.tokens import needs_stream
+from hwbnn.targets.hls.nodes import stage
+from hwbnn.targets.hls.site import Site, Stage, needs_stream, within_limit
 
 __all__ = ["FORK", "PORTS", "TOP", "Site", "Stage", "default_io", "stages"]
 
@@ -47,16 +45,8 @@ def stages(graph: Graph, plan: Plan, io: str) -> tuple[Stage, ...]:
     for name, t in graph.types.items():
         if name not in site.image_lanes and (name not in site.hidden or len(t.shape) < 3):
             within_limit(name, t.size, "elements of its value", "use the target 'rtl'")
-    made = tuple(_stage(node, site) for node in graph.nodes if node.name not in site.hidden)
+    made = tuple(stage(node, site) for node in graph.nodes if node.name not in site.hidden)
     return forked(made) if io == "io_stream" else made
-
-
-def _stage(node: Node, site: Site) -> Stage:
-    if isinstance(node, Threshold):
-        source = site.graph.node(node.source)
-        if isinstance(source, Conv2d) and fusable(site, source) is node:
-            return convolved(source, site, node)
-    return stage(node, site)
 
 
 def forked(made: tuple[Stage, ...]) -> tuple[Stage, ...]:
@@ -69,13 +59,14 @@ def forked(made: tuple[Stage, ...]) -> tuple[Stage, ...]:
         for j, name in enumerate(each.reads):
             readers.setdefault(name, []).append((i, j))
     read = [list(each.reads) for each in made]
+    sources = {each.value: each for each in made}
     forks: dict[str, list[Stage]] = {}
     for name, places in readers.items():
         left = name
         for k, (i, j) in enumerate(places[:-1]):
             # No value has a blank in its name.
             taken, rest = f"{name} {k}", f"{name} {k} rest"
-            forks.setdefault(name, []).append(_fork(made, name, left, (taken, rest)))
+            forks.setdefault(name, []).append(_fork(sources[name], left, (taken, rest)))
             read[i][j], left = taken, rest
         i, j = places[-1]
         read[i][j] = left
@@ -85,10 +76,9 @@ def forked(made: tuple[Stage, ...]) -> tuple[Stage, ...]:
     return tuple(found)
 
 
-def _fork(made: tuple[Stage, ...], name: str, left: str, writes: tuple[str, str]) -> Stage:
-    source = next(each for each in made if each.value == name)
+def _fork(source: Stage, left: str, writes: tuple[str, str]) -> Stage:
     return Stage(
-        name,
+        source.value,
         (left,),
         FORK,
         "fork_tokens",
