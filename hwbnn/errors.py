@@ -43,6 +43,10 @@ class ToolFailed(HwbnnError):
     """An external tool ended with an error; the message names its log."""
 
 
+class ConstantOutput(UserWarning):
+    """A network answers the same to everything: it is lowered, but hardly what was meant."""
+
+
 class Mismatch(HwbnnError):
     """Two backends differ, or a counted cycle differs from its prediction.
 

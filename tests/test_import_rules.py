@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -17,6 +18,7 @@ PLANTED = {
         "import torch",
     ),
     "The integer rooms never reach torch or hls4ml": ("plan/plan.py", "import hwbnn.methods"),
+    "Of lowering only from_torch reaches torch": ("lowering/tables.py", "import torch.fx"),
     "Only targets.hls imports hls4ml": ("simulators/plain.py", "import hls4ml"),
     "Only tools and verification start other programs": ("project.py", "import subprocess"),
 }
@@ -37,6 +39,25 @@ def _lint(folder: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
     )
+
+
+def test_the_rule_of_lowering_names_all_its_files_but_the_torch_way_in() -> None:
+    rules = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (rule,) = [c for c in rules["contracts"] if c["id"] == "seam"]
+    files = (REPOSITORY / "hwbnn/lowering").glob("*.py")
+    names = {f"hwbnn.lowering.{file.stem}" for file in files if file.stem != "__init__"}
+    assert set(rule["source_modules"]) == names
+
+
+def test_tabulation_runs_where_torch_is_not_installed() -> None:
+    program = """
+import sys
+sys.modules["torch"] = None
+from hwbnn.lowering import activations, fit, layers, pools, shapes, shortcuts, tables, two_sums
+assert not any(name.startswith("torch.") for name in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_rule_fails_on_a_planted_import(tmp_path: Path) -> None:

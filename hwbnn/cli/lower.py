@@ -70,7 +70,7 @@ def lower(
     save(graph, out)
     kinds = [type(node).__name__ for node in graph.nodes]
     facts = {"graph": str(out), "digest": graph.digest, "nodes": kinds, "notes": dict(graph.notes)}
-    bits = graph.notes.get("fraction")
+    bits = graph.fraction
     how = "exactly" if bits is None else f"with {bits} bits behind the point of its shortcuts"
     finish(
         f"lowered {given.name} {how}: {len(kinds)} nodes, {graph.types[graph.input.name]} in, "
@@ -99,14 +99,20 @@ def explain(
     from hwbnn.lowering import explain as ask
 
     given = read_model(folder, model)
-    *layers, verdict = ask(given.model, given.input, fraction=fraction)
-    refused = verdict.startswith("refused:")
+    told = ask(given.model, given.input, fraction=fraction)
+    layers = list(told.lines[:-1])
     if not as_json:
         for line in layers:
             typer.echo(printable(line))
-    facts = {"layers": layers, "verdict": verdict, "exact": verdict.startswith("exact:")}
-    finish(f"{given.name}: {verdict}", facts, as_json=as_json)
-    if refused:
+    facts = {
+        "layers": layers,
+        "verdict": told.verdict,
+        "exact": told.form == "exact",
+        "output": told.output,
+        "problems": list(told.problems),
+    }
+    finish(f"{given.name}: {told.verdict}", facts, as_json=as_json)
+    if not told.is_lowered:
         raise typer.Exit(2)
 
 

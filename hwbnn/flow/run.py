@@ -198,7 +198,7 @@ def _fixed_point(
     measured: Sequence[Measured] | None,
 ) -> None:
     """What fixed point changes on the samples, and how that moves with the word length."""
-    bits = found.graph.notes.get("fraction")
+    bits = found.graph.fraction
     if bits is None:
         return
     if measured is None:
@@ -215,7 +215,7 @@ def _fixed_point(
             classes,
             progress=lambda what, n, of: found.progress.detail(f"{what}: {n:,} of {of:,}"),
         )
-    found.fixed_point += [parts.fixed_point(each, int(bits), data_name) for each in measured]
+    found.fixed_point += [parts.fixed_point(each, bits, data_name) for each in measured]
 
 
 def _generate(found: Found, plan: Plan) -> dict[str, Project]:

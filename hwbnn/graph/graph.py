@@ -14,10 +14,13 @@ import numpy as np
 from hwbnn.errors import GraphError, nearest
 from hwbnn.graph.fields import shown
 from hwbnn.graph.infer import infer
-from hwbnn.graph.nodes import NODE_TYPES, Input, Node, Output
+from hwbnn.graph.nodes import NODE_TYPES, ArgMax, Input, Node, Output
 from hwbnn.graph.values import ValueType
 
 N = TypeVar("N", bound=Node)
+
+FRACTION_LIMIT = 20
+"""Most fraction bits of fixed-point numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +33,9 @@ class Graph:
     Attributes:
         nodes: one :class:`~hwbnn.graph.nodes.Input` first, one ``Output`` last.
         notes: where the Graph came from (strings); not part of the digest.
+        fraction: fraction bits of its fixed-point numbers, 0 to 20; None where every integer is
+            exact. It says how closely the integers follow a float network, not what is computed,
+            so it is no part of the digest either.
         types: the :class:`~hwbnn.graph.values.ValueType` of each value, by name.
 
     Raises:
@@ -38,11 +44,13 @@ class Graph:
 
     nodes: tuple[Node, ...]
     notes: Mapping[str, str] = field(default_factory=dict)
+    fraction: int | None = None
     types: Mapping[str, ValueType] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))
         object.__setattr__(self, "notes", MappingProxyType(_checked_notes(self.notes)))
+        _check_fraction(self.fraction)
         _check_ends(self.nodes)
         types: dict[str, ValueType] = {}
         for node in self.nodes:
@@ -70,6 +78,15 @@ class Graph:
     def output(self) -> Output:
         """The node that names what leaves."""
         return cast(Output, self.nodes[-1])
+
+    @property
+    def meaning(self) -> str:
+        """The meaning of the output, one of :data:`~hwbnn.graph.nodes.MEANINGS`."""
+        if self.output.meaning is not None:
+            return self.output.meaning
+        if isinstance(self.node(self.output.source), ArgMax):
+            return "class"
+        return "bits" if self.types[self.output.source].bit else "scores"
 
     def node(self, name: str) -> Node:
         """The node of this name.
@@ -139,6 +156,16 @@ def _check_ends(nodes: tuple[Node, ...]) -> None:
             raise GraphError(
                 f"a {type(node).__name__} cannot stand between the first and last node"
             )
+
+
+def _check_fraction(fraction: object) -> None:
+    if fraction is None:
+        return
+    if type(fraction) is not int or not 0 <= fraction <= FRACTION_LIMIT:
+        raise GraphError(
+            f"fraction: expected an integer from 0 to {FRACTION_LIMIT}, or nothing for a Graph "
+            f"without fixed-point numbers, found {shown(fraction)}"
+        )
 
 
 def _checked_notes(notes: Mapping[str, str]) -> dict[str, str]:

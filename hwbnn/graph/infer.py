@@ -215,6 +215,12 @@ def _argmax(node: ArgMax, x: ValueType) -> ValueType:
 
 @infer.register
 def _output(node: Output, x: ValueType) -> ValueType:
+    if node.meaning in ("decision", "bits") and not x.bit:
+        raise GraphError(f"node '{node.name}': meaning {node.meaning}: expected bits, found {x}")
+    if node.meaning in ("class", "decision") and x.size != 1:
+        raise GraphError(
+            f"node '{node.name}': meaning {node.meaning}: expected one element, found {x}"
+        )
     return x
 
 

@@ -35,6 +35,12 @@ from hwbnn.graph.window import Window
 
 SHIFT_LIMIT = 48
 """Most places that a Rescale shifts by."""
+MEANINGS = ("class", "decision", "scores", "bits")
+"""What the output of a Graph may be.
+
+The index of a class; a bit that is the class (1 for the positive one of two); integers that are
+ordered as the logits are; bits of any other meaning.
+"""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -486,9 +492,23 @@ class ArgMax(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Output(Node):
-    """What leaves: the source, unchanged."""
+    """What leaves: the source, unchanged.
+
+    Attributes:
+        meaning: ``"decision"`` where a single bit is a class, 1 for the positive one; None where
+            the kind of the source says it: see :attr:`hwbnn.graph.Graph.meaning`.
+    """
 
     source: str
+    meaning: str | None = None
+
+    def __post_init__(self) -> None:
+        Node.__post_init__(self)
+        if self.meaning is not None and self.meaning not in MEANINGS:
+            raise GraphError(
+                f"node '{self.name}': meaning: expected one of {', '.join(MEANINGS)}, found "
+                f"{shown(self.meaning)}"
+            )
 
 
 def _check_window(node: Conv2d | MaxPool | SumPool) -> None:

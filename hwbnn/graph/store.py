@@ -14,7 +14,7 @@ import numpy as np
 from hwbnn.errors import GraphError, nearest
 from hwbnn.graph.bits import pack_bits, unpack_bits
 from hwbnn.graph.fields import shown
-from hwbnn.graph.graph import Graph
+from hwbnn.graph.graph import FRACTION_LIMIT, Graph
 from hwbnn.graph.nodes import (
     NODE_TYPES,
     Add,
@@ -23,12 +23,13 @@ from hwbnn.graph.nodes import (
     Dot,
     MaxPool,
     Node,
+    Output,
     Rescale,
     SumPool,
     Threshold,
 )
 
-FORMAT = 3
+FORMAT = 4
 """Newest format that is read. A file is written in the oldest that has all its nodes and fields."""
 _SINCE: dict[type[Node], int] = dict.fromkeys(
     (Conv2d, MaxPool, SumPool, Add, Rescale, ChannelPad), 3
@@ -41,6 +42,7 @@ _OPTIONAL: dict[tuple[type[Node], str], int] = {
     **{(Conv2d, field): 3 for field in ("scale", "offset")},
     **{(Rescale, field): 3 for field in ("negative", "places")},
     (MaxPool, "smallest"): 3,
+    (Output, "meaning"): 4,
 }
 """Fields that a node may lack, and the formats that brought them."""
 HEADER = "graph.json"
@@ -78,6 +80,7 @@ def to_bytes(graph: Graph) -> bytes:
         "hwbnn graph": max(_format(node) for node in graph.nodes),
         "digest": graph.digest,
         "notes": dict(graph.notes),
+        **({} if graph.fraction is None else {"fraction": graph.fraction}),
         "nodes": described,
     }
     stream = io.BytesIO()
@@ -193,7 +196,11 @@ def _graph(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> G
     nodes = tuple(_node(header["hwbnn graph"], entry, arrays, unread) for entry in described)
     if unread:
         raise GraphError(f"member {shown(min(unread))}: no node of the header names it")
-    graph = Graph(nodes, header["notes"])
+    notes = dict(header["notes"])
+    # Earlier versions kept the number among the notes, as text.
+    old = notes.pop("fraction", None) if "fraction" not in header else None
+    known = {str(n): n for n in range(FRACTION_LIMIT + 1)}
+    graph = Graph(nodes, notes, header.get("fraction", known.get(str(old))))
     if graph.digest != header["digest"]:
         raise GraphError(
             f"the contents have digest {graph.digest[:12]}, the file says "

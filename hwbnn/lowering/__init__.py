@@ -14,7 +14,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hwbnn.lowering.from_torch.accuracy import FRACTIONS, Measured, measure
+    from hwbnn.lowering.explanation import Explanation, LayerExplanation
+    from hwbnn.lowering.from_torch.accuracy import (
+        FRACTIONS,
+        AccuracyCheck,
+        Measured,
+        check_accuracy,
+        check_labels,
+        measure,
+    )
     from hwbnn.lowering.from_torch.comparison import (
         Comparison,
         Difference,
@@ -25,25 +33,35 @@ if TYPE_CHECKING:
     from hwbnn.lowering.from_torch.reference import floats, prepare
 
 _MODULES = {
-    "FRACTIONS": "accuracy",
-    "Comparison": "comparison",
-    "Difference": "comparison",
-    "Measured": "accuracy",
-    "NodeComparison": "comparison",
-    "compare": "comparison",
-    "explain": "lower_model",
-    "floats": "reference",
-    "lower": "lower_model",
-    "measure": "accuracy",
-    "prepare": "reference",
+    "FRACTIONS": "from_torch.accuracy",
+    "AccuracyCheck": "from_torch.accuracy",
+    "Comparison": "from_torch.comparison",
+    "Difference": "from_torch.comparison",
+    "Explanation": "explanation",
+    "LayerExplanation": "explanation",
+    "Measured": "from_torch.accuracy",
+    "NodeComparison": "from_torch.comparison",
+    "check_accuracy": "from_torch.accuracy",
+    "check_labels": "from_torch.accuracy",
+    "compare": "from_torch.comparison",
+    "explain": "from_torch.lower_model",
+    "floats": "from_torch.reference",
+    "lower": "from_torch.lower_model",
+    "measure": "from_torch.accuracy",
+    "prepare": "from_torch.reference",
 }
 
 __all__ = [
     "FRACTIONS",
+    "AccuracyCheck",
     "Comparison",
     "Difference",
+    "Explanation",
+    "LayerExplanation",
     "Measured",
     "NodeComparison",
+    "check_accuracy",
+    "check_labels",
     "compare",
     "explain",
     "floats",
@@ -57,6 +75,6 @@ def __getattr__(name: str) -> Any:
     """Import a public name at first use."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.from_torch.{_MODULES[name]}"), name)
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value

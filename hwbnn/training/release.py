@@ -114,7 +114,7 @@ def _publish(
         },
         "versions": versions(),
     }
-    if "fraction" in graph.notes:
+    if graph.fraction is not None:
         lengths = measure(model, recipe.graph_input(), u, labels, progress=progress)
         report[FIXED_POINT] = [asdict(each) for each in lengths]
     if report["accuracy"]["float"] != history["accuracy"]:

@@ -38,7 +38,7 @@ def test_it_is_measured_for_each_word_length(model: torch.nn.Module, tmp_path: P
     report = build(model, PIXELS, samples(), tmp_path, backends=("fast",))
     assert [each.fraction for each in report.fixed_point] == list(FRACTIONS)
     (chosen,) = [each for each in report.fixed_point if each.is_chosen]
-    assert str(chosen.fraction) == lower(model, PIXELS).notes["fraction"]
+    assert chosen.fraction == lower(model, PIXELS).fraction
     (accuracy,) = report.accuracy
     assert chosen.integers.value == accuracy.integer_graph.value
     assert accuracy.float_network is not None

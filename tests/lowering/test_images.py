@@ -260,7 +260,7 @@ def test_lowering_itself_sees_a_wrong_border_class(monkeypatch: pytest.MonkeyPat
 def test_what_is_said_of_images() -> None:
     torch.manual_seed(0)
     model = shaken(network(METHOD, PIXELS, 1), 1)
-    lines = explain(model, PIXELS)
+    lines = explain(model, PIXELS).lines
     assert "positions" in lines[0]
     assert any("border classes" in line or "thresholds" in line for line in lines)
     assert lines[-1].startswith("exact:")

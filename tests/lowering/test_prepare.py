@@ -9,11 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Dot, Flatten, Graph, Input, Lookup, Threshold
 from hwbnn.lowering import explain, floats, lower
-from hwbnn.lowering.from_torch.reference import parameter_digest, reference_mode, unwrap
+from hwbnn.lowering.from_torch.ops import reference_mode
+from hwbnn.lowering.from_torch.reference import parameter_digest, unwrap
 from hwbnn.nn import BinaryActivation, BinaryLinear, Scale, mlp, network
 from tests.lowering.models import METHOD, random_integers, random_model
 from tests.lowering.test_model import assert_equal
@@ -48,6 +51,31 @@ def test_wrappers_are_taken_off(model: nn.Module) -> None:
     assert lower(compiled, BITS) == graph
     assert lower(nn.DataParallel(model), BITS) == graph
     assert lower(nn.DataParallel(compiled), BITS) == graph
+
+
+def test_an_average_of_models_is_taken_out_of_its_wrapper(model: nn.Module) -> None:
+    """The averaged weights, which are others than those of the model in training."""
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.5))
+    before = lower(model, BITS)
+    average.update_parameters(model)
+    for parameter in model.parameters():
+        parameter.data.normal_()
+    average.update_parameters(model)
+    assert lower(average, BITS) == lower(average.module, BITS) != before
+    assert lower(nn.DataParallel(average), BITS) == lower(average, BITS)
+
+
+def test_computed_weights_are_refused_with_what_to_do(model: nn.Module) -> None:
+    class Doubled(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return 2 * x
+
+    layer = next(m for m in model.modules() if isinstance(m, BinaryLinear))
+    parametrize.register_parametrization(layer.weight, "latent", Doubled())
+    with pytest.raises(CannotLower, match=r"remove_parametrizations\(module, 'latent'\)"):
+        lower(model, BITS)
+    parametrize.remove_parametrizations(layer.weight, "latent")
+    assert lower(model, BITS).nodes
 
 
 def test_the_network_of_a_lightning_module_is_found(model: nn.Module) -> None:
@@ -241,7 +269,7 @@ def test_floats_of_integers_are_rounded_once() -> None:
 
 
 def test_explain_says_what_was_done_with_each_layer(model: nn.Module) -> None:
-    lines = explain(model, BITS)
+    lines = explain(model, BITS).lines
     assert lines[0].startswith("layers.0 -> dot_1: 9 sums of 20, -20 to 20")
     assert lines[1].startswith("layers.2 -> threshold_1: thresholds: ")
     assert "layers.6 -> ranks: ranks of" in lines[5]
@@ -251,7 +279,7 @@ def test_explain_says_what_was_done_with_each_layer(model: nn.Module) -> None:
 def test_explain_says_where_it_stops_and_why() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(BinaryLinear(20, 6, METHOD), nn.Tanh(), BinaryActivation(6, METHOD))
-    lines = explain(model, BITS)
+    lines = explain(model, BITS).lines
     assert len(lines) == 2
     assert lines[1].startswith("refused: layer '1' (Tanh): between a binary layer and the next")
 

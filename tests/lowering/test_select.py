@@ -85,7 +85,7 @@ def test_of_a_flattened_image_the_elements_are_torchs() -> None:
 def test_explained_and_refused() -> None:
     source = Input.bits(8)
     inner = nn.Sequential(BinaryLinear(3, 2, METHOD, source=source), Scale(1.0))
-    said = explain(nn.Sequential(Picks(8, [1, 5, 7]), inner), source)
+    said = explain(nn.Sequential(Picks(8, [1, 5, 7]), inner), source).lines
     assert said[0] == "0 -> select_1: 3 of 8 elements"
     with pytest.raises(CannotLower, match=r"refuses an input: Select: expected \(batch, 9\)"):
         lower(nn.Sequential(Picks(9, [1, 5, 7]), inner), source)

@@ -67,7 +67,7 @@ def labels(model: nn.Module, x: NDArray[np.int64], wrong: int) -> NDArray[np.int
 def test_every_node_is_within_the_bounds_that_lowering_says(name: str, shortcut: Shortcut) -> None:
     model = network(name, shortcut, projects=name == "rbnn")
     graph = lower(model, PIXELS)
-    assert graph.notes["fraction"] == "18"
+    assert graph.fraction == 18
     assert compare(model, graph, frames(20)).differing == 0
 
 

@@ -12,10 +12,12 @@ from torch import nn
 
 from hwbnn import methods
 from hwbnn.errors import CannotLower
-from hwbnn.graph import ValueType
+from hwbnn.graph import Graph, Input, Output, ValueType
 from hwbnn.graph.arrays import Float32s
+from hwbnn.lowering.activations import activation as turn
 from hwbnn.lowering.from_torch.ops import table_function
-from hwbnn.lowering.ops import StepActivation, TableFunction
+from hwbnn.lowering.layers import Weights, linear
+from hwbnn.lowering.ops import FLOAT32_INTEGERS, StepActivation, TableFunction
 from hwbnn.lowering.tables import (
     evaluate,
     is_identity,
@@ -24,7 +26,9 @@ from hwbnn.lowering.tables import (
     read_thresholds,
     rises_alike,
 )
-from hwbnn.lowering.value import TracedValue
+from hwbnn.lowering.value import GraphBuilder, TracedValue
+from hwbnn.nn.binary import EXACT
+from hwbnn.simulators import simulate
 
 TORCH_SIGN = methods.get("bnn_ste").make_activation(1)
 
@@ -202,3 +206,32 @@ def test_batch_norm_depends_on_neither_the_batch_nor_the_place_in_it(n: int, see
         for rows in (1, 2, 9, 64):
             pieces = torch.cat([norm(x[i : i + rows]) for i in range(0, 65, rows)])
             assert torch.equal(pieces, whole)
+
+
+def test_a_network_of_plain_numpy_functions_is_lowered() -> None:
+    """The seam for other ways in: float32 arrays and callables, and nothing of torch."""
+    rng = np.random.default_rng(4)
+    gain = rng.normal(size=5).astype(np.float32)
+    bias = rng.normal(size=5).astype(np.float32)
+    signs, last = (rng.integers(0, 2, shape).astype(np.bool_) for shape in ((5, 8), (3, 5)))
+    build = GraphBuilder()
+    source = Input.bits(8)
+    t = build.add(source)
+    read = TableFunction("input", lambda u: 2 * u - 1, is_elementwise=True)
+    x = TracedValue("x", t, np.zeros(8, np.int64), np.ones(8, np.int64), "x", (read,))
+    first = Weights("fc1", "layer 'fc1'", signs, lambda sums, total, border: sums)
+    value = linear(build, first, x).after(TableFunction("norm", lambda d: d * gain + bias))
+    value = turn(build, activation(1, lambda y: (y >= 0).astype(np.uint8)), value)
+    value = linear(build, Weights("fc2", "layer 'fc2'", last, lambda d, total, border: d), value)
+    build.add(Output("y", value.name))
+    every = (np.arange(256)[:, None] >> np.arange(8)) & 1
+    wanted = (2 * every - 1) @ (2 * signs.T.astype(int) - 1)
+    bits = wanted.astype(np.float32) * gain + bias >= 0
+    scores = (2 * bits.astype(int) - 1) @ (2 * last.T.astype(int) - 1)
+    np.testing.assert_array_equal(simulate(Graph(tuple(build.nodes)), every), scores)
+
+
+def test_float32_holds_the_same_integers_in_both_rooms() -> None:
+    assert FLOAT32_INTEGERS == EXACT
+    assert np.float32(FLOAT32_INTEGERS - 1) != np.float32(FLOAT32_INTEGERS)
+    assert np.float32(FLOAT32_INTEGERS + 1) == np.float32(FLOAT32_INTEGERS)

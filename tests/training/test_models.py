@@ -81,7 +81,7 @@ def test_a_folder_is_one_thing(folder: Path) -> None:
     accuracy, compared = report["accuracy"], report["float against integer"]
     assert accuracy["float"] >= least
     if lengths := report.get("fixed point"):
-        (chosen,) = [told for told in lengths if told["fraction"] == int(graph.notes["fraction"])]
+        (chosen,) = [told for told in lengths if told["fraction"] == graph.fraction]
         assert chosen["frames"] == report["test images"]
         assert chosen["accuracy_integer"] == accuracy["integer"]
         assert accuracy["float"] - accuracy["integer"] <= MOST_LOST

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,18 +11,21 @@ import torch
 from numpy.typing import ArrayLike
 from torch import fx, nn
 
-from hwbnn.errors import CannotLower, InputError
+from hwbnn.errors import CannotLower, ConstantOutput, InputError
 from hwbnn.graph import ArgMax, Graph
 from hwbnn.graph.arrays import Array
-from hwbnn.lowering.from_torch.reference import Recorder, floats, prepare, reference_mode, trace
+from hwbnn.lowering.from_torch.ops import reference_mode
+from hwbnn.lowering.from_torch.reference import Recorder, floats, prepare, trace
 from hwbnn.lowering.from_torch.walk import Walk
 from hwbnn.lowering.shapes import in_graph_order, in_torch_order
+from hwbnn.lowering.tables import evaluate_at
 from hwbnn.lowering.value import FRACTION, GraphBuilder
 from hwbnn.nn import BinaryActivation
 from hwbnn.simulators import check_input, simulate
 
 _BATCH = 256
 _KEPT = 16
+_SHOWN = 1
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,12 @@ class Comparison:
     Attributes:
         frames: inputs compared.
         nodes: every activation in order, then the order of the logits and the class.
+        constant: the output, if it is the same for all of two or more different inputs.
     """
 
     frames: int
     nodes: tuple[NodeComparison, ...]
+    constant: str = ""
 
     @property
     def differing(self) -> int:
@@ -97,7 +103,8 @@ class Comparison:
 
     def __str__(self) -> str:
         head = f"{self.differing} of {self.compared} differ in {self.frames} frames"
-        return "\n".join([head, *map(str, self.nodes)])
+        tail = [f"warning: the output is {self.constant}"] if self.constant else []
+        return "\n".join([head, *map(str, self.nodes), *tail])
 
 
 def compare(model: nn.Module, graph: Graph, x: ArrayLike, *, engine: str = "plain") -> Comparison:
@@ -123,8 +130,8 @@ def compare(model: nn.Module, graph: Graph, x: ArrayLike, *, engine: str = "plai
         CannotLower: if the model has no exact integer form.
     """
     network = prepare(model)
-    output = "class" if graph.of_type(ArgMax) else "scores"
-    fraction = int(graph.notes.get("fraction", FRACTION))
+    output = "class" if graph.meaning in ("class", "decision") else "scores"
+    fraction = FRACTION if graph.fraction is None else graph.fraction
     walk = Walk(network, trace(network), graph.input, output, GraphBuilder(fraction))
     walk.run()
     kinds = [(type(node), node.name) for node in walk.nodes]
@@ -134,19 +141,40 @@ def compare(model: nn.Module, graph: Graph, x: ArrayLike, *, engine: str = "plai
             f"({', '.join(n.name for n in graph.nodes)}), the model gives {len(kinds)} "
             f"({', '.join(name for _, name in kinds)})"
         )
-    return compare_walk(walk, graph, x, engine)
+    comparison = compare_walk(walk, graph, x, engine)
+    if comparison.constant:
+        warnings.warn(
+            f"{type(network).__name__}: the output is {comparison.constant}; look at the samples, "
+            "and at the training of the last layers",
+            ConstantOutput,
+            stacklevel=2,
+        )
+    return comparison
 
 
 def compare_walk(walk: Walk, graph: Graph, x: ArrayLike, engine: str = "plain") -> Comparison:
     """:func:`compare`, for a network that is walked already."""
     frames = check_input(graph, x)
     counts: dict[str, _Count] = {}
+    outputs: list[Array] = []
     for start in range(0, len(frames), _BATCH):
         batch = frames[start : start + _BATCH]
         values = simulate(graph, batch, engine=engine, trace=True)
         for node, layer, integers, wanted, found in _pairs(walk, graph, batch, values):
             counts.setdefault(node, _Count(node, layer)).add(start, integers, wanted, found)
-    return Comparison(len(frames), tuple(count.result() for count in counts.values()))
+        outputs.append(values[graph.output.source].reshape(len(batch), -1)[:, :_SHOWN])
+    nodes = tuple(count.result() for count in counts.values())
+    return Comparison(len(frames), nodes, _constant(graph, frames, outputs))
+
+
+def _constant(graph: Graph, frames: Array, outputs: list[Array]) -> str:
+    """What the output is, if it is the same for all of two or more different inputs."""
+    if graph.meaning not in ("class", "decision") or not (frames != frames[:1]).any():
+        return ""
+    every = np.concatenate(outputs)
+    if (every != every[:1]).any():
+        return ""
+    return f"always {int(every[0, 0])}, for all of {len(frames)} samples"
 
 
 class _Count:
@@ -211,6 +239,8 @@ def _pairs(walk: Walk, graph: Graph, batch: Array, values: dict[str, Array]) -> 
         yield held.node, "sum", None, np.clip(sums, least, most).astype(np.int64), sums
     if walk.logits is not None:
         yield from _ends(walk, graph, values, recorder)
+    if walk.decision is not None:
+        yield _decision(walk, values, recorder)
 
 
 def _ends(
@@ -229,6 +259,23 @@ def _ends(
             near = real.max(axis=1)[:, None] - np.take_along_axis(real, found, axis=1) <= walk.gap
             best = np.where(near, found, best)
         yield node.name, "class", None, best, found
+
+
+def _decision(walk: Walk, values: dict[str, Array], recorder: Recorder) -> _Pair:
+    """The bit of a network of one logit; of fixed point where its error cannot change it."""
+    assert walk.decision is not None
+    call, value, name = walk.decision
+    bits = values[name].reshape(len(values[name]), -1).astype(np.int64)
+    wanted: Array = (recorder.values[call].numpy().reshape(bits.shape) >= 0).astype(np.int64)
+    if value.fixed is not None:
+        integers = values[value.name].reshape(bits.shape)
+        reach = int(np.ceil(value.fixed.local + 1))
+        ends = [
+            evaluate_at(value, (integers + side).clip(value.low, value.high)) >= 0
+            for side in (-reach, reach)
+        ]
+        wanted = np.where(ends[0] == ends[1], wanted, bits)
+    return name, "class", None, wanted, bits
 
 
 def _instead(walk: Walk, values: dict[str, Array]) -> dict[fx.Node, torch.Tensor]:

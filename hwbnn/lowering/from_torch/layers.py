@@ -16,7 +16,7 @@ from torch import Tensor
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Input
 from hwbnn.graph.arrays import Float32s
-from hwbnn.lowering.from_torch.ops import named
+from hwbnn.lowering.from_torch.ops import named, reference_mode
 from hwbnn.lowering.layers import Geometry, Weights
 from hwbnn.lowering.ops import CodeReading, StepActivation
 from hwbnn.lowering.tables import chunks, is_identity
@@ -43,9 +43,10 @@ def read_activation(name: str, layer: BinaryActivation, value: TracedValue) -> S
 
     def codes(x: Float32s) -> Any:
         table = torch.from_numpy(np.ascontiguousarray(x))
-        if is_image:
-            return layer.codes(table[:, :, None, None])[:, :, 0, 0].numpy()
-        return layer.codes(table).numpy()
+        with reference_mode():
+            if is_image:
+                return layer.codes(table[:, :, None, None])[:, :, 0, 0].numpy()
+            return layer.codes(table).numpy()
 
     return StepActivation(name, label, layer.form.levels, scale, centre, codes, layer)
 
@@ -152,7 +153,8 @@ def _finished(
     """The layer's output for tables of its sums; its codes are not computed for each piece."""
     where = {"place": border_class, **size} if size else {}
     both = [None if a is None else torch.from_numpy(np.ascontiguousarray(a)) for a in (sums, total)]
-    out: Tensor = layer.finish(*both, codes, **where)
+    with reference_mode():
+        out: Tensor = layer.finish(*both, codes, **where)
     result: Float32s = out.numpy()
     return result
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-from hwbnn.errors import CannotLower, InputError, Mismatch, nearest
+from hwbnn.errors import CannotLower, ConstantOutput, InputError, Mismatch, nearest
 from hwbnn.graph import Graph, Input
 from hwbnn.graph.arrays import Ints
+from hwbnn.graph.graph import FRACTION_LIMIT
+from hwbnn.lowering.explanation import Explanation, layer_explanations
 from hwbnn.lowering.from_torch.comparison import compare_walk
 from hwbnn.lowering.from_torch.reference import parameter_digest, prepare, trace
 from hwbnn.lowering.from_torch.walk import OUTPUTS, Walk
@@ -45,8 +48,9 @@ def lower(
         input: what arrives: shape of a sample, of an image ``(height, width, channels)`` where the
             model takes ``(batch, channels, height, width)``; range of the integers, and the map
             from these to the floats that the model was trained on.
-        output: ``"class"``: the index of the largest logit, ties to the lowest; ``"scores"``:
-            integers that are ordered as the logits are, ties included.
+        output: ``"class"``: the index of the largest logit, ties to the lowest; of a model with one
+            logit the bit that is 1 where it is at least 0, the decision of binary cross entropy.
+            ``"scores"``: integers that are ordered as the logits are, ties included.
         fraction: bits behind the point of the numbers that shortcuts add, 0 to 20; by default
             :data:`~hwbnn.lowering.value.FRACTION`. Networks without shortcuts have none.
 
@@ -60,7 +64,10 @@ def lower(
     """
     walk = begin(prepare(model), input, output, fraction)
     walk.run()
-    return checked(walk)
+    graph = checked(walk)
+    if walk.constant:
+        warnings.warn(f"{_constant(walk)}", ConstantOutput, stacklevel=2)
+    return graph
 
 
 def explain(
@@ -69,8 +76,8 @@ def explain(
     *,
     output: Literal["class", "scores"] = "class",
     fraction: int | None = None,
-) -> list[str]:
-    """What lowering does with each layer, or where it stops and what to change; for people.
+) -> Explanation:
+    """What lowering does with each layer, or where it stops and what to change.
 
     Args:
         model: as for :func:`lower`.
@@ -79,19 +86,37 @@ def explain(
         fraction: as for :func:`lower`.
 
     Returns:
-        One line for each layer; the last begins with ``exact:``, ``fixed point`` or ``refused:``.
+        A value; ``print`` shows a line for each layer, the output's meaning and the verdict.
     """
     remarks: list[Remark] = []
+    kinds: dict[str, str] = {}
     try:
-        walk = begin(prepare(model), input, output, fraction)
+        network = prepare(model)
+        kinds = {name: type(module).__name__ for name, module in network.named_modules()}
+        walk = begin(network, input, output, fraction)
         remarks = walk.remarks
         walk.run()
         graph = checked(walk)
-        kind = f"fixed point of {walk.build.fraction} bits" if walk.build.fixed else "exact"
-        verdict = f"{kind}: {len(graph.nodes)} nodes, digest {graph.digest[:12]}"
     except (CannotLower, Mismatch) as error:
-        verdict = f"refused: {error}"
-    return [*(f"{r.layer} -> {r.node}: {r.text}" for r in remarks), verdict]
+        layers = layer_explanations(remarks, kinds)
+        return Explanation(layers, "refused", problems=(str(error),))
+    return Explanation(
+        layer_explanations(remarks, kinds),
+        "exact" if graph.fraction is None else "fixed point",
+        graph.fraction,
+        graph.meaning,
+        len(graph.nodes),
+        graph.digest,
+        (_constant(walk),) if walk.constant else (),
+    )
+
+
+def _constant(walk: Walk) -> str:
+    """A warning about a network whose output never changes."""
+    return (
+        f"{type(walk.network).__name__}: {walk.constant}, whatever arrives; the output is "
+        "constant: look at the training of the last layers"
+    )
 
 
 def begin(network: nn.Module, source: Input, output: str, fraction: int | None) -> Walk:
@@ -106,14 +131,15 @@ def begin(network: nn.Module, source: Input, output: str, fraction: int | None) 
             f"lower: output: expected one of {nearest(output, OUTPUTS)}, found {output!r}"
         )
     bits = FRACTION if fraction is None else fraction
-    if not isinstance(bits, int) or isinstance(bits, bool) or not 0 <= bits <= 20:
+    if not isinstance(bits, int) or isinstance(bits, bool) or not 0 <= bits <= FRACTION_LIMIT:
         raise InputError(f"lower: fraction: expected an integer from 0 to 20, found {fraction!r}")
     return Walk(network, trace(network), source, output, GraphBuilder(bits))
 
 
 def checked(walk: Walk) -> Graph:
     """The Graph of a finished walk, once it has been compared with the network."""
-    graph = Graph(tuple(walk.nodes), _notes(walk))
+    fraction = walk.build.fraction if walk.build.fixed else None
+    graph = Graph(tuple(walk.nodes), _notes(walk), fraction)
     comparison = compare_walk(walk, graph, _probes(walk.source))
     if comparison.differing:
         worst = next(node for node in comparison.nodes if node.differing)
@@ -125,10 +151,10 @@ def checked(walk: Walk) -> Graph:
 def _notes(walk: Walk) -> dict[str, str]:
     kind = type(walk.network)
     certificates = "; ".join(f"{node}: {text}" for node, text in walk.build.certificates.items())
-    streams = "; ".join(f"{node}: {text}" for node, text in walk.build.fixed.items())
+    fixed = "; ".join(f"{node}: {text}" for node, text in walk.build.fixed.items())
     return {
         **({"certificates": certificates} if certificates else {}),
-        **({"fraction": str(walk.build.fraction), "fixed point": streams} if streams else {}),
+        **({"fixed point": fixed} if fixed else {}),
         "model": f"{kind.__module__}.{kind.__qualname__}",
         "parameters": f"sha256 {parameter_digest(walk.network)}",
         "reference": f"torch {torch.__version__}, eager, CPU, float32",

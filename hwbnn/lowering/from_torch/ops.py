@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph.arrays import Float32s
@@ -86,6 +88,13 @@ _REMEDY = (
 Constant = Tensor | int | float
 
 
+@contextmanager
+def reference_mode() -> Iterator[None]:
+    """Run torch as the float reference does: no gradients, no autocast."""
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        yield
+
+
 def table_function(
     label: str,
     function: Callable[[Tensor], Tensor],
@@ -111,7 +120,8 @@ def table_function(
     def compute(x: Float32s) -> Float32s:
         table = torch.from_numpy(x)
         table = table[:, :, None, None] if is_image else table
-        y = function(table)
+        with reference_mode():
+            y = function(table)
         if y.shape != table.shape or y.dtype != torch.float32:
             raise CannotLower(
                 f"{label}: expected a function that keeps shape {tuple(table.shape[1:])} and "
@@ -140,6 +150,14 @@ def check_state(name: str, module: nn.Module) -> None:
             raise CannotLower(
                 f"{named(name, module)}: {key} holds {bad}: training diverged or the checkpoint is "
                 "damaged; load an earlier one, or train with a lower learning rate"
+            )
+    for part in module.modules():
+        if parametrize.is_parametrized(part):
+            tensor_name = next(iter(part.parametrizations))  # type: ignore[arg-type]
+            raise CannotLower(
+                f"{named(name, module)}: its '{tensor_name}' is computed by a parametrization; "
+                "make it a plain tensor once training is over: torch.nn.utils.parametrize."
+                f"remove_parametrizations(module, '{tensor_name}')"
             )
     for hooked in module.modules():
         if hooked._forward_hooks or hooked._forward_pre_hooks:
@@ -171,6 +189,11 @@ def module_op(name: str, module: nn.Module, *, is_image: bool = False) -> TableF
             advice = f"its weights are real numbers; use hwbnn.nn.{kind}"
         elif isinstance(module, nn.Softmax | nn.LogSoftmax):
             advice = "the class is the same without it: return the logits and leave it to the loss"
+        elif isinstance(module, nn.Sigmoid | nn.LogSigmoid):
+            advice = (
+                "of one logit the decision is the same without it: return the logit and leave it "
+                "to the loss (BCEWithLogitsLoss); else " + _REMEDY
+            )
         raise CannotLower(f"{named(name, module)}: {advice}")
     if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_var is None:
         raise CannotLower(

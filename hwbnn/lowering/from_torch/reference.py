@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +18,7 @@ from torch import Tensor, fx, nn
 
 from hwbnn.errors import CannotLower, HwbnnError
 from hwbnn.graph import Input
-from hwbnn.lowering.from_torch.ops import function_label, named
+from hwbnn.lowering.from_torch.ops import function_label, named, reference_mode
 from hwbnn.methods import Nonlinearity
 from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA, Scale, Select
 
@@ -28,19 +27,14 @@ _INNER: dict[str, tuple[str, ...]] = {
     "OptimizedModule": ("_orig_mod",),  # torch.compile
     "DistributedDataParallel": ("module",),
     "DataParallel": ("module",),
+    "FullyShardedDataParallel": ("module",),
+    "AveragedModel": ("module",),  # torch.optim.swa_utils
 }
 _LIGHTNING = ("model", "network", "net")
 
 
-@contextmanager
-def reference_mode() -> Iterator[None]:
-    """Run torch as the float reference does: no gradients, no autocast."""
-    with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        yield
-
-
 def unwrap(model: nn.Module) -> nn.Module:
-    """The network inside ``torch.compile``, data-parallel wrappers and Lightning modules.
+    """The network inside ``torch.compile``, averages, data-parallel wrappers, Lightning modules.
 
     Raises:
         CannotLower: if a LightningModule does not say which of its modules is the network, or its

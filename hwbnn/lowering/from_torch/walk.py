@@ -16,8 +16,8 @@ import numpy as np
 from torch import Tensor, fx, nn
 
 from hwbnn.errors import CannotLower
-from hwbnn.graph import ArgMax, Input, Lookup, Node, Output
-from hwbnn.graph.arrays import Float32s
+from hwbnn.graph import ArgMax, Input, Lookup, Node, Output, Threshold
+from hwbnn.graph.arrays import Bytes, Float32s
 from hwbnn.lowering import layers, pools, shapes, shortcuts
 from hwbnn.lowering.activations import activation
 from hwbnn.lowering.from_torch.layers import check_source, read_activation, read_conv, read_linear
@@ -34,10 +34,11 @@ from hwbnn.lowering.from_torch.ops import (
     module_op,
     module_pool,
     named,
+    reference_mode,
     target_name,
 )
-from hwbnn.lowering.from_torch.reference import LEAVES, Sample, reference_mode, sample
-from hwbnn.lowering.ops import TableFunction
+from hwbnn.lowering.from_torch.reference import LEAVES, Sample, sample
+from hwbnn.lowering.ops import StepActivation, TableFunction
 from hwbnn.lowering.tables import read_ranks, rises_alike
 from hwbnn.lowering.value import GraphBuilder, Remark, TracedValue
 from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA, Select
@@ -62,6 +63,9 @@ class Walk:
         sums: the fixed-point sums of two values, by call.
         scores: the value whose floats are the logits.
         gap: how far apart two logits must be to be ordered alike; 0 without fixed-point numbers.
+        decision: of a network of one logit: the call whose result is the logit, its value, and the
+            node of the bit that it becomes.
+        constant: what the output always is, if that can be said without an input.
     """
 
     network: nn.Module
@@ -75,6 +79,8 @@ class Walk:
     sums: dict[fx.Node, shortcuts.Sum] = field(default_factory=dict)
     gap: float = 0.0
     scores: TracedValue | None = None
+    decision: tuple[fx.Node, TracedValue, str] | None = None
+    constant: str = ""
     _constants: dict[fx.Node, Tensor | int | float] = field(default_factory=dict)
     _sizes: set[fx.Node] = field(default_factory=set)
     _sample: Sample = field(init=False)
@@ -251,6 +257,10 @@ class Walk:
             raise CannotLower("the model returns its input; expected logits of a binary layer")
         if len(value.shape) > 1 and not value.type.bit:
             raise CannotLower(f"the model returns {value.shape}; expected logits in one axis")
+        if self.output == "class" and value.shape == (1,) and not value.type.bit:
+            last = self._decided(result, value)
+            self._append(Output(self.build.name("y"), last, "decision"))
+            return
         if value.pending:
             raise CannotLower(f"the logits: {layers.UNDECIDED.format(value.layer)}")
         value = shapes.restore(self.build, value)
@@ -265,8 +275,30 @@ class Walk:
             last = self._scores(value)
             self.logits = result, last
             if self.output == "class":
+                self.constant = constant_class(value, self.nodes[-1])
                 last = self._append(ArgMax(self.build.name("argmax"), last))
         self._append(Output(self.build.name("y"), last))
+
+    def _decided(self, call: fx.Node, value: TracedValue) -> str:
+        """The name of a bit that is 1 where the only logit is at least 0.
+
+        That is the decision of binary cross entropy: a probability of one half or more.
+        """
+        layer = value.layer
+        sign = StepActivation(layer, f"the logit of layer '{layer}'", 1, 1.0, 0.0, _is_positive)
+        bit = activation(self.build, sign, value)
+        node = next(n for n in self.nodes if n.name == bit.name)
+        if value.pool is None and not value.pending:
+            self.scores = value
+        self.decision = call, value, bit.name
+        if isinstance(node, Threshold):
+            t = self.build.types[node.source]
+            at = int(node.thresholds.ravel()[0])
+            never = at > t.high or at < t.low
+            always = at == (t.high if node.falling[0] else t.low)
+            if never or always:
+                self.constant = f"the logit is never {'at least' if never else 'below'} 0"
+        return bit.name
 
     def _scores(self, value: TracedValue) -> str:
         """The name of integers that are ordered as the logits are."""
@@ -307,6 +339,31 @@ class Walk:
     def _append(self, node: Node) -> str:
         self.build.add(node)
         return node.name
+
+
+def _is_positive(x: Float32s) -> Bytes:
+    """1 for logits from 0."""
+    return (x >= 0).astype(np.uint8)
+
+
+def constant_class(value: TracedValue, last: Node) -> str:
+    """What is always the largest score, whatever arrives; empty if that cannot be said.
+
+    Args:
+        value: the scores.
+        last: the node that they are compared at: their sums, or the table of their ranks.
+    """
+    low, high = value.low, value.high
+    if isinstance(last, Lookup) and last.source == value.name:
+        t = value.type
+        index = [(end - t.low) // t.step for end in (low, high)]
+        rows = [row[a : b + 1] for row, a, b in zip(last.table, *index, strict=True)]
+        low, high = (np.array([end(row) for row in rows]) for end in (min, max))
+    best = int(low.argmax())
+    others = np.delete(high, best)
+    if len(low) < 2 or not (low[best] > others).all():
+        return ""
+    return f"class {best} always has the largest logit"
 
 
 def _attribute(root: nn.Module, path: str) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.estimate import Cycles
-from hwbnn.graph import ValueType
+from hwbnn.graph import Graph, ValueType
 from hwbnn.plan import Circuit, Framing, Plan, Stream, Tap
 from hwbnn.plan.stages import AxisIn, AxisOut
 from hwbnn.simulators import simulate
@@ -63,7 +63,10 @@ def core(
         "framing": {"mode": circuit.plan.framing, "meaning": _FRAMING[circuit.plan.framing]},
         "error": {"port": "error_o", "meaning": _ERROR[circuit.plan.framing]},
         "input": _port(circuit, circuit.graph.input.name, "s_axis"),
-        "output": _port(circuit, circuit.graph.output.name, "m_axis"),
+        "output": {
+            **_port(circuit, circuit.graph.output.name, "m_axis"),
+            **({"meaning": meaning} if (meaning := circuit.graph.output.meaning) else {}),
+        },
         "order": "element k * lanes + i of a frame is bits [i * width +: width] of token k",
         "cycles": _cycles(counted),
         "taps": {name: _tap(tap) for name, tap in circuit.taps.items()},
@@ -146,7 +149,7 @@ def readme(circuit: Circuit, counted: Cycles, name: str) -> str:
     assert isinstance(first, AxisIn)
     assert isinstance(last, AxisOut)
     x = example(circuit)
-    y = simulate(graph, x)
+    y, decided = simulate(graph, x), _decision(graph)
     models = f"sim/{netlists.MODELS}.sv " if netlists.models(circuit) else ""
     return f"""# A binary neural network as an FPGA core
 
@@ -156,7 +159,7 @@ is `{top_name(name)}`, its files are in `files.f`; `core.json` says all of this 
 - `aclk`, `aresetn`: clock; reset, synchronous and active low. A frame that it cuts off leaves
   nothing behind.
 - `s_axis_*`: frames in, AXI4-Stream. {_layout(first, graph.types[graph.input.name])}
-- `m_axis_*`: frames out, likewise. {_layout(last, graph.types[graph.output.name])}
+- `m_axis_*`: frames out, likewise. {_layout(last, graph.types[graph.output.name])}{decided}
 {_framing(circuit.plan.framing, first.source.tokens)}
 - `s_axis_tkeep` is not read: the layout of a frame is fixed.
 
@@ -213,6 +216,15 @@ def _framing(framing: Framing, beats: int) -> str:
   up with zero beats, so its output means nothing; the surplus beats of a long one are dropped. Each
   packet gives exactly one frame, and the next packet is computed as usual. No reset is needed. The
   framing `batch` of a Plan takes several frames in a packet, `counted` takes any `tlast`."""
+
+
+def _decision(graph: Graph) -> str:
+    """What a bit of the output decides, where it does."""
+    if graph.meaning != "decision":
+        return ""
+    return (
+        "\n  The bit is the class: 1 where the network's logit is at least 0, the positive class."
+    )
 
 
 def _interval(counted: Cycles) -> int:
