@@ -20,6 +20,8 @@ NAME = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 """What the names of files may be: nothing that a shell, Tcl or Make reads as more than a name."""
 LEFT_OUT = re.compile(r"\w+_prj/(?!solution\d+/(impl|syn)/(verilog|report)/).*|\w+\.log")
 """What Vitis leaves in a project's folder beside RTL and reports: databases, some of them huge."""
+TARGET = re.compile(r"[a-z][a-z0-9]{0,15}")
+"""Names of targets."""
 MANIFEST = ".hwbnn-project"
 """The file that names all others of a written project: what another one may replace."""
 
@@ -47,8 +49,20 @@ class Project:
         object.__setattr__(self, "files", MappingProxyType(dict(sorted(self.files.items()))))
 
     def text(self, name: str) -> str:
-        """One file's contents as text."""
-        return self.files[name].decode()
+        """One file's contents as text.
+
+        Raises:
+            InputError: if there is no such file, or it is no text.
+        """
+        if name not in self.files:
+            raise InputError(f"project: expected a file {name}, found none; generate it again")
+        try:
+            return self.files[name].decode()
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{name}: expected text, found byte {error.start} that is none; generate the "
+                "project again"
+            ) from None
 
     @property
     def digest(self) -> str:
@@ -113,10 +127,20 @@ class Project:
             about = json.loads(files["core.json"])
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{root}: cannot read the project: {error}"[:200]) from error
-        target = about.get("target", "rtl") if isinstance(about, dict) else None
-        if not isinstance(target, str):
-            raise InputError(f"{root}: core.json: expected an object that names its target")
-        return cls(target, files)
+        return cls(_target(about, root), files)
+
+
+def _target(about: object, root: Path) -> str:
+    """The target that a project's ``core.json`` names."""
+    target = about.get("target") if isinstance(about, dict) else None
+    if isinstance(about, dict) and target is None and "hwbnn core" in about:
+        return "rtl"  # cores of earlier versions do not name it
+    if not isinstance(target, str) or not TARGET.fullmatch(target):
+        raise InputError(
+            f"{root}: core.json: expected an object that names its target, "
+            f"found {str(target)[:40]!r}; generate the project again"
+        )
+    return target
 
 
 def _other(target: Path) -> str:

@@ -9,6 +9,7 @@ from hwbnn.errors import InputError
 from hwbnn.project import MANIFEST, Project
 
 FILES = {"graph.npz": b"g", "plan.json": b"{}", "rtl/top.sv": b"module top;\n", "empty": b""}
+RTL = b'{"target": "rtl"}'
 PROJECT = Project("rtl", FILES)
 OTHER = Project("rtl", {"graph.npz": b"h", "plan.json": b"{}", "new/deep/file": b"n"})
 
@@ -154,7 +155,7 @@ def test_a_project_cannot_be_changed() -> None:
 
 
 def test_a_written_project_is_read_again(tmp_path: Path) -> None:
-    for target, core in (("rtl", b"{}"), ("hls", b'{"target": "hls"}')):
+    for target, core in (("rtl", RTL), ("hls", b'{"target": "hls"}')):
         project = Project(target, {**FILES, "core.json": core})
         again = Project.read(project.write(tmp_path / target))
         assert (again.target, again.digest) == (target, project.digest)
@@ -182,7 +183,9 @@ def test_a_folder_without_a_project_is_refused(tmp_path: Path, files: dict[str, 
 
 def test_links_are_not_followed_on_reading(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s")
-    folder = Project("rtl", {**FILES, "core.json": b"{}"}).write(tmp_path / "project")
+    folder = Project("rtl", {**FILES, "core.json": b'{"target": "rtl"}'}).write(
+        tmp_path / "project"
+    )
     (folder / "link").symlink_to(tmp_path / "secret")
     assert "link" not in Project.read(folder).files
 
@@ -200,7 +203,7 @@ def test_a_file_of_the_users_keeps_a_project_from_being_replaced(tmp_path: Path)
 
 def test_what_vitis_leaves_beside_rtl_and_reports_is_no_part_of_a_project(tmp_path):
     folder = PROJECT.write(tmp_path / "project")
-    (folder / "core.json").write_text("{}")
+    (folder / "core.json").write_text('{"target": "hls"}')
     kept = ("impl/verilog/top.v", "impl/verilog/rom.dat", "syn/verilog/top.v", "syn/report/top.xml")
     others = (".autopilot/db/a b.bc", "impl/ip/top.zip", "solution1.log", "syn/vhdl/top.vhd")
     for name in kept + others:

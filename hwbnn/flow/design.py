@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 from hwbnn.errors import InputError
+from hwbnn.graph import check_name
 from hwbnn.plan import circuit
 from hwbnn.plan.blocks import DotNetlist
 from hwbnn.project import Project
 from hwbnn.tools.resources import XILINX
-from hwbnn.verification.core import Core
+from hwbnn.verification.core import DAMAGE, Core, malformed
 
 DEFAULT_FAMILY = "xc7"
 """What a core that fits every FPGA is synthesised for, if nothing else is asked for."""
@@ -27,13 +28,10 @@ def design(project: Project) -> tuple[dict[str, bytes], str]:
     if project.target != "rtl":
         raise InputError(f"expected a project of target 'rtl', found '{project.target}'")
     try:
-        about = json.loads(project.files["core.json"])
-        return {name: project.files[name] for name in about["files"]}, str(about["top"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"core.json: not as hwbnn writes it ({type(error).__name__}: {error}); generate the "
-            "project again"
-        ) from None
+        about = json.loads(project.text("core.json"))
+        return {name: project.files[name] for name in about["files"]}, check_name(about["top"])
+    except DAMAGE as error:
+        raise malformed(error) from None
 
 
 def netlist_family(project: Project) -> str | None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwbnn.errors import InputError, nearest
+from hwbnn import verification
+from hwbnn.errors import InputError
 from hwbnn.flow import parts
 from hwbnn.flow.found import Found
 from hwbnn.flow.progress import Progress, Silent
@@ -23,7 +24,7 @@ from hwbnn.report import NotDone, Report, text
 from hwbnn.simulators import check_input
 from hwbnn.targets import generate
 from hwbnn.tools import versions
-from hwbnn.verification import BACKENDS, BackendResult
+from hwbnn.verification import BackendResult
 
 if TYPE_CHECKING:
     from torch import nn
@@ -142,9 +143,8 @@ def claim(folder: Path) -> Path:
 
 def check_backends(backends: Sequence[str]) -> None:
     """Refuse what would be found out only after a long computation."""
+    verification.check_backends(backends)
     for name in backends:
-        if name not in BACKENDS:
-            raise InputError(f"backend {name!r}: expected some of {nearest(name, BACKENDS)}")
         if name.startswith("hls-rtl"):
             raise InputError(
                 f"backend {name!r}: a build runs it where Vitis HLS is installed, and has no RTL "

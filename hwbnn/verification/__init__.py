@@ -10,7 +10,7 @@ Nothing is imported before it is needed: simulators import this too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hwbnn.graph import Graph
     from hwbnn.plan import Plan
     from hwbnn.project import Project
+    from hwbnn.verification.core import Core
     from hwbnn.verification.results import (
         BackendResult,
         CycleCheck,
@@ -32,14 +33,17 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKENDS",
     "BackendResult",
+    "Core",
     "CycleCheck",
     "Difference",
     "NodeResult",
     "Verification",
+    "check_backends",
     "verify",
 ]
 
 _HOMES = {
+    "Core": "core",
     "CycleCheck": "results",
     "Difference": "results",
     "NodeResult": "results",
@@ -112,6 +116,19 @@ def verify(
         popcount=popcount, seed=seed, batch=batch, rtl_frames=rtl_frames, folder=folder,
         wave=wave, progress=progress,
     )  # fmt: skip
+
+
+def check_backends(names: Iterable[str]) -> None:
+    """Refuse what is no name of a backend.
+
+    Raises:
+        InputError: naming it, and what there is.
+    """
+    from hwbnn.errors import InputError, nearest
+
+    for name in names:
+        if name not in BACKENDS:
+            raise InputError(f"backend {name!r}: expected some of {nearest(name, BACKENDS)}")
 
 
 def __getattr__(name: str) -> Any:

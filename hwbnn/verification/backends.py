@@ -23,6 +23,7 @@ from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.simulators import simulate
 from hwbnn.targets import generate
+from hwbnn.verification.core import DAMAGE
 from hwbnn.verification.results import BackendResult, Comparison, first_difference
 
 Values = Mapping[str, Array]
@@ -81,7 +82,7 @@ def io(project: Project) -> str:
     """
     try:
         return str(json.loads(project.text("core.json"))["io"])
-    except (ValueError, KeyError, TypeError):
+    except DAMAGE:
         raise InputError("core.json: says no io; generate the project again") from None
 
 

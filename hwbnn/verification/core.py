@@ -7,13 +7,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from hwbnn.errors import GraphError, InputError
 from hwbnn.graph import Graph, check_name, from_bytes
+from hwbnn.graph.fields import shown
 from hwbnn.plan import Plan
+from hwbnn.plan.plan import BEAT_LIMIT
 from hwbnn.project import Project
+from hwbnn.simulators import check_input
 from hwbnn.verification.wire import WireLayout
 
 FORMAT = 1
+LARGEST = 1 << 40
+"""A count of a core is below that: cycles of a frame, elements, words."""
+DAMAGE = (
+    *(ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError),
+    GraphError,
+)
+"""What reading a ``core.json`` raises that is not as it was written."""
+
+
+def malformed(error: Exception) -> InputError:
+    """What to say of a ``core.json`` that raised this."""
+    said = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+    return InputError(f"core.json: not as hwbnn writes it ({said}); generate the project again")
 
 
 @dataclass(frozen=True)
@@ -46,6 +65,44 @@ class Core:
     sources: tuple[str, ...]
     fifos: Mapping[str, int] = field(default_factory=dict)
 
+    def pack(self, x: ArrayLike) -> NDArray[np.uint8]:
+        """Frames as they cross ``s_axis``.
+
+        Args:
+            x: integers (or bits as 0 and 1, or bool) of shape ``(frames, *input shape)``.
+
+        Returns:
+            uint8 array ``(frames * beats, bytes of a beat)``, little-endian: the bytes of
+            ``s_axis_tdata``, beat after beat, the lowest first. Which beats have ``tlast`` is the
+            framing's rule (:mod:`hwbnn.verification.framing`).
+
+        Raises:
+            InputError: if ``x`` does not fit the Graph's input.
+        """
+        checked = np.asarray(check_input(self.graph, x))
+        return self.input.pack(checked).reshape(-1, self.input.bytes)
+
+    def unpack(self, beats: ArrayLike) -> NDArray[Any]:
+        """Frames out of what crossed ``m_axis``; undoes what the core packs.
+
+        Args:
+            beats: uint8 array of whole frames, ``(frames * beats, bytes of a beat)`` or flat.
+
+        Returns:
+            Array ``(frames, *output shape)``, bool for bits and int64 else.
+
+        Raises:
+            InputError: if these are no bytes, or not those of whole frames.
+        """
+        given, frame = np.asarray(beats), self.output.tokens * self.output.bytes
+        if given.dtype != np.uint8 or given.size % frame:
+            raise InputError(
+                f"beats: expected uint8, {frame} bytes a frame, found {given.dtype} "
+                f"of shape {given.shape}"
+            )
+        tokens = given.reshape(-1, self.output.bytes)
+        return self.output.unpack(tokens, self.graph.types[self.output.value])
+
     @classmethod
     def of(cls, project: Project) -> Core:
         """Read a generated ``rtl`` project.
@@ -53,23 +110,19 @@ class Core:
         Raises:
             InputError: if it is no such project, or its files do not fit each other.
         """
+        if project.target != "rtl":
+            raise InputError(f"project: expected one of the target 'rtl', found '{project.target}'")
         for name in ("core.json", "graph.npz", "plan.json"):
             if name not in project.files:
-                raise InputError(
-                    f"project of target '{project.target}': expected one of target 'rtl', which "
-                    f"has a file {name}; generate it again"
-                )
+                raise InputError(f"project: expected a file {name}, found none; generate it again")
         graph = from_bytes(project.files["graph.npz"])
         try:
             core = _read(json.loads(project.text("core.json")), graph, project)
-        except (ValueError, KeyError, TypeError, AttributeError, GraphError) as error:
-            raise InputError(
-                f"core.json: not as hwbnn writes it ({type(error).__name__}: {error}); "
-                "generate the project again"
-            ) from None
+        except DAMAGE as error:
+            raise malformed(error) from None
         missing = [name for name in core.sources if name not in project.files]
         if missing:
-            raise InputError(f"core.json: lists {missing[0]}, which is not in the project")
+            raise InputError(f"core.json: lists {shown(missing[0])}, which is not in the project")
         return core
 
 
@@ -106,15 +159,17 @@ def _stream(value: str, said: Mapping[str, Any], graph: Graph) -> WireLayout:
     """A layout, held to the type that the Graph gives the value."""
     lanes, tokens, width = (_count(said[key]) for key in ("lanes", "tokens", "width"))
     t = graph.types[check_name(value)]
+    if lanes > max(t.size, BEAT_LIMIT):
+        raise ValueError(f"'{value}': {t.size} elements, and lanes for {lanes}")
     if width != t.width or not (tokens - 1) * lanes < t.size <= tokens * lanes:
         raise ValueError(f"'{value}' has {t.size} elements of {t.width} bits")
     bits = _count(said.get("beat", lanes * width))
-    if bits < lanes * width:
+    if not lanes * width <= bits <= max(lanes * width, BEAT_LIMIT):
         raise ValueError(f"'{value}' does not fit {bits} bits")
     return WireLayout(value, t.size, lanes, tokens, width, bits)
 
 
 def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < LARGEST:
         raise ValueError(f"expected a count, found {str(value)[:40]!r}")
     return value

@@ -17,13 +17,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from hwbnn.errors import GraphError, InputError, ToolFailed
+from hwbnn.errors import InputError, ToolFailed
 from hwbnn.graph import Graph, check_name, from_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.verification import cocotb_run
 from hwbnn.verification.cocotb_run import Ports, Simulation
-from hwbnn.verification.core import Core
+from hwbnn.verification.core import DAMAGE, Core, malformed
 from hwbnn.verification.wire import WireLayout
 
 PLACES = ("impl/verilog", "syn/verilog")
@@ -62,11 +62,8 @@ def exported(project: Project) -> tuple[Core, Ports]:
         )
     try:
         return _read(project, about, files)
-    except (ValueError, KeyError, TypeError, AttributeError, GraphError) as error:
-        raise InputError(
-            f"core.json: not as hwbnn writes it ({type(error).__name__}: {error}); "
-            "generate the project again"
-        ) from None
+    except DAMAGE as error:
+        raise malformed(error) from None
 
 
 def _read(project: Project, about: Mapping[str, Any], files: Sequence[str]) -> tuple[Core, Ports]:
@@ -92,7 +89,7 @@ def _about(project: Project) -> dict[str, Any]:
     try:
         about = json.loads(project.text("core.json"))
         streams = about["io"] == "io_stream"
-    except (ValueError, KeyError, TypeError):
+    except DAMAGE:
         raise InputError("core.json: says no io; generate the project again") from None
     if not streams:
         raise InputError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
+import re
 import tempfile
 import time
 from collections.abc import Mapping
@@ -22,12 +23,13 @@ from numpy.typing import ArrayLike
 
 from hwbnn import tools
 from hwbnn.errors import InputError, nearest
-from hwbnn.graph import Graph, from_bytes
+from hwbnn.graph import Graph, check_name, from_bytes
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.simulators import check_input
 from hwbnn.targets import generate
+from hwbnn.verification.core import DAMAGE, malformed
 
 POPCOUNTS = {"builtin": ("-DHWBNN_POPCOUNT_BUILTIN",), "tree": ()}
 """Compiler options of the two forms of the popcount: the compiler's, and what synthesis sees."""
@@ -37,6 +39,8 @@ OPTIONS = (
     # constructors; what runs is as fast.
     *("--param", "early-inlining-insns=0"),
 )
+_SLOT = re.compile(r"HWBNN_TRACE\((\d+),")
+"""A value that the generated C++ traces, by its number."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,7 @@ def build(
         raise InputError(f"project: expected one of the target 'hls', found '{project.target}'")
     if popcount not in POPCOUNTS:
         raise InputError(f"popcount {popcount!r}: expected one of {nearest(popcount, POPCOUNTS)}")
+    graph, about = _read(project)
     compiler = tools.require("g++")
     options = [*OPTIONS, optimise, *POPCOUNTS[popcount]]
     key = "\n".join([project.digest, *compiler.command, compiler.version, *options])
@@ -158,8 +163,29 @@ def build(
         (sources / "hwbnn_sim.so").replace(library)
     loaded = ctypes.CDLL(str(library))
     loaded.hwbnn_simulate.restype = None
+    return Simulation(graph, about, seconds, loaded)
+
+
+def _read(project: Project) -> tuple[Graph, dict[str, Any]]:
+    """The Graph and ``core.json``, which must name the values that the C++ traces.
+
+    The library writes these values into memory of the size that the Graph gives them.
+    """
+    if "graph.npz" not in project.files:
+        raise InputError("project: expected a file graph.npz, found none; generate it again")
     graph = from_bytes(project.files["graph.npz"])
-    return Simulation(graph, json.loads(project.files["core.json"]), seconds, loaded)
+    try:
+        about = json.loads(project.text("core.json"))
+        traced, fused = [slot["value"] for slot in about["trace"]], about["fused"]
+        shown = [name for name in graph.types if name in traced]
+        whole = {*traced, *fused, graph.output.name} == set(graph.types)
+        slots = _SLOT.findall(project.text(f"firmware/{check_name(about['top'])}.cpp"))
+        sound = traced == shown and whole and slots == [str(i) for i in range(len(traced))]
+        if not sound or not set(map(check_name, fused.values())) <= set(graph.types):
+            raise ValueError("it traces other values than the C++")
+    except DAMAGE as error:
+        raise malformed(error) from None
+    return graph, about
 
 
 def run(

@@ -16,7 +16,7 @@ from hwbnn.graph import Graph, from_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.simulators import check_input, simulate
-from hwbnn.verification import BACKENDS
+from hwbnn.verification import check_backends
 from hwbnn.verification.backends import Backend, Fast, Hls, Job, Reference, Referred, io
 from hwbnn.verification.results import Verification
 from hwbnn.verification.rtl_backends import HlsRtl, Rtl
@@ -62,9 +62,7 @@ def run(
             f"{nearest(options['popcount'], POPCOUNTS)}"
         )
     names = backends if backends is not None else _default_backends(given)
-    for name in names:
-        if name not in BACKENDS:
-            raise InputError(f"backend {name!r}: expected some of {nearest(name, BACKENDS)}")
+    check_backends(names)
     with _building(folder) as place:
         job = Job(graph, plan or found or Plan(), given, len(checked), place, reference, **options)
         chosen = [_MAKERS[name](name, job) for name in names]

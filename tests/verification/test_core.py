@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from hwbnn.errors import InputError
 from hwbnn.project import Project
+from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from hwbnn.verification.core import Core
-from tests.strategies import random_graph, random_plan
+from tests.strategies import random_graph, random_inputs, random_plan
 
 
 @pytest.fixture(scope="module", params=range(8))
@@ -58,7 +60,7 @@ def project():
         (lambda said: said["output"].update(beat=8), "does not fit 8 bits"),
         (lambda said: said["taps"].update({"a(); //": said["taps"]["reg"]}), "core.json"),
         (lambda said: said["simulation"].update(top="x; rm"), "expected at most"),
-        (lambda said: said.update(files=["rtl/missing.sv"]), "lists rtl/missing.sv"),
+        (lambda said: said.update(files=["rtl/missing.sv"]), "lists 'rtl/missing.sv'"),
     ],
 )
 def test_what_does_not_fit_is_refused(project, change, message):
@@ -69,10 +71,31 @@ def test_what_does_not_fit_is_refused(project, change, message):
 @pytest.mark.parametrize("name", ["core.json", "graph.npz", "plan.json"])
 def test_another_project_is_refused(project, name):
     files = {key: value for key, value in project.files.items() if key != name}
-    with pytest.raises(InputError, match=f"has a file {name}"):
-        Core.of(Project("hls", files))
+    with pytest.raises(InputError, match=f"expected a file {name}"):
+        Core.of(Project("rtl", files))
 
 
 def test_what_is_not_json_is_refused(project):
     with pytest.raises(InputError, match=r"core\.json: not as hwbnn writes it"):
         Core.of(Project("rtl", {**project.files, "core.json": b"{"}))
+
+
+def test_frames_are_packed_and_unpacked_for_users(made):
+    """What a program must send, and what it makes of what it gets: without any private class."""
+    graph, _, project = made
+    core = Core.of(project)
+    x = random_inputs(graph, 3, 1)
+    beats = core.pack(x)
+    assert beats.shape == (3 * core.input.tokens, core.input.bytes)
+    assert np.array_equal(beats.reshape(3, -1, core.input.bytes), core.input.pack(x))
+    y = simulate(graph, x)
+    sent = core.output.pack(y).reshape(-1, core.output.bytes)
+    assert np.array_equal(core.unpack(sent), y)
+    assert np.array_equal(core.unpack(sent.ravel()), y)
+    if core.output.tokens * core.output.bytes > 1:
+        with pytest.raises(InputError, match="bytes a frame"):
+            core.unpack(sent.ravel()[:-1])
+    with pytest.raises(InputError, match="expected uint8"):
+        core.unpack(sent.astype(int))
+    with pytest.raises(InputError, match="expected"):
+        core.pack(x[:, :-1])

@@ -52,6 +52,7 @@ def core(
     if netlists.models(circuit):
         simulated.insert(0, f"sim/{netlists.MODELS}.sv")
     described = {
+        "target": "rtl",
         "hwbnn core": FORMAT,
         "graph": circuit.graph.digest,
         "top": top_name(name),
@@ -172,6 +173,10 @@ beat. A new frame every {"cycle" if counted.interval == 1 else f"{_interval(coun
 gives
 
 {_frame("m_axis", y, last)}
+In Python, `Core.of(Project.read(FOLDER)).pack(x)` gives the bytes of `s_axis_tdata` for samples
+`x`, and `.unpack(beats)` the values of the bytes of `m_axis_tdata` (`from hwbnn import Project`,
+`from hwbnn.verification import Core`).
+
 ## Simulation
 
 With a bench `tb.sv` whose module is `tb`, in this folder:
