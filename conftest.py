@@ -5,6 +5,11 @@ from __future__ import annotations
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run try more damaged files than continuous integration does."""
+    parser.addoption("--mutants", type=int, default=200, help="damaged files of each kind to try")
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Turn a run with skipped tests into a failed one."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

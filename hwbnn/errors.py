@@ -16,7 +16,13 @@ _LISTED = 40
 
 
 class HwbnnError(Exception):
-    """Root of the family; the command line prints its message and exits with status 2."""
+    """Root of the family; the command line prints its message and exits with status 2.
+
+    Messages can be printed and written as UTF-8, whatever a file's name holds.
+    """
+
+    def __str__(self) -> str:
+        return super().__str__().encode(errors="backslashreplace").decode()
 
 
 class GraphError(HwbnnError):

@@ -172,4 +172,10 @@ def _checked_notes(notes: Mapping[str, str]) -> dict[str, str]:
     for key, value in notes.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise GraphError(f"notes: expected text, found {shown(key)}: {shown(value)}")
+        try:
+            (key + value).encode()
+        except UnicodeEncodeError:
+            raise GraphError(
+                f"notes: expected text that UTF-8 can hold, found {shown(key)}: {shown(value)}"
+            ) from None
     return dict(notes)

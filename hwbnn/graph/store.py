@@ -7,6 +7,7 @@ import json
 import zipfile
 from dataclasses import fields
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import numpy as np
@@ -105,8 +106,9 @@ def _format(node: Node) -> int:
 def save(graph: Graph, path: str | Path) -> Path:
     """Write the Graph to a file, whole or not at all; returns the path."""
     target = Path(path)
-    partial = target.with_name(target.name + ".part")
     try:
+        # The longest name that a folder takes leaves no room for an ending.
+        partial = target.with_name(f".{graph.digest[:16]}.part")
         try:
             partial.write_bytes(to_bytes(graph))
             partial.replace(target)
@@ -124,7 +126,10 @@ def load(path: str | Path) -> Graph:
         GraphError: one line, if the file is missing, truncated, newer, malformed or altered.
     """
     try:
-        if Path(path).stat().st_size > SIZE_LIMIT:
+        status = Path(path).stat()
+        if not S_ISREG(status.st_mode):  # a device may never end
+            raise GraphError(f"{path}: cannot read the Graph: expected a file")
+        if status.st_size > SIZE_LIMIT:
             raise GraphError(f"{path}: larger than {SIZE_LIMIT >> 20} MiB; refused")
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:

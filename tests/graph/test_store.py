@@ -457,3 +457,30 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
         save(GRAPH, path)
     assert [p.name for p in tmp_path.iterdir()] == ["graph.npz"]
     assert load(path) == GRAPH
+
+
+def test_the_longest_name_that_a_folder_takes_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ("g" * 251 + ".npz")
+    assert load(save(GRAPH, path)) == GRAPH
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["g" * 5000, "", "/", "a\x00b", "missing/\udcff.npz"])
+def test_paths_that_are_none_are_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    path = Path(name) if name in ("", "/") else tmp_path / name
+    for use in (lambda: save(GRAPH, path), lambda: load(path)):
+        with pytest.raises(GraphError, match="Graph") as caught:
+            use()
+        assert "\n" not in str(caught.value)
+        str(caught.value).encode()
+
+
+def test_a_device_that_never_ends_is_not_read() -> None:
+    with pytest.raises(GraphError, match="/dev/zero: cannot read the Graph: expected a file"):
+        load("/dev/zero")
+
+
+def test_notes_that_no_file_can_hold_are_refused() -> None:
+    for notes in ({"from": "\ud800"}, {"\udfff": "a"}):
+        with pytest.raises(GraphError, match="notes: expected text that UTF-8 can hold, found '"):
+            Graph(GRAPH.nodes, notes)
