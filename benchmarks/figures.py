@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.circuits_report import with_sums
+from benchmarks.circuits.report import with_sums
 from hwbnn.report import number
 
 READING = {"sfc": 784, "sfc_392": 392, "sfc_256": 256}

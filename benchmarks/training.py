@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.machine import describe
+from benchmarks.harness import describe
 from hwbnn import methods
 from hwbnn.graph import Input
 from hwbnn.methods import METHODS

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import calibrate_luts as calibration
+from benchmarks.luts import calibrate as calibration
 from hwbnn.estimate import area
 from hwbnn.estimate.area import ERROR_PERCENT, FF, LUT, SOURCE
 from hwbnn.plan import circuit

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import hwbnn
-from benchmarks.methods import settings
+from benchmarks.methods.compare import settings
 from hwbnn.graph import load
 from hwbnn.lowering import lower
 from hwbnn.report import Report

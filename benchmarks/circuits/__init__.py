@@ -1,0 +1,1 @@
+"""Area of unrolled layers, beside other generators."""

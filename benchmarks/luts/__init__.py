@@ -1,0 +1,1 @@
+"""What generated hardware takes, which the estimates are fitted to."""

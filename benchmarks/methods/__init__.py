@@ -1,0 +1,1 @@
+"""Every training method under one recipe, compared seed by seed."""

@@ -1,0 +1,7 @@
+"""Runs :mod:`benchmarks.methods.compare`."""
+
+from __future__ import annotations
+
+from benchmarks.methods.compare import main
+
+main()

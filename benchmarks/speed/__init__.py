@@ -1,0 +1,1 @@
+"""Speed of every way of computing a network, side by side."""
