@@ -2,8 +2,8 @@
 // window is one frame.
 //
 // CONFIG_T::in is the layout of the words that a dot product reads: the taps of the first group of
-// channels, row by row, those of the next group, and so on; for masked_terms as many words of masks
-// behind them. CONFIG_T::layer says what becomes of them.
+// channels, row by row, then those of the next group, and so on; masked_terms has as many words of
+// masks behind them. CONFIG_T::layer is the function that computes the products.
 #ifndef HWBNN_CONV_H_
 #define HWBNN_CONV_H_
 

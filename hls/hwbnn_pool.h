@@ -1,4 +1,4 @@
-// MaxPool and SumPool: what becomes of the taps of a window (hwbnn_window.h), channel by channel.
+// MaxPool and SumPool reduce the taps of a window (hwbnn_window.h), channel by channel.
 //
 // CONFIG_T::in and CONFIG_T::out are the layouts of one pixel, CONFIG_T::pool says which pool it is.
 #ifndef HWBNN_POOL_H_

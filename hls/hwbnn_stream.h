@@ -2,7 +2,8 @@
 // function that the node is in io_parallel.
 //
 // Inside the network a frame crosses a stream as one nnet::array that holds all words of the value,
-// an image pixel by pixel (hwbnn_tokens.h). At the border it crosses in beats of fewer elements (from_beats, to_beats).
+// an image pixel by pixel (hwbnn_tokens.h). At the border it crosses in beats of fewer elements
+// (from_beats, to_beats).
 #ifndef HWBNN_STREAM_H_
 #define HWBNN_STREAM_H_
 

@@ -1,12 +1,12 @@
 // A window that slides over an image, row by row, one place at a time.
 //
-// The pixels of the image arrive in order; lines keep the last rows of it. The window walks over a
-// grid that is the image with what lies around it: `rows` x `columns` pixels behind `top` rows and
+// The pixels of the image arrive in order; line buffers keep its last rows. The window walks over a
+// grid that holds the image and the places around it: `rows` x `columns` pixels behind `top` rows and
 // `left` columns, grid_rows x grid_columns in all. At grid place (row, column) the pixel there is the
 // last one of the window, its lower right corner.
 //
-// A pixel is pixel_words words, which arrive in tokens of data_T::size words. What lies outside the
-// image is the pixel `fills`.
+// A pixel is pixel_words words, which arrive in tokens of data_T::size words. Places outside the
+// image have the pixel `fills`.
 #ifndef HWBNN_WINDOW_H_
 #define HWBNN_WINDOW_H_
 

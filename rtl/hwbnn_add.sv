@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two streams become one: the sum of each pair of elements. With Repeat > 0 the tokens of b hold
-// one element, which is added to all elements of Repeat successive tokens of a.
+// Adds two streams: the sum of each pair of elements. With Repeat > 0 each token of b holds one
+// element, which is added to all elements of Repeat successive tokens of a.
 //
 // Latency: 2 cycles from the later token of a pair.
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the raw sums of a matrix product to its signed sums: y = (x << Shift) - constant, the
-// constant one of the channel, or of the
-// channel and the class of its position. Runs free.
+// Turns the raw sums of a matrix product into signed sums: y = (x << Shift) - constant. The
+// constant belongs to the channel, or to the channel and the class of its position. Runs free.
 //
 // Latency: 1 cycle.
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The index of the largest element of a frame, the lowest index among equals. A tree compares the
-// elements of a token; over the tokens of a frame the best so far is kept. Gives one token a frame.
-// Runs free.
+// The index of the largest element of a frame; the lowest index among equal ones. A tree compares
+// the elements of a token; the best element so far is kept over the tokens of a frame. Gives one
+// token a frame. Runs free.
 //
 // Latency: ceil($clog2(Lanes) / Levels) cycles, and 1 more for Tokens > 1, from the last token.
 

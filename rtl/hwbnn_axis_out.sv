@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The border where frames leave on AXI4-Stream: tlast on the last beat of each, tkeep on the bytes
-// that its elements reach (all bytes of the beats before), zeros in all unused bits. It adds no
-// cycle; what feeds it drives valid from registers.
+// The output border, AXI4-Stream: tlast on the last beat of each frame, tkeep on the bytes that
+// hold its elements (on all bytes of the earlier beats), zeros in all unused bits. It adds no
+// cycle; the stage in front must drive valid from registers.
 
 module hwbnn_axis_out #(
   parameter int Beat     = 64,  // bits of tdata

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each element compared with Count constants of its own, one bit for each: x > constant, or
-// x <= constant where the element is falling. At positions of different classes the constants
-// differ. Runs free.
+// Compares each element with Count constants of its own and gives one bit for each: x > constant,
+// or x <= constant where the element is falling. Positions of different classes have different
+// constants. Runs free.
 //
 // Latency: 1 cycle.
 

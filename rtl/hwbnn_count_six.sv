@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many bits of each group of six are set: counts of three bits, each bit a table of six inputs
-// and so one LUT6.
+// How many bits of each group of six are set. A count has three bits; each is a table of six
+// inputs, so it takes one LUT6.
 
 module hwbnn_count_six #(
   parameter int Groups = 1

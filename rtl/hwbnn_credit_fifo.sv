@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end of a free-running pipeline: a FIFO as deep as the credits that let tokens in, so that it
-// has room for whatever arrives, and a pulse that returns one credit for every word that leaves.
+// The end of a free-running pipeline: a FIFO that is as deep as the number of credits, so it has
+// room for everything that can arrive. It returns one credit, as a pulse, for every word that
+// leaves.
 
 module hwbnn_credit_fifo #(
   parameter int Width   = 8,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The entry of a free-running pipeline, which cannot be stopped: tokens are let in only while the
-// credit_fifo at its end has room for what they will become. One credit stands for one token at
-// the end, made of Group tokens here; it is taken with the first of them and comes back when the
-// result leaves the pipeline's FIFO.
+// The entry of a free-running pipeline, which cannot be stopped: a token may enter only while the
+// credit_fifo at the end has room for its result. One credit stands for one result, which is made
+// from Group tokens. The credit is taken with the first of these tokens and comes back when the
+// result leaves the credit_fifo.
 
 module hwbnn_credit_gate #(
   parameter int Credits = 1,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A word delayed by a fixed number of cycles, without reset: data of a free-running pipeline.
+// Delays a word by a fixed number of cycles, without reset: for the data of a free-running
+// pipeline.
 
 module hwbnn_delay_line #(
   parameter int Width  = 1,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A matrix product with a gate for every weight: takes a whole vector in every cycle, the weights
-// are wires. Gives the raw sums of dot_row, one for each channel. With Groups > 1 each group of
-// channels has inputs of its own. Runs free.
+// A matrix product with a gate for every weight: it takes a whole vector in every cycle, and the
+// weights are wires. It gives the raw sums of dot_row, one for each channel. With Groups > 1 each
+// group of channels has inputs of its own. Runs free.
 //
 // Latency: that of dot_row.
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One stream becomes several that carry the same tokens, each behind a FIFO of its own, so that a
-// reader may lag behind the others by as many tokens as its FIFO holds. A token is taken when all
-// of them have room.
+// Copies one stream to several readers, each behind a FIFO of its own, so one reader may lag behind
+// the others by as many tokens as its FIFO holds. A token is taken when all FIFOs have room.
 
 module hwbnn_fork #(
   parameter int Width    = 8,

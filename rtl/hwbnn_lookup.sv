@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A table for each element: y = table[((x - Low) >> Shift) * Inverse]. Runs free.
 //
-// Where the differences of elements are multiples of 2^Shift times an odd step, Inverse is that of
-// the step modulo 2^$clog2(Entries): the product, modulo the same, is the difference over the step
-// without a division, and the table has no entries that no element reads.
+// The elements may differ only by multiples of 2^Shift times an odd step. Inverse is then the
+// inverse of that step modulo 2^$clog2(Entries): the product, modulo the same number, is the
+// difference divided by the step, so no division is needed and the table has no entry that is never
+// read.
 //
-// Latency: 1 cycle, 2 with a product.
+// Latency: 1 cycle, or 2 with a product.
 
 module hwbnn_lookup #(
   parameter int Lanes    = 1,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// In how many of three places two words are equal: a sum and a carry, each a function of six signals
-// and so one LUT6. Synthesis maps this module on its own, or it would not find them: spread over
-// what counts further they take two fifths more.
+// In how many of three places two words are equal: a sum and a carry, each a function of six
+// signals, so each takes one LUT6. Synthesis maps this module separately, because otherwise it does
+// not find these two LUT6 and takes two fifths more.
 
 (* keep_hierarchy *)
 module hwbnn_match_three #(

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// In how many places two words are equal. Where both are signals, three places are what fits in a
-// LUT6: groups of three become a sum and a carry, in two LUT6; sums and carries are counted six at a
-// time, and a tree of adders sums the counts.
+// In how many places two words are equal. Both words are signals, so three places fit in a LUT6:
+// groups of three give a sum and a carry, in two LUT6. The sums and the carries are counted six at
+// a time, and a tree of adders sums the counts.
 //
-// With HWBNN_COUNTONES defined the count is made at once and then delayed as long, as in popcount.
+// With HWBNN_COUNTONES defined, $countones counts at once and the result is delayed by the same
+// number of cycles, as in popcount.
 //
 // Latency: that of popcount over as many inputs.
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A number times a constant, by shifts and adders: the sum of Count terms, each the number shifted
-// by its place, or the complement of that. A complement is one less than the negative, so the result
-// is less than the multiple by the number of complements; whatever reads it has that in its own
-// constants. All is modulo 2^OutWidth.
+// A number times a constant, by shifts and adders: the sum of Count terms. Each term is the shifted
+// number or its complement. A complement is one less than the negative, so the result is less than
+// the multiple by the number of complements; the reader adds that in its own constants. All is
+// modulo 2^OutWidth.
 //
 // Latency: ceil($clog2(Count) / Levels) cycles.
 

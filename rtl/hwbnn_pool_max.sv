@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The largest of Steps successive elements of each lane, or the smallest, as its channel has it:
-// for bits OR and AND. A bit above each token says whether its elements count at all; of Steps
-// tokens one does at least. Runs free.
+// The largest, or the smallest, of Steps successive elements of each lane; the channel decides
+// which. For bits these are OR and AND. A bit above each token says whether its elements count; at
+// least one of Steps tokens must count. Runs free.
 //
 // Latency: 1 cycle from the last token of Steps.
 

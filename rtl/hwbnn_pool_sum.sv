@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sum of Steps successive elements of each lane. A bit above each token says whether its
-// elements count; those that do not add nothing. Runs free.
+// elements count; the others add nothing. Runs free.
 //
 // Latency: 1 cycle from the last token of Steps.
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many bits of a word are set. Groups of six bits become counts of three bits, each a table of
-// six inputs and so one LUT6 a bit; a tree of adders sums the counts. This is the one place where
-// bits are counted, so a better counter goes here.
+// How many bits of a word are set. Groups of six bits give counts of three bits; each bit of a
+// count is a table of six inputs, so it takes one LUT6. A tree of adders sums the counts. Bits are
+// counted in this module only, so a better counter goes here.
 //
-// With HWBNN_COUNTONES defined the count is made at once and then delayed as long: simulators take
-// that many times faster, cycle for cycle the same.
+// With HWBNN_COUNTONES defined, $countones counts at once and the result is delayed by the same
+// number of cycles. Simulators are many times faster with it; the values and cycles are the same.
 //
 // Latency: ceil((1 + $clog2(ceil(Inputs / 6))) / Levels) cycles.
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Constants that differ from token to token: gives those of the token that comes next. They repeat
-// after Rows tokens, those of a frame or of a position of an image; with Classes > 1 each position
-// has those of its class. One row alone is wires. The row is read ahead, so that a block memory can
-// hold the rows.
+// Constants that differ from token to token; gives those of the next token. They repeat after Rows
+// tokens: those of a frame, or of a position of an image. With Classes > 1 the positions of each
+// class have constants of their own. A single row is wires. Rows are read one token ahead, so a
+// block memory can hold them.
 
 module hwbnn_row_rom #(
   parameter int Width     = 8,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each sum times a scale, plus the total times an offset, plus a constant, those of the element from
-// a memory. The total, one for all lanes, stands above them in every token. A scale that all
-// elements share is a shift where ScaleWidth is 0. All is modulo 2^OutWidth. Runs free.
+// Each sum times a scale, plus the total times an offset, plus a constant; all three come from a
+// memory, for each element. The total, one for all lanes, stands above the lanes in every token. If
+// ScaleWidth is 0, all elements share one scale, which is a shift. All is modulo 2^OutWidth. Runs
+// free.
 //
 // Latency: 2 cycles.
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a token stands among Steps successive ones: whether it is their first, or their last. A
-// reset begins anew.
+// Where a token stands among Steps successive ones: whether it is the first, or the last. A reset
+// starts the count again.
 
 module hwbnn_steps #(
   parameter int Steps = 4

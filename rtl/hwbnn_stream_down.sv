@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One wide token becomes several narrow ones. A frame of Tokens narrow tokens comes as
-// ceil(Tokens / Ratio) wide ones; the last may hold fewer parts. Gives a narrow token in every
-// cycle: the next wide token is taken while the last part of the one before is still there.
+// Cuts wide tokens into narrow ones. A frame of Tokens narrow tokens comes as ceil(Tokens / Ratio)
+// wide ones; the last may hold fewer parts. It gives a narrow token in every cycle: the next wide
+// token is taken while the last part of the previous one is still there.
 
 module hwbnn_stream_down #(
   parameter int Width  = 8,  // bits of a narrow token

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// First in, first out. Both handshakes depend on the fill alone, so no path leads from ready_i to
-// ready_o or from valid_i to valid_o; a word can be read in the cycle after it was written.
+// First in, first out. Both handshakes depend on the fill level only, so no path leads from ready_i
+// to ready_o or from valid_i to valid_o. A word can be read in the cycle after it was written.
 
 module hwbnn_stream_fifo #(
   parameter int Width = 8,

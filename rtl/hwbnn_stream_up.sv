@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Several narrow tokens become one wide token. A frame of Tokens narrow tokens gives
-// ceil(Tokens / Ratio) wide ones; the last may be made of fewer parts, its other lanes then hold
-// anything. Takes a narrow token in every cycle: one that arrives while a wide token waits is kept
-// aside, so that ready_o depends on registers alone.
+// Joins narrow tokens to wide ones. A frame of Tokens narrow tokens gives ceil(Tokens / Ratio) wide
+// ones; the last may have fewer parts, and its other lanes then hold any value. It takes a narrow
+// token in every cycle: a token that arrives while a wide token waits is stored, so ready_o depends
+// on registers only.
 
 module hwbnn_stream_up #(
   parameter int Width  = 8,  // bits of a narrow token

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many of its Count thresholds each element reaches; with one threshold that is a bit. What
-// the constants mean is said in compare. Runs free.
+// How many of its Count thresholds each element reaches; with one threshold the result is a bit.
+// See compare for the meaning of the constants. Runs free.
 //
 // Latency: 1 cycle, and for Count > 1 that of popcount over Count.
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A valid bit delayed by a fixed number of cycles and cleared by reset, so that nothing that was
-// in a free-running pipeline before a reset comes out of it afterwards.
+// Delays a valid bit by a fixed number of cycles. Reset clears it, so nothing that was in a free-
+// running pipeline before a reset comes out of it afterwards.
 
 module hwbnn_valid_line #(
   parameter int Stages = 1  // 0 is a wire

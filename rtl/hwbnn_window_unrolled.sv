@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The windows of a kernel that slides over an image, each as one token of all its taps: row by
-// row, the first pixel of the first row in the lowest bits. An image comes pixel by pixel, row by
-// row. It is walked with the places around it that windows reach, one place a cycle: the pixels
-// above the one at hand are kept in a memory of one word a column, those left of it in registers.
-// A place outside the image is Pad.
+// The windows of a kernel that slides over an image, each as one token of all its taps: row by row,
+// with the first pixel of the first row in the lowest bits. An image comes pixel by pixel, row by
+// row. The module walks over the image and the places around it that windows reach, one place a
+// cycle. The pixels above the current one are kept in a memory with one word a column, those left
+// of it in registers. A place outside the image has the value Pad.
 //
-// Initiation interval: the places of the grid, rows times columns, which are those of the image
-// where there is no padding. Latency: 2 cycles from the window's last pixel.
+// Initiation interval: the number of places, rows times columns; without padding these are the
+// places of the image. Latency: 2 cycles from the window's last pixel.
 
 module hwbnn_window_unrolled #(
   parameter int Width         = 8,  // bits of a pixel
