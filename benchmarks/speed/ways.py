@@ -215,13 +215,19 @@ def _our_rtl(name: str, plan: Callable[[Graph], Plan]) -> Way:
     return Way(f"our RTL, Verilator, {name}", "rtl", prepare, 10_000, build=build)
 
 
+_OWN_MODELS: dict[Path, Any] = {}
+"""hls4ml's models, by the folder in which each was compiled."""
+
+
 def _hls4ml_sfc(predict: bool) -> Prepare:
     """Its sums are not those of the Graph where channels fall; it is measured all the same."""
 
     def prepare(graph: Graph, images: Images, folder: Path) -> Compute:
         from benchmarks.speed import hls4ml_dense as own  # imports hls4ml, which takes seconds
 
-        model = own.lowered(own.blocks_of(graph), folder / f"hls4ml-{predict}")
+        model = _OWN_MODELS.get(folder)
+        if model is None:  # compiled once for both ways
+            model = _OWN_MODELS[folder] = own.lowered(own.blocks_of(graph), folder / "hls4ml")
         if not predict:
             return own.bare_calls(model, images)
 

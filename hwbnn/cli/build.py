@@ -1,4 +1,4 @@
-"""Commands that go all the way: demo, build."""
+"""Commands that run the whole flow: demo, build."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for all that is made.")] = Path("hwbnn-demo"),
+    out: Annotated[Path, typer.Option(help="Folder for all results.")] = Path("hwbnn-demo"),
     place: options.Place = False,
     as_json: options.Json = False,
 ) -> None:
-    """Everything once: train a small network on digits, lower, generate, verify, synthesise.
+    """Run the whole flow once: train a small network, lower, generate, verify, synthesise.
 
     The folder then holds the training run, the Graph, both projects and the report.
 
@@ -49,7 +49,7 @@ def demo(
 
 
 def build(
-    out: Annotated[Path, typer.Option(help="Folder for all that is made.")],
+    out: Annotated[Path, typer.Option(help="Folder for all results.")],
     folder: options.ModelArgument = None,
     model: options.ModelOption = None,
     graph: Annotated[
@@ -114,7 +114,7 @@ def build(
 def _to_build(
     folder: str | None, model: str | None, graph: str | None
 ) -> tuple[nn.Module | Graph, Input | None, str]:
-    """What is built: a model and its input, or a Graph; and its name."""
+    """The model and its input, or the Graph, that is built; and its name."""
     if graph is None:
         given = read_model(folder, model)
         return given.model, given.input, given.name

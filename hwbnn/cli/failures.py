@@ -1,4 +1,4 @@
-"""What becomes of errors: one clear line on standard error and an exit status."""
+"""Errors become one clear line on standard error and an exit status."""
 
 from __future__ import annotations
 

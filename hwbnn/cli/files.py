@@ -1,4 +1,4 @@
-"""Arrays and other files that commands read and write."""
+"""Reading and writing arrays and other files; every failure is one line."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def generate(
     luts: options.Luts = None,
     fps: Annotated[
         float | None,
-        typer.Option(help="Instead: the smallest core that takes so many frames a second."),
+        typer.Option(help="Goal: the smallest core that takes so many frames a second."),
     ] = None,
     mhz: Annotated[float, typer.Option(help="The clock that --fps counts on.")] = 200.0,
     made: options.Made = None,
@@ -51,15 +51,15 @@ def generate(
     io: Annotated[
         str | None,
         typer.Option(
-            help="Of hls: `io_parallel`, the default of dense networks, or `io_stream`, that of "
-            "networks of images."
+            help="For hls: `io_parallel` (default for dense networks) or `io_stream` (default for "
+            "images)."
         ),
     ] = None,
     name: Annotated[
         str,
         typer.Option(
-            help="Of rtl: what the names of the core's own modules begin with, so that two cores "
-            "stand in one design."
+            help="For rtl: the prefix of the names of the core's own modules, so that one design "
+            "can hold two cores."
         ),
     ] = "hwbnn",
     stages: Annotated[
@@ -73,9 +73,9 @@ def generate(
 ) -> None:
     """Generate the project of a Graph: SystemVerilog, or HLS C++ for hls4ml.
 
-    How it is laid out is said by a Plan: a JSON file, a target interval, or a budget of LUTs; by
-    default every layer is unrolled. A rate in frames a second is an interval too. The project's
-    plan.json is a Plan to begin with.
+    A Plan says how the core is laid out: give it as a JSON file, or give a goal: an interval, a
+    rate in frames a second, or a budget of LUTs. By default every layer is unrolled. The project's
+    plan.json is a Plan that you can edit.
 
     For example:
 
@@ -122,7 +122,7 @@ def generate(
 
 
 def show_stages(graph: Graph, plan: Plan, *, quiet: bool) -> list[Mapping[str, object]]:
-    """Print a core stage by stage and what holds it up; the same for programs."""
+    """Print a core stage by stage and its slowest stage; returns the same for programs."""
     from hwbnn.estimate import table as estimated
     from hwbnn.plan import circuit
 
@@ -144,7 +144,7 @@ def verify(
     ] = None,
     key: options.Key = "",
     frames: Annotated[int, typer.Option(min=1, help="How many random samples.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of random samples and stalls.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of random samples and stalls.")] = 1,
     backends: Annotated[
         str,
         typer.Option(
@@ -166,8 +166,8 @@ def verify(
 ) -> None:
     """Compute a network by several backends and compare every value, bit for bit.
 
-    The plain simulator says what is right. Cycles are counted and held to the prediction. The exit
-    status is 1 if anything differs, and the first difference is named.
+    The plain simulator defines the right values. Cycles are counted and must equal the prediction.
+    If anything differs, the exit status is 1 and the first difference is named.
 
     For example:
 
@@ -300,7 +300,7 @@ def synth(
 
 
 def _family(own: str | None, wanted: str | None) -> str:
-    """What to synthesise for: what is asked for, if the core's netlists fit it."""
+    """The FPGA family to synthesise for: the wanted one, if it has the netlists' primitives."""
     if own is not None and wanted not in (None, own):
         raise InputError(
             f"synth: the core's netlists have primitives of {own}, and none of {wanted}; "

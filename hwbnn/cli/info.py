@@ -1,4 +1,4 @@
-"""Commands that only tell: list, doctor, report."""
+"""Commands that show information: list, doctor, report."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def list_(
 
 
 def doctor(as_json: options.Json = False) -> None:
-    """Say which tools and packages are there, and what is missing for what.
+    """List tools and packages: which are installed, and what each missing one is needed for.
 
     For example:
 

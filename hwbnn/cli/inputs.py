@@ -166,7 +166,7 @@ def read_recipe(given: str) -> Recipe:
 
 @dataclass(frozen=True)
 class Given:
-    """A model as a command got it.
+    """A model and its input, as a user named them.
 
     Attributes:
         model: the network.
@@ -216,7 +216,7 @@ def read_model(folder: str | None, factory: str | None) -> Given:
 
 
 def _made(factory: str) -> Given:
-    """What a user's factory makes; the one place where hwbnn runs code that is not its own."""
+    """The model of a user's factory; the one place where hwbnn runs code that is not its own."""
     module_name, colon, name = factory.partition(":")
     if not colon or not name.isidentifier() or not module_name.replace(".", "_").isidentifier():
         raise InputError(f"--model {factory}: expected package.module:factory")

@@ -1,4 +1,4 @@
-"""Commands that bring a trained model to integers: lower, explain, measure."""
+"""Commands that lower a trained model to integers: lower, explain, measure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 Fraction = Annotated[
     int | None,
     typer.Option(
-        help="Bits behind the point of the numbers that shortcuts add, 0 to 20; 18 if not given."
+        help="Bits behind the binary point of the sums of shortcuts, 0 to 20; 18 by default."
     ),
 ]
 
@@ -49,9 +49,9 @@ def lower(
     fraction: Fraction = None,
     as_json: options.Json = False,
 ) -> None:
-    """Bring a trained model to integers, exactly, or say which layer cannot be.
+    """Lower a trained model to integers, exactly, or name the layer that cannot be lowered.
 
-    The numbers that shortcuts add are in fixed point: every code is then exact on these numbers.
+    The sums of shortcuts are in fixed point; every activation is exact for these numbers.
 
     For example:
 
@@ -86,7 +86,7 @@ def explain(
     fraction: Fraction = None,
     as_json: options.Json = False,
 ) -> None:
-    """Say how each layer of a model is lowered, or why one is refused and what to change.
+    """Explain how each layer of a model is lowered, or why one is refused and what to change.
 
     The exit status is 0 if the model can be lowered, else 2.
 
@@ -172,7 +172,7 @@ def measure(
 
 
 def _cells(each: Measured) -> tuple[object, ...]:
-    """What a table shows of one word length, as :data:`COLUMNS`."""
+    """The cells of one word length, in the order of :data:`COLUMNS`."""
     return (
         "none" if each.fraction is None else str(each.fraction),
         each.width,

@@ -1,4 +1,4 @@
-"""Options that several commands share, so that they are named and explained alike."""
+"""Options that several commands share, with one name and one explanation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ModelOption = Annotated[
     str | None,
     typer.Option(
         metavar="PACKAGE.MODULE:FACTORY",
-        help="Your own model instead: a function that returns (torch.nn.Module, hwbnn.Input). "
+        help="Your own model: a function that returns (torch.nn.Module, hwbnn.Input). "
         "This runs your Python.",
     ),
 ]
@@ -43,8 +43,8 @@ ArrayArgument = Annotated[
     Path,
     typer.Argument(
         metavar="ARRAY",
-        help="Your samples as .npy, .npz or .csv. Integers are taken as the integers that the "
-        "network reads, floats are brought to them by the map that it was trained with.",
+        help="Your samples as .npy, .npz or .csv. Integers are taken as they are; floats are "
+        "brought to integers by the scale that the network was trained with.",
     ),
 ]
 Key = Annotated[str, typer.Option(help="Name of the array, where a .npz holds several.")]
@@ -57,12 +57,12 @@ Engine = Annotated[
 ]
 Samples = Annotated[
     Path | None,
-    typer.Option(help="Samples as .npy, .npz or .csv; without it the recipe's test set."),
+    typer.Option(help="Samples as .npy, .npz or .csv; by default the test set of the recipe."),
 ]
 DataFolder = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the data set's IDX files; without it that in HWBNN_DATA, else a download."
+        help="Folder of the data set's files; by default that in HWBNN_DATA, else a download."
     ),
 ]
 Place = Annotated[
@@ -73,10 +73,11 @@ PlanFile = Annotated[
 ]
 Interval = Annotated[
     int | None,
-    typer.Option(min=1, help="Instead: the smallest core that takes a frame in so many cycles."),
+    typer.Option(min=1, help="Goal: the smallest core that takes a frame in so many cycles."),
 ]
 Luts = Annotated[
-    int | None, typer.Option(min=1, help="Instead: the fastest core estimated at so many LUTs.")
+    int | None,
+    typer.Option(min=1, help="Goal: the fastest core within so many LUTs, as estimated."),
 ]
 Made = Annotated[
     str | None,
@@ -99,15 +100,15 @@ Json = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print the result as JSON and nothing else; nothing if it fails: the exit status and "
-        "one line on standard error say why.",
+        help="Print the result as JSON and nothing else; nothing if it fails: then the exit status "
+        "and one line on standard error say why.",
     ),
 ]
 BACKENDS = "some of fast, hls, hls-stream, rtl, rtl-cocotb, rtl-icarus, with commas between"
 Backends = Annotated[str, typer.Option(help=f"How the network is computed: {BACKENDS}.")]
 RtlFrames = Annotated[
     int | None,
-    typer.Option(min=1, help="How many of the samples RTL computes at most; by default all."),
+    typer.Option(min=1, help="At most so many samples are computed in RTL; by default all."),
 ]
 
 

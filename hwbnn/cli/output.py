@@ -1,4 +1,4 @@
-"""What commands print: results on standard output, progress and errors on standard error."""
+"""Printing: results on standard output, progress and errors on standard error."""
 
 from __future__ import annotations
 

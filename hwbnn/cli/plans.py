@@ -1,4 +1,4 @@
-"""How a core is laid out, as the command line says it."""
+"""The Plan that the options of a command ask for."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def planner(
     made: str | None = None,
     framing: str | None = None,
 ) -> Callable[[Graph], Plan]:
-    """What gives a Graph its Plan: that of a file, or the one that meets a goal; unrolled if none.
+    """A function from a Graph to its Plan: from a file, or one that meets a goal, or unrolled.
 
     What does not depend on the Graph is checked at once.
 

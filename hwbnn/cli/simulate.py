@@ -1,4 +1,4 @@
-"""Commands that run a Graph on a person's own data: predict and simulate."""
+"""Commands that compute your own samples: predict, simulate."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def predict(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Say the class of each of your samples.
+    """Predict the class of each of your samples.
 
-    The answer is computed in integers, the very ones that the hardware computes.
+    The classes are computed in integers, the same that the hardware computes.
 
     For example:
 
@@ -84,9 +84,9 @@ def simulate_(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Compute the integers of a network, on request those of every node.
+    """Compute the output of a network, or with `--trace` the value of every node.
 
-    Without `--engine` the fast simulator runs where numba is installed, else the plain one.
+    By default the fast simulator runs where numba is installed, otherwise the plain one.
 
     For example:
 
@@ -138,7 +138,7 @@ def classes(graph: Graph) -> int:
 
 
 def _fastest() -> str:
-    """The engine to take where none is asked for."""
+    """The engine that runs by default."""
     from importlib.util import find_spec
 
     return "fast" if "fast" in ENGINES and find_spec("numba") else "plain"

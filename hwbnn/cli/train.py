@@ -31,7 +31,7 @@ def train(
     ],
     out: Annotated[Path, typer.Option(help="Folder for the weights, checkpoint and history.")],
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on after the last epoch in the folder.")
+        bool, typer.Option("--resume", help="Continue after the last epoch in the folder.")
     ] = False,
     data: options.DataFolder = None,
     accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "cpu",
