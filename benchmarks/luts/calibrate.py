@@ -270,4 +270,7 @@ def fit() -> None:
 
 
 if __name__ == "__main__":
-    {"measure": measure, "fit": fit}[sys.argv[1]]()
+    actions = {"measure": measure, "fit": fit}
+    if sys.argv[1:] not in [[name] for name in actions]:
+        sys.exit("usage: python -m benchmarks.luts.calibrate measure|fit")
+    actions[sys.argv[1]]()
