@@ -157,9 +157,10 @@ def _falls(value: TracedValue, label: str) -> Bools:
         falls |= (joined[1:] < joined[:-1]).any(axis=0)
         last = x[-1:]
     if (rises & falls).any():
+        where = "" if len(value.ops) < 2 else ", or put the pool right behind the layer that sums"
         raise CannotLower(
             f"{label}: channel {int((rises & falls).argmax())} rises and falls before it; use "
-            "slopes above 0, or put the pool right behind the layer that sums"
+            f"slopes above 0{where}"
         )
     return falls
 
@@ -182,9 +183,13 @@ def mean_pool(
     value = settle(build, value)
     unit = _unit(value)
     if unit is None:
+        ops = ", ".join(op.label for op in value.ops)
+        first = replace(value, ops=value.ops[:1], pool=None)
+        helps = len(value.ops) > 1 and _unit(first) is not None
+        where = f"right behind layer '{value.layer}', or " if helps else ""
         raise CannotLower(
-            f"{shape.label}: it averages real numbers, whose sum is rounded; put it right behind "
-            "a layer that sums, or behind a BinaryActivation"
+            f"{shape.label}: it averages real numbers, from {ops}, whose sum is rounded; put it "
+            f"{where}behind a BinaryActivation"
         )
     size = (value.type.shape[0], value.type.shape[1])
     padding = shape.border(size, result)

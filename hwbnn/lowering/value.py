@@ -163,6 +163,7 @@ class GraphBuilder:
 
     Attributes:
         fraction: fraction bits of fixed-point numbers, where there are any.
+        label: the call that is lowered now, for messages.
         nodes: of the Graph.
         types: of their values, by name.
         remarks: what became of each layer.
@@ -173,6 +174,7 @@ class GraphBuilder:
     """
 
     fraction: int = FRACTION
+    label: str = "the model"
     nodes: list[Node] = field(default_factory=list)
     types: dict[str, ValueType] = field(default_factory=dict)
     remarks: list[Remark] = field(default_factory=list)
@@ -195,7 +197,9 @@ class GraphBuilder:
         try:
             t = infer(node, *(self.types[s] for s in node.sources))
         except HwbnnError as error:
-            raise CannotLower(str(error)) from None
+            # A node's name says nothing to someone who knows only the network's layers.
+            said = str(error).removeprefix(f"node '{node.name}': ")
+            raise CannotLower(f"{self.label}: {said}") from None
         self.nodes.append(node)
         self.types[node.name] = t
         return t

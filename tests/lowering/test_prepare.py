@@ -281,7 +281,9 @@ def test_explain_says_where_it_stops_and_why() -> None:
     model = nn.Sequential(BinaryLinear(20, 6, METHOD), nn.Tanh(), BinaryActivation(6, METHOD))
     lines = explain(model, BITS).lines
     assert len(lines) == 2
-    assert lines[1].startswith("refused: layer '1' (Tanh): between a binary layer and the next")
+    assert lines[1].startswith(
+        "refused: layer '1' (Tanh): use nn.Hardtanh, nn.ReLU or nn.PReLU in its"
+    )
 
 
 def test_the_networks_known_by_name_lower() -> None:

@@ -57,7 +57,10 @@ def test_layers_that_are_not_listed() -> None:
             nn.Linear(4, 4),
             r"layer '1' \(Linear\): its weights are real numbers; use .*BinaryLinear",
         ),
-        (nn.Tanh(), r"layer '1' \(Tanh\): between a binary layer .* channel-wise functions"),
+        (
+            nn.Tanh(),
+            r"layer '1' \(Tanh\): use nn.Hardtanh, .*: between a binary .* channel-wise functions",
+        ),
         (nn.LayerNorm(4), r"layer '1' \(LayerNorm\): between"),
         (nn.LogSoftmax(dim=1), r"layer '1' \(LogSoftmax\): .*return the logits"),
         (nn.GELU(), r"layer '1' \(GELU\)"),
@@ -177,7 +180,7 @@ def test_forwards_that_cannot_be_traced_or_run() -> None:
 
     assert "its forward cannot be traced (SystemExit 3)" in refused(Forward(leaving, a=linear()))
     wrong = nn.Sequential(linear(5, 4))
-    assert "does not run on a batch of shape (2, 6)" in refused(wrong)
+    assert "layer '0' (BinaryLinear), which reads (2, 6): mat1 and mat2 shapes" in refused(wrong)
 
     class Two(nn.Module):
         def forward(self, x: Tensor, y: Tensor) -> Tensor:

@@ -38,6 +38,12 @@ def read_activation(name: str, layer: BinaryActivation, value: TracedValue) -> S
     """
     label = named(name, layer)
     check_method(label, layer.form.obstacle())
+    channels = value.shape[-1]
+    if layer.channels != channels:
+        raise CannotLower(
+            f"{label}: was made for {layer.channels} channels, but reads {channels}; make it with "
+            f"BinaryActivation({channels}, method)"
+        )
     scale, centre = layer.form.affine()
     is_image = value.is_image
 

@@ -25,7 +25,7 @@ _EXHAUSTIVE = 1 << 10
 
 def lower(
     model: nn.Module,
-    input: Input,
+    input: Input | None = None,
     *,
     output: Literal["class", "scores"] = "class",
     fraction: int | None = None,
@@ -45,9 +45,9 @@ def lower(
         model: a torch module of ``hwbnn.nn`` layers, of torch's channel-wise modules (BatchNorm1d
             and 2d, PReLU, ReLU, Hardtanh, Dropout), pools and Flatten, of constants added and
             multiplied, and of sums of two of its values (shortcuts).
-        input: what arrives: shape of a sample, of an image ``(height, width, channels)`` where the
-            model takes ``(batch, channels, height, width)``; range of the integers, and the map
-            from these to the floats that the model was trained on.
+        input: required; what arrives: shape of a sample, of an image ``(height, width, channels)``
+            where the model takes ``(batch, channels, height, width)``; range of the integers, and
+            the map from these to the floats that the model was trained on.
         output: ``"class"``: the index of the largest logit, ties to the lowest; of a model with one
             logit the bit that is 1 where it is at least 0, the decision of binary cross entropy.
             ``"scores"``: integers that are ordered as the logits are, ties included.
@@ -72,7 +72,7 @@ def lower(
 
 def explain(
     model: nn.Module,
-    input: Input,
+    input: Input | None = None,
     *,
     output: Literal["class", "scores"] = "class",
     fraction: int | None = None,
@@ -119,12 +119,12 @@ def _constant(walk: Walk) -> str:
     )
 
 
-def begin(network: nn.Module, source: Input, output: str, fraction: int | None) -> Walk:
+def begin(network: nn.Module, source: Input | None, output: str, fraction: int | None) -> Walk:
     """A walk that has not begun, its arguments checked."""
     if not isinstance(source, Input):
         raise InputError(
-            f"lower: input: expected hwbnn.Input, such as Input.bits(784) or Input.pixels(784), "
-            f"found {type(source).__name__}"
+            "lower: input: expected hwbnn.Input, what the model takes, such as Input.bits(784) or "
+            f"Input.pixels(784), found {'nothing' if source is None else type(source).__name__}"
         )
     if output not in OUTPUTS:
         raise InputError(

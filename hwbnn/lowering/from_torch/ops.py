@@ -187,6 +187,8 @@ def module_op(name: str, module: nn.Module, *, is_image: bool = False) -> TableF
         if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
             kind = "BinaryLinear" if isinstance(module, nn.Linear) else "BinaryConv2d"
             advice = f"its weights are real numbers; use hwbnn.nn.{kind}"
+        elif isinstance(module, nn.GELU | nn.SiLU | nn.Tanh | nn.ELU | nn.Hardswish | nn.Softplus):
+            advice = f"use nn.Hardtanh, nn.ReLU or nn.PReLU in its place: {_REMEDY}"
         elif isinstance(module, nn.Softmax | nn.LogSoftmax):
             advice = "the class is the same without it: return the logits and leave it to the loss"
         elif isinstance(module, nn.Sigmoid | nn.LogSigmoid):
@@ -245,6 +247,11 @@ def function_op(
     target = node.target
     label = function_label(node)
     listed = target in METHODS if isinstance(target, str) else target in FUNCTIONS
+    if target in (torch.sign, "sign", "sign_"):
+        raise CannotLower(
+            f"{label}: its sign of 0 is 0, a third level; use hwbnn.nn.BinaryActivation, whose "
+            "sign of 0 is +1"
+        )
     if not listed or not set(node.kwargs) <= _KEYWORDS or node.kwargs.get("training"):
         raise CannotLower(f"{label}: {_REMEDY}")
     in_place = target.endswith("_") if isinstance(target, str) else node.kwargs.get("inplace")

@@ -90,7 +90,9 @@ def prepare(model: nn.Module) -> nn.Module:
         CannotLower: if it is no module or cannot be copied.
     """
     if not isinstance(model, nn.Module):
-        raise CannotLower(f"expected a torch module, found {type(model).__name__}")
+        is_class = isinstance(model, type)
+        kind = f"the class {model.__name__}" if is_class else type(model).__name__
+        raise CannotLower(f"expected a torch module, found {kind}; give the trained model itself")
     network = unwrap(model)
     if any(t.is_meta for t in network.state_dict().values() if isinstance(t, torch.Tensor)):
         raise CannotLower("the model's parameters are on the meta device; load its weights first")
@@ -154,6 +156,7 @@ class Recorder(fx.Interpreter):
 
     Attributes:
         values: the result of each node of the trace in the last run.
+        at: the call that runs, or that failed.
         instead: numbers that later calls read in place of a node's result.
     """
 
@@ -161,6 +164,7 @@ class Recorder(fx.Interpreter):
         super().__init__(traced)
         self.extra_traceback = False  # it would make errors long and of many lines
         self.values: dict[fx.Node, Any] = {}
+        self.at: fx.Node | None = None
         self.instead: dict[fx.Node, Tensor] = {}
 
     def record(self, x: Tensor) -> Any:
@@ -176,6 +180,7 @@ class Recorder(fx.Interpreter):
         """
         for source in n.all_input_nodes:
             self._check_kept(n, source)
+        self.at = n
         result = super().run_node(n)
         if not isinstance(result, Tensor):
             self.values[n] = result
@@ -199,6 +204,15 @@ class Recorder(fx.Interpreter):
             f"{self._label(n)}: reads the result of {self._label(source)}, but a call in between "
             "works in place on a value that is read again; write a new one (inplace=False)"
         )
+
+    def failed(self) -> str:
+        """The call that failed and the shapes of its arguments, for messages; empty if none."""
+        if self.at is None:
+            return ""
+        tensors = [self.values.get(n) for n in self.at.all_input_nodes]
+        shapes = [str(tuple(t.shape)) for t in tensors if isinstance(t, Tensor)]
+        read = f", which reads {' and '.join(shapes)}" if shapes else ""
+        return self._label(self.at) + read
 
     def _label(self, n: fx.Node) -> str:
         if n.op == "call_module":
@@ -250,6 +264,18 @@ class Sample:
         return value if same else None
 
 
+def _input_shape(source: Input) -> str:
+    """What a model gets of an input contract, for messages."""
+    size = ", ".join(map(str, source.shape))
+    if len(source.shape) != 3:
+        return f"the model gets a batch of shape (2, {size}), as input '{source.name}' says"
+    height, width, channels = source.shape
+    return (
+        f"input '{source.name}' has shape (height, width, channels) = ({size}), so the model gets "
+        f"a batch of shape (2, {channels}, {height}, {width})"
+    )
+
+
 def sample(traced: fx.GraphModule, source: Input) -> Sample:
     """Run a network on its smallest and its largest input.
 
@@ -265,11 +291,12 @@ def sample(traced: fx.GraphModule, source: Input) -> Sample:
     except CannotLower:
         raise
     except HwbnnError as error:
-        raise CannotLower(f"the network refuses an input: {error}") from None
+        where = next(r.failed() for r in reversed(recorders) if r.at is not None)
+        raise CannotLower(f"{where}: the network refuses an input: {error}") from None
     except (Exception, SystemExit) as error:  # user code runs here
-        reason = _reason(error)
+        where = next((f"{r.failed()}: " for r in reversed(recorders) if r.at is not None), "")
         raise CannotLower(
-            f"the network does not run on a batch of shape (2, {', '.join(map(str, source.shape))})"
-            f": {reason}; does input '{source.name}' have the shape that the model takes?"
+            f"{where}{_reason(error)}; expected a layer of the size that arrives here; "
+            f"{_input_shape(source)}"
         ) from None
     return Sample(recorders[0].values, recorders[1].values)

@@ -115,6 +115,7 @@ class Walk:
         return [(str(name), self.traced.get_submodule(str(name))) for name in names]
 
     def _visit(self, call: fx.Node) -> None:
+        self.build.label = self._label(call)
         if call.op == "placeholder":
             self._input(call)
         elif call.op == "get_attr":
@@ -125,6 +126,14 @@ class Walk:
             self._output(call)
         elif not self._is_fixed(call):
             self._function(call)
+
+    def _label(self, call: fx.Node) -> str:
+        """The call in messages."""
+        if call.op == "call_module":
+            return named(str(call.target), self.traced.get_submodule(str(call.target)))
+        if call.op in ("call_function", "call_method"):
+            return function_label(call)
+        return "the model"
 
     def _is_fixed(self, call: fx.Node) -> bool:
         """Whether a call computes with sizes and constants alone; its value is then kept."""
@@ -226,7 +235,9 @@ class Walk:
         """The sum of two values, each of which other calls may read too."""
         one, other = check_add(call, label)
         sides = self.values[one], self.values[other]
-        self.values[call], total = shortcuts.add(self.build, label, sides)
+        names = " and ".join(f"layer '{side.layer}'" for side in sides)
+        self.build.label = f"{label} (the sum of {names})"
+        self.values[call], total = shortcuts.add(self.build, self.build.label, sides)
         if total is not None:
             self.sums[call] = total
 

@@ -1,0 +1,197 @@
+"""Mistakes of newcomers: each is answered in one line with their layer and a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hwbnn import methods
+from hwbnn.errors import HwbnnError
+from hwbnn.graph import Input, SumPool
+from hwbnn.lowering import lower
+from hwbnn.lowering.value import GraphBuilder
+from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear
+from tests.lowering.models import METHOD
+
+LEVELS = Input("x", (20,), 0, 16, scale=1 / 16)
+IMAGE = Input("x", (6, 6, 2), 0, 16, scale=1 / 16)
+
+
+class Signed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sign(x)
+
+
+class Branching(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.sum() > 0 else -x
+
+
+class Added(nn.Module):
+    """Two branches of different shapes that meet in a sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = BinaryConv2d(2, 4, 3, METHOD, padding=1, source=IMAGE)
+        self.left = nn.BatchNorm2d(4)
+        self.right = nn.AvgPool2d(6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.stem(x)
+        return self.left(y) + self.right(y)
+
+
+def dense(*between: nn.Module, first: nn.Module | None = None, width: int = 8) -> nn.Sequential:
+    """A network of two layers, named as Sequential does, with these modules between."""
+    head = first or BinaryLinear(20, 8, METHOD, source=LEVELS)
+    return nn.Sequential(head, *between, BinaryLinear(width, 3, METHOD), nn.BatchNorm1d(3)).eval()
+
+
+def normal() -> list[nn.Module]:
+    return [nn.BatchNorm1d(8), BinaryActivation(8, METHOD)]
+
+
+def image(*between: nn.Module, source: Input = IMAGE) -> nn.Sequential:
+    head = BinaryConv2d(2, 4, 3, METHOD, padding=1, source=source)
+    return nn.Sequential(head, *between).eval()
+
+
+def averaged(*before: nn.Module) -> nn.Sequential:
+    head = BinaryConv2d(2, 4, 3, METHOD, padding=1, source=IMAGE)
+    return nn.Sequential(head, *before, nn.AvgPool2d(2)).eval()
+
+
+MISTAKES: dict[str, tuple[Callable[[], Any], Any, tuple[str, ...]]] = {
+    "no source": (
+        lambda: dense(*normal(), first=BinaryLinear(20, 8, METHOD)),
+        LEVELS,
+        ("layer '0' (BinaryLinear)", "make it with source=input"),
+    ),
+    "another input": (
+        lambda: dense(*normal()),
+        Input("x", (20,), 0, 16, scale=1 / 8),
+        ("layer '0' (BinaryLinear)", "was made for x = 0.0625 * u", "the input says x = 0.125"),
+    ),
+    "no input": (lambda: dense(*normal()), None, ("expected hwbnn.Input", "found nothing")),
+    "a shape for an input": (lambda: dense(*normal()), (20,), ("hwbnn.Input", "found tuple")),
+    "no activation": (
+        dense,
+        LEVELS,
+        ("layer '1' (BinaryLinear)", "put a BinaryActivation before it"),
+    ),
+    "a ReLU for an activation": (
+        lambda: dense(nn.BatchNorm1d(8), nn.ReLU()),
+        LEVELS,
+        ("layer '3' (BinaryLinear)", "layer '2' (ReLU)", "put a BinaryActivation before it"),
+    ),
+    "a smooth function": (
+        lambda: dense(nn.GELU(), *normal()),
+        LEVELS,
+        ("layer '1' (GELU)", "use nn.Hardtanh, nn.ReLU or nn.PReLU"),
+    ),
+    "torch.sign": (
+        lambda: dense(nn.BatchNorm1d(8), Signed()),
+        LEVELS,
+        ("function 'sign' in layer '2'", "use hwbnn.nn.BinaryActivation"),
+    ),
+    "another normalisation": (
+        lambda: dense(nn.LayerNorm(8), BinaryActivation(8, METHOD)),
+        LEVELS,
+        ("layer '1' (LayerNorm)", "BatchNorm"),
+    ),
+    "a real first layer": (
+        lambda: dense(*normal(), first=nn.Linear(20, 8)),
+        LEVELS,
+        ("layer '0' (Linear)", "use hwbnn.nn.BinaryLinear"),
+    ),
+    "channels of an activation": (
+        lambda: dense(nn.BatchNorm1d(8), BinaryActivation(5, METHOD)),
+        LEVELS,
+        ("layer '2' (BinaryActivation)", "was made for 5 channels, but reads 8"),
+    ),
+    "channels of an activation on images": (
+        lambda: image(BinaryActivation(2, METHOD)),
+        IMAGE,
+        ("layer '1' (BinaryActivation)", "was made for 2 channels, but reads 4"),
+    ),
+    "sizes that do not match": (
+        lambda: dense(*normal(), width=16),
+        LEVELS,
+        ("layer '3' (BinaryLinear), which reads (2, 8)", "cannot be multiplied"),
+    ),
+    "an image with its channels first": (
+        lambda: image(source=Input("x", (2, 6, 6), 0, 16, scale=1 / 16)),
+        Input("x", (2, 6, 6), 0, 16, scale=1 / 16),
+        ("layer '0' (BinaryConv2d)", "(height, width, channels) = (2, 6, 6)", "(2, 6, 2, 6)"),
+    ),
+    "a branch on values": (Branching, LEVELS, ("Branching", "branches on values")),
+    "an argument too many": (
+        lambda: nn.Sequential(nn.Bilinear(20, 20, 2)),
+        LEVELS,
+        ("layer '0' (Bilinear), which reads (2, 20)", "missing 1 required"),
+    ),
+    "a softmax": (
+        lambda: nn.Sequential(*dense(*normal()), nn.Softmax(1)),
+        LEVELS,
+        ("layer '5' (Softmax)", "return the logits"),
+    ),
+    "branches of two shapes": (
+        Added,
+        IMAGE,
+        ("function 'add' in the model", "layer 'stem'", "(6, 6, 4) and (1, 1, 4)"),
+    ),
+    "a mean of normalised numbers": (
+        lambda: averaged(nn.BatchNorm2d(4), nn.PReLU()),
+        IMAGE,
+        ("layer '3' (AvgPool2d)", "layer '1' (BatchNorm2d)", "behind a BinaryActivation"),
+    ),
+    "a class": (
+        lambda: BinaryLinear,
+        LEVELS,
+        ("expected a torch module, found the class BinaryLinear",),
+    ),
+    "a state": (lambda: dense(*normal()).state_dict(), LEVELS, ("expected a torch module",)),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_answered_in_one_line_with_the_layer_and_a_remedy(mistake: str) -> None:
+    make, source, said = MISTAKES[mistake]
+    with pytest.raises(HwbnnError) as caught:
+        lower(make(), source)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 500
+    for part in said:
+        assert part in message
+
+
+def test_a_pool_is_told_to_move_only_where_that_helps() -> None:
+    bits = Input.bits((6, 6, 2))
+    head = BinaryConv2d(2, 4, 3, METHOD, padding=1)
+    model = nn.Sequential(head, nn.BatchNorm2d(4), nn.AvgPool2d(2)).eval()
+    with pytest.raises(HwbnnError, match="put it right behind layer '0', or behind a Binary"):
+        lower(model, bits)
+    moved = nn.Sequential(head, nn.AvgPool2d(2), nn.BatchNorm2d(4), BinaryActivation(4, METHOD))
+    tail = nn.Flatten(), BinaryLinear(36, 3, METHOD)
+    assert lower(nn.Sequential(*moved, *tail).eval(), bits).nodes  # as it says
+
+
+def test_names_of_nodes_never_stand_for_layers() -> None:
+    """What the Graph refuses is said of the layer, whose name a person knows."""
+    build = GraphBuilder(label="layer 'block.pool' (AvgPool2d)")
+    build.add(Input.bits((2, 2, 1)))
+    with pytest.raises(HwbnnError, match=r"layer 'block.pool' \(AvgPool2d\): ") as caught:
+        build.add(SumPool("sum_1", "x", (3, 3), (1, 1)))
+    assert "sum_1" not in str(caught.value)
+
+
+def test_a_pool_right_behind_a_layer_is_not_told_to_move_there() -> None:
+    scaled = BinaryConv2d(2, 4, 3, methods.get("xnor_net"), padding=1)
+    model = nn.Sequential(scaled, nn.AvgPool2d(2)).eval()
+    with pytest.raises(HwbnnError, match="whose sum is rounded; put it behind a BinaryActivation"):
+        lower(model, Input.bits((6, 6, 2)))
