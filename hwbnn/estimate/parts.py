@@ -27,7 +27,7 @@ from hwbnn.estimate.primitives import (
 )
 from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists.netlist import Lut
-from hwbnn.netlists.pipeline import registers, schedule
+from hwbnn.netlists.schedule import registers, schedule
 from hwbnn.plan.blocks import (
     Affine,
     ArgMax,

@@ -17,7 +17,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from hwbnn.netlists.netlist import TRUE, Chain, Lut, Netlist
-from hwbnn.netlists.pipeline import Schedule, drives, reads, schedule
+from hwbnn.netlists.schedule import Schedule, drives, reads, schedule
 
 LONGEST = 16
 """Positions of a run in which chains are put above each other."""

@@ -67,7 +67,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ChainPlan:
     """A chain: the column it starts at, whether a bit is its carry in, its parts.
 
     Attributes:
@@ -123,16 +123,16 @@ class Plan:
 
 
 @lru_cache(maxsize=1 << 18)
-def best_chain(heights: Heights, price: float) -> tuple[float, Plan | None]:
+def best_chain(heights: Heights, price: float) -> tuple[float, ChainPlan | None]:
     """The chain that takes most bits off, less ``price`` for each LUT, and that difference."""
-    best: tuple[float, Plan | None] = (0.0, None)
+    best: tuple[float, ChainPlan | None] = (0.0, None)
     for start, height in enumerate(heights):
         if height < 2:
             continue
         for cin in (False, True):
             value, parts, carry = _parts(heights[start:], height - cin, 0, cin, True, price)
             if parts and value + cin > best[0] + GAIN:
-                best = (value + cin, Plan(start, cin, parts, carry))
+                best = (value + cin, ChainPlan(start, cin, parts, carry))
     return best
 
 
@@ -197,7 +197,7 @@ class Compression:
         arrivals: what is left in the end.
     """
 
-    chains: tuple[Plan, ...]
+    chains: tuple[ChainPlan, ...]
     luts: int
     arrivals: Arrivals
 
@@ -285,6 +285,6 @@ def _rippled(state: Compression) -> Compression:
     for height in heights[start:]:
         parts.append(Part("pair", height))
         carry = height + carry >= 2
-    plan = Plan(start, False, tuple(parts), carry)
+    plan = ChainPlan(start, False, tuple(parts), carry)
     after = plan.after(state.arrivals)
     return Compression((*state.chains, plan), state.luts + plan.luts, after)

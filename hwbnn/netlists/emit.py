@@ -8,7 +8,7 @@ from typing import Literal
 
 from hwbnn.netlists.cells import Run, runs
 from hwbnn.netlists.netlist import FALSE, TRUE, Chain, Lut, Netlist
-from hwbnn.netlists.pipeline import Schedule, reads, registers, schedule
+from hwbnn.netlists.schedule import Schedule, reads, registers, schedule
 
 Form = Literal["xc7", "xcup", "portable"]
 """Xilinx 7-series (LUT6_2, CARRY4), UltraScale+ (LUT6_2, CARRY8), or plain SystemVerilog."""

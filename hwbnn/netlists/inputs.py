@@ -11,7 +11,7 @@ import numpy as np
 
 from hwbnn.errors import InputError
 from hwbnn.graph.arrays import Bools, Ints
-from hwbnn.netlists.heap import Heap
+from hwbnn.netlists.bit_heap import BitHeap
 from hwbnn.netlists.netlist import TRUE
 
 
@@ -77,9 +77,9 @@ class Inputs:
             turned = self.signed and bit == self.width - 1
             yield self.literals[i * self.width + bit] ^ turned, bit
 
-    def total(self) -> Heap:
+    def total(self) -> BitHeap:
         """Their sum."""
-        heap = Heap()
+        heap = BitHeap()
         for i in range(self.count):
             for literal, bit in self.bits(i):
                 heap.add(literal, bit)

@@ -6,26 +6,28 @@ and the neurons compare ``a + d`` and ``a - d``. A group of ``r`` neurons sorts 
 ``2^(r-1)`` *classes* by their columns of weights up to sign; each input is counted once for all
 neurons of the group, and the sums of the classes are added up twice as the group is halved, until
 single neurons are left. How large groups should be follows from the layer, by building some.
+Neurons of a group are alike: they have few classes of inputs, or uneven ones, which are cheaper to
+add up: a few percent in trained layers, nothing in random ones.
 Neurons that are constant take nothing, and of equal ones the first alone is built.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.errors import InputError
 from hwbnn.graph.arrays import Bools, Ints
+from hwbnn.netlists.bit_heap import BitHeap, compressed
 from hwbnn.netlists.chains import LEVEL, compress, to_number
-from hwbnn.netlists.compare import reaches
-from hwbnn.netlists.groups import groups
-from hwbnn.netlists.heap import Heap, compressed
 from hwbnn.netlists.inputs import Inputs
-from hwbnn.netlists.netlist import FALSE, TRUE, Builder, Netlist
+from hwbnn.netlists.netlist import FALSE, TRUE, Netlist, NetlistBuilder
+from hwbnn.netlists.threshold import reaches
 from hwbnn.netlists.totals import Totals
 
 GROUPS = (1, 2, 3, 4, 5, 6, 8, 10, 12)
@@ -45,12 +47,12 @@ class _Class:
         high: what it comes to under the complemented weights, together with that sum.
     """
 
-    heap: Heap
+    heap: BitHeap
     high: int
 
 
 _Classes = dict[tuple[bool, ...], _Class]
-_Finish = Callable[[Builder, int, Heap], None]
+_Finish = Callable[[NetlistBuilder, int, BitHeap], None]
 
 
 def thresholds(
@@ -95,7 +97,7 @@ def thresholds(
     rows = list(dict.fromkeys(equal.values()))
     totals = Totals(scale[rows], offset[rows], inputs.total) if scale_offset else None
 
-    def finish(builder: Builder, row: int, heap: Heap) -> None:
+    def finish(builder: NetlistBuilder, row: int, heap: BitHeap) -> None:
         whole = heap if totals is None else totals.weighed(row, heap)
         outputs[rows[row]] = reaches(builder, whole, int(wanted[rows[row]]))
 
@@ -125,7 +127,7 @@ def sums(
     rows = list(dict.fromkeys(equal.values()))
     outputs: dict[int, list[int]] = {}
 
-    def finish(builder: Builder, row: int, heap: Heap) -> None:
+    def finish(builder: NetlistBuilder, row: int, heap: BitHeap) -> None:
         outputs[rows[row]] = _number(builder, heap, bits)
 
     builder = _layer(weights[rows], inputs, group, finish)
@@ -152,9 +154,9 @@ def _check(weights: Bools, width: int, *numbers: Ints) -> None:
         )
 
 
-def _number(builder: Builder, heap: Heap, bits: int) -> list[int]:
+def _number(builder: NetlistBuilder, heap: BitHeap, bits: int) -> list[int]:
     """A heap's value as literals of so many bits."""
-    made = Heap([list(column) for column in heap.columns])
+    made = BitHeap([list(column) for column in heap.columns])
     # A negative constant wraps around: the sum itself is in range.
     constant = heap.constant % (1 << bits)
     ones = [constant >> i & 1 for i in range(bits)]
@@ -166,7 +168,7 @@ def _number(builder: Builder, heap: Heap, bits: int) -> list[int]:
     return [column[0] if column else 0 for column in columns]
 
 
-def _with_ones(heap: Heap, ones: Sequence[int]) -> Heap:
+def _with_ones(heap: BitHeap, ones: Sequence[int]) -> BitHeap:
     """A heap with a constant as bits: ``1 + x`` is ``~x`` and, in the next column, ``x``."""
     columns = [list(column) for column in heap.columns]
     columns += [[] for _ in range(len(ones) + 1 - len(columns))]
@@ -179,7 +181,7 @@ def _with_ones(heap: Heap, ones: Sequence[int]) -> Heap:
             columns[i + 1].append(literal)
         else:
             columns[i].append(1)
-    return Heap(columns[: len(ones)])
+    return BitHeap(columns[: len(ones)])
 
 
 def _layer(
@@ -188,7 +190,7 @@ def _layer(
     group: int | None,
     finish: _Finish,
     totals: Totals | None = None,
-) -> Builder:
+) -> NetlistBuilder:
     """A builder with all neurons of a layer, each given to ``finish`` as a heap."""
     if not len(weights):
         return _begun(inputs, None)
@@ -199,9 +201,9 @@ def _layer(
     return builder
 
 
-def _begun(inputs: Inputs, totals: Totals | None) -> Builder:
+def _begun(inputs: Inputs, totals: Totals | None) -> NetlistBuilder:
     """A builder with what neurons have in common, if there is something."""
-    builder = Builder(inputs.count * inputs.width)
+    builder = NetlistBuilder(inputs.count * inputs.width)
     if totals is not None:
         totals.begin(builder)
     return builder
@@ -227,15 +229,17 @@ def _best_size(weights: Bools, inputs: Inputs, finish: _Finish, totals: Totals |
     return min(costs, key=lambda size: costs[size])
 
 
-def _classes(builder: Builder, weights: Bools, rows: tuple[int, ...], inputs: Inputs) -> _Classes:
+def _classes(
+    builder: NetlistBuilder, weights: Bools, rows: tuple[int, ...], inputs: Inputs
+) -> _Classes:
     """The classes of a group, compressed."""
     own = weights[list(rows)]
     relative = own ^ own[0]
-    heaps: dict[tuple[bool, ...], Heap] = {}
+    heaps: dict[tuple[bool, ...], BitHeap] = {}
     highs: Counter[tuple[bool, ...]] = Counter()
     for i in range(weights.shape[1]):
         pattern = tuple(map(bool, relative[:, i]))
-        heap = heaps.setdefault(pattern, Heap())
+        heap = heaps.setdefault(pattern, BitHeap())
         for literal, bit in inputs.bits(i):
             heap.add(literal ^ (not own[0, i]), bit)
         highs[pattern] += inputs.high
@@ -249,7 +253,7 @@ def _halves(size: int) -> tuple[range, ...]:
     return range(size // 2 + size % 2), range(size // 2 + size % 2, size)
 
 
-def _settled(builder: Builder, heap: Heap, size: int) -> Heap:
+def _settled(builder: NetlistBuilder, heap: BitHeap, size: int) -> BitHeap:
     """A class compressed as far as it pays in a group of so many neurons."""
     heap.cancelled()
     if size == 1:
@@ -257,18 +261,20 @@ def _settled(builder: Builder, heap: Heap, size: int) -> Heap:
     return compressed(builder, heap, compress(heap.arrivals(builder), 2))
 
 
-def _halved(builder: Builder, rows: tuple[int, ...], classes: _Classes, finish: _Finish) -> None:
+def _halved(
+    builder: NetlistBuilder, rows: tuple[int, ...], classes: _Classes, finish: _Finish
+) -> None:
     """Go from the classes of a group to those of its halves, down to single neurons."""
     if len(rows) == 1:
         (made,) = classes.values()
         finish(builder, rows[0], made.heap)
         return
     for half in _halves(len(rows)):
-        heaps: dict[tuple[bool, ...], tuple[Heap, int]] = {}
+        heaps: dict[tuple[bool, ...], tuple[BitHeap, int]] = {}
         for pattern, made in classes.items():
             part = tuple(pattern[i] for i in half)
             key = tuple(sign ^ part[0] for sign in part)
-            heap, high = heaps.setdefault(key, (Heap(), 0))
+            heap, high = heaps.setdefault(key, (BitHeap(), 0))
             heap.add_all(made.heap, -1 if part[0] else 1)
             heap.constant += made.high * part[0]
             heaps[key] = (heap, high + made.high)
@@ -277,3 +283,70 @@ def _halved(builder: Builder, rows: tuple[int, ...], classes: _Classes, finish: 
             for key, (heap, high) in heaps.items()
         }
         _halved(builder, tuple(rows[i] for i in half), below, finish)
+
+
+# ---- Groups of neurons that are alike ----
+
+Rows = tuple[int, ...]
+
+MATCHED = 8
+"""Neurons from which on the halves of a group are found first, and then matched."""
+APART = 2
+"""Inputs of a class that are no gain: they are as well added up by each half."""
+
+
+def groups(weights: Bools, size: int) -> Iterator[Rows]:
+    """The neurons in groups of so many; the last may be smaller.
+
+    Args:
+        weights: bool ``(neurons, inputs)``.
+        size: neurons of a group.
+    """
+    if size < MATCHED or size % 2:
+        yield from _alike(weights, size)
+        return
+    halves = list(_alike(weights, size // 2))
+    codes = [_column_classes(weights, rows) for rows in halves]
+    pairs = list(combinations(range(len(halves)), 2))
+    shared = [_shared(codes[i], codes[j]) for i, j in pairs]
+    left = set(range(len(halves)))
+    for at in sorted(range(len(pairs)), key=lambda at: -shared[at]):
+        i, j = pairs[at]
+        if {i, j} <= left and len(halves[j]) == size // 2:
+            left -= {i, j}
+            yield *halves[i], *halves[j]
+    yield from (halves[i] for i in sorted(left))
+
+
+def _alike(weights: Bools, size: int) -> Iterator[Rows]:
+    """Groups of neurons whose weights are most alike, or most opposite, one after the other."""
+    if size == 1:
+        yield from ((row,) for row in range(len(weights)))
+        return
+    signs = np.where(weights, 1, -1).astype(np.float32)
+    likeness = np.abs(signs @ signs.T)  # whole numbers, far below 2^24
+    np.fill_diagonal(likeness, -1)
+    left = np.arange(len(weights))
+    while len(left):
+        among = likeness[np.ix_(left, left)]
+        group = [int(left[among.max(axis=1).argmax()])]
+        left = left[left != group[0]]
+        while len(left) and len(group) < size:
+            group.append(int(left[likeness[np.ix_(group, left)].sum(axis=0).argmax()]))
+            left = left[left != group[-1]]
+        yield tuple(group)
+
+
+def _column_classes(weights: Bools, rows: Rows) -> NDArray[np.int64]:
+    """A number for each input's class in a group, and in bit 0 the first neuron's weight."""
+    own = weights[list(rows)]
+    places = np.int64(2) << np.arange(len(rows))
+    codes: NDArray[np.int64] = ((own ^ own[0]) * places[:, None]).sum(axis=0) + own[0]
+    return codes
+
+
+def _shared(one: NDArray[np.int64], other: NDArray[np.int64]) -> int:
+    """Inputs that two groups have in the same classes, without the first few of each."""
+    joint = (one >> 1) << 32 | (other >> 1) << 1 | (one ^ other) & 1
+    _, counts = np.unique(joint, return_counts=True)
+    return int(np.maximum(counts - APART, 0).sum())

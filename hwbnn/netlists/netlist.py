@@ -149,7 +149,7 @@ def _table(weights: tuple[int, ...], constant: int, mask: int) -> int:
 
 
 @dataclass
-class Builder:
+class NetlistBuilder:
     """A netlist in the making; equal cells are made once.
 
     Attributes:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from hwbnn.graph.arrays import Ints
+from hwbnn.netlists.bit_heap import BitHeap, compressed
 from hwbnn.netlists.chains import compress
-from hwbnn.netlists.heap import Heap, compressed
-from hwbnn.netlists.netlist import Builder
+from hwbnn.netlists.netlist import NetlistBuilder
 
 
 @dataclass
@@ -30,10 +30,10 @@ class Totals:
 
     scale: Ints
     offset: Ints
-    total: Callable[[], Heap]
-    _made: dict[int, Heap] = field(default_factory=dict)
+    total: Callable[[], BitHeap]
+    _made: dict[int, BitHeap] = field(default_factory=dict)
 
-    def begin(self, builder: Builder) -> None:
+    def begin(self, builder: NetlistBuilder) -> None:
         """Add up the multiples that neurons need, in a netlist that has just begun."""
         uses = Counter(abs(int(r)) for r in self.offset if r)
         once = self.total()
@@ -41,14 +41,14 @@ class Totals:
             once = compressed(builder, once, compress(once.arrivals(builder), len(uses)))
         self._made = {}
         for factor, count in sorted(uses.items()):
-            heap = Heap()
+            heap = BitHeap()
             for shift in _ones(factor):
                 heap.add_all(once, 1, shift)
             self._made[factor] = compressed(builder, heap, compress(heap.arrivals(builder), count))
 
-    def weighed(self, row: int, raw: Heap) -> Heap:
+    def weighed(self, row: int, raw: BitHeap) -> BitHeap:
         """A neuron's raw sum times its scale, and its multiple of the total."""
-        heap, offset = Heap(), int(self.offset[row])
+        heap, offset = BitHeap(), int(self.offset[row])
         for shift in _ones(int(self.scale[row])):
             heap.add_all(raw, 1, shift)
         if offset:

@@ -11,7 +11,7 @@ import pytest
 from hwbnn.netlists import sums, system_verilog, thresholds
 from hwbnn.netlists.cells import LONGEST, Run, carries, runs
 from hwbnn.netlists.netlist import Chain, Netlist
-from hwbnn.netlists.pipeline import drives, reads, schedule
+from hwbnn.netlists.schedule import drives, reads, schedule
 
 RNG = np.random.default_rng(5)
 WEIGHTS = RNG.integers(0, 2, (10, 70)).astype(np.bool_)

@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbnn.netlists.atoms import checked
+from hwbnn.netlists.bit_heap import BitHeap, compressed
 from hwbnn.netlists.chains import compress, to_number
 from hwbnn.netlists.evaluate import evaluate
-from hwbnn.netlists.heap import Heap, compressed
-from hwbnn.netlists.netlist import Builder
+from hwbnn.netlists.netlist import NetlistBuilder
+from hwbnn.netlists.proof import checked
 
 HEIGHTS = st.lists(st.integers(0, 9), min_size=1, max_size=6).map(tuple)
 
@@ -20,7 +20,7 @@ def early(heights):
 
 def built(heights, compression, inverted):
     """A heap of inputs, some of them inverted, and what its chains leave."""
-    builder, heap = Builder(sum(heights)), Heap()
+    builder, heap = NetlistBuilder(sum(heights)), BitHeap()
     for i, height in enumerate(heights):
         for _ in range(height):
             signal = 1 + sum(heap.heights)

@@ -11,7 +11,7 @@ import pytest
 from hwbnn.errors import Mismatch
 from hwbnn.netlists import evaluate, latency, prove_thresholds, sums, system_verilog, thresholds
 from hwbnn.netlists.netlist import Chain, Lut
-from hwbnn.netlists.pipeline import reads, registers, schedule
+from hwbnn.netlists.schedule import reads, registers, schedule
 
 RNG = np.random.default_rng(8)
 WEIGHTS = RNG.integers(0, 2, (9, 50)).astype(np.bool_)

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from hwbnn.netlists.groups import APART, MATCHED, groups
+from hwbnn.netlists.layer import APART, MATCHED, groups
 
 
 @pytest.mark.parametrize("neurons", [1, 7, 8, 23, 32])

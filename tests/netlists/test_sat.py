@@ -15,7 +15,7 @@ import pytest
 
 from hwbnn.netlists import sums, system_verilog, thresholds
 from hwbnn.netlists.cells import runs
-from hwbnn.netlists.pipeline import schedule
+from hwbnn.netlists.schedule import schedule
 from hwbnn.tools import yosys_child
 
 pytestmark = pytest.mark.hardware

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hwbnn.netlists.chains import Arrivals, Compression, Heights, Part, Plan, relative
-from hwbnn.netlists.netlist import FALSE, TRUE, Atom, Builder, Function
+from hwbnn.netlists.chains import Arrivals, ChainPlan, Compression, Heights, Part, relative
+from hwbnn.netlists.netlist import FALSE, TRUE, Atom, Function, NetlistBuilder
 
 ODD = sum(1 << i for i in range(1, 64, 2))
 """Mask of a sum's lowest bit."""
 
 
 @dataclass
-class Heap:
+class BitHeap:
     """Bits by column, and a constant.
 
     Attributes:
@@ -38,7 +38,7 @@ class Heap:
         """The sum of all bits when each is 1, without the constant."""
         return sum(len(column) << i for i, column in enumerate(self.columns))
 
-    def arrivals(self, builder: Builder) -> Arrivals:
+    def arrivals(self, builder: NetlistBuilder) -> Arrivals:
         """The levels at which its bits are there, from 0 on."""
         depth = builder.depth
         levels = (sorted(depth[literal >> 1] for literal in column) for column in self.columns)
@@ -53,7 +53,7 @@ class Heap:
             self.columns.append([])
         self.columns[column].append(literal)
 
-    def add_all(self, other: Heap, sign: int, shift: int = 0) -> None:
+    def add_all(self, other: BitHeap, sign: int, shift: int = 0) -> None:
         """Add another heap's value times ``2^shift``, or with ``sign`` -1 subtract it."""
         self.constant += sign * other.constant << shift
         for i, column in enumerate(other.columns, start=shift):
@@ -84,10 +84,10 @@ class Heap:
             self.columns.pop()
 
 
-def compressed(builder: Builder, heap: Heap, compression: Compression) -> Heap:
+def compressed(builder: NetlistBuilder, heap: BitHeap, compression: Compression) -> BitHeap:
     """The heap that the chains of a compression leave of another one."""
     columns = [list(column) for column in heap.columns]
-    made = Heap(columns, heap.constant)
+    made = BitHeap(columns, heap.constant)
     for plan in compression.chains:
         _take(builder, made, plan)
     return made
@@ -115,7 +115,7 @@ class _Taken:
         return self.plain + (self.part.kind == "full" and self.part.bits == 6)
 
 
-def _take(builder: Builder, heap: Heap, plan: Plan) -> None:
+def _take(builder: NetlistBuilder, heap: BitHeap, plan: ChainPlan) -> None:
     """Put one chain into the netlist; its bits leave the heap, its results join it."""
     taken = _picked(builder, heap, plan)
     # Every input of a chain may be complemented if its outputs are: so that there are plain ones
@@ -140,7 +140,7 @@ def _take(builder: Builder, heap: Heap, plan: Plan) -> None:
         heap.add(literal, plan.start + i)
 
 
-def _picked(builder: Builder, heap: Heap, plan: Plan) -> list[_Taken]:
+def _picked(builder: NetlistBuilder, heap: BitHeap, plan: ChainPlan) -> list[_Taken]:
     """Take the bits of a chain from the heap, those that are there first first."""
     at = plan.start
     taken: list[_Taken] = []
@@ -160,7 +160,7 @@ def _lacking(taken: Sequence[_Taken], kind: int) -> int:
     return sum(max(0, t.wanted - count) for t, count in zip(taken, there, strict=True))
 
 
-def _parted(taken: Sequence[_Taken], plan: Plan, flipped: bool) -> list[int]:
+def _parted(taken: Sequence[_Taken], plan: ChainPlan, flipped: bool) -> list[int]:
     """Complement all literals if wanted, and part off those that stand alone: the carry in."""
     for t in taken:
         # Plain ones last: those are parted off, and one is left last for a table.
@@ -173,7 +173,7 @@ def _parted(taken: Sequence[_Taken], plan: Plan, flipped: bool) -> list[int]:
     return cin
 
 
-def _earliest(heap: Heap, column: int, count: int, ready: Sequence[int]) -> list[int]:
+def _earliest(heap: BitHeap, column: int, count: int, ready: Sequence[int]) -> list[int]:
     if not count:
         return []
     bits = sorted(heap.columns[column], key=lambda literal: ready[literal >> 1])
@@ -181,7 +181,7 @@ def _earliest(heap: Heap, column: int, count: int, ready: Sequence[int]) -> list
     return bits[:count]
 
 
-def _plain(builder: Builder, literal: int) -> int:
+def _plain(builder: NetlistBuilder, literal: int) -> int:
     """The literal where no table can take it inverted: at the cost of a LUT if it is."""
     if literal <= TRUE or not literal & 1:
         return literal
@@ -189,7 +189,7 @@ def _plain(builder: Builder, literal: int) -> int:
 
 
 def _positions(
-    builder: Builder, taken: Sequence[_Taken]
+    builder: NetlistBuilder, taken: Sequence[_Taken]
 ) -> tuple[list[int], list[int], list[Atom], int]:
     """Propagate and generate literals of each position, what they add, and the last link."""
     s: list[int] = []
@@ -225,7 +225,7 @@ def _positions(
     return s, d, atoms, link
 
 
-def _full(builder: Builder, t: _Taken, s: list[int], d: list[int]) -> Atom:
+def _full(builder: NetlistBuilder, t: _Taken, s: list[int], d: list[int]) -> Atom:
     """Up to six bits of a column in two positions.
 
     With ``r`` half of the others' sum: the first position adds the parity of all to the carry and

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from hwbnn.netlists.bit_heap import ODD, BitHeap, compressed
 from hwbnn.netlists.chains import (
     LEVEL,
     PRICES,
@@ -24,8 +25,7 @@ from hwbnn.netlists.chains import (
     Heights,
     descend,
 )
-from hwbnn.netlists.heap import ODD, Heap, compressed
-from hwbnn.netlists.netlist import FALSE, TRUE, Atom, Builder, Function
+from hwbnn.netlists.netlist import FALSE, TRUE, Atom, Function, NetlistBuilder
 
 NEVER = 1 << 20
 """More LUTs than any comparison takes."""
@@ -37,7 +37,7 @@ large scale a heap has many columns without a bit."""
 
 
 @dataclass(frozen=True)
-class Window:
+class CarryWindow:
     """A position of the chain.
 
     Attributes:
@@ -50,7 +50,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ThresholdChain:
     """A chain of windows.
 
     Attributes:
@@ -63,7 +63,7 @@ class Comparison:
     """
 
     luts: int
-    windows: tuple[Window, ...]
+    windows: tuple[CarryWindow, ...]
     cin: int
     complemented: bool
     constant: int
@@ -78,10 +78,10 @@ class Comparison:
 
 
 @lru_cache(maxsize=1 << 16)
-def cheapest(heights: Heights, wanted: int) -> Comparison | None:
+def cheapest(heights: Heights, wanted: int) -> ThresholdChain | None:
     """The cheapest comparison ``sum >= wanted``, with ``wanted`` from 1 to the largest sum."""
     high = sum(height << i for i, height in enumerate(heights))
-    made: list[Comparison] = []
+    made: list[ThresholdChain] = []
     for complemented in (False, True):
         # sum >= t  is  not (complement >= high - t + 1)
         t = high - wanted + 1 if complemented else wanted
@@ -94,18 +94,18 @@ def cheapest(heights: Heights, wanted: int) -> Comparison | None:
             if constant >= 0:
                 luts, windows = _cover(padded, constant, 0, True, cin)
                 if luts < NEVER:
-                    made.append(Comparison(luts, windows, cin, complemented, constant))
+                    made.append(ThresholdChain(luts, windows, cin, complemented, constant))
         constant = (1 << columns) - t
         luts, windows = _tables(padded, constant, 0)
         if luts < NEVER:
-            made.append(Comparison(luts, windows, 0, complemented, constant, tables=True))
+            made.append(ThresholdChain(luts, windows, 0, complemented, constant, tables=True))
     return min(made, key=lambda c: c.cost) if made else None
 
 
 @lru_cache(maxsize=1 << 18)
-def _tables(heights: Heights, constant: int, link: int) -> tuple[int, tuple[Window, ...]]:
+def _tables(heights: Heights, constant: int, link: int) -> tuple[int, tuple[CarryWindow, ...]]:
     """The fewest tables one behind the other for these columns, and their windows."""
-    best: tuple[int, tuple[Window, ...]] = (NEVER, ())
+    best: tuple[int, tuple[CarryWindow, ...]] = (NEVER, ())
     bits, high = link, link
     for columns in range(1, min(len(heights), WIDEST) + 1):
         bits += heights[columns - 1]
@@ -117,21 +117,21 @@ def _tables(heights: Heights, constant: int, link: int) -> tuple[int, tuple[Wind
         if not 1 << columns <= high + digit < 2 << columns:
             continue
         if columns == len(heights):
-            return 1, (Window(columns),)
+            return 1, (CarryWindow(columns),)
         luts, windows = _tables(heights[columns:], constant >> columns, 1)
         if luts + 1 < best[0]:
-            best = (luts + 1, (Window(columns, link=True), *windows))
+            best = (luts + 1, (CarryWindow(columns, link=True), *windows))
     return best
 
 
 @lru_cache(maxsize=1 << 18)
 def _cover(
     heights: Heights, constant: int, link: int, first: bool, cin: int
-) -> tuple[int, tuple[Window, ...]]:
+) -> tuple[int, tuple[CarryWindow, ...]]:
     """The fewest LUTs for these columns, and the windows."""
     if not heights:
         return (NEVER if link else 0), ()
-    best: tuple[int, tuple[Window, ...]] = (NEVER, ())
+    best: tuple[int, tuple[CarryWindow, ...]] = (NEVER, ())
     bits, high = link, link
     for columns in range(1, min(len(heights), 6) + 1):
         bits += heights[columns - 1]
@@ -144,21 +144,21 @@ def _cover(
         luts, windows = _cover(heights[columns:], constant >> columns, 0, False, 0)
         luts += bits > 0
         if luts < best[0]:
-            best = (luts, (Window(columns), *windows))
+            best = (luts, (CarryWindow(columns), *windows))
     if 2 <= heights[0] + (constant & 1) <= 3 and not (first and cin):
         luts, windows = _cover(heights[1:], constant >> 1, 1, False, 0)
         if luts + 1 < best[0]:
-            best = (luts + 1, (Window(1, link=True), *windows))
+            best = (luts + 1, (CarryWindow(1, link=True), *windows))
     return best
 
 
 @lru_cache(maxsize=1 << 16)
-def planned(arrivals: Arrivals, wanted: int) -> tuple[Compression, Comparison]:
-    """How far a heap is compressed, and how what is left is compared.
+def planned(arrivals: Arrivals, wanted: int) -> Compression:
+    """The compression of a heap after which the comparison with ``wanted`` is cheapest.
 
     The sum of what a compression leaves is that of the heap, so ``wanted`` stays the same.
     """
-    best: tuple[float, Compression, Comparison] | None = None
+    best: tuple[float, Compression] | None = None
     for prices in (PRICES, *SHORTER):
         for state in descend(arrivals, prices):
             comparison = cheapest(state.left, wanted)
@@ -166,13 +166,13 @@ def planned(arrivals: Arrivals, wanted: int) -> tuple[Compression, Comparison]:
                 continue
             luts = state.luts + comparison.cost + LEVEL * state.latest
             if best is None or luts < best[0]:
-                best = (luts, state, comparison)
+                best = (luts, state)
     if best is None:
         raise AssertionError(f"no comparison of {arrivals} with {wanted}")
-    return best[1], best[2]
+    return best[1]
 
 
-def reaches(builder: Builder, heap: Heap, threshold: int) -> int:
+def reaches(builder: NetlistBuilder, heap: BitHeap, threshold: int) -> int:
     """The literal of ``heap >= threshold``, a plain signal or a constant."""
     wanted = threshold - heap.constant
     if wanted <= 0:
@@ -180,21 +180,17 @@ def reaches(builder: Builder, heap: Heap, threshold: int) -> int:
     if wanted > heap.high:
         return FALSE
     # Complementing chains moves the constant while the heap is compressed: go by the largest sum.
-    compression, _ = planned(heap.arrivals(builder), wanted)
-    left = compressed(builder, heap, compression)
+    left = compressed(builder, heap, planned(heap.arrivals(builder), wanted))
     left.cancelled()
     wanted = threshold - left.constant
     if wanted <= 0 or wanted > left.high:
         return TRUE if wanted <= 0 else FALSE
-    comparison = cheapest(left.heights, wanted)
-    if comparison is None:
-        rest, comparison = planned(left.arrivals(builder), wanted)
-        left = compressed(builder, left, rest)
-        return _built(builder, left, threshold)
+    if cheapest(left.heights, wanted) is None:
+        left = compressed(builder, left, planned(left.arrivals(builder), wanted))
     return _built(builder, left, threshold)
 
 
-def _built(builder: Builder, heap: Heap, threshold: int) -> int:
+def _built(builder: NetlistBuilder, heap: BitHeap, threshold: int) -> int:
     """The chain of the cheapest comparison of a heap as it is."""
     comparison = cheapest(heap.heights, threshold - heap.constant)
     if comparison is None:
@@ -230,8 +226,8 @@ def _above(columns: int, flip: int) -> int:
 
 
 def _window(
-    builder: Builder, terms: list[tuple[int, int]], digit: int, link: int, flip: int, columns: int,
-    s: list[int], d: list[int],
+    builder: NetlistBuilder, terms: list[tuple[int, int]], digit: int, link: int, flip: int,
+    columns: int, s: list[int], d: list[int],
 ) -> Atom:  # fmt: skip
     """Up to five bits: a carry passes where they come to all ones, and is made above that."""
     if link:
@@ -254,7 +250,7 @@ def _window(
 
 
 def _linked(
-    builder: Builder, terms: list[tuple[int, int]], digit: int, link: int, flip: int,
+    builder: NetlistBuilder, terms: list[tuple[int, int]], digit: int, link: int, flip: int,
     s: list[int], d: list[int],
 ) -> tuple[Atom, int]:  # fmt: skip
     """A column of three, the constant's bit among them, whose upper half is the next link."""
@@ -276,8 +272,8 @@ def _linked(
 
 
 def _table(
-    builder: Builder, terms: list[tuple[int, int]], digit: int, link: int, flip: int,
-    window: Window, s: list[int], d: list[int],
+    builder: NetlistBuilder, terms: list[tuple[int, int]], digit: int, link: int, flip: int,
+    window: CarryWindow, s: list[int], d: list[int],
 ) -> tuple[Atom, int]:  # fmt: skip
     """Up to six bits, the carry from below among them, whose own carry is a link, or the answer."""
     bits = [*terms, (link, 1)]

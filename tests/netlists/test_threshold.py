@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwbnn.netlists import evaluate, prove_thresholds, thresholds
-from hwbnn.netlists.atoms import checked
-from hwbnn.netlists.compare import WIDEST, cheapest, reaches
-from hwbnn.netlists.heap import Heap
-from hwbnn.netlists.netlist import FALSE, TRUE, Builder
+from hwbnn.netlists.bit_heap import BitHeap
+from hwbnn.netlists.netlist import FALSE, TRUE, NetlistBuilder
+from hwbnn.netlists.proof import checked
+from hwbnn.netlists.threshold import WIDEST, cheapest, reaches
 
 INPUTS = 6
 EVERY = (np.arange(1 << INPUTS)[:, None] >> np.arange(INPUTS) & 1).astype(np.bool_)
@@ -21,7 +21,7 @@ COLUMNS = st.lists(st.lists(LITERALS, max_size=4), min_size=1, max_size=5)
 @given(COLUMNS, st.integers(-5, 5), st.floats(0, 1))
 @settings(max_examples=150)
 def test_heaps_are_compared_whatever_bits_are_equal_or_opposite(columns, constant, share):
-    builder, heap = Builder(INPUTS), Heap(constant=constant)
+    builder, heap = NetlistBuilder(INPUTS), BitHeap(constant=constant)
     value = np.full(len(EVERY), constant)
     for i, column in enumerate(columns):
         for literal in column:
