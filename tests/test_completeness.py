@@ -1,129 +1,101 @@
-"""Every kind of node has all its readings, and random networks have every kind."""
+"""Every kind of node has all its readings, all alike, and random networks have every kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
+import pytest
 
 from hwbnn.graph import (
     NODE_TYPES,
-    Add,
-    ArgMax,
-    ChannelPad,
-    Conv2d,
     Dot,
-    Encode,
-    Flatten,
     Graph,
     Input,
     Lookup,
-    MaxPool,
     Node,
     Output,
-    Rescale,
-    Select,
-    SumPool,
     Threshold,
     from_bytes,
     to_bytes,
 )
+from hwbnn.graph.arrays import Array
 from hwbnn.plan import Folded, Plan, Unrolled
 from hwbnn.simulators import ENGINES, simulate
 from hwbnn.targets import TARGETS, generate
+from hwbnn.verification import verify
 from tests.conv_strategies import random_conv_graph
+from tests.samples import SAMPLES, network
 from tests.strategies import random_graph, random_inputs, random_plan
+from tests.targets.hls_networks import every_node, images
 
-CUTS = np.array([[0], [1]])
-RISING = np.array([False, False])
-ONES = np.array([1, 1])
-PLACES = np.array([[0, 1], [1, 0]])
-KERNELS = np.array([[[[True, False]]], [[[True, True]]]])
-SAMPLES: dict[type[Node], tuple[Node, ...]] = {
-    Select: (Select("node", "sums", np.array([1, 0])),),
-    Encode: (Encode("node", "sums", CUTS),),
-    Dot: (
-        Dot("node", "bits", np.array([[True, False]])),
-        Dot("node", "bits", np.array([[True, False]]), np.array([4]), np.array([-1])),
-    ),
-    Conv2d: (
-        Conv2d("node", "image_bits", np.repeat(KERNELS, 2, axis=1), (1, 1), (1, 0, 0, 0)),
-        Conv2d("node", "image", KERNELS[..., :1], groups=2, scale=ONES, offset=-ONES),
-    ),
-    Threshold: (
-        Threshold("node", "sums", CUTS, np.array([True, False])),
-        Threshold("node", "image", np.stack((CUTS, CUTS + 1)), RISING, PLACES),
-    ),
-    Lookup: (Lookup("node", "sums", np.array([[3, 1, 2], [0, 5, 0]])),),
-    MaxPool: (
-        MaxPool("node", "image", (2, 1), (1, 1), (1, 0, 0, 0)),
-        MaxPool("node", "image_bits", (2, 2), (1, 1), smallest=np.array([True, False])),
-    ),
-    SumPool: (SumPool("node", "image_bits", (2, 2), (1, 1)),),
-    Add: (Add("node", "image", "image_sums"),),
-    Rescale: (
-        Rescale("node", "image", ONES, ONES, ONES, -2, 2),
-        Rescale("node", "image", ONES, np.array([[0, 1], [2, 3]]), ONES, -2, 9, -ONES, PLACES),
-    ),
-    ChannelPad: (ChannelPad("node", "image", 1, 2),),
-    Flatten: (Flatten("node", "sums"), Flatten("node", "image_bits")),
-    ArgMax: (ArgMax("node", "sums"),),
-}
-"""Nodes of each kind, also with the fields that may be left out."""
-READINGS: dict[str, Callable[[Graph], object]] = {
-    "store": lambda graph: from_bytes(to_bytes(graph)),
-    **{
-        f"engine {engine}": lambda graph, engine=engine: simulate(
-            graph, random_inputs(graph, 4, 0), engine=engine, trace=True
+SIMULATORS = tuple(engine for engine in ENGINES if engine != "plain")
+KINDS = tuple(kind for kind in NODE_TYPES if kind not in (Input, Output))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_kind_of_node_has_a_sample_that_is_read_alike_everywhere(kind: type[Node]) -> None:
+    assert kind in SAMPLES, f"{kind.__name__}: a sample in tests/samples.py"
+    for sample in SAMPLES[kind]:
+        graph = network(sample)
+        x = every_input(graph)
+        expected = simulate(graph, x, engine="plain", trace=True)
+        assert (expected["node"] != expected["node"][0]).any(), "a sample that makes no difference"
+        assert from_bytes(to_bytes(graph)) == graph
+        for engine in SIMULATORS:
+            found = simulate(graph, x, engine=engine, trace=True)
+            assert all(np.array_equal(found[name], value) for name, value in expected.items())
+            found = {"y": simulate(graph, x, engine=engine)}  # sums that are fused are not stored
+            assert np.array_equal(found["y"], expected["y"])
+        for target in TARGETS:
+            assert generate(graph, target, Plan()).files
+
+
+def every_input(graph: Graph) -> Array:
+    """All inputs where they are few, else a hundred of them."""
+    t = graph.types[graph.input.name]
+    if t.count**t.size <= 256:
+        return np.array(list(product(range(t.low, t.high + 1), repeat=t.size))).reshape(
+            -1, *t.shape
         )
-        for engine in ENGINES
-    },
-    **{
-        f"target {target}": lambda graph, target=target: generate(graph, target, Plan())
-        for target in TARGETS
-    },
-}
-"""What is made of a Graph, by name; new engines and targets join by being in their tables."""
+    return random_inputs(graph, 100, 0)
 
 
-DENSE = (
-    Input.bits(2),
-    Dot("sums", "x", np.array([[True, True], [True, False]])),
-    Threshold("bits", "sums", CUTS, RISING),
-)
-IMAGES = (
-    Input("x", (2, 2, 2), -4, 3),
-    Conv2d("image", "x", KERNELS),
-    Threshold("image_bits", "image", CUTS, RISING),
-    Conv2d("image_sums", "image_bits", KERNELS),
-)
+@pytest.mark.hardware
+@pytest.mark.parametrize("make", [every_node, images])
+def test_every_kind_of_node_is_compared_through_hls_and_rtl(make: Callable[[], Graph]) -> None:
+    """One build of each target for dense networks, one for images; unfused, so that all is seen."""
+    graph = make()
+    found = verify(
+        graph, random_inputs(graph, 40, 0), plan=Plan(fuse=False), backends=("fast", "hls", "rtl")
+    )
+    found.raise_for_mismatch()
+    expected = {node.name for node in graph.nodes}
+    for backend in found.backends:
+        seen = {node.value for node in backend.nodes}
+        assert seen >= expected - {graph.input.name, graph.output.name}, backend.name
 
 
-def network(node: Node) -> Graph:
-    """The smallest network with this node behind what it reads."""
-    front: tuple[Node, ...] = DENSE if set(node.sources) & {n.name for n in DENSE} else IMAGES
-    needed = set(node.sources)
-    kept: list[Node] = []
-    for earlier in reversed(front):
-        if earlier.name in needed:
-            kept.insert(0, earlier)
-            needed |= set(earlier.sources)
-    return Graph((*kept, node, Output("y", "node")))
+def test_the_networks_that_hardware_is_compared_on_have_every_kind() -> None:
+    kinds = {type(node) for make in (every_node, images) for node in make().nodes}
+    assert kinds == set(NODE_TYPES)
 
 
-def test_every_kind_of_node_has_every_reading() -> None:
-    missing = []
-    for kind in NODE_TYPES:
-        if kind not in (*SAMPLES, Input, Output):
-            missing.append(f"{kind.__name__}: a sample in this file")
-            continue
-        for sample in SAMPLES.get(kind, ()):
-            for name, read in READINGS.items():
-                try:
-                    read(network(sample))
-                except Exception as error:  # whatever it is, it belongs in the list
-                    missing.append(f"{kind.__name__}: {name}: {type(error).__name__}: {error}")
-    assert not missing, "\n".join(["missing:", *missing])
+def test_a_reading_that_differs_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison must be able to fail, for each kind: one element of the node's value."""
+    plain = ENGINES["plain"]
+
+    def wrong(graph: Graph, x: Array, trace: bool) -> dict[str, Array]:
+        values = dict(plain(graph, x, True))
+        values["node"] = values["node"].copy()
+        values["node"].flat[-1] ^= values["node"].dtype.type(1)
+        return values
+
+    monkeypatch.setitem(ENGINES, "fast", wrong)
+    for kind in KINDS:
+        with pytest.raises(AssertionError):
+            test_every_kind_of_node_has_a_sample_that_is_read_alike_everywhere(kind)
 
 
 def test_random_networks_have_every_kind_of_node_and_layout() -> None:
