@@ -11,6 +11,7 @@ outside. The geometry is :class:`~hwbnn.graph.window.Window`.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
@@ -50,10 +51,14 @@ class Node:
     Attributes:
         SOURCE_FIELDS: the fields that name one value each which the node reads, in order.
         SOURCE_LIST: the field that names any number of further values, a tuple; None for none.
+        SINCE: the format of files that brought this kind.
+        LATER: the fields that a file may lack, with the formats that brought them.
     """
 
     SOURCE_FIELDS: ClassVar[tuple[str, ...]] = ("source",)
     SOURCE_LIST: ClassVar[str | None] = None
+    SINCE: ClassVar[int] = 1
+    LATER: ClassVar[Mapping[str, int]] = {}
 
     name: str
 
@@ -211,6 +216,8 @@ class Dot(WeightedSum):
         offset: int64 array ``(channels,)``, or None; there are both or none.
     """
 
+    LATER: ClassVar[Mapping[str, int]] = {"scale": 2, "offset": 2}
+
     source: str
     weights: Bools
     scale: Ints | None = None
@@ -244,6 +251,9 @@ class Conv2d(WeightedSum):
         scale: int64 array ``(channels,)``, or None.
         offset: int64 array ``(channels,)``, or None; there are both or none.
     """
+
+    SINCE: ClassVar[int] = 3
+    LATER: ClassVar[Mapping[str, int]] = {"scale": 3, "offset": 3}
 
     source: str
     weights: Bools
@@ -287,6 +297,8 @@ class Threshold(Node):
         falling: bool array ``(channels,)``.
         places: int64 array ``(height, width)`` of classes, or None.
     """
+
+    LATER: ClassVar[Mapping[str, int]] = {"places": 3}
 
     source: str
     thresholds: Ints
@@ -341,6 +353,9 @@ class MaxPool(Node):
             threshold turns the order round: the largest sum passes it where all sums do.
     """
 
+    SINCE: ClassVar[int] = 3
+    LATER: ClassVar[Mapping[str, int]] = {"smallest": 3}
+
     source: str
     kernel: tuple[int, int]
     stride: tuple[int, int]
@@ -368,6 +383,8 @@ class SumPool(Node):
         padding: places outside the image, ``(top, bottom, left, right)``.
     """
 
+    SINCE: ClassVar[int] = 3
+
     source: str
     kernel: tuple[int, int]
     stride: tuple[int, int]
@@ -389,6 +406,7 @@ class Add(Node):
     """
 
     SOURCE_FIELDS: ClassVar[tuple[str, ...]] = ("source", "other")
+    SINCE: ClassVar[int] = 3
 
     source: str
     other: str
@@ -412,6 +430,9 @@ class Rescale(Node):
         negative: int64 array ``(channels,)``, or None.
         places: int64 array ``(height, width)`` of classes, or None.
     """
+
+    SINCE: ClassVar[int] = 3
+    LATER: ClassVar[Mapping[str, int]] = {"negative": 3, "places": 3}
 
     source: str
     multiplier: Ints
@@ -462,6 +483,8 @@ class ChannelPad(Node):
         after: how many behind; at least one of the two is positive.
     """
 
+    SINCE: ClassVar[int] = 3
+
     source: str
     before: int
     after: int
@@ -498,6 +521,8 @@ class Output(Node):
         meaning: ``"decision"`` where a single bit is a class, 1 for the positive one; None where
             the kind of the source says it: see :attr:`hwbnn.graph.Graph.meaning`.
     """
+
+    LATER: ClassVar[Mapping[str, int]] = {"meaning": 4}
 
     source: str
     meaning: str | None = None

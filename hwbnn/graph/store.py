@@ -16,36 +16,10 @@ from hwbnn.errors import GraphError, nearest
 from hwbnn.graph.bits import pack_bits, unpack_bits
 from hwbnn.graph.fields import shown
 from hwbnn.graph.graph import FRACTION_LIMIT, Graph
-from hwbnn.graph.nodes import (
-    NODE_TYPES,
-    Add,
-    ChannelPad,
-    Conv2d,
-    Dot,
-    MaxPool,
-    Node,
-    Output,
-    Rescale,
-    SumPool,
-    Threshold,
-)
+from hwbnn.graph.nodes import NODE_TYPES, Node
 
-FORMAT = 4
+FORMAT = max(4, *(max(kind.SINCE, *kind.LATER.values(), 1) for kind in NODE_TYPES))
 """Newest format that is read. A file is written in the oldest that has all its nodes and fields."""
-_SINCE: dict[type[Node], int] = dict.fromkeys(
-    (Conv2d, MaxPool, SumPool, Add, Rescale, ChannelPad), 3
-)
-"""The formats that brought these nodes; the others were in the first."""
-_OPTIONAL: dict[tuple[type[Node], str], int] = {
-    (Dot, "scale"): 2,
-    (Dot, "offset"): 2,
-    (Threshold, "places"): 3,
-    **{(Conv2d, field): 3 for field in ("scale", "offset")},
-    **{(Rescale, field): 3 for field in ("negative", "places")},
-    (MaxPool, "smallest"): 3,
-    (Output, "meaning"): 4,
-}
-"""Fields that a node may lack, and the formats that brought them."""
 HEADER = "graph.json"
 SIZE_LIMIT = 1 << 30
 """Bytes that the unpacked members of a file may take together; larger files are refused unread."""
@@ -100,7 +74,7 @@ def to_bytes(graph: Graph) -> bytes:
 def _format(node: Node) -> int:
     """The oldest format that has this node as it is."""
     given = (f.name for f in fields(node) if getattr(node, f.name) is not None)
-    return max(_SINCE.get(type(node), 1), *(_OPTIONAL.get((type(node), name), 1) for name in given))
+    return max(node.SINCE, *(node.LATER.get(name, 1) for name in given))
 
 
 def save(graph: Graph, path: str | Path) -> Path:
@@ -228,11 +202,11 @@ def _node(form: int, entry: Any, arrays: dict[str, np.ndarray[Any, Any]], unread
     kind = _KINDS.get(given) if isinstance(given, str) else None
     if kind is None:
         raise GraphError(f"unknown node {shown(entry)}; expected one of {nearest(given, _KINDS)}")
-    if _SINCE.get(kind, 1) > form:
+    if form < kind.SINCE:
         raise GraphError(f"a {kind.__name__} in format {form}, which has none")
     names = [f.name for f in fields(kind)]
-    required = [name for name in names if (kind, name) not in _OPTIONAL]
-    known = [name for name in names if _OPTIONAL.get((kind, name), 1) <= form]
+    required = [name for name in names if name not in kind.LATER]
+    known = [name for name in names if kind.LATER.get(name, 1) <= form]
     if not set(required) <= set(entry) - {"kind"} <= set(known):
         raise GraphError(
             f"node {shown(entry.get('name'))} ({kind.__name__}): expected the fields "
