@@ -17,7 +17,7 @@ from hwbnn.estimate.cycles import Deadlock
 from hwbnn.graph import Add, Conv2d, Graph, Input, MaxPool, Output, Rescale, SumPool, Threshold
 from hwbnn.graph import Window as Geometry
 from hwbnn.plan import Folded, Plan, circuit
-from hwbnn.plan.images import Window
+from hwbnn.plan.stages import Window
 from hwbnn.targets import generate
 from rtl_tests.faults import at_full_rate, broken, failures, flipped
 
@@ -277,13 +277,15 @@ def test_one_slot_less_for_windows_slows_the_core_as_predicted():
     (window,) = (s for s in circuit(graph, plan).stages if isinstance(s, Window))
 
     def interval(slots):
-        return cycles(circuit(graph, replace(plan, slots={"conv": slots}))).interval
+        return cycles(circuit(graph, replace(plan, buffer_tokens={"conv": slots}))).interval
 
-    wanted = interval(window.slots)
-    least = next(n for n in range(window.least_slots, window.slots) if interval(n) == wanted)
-    assert least > window.least_slots
+    wanted = interval(window.buffer_tokens)
+    least = next(
+        n for n in range(window.least_buffer_tokens, window.buffer_tokens) if interval(n) == wanted
+    )
+    assert least > window.least_buffer_tokens
     images = np.random.default_rng(4).random((8, 5, 5, 8)) < 0.5
-    project = generate(graph, "rtl", replace(plan, slots={"conv": least}))
+    project = generate(graph, "rtl", replace(plan, buffer_tokens={"conv": least}))
     assert sound(project, images)
     fault = broken(project, TOP, rf"\.Slots\({least}\)", f".Slots({least - 1})")
     assert slowed(fault, images) == interval(least - 1)

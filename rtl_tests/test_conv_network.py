@@ -74,11 +74,11 @@ def test_the_random_networks_are_of_all_sorts():
     drawn = [network(seed) for seed in sorted(seeds)]
     assert set().union(*(features(graph) for graph, _ in drawn)) >= FEATURES
     layouts = {
-        layout.made if isinstance(layout, Unrolled) else layout.sums
+        layout.form if isinstance(layout, Unrolled) else layout.sums
         for graph, plan in drawn
         for layout in (plan.layout(conv.name) for conv in graph.of_type(Conv2d))
     }
-    assert layouts >= {"modules", "xc7", "xcup", "planes", "adders"}
+    assert layouts >= {"modules", "xc7", "xcup", "bit_planes", "adder_tree"}
     assert {plan.fuse for _, plan in drawn} == {True, False}
     stages = {type(stage).__name__ for each in drawn for stage in circuit(*each).stages}
     assert stages >= {"Window", "WindowUnrolled", "Fork", "Join", "Up", "Down"}

@@ -49,7 +49,9 @@ def graph():
 @pytest.fixture(scope="module")
 def plan():
     # Several beats in and out, a layer folded, the others unrolled.
-    return Plan(dots={"d2": Folded(4, 8)}, input_beat=8, output_beat=16, levels=1)
+    return Plan(
+        layers={"d2": Folded(4, 8)}, input_beat=8, output_beat=16, logic_levels_per_register=1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +296,7 @@ def test_a_valid_bit_that_reset_forgets(graph, plan, x):
 
 def test_one_credit_less_slows_the_core_as_predicted(graph, plan, x):
     made = circuit(graph, plan)
-    segment = max(made.segments, key=lambda s: s.credits)
+    segment = max(made.pipelines, key=lambda s: s.credits)
     assert segment.credits > 1
     fewer = [replace(s, credits=s.credits - 1) if s is segment else s for s in made.stages]
     predicted = cycles(replace(made, stages=tuple(fewer)))

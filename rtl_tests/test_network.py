@@ -107,7 +107,7 @@ def small():
 
 @pytest.fixture(scope="module", params=["driver", "icarus"])
 def core(request, small, tmp_path_factory):
-    plan = Plan(dots={"d1": Folded(7, 3)}, input_beat=24, output_beat=16)
+    plan = Plan(layers={"d1": Folded(7, 3)}, input_beat=24, output_beat=16)
     project = generate(small, "rtl", plan)
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "icarus":

@@ -34,7 +34,7 @@ def folded(graph: Graph) -> Plan:
     for dot in graph.of_type(Dot):
         m, n = dot.weights.shape
         dots[dot.name] = Folded(LANES if m % LANES == 0 else m, LANES if n % LANES == 0 else n)
-    return Plan(dots=dots)
+    return Plan(layers=dots)
 
 
 def is_whole(run: Path, folder: Path) -> bool:

@@ -53,8 +53,8 @@ TABLE_LIMIT = 20_000
 """Most entries of a Lookup."""
 
 UNROLLED = (
-    *(Unrolled(), Unrolled("adders")),
-    *(Unrolled(made="portable"), Unrolled(made="xc7"), Unrolled(made="xcup")),
+    *(Unrolled(), Unrolled("adder_tree")),
+    *(Unrolled(form="portable"), Unrolled(form="xc7"), Unrolled(form="xcup")),
 )
 """Unrolled layouts, first those that are generated at once."""
 NETLIST_LIMIT = 1500
@@ -315,13 +315,13 @@ def build_plan(choose: Chooser, graph: Graph, max_cycles: int, max_beat: int) ->
         pe, simd = choose.choice(fits or [(outputs, inputs)])
         width = graph.types[dot.source].width
         serial = width * vectors * (outputs // pe) * (inputs // simd) <= max_cycles
-        sums: tuple[Sums, ...] = ("planes", "planes", "adders", "serial")
+        sums: tuple[Sums, ...] = ("bit_planes", "bit_planes", "adder_tree", "bit_serial")
         dots[dot.name] = Folded(pe, simd, choose.choice(sums if serial else sums[:3]))
     return Plan(
         dots,
         input_beat=_beat(choose, graph.types[graph.input.name], max_beat),
         output_beat=_beat(choose, graph.types[graph.output.name], max_beat),
-        levels=choose.integer(1, 4),
+        logic_levels_per_register=choose.integer(1, 4),
         fuse=bool(choose.integer(0, 3)),
     ).check(graph)
 

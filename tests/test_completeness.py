@@ -104,7 +104,7 @@ def test_random_networks_have_every_kind_of_node_and_layout() -> None:
         graph = random_graph(seed)
         plan = random_plan(seed, graph)
         made |= {type(node) for node in graph.nodes} | {graph.input.bit, "fused" * plan.fuse}
-        made |= {type(layout) for layout in plan.dots.values()}
+        made |= {type(layout) for layout in plan.layers.values()}
         for threshold in graph.of_type(Threshold):
             source = graph.types[threshold.source]
             made.add(f"{min(threshold.thresholds.shape[1], 2)} cuts")

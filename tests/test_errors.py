@@ -49,7 +49,10 @@ UNKNOWN: dict[str, tuple[Callable[[], object], str]] = {
     "target": (lambda: hwbnn.generate(graph(), "rlt"), "rtl, "),
     "engine": (lambda: hwbnn.simulate(graph(), np.zeros((1, 8), int), engine="fest"), "fast, "),
     "node": (lambda: graph().node("hiden"), "hidden, "),
-    "layer of a Plan": (lambda: hwbnn.Plan(dots={"hiden": hwbnn.Unrolled()}).check(graph()), "hid"),
+    "layer of a Plan": (
+        lambda: hwbnn.Plan(layers={"hiden": hwbnn.Unrolled()}).check(graph()),
+        "hid",
+    ),
     "key of a Plan": (lambda: hwbnn.Plan.from_json('{"defalt": 1}'), "default, "),
     "public name": (lambda: hwbnn.lowr, "lower, "),
 }

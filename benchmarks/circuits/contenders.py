@@ -24,8 +24,8 @@ from benchmarks.circuits.layers import Layer
 from hwbnn.errors import ToolFailed
 from hwbnn.graph.arrays import Ints
 from hwbnn.netlists import (
-    Form,
     Netlist,
+    NetlistForm,
     prove_sums,
     prove_thresholds,
     sums,
@@ -93,7 +93,7 @@ def netlist(layer: Layer) -> Netlist:
     return made
 
 
-def hwbnn(layers: list[Layer], form: Form, levels: int | None = None) -> Design:
+def hwbnn(layers: list[Layer], form: NetlistForm, levels: int | None = None) -> Design:
     """Our netlists, with registers after so many levels, if any."""
     begun = time.process_time()
     netlists = [netlist(layer) for layer in layers]

@@ -93,7 +93,7 @@ def trained(name: str) -> Iterator[Layer]:
         if not isinstance(behind, Threshold):
             yield Layer(dot.weights, None)
             continue
-        cuts = constants.Cuts.of(behind)
+        cuts = constants.ThresholdConstants.of(behind)
         if dot.scale_offset is None:
             raw, wanted = constants.fused(dot.weights, cuts, x)
             yield Layer(raw.weights, wanted[0, :, 0] + 1, bits=x.width)

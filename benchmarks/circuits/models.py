@@ -26,7 +26,7 @@ from hwbnn.verification import verilator
 from hwbnn.verification.bench import Stimulus
 from hwbnn.verification.core import Core
 
-PLAN = Plan(default=Unrolled(made="xc7"), input_beat=784, levels=3)
+PLAN = Plan(default=Unrolled(form="xc7"), input_beat=784, logic_levels_per_register=3)
 """An image a cycle, registers after three levels of logic."""
 FRAMES = {"behavioural": 10_000, "structural": 2_000}
 """Test images that each form computes."""

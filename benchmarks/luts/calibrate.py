@@ -71,13 +71,15 @@ def graph(
 
 def plan(
     fold: list[list[int] | None], beats: tuple[int, int] = (64, 64), levels: int = 2,
-    fuse: bool = True, sums: Sums = "planes", **_: object,
+    fuse: bool = True, sums: Sums = "bit_planes", **_: object,
 ) -> Plan:  # fmt: skip
     """A Plan: for each layer `pe` and `simd`, or None where it is unrolled."""
     dots: dict[str, Layout] = {
         f"dot{i}": Folded(*pair, sums) if pair else Unrolled(sums) for i, pair in enumerate(fold)
     }
-    return Plan(dots, input_beat=beats[0], output_beat=beats[1], levels=levels, fuse=fuse)
+    return Plan(
+        dots, input_beat=beats[0], output_beat=beats[1], logic_levels_per_register=levels, fuse=fuse
+    )
 
 
 def unrolled() -> Iterator[Sample]:
@@ -128,8 +130,8 @@ def pairs() -> Iterator[Sample]:
 def forms() -> Iterator[Sample]:
     """Other ways to sum inputs of several bits; layers with scale and offset."""
     for widths in ([16, 8], [49, 16]):
-        yield {"widths": widths, "fold": [None], "x": "pixels", "sums": "adders"}
-    for sums in ("adders", "serial"):
+        yield {"widths": widths, "fold": [None], "x": "pixels", "sums": "adder_tree"}
+    for sums in ("adder_tree", "bit_serial"):
         yield {"widths": [64, 64], "fold": [[4, 16]], "x": "pixels", "sums": sums}
         yield {"widths": [64, 64], "fold": [[8, 8]], "x": "pixels", "sums": sums}
     yield {"widths": [64, 16], "fold": [None], "fraction": 4}

@@ -45,11 +45,11 @@ def graph(bits: int) -> Graph:
 
 
 def layouts() -> Iterator[Layout]:
-    yield Unrolled("planes")
-    yield Unrolled("adders")
-    yield Folded(8, 8, "planes")
-    yield Folded(8, 8, "adders")
-    yield Folded(8, 8, "serial")
+    yield Unrolled("bit_planes")
+    yield Unrolled("adder_tree")
+    yield Folded(8, 8, "bit_planes")
+    yield Folded(8, 8, "adder_tree")
+    yield Folded(8, 8, "bit_serial")
 
 
 def samples() -> Iterator[tuple[int, Layout, str]]:
@@ -83,7 +83,7 @@ def measured(bits: int, layout: Layout, module: str, kept: dict[str, Any]) -> di
         "ff": found.resources.ff,
         "bram18": found.resources.bram18,
         "bram36": found.resources.bram36,
-        "cycles_a_frame": max(segment.interval for segment in head.segments),
+        "cycles_a_frame": max(segment.interval for segment in head.pipelines),
         "tool": f"{found.tool} {found.command}",
         "sources": digest,
     }

@@ -22,7 +22,7 @@ Exit status: 0 good; 1 the hardware differs or a goal was missed; 2 bad input or
 130 interrupted.
 """
 
-_EARLIER = {"ways": "backends"}
+_EARLIER = {"ways": "backends", "made": "form"}
 """Earlier names of options, which are taken as before and no longer shown."""
 
 

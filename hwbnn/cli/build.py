@@ -63,7 +63,7 @@ def build(
     plan: options.PlanFile = None,
     interval: options.Interval = None,
     luts: options.Luts = None,
-    made: options.Made = None,
+    form: options.Form = None,
     framing: options.Framing = None,
     backends: options.Backends = "fast,hls,rtl",
     rtl_frames: options.RtlFrames = None,
@@ -85,13 +85,13 @@ def build(
 
         hwbnn build runs/sfc --interval 784 --out sfc-folded
 
-        hwbnn build runs/sfc --made xc7 --backends fast,rtl --out sfc-netlists
+        hwbnn build runs/sfc --form xc7 --backends fast,rtl --out sfc-netlists
     """
     from hwbnn.flow import build as run
     from hwbnn.flow import claim, steps
 
     claim(writable_folder(out))
-    chosen = planner(plan, interval, luts, made, framing)
+    chosen = planner(plan, interval, luts, form, framing)
     names = options.listed(backends)
     network, input, name = _to_build(folder, model, graph)
     x, y, data_name = read_samples(folder, samples, key, labels, labels_key, data)

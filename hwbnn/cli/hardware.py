@@ -46,7 +46,7 @@ def generate(
         typer.Option(help="Goal: the smallest core that takes so many frames a second."),
     ] = None,
     mhz: Annotated[float, typer.Option(help="The clock that --fps counts on.")] = 200.0,
-    made: options.Made = None,
+    form: options.Form = None,
     framing: options.Framing = None,
     io: Annotated[
         str | None,
@@ -83,7 +83,7 @@ def generate(
 
         hwbnn generate sfc --interval 100 --out sfc-folded
 
-        hwbnn generate sfc --made xc7 --out sfc-netlists
+        hwbnn generate sfc --form xc7 --out sfc-netlists
 
         hwbnn generate sfc --framing batch --out sfc-dma
 
@@ -99,9 +99,9 @@ def generate(
             "plan: --framing has no effect on --target hls, whose streams have no tlast; "
             "leave it out"
         )
-    if made is not None and target == "hls":
-        raise InputError("plan: --made has no effect on --target hls, which has no netlists")
-    find = planner(plan, of_rate(interval, fps, mhz), luts, made, framing)
+    if form is not None and target == "hls":
+        raise InputError("plan: --form has no effect on --target hls, which has no netlists")
+    find = planner(plan, of_rate(interval, fps, mhz), luts, form, framing)
     network = read_graph(graph)
     chosen = find(network)
     extra = {"io": io} if target == "hls" else {"name": name}
@@ -157,7 +157,7 @@ def verify(
     plan: options.PlanFile = None,
     interval: options.Interval = None,
     luts: options.Luts = None,
-    made: options.Made = None,
+    form: options.Form = None,
     framing: options.Framing = None,
     wave: Annotated[
         Path | None, typer.Option(help="Write the first frames in RTL into this .fst file.")
@@ -181,7 +181,7 @@ def verify(
 
     if wave is not None:
         writable(wave, ".fst")
-    core = read_core(project, plan, interval, luts, made, framing)
+    core = read_core(project, plan, interval, luts, form, framing)
     graph = from_bytes(core.files["graph.npz"], project)
     x = random_input(graph, frames, seed) if array is None else read_input(graph, array, key)
     names = options.listed(backends) if backends else ["fast", core.target]
@@ -241,7 +241,7 @@ def synth(
     plan: options.PlanFile = None,
     interval: options.Interval = None,
     luts: options.Luts = None,
-    made: options.Made = None,
+    form: options.Form = None,
     framing: options.Framing = None,
     family: Annotated[
         str | None,
@@ -268,7 +268,7 @@ def synth(
 
     if out is not None:
         writable(out, ".json")
-    core = read_core(project, plan, interval, luts, made, framing)
+    core = read_core(project, plan, interval, luts, form, framing)
     if core.target != "rtl":
         raise InputError(f"{project}: expected a project of target 'rtl', found '{core.target}'")
     if place and family not in (None, "ecp5"):
@@ -304,6 +304,6 @@ def _family(own: str | None, wanted: str | None) -> str:
     if own is not None and wanted not in (None, own):
         raise InputError(
             f"synth: the core's netlists have primitives of {own}, and none of {wanted}; "
-            "'--made portable' makes it for every FPGA"
+            "'--form portable' makes it for every FPGA"
         )
     return wanted or own or DEFAULT_FAMILY

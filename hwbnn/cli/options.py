@@ -79,10 +79,10 @@ Luts = Annotated[
     int | None,
     typer.Option(min=1, help="Goal: the fastest core within so many LUTs, as estimated."),
 ]
-Made = Annotated[
+Form = Annotated[
     str | None,
     typer.Option(
-        help="What unrolled layers are made of: `modules` (the default: every neuron for itself, "
+        help="Form of unrolled layers: `modules` (the default: every neuron by itself, "
         "left to synthesis), or netlists in which neurons share parts of their sums and take fewer "
         "LUTs: `xc7` (Xilinx 7-series), `xcup` (UltraScale+), `portable` (every FPGA). A goal "
         "weighs these netlists, which it has to make, against folding."

@@ -10,7 +10,7 @@ from typing import cast
 from hwbnn.cli.inputs import read_graph, read_plan, read_project
 from hwbnn.errors import InputError
 from hwbnn.graph import Graph
-from hwbnn.plan import Framing, Made, Plan, Unrolled
+from hwbnn.plan import Form, Framing, Plan, Unrolled
 from hwbnn.project import Project
 
 
@@ -36,7 +36,7 @@ def planner(
     plan: Path | None,
     interval: int | None,
     luts: int | None,
-    made: str | None = None,
+    form: str | None = None,
     framing: str | None = None,
 ) -> Callable[[Graph], Plan]:
     """A function from a Graph to its Plan: from a file, or one that meets a goal, or unrolled.
@@ -48,24 +48,24 @@ def planner(
         interval: largest interval, in cycles.
         luts: most LUTs.
         framing: how frames are told apart (:data:`hwbnn.plan.Framing`), with or without a file.
-        made: what unrolled layers are made of (:data:`hwbnn.plan.plan.Made`), without a file.
+        form: form of unrolled layers (:data:`hwbnn.plan.plan.Form`), without a file.
 
     Raises:
         InputError: if more than one is given.
-        PlanError: if the file holds no Plan, or ``made`` is unknown; the function that is returned
+        PlanError: if the file holds no Plan, or ``form`` is unknown; the function that is returned
             raises it where no Plan meets the goal.
     """
     given = [x for x in (plan, interval, luts) if x is not None]
     if len(given) > 1:
         raise InputError("plan: expected one of --plan, --interval and --luts, found several")
-    if made is not None and plan is not None:
+    if form is not None and plan is not None:
         raise InputError(
-            f"plan: --made has no effect on --plan {plan}, whose layouts say it themselves; "
+            f"plan: --form has no effect on --plan {plan}, whose layouts say it themselves; "
             "leave one of them out"
         )
     base = read_plan(plan)
-    if made is not None:
-        base = replace(base, default=Unrolled(made=cast(Made, made)))
+    if form is not None:
+        base = replace(base, default=Unrolled(form=cast(Form, form)))
     if framing is not None:
         base = replace(base, framing=cast(Framing, framing))
 
@@ -84,11 +84,11 @@ def read_core(
     plan: Path | None,
     interval: int | None,
     luts: int | None,
-    made: str | None,
+    form: str | None,
     framing: str | None = None,
 ) -> Project:
     """A project in a folder as it is, or a core of a Graph with the Plan that is asked for."""
-    if plan is None and interval is None and luts is None and made is None and framing is None:
+    if plan is None and interval is None and luts is None and form is None and framing is None:
         return read_project(given, None)
-    find = planner(plan, interval, luts, made, framing)
+    find = planner(plan, interval, luts, form, framing)
     return read_project(given, find(read_graph(given)))

@@ -94,7 +94,7 @@ def publish(
     plan: options.PlanFile = None,
     interval: options.Interval = None,
     luts: options.Luts = None,
-    made: options.Made = None,
+    form: options.Form = None,
     backends: options.Backends = "fast,hls,rtl",
     rtl_frames: options.RtlFrames = None,
     data: options.DataFolder = None,
@@ -118,7 +118,7 @@ def publish(
     report = release(
         run,
         out,
-        plan=planner(plan, interval, luts, made),
+        plan=planner(plan, interval, luts, form),
         backends=names,
         rtl_frames=rtl_frames,
         data_folder=data,

@@ -18,8 +18,7 @@ from itertools import pairwise
 from hwbnn.estimate.machines import Wires, machines
 from hwbnn.estimate.schedule import Run, Unsolvable
 from hwbnn.plan import Circuit
-from hwbnn.plan.images import Fork
-from hwbnn.plan.stages import Segment
+from hwbnn.plan.stages import Fork, Pipeline
 
 Pattern = Callable[[int], bool]
 MOST_FRAMES = 4096
@@ -173,7 +172,7 @@ class _Steps:
         fills = {
             name: most
             for machine in self.machines
-            if isinstance(machine.stage, Segment | Fork)
+            if isinstance(machine.stage, Pipeline | Fork)
             for name, most in zip(machine.stage.outputs, machine.most, strict=True)
         }
         return Cycles(tuple(self.starts), tuple(self.ends), fills, self.interval, self.period)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from hwbnn.estimate.cycles import Deadlock, cycles
 from hwbnn.graph import Graph
 from hwbnn.plan import Circuit, Plan, circuit
-from hwbnn.plan.images import Fork
+from hwbnn.plan.stages import Fork
 
 LEAST = 2
 """Words of a FIFO that passes a token in every cycle."""

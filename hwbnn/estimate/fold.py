@@ -12,10 +12,11 @@ from hwbnn.estimate.folds import beat, cost_of, describe, divisors, fastest, net
 from hwbnn.estimate.greedy import Greedy, is_chain
 from hwbnn.estimate.parts import ends, parts
 from hwbnn.graph import Dot, Graph, Node, ValueType
-from hwbnn.plan import Folded, Layout, Plan, Stream, Sums, Unrolled, circuit
-from hwbnn.plan.builder import Builder
-from hwbnn.plan.lines import Line
-from hwbnn.plan.stages import Down, Segment, Up, settled
+from hwbnn.plan import Folded, Layout, Plan, Sums, TokenStream, Unrolled, circuit
+from hwbnn.plan.build import add, place
+from hwbnn.plan.datapath import Datapath, OpenStream
+from hwbnn.plan.fifos import settled
+from hwbnn.plan.stages import Narrow, Pipeline, Widen
 
 BRAM_LUTS = 380
 """LUTs that a block RAM of 36 Kbit counts as when plans are compared: a Zynq 7020 has 53,200 LUTs
@@ -123,21 +124,23 @@ class _Layer:
     def lay(self, layout: Layout) -> _Laid:
         """Build it behind a stream of the lanes that it takes."""
         taken = layout.simd if isinstance(layout, Folded) else self.dot.weights.shape[1]
-        stream = Stream.of(self.graph.types[self.dot.source], taken)
-        builder = Builder(self.graph, replace(self.base, dots={self.dot.name: layout}))
-        builder.line = Line("before", stream)
+        stream = TokenStream.of(self.graph.types[self.dot.source], taken)
+        datapath = Datapath(self.graph, replace(self.base, layers={self.dot.name: layout}))
+        datapath.current = OpenStream("before", stream)
         for node in self.nodes:
-            builder.add(node)
-        builder.close()
-        stages, _ = settled(builder.stages)
+            add(node, datapath)
+        datapath.close()
+        stages, _ = settled(datapath.stages)
         cost = sum(cost_of(parts(stage), self.bram_luts) for stage in stages)
         last = stages[-1]
-        end = cost_of(ends(last), self.bram_luts) if isinstance(last, Segment) else 0.0
-        return _Laid(cost, end, taken, builder.stream.lanes)
+        end = cost_of(ends(last), self.bram_luts) if isinstance(last, Pipeline) else 0.0
+        return _Laid(cost, end, taken, datapath.stream.lanes)
 
     def layouts(self, cycles: int) -> Iterator[Layout]:
         """What is fast enough, with every way to sum inputs of several bits."""
-        parallel: tuple[Sums, ...] = ("planes", "adders") if self.width > 1 else ("planes",)
+        parallel: tuple[Sums, ...] = (
+            ("bit_planes", "adder_tree") if self.width > 1 else ("bit_planes",)
+        )
         for sums in parallel:
             yield Unrolled(sums)
         yield from netlists(self.base)
@@ -149,7 +152,7 @@ class _Layer:
                     for sums in parallel:
                         yield Folded(pe, simd, sums)
                 if self.width > 1 and self.width * steps <= cycles:
-                    yield Folded(pe, simd, "serial")
+                    yield Folded(pe, simd, "bit_serial")
 
     @property
     def width(self) -> int:
@@ -183,7 +186,7 @@ class _Search:
             _Layer(graph, graph.nodes[a:b], base, bram_luts)
             for a, b in zip(starts, ends, strict=True)
         ]
-        self.resizes: dict[tuple[Stream, int], float] = {}
+        self.resizes: dict[tuple[TokenStream, int], float] = {}
 
     def intervals(self) -> list[int]:
         """All intervals that a layer can have, smallest first."""
@@ -215,10 +218,12 @@ class _Search:
             beat(self.graph, self.graph.output, self.base.output_beat, cycles),
         ]
         base = replace(self.base, input_beat=beats[0], output_beat=beats[1])
-        builder = Builder(self.graph, base)
+        datapath = Datapath(self.graph, base)
         for node in self.before:
-            builder.place(node)
-        ways = {builder.ends[self.before[-1].name][0].stream.lanes if self.before else 1: NO_WAY}
+            place(datapath, node)
+        ways = {
+            datapath.pending[self.before[-1].name][0].stream.lanes if self.before else 1: NO_WAY
+        }
         for layer in self.layers:
             following: dict[int, _Way] = {}
             for layout in layer.layouts(cycles):
@@ -230,7 +235,7 @@ class _Search:
             ways = following
         best = min(ways.values(), key=lambda way: way.cost)
         names = (layer.dot.name for layer in self.layers)
-        return best.cost, base.with_dots(**dict(zip(names, best.chosen, strict=True)))
+        return best.cost, base.with_layers(**dict(zip(names, best.chosen, strict=True)))
 
     def extend(self, way: _Way, layer: _Layer, lanes: int, layout: Layout) -> _Way:
         """One more layer behind those of a way that gives so many lanes."""
@@ -244,11 +249,11 @@ class _Search:
 
     def resize(self, t: ValueType, lanes: int, wanted: int) -> float:
         """What it costs to bring a stream to so many lanes."""
-        given = now = Stream.of(t, lanes)
+        given = now = TokenStream.of(t, lanes)
         if (given, wanted) not in self.resizes:
             cost = 0.0
             for target in given.resized(wanted):
-                kind = Up if target.lanes > now.lanes else Down
+                kind = Widen if target.lanes > now.lanes else Narrow
                 cost += cost_of(parts(kind("r", now, target)), self.bram_luts)
                 now = target
             self.resizes[given, wanted] = cost

@@ -17,9 +17,9 @@ def describe(graph: Graph, plan: Plan) -> str:
         if isinstance(dot, Dot | Conv2d):
             layout = plan.layout(dot.name)
             shown = f"{layout.pe} x {layout.simd}" if isinstance(layout, Folded) else "unrolled"
-            if isinstance(layout, Unrolled) and layout.made != "modules":
-                shown += f" ({layout.made})"
-            if layout.sums != "planes":
+            if isinstance(layout, Unrolled) and layout.form != "modules":
+                shown += f" ({layout.form})"
+            if layout.sums != "bit_planes":
                 shown += f" {layout.sums}"
             told.append(f"{dot.name} {shown}")
     layers = ", ".join(told[:6]) + (", ..." if len(told) > 6 else "")
@@ -34,8 +34,8 @@ def cost_of(made: Parts, bram_luts: int) -> float:
 
 def netlists(base: Plan) -> tuple[Unrolled, ...]:
     """The layout of the netlists that a Plan takes by default, if it does."""
-    made = base.default
-    return (made,) if isinstance(made, Unrolled) and made.made != "modules" else ()
+    layout = base.default
+    return (layout,) if isinstance(layout, Unrolled) and layout.form != "modules" else ()
 
 
 def divisors(n: int) -> list[int]:

@@ -14,10 +14,10 @@ from hwbnn.estimate.folds import beat, cost_of, describe, divisors, fastest, net
 from hwbnn.estimate.parts import parts
 from hwbnn.graph import Conv2d, Dot, Graph
 from hwbnn.plan import Folded, Layout, Plan, Sums, Unrolled, circuit
-from hwbnn.plan.builder import Builder
-from hwbnn.plan.lines import Line
+from hwbnn.plan.build import add, place
+from hwbnn.plan.datapath import Datapath, OpenStream
+from hwbnn.plan.fifos import settled
 from hwbnn.plan.plan import WINDOWED
-from hwbnn.plan.stages import settled
 
 TRIES = 5
 """Goals that are tried one below the other, where windows wait for rows of the image."""
@@ -123,16 +123,16 @@ class Greedy:
             input_beat=beat(graph, graph.input, base.input_beat, cycles),
             output_beat=beat(graph, graph.output, base.output_beat, cycles),
         )
-        builder = Builder(graph, base)
+        datapath = Datapath(graph, base)
         for node in graph.nodes:
             if isinstance(node, Dot | Conv2d):
-                lanes = builder.ends[node.source][0].stream.lanes
+                lanes = datapath.pending[node.source][0].stream.lanes
                 found = [self.laid(node, lanes, layout) for layout in self.fast(node, cycles)]
                 good = [tried for tried in found if tried.interval <= cycles]
                 best = min(good or found, key=lambda t: t.cost if good else t.interval)
-                builder.plan = builder.plan.with_dots(**{node.name: best.layout})
-            builder.place(node)
-        return builder.plan
+                datapath.plan = datapath.plan.with_layers(**{node.name: best.layout})
+            place(datapath, node)
+        return datapath.plan
 
     def ways(self, node: Dot | Conv2d) -> Iterator[tuple[Layout, int]]:
         """All layouts of a product, with the cycles that they take."""
@@ -146,7 +146,7 @@ class Greedy:
                 steps = windows * groups * (outputs // pe) * (inputs // simd)
                 yield from ((Folded(pe, simd, sums), steps) for sums in self.parallel(width))
                 if width > 1:
-                    yield Folded(pe, simd, "serial"), steps * width
+                    yield Folded(pe, simd, "bit_serial"), steps * width
 
     def fast(self, node: Dot | Conv2d, cycles: int) -> list[Layout]:
         """Layouts worth a look: for each way to sum and each ``pe`` the least ``simd`` that does.
@@ -160,7 +160,7 @@ class Greedy:
             return [layout for layout, taken in ways if taken == least]
         chosen: dict[tuple[object, ...], Layout] = {}
         for layout, _ in enough:
-            shape = layout.pe if isinstance(layout, Folded) else layout.made
+            shape = layout.pe if isinstance(layout, Folded) else layout.form
             chosen.setdefault((shape, layout.sums), layout)
         return list(chosen.values())
 
@@ -168,13 +168,13 @@ class Greedy:
         """What a product comes to in one layout, behind a stream of so many lanes."""
         key = (node.name, lanes, layout)
         if key not in self.tried:
-            plan = replace(self.base, dots={node.name: layout}, depths={}, slots={})
-            builder = Builder(self.graph, plan)
-            stream = builder.result(self.graph.node(node.source), lanes)
-            builder.line = Line("before", stream)
-            builder.add(node)
-            builder.close()
-            stages, _ = settled(builder.stages)
+            plan = replace(self.base, layers={node.name: layout}, depths={}, buffer_tokens={})
+            datapath = Datapath(self.graph, plan)
+            stream = datapath.result(self.graph.node(node.source), lanes)
+            datapath.current = OpenStream("before", stream)
+            add(node, datapath)
+            datapath.close()
+            stages, _ = settled(datapath.stages)
             cost = sum(cost_of(parts(stage), self.bram_luts) for stage in stages)
             self.tried[key] = _Tried(layout, cost, max(stage.interval for stage in stages))
         return self.tried[key]
@@ -186,4 +186,4 @@ class Greedy:
     @staticmethod
     def parallel(width: int) -> tuple[Sums, ...]:
         """Ways to sum all bits of inputs at once."""
-        return ("planes", "adders") if width > 1 else ("planes",)
+        return ("bit_planes", "adder_tree") if width > 1 else ("bit_planes",)

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Sequence
 
-from hwbnn.plan.images import Fork, Join, Window, WindowUnrolled
-from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Stage, Up
+from hwbnn.plan.stages import (
+    AddStreams,
+    AxisIn,
+    AxisOut,
+    Fork,
+    Narrow,
+    Pipeline,
+    Stage,
+    Widen,
+    Window,
+    WindowUnrolled,
+)
 
 
 class Wires:
@@ -92,10 +102,10 @@ class AxisInMachine(Machine):
         return self.fill
 
 
-class UpMachine(Machine):
+class WidenMachine(Machine):
     """``stream_up``: parts of the wide token, whether it waits, whether a part is kept aside."""
 
-    def __init__(self, stage: Up, wires: Wires) -> None:
+    def __init__(self, stage: Widen, wires: Wires) -> None:
         super().__init__(stage, wires)
         self.ratio, self.tokens = stage.ratio, stage.source.tokens
         self.count = 0  # narrow tokens of this frame that are in wide ones
@@ -122,10 +132,10 @@ class UpMachine(Machine):
         return self.count, self.full, self.aside
 
 
-class DownMachine(Machine):
+class NarrowMachine(Machine):
     """``stream_down``: parts left to give, and how far in the frame the next wide token is."""
 
-    def __init__(self, stage: Down, wires: Wires) -> None:
+    def __init__(self, stage: Narrow, wires: Wires) -> None:
         super().__init__(stage, wires)
         self.ratio, self.tokens = stage.ratio, stage.result.tokens
         self.count = 0  # narrow tokens of this frame that have been taken in wide ones
@@ -149,7 +159,7 @@ class DownMachine(Machine):
 class GateMachine(Machine):
     """``credit_gate``, the pipeline as the cycles in which results leave it, ``credit_fifo``."""
 
-    def __init__(self, stage: Segment, wires: Wires) -> None:
+    def __init__(self, stage: Pipeline, wires: Wires) -> None:
         super().__init__(stage, wires)
         self.credits = stage.credits
         self.latency = stage.latency
@@ -187,11 +197,11 @@ class GateMachine(Machine):
 class FoldedMachine(GateMachine):
     """``dot_folded`` at the head of a pipeline: tokens kept, step and pass, credits."""
 
-    def __init__(self, stage: Segment, wires: Wires) -> None:
+    def __init__(self, stage: Pipeline, wires: Wires) -> None:
         super().__init__(stage, wires)
         head = stage.head
         assert head is not None
-        self.steps, self.rounds, self.slots = head.steps, head.rounds, head.slots
+        self.steps, self.rounds, self.buffer_tokens = head.steps, head.rounds, head.buffer_tokens
         self.last_round = head.passes * head.rounds - 1
         self.one_per_frame = stage.reduces
         self.kept = self.fresh = 0  # tokens kept, and those of them that no pass has read
@@ -206,7 +216,7 @@ class FoldedMachine(GateMachine):
             self.kept += 1
             self.fresh += 1
         self.arrive(now)
-        self.offer(valid=self.fill > 0, ready=self.kept < self.slots)
+        self.offer(valid=self.fill > 0, ready=self.kept < self.buffer_tokens)
         due = self.due[0] if self.due else None
         if not self.can_read():
             return due
@@ -256,7 +266,7 @@ class WindowMachine(Machine):
         super().__init__(stage, wires)
         self.taps: list[int] = stage.taps.tolist()
         self.origins: list[int] = stage.origins.tolist()
-        self.slots, self.total = stage.slots, stage.source.tokens
+        self.buffer_tokens, self.total = stage.buffer_tokens, stage.source.tokens
         self.size = len(self.taps) // (len(self.origins) - 1)  # taps of a window
         self.tap = 0  # the next one
         self.written = 0  # tokens since the image of that tap began
@@ -287,7 +297,7 @@ class WindowMachine(Machine):
         """What it offers, and how many tokens it keeps from the window's origin on."""
         fill = self.written - self.origins[self.tap // self.size]
         self.held(fill)
-        self.offer(valid=self.valid, ready=fill < self.slots)
+        self.offer(valid=self.valid, ready=fill < self.buffer_tokens)
 
     def state(self, now: int) -> Hashable:
         """The registers."""
@@ -350,10 +360,10 @@ class ForkMachine(Machine):
         return tuple(self.fills)
 
 
-class JoinMachine(Machine):
+class AddStreamsMachine(Machine):
     """``add``: a FIFO of two for each stream, and a register for the sum."""
 
-    def __init__(self, stage: Join, wires: Wires) -> None:
+    def __init__(self, stage: AddStreams, wires: Wires) -> None:
         super().__init__(stage, wires)
         self.repeat = max(1, stage.repeat)
         self.count = 0  # tokens of the first that have met the one at hand of the other
@@ -389,7 +399,7 @@ def machines(stages: Sequence[Stage], wires: Wires) -> list[Machine]:
     """The machines of a circuit's stages, in order; ``axis_out`` holds nothing and has none."""
     made: list[Machine] = []
     for stage in stages:
-        if isinstance(stage, Segment):
+        if isinstance(stage, Pipeline):
             made.append((FoldedMachine if stage.head else GateMachine)(stage, wires))
         elif not isinstance(stage, AxisOut):
             made.append(_KINDS[type(stage)](stage, wires))
@@ -398,10 +408,10 @@ def machines(stages: Sequence[Stage], wires: Wires) -> list[Machine]:
 
 _KINDS: dict[type[Stage], type[Machine]] = {
     AxisIn: AxisInMachine,
-    Up: UpMachine,
-    Down: DownMachine,
+    Widen: WidenMachine,
+    Narrow: NarrowMachine,
     Window: WindowMachine,
     WindowUnrolled: WindowUnrolledMachine,
     Fork: ForkMachine,
-    Join: JoinMachine,
+    AddStreams: AddStreamsMachine,
 }

@@ -34,9 +34,6 @@ from hwbnn.plan.blocks import (
     Block,
     ByElement,
     Compare,
-    DotFolded,
-    DotNetlist,
-    DotUnrolled,
     Lookup,
     PoolMax,
     PoolSum,
@@ -46,9 +43,20 @@ from hwbnn.plan.blocks import (
     Threshold,
     signed_width,
 )
-from hwbnn.plan.images import Fork, Join, Window, WindowUnrolled
 from hwbnn.plan.multiples import terms
-from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Stage, Up
+from hwbnn.plan.products import DotFolded, DotNetlist, DotUnrolled
+from hwbnn.plan.stages import (
+    AddStreams,
+    AxisIn,
+    AxisOut,
+    Fork,
+    Narrow,
+    Pipeline,
+    Stage,
+    Widen,
+    Window,
+    WindowUnrolled,
+)
 
 DSP_BITS = (25, 18)
 """Bits of the factors of a multiplier, in two's complement."""
@@ -109,7 +117,7 @@ def _axis_out(stage: AxisOut) -> Parts:
 
 
 @parts.register
-def _up(stage: Up) -> Parts:
+def _up(stage: Widen) -> Parts:
     width, ratio = stage.source.bits, stage.ratio
     count = log2_up(ratio + 1) + log2_up(stage.result.tokens)
     lut = Counter(up=1, up_bits=width, up_parts=ratio, counter=count)
@@ -117,7 +125,7 @@ def _up(stage: Up) -> Parts:
 
 
 @parts.register
-def _down(stage: Down) -> Parts:
+def _down(stage: Narrow) -> Parts:
     width, ratio = stage.result.bits, stage.ratio
     count = log2_up(ratio + 2) + log2_up(stage.source.tokens)
     lut = Counter(down=1, down_bits=(ratio + 1) * width, counter=count)
@@ -125,14 +133,14 @@ def _down(stage: Down) -> Parts:
 
 
 @parts.register
-def _segment(stage: Segment) -> Parts:
+def _segment(stage: Pipeline) -> Parts:
     made = ends(stage)
     for block in stage.blocks:
         made.add(parts(block))
     return made
 
 
-def ends(stage: Segment) -> Parts:
+def ends(stage: Pipeline) -> Parts:
     """The parts of a pipeline around its blocks: the gate in front and the FIFO behind."""
     made = Parts(Counter(fifo=1, counter=3 * log2_up(stage.credits + 1)))
     made.ff = Counter(exact=3 * log2_up(stage.credits + 1), valid=stage.latency)
@@ -164,7 +172,7 @@ def _dot_netlist(block: DotNetlist) -> Parts:
 def _fixed_rows(block: DotUnrolled | DotFolded) -> Parts:
     """All rows of weights as constants."""
     channels, inputs = block.weights.shape
-    if block.sums == "adders":
+    if block.sums == "adder_tree":
         row = adder_tree(inputs, block.source.width, block.levels)
         lut = Counter(adder_terms=channels * row.adders)
     else:
@@ -181,16 +189,16 @@ def _dot_folded(block: DotFolded) -> Parts:
     pe, width = block.pe + block.total, block.source.width
     counted = (block.rows, block.steps, block.passes, block.rounds)
     counters = sum(log2_up(count) for count in counted)
-    slots = 3 * log2_up(block.slots) + 2 * log2_up(block.slots + 1)
+    slots = 3 * log2_up(block.buffer_tokens) + 2 * log2_up(block.buffer_tokens + 1)
     total = pe * block.result.width
     made = Parts(Counter(folded=1, counter=counters + slots))
     made.ff = Counter(exact=total + counters + slots, valid=3 * block.latency)
-    made.memory(ram(block.slots, block.simd * width, registered=True))
-    if block.rows == 1 and block.sums != "serial":  # the memory has a single row
+    made.memory(ram(block.buffer_tokens, block.simd * width, registered=True))
+    if block.rows == 1 and block.sums != "bit_serial":  # the memory has a single row
         made.add(_fixed_rows(block))
         return made
-    at_once = 1 if block.sums == "serial" else width
-    if block.sums == "adders":
+    at_once = 1 if block.sums == "bit_serial" else width
+    if block.sums == "adder_tree":
         row = adder_tree(block.simd, width, block.levels)
         made.lut["terms_folded"] = pe * (row.adders + block.simd * width)
     else:
@@ -242,7 +250,7 @@ def _scaled(block: Scaled) -> Parts:
 @parts.register
 def _compare(block: Compare) -> Parts:
     lanes, count = block.source.lanes, block.constants.shape[1]
-    fixed = block.tokens == 1 and block.places is None
+    fixed = block.tokens == 1 and block.border_classes is None
     bits = lanes * count * block.source.width
     made = Parts(Counter({"compare_fixed" if fixed else "compare": bits}))
     made.ff["exact"] = lanes * count
@@ -266,10 +274,10 @@ def add_rows(made: Parts, elements: Bools, block: ByElement) -> None:
         made.memory(rom(rows.reshape(count, -1)))
         made.lut["counter"] += log2_up(count)
         made.ff["exact"] += log2_up(count)
-    if block.places is not None:
-        made.memory(rom(bits_of(block.places[:, None], log2_up(block.classes))))
-        made.lut["counter"] += log2_up(len(block.places))
-        made.ff["exact"] += log2_up(len(block.places))
+    if block.border_classes is not None:
+        made.memory(rom(bits_of(block.border_classes[:, None], log2_up(block.classes))))
+        made.lut["counter"] += log2_up(len(block.border_classes))
+        made.ff["exact"] += log2_up(len(block.border_classes))
 
 
 @parts.register
@@ -321,12 +329,12 @@ def _window(stage: Window) -> Parts:
     geometry, tokens = stage.geometry, stage.source.tokens
     counted = (stage.chunks, *geometry.kernel, *geometry.output, *geometry.size, *geometry.size)
     counters = sum(log2_up(count) for count in counted)
-    pointers, fills = 3 * log2_up(stage.slots), 2 * (log2_up(2 * tokens) + 2)
+    pointers, fills = 3 * log2_up(stage.buffer_tokens), 2 * (log2_up(2 * tokens) + 2)
     # Each of them chooses among several steps, and wraps around or is compared.
     moving = 3 * (pointers + fills)
     made = Parts(Counter(counter=counters, exact=moving))
     made.ff = Counter(exact=counters + pointers + fills + 2)
-    made.memory(ram(stage.slots, stage.source.bits, registered=True))
+    made.memory(ram(stage.buffer_tokens, stage.source.bits, registered=True))
     made.lut["gated"] += stage.source.bits if any(geometry.padding) else 0
     return made
 
@@ -356,7 +364,7 @@ def _fork(stage: Fork) -> Parts:
 
 
 @parts.register
-def _join(stage: Join) -> Parts:
+def _join(stage: AddStreams) -> Parts:
     """Two FIFOs of two, and an adder an element."""
     bits = stage.result.bits
     made = Parts(Counter(total=bits), Counter(exact=bits + 1))

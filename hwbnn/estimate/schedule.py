@@ -23,8 +23,18 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.plan.images import Fork, Join, Window, WindowUnrolled
-from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Stage, Up
+from hwbnn.plan.stages import (
+    AddStreams,
+    AxisIn,
+    AxisOut,
+    Fork,
+    Narrow,
+    Pipeline,
+    Stage,
+    Widen,
+    Window,
+    WindowUnrolled,
+)
 
 Times = NDArray[np.int64]
 """A cycle for each token of a frame."""
@@ -173,7 +183,7 @@ class UpEquations(Equations):
     """A wide token, and a part kept aside."""
 
     def __init__(
-        self, stage: Up, taken: Sequence[Events], given: Sequence[Events], interval: int | None
+        self, stage: Widen, taken: Sequence[Events], given: Sequence[Events], interval: int | None
     ) -> None:
         super().__init__(stage, taken, given, interval)
         self.inner = Events(stage.source.tokens, interval)  # parts become part of a wide token
@@ -192,7 +202,7 @@ class DownEquations(Equations):
     """A wide token is taken while at most one part is left."""
 
     def __init__(
-        self, stage: Down, taken: Sequence[Events], given: Sequence[Events], interval: int | None
+        self, stage: Narrow, taken: Sequence[Events], given: Sequence[Events], interval: int | None
     ) -> None:
         super().__init__(stage, taken, given, interval)
         self.wide = np.arange(stage.result.tokens) // stage.ratio
@@ -215,7 +225,11 @@ class WindowEquations(Equations):
         self.inside = np.flatnonzero(taps >= 0)
         self.read = taps[self.inside]
         self.first = max(0, int(taps[0]))
-        self.origins, self.slots, self.total = origins, stage.slots, stage.source.tokens
+        self.origins, self.buffer_tokens, self.total = (
+            origins,
+            stage.buffer_tokens,
+            stage.source.tokens,
+        )
         windows, total = len(origins) - 1, self.total
         self.size = len(taps) // windows
         # A token has a slot from the end of this tap on: the last before the first window that
@@ -228,7 +242,7 @@ class WindowEquations(Equations):
             begins = np.maximum.accumulate(several)[-windows:] - (frames - 1) * total
         else:
             begins = np.minimum.accumulate(several[::-1])[::-1][:windows]
-        left = np.arange(total) - stage.slots
+        left = np.arange(total) - stage.buffer_tokens
         earlier = (left - begins[0]) // total
         ends = np.append(begins, begins[0] + total)
         window = np.searchsorted(ends, left - earlier * total, side="right")
@@ -244,7 +258,7 @@ class WindowEquations(Equations):
         at = np.searchsorted(read, tokens, side="left") // self.size - frames * windows
         earlier, window = np.divmod(at, windows)
         begins = self.origins[window] + earlier * self.total
-        return bool((np.arange(self.total) - begins < self.slots).all())
+        return bool((np.arange(self.total) - begins < self.buffer_tokens).all())
 
     def solve(self) -> Solved:
         """Cycles before which tokens cannot be taken and given."""
@@ -265,14 +279,14 @@ class WindowUnrolledEquations(Equations):
         super().__init__(stage, taken, given, interval)
         inside, ends = stage.grid
         self.inner = Events(len(inside), interval)  # places are passed
-        self.places, self.ends = np.flatnonzero(inside), np.flatnonzero(ends)
+        self.border_classes, self.ends = np.flatnonzero(inside), np.flatnonzero(ends)
         self.behind = np.asarray(np.cumsum(ends) - ends - 1)
-        self.before: Times = _lagged(self.places, 2, len(inside))
+        self.before: Times = _lagged(self.border_classes, 2, len(inside))
 
     def solve(self) -> Solved:
         """Cycles before which tokens cannot be taken and given."""
         walk = self.given[0].at(self.behind)
-        walk[self.places] = np.maximum(walk[self.places], self.taken[0].now + 1)
+        walk[self.border_classes] = np.maximum(walk[self.border_classes], self.taken[0].now + 1)
         walk[0] = max(walk[0], self.taken[0].now[0] + 1)
         walk = self.inner.now = self.inner.apart(walk, 1)
         return [self.inner.at(self.before) + 1], [walk[self.ends] + 1]
@@ -300,7 +314,11 @@ class JoinEquations(Equations):
     """A FIFO of two for each stream, and a register for the sum."""
 
     def __init__(
-        self, stage: Join, taken: Sequence[Events], given: Sequence[Events], interval: int | None
+        self,
+        stage: AddStreams,
+        taken: Sequence[Events],
+        given: Sequence[Events],
+        interval: int | None,
     ) -> None:
         super().__init__(stage, taken, given, interval)
         tokens, repeat = stage.result.tokens, max(1, stage.repeat)
@@ -329,7 +347,11 @@ class GateEquations(Equations):
     """Credits for the results that are under way or wait."""
 
     def __init__(
-        self, stage: Segment, taken: Sequence[Events], given: Sequence[Events], interval: int | None
+        self,
+        stage: Pipeline,
+        taken: Sequence[Events],
+        given: Sequence[Events],
+        interval: int | None,
     ) -> None:
         super().__init__(stage, taken, given, interval)
         self.credits, self.latency, self.group = stage.credits, stage.latency, stage.group
@@ -355,13 +377,21 @@ class FoldedEquations(Equations):
     """Tokens kept, passes over the vectors of them, and credits."""
 
     def __init__(
-        self, stage: Segment, taken: Sequence[Events], given: Sequence[Events], interval: int | None
+        self,
+        stage: Pipeline,
+        taken: Sequence[Events],
+        given: Sequence[Events],
+        interval: int | None,
     ) -> None:
         super().__init__(stage, taken, given, interval)
         head = stage.head
         assert head is not None
         self.steps, self.rounds, self.passes = head.steps, head.rounds, head.passes
-        self.slots, self.credits, self.latency = head.slots, stage.credits, stage.latency
+        self.buffer_tokens, self.credits, self.latency = (
+            head.buffer_tokens,
+            stage.credits,
+            stage.latency,
+        )
         self.once = stage.reduces
         vectors = stage.source.tokens // self.steps
         self.inner = Events(vectors * self.passes, interval)  # last steps of passes
@@ -400,18 +430,18 @@ class FoldedEquations(Equations):
             last = read[:, -1, None] + (rounds - 2) * steps + 1 + at
         last[:, -1] = ends[:, -1]
         self.last.now = last.ravel()
-        return [self.last.delayed(self.slots) + 1], [self.arrivals + 1]
+        return [self.last.delayed(self.buffer_tokens) + 1], [self.arrivals + 1]
 
 
 _KINDS: dict[type[Stage], type[Equations]] = {
     AxisIn: AxisInEquations,
     AxisOut: AxisOutEquations,
-    Up: UpEquations,
-    Down: DownEquations,
+    Widen: UpEquations,
+    Narrow: DownEquations,
     Window: WindowEquations,
     WindowUnrolled: WindowUnrolledEquations,
     Fork: ForkEquations,
-    Join: JoinEquations,
+    AddStreams: JoinEquations,
 }
 
 
@@ -432,7 +462,7 @@ class System:
         self.equations: list[tuple[Stage, Equations]] = []
         for stage in stages:
             kind = _KINDS.get(type(stage))
-            if isinstance(stage, Segment):
+            if isinstance(stage, Pipeline):
                 kind = FoldedEquations if stage.head else GateEquations
             assert kind is not None
             taken = [self.events[name] for name in stage.inputs or ("",)]

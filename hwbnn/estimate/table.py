@@ -9,8 +9,7 @@ from fractions import Fraction
 from hwbnn.estimate.area import area
 from hwbnn.estimate.cycles import Cycles, cycles
 from hwbnn.plan import Circuit
-from hwbnn.plan.images import Fork, Join, Window, WindowUnrolled
-from hwbnn.plan.stages import AxisIn, Segment, Stage
+from hwbnn.plan.stages import AddStreams, AxisIn, Fork, Pipeline, Stage, Window, WindowUnrolled
 
 COLUMNS = ("stage", "for", "cycles", "busy", "LUT", "FF", "BRAM", "DSP", "depth", "fill")
 
@@ -92,17 +91,17 @@ def facts(made: tuple[Row, ...]) -> list[Mapping[str, object]]:
 
 
 def _node(stage: Stage) -> str:
-    if isinstance(stage, Segment):
+    if isinstance(stage, Pipeline):
         names = [getattr(block, "node", None) or block.value for block in stage.blocks]
         return ", ".join(dict.fromkeys(name for name in names if name))
     if isinstance(stage, Fork):
         return stage.value
-    if isinstance(stage, AxisIn | Window | WindowUnrolled | Join):
+    if isinstance(stage, AxisIn | Window | WindowUnrolled | AddStreams):
         return stage.name.partition("_")[2]
     return stage.inputs[0]
 
 
 def _depth(stage: Stage) -> tuple[int, ...]:
-    if isinstance(stage, Segment):
+    if isinstance(stage, Pipeline):
         return (stage.credits,)
     return stage.depths if isinstance(stage, Fork) else ()

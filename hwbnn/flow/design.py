@@ -7,7 +7,7 @@ import json
 from hwbnn.errors import InputError
 from hwbnn.graph import check_name
 from hwbnn.plan import circuit
-from hwbnn.plan.blocks import DotNetlist
+from hwbnn.plan.products import DotNetlist
 from hwbnn.project import Project
 from hwbnn.tools.resources import XILINX
 from hwbnn.verification.core import DAMAGE, Core, malformed

@@ -151,9 +151,9 @@ def depths_of(graph: Graph, plan: Plan, delay: Figure | None) -> tuple[Depth, ..
         return ()
     source = "predicted from the stages"
     made = []
-    for levels in sorted({*LEVELS, plan.levels}):
-        cycles = circuit(graph, replace(plan, levels=levels)).latency
-        chosen = levels == plan.levels
+    for levels in sorted({*LEVELS, plan.logic_levels_per_register}):
+        cycles = circuit(graph, replace(plan, logic_levels_per_register=levels)).latency
+        chosen = levels == plan.logic_levels_per_register
         latency = Figure(cycles, "cycles", source)
         made.append(Depth(levels, chosen, latency, delay if chosen else None))
     return tuple(made) if len({each.latency.value for each in made}) > 1 else ()

@@ -6,15 +6,15 @@
 
 from __future__ import annotations
 
-from hwbnn.netlists.emit import Form, latency, system_verilog
+from hwbnn.netlists.emit import NetlistForm, latency, system_verilog
 from hwbnn.netlists.evaluate import evaluate
 from hwbnn.netlists.layer import sums, thresholds
 from hwbnn.netlists.netlist import Netlist
 from hwbnn.netlists.proof import prove_sums, prove_thresholds
 
 __all__ = [
-    "Form",
     "Netlist",
+    "NetlistForm",
     "evaluate",
     "latency",
     "prove_sums",

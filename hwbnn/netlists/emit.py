@@ -10,13 +10,13 @@ from hwbnn.netlists.cells import Run, runs
 from hwbnn.netlists.netlist import FALSE, TRUE, Chain, Lut, Netlist
 from hwbnn.netlists.schedule import Schedule, reads, registers, schedule
 
-Form = Literal["xc7", "xcup", "portable"]
+NetlistForm = Literal["xc7", "xcup", "portable"]
 """Xilinx 7-series (LUT6_2, CARRY4), UltraScale+ (LUT6_2, CARRY8), or plain SystemVerilog."""
 _SLICE = {"xc7": 4, "xcup": 8}
 
 
 def system_verilog(
-    netlist: Netlist, name: str, form: Form = "portable", *, levels: int | None = None
+    netlist: Netlist, name: str, form: NetlistForm = "portable", *, levels: int | None = None
 ) -> str:
     """The text of a module.
 
@@ -40,7 +40,7 @@ def latency(netlist: Netlist, levels: int | None) -> int:
 class _Module:
     """The text of a module in the making."""
 
-    def __init__(self, netlist: Netlist, form: Form, plan: Schedule) -> None:
+    def __init__(self, netlist: Netlist, form: NetlistForm, plan: Schedule) -> None:
         self.netlist, self.form, self.plan = netlist, form, plan
 
     def text(self, name: str) -> str:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from hwbnn.plan.circuit import Circuit, circuit
-from hwbnn.plan.plan import Folded, Framing, Layout, Made, Plan, Sums, Unrolled
-from hwbnn.plan.streams import Stream
-from hwbnn.plan.taps import Tap
+from hwbnn.plan.build import Circuit, circuit
+from hwbnn.plan.plan import Folded, Form, Framing, Layout, Plan, Sums, Unrolled
+from hwbnn.plan.tokens import Tap, TokenStream
 
 __all__ = [
     "Circuit",
     "Folded",
+    "Form",
     "Framing",
     "Layout",
-    "Made",
     "Plan",
-    "Stream",
     "Sums",
     "Tap",
+    "TokenStream",
     "Unrolled",
     "circuit",
 ]

@@ -1,43 +1,400 @@
-"""Blocks: the parts of a free-running pipeline, one class for each module of ``rtl/``."""
+"""Blocks: the parts of a free-running pipeline, one class for each module of ``rtl/``.
+
+A block takes a token in any cycle and gives the result a fixed number of cycles later; it has no
+handshake. Each holds the constants exactly as the hardware does, so that what generates and what
+estimates need not derive them again. Latencies are those that the modules' headers state; a bench
+counts them. Matrix products are in :mod:`hwbnn.plan.products`.
+"""
 
 from __future__ import annotations
 
-from hwbnn.graph.arrays import Bools, Ints
-from hwbnn.plan.block import (
-    Block,
-    ByElement,
-    popcount_latency,
-    row_latency,
-    signed_width,
-    stages,
-    tree_depth,
-)
-from hwbnn.plan.channels import Pool, PoolMax, PoolSum, Rescale
-from hwbnn.plan.elements import Affine, ArgMax, Compare, Lookup, Scaled, Select, Threshold
-from hwbnn.plan.products import DotFolded, DotNetlist, DotUnrolled
+from dataclasses import dataclass, field
 
-__all__ = [
-    "Affine",
-    "ArgMax",
-    "Block",
-    "Bools",
-    "ByElement",
-    "Compare",
-    "DotFolded",
-    "DotNetlist",
-    "DotUnrolled",
-    "Ints",
-    "Lookup",
-    "Pool",
-    "PoolMax",
-    "PoolSum",
-    "Rescale",
-    "Scaled",
-    "Select",
-    "Threshold",
-    "popcount_latency",
-    "row_latency",
-    "signed_width",
-    "stages",
-    "tree_depth",
-]
+import numpy as np
+
+from hwbnn.graph.arrays import Bools, Ints
+from hwbnn.plan.multiples import Offset, shortfall, terms
+from hwbnn.plan.tokens import TokenStream
+
+
+def register_stages(levels: int, per_register: int) -> int:
+    """Registers behind ``levels`` levels of logic, one after every ``per_register`` and the last.
+
+    >>> register_stages(5, 2), register_stages(0, 2)
+    (3, 0)
+    """
+    return -(-levels // per_register)
+
+
+def tree_depth(n: int) -> int:
+    """Levels of a tree of two-input nodes over ``n`` leaves."""
+    return (n - 1).bit_length()
+
+
+def popcount_latency(inputs: int, levels: int) -> int:
+    """Cycles of ``popcount``: groups of six are one level, a tree of adders follows."""
+    return register_stages(1 + tree_depth(-(-inputs // 6)), levels)
+
+
+def signed_width(low: int, high: int) -> int:
+    """Bits that hold numbers of a range in two's complement.
+
+    >>> signed_width(-8, 7), signed_width(0, 8)
+    (4, 5)
+    """
+    return max((~min(low, 0)).bit_length(), max(high, 0).bit_length()) + 1
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One module of a pipeline, with its constants.
+
+    Attributes:
+        name: of its instance and of the signals that it drives, legal in every output language.
+        value: the Graph's value that leaves it; None where that is none of them.
+        source: what it takes.
+        result: what it gives.
+    """
+
+    name: str
+    value: str | None
+    source: TokenStream
+    result: TokenStream
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a token to its result."""
+        return 1
+
+    @property
+    def group(self) -> int:
+        """Tokens that become one, at the last of them."""
+        return 1
+
+
+@dataclass(frozen=True, eq=False)
+class ByElement(Block):
+    """A block with constants for each element of a frame, or for each channel of an image.
+
+    Constants come class by class where there are border classes, in each class element by element,
+    in every token those of its lanes; after :attr:`tokens` tokens they repeat.
+
+    Attributes:
+        border_classes: int64 ``(positions,)``, the class of each position of an image; None where
+            the constants are the same everywhere.
+    """
+
+    border_classes: Ints | None = field(default=None, kw_only=True)
+
+    @property
+    def elements(self) -> int:
+        """Elements that there are constants for, over all classes."""
+        raise NotImplementedError
+
+    @property
+    def lanes(self) -> int:
+        """Elements of a token."""
+        return self.source.lanes
+
+    @property
+    def classes(self) -> int:
+        """Classes of positions."""
+        return 1 if self.border_classes is None else int(self.border_classes.max()) + 1
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of a position, or of what repeats."""
+        return -(-self.elements // (self.classes * self.lanes))
+
+
+@dataclass(frozen=True, eq=False)
+class Affine(ByElement):
+    """``(x << shift) - constant``: from raw sums to the values of a ``Dot`` (``affine``).
+
+    Attributes:
+        shift: 1 for a sum over bits, else 0.
+        constants: int64 ``(elements,)``.
+    """
+
+    shift: int
+    constants: Ints
+
+    @property
+    def elements(self) -> int:
+        """Those of the constants."""
+        return len(self.constants)
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled(ByElement):
+    """``scale * x + offset * total + constant``, the total behind the elements of each token.
+
+    Where all tokens have the same constants, multiples are made by shifts and adders
+    (``scaled_fixed``), others multiply by what a memory holds (``scaled``).
+
+    Attributes:
+        scale: int64 ``(elements,)``, none negative.
+        offset: int64 ``(elements,)``.
+        constants: int64 ``(elements,)``.
+        levels: levels of logic between two registers.
+    """
+
+    scale: Ints
+    offset: Ints
+    constants: Ints
+    levels: int
+
+    @property
+    def fixed(self) -> bool:
+        """Whether scales and offsets are wires."""
+        return self.tokens == 1 and self.border_classes is None
+
+    @property
+    def elements(self) -> int:
+        """Those of the constants."""
+        return len(self.constants)
+
+    @property
+    def lanes(self) -> int:
+        """Sums of a token: without the total."""
+        return self.result.lanes
+
+    @property
+    def offsets(self) -> tuple[Offset, ...]:
+        """The offset of each element by shifts and adders."""
+        return tuple(Offset.of(int(value)) for value in self.offset)
+
+    @property
+    def multiples(self) -> tuple[int, ...]:
+        """The different odd multiples of the total."""
+        return tuple(sorted({offset.odd for offset in self.offsets}))
+
+    @property
+    def count(self) -> int:
+        """Most terms of a multiple of the total."""
+        return max(1, *(len(terms(odd)) for odd in self.multiples))
+
+    @property
+    def scale_count(self) -> int:
+        """Most terms of a scale."""
+        return max(1, *(len(terms(int(scale))) for scale in set(self.scale.tolist())))
+
+    @property
+    def missing(self) -> Ints:
+        """What shifts and adders leave out of each element; ``added`` makes good for it."""
+        if not self.fixed:
+            return 0 * self.constants
+        pairs = zip(self.scale, self.offsets, strict=True)
+        return np.array([shortfall(int(s)) + o.shortfall for s, o in pairs], np.int64)
+
+    @property
+    def added(self) -> Ints:
+        """The constants that are added."""
+        return self.constants + self.missing
+
+    @property
+    def shift(self) -> int | None:
+        """Where all scales are one power of two, its exponent."""
+        first = int(self.scale[0])
+        if (self.scale == first).all() and first.bit_count() == 1:
+            return first.bit_length() - 1
+        return None
+
+    @property
+    def widths(self) -> tuple[int, int, int]:
+        """Bits of a scale, an offset and a constant in the memory; 0 for what is not kept there."""
+        scale = 0 if self.shift is not None else max(1, int(self.scale.max()).bit_length())
+        offset = signed_width(int(self.offset.min()), int(self.offset.max()))
+        return scale, offset, self.result.width if self.added.any() else 0
+
+    @property
+    def latency(self) -> int:
+        """Multiples, then their sum."""
+        if not self.fixed:
+            return 2
+        multiples = register_stages(tree_depth(max(self.count, self.scale_count)), self.levels)
+        return multiples + register_stages(tree_depth(3 if self.added.any() else 2), self.levels)
+
+
+@dataclass(frozen=True, eq=False)
+class Compare(ByElement):
+    """Each element compared with ``k`` constants, a bit for each (``compare``).
+
+    Attributes:
+        constants: int64 ``(elements, k)``; the bit is ``x > constant``, from ``low - 1`` to
+            ``high``, which say always and never.
+        falling: bool ``(elements,)``: the bit is ``x <= constant``.
+    """
+
+    constants: Ints
+    falling: Bools
+
+    @property
+    def elements(self) -> int:
+        """Those of the constants."""
+        return len(self.constants)
+
+
+@dataclass(frozen=True, eq=False)
+class Threshold(Compare):
+    """The number of those bits (``threshold``).
+
+    Attributes:
+        levels: levels of logic between two registers.
+    """
+
+    levels: int
+
+    @property
+    def latency(self) -> int:
+        """Comparing, then counting where there is something to count."""
+        count = self.constants.shape[1]
+        return 1 + (popcount_latency(count, self.levels) if count > 1 else 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup(ByElement):
+    """``table[((x - low) >> shift) / step]`` (``lookup``).
+
+    Attributes:
+        low: the element that reads entry 0.
+        shift: bits of a difference that are always zero.
+        step: odd number that divides all differences.
+        table: int64 ``(elements, entries)``.
+    """
+
+    low: int
+    shift: int
+    step: int
+    table: Ints
+
+    @property
+    def latency(self) -> int:
+        """Reading the table, after a product where there is one."""
+        return 1 + (self.inverse > 1)
+
+    @property
+    def inverse(self) -> int:
+        """Times a multiple of the step this is the multiple over the step, modulo as many bits.
+
+        The inverse of an odd number modulo a power of two that is at least the entries.
+        """
+        return int(pow(self.step, -1, 1 << max(1, (self.table.shape[1] - 1).bit_length())))
+
+    @property
+    def elements(self) -> int:
+        """Those of the tables."""
+        return len(self.table)
+
+
+@dataclass(frozen=True, eq=False)
+class Select(Block):
+    """Some elements of each token: wires, no module.
+
+    Attributes:
+        index: int64 ``(elements,)``.
+    """
+
+    index: Ints
+
+    @property
+    def latency(self) -> int:
+        """None: wires."""
+        return 0
+
+
+@dataclass(frozen=True, eq=False)
+class ArgMax(Block):
+    """Index of the largest element of a frame (``argmax``).
+
+    Attributes:
+        levels: levels of comparators between two registers.
+    """
+
+    levels: int
+
+    @property
+    def latency(self) -> int:
+        """Cycles of the tree, and one to keep the best of several tokens."""
+        return register_stages(tree_depth(self.source.lanes), self.levels) + (
+            self.source.tokens > 1
+        )
+
+    @property
+    def group(self) -> int:
+        """The tokens of a frame."""
+        return self.source.tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Pool(Block):
+    """The taps of a window, one a token, become one token; each has a flag whether it is inside.
+
+    Attributes:
+        steps: taps of a window.
+    """
+
+    steps: int
+
+    @property
+    def group(self) -> int:
+        """The taps of a window."""
+        return self.steps
+
+
+@dataclass(frozen=True, eq=False)
+class PoolMax(ByElement, Pool):
+    """The largest element of each window, or the smallest (``pool_max``).
+
+    Attributes:
+        smallest: bool ``(elements,)``.
+    """
+
+    smallest: Bools
+
+    @property
+    def elements(self) -> int:
+        """Those of a position."""
+        return len(self.smallest)
+
+
+@dataclass(frozen=True, eq=False)
+class PoolSum(Pool):
+    """The sum of each window (``pool_sum``).
+
+    Attributes:
+        bit: whether elements are codes of -1 and +1.
+    """
+
+    bit: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Rescale(ByElement):
+    """``clip((x * m + bias) >> shift, low, high)`` (``rescale``).
+
+    Attributes:
+        multiplier: int64 ``(elements,)``.
+        negative: int64 ``(elements,)``, the ``m`` where ``x < 0``; None for the multiplier.
+        bias: int64 ``(elements,)``, what rounds included; class by class where there are any.
+        shift: int64 ``(elements,)``.
+        low: the smallest result.
+        high: the largest result.
+    """
+
+    multiplier: Ints
+    negative: Ints | None
+    bias: Ints
+    shift: Ints
+    low: int
+    high: int
+
+    @property
+    def elements(self) -> int:
+        """Those of the bias: the other constants are the same in all classes."""
+        return len(self.bias)
+
+    @property
+    def latency(self) -> int:
+        """Product, sum, and shift with saturation."""
+        return 3

@@ -132,7 +132,12 @@ def _combined(raw: RawSums, scale: Ints, offset: Ints, x: ValueType) -> Combinat
 
 
 def scaled_thresholds(
-    cuts: Cuts, scale: Ints, offset: Ints, weights: Bools, x: ValueType, outside: Bools | None
+    cuts: ThresholdConstants,
+    scale: Ints,
+    offset: Ints,
+    weights: Bools,
+    x: ValueType,
+    outside: Bools | None,
 ) -> tuple[Combination, Ints]:
     """A ``Dot`` with scale and offset and the ``Threshold`` behind it, as in :func:`fused`.
 
@@ -150,32 +155,32 @@ def scaled_thresholds(
 
 
 @dataclass(frozen=True, eq=False)
-class Cuts:
+class ThresholdConstants:
     """The thresholds of a ``Threshold``, for every class of positions of it and its source.
 
     Attributes:
         thresholds: int64 ``(classes, channels, k)``.
         falling: bool ``(channels,)``.
         border: int64 ``(classes,)``: the border class of the source.
-        places: int64 ``(positions,)``, the class of each position; None where there is one.
+        border_classes: int64 ``(positions,)``, the class of each position; None where there is one.
     """
 
     thresholds: Ints
     falling: Bools
     border: Ints
-    places: Ints | None
+    border_classes: Ints | None
 
     @classmethod
-    def of(cls, node: Threshold, border: Ints | None = None) -> Cuts:
+    def of(cls, node: Threshold, border: Ints | None = None) -> ThresholdConstants:
         """Those of a node whose source has border classes, int64 ``(positions,)``, or has none."""
         own = None if node.places is None else node.places.ravel()
         tables = node.thresholds if node.places is not None else node.thresholds[None]
-        places, (mine, theirs) = joined_classes(own, border)
-        return cls(tables[mine], node.falling, theirs, places)
+        border_classes, (mine, theirs) = joined_classes(own, border)
+        return cls(tables[mine], node.falling, theirs, border_classes)
 
 
 def fused(
-    weights: Bools, cuts: Cuts, x: ValueType, outside: Bools | None = None
+    weights: Bools, cuts: ThresholdConstants, x: ValueType, outside: Bools | None = None
 ) -> tuple[RawSums, Ints]:
     """A ``Dot`` and the ``Threshold`` behind it as raw sums and what they are compared with.
 
@@ -194,7 +199,7 @@ def fused(
     return raw, np.clip(constants, -1, raw.high)
 
 
-def compared(cuts: Cuts, x: ValueType) -> Ints:
+def compared(cuts: ThresholdConstants, x: ValueType) -> Ints:
     """What integers are compared with: ``x > c`` or, in falling channels, ``x <= c``."""
     t = cuts.thresholds
     constants = np.where(cuts.falling[:, None], t, t - 1)

@@ -1,217 +1,349 @@
-"""The hardware of ``Dot`` and ``Conv2d``: products over vectors, those of an image's windows."""
+"""``Dot`` and ``Conv2d``: the vectors that they take, their raw sums, and what follows those.
+
+A ``Conv2d`` is a product over each group of each window. Where the Plan fuses a product with the
+``Threshold`` that alone reads it, thresholds are compared with the raw sums themselves.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
-from hwbnn.graph import Conv2d, Dot, Threshold, ValueType, fused_threshold
+from hwbnn.errors import PlanError
+from hwbnn.graph import Conv2d, Dot, Threshold, ValueType, fused_threshold, window_of
+from hwbnn.graph import Window as Geometry
 from hwbnn.graph.arrays import Bools, Ints
-from hwbnn.netlists import Form, latency
-from hwbnn.plan import blocks, constants, netlists
-from hwbnn.plan.constants import Combination, Cuts, RawSums, per_element
+from hwbnn.netlists import NetlistForm, latency
+from hwbnn.plan import blocks, constants, products
+from hwbnn.plan.constants import Combination, RawSums, ThresholdConstants, per_element
+from hwbnn.plan.datapath import Datapath
 from hwbnn.plan.plan import Folded, Layout
-from hwbnn.plan.streams import Stream
-from hwbnn.plan.vectors import Product, Vectors
+from hwbnn.plan.stages import Window, WindowUnrolled
+from hwbnn.plan.tokens import TokenStream
 
 
-@dataclass
-class Dots(Vectors):
-    """Lines with products at their ends."""
+@dataclass(frozen=True, eq=False)
+class Product:
+    """A ``Dot``, or a ``Conv2d`` as one over each group of each window.
 
-    def dot(self, node: Dot | Conv2d) -> None:
-        """Sums, or what a Threshold makes of them where that becomes one circuit."""
-        x = self.source_type(node)
-        if isinstance(node, Conv2d):
-            self.align(x.channels)
-        product, threshold = Product.of(node, x), self.fuses(node)
-        if node.scale_offset is not None:
-            self.scaled(product, threshold, *node.scale_offset)
-        elif threshold is not None:
-            self.fused_sums(product, threshold)
-        else:
-            raw = constants.raw_sums(product.weights, product.x, product.outside)
-            self.product(product, raw)
-            result, name = self.result(node, self.stream.lanes), f"v_{node.name}"
-            held = self.held(raw.constants)
-            places = product.places
-            self.append(
-                blocks.Affine(name, node.name, self.stream, result, raw.shift, held, places=places)
+    Attributes:
+        node: the node.
+        weights: bool ``(channels, inputs)``.
+        x: type of the inputs that a channel sums.
+        groups: groups of inputs.
+        geometry: where the window stands; None without one.
+        pad: the code outside the image.
+        outside: bool ``(classes, inputs)``: taps that must count nothing and have the code 0.
+        border_classes: int64 ``(positions,)``, the class of each position; None where there is one.
+    """
+
+    node: Dot | Conv2d
+    weights: Bools
+    x: ValueType
+    groups: int = 1
+    geometry: Geometry | None = None
+    pad: int = 0
+    outside: Bools | None = None
+    border_classes: Ints | None = None
+
+    @classmethod
+    def of(cls, node: Dot | Conv2d, x: ValueType) -> Product:
+        """The product that a node over a source of this type is."""
+        if isinstance(node, Dot):
+            return cls(node, node.weights, x)
+        weights = node.weights.reshape(len(node.weights), -1)
+        inputs = replace(x, shape=(weights.shape[1],))
+        geometry = window_of(node, x.shape)
+        product = cls(node, weights, inputs, node.groups, geometry, int(x.bit and node.pad > 0))
+        if not x.bit or node.pad or not any(node.padding):
+            return product
+        depth = node.weights.shape[-1]
+        outside = np.repeat(~geometry.classes.reshape(len(geometry.classes), -1), depth, axis=1)
+        return replace(product, outside=outside, border_classes=geometry.places.ravel())
+
+    @property
+    def positions(self) -> int:
+        """Vectors of a frame, all groups as one."""
+        return prod(self.geometry.output) if self.geometry else 1
+
+    @property
+    def slides(self) -> bool:
+        """Whether a window must be brought together, or leaves something out."""
+        g = self.geometry
+        return g is not None and (g.kernel, g.stride) != ((1, 1), (1, 1))
+
+
+def add_product(datapath: Datapath, node: Dot | Conv2d) -> None:
+    """The values of a node, or those of the Threshold behind it where both become one circuit."""
+    x = datapath.source_type(node)
+    if isinstance(node, Conv2d):
+        datapath.align(x.channels)
+    product = Product.of(node, x)
+    threshold = fused_threshold(datapath.graph, node) if datapath.plan.fuse else None
+    if node.scale_offset is not None:
+        _add_scaled(datapath, product, threshold, *node.scale_offset)
+    elif threshold is not None:
+        _add_fused(datapath, product, threshold)
+    else:
+        raw = constants.raw_sums(product.weights, product.x, product.outside)
+        _add_raw_sums(datapath, product, raw)
+        datapath.append(
+            blocks.Affine(
+                f"v_{node.name}", node.name, datapath.stream,
+                datapath.result(node, datapath.stream.lanes), raw.shift,
+                _by_channel(raw.constants), border_classes=product.border_classes,
             )
+        )  # fmt: skip
 
-    def held(self, table: Ints) -> Ints:
-        """Constants ``(classes, channels, ...)`` as blocks hold them behind a product."""
-        return per_element(table, table.shape[1])
 
-    def fused_sums(self, product: Product, threshold: Threshold) -> None:
-        """Raw sums, compared with what comes to the thresholds."""
-        node = product.node
-        cuts = Cuts.of(threshold, product.places)
-        raw, wanted = constants.fused(product.weights, cuts, product.x, product.outside)
-        self.fused[node.name] = threshold.name
-        if self.compared(product, threshold, raw, wanted, None):
-            return
-        self.product(product, raw)
-        self.thresholds(threshold, wanted, np.zeros_like(threshold.falling), cuts.places)
-
-    def scaled(
-        self, product: Product, threshold: Threshold | None, scale: Ints, offset: Ints
-    ) -> None:
-        """Raw sums and their total, combined by scale and offset."""
-        node, x, outside = product.node, product.x, product.outside
-        name = f"v_{node.name}"
-        if threshold is None:
-            made = constants.combination(product.weights, scale, offset, x, outside)
-            lanes = self.product(product, made.raw, total=True)
-            held, places = self.held(made.constants), product.places
-            block = self.combined(name, node.name, self.result(node, lanes), made, held, places)
-            self.append(block)
-            return
-        cuts = Cuts.of(threshold, product.places)
-        made, wanted = constants.scaled_thresholds(cuts, scale, offset, product.weights, x, outside)
-        self.fused[node.name] = threshold.name
-        if self.compared(product, threshold, made.raw, wanted, (made.scale, made.offset)):
-            return
-        lanes = self.product(product, made.raw, total=True)
-        nothing = np.zeros_like(scale)
-        result = self.result(node, lanes)
-        # What shifts and adders leave out goes into the thresholds, not into adders.
-        missing = self.combined(name, None, result, made, nothing, None).missing
-        lows, highs = made.lows - missing, made.highs - missing
-        t = ValueType(self.type(node).shape, int(lows.min()), int(highs.max()))
-        wanted = np.clip(wanted - missing[:, None], t.low - 1, t.high)
-        self.append(self.combined(name, None, Stream.of(t, lanes), made, -missing, None))
-        self.thresholds(threshold, wanted, np.zeros_like(threshold.falling), cuts.places)
-
-    def compared(
-        self, product: Product, threshold: Threshold, raw: RawSums, wanted: Ints,
-        scale_offset: tuple[Ints, Ints] | None,
-    ) -> bool:  # fmt: skip
-        """Sums and thresholds as one netlist, if the Plan has one and each channel one constant.
-
-        Returns:
-            Whether it is so; else nothing was added.
-        """
-        if self.made(product) is None or wanted.shape[::2] != (1, 1):
-            return False
-        self.gather(product)
-        name, result = f"v_{threshold.name}", self.result(threshold, wanted.shape[1])
-        least = wanted[0, :, 0] + 1
-        block = self.netlist(name, threshold.name, product, raw, least, scale_offset, result)
-        self.append(block)
-        if isinstance(product.node, Dot):  # of an image, each position has bits of its own
-            self.drivers[threshold.name] = block.netlist.outputs
-        return True
-
-    def combined(
-        self, name: str, value: str | None, result: Stream, made: Combination, added: Ints,
-        places: Ints | None,
-    ) -> blocks.Scaled:  # fmt: skip
-        """The block that combines raw sums with their total."""
-        levels = self.plan.levels
-        return blocks.Scaled(
-            name, value, self.stream, result, made.scale, made.offset, added, levels, places=places
+def add_thresholds(
+    datapath: Datapath, node: Threshold, limits: Ints, falling: Bools, border_classes: Ints | None
+) -> None:
+    """Compare the elements of the stream with these constants ``(classes, channels, k)``."""
+    result = datapath.result(node, datapath.stream.lanes)
+    elements = datapath.elements(datapath.type(node), single=border_classes is not None)
+    sides = np.broadcast_to(falling, limits.shape[:2])
+    datapath.append(
+        blocks.Threshold(
+            f"v_{node.name}", node.name, datapath.stream, result, per_element(limits, elements),
+            per_element(sides, elements), datapath.plan.logic_levels_per_register,
+            border_classes=border_classes,
         )
+    )  # fmt: skip
 
-    def thresholds(self, node: Threshold, cuts: Ints, falling: Bools, places: Ints | None) -> None:
-        """Compare what comes, by these constants ``(classes, channels, k)``."""
-        result = self.result(node, self.stream.lanes)
-        elements = self.elements(self.type(node), places)
-        made = per_element(cuts, elements)
-        sides = np.broadcast_to(falling, cuts.shape[:2])
-        self.append(
-            blocks.Threshold(
-                f"v_{node.name}", node.name, self.stream, result, made,
-                per_element(sides, elements), self.plan.levels, places=places,
+
+def _add_fused(datapath: Datapath, product: Product, threshold: Threshold) -> None:
+    """Raw sums, compared with what the thresholds are in terms of them."""
+    node = product.node
+    held = ThresholdConstants.of(threshold, product.border_classes)
+    raw, limits = constants.fused(product.weights, held, product.x, product.outside)
+    datapath.fused[node.name] = threshold.name
+    if _add_compared_netlist(datapath, product, threshold, raw, limits, None):
+        return
+    _add_raw_sums(datapath, product, raw)
+    rising = np.zeros_like(threshold.falling)
+    add_thresholds(datapath, threshold, limits, rising, held.border_classes)
+
+
+def _add_scaled(
+    datapath: Datapath, product: Product, threshold: Threshold | None, scale: Ints, offset: Ints
+) -> None:
+    """Raw sums and their total, combined by scale and offset."""
+    node, x, outside = product.node, product.x, product.outside
+    name = f"v_{node.name}"
+    if threshold is None:
+        whole = constants.combination(product.weights, scale, offset, x, outside)
+        lanes = _add_raw_sums(datapath, product, whole.raw, total=True)
+        held, result = _by_channel(whole.constants), datapath.result(node, lanes)
+        datapath.append(
+            _scaled(datapath, name, node.name, result, whole, held, product.border_classes)
+        )
+        return
+    cuts = ThresholdConstants.of(threshold, product.border_classes)
+    bare, limits = constants.scaled_thresholds(cuts, scale, offset, product.weights, x, outside)
+    datapath.fused[node.name] = threshold.name
+    scale_offset = bare.scale, bare.offset
+    if _add_compared_netlist(datapath, product, threshold, bare.raw, limits, scale_offset):
+        return
+    lanes = _add_raw_sums(datapath, product, bare.raw, total=True)
+    result = datapath.result(node, lanes)
+    # What shifts and adders leave out goes into the thresholds, not into adders.
+    missing = _scaled(datapath, name, None, result, bare, np.zeros_like(scale), None).missing
+    lows, highs = bare.lows - missing, bare.highs - missing
+    t = ValueType(datapath.type(node).shape, int(lows.min()), int(highs.max()))
+    limits = np.clip(limits - missing[:, None], t.low - 1, t.high)
+    stream = TokenStream.of(t, lanes)
+    datapath.append(_scaled(datapath, name, None, stream, bare, -missing, None))
+    rising = np.zeros_like(threshold.falling)
+    add_thresholds(datapath, threshold, limits, rising, cuts.border_classes)
+
+
+def _scaled(
+    datapath: Datapath, name: str, value: str | None, result: TokenStream,
+    combination: Combination, added: Ints, border_classes: Ints | None,
+) -> blocks.Scaled:  # fmt: skip
+    """The block that combines raw sums with their total."""
+    return blocks.Scaled(
+        name, value, datapath.stream, result, combination.scale, combination.offset, added,
+        datapath.plan.logic_levels_per_register, border_classes=border_classes,
+    )  # fmt: skip
+
+
+def _by_channel(table: Ints) -> Ints:
+    """Constants ``(classes, channels, ...)`` as blocks hold them behind a product."""
+    return per_element(table, table.shape[1])
+
+
+# ---- Raw sums ----
+
+
+def _add_raw_sums(
+    datapath: Datapath, product: Product, raw: RawSums, *, total: bool = False
+) -> int:
+    """The raw sums of a product; with ``total`` that of the inputs too.
+
+    Returns:
+        How many channels come in a token.
+    """
+    layout = _layout(datapath, product, total=total)
+    # Bits have one plane: it makes no difference how that is summed.
+    sums = layout.sums if product.x.width > 1 else "bit_planes"
+    levels = datapath.plan.logic_levels_per_register
+    node, weights = product.node.name, raw.weights
+    name, channels = f"raw_{node}", len(weights)
+    if isinstance(layout, Folded):
+        gather(datapath, product, layout)
+        datapath.close()
+        lanes = layout.pe + total
+        size = product.positions * channels // layout.pe * lanes
+        result = TokenStream(size, lanes, raw.width)
+        datapath.append(
+            products.DotFolded(
+                name, None, datapath.stream, result, node, weights, levels, sums, layout.pe,
+                layout.simd, total, groups=product.groups,
             )
         )  # fmt: skip
-
-    def elements(self, t: ValueType, places: Ints | None = None) -> int:
-        """For how many elements of a value a block behind the stream must hold constants.
-
-        All of a flat value; the channels of an image, or the lanes where those are more.
-        """
-        lanes, channels = self.stream.lanes, t.channels
-        if len(t.shape) == 1:
-            return t.size
-        return lanes if lanes % channels == 0 and places is None else channels
-
-    # ---- Raw sums ----
-
-    def product(self, product: Product, raw: RawSums, *, total: bool = False) -> int:
-        """The raw sums of a product; with ``total`` that of the inputs too.
-
-        Returns:
-            How many channels come in a token.
-        """
-        layout = self.laid(product, total=total)
-        # Bits have one plane: it makes no difference how that is summed.
-        sums = layout.sums if product.x.width > 1 else "planes"
-        name, weights = f"raw_{product.node.name}", raw.weights
-        channels = len(weights)
-        if isinstance(layout, Folded):
-            self.gather(product, layout)
-            self.close()
-            lanes = layout.pe + total
-            size = product.positions * channels // layout.pe * lanes
-            result = Stream(size, lanes, raw.width)
-            self.append(
-                blocks.DotFolded(
-                    name, None, self.stream, result, product.node.name, weights, self.plan.levels,
-                    sums, layout.pe, layout.simd, total, groups=product.groups,
-                )
-            )  # fmt: skip
-            return layout.pe
-        self.gather(product)
-        if total:
-            weights = np.concatenate([weights, np.ones_like(weights[:1])])
-        result = Stream(product.positions * len(weights), len(weights), raw.width)
-        if self.made(product) is not None:
-            raw = replace(raw, weights=weights)
-            self.append(self.netlist(name, None, product, raw, None, None, result))
-        else:
-            self.append(
-                blocks.DotUnrolled(
-                    name, None, self.stream, result, product.node.name, weights, self.plan.levels,
-                    sums, groups=product.groups,
-                )
-            )  # fmt: skip
-        return channels
-
-    def laid(self, product: Product, *, total: bool) -> Layout:
-        """The layout of a product.
-
-        An unrolled one of several groups that needs their totals is folded by groups: a stream has
-        room for one total a token.
-        """
-        layout = self.plan.layout(product.node.name)
-        channels, inputs = product.weights.shape
-        if isinstance(layout, Folded) or not total or product.groups == 1:
-            return layout
-        return Folded(channels // product.groups, inputs, layout.sums)
-
-    def made(self, product: Product) -> Form | None:
-        """The form of the netlist that a product becomes, if it becomes one."""
-        layout = self.plan.layout(product.node.name)
-        if isinstance(layout, Folded) or layout.made == "modules" or product.groups > 1:
-            return None
-        return layout.made
-
-    def netlist(
-        self, name: str, value: str | None, product: Product, raw: RawSums, wanted: Ints | None,
-        scale_offset: tuple[Ints, Ints] | None, result: Stream,
-    ) -> blocks.DotNetlist:  # fmt: skip
-        """The block of a product, and of the Threshold behind it where ``wanted`` is given."""
-        form, levels = self.made(product), self.plan.levels
-        assert form is not None
-        drivers = netlists.told(self.drivers.get(product.node.sources[0]))
-        netlist = netlists.netlist(raw.weights, wanted, self.stream, scale_offset, drivers)
-        return blocks.DotNetlist(
-            name, value, self.stream, result, product.node.name, raw.weights, wanted, scale_offset,
-            drivers, netlist, form, levels, latency(netlist, levels),
+        return layout.pe
+    gather(datapath, product)
+    if total:
+        weights = np.concatenate([weights, np.ones_like(weights[:1])])
+    result = TokenStream(product.positions * len(weights), len(weights), raw.width)
+    if _form(datapath, product) is not None:
+        raw = replace(raw, weights=weights)
+        datapath.append(_netlist(datapath, name, None, product, raw, None, None, result))
+    else:
+        datapath.append(
+            products.DotUnrolled(
+                name, None, datapath.stream, result, node, weights, levels, sums,
+                groups=product.groups,
+            )
         )  # fmt: skip
+    return channels
 
-    def fuses(self, node: Dot | Conv2d) -> Threshold | None:
-        """The Threshold that becomes one circuit with this product, if the Plan wants that."""
-        return fused_threshold(self.graph, node) if self.plan.fuse else None
+
+def _layout(datapath: Datapath, product: Product, *, total: bool) -> Layout:
+    """The layout of a product.
+
+    An unrolled one of several groups that needs their totals is folded by groups: a stream has
+    room for one total a token.
+    """
+    layout = datapath.plan.layout(product.node.name)
+    channels, inputs = product.weights.shape
+    if isinstance(layout, Folded) or not total or product.groups == 1:
+        return layout
+    return Folded(channels // product.groups, inputs, layout.sums)
+
+
+def _form(datapath: Datapath, product: Product) -> NetlistForm | None:
+    """The form of the netlist that a product becomes, if it becomes one."""
+    layout = datapath.plan.layout(product.node.name)
+    if isinstance(layout, Folded) or layout.form == "modules" or product.groups > 1:
+        return None
+    return layout.form
+
+
+def _add_compared_netlist(
+    datapath: Datapath, product: Product, threshold: Threshold, raw: RawSums, limits: Ints,
+    scale_offset: tuple[Ints, Ints] | None,
+) -> bool:  # fmt: skip
+    """Sums and thresholds as one netlist, if the Plan has one and each channel one constant.
+
+    Returns:
+        Whether it is so; else nothing was added.
+    """
+    if _form(datapath, product) is None or limits.shape[::2] != (1, 1):
+        return False
+    gather(datapath, product)
+    name, result = f"v_{threshold.name}", datapath.result(threshold, limits.shape[1])
+    least = limits[0, :, 0] + 1
+    block = _netlist(datapath, name, threshold.name, product, raw, least, scale_offset, result)
+    datapath.append(block)
+    if isinstance(product.node, Dot):  # of an image, each position has bits of its own
+        datapath.drivers[threshold.name] = block.netlist.outputs
+    return True
+
+
+def _netlist(
+    datapath: Datapath, name: str, value: str | None, product: Product, raw: RawSums,
+    wanted: Ints | None, scale_offset: tuple[Ints, Ints] | None, result: TokenStream,
+) -> products.DotNetlist:  # fmt: skip
+    """The block of a product, and of the Threshold behind it where ``wanted`` is given."""
+    form, levels = _form(datapath, product), datapath.plan.logic_levels_per_register
+    assert form is not None
+    drivers = products.known_drivers(datapath.drivers.get(product.node.source))
+    netlist = products.netlist(raw.weights, wanted, datapath.stream, scale_offset, drivers)
+    return products.DotNetlist(
+        name, value, datapath.stream, result, product.node.name, raw.weights, wanted, scale_offset,
+        drivers, netlist, form, levels, latency(netlist, levels),
+    )  # fmt: skip
+
+
+# ---- Vectors ----
+
+
+def gather(datapath: Datapath, product: Product, layout: Folded | None = None) -> None:
+    """Bring the stream to the vectors that a product takes, whole ones without a layout."""
+    inputs, groups = product.weights.shape[1], product.groups
+    if layout is None:
+        if product.slides:
+            _add_whole_windows(datapath, product)
+        else:
+            datapath.resize(groups * inputs)
+        return
+    geometry, simd = product.geometry, layout.simd
+    if geometry is None or not product.slides:
+        datapath.resize(simd)
+        return
+    taps = prod(geometry.kernel)
+    depth = inputs // taps
+    serial = layout.sums == "bit_serial" and product.x.width > 1
+    rounds = product.x.width if serial else 1
+    passes = len(product.weights) // (groups * layout.pe)
+    lanes = simd if depth % simd == 0 else depth
+    if inputs // lanes > passes * rounds * (inputs // simd):
+        _add_whole_windows(datapath, product)  # tap by tap would be slower than the product
+    else:
+        add_windows(datapath, f"w_{product.node.name}", geometry, lanes, groups, product.pad)
+    datapath.resize(simd)
+
+
+def add_windows(
+    datapath: Datapath, name: str, geometry: Geometry, lanes: int, outer: int, pad: int, *,
+    flag: bool = False,
+) -> None:  # fmt: skip
+    """The windows of an image tap by tap; with ``outer`` 0 each chunk of a pixel by itself."""
+    datapath.resize(lanes)
+    now = datapath.stream
+    chunks = now.size // prod(geometry.size) // now.lanes
+    size = prod(geometry.output) * prod(geometry.kernel) * chunks * now.lanes
+    result = TokenStream(size, now.lanes, now.width, now.signed, int(flag))
+    datapath.close()
+    window = datapath.stage(Window, name, result, geometry, chunks, outer or chunks, pad, 0)
+    node = name.partition("_")[2]
+    tokens = datapath.plan.buffer_tokens.get(node, window.full_buffer_tokens)
+    if tokens < window.least_buffer_tokens:
+        raise PlanError(
+            f"plan: buffer_tokens: '{node}' needs at least {window.least_buffer_tokens} for a "
+            f"window, found {tokens}"
+        )
+    datapath.stages[-1] = replace(window, buffer_tokens=tokens)
+
+
+def _add_whole_windows(datapath: Datapath, product: Product) -> None:
+    """The windows of an image, each as one token, its inputs group by group."""
+    geometry, groups = product.geometry, product.groups
+    assert geometry is not None
+    inputs = product.weights.shape[1]
+    channels = inputs * groups // prod(geometry.kernel)
+    datapath.resize(channels)
+    now = datapath.stream
+    size = product.positions * inputs * groups
+    result = TokenStream(size, inputs * groups, now.width, now.signed)
+    name = product.node.name
+    datapath.stage(WindowUnrolled, f"w_{name}", result, geometry, product.pad)
+    if groups > 1:
+        order = np.arange(inputs * groups).reshape(-1, groups, channels // groups)
+        index = order.transpose(1, 0, 2).ravel()
+        datapath.append(blocks.Select(f"g_{name}", None, result, result, index))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeGuard, get_args
@@ -21,19 +21,19 @@ PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 """Names of devices; vendor scripts get them as they are."""
 
 
-Sums = Literal["planes", "adders", "serial"]
+Sums = Literal["bit_planes", "adder_tree", "bit_serial"]
 """How inputs of several bits are summed, times +-1 each.
 
-``planes`` counts every bit plane, all at once, and adds the counts; ``adders`` is a tree of adders
-over the inputs; ``serial`` counts one plane a cycle, and takes as many times the cycles as inputs
-have bits. Inputs of one bit are counted in any case.
+``bit_planes`` counts every bit plane, all at once, and adds the counts; ``adder_tree`` adds the
+inputs themselves; ``bit_serial`` counts one plane a cycle, and takes as many times the cycles as
+inputs have bits. Inputs of one bit are counted in any case.
 """
 
 
-Made = Literal["modules", "portable", "xc7", "xcup"]
-"""What an unrolled layer is made of.
+Form = Literal["modules", "portable", "xc7", "xcup"]
+"""The form of an unrolled layer.
 
-``modules`` are those of ``rtl/``, with every neuron for itself, left to synthesis. The others are
+``modules``: an instance of ``rtl/``, every neuron by itself, left to synthesis. The others are
 netlists of :mod:`hwbnn.netlists`, in which neurons share parts of their sums: in SystemVerilog for
 every FPGA, or with the primitives of Xilinx 7-series or UltraScale+.
 """
@@ -49,23 +49,34 @@ whole frames in a packet, and the output leaves in the same packets.
 PARTS: Mapping[str, str] = MappingProxyType(
     {"xc7": "xc7z020clg400-1", "xcup": "xczu7ev-ffvc1156-2-e"}
 )
-"""A device that has the primitives of each form; the others do with that of ``xc7``."""
+"""A device that has the primitives of each form; the other forms take that of ``xc7``."""
+
+RENAMED = {
+    "dots": "layers",
+    "levels": "logic_levels_per_register",
+    "slots": "buffer_tokens",
+    "made": "form",
+    "planes": "bit_planes",
+    "adders": "adder_tree",
+    "serial": "bit_serial",
+}
+"""Names that ``plan.json`` had in earlier versions, and those of today."""
 
 
 @dataclass(frozen=True)
 class Unrolled:
     """Every synapse has its own gate: a whole input vector a cycle, weights are wires.
 
-    A ``Conv2d`` takes a whole window a cycle. One of several groups is always made of modules, and
-    with scale and offset it is folded, a group a cycle.
+    A ``Conv2d`` takes a whole window a cycle. One of several groups always has the form
+    ``modules``, and with scale and offset it is folded, a group a cycle.
 
     Attributes:
-        sums: how inputs of several bits are summed; not ``serial``; only for ``modules``.
-        made: what it is made of.
+        sums: how inputs of several bits are summed; not ``bit_serial``; only for ``modules``.
+        form: modules of ``rtl/``, or a netlist.
     """
 
-    sums: Sums = "planes"
-    made: Made = "modules"
+    sums: Sums = "bit_planes"
+    form: Form = "modules"
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ class Folded:
 
     pe: int
     simd: int
-    sums: Sums = "planes"
+    sums: Sums = "bit_planes"
 
 
 Layout = Unrolled | Folded
@@ -91,42 +102,43 @@ class Plan:
     """How each node becomes hardware. The same Graph under any Plan gives the same bits.
 
     Attributes:
-        dots: the layout of each ``Dot`` and ``Conv2d`` by name; the others take ``default``. Nodes
-            between them follow the stream that their source makes.
-        default: layout of those that ``dots`` leaves out.
+        layers: the layout of each ``Dot`` and ``Conv2d`` by name; the others take ``default``.
+            Nodes between them follow the stream of their source.
+        default: layout of those that ``layers`` leaves out.
         input_beat: bits of ``s_axis_tdata``, a multiple of 8; holds a whole number of elements.
         output_beat: bits of ``m_axis_tdata``, likewise.
         framing: how frames are told apart at the border (:data:`Framing`).
-        levels: levels of adders or comparators between two registers of an unrolled layer.
+        logic_levels_per_register: levels of adders or comparators between two registers.
         fuse: whether a ``Dot`` and the ``Threshold`` that alone reads it become one circuit.
         clock_ns: clock period that vendor tools are asked for, in ns.
-        part: device that vendor tools are asked for; by default one for what layers are made of.
+        part: device that vendor tools are asked for; by default one that has the primitives of the
+            forms of the layers.
         depths: for values with several readers, how many tokens each of these can lag behind, in
             the order of the Graph; those left out get as many as can ever be of use.
-        slots: for nodes that look at an image through a window, how many tokens of the image are
-            kept; those left out get as many as can ever be of use.
+        buffer_tokens: for nodes that look at an image through a window, how many tokens of the
+            image are kept; those left out get as many as can ever be of use.
     """
 
-    dots: Mapping[str, Layout] = field(default_factory=dict)
+    layers: Mapping[str, Layout] = field(default_factory=dict)
     default: Layout = Unrolled()
     input_beat: int = 64
     output_beat: int = 8
     framing: Framing = "packet"
-    levels: int = 2
+    logic_levels_per_register: int = 2
     fuse: bool = True
     clock_ns: float = 5.0
     part: str | None = None
     depths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    slots: Mapping[str, int] = field(default_factory=dict)
+    buffer_tokens: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dots", MappingProxyType(dict(self.dots)))
+        object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
         depths = {value: _checked_depths(value, found) for value, found in self.depths.items()}
         object.__setattr__(self, "depths", MappingProxyType(depths))
-        object.__setattr__(self, "slots", MappingProxyType(dict(self.slots)))
-        for name, slots in self.slots.items():
-            _check_tokens(f"slots: {shown(name)}", slots)
-        for layout in (self.default, *self.dots.values()):
+        object.__setattr__(self, "buffer_tokens", MappingProxyType(dict(self.buffer_tokens)))
+        for name, tokens in self.buffer_tokens.items():
+            _check_tokens(f"buffer_tokens: {shown(name)}", tokens)
+        for layout in (self.default, *self.layers.values()):
             _check_layout(layout)
         for name in ("input_beat", "output_beat"):
             beat = getattr(self, name)
@@ -140,8 +152,11 @@ class Plan:
                 f"plan: framing: expected one of {', '.join(get_args(Framing))}, "
                 f"found {shown(self.framing)}"
             )
-        if not _is_int(self.levels) or not 1 <= self.levels <= 64:
-            raise PlanError(f"plan: levels: expected 1 to 64, found {shown(self.levels)}")
+        levels = self.logic_levels_per_register
+        if not _is_int(levels) or not 1 <= levels <= 64:
+            raise PlanError(
+                f"plan: logic_levels_per_register: expected 1 to 64, found {shown(levels)}"
+            )
         if not isinstance(self.fuse, bool):
             raise PlanError(f"plan: fuse: expected true or false, found {shown(self.fuse)}")
         number = isinstance(self.clock_ns, int | float) and not isinstance(self.clock_ns, bool)
@@ -154,19 +169,19 @@ class Plan:
 
     @property
     def device(self) -> str:
-        """What vendor tools are asked for: ``part``, or one that has what layers are made of."""
+        """The device for vendor tools: ``part``, or one that has the primitives of all layers."""
         if self.part is not None:
             return self.part
-        made = {getattr(layout, "made", "") for layout in (self.default, *self.dots.values())}
-        return PARTS["xcup" if "xcup" in made else "xc7"]
+        forms = {getattr(layout, "form", "") for layout in (self.default, *self.layers.values())}
+        return PARTS["xcup" if "xcup" in forms else "xc7"]
 
     def layout(self, name: str) -> Layout:
         """The layout of a ``Dot`` or ``Conv2d`` by its name."""
-        return self.dots.get(name, self.default)
+        return self.layers.get(name, self.default)
 
-    def with_dots(self, /, **dots: Layout) -> Plan:
+    def with_layers(self, /, **layers: Layout) -> Plan:
         """A copy with these layouts added."""
-        return replace(self, dots={**self.dots, **dots})
+        return replace(self, layers={**self.layers, **layers})
 
     def check(self, graph: Graph) -> Plan:
         """The Plan itself, if every layout divides the layer that it is for.
@@ -175,16 +190,18 @@ class Plan:
             PlanError: naming the layer, what was asked and what would fit.
         """
         products = {node.name: node for node in graph.nodes if isinstance(node, Dot | Conv2d)}
-        for name in self.dots:
+        for name in self.layers:
             if name not in products:
                 raise PlanError(
                     f"plan: {shown(name)} is no Dot or Conv2d of the graph; those are "
                     f"{nearest(name, sorted(products))}"
                 )
         windows = {node.name for node in graph.nodes if isinstance(node, WINDOWED)}
-        for name in self.slots:
+        for name in self.buffer_tokens:
             if name not in windows:
-                raise PlanError(f"plan: slots: no window of the graph is named {shown(name)}")
+                raise PlanError(
+                    f"plan: buffer_tokens: no window of the graph is named {shown(name)}"
+                )
         for name, node in products.items():
             layout = self.layout(name)
             if isinstance(layout, Folded):
@@ -201,10 +218,10 @@ class Plan:
         """The Plan as JSON text, keys sorted."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         plain["default"] = _layout_json(self.default)
-        plain["dots"] = {name: _layout_json(layout) for name, layout in self.dots.items()}
-        for name in ("depths", "slots"):
+        plain["layers"] = {name: _layout_json(layout) for name, layout in self.layers.items()}
+        for name in ("depths", "buffer_tokens"):
             plain[name] = dict(plain[name])
-            if not plain[name]:  # what earlier versions know stays as it was
+            if not plain[name]:
                 del plain[name]
         for name, default in (("part", None), ("framing", "packet")):
             if plain[name] == default:
@@ -222,24 +239,22 @@ class Plan:
             given = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise PlanError(f"{name}: not JSON ({error})") from None
-        known = {f.name for f in fields(cls)}
+        known = sorted(f.name for f in fields(cls))
         if not isinstance(given, dict):
             raise PlanError(f"{name}: expected an object, found {shown(given)}")
         for key in given:
             if key not in known:
-                raise PlanError(
-                    f"{name}: unknown key {shown(key)}; expected {nearest(key, sorted(known))}"
-                )
+                raise PlanError(f"{name}: unknown key {shown(key)}; expected {_wanted(key, known)}")
         if "default" in given:
             given["default"] = _layout_from(given["default"], f"{name}: default")
-        if "dots" in given:
-            if not isinstance(given["dots"], dict):
-                raise PlanError(f"{name}: dots: expected an object of layouts by layer name")
-            given["dots"] = {
-                str(dot): _layout_from(layout, f"{name}: dots: {shown(dot)}")
-                for dot, layout in given["dots"].items()
+        if "layers" in given:
+            if not isinstance(given["layers"], dict):
+                raise PlanError(f"{name}: layers: expected an object of layouts by layer name")
+            given["layers"] = {
+                layer: _layout_from(layout, f"{name}: layers: {shown(layer)}")
+                for layer, layout in given["layers"].items()
             }
-        for key in ("depths", "slots"):
+        for key in ("depths", "buffer_tokens"):
             if not isinstance(given.get(key, {}), dict):
                 raise PlanError(f"{name}: {key}: expected an object of numbers by node name")
         return cls(**given)
@@ -247,8 +262,8 @@ class Plan:
 
 def _layout_json(layout: Layout) -> Any:
     plain = asdict(layout)
-    for name, default in (("sums", "planes"), ("made", "modules")):
-        if plain.get(name) == default:  # what earlier versions know stays as it was
+    for name, default in (("sums", "bit_planes"), ("form", "modules")):
+        if plain.get(name) == default:
             del plain[name]
     return plain or "unrolled"
 
@@ -256,7 +271,9 @@ def _layout_json(layout: Layout) -> Any:
 def _layout_from(given: Any, where: str) -> Layout:
     if given == "unrolled":
         return Unrolled()
-    if isinstance(given, dict) and given and set(given) <= {"sums", "made"}:
+    if isinstance(given, dict) and "made" in given:
+        raise PlanError(f"{where}: unknown key 'made'; expected {RENAMED['made']!r}, its name now")
+    if isinstance(given, dict) and given and set(given) <= {"sums", "form"}:
         return Unrolled(**given)
     if isinstance(given, dict) and {"pe", "simd"} <= set(given) <= {"pe", "simd", "sums"}:
         return Folded(**given)
@@ -266,26 +283,33 @@ def _layout_from(given: Any, where: str) -> Layout:
     )
 
 
+def _wanted(found: object, known: Sequence[str]) -> str:
+    """What there is instead of a name that is not known: its name now, or all, nearest first."""
+    if isinstance(found, str) and found in RENAMED:
+        return f"{RENAMED[found]!r}, its name now"
+    return nearest(found, known)
+
+
 def _check_layout(layout: object) -> None:
     if not isinstance(layout, Unrolled | Folded):
         raise PlanError(f"plan: expected Unrolled or Folded, found {shown(layout)}")
     # Looked at in a list: a stranger's JSON may have put something there that has no hash.
-    allowed = [s for s in get_args(Sums) if isinstance(layout, Folded) or s != "serial"]
+    allowed = [s for s in get_args(Sums) if isinstance(layout, Folded) or s != "bit_serial"]
     if layout.sums not in allowed:
         raise PlanError(
             f"plan: sums: expected one of "
-            f"{nearest(layout.sums, allowed)}, found {shown(layout.sums)}"
-            + ("; fold the layer" if layout.sums == "serial" else "")
+            f"{_wanted(layout.sums, allowed)}, found {shown(layout.sums)}"
+            + ("; fold the layer" if layout.sums == "bit_serial" else "")
         )
     if isinstance(layout, Unrolled):
-        kinds = list(get_args(Made))
-        if layout.made not in kinds:
+        kinds = list(get_args(Form))
+        if layout.form not in kinds:
             raise PlanError(
-                f"plan: made: expected one of "
-                f"{nearest(layout.made, kinds)}, found {shown(layout.made)}"
+                f"plan: form: expected one of "
+                f"{nearest(layout.form, kinds)}, found {shown(layout.form)}"
             )
-        if layout.made != "modules" and layout.sums != "planes":
-            raise PlanError(f"plan: sums: {layout.sums} is for modules, not for {layout.made}")
+        if layout.form != "modules" and layout.sums != "bit_planes":
+            raise PlanError(f"plan: sums: {layout.sums} is for modules, not for {layout.form}")
         return
     for name in ("pe", "simd"):
         value = getattr(layout, name)

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
 
 from hwbnn.graph.arrays import Bools, Ints
-from hwbnn.netlists import Form, Netlist
-from hwbnn.plan.block import Block, row_latency
+from hwbnn.netlists import Netlist, NetlistForm, sums, thresholds
+from hwbnn.netlists.inputs import Inputs
+from hwbnn.plan.blocks import Block, popcount_latency, register_stages, tree_depth
 from hwbnn.plan.plan import Sums
+from hwbnn.plan.tokens import TokenStream
+
+KEPT = 32
+"""Layers whose netlists are kept: a circuit is made several times on the way to a core."""
+
+
+def row_latency(inputs: int, width: int, levels: int, sums: Sums) -> int:
+    """Cycles of ``dot_row``: the counts of the bit planes, then their sum; or a tree of adders."""
+    if sums == "adder_tree":
+        return register_stages(tree_depth(inputs), levels)
+    planes = 1 if sums == "bit_serial" else width
+    return popcount_latency(inputs, levels) + register_stages(tree_depth(planes), levels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +76,7 @@ class DotNetlist(Block):
     scale_offset: tuple[Ints, Ints] | None
     drivers: tuple[int, ...] | None
     netlist: Netlist
-    form: Form
+    form: NetlistForm
     levels: int
     cycles: int
 
@@ -118,7 +134,7 @@ class DotFolded(Block):
     @property
     def rounds(self) -> int:
         """Rounds of one pass over the inputs: one, or one a bit plane."""
-        return self.source.width if self.sums == "serial" else 1
+        return self.source.width if self.sums == "bit_serial" else 1
 
     @property
     def passes(self) -> int:
@@ -131,7 +147,7 @@ class DotFolded(Block):
         return self.vectors * self.passes * self.rounds * self.steps
 
     @property
-    def slots(self) -> int:
+    def buffer_tokens(self) -> int:
         """Tokens kept: two vectors, so that one can arrive whole while the other is read.
 
         With a single round nothing is read twice and two tokens keep it going.
@@ -147,3 +163,45 @@ class DotFolded(Block):
     def latency(self) -> int:
         """Cycles from the last step of a pass: read, row, and adding to the total."""
         return 2 + row_latency(self.simd, self.source.width, self.levels, self.sums)
+
+
+def netlist(
+    weights: Bools,
+    wanted: Ints | None,
+    source: TokenStream,
+    scale_offset: tuple[Ints, Ints] | None = None,
+    drivers: tuple[int, ...] | None = None,
+) -> Netlist:
+    """The netlist of a layer: its raw sums, or whether they reach ``wanted``, scaled or not.
+
+    Args:
+        weights: bool ``(channels, inputs)``.
+        wanted: int64 ``(channels,)``; None for the raw sums themselves.
+        source: the stream of inputs.
+        scale_offset: scale and offset, int64 ``(channels,)`` each, as in
+            :func:`hwbnn.netlists.thresholds`.
+        drivers: what is known of the inputs, by :func:`known_drivers`.
+    """
+    arrays = (wanted, *(scale_offset or ()))
+    numbers = tuple(n.astype("<i8").tobytes() for n in arrays if n is not None)
+    return _made(weights.tobytes(), len(weights), numbers, source.width, source.signed, drivers)
+
+
+def known_drivers(drivers: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """What the outputs of the netlist that drives inputs tell of these; None for nothing."""
+    return None if drivers is None else Inputs(len(drivers), drivers=drivers).told
+
+
+@lru_cache(maxsize=KEPT)
+def _made(
+    weights: bytes, channels: int, numbers: tuple[bytes, ...], width: int, signed: bool,
+    drivers: tuple[int, ...] | None,
+) -> Netlist:  # fmt: skip
+    bits = np.frombuffer(weights, np.bool_).reshape(channels, -1)
+    if not numbers:
+        return sums(bits, width=width, signed=signed, drivers=drivers)
+    wanted, *factors = (np.frombuffer(n, "<i8").astype(np.int64) for n in numbers)
+    scaled = (factors[0], factors[1]) if factors else None
+    return thresholds(
+        bits, wanted, width=width, signed=signed, scale_offset=scaled, drivers=drivers
+    )

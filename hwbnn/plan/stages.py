@@ -6,19 +6,22 @@ free-running pipeline needs, and the latency where no storage is too small for a
 model in :mod:`hwbnn.estimate` steps through the same modules and is always exact.
 
 Stages take the streams of other stages, by name, and drive streams of their own: a circuit is a
-graph of them. Those of images are in :mod:`hwbnn.plan.images`.
+graph of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hwbnn.graph import Window as Geometry
 from hwbnn.graph.arrays import Ints
-from hwbnn.plan.blocks import Block, DotFolded
-from hwbnn.plan.streams import Stream
+from hwbnn.plan.blocks import Block
+from hwbnn.plan.products import DotFolded
+from hwbnn.plan.tokens import TokenStream
 
 
 def spaced(least: Ints, apart: int = 1) -> Ints:
@@ -43,8 +46,8 @@ class Stage:
     """
 
     name: str
-    source: Stream
-    result: Stream
+    source: TokenStream
+    result: TokenStream
     inputs: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
@@ -103,7 +106,7 @@ class AxisOut(Stage):
 
 
 @dataclass(frozen=True, eq=False)
-class Up(Stage):
+class Widen(Stage):
     """Narrow tokens become wide ones (``stream_up``)."""
 
     @property
@@ -123,7 +126,7 @@ class Up(Stage):
 
 
 @dataclass(frozen=True, eq=False)
-class Down(Stage):
+class Narrow(Stage):
     """Wide tokens become narrow ones (``stream_down``)."""
 
     @property
@@ -137,7 +140,7 @@ class Down(Stage):
 
 
 @dataclass(frozen=True, eq=False)
-class Segment(Stage):
+class Pipeline(Stage):
     """A free-running pipeline: its head, blocks, and a FIFO as deep as the head's credits.
 
     The head is a folded product, or else a gate (``credit_gate``) in front of the first block.
@@ -180,7 +183,7 @@ class Segment(Stage):
     def holds(self) -> int:
         """The tokens that a folded product keeps, and those that results under way were made of."""
         results = self.credits * -(-self.source.tokens // self.result.tokens)
-        return results + (self.head.slots if self.head else 0)
+        return results + (self.head.buffer_tokens if self.head else 0)
 
     def entries(self, offered: Ints) -> Ints:
         """When tokens, or the last steps of passes, are let in."""
@@ -198,8 +201,8 @@ class Segment(Stage):
         """Through the pipeline, and one cycle in the FIFO."""
         return self.entries(offered[0])[self.group - 1 :: self.group] + self.latency + 1
 
-    def with_credits(self, offered: Ints, interval: int) -> Segment:
-        """The Segment with the fewest credits that let every token in at once.
+    def with_credits(self, offered: Ints, interval: int) -> Pipeline:
+        """The Pipeline with the fewest credits that let every token in at once.
 
         A credit is taken when a result's first token is let in and is there again in the cycle
         after the result left the FIFO; so many are needed as results overlap in that time.
@@ -212,32 +215,6 @@ class Segment(Stage):
         return replace(self, credits=_overlaps(taken, self.times(offered) + 1, interval))
 
 
-def settled(stages: Sequence[Stage]) -> tuple[list[Stage], int]:
-    """The stages with the fewest credits that keep the full rate, and when the last token leaves.
-
-    The first beats of a frame are offered in cycles 0, 1, ...
-
-    Args:
-        stages: each behind those that drive its streams; what none of them drives is offered a
-            token a cycle.
-    """
-    interval = max(stage.interval for stage in stages)
-    times: dict[str, Ints] = {}
-    made: list[Stage] = []
-    last = 0
-    for stage in stages:
-        border = np.arange(stage.source.tokens)
-        offered = [times.get(name, border) for name in stage.inputs] or [border]
-        settled = stage
-        if isinstance(stage, Segment):
-            settled = stage.with_credits(offered[0], interval)
-        made.append(settled)
-        given = settled.times(*offered)
-        times |= dict.fromkeys(stage.outputs, given)
-        last = int(given[-1])
-    return made, last
-
-
 def _overlaps(starts: Ints, ends: Ints, interval: int) -> int:
     """The most intervals ``[start, end)`` at a time, repeated every ``interval`` cycles."""
     longest = int((ends - starts).max())
@@ -247,3 +224,173 @@ def _overlaps(starts: Ints, ends: Ints, interval: int) -> int:
     ended = np.sort((ends + later).ravel())
     still = np.arange(1, len(begun) + 1) - np.searchsorted(ended, begun, side="right")
     return int(still.max())
+
+
+# ---- Images, and values with several readers ----
+
+
+@dataclass(frozen=True, eq=False)
+class Window(Stage):
+    """The windows of a kernel that slides over an image, a tap's elements a token (``window``).
+
+    Attributes:
+        geometry: where the window stands.
+        chunks: tokens of a pixel.
+        outer: groups of chunks; a window's taps come group by group, in each row by row, in each
+            tap chunk by chunk.
+        pad: what stands outside, the code of an element.
+        buffer_tokens: tokens kept, counted from the first tap of the window at hand, whether that
+            is inside the image or not.
+    """
+
+    geometry: Geometry
+    chunks: int
+    outer: int
+    pad: int
+    buffer_tokens: int
+
+    @property
+    def least_buffer_tokens(self) -> int:
+        """Those without which it stands still: from a window's first tap to its last.
+
+        More where padding is wider than the kernel: places above and left of the image count.
+        """
+        (_, columns), (rows, wide) = self.geometry.size, self.geometry.kernel
+        top, _, left, _ = self.geometry.padding
+        return max((rows - 1) * columns + wide, top * columns + left + 1) * self.chunks
+
+    @property
+    def full_buffer_tokens(self) -> int:
+        """Those that let the tokens of the next window in while one is given.
+
+        The window moves farthest from one row of windows, or one image, to the next.
+        """
+        (rows, columns), (down, right) = self.geometry.size, self.geometry.stride
+        out_rows, out_columns = self.geometry.output
+        across = (out_columns - 1) * right
+        moves = [(rows - (out_rows - 1) * down) * columns - across]
+        moves += [right] if out_columns > 1 else []
+        moves += [down * columns - across] if out_rows > 1 else []
+        # Three cycles pass from the end of a window until a token that it made room for is a tap.
+        return self.least_buffer_tokens + max(moves) * self.chunks + 3
+
+    @property
+    def holds(self) -> int:
+        """The buffer, and a row: taps are given a row of windows at a time."""
+        return self.buffer_tokens + self.geometry.size[1] * self.chunks
+
+    @cached_property
+    def taps(self) -> NDArray[np.int64]:
+        """The token of the image that each token of a frame's windows is, -1 outside."""
+        (rows, columns), (tall, wide) = self.geometry.size, self.geometry.kernel
+        tops, lefts = self.geometry.origins(0), self.geometry.origins(1)
+        row = (tops[:, None] + np.arange(tall))[:, None, None, :, None, None]
+        column = (lefts[:, None] + np.arange(wide))[None, :, None, None, :, None]
+        chunk = np.arange(self.chunks).reshape(1, 1, self.outer, 1, 1, -1)
+        token = (row * columns + column) * self.chunks + chunk
+        inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+        return np.where(inside, token, -1).ravel()
+
+    @cached_property
+    def origins(self) -> NDArray[np.int64]:
+        """The token, inside the image or not, of each window's first tap, and of the next image."""
+        rows, columns = self.geometry.size
+        tops, lefts = self.geometry.origins(0), self.geometry.origins(1)
+        first = tops[:, None] * columns + lefts
+        return np.append(first, rows * columns + first[0, 0]) * self.chunks
+
+    def times(self, *offered: Ints) -> Ints:
+        """A cycle to write a token and one to read it; nothing is early outside the image."""
+        inside = self.taps >= 0
+        return spaced(np.where(inside, offered[0][self.taps] + 2, 0))
+
+
+@dataclass(frozen=True, eq=False)
+class WindowUnrolled(Stage):
+    """Whole windows, each as one token (``window_unrolled``).
+
+    Attributes:
+        geometry: where the window stands.
+        pad: what stands outside, the code of an element.
+    """
+
+    geometry: Geometry
+    pad: int
+
+    @cached_property
+    def grid(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Of each place that is walked, row by row: whether it is inside, and ends a window."""
+        inside, ends = [], []
+        for axis in (0, 1):
+            size, before = self.geometry.size[axis], self.geometry.padding[2 * axis]
+            step, kernel = self.geometry.stride[axis], self.geometry.kernel[axis]
+            last = (self.geometry.output[axis] - 1) * step + kernel - 1
+            place = np.arange(max(before + size, last + 1))
+            inside.append((place >= before) & (place < before + size))
+            behind = place - (kernel - 1)
+            ends.append((behind >= 0) & (behind % step == 0) & (place <= last))
+        return np.outer(*inside).ravel(), np.outer(*ends).ravel()
+
+    @property
+    def interval(self) -> int:
+        """A cycle for each place."""
+        return len(self.grid[0])
+
+    @property
+    def holds(self) -> int:
+        """Rows above a pixel, pixels left of it, and a row of windows."""
+        return (self.geometry.kernel[0] + 1) * self.geometry.size[1] + 3
+
+    def times(self, *offered: Ints) -> Ints:
+        """A cycle in the FIFO, and one for the token."""
+        inside, ends = self.grid
+        arrived = np.zeros(len(inside), np.int64)
+        arrived[inside] = offered[0] + 1
+        return (spaced(arrived) + 1)[ends]
+
+
+@dataclass(frozen=True, eq=False)
+class Fork(Stage):
+    """One stream becomes several of the same tokens (``fork``).
+
+    Attributes:
+        value: the value that has several readers.
+        depths: tokens that each branch can lag behind.
+    """
+
+    value: str
+    depths: tuple[int, ...]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """A stream a branch."""
+        return tuple(f"{self.name}_{i}" for i in range(len(self.depths)))
+
+    def with_depths(self, depths: tuple[int, ...]) -> Fork:
+        """The same with other depths."""
+        return replace(self, depths=depths)
+
+    def times(self, *offered: Ints) -> Ints:
+        """A cycle in the FIFO of a branch."""
+        return offered[0] + 1
+
+
+@dataclass(frozen=True, eq=False)
+class AddStreams(Stage):
+    """Sums of the elements of two streams (``add``).
+
+    Attributes:
+        other: the second stream that it takes.
+        repeat: 0 where tokens meet one by one; else ``other`` has one element a token, which is
+            added to all elements of so many tokens of the first.
+    """
+
+    other: TokenStream
+    repeat: int
+
+    def times(self, *offered: Ints) -> Ints:
+        """Two cycles after the later token."""
+        one, other = offered
+        if self.repeat:
+            other = other[np.arange(len(one)) // self.repeat]
+        return spaced(np.maximum(one, other) + 2)

@@ -13,7 +13,7 @@ from hwbnn import tools
 from hwbnn.errors import InputError, Mismatch
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Circuit
-from hwbnn.plan.blocks import DotNetlist
+from hwbnn.plan.products import DotNetlist
 from hwbnn.verification import cocotb_run, exported, verilator
 from hwbnn.verification.backends import Backend, Job, Values
 from hwbnn.verification.bench import Record, Stalls, Stimulus

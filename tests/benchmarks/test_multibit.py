@@ -27,7 +27,7 @@ def test_the_cheaper_way_is_the_one_that_the_search_expects() -> None:
     for bits in multibit.BITS:
         rows = [
             found.get(f"{bits} folded 8 x 8 {sums} {multibit.PRODUCT}")
-            for sums in ("planes", "adders", "serial")
+            for sums in ("bit_planes", "adder_tree", "bit_serial")
         ]
         if None in rows:
             continue

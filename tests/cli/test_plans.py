@@ -1,4 +1,4 @@
-"""What the command line says of a core's layout: ``--made``; goals are in test_hardware.py."""
+"""What the command line says of a core's layout: ``--form``; goals are in test_hardware.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hwbnn.report import Report
 from hwbnn.targets import generate
 from tests.cli.conftest import Call, refused
 
-NETLISTS = Plan(default=Unrolled(made="xc7"))
+NETLISTS = Plan(default=Unrolled(form="xc7"))
 
 
 def test_unrolled_layers_are_made_as_netlists(call: Call, graph: Graph, graph_file: Path) -> None:
@@ -29,7 +29,7 @@ def test_unrolled_layers_are_made_as_netlists(call: Call, graph: Graph, graph_fi
         ("--luts", 400): plan_for_luts(graph, 400, NETLISTS),
     }
     for i, (goal, plan) in enumerate(wanted.items()):
-        done = call("generate", graph_file, *goal, "--made", "xc7", "--out", f"core{i}")
+        done = call("generate", graph_file, *goal, "--form", "xc7", "--out", f"core{i}")
         assert done.exit_code == 0, done.output
         made = Project.read(f"core{i}")
         assert made.digest == generate(graph, "rtl", plan).digest
@@ -44,7 +44,7 @@ def test_vendor_tools_are_asked_for_a_device_that_has_the_primitives(
     call: Call, graph_file: Path
 ) -> None:
     for made, part in (("xc7", "xc7z020"), ("xcup", "xczu7ev")):
-        assert call("generate", graph_file, "--made", made, "--out", made).exit_code == 0
+        assert call("generate", graph_file, "--form", made, "--out", made).exit_code == 0
         assert f" -part {part}" in (Path(made) / "vivado.tcl").read_text()
 
 
@@ -53,20 +53,20 @@ def test_what_it_cannot_do_is_refused(call: Call, graph_file: Path) -> None:
     np.save("x.npy", np.zeros((2, 8), int))
     build = ("build", "--graph", graph_file, "--samples", "x.npy")
     for command in (("generate", graph_file), build):
-        line = refused(call(*command, "--made", "asic", "--out", "none"), "made", "'asic'")
+        line = refused(call(*command, "--form", "asic", "--out", "none"), "form", "'asic'")
         assert line.endswith("expected one of modules, portable, xc7, xcup, found 'asic'")
-        with_plan = call(*command, "--made", "xc7", "--plan", "plan.json", "--out", "none")
-        refused(with_plan, "--made has no effect on --plan plan.json")
-    hls = call("generate", graph_file, "--target", "hls", "--made", "xc7", "--out", "none")
-    refused(hls, "--made has no effect on --target hls")
+        with_plan = call(*command, "--form", "xc7", "--plan", "plan.json", "--out", "none")
+        refused(with_plan, "--form has no effect on --plan plan.json")
+    hls = call("generate", graph_file, "--target", "hls", "--form", "xc7", "--out", "none")
+    refused(hls, "--form has no effect on --target hls")
     assert not Path("none").exists()
 
 
 def test_netlists_are_synthesised_for_their_family(
     call: Call, graph_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused(call("synth", graph_file, "--made", "xc7", "--place"), "primitives of xc7", "portable")
-    refused(call("synth", graph_file, "--made", "xcup", "--family", "xc7"), "primitives of xcup")
+    refused(call("synth", graph_file, "--form", "xc7", "--place"), "primitives of xc7", "portable")
+    refused(call("synth", graph_file, "--form", "xcup", "--family", "xc7"), "primitives of xcup")
     families: list[object] = []
 
     def synth(*given: object) -> SimpleNamespace:
@@ -77,10 +77,10 @@ def test_netlists_are_synthesised_for_their_family(
     np.save("x.npy", np.zeros((2, 8), int))
     options = ("--graph", graph_file, "--samples", "x.npy", "--backends", "fast", "--json")
     for made in ("xcup", "xc7", "portable"):
-        done = call("build", *options, "--made", made, "--out", made)
+        done = call("build", *options, "--form", made, "--out", made)
         assert done.exit_code == 0, done.output
     assert families == ["xcup", "xc7", "xc7"]
-    done = call("build", *options, "--made", "xcup", "--place", "--out", "xcup")
+    done = call("build", *options, "--form", "xcup", "--place", "--out", "xcup")
     (why,) = (n.why for n in Report.from_json(done.stdout).not_done if n.what == "place and route")
     assert "primitives of xcup" in why
-    assert json.loads(Path("xcup/rtl/plan.json").read_bytes())["default"] == {"made": "xcup"}
+    assert json.loads(Path("xcup/rtl/plan.json").read_bytes())["default"] == {"form": "xcup"}

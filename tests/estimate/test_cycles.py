@@ -18,7 +18,7 @@ from hwbnn.estimate.machines import FoldedMachine
 from hwbnn.estimate.schedule import FoldedEquations, Run, Unsolvable, schedule
 from hwbnn.graph import Dot, Graph, Input, Output, Threshold
 from hwbnn.plan import Folded, Plan, circuit
-from hwbnn.plan.images import Fork
+from hwbnn.plan.stages import Fork
 from tests.conv_strategies import random_conv_graph
 from tests.strategies import graphs, plans, random_graph, random_plan
 
@@ -41,7 +41,7 @@ def test_steps_and_sums_agree(data):
     counted = cycles(made)
     assert counted.latency == made.latency
     assert counted.interval == made.interval
-    assert all(counted.fills[s.name] <= s.credits for s in made.segments)
+    assert all(counted.fills[s.name] <= s.credits for s in made.pipelines)
 
 
 @given(st.data())
@@ -126,14 +126,14 @@ def with_slots(monkeypatch, change):
 
         def changed(self, *given, before=kind.__init__):
             before(self, *given)
-            self.slots += change
+            self.buffer_tokens += change
 
         monkeypatch.setattr(kind, "__init__", changed)
 
 
 def test_storage_for_less_than_two_vectors_slows_such_a_chain(monkeypatch):
     made = circuit(chain(32, 32, 32), Plan(default=Folded(2, 2)))
-    steps = made.segments[1].head.steps
+    steps = made.pipelines[1].head.steps
     assert cycles(made).interval == 256
     with_slots(monkeypatch, -4)
     assert cycles(made).interval == 265
@@ -143,7 +143,7 @@ def test_storage_for_less_than_two_vectors_slows_such_a_chain(monkeypatch):
 
 def test_storage_for_less_than_a_vector_stops_it(monkeypatch):
     made = circuit(chain(32, 32, 32), Plan(default=Folded(2, 2)))
-    with_slots(monkeypatch, -made.segments[1].head.steps - 1)
+    with_slots(monkeypatch, -made.pipelines[1].head.steps - 1)
     with pytest.raises(Deadlock):
         cycles(made)
 
@@ -151,14 +151,14 @@ def test_storage_for_less_than_a_vector_stops_it(monkeypatch):
 def with_credits(made, change):
     """The circuit with the credits of its first segment changed."""
     stages = list(made.stages)
-    i = stages.index(made.segments[0])
+    i = stages.index(made.pipelines[0])
     stages[i] = replace(stages[i], credits=stages[i].credits + change)
     return replace(made, stages=tuple(stages))
 
 
 def test_one_credit_less_lowers_the_rate_as_predicted():
     made = circuit(chain(64, 64, 64), Plan(input_beat=64, output_beat=64))
-    (segment,) = made.segments
+    (segment,) = made.pipelines
     # A credit is away for the pipeline, a cycle in the FIFO and one to come back.
     assert segment.credits == segment.latency + 2
     assert cycles(made).interval == 1
@@ -171,14 +171,14 @@ def test_one_credit_more_changes_nothing():
     for seed in range(30):
         graph = random_graph(seed, max_width=64)
         made = circuit(graph, random_plan(seed, graph, max_cycles=300))
-        if made.segments:
+        if made.pipelines:
             more = cycles(with_credits(made, 1))
             assert (more.latency, more.interval) == (made.latency, made.interval)
 
 
 def test_a_frame_in_several_beats_needs_fewer_credits():
     made = circuit(chain(64, 64), Plan(input_beat=8, output_beat=64))
-    (segment,) = made.segments
+    (segment,) = made.pipelines
     assert cycles(made).interval == 8
     assert segment.credits == -(-(segment.latency + 2) // 8)
 
@@ -193,13 +193,13 @@ def test_stalls_delay_frames_and_lose_none(data):
     slow = cycles(made, 5, source=lambda t: source[t % 1009], sink=lambda t: sink[t % 997])
     assert len(slow.ends) == len(slow.starts) == 5
     assert all(a <= b for a, b in zip(free.ends, slow.ends, strict=True))
-    assert all(slow.fills[s.name] <= s.credits for s in made.segments)
+    assert all(slow.fills[s.name] <= s.credits for s in made.pipelines)
 
 
 def test_a_closed_output_fills_the_circuit_and_then_stops_the_input():
     made = circuit(chain(64, 64), Plan(input_beat=64, output_beat=64))
     counted = cycles(made, 100, sink=lambda t: t >= 500)
-    (segment,) = made.segments
+    (segment,) = made.pipelines
     # While the output is closed: those with a credit, and two that wait at the border.
     assert sum(start < 500 for start in counted.starts) == segment.credits + 2
     assert counted.fills[segment.name] == segment.credits

@@ -14,7 +14,7 @@ from hwbnn.estimate import area, cycles, describe, plan_for_ii, plan_for_luts
 from hwbnn.estimate.fold import BRAM_LUTS
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Node, Output, Threshold
 from hwbnn.plan import Folded, Plan, Unrolled, circuit
-from hwbnn.plan.plan import Made
+from hwbnn.plan.plan import Form
 from tests.strategies import graphs, random_graph
 
 
@@ -49,7 +49,7 @@ def _every_plan(graph: Graph, base: Plan) -> Iterator[Plan]:
         layouts.append([Unrolled(), *folds])
     for chosen in itertools.product(*layouts):
         names = [dot.name for dot in graph.of_type(Dot)]
-        yield base.with_dots(**dict(zip(names, chosen, strict=True)))
+        yield base.with_layers(**dict(zip(names, chosen, strict=True)))
 
 
 def _known() -> list[tuple[int, int, float]]:
@@ -107,9 +107,9 @@ def test_random_networks_get_plans_that_fit(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("made", ["xc7", "portable"])
-def test_netlists_are_a_choice_where_they_are_the_default(made: Made) -> None:
+def test_netlists_are_a_choice_where_they_are_the_default(made: Form) -> None:
     """They take so few LUTs that the network is unrolled where it would have to be folded."""
-    base = Plan(default=Unrolled(made=made))
+    base = Plan(default=Unrolled(form=made))
     netlists = area(circuit(DIGITS, base)).lut
     budget = round(1.1 * netlists)
     assert area(circuit(DIGITS, Plan())).lut > budget
@@ -128,10 +128,12 @@ def test_inputs_of_several_bits_are_summed_in_the_way_that_costs_least() -> None
     nodes = (Input("x", (6,), 0, 255), Dot("dot", "x", weights))
     graph = Graph((*nodes, ArgMax("best", "dot"), Output("y", "best")))
     ways = [(pe, simd) for pe in (1, 2, 4, 8) for simd in (1, 2, 3, 6)]
-    layouts = [Unrolled(), Unrolled("adders")]
-    layouts += [Folded(*way, sums) for way in ways for sums in ("planes", "adders", "serial")]
+    layouts = [Unrolled(), Unrolled("adder_tree")]
+    layouts += [
+        Folded(*way, sums) for way in ways for sums in ("bit_planes", "adder_tree", "bit_serial")
+    ]
     base = Plan(input_beat=64)
-    made = [circuit(graph, replace(base, dots={"dot": layout})) for layout in layouts]
+    made = [circuit(graph, replace(base, layers={"dot": layout})) for layout in layouts]
     known = [(c.interval, area(c).lut) for c in made]
     chosen = set()
     for goal in (1, 8, 24, 48, 384):
@@ -140,8 +142,8 @@ def test_inputs_of_several_bits_are_summed_in_the_way_that_costs_least() -> None
         assert found.interval <= goal
         assert area(found).lut <= 1.05 * min(lut for interval, lut in known if interval <= goal)
         chosen.add(plan.layout("dot").sums)
-    assert chosen >= {"adders", "serial"}
-    assert describe(graph, plan_for_ii(graph, 384, base)).startswith("dot 1 x 6 serial (pe")
+    assert chosen >= {"adder_tree", "bit_serial"}
+    assert describe(graph, plan_for_ii(graph, 384, base)).startswith("dot 1 x 6 bit_serial (pe")
 
 
 def test_slower_is_never_dearer() -> None:
@@ -160,7 +162,9 @@ def test_beats_are_widened_only_where_they_are_too_slow() -> None:
 
 
 def test_everything_else_of_a_plan_is_kept() -> None:
-    base = Plan(levels=3, fuse=False, clock_ns=4.0, part="xc7a35t", output_beat=16)
+    base = Plan(
+        logic_levels_per_register=3, fuse=False, clock_ns=4.0, part="xc7a35t", output_beat=16
+    )
     plan = plan_for_ii(DIGITS, 64, base)
     kept = ("levels", "fuse", "clock_ns", "part", "output_beat")
     assert [getattr(plan, name) for name in kept] == [getattr(base, name) for name in kept]

@@ -28,7 +28,7 @@ from hwbnn.graph import (
     Threshold,
 )
 from hwbnn.plan import Folded, Plan, circuit
-from hwbnn.plan.images import Fork, Window
+from hwbnn.plan.stages import Fork, Window
 from tests.conv_strategies import conv_graphs, random_conv_graph
 from tests.strategies import plans, random_plan
 
@@ -111,12 +111,12 @@ def test_fewer_slots_than_those_lengthen_the_interval() -> None:
     plan = Plan({"conv": Folded(8, 8)}, input_beat=8, output_beat=64)
     (window,) = (s for s in circuit(graph, plan).stages if isinstance(s, Window))
     assert cycles(circuit(graph, plan)).interval == 8 * 8 * 9
-    fewer = replace(plan, slots={"conv": window.least_slots})
+    fewer = replace(plan, buffer_tokens={"conv": window.least_buffer_tokens})
     slower = cycles(circuit(graph, fewer)).interval
     assert slower is not None
     assert slower > 8 * 8 * 9
     with pytest.raises(PlanError, match="'conv' needs at least 23 for a window"):
-        circuit(graph, replace(plan, slots={"conv": window.least_slots - 1}))
+        circuit(graph, replace(plan, buffer_tokens={"conv": window.least_buffer_tokens - 1}))
 
 
 @pytest.mark.parametrize("seed", [10, 19, 28, 38, 47])

@@ -24,7 +24,7 @@ from hwbnn.estimate.primitives import (
 from hwbnn.graph import NODE_TYPES
 from hwbnn.plan import circuit
 from hwbnn.plan.blocks import Block, ByElement, Pool
-from hwbnn.plan.stages import Segment, Stage
+from hwbnn.plan.stages import Pipeline, Stage
 from tests.conv_strategies import conv_graphs, random_conv_graph
 from tests.strategies import graphs, plans, random_graph, random_plan
 
@@ -144,7 +144,7 @@ def test_parts_of_random_circuits_add_up(data: st.DataObject) -> None:
     for stage in made.stages:
         found = parts(stage)
         assert all(amount >= 0 for amount in (*found.lut.values(), *found.ff.values()))
-        if isinstance(stage, Segment):
+        if isinstance(stage, Pipeline):
             blocks: Counter[str] = Counter()
             for block in stage.blocks:
                 blocks.update(parts(block).lut)

@@ -33,7 +33,7 @@ def network() -> Graph:
 
 
 # The fast one is given, since which of those within 100 cycles is smallest hangs on estimates.
-FAST = Plan({"first": Unrolled("adders")}, output_beat=24, depths={"first": (2, 18)})
+FAST = Plan({"first": Unrolled("adder_tree")}, output_beat=24, depths={"first": (2, 18)})
 
 
 @pytest.mark.parametrize(("interval", "plan"), [(100, FAST), (400, None), (5000, None)])
@@ -65,7 +65,7 @@ def test_a_faster_bottleneck_is_one_no_more() -> None:
     slow = Plan({"first": Folded(1, 1), "second": Folded(4, 4)}, output_beat=16)
     found = rows(circuit(graph, slow))
     assert "first" in bottleneck(found).node
-    quick = replace(slow, dots={"first": Folded(4, 2), "second": Folded(1, 1)})
+    quick = replace(slow, layers={"first": Folded(4, 2), "second": Folded(1, 1)})
     other = rows(circuit(graph, quick))
     assert "second" in bottleneck(other).node
 

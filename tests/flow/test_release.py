@@ -151,7 +151,7 @@ def test_the_script_tells_what_cannot_be(
 def test_every_layer_is_folded(runs: Path, tmp_path: Path, builder: Builder) -> None:
     release(runs / "digits" / "bnn_ste-0", tmp_path)
     graph = load(tmp_path / "graph.npz")
-    layouts = list(script.folded(graph).check(graph).dots.values())
+    layouts = list(script.folded(graph).check(graph).layers.values())
     assert layouts == [Folded(16, 16), Folded(16, 16), Folded(10, 16)]
 
 

@@ -136,7 +136,7 @@ def test_a_failing_vitis_leaves_the_rest_of_the_report(graph, installed, tmp_pat
 
 
 def test_a_core_of_two_families_is_compared_and_not_synthesised(graph, tmp_path):
-    plan = Plan({"scores": Unrolled(made="xcup")}, Unrolled(made="xc7"))
+    plan = Plan({"scores": Unrolled(form="xcup")}, Unrolled(form="xc7"))
     x = random_inputs(graph, 20, 1)
     report = build(graph, None, x, tmp_path / "out", plan=plan, backends=("fast",))
     assert [backend.name for backend in report.backends] == ["fast"]

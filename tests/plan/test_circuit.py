@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hwbnn.errors import PlanError
 from hwbnn.graph import ArgMax, Dot, Flatten, Graph, Input, Lookup, Output, Threshold
 from hwbnn.plan import Folded, Plan, Unrolled, blocks, circuit
-from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Up
+from hwbnn.plan.stages import AxisIn, AxisOut, Narrow, Pipeline, Widen
 from hwbnn.simulators import simulate
 from tests.plan.through import through
 from tests.strategies import graphs, inputs, plans, random_graph, random_plan
@@ -46,7 +46,7 @@ def test_stages_fit_and_every_value_is_seen_or_fused(data):
     assert isinstance(made.stages[-1], AxisOut)
     for before, after in pairwise(made.stages):
         assert before.result == after.source
-    for segment in made.segments:
+    for segment in made.pipelines:
         assert segment.credits >= 1
         for before, after in pairwise(segment.blocks):
             assert before.result == after.source
@@ -57,17 +57,19 @@ def test_stages_fit_and_every_value_is_seen_or_fused(data):
         assert (tap.stream.size, tap.stream.width) == (graph.types[name].size, tap.type.width)
     if not plan.fuse:
         assert not made.fused
-    resized = [s for s in made.stages if isinstance(s, Up | Down)]
+    resized = [s for s in made.stages if isinstance(s, Widen | Narrow)]
     assert all(1 < s.ratio <= max(s.source.lanes, s.result.lanes) for s in resized)
 
 
 def test_consecutive_unrolled_layers_share_one_pipeline():
-    made = circuit(chain(64, 32, 16, 4), Plan(input_beat=64, output_beat=8, levels=2))
+    made = circuit(
+        chain(64, 32, 16, 4), Plan(input_beat=64, output_beat=8, logic_levels_per_register=2)
+    )
     kinds = [type(stage) for stage in made.stages]
-    assert kinds == [AxisIn, Segment, Down, AxisOut]
+    assert kinds == [AxisIn, Pipeline, Narrow, AxisOut]
     # 64 inputs: 11 groups, 1 + 4 levels, 3 registers, and 1 to compare; 32: 1 + 3 levels, 2 + 1;
     # 16: 1 + 2 levels, 2 registers, and 1 for the values.
-    assert made.segments[0].latency == (3 + 1) + (2 + 1) + (2 + 1)
+    assert made.pipelines[0].latency == (3 + 1) + (2 + 1) + (2 + 1)
     # A cycle each in the input's FIFO, the pipeline's and the resizer; then 3 beats more.
     assert made.latency == 1 + 10 + 1 + 1 + 3
 
@@ -110,7 +112,7 @@ def test_argmax_takes_one_credit_a_frame():
     scores = chain(16, 10).nodes[:-1]
     graph = Graph((*scores, ArgMax("best", "fc0"), Output("y", "best")))
     made = circuit(graph, Plan(default=Folded(2, 4)))
-    (segment,) = made.segments
+    (segment,) = made.pipelines
     assert segment.reduces
     assert segment.result.tokens == 1
     assert segment.head.passes == 5

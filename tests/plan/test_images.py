@@ -9,8 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwbnn.plan import blocks, circuit
-from hwbnn.plan.images import Fork, Join, Window, WindowUnrolled
-from hwbnn.plan.stages import AxisIn, AxisOut, Down, Segment, Up
+from hwbnn.plan.stages import (
+    AddStreams,
+    AxisIn,
+    AxisOut,
+    Fork,
+    Narrow,
+    Pipeline,
+    Widen,
+    Window,
+    WindowUnrolled,
+)
 from hwbnn.simulators import simulate
 from tests.conv_strategies import conv_graphs
 from tests.plan.through import through
@@ -36,15 +45,15 @@ class Frames:
             given = self.window(stage, taken[0])
         elif isinstance(stage, WindowUnrolled):
             given = self.whole(stage, taken[0])
-        elif isinstance(stage, Segment):
+        elif isinstance(stage, Pipeline):
             given = self.segment(stage, taken[0])
-        elif isinstance(stage, Join):
+        elif isinstance(stage, AddStreams):
             other = taken[1]
             if stage.repeat:
                 other = np.repeat(other, stage.repeat * stage.source.lanes, axis=1)
             given = taken[0] + other[:, : stage.source.size]
         else:
-            assert isinstance(stage, Up | Down | Fork | AxisOut)
+            assert isinstance(stage, Widen | Narrow | Fork | AxisOut)
             given = taken[0]
         assert given.shape[1] == stage.result.size
         for name in stage.outputs:
@@ -113,12 +122,12 @@ def test_streams_lead_from_stage_to_stage(data):
     made = circuit(graph, data.draw(plans(graph)))
     streams = {}
     for stage in made.stages:
-        taken = [stage.source, stage.other] if isinstance(stage, Join) else [stage.source]
+        taken = [stage.source, stage.other] if isinstance(stage, AddStreams) else [stage.source]
         assert [streams.pop(name) for name in stage.inputs] in (taken, [])
         for name in stage.outputs:
             assert name not in streams
             streams[name] = stage.result
-        if isinstance(stage, Segment):
+        if isinstance(stage, Pipeline):
             for before, after in pairwise(stage.blocks):
                 assert before.result == after.source
     assert not streams  # each has a reader

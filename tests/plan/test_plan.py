@@ -24,8 +24,8 @@ def test_dots_left_out_take_the_default() -> None:
     plan = Plan({"first": Folded(2, 3)}, default=Folded(1, 1))
     assert plan.layout("first") == Folded(2, 3)
     assert plan.layout("second") == Folded(1, 1)
-    assert plan.with_dots(second=Unrolled()).layout("second") == Unrolled()
-    assert plan.with_dots(self=Folded(2, 4)).layout("self") == Folded(2, 4)
+    assert plan.with_layers(second=Unrolled()).layout("second") == Unrolled()
+    assert plan.with_layers(self=Folded(2, 4)).layout("self") == Folded(2, 4)
     assert plan.layout("second") == Folded(1, 1)
 
 
@@ -35,7 +35,7 @@ def test_a_plan_cannot_be_changed() -> None:
     dots["first"] = Folded(1, 1)
     assert plan.layout("first") == Folded(2, 3)
     with pytest.raises(TypeError):
-        plan.dots["first"] = Unrolled()  # type: ignore[index]
+        plan.layers["first"] = Unrolled()  # type: ignore[index]
 
 
 @given(st.data())
@@ -49,35 +49,35 @@ def test_any_plan_comes_back_from_json_the_same(data: st.DataObject) -> None:
 
 
 def test_a_plan_is_named_as_its_file_is_where_it_is_refused() -> None:
-    for text in ("[]", '{"dots": 1}', '{"depths": 1}', '{"slots": 1}', '{"default": 1}'):
+    for text in ("[]", '{"layers": 1}', '{"depths": 1}', '{"buffer_tokens": 1}', '{"default": 1}'):
         with pytest.raises(PlanError, match="mine: "):
             Plan.from_json(text, "mine")
 
 
 def test_a_device_has_what_layers_are_made_of_unless_one_is_named() -> None:
-    ultrascale = Unrolled(made="xcup")
-    assert Plan().device == Plan(default=Unrolled(made="xc7")).device == "xc7z020clg400-1"
+    ultrascale = Unrolled(form="xcup")
+    assert Plan().device == Plan(default=Unrolled(form="xc7")).device == "xc7z020clg400-1"
     for plan in (Plan(default=ultrascale), Plan({"first": ultrascale}, default=Folded(1, 1))):
         assert plan.device == "xczu7ev-ffvc1156-2-e"
         assert "part" not in json.loads(plan.to_json())
-        assert plan.with_dots(first=Folded(1, 1)).part is None
+        assert plan.with_layers(first=Folded(1, 1)).part is None
         assert replace(plan, part="xcku040").device == "xcku040"
-    assert Plan({"first": ultrascale}).with_dots(first=Unrolled()).device == Plan().device
+    assert Plan({"first": ultrascale}).with_layers(first=Unrolled()).device == Plan().device
 
 
 def test_fields_left_out_take_their_defaults() -> None:
     assert Plan.from_json("{}") == Plan()
-    assert Plan.from_json(b'{"dots": {"a": "unrolled"}}') == Plan({"a": Unrolled()})
+    assert Plan.from_json(b'{"layers": {"a": "unrolled"}}') == Plan({"a": Unrolled()})
 
 
 def test_ways_to_sum_are_written_only_where_they_are_not_the_first() -> None:
-    plan = Plan({"a": Folded(2, 3, "serial"), "b": Unrolled("adders"), "c": Folded(2, 3)})
-    assert json.loads(plan.to_json())["dots"] == {
-        "a": {"pe": 2, "simd": 3, "sums": "serial"},
-        "b": {"sums": "adders"},
+    plan = Plan({"a": Folded(2, 3, "bit_serial"), "b": Unrolled("adder_tree"), "c": Folded(2, 3)})
+    assert json.loads(plan.to_json())["layers"] == {
+        "a": {"pe": 2, "simd": 3, "sums": "bit_serial"},
+        "b": {"sums": "adder_tree"},
         "c": {"pe": 2, "simd": 3},
     }
-    assert json.loads(Plan({"d": Unrolled("planes")}).to_json())["dots"] == {"d": "unrolled"}
+    assert json.loads(Plan({"d": Unrolled("bit_planes")}).to_json())["layers"] == {"d": "unrolled"}
     assert Plan.from_json(plan.to_json()) == plan
 
 
@@ -87,7 +87,10 @@ REFUSED: dict[str, tuple[Callable[[], Plan], str]] = {
     "beat a bool": (lambda: Plan(input_beat=True), "input_beat: .* found True"),
     "beat a float": (lambda: Plan(input_beat=64.0), r"input_beat: .* found 64\.0"),  # type: ignore[arg-type]
     "beat too wide": (lambda: Plan(input_beat=1 << 17), "input_beat: .* to 65536, found 131072"),
-    "levels 0": (lambda: Plan(levels=0), "levels: expected 1 to 64, found 0"),
+    "levels 0": (
+        lambda: Plan(logic_levels_per_register=0),
+        "logic_levels_per_register: expected 1 to 64, found 0",
+    ),
     "fuse 1": (lambda: Plan(fuse=1), "fuse: expected true or false, found 1"),  # type: ignore[arg-type]
     "clock 0": (lambda: Plan(clock_ns=0), r"clock_ns: expected 0\.1 to 1000, found 0"),
     "clock nan": (lambda: Plan(clock_ns=float("nan")), "clock_ns: .* found nan"),
@@ -105,12 +108,15 @@ REFUSED: dict[str, tuple[Callable[[], Plan], str]] = {
     "pe huge": (lambda: Plan({"a": Folded(1 << 20, 1)}), "pe: .* found 1048576"),
     "sums of text": (
         lambda: Plan({"a": Unrolled("both")}),
-        "sums: .* planes, adders, found 'both'",
+        "sums: .* bit_planes, adder_tree, found 'both'",
     ),  # type: ignore[arg-type]
-    "sums a list": (lambda: Plan({"a": Folded(1, 1, [])}), r"sums: expected .* serial, found \[\]"),  # type: ignore[arg-type]
+    "sums a list": (
+        lambda: Plan({"a": Folded(1, 1, [])}),
+        r"sums: expected .* bit_serial, found \[\]",
+    ),  # type: ignore[arg-type]
     "serial unrolled": (
-        lambda: Plan({"a": Unrolled("serial")}),
-        "sums: expected one of planes, adders, found 'serial'; fold the layer",
+        lambda: Plan({"a": Unrolled("bit_serial")}),
+        "sums: expected one of bit_planes, adder_tree, found 'bit_serial'; fold the layer",
     ),
     "no such dot": (
         lambda: Plan({"a": Unrolled()}).check(GRAPH),
@@ -135,22 +141,28 @@ TEXTS: dict[str, tuple[Any, str]] = {
     "deep": ("[" * 100_000, "not JSON"),
     "not UTF-8": (b"\xff\xfe\xfd", "not JSON"),
     "a list": ("[]", "expected an object, found"),
-    "a key": ('{"beat": 8}', "unknown key .beat.; expected clock_ns, "),
-    "dots a list": ('{"dots": []}', "dots: expected an object of layouts"),
-    "layout a number": ('{"dots": {"a": 3}}', "dots: 'a': expected .unrolled. or .* found 3"),
+    "a key": ('{"beat": 8}', "unknown key .beat.; expected .*clock_ns"),
+    "layers a list": ('{"layers": []}', "layers: expected an object of layouts"),
+    "layout a number": ('{"layers": {"a": 3}}', "layers: 'a': expected .unrolled. or .* found 3"),
     "layout half": ('{"default": {"pe": 1}}', "default: expected"),
     "layout more": ('{"default": {"pe": 1, "simd": 1, "x": 1}}', "default: expected"),
     "pe text": ('{"default": {"pe": "1", "simd": 1}}', "pe: expected a positive integer"),
     "pe huge": ('{"default": {"pe": 1' + "0" * 5000 + ', "simd": 1}}', "not JSON"),
     "beat null": ('{"input_beat": null}', "input_beat: expected a multiple of 8"),
     "part a list": ('{"part": ["x"]}', "part: expected letters"),
-    "sums null": ('{"dots": {"a": {"sums": null}}}', "sums: expected one of planes, adders"),
-    "sums and pe": ('{"dots": {"a": {"sums": "adders", "pe": 1}}}', "dots: 'a': expected"),
+    "sums null": (
+        '{"layers": {"a": {"sums": null}}}',
+        "sums: expected one of bit_planes, adder_tree",
+    ),
+    "sums and pe": ('{"layers": {"a": {"sums": "adder_tree", "pe": 1}}}', "layers: 'a': expected"),
     "depths a list": ('{"depths": []}', "depths: expected an object of numbers"),
     "a depth alone": ('{"depths": {"a": [3]}}', "depths: 'a': expected a list of at least 2"),
-    "slots text": ('{"slots": {"a": "3"}}', "slots: 'a': expected 1 to 2.24 tokens, found '3'"),
-    "a name of lines": (json.dumps({"dots": {"a\nb\x1b[31m": 1}}), r"dots: 'a\\nb"),
-    "a long name": (json.dumps({"dots": {"a" * 10_000: 1}}), "dots: 'aaa"),
+    "buffer_tokens text": (
+        '{"buffer_tokens": {"a": "3"}}',
+        "buffer_tokens: 'a': expected 1 to 2.24 tokens, found '3'",
+    ),
+    "a name of lines": (json.dumps({"layers": {"a\nb\x1b[31m": 1}}), r"layers: 'a\\nb"),
+    "a long name": (json.dumps({"layers": {"a" * 10_000: 1}}), "layers: 'aaa"),
 }
 
 
@@ -197,3 +209,26 @@ def test_a_misspelt_layer_has_a_printable_name_in_the_error() -> None:
     with pytest.raises(PlanError, match="is no Dot or Conv2d of the graph") as caught:
         Plan({"a\nb" * 1000: Unrolled()}).check(GRAPH)
     assert_one_line(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        ('{"dots": {}}', "dots", "layers"),
+        ('{"levels": 2}', "levels", "logic_levels_per_register"),
+        ('{"slots": {"a": 3}}', "slots", "buffer_tokens"),
+        ('{"default": {"made": "xc7"}}', "made", "form"),
+        ('{"layers": {"a": {"sums": "adders"}}}', "adders", "adder_tree"),
+        ('{"layers": {"a": {"pe": 1, "simd": 1, "sums": "serial"}}}', "serial", "bit_serial"),
+        ('{"layers": {"a": {"pe": 1, "simd": 1, "sums": "planes"}}}', "planes", "bit_planes"),
+    ],
+)
+def test_names_of_earlier_versions_are_refused_with_those_of_today(
+    text: str, old: str, new: str
+) -> None:
+    with pytest.raises(PlanError) as caught:
+        Plan.from_json(text)
+    message = str(caught.value)
+    assert f"'{old}'" in message
+    assert f"'{new}', its name now" in message
+    assert "\n" not in message

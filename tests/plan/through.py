@@ -7,7 +7,7 @@ from functools import singledispatch
 import numpy as np
 
 from hwbnn.netlists import evaluate
-from hwbnn.plan import blocks
+from hwbnn.plan import blocks, products
 
 
 @singledispatch
@@ -15,12 +15,12 @@ def through(block, x):
     raise AssertionError(f"no model of {type(block).__name__}")
 
 
-@through.register(blocks.DotUnrolled)
+@through.register(products.DotUnrolled)
 def _(block, x):
     return rows_through(block, x, block.weights)
 
 
-@through.register(blocks.DotNetlist)
+@through.register(products.DotNetlist)
 def _(block, x):
     vectors = x.reshape(-1, block.source.lanes)
     coded = (vectors[:, :, None] >> np.arange(block.source.width) & 1).astype(np.bool_)
@@ -38,7 +38,7 @@ def _(block, x):
     return (numbers << np.arange(block.result.width)).sum(axis=-1)
 
 
-@through.register(blocks.DotFolded)
+@through.register(products.DotFolded)
 def _(block, x):
     sums = rows_through(block, x, block.weights)
     if block.total:
@@ -131,7 +131,7 @@ def spread(block, constants):
     """Constants for every element of a frame, from those of one position in each class."""
     size = block.result.size if isinstance(block, blocks.Scaled) else block.source.size
     count = block.elements // block.classes
-    if block.places is None or len(constants) != block.elements:
+    if block.border_classes is None or len(constants) != block.elements:
         return constants[np.arange(size) % count]
     position, element = np.divmod(np.arange(size), count)
-    return constants[block.places[position] * count + element]
+    return constants[block.border_classes[position] * count + element]

@@ -50,7 +50,7 @@ def test_few_passes_of_hls4ml_run_on_our_layers(tmp_path) -> None:
 
 def test_every_stream_has_one_reader() -> None:
     for seed in range(40):
-        made = stages(random_conv_graph(seed), Plan(WIDE.dots, Folded(1, 1), 32, 32), "io_stream")
+        made = stages(random_conv_graph(seed), Plan(WIDE.layers, Folded(1, 1), 32, 32), "io_stream")
         read = [name for stage in made for name in stage.reads]
         assert len(read) == len(set(read))
         assert set(read) == {name for stage in made[:-1] for name in stage.streams}

@@ -38,8 +38,8 @@ def network():
 
 PLANS = [
     Plan(input_beat=8),
-    Plan(default=Folded(3, 2), input_beat=16, levels=1),
-    Plan({"module": Folded(1, 5)}, fuse=False, levels=4),
+    Plan(default=Folded(3, 2), input_beat=16, logic_levels_per_register=1),
+    Plan({"module": Folded(1, 5)}, fuse=False, logic_levels_per_register=4),
 ]
 
 

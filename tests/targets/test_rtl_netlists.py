@@ -14,7 +14,7 @@ from hwbnn.flow import parts
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Select, Threshold
 from hwbnn.netlists import prove_thresholds, thresholds
 from hwbnn.netlists.cells import carries
-from hwbnn.plan import Plan, Unrolled, blocks, circuit
+from hwbnn.plan import Plan, Unrolled, blocks, circuit, products
 from hwbnn.report import Report
 from hwbnn.report import text as report_text
 from hwbnn.targets import generate
@@ -61,7 +61,7 @@ def test_cores_with_netlists_compute_every_value_in_the_cycles_foreseen(x, made,
     frames = (
         rng.integers(0, 2, (24, 40)) > 0 if t.bit else rng.integers(t.low, t.high + 1, (24, 40))
     )
-    project = generate(graph, "rtl", Plan(default=Unrolled(made=made)))
+    project = generate(graph, "rtl", Plan(default=Unrolled(form=made)))
     found = verify(project, frames, backends=("rtl-icarus",), popcount=popcount)
     backend = found.backends[-1]
     assert {"t1", "best"} <= {node.value for node in backend.nodes}
@@ -94,8 +94,8 @@ def known(select):
 @pytest.mark.parametrize("select", [False, True])
 def test_a_netlist_relies_on_what_the_one_in_front_of_it_never_gives(select):
     graph = known(select)
-    plan = Plan(default=Unrolled(made="xc7"))
-    netlists = [b for b in circuit(graph, plan).blocks if isinstance(b, blocks.DotNetlist)]
+    plan = Plan(default=Unrolled(form="xc7"))
+    netlists = [b for b in circuit(graph, plan).blocks if isinstance(b, products.DotNetlist)]
     second = netlists[1]
     given = netlists[0].netlist.outputs
     drivers = [given[i] for i in graph.node("s1").index] if select else given
@@ -118,7 +118,7 @@ def test_a_netlist_relies_on_what_the_one_in_front_of_it_never_gives(select):
 def test_the_netlist_runs_beside_its_model_and_a_broken_one_is_caught(tmp_path):
     graph = network(BITS)
     frames = np.random.default_rng(7).integers(0, 2, (30, 40)) > 0
-    project = generate(graph, "rtl", Plan(default=Unrolled(made="xc7"), input_beat=40))
+    project = generate(graph, "rtl", Plan(default=Unrolled(form="xc7"), input_beat=40))
     found = verify(project, frames, backends=("rtl",), folder=tmp_path)
     assert found.ok
     models, netlists = "models that count ones in their place", "the netlists themselves"
@@ -149,7 +149,7 @@ def test_the_netlist_runs_beside_its_model_and_a_broken_one_is_caught(tmp_path):
 @pytest.mark.hardware
 def test_synthesis_leaves_a_netlist_as_it_is():
     graph = network(BITS)
-    plan = Plan(default=Unrolled(made="xc7"), input_beat=40)
+    plan = Plan(default=Unrolled(form="xc7"), input_beat=40)
     project = generate(graph, "rtl", plan)
     sources = {n: c for n, c in project.files.items() if n.startswith("rtl/hwbnn_net_d1")}
     (block,) = (b for b in circuit(graph, plan).blocks if b.name == "v_t1")
@@ -159,8 +159,8 @@ def test_synthesis_leaves_a_netlist_as_it_is():
 
 
 def test_a_fused_threshold_and_a_raw_sum():
-    made = circuit(network(NUMBERS), Plan(default=Unrolled(made="xc7")))
-    first, second = (b for b in made.blocks if isinstance(b, blocks.DotNetlist))
+    made = circuit(network(NUMBERS), Plan(default=Unrolled(form="xc7")))
+    first, second = (b for b in made.blocks if isinstance(b, products.DotNetlist))
     assert (first.value, second.value) == ("t1", None)
     assert made.fused == {"d1": "t1"}
     modules = circuit(network(NUMBERS), Plan())
@@ -169,8 +169,8 @@ def test_a_fused_threshold_and_a_raw_sum():
 
 def test_offsets_are_part_of_the_netlist():
     graph = network(BITS, factors=OFFSETS)
-    made = circuit(graph, Plan(default=Unrolled(made="xc7")))
-    (first, _) = (b for b in made.blocks if isinstance(b, blocks.DotNetlist))
+    made = circuit(graph, Plan(default=Unrolled(form="xc7")))
+    (first, _) = (b for b in made.blocks if isinstance(b, products.DotNetlist))
     assert made.fused == {"d1": "t1"}
     assert (first.scale_offset[0] >= 0).all()
     assert not any(isinstance(b, blocks.Scaled | blocks.Threshold) for b in made.blocks)
@@ -178,10 +178,10 @@ def test_offsets_are_part_of_the_netlist():
 
 
 def test_plans_say_what_layers_are_made_of():
-    plan = Plan(default=Unrolled(made="xcup"), dots={"d1": Unrolled()})
+    plan = Plan(default=Unrolled(form="xcup"), layers={"d1": Unrolled()})
     assert Plan.from_json(plan.to_json()) == plan
     assert '"d1": "unrolled"' in plan.to_json()
-    with pytest.raises(PlanError, match="made: expected one of modules, portable, xc7, xcup"):
-        Plan.from_json('{"default": {"made": "asic"}}')
-    with pytest.raises(PlanError, match="adders is for modules"):
-        Plan(default=Unrolled("adders", "xc7"))
+    with pytest.raises(PlanError, match="form: expected one of modules, portable, xc7, xcup"):
+        Plan.from_json('{"default": {"form": "asic"}}')
+    with pytest.raises(PlanError, match="adder_tree is for modules"):
+        Plan(default=Unrolled("adder_tree", "xc7"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hwbnn.graph import Graph
 from hwbnn.plan import Plan, circuit
-from hwbnn.plan.streams import Stream
+from hwbnn.plan.tokens import TokenStream
 from hwbnn.targets import generate
 
 REPORT = {
@@ -70,7 +70,7 @@ def exported(graph: Graph, plan: Plan) -> dict[str, str]:
     return files
 
 
-def _border(plan: Plan, source: Stream, sink: Stream) -> str:
+def _border(plan: Plan, source: TokenStream, sink: TokenStream) -> str:
     """The top module: whole bytes an element, no tlast, a start signal, capitals."""
     taken, given = (-(-stream.width // 8) * 8 for stream in (source, sink))
     w, v = source.width, sink.width

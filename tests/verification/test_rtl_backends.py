@@ -13,9 +13,9 @@ from tests.strategies import random_inputs
 @pytest.mark.parametrize(
     ("layout", "groups", "wanted"),
     [
-        (Unrolled(made="portable"), 1, True),
-        (Unrolled(made="xc7"), 1, True),
-        (Unrolled(made="xc7"), 2, False),  # groups are made of modules
+        (Unrolled(form="portable"), 1, True),
+        (Unrolled(form="xc7"), 1, True),
+        (Unrolled(form="xc7"), 2, False),  # groups are made of modules
         (Unrolled(), 1, False),
         (Folded(1, 1), 1, False),
     ],
@@ -40,7 +40,7 @@ def test_netlists_of_convolutions_are_right_gate_by_gate() -> None:
             Output("y", "sums"),
         )
     )
-    plan = Plan(default=Unrolled(made="xc7"), input_beat=16, output_beat=16)
+    plan = Plan(default=Unrolled(form="xc7"), input_beat=16, output_beat=16)
     assert has_netlists(circuit(graph, plan))
     found = verify(
         graph, random_inputs(graph, 6, 3), plan=plan, backends=["rtl"], popcount="structural"

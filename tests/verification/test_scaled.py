@@ -40,11 +40,15 @@ def samples(graph: Graph) -> np.ndarray:
 PLANS = {
     "unrolled": Plan(output_beat=16),
     "folded": Plan(
-        {"d0": Folded(16, 1, "serial"), "d1": Folded(5, 32), "d2": Folded(1, 13)},
+        {"d0": Folded(16, 1, "bit_serial"), "d1": Folded(5, 32), "d2": Folded(1, 13)},
         fuse=False,
         output_beat=32,
     ),
-    "adders": Plan({"d0": Unrolled("adders"), "d2": Folded(1, 65)}, levels=1, output_beat=16),
+    "adders": Plan(
+        {"d0": Unrolled("adder_tree"), "d2": Folded(1, 65)},
+        logic_levels_per_register=1,
+        output_beat=16,
+    ),
 }
 
 

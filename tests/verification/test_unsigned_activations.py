@@ -23,9 +23,9 @@ pytestmark = pytest.mark.hardware
 @pytest.mark.parametrize(
     ("bits", "layout"),
     [
-        (2, Folded(3, 2, sums="serial")),
-        (4, Unrolled(sums="adders")),
-        (8, Folded(3, 2, sums="planes")),
+        (2, Folded(3, 2, sums="bit_serial")),
+        (4, Unrolled(sums="adder_tree")),
+        (8, Folded(3, 2, sums="bit_planes")),
     ],
 )
 def test_all_backends_are_equal(bits: int, layout: Folded | Unrolled, tmp_path: Path) -> None:

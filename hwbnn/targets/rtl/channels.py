@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hwbnn.graph.arrays import Ints
-from hwbnn.plan import Stream
+from hwbnn.plan import TokenStream
 from hwbnn.plan.blocks import PoolMax, Rescale, signed_width
 from hwbnn.targets.rtl.verilog import constant, literal
 from hwbnn.targets.rtl.wrapped import Wrapped, by_element, in_order, places
@@ -61,7 +61,7 @@ def rescale(block: Rescale) -> Wrapped:
     return Wrapped("rescale", comment, body, parameters)
 
 
-def _ends(stream: Stream) -> tuple[int, int]:
+def _ends(stream: TokenStream) -> tuple[int, int]:
     """The least and the largest number that an element's bits can say."""
     if stream.signed:
         return -(1 << (stream.width - 1)), (1 << (stream.width - 1)) - 1

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hwbnn.estimate import Cycles
 from hwbnn.graph import Graph, ValueType
-from hwbnn.plan import Circuit, Framing, Plan, Stream, Tap
+from hwbnn.plan import Circuit, Framing, Plan, Tap, TokenStream
 from hwbnn.plan.stages import AxisIn, AxisOut
 from hwbnn.simulators import simulate
 from hwbnn.targets.rtl import netlists
@@ -89,7 +89,7 @@ def _cycles(counted: Cycles) -> dict[str, object]:
     }
 
 
-def _stream(stream: Stream, t: ValueType) -> dict[str, object]:
+def _stream(stream: TokenStream, t: ValueType) -> dict[str, object]:
     return {
         "shape": list(t.shape),
         "elements": t.size,
@@ -129,10 +129,10 @@ def example(circuit: Circuit) -> NDArray[Any]:
     return counted.reshape(1, *t.shape).astype(np.bool_ if t.bit else np.int64)
 
 
-def beats(frame: NDArray[Any], stream: Stream) -> list[int]:
+def beats(frame: NDArray[Any], stream: TokenStream) -> list[int]:
     """The tokens of one frame as integers.
 
-    >>> [hex(b) for b in beats(np.array([1, 2, -1]), Stream(3, 2, 4, True))]
+    >>> [hex(b) for b in beats(np.array([1, 2, -1]), TokenStream(3, 2, 4, True))]
     ['0x21', '0xf']
     """
     mask = (1 << stream.width) - 1

@@ -41,7 +41,7 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE) -> Project:
     made = circuit(graph, plan)
     counted = cycles(made)
     texts: dict[str, str] = {}
-    for segment in made.segments:
+    for segment in made.pipelines:
         texts |= modules(core, segment)
     texts[top_name(core)] = top(made, counted, core)
     library = _needed(texts.values())

@@ -7,9 +7,9 @@ from functools import singledispatch
 import numpy as np
 
 from hwbnn.graph.bits import row_integer
-from hwbnn.plan import blocks
+from hwbnn.plan import blocks, products
 from hwbnn.plan.blocks import Block
-from hwbnn.plan.stages import Segment
+from hwbnn.plan.stages import Pipeline
 from hwbnn.targets.rtl import channels, netlists
 from hwbnn.targets.rtl.scaled import scaled
 from hwbnn.targets.rtl.verilog import constant, instance, literal, module, vector
@@ -42,13 +42,13 @@ def ports(block: Block) -> list[str]:
     ]
 
 
-def modules(core: str, segment: Segment) -> dict[str, str]:
+def modules(core: str, segment: Pipeline) -> dict[str, str]:
     """The generated modules of a segment in the core of this name, by their names."""
     made: dict[str, str] = {}
     for block in segment.blocks:
-        if isinstance(block, blocks.DotFolded):
+        if isinstance(block, products.DotFolded):
             made |= _folded(block, core, segment)
-        elif isinstance(block, blocks.DotNetlist):
+        elif isinstance(block, products.DotNetlist):
             made |= _netlist(block, core)
         elif plain(block) is None:
             name = module_name(core, block)
@@ -72,7 +72,7 @@ def plain(block: Block) -> tuple[str, dict[str, object]] | None:
     return None
 
 
-def _netlist(block: blocks.DotNetlist, core: str) -> dict[str, str]:
+def _netlist(block: products.DotNetlist, core: str) -> dict[str, str]:
     """The netlist of a layer, and the module around it."""
     name, inner = module_name(core, block), f"{core}_net_{block.node}"
     channels, inputs = block.weights.shape
@@ -103,7 +103,7 @@ def _given(block: Block, name: str, made: Wrapped) -> str:
 
 
 @_module.register
-def _dot_unrolled(block: blocks.DotUnrolled, name: str) -> str:
+def _dot_unrolled(block: products.DotUnrolled, name: str) -> str:
     channels, inputs = block.weights.shape
     rows = [row_integer(row) for row in block.weights]
     groups = f", {block.groups} groups" if block.groups > 1 else ""
@@ -122,7 +122,7 @@ def _dot_unrolled(block: blocks.DotUnrolled, name: str) -> str:
         Signed=block.source.signed,
         SumWidth=block.result.width,
         Levels=block.levels,
-        Adders=block.sums == "adders",
+        Adders=block.sums == "adder_tree",
         Weights="Weights",
     )
 
@@ -217,7 +217,7 @@ def _select(block: blocks.Select, name: str) -> str:
     return module(name, comment, ports(block), body + "".join(lines))
 
 
-def _folded(block: blocks.DotFolded, core: str, segment: Segment) -> dict[str, str]:
+def _folded(block: products.DotFolded, core: str, segment: Pipeline) -> dict[str, str]:
     """The folded product and the memory of its weights."""
     size, inputs = block.weights.shape
     name, memory = module_name(core, block), f"{core}_rom_{block.node}"
@@ -237,10 +237,10 @@ def _folded(block: blocks.DotFolded, core: str, segment: Segment) -> dict[str, s
             "Signed": block.source.signed,
             "SumWidth": block.result.width,
             "Levels": block.levels,
-            "Adders": block.sums == "adders",
-            "Serial": block.sums == "serial",
+            "Adders": block.sums == "adder_tree",
+            "Serial": block.sums == "bit_serial",
             "Totals": int(block.total),
-            "Slots": block.slots,
+            "Slots": block.buffer_tokens,
             "Credits": segment.credits,
             "OnePerFrame": segment.reduces,
             "AddressWidth": address,
@@ -259,7 +259,7 @@ def _folded(block: blocks.DotFolded, core: str, segment: Segment) -> dict[str, s
     comment = (
         f"Layer '{block.node}', folded: raw sums of {size} channels over {inputs} inputs,\n"
         f"{block.pe} channels times {block.simd} inputs a cycle"
-        f"{', one bit plane at a time' if block.sums == 'serial' else ''}."
+        f"{', one bit plane at a time' if block.sums == 'bit_serial' else ''}."
     )
     declared = [*ports(block), "output logic ready_o", "input  logic credit_i"]
     return {
@@ -268,7 +268,7 @@ def _folded(block: blocks.DotFolded, core: str, segment: Segment) -> dict[str, s
     }
 
 
-def _memory(name: str, block: blocks.DotFolded, address: int) -> str:
+def _memory(name: str, block: products.DotFolded, address: int) -> str:
     """The weights in the order in which the passes read them, a register behind the memory."""
     width = block.pe * block.simd
     passes = block.groups * block.passes

@@ -8,9 +8,9 @@ import numpy as np
 
 from hwbnn.graph.arrays import Ints
 from hwbnn.graph.bits import row_integer
-from hwbnn.netlists import Form, system_verilog
+from hwbnn.netlists import NetlistForm, system_verilog
 from hwbnn.plan import Circuit
-from hwbnn.plan.blocks import DotNetlist
+from hwbnn.plan.products import DotNetlist
 from hwbnn.targets.rtl.verilog import HEADER, constant, instance
 
 MODELS = "hwbnn_primitives"
@@ -74,7 +74,7 @@ def models(circuit: Circuit) -> str:
     return primitives({block.form for block in circuit.blocks if isinstance(block, DotNetlist)})
 
 
-def primitives(forms: Collection[Form]) -> str:
+def primitives(forms: Collection[NetlistForm]) -> str:
     """Modules that stand for the primitives of netlists in these forms; empty for portable ones."""
     carries = [bits for form, bits in (("xc7", 4), ("xcup", 8)) if form in forms]
     if not carries:

@@ -5,10 +5,21 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import NamedTuple
 
-from hwbnn.plan import Circuit, Stream
-from hwbnn.plan.blocks import Block, DotFolded
-from hwbnn.plan.images import Fork, Join, Window, WindowUnrolled
-from hwbnn.plan.stages import Down, Segment, Stage, Up
+from hwbnn.plan import Circuit, TokenStream
+from hwbnn.plan.blocks import (
+    Block,
+)
+from hwbnn.plan.products import DotFolded
+from hwbnn.plan.stages import (
+    AddStreams,
+    Fork,
+    Narrow,
+    Pipeline,
+    Stage,
+    Widen,
+    Window,
+    WindowUnrolled,
+)
 from hwbnn.targets.rtl.layers import module_name, plain
 from hwbnn.targets.rtl.verilog import instance, literal, vector
 
@@ -31,7 +42,7 @@ def fifos(circuit: Circuit) -> dict[str, Fifo]:
     """The FIFOs whose depths were chosen for this circuit, by the streams that they drive."""
     found: dict[str, Fifo] = {}
     for stage in circuit.stages:
-        if isinstance(stage, Segment):
+        if isinstance(stage, Pipeline):
             found[stage.name] = Fifo(stage.credits, f"u_{stage.name}_fifo.u_fifo")
         elif isinstance(stage, Fork):
             for i, (name, depth) in enumerate(zip(stage.outputs, stage.depths, strict=True)):
@@ -39,13 +50,13 @@ def fifos(circuit: Circuit) -> dict[str, Fifo]:
     return found
 
 
-def wires(name: str, stream: Stream, handshake: bool) -> str:
+def wires(name: str, stream: TokenStream, handshake: bool) -> str:
     """The declarations of a stream's wires."""
     ready = f"  logic {name}_ready;\n" if handshake else ""
     return f"  logic {name}_valid;\n{ready}  logic {vector(stream.bits)} {name}_data;\n"
 
 
-def described(what: str, stream: Stream) -> str:
+def described(what: str, stream: TokenStream) -> str:
     """A heading for a stage."""
     tokens = "a token" if stream.tokens == 1 else f"{stream.tokens} tokens"
     return f"\n  // ---- {what}: {tokens} of {stream.lanes} x {stream.width} bits a frame ----\n\n"
@@ -68,7 +79,7 @@ def stage_text(stage: Stage, core: str) -> str:
 
 
 @stage_text.register
-def _up(stage: Up, core: str) -> str:
+def _up(stage: Widen, core: str) -> str:
     name, result = stage.name, stage.result
     made = described("Wider", result) + wires(name, result, handshake=True)
     surplus = stage.ratio * stage.source.bits - result.bits
@@ -86,7 +97,7 @@ def _up(stage: Up, core: str) -> str:
 
 
 @stage_text.register
-def _down(stage: Down, core: str) -> str:
+def _down(stage: Narrow, core: str) -> str:
     name, result = stage.name, stage.result
     made = described("Narrower", result) + wires(name, result, handshake=True)
     missing = stage.ratio * result.bits - stage.source.bits
@@ -99,7 +110,7 @@ def _down(stage: Down, core: str) -> str:
 
 
 @stage_text.register
-def _segment(stage: Segment, core: str) -> str:
+def _segment(stage: Pipeline, core: str) -> str:
     name, before = stage.name, stage.inputs[0]
     made = described(f"Pipeline of {stage.latency} cycles", stage.result)
     made += f"  logic {name}_credit;\n"
@@ -181,7 +192,7 @@ def _window(stage: Window, core: str) -> str:
         "Width": stage.source.bits,
         "Chunks": stage.chunks,
         "Outer": stage.outer,
-        "Slots": stage.slots,
+        "Slots": stage.buffer_tokens,
         "Flag": bool(stage.result.flags),
         **_geometry(stage),
     }
@@ -219,7 +230,7 @@ def _fork(stage: Fork, core: str) -> str:
 
 
 @stage_text.register
-def _join(stage: Join, core: str) -> str:
+def _join(stage: AddStreams, core: str) -> str:
     name, one, other = stage.name, stage.source, stage.other
     made = described(f"Sums {name.removeprefix('v_')}", stage.result)
     made += wires(name, stage.result, handshake=True) + "\n"

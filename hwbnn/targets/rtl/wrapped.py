@@ -34,13 +34,13 @@ def by_element(block: ByElement) -> dict[str, object]:
 
 def places(block: ByElement) -> dict[str, object]:
     """The classes of positions, where there are several."""
-    if block.places is None or block.classes == 1:
+    if block.border_classes is None or block.classes == 1:
         return {}
     width = (block.classes - 1).bit_length()
     return {
         "Classes": block.classes,
-        "Positions": block.places.size,
-        "Places": concatenation([int(k) for k in block.places.ravel()], width, "      "),
+        "Positions": block.border_classes.size,
+        "Places": concatenation([int(k) for k in block.border_classes.ravel()], width, "      "),
     }
 
 

@@ -1,4 +1,4 @@
-"""How deep the FIFOs behind a fork are, so that a circuit never stands still."""
+"""Depths of FIFOs: credits of pipelines, and what branches of a fork may lag behind."""
 
 from __future__ import annotations
 
@@ -7,10 +7,38 @@ from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 
+import numpy as np
+
 from hwbnn.errors import PlanError
-from hwbnn.plan.images import Fork, Join
+from hwbnn.graph.arrays import Ints
 from hwbnn.plan.plan import Plan
-from hwbnn.plan.stages import Stage, settled
+from hwbnn.plan.stages import AddStreams, Fork, Pipeline, Stage
+
+
+def settled(stages: Sequence[Stage]) -> tuple[list[Stage], int]:
+    """The stages with the fewest credits that keep the full rate, and when the last token leaves.
+
+    The first beats of a frame are offered in cycles 0, 1, ...
+
+    Args:
+        stages: each behind those that drive its streams; what none of them drives is offered a
+            token a cycle.
+    """
+    interval = max(stage.interval for stage in stages)
+    times: dict[str, Ints] = {}
+    made: list[Stage] = []
+    last = 0
+    for stage in stages:
+        border = np.arange(stage.source.tokens)
+        offered = [times.get(name, border) for name in stage.inputs] or [border]
+        settled = stage
+        if isinstance(stage, Pipeline):
+            settled = stage.with_credits(offered[0], interval)
+        made.append(settled)
+        given = settled.times(*offered)
+        times |= dict.fromkeys(stage.outputs, given)
+        last = int(given[-1])
+    return made, last
 
 
 def with_depths(stages: Sequence[Stage], plan: Plan) -> list[Stage]:
@@ -55,7 +83,7 @@ def _deep(fork: Fork, stages: Sequence[Stage], held: dict[str, Fraction]) -> For
     for i, own in enumerate(reached):
         most = Fraction(0)
         for j, other in enumerate(reached):
-            meet = [s for s in stages if isinstance(s, Join) and s.name in own & other]
+            meet = [s for s in stages if isinstance(s, AddStreams) and s.name in own & other]
             if i != j and meet:
                 alone = other - own
                 # What the other branch leads to without ever coming back holds nothing up.

@@ -1,4 +1,4 @@
-"""Frames as tokens: the shape of what crosses between two stages of a circuit."""
+"""Frames as tokens: the shape of a stream between two stages, and where values can be seen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hwbnn.graph import ValueType
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class TokenStream:
     """A value that crosses as ``ceil(size / lanes)`` tokens a frame, element 0 in the lowest bits.
 
     Attributes:
@@ -27,7 +27,7 @@ class Stream:
     flags: int = 0
 
     @classmethod
-    def of(cls, t: ValueType, lanes: int) -> Stream:
+    def of(cls, t: ValueType, lanes: int) -> TokenStream:
         """A value of this type in tokens of at most ``lanes`` elements."""
         return cls(t.size, min(lanes, t.size), t.width, t.signed)
 
@@ -46,17 +46,17 @@ class Stream:
         """Elements in the last token of a frame; its other lanes hold anything."""
         return self.size - (self.tokens - 1) * self.lanes
 
-    def with_lanes(self, lanes: int) -> Stream:
+    def with_lanes(self, lanes: int) -> TokenStream:
         """The same elements in tokens of at most ``lanes``."""
-        return Stream(self.size, min(lanes, self.size), self.width, self.signed)
+        return TokenStream(self.size, min(lanes, self.size), self.width, self.signed)
 
-    def resized(self, lanes: int) -> tuple[Stream, ...]:
+    def resized(self, lanes: int) -> tuple[TokenStream, ...]:
         """The streams through which it comes to tokens of this many lanes, that one last.
 
-        Empty if it has them; where neither number divides the other by way of as many lanes as
-        both divide, or of whole frames.
+        Empty if it has them already. Where neither number divides the other, the way leads through
+        tokens of their least common multiple, or of whole frames.
 
-        >>> four = Stream(24, 4, 1)
+        >>> four = TokenStream(24, 4, 1)
         >>> [s.lanes for s in four.resized(8)], [s.lanes for s in four.resized(6)]
         ([8], [12, 6])
         """
@@ -68,3 +68,27 @@ class Stream:
             both = self.with_lanes(lcm(few, many))
             return (both, both.with_lanes(lanes))
         return (self.with_lanes(lanes),)
+
+
+@dataclass(frozen=True)
+class Tap:
+    """Where a value of the Graph can be seen.
+
+    Token ``k`` of a frame carries the elements from ``k * lanes`` on, the first in the lowest bits;
+    an element has the width of its type, two's complement where that is signed.
+
+    Attributes:
+        value: name of the value.
+        stream: its layout.
+        type: its type.
+        signal: prefix of its signals in the top module: ``<signal>_valid``, ``<signal>_data``.
+        handshake: whether there is ``<signal>_ready``; a free-running token is always taken.
+        alias: the value whose signals these are, if this one has none of its own.
+    """
+
+    value: str
+    stream: TokenStream
+    type: ValueType
+    signal: str
+    handshake: bool
+    alias: str | None = None

@@ -1,0 +1,333 @@
+"""From a Graph and a Plan to a circuit, node by node: one function for each kind of node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import singledispatch
+from math import gcd, prod
+from types import MappingProxyType
+
+import numpy as np
+
+from hwbnn.errors import PlanError
+from hwbnn.graph import (
+    Add,
+    ArgMax,
+    ChannelPad,
+    Conv2d,
+    Dot,
+    Encode,
+    Flatten,
+    Graph,
+    Input,
+    Lookup,
+    MaxPool,
+    Node,
+    Output,
+    Rescale,
+    Select,
+    SumPool,
+    Threshold,
+    ValueType,
+    window_of,
+)
+from hwbnn.graph import Window as Geometry
+from hwbnn.graph.window import joined_classes
+from hwbnn.plan import blocks, constants
+from hwbnn.plan.constants import ThresholdConstants, per_element
+from hwbnn.plan.datapath import Datapath, OpenStream, largest_divisor
+from hwbnn.plan.dots import add_product, add_thresholds, add_windows
+from hwbnn.plan.fifos import settled, with_depths
+from hwbnn.plan.plan import Plan
+from hwbnn.plan.stages import AddStreams, AxisIn, AxisOut, Pipeline, Stage
+from hwbnn.plan.tokens import Tap
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """A Graph under a Plan, as hardware.
+
+    Attributes:
+        graph: the network that it computes.
+        plan: how it is laid out.
+        stages: from border to border, each behind those that drive its streams.
+        taps: by value, those that can be seen.
+        fused: by value, those that cannot: the value whose circuit they went into.
+        interval: cycles that a frame keeps the busiest stage. Without windows it is exactly that
+            from the first beat of a frame to that of the next at full rate; with them it can be
+            more, and :func:`hwbnn.estimate.cycles` says how much.
+        latency: cycles from the first input beat of a frame to its last output beat, if no storage
+            is ever full; exact without windows.
+    """
+
+    graph: Graph
+    plan: Plan
+    stages: tuple[Stage, ...]
+    taps: Mapping[str, Tap]
+    fused: Mapping[str, str]
+    interval: int
+    latency: int
+
+    @property
+    def pipelines(self) -> tuple[Pipeline, ...]:
+        """The free-running pipelines, in order."""
+        return tuple(s for s in self.stages if isinstance(s, Pipeline))
+
+    @property
+    def blocks(self) -> tuple[blocks.Block, ...]:
+        """The blocks of all pipelines, in order."""
+        return tuple(block for pipeline in self.pipelines for block in pipeline.blocks)
+
+
+def circuit(graph: Graph, plan: Plan) -> Circuit:
+    """The hardware for a Graph under a Plan.
+
+    Raises:
+        PlanError: if the Plan does not fit the Graph, naming what and what would fit.
+    """
+    plan.check(graph)
+    datapath = Datapath(graph, plan)
+    for node in graph.nodes:
+        place(datapath, node)
+    stages, latency = settled(with_depths(datapath.stages, plan))
+    return Circuit(
+        graph,
+        plan,
+        tuple(stages),
+        MappingProxyType(datapath.taps),
+        MappingProxyType(datapath.fused),
+        max(stage.interval for stage in stages),
+        latency,
+    )
+
+
+def place(datapath: Datapath, node: Node) -> None:
+    """Add the next node's hardware, and bring its value to those who read it.
+
+    Raises:
+        PlanError: if there is none for it.
+    """
+    if node.sources:
+        datapath.current = datapath.take(node.sources[0])
+    add(node, datapath)
+    datapath.give(node.name)
+
+
+@singledispatch
+def add(node: Node, datapath: Datapath) -> None:
+    """Extend the current stream of a datapath by the hardware of a node.
+
+    Raises:
+        PlanError: if there is none for it.
+    """
+    raise PlanError(f"node '{node.name}': there is no hardware for {type(node).__name__}")
+
+
+# ---- Borders ----
+
+
+@add.register
+def _input(node: Input, datapath: Datapath) -> None:
+    plan = datapath.plan
+    lanes = _lanes(node, datapath.type(node), "input_beat", plan.input_beat)
+    stream, name = datapath.result(node, lanes), f"v_{node.name}"
+    datapath.stages.append(AxisIn(name, stream, stream, plan.input_beat))
+    datapath.current = OpenStream(name, stream)
+    datapath.tap(node.name, name, handshake=True)
+
+
+@add.register
+def _output(node: Output, datapath: Datapath) -> None:
+    plan = datapath.plan
+    lanes = _lanes(node, datapath.type(node), "output_beat", plan.output_beat)
+    datapath.resize(lanes)
+    datapath.close()
+    datapath.tap(node.name, datapath.current.name, handshake=True)
+    datapath.stage(AxisOut, "m_axis", datapath.stream, plan.output_beat)
+
+
+def _lanes(node: Node, t: ValueType, name: str, beat: int) -> int:
+    """Elements of a beat.
+
+    Raises:
+        PlanError: if the beat is narrower than one.
+    """
+    if beat < t.width:
+        raise PlanError(
+            f"plan: {name} {beat} is narrower than an element of '{node.name}', which has "
+            f"{t.width} bits; take at least {-(-t.width // 8) * 8}"
+        )
+    return beat // t.width
+
+
+# ---- Sums ----
+
+
+@add.register
+def _dot(node: Dot, datapath: Datapath) -> None:
+    add_product(datapath, node)
+
+
+@add.register
+def _conv2d(node: Conv2d, datapath: Datapath) -> None:
+    add_product(datapath, node)
+
+
+# ---- Elements by themselves, and choices among them ----
+
+
+@add.register
+def _threshold(node: Threshold, datapath: Datapath) -> None:
+    if node.source in datapath.fused:  # it stands behind the raw sums already
+        return
+    x = datapath.source_type(node)
+    datapath.align_channels(x, single=node.places is not None)
+    held = ThresholdConstants.of(node)
+    limits = constants.compared(held, x)
+    add_thresholds(datapath, node, limits, node.falling, held.border_classes)
+
+
+@add.register
+def _lookup(node: Lookup, datapath: Datapath) -> None:
+    x = datapath.source_type(node)
+    datapath.align_channels(x)
+    result = datapath.result(node, datapath.stream.lanes)
+    held = per_element(node.table[None], datapath.elements(x))
+    name, spacing = f"v_{node.name}", constants.spacing(x)
+    datapath.append(blocks.Lookup(name, node.name, datapath.stream, result, x.low, *spacing, held))
+
+
+@add.register
+def _rescale(node: Rescale, datapath: Datapath) -> None:
+    x = datapath.source_type(node)
+    datapath.align_channels(x, single=node.places is not None)
+    own = None if node.places is None else node.places.ravel()
+    border_classes, (classes,) = joined_classes(own)
+    bias = node.bias.reshape(-1, len(node.multiplier))[classes] + node.half
+    elements = datapath.elements(x, single=border_classes is not None)
+    negative = node.negative
+    datapath.append(
+        blocks.Rescale(
+            f"v_{node.name}", node.name, datapath.stream,
+            datapath.result(node, datapath.stream.lanes),
+            per_element(node.multiplier[None], elements),
+            None if negative is None else per_element(negative[None], elements),
+            per_element(bias, elements), per_element(node.shift[None], elements),
+            node.low, node.high, border_classes=border_classes,
+        )
+    )  # fmt: skip
+
+
+@add.register
+def _encode(node: Encode, datapath: Datapath) -> None:
+    limits = constants.encoded(node, datapath.source_type(node))
+    result = datapath.result(node, datapath.stream.lanes * limits.shape[1])
+    rising = np.zeros(len(limits), np.bool_)
+    name = f"v_{node.name}"
+    datapath.append(blocks.Compare(name, node.name, datapath.stream, result, limits, rising))
+
+
+@add.register
+def _select(node: Select, datapath: Datapath) -> None:
+    datapath.resize(datapath.stream.size)
+    result = datapath.result(node, len(node.index))
+    name = f"v_{node.name}"
+    datapath.append(blocks.Select(name, node.name, datapath.stream, result, node.index))
+    if (bits := datapath.drivers.get(node.source)) is not None:
+        datapath.drivers[node.name] = tuple(bits[i] for i in node.index)
+
+
+@add.register
+def _argmax(node: ArgMax, datapath: Datapath) -> None:
+    name, result = f"v_{node.name}", datapath.result(node, 1)
+    levels = datapath.plan.logic_levels_per_register
+    datapath.append(blocks.ArgMax(name, node.name, datapath.stream, result, levels))
+
+
+@add.register
+def _flatten(node: Flatten, datapath: Datapath) -> None:
+    _alias(node, datapath)
+
+
+def _alias(node: Node, datapath: Datapath) -> None:
+    """The node's value is that of its source."""
+    source = datapath.taps[node.sources[0]]
+    datapath.taps[node.name] = replace(
+        source, value=node.name, type=datapath.type(node), alias=source.alias or source.value
+    )
+
+
+# ---- Pools ----
+
+
+@add.register
+def _max_pool(node: MaxPool, datapath: Datapath) -> None:
+    if (node.kernel, node.stride) == ((1, 1), (1, 1)):
+        _alias(node, datapath)
+        return
+    if node.kernel == (1, 1):
+        _pool_windows(datapath, node, f"v_{node.name}", flag=False)
+        datapath.tap(node.name, f"v_{node.name}", handshake=True)
+        return
+    _pool_windows(datapath, node, f"w_{node.name}", flag=True)
+    channels, name = datapath.type(node).channels, f"v_{node.name}"
+    smallest = node.smallest
+    if smallest is None:
+        smallest = np.zeros(channels, np.bool_)
+    result, steps = datapath.result(node, datapath.stream.lanes), prod(node.kernel)
+    datapath.append(blocks.PoolMax(name, node.name, datapath.stream, result, steps, smallest))
+
+
+@add.register
+def _sum_pool(node: SumPool, datapath: Datapath) -> None:
+    _pool_windows(datapath, node, f"w_{node.name}", flag=True)
+    result, steps = datapath.result(node, datapath.stream.lanes), prod(node.kernel)
+    bit, name = datapath.source_type(node).bit, f"v_{node.name}"
+    datapath.append(blocks.PoolSum(name, node.name, datapath.stream, result, steps, bit))
+
+
+def _pool_windows(datapath: Datapath, node: MaxPool | SumPool, name: str, *, flag: bool) -> None:
+    """The windows of a pool, each chunk of a pixel by itself."""
+    x = datapath.source_type(node)
+    datapath.align(x.channels)
+    lanes = datapath.stream.lanes
+    add_windows(datapath, name, window_of(node, x.shape), lanes, 0, 0, flag=flag)
+
+
+# ---- Shortcuts ----
+
+
+@add.register
+def _add(node: Add, datapath: Datapath) -> None:
+    one, other = datapath.current, datapath.take(node.other)
+    types = [datapath.graph.types[name] for name in node.sources]
+    if types[0].channels < types[1].channels:
+        one, other, types = other, one, types[::-1]
+    wide, narrow = types
+    broadcast = narrow.channels < wide.channels
+    lanes = one.stream.lanes if broadcast else max(one.stream.lanes, other.stream.lanes)
+    if len(wide.shape) > 1:
+        lanes = largest_divisor(wide.channels, lanes)
+    datapath.current = other
+    datapath.resize(1 if broadcast else lanes)
+    datapath.close()
+    other, datapath.current = datapath.current, one
+    datapath.resize(lanes)
+    repeat = -(-wide.channels // lanes) if broadcast else 0
+    name, result = f"v_{node.name}", datapath.result(node, lanes)
+    datapath.stage(AddStreams, name, result, other.stream, repeat, also=[other])
+    datapath.tap(node.name, name, handshake=True)
+
+
+@add.register
+def _channel_pad(node: ChannelPad, datapath: Datapath) -> None:
+    x = datapath.source_type(node)
+    common = gcd(node.before, x.channels, node.after)
+    lanes = largest_divisor(common, datapath.stream.lanes)
+    size = x.size // x.channels, x.channels // lanes
+    padding = (0, 0, node.before // lanes, node.after // lanes)
+    # Channels are the columns of an image, a row of them for each position.
+    name = f"v_{node.name}"
+    add_windows(datapath, name, Geometry(size, (1, 1), (1, 1), padding), lanes, 0, 0)
+    datapath.tap(node.name, name, handshake=True)
