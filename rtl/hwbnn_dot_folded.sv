@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A matrix product of Pe channels times Simd inputs a cycle. A vector of Inputs arrives as
-// Inputs / Simd tokens and is read Channels / Pe times, once for each group of channels; the first
-// pass reads tokens as they arrive, the last one frees them. Gives one token of Pe raw sums (see
-// dot_row) a pass; with Totals one element more, the raw sum under weights that are all 1, which the
-// first pass forms and the others keep.
+// ceil(Inputs / Simd) tokens and is read ceil(Channels / Pe) times, once for each group of channels;
+// the first pass reads tokens as they arrive, the last one frees them. Gives one token of Pe raw sums
+// (see dot_row) a pass; with Totals one element more, the raw sum under weights that are all 1, which
+// the first pass forms and the others keep.
+//
+// Neither Simd nor Pe need divide: the last token of a vector may have more lanes than inputs left,
+// which hold anything and are taken as 0 by weights of 1, so that they count nothing; the last pass
+// may have more channels than are left, whose sums mean nothing.
 //
 // With Groups > 1 vectors are the inputs of one group of channels after the other, each with the
 // weights of its own.
@@ -11,21 +15,22 @@
 // Serial takes one bit plane a cycle, the highest first: every pass goes over the tokens Width times
 // and doubles its sums in between.
 //
-// The weights come from a memory outside: row (pass * Inputs / Simd + token) of Pe * Simd bits,
-// channel by channel, group by group, in the cycle after its address. What follows runs free; a credit stands for
-// one result in the credit_fifo at the end, and the last step of a pass waits for one; where the
-// pipeline makes one result of a whole frame, only the first pass does (OnePerFrame).
+// The weights come from a memory outside: row (pass * ceil(Inputs / Simd) + token) of Pe * Simd bits,
+// channel by channel, group by group, in the cycle after its address. What follows runs free; a
+// credit stands for one result in the credit_fifo at the end, and the last step of a pass waits for
+// one; where the pipeline makes one result of a whole frame, only the first pass does (OnePerFrame).
 //
-// Initiation interval: (Inputs / Simd) * (Channels / Pe) cycles, Width times as many if Serial, if
-// Slots holds the tokens of two vectors (or 2, if they are read once) and there are enough Credits.
+// Initiation interval: ceil(Inputs / Simd) * ceil(Channels / Pe) cycles, Width times as many if
+// Serial, if Slots holds the tokens of two vectors (or 2, if they are read once) and there are enough
+// Credits.
 // Latency: from the last step of a pass to valid_o 2 cycles and those of dot_row over Simd, of
 // Width 1 if Serial.
 
 module hwbnn_dot_folded #(
   parameter int Inputs   = 8,
   parameter int Channels = 4,     // of a group
-  parameter int Pe       = 2,     // channels at a time; divides Channels
-  parameter int Simd     = 4,     // inputs at a time; divides Inputs
+  parameter int Pe       = 2,     // channels at a time
+  parameter int Simd     = 4,     // inputs at a time
   parameter int Width    = 1,     // bits of an input
   parameter bit Signed   = 1'b0,  // inputs are two's complement
   parameter int SumWidth = 4,     // bits of a raw sum over all Inputs
@@ -53,8 +58,9 @@ module hwbnn_dot_folded #(
   output logic [(Pe+Totals)*SumWidth-1:0] data_o,
   input  logic                    credit_i
 );
-  localparam int Steps = Inputs / Simd;
-  localparam int Passes = Channels / Pe;
+  localparam int Steps = (Inputs + Simd - 1) / Simd;
+  localparam int Passes = (Channels + Pe - 1) / Pe;
+  localparam int LastLanes = Inputs - (Steps - 1) * Simd;  // inputs in the last token of a vector
   localparam int Rounds = Serial ? Width : 1;  // over the tokens in a pass
   localparam int RoundWidth = Rounds > 1 ? $clog2(Rounds) : 1;
   localparam int StepWidth = Steps > 1 ? $clog2(Steps) : 1;
@@ -64,13 +70,15 @@ module hwbnn_dot_folded #(
   localparam int FillWidth = $clog2(Slots + 1);
   localparam int CreditWidth = $clog2(Credits + 1);
   localparam logic [SlotWidth-1:0] LastSlot = SlotWidth'(Slots - 1);
+  // The input that counts nothing by a weight of 1: the smallest number (see bit_planes).
+  localparam logic [Width-1:0] Nothing = Signed ? Width'(1) << (Width - 1) : '0;
 
 `ifndef __ICARUS__  // which has no elaboration tasks
-  if (Inputs % Simd != 0) begin : gen_simd_error
-    $error("hwbnn_dot_folded: Simd %0d does not divide Inputs %0d", Simd, Inputs);
+  if (Simd > Inputs) begin : gen_simd_error
+    $error("hwbnn_dot_folded: Simd %0d is more than Inputs %0d", Simd, Inputs);
   end
-  if (Channels % Pe != 0) begin : gen_pe_error
-    $error("hwbnn_dot_folded: Pe %0d does not divide Channels %0d", Pe, Channels);
+  if (Pe > Channels) begin : gen_pe_error
+    $error("hwbnn_dot_folded: Pe %0d is more than Channels %0d", Pe, Channels);
   end
   if (Passes * Rounds > 1 && Slots < Steps) begin : gen_slots_error
     $error("hwbnn_dot_folded: Slots %0d do not hold the %0d tokens of a vector", Slots, Steps);
@@ -111,7 +119,19 @@ module hwbnn_dot_folded #(
 
   always_ff @(posedge clk_i) begin
     if (push) slots_q[write_q] <= data_i;
-    token_q <= slots_q[read_q];
+  end
+
+  if (LastLanes == Simd) begin : gen_whole
+    always_ff @(posedge clk_i) token_q <= slots_q[read_q];
+  end else begin : gen_rest
+    // A synchronous reset of the lanes without inputs: flip-flops have it for nothing.
+    localparam int Used = LastLanes * Width;
+
+    always_ff @(posedge clk_i) begin
+      token_q[Used-1:0] <= slots_q[read_q][Used-1:0];
+      if (last_step) token_q[Simd*Width-1:Used] <= {(Simd - LastLanes) {Nothing}};
+      else token_q[Simd*Width-1:Used] <= slots_q[read_q][Simd*Width-1:Used];
+    end
   end
 
   always_ff @(posedge clk_i) begin

@@ -18,6 +18,12 @@ CASES = [
     (12, 1, 1, 3, 8, 0),
     (1, 4, 2, 1, 1, 0),
     (40, 4, 2, 20, 2, 1),
+    # with a rest of inputs, of channels, of both
+    (11, 4, 2, 4, 1, 0),
+    (8, 5, 2, 4, 1, 0),
+    (23, 7, 3, 10, 1, 0),
+    (7, 3, 2, 4, 3, 1),
+    (5, 5, 4, 3, 2, 0),
 ]
 FORMS = [
     # case, what is left over from the defaults
@@ -32,6 +38,12 @@ FORMS = [
     ((9, 2, 2, 1, 8, 0), {"adders": 1, "totals": 1}),
     ((6, 4, 2, 3, 1, 0), {"groups": 3}),
     ((4, 1, 1, 4, 2, 1), {"groups": 2, "totals": 1}),
+    ((11, 5, 2, 4, 3, 1), {"totals": 1}),
+    ((11, 5, 2, 4, 3, 1), {"serial": 1}),
+    ((7, 5, 3, 3, 2, 0), {"serial": 1, "totals": 1}),
+    ((10, 5, 4, 7, 3, 1), {"adders": 1, "totals": 1}),
+    ((7, 3, 2, 4, 1, 0), {"groups": 3}),
+    ((9, 2, 2, 8, 2, 1), {"groups": 2, "totals": 1}),
 ]
 
 
@@ -45,14 +57,19 @@ class Product:
         rng = np.random.default_rng(seed)
         self.weights = rng.integers(0, 2, (self.groups * self.channels, self.inputs))
         self.sum_width = (self.inputs * ((1 << self.width) - 1)).bit_length()
-        self.steps, self.passes = self.inputs // self.simd, self.channels // self.pe
+        self.steps, self.passes = -(-self.inputs // self.simd), -(-self.channels // self.pe)
         self.rounds = self.width if self.serial else 1
         slots = slots or (2 if self.passes * self.rounds == 1 else 2 * self.steps)
         plane = 1 if self.serial else self.width
         self.latency = 2 + row_latency(self.simd, plane, levels, form.get("adders", 0))
         # Row by row as the memory holds them: group, pass, token, channel of the pass, input.
-        passes = self.groups * self.passes
-        rows = self.weights.reshape(passes, self.pe, self.steps, self.simd)
+        # A weight without an input is 1; what one without a channel is makes no difference.
+        whole = rng.integers(0, 2, (self.groups, self.passes * self.pe, self.steps * self.simd))
+        whole[:, :, self.inputs :] = 1
+        whole[:, : self.channels, : self.inputs] = self.weights.reshape(
+            self.groups, -1, self.inputs
+        )
+        rows = whole.reshape(self.groups * self.passes, self.pe, self.steps, self.simd)
         rows = rows.transpose(0, 2, 1, 3).ravel()
         self.levels = levels
         self.bench = module(
@@ -70,6 +87,7 @@ class Product:
         expected = []
         for i in range(frames):
             frame = tokens[i * self.steps : (i + 1) * self.steps]
+            # Lanes of the last token that hold no input are as random as the others.
             x = split(join(frame, self.simd * self.width), self.width, self.inputs)
             x = [signed(value, self.width) for value in x] if self.signed else x
             first = i % self.groups * self.channels
@@ -78,9 +96,15 @@ class Product:
             groups = [sums[j : j + self.pe] for j in range(0, self.channels, self.pe)]
             ones = np.ones(self.inputs, int)
             total = [row_sum(x, ones, self.width, self.signed)] * self.totals
-            expected += [join([*group, *total], self.sum_width) for group in groups]
+            expected += [(group, total) for group in groups]
         bits = (self.simd * self.width, (self.pe + self.totals) * self.sum_width)
-        return self.bench.check(tokens, expected, bits, **options)
+        found = self.bench.run(tokens, len(expected), bits, **options)
+        for token, (group, total) in zip(found.tokens, expected, strict=True):
+            lanes = split(token, self.sum_width, self.pe + self.totals)
+            # Sums behind the last channel mean nothing.
+            assert lanes[: len(group)] == group
+            assert lanes[self.pe :] == total
+        return found
 
 
 @pytest.mark.parametrize(

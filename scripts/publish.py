@@ -29,7 +29,10 @@ OPTIONAL = ("place and route", "synthesis by Vitis HLS")
 
 
 def folded(graph: Graph) -> Plan:
-    """Every layer ``pe`` 16 times ``simd`` 16, whole where 16 does not divide it."""
+    """Every layer ``pe`` 16 times ``simd`` 16, whole where 16 does not divide it.
+
+    As the published cores were built; folds need not divide since.
+    """
     dots = {}
     for dot in graph.of_type(Dot):
         m, n = dot.weights.shape

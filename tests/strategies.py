@@ -306,15 +306,18 @@ def build_plan(choose: Chooser, graph: Graph, max_cycles: int, max_beat: int) ->
         if isinstance(dot, Conv2d):
             outputs //= dot.groups
             vectors = dot.groups * prod(graph.types[dot.name].shape[:2])
+        # Divisors are what people choose, all other numbers what searches may find.
+        divides = choose.integer(0, 1)
         fits = [
             (pe, simd)
-            for pe in _divisors(outputs)
-            for simd in _divisors(inputs)
-            if vectors * (outputs // pe) * (inputs // simd) <= max_cycles
+            for pe in (_divisors(outputs) if divides else _parts(outputs))
+            for simd in (_divisors(inputs) if divides else _parts(inputs))
+            if vectors * -(-outputs // pe) * -(-inputs // simd) <= max_cycles
         ]
         pe, simd = choose.choice(fits or [(outputs, inputs)])
+        steps = vectors * -(-outputs // pe) * -(-inputs // simd)
         width = graph.types[dot.source].width
-        serial = width * vectors * (outputs // pe) * (inputs // simd) <= max_cycles
+        serial = width * steps <= max_cycles
         sums: tuple[Sums, ...] = ("bit_planes", "bit_planes", "adder_tree", "bit_serial")
         dots[dot.name] = Folded(pe, simd, choose.choice(sums if serial else sums[:3]))
     return Plan(
@@ -328,6 +331,11 @@ def build_plan(choose: Chooser, graph: Graph, max_cycles: int, max_beat: int) ->
 
 def _divisors(n: int) -> list[int]:
     return [d for d in range(1, n + 1) if n % d == 0]
+
+
+def _parts(n: int) -> list[int]:
+    """Sizes of parts: some that need not divide, and one that is larger than what there is."""
+    return sorted({*range(1, min(n, 6)), *(-(-n // k) for k in range(1, 5)), n - 1 or 1, n + 1})
 
 
 def _beat(choose: Chooser, t: ValueType, max_beat: int) -> int:

@@ -112,15 +112,20 @@ def test_random_networks_have_every_kind_of_node_and_layout() -> None:
             made |= {"never" for cut in threshold.thresholds.ravel() if cut > source.high}
             made |= {"always" for cut in threshold.thresholds.ravel() if cut <= source.low}
         for dot in graph.of_type(Dot):
+            m, n = dot.weights.shape
             made |= {"sums of integers"} - {"sums of integers" * graph.types[dot.source].bit}
             made |= {"scaled"} - {"scaled" * (dot.scale_offset is None)}
             made.add(f"{plan.layout(dot.name).sums} of {min(2, graph.types[dot.source].width)}")
+            if isinstance(layout := plan.layout(dot.name), Folded):
+                made |= {"a rest of inputs"} - {"a rest of inputs" * (n % layout.simd == 0)}
+                made |= {"a rest of outputs"} - {"a rest of outputs" * (m % layout.pe == 0)}
             made |= {("inputs", dot.weights.shape[1]), ("outputs", len(dot.weights))}
         made |= {"bits of tables" for lookup in graph.of_type(Lookup) if lookup.bit}
     for seed in range(100):
         made |= {type(node) for node in random_conv_graph(seed).nodes}
     expected = {*NODE_TYPES, Folded, Unrolled, True, False, "fused", "", "1 cuts", "2 cuts"}
     expected |= {"falling", "rising", "never", "always", "sums of integers", "bits of tables"}
-    expected |= {"scaled", "planes of 2", "adders of 2", "serial of 2"}
+    expected |= {"scaled", "bit_planes of 2", "adder_tree of 2", "bit_serial of 2"}
+    expected |= {"a rest of inputs", "a rest of outputs"}
     expected |= {(side, width) for side in ("inputs", "outputs") for width in (1, 63, 64, 65)}
     assert not expected - made

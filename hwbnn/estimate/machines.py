@@ -107,7 +107,7 @@ class WidenMachine(Machine):
 
     def __init__(self, stage: Widen, wires: Wires) -> None:
         super().__init__(stage, wires)
-        self.ratio, self.tokens = stage.ratio, stage.source.tokens
+        self.ratio, self.tokens = stage.ratio, stage.tokens
         self.count = 0  # narrow tokens of this frame that are in wide ones
         self.full = self.aside = False
 
@@ -137,7 +137,7 @@ class NarrowMachine(Machine):
 
     def __init__(self, stage: Narrow, wires: Wires) -> None:
         super().__init__(stage, wires)
-        self.ratio, self.tokens = stage.ratio, stage.result.tokens
+        self.ratio, self.tokens = stage.ratio, stage.tokens
         self.count = 0  # narrow tokens of this frame that have been taken in wide ones
         self.left = 0
 

@@ -119,7 +119,7 @@ def _axis_out(stage: AxisOut) -> Parts:
 @parts.register
 def _up(stage: Widen) -> Parts:
     width, ratio = stage.source.bits, stage.ratio
-    count = log2_up(ratio + 1) + log2_up(stage.result.tokens)
+    count = log2_up(ratio + 1) + log2_up(stage.result.unit_tokens)
     lut = Counter(up=1, up_bits=width, up_parts=ratio, counter=count)
     return Parts(lut, Counter(up=1, exact=(ratio + 1) * width + count))
 
@@ -127,7 +127,7 @@ def _up(stage: Widen) -> Parts:
 @parts.register
 def _down(stage: Narrow) -> Parts:
     width, ratio = stage.result.bits, stage.ratio
-    count = log2_up(ratio + 2) + log2_up(stage.source.tokens)
+    count = log2_up(ratio + 2) + log2_up(stage.source.unit_tokens)
     lut = Counter(down=1, down_bits=(ratio + 1) * width, counter=count)
     return Parts(lut, Counter(exact=(ratio + 1) * width + count))
 
@@ -211,8 +211,7 @@ def _dot_folded(block: DotFolded) -> Parts:
     made.lut["total"] = total if block.steps * block.rounds > 1 else 0
     made.lut["plane"] = block.simd * (block.rounds - 1)
     made.ff["exact"] += pe * row.registers + (log2_up(block.rounds) if block.rounds > 1 else 0)
-    ordered = block.weights.reshape(-1, block.pe, block.steps, block.simd)
-    made.memory(rom(ordered.transpose(0, 2, 1, 3).reshape(block.rows, -1)))
+    made.memory(rom(block.memory))
     return made
 
 
@@ -268,10 +267,7 @@ def add_rows(made: Parts, elements: Bools, block: ByElement) -> None:
     """Add the ROM of constants, a row a token of each class; a single row is no memory."""
     count = block.classes * block.tokens
     if count > 1:
-        held = elements.reshape(block.classes, -1, elements.shape[1])
-        rows = np.zeros((block.classes, block.tokens * block.lanes, elements.shape[1]), np.bool_)
-        rows[:, : held.shape[1]] = held
-        made.memory(rom(rows.reshape(count, -1)))
+        made.memory(rom(block.in_tokens(elements).reshape(count, -1)))
         made.lut["counter"] += log2_up(count)
         made.ff["exact"] += log2_up(count)
     if block.border_classes is not None:
@@ -284,9 +280,8 @@ def add_rows(made: Parts, elements: Bools, block: ByElement) -> None:
 def _lookup(block: Lookup) -> Parts:
     stream, width = block.source, block.result.width
     entries = block.table.shape[1]
-    tables = np.zeros((block.tokens * stream.lanes, entries), np.int64)
-    tables[: len(block.table)] = block.table
-    by_lane = tables.reshape(block.tokens, stream.lanes, entries).transpose(1, 0, 2)
+    tables = block.in_tokens(block.table).reshape(block.tokens, stream.lanes, entries)
+    by_lane = tables.transpose(1, 0, 2)
     address = stream.width + (log2_up(block.tokens) if block.tokens > 1 else 0)
     made = Parts(Counter(index=stream.lanes * address))
     made.dsp = stream.lanes if block.inverse > 1 else 0

@@ -187,9 +187,7 @@ class UpEquations(Equations):
     ) -> None:
         super().__init__(stage, taken, given, interval)
         self.inner = Events(stage.source.tokens, interval)  # parts become part of a wide token
-        self.wide = np.arange(stage.source.tokens) // stage.ratio
-        ends = (np.arange(stage.result.tokens) + 1) * stage.ratio - 1
-        self.ends = np.minimum(ends, stage.source.tokens - 1)
+        self.wide, self.ends = stage.wide, stage.ends
 
     def solve(self) -> Solved:
         """Cycles before which tokens cannot be taken and given."""
@@ -205,8 +203,7 @@ class DownEquations(Equations):
         self, stage: Narrow, taken: Sequence[Events], given: Sequence[Events], interval: int | None
     ) -> None:
         super().__init__(stage, taken, given, interval)
-        self.wide = np.arange(stage.result.tokens) // stage.ratio
-        self.begins = np.arange(stage.source.tokens) * stage.ratio
+        self.wide, self.begins = stage.wide, stage.begins
 
     def solve(self) -> Solved:
         """Cycles before which tokens cannot be taken and given."""

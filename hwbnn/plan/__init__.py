@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from hwbnn.plan.build import Circuit, circuit
-from hwbnn.plan.plan import Folded, Form, Framing, Layout, Plan, Sums, Unrolled
+from hwbnn.plan.plan import (
+    Folded,
+    Form,
+    Framing,
+    Layout,
+    Plan,
+    Sums,
+    Unrolled,
+    fold_candidates,
+)
 from hwbnn.plan.tokens import Tap, TokenStream
 
 __all__ = [
@@ -18,4 +27,5 @@ __all__ = [
     "TokenStream",
     "Unrolled",
     "circuit",
+    "fold_candidates",
 ]

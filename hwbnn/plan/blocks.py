@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hwbnn.graph.arrays import Bools, Ints
+from hwbnn.graph.arrays import Array, Bools, Ints
 from hwbnn.plan.multiples import Offset, shortfall, terms
 from hwbnn.plan.tokens import TokenStream
 
@@ -104,7 +104,27 @@ class ByElement(Block):
     @property
     def tokens(self) -> int:
         """Tokens of a position, or of what repeats."""
-        return -(-self.elements // (self.classes * self.lanes))
+        elements = self.elements // self.classes
+        vector = self.result.vector or elements
+        return elements // vector * -(-vector // self.lanes)
+
+    def in_tokens(self, values: Array, classes: int | None = None) -> Array:
+        """Constants in the order of tokens, zeros in lanes that hold no element.
+
+        Args:
+            values: ``(classes * elements, ...)``.
+            classes: of these constants; those of the block if None.
+
+        Returns:
+            ``(classes, tokens * lanes, ...)``.
+        """
+        classes = self.classes if classes is None else classes
+        elements = len(values) // classes
+        vector, rest = self.result.vector or elements, values.shape[1:]
+        lanes = -(-vector // self.lanes) * self.lanes
+        padded = np.zeros((classes, elements // vector, lanes, *rest), values.dtype)
+        padded[:, :, :vector] = values.reshape(classes, -1, vector, *rest)
+        return padded.reshape(classes, -1, *rest)
 
 
 @dataclass(frozen=True, eq=False)

@@ -195,6 +195,15 @@ class Datapath:
         return lanes if lanes % channels == 0 and not single else channels
 
 
+def least_divisor(n: int, parts: int) -> int:
+    """The least divisor of a number that makes at most so many parts of it.
+
+    >>> least_divisor(12, 5), least_divisor(7, 3)
+    (3, 7)
+    """
+    return min(d for d in range(1, n + 1) if n % d == 0 and n // d <= parts)
+
+
 def largest_divisor(n: int, most: int) -> int:
     """The largest divisor of a number that is at most this.
 

@@ -7,7 +7,7 @@ A ``Conv2d`` is a product over each group of each window. Where the Plan fuses a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import prod
+from math import gcd, prod
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists import NetlistForm, latency
 from hwbnn.plan import blocks, constants, products
 from hwbnn.plan.constants import Combination, RawSums, ThresholdConstants, per_element
-from hwbnn.plan.datapath import Datapath
+from hwbnn.plan.datapath import Datapath, OpenStream, least_divisor
 from hwbnn.plan.plan import Folded, Layout
 from hwbnn.plan.stages import Window, WindowUnrolled
 from hwbnn.plan.tokens import TokenStream
@@ -69,6 +69,16 @@ class Product:
         return prod(self.geometry.output) if self.geometry else 1
 
     @property
+    def channels(self) -> int:
+        """Channels of a group."""
+        return len(self.weights) // self.groups
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of a frame, one for each group of each window."""
+        return self.positions * self.groups
+
+    @property
     def slides(self) -> bool:
         """Whether a window must be brought together, or leaves something out."""
         g = self.geometry
@@ -81,6 +91,14 @@ def add_product(datapath: Datapath, node: Dot | Conv2d) -> None:
     if isinstance(node, Conv2d):
         datapath.align(x.channels)
     product = Product.of(node, x)
+    _add_values(datapath, product)
+    if datapath.stream.vector is not None:
+        _close_up(datapath, product)
+
+
+def _add_values(datapath: Datapath, product: Product) -> None:
+    """The values of a product, or of the Threshold behind it; lanes of tokens may be free."""
+    node = product.node
     threshold = fused_threshold(datapath.graph, node) if datapath.plan.fuse else None
     if node.scale_offset is not None:
         _add_scaled(datapath, product, threshold, *node.scale_offset)
@@ -88,26 +106,37 @@ def add_product(datapath: Datapath, node: Dot | Conv2d) -> None:
         _add_fused(datapath, product, threshold)
     else:
         raw = constants.raw_sums(product.weights, product.x, product.outside)
-        _add_raw_sums(datapath, product, raw)
+        lanes = _add_raw_sums(datapath, product, raw)
         datapath.append(
             blocks.Affine(
                 f"v_{node.name}", node.name, datapath.stream,
-                datapath.result(node, datapath.stream.lanes), raw.shift,
+                _sums_stream(product, datapath.type(node), lanes), raw.shift,
                 _by_channel(raw.constants), border_classes=product.border_classes,
             )
         )  # fmt: skip
 
 
 def add_thresholds(
-    datapath: Datapath, node: Threshold, limits: Ints, falling: Bools, border_classes: Ints | None
-) -> None:
-    """Compare the elements of the stream with these constants ``(classes, channels, k)``."""
-    result = datapath.result(node, datapath.stream.lanes)
+    datapath: Datapath, node: Threshold, limits: Ints, falling: Bools,
+    border_classes: Ints | None, vector: int | None = None,
+) -> None:  # fmt: skip
+    """Compare the elements of the stream with these constants ``(classes, channels, k)``.
+
+    Args:
+        datapath: what it is added to.
+        node: the Threshold.
+        limits: the constants.
+        falling: bool ``(channels,)``, as in :class:`~hwbnn.plan.blocks.Compare`.
+        border_classes: int64 ``(positions,)``; None where constants are the same everywhere.
+        vector: elements of a vector, where each begins with a token of its own.
+    """
+    stream = datapath.stream
+    result = datapath.result(node, stream.lanes).in_vectors(vector)
     elements = datapath.elements(datapath.type(node), single=border_classes is not None)
     sides = np.broadcast_to(falling, limits.shape[:2])
     datapath.append(
         blocks.Threshold(
-            f"v_{node.name}", node.name, datapath.stream, result, per_element(limits, elements),
+            f"v_{node.name}", node.name, stream, result, per_element(limits, elements),
             per_element(sides, elements), datapath.plan.logic_levels_per_register,
             border_classes=border_classes,
         )
@@ -122,9 +151,10 @@ def _add_fused(datapath: Datapath, product: Product, threshold: Threshold) -> No
     datapath.fused[node.name] = threshold.name
     if _add_compared_netlist(datapath, product, threshold, raw, limits, None):
         return
-    _add_raw_sums(datapath, product, raw)
+    lanes = _add_raw_sums(datapath, product, raw)
     rising = np.zeros_like(threshold.falling)
-    add_thresholds(datapath, threshold, limits, rising, held.border_classes)
+    vector = _sums_stream(product, datapath.type(node), lanes).vector
+    add_thresholds(datapath, threshold, limits, rising, held.border_classes, vector)
 
 
 def _add_scaled(
@@ -136,7 +166,8 @@ def _add_scaled(
     if threshold is None:
         whole = constants.combination(product.weights, scale, offset, x, outside)
         lanes = _add_raw_sums(datapath, product, whole.raw, total=True)
-        held, result = _by_channel(whole.constants), datapath.result(node, lanes)
+        held = _by_channel(whole.constants)
+        result = _sums_stream(product, datapath.type(node), lanes)
         datapath.append(
             _scaled(datapath, name, node.name, result, whole, held, product.border_classes)
         )
@@ -148,16 +179,16 @@ def _add_scaled(
     if _add_compared_netlist(datapath, product, threshold, bare.raw, limits, scale_offset):
         return
     lanes = _add_raw_sums(datapath, product, bare.raw, total=True)
-    result = datapath.result(node, lanes)
+    result = _sums_stream(product, datapath.type(node), lanes)
     # What shifts and adders leave out goes into the thresholds, not into adders.
     missing = _scaled(datapath, name, None, result, bare, np.zeros_like(scale), None).missing
     lows, highs = bare.lows - missing, bare.highs - missing
     t = ValueType(datapath.type(node).shape, int(lows.min()), int(highs.max()))
     limits = np.clip(limits - missing[:, None], t.low - 1, t.high)
-    stream = TokenStream.of(t, lanes)
+    stream = _sums_stream(product, t, lanes)
     datapath.append(_scaled(datapath, name, None, stream, bare, -missing, None))
     rising = np.zeros_like(threshold.falling)
-    add_thresholds(datapath, threshold, limits, rising, cuts.border_classes)
+    add_thresholds(datapath, threshold, limits, rising, cuts.border_classes, stream.vector)
 
 
 def _scaled(
@@ -197,7 +228,7 @@ def _add_raw_sums(
         gather(datapath, product, layout)
         datapath.close()
         lanes = layout.pe + total
-        size = product.positions * channels // layout.pe * lanes
+        size = product.vectors * -(-product.channels // layout.pe) * lanes
         result = TokenStream(size, lanes, raw.width)
         datapath.append(
             products.DotFolded(
@@ -230,10 +261,49 @@ def _layout(datapath: Datapath, product: Product, *, total: bool) -> Layout:
     room for one total a token.
     """
     layout = datapath.plan.layout(product.node.name)
-    channels, inputs = product.weights.shape
-    if isinstance(layout, Folded) or not total or product.groups == 1:
+    inputs = product.weights.shape[1]
+    if isinstance(layout, Folded):
+        return layout.within(product.channels, inputs)
+    if not total or product.groups == 1:
         return layout
-    return Folded(channels // product.groups, inputs, layout.sums)
+    return Folded(product.channels, inputs, layout.sums)
+
+
+def _sums_stream(product: Product, t: ValueType, lanes: int) -> TokenStream:
+    """What a product gives, as numbers of a type: each vector of it begins with a new token."""
+    stream = TokenStream.of(t, lanes)
+    # An unrolled product gives all groups in a token.
+    divides = product.channels % lanes == 0 or lanes % product.channels == 0
+    whole = divides or product.vectors == 1
+    return stream if whole else stream.in_vectors(product.channels)
+
+
+def _close_up(datapath: Datapath, product: Product) -> None:
+    """Bring tokens of which the last of each vector has lanes free to tokens without.
+
+    Where the common divisor of both is enough to keep up with the product, tokens become narrower
+    at once; else they are put together first.
+    """
+    folded = _layout(datapath, product, total=False)
+    assert isinstance(folded, Folded)
+    value = datapath.fused.get(product.node.name, product.node.name)
+    cycles = _cycles(product, folded)
+    lanes = gcd(product.channels, datapath.stream.lanes)
+    if product.channels // lanes > cycles:
+        lanes = least_divisor(product.channels, cycles)
+    datapath.resize(lanes)
+    datapath.close()
+    current = datapath.current
+    datapath.current = OpenStream(current.name, current.stream.in_vectors(None))
+    datapath.tap(value, current.name, handshake=True)
+
+
+def _cycles(product: Product, folded: Folded) -> int:
+    """Cycles of a vector in a folded product."""
+    inputs = product.weights.shape[1]
+    serial = folded.sums == "bit_serial" and product.x.width > 1
+    rounds = product.x.width if serial else 1
+    return folded.steps(product.channels, inputs) * rounds
 
 
 def _form(datapath: Datapath, product: Product) -> NetlistForm | None:
@@ -292,21 +362,27 @@ def gather(datapath: Datapath, product: Product, layout: Folded | None = None) -
         else:
             datapath.resize(groups * inputs)
         return
-    geometry, simd = product.geometry, layout.simd
-    if geometry is None or not product.slides:
-        datapath.resize(simd)
-        return
-    taps = prod(geometry.kernel)
-    depth = inputs // taps
-    serial = layout.sums == "bit_serial" and product.x.width > 1
-    rounds = product.x.width if serial else 1
-    passes = len(product.weights) // (groups * layout.pe)
-    lanes = simd if depth % simd == 0 else depth
-    if inputs // lanes > passes * rounds * (inputs // simd):
-        _add_whole_windows(datapath, product)  # tap by tap would be slower than the product
-    else:
-        add_windows(datapath, f"w_{product.node.name}", geometry, lanes, groups, product.pad)
+    geometry, simd, cycles = product.geometry, layout.simd, _cycles(product, layout)
+    if geometry is not None and product.slides:
+        depth = inputs // prod(geometry.kernel)
+        lanes = simd if depth % simd == 0 else depth
+        if inputs // lanes > cycles:
+            _add_whole_windows(datapath, product)  # tap by tap would be slower than the product
+        else:
+            add_windows(datapath, f"w_{product.node.name}", geometry, lanes, groups, product.pad)
+    if product.vectors > 1 and inputs % simd:
+        _separate(datapath, inputs, cycles)
     datapath.resize(simd)
+
+
+def _separate(datapath: Datapath, vector: int, cycles: int) -> None:
+    """Bring the stream to vectors of which each begins with a new token, one in so many cycles."""
+    lanes = datapath.stream.lanes
+    if vector % lanes or vector // lanes > cycles:
+        datapath.resize(least_divisor(vector, cycles))
+    datapath.close()
+    current = datapath.current
+    datapath.current = OpenStream(current.name, current.stream.in_vectors(vector))
 
 
 def add_windows(

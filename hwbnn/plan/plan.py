@@ -83,18 +83,53 @@ class Unrolled:
 class Folded:
     """``pe`` neurons times ``simd`` synapses a cycle, weights in a ROM.
 
-    A frame of ``n`` inputs and ``m`` outputs takes ``(n / simd) * (m / pe)`` cycles; ``simd`` must
-    divide ``n`` and ``pe`` must divide ``m``. It takes ``bits`` times as many if inputs of several
-    bits are summed bit-serially. A ``Conv2d`` takes that for each group of each window, ``n`` and
-    ``m`` being the inputs and outputs of a group.
+    A frame of ``n`` inputs and ``m`` outputs takes ``ceil(n / simd) * ceil(m / pe)`` cycles.
+    Neither needs to divide: the last step and the last pass are filled up with inputs and neurons
+    that count nothing. It takes ``bits`` times as many if inputs of several bits are summed
+    bit-serially. A ``Conv2d`` takes that for each group of each window, ``n`` and ``m`` being the
+    inputs and outputs of a group. Of a layer that is smaller than ``pe`` or ``simd``, all neurons
+    or all inputs are taken at a time.
     """
 
     pe: int
     simd: int
     sums: Sums = "bit_planes"
 
+    def within(self, outputs: int, inputs: int) -> Folded:
+        """The same, taking no more at a time than a layer of this size has."""
+        return replace(self, pe=min(self.pe, outputs), simd=min(self.simd, inputs))
+
+    def steps(self, outputs: int, inputs: int) -> int:
+        """Cycles of one vector of a layer of this size, bit-serial sums apart."""
+        return -(-outputs // self.pe) * -(-inputs // self.simd)
+
 
 Layout = Unrolled | Folded
+
+
+def fold_candidates(node: Dot | Conv2d) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Values of ``pe`` and of ``simd`` that are worth a look for a layer, smallest first.
+
+    For each number of passes the least ``pe`` that needs no more, likewise for ``simd``. The
+    ``simd`` of a ``Conv2d`` are parts of a pixel that divide its channels, or whole pixels: others
+    are as legal, and first bring together what they cut.
+
+    >>> import numpy as np
+    >>> fold_candidates(Dot("d", "x", np.zeros((5, 9), np.bool_)))
+    ((1, 2, 3, 5), (1, 2, 3, 5, 9))
+    """
+    if isinstance(node, Dot):
+        outputs, inputs = node.weights.shape
+        return _least_parts(outputs), _least_parts(inputs)
+    depth = node.weights.shape[3]
+    parts = (d for d in range(1, depth) if depth % d == 0)
+    pixels = (depth * taps for taps in _least_parts(node.kernel[0] * node.kernel[1]))
+    return _least_parts(len(node.weights) // node.groups), (*parts, *pixels)
+
+
+def _least_parts(n: int) -> tuple[int, ...]:
+    """The least size of each number of parts that a number can be cut into."""
+    return tuple(sorted({-(-n // parts) for parts in range(1, n + 1)}))
 
 
 @dataclass(frozen=True)
@@ -184,12 +219,12 @@ class Plan:
         return replace(self, layers={**self.layers, **layers})
 
     def check(self, graph: Graph) -> Plan:
-        """The Plan itself, if every layout divides the layer that it is for.
+        """The Plan itself, if all that it names is in the graph.
 
         Raises:
-            PlanError: naming the layer, what was asked and what would fit.
+            PlanError: naming what is not there.
         """
-        products = {node.name: node for node in graph.nodes if isinstance(node, Dot | Conv2d)}
+        products = {node.name for node in graph.nodes if isinstance(node, Dot | Conv2d)}
         for name in self.layers:
             if name not in products:
                 raise PlanError(
@@ -202,16 +237,6 @@ class Plan:
                 raise PlanError(
                     f"plan: buffer_tokens: no window of the graph is named {shown(name)}"
                 )
-        for name, node in products.items():
-            layout = self.layout(name)
-            if isinstance(layout, Folded):
-                inputs, groups = node.weights[0].size, 1
-                if isinstance(node, Conv2d):
-                    groups = node.groups
-                of = " of a group" if groups > 1 else ""
-                outputs = len(node.weights) // groups
-                _check_divides(name, "pe", layout.pe, outputs, f"outputs{of}")
-                _check_divides(name, "simd", layout.simd, inputs, f"inputs{of}")
         return self
 
     def to_json(self) -> str:
@@ -331,16 +356,6 @@ def _checked_depths(value: str, depths: object) -> tuple[int, ...]:
 def _check_tokens(what: str, found: object) -> None:
     if not _is_int(found) or not 1 <= found < 1 << 24:
         raise PlanError(f"plan: {what}: expected 1 to 2^24 tokens, found {shown(found)}")
-
-
-def _check_divides(dot: str, name: str, value: int, size: int, what: str) -> None:
-    if size % value:
-        fits = [d for d in range(1, size + 1) if size % d == 0]
-        near = sorted(fits, key=lambda d: abs(d - value))[:4]
-        raise PlanError(
-            f"plan: layer '{dot}': {name} {value} does not divide its {size} {what}; "
-            f"take one of {', '.join(map(str, sorted(near)))}"
-        )
 
 
 def _is_int(value: object) -> TypeGuard[int]:

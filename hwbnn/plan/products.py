@@ -90,6 +90,9 @@ class DotNetlist(Block):
 class DotFolded(Block):
     """Raw sums of ``pe`` channels from ``simd`` inputs a cycle (``dot_folded``).
 
+    Neither needs to divide: lanes of the last token of a vector that hold no input count nothing,
+    and sums of the last pass that belong to no channel mean nothing.
+
     It stands at the head of its pipeline: it takes a stream with a handshake, keeps it, and lets
     results in by credits. ``latency`` counts from the last step of a pass. Of an image it takes one
     window after the other; of a window, one group of inputs after the other, each with channels of
@@ -122,6 +125,11 @@ class DotFolded(Block):
         return int(self.weights.shape[1])
 
     @property
+    def channels(self) -> int:
+        """Channels of a group."""
+        return len(self.weights) // self.groups
+
+    @property
     def vectors(self) -> int:
         """Vectors of inputs in a frame: of all windows, all groups."""
         return self.source.size // self.inputs
@@ -129,7 +137,7 @@ class DotFolded(Block):
     @property
     def steps(self) -> int:
         """Steps of one round over the inputs."""
-        return self.inputs // self.simd
+        return -(-self.inputs // self.simd)
 
     @property
     def rounds(self) -> int:
@@ -139,7 +147,7 @@ class DotFolded(Block):
     @property
     def passes(self) -> int:
         """Passes over a vector, one for every ``pe`` of its channels."""
-        return len(self.weights) // (self.groups * self.pe)
+        return -(-self.channels // self.pe)
 
     @property
     def cycles(self) -> int:
@@ -158,6 +166,21 @@ class DotFolded(Block):
     def rows(self) -> int:
         """Rows of the memory of weights, ``pe * simd`` bits each."""
         return self.groups * self.passes * self.steps
+
+    @property
+    def memory(self) -> Bools:
+        """The memory of weights in the order in which passes read it, bool ``(rows, pe * simd)``.
+
+        A weight beyond the last input is 1: by it the input that the hardware puts there, the
+        smallest number, counts nothing.
+        """
+        whole = np.zeros((self.groups, self.passes * self.pe, self.steps * self.simd), np.bool_)
+        whole[:, :, self.inputs :] = True
+        whole[:, : self.channels, : self.inputs] = self.weights.reshape(
+            self.groups, -1, self.inputs
+        )
+        ordered = whole.reshape(self.groups * self.passes, self.pe, self.steps, self.simd)
+        return ordered.transpose(0, 2, 1, 3).reshape(self.rows, -1)
 
     @property
     def latency(self) -> int:

@@ -105,14 +105,35 @@ class AxisOut(Stage):
         return offered[0]
 
 
+def parts_of(narrow: TokenStream, wide: TokenStream, ratio: int) -> Ints:
+    """For each narrow token of a frame, the wide token that it is a part of."""
+    unit, part = np.divmod(np.arange(narrow.tokens), narrow.unit_tokens)
+    return np.asarray(unit * wide.unit_tokens + part // ratio)
+
+
 @dataclass(frozen=True, eq=False)
 class Widen(Stage):
     """Narrow tokens become wide ones (``stream_up``)."""
 
     @property
     def ratio(self) -> int:
-        """Narrow tokens in a wide one; the last of a frame may have fewer."""
-        return min(-(-self.result.lanes // self.source.lanes), self.source.tokens)
+        """Narrow tokens in a wide one; the last of a frame or vector may have fewer."""
+        return min(-(-self.result.lanes // self.source.lanes), self.tokens)
+
+    @property
+    def tokens(self) -> int:
+        """Narrow tokens of a frame, or of each vector of it."""
+        return self.source.unit_tokens
+
+    @property
+    def wide(self) -> Ints:
+        """For each narrow token of a frame, the wide one that it becomes part of."""
+        return parts_of(self.source, self.result, self.ratio)
+
+    @property
+    def ends(self) -> Ints:
+        """The last narrow token in each wide one."""
+        return np.append(np.flatnonzero(np.diff(self.wide)), self.source.tokens - 1)
 
     @property
     def holds(self) -> int:
@@ -121,8 +142,7 @@ class Widen(Stage):
 
     def times(self, *offered: Ints) -> Ints:
         """One cycle after the last part of each."""
-        ends = (np.arange(self.result.tokens) + 1) * self.ratio - 1
-        return offered[0][np.minimum(ends, len(offered[0]) - 1)] + 1
+        return np.asarray(offered[0][self.ends] + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,12 +151,27 @@ class Narrow(Stage):
 
     @property
     def ratio(self) -> int:
-        """Narrow tokens in a wide one; the last of a frame may have fewer."""
-        return min(-(-self.source.lanes // self.result.lanes), self.result.tokens)
+        """Narrow tokens in a wide one; the last of a frame or vector may have fewer."""
+        return min(-(-self.source.lanes // self.result.lanes), self.tokens)
+
+    @property
+    def tokens(self) -> int:
+        """Narrow tokens of a frame, or of each vector of it."""
+        return self.result.unit_tokens
+
+    @property
+    def wide(self) -> Ints:
+        """For each narrow token of a frame, the wide one that it is part of."""
+        return parts_of(self.result, self.source, self.ratio)
+
+    @property
+    def begins(self) -> Ints:
+        """The first narrow token in each wide one."""
+        return np.append(0, np.flatnonzero(np.diff(self.wide)) + 1)
 
     def times(self, *offered: Ints) -> Ints:
         """Part by part; a wide token is taken while at most one part is left of the one before."""
-        return spaced(offered[0][np.arange(self.result.tokens) // self.ratio] + 1)
+        return spaced(offered[0][self.wide] + 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lcm
 
 from hwbnn.graph import ValueType
@@ -10,14 +10,19 @@ from hwbnn.graph import ValueType
 
 @dataclass(frozen=True, slots=True)
 class TokenStream:
-    """A value that crosses as ``ceil(size / lanes)`` tokens a frame, element 0 in the lowest bits.
+    """A value that crosses in tokens of some of its elements, element 0 in the lowest bits.
+
+    A frame, or each vector of it, is ``ceil(its elements / lanes)`` tokens; the last may have fewer
+    elements than lanes, and its other lanes hold anything.
 
     Attributes:
         size: elements of a frame.
-        lanes: elements of a token; at most ``size``.
+        lanes: elements of a token; at most those of a vector.
         width: bits of an element.
         signed: whether elements are two's complement.
         flags: bits of a token above its elements.
+        vector: elements of a vector, which begins with a token of its own; None where only a frame
+            does.
     """
 
     size: int
@@ -25,6 +30,7 @@ class TokenStream:
     width: int
     signed: bool = False
     flags: int = 0
+    vector: int | None = None
 
     @classmethod
     def of(cls, t: ValueType, lanes: int) -> TokenStream:
@@ -32,9 +38,19 @@ class TokenStream:
         return cls(t.size, min(lanes, t.size), t.width, t.signed)
 
     @property
+    def unit(self) -> int:
+        """Elements of a vector, or of a frame where that is one."""
+        return self.size if self.vector is None else self.vector
+
+    @property
+    def unit_tokens(self) -> int:
+        """Tokens of a vector, or of a frame where that is one."""
+        return -(-self.unit // self.lanes)
+
+    @property
     def tokens(self) -> int:
         """Tokens of a frame."""
-        return -(-self.size // self.lanes)
+        return self.size // self.unit * self.unit_tokens
 
     @property
     def bits(self) -> int:
@@ -44,27 +60,31 @@ class TokenStream:
     @property
     def last_lanes(self) -> int:
         """Elements in the last token of a frame; its other lanes hold anything."""
-        return self.size - (self.tokens - 1) * self.lanes
+        return self.unit - (self.unit_tokens - 1) * self.lanes
 
     def with_lanes(self, lanes: int) -> TokenStream:
-        """The same elements in tokens of at most ``lanes``."""
-        return TokenStream(self.size, min(lanes, self.size), self.width, self.signed)
+        """The same elements in tokens of at most ``lanes``, without flags."""
+        return replace(self, lanes=min(lanes, self.unit), flags=0)
+
+    def in_vectors(self, vector: int | None) -> TokenStream:
+        """The same elements as vectors of this size, each of tokens of its own."""
+        return replace(self, vector=vector)
 
     def resized(self, lanes: int) -> tuple[TokenStream, ...]:
         """The streams through which it comes to tokens of this many lanes, that one last.
 
         Empty if it has them already. Where neither number divides the other, the way leads through
-        tokens of their least common multiple, or of whole frames.
+        tokens of their least common multiple, or of whole vectors.
 
         >>> four = TokenStream(24, 4, 1)
         >>> [s.lanes for s in four.resized(8)], [s.lanes for s in four.resized(6)]
         ([8], [12, 6])
         """
-        lanes = min(lanes, self.size)
+        lanes = min(lanes, self.unit)
         if lanes == self.lanes:
             return ()
         few, many = sorted((self.lanes, lanes))
-        if many % few and many != self.size:
+        if many % few and many != self.unit:
             both = self.with_lanes(lcm(few, many))
             return (both, both.with_lanes(lanes))
         return (self.with_lanes(lanes),)

@@ -14,7 +14,8 @@ module dot_folded_bench #(
   parameter int Totals   = 0,
   parameter int Slots    = 4,
   parameter int Credits  = 1,
-  parameter logic [Groups*Channels*Inputs-1:0] Rows = '0  // as the memory holds them
+  // As the memory holds them.
+  parameter logic [Groups*((Channels+Pe-1)/Pe)*((Inputs+Simd-1)/Simd)*Pe*Simd-1:0] Rows = '0
 ) (
   input  logic                   clk_i,
   input  logic                   rst_ni,
@@ -25,7 +26,7 @@ module dot_folded_bench #(
   input  logic                   ready_i,
   output logic [(Pe+Totals)*SumWidth-1:0] data_o
 );
-  localparam int Depth = Groups * (Inputs / Simd) * (Channels / Pe);
+  localparam int Depth = Groups * ((Inputs + Simd - 1) / Simd) * ((Channels + Pe - 1) / Pe);
   localparam int AddressWidth = Depth > 1 ? $clog2(Depth) : 1;
 
   logic [AddressWidth-1:0] row;

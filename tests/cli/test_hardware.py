@@ -79,11 +79,7 @@ def test_generate_finds_a_plan(call: Call, graph_file: Path) -> None:
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
-        (
-            '{"layers": {"hidden": {"pe": 4, "simd": 4}}}',
-            ["'hidden'", "pe 4", "take one of", "3, 6"],
-        ),
-        ('{"layers": {"hidden": {"pe": 2, "simd": 3}}}', ["'hidden'", "simd 3", "8 inputs"]),
+        ('{"layers": {"hidden": {"pe": 0, "simd": 4}}}', ["pe", "positive integer", "found 0"]),
         ('{"layers": {"none": "unrolled"}}', ["'none' is no Dot", "hidden, scores"]),
         ('{"input_beat": 12}', ["input_beat", "multiple of 8"]),
         ('{"colour": 1}', ["plan.json", "unknown key 'colour'", "clock_ns"]),

@@ -37,6 +37,11 @@ def test_blocks_compute_every_value(data):
     assert np.array_equal(now, values[graph.output.name].reshape(len(x), -1))
 
 
+def same(given, taken):
+    """Whether tokens are the same; where vectors begin with their own, lanes divide them."""
+    return given.in_vectors(None) == taken.in_vectors(None) and given.tokens == taken.tokens
+
+
 @given(st.data())
 def test_stages_fit_and_every_value_is_seen_or_fused(data):
     graph = data.draw(graphs())
@@ -45,7 +50,7 @@ def test_stages_fit_and_every_value_is_seen_or_fused(data):
     assert isinstance(made.stages[0], AxisIn)
     assert isinstance(made.stages[-1], AxisOut)
     for before, after in pairwise(made.stages):
-        assert before.result == after.source
+        assert same(before.result, after.source)
     for segment in made.pipelines:
         assert segment.credits >= 1
         for before, after in pairwise(segment.blocks):
@@ -121,8 +126,6 @@ def test_argmax_takes_one_credit_a_frame():
 @pytest.mark.parametrize(
     ("graph", "plan", "message"),
     [
-        (chain(8, 4), Plan(default=Folded(3, 8)), "pe 3 does not divide its 4 outputs"),
-        (chain(8, 4), Plan(default=Folded(4, 3)), "simd 3 does not divide its 8 inputs"),
         (chain(8, 4), Plan({"fc9": Unrolled()}), "'fc9' is no Dot"),
         (
             chain(400, 4),

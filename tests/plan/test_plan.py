@@ -122,18 +122,6 @@ REFUSED: dict[str, tuple[Callable[[], Plan], str]] = {
         lambda: Plan({"a": Unrolled()}).check(GRAPH),
         "'a' is no Dot or Conv2d of the graph; those are first",
     ),
-    "pe that leaves a rest": (
-        lambda: Plan(default=Folded(4, 1)).check(GRAPH),
-        "layer 'first': pe 4 does not divide its 10 outputs; take one of 1, 2, 5, 10",
-    ),
-    "simd that leaves a rest": (
-        lambda: Plan({"first": Folded(1, 5)}).check(GRAPH),
-        "layer 'first': simd 5 does not divide its 12 inputs; take one of 2, 3, 4, 6",
-    ),
-    "simd over all": (
-        lambda: Plan({"first": Folded(1, 24)}).check(GRAPH),
-        "layer 'first': simd 24 does not divide its 12 inputs; take one of .*12",
-    ),
 }
 
 TEXTS: dict[str, tuple[Any, str]] = {

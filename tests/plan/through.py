@@ -40,7 +40,10 @@ def _(block, x):
 
 @through.register(products.DotFolded)
 def _(block, x):
-    sums = rows_through(block, x, block.weights)
+    sums = rows_through(block, x, block.weights).reshape(len(x), -1, block.channels)
+    # Sums of the last pass that belong to no channel: anything, here the largest number.
+    rest = np.full((*sums.shape[:2], block.passes * block.pe - block.channels), -1)
+    sums = np.concatenate([sums, rest % (1 << block.result.width)], axis=2)
     if block.total:
         total = rows_through(block, x, np.ones_like(block.weights[: block.groups]))
         passes = sums.reshape(len(x), -1, block.passes, block.pe)
@@ -54,11 +57,21 @@ def _(block, x):
     lanes = block.result.lanes
     tokens = x.reshape(len(x), -1, lanes + 1)
     sums, total = tokens[:, :, :lanes], tokens[:, :, lanes:]
-    repeats = tokens.shape[1] * lanes // len(block.scale)
-    scale, offset = (np.tile(a, repeats).reshape(-1, lanes) for a in (block.scale, block.offset))
+    sums = elements(block, sums.reshape(len(x), -1))
+    total = elements(block, np.repeat(total, lanes, axis=2).reshape(len(x), -1))
+    repeats = sums.shape[1] // len(block.scale)
+    scale, offset = (np.tile(a, repeats) for a in (block.scale, block.offset))
     assert block.scale.min() >= 0
-    combined = (scale * sums + offset * total).reshape(len(x), -1)
-    return combined + spread(block, block.constants)
+    return scale * sums + offset * total + spread(block, block.constants)
+
+
+def elements(block, x):
+    """What a block makes of the lanes of its tokens, without those that hold no element."""
+    result = block.result
+    if x.shape[1] == result.size:
+        return x
+    units = x.reshape(len(x), -1, result.unit_tokens * result.lanes)
+    return units[:, :, : result.unit].reshape(len(x), -1)
 
 
 def rows_through(block, x, weights):
@@ -81,7 +94,7 @@ def sums(block, x, weights):
 
 @through.register(blocks.Affine)
 def _(block, x):
-    return (x << block.shift) - spread(block, block.constants)
+    return (elements(block, x) << block.shift) - spread(block, block.constants)
 
 
 @through.register(blocks.Compare)
@@ -94,7 +107,7 @@ def _(block, x):
 
 @through.register(blocks.Threshold)
 def _(block, x):
-    return reached(block, x).sum(axis=-1)
+    return reached(block, elements(block, x)).sum(axis=-1)
 
 
 @through.register(blocks.Lookup)
@@ -129,7 +142,8 @@ def reached(block, x):
 
 def spread(block, constants):
     """Constants for every element of a frame, from those of one position in each class."""
-    size = block.result.size if isinstance(block, blocks.Scaled) else block.source.size
+    # An Encode makes several elements of one.
+    size = min(block.source.size, block.result.size)
     count = block.elements // block.classes
     if block.border_classes is None or len(constants) != block.elements:
         return constants[np.arange(size) % count]

@@ -148,12 +148,25 @@ def test_what_hls_cannot_unroll_is_refused() -> None:
     refused = {
         "4096, found 5000 elements of its value": (dense(5000, 2), Plan()),
         "4096, found 16384 words of weights": (dense(1024, 1024), Plan()),
-        "pe 5 does not divide its 4 outputs": (dense(8, 4), Plan(default=Folded(5, 1))),
     }
     for message, (graph, plan) in refused.items():
         with pytest.raises(PlanError, match=message):
             generate(graph, "hls", plan)
     assert generate(dense(1024, 1024), "hls", Plan(default=Folded(16, 64)))
+
+
+def test_a_fold_that_leaves_a_rest_becomes_the_next_one_that_divides() -> None:
+    for asked, found in (((3, 5), (4, 8)), ((5, 1), (4, 1)), ((1, 99), (1, 8)), ((4, 2), (4, 2))):
+        odd, even = (
+            generate(dense(8, 4), "hls", Plan(default=Folded(*fold))).files
+            for fold in (asked, found)
+        )
+        assert {n: c for n, c in odd.items() if n != "plan.json"} == {
+            n: c for n, c in even.items() if n != "plan.json"
+        }
+
+
+def test_beats_narrower_than_an_element_are_refused() -> None:
     pixels = dense(8, 4, Input("x", (8,), -300, 300))
     with pytest.raises(PlanError, match=r"a beat of 8 bits is narrower .* 10 bits; take .* 16"):
         generate(pixels, "hls", Plan(input_beat=8, output_beat=16), io="io_stream")

@@ -204,8 +204,8 @@ def test_verilator_finds_nothing_to_warn_of(plan, tmp_path):
 @pytest.mark.parametrize(
     ("name", "right", "wrong", "message"),
     [
-        ("raw_module", ".Simd(2)", ".Simd(3)", "Simd 3 does not divide Inputs 20"),
-        ("raw_module", ".Pe(3)", ".Pe(4)", "Pe 4 does not divide Channels 6"),
+        ("raw_module", ".Simd(2)", ".Simd(21)", "Simd 21 is more than Inputs 20"),
+        ("raw_module", ".Pe(3)", ".Pe(7)", "Pe 7 is more than Channels 6"),
         ("raw_module", ".Slots(20)", ".Slots(9)", "Slots 9 do not hold the 10 tokens"),
         ("top", "logic [2:0] v_reg_data", "logic [1:0] v_reg_data", "WIDTH"),
     ],

@@ -31,8 +31,9 @@ def generate(graph: Graph, plan: Plan | None = None, io: str | None = None) -> P
     Args:
         graph: the network.
         plan: how it is laid out; by default all layers unrolled. A folded ``Dot`` is written for
-            ``(n / simd) * (m / pe)`` cycles a frame, which is hls4ml's reuse factor, an unrolled
-            one for one cycle; what Vitis makes of it is not predicted.
+            ``(n / simd) * (m / pe)`` cycles a frame, which is hls4ml's reuse factor, with the next
+            larger ``pe`` and ``simd`` that divide; an unrolled one for one cycle. What Vitis makes
+            of it is not predicted.
         io: ``"io_parallel"`` (a frame at once on wide ports) or ``"io_stream"`` (AXI4-Stream; a
             beat has the most elements that divide the frame, of an image its pixels, and fit the
             Plan's beat). By default parallel for dense networks; convolutions and pools are for

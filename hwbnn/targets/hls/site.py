@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import gcd
 from typing import Any
@@ -201,10 +201,27 @@ class Site:
         """The fold of a node; unrolled is the one that takes all in one cycle."""
         outputs, inputs = len(node.weights), node.weights[0].size
         layout = self.plan.layout(node.name)
-        pe, simd = (layout.pe, layout.simd) if isinstance(layout, Folded) else (outputs, inputs)
+        pe, simd = outputs, inputs
+        if isinstance(layout, Folded):
+            layout = dividing(node, layout)
+            pe, simd = layout.pe, layout.simd
         source = self.layout(node.source)
         group = source.group if isinstance(source, Packed) else simd
         return Fold(outputs, inputs, pe, simd, group)
+
+
+def dividing(node: Dot | Conv2d, folded: Folded) -> Folded:
+    """The fold of a node in HLS, whose loops have no rest: the next larger ones that divide.
+
+    It takes no more cycles than the Plan's.
+    """
+    groups = node.groups if isinstance(node, Conv2d) else 1
+    outputs, inputs = len(node.weights) // groups, node.weights[0].size
+    pe, simd = (
+        next((d for d in range(least, size) if size % d == 0), size)
+        for least, size in ((folded.pe, outputs), (folded.simd, inputs))
+    )
+    return replace(folded, pe=pe, simd=simd)
 
 
 def _steps(plan: Plan, node: Dot | Conv2d) -> tuple[int, ...]:
@@ -212,7 +229,7 @@ def _steps(plan: Plan, node: Dot | Conv2d) -> tuple[int, ...]:
     layout = plan.layout(node.name)
     depth = (node.weights.shape[3],) if isinstance(node, Conv2d) else ()
     if isinstance(layout, Folded):
-        return (layout.simd, *depth)
+        return (dividing(node, layout).simd, *depth)
     return (node.weights[0].size, *depth)
 
 

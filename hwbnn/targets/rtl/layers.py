@@ -271,11 +271,9 @@ def _folded(block: products.DotFolded, core: str, segment: Pipeline) -> dict[str
 def _memory(name: str, block: products.DotFolded, address: int) -> str:
     """The weights in the order in which the passes read them, a register behind the memory."""
     width = block.pe * block.simd
-    passes = block.groups * block.passes
-    ordered = block.weights.reshape(passes, block.pe, block.steps, block.simd)
-    rows = ordered.transpose(0, 2, 1, 3).reshape(block.rows, width)
     filled = "".join(
-        f"    rows[{i}] = {literal(row_integer(row), width)};\n" for i, row in enumerate(rows)
+        f"    rows[{i}] = {literal(row_integer(row), width)};\n"
+        for i, row in enumerate(block.memory)
     )
     body = (
         f"  logic [{width - 1}:0] rows [0:{block.rows - 1}];\n\n"

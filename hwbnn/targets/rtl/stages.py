@@ -90,7 +90,7 @@ def _up(stage: Widen, core: str) -> str:
     parameters = {
         "Width": stage.source.bits,
         "Ratio": stage.ratio,
-        "Tokens": stage.source.tokens,
+        "Tokens": stage.tokens,
     }
     ports = {**CLOCK, **input_ports(stage.inputs[0]), **out}
     return made + "\n" + instance("hwbnn_stream_up", f"u_{name}", parameters, ports)
@@ -104,7 +104,7 @@ def _down(stage: Narrow, core: str) -> str:
     taken = input_ports(stage.inputs[0])
     if missing:
         taken["data_i"] = f"{{{missing}'b0, {stage.inputs[0]}_data}}"
-    parameters = {"Width": result.bits, "Ratio": stage.ratio, "Tokens": result.tokens}
+    parameters = {"Width": result.bits, "Ratio": stage.ratio, "Tokens": stage.tokens}
     ports = {**CLOCK, **taken, **output_ports(name)}
     return made + "\n" + instance("hwbnn_stream_down", f"u_{name}", parameters, ports)
 

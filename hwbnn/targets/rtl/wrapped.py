@@ -54,9 +54,4 @@ def in_order(
         block: whose constants they are.
         classes: of these constants; those of the block if None.
     """
-    classes = block.classes if classes is None else classes
-    whole = block.tokens * block.lanes
-    given = values.reshape(classes, -1, *values.shape[1:])
-    padded = np.zeros((classes, whole, *values.shape[1:]), values.dtype)
-    padded[:, : given.shape[1]] = given
-    return [int(value) for value in padded.ravel()]
+    return [int(value) for value in block.in_tokens(values, classes).ravel()]
