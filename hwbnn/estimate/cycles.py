@@ -15,17 +15,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
+from hwbnn.errors import PlanError
 from hwbnn.estimate.machines import Wires, machines
 from hwbnn.estimate.schedule import Run, Unsolvable
 from hwbnn.plan import Circuit
 from hwbnn.plan.stages import Fork, Pipeline
 
 Pattern = Callable[[int], bool]
+_SHALLOW = "plan: nothing can move {}; depths and buffer_tokens need to be larger, or left out"
 MOST_FRAMES = 4096
 """A circuit settles after as many frames as it can hold, far fewer than these."""
 
 
-class Deadlock(Exception):
+class Deadlock(PlanError):
     """The circuit stands still for ever. No generated one does; one with less storage may."""
 
 
@@ -94,7 +96,7 @@ def _free(circuit: Circuit, frames: int | None) -> Cycles:
     period: int | None = None
     while len(run.starts) < (frames or MOST_FRAMES):
         if not run.step():
-            raise Deadlock(f"nothing can move behind frame {len(run.starts)}")
+            raise Deadlock(_SHALLOW.format(f"behind frame {len(run.starts)}"))
         if frames is not None:
             continue
         states.append(run.state())
@@ -265,5 +267,6 @@ class _Steps:
         if more and not self.wires.valid[0]:
             return now + 1
         if not self.calls:
-            raise Deadlock(f"nothing can move from cycle {now} on, {len(self.ends)} frames are out")
+            where = f"from cycle {now} on, {len(self.ends)} frames are out"
+            raise Deadlock(_SHALLOW.format(where))
         return max(now + 1, self.calls[0][0])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 from math import ceil
 
 import numpy as np
 
 from hwbnn.errors import PlanError
 from hwbnn.graph.arrays import Ints
+from hwbnn.graph.fields import shown
 from hwbnn.plan.plan import Plan
 from hwbnn.plan.stages import AddStreams, Fork, Pipeline, Stage
 
@@ -57,14 +59,14 @@ def with_depths(stages: Sequence[Stage], plan: Plan) -> list[Stage]:
         found = len(forks[value].depths) if value in forks else 1
         if found != len(depths):
             raise PlanError(
-                f"plan: depths: '{value}' has {found} readers, found {len(depths)} depths"
+                f"plan: depths: {shown(value)} has {found} readers, found {len(depths)} depths"
             )
     if all(fork.value in plan.depths for fork in forks.values()):
         return list(stages)
     held = {stage.name: _held(stage) for stage in settled(stages)[0]}
     behind = {s.name: i for i, s in enumerate(stages)}
     return [
-        _deep(stage, stages[behind[stage.name] + 1 :], held)
+        _deep(stage, islice(stages, behind[stage.name] + 1, None), held)
         if isinstance(stage, Fork) and stage.value not in plan.depths
         else stage
         for stage in stages
@@ -76,36 +78,48 @@ def _held(stage: Stage) -> Fraction:
     return Fraction(stage.holds, stage.source.tokens)
 
 
-def _deep(fork: Fork, stages: Sequence[Stage], held: dict[str, Fraction]) -> Fork:
+def _deep(fork: Fork, stages: Iterable[Stage], held: dict[str, Fraction]) -> Fork:
     """A fork with enough depth in every branch, given the stages behind it."""
-    reached = [_reached(branch, stages) for branch in fork.outputs]
+    region, branches = _until_joined(fork, stages)
     depths = []
-    for i, own in enumerate(reached):
+    for i in range(len(fork.depths)):
         most = Fraction(0)
-        for j, other in enumerate(reached):
-            meet = [s for s in stages if isinstance(s, AddStreams) and s.name in own & other]
+        for j in range(len(fork.depths)):
+            meet = [s for s in region if isinstance(s, AddStreams) and {i, j} <= branches[s.name]]
             if i != j and meet:
-                alone = other - own
                 # What the other branch leads to without ever coming back holds nothing up.
-                back = {name for join in meet for name in _leading(join, stages)}
-                most = max(most, sum((held[name] for name in alone & back), Fraction(0)))
+                back = _leading(meet, region)
+                alone = (name for name in back if j in branches[name] and i not in branches[name])
+                most = max(most, sum((held[name] for name in alone), Fraction(0)))
         depths.append(ceil(most * fork.source.tokens) + 2)
     return replace(fork, depths=tuple(depths))
 
 
-def _reached(stream: str, stages: Sequence[Stage]) -> set[str]:
-    """Names of the stages that a stream leads to."""
-    streams, names = {stream}, set()
+def _until_joined(
+    fork: Fork, stages: Iterable[Stage]
+) -> tuple[list[Stage], dict[str, frozenset[int]]]:
+    """The stages behind a fork up to where all its branches have come together, in order.
+
+    Returns:
+        The stages, and by name the branches that lead to each.
+    """
+    everything = frozenset(range(len(fork.depths)))
+    streams = {name: frozenset({i}) for i, name in enumerate(fork.outputs)}
+    region, branches = [], {}
     for stage in stages:
-        if streams & set(stage.inputs):
-            streams |= set(stage.outputs)
-            names.add(stage.name)
-    return names
+        if all(led == everything for led in streams.values()):
+            break
+        taken = [streams.pop(name) for name in stage.inputs if name in streams]
+        if taken:
+            region.append(stage)
+            branches[stage.name] = frozenset[int]().union(*taken)
+            streams |= dict.fromkeys(stage.outputs, branches[stage.name])
+    return region, branches
 
 
-def _leading(to: Stage, stages: Sequence[Stage]) -> set[str]:
-    """Names of the stages that lead to a stage."""
-    streams, names = set(to.inputs), set()
+def _leading(to: Sequence[Stage], stages: Sequence[Stage]) -> set[str]:
+    """Names of the stages that lead to one of some stages."""
+    streams, names = {name for stage in to for name in stage.inputs}, set()
     for stage in reversed(stages):
         if streams & set(stage.outputs):
             streams |= set(stage.inputs)
