@@ -1,4 +1,4 @@
-"""Which Threshold is computed together with the weighted sums that it reads.
+"""Fusion: the Threshold that is computed together with the weighted sums that it reads.
 
 Sums that one Threshold alone reads need not exist: hardware compares its accumulators, the fast
 simulator takes sign bits. Every reading of a Graph asks here, and says what it cannot fuse.

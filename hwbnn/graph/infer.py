@@ -229,7 +229,7 @@ def _output(node: Output, x: ValueType) -> ValueType:
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """What weighted sums are over, in each border class of a window.
+    """The terms of weighted sums, in each border class of a window.
 
     Attributes:
         plus: weights +1 among the terms inside, int64 ``(classes, channels)``.

@@ -37,7 +37,7 @@ from hwbnn.graph.window import Window
 SHIFT_LIMIT = 48
 """Most places that a Rescale shifts by."""
 MEANINGS = ("class", "decision", "scores", "bits")
-"""What the output of a Graph may be.
+"""The meanings that the output of a Graph may have.
 
 The index of a class; a bit that is the class (1 for the positive one of two); integers that are
 ordered as the logits are; bits of any other meaning.
@@ -79,7 +79,7 @@ class Node:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Input(Node):
-    """What arrives: integers ``low .. high``, or bits, in an array of this shape.
+    """The input: integers ``low .. high``, or bits, in an array of this shape.
 
     ``scale`` and ``offset`` are the one affine map from these integers to what the network was
     trained on, ``x = scale * u + offset`` (for bits ``u`` is the code 0 or 1). No later node reads
@@ -285,7 +285,7 @@ class Conv2d(WeightedSum):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Threshold(Node):
-    """How many thresholds of its channel an integer reaches; with one threshold, a bit.
+    """The number of thresholds of its channel that an integer reaches; with one threshold, a bit.
 
     Channel ``c`` (last axis) counts the ``j`` with ``x >= thresholds[c, j]``, or, where
     ``falling[c]``, with ``x <= thresholds[c, j]``. A threshold out of the value's range says
@@ -470,7 +470,7 @@ class Rescale(Node):
 
     @property
     def half(self) -> Ints:
-        """What is added before the shift so that it rounds, int64 ``(channels,)``."""
+        """The number added before the shift so that it rounds, int64 ``(channels,)``."""
         return np.where(self.shift > 0, np.int64(1) << np.maximum(self.shift - 1, 0), 0)
 
 
@@ -515,7 +515,7 @@ class ArgMax(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Output(Node):
-    """What leaves: the source, unchanged.
+    """The output: the source, unchanged.
 
     Attributes:
         meaning: ``"decision"`` where a single bit is a class, 1 for the positive one; None where
@@ -549,7 +549,7 @@ def _check_window(node: Conv2d | MaxPool | SumPool) -> None:
 
 
 def window_of(node: Conv2d | MaxPool | SumPool, shape: tuple[int, ...]) -> Window:
-    """Where the window of a node stands on a source of shape ``(height, width, channels)``."""
+    """The window of a node on a source of shape ``(height, width, channels)``."""
     height, width, _ = shape
     return Window((height, width), node.kernel, node.stride, node.padding)
 

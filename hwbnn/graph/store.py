@@ -131,7 +131,7 @@ def _reason(error: Exception) -> str:
 
 
 def _one_line(text: str) -> str:
-    """What a stranger's file brings into a message cannot break its line or reach a terminal."""
+    """Text from a stranger's file as one printable line, without control characters."""
     return "".join(c if c.isprintable() else "?" for c in text[:400])
 
 

@@ -46,7 +46,7 @@ class ValueType:
 
     @property
     def count(self) -> int:
-        """How many integers an element can take."""
+        """The number of integers that an element can take."""
         return (self.high - self.low) // self.step + 1
 
     @property

@@ -1,4 +1,4 @@
-"""Where a sliding window stands, and which of its taps lie inside the image."""
+"""Sliding windows: their positions, the taps inside the image, classes of positions."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Window:
 
     @cached_property
     def inside_rows(self) -> Bools:
-        """Which rows of the window lie inside, bool ``(output rows, kernel rows)``."""
+        """For each position, the rows inside, bool ``(output rows, kernel rows)``."""
         return self._inside(0)
 
     @cached_property
     def inside_columns(self) -> Bools:
-        """Which columns of the window lie inside, bool ``(output columns, kernel columns)``."""
+        """For each position, the columns inside, bool ``(output columns, kernel columns)``."""
         return self._inside(1)
 
     def origins(self, axis: int) -> Ints:

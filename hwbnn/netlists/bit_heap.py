@@ -111,7 +111,7 @@ class _Taken:
 
     @property
     def wanted(self) -> int:
-        """How many plain ones there should be."""
+        """The number of plain signals that are needed."""
         return self.plain + (self.part.kind == "full" and self.part.bits == 6)
 
 

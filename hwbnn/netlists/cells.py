@@ -1,4 +1,4 @@
-"""Which carry chains stand one above the other in the same carry cells.
+"""Carry chains placed one above the other in the same carry cells.
 
 A carry cell has four positions, or eight, and most chains are shorter. Between two chains in a run
 of cells is one position with the propagate input 0: the carry of the chain below comes out of it as
@@ -79,7 +79,7 @@ def _ranks(netlist: Netlist) -> Iterator[int]:
 
 
 class _Kind(NamedTuple):
-    """What there is to know of a chain to find it a place.
+    """The properties of a chain that decide where it can be placed.
 
     Attributes:
         size: its positions and the one above it.

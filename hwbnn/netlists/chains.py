@@ -1,4 +1,4 @@
-"""Which carry chains compress a heap of bits best.
+"""The search for the carry chains that compress a heap of bits best.
 
 A heap is known by its heights, the bits in each column. A chain starts at a column and takes bits
 column by column, in parts of three kinds, each with the carry from below:
@@ -84,7 +84,7 @@ class ChainPlan:
 
     @property
     def luts(self) -> int:
-        """What it takes."""
+        """LUTs that it takes."""
         return sum(part.positions for part in self.parts)
 
     @property
@@ -252,7 +252,7 @@ def descend(arrivals: Arrivals, prices: Sequence[float]) -> list[Compression]:
 
 @lru_cache(maxsize=1 << 16)
 def compress(arrivals: Arrivals, uses: int) -> Compression:
-    """How a heap is best left to as many others as add it up.
+    """The compression of a heap that is best when so many others add up what it leaves.
 
     Args:
         arrivals: the heap, its levels from 0 on.
@@ -264,7 +264,7 @@ def compress(arrivals: Arrivals, uses: int) -> Compression:
 
 @lru_cache(maxsize=1 << 12)
 def to_number(arrivals: Arrivals) -> Compression:
-    """How a heap becomes a number: one bit a column at most."""
+    """The compression of a heap to a number: one bit a column at most."""
     made = [
         _rippled(state)
         for prices in (PRICES, *SHORTER)

@@ -1,4 +1,4 @@
-"""What a netlist computes, many frames at a time: a bit of a word for each frame."""
+"""Evaluation of a netlist for many frames at a time, a bit of a word for each frame."""
 
 from __future__ import annotations
 

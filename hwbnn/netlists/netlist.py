@@ -41,7 +41,7 @@ class Lut:
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """What some successive positions of a carry chain add up.
+    """The terms that some successive positions of a carry chain add up.
 
     ``constant + terms + carry in == sum bits + carry out + link``, the sum bits at weights 1, 2, ..
     from the atom's first position, the carry and the link above them.

@@ -83,7 +83,7 @@ def _levels(netlist: Netlist) -> list[int]:
 
 
 def registers(netlist: Netlist, plan: Schedule) -> dict[int, int]:
-    """How often each signal is delayed for those that read it later, the outputs among them."""
+    """Registers behind each signal, for cells and outputs of later stages that read it."""
     delays: dict[int, int] = {}
 
     def read(signal: int, stage: int) -> None:

@@ -20,7 +20,7 @@ from hwbnn.netlists.netlist import NetlistBuilder
 
 @dataclass
 class Totals:
-    """What a layer's neurons add to their raw sums.
+    """The multiples of the total that a layer's neurons add to their raw sums.
 
     Attributes:
         scale: int64 ``(neurons,)``, none negative.

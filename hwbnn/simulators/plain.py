@@ -180,12 +180,12 @@ def _output(node: Output, x: Array, t: ValueType) -> Array:
 
 
 def signs(bits: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """What the codes stand for: -1 for False, +1 for True."""
+    """The numbers that codes stand for: -1 for False, +1 for True."""
     return np.where(bits, 1, -1).astype(np.int64)
 
 
 def numbers(x: Array, t: ValueType) -> NDArray[np.int64]:
-    """What the elements of a value stand for in a sum."""
+    """The numbers that the elements of a value stand for in a sum."""
     return signs(x) if t.bit else x
 
 
@@ -214,7 +214,7 @@ def _combined(
 def _taps(
     node: Conv2d | MaxPool | SumPool, x: NDArray[np.int64], t: ValueType, outside: int
 ) -> Iterator[tuple[tuple[int, int], NDArray[np.int64]]]:
-    """What each tap of the window sees at all positions, with ``outside`` around the image.
+    """The elements under each tap of the window, with ``outside`` around the image.
 
     Yields:
         The tap's row and column, and an array ``(batch, output rows, output columns, channels)``.

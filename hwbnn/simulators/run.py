@@ -91,7 +91,7 @@ def simulate(
 def simulate(
     graph: Graph, x: ArrayLike, *, engine: str = "auto", trace: bool = False
 ) -> Array | dict[str, Array]:
-    """What the Graph computes for a batch of inputs.
+    """Compute the output of a Graph for a batch of inputs.
 
     Args:
         graph: the network.

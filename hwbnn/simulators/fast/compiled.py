@@ -25,7 +25,7 @@ from hwbnn.simulators.fast.slots import Form, Slot, Step, item, rows
 from hwbnn.simulators.fast.steps import short_step, split_step, step
 
 BLOCK_BYTES = 768 * 1024
-"""What the values of one block may take of a core's L2, if a single tile does not take more."""
+"""Bytes of a core's L2 for the values of one block, if a single tile does not take more."""
 WIDTHS = (96, 64, 32)
 """Lanes of a tile, the widest that fits: wide ones meet each weight more often once it is read."""
 FORMS: tuple[Form, ...] = ("words", "shorts", "integers")
@@ -108,7 +108,7 @@ class Compiled:
         return steps[::-1]
 
     def _arrange(self) -> tuple[dict[Slot, int], int]:
-        """Where each slot's array begins in the memory of a block, and how long that memory is.
+        """The offset of each slot's array in the memory of a block, and the size of that memory.
 
         Arrays take the place of those that no later step reads. Both are bytes of one sample.
         """

@@ -118,7 +118,7 @@ def split(integers: Int32s, low: int, planes: int, out: Words) -> None:
 
 
 def runs(index: Ints) -> tuple[Ints, Words]:
-    """How bits at the positions ``index`` come together in words: neighbours that stay so at once.
+    """Moves of the bits at the positions ``index`` into words: neighbours that stay so at once.
 
     Args:
         index: the position of each bit that goes on, int64 ``(m,)``.

@@ -13,7 +13,7 @@ from hwbnn.simulators.fast.kernels import jit
 def threshold(
     integers: Int32s, cuts: Ints, falling: NDArray[np.bool_], kinds: Ints, out: Int32s
 ) -> None:
-    """How many cuts of its channel each row reaches.
+    """The number of thresholds of its channel that each row reaches.
 
     Args:
         integers: ``(tiles, positions * channels, lanes)``.

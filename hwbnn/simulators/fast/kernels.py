@@ -57,7 +57,7 @@ def _shared_code() -> str:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def popcount(context: Any, x: Any) -> Any:
-    """How many bits of a uint64 are set."""
+    """The number of bits of a uint64 that are set."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])

@@ -37,7 +37,7 @@ class Step(NamedTuple):
 
 
 class Coding(NamedTuple):
-    """How the integers of a value stand in words: ``x = base + gain * u``, ``u`` in planes."""
+    """The coding of the integers of a value in words: ``x = base + gain * u``, ``u`` in planes."""
 
     base: int
     gain: int

@@ -1,4 +1,4 @@
-"""How the fast simulator computes each kind of node: steps, each one call of a kernel.
+"""The steps of each kind of node in the fast simulator, each one call of a kernel.
 
 A step writes one *slot*, a value in one of its forms (:mod:`.kernels`), and reads others. Bits
 are kept as words; integers as integers, and as words (bit planes) where a ``Dot`` or ``Conv2d``

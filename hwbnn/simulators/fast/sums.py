@@ -34,7 +34,7 @@ def grid(node: Dot | Conv2d | MaxPool | SumPool, graph: Graph) -> windows.Grid:
 
 
 class Border(NamedTuple):
-    """What the border classes of a node add to its sums.
+    """The border classes of a node, and the constants that they add to its sums.
 
     Attributes:
         kinds: class of each position, int64 ``(positions,)``.
@@ -152,7 +152,7 @@ def neurons(node: Threshold, graph: Graph) -> Step | None:
 
 
 def _bound(node: Conv2d, graph: Graph) -> int:
-    """What no sum of signed elements passes, nor any part of it."""
+    """A bound on the magnitude of all sums of signed elements, and of their parts."""
     t = graph.types[node.source]
     return int(node.weights[0].size) * max(-t.low, t.high)
 

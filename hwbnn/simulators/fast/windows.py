@@ -55,7 +55,7 @@ def _spread(builder: Any, word: Any) -> Any:
 
 
 def _vectors(builder: Any, place: Any) -> list[Any]:
-    """Where the vectors of a row begin, from the place of its first word."""
+    """Pointers to the vectors of a row, from the place of its first word."""
     row = builder.bitcast(place, _VECTOR.as_pointer())
     return [builder.gep(row, [_WORD(v)]) for v in range(VECTORS)]
 
@@ -268,7 +268,7 @@ def _window(x: Words, planes: int, grid: Grid, p: int, group: int, own: Words, r
 
 @jit
 def _set_bits(x: Words, planes: int, rows: Ints, out: Ints) -> None:
-    """How many bits of each lane are set, those of higher planes weighted."""
+    """The number of bits of each lane that are set, those of higher planes weighted."""
     words = len(rows) // planes
     out[:] = 0
     for plane in range(planes):

@@ -1,4 +1,4 @@
-"""How deep the streams between stages must be, so that shortcuts do not deadlock.
+"""The depths of the streams between stages that keep shortcuts from deadlock.
 
 Behind a fork one branch may have to keep tokens until the other gives its first. Every stage is a
 process that reads and writes its streams in an order that does not depend on data, so that whether

@@ -20,7 +20,7 @@ BENCH_INPUT, BENCH_OUTPUT = "tb_data/tb_input_features.dat", "tb_data/tb_output_
 
 
 def core(graph: Graph, io: str, made: tuple[Stage, ...], lanes: tuple[int, int]) -> dict[str, Any]:
-    """What the project says of itself in ``core.json``.
+    """The contents of ``core.json``, the description of the project for programs.
 
     ``trace`` has one entry a slot of the C simulation: the value, its elements, and whether they
     are bits. ``fused`` names the values that no stage shows, and the value that they went into.

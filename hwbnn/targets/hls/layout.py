@@ -1,4 +1,4 @@
-"""How values and constants lie in the C++ arrays of an HLS project.
+"""The layout of values and constants in the C++ arrays of an HLS project.
 
 These mirror ``hls/hwbnn_layout.h``; nothing here knows of hls4ml.
 """
@@ -142,7 +142,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Fold:
-    """How a ``Dot`` or ``Conv2d`` is folded: ``pe`` outputs times ``simd`` inputs a cycle.
+    """The fold of a ``Dot`` or ``Conv2d``: ``pe`` outputs times ``simd`` inputs a cycle.
 
     Its weights are read a row of ``simd`` an output a cycle, cut into words as the source's bits
     are (:class:`Packed`); short rows share words.

@@ -1,4 +1,4 @@
-"""What a node of a Graph becomes in HLS, and what there is to know of its place."""
+"""Stages, the calls of ``hls/`` that nodes become, and the surroundings of a node."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Site:
-    """What the functions that make stages know of a node's place: Graph, Plan, kind of ports."""
+    """The surroundings of nodes, from which stages are derived: Graph, Plan, kind of ports."""
 
     graph: Graph
     plan: Plan
@@ -139,7 +139,7 @@ class Site:
         return {"n_tokens": self.shape(name)[0], "n_chunks": self.chunks(name)}
 
     def layout(self, name: str) -> Layout:
-        """How a whole value lies between two stages: as those that sum it take it."""
+        """The layout of a whole value between stages, as the weighted sums that read it take it."""
         t = self.type(name)
         if not t.bit:
             return Plain(t.size, Scalar(t.width, t.signed))
@@ -162,21 +162,21 @@ class Site:
         return isinstance(node, Flatten | MaxPool) and node.name in self.image_lanes
 
     def pixel(self, name: str) -> Layout:
-        """How one pixel of an image lies."""
+        """The layout of one pixel of an image."""
         return self.layout(name).part(self.channels(name))
 
     def token(self, name: str) -> Layout:
-        """How one token of an image lies."""
+        """The layout of one token of an image."""
         return self.layout(name).part(self.image_lanes[name])
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """What crosses between two stages: see :attr:`Stage.shape`."""
+        """The tokens and words that cross between two stages: see :attr:`Stage.shape`."""
         if name in self.image_lanes:
             return self.type(name).size // self.image_lanes[name], self.token(name).words
         return (self.layout(name).words,)
 
     def port(self, name: str) -> Plain:
-        """How a value, or a token of it, lies at the border, where bits have a word each."""
+        """The layout of a value, or of a token of it, at the ports, where bits have a word each."""
         t = self.type(name)
         return Plain(self.image_lanes.get(name, t.size), Scalar(t.width, t.signed))
 
@@ -225,7 +225,7 @@ def dividing(node: Dot | Conv2d, folded: Folded) -> Folded:
 
 
 def _steps(plan: Plan, node: Dot | Conv2d) -> tuple[int, ...]:
-    """What a word of bits that a node reads must divide: its step, and a group of channels."""
+    """Counts that a word of bits must divide where a node reads it: step, group of channels."""
     layout = plan.layout(node.name)
     depth = (node.weights.shape[3],) if isinstance(node, Conv2d) else ()
     if isinstance(layout, Folded):

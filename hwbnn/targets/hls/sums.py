@@ -1,4 +1,4 @@
-"""What the stages of nodes that sum have in common, dense or over the windows of an image."""
+"""The common part of the stages of weighted sums, dense or over the windows of an image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def sum_function(sums: Dot | Conv2d, site: Site, threshold: Threshold | None) ->
 def sum_members(
     sums: Dot | Conv2d, site: Site, threshold: Threshold | None, masked: bool = False
 ) -> dict[str, Any]:
-    """What the stages of nodes that sum have in common: numbers, types, constants, reuse.
+    """The fields that all stages of weighted sums share: numbers, types, constants, reuse.
 
     With a Threshold, rows of falling channels are negated and thresholds are on the accumulator.
 
