@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
 import hwbnn
 from hwbnn.errors import HwbnnError, nearest
@@ -72,3 +74,26 @@ def test_an_unknown_name_is_answered_by_what_there_is(kind: str) -> None:
     told = str(caught.value)
     lists = "expected|expected one of|it has|there are|those are|a recipe has"
     assert re.search(rf"({lists}) {first}", told), told
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        (nn.Linear(8, 3), "hwbnn.lower(model, input) makes one of a model"),
+        ("graph.npz", "hwbnn.load reads one from a file"),
+        (np.zeros(3), "hwbnn.load reads one"),
+    ],
+    ids=["model", "path", "array"],
+)
+def test_what_is_no_graph_is_refused_by_all_that_take_one(given: Any, hint: str) -> None:
+    x = np.zeros((1, 8), int)
+    for name, call in {
+        "generate": lambda: hwbnn.generate(given, "rtl"),
+        "simulate": lambda: hwbnn.simulate(given, x),
+        "verify": lambda: hwbnn.verify(given, x),
+        "save": lambda: hwbnn.save(given, "new.npz"),
+    }.items():
+        found = type(given).__name__
+        with pytest.raises(HwbnnError, match=f"^{name}: expected a Graph, found {found}; ") as told:
+            call()
+        assert hint in str(told.value)

@@ -51,6 +51,11 @@ def graph_file(given: str) -> Path:
             return path / "graph.npz"
         if path.is_file():
             return path
+        if path.is_dir() and _exists(path / "model.safetensors"):
+            raise InputError(
+                f"{given}: holds a trained model and no Graph; make one with "
+                f"'hwbnn lower {given} --out {path / 'graph.npz'}'"
+            )
     if given in bundled():
         return bundled()[given] / "graph.npz"
     raise InputError(

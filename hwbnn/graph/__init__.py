@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hwbnn.graph.fields import check_name
 from hwbnn.graph.fusion import fused_threshold
-from hwbnn.graph.graph import Graph
+from hwbnn.graph.graph import Graph, check_graph
 from hwbnn.graph.infer import infer
 from hwbnn.graph.nodes import (
     NODE_TYPES,
@@ -54,6 +54,7 @@ __all__ = [
     "WeightedSum",
     "Window",
     "bit_type",
+    "check_graph",
     "check_name",
     "from_bytes",
     "fused_threshold",

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -179,3 +180,24 @@ def _checked_notes(notes: Mapping[str, str]) -> dict[str, str]:
                 f"notes: expected text that UTF-8 can hold, found {shown(key)}: {shown(value)}"
             ) from None
     return dict(notes)
+
+
+def check_graph(given: object, where: str) -> None:
+    """Refuse what is no Graph: a model, or a file's name, is handed over by mistake.
+
+    Args:
+        given: what stands in a Graph's place.
+        where: the function that got it, for the message.
+
+    Raises:
+        GraphError: saying what makes a Graph of it.
+    """
+    if isinstance(given, Graph):
+        return
+    if isinstance(given, str | Path):
+        hint = "hwbnn.load reads one from a file"
+    elif hasattr(given, "named_modules"):
+        hint = "hwbnn.lower(model, input) makes one of a model"
+    else:
+        hint = "hwbnn.lower makes one of a model, hwbnn.load reads one"
+    raise GraphError(f"{where}: expected a Graph, found {type(given).__name__}; {hint}")

@@ -15,7 +15,7 @@ import numpy as np
 from hwbnn.errors import GraphError, nearest
 from hwbnn.graph.bits import pack_bits, unpack_bits
 from hwbnn.graph.fields import shown
-from hwbnn.graph.graph import FRACTION_LIMIT, Graph
+from hwbnn.graph.graph import FRACTION_LIMIT, Graph, check_graph
 from hwbnn.graph.nodes import NODE_TYPES, Node
 
 FORMAT = max(4, *(max(kind.SINCE, *kind.LATER.values(), 1) for kind in NODE_TYPES))
@@ -79,6 +79,7 @@ def _format(node: Node) -> int:
 
 def save(graph: Graph, path: str | Path) -> Path:
     """Write the Graph to a file, whole or not at all; returns the path."""
+    check_graph(graph, "save")
     target = Path(path)
     try:
         # The longest name that a folder takes leaves no room for an ending.

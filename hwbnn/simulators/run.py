@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwbnn.errors import InputError, ToolNotFound, nearest
-from hwbnn.graph import Conv2d, Dot, Graph
+from hwbnn.graph import Conv2d, Dot, Graph, check_graph
 from hwbnn.graph.arrays import Array
 from hwbnn.simulators import plain
 
@@ -106,6 +106,7 @@ def simulate(
         InputError: if ``x`` does not fit the Graph's input, or no engine has this name.
         ToolNotFound: if the engine needs a package that is not installed.
     """
+    check_graph(graph, "simulate")
     if engine not in ENGINES:
         raise InputError(f"engine {engine!r}: expected one of {nearest(engine, ENGINES)}")
     values = ENGINES[engine](graph, _checked(graph, x), trace)

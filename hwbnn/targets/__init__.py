@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hwbnn.errors import InputError, nearest
-from hwbnn.graph import Graph
+from hwbnn.graph import Graph, check_graph
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 
@@ -46,6 +46,7 @@ def generate(graph: Graph, target: str, plan: Plan | None = None, **options: Any
         PlanError: if the Plan does not fit the Graph or the target.
         ToolNotFound: if a package that the target needs is not installed.
     """
+    check_graph(graph, "generate")
     if target not in TARGETS:
         raise InputError(f"target {target!r}: expected one of {nearest(target, TARGETS)}")
     return TARGETS[target](graph, plan, **options)

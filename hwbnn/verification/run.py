@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from hwbnn.errors import InputError, nearest
-from hwbnn.graph import Graph, from_bytes
+from hwbnn.graph import Graph, check_graph, from_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.simulators import check_input, simulate
@@ -50,6 +50,8 @@ def run(
 ) -> Verification:
     """See :func:`hwbnn.verification.verify`."""
     given = what if isinstance(what, Project) else None
+    if given is None:
+        check_graph(what, "verify")
     graph, found = (what, None) if isinstance(what, Graph) else _read(what)
     checked = check_input(graph, x)
     size = _batch(graph) if batch is None else batch

@@ -47,6 +47,8 @@ def place(graph_file: Path, x: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> P
     Path("folder.npz").mkdir()
     Path("folder.npy").mkdir()
     Path("others").mkdir()
+    Path("run").mkdir()
+    Path("run/model.safetensors").touch()
     Path("others/mine.txt").write_text("mine")
     Path("recipe.toml").write_text(RECIPE)
     Path("key.toml").write_text(RECIPE + 'netwrk = "sfc"\n')
@@ -69,7 +71,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "kind of list": ("list method", ["expected one of methods, "]),
     "network": ("predict sfc_adabn x.npy", ["(sfc_adabin, "]),
     "run": ("lower sfc_adabn", ["(sfc_adabin, "]),
-    "recipe": ("train lenett --out run", ["(lenet, "]),
+    "recipe": ("train lenett --out new", ["(lenet, "]),
     "key of a recipe": ("train key.toml --out run", ["'netwrk'; a recipe has network, "]),
     "value of a recipe": ("train value.toml --out run", ["schedule: expected one of cosine, "]),
     "engine": ("simulate graph.npz x.npy --engine fasst", ["'fasst': expected one of fast, "]),
@@ -81,6 +83,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "code that raises": ("lower --model mine:make", ["ValueError: no weights", "line 3"]),
     "code that imports": ("lower --model wrong:make", ["No module named 'nothing_of_this_name'"]),
     "code that is none": ("lower --model syntax:make", ["SyntaxError", "syntax.py, line 1"]),
+    "model for a Graph": ("predict run x.npy", ["holds a trained model", "'hwbnn lower run --out"]),
     "long name of a Graph": (f"predict {LONG} x.npy", ["File name too long"]),
     "long name of a project": (f"verify {LONG}", ["File name too long"]),
     "long name of a run": (f"lower {LONG}", ["File name too long"]),
