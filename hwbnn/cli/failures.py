@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
-from hwbnn.cli.output import complain
-from hwbnn.errors import HwbnnError, Mismatch, nearest
+from hwbnn.cli.output import complain, note
+from hwbnn.errors import ConstantOutput, HwbnnError, Mismatch, nearest
 
 UsageError: Any = typer.BadParameter.__base__
 """Of the click that Typer uses, which may be a copy of its own."""
@@ -26,7 +27,10 @@ def one_line() -> Iterator[None]:
     machine can mend: arguments, files, permissions, space, memory, missing packages.
     """
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            warnings.simplefilter("always", ConstantOutput)
+            yield
     except HwbnnError as error:
         complain(str(error))
         raise typer.Exit(1 if isinstance(error, Mismatch) else 2) from None
@@ -59,6 +63,18 @@ def one_line() -> Iterator[None]:
     except MemoryError as error:
         complain(f"not enough memory: {error or 'give the command less at once'}")
         raise typer.Exit(2) from None
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning on standard error, in one line, without the place in our code."""
+    note(f"warning: {message}")
 
 
 def discard_output() -> None:

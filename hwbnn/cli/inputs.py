@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hwbnn.assets import assets
 from hwbnn.cli.files import read_array, read_bytes
 from hwbnn.cli.output import note
@@ -106,6 +108,8 @@ def read_labels(path: Path, key: str, samples: int, classes: int | None = None) 
         classes: each must be below this number; None where it is not known yet.
     """
     labels = read_array(path, key)
+    if labels.dtype.kind == "b" or (labels.dtype.kind == "f" and (labels % 1 == 0).all()):
+        labels = labels.astype(np.int64)
     fits = labels.dtype.kind in "iu" and labels.size == len(labels) == samples
     if not fits:
         scores = "; scores are no labels" if labels.ndim > 1 and labels.size > len(labels) else ""

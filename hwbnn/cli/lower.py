@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -47,31 +47,59 @@ def lower(
         bool, typer.Option("--scores", help="End in the classes' scores, not in the class.")
     ] = False,
     fraction: Fraction = None,
+    samples: Annotated[
+        Path | None,
+        typer.Option(help="Also compare the accuracy of floats and integers on these samples."),
+    ] = None,
+    key: options.Key = "",
+    labels: options.Labels = None,
+    labels_key: options.LabelsKey = "",
     as_json: options.Json = False,
 ) -> None:
     """Lower a trained model to integers, exactly, or name the layer that cannot be lowered.
 
-    The sums of shortcuts are in fixed point; every activation is exact for these numbers.
+    The sums of shortcuts are in fixed point; every activation is exact for these numbers. With
+    `--samples` and `--labels` the exit status is 1 if the classes of the integers are not those of
+    the floats.
 
     For example:
 
         hwbnn lower runs/digits --out digits.npz
 
         hwbnn lower --model mynet.model:make --out mynet.npz
+
+        hwbnn lower --model mynet.model:make --samples x.npy --labels y.npy
     """
     from hwbnn.graph import save
+    from hwbnn.lowering import check_accuracy
     from hwbnn.lowering import lower as make
 
     writable(out, ".npz")
+    if (samples is None) != (labels is None):
+        raise InputError("lower: expected --samples and --labels, or neither; found one")
+    data = None if samples is None else read_samples(None, samples, key, labels, labels_key, None)
     given = read_model(folder, model)
     output: Literal["class", "scores"] = "scores" if scores else "class"
     graph = make(given.model, given.input, output=output, fraction=fraction)
     out.parent.mkdir(parents=True, exist_ok=True)
     save(graph, out)
     kinds = [type(node).__name__ for node in graph.nodes]
-    facts = {"graph": str(out), "digest": graph.digest, "nodes": kinds, "notes": dict(graph.notes)}
+    facts: dict[str, Any] = {
+        "graph": str(out),
+        "digest": graph.digest,
+        "nodes": kinds,
+        "notes": dict(graph.notes),
+    }
     bits = graph.fraction
     how = "exactly" if bits is None else f"with {bits} bits behind the point of its shortcuts"
+    if data is not None:
+        x, y, _ = data
+        assert y is not None
+        found = check_accuracy(given.model, graph, to_integers(given.input, x), y)
+        facts |= {"frames": found.frames, "accuracy": found.accuracy_integer}
+        facts |= {"accuracy of floats": found.accuracy_float, "differing": found.differing}
+        how += f", {found.accuracy_integer:.2%} of {found.frames:,} samples right"
+        how += f" (floats: {found.accuracy_float:.2%})"
     finish(
         f"lowered {given.name} {how}: {len(kinds)} nodes, {graph.types[graph.input.name]} in, "
         f"{graph.types[graph.output.name]} out -> {out}",

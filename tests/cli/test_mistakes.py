@@ -111,7 +111,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     ),
     "probabilities for labels": (
         "predict graph.npz x.npy --labels probabilities.npy",
-        ["30 integers", "float64"],
+        ["30 integers", "shape (30, 3); scores are no labels"],
     ),
     "labels outside the classes": (
         "predict graph.npz x.npy --labels outside.npy",
@@ -128,6 +128,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         ["others: holds 'mine.txt'"],
     ),
     "labels alone": ("measure digits --labels few.npy", ["--samples besides --labels"]),
+    "samples without labels": ("lower digits --samples x.npy", ["--samples and --labels"]),
     "device": ("train recipe.toml --out run --accelerator gpuu", ["gpuu", "gpu"]),
     "precision": ("train recipe.toml --out run --precision 16-mixd", ["one of 16-mixed, "]),
 }

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
+
+import numpy as np
+import pytest
 
 from tests.cli.conftest import Call, refused
 
@@ -113,3 +117,49 @@ def test_models_that_cannot_be_lowered_are_refused(call: Call) -> None:
     assert "with_softmax: refused: " in told.stdout.splitlines()[-1]
     refused(call("lower"), "expected the folder of a training run, or --model")
     refused(call("lower", "none"), "none: expected the folder of a training run", "digits")
+
+
+SMALL = """
+import torch
+from torch import nn
+import hwbnn
+from hwbnn.nn import BinaryLinear
+
+class Shifted(nn.Module):
+    def forward(self, x):
+        return x + torch.tensor([0.0, 1e3, 0.0])
+
+def make(tail=nn.Identity):
+    torch.manual_seed(3)
+    source = hwbnn.Input.bits(8)
+    layer = BinaryLinear(8, 3, hwbnn.methods.get("bnn_ste"), source=source)
+    return nn.Sequential(layer, nn.BatchNorm1d(3), tail()).eval(), source
+
+def constant():
+    return make(Shifted)
+"""
+
+
+def test_lower_compares_accuracy_on_labelled_samples(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("small.py").write_text(SMALL)
+    rng = np.random.default_rng(1)
+    np.save("x.npy", rng.integers(0, 2, (50, 8)))
+    np.save("y.npy", rng.integers(0, 3, 50))
+    given = ("--samples", "x.npy", "--labels", "y.npy", "--json")
+    done = call("lower", "--model", "small:make", *given)
+    facts = json.loads(done.stdout)
+    assert facts["accuracy"] == facts["accuracy of floats"]
+    assert (facts["frames"], facts["differing"]) == (50, 0)
+    # A network that answers the same to everything is lowered, with a word of warning.
+    done = call("lower", "--model", "small:constant", *given)
+    assert done.exit_code == 0
+    assert "warning: " in done.stderr
+    # A planted fault: the simulator gives another class than the floats.
+    place = importlib.import_module("hwbnn.lowering.from_torch.accuracy")
+    real = place.simulate
+    monkeypatch.setattr(place, "simulate", lambda *a, **k: (real(*a, **k) + 1) % 3)
+    wrong = call("lower", "--model", "small:make", *given)
+    assert wrong.exit_code == 1
+    assert wrong.stderr.splitlines()[-1].startswith("error: ")
