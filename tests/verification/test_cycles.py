@@ -55,6 +55,17 @@ def test_one_cycle_too_late_is_found(core, which, frame):
     )
 
 
+@pytest.mark.parametrize("late", [-1, 1])
+def test_all_ends_a_cycle_off_are_found(core, late):
+    """The starts say where a run begins, and nothing else."""
+    run = record(core, FRAMES)
+    timing = Timing(core)
+    timing.add(replace(run, ends=run.ends + late), FRAMES)
+    end = int(run.ends[0]) - 5
+    assert timing.first == f"end of frame 0: predicted cycle {end}, counted {end + late}"
+    assert timing.result().counted_latency == core.latency + late
+
+
 @pytest.mark.parametrize(("frames", "change"), [(FRAMES, -1), (FRAMES, 1), (1, 1)])
 def test_a_fifo_that_is_less_or_more_full_than_predicted_is_found(core, frames, change):
     run = record(core, frames)
