@@ -3,7 +3,7 @@
 // frame of Beats tokens: one that ends early is filled up with zero beats, the surplus beats of one
 // that does not end in time are dropped. Either is an error, for which error_o is high for one
 // cycle; the next packet is taken as if nothing had happened. tkeep is not read, since the layout
-// of a frame is fixed. tready is low during reset and in the cycle after it.
+// of a frame is fixed. tready is low from the second cycle of reset to the first after it.
 
 module hwbnn_axis_in #(
   parameter int Beat  = 64,  // bits of tdata

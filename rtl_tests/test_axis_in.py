@@ -1,11 +1,40 @@
 from __future__ import annotations
 
+import subprocess
+
+import numpy as np
 import pytest
 
+from hwbnn import tools
+from hwbnn.assets import assets
 from hwbnn.verification.bench import Stalls
 from rtl_tests.bench import random_tokens
 
 pytestmark = pytest.mark.hardware
+
+RESET = """module tb;
+  reg clk = 0, rst = 0, was = 0;
+  reg [7:0] sent = 0;
+  wire ready, valid;
+  wire [7:0] data;
+  always #5 clk = ~clk;
+  hwbnn_axis_in #(.Beat(8), .Width(8), .Beats(1)) dut (
+    .clk_i(clk), .rst_ni(rst), .s_axis_tdata(sent), .s_axis_tkeep(1'b1), .s_axis_tvalid(1'b1),
+    .s_axis_tready(ready), .s_axis_tlast(1'b1), .valid_o(valid), .ready_i(1'b1), .data_o(data),
+    .error_o()
+  );
+  integer cycle = 0;
+  always @(posedge clk) begin
+    cycle <= cycle + 1;
+    rst <= cycle >= 3 && cycle != 9;
+    if (ready) sent <= sent + 8'd1;
+    was <= rst;
+    if (!was && cycle > 1 && ready !== 1'b0) $display("ready in reset");
+    if (rst && valid) $display("%0d", data);
+    if (cycle == 16) $finish;
+  end
+endmodule
+"""
 
 AXIS = {"axis": ("source",), "error": True}
 
@@ -79,6 +108,22 @@ def test_the_error_is_high_for_one_cycle_and_needs_no_reset(module, short_or_lon
     again = border.check(beats, expected, (8, 8), last=last, cut=25)
     assert plain.errors == again.errors == 1
     assert plain.error == again.error == plain.taken[2] + later
+
+
+def test_no_beat_is_taken_in_reset(tmp_path):
+    """From its second cycle to the one after it; the first may take one, which is cut off."""
+    (tmp_path / "tb.sv").write_text(RESET)
+    library = [str(asset) for asset in sorted(assets("rtl").glob("*.sv"))]
+    command = [*tools.require("iverilog").command, "-g2012", "-s", "tb", "-o", "sim", "tb.sv"]
+    subprocess.run([*command, *library], cwd=tmp_path, check=True)
+    done = subprocess.run(["vvp", "-N", "sim"], cwd=tmp_path, capture_output=True, text=True)
+    said = done.stdout.split("\n")
+    assert "ready in reset" not in said
+    numbers = [int(word) for word in said if word.isdecimal()]
+    assert numbers[0] == 0
+    assert len(numbers) > 7
+    # The second reset cuts off one beat inside, and the one that is taken in its first cycle.
+    assert sorted(np.diff(numbers).tolist()) == [1] * (len(numbers) - 2) + [3]
 
 
 def test_takes_a_beat_in_every_cycle(module):

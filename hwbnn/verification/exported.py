@@ -110,7 +110,7 @@ def _stream(graph: Graph, about: Mapping[str, Any], ports: Mapping[str, int]) ->
     value, lanes, tokens = str(about["value"]), int(about["lanes"]), int(about["beats"])
     t = graph.types[value]
     padded = -(-t.width // 8) * 8
-    name = f"{about['port']}_TDATA"
+    name = f"{check_name(about['port'])}_TDATA"
     if ports.get(name, lanes * padded) != lanes * padded:
         raise ToolFailed(
             f"Vitis HLS: port {name}: expected {lanes * padded} bits, {lanes} elements of "
@@ -121,7 +121,7 @@ def _stream(graph: Graph, about: Mapping[str, Any], ports: Mapping[str, int]) ->
 
 def _named(about: Mapping[str, Any], ports: Mapping[str, int], file: str) -> Ports:
     """What the ports are called, each of them found in the RTL."""
-    sides = [str(about[kind]["port"]) for kind in ("input", "output")]
+    sides = [check_name(about[kind]["port"]) for kind in ("input", "output")]
     wanted = ["ap_clk", "ap_rst_n", *(f"{side}_{s}" for side in sides for s in SIGNALS)]
     missing = [name for name in wanted if name not in ports]
     if missing:

@@ -119,6 +119,7 @@ CORPUS = {
         "an infinite number of lanes": _changed(
             "vitis", input=lambda port: {**port, "lanes": float("inf")}
         ),
+        "a port of two lines": _changed("vitis", output=lambda port: {**port, "port": "a\nb"}),
         "a nested io": _changed("vitis", io={}),
     },
 }
