@@ -1,0 +1,330 @@
+"""Mutation testing: small faults in the code, one at a time, and which of them no test notices.
+
+    scripts/mutate map                       which tests call which functions: once, 'not hardware'
+    scripts/mutate map --hardware tests/targets/test_rtl.py   and of chosen files those that compile
+    scripts/mutate run --mutants 200 --seed 1
+    scripts/mutate report
+
+Each goes on where it was stopped. Everything happens in a copy of the committed files (--work), so
+the tree can be worked in meanwhile; after a commit, name another folder. A mutant is killed by a
+test that fails or takes too long; the tests are those that call the function that it is in,
+quickest first, and for code outside of functions those that call anything in its file. A survivor
+says that no chosen test noticed: kill it by a test, or show that it changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from scripts.mutants import Mutant, is_one, mutants
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ROOMS = ("graph", "lowering", "simulators", "plan", "estimate", "targets", "verification")
+MAP = "map.json"
+RESULTS = "mutants.jsonl"
+KILLED, SURVIVED, UNTESTED = "killed", "survived", "no test calls it"
+BROKEN = "its tests do not run without it"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Which tests there are, how long they take and what they call.
+
+    Attributes:
+        seconds: of each test by its name.
+        hardware: names of those that compile hardware.
+        callers: for ``file:line`` of a function, the tests that call it.
+        users: for a file, the tests that call anything in it.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    hardware: set[str] = field(default_factory=set)
+    callers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    users: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    @classmethod
+    def read(cls, entries: Mapping[str, Mapping[str, Any]]) -> Suite:
+        """From the map of all test files."""
+        tests = cls()
+        for recorded in entries.values():
+            passed = {name: e for name, e in recorded.items() if not e.get("failed")}
+            # What one test's fixtures call may be a fixture of the whole file.
+            shared = {call for e in passed.values() for call in e.get("setup", ())}
+            for name, entry in passed.items():
+                tests.seconds[name] = entry["seconds"]
+                if entry["hardware"]:
+                    tests.hardware.add(name)
+                for call in {*entry.get("call", ()), *shared}:
+                    tests.callers[call].add(name)
+                    tests.users[call.rpartition(":")[0]].add(name)
+        return tests
+
+    def chosen(self, mutant: Mutant, budget: float, hardware: float) -> list[str]:
+        """Tests that may notice it, quickest first, those of hardware last, within two budgets."""
+        called = self.callers.get(f"{mutant.file}:{mutant.function}", set())
+        # Nothing calls compiled functions and constants as far as the map can see.
+        names = called or self.users.get(mutant.file, set())
+        taken: list[str] = []
+        for are_hardware, limit in ((False, budget), (True, hardware)):
+            left = limit
+            same = [n for n in names if (n in self.hardware) == are_hardware]
+            for name in sorted(same, key=lambda n: (self.seconds[n], n)):
+                left -= self.seconds[name]
+                if left < 0:
+                    break
+                taken.append(name)
+        return taken
+
+
+def copied(work: Path) -> Path:
+    """The copy of the committed files, made if it is not there."""
+    tree = work / "tree"
+    if not tree.is_dir():
+        work.mkdir(parents=True, exist_ok=True)
+        made = subprocess.run(
+            ["git", "archive", "HEAD"], cwd=REPOSITORY, capture_output=True, check=True
+        )
+        with tarfile.open(fileobj=BytesIO(made.stdout)) as archive:
+            archive.extractall(work / "tree.part", filter="data")
+        (work / "tree.part").rename(tree)
+    return tree
+
+
+def pytest(tree: Path, arguments: Sequence[str], limit: float, **more: str) -> int | None:
+    """The exit status of pytest in the copy; None if it took too long."""
+    # Without bytecode: files are changed and changed back within the time stamp's precision.
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tree),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+        "CI": "true",
+        **more,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+        cwd=tree,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        return process.wait(limit)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def written(file: Path, text: str) -> None:
+    """Replace a file, whole or not at all."""
+    part = file.with_name(f"{file.name}.part")
+    part.write_text(text)
+    part.replace(file)
+
+
+def make_map(given: argparse.Namespace) -> int:
+    """Run the tests once, file by file, and keep what they call."""
+    tree = copied(given.work)
+    file = given.work / MAP
+    known: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    files = given.tests or sorted(
+        str(p.relative_to(tree)) for p in (tree / "tests").rglob("test_*.py")
+    )
+    for number, name in enumerate(files, 1):
+        key = f"{name} hardware" if given.hardware else name
+        if key in known:
+            continue
+        begun = time.perf_counter()
+        out = given.work / "touched.json"
+        out.unlink(missing_ok=True)
+        marker = "hardware" if given.hardware else "not hardware"
+        arguments = ["-n", "0", "-p", "scripts.touched", "-m", marker, name]
+        code = pytest(tree, arguments, given.limit, TOUCHED=str(out))
+        if code not in (0, 1, 5, None):  # 1: some tests fail, 5: it has none of this kind
+            print(f"{name}: pytest ended with status {code}; run it by hand in {tree}")
+            return 2
+        known[key] = json.loads(out.read_text()) if out.is_file() else {}
+        written(file, json.dumps(known))
+        failed = sum(bool(e.get("failed")) for e in known[key].values())
+        print(
+            f"{number} of {len(files)} {name}: {len(known[key])} tests in "
+            f"{time.perf_counter() - begun:.0f} s"
+            + (f", {failed} fail without any mutant and are left out" if failed else "")
+            + ("" if out.is_file() else f", not done in {given.limit:.0f} s, left out"),
+            flush=True,
+        )
+    return 0
+
+
+def run(given: argparse.Namespace) -> int:
+    """Try a sample of the mutants."""
+    tree = copied(given.work)
+    if not (given.work / MAP).is_file():
+        print("no map of the tests yet: run 'scripts/mutate map' first", file=sys.stderr)
+        return 2
+    tests = Suite.read(json.loads((given.work / MAP).read_text()))
+    sample = sampled(tree, given.rooms.split(","), given.mutants, given.seed)
+    known = results(given.work)
+    # Without the half line that a kill may have left: the next one would be part of it.
+    written(given.work / RESULTS, "".join(json.dumps(result) + "\n" for result in known))
+    done = {result["name"] for result in known}
+    begun = time.monotonic()
+    for number, mutant in enumerate(sample, 1):
+        if mutant.name in done:
+            continue
+        if given.minutes is not None and time.monotonic() - begun > 60 * given.minutes:
+            break
+        result = tried(tree, mutant, tests, given)
+        with (given.work / RESULTS).open("a") as stream:
+            stream.write(json.dumps(result) + "\n")
+        print(f"{number} of {len(sample)} {result['status']}: {shown(result)}", flush=True)
+    return report(given)
+
+
+def sampled(tree: Path, rooms: Sequence[str], count: int, seed: int) -> list[Mutant]:
+    """That many of all mutants of the rooms, drawn by the seed; a larger sample holds a smaller."""
+    every: list[Mutant] = []
+    for room in rooms:
+        for path in sorted((tree / "hwbnn" / room).rglob("*.py")):
+            every += mutants(str(path.relative_to(tree)), path.read_bytes())
+    random.Random(seed).shuffle(every)
+    valid = (m for m in every if is_one(m, (tree / m.file).read_bytes()))
+    return list(islice(valid, count))
+
+
+def tried(tree: Path, mutant: Mutant, tests: Suite, given: argparse.Namespace) -> dict[str, Any]:
+    """What becomes of a mutant."""
+    chosen = tests.chosen(mutant, given.budget, given.hardware)
+    begun = time.perf_counter()
+    status = SURVIVED if chosen else UNTESTED
+    code: int | None = 0
+    names: list[str] = []
+    limit = 0.0
+    path = tree / mutant.file
+    source = path.read_bytes()
+    # One of hardware takes minutes: the others first, and alone.
+    kinds = [[n for n in chosen if n not in tests.hardware], []]
+    kinds[1] = [n for n in chosen if n in tests.hardware]
+    try:
+        path.write_bytes(mutant.applied(source))
+        for names in filter(None, kinds):
+            limit = given.patience * sum(tests.seconds[n] for n in names) + 60
+            code = pytest(tree, ["-x", "-n", "0", *names], limit)
+            if code != 0:
+                status = KILLED
+                break
+    finally:
+        path.write_bytes(source)
+    # Anything but failed tests may be the tests' own trouble, and then shows nothing.
+    if status == KILLED and code not in (1, None):
+        sound = pytest(tree, ["-x", "-n", "0", *names], limit)
+        status = KILLED if sound == 0 else BROKEN
+    return {
+        "name": mutant.name,
+        **asdict(mutant),
+        "status": status,
+        "tests": len(chosen),
+        "seconds": round(time.perf_counter() - begun, 1),
+    }
+
+
+def results(work: Path) -> list[dict[str, Any]]:
+    """What is known so far; half a line, from a kill, is left out."""
+    file = work / RESULTS
+    known = []
+    for line in file.read_text().splitlines() if file.is_file() else []:
+        try:
+            known.append(json.loads(line))
+        except ValueError:
+            continue
+    return known
+
+
+def shown(result: Mapping[str, Any]) -> str:
+    """A mutant on one line."""
+    before, after = (" ".join(result[k].split())[:80] for k in ("before", "after"))
+    return f"{result['file']}:{result['line']} {result['kind']}: `{before}` -> `{after}`"
+
+
+def report(given: argparse.Namespace) -> int:
+    """The share killed, and the survivors, in Markdown; also into report.md."""
+    known = results(given.work)
+    counts = Counter(result["status"] for result in known)
+    lines = [
+        "# Mutants",
+        "",
+        f"{len(known)} tried, {counts[KILLED]} killed, {counts[SURVIVED]} survived, "
+        f"{counts[UNTESTED]} in code that no test of the map calls, {counts[BROKEN]} without "
+        "tests that run; "
+        f"{sum(r['seconds'] for r in known) / 60:.0f} minutes.",
+        "",
+        "| room | tried | killed |",
+        "|---|---:|---:|",
+    ]
+    rooms: dict[str, list[str]] = defaultdict(list)
+    for result in known:
+        rooms[result["file"].split("/")[1]].append(result["status"])
+    lines += [f"| {room} | {len(s)} | {s.count(KILLED)} |" for room, s in sorted(rooms.items())]
+    for status in (SURVIVED, UNTESTED, BROKEN):
+        same = [r for r in known if r["status"] == status]
+        lines += ["", f"## {status}: {len(same)}", "", *(f"- {shown(r)}" for r in same)]
+    text = "\n".join(lines) + "\n"
+    written(given.work / "report.md", text)
+    print(text)
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Map, run or report."""
+    parser = argparse.ArgumentParser(
+        "scripts/mutate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path("~/.local/share/hwbnn/mutants"), help="folder of it all"
+    )
+    verbs = parser.add_subparsers(required=True)
+    each = verbs.add_parser("map", help="which tests call which functions")
+    each.add_argument("tests", nargs="*", help="files of tests; all by default")
+    each.add_argument("--hardware", action="store_true", help="those that compile hardware")
+    each.add_argument("--limit", type=float, default=1800, help="seconds for a file of tests")
+    each.set_defaults(work_on=make_map)
+    each = verbs.add_parser("run", help="try a sample")
+    each.add_argument("--mutants", type=int, default=200, help="how many")
+    each.add_argument("--seed", type=int, default=1, help="of the sample")
+    each.add_argument("--rooms", default=",".join(ROOMS), help="by commas")
+    each.add_argument("--budget", type=float, default=120, help="seconds of tests for a mutant")
+    each.add_argument("--hardware", type=float, default=300, help="seconds of those of hardware")
+    each.add_argument(
+        "--patience", type=float, default=5, help="times the usual that tests may take"
+    )
+    each.add_argument("--minutes", type=float, help="begin no mutant after this long")
+    each.set_defaults(work_on=run)
+    each = verbs.add_parser("report", help="the share killed, and the survivors")
+    each.set_defaults(work_on=report)
+    given = parser.parse_args(arguments)
+    given.work = given.work.expanduser().resolve()
+    status: int = given.work_on(given)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

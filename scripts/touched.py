@@ -1,0 +1,84 @@
+"""A pytest plugin that writes which functions each test calls: what mutation testing chooses by.
+
+Only calls are traced, not lines, so tests take little longer. Functions that numba compiles and
+those called in other processes are not seen.
+
+    TOUCHED=FILE python -m pytest -p scripts.touched tests/graph
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+ROOT = f"{Path(__file__).resolve().parent.parent}/"
+
+
+class Touched:
+    """Collects the calls while a phase of a test runs."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.tests: dict[str, dict[str, Any]] = {}
+
+    def trace(self, calls: set[str]) -> Any:
+        """A trace function that notes calls and asks for no lines."""
+
+        def note(frame: FrameType, event: str, _: object) -> None:
+            code = frame.f_code
+            if code.co_filename.startswith(ROOT):
+                calls.add(f"{code.co_filename[len(ROOT) :]}:{code.co_firstlineno}")
+
+        return note
+
+    def phase(self, item: pytest.Item, name: str) -> Generator[None, None, None]:
+        """Trace one phase of a test."""
+        calls: set[str] = set()
+        begun, before = time.perf_counter(), sys.gettrace()
+        sys.settrace(self.trace(calls))
+        try:
+            yield
+        finally:
+            sys.settrace(before)
+            entry = self.tests.setdefault(
+                item.nodeid, {"seconds": 0.0, "hardware": _is_hardware(item)}
+            )
+            entry["seconds"] += time.perf_counter() - begun
+            entry[name] = sorted(c for c in calls if c.startswith("hwbnn/"))
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
+        """Fixtures: those of a module are made in the first test that asks for them."""
+        yield from self.phase(item, "setup")
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        """The test itself."""
+        yield from self.phase(item, "call")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember what failed without any mutant: it shows nothing."""
+        if report.failed and report.nodeid in self.tests:
+            self.tests[report.nodeid]["failed"] = True
+
+    def pytest_sessionfinish(self) -> None:
+        """Write all."""
+        self.file.write_text(json.dumps(self.tests))
+
+
+def _is_hardware(item: pytest.Item) -> bool:
+    return item.get_closest_marker("hardware") is not None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take part where a file is named."""
+    if "TOUCHED" in os.environ:
+        config.pluginmanager.register(Touched(Path(os.environ["TOUCHED"])))
