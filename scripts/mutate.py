@@ -289,7 +289,7 @@ def report(given: argparse.Namespace) -> int:
         lines += ["", f"## {status}: {len(same)}", "", *(f"- {shown(r)}" for r in same)]
     text = "\n".join(lines) + "\n"
     written(given.work / "report.md", text)
-    print(text)
+    print(text, end="")
     return 0
 
 
