@@ -302,3 +302,24 @@ def test_a_backward_pass_may_be_repeated() -> None:
 def test_hyper_parameters_are_checked(field: str, wrong: object) -> None:
     with pytest.raises(InputError, match=f"adabin: {field}: expected .* found {wrong!r}"):
         methods.get("adabin", **{field: wrong})
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_gradients_of_a_learned_set_do_not_depend_on_the_layout_of_memory(
+    layout: torch.memory_format,
+) -> None:
+    torch.manual_seed(3)
+    x, grad = torch.randn(4, 6, 5, 7), torch.randint(-3, 4, (4, 6, 5, 7)).float()
+    activation = AdaBin().make_activation(6)
+    activation(x.requires_grad_()).backward(grad)
+    wanted = [x.grad, activation.alpha.grad, activation.beta.grad]
+    x.grad = activation.alpha.grad = activation.beta.grad = None
+    again = x.detach().contiguous(memory_format=layout).requires_grad_()
+    # The gradient in the other layout, too: then nothing can be read in the order of memory.
+    for other in (layout, torch.contiguous_format):
+        again.grad = activation.alpha.grad = activation.beta.grad = None
+        activation(again).backward(grad.contiguous(memory_format=other))
+        for found, expected in zip(
+            [again.grad, activation.alpha.grad, activation.beta.grad], wanted, strict=True
+        ):
+            torch.testing.assert_close(found, expected)
