@@ -5,8 +5,7 @@ from __future__ import annotations
 from hwbnn.estimate.area import Area, area
 from hwbnn.estimate.cycles import Cycles, cycles, frames_held
 from hwbnn.estimate.depths import least_depths, used_depths
-from hwbnn.estimate.fold import plan_for_ii, plan_for_luts
-from hwbnn.estimate.folds import describe
+from hwbnn.estimate.search import describe, plan_for_ii, plan_for_luts
 
 __all__ = [
     "Area",

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 
 from hwbnn.errors import PlanError
 from hwbnn.estimate.machines import Wires, machines
@@ -87,28 +88,34 @@ def cycles(
     return _Steps(circuit, frames, source, sink).run()
 
 
-def _free(circuit: Circuit, frames: int | None) -> Cycles:
-    """Frames as early as they can be."""
+def steady(circuit: Circuit, most: int) -> int | None:
+    """The interval in cycles, rounded up; None if it is not known after so many frames."""
+    try:
+        interval = _free(circuit, None, most).interval
+    except Unsolvable:
+        return None
+    return None if interval is None else ceil(interval)
+
+
+def _free(circuit: Circuit, frames: int | None, most: int = MOST_FRAMES) -> Cycles:
+    """Frames as early as they can be: so many, or until they repeat."""
     run = Run(circuit.stages)
     states: list[bytes] = []
     seen: dict[tuple[object, ...], int] = {}
     interval: Fraction | None = None
     period: int | None = None
-    while len(run.starts) < (frames or MOST_FRAMES):
+    while len(run.starts) < (frames or most) and interval is None:
         if not run.step():
             raise Deadlock(_SHALLOW.format(f"behind frame {len(run.starts)}"))
-        if frames is not None:
-            continue
-        states.append(run.state())
+        states.append(run.state() if frames is None else b"")
         now, reach = len(run.starts) - 1, run.reach
-        if now < 2 or now < reach:
+        if frames is not None or now < max(2, reach):
             continue
         apart = [b - a for a, b in pairwise(run.starts[now - reach :])]
         before = seen.setdefault((*states[now - reach :], *apart), now)
         if before < now:
             period = now - before
             interval = Fraction(run.starts[now] - run.starts[before], period)
-            break
     return Cycles(tuple(run.starts), tuple(run.ends), run.fills, interval, period)
 
 

@@ -39,7 +39,7 @@ from hwbnn.plan.stages import (
 Times = NDArray[np.int64]
 """A cycle for each token of a frame."""
 
-SWEEPS = 400
+SWEEPS = 64
 """Sweeps after which there is no schedule of an interval, or it is not found."""
 NEVER = -(1 << 50)
 """When the tokens before the first frame pass."""
@@ -179,7 +179,7 @@ class AxisOutEquations(Equations):
         return [], []
 
 
-class UpEquations(Equations):
+class WidenEquations(Equations):
     """A wide token, and a part kept aside."""
 
     def __init__(
@@ -196,7 +196,7 @@ class UpEquations(Equations):
         return [self.inner.delayed(1) + 1], [self.inner.now[self.ends] + 1]
 
 
-class DownEquations(Equations):
+class NarrowEquations(Equations):
     """A wide token is taken while at most one part is left."""
 
     def __init__(
@@ -222,11 +222,8 @@ class WindowEquations(Equations):
         self.inside = np.flatnonzero(taps >= 0)
         self.read = taps[self.inside]
         self.first = max(0, int(taps[0]))
-        self.origins, self.buffer_tokens, self.total = (
-            origins,
-            stage.buffer_tokens,
-            stage.source.tokens,
-        )
+        self.origins, self.total = origins, stage.source.tokens
+        self.buffer_tokens = stage.buffer_tokens
         windows, total = len(origins) - 1, self.total
         self.size = len(taps) // windows
         # A token has a slot from the end of this tap on: the last before the first window that
@@ -276,14 +273,14 @@ class WindowUnrolledEquations(Equations):
         super().__init__(stage, taken, given, interval)
         inside, ends = stage.grid
         self.inner = Events(len(inside), interval)  # places are passed
-        self.border_classes, self.ends = np.flatnonzero(inside), np.flatnonzero(ends)
+        self.pixels, self.ends = np.flatnonzero(inside), np.flatnonzero(ends)
         self.behind = np.asarray(np.cumsum(ends) - ends - 1)
-        self.before: Times = _lagged(self.border_classes, 2, len(inside))
+        self.before: Times = _lagged(self.pixels, 2, len(inside))
 
     def solve(self) -> Solved:
         """Cycles before which tokens cannot be taken and given."""
         walk = self.given[0].at(self.behind)
-        walk[self.border_classes] = np.maximum(walk[self.border_classes], self.taken[0].now + 1)
+        walk[self.pixels] = np.maximum(walk[self.pixels], self.taken[0].now + 1)
         walk[0] = max(walk[0], self.taken[0].now[0] + 1)
         walk = self.inner.now = self.inner.apart(walk, 1)
         return [self.inner.at(self.before) + 1], [walk[self.ends] + 1]
@@ -307,7 +304,7 @@ class ForkEquations(Equations):
         return [least], [self.taken[0].now + 1 for _ in self.given]
 
 
-class JoinEquations(Equations):
+class AddStreamsEquations(Equations):
     """A FIFO of two for each stream, and a register for the sum."""
 
     def __init__(
@@ -384,11 +381,8 @@ class FoldedEquations(Equations):
         head = stage.head
         assert head is not None
         self.steps, self.rounds, self.passes = head.steps, head.rounds, head.passes
-        self.buffer_tokens, self.credits, self.latency = (
-            head.buffer_tokens,
-            stage.credits,
-            stage.latency,
-        )
+        self.buffer_tokens = head.buffer_tokens
+        self.credits, self.latency = stage.credits, stage.latency
         self.once = stage.reduces
         vectors = stage.source.tokens // self.steps
         self.inner = Events(vectors * self.passes, interval)  # last steps of passes
@@ -433,12 +427,12 @@ class FoldedEquations(Equations):
 _KINDS: dict[type[Stage], type[Equations]] = {
     AxisIn: AxisInEquations,
     AxisOut: AxisOutEquations,
-    Widen: UpEquations,
-    Narrow: DownEquations,
+    Widen: WidenEquations,
+    Narrow: NarrowEquations,
     Window: WindowEquations,
     WindowUnrolled: WindowUnrolledEquations,
     Fork: ForkEquations,
-    AddStreams: JoinEquations,
+    AddStreams: AddStreamsEquations,
 }
 
 

@@ -1,0 +1,611 @@
+"""Plans that meet a goal: an interval at the fewest LUTs, or the most speed for a budget of LUTs.
+
+All goals choose among the same points, each a Plan with the interval and the LUTs of the whole
+circuit, FIFOs, adders and rescalers included. So a longer interval never takes more LUTs, a larger
+budget is never slower, and a budget is never slower than an interval's Plan of that size.
+
+A point is made for each of some numbers of cycles: the cheapest layouts whose stages a frame keeps
+busy for no longer. In chains of ``Dot`` nodes all layouts are looked at; elsewhere a layer's layout
+is chosen behind those of the layers before it.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from math import log, prod
+
+from hwbnn.errors import PlanError
+from hwbnn.estimate.area import area_of
+from hwbnn.estimate.cycles import steady
+from hwbnn.estimate.parts import Parts, ends, parts
+from hwbnn.estimate.schedule import Schedule, schedule
+from hwbnn.graph import Conv2d, Dot, Graph, Lookup, Node, Rescale, Threshold, ValueType
+from hwbnn.plan import Circuit, Folded, Layout, Plan, Sums, TokenStream, Unrolled, circuit
+from hwbnn.plan.build import add, place
+from hwbnn.plan.datapath import Datapath, OpenStream
+from hwbnn.plan.fifos import settled
+from hwbnn.plan.plan import BEAT_LIMIT, WINDOWED
+from hwbnn.plan.stages import Fork, Narrow, Pipeline, Stage, Widen
+
+BRAM_LUTS = 380
+"""LUTs that a block RAM of 36 Kbit counts as when layouts of a layer are compared: a Zynq 7020 has
+53,200 LUTs and 140 of them."""
+FINER = 1.1
+"""Ratio of neighbouring numbers of cycles that points are made for."""
+LONGER = 16
+"""What part of an interval the next one is longer that a schedule is sought for."""
+FRAMES = 32
+"""Frames in which a circuit without a schedule of its shortest interval must become steady for its
+own interval to be known exactly."""
+SECONDS = 120.0
+"""CPU time after which a search ends with the best that it has; all of a bundled network takes
+less."""
+
+Tell = Callable[[str], None]
+
+
+def plan_for_ii(
+    graph: Graph, cycles: int, base: Plan | None = None, tell: Tell | None = None
+) -> Plan:
+    """The Plan of the fewest LUTs under which a new frame can begin every ``cycles`` cycles.
+
+    Every ``Dot`` and ``Conv2d`` is unrolled or folded, and sums inputs of several bits in the way
+    that costs least (:data:`~hwbnn.plan.plan.Sums`); beats at the borders are widened where they
+    would be too slow; FIFOs behind forks are as deep as the interval needs.
+
+    Args:
+        graph: the network.
+        cycles: largest initiation interval that is good enough.
+        base: what to take for everything else. If its default is ``Unrolled`` as netlists, layers
+            may become these netlists too; each is made to see what it takes, by itself: what it
+            saves behind another netlist is left out.
+        tell: gets a line if the search ended at its limit of :data:`SECONDS`.
+
+    Raises:
+        PlanError: if no Plan is that fast; names the nearest that can be reached.
+    """
+    if isinstance(cycles, bool) or not isinstance(cycles, int) or cycles < 1:
+        raise PlanError(f"plan: interval: expected at least 1 cycle, found {cycles!r}")
+    return _points(graph, base).for_interval(cycles, tell)
+
+
+def plan_for_luts(
+    graph: Graph, budget: int, base: Plan | None = None, tell: Tell | None = None
+) -> Plan:
+    """The Plan with the smallest initiation interval that is estimated within a budget of LUTs.
+
+    Args:
+        graph: the network.
+        budget: LUTs, raw count, of the whole core. Block RAM is not limited.
+        base: what to take for everything else, and netlists, as for :func:`plan_for_ii`.
+        tell: gets a line if the search ended at its limit of :data:`SECONDS`.
+
+    Raises:
+        PlanError: if every Plan takes more; names the smallest and its interval.
+    """
+    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
+        raise PlanError(f"plan: LUTs: expected a positive number, found {budget!r}")
+    return _points(graph, base).for_luts(budget, tell)
+
+
+def describe(graph: Graph, plan: Plan) -> str:
+    """The layouts of a Plan in one line, and the cycles that a frame keeps the busiest stage."""
+    cycles = circuit(graph, plan).interval
+    return f"{_layouts(graph, plan)}, a frame every {cycles:,} cycles"
+
+
+def _layouts(graph: Graph, plan: Plan) -> str:
+    """The layouts of a Plan in one line."""
+    told = []
+    for dot in graph.nodes:
+        if isinstance(dot, Dot | Conv2d):
+            layout = plan.layout(dot.name)
+            shown = f"{layout.pe} x {layout.simd}" if isinstance(layout, Folded) else "unrolled"
+            if isinstance(layout, Unrolled) and layout.form != "modules":
+                shown += f" ({layout.form})"
+            if layout.sums != "bit_planes":
+                shown += f" {layout.sums}"
+            told.append(f"{dot.name} {shown}")
+    return ", ".join(told[:6]) + (", ..." if len(told) > 6 else "") + " (pe x simd)"
+
+
+# ---- Points ----
+
+
+def _points(graph: Graph, base: Plan | None) -> Points:
+    return _remembered(_Key(graph, base or Plan()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Key:
+    """A Graph and a Plan that are told apart by what they say."""
+
+    graph: Graph
+    base: Plan
+
+    @cached_property
+    def said(self) -> tuple[str, str]:
+        """The digest of the one, the text of the other."""
+        return self.graph.digest, self.base.to_json()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self.said == other.said
+
+    def __hash__(self) -> int:
+        return hash(self.said)
+
+
+@lru_cache(maxsize=4)
+def _remembered(key: _Key) -> Points:
+    return Points(key.graph, key.base)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A Plan and what the whole circuit comes to.
+
+    Attributes:
+        interval: cycles from frame to frame.
+        lut: estimated LUTs.
+        plan: the Plan.
+    """
+
+    interval: int
+    lut: int
+    plan: Plan
+
+
+@dataclass
+class _Draft:
+    """A point of which FIFOs behind forks are still to be sized.
+
+    Attributes:
+        plan: the Plan.
+        made: its circuit.
+        least: LUTs without more than two words behind forks.
+    """
+
+    plan: Plan
+    made: Circuit
+    least: int
+    point: Point | None = None
+
+    @property
+    def bound(self) -> int:
+        """No interval is shorter."""
+        return self.made.interval
+
+    def done(self) -> Point:
+        """The point, once its FIFOs are sized."""
+        if self.point is None:
+            found = _scheduled(self.made.stages)
+            depths = {fork.value: found.depths(fork) for fork in _forks(self.made.stages)}
+            stages = [_sized(stage, depths) for stage in self.made.stages]
+            interval = found.interval
+            if interval > self.bound:
+                sized = replace(self.made, stages=tuple(stages))
+                interval = min(interval, steady(sized, FRAMES) or interval)
+            plan = replace(self.plan, depths=depths) if depths else self.plan
+            self.point = Point(interval, _luts(stages), plan)
+        return self.point
+
+
+def _scheduled(stages: Sequence[Stage]) -> Schedule:
+    """A schedule of the shortest interval there can be, or of one that is a little longer.
+
+    FIFOs behind forks hold any number of words. Longer ones are needed where windows wait for rows.
+    """
+    interval = max(stage.interval for stage in stages)
+    while (found := schedule(stages, interval, free=True)) is None:
+        interval += max(1, interval // LONGER)
+    return found
+
+
+def _sized(stage: Stage, depths: Mapping[str, tuple[int, ...]]) -> Stage:
+    """A stage, with depths for its FIFOs if it is a fork; two words each by default."""
+    if not isinstance(stage, Fork):
+        return stage
+    return stage.with_depths(depths.get(stage.value, (2,) * len(stage.depths)))
+
+
+def _forks(stages: Sequence[Stage]) -> list[Fork]:
+    return [stage for stage in stages if isinstance(stage, Fork)]
+
+
+def _luts(stages: Sequence[Stage]) -> int:
+    """LUTs of a circuit."""
+    total = Parts()
+    for stage in stages:
+        total.add(parts(stage))
+    return area_of(total).lut
+
+
+class Points:
+    """The points of one Graph, made as they are asked for and remembered."""
+
+    def __init__(self, graph: Graph, base: Plan) -> None:
+        self.graph = graph
+        self.base = base
+        self.layers = (_Chain if is_chain(graph) else _Network)(graph, base)
+        self.goals = self._goals()
+        self.drafts: dict[int, _Draft] = {}
+        # Pools and borders may be busier than all products at their slowest.
+        while (least := self.draft(self.goals[-1]).bound) > self.goals[-1]:
+            self.goals.append(least)
+        # No layout is fast enough for the first of them.
+        self.goals = self.goals[bisect_left(self.goals, True, key=self.reached) :]
+
+    def reached(self, goal: int) -> bool:
+        """Whether layouts are as fast as that."""
+        return self.draft(goal).bound <= goal
+
+    def _goals(self) -> list[int]:
+        """Numbers of cycles that points are made for, the smallest first.
+
+        Those that layouts of many layers have in common come first where some are near one another.
+        """
+        borders = (self.graph.input, self.graph.output)
+        fastest = max(_fastest(self.graph, node) for node in borders)
+        shared = Counter(max(cycles, fastest) for cycles in self.layers.cycles())
+        shared[fastest] += 1
+        for node in borders:
+            t = self.graph.types[node.name]
+            carried = {-(-t.size // (8 * b // t.width)) for b in range(-(-t.width // 8), 129)}
+            shared.update(cycles for cycles in carried if cycles > fastest)
+        best: dict[int, int] = {}
+        for cycles in sorted(shared):
+            step = int(log(cycles / fastest) / log(FINER) + 1e-9)
+            if step not in best or shared[cycles] >= shared[best[step]]:
+                best[step] = cycles
+        return sorted({fastest, *best.values()})
+
+    def before(self, goal: int) -> int:
+        """The number of cycles before this one; 0 before the first."""
+        return self.goals[self.goals.index(goal) - 1] if goal != self.goals[0] else 0
+
+    def choices(self, goals: Iterable[int]) -> Iterator[tuple[int, _Draft]]:
+        """The drafts of these goals, without those that are that of another goal too."""
+        for goal in goals:
+            draft = self.draft(goal)
+            if self.before(goal) < draft.bound <= goal:
+                yield goal, draft
+
+    def draft(self, goal: int) -> _Draft:
+        """The draft for a number of cycles."""
+        if goal not in self.drafts:
+            base = replace(
+                self.base,
+                input_beat=beat(self.graph, self.graph.input, self.base.input_beat, goal),
+                output_beat=beat(self.graph, self.graph.output, self.base.output_beat, goal),
+            )
+            plan = self.layers.plan(base, goal)
+            made = circuit(self.graph, plan)
+            self.drafts[goal] = _Draft(
+                plan, made, _luts([_sized(stage, {}) for stage in made.stages])
+            )
+        return self.drafts[goal]
+
+    def for_interval(self, cycles: int, tell: Tell | None) -> Plan:
+        """The point of the fewest LUTs that is fast enough."""
+        for node in (self.graph.input, self.graph.output):
+            beat(self.graph, node, BEAT_LIMIT, cycles)  # refuses what no beat carries
+        limit = _Limit(tell)
+        best: Point | None = None
+        nearest: list[int] = []
+        for _, draft in self.choices(goal for goal in reversed(self.goals) if goal <= cycles):
+            if best is None or draft.least < best.lut:
+                point = draft.done()
+                nearest.append(point.interval)
+                better = best is None or (point.lut, point.interval) < (best.lut, best.interval)
+                if point.interval <= cycles and better:
+                    best = point
+            if best is not None and limit.over(f"the smallest so far takes {best.lut:,} LUTs"):
+                break
+        if best is not None:
+            return best.plan
+        if not nearest:
+            draft = self.draft(self.goals[0])
+            nearest.append(draft.done().interval)
+        raise PlanError(
+            f"plan: no Plan found has a frame every {cycles:,} cycles; the nearest takes "
+            f"{min(nearest):,}"
+        )
+
+    def for_luts(self, budget: int, tell: Tell | None) -> Plan:
+        """The fastest point within a budget."""
+        limit = _Limit(tell)
+        best: Point | None = None
+        for goal, draft in self.choices(self.goals):
+            if best is not None and self.before(goal) >= best.interval:
+                break
+            if draft.least <= budget:
+                point = draft.done()
+                faster = best is None or (point.interval, point.lut) < (best.interval, best.lut)
+                if point.lut <= budget and faster:
+                    best = point
+            if best is not None and limit.over(
+                f"the fastest so far takes {best.interval:,} cycles"
+            ):
+                break
+        if best is not None:
+            return best.plan
+        smallest = self.smallest()
+        raise PlanError(
+            f"plan: no Plan found is estimated within {budget:,} LUTs; the smallest takes about "
+            f"{smallest.lut:,}, with a frame every {smallest.interval:,} cycles: "
+            f"{_layouts(self.graph, smallest.plan)}"
+        )
+
+    def smallest(self) -> Point:
+        """The point of the fewest LUTs."""
+        drafts = sorted((draft for _, draft in self.choices(self.goals)), key=lambda d: d.least)
+        best = drafts[0].done()
+        for draft in drafts[1:]:
+            if draft.least < best.lut and draft.done().lut < best.lut:
+                best = draft.done()
+        return best
+
+
+@dataclass
+class _Limit:
+    """The CPU time of a search."""
+
+    tell: Tell | None
+    begin: float = field(default_factory=time.process_time)
+
+    def over(self, best: str) -> bool:
+        """Whether it is used up; says so."""
+        if time.process_time() - self.begin < SECONDS:
+            return False
+        if self.tell is not None:
+            self.tell(f"the search for a Plan ended at its limit of {SECONDS:g} s; {best}")
+        return True
+
+
+# ---- Layers ----
+
+
+def is_chain(graph: Graph) -> bool:
+    """Whether a Graph is a chain without windows: every value is read once, by the next node."""
+    shared = any(sum(n.sources.count(m.name) for n in graph.nodes) > 1 for m in graph.nodes)
+    return not shared and not any(isinstance(node, WINDOWED) for node in graph.nodes)
+
+
+@dataclass(frozen=True)
+class _Laid:
+    """A layer laid out in one way behind a stream.
+
+    Attributes:
+        layout: the layout.
+        cost: estimated LUTs of its stages, block RAM counted as so many.
+        end: those of them that are gone if the next layer joins the last pipeline.
+        given: lanes of the stream that it gives.
+        interval: cycles that a frame keeps its busiest stage.
+    """
+
+    layout: Layout
+    cost: float
+    end: float
+    given: int
+    interval: int
+
+
+class _Layers:
+    """The products of a Graph and what their layouts cost; what was asked is remembered."""
+
+    def __init__(self, graph: Graph, base: Plan) -> None:
+        self.graph = graph
+        self.base = base
+        self.products = [node for node in graph.nodes if isinstance(node, Dot | Conv2d)]
+        self.known: dict[tuple[str, int, Layout], _Laid] = {}
+        self.ways = {node.name: list(self._ways(node)) for node in self.products}
+
+    def plan(self, base: Plan, cycles: int) -> Plan:
+        """The cheapest layouts whose stages a frame keeps busy for at most so many cycles."""
+        raise NotImplementedError
+
+    def cycles(self) -> Iterator[int]:
+        """Cycles of all layouts of all layers, each once a layer."""
+        for ways in self.ways.values():
+            yield from {cycles for _, cycles in ways}
+
+    def cost(self, made: Parts) -> float:
+        """LUTs, a block RAM counted as so many."""
+        taken = area_of(made)
+        return taken.lut + BRAM_LUTS * (taken.bram36 + taken.bram18 / 2)
+
+    def laid(self, nodes: Sequence[Node], lanes: int, layout: Layout) -> _Laid:
+        """A product and the nodes behind it, behind a stream of so many lanes."""
+        product = nodes[0]
+        key = (product.name, lanes, layout)
+        if key not in self.known:
+            plan = replace(self.base, layers={product.name: layout}, depths={}, buffer_tokens={})
+            datapath = Datapath(self.graph, plan)
+            source = self.graph.types[product.sources[0]]
+            datapath.current = OpenStream("before", TokenStream.of(source, lanes))
+            for node in nodes:
+                add(node, datapath)
+            datapath.close()
+            stages, _ = settled(datapath.stages)
+            cost = sum(self.cost(parts(stage)) for stage in stages)
+            last = stages[-1]
+            end = self.cost(ends(last)) if isinstance(last, Pipeline) else 0.0
+            interval = max(stage.interval for stage in stages)
+            self.known[key] = _Laid(layout, cost, end, datapath.stream.lanes, interval)
+        return self.known[key]
+
+    def _ways(self, node: Dot | Conv2d) -> Iterator[tuple[Layout, int]]:
+        """All layouts of a product, with the cycles that they take."""
+        groups = node.groups if isinstance(node, Conv2d) else 1
+        width, windows = self.graph.types[node.source].width, self._windows(node)
+        parallel: tuple[Sums, ...] = ("bit_planes", "adder_tree") if width > 1 else ("bit_planes",)
+        yield from ((Unrolled(sums), windows) for sums in parallel)
+        default = self.base.default
+        if isinstance(default, Unrolled) and default.form != "modules":
+            yield default, windows
+        outputs, inputs = len(node.weights) // groups, node.weights[0].size
+        for pe in divisors(outputs):
+            for simd in divisors(inputs):
+                steps = windows * groups * (outputs // pe) * (inputs // simd)
+                if steps > windows or self.folds_to_one:
+                    yield from ((Folded(pe, simd, sums), steps) for sums in parallel)
+                if width > 1:
+                    yield Folded(pe, simd, "bit_serial"), steps * width
+
+    folds_to_one = True
+    """Whether a layer may be folded by all of its size."""
+
+    def _windows(self, node: Dot | Conv2d) -> int:
+        """Vectors that a frame brings to a product."""
+        return prod(self.graph.types[node.name].shape[:-1])
+
+
+class _Network(_Layers):
+    """Any network: each layer's layout is chosen behind those of the layers before it."""
+
+    def plan(self, base: Plan, cycles: int) -> Plan:
+        datapath = Datapath(self.graph, base)
+        for node in self.graph.nodes:
+            if isinstance(node, Dot | Conv2d):
+                lanes = datapath.pending[node.source][0].stream.lanes
+                nodes = self.behind(node)
+                found = [self.laid(nodes, lanes, layout) for layout in self.fast(node, cycles)]
+                good = [laid for laid in found if laid.interval <= cycles]
+                best = min(good or found, key=lambda laid: laid.cost if good else laid.interval)
+                datapath.plan = datapath.plan.with_layers(**{node.name: best.layout})
+            place(datapath, node)
+        return datapath.plan
+
+    def behind(self, node: Dot | Conv2d) -> list[Node]:
+        """A product and the nodes behind it that follow its lanes alone."""
+        nodes: list[Node] = [node]
+        while True:
+            readers = self.graph.readers(nodes[-1].name)
+            if len(readers) != 1 or not isinstance(readers[0], Rescale | Threshold | Lookup):
+                return nodes
+            nodes.append(readers[0])
+
+    def fast(self, node: Dot | Conv2d, cycles: int) -> list[Layout]:
+        """Layouts worth a look: for each way to sum and each ``pe`` the least ``simd`` that does.
+
+        Where none is fast enough, all that take the fewest cycles.
+        """
+        ways = self.ways[node.name]
+        enough = [way for way in ways if way[1] <= cycles]
+        if not enough:
+            least = min(taken for _, taken in ways)
+            return [layout for layout, taken in ways if taken == least]
+        chosen: dict[tuple[object, ...], Layout] = {}
+        for layout, _ in enough:
+            shape = layout.pe if isinstance(layout, Folded) else layout.form
+            chosen.setdefault((shape, layout.sums), layout)
+        return list(chosen.values())
+
+
+@dataclass(frozen=True)
+class _Way:
+    """Layouts of the first layers, what they cost, and how much of that ends the last pipeline."""
+
+    cost: float
+    end: float
+    chosen: tuple[Layout, ...]
+
+
+class _Chain(_Layers):
+    """A chain: the cheapest layouts of the first layers are kept for each number of lanes."""
+
+    folds_to_one = False
+
+    def __init__(self, graph: Graph, base: Plan) -> None:
+        super().__init__(graph, base)
+        starts = [i for i, node in enumerate(graph.nodes) if isinstance(node, Dot)]
+        stops = [*starts[1:], len(graph.nodes) - 1][: len(starts)]
+        self.before = graph.nodes[: starts[0]] if starts else ()
+        self.runs = [graph.nodes[a:b] for a, b in zip(starts, stops, strict=True)]
+        self.resizes: dict[tuple[TokenStream, int], float] = {}
+
+    def plan(self, base: Plan, cycles: int) -> Plan:
+        datapath = Datapath(self.graph, base)
+        for node in self.before:
+            place(datapath, node)
+        lanes = datapath.pending[self.before[-1].name][0].stream.lanes if self.before else 1
+        ways = {lanes: _Way(0.0, 0.0, ())}
+        for nodes in self.runs:
+            following: dict[int, _Way] = {}
+            source = self.graph.types[nodes[0].sources[0]]
+            for layout, taken in self.ways[nodes[0].name]:
+                if taken > cycles:
+                    continue
+                wanted = layout.simd if isinstance(layout, Folded) else source.size
+                laid = self.laid(nodes, wanted, layout)
+                each = (self.extend(way, laid, source, n, wanted) for n, way in ways.items())
+                best = min(each, key=lambda way: way.cost)
+                if laid.given not in following or best.cost < following[laid.given].cost:
+                    following[laid.given] = best
+            ways = following
+        best = min(ways.values(), key=lambda way: way.cost)
+        names = (node.name for node in self.products)
+        return base.with_layers(**dict(zip(names, best.chosen, strict=True)))
+
+    def extend(self, way: _Way, laid: _Laid, source: ValueType, lanes: int, wanted: int) -> _Way:
+        """One more layer behind those of a way that gives so many lanes."""
+        cost = way.cost + laid.cost
+        if isinstance(laid.layout, Unrolled) and lanes == wanted:
+            cost -= way.end  # joins the pipeline of the layer before
+        else:
+            cost += self.resize(source, lanes, wanted)
+        return _Way(cost, laid.end, (*way.chosen, laid.layout))
+
+    def resize(self, t: ValueType, lanes: int, wanted: int) -> float:
+        """LUTs that bring a stream to so many lanes."""
+        given = now = TokenStream.of(t, lanes)
+        if (given, wanted) not in self.resizes:
+            cost = 0.0
+            for target in given.resized(wanted):
+                kind = Widen if target.lanes > now.lanes else Narrow
+                cost += self.cost(parts(kind("r", now, target)))
+                now = target
+            self.resizes[given, wanted] = cost
+        return self.resizes[given, wanted]
+
+
+def divisors(n: int) -> list[int]:
+    """All of them, the smallest first.
+
+    >>> divisors(12)
+    [1, 2, 3, 4, 6, 12]
+    """
+    return [d for d in range(1, n + 1) if n % d == 0]
+
+
+# ---- Borders ----
+
+
+def beat(graph: Graph, node: Node, given: int, cycles: int) -> int:
+    """The beat itself, or the narrowest that carries a frame in so many cycles.
+
+    Raises:
+        PlanError: if none is wide enough.
+    """
+    t = graph.types[node.name]
+    if given >= t.width and -(-t.size // (given // t.width)) <= cycles:
+        return given
+    wider = -(-(-(-t.size // cycles) * t.width) // 8) * 8
+    if wider > BEAT_LIMIT:
+        nearest = _fastest(graph, node)
+        raise PlanError(
+            f"plan: '{node.name}' takes {nearest} cycles a frame through the widest beat of "
+            f"{BEAT_LIMIT} bits, over the interval of {cycles}; take at least {nearest}"
+        )
+    return wider
+
+
+def _fastest(graph: Graph, node: Node) -> int:
+    """Cycles of a frame through the widest beat."""
+    t = graph.types[node.name]
+    return -(-t.size // (BEAT_LIMIT // t.width))

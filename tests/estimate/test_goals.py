@@ -1,0 +1,85 @@
+"""All goals choose among the same Plans, so that none of them contradicts another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from hwbnn.errors import PlanError
+from hwbnn.estimate import area, cycles, plan_for_ii, plan_for_luts
+from hwbnn.graph import Graph, load
+from hwbnn.plan import Plan, circuit
+from tests.conv_strategies import random_conv_graph
+from tests.strategies import random_graph
+
+MODELS = Path(__file__).parents[2] / "models"
+SLOW = ("cnv", "lenet", "resnet20_conv_adabin", "resnet20_rbnn")
+NETWORKS = sorted(path.parent.name for path in MODELS.glob("*/graph.npz"))
+
+
+def size(graph: Graph, plan: Plan) -> tuple[int, int]:
+    """LUTs of a core, and cycles from frame to frame."""
+    made = circuit(graph, plan)
+    interval = cycles(made).interval
+    assert interval is not None
+    assert interval.denominator == 1
+    return area(made).lut, int(interval)
+
+
+def hold(graph: Graph, intervals: Sequence[int], shares: Sequence[float]) -> None:
+    """A longer interval is never larger, a larger budget never slower, and a budget no slower than
+    an interval's core of that size."""
+    cores = []
+    for interval in intervals:
+        try:
+            cores.append(size(graph, plan_for_ii(graph, interval)))
+        except PlanError:
+            assert not cores
+        else:
+            assert cores[-1][1] <= interval
+    luts = [lut for lut, _ in cores]
+    assert cores
+    assert luts == sorted(luts, reverse=True)
+    budgets = sorted({*luts, *(round(share * luts[-1]) for share in shares)})
+    found = []
+    for budget in budgets:
+        try:
+            lut, interval = size(graph, plan_for_luts(graph, budget))
+        except PlanError:
+            assert not found
+            assert budget < luts[-1]
+            continue
+        assert lut <= budget
+        assert interval <= min((i for n, i in cores if n <= budget), default=interval)
+        found.append(interval)
+    assert found == sorted(found, reverse=True)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_goals_agree_on_random_networks(seed: int) -> None:
+    graph = random_conv_graph(seed) if seed % 2 else random_graph(seed, max_width=40)
+    hold(graph, (1, 3, 10, 30, 100, 300, 1000, 3000, 10000), (0.5, 1.1, 1.5, 2, 4))
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in SLOW])
+def test_goals_agree_on_bundled_networks(name: str) -> None:
+    graph = load(MODELS / name / "graph.npz")
+    hold(graph, (4, 64, 784, 1000, 7000, 100_000), (0.9, 1.3, 3))
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_goals_agree_on_bundled_networks_of_images(name: str) -> None:
+    graph = load(MODELS / name / "graph.npz")
+    hold(graph, (18_432, 36_864, 80_000, 200_000), (1.2,))
+
+
+def test_what_was_refused_is_found() -> None:
+    """A budget once refused that a slower core keeps, and one that found a slower core."""
+    graph = load(MODELS / "resnet20_rbnn" / "graph.npz")
+    tight, roomy = (size(graph, plan_for_luts(graph, luts)) for luts in (53_200, 60_000))
+    assert tight[0] <= 53_200
+    assert roomy[1] <= tight[1] <= 80_000
+    with pytest.raises(PlanError, match=r"smallest takes about [\d,]+, with a frame every [\d,]+"):
+        plan_for_luts(graph, 5000)
