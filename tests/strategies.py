@@ -17,7 +17,7 @@ From a seed: ``random_graph(7)``, ``random_plan(7, graph)``, ``random_inputs(gra
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Protocol, TypeVar
 
@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hwbnn.graph import (
+    Add,
     ArgMax,
     Conv2d,
     Dot,
@@ -36,6 +37,7 @@ from hwbnn.graph import (
     Lookup,
     Node,
     Output,
+    Rescale,
     Select,
     Threshold,
     ValueType,
@@ -320,13 +322,19 @@ def build_plan(choose: Chooser, graph: Graph, max_cycles: int, max_beat: int) ->
         serial = width * steps <= max_cycles
         sums: tuple[Sums, ...] = ("bit_planes", "bit_planes", "adder_tree", "bit_serial")
         dots[dot.name] = Folded(pe, simd, choose.choice(sums if serial else sums[:3]))
-    return Plan(
+    plan = Plan(
         dots,
         input_beat=_beat(choose, graph.types[graph.input.name], max_beat),
         output_beat=_beat(choose, graph.types[graph.output.name], max_beat),
         logic_levels_per_register=choose.integer(1, 4),
         fuse=bool(choose.integer(0, 3)),
-    ).check(graph)
+    )
+    lanes = {
+        node.name: choose.choice(tuple(_divisors(graph.types[node.name].channels)))
+        for node in (*graph.of_type(Rescale), *graph.of_type(Add))
+        if choose.integer(0, 1)
+    }
+    return replace(plan, lanes=lanes).check(graph)
 
 
 def _divisors(n: int) -> list[int]:

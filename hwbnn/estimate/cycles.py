@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from math import ceil
 
 from hwbnn.errors import PlanError
 from hwbnn.estimate.machines import Wires, machines
@@ -88,23 +87,14 @@ def cycles(
     return _Steps(circuit, frames, source, sink).run()
 
 
-def steady(circuit: Circuit, most: int) -> int | None:
-    """The interval in cycles, rounded up; None if it is not known after so many frames."""
-    try:
-        interval = _free(circuit, None, most).interval
-    except Unsolvable:
-        return None
-    return None if interval is None else ceil(interval)
-
-
-def _free(circuit: Circuit, frames: int | None, most: int = MOST_FRAMES) -> Cycles:
+def _free(circuit: Circuit, frames: int | None) -> Cycles:
     """Frames as early as they can be: so many, or until they repeat."""
     run = Run(circuit.stages)
     states: list[bytes] = []
     seen: dict[tuple[object, ...], int] = {}
     interval: Fraction | None = None
     period: int | None = None
-    while len(run.starts) < (frames or most) and interval is None:
+    while len(run.starts) < (frames or MOST_FRAMES) and interval is None:
         if not run.step():
             raise Deadlock(_SHALLOW.format(f"behind frame {len(run.starts)}"))
         states.append(run.state() if frames is None else b"")

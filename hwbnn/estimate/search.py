@@ -17,15 +17,25 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from itertools import product
 from math import log, prod
 
 from hwbnn.errors import PlanError
 from hwbnn.estimate.area import area_of
-from hwbnn.estimate.cycles import steady
 from hwbnn.estimate.parts import Parts, ends, parts
 from hwbnn.estimate.schedule import Schedule, schedule
-from hwbnn.graph import Conv2d, Dot, Graph, Lookup, Node, Rescale, Threshold, ValueType
-from hwbnn.plan import Circuit, Folded, Layout, Plan, Sums, TokenStream, Unrolled, circuit
+from hwbnn.graph import Add, Conv2d, Dot, Graph, Lookup, Node, Rescale, Threshold, ValueType
+from hwbnn.plan import (
+    Circuit,
+    Folded,
+    Layout,
+    Plan,
+    Sums,
+    TokenStream,
+    Unrolled,
+    circuit,
+    fold_candidates,
+)
 from hwbnn.plan.build import add, place
 from hwbnn.plan.datapath import Datapath, OpenStream
 from hwbnn.plan.fifos import settled
@@ -37,11 +47,12 @@ BRAM_LUTS = 380
 53,200 LUTs and 140 of them."""
 FINER = 1.1
 """Ratio of neighbouring numbers of cycles that points are made for."""
+SMOOTH = 0.7
+"""A size has many divisors if it has so many for each of its bits."""
+APART = 1.12
+"""Ratio of neighbouring parts of a size that has few divisors."""
 LONGER = 16
 """What part of an interval the next one is longer that a schedule is sought for."""
-FRAMES = 32
-"""Frames in which a circuit without a schedule of its shortest interval must become steady for its
-own interval to be known exactly."""
 SECONDS = 120.0
 """CPU time after which a search ends with the best that it has; all of a bundled network takes
 less."""
@@ -186,23 +197,26 @@ class _Draft:
             found = _scheduled(self.made.stages)
             depths = {fork.value: found.depths(fork) for fork in _forks(self.made.stages)}
             stages = [_sized(stage, depths) for stage in self.made.stages]
-            interval = found.interval
-            if interval > self.bound:
-                sized = replace(self.made, stages=tuple(stages))
-                interval = min(interval, steady(sized, FRAMES) or interval)
             plan = replace(self.plan, depths=depths) if depths else self.plan
-            self.point = Point(interval, _luts(stages), plan)
+            self.point = Point(found.interval, _luts(stages), plan)
         return self.point
 
 
 def _scheduled(stages: Sequence[Stage]) -> Schedule:
-    """A schedule of the shortest interval there can be, or of one that is a little longer.
+    """The schedule of the shortest interval that has one; FIFOs behind forks hold any number.
 
-    FIFOs behind forks hold any number of words. Longer ones are needed where windows wait for rows.
+    It is longer than the cycles of the busiest stage where windows wait for rows.
     """
-    interval = max(stage.interval for stage in stages)
-    while (found := schedule(stages, interval, free=True)) is None:
-        interval += max(1, interval // LONGER)
+    low = high = max(stage.interval for stage in stages)
+    while (found := schedule(stages, high, free=True)) is None:
+        low, high = high + 1, high + max(1, high // LONGER)
+    while low < found.interval:
+        middle = (low + found.interval) // 2
+        shorter = schedule(stages, middle, free=True)
+        if shorter is None:
+            low = middle + 1
+        else:
+            found = shorter
     return found
 
 
@@ -275,6 +289,16 @@ class Points:
             if self.before(goal) < draft.bound <= goal:
                 yield goal, draft
 
+    def lanes(self, goal: int) -> dict[str, int]:
+        """The fewest channels at a time with which rescalers and adders are fast enough."""
+        found = dict(self.base.lanes)
+        for node in self.graph.nodes:
+            if isinstance(node, Rescale | Add) and node.name not in found:
+                t = self.graph.types[node.name]
+                enough = (n for n in divisors(t.channels) if t.size // n <= goal)
+                found[node.name] = next(enough, t.channels)
+        return found
+
     def draft(self, goal: int) -> _Draft:
         """The draft for a number of cycles."""
         if goal not in self.drafts:
@@ -283,7 +307,7 @@ class Points:
                 input_beat=beat(self.graph, self.graph.input, self.base.input_beat, goal),
                 output_beat=beat(self.graph, self.graph.output, self.base.output_beat, goal),
             )
-            plan = self.layers.plan(base, goal)
+            plan = self.layers.plan(replace(base, lanes=self.lanes(goal)), goal)
             made = circuit(self.graph, plan)
             self.drafts[goal] = _Draft(
                 plan, made, _luts([_sized(stage, {}) for stage in made.stages])
@@ -402,7 +426,7 @@ class _Layers:
         self.graph = graph
         self.base = base
         self.products = [node for node in graph.nodes if isinstance(node, Dot | Conv2d)]
-        self.known: dict[tuple[str, int, Layout], _Laid] = {}
+        self.known: dict[tuple[object, ...], _Laid] = {}
         self.ways = {node.name: list(self._ways(node)) for node in self.products}
 
     def plan(self, base: Plan, cycles: int) -> Plan:
@@ -419,12 +443,24 @@ class _Layers:
         taken = area_of(made)
         return taken.lut + BRAM_LUTS * (taken.bram36 + taken.bram18 / 2)
 
-    def laid(self, nodes: Sequence[Node], lanes: int, layout: Layout) -> _Laid:
-        """A product and the nodes behind it, behind a stream of so many lanes."""
+    def laid(
+        self, nodes: Sequence[Node], lanes: int, layout: Layout, behind: Mapping[str, int]
+    ) -> _Laid:
+        """A product and the nodes behind it, behind a stream of so many lanes.
+
+        Args:
+            nodes: the product first.
+            lanes: of the stream in front.
+            layout: of the product.
+            behind: :attr:`~hwbnn.plan.Plan.lanes`.
+        """
         product = nodes[0]
-        key = (product.name, lanes, layout)
+        own = {node.name: behind[node.name] for node in nodes if node.name in behind}
+        key = (product.name, lanes, layout, *own.values())
         if key not in self.known:
-            plan = replace(self.base, layers={product.name: layout}, depths={}, buffer_tokens={})
+            plan = replace(
+                self.base, layers={product.name: layout}, depths={}, buffer_tokens={}, lanes=own
+            )
             datapath = Datapath(self.graph, plan)
             source = self.graph.types[product.sources[0]]
             datapath.current = OpenStream("before", TokenStream.of(source, lanes))
@@ -449,13 +485,13 @@ class _Layers:
         if isinstance(default, Unrolled) and default.form != "modules":
             yield default, windows
         outputs, inputs = len(node.weights) // groups, node.weights[0].size
-        for pe in divisors(outputs):
-            for simd in divisors(inputs):
-                steps = windows * groups * (outputs // pe) * (inputs // simd)
-                if steps > windows or self.folds_to_one:
-                    yield from ((Folded(pe, simd, sums), steps) for sums in parallel)
-                if width > 1:
-                    yield Folded(pe, simd, "bit_serial"), steps * width
+        pes, simds = fold_candidates(node)
+        for pe, simd in product(_thinned(pes, outputs), _thinned(simds, inputs)):
+            steps = windows * groups * Folded(pe, simd).steps(outputs, inputs)
+            if steps > windows or self.folds_to_one:
+                yield from ((Folded(pe, simd, sums), steps) for sums in parallel)
+            if width > 1:
+                yield Folded(pe, simd, "bit_serial"), steps * width
 
     folds_to_one = True
     """Whether a layer may be folded by all of its size."""
@@ -474,7 +510,10 @@ class _Network(_Layers):
             if isinstance(node, Dot | Conv2d):
                 lanes = datapath.pending[node.source][0].stream.lanes
                 nodes = self.behind(node)
-                found = [self.laid(nodes, lanes, layout) for layout in self.fast(node, cycles)]
+                found = [
+                    self.laid(nodes, lanes, layout, base.lanes)
+                    for layout in self.fast(node, cycles)
+                ]
                 good = [laid for laid in found if laid.interval <= cycles]
                 best = min(good or found, key=lambda laid: laid.cost if good else laid.interval)
                 datapath.plan = datapath.plan.with_layers(**{node.name: best.layout})
@@ -542,7 +581,7 @@ class _Chain(_Layers):
                 if taken > cycles:
                     continue
                 wanted = layout.simd if isinstance(layout, Folded) else source.size
-                laid = self.laid(nodes, wanted, layout)
+                laid = self.laid(nodes, wanted, layout, base.lanes)
                 each = (self.extend(way, laid, source, n, wanted) for n, way in ways.items())
                 best = min(each, key=lambda way: way.cost)
                 if laid.given not in following or best.cost < following[laid.given].cost:
@@ -572,6 +611,22 @@ class _Chain(_Layers):
                 now = target
             self.resizes[given, wanted] = cost
         return self.resizes[given, wanted]
+
+
+def _thinned(candidates: Sequence[int], n: int) -> list[int]:
+    """The divisors of a size where there are many; else more sizes of a part, some apart.
+
+    >>> _thinned((1, 2, 3, 4, 6, 12), 12), _thinned((1, 2, 3, 4, 5, 6, 7, 13), 13)
+    ([1, 2, 3, 4, 6, 12], [1, 2, 3, 4, 5, 6, 7, 13])
+    """
+    exact = divisors(n)
+    if len(exact) >= SMOOTH * n.bit_length():
+        return exact
+    chosen: list[int] = []
+    for size in candidates:
+        if not chosen or size >= chosen[-1] * APART:
+            chosen.append(size)
+    return sorted({*exact, *chosen})
 
 
 def divisors(n: int) -> list[int]:

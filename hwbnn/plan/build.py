@@ -202,6 +202,8 @@ def _lookup(node: Lookup, datapath: Datapath) -> None:
 def _rescale(node: Rescale, datapath: Datapath) -> None:
     x = datapath.source_type(node)
     datapath.align_channels(x, single=node.places is not None)
+    if node.name in datapath.plan.lanes:
+        datapath.resize(min(datapath.stream.lanes, datapath.plan.lanes[node.name]))
     own = None if node.places is None else node.places.ravel()
     border_classes, (classes,) = joined_classes(own)
     bias = node.bias.reshape(-1, len(node.multiplier))[classes] + node.half
@@ -307,6 +309,8 @@ def _add(node: Add, datapath: Datapath) -> None:
     wide, narrow = types
     broadcast = narrow.channels < wide.channels
     lanes = one.stream.lanes if broadcast else max(one.stream.lanes, other.stream.lanes)
+    if node.name in datapath.plan.lanes:
+        lanes = min(lanes, datapath.plan.lanes[node.name])
     if len(wide.shape) > 1:
         lanes = largest_divisor(wide.channels, lanes)
     datapath.current = other

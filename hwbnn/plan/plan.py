@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeGuard, get_args
 
 from hwbnn.errors import PlanError, nearest
-from hwbnn.graph import ChannelPad, Conv2d, Dot, Graph, MaxPool, SumPool
+from hwbnn.graph import Add, ChannelPad, Conv2d, Dot, Graph, MaxPool, Rescale, SumPool
 from hwbnn.graph.fields import shown
 
 BEAT_LIMIT = 1 << 16
@@ -152,6 +152,9 @@ class Plan:
             the order of the Graph; those left out get as many as can ever be of use.
         buffer_tokens: for nodes that look at an image through a window, how many tokens of the
             image are kept; those left out get as many as can ever be of use.
+        lanes: for ``Rescale`` and ``Add`` nodes, the most channels that are computed in a cycle, so
+            that one multiplier serves several; a divisor of all channels. Those left out compute as
+            many as their sources give in a token.
     """
 
     layers: Mapping[str, Layout] = field(default_factory=dict)
@@ -165,14 +168,21 @@ class Plan:
     part: str | None = None
     depths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     buffer_tokens: Mapping[str, int] = field(default_factory=dict)
+    lanes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
         depths = {value: _checked_depths(value, found) for value, found in self.depths.items()}
         object.__setattr__(self, "depths", MappingProxyType(depths))
         object.__setattr__(self, "buffer_tokens", MappingProxyType(dict(self.buffer_tokens)))
+        object.__setattr__(self, "lanes", MappingProxyType(dict(self.lanes)))
         for name, tokens in self.buffer_tokens.items():
             _check_tokens(f"buffer_tokens: {shown(name)}", tokens)
+        for name, lanes in self.lanes.items():
+            if not _is_int(lanes) or lanes < 1:
+                raise PlanError(
+                    f"plan: lanes: {shown(name)}: expected a positive integer, found {shown(lanes)}"
+                )
         for layout in (self.default, *self.layers.values()):
             _check_layout(layout)
         for name in ("input_beat", "output_beat"):
@@ -237,6 +247,20 @@ class Plan:
                 raise PlanError(
                     f"plan: buffer_tokens: no window of the graph is named {shown(name)}"
                 )
+        elementwise = {node.name for node in graph.nodes if isinstance(node, Rescale | Add)}
+        for name, lanes in self.lanes.items():
+            if name not in elementwise:
+                raise PlanError(
+                    f"plan: lanes: no Rescale or Add of the graph is named {shown(name)}"
+                )
+            channels = graph.types[name].channels
+            if channels % lanes:
+                divisors = [d for d in range(1, channels + 1) if channels % d == 0]
+                near = sorted(sorted(divisors, key=lambda d: abs(d - lanes))[:4])
+                raise PlanError(
+                    f"plan: lanes: {shown(name)}: {lanes} does not divide its {channels} channels; "
+                    f"take one of {', '.join(map(str, near))}"
+                )
         return self
 
     def to_json(self) -> str:
@@ -244,7 +268,7 @@ class Plan:
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         plain["default"] = _layout_json(self.default)
         plain["layers"] = {name: _layout_json(layout) for name, layout in self.layers.items()}
-        for name in ("depths", "buffer_tokens"):
+        for name in ("depths", "buffer_tokens", "lanes"):
             plain[name] = dict(plain[name])
             if not plain[name]:
                 del plain[name]
@@ -279,7 +303,7 @@ class Plan:
                 layer: _layout_from(layout, f"{name}: layers: {shown(layer)}")
                 for layer, layout in given["layers"].items()
             }
-        for key in ("depths", "buffer_tokens"):
+        for key in ("depths", "buffer_tokens", "lanes"):
             if not isinstance(given.get(key, {}), dict):
                 raise PlanError(f"{name}: {key}: expected an object of numbers by node name")
         return cls(**given)
