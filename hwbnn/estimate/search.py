@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import product
-from math import log, prod
+from math import ceil, log, prod
 
 from hwbnn.errors import PlanError
 from hwbnn.estimate.area import area_of
+from hwbnn.estimate.cycles import cycles as counted
 from hwbnn.estimate.parts import Parts, ends, parts
 from hwbnn.estimate.schedule import Schedule, schedule
 from hwbnn.graph import Add, Conv2d, Dot, Graph, Lookup, Node, Rescale, Threshold, ValueType
@@ -195,6 +196,11 @@ class _Draft:
         """The point, once its FIFOs are sized."""
         if self.point is None:
             found = _scheduled(self.made.stages)
+            if found is None:  # with the FIFOs that are always deep enough
+                interval = counted(self.made).interval
+                assert interval is not None
+                self.point = Point(ceil(interval), _luts(self.made.stages), self.plan)
+                return self.point
             depths = {fork.value: found.depths(fork) for fork in _forks(self.made.stages)}
             stages = [_sized(stage, depths) for stage in self.made.stages]
             plan = replace(self.plan, depths=depths) if depths else self.plan
@@ -202,13 +208,16 @@ class _Draft:
         return self.point
 
 
-def _scheduled(stages: Sequence[Stage]) -> Schedule:
+def _scheduled(stages: Sequence[Stage]) -> Schedule | None:
     """The schedule of the shortest interval that has one; FIFOs behind forks hold any number.
 
-    It is longer than the cycles of the busiest stage where windows wait for rows.
+    It is longer than the cycles of the busiest stage where windows wait for rows. None if there is
+    no schedule of twice as many cycles either, so that it would take long to find one.
     """
-    low = high = max(stage.interval for stage in stages)
+    least = low = high = max(stage.interval for stage in stages)
     while (found := schedule(stages, high, free=True)) is None:
+        if high > 2 * least:
+            return None
         low, high = high + 1, high + max(1, high // LONGER)
     while low < found.interval:
         middle = (low + found.interval) // 2
