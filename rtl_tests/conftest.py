@@ -14,13 +14,21 @@ def module(tmp_path):
     """Compile a module with parameters: ``module(name, simulator, {...}, **parameters)``.
 
     A name of one of our wrappers, which give stream ports to modules that have none, will do too;
-    the dict has fields of :class:`rtl_tests.bench.ModuleBench`.
+    the dict has fields of :class:`rtl_tests.bench.ModuleBench`. ``replace`` plants faults: names of
+    modules, a text that stands in each once, and what stands there instead.
     """
 
-    def compiled(top, simulator="icarus", bench=None, defines=(), **parameters):
+    def compiled(top, simulator="icarus", bench=None, replace=(), **parameters):
         wrapper = WRAPPERS / f"{top}.sv"
         sources = [*sorted(assets("rtl").glob("*.sv")), *([wrapper] if wrapper.is_file() else [])]
         folder = tmp_path / f"build{sum(1 for _ in tmp_path.iterdir())}"
+        for name, text, change in replace:
+            (at,) = (i for i, path in enumerate(sources) if path.stem == name)
+            whole = sources[at].read_text()
+            assert whole.count(text) == 1, f"{name}: {text} is there {whole.count(text)} times"
+            broken = tmp_path / f"{folder.name}_{name}.sv"
+            broken.write_text(whole.replace(text, change))
+            sources[at] = broken
         built = cocotb_run.build_module(
             sources, top, folder, simulator=simulator, parameters=parameters
         )

@@ -289,3 +289,59 @@ def test_one_slot_less_for_windows_slows_the_core_as_predicted():
     assert sound(project, images)
     fault = broken(project, TOP, rf"\.Slots\({least}\)", f".Slots({least - 1})")
     assert slowed(fault, images) == interval(least - 1)
+
+
+@pytest.fixture(scope="module")
+def padded():
+    """Five channels over twelve inputs, two and five at a time: both leave a rest."""
+    rng = np.random.default_rng(1)
+    weights, falling = rng.integers(0, 2, (5, 2, 2, 3)) > 0, np.array([0, 1, 0, 1, 0]) > 0
+    graph = Graph(
+        (
+            Input("x", (4, 3, 3), -3, 4),
+            Conv2d("conv", "x", weights),
+            Threshold("bits", "conv", rng.integers(-4, 5, (5, 1)), falling),
+            Output("y", "bits"),
+        )
+    )
+    plan = Plan({"conv": Folded(2, 5)}, input_beat=16, output_beat=8)
+    return generate(graph, "rtl", plan), rng.integers(-3, 5, (FRAMES, 4, 3, 3))
+
+
+def test_a_fold_with_a_rest_is_right(padded):
+    project, x = padded
+    assert failures(project, x) == [None, None]
+
+
+RESTS = {
+    # what is broken: file, pattern, replacement
+    "a neuron of the padding is given": (
+        "rtl/hwbnn_top.sv",
+        r"(\.Width\(1\),\s+\.Ratio\(2\),\s+\.Tokens\()5",
+        r"\g<1>6",
+    ),
+    "an input of the padding counts": ("rtl/hwbnn_raw_conv.sv", r"\.Inputs\(12\)", ".Inputs(15)"),
+    "its weight is 0": (
+        "rtl/hwbnn_rom_conv.sv",
+        r"rows\[2\] = 10'h39d",
+        "rows[2] = 10'h09d",
+    ),
+    "a weight of the last step": (
+        "rtl/hwbnn_rom_conv.sv",
+        r"rows\[2\] = 10'h39d",
+        "rows[2] = 10'h39c",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", RESTS)
+def test_faults_of_padding_are_caught(padded, fault):
+    project, x = padded
+    found = at_full_rate(broken(project, *RESTS[fault]), x)
+    assert found.difference is not None or found.faults
+
+
+def test_a_weight_of_a_neuron_of_the_padding_makes_no_difference(padded):
+    project, x = padded
+    other = broken(project, "rtl/hwbnn_rom_conv.sv", r"rows\[7\] = 10'h00b", "rows[7] = 10'h3eb")
+    assert failures(other, x) == [None, None]

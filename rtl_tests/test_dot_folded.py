@@ -50,7 +50,9 @@ FORMS = [
 class Product:
     """A compiled folded product with random weights, and its model."""
 
-    def __init__(self, module, simulator, case, levels=2, credits=16, slots=None, seed=1, **form):
+    def __init__(
+        self, module, simulator, case, levels=2, credits=16, slots=None, seed=1, rest=1, **form
+    ):
         self.serial, self.totals = form.get("serial", 0), form.get("totals", 0)
         self.groups = form.get("groups", 1)
         self.inputs, self.channels, self.pe, self.simd, self.width, self.signed = case
@@ -65,7 +67,7 @@ class Product:
         # Row by row as the memory holds them: group, pass, token, channel of the pass, input.
         # A weight without an input is 1; what one without a channel is makes no difference.
         whole = rng.integers(0, 2, (self.groups, self.passes * self.pe, self.steps * self.simd))
-        whole[:, :, self.inputs :] = 1
+        whole[:, :, self.inputs :] = rest
         whole[:, : self.channels, : self.inputs] = self.weights.reshape(
             self.groups, -1, self.inputs
         )
@@ -149,3 +151,35 @@ def test_few_credits_slow_it_down_and_change_nothing(module, credits):
     back = product.latency + 2
     frames = found.given[credits::credits]
     assert set(np.diff(frames)) == {max(credits * product.steps, back)}
+
+
+RESTS = {
+    "lanes without an input are not cleared": (
+        "if (last_step) token_q[Simd*Width-1:Used]", "if (1'b0) token_q[Simd*Width-1:Used]",
+    ),
+    "they are cleared in every step": (
+        "if (last_step) token_q[Simd*Width-1:Used]", "if (1'b1) token_q[Simd*Width-1:Used]",
+    ),
+    "what counts nothing is taken for the other kind of numbers": (
+        "Signed ? Width'(1) << (Width - 1) : '0", "Signed ? '0 : Width'(1)",
+    ),
+    "a pass too few": ("(Channels + Pe - 1) / Pe", "Channels / Pe"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", RESTS)
+@pytest.mark.parametrize("case", [(11, 5, 2, 4, 1, 0), (7, 3, 2, 4, 3, 1)])
+def test_faults_of_the_rest_are_caught(module, fault, case):
+    change = ("hwbnn_dot_folded", *RESTS[fault])
+
+    def faulty(*given, **more):
+        return module(*given, **more, replace=[change])
+
+    with pytest.raises(AssertionError):
+        Product(faulty, "icarus", case).check(12)
+
+
+def test_a_weight_of_0_without_an_input_is_caught(module):
+    product = Product(module, "icarus", (11, 4, 2, 4, 2, 0), rest=0)
+    with pytest.raises(AssertionError):
+        product.check(12)

@@ -60,23 +60,71 @@ def test_raw_sums(module, simulator, inputs, width, is_signed, levels, adders):
     assert found.given[0] - found.taken[0] == latency
 
 
-def test_raw_sums_and_signed_sums_differ_by_the_stated_constants():
-    rows = random_tokens(3, 30, 9)
-    for width, is_signed in ((1, 0), (4, 0), (4, 1)):
-        for row in rows:
-            weights = split(row, 1, 9)
-            x = split(random_tokens(row, 1, 9 * width)[0], width, 9)
-            x = [signed(value, width) for value in x] if is_signed else x
-            raw, plus = row_sum(x, weights, width, is_signed), sum(weights)
-            minus, top = 9 - plus, (1 << width) - 1
-            dot = sum(value if w else -value for value, w in zip(x, weights, strict=True))
-            if width == 1:
-                bits = [2 * value - 1 for value in x]
-                assert 2 * raw - 9 == sum(
-                    b if w else -b for b, w in zip(bits, weights, strict=True)
-                )
-            elif is_signed:
-                half = 1 << (width - 1)
-                assert dot == raw - plus * half - minus * (half - 1)
-            else:
-                assert dot == raw - minus * top
+SUMS = [(9, 1, 0, 0, 0), (8, 1, 0, 0, 1), (9, 4, 0, 0, 1), (9, 4, 1, 0, 0), (9, 4, 1, 1, 0)]
+"""Inputs, Width, Signed, Adders, Varying: every way to sum, for each kind of input."""
+
+
+def signed_sums(module, case, replace=()):
+    """The sums of signed inputs, from what a row gives and the constants of its header.
+
+    Returns:
+        For each word the sum by the module, and the sum of products itself.
+    """
+    inputs, width, is_signed, adders, varying = case
+    sum_width = (inputs * ((1 << width) - 1)).bit_length()
+    latency = row_latency(inputs, width, 2, adders)
+    row = module(
+        "dot_row_bench",
+        "icarus",
+        {"ready": False},
+        replace=replace,
+        **{"Inputs": inputs, "Width": width, "Signed": is_signed, "SumWidth": sum_width},
+        **{"Levels": 2, "Latency": latency, "Adders": adders, "Varying": varying},
+    )
+    bits = inputs * (width + 1)
+    words = [0, (1 << bits) - 1, *random_tokens(3, 60, bits)]
+    found, wanted = [], []
+    for word, raw in zip(words, row.run(words, len(words), (bits, sum_width)).tokens, strict=True):
+        weights = split(word >> (inputs * width), 1, inputs)
+        plus, half, top = sum(weights), 1 << (width - 1), (1 << width) - 1
+        minus, x = inputs - plus, split(word, width, inputs)
+        if width == 1:
+            x, found_sum = [2 * value - 1 for value in x], 2 * raw - inputs
+        elif is_signed:
+            x = [signed(value, width) for value in x]
+            found_sum = raw - plus * half - minus * (half - 1)
+        else:
+            found_sum = raw - minus * top
+        found.append(found_sum)
+        wanted.append(sum(v if w else -v for v, w in zip(x, weights, strict=True)))
+    return found, wanted
+
+
+@pytest.mark.parametrize("case", SUMS)
+def test_raw_sums_and_signed_sums_differ_by_the_stated_constants(module, case):
+    found, wanted = signed_sums(module, case)
+    assert found == wanted
+
+
+FAULTS = {
+    "a product inverted": (
+        "planes_i[b*Inputs +: Inputs] ~^ weights_i", "planes_i[b*Inputs +: Inputs] ^ weights_i",
+        (6, 1, 0, 0, 1),
+    ),
+    "a plane of another weight": ("SumWidth'(count) << b", "SumWidth'(count) << (b / 2)", SUMS[2]),
+    "planes in the wrong place": (
+        ".a_i(planes_i[b*Inputs +: Inputs])", ".a_i(planes_i[0 +: Inputs])", (9, 4, 1, 0, 1),
+    ),
+    "weights of matches inverted": (".b_i(weights_i)", ".b_i(~weights_i)", SUMS[2]),
+    "terms inverted": (
+        "planes_i[b*Inputs + i] ~^ weights_i[i]", "planes_i[b*Inputs + i] ^ weights_i[i]", SUMS[4],
+    ),
+}  # fmt: skip
+"""What is changed in the module, by what, and a case in which that counts."""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_row_is_seen_in_signed_sums(module, fault):
+    text, change, case = FAULTS[fault]
+    found, wanted = signed_sums(module, case, [("hwbnn_dot_row", text, change)])
+    assert found != wanted

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from hwbnn.errors import HwbnnError
-from tests.fuzz import graphs, projects
+from tests.fuzz import graphs, plans, projects
 from tests.fuzz.kinds import FileKind
 
-KINDS: tuple[FileKind, ...] = (*graphs.KINDS, *projects.KINDS)
+KINDS: tuple[FileKind, ...] = (*graphs.KINDS, *plans.KINDS, *projects.KINDS)
 
 
 def check(kind: FileKind, data: bytes, expected: object | None, what: str) -> None:
