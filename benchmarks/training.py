@@ -27,8 +27,7 @@ from benchmarks.harness import describe
 from hwbnn import methods
 from hwbnn.graph import Input
 from hwbnn.methods import METHODS
-from hwbnn.nn import NETWORKS, after_step, parameter_groups, penalty, start_epoch
-from hwbnn.nn.activation import Scale
+from hwbnn.nn import NETWORKS, Scale, after_step, parameter_groups, penalty, start_epoch
 from hwbnn.nn.named import network
 
 RESULTS = Path(__file__).parent / "results"

@@ -49,7 +49,11 @@ class ToolFailed(HwbnnError):
     """An external tool ended with an error; the message names its log."""
 
 
-class ConstantOutput(UserWarning):
+class HwbnnWarning(UserWarning):
+    """What a person should know and may have meant: work goes on."""
+
+
+class ConstantOutput(HwbnnWarning):
     """A network answers the same to everything: it is lowered, but hardly what was meant."""
 
 

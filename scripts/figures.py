@@ -1,14 +1,13 @@
 """The figures of README.md and of the pages that it links to, from what was measured.
 
 ``models/<name>/report.json`` is what training and lowering measured, ``models/<name>/build.json``
-what ``hwbnn build`` or ``hwbnn demo`` reported of the hardware. What is measured beside others
-is in ``benchmarks/figures.py``.
+what ``hwbnn build`` or ``hwbnn demo`` reported of the hardware: both are
+:class:`hwbnn.report.Report`. What is measured beside others is in ``benchmarks/figures.py``.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 import tomllib
@@ -42,17 +41,19 @@ def networks(root: Path) -> Iterator[str]:
     yield "| network | method | data | test images | float | integer | codes compared | differing |"
     yield "|---|---|---|---:|---:|---:|---:|---:|"
     for path in sorted((root / "models").glob("*/report.json")):
-        found = json.loads(path.read_bytes())
-        accuracy, compared = found["accuracy"], found["float against integer"]
+        found = Report.read(path)
+        (accuracy,), known = found.accuracy, found.provenance
+        assert accuracy.float_network is not None
+        assert known is not None
         cells = (
             f"[{path.parent.name}]({path.parent.name})",
             f"`{_recipe(path.parent).get('method', 'bnn_ste')}`",
-            found["data"]["name"],
-            number(found["test images"]),
-            f"{accuracy['float']:.2%}",
-            f"{accuracy['integer']:.2%}",
-            number(compared["compared"]),
-            number(compared["differing"]),
+            known.data,
+            number(accuracy.frames),
+            f"{accuracy.float_network.value:.2f}%",
+            f"{accuracy.integer_graph.value:.2f}%",
+            number(sum(each.compared for each in found.agreement)),
+            number(sum(each.differing for each in found.agreement)),
         )
         yield f"| {' | '.join(cells)} |"
 
@@ -66,7 +67,10 @@ def summary(root: Path) -> Iterator[str]:
     yield "|---|---|---:|---:|---:|---:|---:|---:|---:|"
     for name, build in SUMMARY.items():
         folder = root / "models" / name
-        told = json.loads((folder / "report.json").read_bytes())
+        told = Report.read(folder / "report.json")
+        (accuracy,), known = told.accuracy, told.provenance
+        assert accuracy.float_network is not None
+        assert known is not None
         report = Report.from_json((folder / build).read_bytes(), build)
         core = report.cores[0]
         figures = [
@@ -75,9 +79,9 @@ def summary(root: Path) -> Iterator[str]:
         ]
         cells = (
             f"[{name}](models/{name})",
-            told["data"]["name"],
-            f"{told['accuracy']['float']:.2%}",
-            f"{told['accuracy']['integer']:.2%}",
+            known.data,
+            f"{accuracy.float_network.value:.2f}%",
+            f"{accuracy.integer_graph.value:.2f}%",
             number(sum(backend.bits for backend in report.backends)),
             number(sum(backend.mismatches for backend in report.backends)),
             *("not run" if figure is None else number(figure.value) for figure in figures),
@@ -94,7 +98,7 @@ def models(root: Path) -> Iterator[str]:
     yield "| folder | network | data set | input | method | seed | test accuracy | graph |"
     yield "|---|---|---|---|---|---:|---:|---|"
     for path in sorted((root / "models").glob("*/report.json")):
-        found, recipe = json.loads(path.read_bytes()), _recipe(path.parent)
+        found, recipe = Report.read(path), _recipe(path.parent)
         bits = recipe.get("input", "bits") == "bits"
         cells = (
             f"`{path.parent.name}`",
@@ -104,8 +108,8 @@ def models(root: Path) -> Iterator[str]:
             + (f", {recipe['reads']} of them" if "reads" in recipe else ""),
             f"`{recipe.get('method', 'bnn_ste')}`",
             recipe.get("seed", 1),
-            f"{found['accuracy']['integer']:.2%}",
-            f"`{found['graph'][:12]}`",
+            f"{found.accuracy[0].integer_graph.value:.2f}%",
+            f"`{found.digest[:12]}`",
         )
         yield f"| {' | '.join(map(str, cells))} |"
 
@@ -113,7 +117,7 @@ def models(root: Path) -> Iterator[str]:
 def shortcuts(root: Path) -> Iterator[str]:
     """Of networks with shortcuts, what each word length of their fixed point changes."""
     found = {
-        path.parent.name: json.loads(path.read_bytes()).get("fixed point", ())
+        path.parent.name: Report.read(path).fixed_point
         for path in sorted((root / "models").glob("*/report.json"))
     }
     if not any(found.values()):
@@ -126,16 +130,16 @@ def shortcuts(root: Path) -> Iterator[str]:
     yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     for name, lengths in found.items():
         for told in lengths:
-            lost = 100 * (told["accuracy_float"] - told["accuracy_integer"])
+            lost = told.float_network.value - told.integers.value
             cells = (
                 f"`{name}`",
-                told["fraction"],
-                told["width"],
-                number(told["mean"]),
-                number(told["largest"]),
-                f"{told['agreement']:.2%}",
-                f"{told['accuracy_integer']:.2%}",
-                f"{told['accuracy_float']:.2%}",
+                told.fraction,
+                told.width,
+                number(told.mean.value),
+                number(told.largest.value),
+                f"{told.agreement.value:.2f}%",
+                f"{told.integers.value:.2f}%",
+                f"{told.float_network.value:.2f}%",
                 f"{lost:.2f}",
             )
             yield f"| {' | '.join(map(str, cells))} |"
@@ -146,8 +150,8 @@ def curves(root: Path) -> Iterator[str]:
     yield "| network | epochs | training images right, by epoch |"
     yield "|---|---:|---|"
     for path in sorted((root / "models").glob("*/report.json")):
-        told = json.loads(path.read_bytes())["training"]
-        reached = told.get("curve", {}).get("training accuracy", ())
+        told = Report.read(path).training
+        reached = () if told is None else told.accuracy
         if reached:
             last = len(reached)
             shown = sorted({1 + round(i * (last - 1) / 9) for i in range(10)})

@@ -1,6 +1,6 @@
 """The trained SFC of every method into ``models/sfc_<method>``, verified by every backend.
 
-Each run goes through :func:`hwbnn.flow.release`: lowered, compared with its float network, with
+Each run goes through :func:`hwbnn.flow.publish`: lowered, compared with its float network, with
 HLS and with RTL at every node on the whole test set, and synthesised. What is there already and
 whole is left as it is; one network that cannot be published does not stop the others.
 """
@@ -8,13 +8,12 @@ whole is left as it is; one network that cannot be published does not stop the o
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
+from hwbnn import flow
 from hwbnn.errors import CannotLower, HwbnnError
-from hwbnn.flow import release
 from hwbnn.flow.release import BUILD
 from hwbnn.graph import Dot, Graph
 from hwbnn.methods import METHODS
@@ -44,11 +43,12 @@ def is_whole(run: Path, folder: Path) -> bool:
     """Whether the folder holds this run's network and a build of it that found all equal."""
     try:
         recipe = Recipe.read(run / "recipe.toml")
-        report = json.loads((folder / "report.json").read_bytes())
+        report = Report.read(folder / "report.json")
         built = Report.from_json((folder / BUILD).read_bytes())
     except (OSError, ValueError, HwbnnError):
         return False
-    same = report["recipe"] == recipe.digest and built.digest == report["graph"]
+    known = report.provenance
+    same = known is not None and known.recipe == recipe.digest and built.digest == report.digest
     complete = all(entry.what in OPTIONAL for entry in built.not_done)
     return bool(same and built.ok and complete)
 
@@ -65,7 +65,7 @@ def publish(run: Path, folder: Path, backends: list[str]) -> tuple[str, str]:
         return "FAIL", f"{run}: no finished run"
     begun = time.monotonic()
     try:
-        report = release(run, folder, plan=folded, backends=backends)
+        report = flow.publish(run, folder, plan=folded, backends=backends)
     except CannotLower as error:
         return "none", str(error)
     except HwbnnError as error:

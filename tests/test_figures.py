@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.figures import methods
-from hwbnn.report import Report, number
+from hwbnn.report import Figure, FixedPoint, Report, number
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -39,7 +39,7 @@ def test_a_stale_figure_is_noticed(tmp_path: Path) -> None:
     assert _check(tmp_path).returncode == 0
     report = tmp_path / "models" / "digits" / "report.json"
     found = json.loads(report.read_bytes())
-    found["accuracy"]["integer"] -= 0.01
+    found["accuracy"][0]["integer_graph"]["value"] -= 1
     report.write_text(json.dumps(found))
     done = _check(tmp_path)
     assert done.returncode == 1
@@ -99,11 +99,9 @@ def test_word_lengths_of_shortcuts_are_shown(tmp_path: Path) -> None:
     spec.loader.exec_module(figures)
     folder = tmp_path / "models" / "net"
     folder.mkdir(parents=True)
-    told = {"fraction": 18, "width": 24, "mean": 0.5, "largest": 2.0, "agreement": 0.99}
-    told |= {"accuracy_float": 0.5, "accuracy_integer": 0.49}
-    for entries, shown in (
-        ({}, "No network"),
-        ({"fixed point": [told]}, "| 24 | 0.5 | 2 | 99.00%"),
-    ):
-        (folder / "report.json").write_text(json.dumps(entries))
+    off, share = (Figure(0.5, "", "x"), Figure(2.0, "", "x")), Figure(99.0, "%", "x")
+    told = FixedPoint("x", 9, 18, 24, True, off[1], off[0], off[0], share, share, share)
+    for entries, shown in (((), "No network"), ((told,), "| 24 | 0.5 | 2 | 99.00%")):
+        text = Report("x", "y", fixed_point=entries).to_json()
+        (folder / "report.json").write_text(text)
         assert shown in "\n".join(figures.shortcuts(tmp_path))

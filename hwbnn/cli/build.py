@@ -9,7 +9,7 @@ import typer
 
 from hwbnn.cli import options
 from hwbnn.cli.files import writable_folder
-from hwbnn.cli.inputs import read_graph, read_model, read_samples
+from hwbnn.cli.inputs import place_of, read_graph, read_model, read_samples
 from hwbnn.cli.output import Steps, tell_report
 from hwbnn.cli.plans import planner
 from hwbnn.errors import InputError
@@ -95,6 +95,11 @@ def build(
     names = options.listed(backends)
     network, input, name = _to_build(folder, model, graph)
     x, y, data_name = read_samples(folder, samples, key, labels, labels_key, data)
+    known = None
+    if folder is not None:
+        from hwbnn.training import provenance
+
+        known = provenance(place_of(folder))
     report = run(
         network,
         input,
@@ -103,6 +108,7 @@ def build(
         plan=chosen,
         name=name,
         data_name=data_name,
+        provenance=known,
         backends=names,
         rtl_frames=rtl_frames,
         place=place,

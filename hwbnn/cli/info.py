@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -125,13 +124,12 @@ def _methods() -> Rows:
 def _models() -> Rows:
     rows = []
     for name, folder in bundled().items():
-        known: dict[str, Any] = {}
+        data = reached = digest = ""
         if (folder / "report.json").is_file():
-            known = json.loads(read_bytes(folder / "report.json"))
-        accuracy = known.get("accuracy", {}).get("integer")
-        data = known.get("data", {}).get("name", "")
-        reached = f"{accuracy:.2%}" if accuracy else ""
-        digest = str(known.get("graph", ""))[:12]
+            known = Report.read(folder / "report.json")
+            data = known.provenance.data if known.provenance else ""
+            reached = f"{known.accuracy[0].integer_graph.value:.2f}%" if known.accuracy else ""
+            digest = known.digest[:12]
         rows.append((name, _method_of(folder), data, reached, digest, str(folder)))
     return ("model", "method", "data", "accuracy", "graph", "folder"), rows
 

@@ -142,12 +142,18 @@ def read_samples(
         return x, None if labels is None else read_labels(labels, labels_key, len(x)), samples.name
     if folder is None:
         raise InputError("samples: expected --samples, since no recipe names a test set")
-    from hwbnn.training import dataset
+    from hwbnn.training import data_of
 
     recipe = read_recipe(folder)
     tell_unread(recipe, data)
-    images = dataset(recipe.data, data)
-    return recipe.encode(images.test_images), images.test_labels, f"{recipe.data}, test part"
+    images = data_of(place_of(folder), recipe, data_folder=data)
+    return recipe.encode(images.test_images), images.test_labels, f"{images.name}, test part"
+
+
+def place_of(given: str) -> Path:
+    """The folder of a run, of a bundled network, or around a recipe's file."""
+    path = Path(given)
+    return path if path.is_dir() else bundled().get(given, path.parent)
 
 
 def tell_unread(recipe: Recipe, data: Path | None) -> None:

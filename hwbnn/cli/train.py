@@ -111,11 +111,12 @@ def publish(
 
         hwbnn publish runs/digits --out models/mine --backends fast,rtl
     """
-    from hwbnn.flow import release, steps
+    from hwbnn.flow import publish as run_publish
+    from hwbnn.flow import steps
 
     writable_folder(out)
     names = options.listed(backends)
-    report = release(
+    report = run_publish(
         run,
         out,
         plan=planner(plan, interval, luts, form),

@@ -1,11 +1,11 @@
-"""All of it in one call: lower, simulate, generate, verify, synthesise, report."""
+"""All of it in one call: lower, simulate, generate, verify, synthesise, report; and publish."""
 
 from __future__ import annotations
 
-from hwbnn.flow.design import DEFAULT_FAMILY, design, netlist_family
-from hwbnn.flow.progress import Progress, Silent
-from hwbnn.flow.release import release
+from hwbnn.flow.release import publish
 from hwbnn.flow.run import build, claim, steps
+from hwbnn.flow.state import Progress, Silent
+from hwbnn.flow.synthesis import DEFAULT_FAMILY, design, netlist_family
 
 __all__ = [
     "DEFAULT_FAMILY",
@@ -15,6 +15,6 @@ __all__ = [
     "claim",
     "design",
     "netlist_family",
-    "release",
+    "publish",
     "steps",
 ]

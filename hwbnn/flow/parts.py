@@ -11,13 +11,10 @@ from hwbnn.graph import Graph
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan, circuit
 from hwbnn.plan.plan import WINDOWED
-from hwbnn.report import Accuracy, Backend, Core, Depth, Figure, FixedPoint, Pair
-from hwbnn.simulators import simulate
+from hwbnn.report import Accuracy, Agreement, Backend, Core, Depth, Figure, FixedPoint, Pair
 from hwbnn.verification import BackendResult
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from hwbnn.lowering import Comparison, Measured
 
 TIMING = ("logic_delay", "Fmax")
@@ -26,26 +23,35 @@ LEVELS = (1, 2, 3, 4, 6, 8)
 """Levels between registers for which a report says the latency."""
 
 
-def accuracy(graph: Graph, model: nn.Module | None, x: Array, labels: Array, name: str) -> Accuracy:
+def accuracy(floats: Array | None, integer: Array, classes: Array, name: str) -> Accuracy:
     """How many of the labelled frames the Graph, and the model that it came from, have right.
 
     Args:
-        graph: ends in the class.
-        model: the float network, or None where there is none.
-        x: integers ``(frames, *shape)``.
-        labels: classes ``(frames,)``.
+        floats: the float network's classes ``(frames,)``; None where there is no network.
+        integer: the Graph's.
+        classes: the right ones.
         name: of the data, for the report.
     """
-    found = simulate(graph, x)[:, 0]
     network = None
-    if model is not None:
-        from hwbnn.training import predict
-
-        right = float((predict(model, graph.input, x) == labels).mean())
+    if floats is not None:
         source = f"torch {importlib.metadata.version('torch')}, eager, CPU, float32"
-        network = Figure(100 * right, "%", source)
-    integer = Figure(100 * float((found == labels).mean()), "%", "plain simulator")
-    return Accuracy(name, len(x), network, integer)
+        network = Figure(100 * float((floats == classes).mean()), "%", source)
+    right = Figure(100 * float((integer == classes).mean()), "%", "plain simulator")
+    return Accuracy(name, len(classes), network, right)
+
+
+def agreement(comparison: Comparison) -> list[Agreement]:
+    """The comparison of the Graph with the float network, value by value."""
+    return [
+        Agreement(
+            node.node,
+            node.layer,
+            node.compared,
+            node.differing,
+            tuple(str(difference) for difference in node.differences),
+        )
+        for node in comparison.nodes
+    ]
 
 
 def fixed_point(measured: Measured, fraction: int, data: str) -> FixedPoint:

@@ -1,97 +1,161 @@
-"""From a finished run to a folder of ``models/``: published, and verified by every backend."""
+"""From a finished run to a folder of ``models/``: its Graph, its weights, and what was measured.
+
+One release does everything once: it reads run and data, lowers the network, compares it with the
+Graph, builds its core and verifies that by every backend.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hwbnn.errors import InputError
-from hwbnn.flow.progress import Progress, Silent
-from hwbnn.flow.run import build, check_backends
-from hwbnn.graph import Graph
+from hwbnn.errors import InputError, Mismatch
+from hwbnn.flow.run import TOLERANCE, TOOLS, check_backends, classes_of, hardware, measure_network
+from hwbnn.flow.state import BuildState, Progress, Silent
+from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan
-from hwbnn.report import Report
+from hwbnn.report import Report, Training
+from hwbnn.simulators import check_input
+from hwbnn.tools import versions
 
+if TYPE_CHECKING:
+    from hwbnn.training import Dataset, History
+
+GRAPH = "graph.npz"
+REPORT = "report.json"
+"""The report of the network: how it was trained, its accuracy, the comparison with its Graph."""
 BUILD = "build.json"
-"""What the build reported, in the folder of a network."""
+"""The report of its core, in the same schema: backends, cycles, resources."""
+MODEL_LIMIT = 1_500_000
+"""Bytes up to which the float weights are published too; larger ones are had by training again."""
 
 
-def release(
+def publish(
     run: str | Path,
     folder: str | Path,
     *,
     plan: Callable[[Graph], Plan] | None = None,
     backends: Sequence[str] = ("fast", "hls", "rtl"),
     rtl_frames: int | None = None,
+    data: Dataset | None = None,
     data_folder: str | Path | None = None,
+    tolerance: float = TOLERANCE,
     progress: Progress | None = None,
 ) -> Report:
     """Publish the network of a finished run, and verify its core on the whole test set.
 
-    The folder gets what :func:`hwbnn.training.publish` writes, and ``build.json``: what
-    :func:`hwbnn.flow.build` reported of backends, cycles and resources. The projects that it
-    generated are not kept: they follow from the Graph and the Plan.
+    The folder gets ``recipe.toml``, ``graph.npz``, ``model.safetensors`` if that is small, and two
+    reports: ``report.json`` of the network, ``build.json`` of its core. The projects that are
+    generated are not kept: they follow from the Graph and the Plan. Every number in a report is
+    computed here or read from the run's history.
 
     Args:
         run: folder that :func:`hwbnn.train` wrote.
-        folder: where the network's files go; its name becomes the network's.
+        folder: where the network's files go; made if missing; its name becomes the network's.
         plan: makes the Plan of the lowered Graph; by default every layer is unrolled.
-        backends: see :func:`hwbnn.verification.verify`.
+        backends: see :func:`hwbnn.verification.verify`; without any no core is built, and there is
+            no ``build.json``.
         rtl_frames: how many of the test images RTL computes at most; by default all of them.
+        data: the images that the run was trained on, if not those that its recipe names.
         data_folder: local folder of data sets, see :func:`hwbnn.training.dataset`.
+        tolerance: see :func:`hwbnn.build`.
         progress: told what is done next and how far it is.
 
     Returns:
-        The report of the build; ``report.ok`` says whether all that was compared is equal.
+        The report of the core, or that of the network where none is built; ``report.ok`` says
+        whether all that was compared is equal.
 
     Raises:
-        InputError: if the run is not finished, or an argument does not fit; nothing has changed in
-            the folder then.
+        InputError: if the run is not finished or was trained on other data, or an argument does
+            not fit; nothing has changed in the folder then.
         CannotLower: if the network has no exact integer form; nothing is written then.
-        Mismatch: if the run's files do not belong together.
+        Mismatch: if the run's files do not belong together, or Graph and network part; nothing is
+            written then.
         ToolFailed: if a tool that is there ends with an error.
     """
-    from hwbnn.training import dataset, load_model, publish
-    from hwbnn.training.folder import write
-    from hwbnn.training.release import measured
+    from hwbnn.lowering import lower
+    from hwbnn.training import History, data_of, load_model, torch_threads
 
     check_backends(backends)
-    target = Path(folder)
-    chosen: list[Plan | None] = []
-
-    def ready(graph: Graph) -> None:
-        chosen.append(None if plan is None else plan(graph))
-        # A build of what lay there before says nothing of what is published now.
-        try:
-            (target / BUILD).unlink(missing_ok=True)
-        except OSError as error:
-            raise InputError(f"{target / BUILD}: cannot replace it: {error.strerror}") from error
-
+    source, target = Path(run), Path(folder)
     shown = progress or Silent()
-    with shown.step("lower, and measure against the float network"):
-        known = publish(
-            run,
-            target,
-            data_folder=data_folder,
-            ready=ready,
-            progress=lambda what, n, of: shown.detail(f"{what}: {n:,} of {of:,}"),
-        )
-    model, recipe = load_model(run)
-    images = dataset(recipe.data, data_folder)
+    with shown.step("lower, and measure against the float network"), torch_threads(1):
+        model, recipe = load_model(source)
+        history = History.read(source)
+        images = data_of(source, recipe, data=data, data_folder=data_folder)
+        graph = lower(model, recipe.graph_input())
+        chosen = Plan() if plan is None else plan(graph)
+        chosen.check(graph)
+        x = check_input(graph, recipe.encode(images.test_images))
+        state = BuildState(graph, target, x, shown, rtl_frames=rtl_frames)
+        state.provenance = history.provenance
+        classes = classes_of(graph, images.test_labels, len(x))
+        measure_network(state, model, classes, f"{images.name}, test part", tolerance)
+    _check_accuracy(source, state, history)
+    of_network = state.report(
+        recipe.network,
+        dict(history.versions),
+        training=_training(history),
+        agreement=tuple(state.agreement),
+    )
+    _write(target, source, graph, of_network)
+    if not backends:
+        return of_network
     with tempfile.TemporaryDirectory(prefix="hwbnn-release-") as scratch:
-        report = build(
-            model,
-            recipe.graph_input(),
-            (recipe.encode(images.test_images), images.test_labels),
-            Path(scratch) / "core",
-            plan=chosen[0],
-            name=target.resolve().name,
-            data_name=f"{recipe.data}, test part",
-            backends=backends,
-            rtl_frames=rtl_frames,
-            measured=measured(known),
-            progress=progress,
-        )
-    write(target / BUILD, report.to_json())
+        state.folder = Path(scratch)
+        hardware(state, chosen, backends)
+    state.files.clear()
+    report = state.report(target.resolve().name, versions(*TOOLS))
+    _save(target / BUILD, report.to_json())
+    if state.failures:
+        raise state.failures[0]
     return report
+
+
+def _check_accuracy(run: Path, state: BuildState, history: History) -> None:
+    """Refuse weights that are not those of the history."""
+    reached = state.accuracy[0].float_network
+    assert reached is not None
+    if reached.value != 100 * history.accuracy:
+        raise Mismatch(
+            f"{run}: its history says accuracy {history.accuracy}, its weights give "
+            f"{reached.value / 100} here; its files do not belong together"
+        )
+
+
+def _training(history: History) -> Training:
+    return Training(
+        len(history.epochs),
+        history.seconds,
+        history.cpu_seconds,
+        history.settings,
+        history.versions,
+        tuple(round(float(epoch.loss), 6) for epoch in history.epochs),
+        tuple(round(float(epoch.accuracy), 6) for epoch in history.epochs),
+    )
+
+
+def _write(folder: Path, run: Path, graph: Graph, report: Report) -> None:
+    from hwbnn.training.folder import MODEL, RECIPE
+
+    # A build of what lay there before says nothing of what is published now.
+    try:
+        (folder / BUILD).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder / BUILD}: cannot replace it: {error.strerror}") from error
+    _save(folder / GRAPH, to_bytes(graph))
+    _save(folder / RECIPE, (run / RECIPE).read_bytes())
+    weights = (run / MODEL).read_bytes()
+    if len(weights) <= MODEL_LIMIT:
+        _save(folder / MODEL, weights)
+    else:
+        (folder / MODEL).unlink(missing_ok=True)
+    _save(folder / REPORT, report.to_json())
+
+
+def _save(file: Path, content: str | bytes) -> None:
+    from hwbnn.training.folder import write
+
+    write(file, content)

@@ -11,25 +11,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwbnn import verification
-from hwbnn.errors import InputError
+from hwbnn.errors import InputError, Mismatch
 from hwbnn.flow import parts
-from hwbnn.flow.found import Found
-from hwbnn.flow.progress import Progress, Silent
+from hwbnn.flow.state import BuildState, Progress, Silent
 from hwbnn.flow.synthesis import VITIS, VITIS_LOG, by_vitis, synthesise
 from hwbnn.graph import ArgMax, Graph, Input, save, to_integers
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
 from hwbnn.project import Project
-from hwbnn.report import NotDone, Report, text
-from hwbnn.simulators import check_input
+from hwbnn.report import NotDone, Provenance, Report, text
+from hwbnn.simulators import check_input, simulate
 from hwbnn.targets import generate
 from hwbnn.tools import versions
 from hwbnn.verification import BackendResult
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from hwbnn.lowering import Measured
 
 REPORT = "report.json"
 TEXT = "report.txt"
@@ -38,6 +35,8 @@ TOOLS = (
     *("vitis_hls", "vitis-run"),
 )
 """Tools that may have a part in a report."""
+TOLERANCE = 0.01
+"""How far accuracies may part where a Graph is of fixed point, if nothing else is said."""
 MADE = frozenset({"graph.npz", "rtl", "hls", "run", VITIS, VITIS_LOG, REPORT, TEXT})
 """What a build, or a demo, leaves in its folder."""
 
@@ -55,7 +54,8 @@ def build(
     backends: Sequence[str] = ("fast", "hls", "rtl"),
     rtl_frames: int | None = None,
     place: bool = False,
-    measured: Sequence[Measured] | None = None,
+    tolerance: float = TOLERANCE,
+    provenance: Provenance | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Lower a model, generate it, compute it by every backend, synthesise it and report.
@@ -79,8 +79,9 @@ def build(
         backends: see :func:`hwbnn.verification.verify`.
         rtl_frames: how many of the samples RTL computes at most; by default all of them.
         place: also synthesise, place and route for ECP5, for the clock frequency (minutes).
-        measured: what fixed point changes, if that was measured on these data before; else it is
-            measured here, if the network has shortcuts and the samples have classes.
+        tolerance: how far the accuracies of the float network and of a Graph of fixed point may
+            part, as a share of the labelled samples; an exact Graph must decide all alike.
+        provenance: what the model was trained by and on, for the report.
         progress: told what is done next and how far it is.
 
     Returns:
@@ -90,6 +91,7 @@ def build(
         CannotLower: if the model has no exact integer form.
         InputError: if data, folder or another argument do not fit.
         PlanError: if the Plan does not fit the network.
+        Mismatch: if float network and Graph part on the labelled samples; nothing is written then.
         ToolFailed: if a tool that is there ends with an error; the report is written before.
     """
     target = claim(Path(folder))
@@ -103,20 +105,17 @@ def build(
     x = check_input(graph, to_integers(graph.input, samples))
     if not len(x):
         raise InputError("data: holds no samples; nothing would be compared")
+    classes = None if labels is None else classes_of(graph, labels, len(x))
+    state = BuildState(graph, target, x, shown, rtl_frames=rtl_frames, provenance=provenance)
+    with shown.step(f"compare with the float network on {len(x):,} frames"):
+        measure_network(state, network, classes, data_name, tolerance)
     _make(target)
     save(graph, target / "graph.npz")
-    found = Found(graph, target, x, shown, files={"graph": "graph.npz"}, rtl_frames=rtl_frames)
-    with shown.step(f"compare with the float network on {len(x):,} frames"):
-        classes = _compare(found, network, labels, data_name)
-        _fixed_point(found, network, classes, data_name, measured)
-    projects = _generate(found, chosen)
-    with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
-        results = _verify(found, projects, chosen, backends, Path(scratch))
-        synthesise(found, projects["rtl"], chosen, results, place)
-        by_vitis(found, chosen, Path(scratch))
-    report = _written(found, name or target.resolve().name)
-    if found.failures:
-        raise found.failures[0]
+    state.files["graph"] = "graph.npz"
+    hardware(state, chosen, backends, place=place)
+    report = _written(state, name or target.resolve().name)
+    if state.failures:
+        raise state.failures[0]
     return report
 
 
@@ -171,98 +170,179 @@ def _lowered(
     return lower(model, input, output=output), model
 
 
-def _compare(
-    found: Found, network: nn.Module | None, labels: object, data_name: str
-) -> Array | None:
-    """The Graph against the float network; the classes of the samples, if they have any."""
-    graph, x = found.graph, found.x
-    if network is not None:
-        from hwbnn.lowering import compare
+def classes_of(graph: Graph, labels: object, frames: int) -> Array:
+    """Labels as the classes of a Graph's frames.
 
-        found.backends.append(parts.lowered_backend(compare(network, graph, x, engine="auto")))
-    if labels is None:
-        return None
-    classes = np.asarray(labels).reshape(-1)
-    if len(classes) != len(x):
-        raise InputError(f"data: expected {len(x)} labels, one a sample, found {len(classes)}")
-    if isinstance(graph.node(graph.output.source), ArgMax):
-        found.accuracy.append(parts.accuracy(graph, network, x, classes, data_name))
+    Args:
+        graph: what they are classes of.
+        labels: integers from 0, one for each frame.
+        frames: how many there are.
+
+    Returns:
+        int64 array ``(frames,)``.
+
+    Raises:
+        InputError: if the Graph gives no class, or labels are not one class for each frame.
+    """
+    last = graph.node(graph.output.source)
+    if isinstance(last, ArgMax):
+        count = graph.types[last.source].size
+    elif graph.meaning == "decision":
+        count = 2
+    else:
+        raise InputError(
+            "labels: they say classes, and the Graph gives "
+            f"{graph.types[last.name]}; lower it with output='class', or leave the labels out"
+        )
+    given = np.asarray(labels)
+    if given.dtype.kind not in "iub" or given.shape not in ((frames,), (frames, 1)):
+        raise InputError(
+            f"labels: expected {frames} integers, the class of each sample, found {given.dtype} "
+            f"of shape {given.shape}"
+        )
+    classes: Array = given.reshape(-1).astype(np.int64)
+    outside = np.flatnonzero((classes < 0) | (classes >= count))
+    if len(outside):
+        raise InputError(
+            f"labels: expected classes from 0 to {count - 1}, found {classes[outside[0]]} at "
+            f"sample {outside[0]}; number the classes from 0, in the order of the logits"
+        )
     return classes
 
 
-def _fixed_point(
-    found: Found,
+def measure_network(
+    state: BuildState,
     network: nn.Module | None,
     classes: Array | None,
     data_name: str,
-    measured: Sequence[Measured] | None,
+    tolerance: float = TOLERANCE,
 ) -> None:
-    """What fixed point changes on the samples, and how that moves with the word length."""
-    bits = found.graph.fraction
+    """Compare the Graph with the float network, value by value and by what both get right.
+
+    Args:
+        state: of the build; it gets agreement, accuracy and what fixed point changes.
+        network: the float network, or None where there is none.
+        classes: those of the frames, or None.
+        data_name: what the report calls the data.
+        tolerance: see :func:`build`.
+
+    Raises:
+        Mismatch: if the two part: an exact Graph in a single decision, one of fixed point in its
+            accuracy by more than ``tolerance``.
+    """
+    graph, x = state.graph, state.x
+    if network is not None:
+        from hwbnn.lowering import compare
+
+        comparison = compare(network, graph, x, engine="auto")
+        state.backends.append(parts.lowered_backend(comparison))
+        state.agreement += parts.agreement(comparison)
+    if classes is not None:
+        integer = simulate(graph, x)[:, 0]
+        floats = None
+        if network is not None:
+            from hwbnn.training import predict
+
+            floats = predict(network, graph.input, x)
+            _check_parting(graph, floats, integer, classes, tolerance)
+        state.accuracy.append(parts.accuracy(floats, integer, classes, data_name))
+    _fixed_point(state, network, classes, data_name)
+
+
+def _check_parting(
+    graph: Graph, floats: Array, integer: Array, classes: Array, tolerance: float
+) -> None:
+    """Refuse a Graph whose decisions are others than the float network's."""
+    differing = np.flatnonzero(floats != integer)
+    right, kept = ((decided == classes).mean() for decided in (floats, integer))
+    said = f"the float network has {right:.2%} of the labelled samples right, the Graph {kept:.2%}"
+    if graph.fraction is None:
+        if len(differing):
+            at = differing[0]
+            raise Mismatch(
+                f"accuracy: {said}: they decide differently on {len(differing):,} of "
+                f"{len(classes):,} samples, first on sample {at}: class {floats[at]} and class "
+                f"{integer[at]}; the Graph is not the network's"
+            )
+    elif abs(right - kept) > tolerance:
+        raise Mismatch(
+            f"accuracy: {said}: they part by more than the {tolerance:.2%} that fixed point may "
+            "change; take more bits behind the point, or allow more by tolerance"
+        )
+
+
+def _fixed_point(
+    state: BuildState, network: nn.Module | None, classes: Array | None, data_name: str
+) -> None:
+    """Measure what fixed point changes on the samples, and how that moves with the word length."""
+    bits = state.graph.fraction
     if bits is None:
         return
-    if measured is None:
-        if network is None or classes is None:
-            why = "needs the float network and the samples' classes"
-            found.not_done.append(NotDone("fixed point by word length", why))
-            return
-        from hwbnn.lowering import measure
+    if network is None or classes is None:
+        why = "needs the float network and the samples' classes"
+        state.not_done.append(NotDone("fixed point by word length", why))
+        return
+    from hwbnn.lowering import measure
 
-        measured = measure(
-            network,
-            found.graph.input,
-            found.x,
-            classes,
-            progress=lambda what, n, of: found.progress.detail(f"{what}: {n:,} of {of:,}"),
-        )
-    found.fixed_point += [parts.fixed_point(each, bits, data_name) for each in measured]
+    measured = measure(
+        network,
+        state.graph.input,
+        state.x,
+        classes,
+        progress=lambda what, n, of: state.progress.detail(f"{what}: {n:,} of {of:,}"),
+    )
+    state.fixed_point += [parts.fixed_point(each, bits, data_name) for each in measured]
 
 
-def _generate(found: Found, plan: Plan) -> dict[str, Project]:
+def hardware(
+    state: BuildState, plan: Plan, backends: Sequence[str], *, place: bool = False
+) -> None:
+    """Generate both projects, verify them by every backend, and synthesise the core."""
+    projects = _generate(state, plan)
+    with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
+        results = _verify(state, projects, plan, backends, Path(scratch))
+        synthesise(state, projects["rtl"], plan, results, place)
+        by_vitis(state, plan, Path(scratch))
+
+
+def _generate(state: BuildState, plan: Plan) -> dict[str, Project]:
     """Both projects, written."""
     made = {}
     for target in ("rtl", "hls"):
-        with found.progress.step(f"generate {target}"), found.attempt(f"project {target}"):
-            made[target] = generate(found.graph, target, plan)
-            made[target].write(found.folder / target)
-            found.files[f"{target} project"] = target
+        with state.progress.step(f"generate {target}"), state.attempt(f"project {target}"):
+            made[target] = generate(state.graph, target, plan)
+            made[target].write(state.folder / target)
+            state.files[f"{target} project"] = target
     return made
 
 
 def _verify(
-    found: Found, projects: dict[str, Project], plan: Plan, backends: Sequence[str], scratch: Path
+    state: BuildState,
+    projects: dict[str, Project],
+    plan: Plan,
+    backends: Sequence[str],
+    scratch: Path,
 ) -> list[BackendResult]:
     """Each backend on all samples; those that lack a tool are left out."""
     done: list[BackendResult] = []
     for name in backends:
         # What was written is what is verified; other backends generate what they need.
-        what = projects.get(name.partition("-")[0], found.graph)
+        what = projects.get(name.partition("-")[0], state.graph)
         if name == "hls-stream":
-            what = found.graph
-        done += found.verify(name, what, plan, scratch)
+            what = state.graph
+        done += state.verify(name, what, plan, scratch)
     return done
 
 
-def _written(found: Found, name: str) -> Report:
+def _written(state: BuildState, name: str) -> Report:
     """The report, written as JSON and as text."""
-    if (found.folder / "run").is_dir():
-        found.files["training run"] = "run"
-    files = {**found.files, "report": f"{REPORT}, {TEXT}"}
-    report = Report(
-        name,
-        found.graph.digest,
-        tuple(found.accuracy),
-        tuple(found.backends),
-        tuple(found.cores),
-        found.hls_synthesis,
-        versions=versions(*TOOLS),
-        not_done=tuple(found.not_done),
-        files=files,
-        fixed_point=tuple(found.fixed_point),
-    )
+    if (state.folder / "run").is_dir():
+        state.files["training run"] = "run"
+    state.files["report"] = f"{REPORT}, {TEXT}"
+    report = state.report(name, versions(*TOOLS))
     try:
-        (found.folder / REPORT).write_text(report.to_json())
-        (found.folder / TEXT).write_text(text(report))
+        (state.folder / REPORT).write_text(report.to_json())
+        (state.folder / TEXT).write_text(text(report))
     except OSError as error:
-        raise InputError(f"{found.folder}: cannot write the report: {error.strerror}") from error
+        raise InputError(f"{state.folder}: cannot write the report: {error.strerror}") from error
     return report

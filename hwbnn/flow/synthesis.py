@@ -1,20 +1,67 @@
-"""What synthesis makes of a build's projects: by yosys always, by Vitis HLS where it is."""
+"""Synthesis of a core: its design files and its family; by yosys, and by Vitis HLS where it is."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from hwbnn.errors import InputError
 from hwbnn.flow import parts
-from hwbnn.flow.design import DEFAULT_FAMILY, design, netlist_family
-from hwbnn.flow.found import Found
-from hwbnn.plan import Plan
+from hwbnn.flow.state import BuildState
+from hwbnn.graph import check_name
+from hwbnn.plan import Plan, circuit
+from hwbnn.plan.products import DotNetlist
 from hwbnn.project import Project
 from hwbnn.report import Figure, NotDone
 from hwbnn.targets import generate
+from hwbnn.tools.resources import XILINX
 from hwbnn.verification import BackendResult
+from hwbnn.verification.core import DAMAGE, Core, malformed
+
+DEFAULT_FAMILY = "xc7"
+"""What a core that fits every FPGA is synthesised for, if nothing else is asked for."""
+
+
+def design(project: Project) -> tuple[dict[str, bytes], str]:
+    """The files of the design in reading order, and its top module; no bench among them.
+
+    Args:
+        project: of the target ``rtl``.
+
+    Raises:
+        InputError: if it is another project, or its ``core.json`` is not as hwbnn writes it.
+    """
+    if project.target != "rtl":
+        raise InputError(f"expected a project of target 'rtl', found '{project.target}'")
+    try:
+        about = json.loads(project.text("core.json"))
+        return {name: project.files[name] for name in about["files"]}, check_name(about["top"])
+    except DAMAGE as error:
+        raise malformed(error) from None
+
+
+def netlist_family(project: Project) -> str | None:
+    """The family whose primitives a core's netlists have; None if it fits every FPGA.
+
+    Args:
+        project: of the target ``rtl``.
+
+    Raises:
+        InputError: if layers are made for several families, or it is another project.
+    """
+    core = Core.of(project)
+    blocks = circuit(core.graph, core.plan).blocks
+    forms = {block.form for block in blocks if isinstance(block, DotNetlist)}
+    families = [name for name in XILINX if name in forms]
+    if len(families) > 1:
+        raise InputError(
+            f"core: expected layers made for one family, found {' and '.join(families)}; make them "
+            "all for one, or 'portable'"
+        )
+    return families[0] if families else None
+
 
 VITIS, VITIS_LOG = "hls-vitis", "vitis.log"
 """Where a build leaves the project that Vitis HLS synthesised, and what Vitis said."""
@@ -28,16 +75,16 @@ UNPLACED = (
 
 
 def synthesise(
-    found: Found, project: Project, plan: Plan, results: Sequence[BackendResult], place: bool
+    state: BuildState, project: Project, plan: Plan, results: Sequence[BackendResult], place: bool
 ) -> None:
     """Resources of the core, on demand its placed clock; both beside its cycles."""
-    figures = _resources(found, project, place)
+    figures = _resources(state, project, place)
     timed = next((each for each in results if each.cycles is not None), None)
-    depths = parts.depths_of(found.graph, plan, figures.get("logic_delay"))
-    found.cores.append(parts.core("rtl", project.digest, timed, figures, depths))
+    depths = parts.depths_of(state.graph, plan, figures.get("logic_delay"))
+    state.cores.append(parts.core("rtl", project.digest, timed, figures, depths))
 
 
-def _resources(found: Found, project: Project, place: bool) -> dict[str, Figure]:
+def _resources(state: BuildState, project: Project, place: bool) -> dict[str, Figure]:
     """What synthesis and placement say of the core; what they do not is noted as not done."""
     from hwbnn.tools import yosys
 
@@ -45,55 +92,55 @@ def _resources(found: Found, project: Project, place: bool) -> dict[str, Figure]
     try:
         own = netlist_family(project)
     except InputError as error:
-        found.not_done.append(NotDone("synthesis", str(error)))
+        state.not_done.append(NotDone("synthesis", str(error)))
         return figures
     made_for = own or DEFAULT_FAMILY
-    with found.attempt("synthesis"), found.progress.step(f"synthesise for {NAMES[made_for]}"):
+    with state.attempt("synthesis"), state.progress.step(f"synthesise for {NAMES[made_for]}"):
         figures |= yosys.synth(*design(project), made_for).figures()
     if place and own is not None:
-        found.not_done.append(NotDone("place and route", UNPLACED.format(own)))
+        state.not_done.append(NotDone("place and route", UNPLACED.format(own)))
     elif place and figures:
-        figures |= _placed(found, project)
+        figures |= _placed(state, project)
     if figures and not place:
-        found.not_done.append(NotDone("place and route", "not asked for; --place does it"))
+        state.not_done.append(NotDone("place and route", "not asked for; --place does it"))
     return figures
 
 
-def _placed(found: Found, project: Project) -> dict[str, Figure]:
+def _placed(state: BuildState, project: Project) -> dict[str, Figure]:
     """The clock frequency after place and route; none if the design is too large, say."""
     from hwbnn.tools import nextpnr, yosys
 
     with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
         netlist = Path(scratch) / "netlist.json"
-        with found.attempt("place and route"):
-            with found.progress.step("synthesise for ECP5"):
+        with state.attempt("place and route"):
+            with state.progress.step("synthesise for ECP5"):
                 yosys.synth(*design(project), "ecp5", netlist=netlist)
-            with found.progress.step("place and route for ECP5"):
+            with state.progress.step("place and route for ECP5"):
                 return {"Fmax": nextpnr.place(netlist).figures()["Fmax"]}
     return {}
 
 
-def by_vitis(found: Found, plan: Plan, scratch: Path) -> None:
+def by_vitis(state: BuildState, plan: Plan, scratch: Path) -> None:
     """Synthesis by Vitis HLS where it is installed; the RTL that it exports is one more backend."""
     from hwbnn.verification import vitis
     from hwbnn.verification.exported import rtl_files
 
     what, made = "synthesis by Vitis HLS", None
     if vitis.find() is None:
-        found.not_done.append(NotDone(what, vitis.MISSING))
+        state.not_done.append(NotDone(what, vitis.MISSING))
         return
-    with found.attempt(what), found.progress.step(what):
-        project = generate(found.graph, "hls", plan, io="io_stream")
-        log = found.folder / VITIS_LOG
+    with state.attempt(what), state.progress.step(what):
+        project = generate(state.graph, "hls", plan, io="io_stream")
+        log = state.folder / VITIS_LOG
         made = vitis.synthesise(project, scratch / "vitis", export=True, log=log)
-        made.project.write(found.folder / VITIS)
+        made.project.write(state.folder / VITIS)
     if made is None:
         return
-    found.hls_synthesis = made.figures
-    found.files["project of Vitis HLS"] = f"{VITIS}, {VITIS_LOG}"
+    state.hls_synthesis = made.figures
+    state.files["project of Vitis HLS"] = f"{VITIS}, {VITIS_LOG}"
     for name, said in made.unknown.items():
-        found.not_done.append(NotDone(f"Vitis HLS: {name}", f"it reports {said!r}"))
+        state.not_done.append(NotDone(f"Vitis HLS: {name}", f"it reports {said!r}"))
     if rtl_files(made.project):
-        found.verify("hls-rtl", made.project, plan, scratch)
+        state.verify("hls-rtl", made.project, plan, scratch)
     else:
-        found.not_done.append(NotDone("verify hls-rtl", "Vitis HLS left no Verilog"))
+        state.not_done.append(NotDone("verify hls-rtl", "Vitis HLS left no Verilog"))

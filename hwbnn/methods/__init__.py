@@ -26,11 +26,10 @@ from hwbnn.methods.binary_connect import BinaryConnect
 from hwbnn.methods.binary_l2 import BinaryL2
 from hwbnn.methods.bnn_pp import BnnPP
 from hwbnn.methods.bnn_ste import BnnSTE
+from hwbnn.methods.estimators import ClipSTE, Estimator, StraightThrough, quantize, sign
 from hwbnn.methods.ir_net import IrNet
-from hwbnn.methods.pairs import ClipSTE, StraightThrough
 from hwbnn.methods.prox_connect import ProxConnect
 from hwbnn.methods.proxy_bnn import ProxyBNN
-from hwbnn.methods.quantizer import Quantizer, quantize, sign
 from hwbnn.methods.rbnn import RBNN
 from hwbnn.methods.react_net import ReactNet
 from hwbnn.methods.xnor_net import XnorNet
@@ -79,20 +78,42 @@ def get(name: str, /, **hyper: Any) -> Method:
     return found(**hyper)
 
 
+def resolve(method: object, who: str) -> Method:
+    """A method that is given as itself or by its name, then with its default hyper-parameters.
+
+    Args:
+        method: a :class:`Method` or one of :data:`METHODS`.
+        who: what messages call the one that asks.
+
+    Raises:
+        InputError: if it is neither.
+    """
+    if isinstance(method, str):
+        return get(method)
+    if not isinstance(method, Method):
+        given = "nothing" if method is None else repr(method)[:60]
+        raise InputError(
+            f"{who}: method: expected a method, such as hwbnn.methods.get('bnn_ste'), or the name "
+            f"of one ({', '.join(METHODS)}), found {given}"
+        )
+    return method
+
+
 __all__ = [
     "METHODS",
     "Activation",
     "BinaryWeight",
     "ClipSTE",
     "Codes",
+    "Estimator",
     "Method",
     "Nonlinearity",
     "Options",
     "Part",
-    "Quantizer",
     "SignActivation",
     "StraightThrough",
     "get",
     "quantize",
+    "resolve",
     "sign",
 ]

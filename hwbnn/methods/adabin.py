@@ -56,10 +56,9 @@ from torch import Tensor, nn
 
 from hwbnn.methods.base import Activation, BinaryWeight, Codes, Method, Nonlinearity, Options
 from hwbnn.methods.checks import integer, one_of
+from hwbnn.methods.estimators import Ede, Estimator, Polynomial, Settings, sharpening, sign
 from hwbnn.methods.latent import LatentWeight, standardize, standardized_rows
 from hwbnn.methods.nonlinear import Maxout, magnitude
-from hwbnn.methods.pairs import Ede, Polynomial, sharpening
-from hwbnn.methods.quantizer import Quantizer, Settings, sign
 
 Mode = Literal["qat", "exact", "drop"]
 Form = Literal["paper", "code"]
@@ -187,12 +186,12 @@ class _Equalize(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, latent: Tensor, pair: Quantizer, settings: Settings
+        ctx: Any, latent: Tensor, estimator: Estimator, settings: Settings
     ) -> tuple[Tensor, Tensor, Tensor]:
         x, mean, inverse = standardized_rows(latent)
         ctx.save_for_backward(latent, x, mean, inverse)
-        ctx.pair, ctx.settings = pair, settings
-        signs = pair.forward(x, settings).view_as(latent)
+        ctx.estimator, ctx.settings = estimator, settings
+        signs = estimator.forward(x, settings).view_as(latent)
         return signs, inverse.reciprocal().flatten(), mean.flatten()
 
     @staticmethod
@@ -202,7 +201,7 @@ class _Equalize(torch.autograd.Function):
     ) -> tuple[Tensor, None, None]:
         latent, x, mean, inverse = ctx.saved_tensors
         rows = latent.flatten(1)
-        passed = ctx.pair.backward(of_signs.flatten(1), x, ctx.settings)
+        passed = ctx.estimator.backward(of_signs.flatten(1), x, ctx.settings)
         grad = torch.ops.aten.native_layer_norm_backward(
             passed, rows, rows.shape[1:], mean, inverse, None, None, [True, False, False]
         )[0]

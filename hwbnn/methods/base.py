@@ -5,7 +5,8 @@ weights), what gradient passes the jump, and what happens around the optimiser's
 frozen value (:class:`Method`) that makes modules: one :class:`BinaryWeight` for each layer of
 weights, one :class:`Activation` for each layer of activations. All that is learned lives in these
 modules, as parameters and buffers; all that changes with time is a pure function of the progress of
-training (:meth:`Method.schedule`). So a checkpoint of the model is the whole state of a method.
+training (:meth:`Method.schedule`), which is a buffer where a method has a schedule. So a
+``state_dict`` of the model is the whole state of a method.
 
 The layers themselves (:mod:`hwbnn.nn`) know only this file. In training they compute with what
 :meth:`BinaryWeight.codes` returns; in evaluation with the same codes, hard; lowering reads these.
@@ -13,14 +14,20 @@ The layers themselves (:mod:`hwbnn.nn`) know only this file. In training they co
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
-from hwbnn.methods.quantizer import Quantizer, Settings, quantize, sign
+from hwbnn.errors import HwbnnWarning
+from hwbnn.methods.estimators import Estimator, Settings, quantize, sign
+
+_UNITS = 1 << 62
+"""Units of progress from start to end: a float from 2^-9 on is a whole number of them."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +73,70 @@ class Options:
 class Part(nn.Module):
     """A learned part of a method, in one layer of a network.
 
+    Where the method has a schedule, the part has a buffer ``progress``: the moment of training as
+    an int64 scalar in units of 2^-62. It is an integer so that ``model.half()`` does not move it. A
+    ``state_dict`` without it, of before it was part of one, loads too, and leaves the moment as it
+    is.
+
     Attributes:
         method: the method that made it.
-        settings: what its schedule says now; :meth:`set_progress` keeps it.
     """
 
     def __init__(self, method: Method) -> None:
         super().__init__()
         self.method = method
-        self.settings: Settings = method.schedule(0.0)
+        self._settings: Settings = method.schedule(0.0)
+        self._seen: tuple[Tensor | None, int] | None = None
+        """The buffer and its version to which the settings belong; None without a schedule."""
+        if method.has_schedule:
+            self.register_buffer("progress", torch.zeros((), dtype=torch.int64))
+            self._note()
+
+    @property
+    def settings(self) -> Settings:
+        """What the method's schedule says at the moment of training that the part is in."""
+        seen = self._seen
+        if seen is not None and not torch.compiler.is_compiling():
+            buffer = self._buffers["progress"]
+            # Loading, averaging and copying write the buffer: its version says so without a look
+            # at its value, for which a GPU would be waited for.
+            if buffer is not None and (buffer is not seen[0] or buffer._version != seen[1]):
+                self._settings = self.method.schedule(_moment(int(buffer)))
+                self._note()
+        return self._settings
 
     def set_progress(self, u: float) -> None:
         """Move to the moment ``u`` of training, 0 at the start and 1 at the end."""
-        self.settings = self.method.schedule(u)
+        if self._seen is not None:
+            units = round(u * _UNITS)
+            self._buffers["progress"].fill_(units)  # type: ignore[union-attr]
+            self._note()
+            u = _moment(units)
+        self._settings = self.method.schedule(u)
+
+    def _note(self) -> None:
+        """Hold that the settings are those of the buffer as it is now."""
+        buffer = self._buffers["progress"]
+        assert buffer is not None
+        self._seen = buffer, buffer._version
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy's buffer counts its versions anew."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if self._seen is not None:
+            self._seen = None, -1
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        key = f"{prefix}progress"
+        if self._seen is not None and key not in state_dict:
+            state_dict[key] = self._buffers["progress"]
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def options(self) -> Mapping[str, Options]:
         """How the optimiser treats each of the part's own parameters; those left out, as usual."""
         return {}
 
-    def obstacle(self) -> str | None:
+    def why_not_exact(self) -> str | None:
         """Why this part has no exact integer form and what to choose instead; None if it has."""
         return None
 
@@ -93,11 +145,48 @@ class Part(nn.Module):
         return f"method={self.method}"
 
 
+_STEPS = 3
+"""Steps of an optimiser without the method's hook after which a loop has forgotten it."""
+
+
 class BinaryWeight(Part, ABC):
     """The weights of one layer: latent numbers, and the codes that they stand for."""
 
     shape: tuple[int, ...]
     """Shape of the bits, output channels first."""
+    is_watched: bool = True
+    """Whether to look out for steps without the method's hook; no longer once it was called."""
+    _steps: int = -1
+    _version: int = -1
+
+    def watch(self) -> None:
+        """Look, in a pass of training, whether weights are stepped and the hook is forgotten.
+
+        Parameters count the writes to them; a step is several writes between two passes.
+
+        Warns:
+            HwbnnWarning: once, after three steps without a call of :func:`hwbnn.nn.after_step`, if
+                the method has such a hook.
+        """
+        if not self.is_watched or not torch.is_grad_enabled():
+            return
+        if not self.method.has_step_hook:
+            self.is_watched = False
+            return
+        version = sum(p._version for p in self._parameters.values() if p is not None)
+        if version == self._version:
+            return
+        self._version = version
+        self._steps += 1
+        if self._steps >= _STEPS:
+            self.is_watched = False
+            warnings.warn(
+                f"{self.method.name}: the weights were stepped {self._steps} times and "
+                "hwbnn.nn.after_step(model) was never called, which this method needs behind each "
+                "optimiser.step(): it keeps the weights where they can learn",
+                HwbnnWarning,
+                stacklevel=6,
+            )
 
     @abstractmethod
     def real(self) -> Tensor:
@@ -173,14 +262,14 @@ class Nonlinearity(Part, ABC):
 class SignActivation(Activation):
     """Bits by the sign, with a surrogate gradient: what most methods do."""
 
-    def __init__(self, method: Method, channels: int, pair: Quantizer) -> None:
+    def __init__(self, method: Method, channels: int, estimator: Estimator) -> None:
         super().__init__(method)
         self.channels = channels
-        self.pair = pair
+        self.estimator = estimator
 
     def forward(self, x: Tensor) -> Tensor:
         """-1 or +1 for each element of ``x``, of its shape and dtype."""
-        return quantize(x, self.pair, self.settings)
+        return quantize(x, self.estimator, self.settings)
 
     def codes(self, x: Tensor) -> Tensor:
         """``[x >= 0]``."""
@@ -229,6 +318,16 @@ class Method(ABC):
         """
         return {}
 
+    @property
+    def has_step_hook(self) -> bool:
+        """Whether something is to be done after each step of the optimiser."""
+        return type(self).after_step is not Method.after_step
+
+    @property
+    def has_schedule(self) -> bool:
+        """Whether anything changes in the course of training."""
+        return type(self).schedule is not Method.schedule
+
     def penalty(self, weights: Sequence[BinaryWeight]) -> Tensor | None:
         """A term of the loss, differentiable; None for none."""
         return None
@@ -240,3 +339,8 @@ class Method(ABC):
     def after_step(self, weights: Sequence[BinaryWeight]) -> None:
         """Called after each step of the optimiser."""
         return
+
+
+def _moment(units: int) -> float:
+    """Progress, 0 to 1, whatever a file says."""
+    return min(max(units / _UNITS, 0.0), 1.0)

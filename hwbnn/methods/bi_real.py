@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
+from hwbnn.methods.estimators import Polynomial
 from hwbnn.methods.latent import scaled_signs
-from hwbnn.methods.pairs import Polynomial
 
 _ACTIVATIONS = Polynomial()
 

@@ -22,9 +22,9 @@ from typing import ClassVar
 
 from hwbnn.methods.base import Activation, BinaryWeight, Method
 from hwbnn.methods.checks import flag, one_of
+from hwbnn.methods.estimators import StraightThrough
 from hwbnn.methods.latent import LatentWeight, clip, glorot_rate
 from hwbnn.methods.multibit import ReluActivation, UnsignedActivation, check_bits
-from hwbnn.methods.pairs import StraightThrough
 
 _WEIGHTS = StraightThrough()  # exact within [-1, 1], which they never leave
 

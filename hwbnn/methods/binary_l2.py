@@ -27,9 +27,8 @@ from torch import Tensor
 from hwbnn.methods.base import Activation, BinaryWeight, SignActivation
 from hwbnn.methods.binary_connect import BinaryConnect
 from hwbnn.methods.checks import number, one_of
+from hwbnn.methods.estimators import ClipSTE, Settings
 from hwbnn.methods.latent import LatentWeight
-from hwbnn.methods.pairs import ClipSTE
-from hwbnn.methods.quantizer import Settings
 
 Form = Literal["l2", "quartic", "1-w2"]
 

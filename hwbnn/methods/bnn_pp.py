@@ -5,9 +5,9 @@ Forward: weights ``SS_mu(W / s)``, soft, with s the standard deviation of the la
 ``sign(W)``. Activations ``sign(x)`` at all times.
 
 Backward: ``SS'_mu(W / s) / s`` for weights, s constant to the gradient; ``max(2 - 2|x|, 0)`` for
-activations. :class:`~hwbnn.methods.pairs.SignSwish` gives both functions, and what ``mode`` changes
-in them. ``mu`` grows geometrically from ``mu_first`` to ``mu_last`` until the hard phase begins and
-stays there.
+activations. :class:`~hwbnn.methods.estimators.SignSwish` gives both functions, and what ``mode``
+changes in them. ``mu`` grows geometrically from ``mu_first`` to ``mu_last`` until the hard phase
+begins and stays there.
 
 Source: Lu, Yu, Li, Partovi Nia, "Understanding Neural Network Binarization with Forward and
 Backward Proximal Quantizers", NeurIPS 2023, of which we had the abstract and summaries: BNN++ is
@@ -37,9 +37,8 @@ from torch import Tensor
 
 from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
 from hwbnn.methods.checks import at_least, number, one_of
+from hwbnn.methods.estimators import Polynomial, Settings, SignSwish
 from hwbnn.methods.latent import LatentWeight
-from hwbnn.methods.pairs import Polynomial, SignSwish
-from hwbnn.methods.quantizer import Settings
 
 _ACTIVATIONS = Polynomial()
 
@@ -49,7 +48,7 @@ class BnnPP(Method):
     """Soft weights by SignSwish that harden with time; activations hard.
 
     Attributes:
-        mode: ``"monotone"`` or ``"raw"``, see :class:`~hwbnn.methods.pairs.SignSwish`.
+        mode: ``"monotone"`` or ``"raw"``, see :class:`~hwbnn.methods.estimators.SignSwish`.
         scale: ``"std"`` or ``"none"``: what latent weights are divided by.
         mu_first: steepness in the first epoch.
         mu_last: steepness when the hard phase begins.

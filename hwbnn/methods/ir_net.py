@@ -27,9 +27,8 @@ from torch import Tensor
 
 from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
 from hwbnn.methods.checks import at_least, number
+from hwbnn.methods.estimators import Ede, Settings, sharpening
 from hwbnn.methods.latent import LatentWeight, mean_magnitude, standardize
-from hwbnn.methods.pairs import Ede, sharpening
-from hwbnn.methods.quantizer import Settings
 
 _PAIR = Ede()
 

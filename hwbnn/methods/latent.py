@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hwbnn.methods.base import BinaryWeight, Codes, Method, Options
-from hwbnn.methods.pairs import ClipSTE
-from hwbnn.methods.quantizer import Quantizer, quantize, sign
+from hwbnn.methods.estimators import ClipSTE, Estimator, quantize, sign
 
 Transform = Callable[[Tensor], Tensor]
 
@@ -23,7 +22,7 @@ class LatentWeight(BinaryWeight):
     Args:
         method: the method that makes it.
         shape: output channels first, ``(out, in, ...)``.
-        pair: F and B.
+        estimator: F and B.
         transform: what is done to the latent numbers before F, differentiable; None for nothing.
         scale: makes the factors ``(out,)`` of the transformed numbers; detached there if no
             gradient is to pass through it; None for 1.
@@ -35,7 +34,7 @@ class LatentWeight(BinaryWeight):
         self,
         method: Method,
         shape: tuple[int, ...],
-        pair: Quantizer,
+        estimator: Estimator,
         *,
         transform: Transform | None = None,
         scale: Transform | None = None,
@@ -44,7 +43,7 @@ class LatentWeight(BinaryWeight):
     ) -> None:
         super().__init__(method)
         self.shape = tuple(shape)
-        self.pair = pair
+        self.estimator = estimator
         self._transform = transform
         self._scale = scale
         self._options = {"latent": Options(lr_scale, decay)}
@@ -58,16 +57,16 @@ class LatentWeight(BinaryWeight):
     def codes(self) -> Codes:
         """F of the real numbers, in evaluation their signs; and the scale."""
         real = self.real()
-        signs = quantize(real, self.pair, self.settings) if self.training else sign(real)
+        signs = quantize(real, self.estimator, self.settings) if self.training else sign(real)
         return Codes(signs, None if self._scale is None else self._scale(real))
 
     def options(self) -> Mapping[str, Options]:
         """As said when it was made; by default the latent numbers do not decay."""
         return self._options
 
-    def obstacle(self) -> str | None:
+    def why_not_exact(self) -> str | None:
         """A soft F: the network that was trained is not the one of signs."""
-        if self.pair.is_hard(self.settings):
+        if self.estimator.is_hard(self.settings):
             return None
         return (
             "its weights are still soft, and their signs are another network than was trained; "

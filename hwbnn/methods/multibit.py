@@ -17,7 +17,7 @@ from torch.nn import functional
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.methods.base import Activation, Method
 from hwbnn.methods.checks import integer, number
-from hwbnn.methods.quantizer import Quantizer, Settings, quantize, refuse_nan
+from hwbnn.methods.estimators import Estimator, Settings, quantize, refuse_nan
 
 BITS = (2, 8)
 """Fewest and most bits of an activation; one bit is the sign's."""
@@ -39,7 +39,7 @@ def check_bits(method: str, bits: object, high: object) -> None:
 
 
 @dataclass(frozen=True)
-class UnsignedSteps(Quantizer):
+class UnsignedSteps(Estimator):
     """A ReLU in equal steps: ``F(x) = step * q``, gradient straight through within the range.
 
     - Step: ``step = high / 2^bits``, a power of two, so that ``x / step`` and ``step * q`` are
@@ -114,20 +114,20 @@ class UnsignedActivation(Activation):
     def __init__(self, method: Method, channels: int, bits: int, *, high: float = 2.0) -> None:
         super().__init__(method)
         self.channels = channels
-        self.pair = UnsignedSteps(bits, high)
-        self.levels = self.pair.levels
+        self.estimator = UnsignedSteps(bits, high)
+        self.levels = self.estimator.levels
 
     def forward(self, x: Tensor) -> Tensor:
         """``step * q`` for each element of ``x``, of its shape and dtype."""
-        return quantize(x, self.pair, self.settings)
+        return quantize(x, self.estimator, self.settings)
 
     def codes(self, x: Tensor) -> Tensor:
         """The codes ``q``."""
-        return self.pair.integers(x).byte()
+        return self.estimator.integers(x).byte()
 
     def affine(self) -> tuple[float, float]:
         """``(step, 0)``."""
-        return self.pair.step, 0.0
+        return self.estimator.step, 0.0
 
 
 class ReluActivation(Activation):
@@ -147,9 +147,9 @@ class ReluActivation(Activation):
         Raises:
             CannotLower: always.
         """
-        raise CannotLower(self.obstacle())
+        raise CannotLower(self.why_not_exact())
 
-    def obstacle(self) -> str:
+    def why_not_exact(self) -> str:
         """Real numbers have no codes."""
         return (
             "its activations are real numbers, as published, which no integer sums hold; train "

@@ -34,17 +34,19 @@ from hwbnn.errors import InputError
 from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
 from hwbnn.methods.bnn_pp import rising
 from hwbnn.methods.checks import at_least, number, one_of
-from hwbnn.methods.latent import LatentWeight, clip
-from hwbnn.methods.pairs import (
+from hwbnn.methods.estimators import (
     ClipSTE,
     Ede,
+    Estimator,
     Polynomial,
+    Settings,
     SignSwish,
     StraightThrough,
     SwishSign,
     Triangle,
+    sign,
 )
-from hwbnn.methods.quantizer import Quantizer, Settings, sign
+from hwbnn.methods.latent import LatentWeight, clip
 
 _ACTIVATIONS = Polynomial()
 _MOMENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -53,7 +55,7 @@ _INSIDE = 1 - 2**-7
 
 
 @dataclass(frozen=True)
-class Ramp(Quantizer):
+class Ramp(Estimator):
     """``F(x) = clip(mu x, -1, 1)``, soft, or the sign in the hard phase; ``B = 1``."""
 
     def forward(self, x: Tensor, settings: Settings) -> Tensor:
@@ -89,7 +91,7 @@ class Instance:
         limit: bound on the latent weights that the case has of itself, inf for none.
     """
 
-    pair: Quantizer
+    pair: Estimator
     why: str
     reach: float = inf
     steep: str | None = None
@@ -227,7 +229,7 @@ class ProxConnect(Method):
         return self.instance.bound(settings) if self.bound is None else self.bound
 
 
-def broken(pair: Quantizer, settings: Settings, bound: float, samples: int = 2001) -> str | None:
+def broken(pair: Estimator, settings: Settings, bound: float, samples: int = 2001) -> str | None:
     """Where a pair breaks the condition of ProxConnect++, by sampling; None if it nowhere does.
 
     Args:

@@ -26,9 +26,9 @@ from torch import Tensor, nn
 
 from hwbnn.methods.base import Activation, BinaryWeight, Method, Options, SignActivation
 from hwbnn.methods.checks import flag, number, one_of
+from hwbnn.methods.estimators import ClipSTE
 from hwbnn.methods.kronecker import haar, inputs, sides, transform
 from hwbnn.methods.latent import LatentWeight, clip, mean_magnitude
-from hwbnn.methods.pairs import ClipSTE
 
 FULL_LIMIT = 512
 """Most inputs of a layer whose basis is, by default, one full matrix."""

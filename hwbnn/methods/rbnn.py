@@ -32,10 +32,9 @@ from torch.nn import functional
 
 from hwbnn.methods.base import Activation, BinaryWeight, Codes, Method, Options, SignActivation
 from hwbnn.methods.checks import at_least, flag, integer, number, one_of
+from hwbnn.methods.estimators import Settings, Triangle, sharpening, sign
 from hwbnn.methods.kronecker import haar, inputs, sides, transform
 from hwbnn.methods.latent import LatentWeight, mean_magnitude
-from hwbnn.methods.pairs import Triangle, sharpening
-from hwbnn.methods.quantizer import Settings, sign
 
 _WEIGHTS = Triangle("t", "k")
 _ACTIVATIONS = Triangle("t_activation", None)
@@ -227,7 +226,7 @@ class CentredActivation(SignActivation):
         """``[x >= mean of its sample]``."""
         return super().codes(_standardise(x))
 
-    def obstacle(self) -> str:
+    def why_not_exact(self) -> str:
         """A threshold that moves with the data."""
         return (
             "each bit is compared with the mean of its sample, which is no constant threshold; "

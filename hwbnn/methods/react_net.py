@@ -29,10 +29,9 @@ import torch
 from torch import Tensor, nn
 
 from hwbnn.methods.base import Activation, BinaryWeight, Method, Nonlinearity, Options
+from hwbnn.methods.estimators import Polynomial, quantize, sign
 from hwbnn.methods.latent import scaled_signs
 from hwbnn.methods.nonlinear import RPReLU, along_channels
-from hwbnn.methods.pairs import Polynomial
-from hwbnn.methods.quantizer import quantize, sign
 
 _ACTIVATIONS = Polynomial()
 

@@ -32,8 +32,8 @@ from torch import Tensor
 
 from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
 from hwbnn.methods.checks import flag
+from hwbnn.methods.estimators import ClipSTE, StraightThrough
 from hwbnn.methods.latent import LatentWeight, clip
-from hwbnn.methods.pairs import ClipSTE, StraightThrough
 
 # Latent weights never leave [-1, 1], where the clipped estimator is the plain one.
 _WEIGHTS = StraightThrough()

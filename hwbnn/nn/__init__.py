@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from hwbnn.nn.activation import BinaryActivation, Scale
-from hwbnn.nn.binary import BinaryLayer
+from hwbnn.nn.binary import BinaryActivation, BinaryLayer
 from hwbnn.nn.conv import BinaryConv2d
-from hwbnn.nn.images import CHAINS, Chain, ImageNetwork, chain
-from hwbnn.nn.linear import BinaryLinear
+from hwbnn.nn.linear import BinaryLinear, Scale, Select
 from hwbnn.nn.loop import (
     after_step,
     parameter_groups,
@@ -17,9 +15,18 @@ from hwbnn.nn.loop import (
     start_epoch,
 )
 from hwbnn.nn.named import NAMES, network, takes_images
-from hwbnn.nn.networks import NETWORKS, Last, Mlp, Network, mlp
-from hwbnn.nn.residual import RESIDUAL, OptionA, Residual, Unit, residual
-from hwbnn.nn.select import Select
+from hwbnn.nn.networks import (
+    CHAINS,
+    NETWORKS,
+    Chain,
+    ImageNetwork,
+    Last,
+    Mlp,
+    Network,
+    chain,
+    mlp,
+)
+from hwbnn.nn.residual import RESIDUAL, OptionA, Residual, Stages, Unit, residual
 
 __all__ = [
     "CHAINS",
@@ -39,6 +46,7 @@ __all__ = [
     "Residual",
     "Scale",
     "Select",
+    "Stages",
     "Unit",
     "after_step",
     "chain",

@@ -1,4 +1,4 @@
-"""Layers with binary weights, whose evaluation is integer arithmetic: what dense and conv share.
+"""Binary layers: activations, what a layer reads, and the sums that dense and conv share.
 
 In training a layer computes with the method's codes. In evaluation it first computes the integers
 ``D = sum_i (+-1) * u_i`` (float32 holds them exactly: their magnitude stays below 2^24, which is
@@ -20,6 +20,7 @@ on the taps that are inside, so on the place: what a subclass tells by :class:`T
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,14 +30,161 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hwbnn.errors import InputError
-from hwbnn.methods import Codes, Method
+from hwbnn.errors import HwbnnWarning, InputError
+from hwbnn.graph import Input
+from hwbnn.methods import Activation, Codes, Method, resolve
 from hwbnn.methods.nonlinear import along_channels
-from hwbnn.nn import source as sources
-from hwbnn.nn.source import Source
 
 EXACT = 1 << 24
 """float32 holds every integer below this magnitude, so no sum below it is ever rounded."""
+_LATTICE = 1 / 16
+"""How far, in steps, an input may lie from an integer: room for its rounding to float32 alone."""
+
+
+class BinaryActivation(nn.Module):
+    """Activations of a few levels, by default the sign: -1 or +1.
+
+    Args:
+        channels: length of its input's channel axis, the second.
+        method: makes the activation; a :class:`~hwbnn.methods.Method` or the name of one.
+
+    Raises:
+        InputError: if ``channels`` is no size or ``method`` none.
+    """
+
+    def __init__(self, channels: int, method: Method | str | None = None) -> None:
+        super().__init__()
+        if not is_size(channels):
+            raise InputError(
+                f"BinaryActivation: expected a number of channels from 1, found {channels!r}"
+            )
+        method = resolve(method, "BinaryActivation")
+        self.channels = channels
+        self.quantizer: Activation = method.make_activation(channels)
+        self.register_load_state_dict_pre_hook(_renamed)  # type: ignore[no-untyped-call]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the codes of ``x`` stand for, of its shape.
+
+        Raises:
+            InputError: if ``x`` has another number of channels, or holds NaN.
+        """
+        if x.ndim < 2 or x.shape[1] != self.channels:
+            raise InputError(
+                f"BinaryActivation: was made for {self.channels} channels, but reads "
+                f"{x.shape[1] if x.ndim > 1 else 'none'}, of an input of shape {tuple(x.shape)}; "
+                "make it with the number of channels that arrive in the second axis"
+            )
+        out: Tensor = self.quantizer(x)
+        return out
+
+    def codes(self, x: Tensor) -> Tensor:
+        """The integer codes of ``x``, see :meth:`hwbnn.methods.Activation.codes`."""
+        return self.quantizer.codes(x)
+
+    def extra_repr(self) -> str:
+        """Channels, for ``print(model)``."""
+        return f"{self.channels}"
+
+
+def _renamed(layer: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Load what was saved when the part was called ``form``."""
+    old = f"{prefix}form."
+    for key in [key for key in state if key.startswith(old)]:
+        state[f"{prefix}quantizer.{key.removeprefix(old)}"] = state.pop(key)
+
+
+Source = Input | BinaryActivation | None
+"""The network's input, an activation whose codes stand for other numbers, or integers as such."""
+
+
+def largest(source: Source) -> int:
+    """The largest magnitude of the integers of a source."""
+    if isinstance(source, BinaryActivation):
+        return source.quantizer.levels
+    if source is None or source.bit:
+        return 1
+    return max(abs(source.low), abs(source.high))
+
+
+def is_bits(source: Source) -> bool:
+    """Whether the numbers that arrive are -1 and +1 themselves."""
+    return source is None or (isinstance(source, Input) and source.bit)
+
+
+def affine(source: Source) -> tuple[float, float]:
+    """Scale and offset from the integers of a source to its floats."""
+    if isinstance(source, BinaryActivation):
+        return source.quantizer.affine()
+    return (1.0, 0.0) if source is None else (source.scale, source.offset)
+
+
+def integers(source: Source, x: Tensor) -> Tensor:
+    """The integers (for bits: -1 and +1) that stand behind the floats ``x``, as float32.
+
+    Raises:
+        InputError: if ``x`` is not on the lattice of ``source``; says where it is not.
+    """
+    x = x.float()
+    if source is None:
+        return x
+    nearest, good = _nearest(source, x)
+    if not bool(good.all()):
+        raise InputError(_off_lattice(source, x[~good][0].item()))
+    is_code = isinstance(source, Input) and source.bit
+    return nearest * 2 - 1 if is_code else nearest
+
+
+def _nearest(source: Input | BinaryActivation, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The integers nearest to what stands behind ``x``, and where ``x`` is on the lattice."""
+    scale, offset = affine(source)
+    u = (x - offset) / scale
+    nearest = u.round()
+    if isinstance(source, BinaryActivation):
+        levels = source.quantizer.levels
+        within = nearest.abs() == 1 if levels == 1 else (nearest >= 0) & (nearest <= levels)
+    else:
+        within = (nearest >= source.low) & (nearest <= source.high)
+    return nearest, within & ((u - nearest).abs() <= _LATTICE)
+
+
+def _off_lattice_in_training(source: Source, x: Tensor) -> str | None:
+    """What to say of a batch of training data that evaluation would refuse; None if it is good.
+
+    Data is told from what other layers computed by having no gradient. Half precision rounds off
+    the lattice, so it is not looked at.
+    """
+    if x.requires_grad or x.dtype not in (torch.float32, torch.float64):
+        return None
+    if isinstance(source, Input):
+        good = _nearest(source, x)[1]
+        return None if bool(good.all()) else _off_lattice(source, x[~good][0].item())
+    whole = x == x.round()
+    if source is not None or bool(whole.all()):
+        return None
+    return (
+        f"binary layer without a source: expected integers, or -1 and +1, found x = "
+        f"{x[~whole][0].item():g}; say by source=hwbnn.Input(...) which integers stand behind "
+        "these numbers"
+    )
+
+
+def _off_lattice(source: Input | BinaryActivation, found: float) -> str:
+    """What to say where a float is not one that the source gives."""
+    scale, offset = affine(source)
+    if isinstance(source, BinaryActivation):
+        levels = source.quantizer.levels
+        codes = "-1 and +1" if levels == 1 else f"integers u from 0 to {levels}"
+        return (
+            f"binary layer: expected x = {scale:g} * u + {offset:g} with {codes}, as the "
+            f"activation that is its source gives, found x = {found:g}; put nothing between the "
+            "two, and keep the activation's scale well above 0"
+        )
+    return (
+        f"input '{source.name}': expected x = {scale:g} * u + {offset:g} "
+        f"with integers u from {source.low} to {source.high}, found x = {found:g}; bring "
+        "the data to this lattice, or describe it by another Input"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +205,7 @@ class BinaryLayer(nn.Module, ABC):
 
     Args:
         shape: of the weights, output channels first.
-        method: makes the weights.
+        method: makes the weights; a :class:`~hwbnn.methods.Method` or the name of one.
         source: what arrives, where that is not integers (or -1 and +1) themselves: for the layer
             that reads the network's input, the ``Input``; for a layer that reads activations whose
             codes stand for ``scale * u + centre``, that activation, which the layer refers to and
@@ -71,21 +219,63 @@ class BinaryLayer(nn.Module, ABC):
         inputs: weights of a channel.
 
     Raises:
-        InputError: if sums can grow beyond what float32 holds exactly.
+        InputError: if sums can grow beyond what float32 holds exactly, or a bias is asked for.
     """
 
-    def __init__(self, shape: tuple[int, ...], method: Method, source: Source) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        method: Method | str | None,
+        source: Source,
+        bias: bool = False,
+    ) -> None:
         super().__init__()
-        self.source = source
-        self.inputs = prod(shape[1:])
-        largest = sources.largest(source)
-        if self.inputs * largest >= EXACT:
+        name = type(self).__name__
+        if bias:
             raise InputError(
-                f"{type(self).__name__}: sums of {self.inputs} integers up to {largest} reach "
+                f"{name}: bias: a binary layer has none; the BatchNorm behind it adds one, which "
+                "becomes a part of the thresholds: leave bias out"
+            )
+        if not (source is None or isinstance(source, Input | BinaryActivation)):
+            raise InputError(
+                f"{name}: source: expected hwbnn.Input or the BinaryActivation in front, found "
+                f"{type(source).__name__}"
+            )
+        method = resolve(method, name)
+        self.source = source
+        self._passes = 0
+        """Forward passes in training so far."""
+        self.inputs = prod(shape[1:])
+        most = largest(source)
+        if self.inputs * most >= EXACT:
+            raise InputError(
+                f"{name}: sums of {self.inputs} integers up to {most} reach "
                 "2^24, which float32 does not hold exactly; use a smaller input range or fewer "
                 "inputs"
             )
         self.weight = method.make_weight(shape)
+
+    def in_training(self, x: Tensor) -> Codes:
+        """The weights' codes for a pass of training, whose data and hooks are looked at.
+
+        The data is looked at in pass 1, 2, 4, 8, ...: for nothing, in the long run.
+
+        Args:
+            x: what arrives.
+
+        Warns:
+            HwbnnWarning: if ``x`` is training data that evaluation and hardware would refuse; if
+                the weights were stepped several times and :func:`hwbnn.nn.after_step` was never
+                called, which their method needs.
+        """
+        if not torch.compiler.is_compiling():
+            self._passes += 1
+            if not self._passes & (self._passes - 1):
+                told = _off_lattice_in_training(self.source, x)
+                if told is not None:
+                    warnings.warn(f"in training: {told}", HwbnnWarning, stacklevel=5)
+            self.weight.watch()
+        return self.weight.codes()
 
     def __setattr__(self, name: str, value: Any) -> None:
         """As in any module, but the source stays a reference: its parameters are not this one's.
@@ -111,7 +301,7 @@ class BinaryLayer(nn.Module, ABC):
         Raises:
             InputError: if ``x`` is not on the lattice of ``source``; says where it is not.
         """
-        return sources.integers(self.source, x)
+        return integers(self.source, x)
 
     def sums(self, u: Tensor, codes: Codes | None = None) -> tuple[Tensor, Tensor | None]:
         """What the hardware sums: ``D``; with ``Codes.ratio`` ``2^fraction * D + ratio * S``.
@@ -157,7 +347,7 @@ class BinaryLayer(nn.Module, ABC):
                 return self._finish_pair(sums, total, codes, taps)
             y = sums
             if self.is_mapped:
-                scale, offset = sources.affine(self.source)
+                scale, offset = affine(self.source)
                 y = y * scale
                 if offset:
                     here = taps()
@@ -185,7 +375,7 @@ class BinaryLayer(nn.Module, ABC):
         scale, offset = along_channels(unit, wide), along_channels(codes.offset, wide)
         y = scale * wide + offset * total.double()
         if self.is_mapped:
-            gain, centre = sources.affine(self.source)
+            gain, centre = affine(self.source)
             y = y * gain
             if centre:
                 here = taps()
@@ -195,10 +385,15 @@ class BinaryLayer(nn.Module, ABC):
     @property
     def is_mapped(self) -> bool:
         """Whether the integers that are summed stand for other numbers."""
-        return not sources.is_bits(self.source)
+        return not is_bits(self.source)
 
     def _said(self) -> str:
         """The source, for ``print(model)``."""
         if self.source is None:
             return ""
         return f", source={getattr(self.source, 'name', 'activation')}"
+
+
+def is_size(n: object) -> bool:
+    """Whether something is an integer from 1."""
+    return isinstance(n, int) and not isinstance(n, bool) and n >= 1

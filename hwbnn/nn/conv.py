@@ -14,9 +14,7 @@ from torch.nn import functional
 from hwbnn.errors import InputError
 from hwbnn.graph import Window
 from hwbnn.methods import Codes, Method
-from hwbnn.nn import source as sources
-from hwbnn.nn.binary import BinaryLayer, Taps
-from hwbnn.nn.source import Source
+from hwbnn.nn.binary import BinaryLayer, Source, Taps, affine, is_bits
 
 Pair = int | tuple[int, int]
 Sides = tuple[int, int, int, int]
@@ -37,7 +35,8 @@ class BinaryConv2d(BinaryLayer):
         in_channels: channels of the image.
         out_channels: channels that it returns.
         kernel: rows and columns of the window, one number for both.
-        method: makes the weights, ``(out_channels, in_channels / groups, *kernel)``.
+        method: makes the weights, ``(out_channels, in_channels / groups, *kernel)``; a
+            :class:`~hwbnn.methods.Method` or the name of one.
         stride: rows and columns from window to window.
         padding: rows above and below and columns left and right, one number for all or
             ``(rows, columns)`` as torch has it; ``(top, bottom, left, right)``; or ``"same"``: of
@@ -45,6 +44,7 @@ class BinaryConv2d(BinaryLayer):
         pad: the number that stands outside: -1, 0 or +1; other than 0 only for inputs of bits.
         groups: parts of the channels that are convolved apart; divides both numbers of channels.
         source: what arrives, see :class:`~hwbnn.nn.binary.BinaryLayer`.
+        bias: must be false: the BatchNorm behind the layer adds one.
 
     Attributes:
         kernel: ``(rows, columns)``.
@@ -60,13 +60,14 @@ class BinaryConv2d(BinaryLayer):
         in_channels: int,
         out_channels: int,
         kernel: Pair,
-        method: Method,
+        method: Method | str | None = None,
         *,
         stride: Pair = 1,
         padding: Padding = 0,
         pad: int = 0,
         groups: int = 1,
         source: Source = None,
+        bias: bool = False,
     ) -> None:
         sizes = _pair("kernel", kernel, 1)
         steps = _pair("stride", stride, 1)
@@ -77,12 +78,12 @@ class BinaryConv2d(BinaryLayer):
                 "BinaryConv2d: expected channels from 1 that are multiples of groups, found "
                 f"{in_channels} and {out_channels} with groups {groups}"
             )
-        if pad not in (-1, 0, 1) or (pad and not sources.is_bits(source)):
+        if pad not in (-1, 0, 1) or (pad and not is_bits(source)):
             raise InputError(
                 f"BinaryConv2d: pad: expected -1, 0 or 1, and 0 for inputs that are not bits, "
                 f"found {pad!r}"
             )
-        super().__init__((out_channels, in_channels // groups, *sizes), method, source)
+        super().__init__((out_channels, in_channels // groups, *sizes), method, source, bias)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel = sizes
@@ -101,12 +102,19 @@ class BinaryConv2d(BinaryLayer):
             ``(batch, out_channels, rows, columns)``; in evaluation float32.
 
         Raises:
-            InputError: in evaluation, if ``source`` is given and ``x`` is not on its lattice.
+            InputError: if ``x`` has another number of channels; in evaluation, if ``source`` is
+                given and ``x`` is not on its lattice.
         """
-        codes = self.weight.codes()
+        if x.ndim != 4 or x.shape[1] != self.in_channels:
+            raise InputError(
+                f"BinaryConv2d({self.in_channels}, {self.out_channels}): expected an input of "
+                f"shape (batch, {self.in_channels}, height, width), found {tuple(x.shape)}"
+            )
         if not self.training:
+            codes = self.weight.codes()
             sums, total = self.sums(self.integers(x), codes)
             return self.finish(sums, total, codes, size=(x.shape[-2], x.shape[-1]))
+        codes = self.in_training(x)
         # Weights are fewer than outputs: scaling these is the cheaper order.
         w = codes.signs
         if codes.scale is not None:
@@ -183,7 +191,7 @@ class BinaryConv2d(BinaryLayer):
     @property
     def _has_places(self) -> bool:
         """Whether the constant behind the sums differs from place to place."""
-        moved = self.is_mapped and sources.affine(self.source)[1] != 0
+        moved = self.is_mapped and affine(self.source)[1] != 0
         return moved and not self.pad and any(self.padding)
 
     def _window(self, size: tuple[int, int]) -> Window:

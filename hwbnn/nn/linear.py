@@ -1,14 +1,19 @@
-"""Dense layers with binary weights."""
+"""Dense layers with binary weights; a choice of what is read, and a factor behind the last one."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
 from hwbnn.errors import InputError
 from hwbnn.methods import Codes, Method
-from hwbnn.nn.binary import BinaryLayer, Taps
-from hwbnn.nn.source import Source
+from hwbnn.nn.binary import BinaryLayer, Source, Taps, is_size
+
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+"""Dtypes that positions may have."""
 
 
 class BinaryLinear(BinaryLayer):
@@ -17,21 +22,28 @@ class BinaryLinear(BinaryLayer):
     Args:
         in_features: length of its input.
         out_features: number of its channels.
-        method: makes the weights.
+        method: makes the weights; a :class:`~hwbnn.methods.Method` or the name of one.
         source: what arrives, see :class:`~hwbnn.nn.binary.BinaryLayer`.
+        bias: must be false: the BatchNorm behind the layer adds one.
 
     Raises:
         InputError: if a size is not positive, or sums can grow beyond what float32 holds exactly.
     """
 
     def __init__(
-        self, in_features: int, out_features: int, method: Method, *, source: Source = None
+        self,
+        in_features: int,
+        out_features: int,
+        method: Method | str | None = None,
+        *,
+        source: Source = None,
+        bias: bool = False,
     ) -> None:
-        if in_features < 1 or out_features < 1:
+        if not (is_size(in_features) and is_size(out_features)):
             raise InputError(
-                f"BinaryLinear: expected sizes from 1, found {in_features} and {out_features}"
+                f"BinaryLinear: expected sizes from 1, found {in_features!r} and {out_features!r}"
             )
-        super().__init__((out_features, in_features), method, source)
+        super().__init__((out_features, in_features), method, source, bias)
         self.in_features = in_features
         self.out_features = out_features
 
@@ -45,11 +57,18 @@ class BinaryLinear(BinaryLayer):
             ``(batch, out_features)``; in evaluation float32.
 
         Raises:
-            InputError: in evaluation, if ``source`` is given and ``x`` is not on its lattice.
+            InputError: if ``x`` has another number of features; in evaluation, if ``source`` is
+                given and ``x`` is not on its lattice.
         """
-        codes = self.weight.codes()
+        if x.ndim < 2 or x.shape[-1] != self.in_features:
+            raise InputError(
+                f"BinaryLinear({self.in_features}, {self.out_features}): expected an input of "
+                f"shape (batch, {self.in_features}), found {tuple(x.shape)}"
+            )
         if not self.training:
+            codes = self.weight.codes()
             return self.finish(*self.sums(self.integers(x), codes), codes)
+        codes = self.in_training(x)
         y = functional.linear(x, codes.signs)
         if codes.scale is not None:
             y = y * codes.scale
@@ -86,3 +105,109 @@ class BinaryLinear(BinaryLayer):
     def extra_repr(self) -> str:
         """Sizes and source, for ``print(model)``."""
         return f"{self.in_features}, {self.out_features}{self._said()}"
+
+
+class Scale(nn.Module):
+    """One learned factor for all channels: brings a last layer's sums to the size of logits.
+
+    Unlike a BatchNorm it keeps the order of the sums, so that hardware can compare the integers
+    themselves.
+
+    Args:
+        initial: the factor at the start, positive.
+    """
+
+    def __init__(self, initial: float) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(float(initial)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``factor * x``."""
+        return x * self.factor
+
+
+class Select(nn.Module):
+    """The elements of a row that what follows reads: ``y[i] = x[index[i]]``.
+
+    Border pixels that never vary, for example, tell nothing; what nobody reads takes no product, no
+    popcount and no weight, in the simulators and in hardware.
+
+    Args:
+        inputs: elements of a row that arrives.
+        index: positions of those that go on, distinct.
+
+    Attributes:
+        index: int64 ``(m,)``, part of the network's state.
+
+    Raises:
+        InputError: if a position is not one of ``inputs`` elements, or comes twice; or for anything
+            but a row of integers, such as a mask.
+    """
+
+    index: Tensor
+
+    def __init__(self, inputs: int, index: Sequence[int]) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.register_buffer("index", _row(index))
+        self.register_load_state_dict_post_hook(_check_loaded)  # type: ignore[no-untyped-call]
+        self.check()
+
+    def check(self) -> None:
+        """Refuse positions that are none; what is loaded is checked too.
+
+        Raises:
+            InputError: naming one of them.
+        """
+        found = self.index.tolist()
+        if not found:
+            raise InputError("Select: expected at least one position, found none")
+        wrong = next((i for i in found if not 0 <= i < self.inputs), None)
+        if wrong is not None:
+            raise InputError(
+                f"Select: expected positions from 0 to {self.inputs - 1}, found {wrong}"
+            )
+        if len(set(found)) < len(found):
+            twice = next(i for k, i in enumerate(found) if i in found[:k])
+            raise InputError(f"Select: expected distinct positions, found {twice} twice")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The elements that go on.
+
+        Args:
+            x: ``(batch, inputs)``.
+
+        Returns:
+            ``(batch, m)``.
+
+        Raises:
+            InputError: if rows are not of ``inputs`` elements.
+        """
+        if x.dim() != 2 or x.shape[1] != self.inputs:
+            raise InputError(
+                f"Select: expected (batch, {self.inputs}), found {tuple(x.shape)}; flatten first"
+            )
+        return x.index_select(1, self.index)
+
+    def extra_repr(self) -> str:
+        """Sizes, for ``print(model)``."""
+        return f"{len(self.index)} of {self.inputs}"
+
+
+def _row(index: Sequence[int]) -> Tensor:
+    """Positions as int64; torch by itself takes a mask, and fractions, for positions too."""
+    try:
+        found = torch.as_tensor(index.tolist() if isinstance(index, Tensor) else list(index))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"Select: expected a row of integers ({error})") from None
+    # Torch takes an empty list for floats.
+    if found.dim() != 1 or (found.numel() and found.dtype not in INTEGERS):
+        raise InputError(
+            f"Select: expected a row of integers, found {found.dtype} of shape "
+            f"{tuple(found.shape)}; of a mask take its positions (numpy.flatnonzero)"
+        )
+    return found.to(torch.int64)
+
+
+def _check_loaded(layer: Select, _: object) -> None:
+    layer.check()

@@ -33,6 +33,8 @@ def start_epoch(model: nn.Module, u: float) -> None:
 def after_step(model: nn.Module) -> None:
     """Call after each step of the optimiser."""
     for method, weights in _by_method(model):
+        for weight in weights:
+            weight.is_watched = False
         method.after_step(weights)
 
 

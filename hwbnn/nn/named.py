@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Input
 from hwbnn.methods import Method
-from hwbnn.nn.images import CHAINS, chain
-from hwbnn.nn.networks import NETWORKS, Last, Network, mlp
+from hwbnn.nn.networks import CHAINS, NETWORKS, Last, Network, chain, mlp
 from hwbnn.nn.residual import RESIDUAL, residual
 
 NAMES: tuple[str, ...] = (*NETWORKS, *CHAINS, *RESIDUAL)
@@ -24,7 +23,7 @@ def network(
     name: str,
     source: Input,
     classes: int,
-    method: Method,
+    method: Method | str,
     *,
     last: Last = "batch_norm",
     reads: Sequence[int] | None = None,
@@ -35,7 +34,7 @@ def network(
         name: one of :data:`NAMES`.
         source: what it reads, for example ``Input.bits(784)`` or ``Input.pixels((32, 32, 3))``.
         classes: number of logits.
-        method: how it is trained.
+        method: how it is trained; a method or the name of one.
         last: see :func:`hwbnn.nn.mlp`.
         reads: positions of the elements that it reads, for networks that read rows; None for all.
 

@@ -28,11 +28,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hwbnn.graph import Input
-from hwbnn.methods import Method
-from hwbnn.nn.activation import BinaryActivation
+from hwbnn.methods import Method, resolve
+from hwbnn.nn.binary import BinaryActivation
 from hwbnn.nn.conv import BinaryConv2d
-from hwbnn.nn.images import ImageNetwork, image_shape
-from hwbnn.nn.networks import Last, ending
+from hwbnn.nn.networks import ImageNetwork, Last, ending, image_shape
 
 Shortcut = Literal["block", "conv"]
 
@@ -72,7 +71,7 @@ class Unit(nn.Module):
     ) -> None:
         super().__init__()
         self.activation = BinaryActivation(channels, method)
-        read = self.activation if self.activation.form.is_mapped else None
+        read = self.activation if self.activation.quantizer.is_mapped else None
         self.conv = BinaryConv2d(
             channels, out, kernel, method, stride=stride, padding=padding, source=read
         )
@@ -106,7 +105,7 @@ class Residual(nn.Module):
 
 
 @dataclass(frozen=True)
-class Form:
+class Stages:
     """Stages of blocks of two 3x3 convolutions; each stage but the first halves the image.
 
     Attributes:
@@ -122,23 +121,23 @@ class Form:
     projects: bool
 
 
-RESIDUAL: Mapping[str, Form] = {
-    "resnet20": Form((16, 32, 64), 3, "block", projects=False),
-    "resnet20_conv": Form((16, 32, 64), 3, "conv", projects=False),
-    "resnet18": Form((64, 128, 256, 512), 2, "block", projects=True),
-    "resnet18_conv": Form((64, 128, 256, 512), 2, "conv", projects=True),
+RESIDUAL: Mapping[str, Stages] = {
+    "resnet20": Stages((16, 32, 64), 3, "block", projects=False),
+    "resnet20_conv": Stages((16, 32, 64), 3, "conv", projects=False),
+    "resnet18": Stages((64, 128, 256, 512), 2, "block", projects=True),
+    "resnet18_conv": Stages((64, 128, 256, 512), 2, "conv", projects=True),
 }
 """Networks with shortcuts known by name; ``_conv`` has one per convolution."""
 
 
 def residual(
-    source: Input, form: Form, classes: int, method: Method, *, last: Last = "batch_norm"
+    source: Input, stages: Stages, classes: int, method: Method | str, *, last: Last = "batch_norm"
 ) -> ImageNetwork:
     """A network with shortcuts, with binary weights in every layer.
 
     Args:
         source: what the network reads, of shape ``(height, width, channels)``.
-        form: its stages.
+        stages: of blocks.
         classes: number of logits.
         method: how it is trained.
         last: what makes logits of the last sums, see :func:`hwbnn.nn.mlp`.
@@ -146,23 +145,24 @@ def residual(
     Raises:
         InputError: if the input is no image, or ``last`` is unknown.
     """
+    method = resolve(method, "residual")
     _, _, colours = image_shape(source)
-    width = form.widths[0]
+    width = stages.widths[0]
     layers: list[nn.Module] = [
         BinaryConv2d(colours, width, 3, method, padding=1, source=source),
         nn.BatchNorm2d(width),
         _function(width, method),
     ]
-    for out in form.widths:
-        for position in range(form.blocks):
+    for out in stages.widths:
+        for position in range(stages.blocks):
             stride = 2 if position == 0 and len(layers) > 3 else 1
-            layers += _block(width, out, stride, form, method)
+            layers += _block(width, out, stride, stages, method)
             width = out
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), *ending(width, classes, method, last)]
     return ImageNetwork(source, layers)
 
 
-def _block(width: int, out: int, stride: int, form: Form, method: Method) -> list[nn.Module]:
+def _block(width: int, out: int, stride: int, stages: Stages, method: Method) -> list[nn.Module]:
     """Two convolutions, with their shortcuts."""
     first, second = Unit(width, out, 3, stride, 1, method), Unit(out, out, 3, 1, 1, method)
     around: nn.Module = nn.Identity()
@@ -170,10 +170,10 @@ def _block(width: int, out: int, stride: int, form: Form, method: Method) -> lis
         grown = out - width
         around = (
             Unit(width, out, 1, stride, 0, method)
-            if form.projects
+            if stages.projects
             else OptionA(stride, grown // 2, grown - grown // 2)
         )
-    if form.shortcut == "block":
+    if stages.shortcut == "block":
         body = nn.Sequential(first, _function(out, method), second)
         return [Residual(body, around, _function(out, method))]
     return [

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from hwbnn.report.figure import Figure, number
-from hwbnn.report.report import Accuracy, Backend, Core, Depth, FixedPoint, NotDone, Pair, Report
+from hwbnn.report.report import (
+    Accuracy,
+    Agreement,
+    Backend,
+    Core,
+    Depth,
+    FixedPoint,
+    NotDone,
+    Pair,
+    Provenance,
+    Report,
+    Training,
+)
 from hwbnn.report.text import renderable, text
 
 __all__ = [
     "Accuracy",
+    "Agreement",
     "Backend",
     "Core",
     "Depth",
@@ -15,7 +28,9 @@ __all__ = [
     "FixedPoint",
     "NotDone",
     "Pair",
+    "Provenance",
     "Report",
+    "Training",
     "number",
     "renderable",
     "text",

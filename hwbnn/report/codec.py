@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from hwbnn.errors import InputError, nearest
+from hwbnn.report.figure import LARGEST
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ def read(kind: type[T], given: Any, where: str) -> T:
     known = fields(cast(Any, kind))
     if unknown := sorted(set(given) - {f.name for f in known}):
         names = nearest(unknown[0], (f.name for f in known))
-        raise InputError(f"{where}: unknown entry {unknown[0][:60]!r}; expected {names}"[:400])
+        raise InputError(f"{where}: unknown entry {unknown[0][:60]!a}; expected {names}"[:400])
     made = {}
     for f in known:
         if f.name in given:
@@ -70,6 +71,8 @@ def _value(hint: Any, given: Any, where: str) -> Any:
     if origin is Mapping:
         if not isinstance(given, dict):
             raise _wrong(where, "an object", given)
+        if not all(_is_text(key) for key in given):
+            raise InputError(f"{where}: expected names of printable text")
         items = {key: _value(args[1], item, f"{where}: {key[:60]}") for key, item in given.items()}
         return MappingProxyType(items)
     if is_dataclass(hint):
@@ -79,11 +82,24 @@ def _value(hint: Any, given: Any, where: str) -> Any:
     wanted = (*expected, int) if float in expected else expected
     if not isinstance(given, wanted) or (isinstance(given, bool) and bool not in expected):
         raise _wrong(where, " or ".join(_WORDS[e] for e in expected), given)
+    if isinstance(given, str) and not _is_text(given):
+        raise InputError(f"{where}: expected printable text, found {ascii(given)[:60]}")
+    if isinstance(given, int | float) and abs(given) > LARGEST:
+        raise _wrong(where, "a number of at most 1e30", given)
     return given
+
+
+def _is_text(given: str) -> bool:
+    """Whether it can be written and shown: no lone surrogate, nothing that steers a terminal."""
+    return all(c.isprintable() or c in "\n\t" for c in given)
 
 
 _WORDS = {str: "text", int: "an integer", float: "a number", bool: "true or false"}
 
 
 def _wrong(where: str, expected: str, given: object) -> InputError:
-    return InputError(f"{where}: expected {expected}, found {str(given)[:40]!r}")
+    try:
+        found = ascii(given)[:40]
+    except ValueError:  # an integer of thousands of digits
+        found = "a huge integer"
+    return InputError(f"{where}: expected {expected}, found {found}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from hwbnn.errors import InputError
+
+LARGEST = 1e30
+"""No number of a report is larger."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,9 @@ class Figure:
 
     def __post_init__(self) -> None:
         plain = isinstance(self.value, int | float) and not isinstance(self.value, bool)
-        if not plain or not math.isfinite(self.value):
-            raise InputError(f"figure: value: expected a finite number, found {self.value!r}")
+        if not plain or not abs(self.value) <= LARGEST:
+            found = _shown(self.value)
+            raise InputError(f"figure: value: expected a finite number up to 1e30, found {found}")
         if not isinstance(self.unit, str):
             raise InputError(f"figure: unit: expected text, found {self.unit!r}")
         if not isinstance(self.source, str) or not self.source.strip():
@@ -45,3 +48,10 @@ def number(value: int | float) -> str:
     if isinstance(value, int) or abs(value) >= 1000:
         return f"{round(value):,}"
     return f"{value:.4g}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)[:40]
+    except ValueError:  # an integer of thousands of digits
+        return "a huge integer"

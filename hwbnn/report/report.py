@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -12,9 +13,32 @@ from hwbnn.errors import InputError
 from hwbnn.report.codec import plain, read
 from hwbnn.report.figure import Figure
 
-FORMAT = 1
+FORMAT = 2
+_READ = (1, 2)
+"""Formats that are read; the first had the hardware alone."""
 _FORMAT_KEY = "hwbnn report"
+SIZE_LIMIT = 64 << 20
+"""Bytes that a report may have; a larger one is refused unread."""
 _HLS4ML_KEY = "hls4ml"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a network was trained by and on.
+
+    Attributes:
+        recipe: SHA-256 of its recipe.
+        data: name of the data set.
+        origin: where the data came from.
+        sha256: of the data set: all pixels and labels of the training and of the test part.
+        input: what the network takes and how a pixel becomes it; "" where a run does not say so.
+    """
+
+    recipe: str
+    data: str
+    origin: str
+    sha256: str
+    input: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,6 +181,48 @@ class Core:
 
 
 @dataclass(frozen=True)
+class Training:
+    """How a network was trained.
+
+    Attributes:
+        epochs: times that all training images were met.
+        seconds: wall-clock time.
+        cpu_seconds: processor time.
+        settings: where and how it was computed.
+        versions: of what the weights depend on.
+        loss: on the training images, epoch by epoch, as each was trained on.
+        accuracy: likewise, share from 0 to 1.
+    """
+
+    epochs: int
+    seconds: float
+    cpu_seconds: float
+    settings: Mapping[str, str | int]
+    versions: Mapping[str, str]
+    loss: tuple[float, ...] = ()
+    accuracy: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One value of the Graph, compared with the float network.
+
+    Attributes:
+        node: its name in the Graph.
+        layer: the layer of the network that computes the same.
+        compared: elements compared.
+        differing: elements that differ.
+        first: the first of these, a line each.
+    """
+
+    node: str
+    layer: str
+    compared: int
+    differing: int
+    first: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class NotDone:
     """What a report has no figure for.
 
@@ -177,7 +243,6 @@ class Report:
         network: its name.
         digest: of its Graph.
         accuracy: on data sets.
-        fixed_point: what fixed point changes, for each word length that was measured.
         backends: every backend that computed it, compared.
         cores: every core that was generated.
         hls_synthesis: what Vitis HLS reported, by hls4ml's names (``WorstLatency``, ``LUT``, ...),
@@ -185,6 +250,10 @@ class Report:
         versions: of the tools and packages that had a part in it.
         not_done: what is missing here, and why.
         files: where what belongs to it lies, by name.
+        fixed_point: what fixed point changes, for each word length that was measured.
+        provenance: what it was trained by and on, where that is known.
+        training: how that went, of a network that was published.
+        agreement: the float network against the Graph, value by value, in order.
     """
 
     network: str
@@ -197,6 +266,9 @@ class Report:
     not_done: tuple[NotDone, ...] = ()
     files: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     fixed_point: tuple[FixedPoint, ...] = ()
+    provenance: Provenance | None = None
+    training: Training | None = None
+    agreement: tuple[Agreement, ...] = ()
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -206,12 +278,17 @@ class Report:
             for backend in self.backends
             if not backend.ok
         ]
-        return (*backends, *(core.failure for core in self.cores if core.failure))
+        parted = [
+            f"{each.node} ({each.layer}): {each.differing:,} of {each.compared:,} differ"
+            for each in self.agreement
+            if each.differing
+        ]
+        return (*parted, *backends, *(core.failure for core in self.cores if core.failure))
 
     @property
     def ok(self) -> bool:
         """Whether all that was compared is equal, and something was."""
-        return bool(self.backends) and not self.failures
+        return bool(self.backends or self.agreement) and not self.failures
 
     def to_json(self) -> str:
         """The report as JSON text, keys sorted.
@@ -223,6 +300,23 @@ class Report:
         for told, core in zip(made["cores"], self.cores, strict=True):
             told[_HLS4ML_KEY] = hls4ml_keys(core)
         return json.dumps(made, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+    @classmethod
+    def read(cls, file: str | Path) -> Report:
+        """The report in a file.
+
+        Raises:
+            InputError: one line, if it cannot be read or is no report.
+        """
+        path = Path(file)
+        try:
+            if path.stat().st_size > SIZE_LIMIT:
+                raise InputError(f"{path}: larger than {SIZE_LIMIT >> 20} MiB, no report; refused")
+            content = path.read_bytes()
+        except (OSError, ValueError) as error:  # a path with a NUL is a ValueError
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{str(path)[:200]}: cannot read the report: {reason}") from error
+        return cls.from_json(content, str(path))
 
     @classmethod
     def from_json(cls, text: str | bytes, name: str = "report") -> Report:
@@ -238,9 +332,9 @@ class Report:
         if not isinstance(given, dict) or _FORMAT_KEY not in given:
             raise InputError(f"{name}: expected a report with the entry '{_FORMAT_KEY}'")
         version = given.pop(_FORMAT_KEY)
-        if version != FORMAT or isinstance(version, bool):
+        if version not in _READ or isinstance(version, bool | float):
             raise InputError(
-                f"{name}: expected format {FORMAT}, found {str(version)[:20]!r}; "
+                f"{name}: expected format {FORMAT}, found {ascii(version)[:20]}; "
                 "a newer hwbnn reads newer reports"
             )
         cores = given.get("cores")

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from hwbnn.training.data import DATASETS, Dataset, dataset
-from hwbnn.training.evaluate import accuracy, logits, predict
+from hwbnn.training.evaluate import accuracy, logits, predict, torch_threads
 from hwbnn.training.fit import PRECISIONS, TrainResult, train
-from hwbnn.training.folder import load_model
-from hwbnn.training.history import Epoch
+from hwbnn.training.folder import data_of, load_model, provenance
+from hwbnn.training.history import Epoch, History
 from hwbnn.training.page import compare_runs
 from hwbnn.training.recipe import Recipe
-from hwbnn.training.release import publish
 
 __all__ = [
     "DATASETS",
     "PRECISIONS",
     "Dataset",
     "Epoch",
+    "History",
     "Recipe",
     "TrainResult",
     "accuracy",
     "compare_runs",
+    "data_of",
     "dataset",
     "load_model",
     "logits",
     "predict",
-    "publish",
+    "provenance",
+    "torch_threads",
     "train",
 ]

@@ -125,7 +125,7 @@ def _whole(picture: Picture, groups: Sequence[Group]) -> Figure | None:
 
 def _sizes(groups: Sequence[Group]) -> list[int]:
     """Bits of each layer; all runs are of one network, old ones may have seen no layers."""
-    seen = [run.epochs[-1].layers for group in groups for run in group.runs]
+    seen = [run.history.epochs[-1].layers for group in groups for run in group.runs]
     return [layer.weights for layer in max(seen, key=len)]
 
 
@@ -169,7 +169,7 @@ def _accuracy(groups: Sequence[Group]) -> Figure:
     figure = _new(0.7 + 0.24 * len(groups))
     axes = figure.add_subplot()
     for place, group in enumerate(groups):
-        values = [100 * run.accuracy for run in group.runs]
+        values = [100 * run.history.accuracy for run in group.runs]
         colour = style(group)["color"]
         axes.plot(values, [place] * len(values), "o", color=colour, markersize=4, alpha=0.5)
         axes.plot([np.mean(values)], [place], "|", color=colour, markersize=14, markeredgewidth=2)
@@ -184,7 +184,9 @@ def _margins(groups: Sequence[Group]) -> Figure | None:
     figure, panels = _grid(len(sizes), 0.5 + 0.17 * len(groups))
     for number, (axes, size) in enumerate(zip(panels, sizes, strict=True)):
         for place, group in enumerate(groups):
-            told = [_in_layer(r.epochs[-1], number, lambda y: y.margins) for r in group.runs]
+            told = [
+                _in_layer(r.history.epochs[-1], number, lambda y: y.margins) for r in group.runs
+            ]
             known = [m for m in told if m is not None]
             if not known:
                 continue

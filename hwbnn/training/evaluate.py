@@ -55,7 +55,7 @@ def logits(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.
 
 
 def predict(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """The class of the largest logit, the lowest of equals.
+    """The class of the largest logit, the lowest of equals; of one, [logit >= 0].
 
     Args:
         model: the network.
@@ -65,7 +65,10 @@ def predict(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np
     Returns:
         int64 array ``(n,)``.
     """
-    best: NDArray[np.int64] = logits(model, source, u).argmax(axis=1)
+    found = logits(model, source, u)
+    if found.shape[1] == 1:
+        return (found[:, 0] >= 0).astype(np.int64)
+    best: NDArray[np.int64] = found.argmax(axis=1)
     return best
 
 

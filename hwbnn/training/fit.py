@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
@@ -14,10 +14,11 @@ import torch
 
 from hwbnn.errors import InputError, nearest
 from hwbnn.nn import Network, set_progress
+from hwbnn.report import Provenance
 from hwbnn.training.data import Dataset, dataset
 from hwbnn.training.evaluate import accuracy, torch_threads
-from hwbnn.training.folder import CHECKPOINT, HISTORY, MODEL, model_bytes, prepare, write
-from hwbnn.training.history import Epoch
+from hwbnn.training.folder import CHECKPOINT, MODEL, model_bytes, prepare, write
+from hwbnn.training.history import HISTORY, Epoch, History
 from hwbnn.training.recipe import Recipe
 from hwbnn.training.varying import most_varying
 
@@ -120,11 +121,11 @@ def train(
         # Lightning starts this program again for each further device: only the first process may
         # find the folder as the caller left it.
         if trainer.is_global_zero:
-            prepare(recipe, target, resume)
+            prepare(recipe, target, resume, images)
         start = target / CHECKPOINT
         torch.manual_seed(recipe.seed)
         model = recipe.make_model(_read(recipe, images))
-        loop = Loop(recipe, model, images.train_images, images.train_labels)
+        loop = Loop(recipe, model, images.train_images, images.train_labels, images.digest)
         fit(trainer, loop, start if start.exists() else None)
         model = loop.model.cpu().eval()
         # A run that was finished already makes no epoch, so nothing has moved its schedules.
@@ -142,7 +143,7 @@ def train(
     )
     if trainer.is_global_zero and last == recipe.epochs:
         write(target / MODEL, model_bytes(model, recipe))
-        write(target / HISTORY, _history(result, images, settings))
+        write(target / HISTORY, _history(result, images, settings).to_json())
     return result
 
 
@@ -170,24 +171,24 @@ def _check_data(recipe: Recipe, images: Dataset) -> None:
         )
 
 
-def _history(result: TrainResult, images: Dataset, settings: Settings) -> dict[str, object]:
-    """What ``history.json`` says: how the run went, on what, and with which versions."""
-    return {
-        "recipe": result.recipe.digest,
-        "data": {"name": images.name, "origin": images.origin, "sha256": images.digest},
-        "accuracy": result.accuracy,
-        "test images": result.images,
-        "seconds": result.seconds,
-        "cpu seconds": sum(epoch.cpu_seconds for epoch in result.history),
-        "settings": {
+def _history(result: TrainResult, images: Dataset, settings: Settings) -> History:
+    """How the run went, on what, and with which versions."""
+    recipe = result.recipe
+    return History(
+        Provenance(recipe.digest, images.name, images.origin, images.digest, recipe.contract),
+        accuracy=result.accuracy,
+        test_images=result.images,
+        seconds=result.seconds,
+        cpu_seconds=sum(epoch.cpu_seconds for epoch in result.history),
+        settings={
             "accelerator": settings.accelerator,
             "devices": settings.devices,
             "precision": settings.precision,
             "threads": settings.threads,
         },
-        "versions": versions(),
-        "epochs": [asdict(epoch) for epoch in result.history],
-    }
+        versions=versions(),
+        epochs=result.history,
+    )
 
 
 def versions() -> dict[str, str]:

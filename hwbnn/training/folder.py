@@ -9,23 +9,115 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import struct
+import zipfile
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import Tensor
 
 from hwbnn.errors import InputError
 from hwbnn.nn import Network, set_progress
+from hwbnn.report import Provenance, Report
+from hwbnn.training.data import Dataset, dataset
+from hwbnn.training.history import HISTORY, History, printable
 from hwbnn.training.recipe import Recipe
 
 RECIPE = "recipe.toml"
 MODEL = "model.safetensors"
-HISTORY = "history.json"
+REPORT = "report.json"
 CHECKPOINT = "checkpoints/last.ckpt"
+
+
+SIZE_LIMIT = 1 << 30
+"""Bytes that a file of weights, or a checkpoint, may have; a larger one is refused unread."""
+_DAMAGED = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, EOFError),
+    *(RecursionError, RuntimeError, MemoryError, AssertionError, ImportError),
+    *(pickle.UnpicklingError, zipfile.BadZipFile, struct.error, SafetensorError),
+)
+"""What reading a damaged file raises, in torch's and in safetensors' readers."""
+
+
+def provenance(folder: str | Path) -> Provenance | None:
+    """What the network in a folder was trained by and on, as its history or its report says.
+
+    Args:
+        folder: of a run, or one of ``models/``.
+
+    Returns:
+        None if the folder has neither.
+
+    Raises:
+        InputError: if the file is damaged.
+    """
+    place = Path(folder)
+    if (place / HISTORY).is_file():
+        return History.read(place).provenance
+    file = place / REPORT
+    return Report.read(file).provenance if file.is_file() else None
+
+
+def named(known: Provenance) -> str:
+    """A data set as messages name it."""
+    return f"data set '{known.data}' ({known.origin}, SHA-256 {known.sha256[:12]})"
+
+
+def check_recipe(folder: Path, recipe: Recipe, known: Provenance) -> None:
+    """Refuse a recipe that is not the one that the network in this folder was trained by.
+
+    Raises:
+        InputError: naming what was expected and what was found.
+    """
+    if known.recipe != recipe.digest:
+        raise InputError(
+            f"{folder}: was trained by another recipe (SHA-256 {known.recipe[:12]}) than its "
+            f"{RECIPE} (SHA-256 {recipe.digest[:12]}); put the recipe back, or train again"
+        )
+    if known.input and known.input != recipe.contract:
+        raise InputError(
+            f"{folder}: was trained for an input of {known.input}, its {RECIPE} says "
+            f"{recipe.contract}; put the recipe back, or train again"
+        )
+
+
+def data_of(
+    folder: str | Path,
+    recipe: Recipe | None = None,
+    *,
+    data: Dataset | None = None,
+    data_folder: str | Path | None = None,
+) -> Dataset:
+    """The data set that the network in a folder was trained on, held to its digest.
+
+    Args:
+        folder: of a run, or one of ``models/``.
+        recipe: the one in the folder, where it is read already.
+        data: images to be taken in place of those that the recipe names.
+        data_folder: local folder of data sets, see :func:`hwbnn.training.dataset`.
+
+    Raises:
+        InputError: if the network was trained by another recipe or on other data; it says which
+            data were expected and which were found.
+    """
+    place = Path(folder)
+    recipe = recipe or Recipe.read(place / RECIPE)
+    known = provenance(place)
+    if known is not None:
+        check_recipe(place, recipe, known)
+    images = data or dataset(recipe.data, data_folder)
+    if known is not None and known.sha256 != images.digest:
+        found = Provenance(recipe.digest, images.name, images.origin, images.digest)
+        raise InputError(
+            f"{place}: was trained on other images than those given: expected {named(known)}, "
+            f"found {named(found)}; give the data that it was trained on"
+        )
+    return images
 
 
 def load_model(folder: str | Path) -> tuple[Network, Recipe]:
@@ -50,7 +142,9 @@ def load_model(folder: str | Path) -> tuple[Network, Recipe]:
     with torch.random.fork_rng(devices=[]):
         model = recipe.make_model()
     try:
-        tensors = load(file.read_bytes())
+        if file.stat().st_size > SIZE_LIMIT:
+            raise InputError(f"larger than {SIZE_LIMIT >> 20} MiB, no weights; refused")
+        tensors = _renamed(load(file.read_bytes()))
         for name, own in model.state_dict().items():
             if name in tensors and tensors[name].dtype != own.dtype:
                 raise InputError(
@@ -60,14 +154,27 @@ def load_model(folder: str | Path) -> tuple[Network, Recipe]:
         model.load_state_dict(tensors)
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{file}: no valid safetensors file ({error}); get it again") from error
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{file}: not the weights of its recipe ({reason})") from error
-    # What the schedules say is no part of the file; it was written after the last epoch.
-    set_progress(model, (recipe.epochs - 1) / recipe.epochs)
+        raise InputError(f"{file}: not the weights of its recipe ({_reason(error)})") from error
+    except _DAMAGED as error:
+        raise InputError(
+            f"{file}: no valid safetensors file ({_reason(error)}); get it again"
+        ) from error
+    if not any(name.endswith(".progress") for name in tensors):
+        # Files of before the moment was a part of the state; they are of after the last epoch.
+        set_progress(model, (recipe.epochs - 1) / recipe.epochs)
     return model.eval(), recipe
+
+
+def _renamed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by the names that they have now: an activation's quantizer was its form."""
+    return {name.replace(".form.", ".quantizer."): value for name, value in tensors.items()}
+
+
+def _reason(error: BaseException) -> str:
+    """An error of a reader in one printable line, not long."""
+    text = " ".join(str(getattr(error, "strerror", None) or error).split())
+    return printable(text)[:160] or type(error).__name__
 
 
 def model_bytes(model: Network, recipe: Recipe) -> bytes:
@@ -85,8 +192,8 @@ def write(file: Path, content: str | bytes | Mapping[str, Any]) -> Path:
     if isinstance(content, Mapping):
         content = json.dumps(content, indent=1) + "\n"
     data = content.encode() if isinstance(content, str) else content
-    part = file.with_name(file.name + ".part")
     try:
+        part = file.with_name(file.name + ".part")
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             with part.open("wb") as stream:
@@ -97,8 +204,8 @@ def write(file: Path, content: str | bytes | Mapping[str, Any]) -> Path:
             part.replace(file)
         finally:
             part.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{file}: cannot write it: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # a path with a NUL is a ValueError
+        raise InputError(f"{file}: cannot write it: {_reason(error)}") from error
     return file
 
 
@@ -109,16 +216,17 @@ def finished_epochs(folder: str | Path) -> int:
         InputError: if the checkpoint is damaged.
     """
     file = Path(folder) / CHECKPOINT
-    return _read_checkpoint(file)[1] if file.is_file() else 0
+    return _read_checkpoint(file).epochs if file.is_file() else 0
 
 
-def prepare(recipe: Recipe, folder: Path, resume: bool) -> None:
+def prepare(recipe: Recipe, folder: Path, resume: bool, data: Dataset) -> None:
     """Make the folder of a run, or check the one that is to go on.
 
     Args:
         recipe: what will be trained; it is written into the folder.
         folder: the run's folder.
         resume: whether a run that lies there is meant to go on.
+        data: what it is trained on.
 
     Raises:
         InputError: if the folder holds another run, or one that is not to go on; if it cannot be
@@ -131,7 +239,7 @@ def prepare(recipe: Recipe, folder: Path, resume: bool) -> None:
         _check_same(recipe, Recipe.read(folder / RECIPE), folder)
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
-        _check_checkpoint(recipe, checkpoint)
+        _check_checkpoint(recipe, checkpoint, data)
     write(folder / RECIPE, recipe.to_toml())
     try:
         checkpoint.parent.mkdir(exist_ok=True)
@@ -141,23 +249,40 @@ def prepare(recipe: Recipe, folder: Path, resume: bool) -> None:
         raise InputError(f"{checkpoint.parent}: cannot make it: {error.strerror}") from error
 
 
-def _check_checkpoint(recipe: Recipe, file: Path) -> None:
-    _check_same(recipe, Recipe.from_toml(_read_checkpoint(file)[0], str(file)), file)
+def _check_checkpoint(recipe: Recipe, file: Path, data: Dataset) -> None:
+    kept = _read_checkpoint(file)
+    _check_same(recipe, Recipe.from_toml(kept.recipe, str(file)), file)
+    if kept.data not in ("", data.digest):
+        raise InputError(
+            f"{file}: was trained on data of SHA-256 {printable(kept.data)[:12]}, found data set "
+            f"'{data.name}' ({data.origin}) of SHA-256 {data.digest[:12]}; give the data that the "
+            "run began with"
+        )
 
 
-def _read_checkpoint(file: Path) -> tuple[str, int]:
-    """The recipe in a checkpoint, and the epochs that were finished when it was written."""
+@dataclass(frozen=True)
+class _Checkpoint:
+    """The recipe in a checkpoint, the SHA-256 of its data ("" in older ones), its epochs."""
+
+    recipe: str
+    data: str
+    epochs: int
+
+
+def _read_checkpoint(file: Path) -> _Checkpoint:
     try:
+        if file.stat().st_size > 4 * SIZE_LIMIT:
+            raise ValueError("too large")
         kept = torch.load(file, map_location="cpu", weights_only=True)
-        text, epochs = kept["recipe"], len(kept["history"])
-        if not isinstance(text, str):
-            raise TypeError("the recipe is no text")
-    except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, LookupError, TypeError) as bad:
+        found = _Checkpoint(kept["recipe"], kept.get("data", ""), len(kept["history"]))
+        if not isinstance(found.recipe, str) or not isinstance(found.data, str):
+            raise TypeError("the recipe or the data's digest is no text")
+    except _DAMAGED as bad:
         raise InputError(
             f"{file}: damaged, or no checkpoint of hwbnn ({type(bad).__name__}); delete it to "
             "begin again"
         ) from bad
-    return text, epochs
+    return found
 
 
 def _check_same(recipe: Recipe, found: Recipe, where: Path) -> None:

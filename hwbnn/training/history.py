@@ -1,12 +1,17 @@
-"""What a run tells of its epochs."""
+"""The history of a run: on what it was trained, how it went, epoch by epoch."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from hwbnn.errors import InputError
 from hwbnn.graph.fields import shown
+from hwbnn.report import Provenance
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Layer:
         """The layer of a table, as JSON or a checkpoint has it."""
         margins = entries["margins"]
         found = cls(**{**entries, "margins": None if margins is None else tuple(margins)})
-        if not isinstance(found.name, str) or not isinstance(found.weights, int):
+        if not _is_line(found.name) or not isinstance(found.weights, int):
             raise TypeError("a layer: expected its name and a number of weights")
         if found.margins is not None and len(found.margins) != len(QUANTILES):
             raise TypeError(f"margins of a layer: expected {len(QUANTILES)} quantiles")
@@ -103,11 +108,14 @@ class Epoch:
         return found
 
 
-def _check_numbers(found: Layer | Epoch, needed: tuple[str, ...]) -> None:
+_NO_NUMBERS = frozenset({"name", "layers", "provenance", "settings", "versions", "epochs"})
+
+
+def _check_numbers(found: Layer | Epoch | History, needed: tuple[str, ...]) -> None:
     """Refuse what no run has written: a file may come from a stranger."""
     for f in fields(found):
         value = getattr(found, f.name)
-        if f.name in ("name", "layers") or (value is None and f.name not in needed):
+        if f.name in _NO_NUMBERS or (value is None and f.name not in needed):
             continue
         least = -LARGEST if f.name == "cosine" else 0
         for number in value if isinstance(value, tuple) else (value,):
@@ -116,3 +124,118 @@ def _check_numbers(found: Layer | Epoch, needed: tuple[str, ...]) -> None:
                 raise TypeError(
                     f"{f.name}: expected a finite number, not negative, found {shown(number)}"
                 )
+
+
+HISTORY = "history.json"
+"""The file of a run's folder that holds its history."""
+SIZE_LIMIT = 256 << 20
+"""Bytes that a history may have; a larger one is refused unread."""
+
+
+@dataclass(frozen=True)
+class History:
+    """The history of a finished run, as ``history.json`` holds it.
+
+    Attributes:
+        provenance: what the run was trained by and on.
+        accuracy: share, 0 to 1, of the whole test set that is right after the last epoch.
+        test_images: size of the test set.
+        seconds: wall-clock time of all epochs.
+        cpu_seconds: processor time of all epochs.
+        settings: where and how it was computed.
+        versions: of what the weights depend on.
+        epochs: in order.
+    """
+
+    provenance: Provenance
+    accuracy: float
+    test_images: int
+    seconds: float
+    cpu_seconds: float
+    settings: Mapping[str, str | int]
+    versions: Mapping[str, str]
+    epochs: tuple[Epoch, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The table that ``history.json`` holds."""
+        made_from = self.provenance
+        return {
+            "recipe": made_from.recipe,
+            "data": {
+                "name": made_from.data,
+                "origin": made_from.origin,
+                "sha256": made_from.sha256,
+                "input": made_from.input,
+            },
+            "accuracy": self.accuracy,
+            "test images": self.test_images,
+            "seconds": self.seconds,
+            "cpu seconds": self.cpu_seconds,
+            "settings": dict(self.settings),
+            "versions": dict(self.versions),
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+        }
+
+    @classmethod
+    def read(cls, folder: str | Path) -> History:
+        """The history in the folder of a finished run.
+
+        Raises:
+            InputError: one line, if there is none, or it is not as a run writes it.
+        """
+        file = Path(folder) / HISTORY
+        try:
+            if file.stat().st_size > SIZE_LIMIT:
+                raise ValueError(f"it is larger than {SIZE_LIMIT >> 20} MiB")
+            return cls._of(json.loads(file.read_bytes()))
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+            InputError,
+        ) as error:
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+            raise InputError(
+                f"{file}: no history of a finished run ({printable(reason)[:80]}); train to the "
+                "last epoch"
+            ) from None
+
+    @classmethod
+    def _of(cls, told: Mapping[str, Any]) -> History:
+        data = told["data"]
+        # Runs before this entry was written say nothing of the input; their recipe does.
+        lines = (told["recipe"], data["name"], data["origin"], data["sha256"])
+        made_from = Provenance(*lines, data.get("input", ""))
+        found = cls(
+            made_from,
+            told["accuracy"],
+            told["test images"],
+            told["seconds"],
+            told["cpu seconds"],
+            MappingProxyType(dict(told["settings"])),
+            MappingProxyType(dict(told["versions"])),
+            tuple(Epoch.read(entries) for entries in told["epochs"]),
+        )
+        _check_numbers(found, ("accuracy", "test_images", "seconds", "cpu_seconds"))
+        if found.accuracy > 1 or not isinstance(found.test_images, int):
+            raise ValueError("its accuracy is no number that a run has")
+        lines = (*lines, made_from.input, *found.settings, *found.versions)
+        texts = (*lines, *found.versions.values())
+        if not all(_is_line(text) for text in texts):
+            raise TypeError("expected text of one printable line")
+        if not all(_is_line(v) or isinstance(v, int) for v in found.settings.values()):
+            raise TypeError("settings: expected text and integers")
+        return found
+
+
+def _is_line(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= 400 and value.isprintable()
+
+
+def printable(text: str) -> str:
+    """A text with what is not printable, such as a lone surrogate, as question marks."""
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -42,12 +42,19 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         model: the network.
         images: uint8 array ``(n, *shape)`` of training images.
         labels: uint8 array ``(n,)``.
+        data: SHA-256 of the data set, for the checkpoint.
     """
 
     def __init__(
-        self, recipe: Recipe, model: Network, images: NDArray[np.uint8], labels: NDArray[np.uint8]
+        self,
+        recipe: Recipe,
+        model: Network,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.uint8],
+        data: str = "",
     ) -> None:
         super().__init__()
+        self.data = data
         self.recipe = recipe
         self.model = model
         self.history: list[Epoch] = []
@@ -203,8 +210,9 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
                 torch.distributed.broadcast(buffer, src=0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep recipe and history with the weights."""
+        """Keep recipe, digest of the data and history with the weights."""
         checkpoint["recipe"] = self.recipe.to_toml()
+        checkpoint["data"] = self.data
         checkpoint["history"] = [asdict(epoch) for epoch in self.history]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

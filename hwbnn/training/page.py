@@ -102,12 +102,12 @@ def _page(groups: Sequence[Group], sections: Sequence[str]) -> str:
 
 
 def _row(group: Group) -> str:
-    found = [run.accuracy for run in group.runs]
+    found = [run.history.accuracy for run in group.runs]
     cells = (
         escape(group.label),
         str(len(found)),
         f"{mean(found):.2%}",
         f"{min(found):.2%} to {max(found):.2%}",
-        f"{mean(run.cpu_seconds for run in group.runs):.1f}",
+        f"{mean(run.history.cpu_seconds for run in group.runs):.1f}",
     )
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>\n"

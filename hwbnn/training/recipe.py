@@ -191,6 +191,18 @@ class Recipe:
         span, offset = (2, -1.0) if self.input == "centred" else (1, 0.0)
         return Input("x", shape, 0, published.high, scale=span / published.high, offset=offset)
 
+    @property
+    def contract(self) -> str:
+        """What the network takes and how a pixel becomes it, in one line, to be compared."""
+        source = self.graph_input()
+        shape = "x".join(map(str, source.shape))
+        if self.input == "bits":
+            return f"{shape} bits, 1 for pixels from {self.threshold}"
+        return (
+            f"{shape} integers from {source.low} to {source.high}, trained on x = "
+            f"{source.scale!r} * u + {source.offset!r}"
+        )
+
     def encode(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Images as the integers that the Graph takes; done on the host.
 
@@ -291,6 +303,8 @@ class Recipe:
             raise InputError(f"{path}: cannot read the recipe: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise InputError(f"{path}: not a text in UTF-8, so no recipe") from error
+        except ValueError as error:  # a NUL in the path
+            raise InputError(f"{str(path)[:60]!r}: no path of a file ({error})") from error
         return cls.from_toml(text, str(path))
 
     @property

@@ -5,7 +5,6 @@ No torch is needed to read what runs left behind, but their recipes name methods
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +14,8 @@ import numpy as np
 from hwbnn.errors import InputError
 from hwbnn.graph.arrays import Floats
 from hwbnn.methods import METHODS
-from hwbnn.training.folder import HISTORY, RECIPE
-from hwbnn.training.history import LARGEST, Epoch
+from hwbnn.training.folder import RECIPE, check_recipe, named
+from hwbnn.training.history import HISTORY, Epoch, History
 from hwbnn.training.recipe import Recipe
 
 
@@ -27,16 +26,12 @@ class FinishedRun:
     Attributes:
         folder: where it lies.
         recipe: how it was trained.
-        accuracy: share, 0 to 1, of the whole test set that is right after the last epoch.
-        cpu_seconds: processor time of training.
-        epochs: its epochs, in order.
+        history: how that went.
     """
 
     folder: Path
     recipe: Recipe
-    accuracy: float
-    cpu_seconds: float
-    epochs: tuple[Epoch, ...]
+    history: History
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,7 @@ class Group:
 
     def curve(self, of: Callable[[Epoch], float | None]) -> Floats:
         """A number of each run in each epoch, NaN where it has none: ``(runs, epochs)``."""
-        found = [[of(epoch) for epoch in run.epochs] for run in self.runs]
+        found = [[of(epoch) for epoch in run.history.epochs] for run in self.runs]
         return np.array([[np.nan if x is None else x for x in row] for row in found], np.float64)
 
 
@@ -65,32 +60,18 @@ def read_run(folder: str | Path) -> FinishedRun:
     """The run in a folder.
 
     Raises:
-        InputError: if no finished run lies there.
+        InputError: if no finished run lies there, or its files do not belong together.
     """
     place = Path(folder)
     recipe = Recipe.read(place / RECIPE)
-    try:
-        told = json.loads((place / HISTORY).read_bytes())
-        epochs = tuple(Epoch.read(entries) for entries in told["epochs"])
-        accuracy, seconds = float(told["accuracy"]), float(told["cpu seconds"])
-        if told["recipe"] != recipe.digest or len(epochs) != recipe.epochs:
-            raise ValueError("it is that of another recipe")
-        if not 0 <= accuracy <= 1 or not 0 <= seconds <= LARGEST:
-            raise ValueError("its accuracy or time is no number that a run has")
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
+    history = History.read(place)
+    check_recipe(place, recipe, history.provenance)
+    if len(history.epochs) != recipe.epochs:
         raise InputError(
-            f"{place / HISTORY}: no history of a finished run ({str(error)[:80]}); train to the "
-            "last epoch"
-        ) from error
-    return FinishedRun(place, recipe, accuracy, seconds, epochs)
+            f"{place / HISTORY}: expected the {recipe.epochs} epochs of its recipe, found "
+            f"{len(history.epochs)}; train to the last epoch"
+        )
+    return FinishedRun(place, recipe, history)
 
 
 def grouped(runs: Sequence[FinishedRun]) -> list[Group]:
@@ -111,6 +92,12 @@ def grouped(runs: Sequence[FinishedRun]) -> list[Group]:
                     f"compare: {run.folder}: {entry} is {mine!r}, in {runs[0].folder} it is "
                     f"{theirs!r}; compare runs of one {entry}"
                 )
+        mine, theirs = run.history.provenance, runs[0].history.provenance
+        if mine.sha256 != theirs.sha256:
+            raise InputError(
+                f"compare: {run.folder}: was trained on {named(mine)}, {runs[0].folder} on "
+                f"{named(theirs)}; compare runs of one data set"
+            )
     found: dict[str, list[FinishedRun]] = {}
     for run in sorted(runs, key=lambda run: METHODS.index(run.recipe.method)):
         found.setdefault(_key(run.recipe), []).append(run)

@@ -11,12 +11,12 @@ FACTORY = """
 import torch
 import hwbnn
 from hwbnn.nn.networks import mlp
-from hwbnn.nn.residual import Form, residual
+from hwbnn.nn.residual import Stages, residual
 
 def image():
     torch.manual_seed(0)
     source = hwbnn.Input("x", (6, 6, 3), 0, 255, scale=2 / 255, offset=-1.0)
-    form = Form((4,), 1, "block", projects=False)
+    form = Stages((4,), 1, "block", projects=False)
     return residual(source, form, 3, hwbnn.methods.get("bnn_ste"), last="scale"), source
 
 def dense():

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hwbnn.flow.design import design, netlist_family
+from hwbnn.flow import design, netlist_family
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.targets import generate

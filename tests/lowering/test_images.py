@@ -45,9 +45,9 @@ def shaken(model: nn.Module, seed: int) -> nn.Module:
             module.running_mean.copy_(mean)  # type: ignore[union-attr]
             spread = torch.rand(size, generator=generator) * 30 + 1
             module.running_var.copy_(spread)  # type: ignore[union-attr]
-        if isinstance(module, BinaryActivation) and hasattr(module.form, "alpha"):
-            module.form.alpha.data.fill_(0.7)  # type: ignore[operator, union-attr]
-            module.form.beta.data.fill_(0.3)  # type: ignore[operator, union-attr]
+        if isinstance(module, BinaryActivation) and hasattr(module.quantizer, "alpha"):
+            module.quantizer.alpha.data.fill_(0.7)  # type: ignore[operator, union-attr]
+            module.quantizer.beta.data.fill_(0.3)  # type: ignore[operator, union-attr]
     return model.eval()
 
 
@@ -61,7 +61,7 @@ def read(layers: list[nn.Module], source: Input) -> Any:
     last = next((m for m in reversed(layers) if isinstance(m, BinaryActivation)), None)
     if last is None:
         return source
-    return last if last.form.is_mapped else None
+    return last if last.quantizer.is_mapped else None
 
 
 def network(method: Method, source: Input, seed: int) -> nn.Sequential:

@@ -62,8 +62,8 @@ class TestSource:
 
     def test_something_between(self) -> None:
         activation = BinaryActivation(6, Mapped())
-        activation.form.scale.data.fill_(1.0)
-        activation.form.centre.data.fill_(1.0)  # 0 and 2, which ReLU lets through
+        activation.quantizer.scale.data.fill_(1.0)
+        activation.quantizer.centre.data.fill_(1.0)  # 0 and 2, which ReLU lets through
         second = BinaryLinear(6, 3, METHOD, source=activation)
         first = BinaryLinear(8, 6, METHOD)
         for harmless in (nn.Dropout(0.5), nn.Identity(), nn.ReLU()):
@@ -73,8 +73,8 @@ class TestSource:
 
     def test_a_map_that_float32_does_not_hold(self) -> None:
         activation = BinaryActivation(6, Mapped())
-        activation.form.scale.data.fill_(1e-9)
-        activation.form.centre.data.fill_(1.0)
+        activation.quantizer.scale.data.fill_(1e-9)
+        activation.quantizer.centre.data.fill_(1.0)
         second = BinaryLinear(6, 3, METHOD, source=activation)
         said = refused(BinaryLinear(8, 6, METHOD), activation, second)
         assert "float32" in said or "refuses an input" in said

@@ -121,7 +121,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], Any, tuple[str, ...]]] = {
     "sizes that do not match": (
         lambda: dense(*normal(), width=16),
         LEVELS,
-        ("layer '3' (BinaryLinear), which reads (2, 8)", "cannot be multiplied"),
+        ("layer '3' (BinaryLinear), which reads (2, 8)", "expected an input of shape (batch, 16)"),
     ),
     "an image with its channels first": (
         lambda: image(source=Input("x", (2, 6, 6), 0, 16, scale=1 / 16)),

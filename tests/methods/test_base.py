@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwbnn.errors import InputError
-from hwbnn.methods import Quantizer, get, quantize, sign
-from hwbnn.methods.quantizer import Settings
+from hwbnn.methods import Estimator, get, quantize, sign
+from hwbnn.methods.estimators import Settings
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
@@ -62,7 +62,7 @@ def test_sign_passes_no_gradient_and_changes_nothing() -> None:
 
 
 def test_a_pair_may_be_soft_and_follow_settings() -> None:
-    class Soft(Quantizer):
+    class Soft(Estimator):
         def forward(self, x: torch.Tensor, settings: Settings) -> torch.Tensor:
             return torch.tanh(settings["mu"] * x)
 

@@ -94,7 +94,7 @@ class TestIrNet:
         shares = []
         for u in (0.0, 0.5, 1.0):
             weight.set_progress(u)
-            slope = weight.pair.surrogate(weight.real().detach(), weight.settings)
+            slope = weight.estimator.surrogate(weight.real().detach(), weight.settings)
             shares.append((slope < 0.01 * slope.max()).double().mean().item())
         # B falls to a hundredth of its peak at t |w| = 3; of normal numbers that many lie beyond.
         assert shares[0] < 0.01

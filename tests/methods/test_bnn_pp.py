@@ -65,7 +65,7 @@ def test_a_steep_pair_leaves_most_latent_weights_where_they_are(mu: float, beyon
     weight = BnnPP(mu_first=mu, mu_last=mu).make_weight((50, 400))
     assert isinstance(weight, LatentWeight)
     weight.latent.data.normal_()
-    slope = weight.pair.surrogate(weight.real().detach(), weight.settings)
+    slope = weight.estimator.surrogate(weight.real().detach(), weight.settings)
     floor = slope <= mu / 1000 * 1.001  # all that monotone mode leaves beyond mu |w| = 2.4
     assert floor.double().mean().item() == pytest.approx(beyond, abs=0.01)
 

@@ -28,7 +28,7 @@ from hwbnn.errors import InputError
 from hwbnn.graph import Input
 from hwbnn.lowering import compare, floats, lower
 from hwbnn.methods import METHODS
-from hwbnn.methods.quantizer import Settings
+from hwbnn.methods.estimators import Settings
 from hwbnn.nn import (
     Chain,
     Mlp,
@@ -354,17 +354,46 @@ class TestMethod:
         assert differing(whole.model, stopped.model)
         assert not differing(whole.model, resumed.model)
 
-    def test_hooks_may_be_repeated_and_progress_is_no_state(self, name: str) -> None:
+    def test_hooks_may_be_repeated(self, name: str) -> None:
         run = Run(*toy(name), total=4)
         run.epochs(0, 1)
         model = run.model
         after_step(model)
-        before = copy.deepcopy(model)
         set_progress(model, 0.5)
+        before = copy.deepcopy(model)
         set_progress(model, 0.5)
         after_step(model)
         assert not differing(model, before)
         assert all(dict(p.settings) == dict(p.method.schedule(0.5)) for p in every_part(model))
+
+    def test_a_state_dict_is_the_whole_state(self, name: str) -> None:
+        run = Run(*toy(name), total=4, adam=True)
+        run.epochs(0, 4)
+        kept = io.BytesIO()
+        torch.save(run.model.state_dict(), kept)
+        kept.seek(0)
+        fresh, source, *_ = toy(name)
+        disturb(fresh)
+        fresh.load_state_dict(torch.load(kept, weights_only=True))
+        moments = [dict(part.settings) for part in every_part(fresh)]
+        assert moments == [dict(part.settings) for part in every_part(run.model)]
+        assert moments == [dict(part.method.schedule(0.75)) for part in every_part(fresh)]
+        assert lower(fresh.eval(), source).digest == lower(run.model.eval(), source).digest
+
+    def test_a_state_dict_without_the_moment_of_training_loads(self, name: str) -> None:
+        model, *_ = toy(name)
+        older = {k: v for k, v in model.state_dict().items() if not k.endswith(".progress")}
+        has_schedule = methods.get(name).has_schedule
+        assert (len(older) < len(model.state_dict())) == has_schedule
+        set_progress(model, 0.75)
+        model.load_state_dict(older)
+        assert all(dict(p.settings) == dict(p.method.schedule(0.75)) for p in every_part(model))
+        averaged = torch.optim.swa_utils.AveragedModel(model)
+        set_progress(model, 1.0)
+        averaged.update_parameters(model)
+        ended = [dict(p.method.schedule(1.0)) for p in every_part(model)]
+        assert [dict(p.settings) for p in parts(averaged, methods.Part)] == ended
+        assert [dict(p.settings) for p in parts(copy.deepcopy(model).half(), methods.Part)] == ended
 
     def test_a_copy_is_equal_and_its_own(self, name: str) -> None:
         run = Run(*toy(name), total=4)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from hwbnn.methods import get, sign
+from hwbnn.methods.estimators import ClipSTE, SignSwish, StraightThrough
 from hwbnn.methods.latent import LatentWeight, clip, fans, mean_magnitude, standardize
-from hwbnn.methods.pairs import ClipSTE, SignSwish, StraightThrough
 
 METHOD = get("bnn_ste")
 
@@ -64,16 +64,15 @@ def test_clipping_reaches_latent_weights_alone() -> None:
     clip([])
 
 
-def test_soft_weights_are_signs_in_evaluation_and_an_obstacle() -> None:
-    weight = LatentWeight(METHOD, (1, 2), SignSwish())
+def test_soft_weights_are_signs_in_evaluation_and_not_exact() -> None:
+    weight = LatentWeight(get("bnn_pp"), (1, 2), SignSwish())
     weight.latent.data = torch.tensor([[0.1, -0.2]])
-    weight.settings = {"mu": 1.0, "hard": 0.0}
     assert (weight.codes().signs.abs() < 0.5).all()
     assert weight.eval().codes().signs.tolist() == [[1, -1]]
-    assert "still soft" in (weight.obstacle() or "")
-    weight.settings = {"mu": 1.0, "hard": 1.0}
+    assert "still soft" in (weight.why_not_exact() or "")
+    weight.set_progress(1.0)
     assert weight.train().codes().signs.tolist() == [[1, -1]]
-    assert weight.obstacle() is None
+    assert weight.why_not_exact() is None
 
 
 def test_a_copy_has_its_own_numbers() -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.methods import get
+from hwbnn.methods.estimators import quantize
 from hwbnn.methods.multibit import ReluActivation, UnsignedActivation, UnsignedSteps
-from hwbnn.methods.quantizer import quantize
 
 METHOD = get("bnn_ste")
 BITS = range(2, 9)
@@ -37,7 +37,7 @@ def test_codes_are_the_nearest_integers(values: list[float], bits: int, power: i
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
 def test_ties_and_their_neighbours_in_every_dtype(bits: int, dtype: torch.dtype) -> None:
     form = UnsignedActivation(METHOD, 1, bits)
-    pair = form.pair
+    pair = form.estimator
     ties = ((torch.arange(-2, pair.levels + 2) + 0.5) * pair.step).to(dtype)
     around = torch.cat((ties, ties.nextafter(ties + 1), ties.nextafter(ties - 1)))[:, None]
     expected = [nearest(v, pair) for v in around[:, 0].tolist()]

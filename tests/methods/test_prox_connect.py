@@ -7,11 +7,10 @@ import torch
 
 from hwbnn.errors import InputError
 from hwbnn.graph import Input
-from hwbnn.methods import Quantizer, get, sign
+from hwbnn.methods import Estimator, get, sign
+from hwbnn.methods.estimators import ClipSTE, Settings, SignSwish, StraightThrough, SwishSign
 from hwbnn.methods.latent import LatentWeight
-from hwbnn.methods.pairs import ClipSTE, SignSwish, StraightThrough, SwishSign
 from hwbnn.methods.prox_connect import PAIRS, ProxConnect, Ramp, broken
-from hwbnn.methods.quantizer import Settings
 from hwbnn.nn import mlp, parts
 from tests.methods.test_contract import Run
 
@@ -43,7 +42,7 @@ def test_pairs_that_break_the_condition_are_found() -> None:
     assert "B is -" in (broken(SwishSign(), {"mu": 1.0}, 3.0) or "")
     assert "F falls beyond" in (broken(SignSwish("raw"), {"mu": 1.0, "hard": 0.0}, 3.0) or "")
 
-    class Turned(Quantizer):
+    class Turned(Estimator):
         def forward(self, x: torch.Tensor, settings: Settings) -> torch.Tensor:
             return -sign(x)
 

@@ -125,7 +125,7 @@ def test_sums_are_those_of_integers(case: Case) -> None:
 @given(cases())
 def test_training_is_torchs_convolution_of_the_weights(case: Case) -> None:
     torch.manual_seed(case.seed)
-    x = torch.randn(2, case.channels, case.height, case.width)
+    x = torch.randn(2, case.channels, case.height, case.width, requires_grad=True)
     for method in (METHOD, get("xnor_net"), TwoValued()):
         layer = case.layer(method)
         top, bottom, left, right = case.padding
@@ -150,8 +150,8 @@ def test_evaluation_is_exact_and_finishing_a_place_is_the_same_bits(
     if reads in ("set", "levels"):
         source = BinaryActivation(case.channels, get("adabin" if reads == "set" else "binary_l2"))
         if reads == "set":
-            source.form.alpha.data.fill_(0.37)
-            source.form.beta.data.fill_(-0.21)
+            source.quantizer.alpha.data.fill_(0.37)
+            source.quantizer.beta.data.fill_(-0.21)
         x = source(torch.randn(2, case.channels, case.height, case.width)).detach()
     else:
         offset = -1.0 if reads == "centred" else 0.0

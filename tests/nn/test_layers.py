@@ -150,7 +150,8 @@ def test_weights_of_two_values_are_sums_scaled_and_shifted(source: Input | None)
 def test_gradients_reach_every_learned_part() -> None:
     layer = BinaryLinear(9, 5, TwoValued())
     norm, act = nn.BatchNorm1d(5), BinaryActivation(5, TwoValued())
-    nn.Sequential(layer, norm, act)(torch.randn(8, 9)).square().sum().backward()
+    of_others = torch.randn(8, 9, requires_grad=True)
+    nn.Sequential(layer, norm, act)(of_others).square().sum().backward()
     parameters = [*layer.parameters(), *norm.parameters()]
     assert all(p.grad is not None for p in parameters)
 
@@ -180,7 +181,7 @@ def test_sizes_that_cannot_be() -> None:
 
 def test_a_layer_without_source_is_a_plain_linear_layer_in_training() -> None:
     layer = BinaryLinear(8, 3, METHOD)
-    x: Tensor = torch.randn(5, 8)
+    x: Tensor = torch.randn(5, 8, requires_grad=True)
     assert torch.equal(layer(x), nn.functional.linear(x, layer.weight.codes().signs))
 
 
@@ -202,7 +203,7 @@ class TestSourceActivation:
             sums, total = layer.sums(layer.integers(activation(x)))
             assert total is None
             assert np.array_equal(sums.detach().numpy(), integer_sums(layer, u.numpy()))
-            scale, centre = activation.form.affine()
+            scale, centre = activation.quantizer.affine()
             exact = scale * sums.double() + centre * layer.weight.codes().signs.sum(dim=1).double()
             torch.testing.assert_close(layer(activation(x)).double(), exact, rtol=1e-5, atol=1e-3)
 
@@ -213,7 +214,7 @@ class TestSourceActivation:
 
     def test_floats_off_the_lattice_are_refused(self, levels: int) -> None:
         activation, layer = self.pair(levels)
-        scale, centre = activation.form.affine()
+        scale, centre = activation.quantizer.affine()
         layer.eval()
         for u in (0.0 if levels == 1 else 0.5, -2.0, levels + 1.0, float("inf")):
             with pytest.raises(InputError, match="as the activation that is its source gives"):

@@ -21,7 +21,7 @@ from hwbnn.methods import (
     quantize,
 )
 from hwbnn.methods.base import SignActivation
-from hwbnn.methods.quantizer import Settings
+from hwbnn.methods.estimators import Settings
 from hwbnn.nn import after_step, mlp, parameter_groups, parts, penalty, set_progress, start_epoch
 
 

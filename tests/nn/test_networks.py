@@ -28,7 +28,7 @@ from hwbnn.nn import (
     residual,
     takes_images,
 )
-from hwbnn.nn.residual import Form
+from hwbnn.nn.residual import Stages
 
 METHOD = get("bnn_ste")
 
@@ -49,7 +49,7 @@ def test_images_are_flattened_and_either_ending_makes_logits() -> None:
     for last, kind in (("batch_norm", nn.BatchNorm1d), ("scale", Scale)):
         model = mlp(source, (), 3, METHOD, last=last)  # type: ignore[arg-type]
         assert isinstance(model.layers[-1], kind)
-        assert model(torch.rand(5, 1, 4, 4)).shape == (5, 3)
+        assert model(torch.randint(0, 256, (5, 1, 4, 4)) / 255).shape == (5, 3)
 
 
 def test_names_that_are_unknown() -> None:
@@ -120,8 +120,7 @@ def test_shortcuts_go_around_blocks_or_convolutions(name: str) -> None:
     for block in blocks:
         units = block.body if isinstance(block.body, nn.Sequential) else [block.body]
         nn.init.zeros_(units[-1].norm.weight)
-    x = torch.rand(2, 3, 32, 32) * 2 - 1
-    x = (x * 127.5).round() / 127.5
+    x = torch.randint(0, 256, (2, 3, 32, 32)) * (2 / 255) - 1
     if not form.projects:
         model.train()
         stem, mean = model.layers[:3](x), model.layers[:-2](x)
@@ -146,8 +145,8 @@ def test_every_method_trains_small_networks_on_images(method: str) -> None:
     form = Chain((3, "pool", 4), (5,), padding=1)
     for model in (
         chain(source, form, 3, get(method), last="scale"),
-        residual_of(source, Form((2, 4), 1, "block", projects=False), method),
-        residual_of(source, Form((2, 4), 1, "conv", projects=True), method),
+        residual_of(source, Stages((2, 4), 1, "block", projects=False), method),
+        residual_of(source, Stages((2, 4), 1, "conv", projects=True), method),
     ):
         x_last = x.to(memory_format=torch.channels_last)
         nn.functional.cross_entropy(model(x_last), torch.tensor([0, 1, 2, 0])).backward()
@@ -157,12 +156,12 @@ def test_every_method_trains_small_networks_on_images(method: str) -> None:
         for activation in (m for m in model.modules() if isinstance(m, BinaryActivation)):
             # The layer behind knows what the codes stand for.
             reads = [m for m in model.modules() if getattr(m, "source", None) is activation]
-            assert bool(reads) == activation.form.is_mapped
+            assert bool(reads) == activation.quantizer.is_mapped
         again = copy.deepcopy(model).eval()
         assert torch.equal(again(x), model.eval()(x))
 
 
-def residual_of(source: Input, form: Form, method: str) -> nn.Module:
+def residual_of(source: Input, form: Stages, method: str) -> nn.Module:
     return residual(source, form, 3, get(method))
 
 

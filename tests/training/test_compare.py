@@ -158,7 +158,7 @@ def test_what_does_not_fit_is_refused(runs: dict[str, Path], tmp_path: Path) -> 
         compare_runs([], tmp_path)
     with pytest.raises(InputError, match="its recipe is there twice"):
         grouped([run, run])
-    longer = FinishedRun(Path("long"), replace(RECIPE, epochs=3), 0.5, 1.0, run.epochs)
+    longer = FinishedRun(Path("long"), replace(RECIPE, epochs=3), run.history)
     with pytest.raises(InputError, match=r"long: epochs is 3, in .* it is 2"):
         grouped([run, longer])
     train(replace(RECIPE, epochs=3), tmp_path / "stopped", until=1)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,41 +53,53 @@ def test_the_networks_of_the_methods_are_one_recipe() -> None:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_builds_are_of_the_graph_and_all_equal(folder: Path) -> None:
     """HLS and RTL gave every bit of every node, on the whole test set or on its first images."""
-    report = json.loads((folder / "report.json").read_text())
+    report = Report.read(folder / "report.json")
     files = list(folder.glob("build*.json"))
     assert files or folder.name in ("lfc", "sfc_8bit", "sfc_392", "tfc")
     for file in files:
         built = Report.from_json(file.read_bytes())
         assert built.ok
-        assert built.digest == report["graph"]
+        assert built.digest == report.digest
         frames = {backend.name: backend.frames for backend in built.backends}
         for backend in ("float network", "fast", "hls"):
-            assert frames[backend] == IN_BUILD.get(folder.name, report["test images"])
-        assert frames["rtl"] == IN_RTL.get(folder.name, report["test images"])
+            assert frames[backend] == IN_BUILD.get(folder.name, report.accuracy[0].frames)
+        assert frames["rtl"] == IN_RTL.get(folder.name, report.accuracy[0].frames)
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_folder_is_one_thing(folder: Path) -> None:
     """Recipe, Graph and report belong together, and the report says that nothing differs."""
-    report = json.loads((folder / "report.json").read_text())
+    report = Report.read(folder / "report.json")
     recipe, graph = Recipe.read(folder / "recipe.toml"), load(folder / "graph.npz")
-    assert report["recipe"] == recipe.digest
-    assert report["graph"] == graph.digest
-    assert report["network"] == recipe.network
-    assert report["training"]["epochs"] == recipe.epochs
+    known, training = report.provenance, report.training
+    assert known is not None
+    assert training is not None
+    assert (known.recipe, known.input) == (recipe.digest, recipe.contract)
+    assert (known.data, len(known.sha256)) == (recipe.data, 64)
+    assert report.digest == graph.digest
+    assert report.network == recipe.network
+    assert training.epochs == recipe.epochs
+    assert report.ok
     assert recipe.held_out == 0
     least = LEAST.get(folder.name, LEAST_OF_METHODS)
-    accuracy, compared = report["accuracy"], report["float against integer"]
-    assert accuracy["float"] >= least
-    if lengths := report.get("fixed point"):
-        (chosen,) = [told for told in lengths if told["fraction"] == graph.fraction]
-        assert chosen["frames"] == report["test images"]
-        assert chosen["accuracy_integer"] == accuracy["integer"]
-        assert accuracy["float"] - accuracy["integer"] <= MOST_LOST
+    (accuracy,) = report.accuracy
+    assert accuracy.float_network is not None
+    reached, integer = accuracy.float_network.value / 100, accuracy.integer_graph.value / 100
+    assert reached >= least
+    if report.fixed_point:
+        (chosen,) = [told for told in report.fixed_point if told.is_chosen]
+        assert chosen.fraction == graph.fraction
+        assert chosen.frames == accuracy.frames
+        assert chosen.integers.value == accuracy.integer_graph.value
+        assert reached - integer <= MOST_LOST
     else:
-        assert accuracy["integer"] == accuracy["float"]
-    assert compared["differing"] == 0
-    assert compared["frames"] == report["test images"]
+        assert integer == reached
+    assert report.agreement
+    assert sum(each.differing for each in report.agreement) == 0
+    (compared,) = report.backends
+    assert (compared.name, compared.mismatches) == ("float network", 0)
+    assert compared.bits == sum(each.compared for each in report.agreement)
+    assert compared.frames == accuracy.frames
     assert graph.input.shape == recipe.graph_input().shape
     assert graph.input.bit == (recipe.input == "bits")
 

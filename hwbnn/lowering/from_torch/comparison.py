@@ -292,10 +292,10 @@ def _codes_of(walk: Walk, call: fx.Node, recorder: Recorder) -> Array:
     """The codes behind the numbers that an activation of the float network returned."""
     layer = walk.traced.get_submodule(str(call.target))
     assert isinstance(layer, BinaryActivation)
-    scale, centre = layer.form.affine()
+    scale, centre = layer.quantizer.affine()
     seen = in_graph_order(recorder.values[call].numpy(), walk.values[call])
     numbers: Array = (seen.reshape(len(seen), -1).astype(np.float64) - centre) / scale
-    codes: Array = numbers > 0 if layer.form.levels == 1 else np.rint(numbers).astype(np.int64)
+    codes: Array = numbers > 0 if layer.quantizer.levels == 1 else np.rint(numbers).astype(np.int64)
     return codes
 
 

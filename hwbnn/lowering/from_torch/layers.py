@@ -37,14 +37,14 @@ def read_activation(name: str, layer: BinaryActivation, value: TracedValue) -> S
         CannotLower: if its method has no exact form.
     """
     label = named(name, layer)
-    check_method(label, layer.form.obstacle())
+    check_method(label, layer.quantizer.why_not_exact())
     channels = value.shape[-1]
     if layer.channels != channels:
         raise CannotLower(
             f"{label}: was made for {layer.channels} channels, but reads {channels}; make it with "
             f"BinaryActivation({channels}, method)"
         )
-    scale, centre = layer.form.affine()
+    scale, centre = layer.quantizer.affine()
     is_image = value.is_image
 
     def codes(x: Float32s) -> Any:
@@ -54,7 +54,7 @@ def read_activation(name: str, layer: BinaryActivation, value: TracedValue) -> S
                 return layer.codes(table[:, :, None, None])[:, :, 0, 0].numpy()
             return layer.codes(table).numpy()
 
-    return StepActivation(name, label, layer.form.levels, scale, centre, codes, layer)
+    return StepActivation(name, label, layer.quantizer.levels, scale, centre, codes, layer)
 
 
 def read_linear(name: str, layer: BinaryLinear, value: TracedValue, source: Input) -> Weights:
@@ -85,14 +85,14 @@ def read_conv(
     return replace(weights, bits=bits), geometry
 
 
-def check_method(label: str, obstacle: str | None) -> None:
+def check_method(label: str, reason: str | None) -> None:
     """Refuse a part whose method has no exact form.
 
     Raises:
         CannotLower: naming the layer, with the method's own reason.
     """
-    if obstacle is not None:
-        raise CannotLower(f"{label}: {obstacle}")
+    if reason is not None:
+        raise CannotLower(f"{label}: {reason}")
 
 
 def check_source(label: str, layer: BinaryLayer, source: Input) -> None:
@@ -118,7 +118,7 @@ def _weights(
     name: str, layer: BinaryLayer, value: TracedValue, source: Input, **size: Any
 ) -> Weights:
     label = named(name, layer)
-    check_method(label, layer.weight.obstacle())
+    check_method(label, layer.weight.why_not_exact())
     codes = layer.weight.codes()
     if not bool((codes.signs.abs() == 1).all()):
         raise CannotLower(

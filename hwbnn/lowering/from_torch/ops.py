@@ -179,9 +179,9 @@ def module_op(name: str, module: nn.Module, *, is_image: bool = False) -> TableF
         CannotLower: if its type is not in :data:`MODULES`, or it depends on the batch.
     """
     if isinstance(module, Nonlinearity):
-        obstacle = module.obstacle()
-        if obstacle is not None:
-            raise CannotLower(f"{named(name, module)}: {obstacle}")
+        reason = module.why_not_exact()
+        if reason is not None:
+            raise CannotLower(f"{named(name, module)}: {reason}")
     elif type(module) not in MODULES:
         advice = _REMEDY
         if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):

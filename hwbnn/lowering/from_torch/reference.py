@@ -292,7 +292,9 @@ def sample(traced: fx.GraphModule, source: Input) -> Sample:
         raise
     except HwbnnError as error:
         where = next(r.failed() for r in reversed(recorders) if r.at is not None)
-        raise CannotLower(f"{where}: the network refuses an input: {error}") from None
+        raise CannotLower(
+            f"{where}: the network refuses an input: {error}; {_input_shape(source)}"
+        ) from None
     except (Exception, SystemExit) as error:  # user code runs here
         where = next((f"{r.failed()}: " for r in reversed(recorders) if r.at is not None), "")
         raise CannotLower(

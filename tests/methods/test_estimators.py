@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from hwbnn.errors import InputError
-from hwbnn.methods import Quantizer
-from hwbnn.methods.pairs import (
+from hwbnn.methods import Estimator
+from hwbnn.methods.estimators import (
     ClipSTE,
     Ede,
     Polynomial,
@@ -19,7 +19,7 @@ from hwbnn.methods.pairs import (
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 SETTINGS = {"t": 0.7, "k": 2.0, "mu": 1.7, "hard": 0.0}
-PAIRS: tuple[Quantizer, ...] = (
+PAIRS: tuple[Estimator, ...] = (
     StraightThrough(),
     ClipSTE(),
     Polynomial(),
@@ -43,7 +43,7 @@ def test_the_clipped_estimator_counts_its_bounds_as_within(dtype: torch.dtype) -
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-def test_quick_backward_passes_are_the_surrogate_times_the_gradient(pair: Quantizer) -> None:
+def test_quick_backward_passes_are_the_surrogate_times_the_gradient(pair: Estimator) -> None:
     generator = torch.Generator().manual_seed(0)
     x, grad = torch.randn(2, 50, 40, generator=generator)
     x[0, :4] = torch.tensor([1.0, -1.0, 0.0, -0.0])
@@ -54,7 +54,7 @@ def test_quick_backward_passes_are_the_surrogate_times_the_gradient(pair: Quanti
 
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_nothing_overflows_and_the_dtype_stays(pair: Quantizer, dtype: torch.dtype) -> None:
+def test_nothing_overflows_and_the_dtype_stays(pair: Estimator, dtype: torch.dtype) -> None:
     x = torch.tensor([0.0, -0.0, 1e4, -1e4, math.inf, -math.inf], dtype=dtype)
     before = x.clone()
     for found in (
@@ -67,7 +67,7 @@ def test_nothing_overflows_and_the_dtype_stays(pair: Quantizer, dtype: torch.dty
     assert torch.equal(x, before)  # kernels in place work on their own memory
 
 
-def area(pair: Quantizer, settings: dict[str, float]) -> float:
+def area(pair: Estimator, settings: dict[str, float]) -> float:
     x = torch.linspace(-30, 30, 600_001, dtype=torch.float64)
     return torch.trapezoid(pair.surrogate(x, settings), x).item()
 

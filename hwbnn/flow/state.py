@@ -1,26 +1,57 @@
-"""What a build knows so far, and what it goes on without."""
+"""The state of a build: its figures so far, and what it goes on without."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 from hwbnn.errors import ToolFailed, ToolNotFound
 from hwbnn.flow import parts
-from hwbnn.flow.progress import Progress
 from hwbnn.graph import Graph
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
 from hwbnn.project import Project
-from hwbnn.report import Accuracy, Backend, Core, Figure, FixedPoint, NotDone
+from hwbnn.report import (
+    Accuracy,
+    Agreement,
+    Backend,
+    Core,
+    Figure,
+    FixedPoint,
+    NotDone,
+    Provenance,
+    Report,
+)
 from hwbnn.verification import BackendResult, verify
 
 
+class Progress(Protocol):
+    """Progress reporting: long work tells its steps."""
+
+    def step(self, what: str) -> AbstractContextManager[None]:
+        """A context for the time that ``what`` takes."""
+
+    def detail(self, what: str) -> None:
+        """How far the present step is."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def step(self, what: str) -> AbstractContextManager[None]:
+        """Nothing."""
+        return nullcontext()
+
+    def detail(self, what: str) -> None:
+        """Nothing."""
+
+
 @dataclass
-class Found:
-    """What a build knows so far."""
+class BuildState:
+    """The figures of a build so far, the files written, and what was left out."""
 
     graph: Graph
     folder: Path
@@ -35,6 +66,31 @@ class Found:
     files: dict[str, str] = field(default_factory=dict)
     failures: list[ToolFailed] = field(default_factory=list)
     rtl_frames: int | None = None
+    provenance: Provenance | None = None
+    agreement: list[Agreement] = field(default_factory=list)
+
+    def report(self, name: str, versions: Mapping[str, str], **more: Any) -> Report:
+        """The report of what is known now.
+
+        Args:
+            name: of the network.
+            versions: of the tools and packages that had a part in it.
+            **more: fields of the report that the state does not hold.
+        """
+        return Report(
+            name,
+            self.graph.digest,
+            tuple(self.accuracy),
+            tuple(self.backends),
+            tuple(self.cores),
+            self.hls_synthesis,
+            versions=versions,
+            not_done=tuple(self.not_done),
+            files=dict(self.files),
+            fixed_point=tuple(self.fixed_point),
+            provenance=self.provenance,
+            **more,
+        )
 
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:
