@@ -13,12 +13,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hwbnn.errors import Mismatch
 from hwbnn.estimate import cycles
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Threshold
 from hwbnn.plan import Folded, Plan, circuit
 from hwbnn.targets import generate
-from hwbnn.verification import verify
-from rtl_tests.faults import broken, failures, flipped, named
+from hwbnn.verification import verify, verilator
+from hwbnn.verification.bench import Stimulus
+from rtl_tests.faults import at_full_rate, broken, failures, flipped, named
 
 pytestmark = pytest.mark.hardware
 
@@ -281,7 +283,7 @@ def test_a_pointer_that_reset_forgets(graph, plan, x):
     assert stalled.endswith("X on data at the border")
 
 
-def test_a_valid_bit_that_reset_forgets(graph, plan, x):
+def test_a_valid_bit_that_reset_forgets(graph, plan, x, tmp_path):
     """What a pipeline holds comes out after a reset, unless that lasts until it has run out."""
     project = generate(graph, "rtl", plan)
     fault = broken(
@@ -292,6 +294,43 @@ def test_a_valid_bit_that_reset_forgets(graph, plan, x):
     )
     _, stalled = failures(fault, x)
     assert stalled is not None
+    # The C++ bench resets for one cycle too: its stalled run is another, with another cut.
+    core = verilator.build(fault, tmp_path, optimise=False)
+    assert any(_wrong(core, x[:4], cut) for cut in range(20, 60, 4))
+
+
+def _wrong(core, x, cut):
+    """Whether a run after a reset in that cycle breaks a rule or ends with an assertion."""
+    try:
+        return bool(core.run(Stimulus.of_frames(core.core, x, cut=cut)).faults)
+    except Mismatch:
+        return True
+
+
+def test_cycles_that_differ_under_stalls_alone(graph, x):
+    """Room for one beat more, in a core that takes a frame in every cycle anyhow."""
+    project = generate(graph, "rtl", Plan(input_beat=24, output_beat=64))
+    fault = broken(project, "rtl/hwbnn_axis_in.sv", r"\.Depth\(2\)", ".Depth(3)")
+    full, stalled = failures(fault, x, "rtl")
+    assert full is None
+    assert stalled.startswith("rtl, stalled: under stalls: start of frame ")
+
+
+def test_an_error_without_a_wrong_packet(graph, plan, x):
+    project = generate(graph, "rtl", plan)
+    name, there = "rtl/hwbnn_axis_in.sv", r"error_q <= error;"
+    fault = broken(project, name, there, "error_q <= error || (accept && last_beat);")
+    full, stalled = failures(fault, x)
+    for said in (full, stalled):
+        assert re.search(r"error_o: high in cycle \d+ although every packet is whole", said)
+
+
+def test_x_on_a_tap_is_no_number(graph, plan, x):
+    project = generate(graph, "rtl", plan)
+    file = "sim/hwbnn_trace.sv"
+    fault = broken(project, file, r"assign tap_t1_data = [^;]*;", "assign tap_t1_data = 'x;")
+    found = at_full_rate(fault, x)
+    assert any("tap_t1: X among the data" in said for said in found.faults)
 
 
 def test_one_credit_less_slows_the_core_as_predicted(graph, plan, x):
