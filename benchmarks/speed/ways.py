@@ -12,28 +12,26 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.harness import Contender
 from hwbnn import generate
 from hwbnn.graph import ArgMax, Dot, Graph, Output
+from hwbnn.graph.arrays import Array
 from hwbnn.graph.bits import pack_words
 from hwbnn.plan import Folded, Plan
 from hwbnn.simulators import simulate
-
-Images = NDArray[Any]
 
 
 class Timed(NamedTuple):
     """Results whose own time counts, not that of the call around it."""
 
-    values: NDArray[Any] | None
+    values: Array | None
     seconds: float
 
 
-Compute = Callable[[int], "NDArray[Any] | Timed | None"]
+Compute = Callable[[int], "Array | Timed | None"]
 """From how many of the first images to what the way makes of them; None if that is not kept."""
-Prepare = Callable[[Graph, Images, Path], Compute]
+Prepare = Callable[[Graph, Array, Path], Compute]
 """Makes all that is made once, from the Graph, the images and a folder for what is compiled."""
 BATCH = {"sfc": 1000, "cnv": 64}
 """Images that torch is given at once; for CNV of 8 to 512 the quickest, channels last."""
@@ -65,11 +63,11 @@ class Way:
     note: str = ""
     build: Callable[[Graph, Path], float] | None = None
 
-    def expected(self, graph: Graph, images: Images) -> NDArray[Any]:
+    def expected(self, graph: Graph, images: Array) -> Array:
         """What it must make of the images, by the fast simulator."""
         return simulate(last_sums(graph) if self.sums else graph, images, engine="fast")
 
-    def contender(self, graph: Graph, images: Images, folder: Path) -> Contender:
+    def contender(self, graph: Graph, images: Array, folder: Path) -> Contender:
         """The way as :func:`benchmarks.harness.race` takes it.
 
         What it computes is compared in every turn, where it keeps it.
@@ -98,7 +96,7 @@ def last_sums(graph: Graph) -> Graph:
 
 
 def _fast(threads: int, packed: bool = False) -> Prepare:
-    def prepare(graph: Graph, images: Images, folder: Path) -> Compute:
+    def prepare(graph: Graph, images: Array, folder: Path) -> Compute:
         from benchmarks.speed.instrumented import Instrumented
 
         network, output = Instrumented(graph), graph.output.name
@@ -111,7 +109,7 @@ def _fast(threads: int, packed: bool = False) -> Prepare:
 
 
 def _engine(name: str) -> Prepare:
-    def prepare(graph: Graph, images: Images, folder: Path) -> Compute:
+    def prepare(graph: Graph, images: Array, folder: Path) -> Compute:
         given = images.view(np.uint8) if images.dtype == np.bool_ else images
         return lambda n: simulate(graph, given[:n], engine=name)
 
@@ -121,7 +119,7 @@ def _engine(name: str) -> Prepare:
 def _torch_sfc(threads: int) -> Prepare:
     """Its classes may be any of equal scores, so they are not compared."""
 
-    def prepare(graph: Graph, images: Images, folder: Path) -> Compute:
+    def prepare(graph: Graph, images: Array, folder: Path) -> Compute:
         import torch
 
         from benchmarks.speed.float32 import float_sfc
@@ -141,7 +139,7 @@ def _torch_sfc(threads: int) -> Prepare:
 
 
 def _torch_cnv(threads: int) -> Prepare:
-    def prepare(graph: Graph, images: Images, folder: Path) -> Compute:
+    def prepare(graph: Graph, images: Array, folder: Path) -> Compute:
         import torch
 
         from benchmarks.speed.float32 import float_cnv
@@ -150,7 +148,7 @@ def _torch_cnv(threads: int) -> Prepare:
         model = float_cnv(graph).to(memory_format=last)
         planes = torch.from_numpy(images).permute(0, 3, 1, 2).float().contiguous(memory_format=last)
 
-        def run(n: int) -> NDArray[Any]:
+        def run(n: int) -> Array:
             torch.set_num_threads(threads)
             with torch.inference_mode():
                 parts = [model(part) for part in planes[:n].split(BATCH["cnv"])]
@@ -167,7 +165,7 @@ def _our_hls(io: str) -> Way:
 
         return hls.build(generate(graph, "hls", Plan(), io=io), folder)
 
-    def prepare(graph: Graph, images: Images, folder: Path) -> Compute:
+    def prepare(graph: Graph, images: Array, folder: Path) -> Compute:
         built, output = compiled(graph, folder), graph.output.name
 
         def run(n: int) -> Timed:
@@ -198,7 +196,7 @@ def _our_rtl(name: str, plan: Callable[[Graph], Plan]) -> Way:
 
         return verilator.build(generate(graph, "rtl", plan(graph)), folder)
 
-    def prepare(graph: Graph, images: Images, folder: Path) -> Compute:
+    def prepare(graph: Graph, images: Array, folder: Path) -> Compute:
         from hwbnn.verification import bench
 
         built = compiled(graph, folder)
@@ -222,7 +220,7 @@ _OWN_MODELS: dict[Path, Any] = {}
 def _hls4ml_sfc(predict: bool) -> Prepare:
     """Its sums are not those of the Graph where channels fall; it is measured all the same."""
 
-    def prepare(graph: Graph, images: Images, folder: Path) -> Compute:
+    def prepare(graph: Graph, images: Array, folder: Path) -> Compute:
         from benchmarks.speed import hls4ml_dense as own  # imports hls4ml, which takes seconds
 
         model = _OWN_MODELS.get(folder)
@@ -247,13 +245,13 @@ def _build_hls4ml_cnv(graph: Graph, folder: Path) -> float:
     return time.perf_counter() - begin
 
 
-def _hls4ml_cnv(graph: Graph, images: Images, folder: Path) -> Compute:
+def _hls4ml_cnv(graph: Graph, images: Array, folder: Path) -> Compute:
     """The compiled library alone: hls4ml's ``predict`` does nothing else for each image."""
     (file,) = (folder / "hls4ml").glob("firmware/*.so")
     function, floats = ctypes.CDLL(str(file)).myproject_float, ctypes.POINTER(ctypes.c_float)
     given = images.astype(np.float32)
 
-    def run(n: int) -> NDArray[Any]:
+    def run(n: int) -> Array:
         out = np.zeros((n, 10), np.float32)
         with _inside(file.parent):  # the first call reads files of weights
             for x, y in zip(given[:n], out, strict=True):

@@ -21,8 +21,8 @@ from hashlib import blake2b
 from itertools import count
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwbnn.graph.arrays import Ints
 from hwbnn.plan.stages import (
     AddStreams,
     AxisIn,
@@ -35,9 +35,6 @@ from hwbnn.plan.stages import (
     Window,
     WindowUnrolled,
 )
-
-Times = NDArray[np.int64]
-"""A cycle for each token of a frame."""
 
 SWEEPS = 64
 """Sweeps after which there is no schedule of an interval, or it is not found."""
@@ -56,12 +53,12 @@ class Events:
     """
 
     def __init__(self, number: int, interval: int | None) -> None:
-        self.now: Times = np.arange(number)
+        self.now: Ints = np.arange(number)
         self.interval = interval
-        self.past: list[Times] = []
+        self.past: list[Ints] = []
         self.reach = 1
 
-    def before(self, frames: int, now: Times) -> Times:
+    def before(self, frames: int, now: Ints) -> Ints:
         """The frame that is so many before this one; ``now`` for this one."""
         if self.interval is not None:
             return now - self.interval * frames
@@ -72,7 +69,7 @@ class Events:
             return np.full(len(now), NEVER)
         return self.past[-frames]
 
-    def delayed(self, lag: int, now: Times | None = None) -> Times:
+    def delayed(self, lag: int, now: Ints | None = None) -> Ints:
         """When the event passes that is so many before each.
 
         >>> events = Events(3, 10)
@@ -89,12 +86,12 @@ class Events:
         far = self.before(frames + 1, now)
         return np.concatenate((far[len(now) - rest :], near[: len(now) - rest]))
 
-    def at(self, index: Times, now: Times | None = None) -> Times:
+    def at(self, index: Ints, now: Ints | None = None) -> Ints:
         """When events pass whose numbers may be below 0: those of frames before this one."""
         now = self.now if now is None else now
         frames, place = np.divmod(index, len(now))
         if self.interval is not None:
-            shifted: Times = now[place] + frames * self.interval
+            shifted: Ints = now[place] + frames * self.interval
             return shifted
         made = np.empty(len(index), np.int64)
         for back in range(int(-frames.min()), int(-frames.max()) - 1, -1):
@@ -102,7 +99,7 @@ class Events:
             made[chosen] = self.before(back, now)[place[chosen]]
         return made
 
-    def apart(self, times: Times, cycles: int) -> Times:
+    def apart(self, times: Ints, cycles: int) -> Ints:
         """The earliest times from these on, each so many cycles behind the one before.
 
         >>> Events(3, 7).apart(np.array([4, 0, 0]), 2).tolist()
@@ -116,7 +113,7 @@ class Events:
             later = np.maximum.accumulate(later - even) + even
         return later
 
-    def looped(self, times: Times, lag: int, cycles: int) -> Times:
+    def looped(self, times: Ints, lag: int, cycles: int) -> Ints:
         """The earliest times from these on, so many cycles behind those ``lag`` events before.
 
         >>> Events(5, 100).looped(np.array([0, 0, 0, 0, 0]), 2, 3).tolist()
@@ -136,7 +133,7 @@ class Events:
         self.now = self.now + len(self.now)
 
 
-Solved = tuple[Sequence[Times], Sequence[Times]]
+Solved = tuple[Sequence[Ints], Sequence[Ints]]
 """Cycles before which the tokens of a stage's inputs, and those of its outputs, cannot pass."""
 
 
@@ -275,7 +272,7 @@ class WindowUnrolledEquations(Equations):
         self.inner = Events(len(inside), interval)  # places are passed
         self.pixels, self.ends = np.flatnonzero(inside), np.flatnonzero(ends)
         self.behind = np.asarray(np.cumsum(ends) - ends - 1)
-        self.before: Times = _lagged(self.pixels, 2, len(inside))
+        self.before: Ints = _lagged(self.pixels, 2, len(inside))
 
     def solve(self) -> Solved:
         """Cycles before which tokens cannot be taken and given."""
@@ -330,10 +327,10 @@ class AddStreamsEquations(Equations):
         return room, [self.inner.now + 1]
 
 
-def _lagged(index: Times, lag: int, number: int) -> Times:
+def _lagged(index: Ints, lag: int, number: int) -> Ints:
     """Of events some of which are numbered, the one that is so many of these before each."""
     frames, place = np.divmod(np.arange(len(index)) - lag, len(index))
-    lagged: Times = index[place] + frames * number
+    lagged: Ints = index[place] + frames * number
     return lagged
 
 
@@ -352,9 +349,9 @@ class GateEquations(Equations):
         self.inner = Events(stage.result.tokens, interval)  # first tokens of results are let in
 
     @property
-    def arrivals(self) -> Times:
+    def arrivals(self) -> Ints:
         """When results reach the FIFO."""
-        last: Times = self.taken[0].now[self.group - 1 :: self.group]
+        last: Ints = self.taken[0].now[self.group - 1 :: self.group]
         return last + self.latency
 
     def solve(self) -> Solved:
@@ -391,9 +388,9 @@ class FoldedEquations(Equations):
         self.last = Events(stage.source.tokens, interval)  # tokens are given up
 
     @property
-    def arrivals(self) -> Times:
+    def arrivals(self) -> Ints:
         """When results reach the FIFO."""
-        ends: Times = self.vectors.now if self.once else self.inner.now
+        ends: Ints = self.vectors.now if self.once else self.inner.now
         return ends + self.latency
 
     def solve(self) -> Solved:
@@ -542,7 +539,7 @@ class Run:
                     self._fill(name, each.taken[0].now)
         return True
 
-    def _fill(self, name: str, arrivals: Times) -> None:
+    def _fill(self, name: str, arrivals: Ints) -> None:
         """How full a FIFO is behind the arrivals of this frame."""
         popped = self.system.events[name]
         counts = np.arange(len(arrivals)) + 1
@@ -576,7 +573,7 @@ class Schedule:
     """
 
     interval: int
-    times: dict[str, Times]
+    times: dict[str, Ints]
 
     def depths(self, fork: Fork) -> tuple[int, ...]:
         """Words that the FIFO of each branch needs for this schedule; at least 2."""
@@ -586,7 +583,7 @@ class Schedule:
         )
 
 
-def _most(pushed: Times, popped: Times, interval: int) -> int:
+def _most(pushed: Ints, popped: Ints, interval: int) -> int:
     """Words that a FIFO holds at most, each push counted before a pop in the same cycle."""
     frames = -(-int((popped - pushed).max()) // interval) + 1
     gone = np.sort((popped - interval * np.arange(frames + 1)[:, None]).ravel())

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hwbnn.graph.arrays import Ints
 from hwbnn.plan import Framing
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
