@@ -113,6 +113,8 @@ def test_a_logit_behind_shortcuts() -> None:
     assert check.agreement > 0.95
     (measured,) = measure(model, source, x, wanted, fractions=(18,))
     assert measured.accuracy_integer == check.accuracy_integer
+    # With coarse numbers a logit near 0 may have the other sign, which is no fault of the Graph.
+    assert compare(model, lower(model, source, fraction=1), x).differing == 0
 
 
 def test_scores_of_one_logit_stay_what_they_were() -> None:
@@ -190,6 +192,10 @@ def test_the_accuracy_of_fixed_point_may_part_by_no_more_than_the_tolerance() ->
     check = check_accuracy(model, wrong, EVERY, wanted, tolerance=1.0)
     assert check.differing > 0
     assert check.accuracy_float == 1.0
+    lost = 1.0 - check.accuracy_integer
+    assert check_accuracy(model, wrong, EVERY, wanted, tolerance=lost).differing
+    with pytest.raises(Mismatch, match="percentage points apart"):
+        check_accuracy(model, wrong, EVERY, wanted, tolerance=0.99 * lost)
 
 
 @pytest.mark.parametrize(
