@@ -13,7 +13,7 @@ from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan, circuit
 from hwbnn.project import Project
 from hwbnn.targets.rtl import describe, netlists
-from hwbnn.targets.rtl.layers import modules
+from hwbnn.targets.rtl.blocks import modules
 from hwbnn.targets.rtl.top import CORE, top, top_name, trace, trace_name
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,31}")

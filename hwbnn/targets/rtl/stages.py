@@ -20,8 +20,9 @@ from hwbnn.plan.stages import (
     Window,
     WindowUnrolled,
 )
-from hwbnn.targets.rtl.layers import module_name, plain
+from hwbnn.targets.rtl.blocks import plain
 from hwbnn.targets.rtl.verilog import instance, literal, vector
+from hwbnn.targets.rtl.wrapped import module_name
 
 CLOCK = {"clk_i": "aclk", "rst_ni": "aresetn"}
 

@@ -7,8 +7,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.plan.blocks import ByElement
-from hwbnn.targets.rtl.verilog import concatenation
+from hwbnn.plan.blocks import Block, ByElement
+from hwbnn.targets.rtl.verilog import concatenation, instance, module, vector
+
+PASSED = {
+    "clk_i": "clk_i",
+    "rst_ni": "rst_ni",
+    "valid_i": "valid_i",
+    "data_i": "data_i",
+    "valid_o": "valid_o",
+    "data_o": "data_o",
+}
+"""Ports of a block's module, which are those of the hand-written one in it."""
 
 
 class Wrapped(NamedTuple):
@@ -55,3 +65,26 @@ def in_order(
         classes: of these constants; those of the block if None.
     """
     return [int(value) for value in block.in_tokens(values, classes).ravel()]
+
+
+def module_name(core: str, block: Block) -> str:
+    """The generated module of a block in the core of this name."""
+    return f"{core}_{block.name}"
+
+
+def ports(block: Block) -> list[str]:
+    """The ports of a block's module, those of the wrapped one."""
+    return [
+        "input  logic clk_i",
+        "input  logic rst_ni",
+        "input  logic valid_i",
+        f"input  logic {vector(block.source.bits)} data_i",
+        "output logic valid_o",
+        f"output logic {vector(block.result.bits)} data_o",
+    ]
+
+
+def text(block: Block, name: str, made: Wrapped) -> str:
+    """The module of this name around a hand-written one."""
+    inner = instance(f"hwbnn_{made.kind}", f"u_{made.kind}", made.parameters, PASSED)
+    return module(name, made.comment, ports(block), f"{made.body}\n{inner}")
