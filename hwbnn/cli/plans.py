@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from hwbnn.cli.inputs import read_graph, read_plan, read_project
+from hwbnn.cli.output import note
 from hwbnn.errors import InputError
 from hwbnn.graph import Graph
 from hwbnn.plan import Form, Framing, Plan, Unrolled
@@ -73,8 +74,8 @@ def planner(
         from hwbnn.estimate import plan_for_ii, plan_for_luts
 
         if interval is not None:
-            return plan_for_ii(graph, interval, base)
-        return base.check(graph) if luts is None else plan_for_luts(graph, luts, base)
+            return plan_for_ii(graph, interval, base, note)
+        return base.check(graph) if luts is None else plan_for_luts(graph, luts, base, note)
 
     return chosen
 

@@ -3,9 +3,9 @@
 A circuit is taken apart (:mod:`hwbnn.estimate.parts`) and every part multiplied by what yosys made
 of its like: the coefficients are a least-squares fit of relative errors to generated layers, and
 whole networks, to which nothing was fitted, show what the estimate is worth. Both are in
-``benchmarks/results/luts.json``, written by ``benchmarks/calibrate_luts.py``. The stages of images
-are counted by the same coefficients and were not measured yet. LUTs are raw counts, each mapped one
-counted, as :class:`hwbnn.tools.resources.Resources` has them.
+``benchmarks/results/luts.json``, written by ``benchmarks/luts/calibrate.py``. The stages of images
+are counted by the same coefficients; how far off these are is measured (:data:`IMAGE_ERRORS`).
+LUTs are raw counts, each mapped one counted, as :class:`hwbnn.tools.resources.Resources` has them.
 """
 
 from __future__ import annotations
@@ -37,6 +37,20 @@ FF: Mapping[str, float] = MappingProxyType({
 
 ERROR_PERCENT = 25
 """No network of the calibration is farther off than this, in LUTs or flip-flops."""
+
+IMAGE_ERRORS: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        "rescale": (-43, 40),
+        "add": (17, 21),
+        "max pool": (20, 24),
+        "sum pool": (13, 14),
+        "convolution": (14, 30),
+        "network": (19, 37),
+    }
+)
+"""By kind of stage of images, the lowest and the highest error of estimated LUTs in percent, in
+cores of one such stage, or of a small network with a shortcut; measurements and samples are those
+of ``benchmarks/luts/images.py``."""
 
 SOURCE = f"hwbnn, estimate before generation, calibrated on yosys 0.70 to within {ERROR_PERCENT} %"
 

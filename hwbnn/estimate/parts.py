@@ -60,6 +60,9 @@ from hwbnn.plan.stages import (
 
 DSP_BITS = (25, 18)
 """Bits of the factors of a multiplier, in two's complement."""
+RESCALE_LUTS = 1.2
+"""LUTs of a bit of the sum of a rescaler, all but its multiplier and its memories; measured at
+eight channels at a time, where borders weigh least (``benchmarks/luts/images.py``)."""
 
 
 @dataclass
@@ -396,7 +399,10 @@ def _pool_sum(block: PoolSum) -> Parts:
 
 @parts.register
 def _rescale(block: Rescale) -> Parts:
-    """Multipliers where factors are no wires; a sum, a shift of some places, and saturation."""
+    """Multipliers; a shift of some places, and saturation.
+
+    A multiplier holds the registers of the product and of the sum.
+    """
     lanes, width = block.source.lanes, block.source.width
     tables = [block.multiplier] + ([] if block.negative is None else [block.negative])
     factor = max(_bits_of_all(table) for table in tables)
@@ -405,9 +411,8 @@ def _rescale(block: Rescale) -> Parts:
     elements = [bits_of(table[:, None], factor) for table in tables]
     if shifts:
         elements.append(bits_of((block.shift - block.shift.min())[:, None], shifts))
-    made = Parts(Counter(total=lanes * sums, choose=lanes * sums * shifts))
-    made.ff = Counter(exact=lanes * (3 * sums + block.result.width))
-    made.lut["larger"] += 2 * lanes * sums
+    made = Parts(ff=Counter(exact=lanes * block.result.width))
+    made.lut["exact"] += RESCALE_LUTS * lanes * sums  # type: ignore[assignment]
     made.dsp = lanes * -(-(width + 1) // DSP_BITS[0]) * -(-factor // DSP_BITS[1])
     count = len(block.multiplier) // lanes
     if count > 1:

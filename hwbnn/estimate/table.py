@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from hwbnn.estimate.area import area
+from hwbnn.estimate.area import ERROR_PERCENT, IMAGE_ERRORS, area
 from hwbnn.estimate.cycles import Cycles, cycles
 from hwbnn.plan import Circuit
 from hwbnn.plan.stages import AddStreams, AxisIn, Fork, Pipeline, Stage, Window, WindowUnrolled
@@ -74,6 +74,16 @@ def rows(circuit: Circuit, counted: Cycles | None = None) -> tuple[Row, ...]:
             )
         )  # fmt: skip
     return tuple(made)
+
+
+def accuracy(made: tuple[Row, ...]) -> str:
+    """How far off the estimates of LUTs were where they were compared with synthesis, in a line."""
+    total = sum(row.lut for row in made)
+    kinds = (f"{kind} {low:+d} to {high:+d} %" for kind, (low, high) in IMAGE_ERRORS.items())
+    return (
+        f"about {total:,} LUTs, estimated; against yosys: layers of dense networks within "
+        f"{ERROR_PERCENT} %, stages of images: {', '.join(kinds)}"
+    )
 
 
 def bottleneck(made: tuple[Row, ...]) -> Row:

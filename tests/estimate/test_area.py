@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.luts import calibrate as calibration
+from benchmarks.luts import images
 from hwbnn.estimate import area
-from hwbnn.estimate.area import ERROR_PERCENT, FF, LUT, SOURCE
+from hwbnn.estimate.area import ERROR_PERCENT, FF, IMAGE_ERRORS, LUT, SOURCE
 from hwbnn.plan import circuit
 from hwbnn.targets.rtl import generate
 from hwbnn.tools.yosys import synth
@@ -77,3 +78,16 @@ def test_a_core_of_today_is_still_as_estimated() -> None:
     assert estimate.lut == pytest.approx(found.lut, rel=ERROR_PERCENT / 100)
     assert estimate.ff == pytest.approx(found.ff, rel=ERROR_PERCENT / 100)
     assert (estimate.bram18, estimate.bram36) == (found.bram18, found.bram36)
+
+
+def test_the_errors_of_stages_of_images_are_those_that_were_measured() -> None:
+    rows = images.read()
+    assert [row["sample"] for row in rows] == list(images.SAMPLES)
+    found = images.errors(rows)
+    assert dict(IMAGE_ERRORS) == {
+        kind: (round(100 * min(e[0] for e in each)), round(100 * max(e[0] for e in each)))
+        for kind, each in found.items()
+    }
+    # Multipliers and flip-flops of rescalers are nearly those of synthesis.
+    assert all(dsp == 0 for each in found.values() for _, _, dsp in each)
+    assert all(abs(ff) < 0.1 for _, ff, _ in found["rescale"])
