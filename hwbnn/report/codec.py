@@ -99,7 +99,7 @@ _WORDS = {str: "text", int: "an integer", float: "a number", bool: "true or fals
 
 def _wrong(where: str, expected: str, given: object) -> InputError:
     try:
-        found = ascii(given)[:40]
+        found = ascii(str(given)[:40])
     except ValueError:  # an integer of thousands of digits
         found = "a huge integer"
     return InputError(f"{where}: expected {expected}, found {found}")

@@ -334,7 +334,7 @@ class Report:
         version = given.pop(_FORMAT_KEY)
         if version not in _READ or isinstance(version, bool | float):
             raise InputError(
-                f"{name}: expected format {FORMAT}, found {ascii(version)[:20]}; "
+                f"{name}: expected format {FORMAT}, found {_text(version)!a}; "
                 "a newer hwbnn reads newer reports"
             )
         cores = given.get("cores")
@@ -383,3 +383,10 @@ def _differ(backend: Backend) -> str:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number of a report")
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)[:20]
+    except ValueError:  # an integer of thousands of digits
+        return "a huge integer"

@@ -11,7 +11,7 @@ import torch
 from hwbnn import methods
 from hwbnn.flow import build
 from hwbnn.graph import Input
-from hwbnn.lowering import FRACTIONS, Measured, lower
+from hwbnn.lowering import FRACTIONS, lower
 from hwbnn.nn.residual import Stages, residual
 from hwbnn.report import Report, text
 
@@ -45,13 +45,6 @@ def test_it_is_measured_for_each_word_length(model: torch.nn.Module, tmp_path: P
     assert chosen.float_network.value == accuracy.float_network.value
     assert Report.from_json((tmp_path / "report.json").read_bytes()) == report
     assert f"{chosen.width} bits, {chosen.fraction} behind the point" in text(report, 120)
-
-
-def test_what_is_known_is_not_measured_again(model: torch.nn.Module, tmp_path: Path) -> None:
-    known = (Measured(18, 24, 30, 0.5, 0.1, 2.0, 0.9, 0.5, 0.25),)
-    report = build(model, PIXELS, samples(), tmp_path, backends=("fast",), measured=known)
-    (each,) = report.fixed_point
-    assert (each.agreement.value, each.integers.value, each.is_chosen) == (90, 25, True)
 
 
 def test_without_classes_the_report_says_so(model: torch.nn.Module, tmp_path: Path) -> None:

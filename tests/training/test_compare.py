@@ -47,7 +47,7 @@ def test_runs_that_differ_in_their_seed_are_one_group(runs: dict[str, Path]) -> 
     assert [run.recipe.seed for run in groups[0].runs] == [1, 2]
     curves = groups[0].curve(lambda epoch: epoch.loss)
     assert curves.shape == (2, 2)
-    assert curves[0].tolist() == [epoch.loss for epoch in groups[0].runs[0].epochs]
+    assert curves[0].tolist() == [epoch.loss for epoch in groups[0].runs[0].history.epochs]
 
 
 def test_means_and_bands_pass_over_what_is_missing() -> None:
@@ -102,7 +102,8 @@ def test_figures_say_what_their_axes_are_and_no_legend_covers_data(runs: dict[st
 
 def test_runs_of_earlier_versions_have_fewer_pictures(runs: dict[str, Path]) -> None:
     run = read_run(runs["a"])
-    old = replace(run, epochs=tuple(replace(e, layers=(), held_out=None) for e in run.epochs))
+    bare = tuple(replace(e, layers=(), held_out=None) for e in run.history.epochs)
+    old = replace(run, history=replace(run.history, epochs=bare))
     names = [picture.name for picture, _ in figures(grouped([old]))]
     assert names == ["accuracy", "loss", "training"]
 
