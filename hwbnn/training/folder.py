@@ -10,6 +10,7 @@ import json
 import os
 import pickle
 import struct
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -273,7 +274,10 @@ def _read_checkpoint(file: Path) -> _Checkpoint:
     try:
         if file.stat().st_size > 4 * SIZE_LIMIT:
             raise ValueError("too large")
-        kept = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # What torch remarks on a file that it goes on to refuse is said by the error below.
+            warnings.simplefilter("ignore")
+            kept = torch.load(file, map_location="cpu", weights_only=True)
         found = _Checkpoint(kept["recipe"], kept.get("data", ""), len(kept["history"]))
         if not isinstance(found.recipe, str) or not isinstance(found.data, str):
             raise TypeError("the recipe or the data's digest is no text")

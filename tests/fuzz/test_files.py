@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 
 from hwbnn.errors import HwbnnError
-from tests.fuzz import graphs, plans, projects
+from tests.fuzz import graphs, plans, projects, runs
 from tests.fuzz.kinds import FileKind
 
-KINDS: tuple[FileKind, ...] = (*graphs.KINDS, *plans.KINDS, *projects.KINDS)
+KINDS: tuple[FileKind, ...] = (
+    *graphs.KINDS,
+    *plans.KINDS,
+    *projects.KINDS,
+    *runs.KINDS,
+)
 
 
 def check(kind: FileKind, data: bytes, expected: object | None, what: str) -> None:
