@@ -82,7 +82,7 @@ def main() -> int:
     """Publish them in turn; 1 if one failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", type=Path, help="folder with sfc/<method>-<seed> in it")
-    parser.add_argument("--experiment", default="sfc", help="which of benchmarks/methods.py")
+    parser.add_argument("--experiment", default="sfc", help="one of benchmarks/methods")
     parser.add_argument("--seed", type=int, default=0, help="whose run is published")
     parser.add_argument("--methods", default=",".join(METHODS), help="by commas")
     parser.add_argument("--backends", default="fast,hls,rtl", help="as `hwbnn verify` takes them")

@@ -1,4 +1,4 @@
-"""State machines of the modules that hold tokens, register for register, without data."""
+"""Cycles under stalls: state machines of the modules that hold tokens, without data."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def _down(stage: Narrow) -> Parts:
 
 
 @parts.register
-def _segment(stage: Pipeline) -> Parts:
+def _pipeline(stage: Pipeline) -> Parts:
     made = ends(stage)
     for block in stage.blocks:
         made.add(parts(block))

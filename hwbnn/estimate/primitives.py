@@ -1,4 +1,4 @@
-"""What synthesis makes of memories and trees of adders on Xilinx 7-series.
+"""LUTs of popcounts, adder trees and memories on Xilinx 7-series, part by part.
 
 The rules for memories are those of yosys 0.70's ``memory_libmap`` with its library for ``xc7``:
 each form has a cost and the cheapest is taken. A block RAM of 18 Kbit costs 129 and one of 36 Kbit

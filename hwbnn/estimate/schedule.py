@@ -1,4 +1,4 @@
-"""When tokens pass, for all tokens of a frame at once.
+"""Cycles without stalls, solved as equations: when each token of a frame passes.
 
 A circuit whose handshakes never depend on data is a timed event graph: a token passes at the
 largest of some earlier passes plus fixed delays ("max-plus" equations; Baccelli, Cohen, Olsder and
@@ -6,11 +6,10 @@ Quadrat, "Synchronization and Linearity", 1992, chapters 2 and 9). The equations
 stage are here. Their earliest solution is found by raising times until no token is too early.
 
 Frames either follow those before them as soon as they can (:class:`Run`), or at a given interval
-(:func:`schedule`). If there are times for an interval, the circuit keeps that interval: they may
-need a source that offers tokens later than it could, and in such systems an earlier token never
-delays another one. No interval is shorter than the cycles that a frame keeps the busiest stage, so
-that a schedule of this length is an exact answer. It says too how deep the FIFOs behind forks must
-be.
+(:func:`schedule`). If the equations have a solution for an interval, the circuit reaches it. The
+solution may need a source that offers tokens later than it could; but in such a system an earlier
+token never delays another. No interval can be shorter than the cycles of the busiest stage, so a
+schedule of that length is optimal. It also gives the depths that the FIFOs behind forks need.
 """
 
 from __future__ import annotations

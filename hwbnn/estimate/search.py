@@ -2,11 +2,12 @@
 
 All goals choose among the same points, each a Plan with the interval and the LUTs of the whole
 circuit, FIFOs, adders and rescalers included. So a longer interval never takes more LUTs, a larger
-budget is never slower, and a budget is never slower than an interval's Plan of that size.
+budget is never slower, and a budget of N LUTs is never slower than a Plan for an interval that
+takes N LUTs.
 
-A point is made for each of some numbers of cycles: the cheapest layouts whose stages a frame keeps
-busy for no longer. In chains of ``Dot`` nodes all layouts are looked at; elsewhere a layer's layout
-is chosen behind those of the layers before it.
+For each of several cycle limits one point is made: the cheapest layouts whose stages all stay
+within the limit. Chains of ``Dot`` nodes are searched completely; elsewhere layers are chosen one
+after the other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The parts of a report, each made from what one of the rooms came to."""
+"""Sections of a report, each from the results of one package."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Fusion: the Threshold that is computed together with the weighted sums that it reads.
 
-Sums that one Threshold alone reads need not exist: hardware compares its accumulators, the fast
-simulator takes sign bits. Every reading of a Graph asks here, and says what it cannot fuse.
+If one Threshold is the only reader of some sums, the sums need not be stored: hardware compares its
+accumulators, the fast simulator takes sign bits. Everything that interprets a Graph asks here, and
+names what it cannot fuse.
 """
 
 from __future__ import annotations

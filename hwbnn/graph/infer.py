@@ -1,4 +1,4 @@
-"""Types of values: each node's shape and exact range of integers, from those of its sources.
+"""Type inference: each node's shape and exact range of integers.
 
 First the types, a function for each kind of node; then the ranges of weighted sums, exact over all
 border classes of a window; last what nodes expect of the values that they read.

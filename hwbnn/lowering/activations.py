@@ -1,9 +1,9 @@
-"""Activations as nodes: thresholds, or a table where a channel is not monotone.
+"""Activations as nodes: how BatchNorm becomes thresholds, or a table if it is not monotone.
 
-How BatchNorm becomes a threshold: the functions between a sum and the activation are evaluated on
-every integer of the sum (:mod:`hwbnn.lowering.tables`); where the code of a channel changes stands
-its threshold. A max pool that waits in front of the activation is placed behind it where the codes
-are monotone in what the pool compares (:mod:`hwbnn.lowering.pools`).
+The functions between a sum and the activation are evaluated on every integer of the sum
+(:mod:`hwbnn.lowering.tables`); the threshold of a channel is the integer at which its code changes.
+A max pool that waits in front of the activation is placed behind it where the codes are monotone in
+what the pool compares (:mod:`hwbnn.lowering.pools`).
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class Certified:
     text: str
 
 
-def read_pairs(
+def certified_test(
     layer: StepActivation,
     value: TracedValue,
     dot: Dot | Conv2d,
@@ -204,7 +204,7 @@ def _decided(
             f"{layer.label}: another activation reads the sums of layer '{value.layer}', whose "
             "weights have real offsets; give each activation a layer of its own"
         )
-    test = read_pairs(layer, value, sums, build.types[sums.source], check)
+    test = certified_test(layer, value, sums, build.types[sums.source], check)
     if check is not None and not check.is_monotone:
         raise CannotLower(
             f"{layer.label}: a channel rises and falls behind the max pool in front of it, and the "

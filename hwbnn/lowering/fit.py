@@ -1,7 +1,7 @@
 """Fixed-point lines fitted to the network's functions, and then tried on every integer.
 
-Between an integer ``x`` and a sum of two values stands, channel by channel, a line, which may end
-in plateaus (hardtanh, ReLU), or two lines that meet (PReLU, Maxout). The lines are read off the
+The function from an integer ``x`` to one side of a sum is, in each channel, a line that may end in
+plateaus (hardtanh, ReLU), or two lines that meet (PReLU, Maxout). The lines are read off the
 network's functions at points of the range, rounded to integers, and the node that results is then
 compared with these functions on *every* integer that the value can take, in every border class: the
 error is the distance measured there, never a formula's promise.

@@ -1,6 +1,6 @@
 """Pooling: the maximum and the mean of floats, as maxima, minima and sums of integers.
 
-A max pool behind sums waits for the next activation, whatever functions stand between. Where the
+A max pool behind sums gets no node until the next activation is reached. Where the
 codes rise or fall with the floats that the pool compares, the codes are pooled: thresholds first,
 then OR or AND of bits, which is the least hardware. Otherwise (a channel that rises and falls
 behind the pool) the integers are pooled, the maximum where the floats rise with them and the

@@ -4,9 +4,9 @@ The sum of two real-valued branches has no exact integer form. Each side becomes
 of ``2^-fraction``, by a ``Rescale`` that is compared with the network's functions on all integers
 of its source (:mod:`hwbnn.lowering.fit`); the sum of these integers is exact. Functions behind the
 sum are tabulated on these integers, as anywhere else: an activation's thresholds are exactly those
-of the trained modules *on fixed-point numbers*. So the distance from the network's floats is that
-of the two sides, which :class:`~hwbnn.lowering.value.FixedPointError` bounds, and a bit may differ
-where a float lies nearer than that to its threshold: how many do is measured
+of the trained modules *on fixed-point numbers*. The sum therefore differs from the network's by the
+errors of its two sides, which :class:`~hwbnn.lowering.value.FixedPointError` bounds. A bit may
+differ where the float is closer to its threshold than that. How many bits differ is measured
 (:func:`hwbnn.lowering.measure`), not assumed.
 
 Ranges are intervals, channel by channel, from the inputs on, so nothing overflows, and a value

@@ -1,4 +1,4 @@
-"""Layers of two sums: an exact integer test of ``D`` and ``S``, found and then certified.
+"""AdaBin's layers of two sums: an exact integer test of ``D`` and ``S``, found and then certified.
 
 Where the weights of a channel are ``alpha s + beta`` with any real numbers (AdaBin, Tu et al.,
 ECCV 2022), what follows depends on the pair ``D = sum s_i x_i`` and ``S = sum x_i`` through
@@ -9,10 +9,10 @@ from alpha and beta:
 1. The trained functions are evaluated on every pair that can occur (:func:`tabulate`). With ``P``
    inputs of weight +1 and ``M`` of weight -1, bits give ``(P + 1) (M + 1)`` pairs.
 2. For each ``S`` only the outermost ``D`` matter: the least with the bit set and the greatest with
-   it clear (:class:`Boundaries`). The room between them along a direction ``(1, r)`` is
-   ``room(r) = min_S (in + r S) - max_S (out + r S)``, concave in ``r``, so the ``r`` that separate
-   are an interval around ``beta / alpha``, whose ends are found by bisection. The smallest ``F`` is
-   the first with a multiple of ``2^-F`` inside (:func:`find`).
+   it clear (:class:`Boundaries`). Along a direction ``(1, r)`` the distance between them is
+   ``room(r) = min_S (in + r S) - max_S (out + r S)``, which is concave in ``r``. So the ``r`` with
+   ``room(r) > 0`` form an interval around ``beta / alpha``; bisection finds its ends. ``F`` is the
+   smallest number for which a multiple of ``2^-F`` lies inside (:func:`find`).
 3. The Graph's own nodes are compared with the table on every pair, and the pairs are counted
    (:func:`certify`).
 

@@ -1,10 +1,10 @@
 """Carry chains placed one above the other in the same carry cells.
 
-A carry cell has four positions, or eight, and most chains are shorter. Between two chains in a run
-of cells is one position with the propagate input 0: the carry of the chain below comes out of it as
-a sum bit, which is how a slice gives out a carry beside its sum, and its generate input is the
-carry into the chain above. No carry ever passes it, so the chains stay what they are alone. Only
-chains of one stage and of one level share a run: they cannot read each other.
+A carry cell has four positions, or eight, and most chains are shorter. Two chains in one run of
+cells are separated by one position whose propagate input is 0. Its sum bit is the carry out of the
+chain below; its generate input is the carry into the chain above. No carry ever passes it, so the
+chains stay what they are alone. Only chains of one stage and of one level share a run: they cannot
+read each other.
 """
 
 from __future__ import annotations

@@ -3,12 +3,11 @@
 Take two neurons: over the inputs that have equal weights in both, their sums are the same number
 ``a``; over the others one is ``d`` and the other ``n_d - d``. So ``a`` and ``d`` are counted once,
 and the neurons compare ``a + d`` and ``a - d``. A group of ``r`` neurons sorts the inputs into
-``2^(r-1)`` *classes* by their columns of weights up to sign; each input is counted once for all
-neurons of the group, and the sums of the classes are added up twice as the group is halved, until
-single neurons are left. How large groups should be follows from the layer, by building some.
-Neurons of a group are alike: they have few classes of inputs, or uneven ones, which are cheaper to
-add up: a few percent in trained layers, nothing in random ones.
-Neurons that are constant take nothing, and of equal ones the first alone is built.
+``2^(r-1)`` *classes* by their columns of weights up to sign; each input is counted once for the
+whole group. The group is then halved again and again; each half adds up the class sums it needs,
+until single neurons are left. The best group size is found by building some. Neurons are grouped by
+similarity, which saves a few percent in trained layers and nothing in random ones. Constant neurons
+cost nothing; equal neurons are built once.
 """
 
 from __future__ import annotations

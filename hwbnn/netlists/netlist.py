@@ -1,4 +1,4 @@
-"""Netlists of look-up tables and carry chains: one value that all else reads.
+"""The data type of a netlist: look-up tables and carry chains.
 
 A *signal* is an integer: 0 is the constant zero, then come the inputs, then what cells drive. A
 *literal* is a signal or its complement, ``2 * signal + inverted``. Cells hold signals alone: an

@@ -1,11 +1,11 @@
 """Proof that a netlist computes its layer, for all inputs that there can be at once.
 
-Three steps, each from the netlist as it is; what an input is, :mod:`hwbnn.netlists.inputs` says,
-here as where netlists are made:
+Three steps, each read from the finished netlist. What an input is comes from
+:mod:`hwbnn.netlists.inputs`, which is also used to make netlists:
 
-1. Every carry chain adds up what it says. Each of its atoms does: the tables of an atom are read
-   for all values of its inputs, of the carry and of the link, at most eight bits together. By
-   induction along the chain, the chain adds up what its atoms say.
+1. Every carry chain computes the sum that it declares. Each atom is checked for all values of its
+   inputs, carry and link (at most eight bits together). By induction along the chain, the chain
+   adds up what its atoms declare.
 2. From an output back to the inputs, each chain's results are replaced by what it adds; that works
    only if all of them are there with the weights that they have in the chain. What is left is the
    sum of inputs that the output compares, or is.

@@ -1,4 +1,4 @@
-"""Registers in a netlist: which of its stages each cell is in.
+"""Registers in a netlist: the pipeline stage of each cell.
 
 A carry chain and the tables that feed it are one unit, two levels deep where the tables of the
 chain feed each other by links, else one; a stage has so many levels of them.

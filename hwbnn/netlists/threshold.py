@@ -4,10 +4,10 @@
 not be one column: a *window* of ``w`` columns, with up to five bits of them in one LUT, passes a
 carry on if they come to ``2^w - 1`` and generates one from ``2^w`` on, provided that they cannot
 come to more than ``2^(w+1) - 2``. Where the constant leaves no room for that, a column of up to
-three bits, the constant's among them, takes a LUT of its own and a link, as in a ternary adder.
-The same heap complemented, compared with the complement, has another constant; the cheaper is
-taken. Few windows need no carry cell: each is a table that reads the carry of the one before.
-Compression before it goes as far as it pays.
+three bits, the constant's among them, takes a LUT of its own and a link, as in a ternary adder. The
+same heap complemented, compared with the complement, has another constant; the cheaper is taken. A
+comparison of few windows uses no carry cells: each window is a table that reads the carry of the
+one before. The heap is compressed first as long as that saves LUTs.
 """
 
 from __future__ import annotations

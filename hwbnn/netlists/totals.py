@@ -1,9 +1,9 @@
 """Sums with an offset, ``scale * raw + offset * total``, in one heap.
 
 AdaBin's weights have two values a channel, so that its sums need the total of the inputs beside the
-raw sum (:mod:`hwbnn.nn.binary`). The total is the same for all neurons: it is counted once, each of
-its multiples that is needed is added up once, and a neuron adds the bits of its multiple to its own
-sum, shifted by the scale, in front of the one comparison.
+raw sum (:mod:`hwbnn.nn.binary`). The total is the same for all neurons, so it is counted once and
+each multiple of it is made once. A neuron adds its multiple to its scaled sum before the
+comparison.
 """
 
 from __future__ import annotations

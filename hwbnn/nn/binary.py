@@ -14,8 +14,8 @@ finished in float64, whose products are exact here and whose one rounding keeps 
 what follows is monotone along ``scale * D + offset * S``.
 
 Inputs that stand for ``scale * u + offset`` add ``offset * sum(w)`` to a layer's output. For a
-dense layer that is one number a channel. For a convolution whose border counts nothing it depends
-on the taps that are inside, so on the place: what a subclass tells by :class:`Taps`.
+dense layer that is one number a channel. For a convolution with zero padding it depends on which
+taps are inside the image, so on the position; :class:`Taps` tells which.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
 """Constants of the hardware: a node's thresholds, tables and weights as the blocks hold them.
 
-Products are formed as *raw sums* that are never negative (see ``rtl/dot_row.sv``): over all inputs,
-``u`` where the weight is +1 and ``2^width - 1 - u`` where it is -1, with ``u = x`` for bits and
-unsigned inputs and ``u = x + 2^(width-1)`` for signed ones. The value of the ``Dot`` is
-``(raw << shift) - constant``, the constant one of the channel, so thresholds can be compared with
+Products are formed as *raw sums* that are never negative (see ``rtl/hwbnn_dot_row.sv``): over all
+inputs, ``u`` where the weight is +1 and ``2^width - 1 - u`` where it is -1, with ``u = x`` for bits
+and unsigned inputs and ``u = x + 2^(width-1)`` for signed ones. The value of the ``Dot`` is
+``(raw << shift) - constant``, with a constant for each channel, so thresholds can be compared with
 the raw sum itself.
 
 Where a ``Dot`` has scale and offset, the sum of its inputs is formed as one more raw sum, the
 *total*, under weights that are all +1; see :class:`Combination`.
 
-A ``Conv2d`` is a ``Dot`` over each window. Where taps outside the image count nothing, hardware has
-the code 0 there, a bit of -1, and the constants make good for it: they depend on the border class
-of the position, so constants are kept for each class.
+A ``Conv2d`` is a ``Dot`` over each window. Where taps outside the image must count nothing,
+hardware feeds the code 0, which a bit layer reads as -1. The constants correct this error. It
+depends on the border class, so there are constants for each class.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``Dot`` and ``Conv2d``: the vectors that they take, their raw sums, and what follows those.
+"""From a ``Dot`` or ``Conv2d`` node to its stages: gathering, raw sums, and what follows.
 
 A ``Conv2d`` is a product over each group of each window. Where the Plan fuses a product with the
 ``Threshold`` that alone reads it, thresholds are compared with the raw sums themselves.

@@ -1,4 +1,4 @@
-"""Depths of FIFOs: credits of pipelines, and what branches of a fork may lag behind."""
+"""Depths of FIFOs: the fewest credits of a pipeline, and a safe depth behind each fork."""
 
 from __future__ import annotations
 

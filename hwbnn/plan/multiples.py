@@ -1,7 +1,7 @@
 """Multiples by shifts and adders: a constant as few signed powers of two.
 
-Hardware adds the complement of a number where its negative is wanted, which is one more, and leaves
-the missing ones out: they go into a constant that is there anyway (``rtl/hwbnn_multiple.sv``).
+To subtract a number, hardware adds its complement, which is one too small. The missing ones are
+added to a constant that exists anyway (``rtl/hwbnn_multiple.sv``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Blocks of matrix products: raw sums of the channels of a ``Dot`` or ``Conv2d``."""
+"""The blocks of matrix products (unrolled, folded, netlist): their raw sums and latencies."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Stages: the parts of a circuit between two handshakes, and when tokens pass them unhindered.
 
-A stage turns the cycles in which an isolated frame's tokens are offered to it into those in which
-it offers its own, everything behind it being ready. These sums give the credits that a
-free-running pipeline needs, and the latency where no storage is too small for a frame; the token
-model in :mod:`hwbnn.estimate` steps through the same modules and is always exact.
+Given the cycles in which a frame's tokens are offered to a stage, it computes the cycles in which
+it offers its own. It assumes one frame alone, and that everything behind it is ready. These sums
+give the credits that a free-running pipeline needs, and the latency where no storage is too small
+for a frame; the token model in :mod:`hwbnn.estimate` is always exact.
 
 Stages take the streams of other stages, by name, and drive streams of their own: a circuit is a
 graph of them.

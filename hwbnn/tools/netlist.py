@@ -1,4 +1,4 @@
-"""How many LUTs a mapped netlist needs when small ones share one.
+"""Pairing of small LUTs: the LUTs of a mapped netlist when two share one.
 
 A 7-series LUT has six inputs and one output, or five inputs and two outputs: two functions that
 together read at most five signals fit in one. Synthesis counts them apart, placement joins some. So

@@ -1,4 +1,4 @@
-"""What is seen of the weights while they train: bits, margins, and where gradients arrive.
+"""Statistics of the weights during training: flips, margins, gradients.
 
 Observing changes nothing: it reads the methods' parts without gradients, and its one forward and
 backward pass runs on copies of all buffers, so that no BatchNorm learns of it.

@@ -14,7 +14,7 @@ class Published:
         shape: shape of one image.
         high: the largest pixel that can occur; the smallest is 0.
         train_size: images in the training part; the first ones of the OpenML table.
-        train_digest: :func:`part_digest` of the training part.
+        train_digest: :func:`hwbnn.training.data.part_digest` of the training part.
         test_digest: the same of the test part.
         openml: number of the OpenML data set; 0 for none.
         folders: names that the folder of the files may have inside a folder of data sets.

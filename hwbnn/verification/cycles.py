@@ -1,4 +1,4 @@
-"""Holding counted cycles to those that the token model predicts."""
+"""Comparison of measured cycles with those that the token model predicts."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Which frames a core takes out of the beats that it is sent: the model of its border.
 
-It says for any sequence of packets, of right and of wrong lengths, how many frames come out, which
-of them have all their beats, where ``tlast`` is at the output, and how often ``error_o`` is high.
-The rules are those of ``rtl/hwbnn_axis_in.sv``, ``_counted`` and ``_batch``.
+For any sequence of packets, right or wrong in length, it gives: how many frames come out, which of
+them are complete, where ``tlast`` is at the output, and how often ``error_o`` is high. The rules
+are those of ``rtl/hwbnn_axis_in.sv``, ``_counted`` and ``_batch``.
 """
 
 from __future__ import annotations

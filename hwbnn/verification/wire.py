@@ -1,4 +1,4 @@
-"""Frames as the tokens of a stream and back: how a value crosses a border or a tap.
+"""Packing of frames into the tokens of a stream, and back.
 
 A frame of ``n`` elements of ``width`` bits crosses a stream of ``lanes`` elements as
 ``ceil(n / lanes)`` tokens: element 0 in the lowest bits of the first token, unused high bits zero.

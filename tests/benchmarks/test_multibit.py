@@ -25,13 +25,10 @@ def test_the_cheaper_way_is_the_one_that_the_search_expects() -> None:
     """Adders take fewer LUTs than planes, and bit-serial sums fewest, for more cycles."""
     found = {multibit.key(row): row for row in ROWS}
     for bits in multibit.BITS:
-        rows = [
-            found.get(f"{bits} folded 8 x 8 {sums} {multibit.PRODUCT}")
+        planes, adders, serial = (
+            found[f"{bits} folded 8 x 8 {sums} {multibit.PRODUCT}"]
             for sums in ("bit_planes", "adder_tree", "bit_serial")
-        ]
-        if None in rows:
-            continue
-        planes, adders, serial = rows
+        )
         assert planes["lut"] > adders["lut"] > serial["lut"]
         assert serial["cycles_a_frame"] == bits * planes["cycles_a_frame"]
         assert adders["cycles_a_frame"] == planes["cycles_a_frame"]

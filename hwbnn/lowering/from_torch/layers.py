@@ -1,4 +1,4 @@
-"""The layers of ``hwbnn.nn`` as arrays and functions of arrays, once they are sure to sum integers.
+"""Layers of ``hwbnn.nn`` read from torch: their weights, source and scale, checked for integers.
 
 A layer's ``source`` says which integers stand behind the floats that it reads; what the Graph has
 there must be these integers, which is checked on every one of them.

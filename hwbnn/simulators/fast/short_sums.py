@@ -2,8 +2,8 @@
 
 The taps of a window are taken in groups of four. Of each group the sums with all sixteen signs are
 made once for all channels; a channel then adds one of them for each group, of 32 samples in an
-instruction. Of eight planes, a small window fills less than half of the words; larger ones are
-quicker by :mod:`.windows`, and their tables would leave a core's L1.
+instruction. With eight bit planes a small window fills less than half of its words. For larger
+windows :mod:`.windows` is quicker, and the tables here would not fit into L1.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """The depths of the streams between stages that keep shortcuts from deadlock.
 
-Behind a fork one branch may have to keep tokens until the other gives its first. Every stage is a
-process that reads and writes its streams in an order that does not depend on data, so that whether
-a network with streams of given depths comes to an end does not depend on how fast its processes
-are: one run of them, in any order, decides it for all. :func:`depths` runs them token by token and
-deepens a stream where all stand still (Parks' algorithm). A frame leaves every stream empty, so
+Behind a fork one branch may have to keep tokens until the other gives its first. The order of a
+process's reads and writes never depends on data. So whether a network deadlocks depends only on the
+depths, not on the speeds: one run in any order decides it. :func:`depths` runs them token by token
+and deepens a stream where all stand still (Parks' algorithm). A frame leaves every stream empty, so
 that one frame decides for all frames.
 
 This holds of the processes as they are written in ``hls/``. A pipeline that Vitis makes may keep

@@ -1,4 +1,4 @@
-"""Stages, the calls of ``hls/`` that nodes become, and the surroundings of a node."""
+"""The HLS Stage (a call of a function of ``hls/``), and the Site where a node's stage is made."""
 
 from __future__ import annotations
 

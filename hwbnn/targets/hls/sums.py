@@ -1,4 +1,4 @@
-"""The common part of the stages of weighted sums, dense or over the windows of an image."""
+"""HLS stages of Dot and Conv2d: what dense and windowed sums share."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE) -> Project:
     made = circuit(graph, plan)
     counted = cycles(made)
     texts: dict[str, str] = {}
-    for segment in made.pipelines:
-        texts |= modules(core, segment)
+    for pipeline in made.pipelines:
+        texts |= modules(core, pipeline)
     texts[top_name(core)] = top(made, counted, core)
     library = _needed(texts.values())
     names = [*library, *texts]

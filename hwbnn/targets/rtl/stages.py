@@ -111,7 +111,7 @@ def _down(stage: Narrow, core: str) -> str:
 
 
 @stage_text.register
-def _segment(stage: Pipeline, core: str) -> str:
+def _pipeline(stage: Pipeline, core: str) -> str:
     name, before = stage.name, stage.inputs[0]
     made = described(f"Pipeline of {stage.latency} cycles", stage.result)
     made += f"  logic {name}_credit;\n"
