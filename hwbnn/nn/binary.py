@@ -78,6 +78,11 @@ class BinaryActivation(nn.Module):
         out: Tensor = self.quantizer(x)
         return out
 
+    @property
+    def form(self) -> Activation:
+        """The quantizer, by the name that it had in 0.1: people's own models ask for it."""
+        return self.quantizer
+
     def codes(self, x: Tensor) -> Tensor:
         """The integer codes of ``x``, see :meth:`hwbnn.methods.Activation.codes`."""
         return self.quantizer.codes(x)

@@ -108,7 +108,10 @@ def test_a_step_hook_that_is_called_late_is_no_fault() -> None:
 
 def test_a_method_may_be_its_name() -> None:
     assert BinaryLinear(6, 3, "rbnn").weight.method == get("rbnn")
-    assert BinaryActivation(6, "adabin").quantizer.method == get("adabin")
+    activation = BinaryActivation(6, "adabin")
+    assert activation.quantizer.method == get("adabin")
+    assert activation.form is activation.quantizer
+    assert [n for n, _ in activation.named_modules()] == ["", "quantizer"]
     assert BinaryConv2d(1, 2, 3, "bi_real").weight.method == get("bi_real")
     assert mlp(PIXELS, (4,), 3, "ir_net").layers[0].weight.method == get("ir_net")
     images = Input("x", (12, 12, 1), 0, 16, scale=1 / 16)
