@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hwbnn.assets import assets
 from hwbnn.cli.files import read_array, read_bytes
 from hwbnn.cli.output import note
@@ -107,21 +105,9 @@ def read_labels(path: Path, key: str, samples: int, classes: int | None = None) 
         samples: how many there must be.
         classes: each must be below this number; None where it is not known yet.
     """
-    labels = read_array(path, key)
-    if labels.dtype.kind == "b" or (labels.dtype.kind == "f" and (labels % 1 == 0).all()):
-        labels = labels.astype(np.int64)
-    fits = labels.dtype.kind in "iu" and labels.size == len(labels) == samples
-    if not fits:
-        scores = "; scores are no labels" if labels.ndim > 1 and labels.size > len(labels) else ""
-        raise InputError(
-            f"{path}: expected {samples} integers, the class of each sample, found "
-            f"{labels.dtype} of shape {labels.shape}{scores}"
-        )
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or (classes is not None and high >= classes):
-        allowed = "0 or more" if classes is None else f"0 to {classes - 1}"
-        raise InputError(f"{path}: expected classes, {allowed}, found {low} to {high}")
-    return labels.reshape(-1)
+    from hwbnn.simulators.decisions import check_labels
+
+    return check_labels(read_array(path, key), samples, classes, str(path))
 
 
 def read_samples(

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwbnn.errors import InputError, Mismatch
-from hwbnn.flow.run import TOLERANCE, TOOLS, check_backends, classes_of, hardware, measure_network
+from hwbnn.flow.run import TOOLS, check_backends, hardware, measure_network
 from hwbnn.flow.state import BuildState, Progress, Silent
 from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan
 from hwbnn.report import Report, Training
 from hwbnn.simulators import check_input
+from hwbnn.simulators.decisions import TOLERANCE, check_labels, class_count
 from hwbnn.tools import versions
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def publish(
         x = check_input(graph, recipe.encode(images.test_images))
         state = BuildState(graph, target, x, shown, rtl_frames=rtl_frames)
         state.provenance = history.provenance
-        classes = classes_of(graph, images.test_labels, len(x))
+        classes = check_labels(images.test_labels, len(x), class_count(graph))
         measure_network(state, model, classes, f"{images.name}, test part", tolerance)
     _check_accuracy(source, state, history)
     of_network = state.report(

@@ -7,20 +7,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from hwbnn import verification
-from hwbnn.errors import InputError, Mismatch
+from hwbnn.errors import InputError
 from hwbnn.flow import parts
 from hwbnn.flow.state import BuildState, Progress, Silent
 from hwbnn.flow.synthesis import VITIS, VITIS_LOG, by_vitis, synthesise
-from hwbnn.graph import ArgMax, Graph, Input, save, to_integers
+from hwbnn.graph import Graph, Input, save, to_integers
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.report import NotDone, Provenance, Report, text
 from hwbnn.simulators import check_input, simulate
+from hwbnn.simulators.decisions import (
+    TOLERANCE,
+    check_labels,
+    class_count,
+    compare_decisions,
+)
 from hwbnn.targets import generate
 from hwbnn.tools import versions
 from hwbnn.verification import BackendResult
@@ -35,8 +40,6 @@ TOOLS = (
     *("vitis_hls", "vitis-run"),
 )
 """Tools that may have a part in a report."""
-TOLERANCE = 0.01
-"""How far accuracies may part where a Graph is of fixed point, if nothing else is said."""
 MADE = frozenset({"graph.npz", "rtl", "hls", "run", VITIS, VITIS_LOG, REPORT, TEXT})
 """What a build, or a demo, leaves in its folder."""
 
@@ -105,7 +108,7 @@ def build(
     x = check_input(graph, to_integers(graph.input, samples))
     if not len(x):
         raise InputError("data: holds no samples; nothing would be compared")
-    classes = None if labels is None else classes_of(graph, labels, len(x))
+    classes = None if labels is None else check_labels(labels, len(x), class_count(graph))
     state = BuildState(graph, target, x, shown, rtl_frames=rtl_frames, provenance=provenance)
     with shown.step(f"compare with the float network on {len(x):,} frames"):
         measure_network(state, network, classes, data_name, tolerance)
@@ -170,46 +173,6 @@ def _lowered(
     return lower(model, input, output=output), model
 
 
-def classes_of(graph: Graph, labels: object, frames: int) -> Array:
-    """Labels as the classes of a Graph's frames.
-
-    Args:
-        graph: what they are classes of.
-        labels: integers from 0, one for each frame.
-        frames: how many there are.
-
-    Returns:
-        int64 array ``(frames,)``.
-
-    Raises:
-        InputError: if the Graph gives no class, or labels are not one class for each frame.
-    """
-    last = graph.node(graph.output.source)
-    if isinstance(last, ArgMax):
-        count = graph.types[last.source].size
-    elif graph.meaning == "decision":
-        count = 2
-    else:
-        raise InputError(
-            "labels: they say classes, and the Graph gives "
-            f"{graph.types[last.name]}; lower it with output='class', or leave the labels out"
-        )
-    given = np.asarray(labels)
-    if given.dtype.kind not in "iub" or given.shape not in ((frames,), (frames, 1)):
-        raise InputError(
-            f"labels: expected {frames} integers, the class of each sample, found {given.dtype} "
-            f"of shape {given.shape}"
-        )
-    classes: Array = given.reshape(-1).astype(np.int64)
-    outside = np.flatnonzero((classes < 0) | (classes >= count))
-    if len(outside):
-        raise InputError(
-            f"labels: expected classes from 0 to {count - 1}, found {classes[outside[0]]} at "
-            f"sample {outside[0]}; number the classes from 0, in the order of the logits"
-        )
-    return classes
-
-
 def measure_network(
     state: BuildState,
     network: nn.Module | None,
@@ -244,31 +207,9 @@ def measure_network(
             from hwbnn.training import predict
 
             floats = predict(network, graph.input, x)
-            _check_parting(graph, floats, integer, classes, tolerance)
+            compare_decisions(graph, floats, integer, classes, tolerance=tolerance)
         state.accuracy.append(parts.accuracy(floats, integer, classes, data_name))
     _fixed_point(state, network, classes, data_name)
-
-
-def _check_parting(
-    graph: Graph, floats: Array, integer: Array, classes: Array, tolerance: float
-) -> None:
-    """Refuse a Graph whose decisions are others than the float network's."""
-    differing = np.flatnonzero(floats != integer)
-    right, kept = ((decided == classes).mean() for decided in (floats, integer))
-    said = f"the float network has {right:.2%} of the labelled samples right, the Graph {kept:.2%}"
-    if graph.fraction is None:
-        if len(differing):
-            at = differing[0]
-            raise Mismatch(
-                f"accuracy: {said}: they decide differently on {len(differing):,} of "
-                f"{len(classes):,} samples, first on sample {at}: class {floats[at]} and class "
-                f"{integer[at]}; the Graph is not the network's"
-            )
-    elif abs(right - kept) > tolerance:
-        raise Mismatch(
-            f"accuracy: {said}: they part by more than the {tolerance:.2%} that fixed point may "
-            "change; take more bits behind the point, or allow more by tolerance"
-        )
 
 
 def _fixed_point(

@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from hwbnn.lowering.explanation import Explanation, LayerExplanation
     from hwbnn.lowering.from_torch.accuracy import (
         FRACTIONS,
-        AccuracyCheck,
         Measured,
         check_accuracy,
-        check_labels,
         measure,
     )
     from hwbnn.lowering.from_torch.comparison import (
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "FRACTIONS": "from_torch.accuracy",
-    "AccuracyCheck": "from_torch.accuracy",
     "Comparison": "from_torch.comparison",
     "Difference": "from_torch.comparison",
     "Explanation": "explanation",
@@ -42,7 +39,6 @@ _MODULES = {
     "Measured": "from_torch.accuracy",
     "NodeComparison": "from_torch.comparison",
     "check_accuracy": "from_torch.accuracy",
-    "check_labels": "from_torch.accuracy",
     "compare": "from_torch.comparison",
     "explain": "from_torch.lower_model",
     "floats": "from_torch.reference",
@@ -53,7 +49,6 @@ _MODULES = {
 
 __all__ = [
     "FRACTIONS",
-    "AccuracyCheck",
     "Comparison",
     "Difference",
     "Explanation",
@@ -61,7 +56,6 @@ __all__ = [
     "Measured",
     "NodeComparison",
     "check_accuracy",
-    "check_labels",
     "compare",
     "explain",
     "floats",

@@ -53,7 +53,7 @@ def place(graph_file: Path, x: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> P
     Path("recipe.toml").write_text(RECIPE)
     Path("key.toml").write_text(RECIPE + 'netwrk = "sfc"\n')
     Path("value.toml").write_text(RECIPE + 'schedule = "cosinus"\n')
-    Path("mine.py").write_text(MODEL)
+    Path("raising.py").write_text(MODEL)
     Path("wrong.py").write_text("import nothing_of_this_name\n")
     Path("syntax.py").write_text("def make(:\n")
     Path("endless.npy").symlink_to("/dev/zero")
@@ -80,7 +80,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "family": ("synth graph.npz --family xc77", ["expected one of xc7, xcup, "]),
     "backend": ("verify graph.npz --backends fsat", ["'fsat'", "fast, "]),
     "function": ("lower --model mine:mak", ["'mak'; it has make, "]),
-    "code that raises": ("lower --model mine:make", ["ValueError: no weights", "line 3"]),
+    "code that raises": ("lower --model raising:make", ["ValueError: no weights", "line 3"]),
     "code that imports": ("lower --model wrong:make", ["No module named 'nothing_of_this_name'"]),
     "code that is none": ("lower --model syntax:make", ["SyntaxError", "syntax.py, line 1"]),
     "model for a Graph": ("predict run x.npy", ["holds a trained model", "'hwbnn lower run --out"]),
@@ -115,9 +115,12 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     ),
     "labels outside the classes": (
         "predict graph.npz x.npy --labels outside.npy",
-        ["outside.npy: expected classes, 0 to 2, found 3 to 3"],
+        ["outside.npy: expected classes from 0 to 2, found 3 for sample 0"],
     ),
-    "too few labels": ("predict graph.npz x.npy --labels few.npy", ["30 integers", "(3,)"]),
+    "too few labels": (
+        "predict graph.npz x.npy --labels few.npy",
+        ["few.npy", "3 labels and 30 samples"],
+    ),
     "file for a folder": ("generate graph.npz --out recipe.toml", ["recipe.toml: is a file"]),
     "file for a run": ("train recipe.toml --out x.npy", ["x.npy: is a file"]),
     "folder for a file": ("predict graph.npz x.npy --out folder.npy", ["is a folder; name a file"]),

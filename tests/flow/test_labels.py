@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from hwbnn.errors import InputError, Mismatch
-from hwbnn.flow.run import classes_of, measure_network
+from hwbnn.flow.run import measure_network
 from hwbnn.flow.state import BuildState, Silent
 from hwbnn.graph import Graph, Input
 from hwbnn.lowering import lower
 from hwbnn.nn import mlp
+from hwbnn.simulators.decisions import check_labels, class_count, compare_decisions
 from hwbnn.training import predict
 
 PIXELS = Input("x", (9,), 0, 7)
@@ -32,28 +33,30 @@ def samples(n: int = 60) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        (np.arange(60) % 5, "expected classes from 0 to 3, found 4 at sample 4; number the"),
-        (np.arange(60) % 4 - 1, "expected classes from 0 to 3, found -1 at sample 0"),
-        (np.arange(59) % 4, r"expected 60 integers, .*found int64 of shape \(59,\)"),
-        (np.arange(60) % 4 / 1.0, "expected 60 integers, .*found float64"),
+        (np.arange(60) % 5, "expected classes from 0 to 3, found 4 for sample 4; number the"),
+        (np.arange(60) % 4 - 1, "expected classes from 0 to 3, found -1 for sample 0"),
+        (np.arange(59) % 4, "expected a label for each .*found 59 labels and 60 samples"),
+        (np.arange(60) % 4 / 2.0, "expected 60 integers, .*found float64"),
         (np.eye(4, dtype=int)[np.arange(60) % 4], r".*found int64 of shape \(60, 4\)"),
     ],
 )
 def test_labels_that_are_no_classes_are_refused(labels: object, said: str) -> None:
     with pytest.raises(InputError, match=f"labels: {said}"):
-        classes_of(lower(net(), PIXELS), labels, 60)
+        check_labels(labels, 60, class_count(lower(net(), PIXELS)))
 
 
 def test_labels_for_scores_are_refused() -> None:
     graph = lower(net(), PIXELS, output="scores")
-    with pytest.raises(InputError, match=r"labels: they say classes, and the Graph gives .*leave"):
-        classes_of(graph, np.zeros(60, int), 60)
+    with pytest.raises(
+        InputError, match=r"labels: the Graph gives scores, no class to compare.*leave"
+    ):
+        class_count(graph)
 
 
 def test_labels_may_be_a_column_of_any_integers() -> None:
     graph = lower(net(), PIXELS)
     column = np.arange(60, dtype=np.uint8)[:, None] % 4
-    assert classes_of(graph, column, 60).tolist() == column[:, 0].tolist()
+    assert check_labels(column, 60, class_count(graph)).tolist() == column[:, 0].tolist()
 
 
 def state_of(graph: Graph) -> BuildState:
@@ -84,20 +87,20 @@ def test_an_exact_graph_must_decide_as_the_network_does(monkeypatch: pytest.Monk
 
     model = net()
     monkeypatch.setattr("hwbnn.training.predict", shifted)
-    with pytest.raises(Mismatch, match="decide differently on 3 of 60 samples, first on sample 5"):
+    with pytest.raises(Mismatch, match="classes differ for 3 of 60 samples, first for sample 5"):
         measure_network(state_of(lower(model, PIXELS)), model, np.zeros(60, int), "mine")
 
 
 @pytest.mark.parametrize(("tolerance", "is_refused"), [(0.01, True), (0.2, False)])
 def test_fixed_point_may_part_by_a_bound(tolerance: float, is_refused: bool) -> None:
-    from hwbnn.flow.run import _check_parting
-
     classes = np.zeros(60, int)
     floats, integer = classes.copy(), classes.copy()
     integer[:6] = 1
     graph = replace(lower(net(), PIXELS), fraction=10)
     if is_refused:
-        with pytest.raises(Mismatch, match=r"100.00% .* 90.00%: they part by more than the 1.00%"):
-            _check_parting(graph, floats, integer, classes, tolerance)
+        with pytest.raises(
+            Mismatch, match=r"100.00% .* 90.00% .* 10.00 percentage points apart, more than 1;"
+        ):
+            compare_decisions(graph, floats, integer, classes, tolerance=tolerance)
     else:
-        _check_parting(graph, floats, integer, classes, tolerance)
+        compare_decisions(graph, floats, integer, classes, tolerance=tolerance)

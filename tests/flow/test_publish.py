@@ -237,9 +237,7 @@ def test_a_graph_that_decides_otherwise_is_refused(
         return out
 
     monkeypatch.setattr(flow, "simulate", wrong)
-    with pytest.raises(
-        Mismatch, match="decide differently on 1 of 355 samples, first on sample 17"
-    ):
+    with pytest.raises(Mismatch, match="classes differ for 1 of 355 samples, first for sample 17"):
         publish(run, tmp_path / "out", backends=())
     assert not (tmp_path / "out").exists()
 

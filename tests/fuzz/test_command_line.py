@@ -61,7 +61,7 @@ GOOD = {
     **{"frames": ["3"], "rtl_frames": ["1"], "fraction": ["12"], "fractions": ["3,12"]},
     **{"engine": ["plain", "fast"], "family": ["ecp5"], "precision": ["32-true"], "goal": ["0.5"]},
     **{"out": ["out", "out.npy", "out.npz"], "trace": ["trace.npz"], "wave": ["w.fst"]},
-    **{"model": ["mine:make"], "folder": ["digits"], "run": ["digits"], "runs": ["digits"]},
+    **{"model": ["drawn:make"], "folder": ["digits"], "run": ["digits"], "runs": ["digits"]},
     **{"backends": ["fast"], "form": ["xc7", "portable"], "devices": ["1"]},
 }
 """What fits a parameter, by its name; a command line is right but for some of its words."""
@@ -98,7 +98,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "plan.json").write_text(Plan().to_json())
     (folder / "recipe.toml").write_text('network = "digits"\ndata = "digits"\nepochs = 1\n')
     (folder / "deep.json").write_text("[" * 50_000)
-    (folder / "mine.py").write_text("def make(): raise OSError(5, 'a fault', 'where')\n")
+    (folder / "drawn.py").write_text("def make(): raise OSError(5, 'a fault', 'where')\n")
     generate(graph(), "rtl").write(folder / "core")
     (folder / "core-damaged").mkdir()
     (folder / "core-damaged" / "core.json").write_bytes(b"{\xff")

@@ -79,7 +79,7 @@ def test_a_wrong_bit_is_found() -> None:
     wrong = Threshold(last.name, last.source, last.thresholds + 2, last.falling)
     planted = Graph(tuple(wrong if n is last else n for n in graph.nodes))
     assert compare(model, planted, EVERY).nodes[-1].differing > 0
-    with pytest.raises(Mismatch, match=r"different classes for \d+ of 512 samples"):
+    with pytest.raises(Mismatch, match=r"classes differ for \d+ of 512 samples"):
         check_accuracy(model, planted, EVERY, decisions(model, BITS, EVERY))
 
 
@@ -202,14 +202,14 @@ def test_the_accuracy_of_fixed_point_may_part_by_no_more_than_the_tolerance() ->
     ("labels", "said"),
     [
         (np.zeros(511, int), "found 511 labels and 512 samples"),
-        (np.full(512, 2), "expected classes from 0 to 1, as the model has, found 2 for sample 0"),
+        (np.full(512, 2), "expected classes from 0 to 1, found 2 for sample 0"),
         (np.full(512, -1), "found -1 for sample 0"),
-        (np.full(512, 0.5), "expected one integer for each of 512 samples"),
-        (np.full(512, np.nan), "expected one integer for each of 512 samples"),
+        (np.full(512, 0.5), "expected 512 integers, the class of each sample"),
+        (np.full(512, np.nan), "expected 512 integers, the class of each sample"),
         (np.zeros((512, 2), int), "found int64 of shape (512, 2)"),
-        (np.array(["a"] * 512), "expected one integer"),
-        ([[0], [1, 2]], "expected one integer"),
-        (None, "expected one integer"),
+        (np.array(["a"] * 512), "expected 512 integers"),
+        ([[0], [1, 2]], "expected 512 integers"),
+        (None, "expected 512 integers"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused_in_a_line(labels: Any, said: str) -> None:

@@ -7,7 +7,6 @@ effect is measured on a whole test set, for one word length after the other (:fu
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import nn
 
-from hwbnn.errors import CannotLower, ConstantOutput, InputError, Mismatch
+from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Graph, Input, Lookup, Output
 from hwbnn.graph.arrays import Floats, Ints
 from hwbnn.lowering.from_torch.lower_model import begin
@@ -25,49 +24,19 @@ from hwbnn.lowering.from_torch.walk import Walk
 from hwbnn.lowering.tables import evaluate_at
 from hwbnn.lowering.value import TracedValue
 from hwbnn.simulators import check_input, simulate
+from hwbnn.simulators.decisions import (
+    TOLERANCE,
+    AccuracyCheck,
+    check_labels,
+    class_count,
+    compare_decisions,
+)
 
 FRACTIONS = (10, 12, 14, 16, 18)
 """Word lengths to measure: bits behind the point."""
 _BATCH = 200
-TOLERANCE = 0.01
-"""Part of the samples by which the accuracies of a fixed-point Graph and its floats may differ."""
-
 Progress = Callable[[str, int, int], None]
 """Told what is being computed, how many frames of it are done, and of how many."""
-
-
-@dataclass(frozen=True)
-class AccuracyCheck:
-    """The float network and its Graph on labelled samples.
-
-    Attributes:
-        frames: how many samples.
-        accuracy_float: part of them whose class is right in floats.
-        accuracy_integer: part of them whose class is right in integers.
-        differing: samples whose two classes differ.
-        fraction: fraction bits of a fixed-point Graph; None for an exact one.
-        constant: the class, if the Graph answers the same to all samples; otherwise None.
-    """
-
-    frames: int
-    accuracy_float: float
-    accuracy_integer: float
-    differing: int
-    fraction: int | None
-    constant: int | None
-
-    @property
-    def agreement(self) -> float:
-        """Part of the samples with the same class."""
-        return 1 - self.differing / self.frames
-
-    def __str__(self) -> str:
-        same = f"class as in floats for {self.agreement:.2%} of {self.frames:,} samples"
-        constant = "" if self.constant is None else f"; it always answers {self.constant}"
-        return (
-            f"accuracy {self.accuracy_integer:.2%}, in floats {self.accuracy_float:.2%}; "
-            f"{same}{constant}"
-        )
 
 
 def check_accuracy(
@@ -101,98 +70,19 @@ def check_accuracy(
         Mismatch: if the two part: any class of an exact Graph, the accuracies of another by more
             than ``tolerance``.
     """
-    if graph.meaning not in ("class", "decision"):
-        raise InputError(
-            f"labels: the Graph gives {graph.meaning}, no class to compare with labels; lower it "
-            'with output="class", or leave the labels out'
-        )
+    classes = class_count(graph)
     frames = check_input(graph, x)
     network, told = prepare(model), progress or _silent
     real = _floats(network, graph.input, frames, told)
-    truth = check_labels(labels, len(frames), 2 if graph.meaning == "decision" else real.shape[1])
+    truth = check_labels(labels, len(frames), classes)
     parts = []
     for start in range(0, len(frames), _BATCH):
         told("integers", start, len(frames))
         outputs = simulate(graph, frames[start : start + _BATCH], engine=engine)
         parts.append(outputs.reshape(len(outputs), -1)[:, 0].astype(np.int64))
-    classes, wanted = np.concatenate(parts), _classes(real)
-    check = AccuracyCheck(
-        len(frames),
-        float((wanted == truth).mean()),
-        float((classes == truth).mean()),
-        int((classes != wanted).sum()),
-        graph.fraction,
-        int(classes[0]) if len(classes) > 1 and (classes == classes[0]).all() else None,
+    return compare_decisions(
+        graph, _classes(real), np.concatenate(parts), truth, tolerance=tolerance
     )
-    _check_agreement(type(network).__name__, check, int((classes != wanted).argmax()), tolerance)
-    if check.constant is not None:
-        warnings.warn(
-            f"{type(network).__name__}: the output is class {check.constant} for all of "
-            f"{check.frames} samples; look at the samples, and at the training of the last layers",
-            ConstantOutput,
-            stacklevel=2,
-        )
-    return check
-
-
-def _check_agreement(kind: str, check: AccuracyCheck, first: int, tolerance: float) -> None:
-    """Refuse a Graph that does not answer as its network does."""
-    if check.fraction is None and check.differing:
-        raise Mismatch(
-            f"{kind}: floats and integers have different classes for {check.differing} of "
-            f"{check.frames} samples, first for sample {first}; the Graph is exact, so it was "
-            "lowered from another model, or this is a defect of hwbnn"
-        )
-    apart = abs(check.accuracy_float - check.accuracy_integer)
-    if apart > tolerance:
-        raise Mismatch(
-            f"{kind}: accuracy {check.accuracy_integer:.2%} in integers of {check.fraction} "
-            f"fraction bits, {check.accuracy_float:.2%} in floats: {100 * apart:.2f} percentage "
-            f"points apart, more than {100 * tolerance:g}; lower with a larger fraction"
-        )
-
-
-def check_labels(labels: ArrayLike, frames: int, classes: int) -> Ints:
-    """Labels as int64 ``(frames,)``.
-
-    Args:
-        labels: one integer from 0 for each sample, ``(frames,)`` or ``(frames, 1)``.
-        frames: how many samples there are.
-        classes: how many classes the network has.
-
-    Raises:
-        InputError: in one line, if they do not fit.
-    """
-    try:
-        array = np.asarray(labels)
-    except ValueError:  # rows of different lengths
-        array = np.empty(0, object)
-    if array.dtype == np.bool_:
-        array = array.astype(np.int64)
-    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.rint(array)).all():
-        array = np.rint(array).astype(np.int64)
-    if (
-        array.dtype.kind not in "iu"
-        or array.ndim not in (1, 2)
-        or array.shape[1:] not in ((), (1,))
-    ):
-        raise InputError(
-            f"labels: expected one integer for each of {frames} samples, its class, found "
-            f"{array.dtype} of shape {array.shape}"
-        )
-    if len(array) != frames or not frames:
-        raise InputError(
-            f"labels: expected a label for each of one or more samples, found {len(array)} labels "
-            f"and {frames} samples"
-        )
-    wrong = (array < 0) | (array >= classes)
-    if wrong.any():
-        at = int(wrong.ravel().argmax())
-        raise InputError(
-            f"labels: expected classes from 0 to {classes - 1}, as the model has, found "
-            f"{array.ravel()[at]} for sample {at}"
-        )
-    return array.reshape(-1).astype(np.int64)
 
 
 def _classes(real: Floats) -> Ints:
@@ -279,7 +169,7 @@ def measure(
     """
     network = prepare(model)
     frames = np.asarray(x)
-    truth = check_labels(labels, len(frames), 1 << 31)
+    truth = check_labels(labels, len(frames))
     told = progress or _silent
     real: Floats | None = None
     found: list[Measured] = []
