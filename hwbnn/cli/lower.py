@@ -81,6 +81,11 @@ def lower(
     given = read_model(folder, model)
     output: Literal["class", "scores"] = "scores" if scores else "class"
     graph = make(given.model, given.input, output=output, fraction=fraction)
+    checked = None
+    if data is not None:
+        x, y, _ = data
+        assert y is not None
+        checked = check_accuracy(given.model, graph, to_integers(given.input, x), y)
     out.parent.mkdir(parents=True, exist_ok=True)
     save(graph, out)
     kinds = [type(node).__name__ for node in graph.nodes]
@@ -92,14 +97,11 @@ def lower(
     }
     bits = graph.fraction
     how = "exactly" if bits is None else f"with {bits} bits behind the point of its shortcuts"
-    if data is not None:
-        x, y, _ = data
-        assert y is not None
-        found = check_accuracy(given.model, graph, to_integers(given.input, x), y)
-        facts |= {"frames": found.frames, "accuracy": found.accuracy_integer}
-        facts |= {"accuracy of floats": found.accuracy_float, "differing": found.differing}
-        how += f", {found.accuracy_integer:.2%} of {found.frames:,} samples right"
-        how += f" (floats: {found.accuracy_float:.2%})"
+    if checked is not None:
+        facts |= {"frames": checked.frames, "accuracy": checked.accuracy_integer}
+        facts |= {"accuracy of floats": checked.accuracy_float, "differing": checked.differing}
+        how += f", {checked.accuracy_integer:.2%} of {checked.frames:,} samples right"
+        how += f" (floats: {checked.accuracy_float:.2%})"
     finish(
         f"lowered {given.name} {how}: {len(kinds)} nodes, {graph.types[graph.input.name]} in, "
         f"{graph.types[graph.output.name]} out -> {out}",

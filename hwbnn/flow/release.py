@@ -15,10 +15,15 @@ from hwbnn.errors import InputError, Mismatch
 from hwbnn.flow.run import TOOLS, check_backends, hardware, measure_network
 from hwbnn.flow.state import BuildState, Progress, Silent
 from hwbnn.graph import Graph, to_bytes
-from hwbnn.plan import Plan
+from hwbnn.plan import Plan, circuit
 from hwbnn.report import Report, Training
 from hwbnn.simulators import check_input
-from hwbnn.simulators.decisions import TOLERANCE, check_labels, class_count
+from hwbnn.simulators.decisions import (
+    TOLERANCE,
+    check_labels,
+    check_tolerance,
+    class_count,
+)
 from hwbnn.tools import versions
 
 if TYPE_CHECKING:
@@ -79,7 +84,8 @@ def publish(
     from hwbnn.lowering import lower
     from hwbnn.training import History, data_of, load_model, torch_threads
 
-    check_backends(backends)
+    check_backends(backends, rtl_frames)
+    check_tolerance(tolerance)
     source, target = Path(run), Path(folder)
     shown = progress or Silent()
     with shown.step("lower, and measure against the float network"), torch_threads(1):
@@ -89,6 +95,8 @@ def publish(
         graph = lower(model, recipe.graph_input())
         chosen = Plan() if plan is None else plan(graph)
         chosen.check(graph)
+        if backends:
+            circuit(graph, chosen)  # refuses a Plan that fits no circuit before a file is changed
         x = check_input(graph, recipe.encode(images.test_images))
         state = BuildState(graph, target, x, shown, rtl_frames=rtl_frames)
         state.provenance = history.provenance

@@ -23,6 +23,7 @@ from hwbnn.simulators import check_input, simulate
 from hwbnn.simulators.decisions import (
     TOLERANCE,
     check_labels,
+    check_tolerance,
     class_count,
     compare_decisions,
 )
@@ -98,7 +99,8 @@ def build(
         ToolFailed: if a tool that is there ends with an error; the report is written before.
     """
     target = claim(Path(folder))
-    check_backends(backends)
+    check_backends(backends, rtl_frames)
+    check_tolerance(tolerance)
     samples, labels = data if isinstance(data, tuple) else (data, None)
     shown = progress or Silent()
     with shown.step("lower"):
@@ -143,9 +145,11 @@ def claim(folder: Path) -> Path:
     return folder
 
 
-def check_backends(backends: Sequence[str]) -> None:
-    """Refuse what would be found out only after a long computation."""
+def check_backends(backends: Sequence[str], rtl_frames: int | None = None) -> None:
+    """Refuse before a long computation what verification would refuse after it."""
     verification.check_backends(backends)
+    if rtl_frames is not None and rtl_frames < 1:
+        raise InputError(f"rtl_frames: expected at least 1 frame, found {rtl_frames}")
     for name in backends:
         if name.startswith("hls-rtl"):
             raise InputError(
@@ -225,13 +229,17 @@ def _fixed_point(
         return
     from hwbnn.lowering import measure
 
-    measured = measure(
-        network,
-        state.graph.input,
-        state.x,
-        classes,
-        progress=lambda what, n, of: state.progress.detail(f"{what}: {n:,} of {of:,}"),
-    )
+    try:
+        measured = measure(
+            network,
+            state.graph.input,
+            state.x,
+            classes,
+            progress=lambda what, n, of: state.progress.detail(f"{what}: {n:,} of {of:,}"),
+        )
+    except InputError as error:  # samples and labels are checked: a logit that has no integer
+        state.not_done.append(NotDone("fixed point by word length", str(error)))
+        return
     state.fixed_point += [parts.fixed_point(each, bits, data_name) for each in measured]
 
 

@@ -100,7 +100,9 @@ class Part(nn.Module):
             buffer = self._buffers["progress"]
             # Loading, averaging and copying write the buffer: its version says so without a look
             # at its value, for which a GPU would be waited for.
-            if buffer is not None and (buffer is not seen[0] or buffer._version != seen[1]):
+            if buffer is not None and (
+                buffer is not seen[0] or buffer.is_inference() or buffer._version != seen[1]
+            ):
                 self._settings = self.method.schedule(_moment(int(buffer)))
                 self._note()
         return self._settings
@@ -118,7 +120,7 @@ class Part(nn.Module):
         """Hold that the settings are those of the buffer as it is now."""
         buffer = self._buffers["progress"]
         assert buffer is not None
-        self._seen = buffer, buffer._version
+        self._seen = buffer, _writes(buffer)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy's buffer counts its versions anew."""
@@ -131,6 +133,8 @@ class Part(nn.Module):
         if self._seen is not None and key not in state_dict:
             state_dict[key] = self._buffers["progress"]
         super()._load_from_state_dict(state_dict, prefix, *rest)
+        # Read at once: a model that is compiled next asks no buffer for its version.
+        _ = self.settings
 
     def options(self) -> Mapping[str, Options]:
         """How the optimiser treats each of the part's own parameters; those left out, as usual."""
@@ -143,6 +147,11 @@ class Part(nn.Module):
     def extra_repr(self) -> str:
         """The method, for ``print(model)``."""
         return f"method={self.method}"
+
+
+def _writes(tensor: Tensor) -> int:
+    """How often a tensor was written; -1 for a tensor of inference mode, which counts nothing."""
+    return -1 if tensor.is_inference() else tensor._version
 
 
 _STEPS = 3
@@ -173,7 +182,7 @@ class BinaryWeight(Part, ABC):
         if not self.method.has_step_hook:
             self.is_watched = False
             return
-        version = sum(p._version for p in self._parameters.values() if p is not None)
+        version = self._written()
         if version == self._version:
             return
         self._version = version
@@ -187,6 +196,15 @@ class BinaryWeight(Part, ABC):
                 HwbnnWarning,
                 stacklevel=6,
             )
+
+    def _written(self) -> int:
+        """How often the part's parameters were written."""
+        return sum(_writes(p) for p in self._parameters.values() if p is not None)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        if self._steps >= 0:  # what is loaded is no step
+            self._version = self._written()
 
     @abstractmethod
     def real(self) -> Tensor:

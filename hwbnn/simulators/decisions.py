@@ -118,6 +118,14 @@ def check_labels(
     return array.reshape(-1).astype(np.int64)
 
 
+def check_tolerance(tolerance: float) -> None:
+    """Refuse a tolerance that is no part of the samples."""
+    if not 0 <= tolerance <= 1:  # NaN too
+        raise InputError(
+            f"tolerance: expected a part of the samples, from 0 to 1, found {tolerance}"
+        )
+
+
 def compare_decisions(
     graph: Graph,
     floats: Array,
@@ -141,9 +149,11 @@ def compare_decisions(
         :class:`~hwbnn.errors.ConstantOutput` warning.
 
     Raises:
+        InputError: if ``tolerance`` is no number from 0 to 1.
         Mismatch: if the two part: any class of an exact Graph, the accuracies of another by more
             than ``tolerance``.
     """
+    check_tolerance(tolerance)
     differs = floats != integers
     constant = len(integers) > 1 and bool((integers == integers[0]).all())
     check = AccuracyCheck(

@@ -160,6 +160,7 @@ def test_lower_compares_accuracy_on_labelled_samples(
     place = importlib.import_module("hwbnn.lowering.from_torch.accuracy")
     real = place.simulate
     monkeypatch.setattr(place, "simulate", lambda *a, **k: (real(*a, **k) + 1) % 3)
-    wrong = call("lower", "--model", "small:make", *given)
+    wrong = call("lower", "--model", "small:make", "--out", "wrong.npz", *given)
     assert wrong.exit_code == 1
+    assert not Path("wrong.npz").exists()
     assert wrong.stderr.splitlines()[-1].startswith("error: ")

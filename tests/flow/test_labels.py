@@ -104,3 +104,11 @@ def test_fixed_point_may_part_by_a_bound(tolerance: float, is_refused: bool) -> 
             compare_decisions(graph, floats, integer, classes, tolerance=tolerance)
     else:
         compare_decisions(graph, floats, integer, classes, tolerance=tolerance)
+
+
+@pytest.mark.parametrize("tolerance", [float("nan"), -0.1, 7])
+def test_a_tolerance_is_a_part_of_the_samples(tolerance: float) -> None:
+    classes = np.zeros(60, int)
+    graph = replace(lower(net(), PIXELS), fraction=10)
+    with pytest.raises(InputError, match="tolerance: expected a part of the samples, from 0 to 1"):
+        compare_decisions(graph, classes, classes, classes, tolerance=tolerance)

@@ -258,6 +258,12 @@ def test_what_is_refused_changes_nothing_in_the_folder(
         publish(run, folder, backends=("rlt",))
     with pytest.raises(PlanError):
         publish(run, folder, plan=no_plan)
+    with pytest.raises(PlanError, match="nothing"):
+        publish(run, folder, plan=lambda graph: Plan(depths={"nothing": (2, 2)}))
+    with pytest.raises(InputError, match="rtl_frames: expected at least 1 frame, found 0"):
+        publish(run, folder, rtl_frames=0)
+    with pytest.raises(InputError, match="tolerance"):
+        publish(run, folder, tolerance=float("nan"))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     (folder / "build.json").unlink()
     (folder / "build.json").mkdir()

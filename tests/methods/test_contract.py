@@ -380,6 +380,24 @@ class TestMethod:
         assert moments == [dict(part.method.schedule(0.75)) for part in every_part(fresh)]
         assert lower(fresh.eval(), source).digest == lower(run.model.eval(), source).digest
 
+    def test_a_state_dict_sets_the_schedule_at_once(self, name: str) -> None:
+        """Before anything reads it: a compiled model does not look at the buffer again."""
+        trained, *_ = toy(name)
+        fresh, *_ = toy(name)
+        set_progress(trained, 0.75)
+        fresh.load_state_dict(trained.state_dict())
+        for part in every_part(fresh):
+            assert dict(part._settings) == dict(part.method.schedule(0.75))
+
+    def test_models_live_in_inference_mode(self, name: str) -> None:
+        with torch.inference_mode():
+            trained, *_ = toy(name)
+            set_progress(trained, 1.0)
+            fresh, *_ = toy(name)
+            fresh.load_state_dict(copy.deepcopy(trained).state_dict())
+            for part in every_part(fresh):
+                assert dict(part.settings) == dict(part.method.schedule(1.0))
+
     def test_a_state_dict_without_the_moment_of_training_loads(self, name: str) -> None:
         model, *_ = toy(name)
         older = {k: v for k, v in model.state_dict().items() if not k.endswith(".progress")}

@@ -210,8 +210,8 @@ def _integers(walk: Walk, frames: Ints, engine: str, told: Progress) -> tuple[Fl
     """The logits that a Graph's integers stand for, and its classes."""
     if walk.scores is None:
         raise InputError(
-            "measure: the logit of this model is decided by two sums and has no integer; "
-            "use check_accuracy"
+            "measure: the logit of this model is decided by two sums and has no integer of its "
+            "own to compare; `hwbnn lower --samples --labels` compares the decisions"
         )
     name = walk.scores.name
     place = next(i for i, node in enumerate(walk.nodes) if node.name == name)
