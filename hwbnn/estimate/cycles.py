@@ -79,7 +79,10 @@ def cycles(
 
     Raises:
         Deadlock: if the storage of the stages was made too small for anything to move.
+        PlanError: if ``frames`` is below 1.
     """
+    if frames is not None and frames < 1:
+        raise PlanError(f"plan: frames: expected at least 1, found {frames!r}")
     # The equations leave out that an output of batches may wait for the end of its input.
     if source is None and sink is None and circuit.plan.framing != "batch":
         with suppress(Unsolvable):
@@ -94,7 +97,8 @@ def _free(circuit: Circuit, frames: int | None) -> Cycles:
     seen: dict[tuple[object, ...], int] = {}
     interval: Fraction | None = None
     period: int | None = None
-    while len(run.starts) < (frames or MOST_FRAMES) and interval is None:
+    most = MOST_FRAMES if frames is None else frames
+    while len(run.starts) < most and interval is None:
         if not run.step():
             raise Deadlock(_SHALLOW.format(f"behind frame {len(run.starts)}"))
         states.append(run.state() if frames is None else b"")

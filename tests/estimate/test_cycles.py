@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwbnn.errors import PlanError
 from hwbnn.estimate import cycles
 from hwbnn.estimate.cycles import Deadlock
 from hwbnn.estimate.machines import FoldedMachine
@@ -50,6 +51,15 @@ def test_stepping_over_idle_cycles_changes_nothing(data):
     made = circuit(graph, data.draw(plans(graph, max_cycles=200)))
     every_cycle = cycles(made, 4, source=lambda _: True)
     assert cycles(made, 4) == every_cycle
+
+
+@pytest.mark.parametrize("source", [None, lambda _: True], ids=["equations", "steps"])
+def test_frames_are_at_least_one(source):
+    made = circuit(chain(8, 4), Plan())
+    assert len(cycles(made, 1, source=source).starts) == 1
+    for frames in (0, -1):
+        with pytest.raises(PlanError, match=f"frames: expected at least 1, found {frames}$"):
+            cycles(made, frames, source=source)
 
 
 def solvable(made):
