@@ -363,7 +363,9 @@ def _check_layout(layout: object) -> None:
     for name in ("pe", "simd"):
         value = getattr(layout, name)
         if not _is_int(value) or not 1 <= value < 1 << 20:
-            raise PlanError(f"plan: {name}: expected a positive integer, found {shown(value)}")
+            raise PlanError(
+                f"plan: {name}: expected a positive integer below 2^20, found {shown(value)}"
+            )
 
 
 def _checked_depths(value: str, depths: object) -> tuple[int, ...]:
@@ -379,7 +381,7 @@ def _checked_depths(value: str, depths: object) -> tuple[int, ...]:
 
 def _check_tokens(what: str, found: object) -> None:
     if not _is_int(found) or not 1 <= found < 1 << 24:
-        raise PlanError(f"plan: {what}: expected 1 to 2^24 tokens, found {shown(found)}")
+        raise PlanError(f"plan: {what}: expected 1 to 2^24 - 1 tokens, found {shown(found)}")
 
 
 def _is_int(value: object) -> TypeGuard[int]:
