@@ -331,8 +331,10 @@ class Points:
         limit = _Limit(tell)
         best: Point | None = None
         nearest: list[int] = []
-        for _, draft in self.choices(goal for goal in reversed(self.goals) if goal <= cycles):
-            if best is None or draft.least < best.lut:
+        # Of a goal above it a draft may be faster than it had to be, and in time.
+        goals = (goal for goal in reversed(self.goals) if self.before(goal) < cycles)
+        for _, draft in self.choices(goals):
+            if draft.bound <= cycles and (best is None or draft.least < best.lut):
                 point = draft.done()
                 nearest.append(point.interval)
                 better = best is None or (point.lut, point.interval) < (best.lut, best.interval)

@@ -29,8 +29,8 @@ def size(graph: Graph, plan: Plan) -> tuple[int, int]:
 
 
 def hold(graph: Graph, intervals: Sequence[int], shares: Sequence[float]) -> None:
-    """A longer interval is never larger, a larger budget never slower, and a budget no slower than
-    an interval's core of that size."""
+    """A longer interval is never larger, a larger budget never slower, a budget no slower than an
+    interval's core of that size, and an interval's core no larger than a budget's as fast."""
     cores = []
     for interval in intervals:
         try:
@@ -43,7 +43,7 @@ def hold(graph: Graph, intervals: Sequence[int], shares: Sequence[float]) -> Non
     assert cores
     assert luts == sorted(luts, reverse=True)
     budgets = sorted({*luts, *(round(share * luts[-1]) for share in shares)})
-    found = []
+    found: list[int] = []
     for budget in budgets:
         try:
             lut, interval = size(graph, plan_for_luts(graph, budget))
@@ -53,6 +53,7 @@ def hold(graph: Graph, intervals: Sequence[int], shares: Sequence[float]) -> Non
             continue
         assert lut <= budget
         assert interval <= min((i for n, i in cores if n <= budget), default=interval)
+        assert size(graph, plan_for_ii(graph, interval))[0] <= lut
         found.append(interval)
     assert found == sorted(found, reverse=True)
 
@@ -73,6 +74,34 @@ def test_goals_agree_on_bundled_networks(name: str) -> None:
 def test_goals_agree_on_bundled_networks_of_images(name: str) -> None:
     graph = load(MODELS / name / "graph.npz")
     hold(graph, (18_432, 36_864, 80_000, 200_000), (1.2,))
+
+
+def test_an_interval_between_those_that_plans_are_made_for_is_met() -> None:
+    """A Plan made for a longer interval may be fast enough, and the only one or the smallest."""
+    graph = random_conv_graph(1)
+    with pytest.raises(PlanError, match=r"no Plan found has a frame every 39 cycles; .* takes 40$"):
+        plan_for_ii(graph, 39)
+    assert size(graph, plan_for_ii(graph, 40))[1] == 40
+
+
+def test_at_the_limit_of_time_the_best_so_far_is_taken_and_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The limit ends a search only once some Plan meets the goal."""
+    graph = random_conv_graph(3)
+    smallest = size(graph, plan_for_ii(graph, 100_000))[0]
+    assert size(graph, plan_for_luts(graph, 1_000_000))[0] > smallest
+    monkeypatch.setattr("hwbnn.estimate.search.SECONDS", 0.0)
+    told: list[str] = []
+    lut, interval = size(graph, plan_for_ii(graph, 100_000, tell=told.append))
+    assert lut > smallest
+    assert interval <= 100_000
+    assert told.pop().endswith(f"ended at its limit of 0 s; the smallest so far takes {lut:,} LUTs")
+    # The fastest Plans take more than this budget.
+    lut, interval = size(graph, plan_for_luts(graph, smallest, tell=told.append))
+    assert lut <= smallest
+    assert told.pop().endswith(f"limit of 0 s; the fastest so far takes {interval:,} cycles")
+    assert not told
 
 
 def test_what_was_refused_is_found() -> None:
