@@ -5,11 +5,12 @@
     scripts/mutate run --mutants 200 --seed 1
     scripts/mutate report
 
-Each goes on where it was stopped. Everything happens in a copy of the committed files (--work), so
-the tree can be worked in meanwhile; after a commit, name another folder. A mutant is killed by a
-test that fails or takes too long; the tests are those that call the function that it is in,
-quickest first, and for code outside of functions those that call anything in its file. A survivor
-says that no chosen test noticed: kill it by a test, or show that it changes nothing.
+Each goes on where it was stopped, even by a kill. Everything happens in a copy of the committed
+files (--work), so the tree can be worked in meanwhile; after a commit, name another folder. A
+mutant is killed by a test that fails or takes too long; the tests are those that call the function
+that it is in, quickest first, and for code outside of functions those that call anything in its
+file. A survivor says that no chosen test noticed: kill it by a test, or show that it changes
+nothing.
 """
 
 from __future__ import annotations
@@ -24,20 +25,27 @@ import sys
 import tarfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from scripts.lock import locked
 from scripts.mutants import Mutant, is_one, mutants
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ROOMS = ("graph", "lowering", "simulators", "plan", "estimate", "targets", "verification")
 MAP = "map.json"
 RESULTS = "mutants.jsonl"
+ORIGINAL = "original"
+"""File in the folder of it all: the source that a mutant is in, as it was without it."""
+CURRENT = "current"
+"""File in the folder of it all: the path of that source; it is there while a mutant is."""
 KILLED, SURVIVED, UNTESTED = "killed", "survived", "no test calls it"
+TOO_LONG = "its tests take too long"
 BROKEN = "its tests do not run without it"
 
 
@@ -74,11 +82,15 @@ class Suite:
                     tests.users[call.rpartition(":")[0]].add(name)
         return tests
 
-    def chosen(self, mutant: Mutant, budget: float, hardware: float) -> list[str]:
-        """Tests that may notice it, quickest first, those of hardware last, within two budgets."""
+    def noticing(self, mutant: Mutant) -> set[str]:
+        """All tests that may notice it."""
         called = self.callers.get(f"{mutant.file}:{mutant.function}", set())
         # Nothing calls compiled functions and constants as far as the map can see.
-        names = called or self.users.get(mutant.file, set())
+        return called or self.users.get(mutant.file, set())
+
+    def chosen(self, mutant: Mutant, budget: float, hardware: float) -> list[str]:
+        """Tests that may notice it, quickest first, those of hardware last, within two budgets."""
+        names = self.noticing(mutant)
         taken: list[str] = []
         for are_hardware, limit in ((False, budget), (True, hardware)):
             left = limit
@@ -101,6 +113,7 @@ def copied(work: Path) -> Path:
         )
         with tarfile.open(fileobj=BytesIO(made.stdout)) as archive:
             archive.extractall(work / "tree.part", filter="data")
+        (work / CURRENT).unlink(missing_ok=True)  # of a tree that was removed
         (work / "tree.part").rename(tree)
     return tree
 
@@ -134,16 +147,38 @@ def pytest(tree: Path, arguments: Sequence[str], limit: float, **more: str) -> i
             process.wait()
 
 
-def written(file: Path, text: str) -> None:
+def written(file: Path, content: str | bytes) -> None:
     """Replace a file, whole or not at all."""
     part = file.with_name(f"{file.name}.part")
-    part.write_text(text)
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
     part.replace(file)
+
+
+@contextmanager
+def mutated(work: Path, tree: Path, mutant: Mutant) -> Iterator[None]:
+    """The mutant in the copy, for a while; a kill leaves what :func:`restore` needs."""
+    source = (tree / mutant.file).read_bytes()
+    written(work / ORIGINAL, source)
+    written(work / CURRENT, mutant.file)
+    try:
+        written(tree / mutant.file, mutant.applied(source))
+        yield
+    finally:
+        restore(work, tree)
+
+
+def restore(work: Path, tree: Path) -> None:
+    """Take out the mutant that is in the copy, if one is, perhaps since a run was killed."""
+    current = work / CURRENT
+    if current.is_file():
+        written(tree / current.read_text(), (work / ORIGINAL).read_bytes())
+        current.unlink()
 
 
 def make_map(given: argparse.Namespace) -> int:
     """Run the tests once, file by file, and keep what they call."""
     tree = copied(given.work)
+    restore(given.work, tree)
     file = given.work / MAP
     known: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
     files = given.tests or sorted(
@@ -178,6 +213,7 @@ def make_map(given: argparse.Namespace) -> int:
 def run(given: argparse.Namespace) -> int:
     """Try a sample of the mutants."""
     tree = copied(given.work)
+    restore(given.work, tree)
     if not (given.work / MAP).is_file():
         print("no map of the tests yet: run 'scripts/mutate map' first", file=sys.stderr)
         return 2
@@ -215,25 +251,20 @@ def tried(tree: Path, mutant: Mutant, tests: Suite, given: argparse.Namespace) -
     """What becomes of a mutant."""
     chosen = tests.chosen(mutant, given.budget, given.hardware)
     begun = time.perf_counter()
-    status = SURVIVED if chosen else UNTESTED
+    status = SURVIVED if chosen else TOO_LONG if tests.noticing(mutant) else UNTESTED
     code: int | None = 0
     names: list[str] = []
     limit = 0.0
-    path = tree / mutant.file
-    source = path.read_bytes()
     # One of hardware takes minutes: the others first, and alone.
     kinds = [[n for n in chosen if n not in tests.hardware], []]
     kinds[1] = [n for n in chosen if n in tests.hardware]
-    try:
-        path.write_bytes(mutant.applied(source))
+    with mutated(given.work, tree, mutant):
         for names in filter(None, kinds):
             limit = given.patience * sum(tests.seconds[n] for n in names) + 60
             code = pytest(tree, ["-x", "-n", "0", *names], limit)
             if code != 0:
                 status = KILLED
                 break
-    finally:
-        path.write_bytes(source)
     # Anything but failed tests may be the tests' own trouble, and then shows nothing.
     if status == KILLED and code not in (1, None):
         sound = pytest(tree, ["-x", "-n", "0", *names], limit)
@@ -273,8 +304,8 @@ def report(given: argparse.Namespace) -> int:
         "# Mutants",
         "",
         f"{len(known)} tried, {counts[KILLED]} killed, {counts[SURVIVED]} survived, "
-        f"{counts[UNTESTED]} in code that no test of the map calls, {counts[BROKEN]} without "
-        "tests that run; "
+        f"{counts[UNTESTED]} in code that no test of the map calls, {counts[TOO_LONG]} with "
+        f"tests that take too long, {counts[BROKEN]} without tests that run; "
         f"{sum(r['seconds'] for r in known) / 60:.0f} minutes.",
         "",
         "| room | tried | killed |",
@@ -284,7 +315,7 @@ def report(given: argparse.Namespace) -> int:
     for result in known:
         rooms[result["file"].split("/")[1]].append(result["status"])
     lines += [f"| {room} | {len(s)} | {s.count(KILLED)} |" for room, s in sorted(rooms.items())]
-    for status in (SURVIVED, UNTESTED, BROKEN):
+    for status in (SURVIVED, UNTESTED, TOO_LONG, BROKEN):
         same = [r for r in known if r["status"] == status]
         lines += ["", f"## {status}: {len(same)}", "", *(f"- {shown(r)}" for r in same)]
     text = "\n".join(lines) + "\n"
@@ -322,9 +353,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     each.set_defaults(work_on=report)
     given = parser.parse_args(arguments)
     given.work = given.work.expanduser().resolve()
-    status: int = given.work_on(given)
+    if given.work_on is report:
+        return report(given)
+    try:
+        lock = locked(given.work)
+    except BlockingIOError:
+        print(f"{given.work}: another run works there; wait for it, or stop it", file=sys.stderr)
+        return 2
+    with lock:
+        status: int = given.work_on(given)
     return status
 
 
 if __name__ == "__main__":
+    # A plain kill ends like an error: the tests under way are ended too, the mutant is taken out.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     sys.exit(main())

@@ -6,14 +6,18 @@ import ast
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from scripts.lock import locked
 from scripts.mutants import Mutant, is_one, mutants
-from scripts.mutate import Suite
+from scripts.mutate import Suite, main
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -134,8 +138,24 @@ def test_double():
 """
 
 
-def test_it_finds_what_no_test_notices_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    files = {"hwbnn/graph/small.py": TESTED, "tests/test_small.py": ITS_TESTS, ".gitignore": "/w/"}
+STATUSES = {
+    ("a < b", "(a <= b)"): "survived",  # equal numbers are one number
+    ("a < b", "(not (a < b))"): "killed",
+    ("return a if a < b else b", "return None"): "killed",
+    ("a + a", "(a - a)"): "survived",
+    ("return a + a", "return None"): "survived",
+    ("a - 1", "(a + 1)"): "survived",
+    ("1", "2"): "survived",
+    ("1", "(0)"): "survived",
+    ("return a - 1", "return None"): "survived",
+}
+SMALL = "hwbnn/graph/small.py"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A repository of one file, its tests and the scripts; its map is made, in the folder w."""
+    files = {SMALL: TESTED, "tests/test_small.py": ITS_TESTS, ".gitignore": "/w/"}
     files |= {f"hwbnn/{folder}__init__.py": "" for folder in ("", "graph/")}
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -144,39 +164,79 @@ def test_it_finds_what_no_test_notices_and_goes_on_where_it_stopped(tmp_path: Pa
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
     for arguments in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "All"]):
         subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
+    assert "tests/test_small.py: 2 tests" in mutate(tmp_path, "map")
+    return tmp_path
 
-    def mutate(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "scripts.mutate", "--work", "w", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(tmp_path)},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
-    assert "tests/test_small.py: 2 tests" in mutate("map")
-    first = mutate("run", "--rooms", "graph", "--mutants", "3")
+def begun(project: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "scripts.mutate", "--work", "w", *arguments],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(project)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def mutate(project: Path, *arguments: str) -> str:
+    process = begun(project, *arguments)
+    out, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return out
+
+
+def tried(project: Path) -> list[dict[str, Any]]:
+    """The results so far."""
+    lines = (project / "w" / "mutants.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def statuses(project: Path) -> dict[tuple[str, str], str]:
+    return {(r["before"], r["after"]): r["status"] for r in tried(project)}
+
+
+def test_it_finds_what_no_test_notices_and_goes_on_where_it_stopped(project: Path) -> None:
+    first = mutate(project, "run", "--rooms", "graph", "--mutants", "3")
     assert first.count("of 3 ") == 3
-    with (tmp_path / "w" / "mutants.jsonl").open("a") as stream:
+    with (project / "w" / "mutants.jsonl").open("a") as stream:
         stream.write('{"name": "half a li')  # killed while it wrote
-    second = mutate("run", "--rooms", "graph", "--mutants", "100")
-    lines = (tmp_path / "w" / "mutants.jsonl").read_text().splitlines()
-    tried = [json.loads(line) for line in lines]
-    statuses = {(r["before"], r["after"]): r["status"] for r in tried}
-    assert len(tried) == len(statuses) == 9
-    assert statuses == {
-        ("a < b", "(a <= b)"): "survived",  # equal numbers are one number
-        ("a < b", "(not (a < b))"): "killed",
-        ("return a if a < b else b", "return None"): "killed",
-        ("a + a", "(a - a)"): "survived",
-        ("return a + a", "return None"): "survived",
-        ("a - 1", "(a + 1)"): "survived",
-        ("1", "2"): "survived",
-        ("1", "(0)"): "survived",
-        ("return a - 1", "return None"): "survived",
-    }
+    second = mutate(project, "run", "--rooms", "graph", "--mutants", "100")
+    assert len(tried(project)) == 9
+    assert statuses(project) == STATUSES
     assert "9 tried, 2 killed" in second
-    assert (tmp_path / "w" / "tree" / "hwbnn" / "graph" / "small.py").read_text() == TESTED
-    assert (tmp_path / "w" / "report.md").read_text() == mutate("report")
+    assert (project / "w" / "tree" / SMALL).read_text() == TESTED
+    assert (project / "w" / "report.md").read_text() == mutate(project, "report")
+
+
+def test_killed_in_the_middle_of_a_mutant_it_comes_to_the_same_results(project: Path) -> None:
+    file = project / "w" / "tree" / SMALL
+    for kill in (signal.SIGTERM, signal.SIGKILL):
+        process = begun(project, "run", "--rooms", "graph", "--mutants", "100")
+        while file.read_text() == TESTED:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(kill)
+        process.communicate()
+        assert process.returncode == (128 + kill if kill == signal.SIGTERM else -kill)
+        assert (file.read_text() == TESTED) == (kill == signal.SIGTERM)
+        assert not tried(project)
+    mutate(project, "run", "--rooms", "graph", "--mutants", "100")
+    assert len(tried(project)) == 9
+    assert statuses(project) == STATUSES
+    assert file.read_text() == TESTED
+
+
+def test_tests_that_take_longer_than_the_budget_are_told_apart_from_none(project: Path) -> None:
+    mutate(project, "run", "--rooms", "graph", "--mutants", "100", "--budget", "0")
+    assert set(statuses(project).values()) == {"its tests take too long"}
+    assert "9 with tests that take too long" in mutate(project, "report")
+
+
+def test_a_second_run_in_the_same_folder_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with locked(tmp_path):
+        for verb in ("map", "run"):
+            assert main(["--work", str(tmp_path), verb]) == 2
+            assert "another run works there" in capsys.readouterr().err

@@ -1,0 +1,24 @@
+"""A lock on a folder that a process holds until it ends, however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+from typing import IO
+
+
+def locked(folder: Path) -> IO[str]:
+    """Make the folder and lock it; the lock is held until the file returned is closed.
+
+    Raises:
+        BlockingIOError: if another process holds the lock.
+        OSError: if the folder cannot be made or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / ".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        lock.close()
+        raise
+    return lock
