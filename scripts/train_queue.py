@@ -9,29 +9,33 @@ a folder named after its recipe.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from hwbnn.errors import HwbnnError, InputError
 from hwbnn.training import Epoch, Recipe, train
-from hwbnn.training.folder import HISTORY, MODEL, finished_epochs
+from hwbnn.training.folder import HISTORY, MODEL, RECIPE, finished_epochs
+from scripts.lock import locked
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 QUEUE = REPOSITORY / "recipes" / "queue.txt"
 RUNS_VARIABLE = "HWBNN_RUNS"
 RUNS = Path("~/.local/share/hwbnn/runs")
+AUTOGROUP = Path("/proc/self/autogroup")
 
 
 class OutOfTime(Exception):
-    """The next epoch would not end in time; the checkpoint of the last one is written."""
+    """The next epoch would not end in time; the checkpoint of the last one is written.
+
+    Its text says how far the run is.
+    """
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,37 @@ class Job:
     folder: Path
 
     @property
-    def is_finished(self) -> bool:
-        """Whether the run has made all of its epochs and written its results."""
+    def has_results(self) -> bool:
+        """Whether results lie in the folder, of this recipe or of another one."""
         return (self.folder / MODEL).is_file() and (self.folder / HISTORY).is_file()
 
+    def is_finished(self) -> bool:
+        """Whether the run has made all of its epochs and written its results.
+
+        Raises:
+            InputError: if the results are those of another recipe, or it cannot be read which.
+        """
+        if not self.has_results:
+            return False
+        found = Recipe.read(self.folder / RECIPE)
+        for field in fields(Recipe):
+            mine, theirs = getattr(self.recipe, field.name), getattr(found, field.name)
+            # What a recipe tells about itself changes no weight.
+            if field.name != "about" and mine != theirs:
+                raise InputError(
+                    f"{self.folder}: holds a finished run with {field.name} = {theirs!r}, the "
+                    f"recipe of the list has {mine!r}; move the folder away to train anew, or put "
+                    "the recipe back"
+                )
+        return True
+
     def state(self) -> str:
-        """How far the run is, in words."""
-        if self.is_finished:
+        """How far the run is, in words.
+
+        Raises:
+            InputError: if the results are those of another recipe, or the checkpoint is damaged.
+        """
+        if self.is_finished():
             return "finished"
         return f"{finished_epochs(self.folder)} of {self.recipe.epochs} epochs"
 
@@ -85,14 +113,13 @@ def only_one(runs: Path) -> Iterator[None]:
         InputError: if another queue runs, or the folder cannot be written.
     """
     try:
-        runs.mkdir(parents=True, exist_ok=True)
-        with (runs / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
+        lock = locked(runs)
     except BlockingIOError:
         raise InputError(f"{runs}: another queue trains there; wait for it, or stop it") from None
     except OSError as error:
         raise InputError(f"{runs}: cannot keep runs there: {error.strerror}") from error
+    with lock:
+        yield
 
 
 def deadline(until: str | None, minutes: float | None, now: datetime) -> datetime | None:
@@ -139,7 +166,7 @@ class Teller:
             f"expected to end {end:%d %b %H:%M}{later}"
         )
         if left and self.stop is not None and now + timedelta(seconds=seconds) > self.stop:
-            raise OutOfTime
+            raise OutOfTime(f"{epoch.epoch} of {self.job.recipe.epochs} epochs")
 
 
 def told(line: str) -> None:
@@ -151,24 +178,50 @@ def work(jobs: Sequence[Job], stop: datetime | None, data: Path | None) -> int:
     """Train what is not finished; 0 if all is, 1 if a recipe failed, 3 if time ran out."""
     failed = 0
     for number, job in enumerate(jobs):
-        if job.is_finished:
-            continue
-        if stop is not None and datetime.now() >= stop:
-            return 3
         name = job.folder.name
-        told(f"{name}: goes on after {job.state()}")
-        teller = Teller(job, sum(not j.is_finished for j in jobs[number + 1 :]), stop)
         try:
+            if job.is_finished():
+                continue
+            if stop is not None and datetime.now() >= stop:
+                return 3
+            told(f"{name}: goes on after {job.state()}")
+            teller = Teller(job, sum(not j.has_results for j in jobs[number + 1 :]), stop)
             result = train(job.recipe, job.folder, resume=True, data_folder=data, on_epoch=teller)
-        except OutOfTime:
-            told(f"{name}: stopped for the time given, at {job.state()}")
+        except OutOfTime as reached:
+            told(f"{name}: stopped for the time given, at {reached}")
             return 3
-        except HwbnnError as error:  # one that cannot be trained does not stop the others
+        except (HwbnnError, OSError) as error:  # one that cannot be trained does not stop others
             told(f"{name}: FAILED: {error}")
             failed = 1
             continue
         told(f"{name}: finished, {result.accuracy:.2%} of {result.images} test images")
     return failed
+
+
+def overview(jobs: Sequence[Job]) -> int:
+    """Say how far all are; 0, or 1 if that cannot be said of one."""
+    failed = 0
+    for job in jobs:
+        try:
+            state = job.state()
+        except (HwbnnError, OSError) as error:
+            state = f"FAILED: {error}"
+            failed = 1
+        print(f"{job.folder.name}: {state}")
+    return failed
+
+
+def give_way() -> None:
+    """Let the processes of all other sessions go first, where Linux weighs sessions as wholes.
+
+    Such a kernel compares a nice value only with those in its session, which may hold nothing else.
+    A session that others share, a terminal's for one, is left as it is: they would be slowed too.
+    """
+    if os.getsid(0) != os.getpid():
+        return
+    # No such file, not allowed, or too soon after another change: nice 19 has to do.
+    with suppress(OSError):
+        AUTOGROUP.write_text("19")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -185,9 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         jobs = read_queue(given.queue, runs)
         if given.status:
-            for job in jobs:
-                print(f"{job.folder.name}: {job.state()}")
-            return 0
+            return overview(jobs)
         stop = deadline(given.until, given.minutes, datetime.now())
         with only_one(runs):
             return work(jobs, stop, given.data)
@@ -200,4 +251,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    give_way()
     sys.exit(main())

@@ -20,6 +20,7 @@ import pytest
 
 from hwbnn.errors import InputError
 from hwbnn.training import Recipe, train
+from hwbnn.training.folder import CHECKPOINT
 from scripts import train_queue
 from scripts.train_queue import deadline, main, only_one, read_queue
 
@@ -246,3 +247,73 @@ def test_killed_while_it_writes_it_comes_to_the_same_weights(tmp_path: Path, mom
     assert main(arguments) == 0
     assert outcome(runs / "a") == outcome(whole.folder)
     assert not list(runs.rglob("*.part"))
+
+
+def test_a_damaged_checkpoint_stops_no_other_recipe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, runs = listed(tmp_path, bad=SHORT, good=SHORT), tmp_path / "runs"
+    checkpoint = train(SHORT, runs / "bad", until=1).folder / CHECKPOINT
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    arguments = ["--queue", str(file), "--runs", str(runs)]
+    assert main([*arguments, "--status"]) == 1
+    bad, good = capsys.readouterr().out.splitlines()
+    assert bad.startswith("bad: FAILED: ")
+    assert "damaged" in bad
+    assert good == "good: 0 of 2 epochs"
+    assert main(arguments) == 1
+    assert "bad: FAILED: " in capsys.readouterr().out
+    assert (runs / "good" / "history.json").is_file()
+
+
+def test_a_finished_run_of_a_changed_recipe_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, runs = listed(tmp_path, a=replace(SHORT, epochs=1)), tmp_path / "runs"
+    arguments = ["--queue", str(file), "--runs", str(runs)]
+    assert main(arguments) == 0
+    listed(tmp_path, a=replace(SHORT, epochs=1, about="In other words."))
+    assert main([*arguments, "--status"]) == 0
+    capsys.readouterr()
+    listed(tmp_path, a=SHORT)
+    for more in ([], ["--status"]):
+        assert main([*arguments, *more]) == 1
+        told = capsys.readouterr().out
+        assert "a: FAILED: " in told
+        assert "finished run with epochs = 1, the recipe of the list has 2; move" in told
+
+
+def test_an_error_of_the_system_in_training_fails_that_recipe_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def fails(_: Recipe, folder: Path, **__: object) -> None:
+        begun.append(folder.name)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(train_queue, "train", fails)
+    file = listed(tmp_path, a=SHORT, b=SHORT)
+    assert main(["--queue", str(file), "--runs", str(tmp_path / "runs")]) == 1
+    assert begun == ["a", "b"]
+    assert "b: FAILED: [Errno 28] No space left on device" in capsys.readouterr().out
+    with pytest.raises(OSError, match="of the body"), only_one(tmp_path / "runs"):
+        raise OSError("of the body")
+
+
+def test_it_lowers_a_session_of_its_own_and_no_other() -> None:
+    program = "from scripts import train_queue as q; q.give_way(); print(q.AUTOGROUP.read_text())"
+    if not train_queue.AUTOGROUP.is_file():  # a kernel that weighs no sessions
+        train_queue.give_way()
+        return
+    mine = train_queue.AUTOGROUP.read_text()
+    for alone in (True, False):
+        told = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=REPOSITORY,
+            start_new_session=alone,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        assert told.endswith(" nice 19") if alone else told == mine.strip()
