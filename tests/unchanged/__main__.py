@@ -3,6 +3,8 @@
 python -m tests.unchanged compare                     all networks, all sections
 python -m tests.unchanged compare --quick tfc lenet   without netlist forms: seconds
 python -m tests.unchanged record --sections "hls *" --names README.md   accept a change of these
+
+A section that is made but not recorded is a difference, and so is one recorded but no longer made.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from typing import Any
 import hwbnn
 from hwbnn.graph import load
 from tests.unchanged import store
-from tests.unchanged.compare import Difference, differences, told
-from tests.unchanged.digests import sections
+from tests.unchanged.compare import EVERYTHING, Difference, differences, told
+from tests.unchanged.digests import netlist_sections, sections
 
 MODELS = Path(hwbnn.__file__).parent.parent / "models"
 
@@ -36,26 +38,36 @@ def _stop(*_: object) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
-    stored = store.load(options.file)
     known = sorted(p.parent.name for p in MODELS.glob("*/graph.npz"))
     unknown = set(options.networks) - set(known)
     if unknown:
         print(f"no network {', '.join(sorted(unknown))}; there are {', '.join(known)}")
         return 2
+    before = signal.signal(signal.SIGALRM, _stop)
+    try:
+        return _work(options, options.networks or known)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def _work(options: argparse.Namespace, networks: Sequence[str]) -> int:
+    stored = store.load(options.file)
     found: list[Difference] = []
-    signal.signal(signal.SIGALRM, _stop)
-    for network in options.networks or known:
+    compared = 0
+    for network in networks:
         begun = time.perf_counter()
         graph = load(MODELS / network / "graph.npz")
         before = stored.setdefault(network, {})
+        made = sections(graph, netlists=not options.quick)
         late: list[str] = []
         count = 0
-        for name, make in sections(graph, netlists=not options.quick).items():
+        for name, make in made.items():
             if not fnmatch(name, options.sections):
                 continue
-            if options.mode == "compare" and name not in before:
-                continue
             if options.missing and name in before:
+                continue
+            if options.mode == "compare" and name not in before:
+                found.append(Difference(network, name, EVERYTHING, None, "made"))
                 continue
             signal.alarm(options.limit if options.mode == "record" else 0)
             try:
@@ -72,6 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 before[name] = _accepted(before.get(name), now, options.names)
         if options.mode == "record":
             store.save(options.file, stored)
+        else:
+            found += _gone(network, set(before) - set(made), options)
+        compared += count
         seconds = time.perf_counter() - begun
         here = sum(d.network == network for d in found)
         print(
@@ -82,8 +97,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     if options.mode == "record":
         return 0
+    if not options.networks:
+        for network in sorted(set(stored) - set(networks)):
+            found += _gone(network, set(stored[network]), options)
+    if not found and not compared:
+        print("nothing was compared: no section of this choice is recorded")
+        return 1
     print(told(found))
     return bool(found)
+
+
+def _gone(network: str, recorded: set[str], options: argparse.Namespace) -> list[Difference]:
+    """The chosen ones of recorded sections that are not made any more."""
+    if options.missing:
+        return []
+    left_out = netlist_sections() if options.quick else set()
+    return [
+        Difference(network, name, EVERYTHING, "recorded", None)
+        for name in sorted(recorded - left_out)
+        if fnmatch(name, options.sections)
+    ]
 
 
 def _accepted(before: dict[str, Any] | None, now: dict[str, Any], names: str) -> dict[str, Any]:

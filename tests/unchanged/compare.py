@@ -22,6 +22,10 @@ class Difference:
         return "is gone" if self.now is None else "differs"
 
 
+EVERYTHING = "everything"
+"""Name of a Difference that is a whole section; of it no digests are told."""
+
+
 def differences(
     network: str, section: str, before: dict[str, Any], now: dict[str, Any]
 ) -> list[Difference]:

@@ -72,6 +72,11 @@ def generated(graph: Graph, target: str, plan: Plan, **options: str) -> Section:
     return {name: digest(content) for name, content in files.items()}
 
 
+def netlist_sections() -> set[str]:
+    """Names of the sections that :func:`sections` leaves out without netlists."""
+    return {f"{kind} {form}" for kind in ("rtl", "estimate") for form in plans.FORMS}
+
+
 def sections(graph: Graph, *, netlists: bool = True) -> dict[str, Callable[[], Section]]:
     """The sections of a network, each of them computed when it is called."""
     ways: dict[str, Callable[[], Section]] = {}
