@@ -63,5 +63,5 @@ def test_a_verb_is_a_function_whichever_is_imported_first(
 
 
 def test_a_verb_calls_its_function() -> None:
-    with pytest.raises(hwbnn.HwbnnError, match="engine 'none'"):
-        hwbnn.simulate(None, [], engine="none")  # type: ignore[call-overload]
+    with pytest.raises(hwbnn.HwbnnError, match="simulate: expected a Graph, found NoneType"):
+        hwbnn.simulate(None, [])  # type: ignore[call-overload]

@@ -87,7 +87,7 @@ def netlist(layer: Layer) -> Netlist:
         made = sums(layer.weights)
         prove_sums(made, layer.weights)
     else:
-        code: Any = {"width": layer.bits, "factors": layer.factors}
+        code: Any = {"width": layer.bits, "scale_offset": layer.scale_offset}
         made = thresholds(layer.weights, layer.wanted, **code)
         prove_thresholds(made, layer.weights, layer.wanted, **code)
     return made

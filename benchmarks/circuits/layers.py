@@ -37,13 +37,13 @@ class Layer:
     Attributes:
         weights: bool ``(neurons, inputs)``.
         wanted: int64 ``(neurons,)``.
-        factors: AdaBin's scale and offset of each neuron.
+        scale_offset: AdaBin's scale and offset of each neuron.
         bits: of an input.
     """
 
     weights: Bools
     wanted: Ints | None
-    factors: tuple[Ints, Ints] | None = None
+    scale_offset: tuple[Ints, Ints] | None = None
     bits: int = 1
 
     @property
@@ -53,7 +53,7 @@ class Layer:
 
     def of(self, x: Bools) -> Ints:
         """Its outputs, int64 ``(frames, neurons)``, for bool ``(frames, inputs)``."""
-        assert (self.factors, self.bits) == (None, 1), "only netlists are made of other layers"
+        assert (self.scale_offset, self.bits) == (None, 1), "only netlists are made of other layers"
         # Every weight times every input as +-1 in float32: whole numbers, far below 2^24.
         signs = np.where(x, 1, -1).astype(np.float32) @ np.where(self.weights, 1, -1).T
         counts = (signs.astype(np.int64) + self.weights.shape[1]) // 2
@@ -101,8 +101,8 @@ def trained(name: str) -> Iterator[Layer]:
             made, wanted = constants.scaled_thresholds(
                 cuts, *dot.scale_offset, dot.weights, x, None
             )
-            factors = made.scale, made.offset
-            yield Layer(made.raw.weights, wanted[0, :, 0] + 1, factors, x.width)
+            scale_offset = made.scale, made.offset
+            yield Layer(made.raw.weights, wanted[0, :, 0] + 1, scale_offset, x.width)
 
 
 def bits_read(graph: Graph, x: NDArray[np.integer]) -> Bools:

@@ -201,7 +201,9 @@ def test_nobody_reads_on(place: Path) -> None:
 
 def test_an_interrupt_is_told(place: Path, graph: Graph) -> None:
     code = (
-        "import sys, time, hwbnn.cli.app as a, hwbnn.cli as c\n"
+        "import signal, sys, time, hwbnn.cli.app as a, hwbnn.cli as c\n"
+        # A shell starts what runs in the background with this signal ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "@a.app.command('slow')\ndef slow():\n    print('on', flush=True); time.sleep(60)\n"
         "sys.argv = ['hwbnn', 'slow']\nc.main()\n"
     )

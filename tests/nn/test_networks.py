@@ -54,10 +54,10 @@ def test_images_are_flattened_and_either_ending_makes_logits() -> None:
 
 def test_names_that_are_unknown() -> None:
     with pytest.raises(
-        InputError, match="network 'xfc': expected one of digits, tfc, sfc, lfc, lenet"
+        InputError, match="network 'xfc': expected one of tfc, sfc, lfc, digits, lenet, cnv"
     ):
         network("xfc", Input.bits(4), 2, METHOD)
-    with pytest.raises(InputError, match="last: expected 'batch_norm' or 'scale', found 'sum'"):
+    with pytest.raises(InputError, match="last: expected one of batch_norm, scale, found 'sum'"):
         mlp(Input.bits(4), (), 2, METHOD, last="sum")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="expected sizes from 1, found 4 and 0"):
         mlp(Input.bits(4), (0,), 2, METHOD)
@@ -170,6 +170,6 @@ def test_images_that_do_not_fit_are_refused() -> None:
         network("cnv", Input.pixels(3072), 10, METHOD)
     with pytest.raises(InputError, match="too small for the layers"):
         network("cnv", Input.pixels((28, 28, 1)), 10, METHOD)
-    with pytest.raises(InputError, match="last: expected 'batch_norm' or 'scale'"):
+    with pytest.raises(InputError, match="last: expected one of batch_norm, scale, found 'sum'"):
         network("resnet20", COLOURS, 10, METHOD, last="sum")  # type: ignore[arg-type]
     assert [name for name in NAMES if takes_images(name)] == [*CHAINS, *RESIDUAL]
