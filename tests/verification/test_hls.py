@@ -328,7 +328,8 @@ def test_run_takes_a_graph_and_refuses_other_inputs() -> None:
 @pytest.mark.hardware
 def test_a_failed_compilation_names_its_log(tmp_path: Path) -> None:
     project = generate(two_layers(9), "hls")
-    broken = replace(project, files={**project.files, "firmware/hwbnn_top.cpp": b"no C++\n"})
+    wrong = project.files["firmware/hwbnn_top.cpp"] + b"no C++\n"
+    broken = replace(project, files={**project.files, "firmware/hwbnn_top.cpp": wrong})
     with pytest.raises(ToolFailed, match=r"error.*the log is .*build\.log"):
         hls.build(broken, tmp_path)
 
