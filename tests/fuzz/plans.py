@@ -61,7 +61,7 @@ def kind(seed: int) -> FileKind:
     if seed in STANDING_STILL:
         depths = {name: [1] * len(each) for name, each in json.loads(sample)["depths"].items()}
         corpus["FIFOs too shallow for anything to move"] = changed(
-            depths=depths, default="unrolled", layers={}, buffer_tokens={}
+            depths=depths, default="unrolled", layers={}, buffer_tokens={}, lanes={}
         )
     changes = (json_change, json_change, json_change, flipped)
     return FileKind(

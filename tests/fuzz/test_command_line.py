@@ -27,7 +27,7 @@ from hwbnn.targets import generate
 SEEDS = 12
 CASES = 20
 """Command lines of each seed."""
-SECONDS = 20
+SECONDS = 90
 """What one of them may take, of the processor."""
 CUT = {
     "hwbnn.tools.yosys": "synth",
