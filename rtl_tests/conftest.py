@@ -14,11 +14,12 @@ def module(tmp_path):
     """Compile a module with parameters: ``module(name, simulator, {...}, **parameters)``.
 
     A name of one of our wrappers, which give stream ports to modules that have none, will do too;
-    the dict has fields of :class:`rtl_tests.bench.ModuleBench`. ``replace`` plants faults: names of
-    modules, a text that stands in each once, and what stands there instead.
+    the dict has fields of :class:`rtl_tests.bench.ModuleBench`. ``defines`` are macros of the
+    preprocessor. ``replace`` plants faults: names of modules, a text that stands in each once, and
+    what stands there instead.
     """
 
-    def compiled(top, simulator="icarus", bench=None, replace=(), **parameters):
+    def compiled(top, simulator="icarus", bench=None, defines=(), *, replace=(), **parameters):
         wrapper = WRAPPERS / f"{top}.sv"
         sources = [*sorted(assets("rtl").glob("*.sv")), *([wrapper] if wrapper.is_file() else [])]
         folder = tmp_path / f"build{sum(1 for _ in tmp_path.iterdir())}"
@@ -30,7 +31,7 @@ def module(tmp_path):
             broken.write_text(whole.replace(text, change))
             sources[at] = broken
         built = cocotb_run.build_module(
-            sources, top, folder, simulator=simulator, parameters=parameters
+            sources, top, folder, simulator=simulator, parameters=parameters, defines=defines
         )
         return ModuleBench(built, tmp_path, **(bench or {}))
 

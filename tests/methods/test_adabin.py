@@ -241,7 +241,7 @@ def test_slopes_of_any_sign_are_tables_or_refused() -> None:
         if isinstance(part, Maxout):
             part.positive.data.fill_(1.0)
             part.negative.data.fill_(-1.0)
-    with pytest.raises(CannotLower, match="use Maxout slopes above 0, or lower with mode 'qat'"):
+    with pytest.raises(CannotLower, match="use Maxout slopes above 0, or train with mode 'qat'"):
         lower(model, source)
 
 
