@@ -79,7 +79,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "io": ("generate graph.npz --target hls --io io_sream --out o", ["one of io_stream, "]),
     "family": ("synth graph.npz --family xc77", ["expected one of xc7, xcup, "]),
     "backend": ("verify graph.npz --backends fsat", ["'fsat'", "fast, "]),
-    "function": ("lower --model mine:mak", ["'mak'; it has make, "]),
+    "function": ("lower --model raising:mak", ["'mak'; it has make, "]),
     "code that raises": ("lower --model raising:make", ["ValueError: no weights", "line 3"]),
     "code that imports": ("lower --model wrong:make", ["No module named 'nothing_of_this_name'"]),
     "code that is none": ("lower --model syntax:make", ["SyntaxError", "syntax.py, line 1"]),
