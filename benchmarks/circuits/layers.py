@@ -91,16 +91,14 @@ def trained(name: str) -> Iterator[Layer]:
     for dot in graph.of_type(Dot):
         behind, x = graph.readers(dot.name)[0], graph.types[dot.source]
         if not isinstance(behind, Threshold):
-            yield Layer(dot.weights, None)
+            yield Layer(dot.signs, None)
             continue
         cuts = constants.ThresholdConstants.of(behind)
         if dot.scale_offset is None:
-            raw, wanted = constants.fused(dot.weights, cuts, x)
+            raw, wanted = constants.fused(dot.signs, cuts, x)
             yield Layer(raw.weights, wanted[0, :, 0] + 1, bits=x.width)
         else:
-            made, wanted = constants.scaled_thresholds(
-                cuts, *dot.scale_offset, dot.weights, x, None
-            )
+            made, wanted = constants.scaled_thresholds(cuts, *dot.scale_offset, dot.signs, x, None)
             scale_offset = made.scale, made.offset
             yield Layer(made.raw.weights, wanted[0, :, 0] + 1, scale_offset, x.width)
 

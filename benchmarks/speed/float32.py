@@ -27,7 +27,7 @@ def float_sfc(graph: Graph) -> nn.Module:
     for dot in graph.of_type(Dot):
         m, n = dot.weights.shape
         linear, norm = nn.Linear(n, m, bias=False), nn.BatchNorm1d(m, eps=0)
-        linear.weight.data = torch.from_numpy(np.where(dot.weights, 1.0, -1.0)).float()
+        linear.weight.data = torch.from_numpy(dot.weights.astype(np.float32))
         layers += [linear, norm]
         if dot.name in {t.source for t in graph.of_type(Threshold)}:
             threshold = next(thresholds)
@@ -49,12 +49,12 @@ def float_cnv(graph: Graph) -> nn.Module:
         if isinstance(node, Conv2d):
             channels, rows, columns, depth = node.weights.shape
             convolution = nn.Conv2d(depth, channels, (rows, columns), bias=False)
-            weights = np.where(node.weights, 1.0, -1.0).transpose(0, 3, 1, 2)
+            weights = node.weights.astype(np.float32).transpose(0, 3, 1, 2)
             convolution.weight.data = torch.from_numpy(weights.copy()).float()
             layers.append(convolution)
         elif isinstance(node, Dot):
             linear = nn.Linear(*node.weights.shape[::-1], bias=False)
-            linear.weight.data = torch.from_numpy(np.where(node.weights, 1.0, -1.0)).float()
+            linear.weight.data = torch.from_numpy(node.weights.astype(np.float32))
             layers.append(linear)
         elif isinstance(node, Threshold):
             layers += [_norm(graph, node), Signs()]

@@ -103,11 +103,11 @@ def blocks_of(graph: Graph) -> tuple[Block, ...]:
     """The layers of a Graph of ``Dot`` and ``Threshold`` with one threshold a channel."""
     blocks = []
     for dot in graph.of_type(Dot):
-        block = Block(dot.weights)
+        block = Block(dot.signs)
         for reader in graph.readers(dot.name):
             if isinstance(reader, Threshold):
                 gain = np.where(reader.falling, -1.0, 1.0)
-                block = Block(dot.weights, gain, reader.thresholds[:, 0].astype(np.float64))
+                block = Block(dot.signs, gain, reader.thresholds[:, 0].astype(np.float64))
         blocks.append(block)
     return tuple(blocks)
 

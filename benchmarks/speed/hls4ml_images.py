@@ -62,7 +62,7 @@ def _layers(node: Any, graph: Graph) -> list[dict[str, Any]]:
         case Conv2d():
             return [_convolution(node, graph)]
         case Dot():
-            return [_weights(node.name, "BinaryDense", node.weights.T) | _ends(node)]
+            return [_weights(node.name, "BinaryDense", node.signs.T) | _ends(node)]
         case Threshold():
             return [_norm(node, graph), _sign(node)]
         case MaxPool():
@@ -88,7 +88,7 @@ def _ends(node: Dot) -> dict[str, Any]:
 
 def _convolution(node: Conv2d, graph: Graph) -> dict[str, Any]:
     (height, width, depth), made = graph.types[node.source].shape, graph.types[node.name].shape
-    return _weights(node.name, "Conv2D", node.weights.transpose(1, 2, 3, 0)) | {
+    return _weights(node.name, "Conv2D", node.signs.transpose(1, 2, 3, 0)) | {
         **{"in_height": height, "in_width": width, "n_chan": depth, "n_filt": made[2]},
         **{"filt_height": 3, "filt_width": 3, "stride_height": 1, "stride_width": 1},
         **{"out_height": made[0], "out_width": made[1], "padding": "valid"},

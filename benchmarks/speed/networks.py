@@ -184,7 +184,7 @@ def rising(graph: Graph) -> Graph:
         source = opposite.get(node.source) if node.sources else None
         match node:
             case Conv2d() | Dot():
-                weights = node.weights if source is None else node.weights ^ source
+                weights = node.signs if source is None else node.signs ^ source
                 if threshold := _sign_of(node, graph):
                     turned = threshold.falling ^ _smallest(threshold, graph)
                     weights = weights ^ turned.reshape(-1, *[1] * (weights.ndim - 1))

@@ -12,12 +12,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from hwbnn.errors import GraphError
-from hwbnn.graph.arrays import Ints
+from hwbnn.graph.arrays import Bools, Ints
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 NAME_LENGTH = 48
 LIMIT = 1 << 31
 """No value of a Graph reaches this magnitude: int64 arithmetic then never overflows."""
+WEIGHT_LIMIT = 1 << 15
+"""No weight reaches this magnitude."""
 ELEMENTS = 1 << 24
 """Elements of the largest input; a file of a few bytes cannot ask for more memory than that."""
 
@@ -71,6 +73,23 @@ def freeze(node: Named, field: str, dtype: Any, ndim: int, *, limit: int = LIMIT
     frozen = np.array(array, dtype=dtype, order="C")
     frozen.setflags(write=False)
     object.__setattr__(node, field, frozen)
+
+
+def freeze_weights(node: Named, ndim: int) -> None:
+    """Freeze the field ``weights`` as int16 numbers; bools, True for +1, become -1 and +1."""
+    if _is_bool(getattr(node, "weights", None)):
+        freeze(node, "weights", np.bool_, ndim)
+        bits: Bools = node.weights  # type: ignore[attr-defined]
+        object.__setattr__(node, "weights", 2 * bits.astype(np.int8) - 1)
+    freeze(node, "weights", np.int16, ndim, limit=WEIGHT_LIMIT)
+
+
+def _is_bool(value: object) -> bool:
+    """Whether an array is made of bools; rows of different lengths are none."""
+    try:
+        return np.asarray(value).dtype == np.bool_
+    except ValueError:
+        return False
 
 
 def integer(node: Named, field: str) -> int:

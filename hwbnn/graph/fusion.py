@@ -30,7 +30,7 @@ def fused_threshold(
         sums: any node; one that is no weighted sum is never fused.
         by_border_class: whether thresholds may differ by border class.
         scaled: whether the sums may have scale and offset.
-        multilevel: whether a channel may have several thresholds.
+        multilevel: whether the Threshold may make integers, not bits alone.
     """
     if not isinstance(sums, WeightedSum):
         return None
@@ -42,6 +42,6 @@ def fused_threshold(
         return None
     if not scaled and sums.scale_offset is not None:
         return None
-    if not multilevel and threshold.thresholds.shape[-1] != 1:
+    if not multilevel and not threshold.bit:
         return None
     return threshold

@@ -15,7 +15,7 @@ import numpy as np
 from hwbnn.errors import GraphError, nearest
 from hwbnn.graph.fields import shown
 from hwbnn.graph.infer import infer
-from hwbnn.graph.nodes import NODE_TYPES, ArgMax, Input, Node, Output
+from hwbnn.graph.nodes import NODE_TYPES, ArgMax, Input, Node, Output, WeightedSum
 from hwbnn.graph.values import ValueType
 
 N = TypeVar("N", bound=Node)
@@ -109,6 +109,12 @@ class Graph:
         return self._readers.get(name, ())
 
     @cached_property
+    def integer_layers(self) -> tuple[WeightedSum, ...]:
+        """The weighted sums that have other weights than -1 and +1, in order."""
+        sums = (node for node in self.nodes if isinstance(node, WeightedSum))
+        return tuple(node for node in sums if not node.binary)
+
+    @cached_property
     def _named(self) -> Mapping[str, Node]:
         return {node.name: node for node in self.nodes}
 
@@ -130,7 +136,7 @@ class Graph:
                 # A field that is not given counts as one that does not exist: digests outlive
                 # the coming of optional fields.
                 if getattr(node, f.name) is not None:
-                    sha.update(_canonical(f.name, getattr(node, f.name)))
+                    sha.update(_canonical(f.name, node.written(f.name)))
         return sha.hexdigest()
 
     def __eq__(self, other: object) -> bool:

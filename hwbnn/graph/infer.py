@@ -86,9 +86,10 @@ def _encode(node: Encode, x: ValueType) -> ValueType:
 def _dot(node: Dot, x: ValueType) -> ValueType:
     expect_flat(node, x)
     expect_length(node, "weights", node.weights.shape[1], x.size)
-    plus = node.weights.sum(axis=1, dtype=np.int64)
-    terms = Terms(plus[None], np.array([x.size]), 0 * plus[None])
-    return sums_type(node, x, (len(plus),), terms)
+    plus, minus = (part.sum(axis=1, dtype=np.int64)[None] for part in parts(node))
+    unit = 1 if node.binary else int(np.gcd.reduce(node.weights, axis=None))
+    terms = Terms(plus, minus, np.array([x.size]), 0 * plus, unit)
+    return sums_type(node, x, (len(node.weights),), terms)
 
 
 @infer.register
@@ -184,7 +185,8 @@ def _threshold(node: Threshold, x: ValueType) -> ValueType:
     channels, levels = node.thresholds.shape[-2:]
     expect_length(node, "thresholds", channels, x.channels)
     expect_places(node, node.places, x)
-    return bit_type(x.shape) if levels == 1 else ValueType(x.shape, 0, levels)
+    base = node.base or 0
+    return bit_type(x.shape) if node.bit else ValueType(x.shape, base, base + levels)
 
 
 @infer.register
@@ -232,14 +234,24 @@ class Terms:
     """The terms of weighted sums, in each border class of a window.
 
     Attributes:
-        plus: weights +1 among the terms inside, int64 ``(classes, channels)``.
+        plus: the sum of the positive weights inside, int64 ``(classes, channels)``.
+        minus: the sum of the magnitudes of the negative weights inside, likewise.
         count: how many terms are inside, int64 ``(classes,)``.
         pads: what the others add to ``D``, int64 ``(classes, channels)``.
+        unit: greatest common divisor of all weights that are inside in some class; 0 if all are 0.
     """
 
     plus: Ints
+    minus: Ints
     count: Ints
     pads: Ints
+    unit: int
+
+
+def parts(node: Dot | Conv2d) -> tuple[Ints, Ints]:
+    """The positive weights, and the magnitudes of the negative ones, with 0 for the others."""
+    weights = node.weights.astype(np.int64)
+    return np.maximum(weights, 0), np.maximum(-weights, 0)
 
 
 def border_terms(node: Conv2d, window: Window) -> Terms:
@@ -249,9 +261,6 @@ def border_terms(node: Conv2d, window: Window) -> Terms:
         GraphError: if there are more than :data:`BORDER_LIMIT`, over all channels.
     """
     depth = node.weights.shape[3]
-    # The taps inside are a rectangle: four corners of running totals give the sum over it.
-    totals = np.zeros((len(node.weights), *(n + 1 for n in node.kernel)), np.int64)
-    totals[:, 1:, 1:] = node.weights.sum(axis=3, dtype=np.int64).cumsum(axis=1).cumsum(axis=2)
     (above, below), (left, right) = window.spans(0), window.spans(1)
     classes = len(above) * len(left)
     if classes * len(node.weights) > BORDER_LIMIT:
@@ -259,17 +268,27 @@ def border_terms(node: Conv2d, window: Window) -> Terms:
             f"node '{node.name}': {classes} border classes of {len(node.weights)} channels, more "
             "than 2^18; use less padding"
         )
-    plus = (
-        totals[:, below][:, :, right]
-        - totals[:, above][:, :, right]
-        - totals[:, below][:, :, left]
-        + totals[:, above][:, :, left]
-    )
+    inside, all_taps = [], []
+    for part in parts(node):
+        # The taps inside are a rectangle: four corners of running totals give the sum over it.
+        totals = np.zeros((len(part), *(n + 1 for n in node.kernel)), np.int64)
+        totals[:, 1:, 1:] = part.sum(axis=3).cumsum(axis=1).cumsum(axis=2)
+        sums = (
+            totals[:, below][:, :, right]
+            - totals[:, above][:, :, right]
+            - totals[:, below][:, :, left]
+            + totals[:, above][:, :, left]
+        )
+        inside.append(sums.reshape(len(sums), -1).T)
+        all_taps.append(totals[:, -1, -1])
+    (plus, minus), whole = inside, all_taps[0] - all_taps[1]
+    pads = node.pad * (whole - (plus - minus))
     counts = ((below - above)[:, None] * (right - left) * depth).ravel()
-    plus = plus.reshape(len(plus), -1).T
-    outside = node.weights[0].size - counts
-    pads = node.pad * (2 * (totals[:, -1, -1] - plus) - outside[:, None])
-    return Terms(plus, counts, pads)
+    unit = 1
+    if not node.binary:
+        seen = np.ix_(window.inside_rows.any(axis=0), window.inside_columns.any(axis=0))
+        unit = int(np.gcd.reduce(node.weights[:, seen[0], seen[1]], axis=None))
+    return Terms(plus, minus, counts, pads, unit)
 
 
 def sums_type(node: Dot | Conv2d, x: ValueType, shape: tuple[int, ...], terms: Terms) -> ValueType:
@@ -282,15 +301,16 @@ def sums_type(node: Dot | Conv2d, x: ValueType, shape: tuple[int, ...], terms: T
     ones = np.ones(shape[-1], np.int64)
     # Python's integers hold any product.
     scale, offset = (a.astype(object) for a in node.scale_offset or (ones, 0 * ones))
-    plus, count = terms.plus.astype(object), terms.count[:, None].astype(object)
+    plus, minus = terms.plus.astype(object), terms.minus.astype(object)
+    count = terms.count[:, None].astype(object)
     pad = node.pad if isinstance(node, Conv2d) else 0
     least = scale * terms.pads + offset * (pad * (node.weights[0].size - count))
     most, strides = least, {0}
-    # Each term of a channel has one of two coefficients.
-    for number, coefficient in ((plus, offset + scale), (count - plus, offset - scale)):
+    # The terms of a channel have two coefficients, times the magnitude of the weight.
+    for number, coefficient in ((plus, offset + scale), (minus, offset - scale)):
         ends = number * coefficient * low, number * coefficient * high
         least, most = least + np.minimum(*ends), most + np.maximum(*ends)
-        strides |= set((coefficient * (number > 0) * step).ravel().tolist())
+        strides |= set((coefficient * (number > 0) * step * terms.unit).ravel().tolist())
     lows = set(least.ravel().tolist())
     # A sum moves by the coefficient of a term times the term's step; channels of other offset
     # modulo that widen the lattice. Where all is 0, nothing moves.

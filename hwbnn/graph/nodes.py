@@ -19,7 +19,7 @@ from typing import ClassVar
 import numpy as np
 
 from hwbnn.errors import GraphError
-from hwbnn.graph.arrays import Bools, Ints
+from hwbnn.graph.arrays import Array, Bools, Ints
 from hwbnn.graph.fields import (
     ELEMENTS,
     LIMIT,
@@ -28,6 +28,7 @@ from hwbnn.graph.fields import (
     freeze,
     freeze_places,
     freeze_scale_offset,
+    freeze_weights,
     integer,
     integers,
     shown,
@@ -36,6 +37,8 @@ from hwbnn.graph.window import Window
 
 SHIFT_LIMIT = 48
 """Most places that a Rescale shifts by."""
+INTEGER_WEIGHTS = 5
+"""The format of files that brought weights other than -1 and +1."""
 MEANINGS = ("class", "decision", "scores", "bits")
 """The meanings that the output of a Graph may have.
 
@@ -69,6 +72,14 @@ class Node:
                 raise GraphError(
                     f"node '{self.name}': source: expected a name, found {shown(source)}"
                 )
+
+    def written(self, field: str) -> object:
+        """The content of a field as files and digests hold it."""
+        return getattr(self, field)
+
+    def since(self, field: str) -> int:
+        """The format of files that brought the content which a given field has here."""
+        return self.LATER.get(field, 1)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -185,13 +196,47 @@ class Encode(Node):
 
 
 class WeightedSum(Node):
-    """The part that ``Dot`` and ``Conv2d`` share: signs as weights, perhaps scale and offset."""
+    """The part that ``Dot`` and ``Conv2d`` share: integers as weights.
+
+    A layer is *binary* if all its weights are -1 and +1; it alone may have scale and offset.
+    """
 
     __slots__ = ()
 
-    weights: Bools
+    weights: Array
     scale: Ints | None
     offset: Ints | None
+
+    @property
+    def binary(self) -> bool:
+        """Whether every weight is -1 or +1."""
+        return bool((np.abs(self.weights) == 1).all())
+
+    @property
+    def signs(self) -> Bools:
+        """The weights of a binary layer as bits, True for +1; a new array of their shape.
+
+        Raises:
+            GraphError: if a weight is neither -1 nor +1.
+        """
+        if not self.binary:
+            raise GraphError(
+                f"node '{self.name}': weights: expected -1 and +1 alone, found integers from "
+                f"{int(self.weights.min())} to {int(self.weights.max())}"
+            )
+        return self.weights > 0
+
+    def written(self, field: str) -> object:
+        """The field as files and digests hold it: binary weights as bits."""
+        if field == "weights" and self.binary:
+            return self.signs
+        return getattr(self, field)
+
+    def since(self, field: str) -> int:
+        """The format that brought this content of a field."""
+        if field == "weights" and not self.binary:
+            return INTEGER_WEIGHTS
+        return self.LATER.get(field, 1)
 
     @property
     def scale_offset(self) -> tuple[Ints, Ints] | None:
@@ -203,52 +248,53 @@ class WeightedSum(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Dot(WeightedSum):
-    """Sums of the elements of a flat value, each taken with the sign of a weight.
+    """Weighted sums of the elements of a flat value: a product with a matrix of integers.
 
-    ``D[c] = sum_i (2 * weights[c, i] - 1) * x[i]``, where a bit ``x[i]`` counts as -1 or +1, and
-    ``y = D``; or, with ``scale`` and ``offset``, ``y[c] = scale[c] * D[c] + offset[c] * S`` where
+    ``D[c] = sum_i weights[c, i] * x[i]``, where a bit ``x[i]`` counts as -1 or +1, and ``y = D``;
+    or, with ``scale`` and ``offset``, ``y[c] = scale[c] * D[c] + offset[c] * S`` where
     ``S = sum_i x[i]`` is common to all channels. The latter is a product with weights of two
     integers a channel, ``offset - scale`` and ``offset + scale``, centred anywhere.
 
     Attributes:
-        weights: bool array ``(channels, n)``, True for +1.
-        scale: int64 array ``(channels,)``, or None.
+        weights: int16 array ``(channels, n)`` of magnitudes below 2^15; bools may be given, True
+            for +1 and False for -1.
+        scale: int64 array ``(channels,)``, or None; of a binary layer alone.
         offset: int64 array ``(channels,)``, or None; there are both or none.
     """
 
     LATER: ClassVar[Mapping[str, int]] = {"scale": 2, "offset": 2}
 
     source: str
-    weights: Bools
+    weights: Array
     scale: Ints | None = None
     offset: Ints | None = None
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
-        freeze(self, "weights", np.bool_, 2)
-        freeze_scale_offset(self, len(self.weights))
+        freeze_weights(self, 2)
+        _check_scale_offset(self)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Conv2d(WeightedSum):
-    """Sums over windows of an image, each term taken with the sign of a weight.
+    """Weighted sums over windows of an image.
 
     At output position ``(i, j)``, with ``r = i * stride[0] - padding[0]`` and ``q`` likewise for
     columns, channel ``c`` of group ``g`` makes
-    ``D = sum_{a, b, k} (2 * weights[c, a, b, k] - 1) * x[r + a, q + b, g * depth + k]`` where a bit
-    counts as -1 or +1 and what lies outside the image as ``pad``. ``y = D``; or, with ``scale`` and
+    ``D = sum_{a, b, k} weights[c, a, b, k] * x[r + a, q + b, g * depth + k]`` where a bit counts
+    as -1 or +1 and what lies outside the image as ``pad``. ``y = D``; or, with ``scale`` and
     ``offset``, ``y = scale[c] * D + offset[c] * S``, ``S`` being the same sum without weights.
 
     Attributes:
-        weights: bool array ``(channels, rows, columns, depth)``, True for +1; ``depth`` is the
-            channels of the source over ``groups``.
+        weights: int16 array ``(channels, rows, columns, depth)`` of magnitudes below 2^15, or bools
+            as for ``Dot``; ``depth`` is the channels of the source over ``groups``.
         stride: steps of the window, ``(rows, columns)``.
         padding: places outside the image, ``(top, bottom, left, right)``.
         pad: the number that stands outside: -1, 0 or +1 for bits (0 leaves the term out), 0 for
             integers.
         groups: how many blocks the channels of source and output fall into; each block of the
             output reads only its own of the source. Depthwise: as many as the source has channels.
-        scale: int64 array ``(channels,)``, or None.
+        scale: int64 array ``(channels,)``, or None; of a binary layer alone.
         offset: int64 array ``(channels,)``, or None; there are both or none.
     """
 
@@ -256,7 +302,7 @@ class Conv2d(WeightedSum):
     LATER: ClassVar[Mapping[str, int]] = {"scale": 3, "offset": 3}
 
     source: str
-    weights: Bools
+    weights: Array
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     pad: int = 0
@@ -266,7 +312,7 @@ class Conv2d(WeightedSum):
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
-        freeze(self, "weights", np.bool_, 4)
+        freeze_weights(self, 4)
         _check_window(self)
         if integer(self, "pad") not in (-1, 0, 1):
             raise GraphError(f"node '{self.name}': pad: expected -1, 0 or 1, found {self.pad}")
@@ -275,7 +321,7 @@ class Conv2d(WeightedSum):
                 f"node '{self.name}': groups: expected a divisor of its {len(self.weights)} "
                 f"channels, found {self.groups}"
             )
-        freeze_scale_offset(self, len(self.weights))
+        _check_scale_offset(self)
 
     @property
     def kernel(self) -> tuple[int, int]:
@@ -292,18 +338,24 @@ class Threshold(Node):
     *never* or *always*. With ``places`` the thresholds at row ``i`` and column ``j`` of an image
     are ``thresholds[places[i, j]]``: sums at a zero-padded border are of fewer terms.
 
+    With ``base`` the result is always an integer, also with one threshold: ``base`` plus the count.
+    A base below 0 makes signed activations; with ``base`` 0 and one threshold, 0 and 1 are integers
+    and do not stand for -1 and +1.
+
     Attributes:
         thresholds: int64 array ``(channels, k)``, with ``places`` ``(classes, channels, k)``.
         falling: bool array ``(channels,)``.
         places: int64 array ``(height, width)`` of classes, or None.
+        base: the result where no threshold is reached, or None: a bit, or a count from 0.
     """
 
-    LATER: ClassVar[Mapping[str, int]] = {"places": 3}
+    LATER: ClassVar[Mapping[str, int]] = {"places": 3, "base": 5}
 
     source: str
     thresholds: Ints
     falling: Bools
     places: Ints | None = None
+    base: int | None = None
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
@@ -312,6 +364,21 @@ class Threshold(Node):
         expect_channels(self, "falling", self.thresholds.shape[-2], "thresholds")
         if self.places is not None:
             freeze_places(self, len(self.thresholds))
+        if self.base is not None and integer(self, "base") + self.levels >= LIMIT:
+            raise GraphError(
+                f"node '{self.name}': base: expected less than 2^31 with its {self.levels} "
+                f"thresholds added, found {self.base}"
+            )
+
+    @property
+    def levels(self) -> int:
+        """Thresholds of a channel: the most that are counted."""
+        return int(self.thresholds.shape[-1])
+
+    @property
+    def bit(self) -> bool:
+        """Whether the result is a bit."""
+        return self.levels == 1 and self.base is None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -545,6 +612,16 @@ def _check_window(node: Conv2d | MaxPool | SumPool) -> None:
         raise GraphError(
             f"node '{node.name}': padding: expected less than the kernel of {rows}x{columns} on "
             f"each side, found {padding}"
+        )
+
+
+def _check_scale_offset(node: WeightedSum) -> None:
+    """Freeze ``scale`` and ``offset``, and refuse them where weights are not two-valued."""
+    freeze_scale_offset(node, len(node.weights))
+    if node.scale_offset is not None and not node.binary:
+        raise GraphError(
+            f"node '{node.name}': scale: expected none, since its weights are integers other than "
+            "-1 and +1; multiply them by it, or put a Rescale behind"
         )
 
 

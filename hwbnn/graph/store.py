@@ -16,9 +16,9 @@ from hwbnn.errors import GraphError, nearest
 from hwbnn.graph.bits import pack_bits, unpack_bits
 from hwbnn.graph.fields import shown
 from hwbnn.graph.graph import FRACTION_LIMIT, Graph, check_graph
-from hwbnn.graph.nodes import NODE_TYPES, Node
+from hwbnn.graph.nodes import INTEGER_WEIGHTS, NODE_TYPES, Node
 
-FORMAT = max(4, *(max(kind.SINCE, *kind.LATER.values(), 1) for kind in NODE_TYPES))
+FORMAT = max(INTEGER_WEIGHTS, *(max(kind.SINCE, *kind.LATER.values(), 1) for kind in NODE_TYPES))
 """Newest format that is read. A file is written in the oldest that has all its nodes and fields."""
 HEADER = "graph.json"
 SIZE_LIMIT = 1 << 30
@@ -40,7 +40,7 @@ def to_bytes(graph: Graph) -> bytes:
     for i, node in enumerate(graph.nodes):
         entry: dict[str, Any] = {"kind": type(node).__name__}
         for f in fields(node):
-            value = getattr(node, f.name)
+            value = node.written(f.name)
             if value is None:
                 continue
             if not isinstance(value, np.ndarray):
@@ -48,7 +48,7 @@ def to_bytes(graph: Graph) -> bytes:
                 continue
             key = f"{i}.{f.name}"
             is_bool = value.dtype == np.bool_
-            arrays[key] = pack_bits(value) if is_bool else value.astype("<i8")
+            arrays[key] = pack_bits(value) if is_bool else _least(value)
             entry[f.name] = {"array": key, "bits": value.shape[-1] if is_bool else 0}
         described.append(entry)
     header = {
@@ -74,7 +74,15 @@ def to_bytes(graph: Graph) -> bytes:
 def _format(node: Node) -> int:
     """The oldest format that has this node as it is."""
     given = (f.name for f in fields(node) if getattr(node, f.name) is not None)
-    return max(node.SINCE, *(node.LATER.get(name, 1) for name in given))
+    return max(node.SINCE, *(node.since(name) for name in given))
+
+
+def _least(integers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Integers as a file holds them: weights in 8 bits if they fit, all others in 64."""
+    if integers.dtype != np.int16:
+        return integers.astype("<i8")
+    narrow = integers.astype("i1")
+    return narrow if (narrow == integers).all() else integers.astype("<i2")
 
 
 def save(graph: Graph, path: str | Path) -> Path:
@@ -221,6 +229,11 @@ def _node(form: int, entry: Any, arrays: dict[str, np.ndarray[Any, Any]], unread
             value = _array(value["bits"], value["array"], arrays)
         values[field] = tuple(value) if isinstance(value, list) else value
     node: Node = kind(**values)
+    if form < _format(node):
+        raise GraphError(
+            f"node '{node.name}' ({kind.__name__}) in format {form}: expected at least format "
+            f"{_format(node)} for what it holds"
+        )
     return node
 
 

@@ -215,7 +215,7 @@ def _finished(
     if value.fixed is None:
         check_exact(weights.label, sums.type)
         return replace(sums, ops=(finish,))
-    plus, minus = _coefficients(node.weights, node.scale_offset)
+    plus, minus = _coefficients(node.signs, node.scale_offset)
     terms = plus[0].size
     most = int((plus + minus).reshape(len(plus), -1).sum(axis=1).max())
     largest = max(-sums.type.low, sums.type.high)
@@ -236,7 +236,7 @@ def _undecided(
         masks = np.ones_like(masks[:1])
     else:
         border = BorderClasses(window.places, ())
-    signs = node.weights.sum(axis=3, dtype=np.int64)
+    signs = node.signs.sum(axis=3, dtype=np.int64)
     depth = node.weights.shape[3]
     pairs = [pairs_of(signs[:, m].sum(axis=1), int(m.sum()) * depth, value) for m in masks]
     check_pairs(weights.label, pairs)
@@ -248,7 +248,7 @@ def _reachable(node: Conv2d, window: Window, value: TracedValue) -> tuple[Ints, 
     """The lowest and the highest sum of each channel, over all border classes."""
     channels, rows, columns, depth = node.weights.shape
     parts = (node.groups, channels // node.groups, rows, columns, depth)
-    plus, minus = (a.reshape(parts) for a in _coefficients(node.weights, node.scale_offset))
+    plus, minus = (a.reshape(parts) for a in _coefficients(node.signs, node.scale_offset))
     low, high = (end.reshape(node.groups, depth) for end in _ends(value))
     ends = []
     for taps in window.classes:

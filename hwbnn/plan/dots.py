@@ -52,8 +52,8 @@ class Product:
     def of(cls, node: Dot | Conv2d, x: ValueType) -> Product:
         """The product that a node over a source of this type is."""
         if isinstance(node, Dot):
-            return cls(node, node.weights, x)
-        weights = node.weights.reshape(len(node.weights), -1)
+            return cls(node, node.signs, x)
+        weights = node.signs.reshape(len(node.weights), -1)
         inputs = replace(x, shape=(weights.shape[1],))
         geometry = window_of(node, x.shape)
         product = cls(node, weights, inputs, node.groups, geometry, int(x.bit and node.pad > 0))

@@ -88,7 +88,7 @@ def _encode(node: Encode, x: Array, t: ValueType) -> Array:
 @evaluate.register
 def _dot(node: Dot, x: Array, t: ValueType) -> Array:
     terms = numbers(x, t)
-    sums = _product(terms, signs(node.weights).T)
+    sums = _product(terms, node.weights.T)
     return _combined(node, sums, terms.sum(axis=1, dtype=np.int64, keepdims=True))
 
 
@@ -101,7 +101,7 @@ def _conv2d(node: Conv2d, x: Array, t: ValueType) -> Array:
         own = slice(group * channels // node.groups, (group + 1) * channels // node.groups)
         sums, total = np.zeros(1, np.int64), np.zeros(1, np.int64)
         for (a, b), seen in _taps(node, terms, t, node.pad):
-            sums = sums + _product(seen, signs(node.weights[own, a, b]).T)
+            sums = sums + _product(seen, node.weights[own, a, b].T)
             total = total + seen.sum(axis=-1, keepdims=True)
         blocks.append(_combined(node, sums, total, own))
     return np.concatenate(blocks, axis=-1)
@@ -151,10 +151,10 @@ def _threshold(node: Threshold, x: Array, t: ValueType) -> Array:
     rising = x[..., None] >= thresholds
     falling = x[..., None] <= thresholds
     reached = np.where(node.falling[:, None], falling, rising)
-    if reached.shape[-1] == 1:
+    if node.bit:
         return reached[..., 0]
     count: Array = reached.sum(axis=-1, dtype=np.int64)
-    return count
+    return count + (node.base or 0)
 
 
 @evaluate.register
@@ -189,13 +189,13 @@ def numbers(x: Array, t: ValueType) -> NDArray[np.int64]:
     return signs(x) if t.bit else x
 
 
-def _product(x: NDArray[np.int64], weights: NDArray[np.int64]) -> NDArray[np.int64]:
+def _product(x: NDArray[np.int64], weights: Array) -> NDArray[np.int64]:
     """``x @ weights``, exactly."""
-    largest = int(np.abs(x).max(initial=0))
+    largest = int(np.abs(x).max(initial=0)) * int(np.abs(weights).max(initial=0))
     if largest * len(weights) < 1 << 53:
         # float64 holds every partial sum, and its product is many times as quick as int64's.
         return (x.astype(np.float64) @ weights.astype(np.float64)).astype(np.int64)
-    product: NDArray[np.int64] = x @ weights
+    product: NDArray[np.int64] = x @ weights.astype(np.int64)
     return product
 
 

@@ -142,7 +142,7 @@ def test_the_digest_is_of_what_is_computed() -> None:
     assert graph == Graph((X, DOT, Y))
     assert hash(graph) == hash(Graph((X, DOT, Y)))
     weights = DOT.weights.copy()
-    weights[1, 3] = False
+    weights[1, 3] = -1
     changed = {
         "a weight": Graph((X, Dot("dot", "x", weights), Y)),
         "a name": Graph((X, Dot("dots", "x", DOT.weights), Output("y", "dots"))),

@@ -40,7 +40,19 @@ REFUSED: dict[str, tuple[Callable[[], Node], str]] = {
     "select nothing": (lambda: Select("s", "x", np.zeros(0, int)), r"'s': index: .* shape \(0,\)"),
     "encode in 1-D": (lambda: Encode("e", "x", np.zeros(3, int)), r"'e': thresholds: .* 2-D"),
     "dot of floats": (lambda: Dot("d", "x", BITS * 1.0), r"'d': weights: .* found float64"),  # type: ignore[arg-type]
-    "dot of integers": (lambda: Dot("d", "x", BITS * 1), r"'d': weights: .* bool, found int64"),  # type: ignore[arg-type]
+    "dot of large integers": (
+        lambda: Dot("d", "x", BITS * -(1 << 15)),
+        r"'d': weights: expected magnitudes below 2\^15",
+    ),
+    "scaled integers": (
+        lambda: Dot("d", "x", BITS * 2, np.array([1, 1]), np.array([0, 0])),
+        r"'d': scale: expected none, since its weights are integers other than -1 and \+1; multi",
+    ),
+    "base not an integer": (lambda: Threshold("t", "x", CUTS, BOTH, base=True), "'t': base: .* Tr"),
+    "base too high": (
+        lambda: Threshold("t", "x", CUTS, BOTH, base=(1 << 31) - 1),
+        r"'t': base: expected less than 2\^31 with its 1 thresholds added, found 2147483647",
+    ),
     "dot in 3-D": (lambda: Dot("d", "x", BITS[None]), r"'d': weights: .* 2-D .* \(1, 2, 3\)"),
     "dot ragged": (lambda: Dot("d", "x", [[True], []]), r"'d': weights: .* rows of one length"),  # type: ignore[arg-type]
     "dot of objects": (lambda: Dot("d", "x", [[None]]), r"'d': weights: .* found object"),  # type: ignore[arg-type]
@@ -109,9 +121,9 @@ def test_arrays_are_copied_and_cannot_be_changed() -> None:
     weights = np.ones((2, 3), np.bool_)
     node = Dot("d", "x", weights)
     weights[:] = False
-    assert node.weights.all()
+    assert (node.weights == 1).all()
     with pytest.raises(ValueError, match="read-only"):
-        node.weights[0, 0] = False
+        node.weights[0, 0] = -1
 
 
 def test_small_integers_widen_to_int64() -> None:

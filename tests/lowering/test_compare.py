@@ -82,7 +82,7 @@ def test_a_wrong_direction_a_wrong_weight_and_a_wrong_rank_are_found(model: nn.M
     swapped[[0, 1]] = swapped[[1, 0]]
     faults: list[Node] = [
         replace(threshold, falling=flipped(threshold.falling, 0)),
-        replace(dot, weights=flipped(dot.weights, 0, 0)),
+        replace(dot, weights=flipped(dot.signs, 0, 0)),
         replace(ranks, table=swapped),
     ]
     for fault, where in zip(faults, (1, 0, 2), strict=True):

@@ -184,7 +184,7 @@ def test_the_accuracy_of_fixed_point_may_part_by_no_more_than_the_tolerance() ->
     model = network(norm(0.7, 0.3))
     exact = lower(model, BITS)
     wanted = decisions(model, BITS, EVERY)
-    turned = Dot("dot_1", "x", ~exact.of_type(Dot)[0].weights)
+    turned = Dot("dot_1", "x", ~exact.of_type(Dot)[0].signs)
     nodes = tuple(turned if n.name == "dot_1" else n for n in exact.nodes)
     wrong = Graph(nodes, fraction=4)
     with pytest.raises(Mismatch, match="percentage points apart, more than 1; lower with a larger"):

@@ -222,7 +222,7 @@ def test_the_certificate_is_told() -> None:
     torch.manual_seed(0)
     model = normed(mlp(Input.bits(8), (3,), 2, RealSets()))
     graph, lines = lower(model, Input.bits(8)), explain(model, Input.bits(8)).lines
-    plus = graph.of_type(Dot)[0].weights.sum(axis=1)
+    plus = graph.of_type(Dot)[0].signs.sum(axis=1)
     count = int(((plus + 1) * (9 - plus)).sum())
     assert f"certified on all {count} pairs (D, S), least gap " in graph.notes["certificates"]
     assert f"certified on all {count} pairs" in lines[0]

@@ -38,7 +38,7 @@ def written_out(node: Node, x: Any, t: ValueType) -> Any:
             return [int(e >= cut) for e, row in zip(x, node.thresholds, strict=True) for cut in row]
         case Dot():
             signed = [2 * e - 1 if t.bit else e for e in x]
-            rows = ([1 if w else -1 for w in row] for row in node.weights)
+            rows = node.weights.tolist()
             sums = [sum(w * e for w, e in zip(row, signed, strict=True)) for row in rows]
             if node.scale is None or node.offset is None:
                 return sums

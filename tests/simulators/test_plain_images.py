@@ -53,7 +53,7 @@ def conv2d(node: Conv2d, taps: dict[tuple[int, int], Array], bit: bool) -> list[
             if (a, b) in taps:
                 term = int(taps[a, b][group * depth + k])
                 term = 2 * term - 1 if bit else term
-            dot += term if node.weights[c, a, b, k] else -term
+            dot += int(node.weights[c, a, b, k]) * term
             total += term
         both = node.scale is not None and node.offset is not None
         found.append(int(node.scale[c]) * dot + int(node.offset[c]) * total if both else dot)  # type: ignore[index]

@@ -11,22 +11,23 @@ from hwbnn.simulators.fast.kernels import jit
 
 @jit
 def threshold(
-    integers: Int32s, cuts: Ints, falling: NDArray[np.bool_], kinds: Ints, out: Int32s
+    integers: Int32s, cuts: Ints, falling: NDArray[np.bool_], kinds: Ints, base: int, out: Int32s
 ) -> None:
-    """The number of thresholds of its channel that each row reaches.
+    """The number of thresholds of its channel that each row reaches, from ``base`` on.
 
     Args:
         integers: ``(tiles, positions * channels, lanes)``.
         cuts: ``(classes, channels, k)``.
         falling: ``(channels,)``.
         kinds: class of each position, int64 ``(positions,)``.
+        base: added to the number.
         out: ``(tiles, positions * channels, lanes)``.
     """
     channels = len(falling)
     for t in range(len(out)):
         for i in range(out.shape[1]):
             c = i % channels
-            out[t, i] = 0
+            out[t, i] = base
             for cut in cuts[kinds[i // channels], c]:
                 if falling[c]:
                     for s in range(out.shape[2]):

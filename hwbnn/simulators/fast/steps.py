@@ -142,9 +142,9 @@ def _threshold(node: Threshold, form: Form, graph: Graph) -> Step | None:
         return sums.neurons(node, graph)
     source, out = Slot(node.source, "integers"), Slot(node.name, form)
     cuts, falling = _by_class(node.thresholds, 3), node.falling.copy()
-    kinds = _kinds(node, graph)
+    kinds, base = _kinds(node, graph), node.base or 0
     return Step(
-        (source,), lambda x, b: elementwise.threshold(b[source], cuts, falling, kinds, b[out])
+        (source,), lambda x, b: elementwise.threshold(b[source], cuts, falling, kinds, base, b[out])
     )
 
 

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.graph import Conv2d, Dot, Graph, MaxPool, SumPool, Threshold, fused_threshold, window_of
-from hwbnn.graph.arrays import Ints
+from hwbnn.graph.arrays import Array, Ints
 from hwbnn.graph.bits import pack_words
 from hwbnn.graph.window import joined_classes
-from hwbnn.simulators.fast import short_sums, windows
+from hwbnn.simulators import plain
+from hwbnn.simulators.fast import conversions, short_sums, windows
 from hwbnn.simulators.fast.kernels import LANES
-from hwbnn.simulators.fast.slots import Slot, Step, coding
+from hwbnn.simulators.fast.slots import Buffers, Slot, Step, coding
 from hwbnn.simulators.fast.windows import CHANNELS
 
 
@@ -50,7 +51,7 @@ class Border(NamedTuple):
 def border(node: Dot | Conv2d, graph: Graph) -> Border:
     """The border classes of a node; one if places outside count as what no bit set stands for."""
     base, gain, planes = coding(graph.types[node.source])
-    flat = node.weights.reshape(len(node.weights), -1)
+    flat = node.signs.reshape(len(node.weights), -1)
     plus = flat.sum(axis=1, dtype=np.int64)
     minus = flat.shape[1] - plus
     constant = base * (plus - minus) + gain * ((1 << planes) - 1) * plus
@@ -60,7 +61,7 @@ def border(node: Dot | Conv2d, graph: Graph) -> Border:
         return Border(kinds, constant[None], none_set)
     window = window_of(node, graph.types[node.source].shape)
     outside = ~window.classes
-    signed = 2 * node.weights.sum(axis=3, dtype=np.int64) - node.weights.shape[3]
+    signed = node.weights.sum(axis=3, dtype=np.int64)
     missing = np.einsum("kab,cab->kc", outside, signed)
     number = outside.sum(axis=(1, 2)) * node.weights.shape[3]
     more = node.pad - base
@@ -91,7 +92,7 @@ def tiled_weights(
 ) -> Any:
     """The weights as kernels take them, words ``(groups, blocks, words, CHANNELS)``."""
     groups = node.groups if isinstance(node, Conv2d) else 1
-    bits = node.weights.reshape(len(node.weights), -1)
+    bits = node.signs.reshape(len(node.weights), -1)
     if inverted is not None:
         bits = bits ^ inverted[:, None]
     words = tiled(pack_words(bits).T, groups, front)
@@ -101,6 +102,8 @@ def tiled_weights(
 
 def integers(node: Dot | Conv2d, graph: Graph) -> Step:
     """The sums themselves."""
+    if not node.binary:
+        return _plain(node, graph)
     _, gain, planes = coding(graph.types[node.source])
     where, (kinds, constant, none_set) = grid(node, graph), border(node, graph)
     scale, offset = np.ones(len(node.weights), np.int64), np.zeros(len(node.weights), np.int64)
@@ -118,6 +121,20 @@ def integers(node: Dot | Conv2d, graph: Graph) -> Step:
     )
 
 
+def _plain(node: Dot | Conv2d, graph: Graph) -> Step:
+    """The sums as the plain simulator computes them."""
+    t, made = graph.types[node.source], graph.types[node.name]
+    source, out = Slot(node.source, "words" if t.bit else "integers"), Slot(node.name, "integers")
+
+    def run(x: Array, buffers: Buffers) -> None:
+        samples: Array = np.empty((len(x), t.size), np.bool_ if t.bit else np.int64)
+        (conversions.collect_bits if t.bit else conversions.collect)(buffers[source], samples)
+        sums = plain.evaluate(node, samples.reshape(len(x), *t.shape), t)
+        conversions.transpose(sums.reshape(len(x), made.size), buffers[out])
+
+    return Step((source,), run)
+
+
 def neurons(node: Threshold, graph: Graph) -> Step | None:
     """A ``Threshold`` and the sums in front of it at once; None if it does not make bits of sums.
 
@@ -131,6 +148,8 @@ def neurons(node: Threshold, graph: Graph) -> Step | None:
     if fused_threshold(graph, feeding, scaled=False, multilevel=False) is not node:
         return None
     assert isinstance(feeding, Dot | Conv2d)
+    if not feeding.binary:
+        return None
     if isinstance(feeding, Conv2d) and _is_short(feeding, graph):
         return _short_neurons(feeding, node, graph)
     _, gain, planes = coding(graph.types[feeding.source])
@@ -175,7 +194,7 @@ def _short_neurons(feeding: Conv2d, node: Threshold, graph: Graph) -> Step:
     ``sum >= t`` is ``t - 1 - sum < 0``, so that signs are the opposite of the weights there;
     ``sum <= t`` is ``sum - t - 1 < 0``.
     """
-    flat = feeding.weights.reshape(len(feeding.weights), -1) ^ ~node.falling[:, None]
+    flat = feeding.signs.reshape(len(feeding.weights), -1) ^ ~node.falling[:, None]
     ends = -len(flat) % short_sums.CHANNELS, -flat.shape[1] % short_sums.GROUP
     grouped = np.pad(flat, ((0, ends[0]), (0, ends[1]))).reshape(
         -1, short_sums.CHANNELS, (flat.shape[1] + ends[1]) // short_sums.GROUP, short_sums.GROUP

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hwbnn.errors import InputError, nearest
-from hwbnn.graph import Graph
+from hwbnn.graph import Graph, check_readable
 from hwbnn.plan import Plan
 from hwbnn.targets.hls.nodes import stage
 from hwbnn.targets.hls.site import Site, Stage, needs_stream, within_limit
@@ -41,6 +41,7 @@ def stages(graph: Graph, plan: Plan, io: str) -> tuple[Stage, ...]:
                 "place; take io_stream"
             )
     plan.check(graph)
+    check_readable(graph, "HLS")
     site = Site(graph, plan, io)
     for name, t in graph.types.items():
         if name not in site.image_lanes and (name not in site.hidden or len(t.shape) < 3):

@@ -34,7 +34,7 @@ def sum_members(
         masked: whether not all inputs of an output count.
     """
     fold = site.fold(sums)
-    weights = sums.weights.reshape(fold.outputs, fold.inputs)
+    weights = sums.signs.reshape(fold.outputs, fold.inputs)
     numbers, types = _sum_types(sums, site, fold, masked)
     sign = np.ones(fold.outputs, np.int64)
     if threshold is not None:
