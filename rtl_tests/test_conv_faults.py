@@ -17,7 +17,7 @@ from hwbnn.estimate.cycles import Deadlock
 from hwbnn.graph import Add, Conv2d, Graph, Input, MaxPool, Output, Rescale, SumPool, Threshold
 from hwbnn.graph import Window as Geometry
 from hwbnn.plan import Folded, Plan, circuit
-from hwbnn.plan.stages import Window
+from hwbnn.plan.stages import SlidingWindow
 from hwbnn.targets import generate
 from rtl_tests.faults import at_full_rate, broken, failures, flipped
 
@@ -274,7 +274,7 @@ def test_one_slot_less_for_windows_slows_the_core_as_predicted():
     weights = np.random.default_rng(3).random((4, 3, 3, 8)) < 0.5
     graph = Graph((Input.bits((5, 5, 8)), Conv2d("conv", "x", weights), Output("y", "conv")))
     plan = Plan({"conv": Folded(4, 8)}, input_beat=8, output_beat=64)
-    (window,) = (s for s in circuit(graph, plan).stages if isinstance(s, Window))
+    (window,) = (s for s in circuit(graph, plan).stages if isinstance(s, SlidingWindow))
 
     def interval(slots):
         return cycles(circuit(graph, replace(plan, buffer_tokens={"conv": slots}))).interval

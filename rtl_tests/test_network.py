@@ -152,7 +152,7 @@ def test_packets_of_wrong_length(small, core, seed):
 def test_a_reset_at_any_time_leaves_nothing_behind(small, core, part):
     x = np.random.default_rng(6).integers(0, 16, (5, 21))
     expected = simulate(small, x, trace=True)
-    quick = isinstance(core, verilator.Simulation)
+    quick = isinstance(core, verilator.VerilatorSimulation)
     cuts = range(1, core.core.latency + 2 * core.core.interval)
     for cut in cuts[part :: 4 if quick else 23]:
         stalls = Stalls.random(cut) if cut % 3 else Stalls()

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.figures import methods
-from hwbnn.report import Figure, FixedPoint, Report, number
+from hwbnn.report import Figure, FixedPointFigures, Report, number
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -100,7 +100,7 @@ def test_word_lengths_of_shortcuts_are_shown(tmp_path: Path) -> None:
     folder = tmp_path / "models" / "net"
     folder.mkdir(parents=True)
     off, share = (Figure(0.5, "", "x"), Figure(2.0, "", "x")), Figure(99.0, "%", "x")
-    told = FixedPoint("x", 9, 18, 24, True, off[1], off[0], off[0], share, share, share)
+    told = FixedPointFigures("x", 9, 18, 24, True, off[1], off[0], off[0], share, share, share)
     for entries, shown in (((), "No network"), ((told,), "| 24 | 0.5 | 2 | 99.00%")):
         text = Report("x", "y", fixed_point=entries).to_json()
         (folder / "report.json").write_text(text)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from hwbnn.estimate.parts import Parts, parts
+from hwbnn.estimate.parts import Amounts, parts
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Lookup, Node, Output, Threshold
 from hwbnn.plan import Folded, Layout, Plan, Sums, Unrolled, circuit
 from hwbnn.project import Project
@@ -216,9 +216,9 @@ def read() -> list[dict[str, Any]]:
 Table = dict[str, float]
 
 
-def amounts(row: dict[str, Any]) -> Parts:
+def amounts(row: dict[str, Any]) -> Amounts:
     """The parts of a measured sample."""
-    total = Parts()
+    total = Amounts()
     for stage in circuit(graph(**row["sample"]), plan(**row["sample"])).stages:
         total.add(parts(stage))
     return total

@@ -16,7 +16,7 @@ from hwbnn.errors import InputError
 from hwbnn.graph import to_integers
 
 if TYPE_CHECKING:
-    from hwbnn.lowering import Measured
+    from hwbnn.lowering import FixedPointResult
 
 COLUMNS = (
     *("bits behind the point", "bits", "logits off", "at most", "same class"),
@@ -201,7 +201,7 @@ def measure(
     finish(f"{given.name}: {found[-1]}", facts, as_json=as_json)
 
 
-def _cells(each: Measured) -> tuple[object, ...]:
+def _cells(each: FixedPointResult) -> tuple[object, ...]:
     """The cells of one word length, in the order of :data:`COLUMNS`."""
     return (
         "none" if each.fraction is None else str(each.fraction),

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hwbnn.estimate.parts import Parts, parts
+from hwbnn.estimate.parts import Amounts, parts
 from hwbnn.plan import Circuit
 from hwbnn.report import Figure
 
@@ -88,7 +88,7 @@ class Area:
 
 def area(circuit: Circuit) -> Area:
     """What a circuit will take, estimated before it is generated."""
-    total = Parts()
+    total = Amounts()
     stages = {}
     for stage in circuit.stages:
         made = parts(stage)
@@ -97,7 +97,7 @@ def area(circuit: Circuit) -> Area:
     return area_of(total, stages)
 
 
-def area_of(made: Parts, stages: Mapping[str, Area] | None = None) -> Area:
+def area_of(made: Amounts, stages: Mapping[str, Area] | None = None) -> Area:
     """What these parts take."""
     lut = sum(amount * LUT[name] for name, amount in made.lut.items())
     ff = sum(amount * FF[name] for name, amount in made.ff.items())

@@ -17,7 +17,7 @@ from itertools import pairwise
 
 from hwbnn.errors import PlanError
 from hwbnn.estimate.machines import Wires, machines
-from hwbnn.estimate.schedule import Run, Unsolvable
+from hwbnn.estimate.schedule import FrameSequence, Unsolvable
 from hwbnn.plan import Circuit
 from hwbnn.plan.stages import Fork, Pipeline
 
@@ -92,7 +92,7 @@ def cycles(
 
 def _free(circuit: Circuit, frames: int | None) -> Cycles:
     """Frames as early as they can be: so many, or until they repeat."""
-    run = Run(circuit.stages)
+    run = FrameSequence(circuit.stages)
     states: list[bytes] = []
     seen: dict[tuple[object, ...], int] = {}
     interval: Fraction | None = None

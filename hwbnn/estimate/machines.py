@@ -12,9 +12,9 @@ from hwbnn.plan.stages import (
     Fork,
     Narrow,
     Pipeline,
+    SlidingWindow,
     Stage,
     Widen,
-    Window,
     WindowUnrolled,
 )
 
@@ -262,7 +262,7 @@ class FoldedMachine(GateMachine):
 class WindowMachine(Machine):
     """``window``: tokens written and the next tap; a register for the tap that is offered."""
 
-    def __init__(self, stage: Window, wires: Wires) -> None:
+    def __init__(self, stage: SlidingWindow, wires: Wires) -> None:
         super().__init__(stage, wires)
         self.taps: list[int] = stage.taps.tolist()
         self.origins: list[int] = stage.origins.tolist()
@@ -410,7 +410,7 @@ _KINDS: dict[type[Stage], type[Machine]] = {
     AxisIn: AxisInMachine,
     Widen: WidenMachine,
     Narrow: NarrowMachine,
-    Window: WindowMachine,
+    SlidingWindow: WindowMachine,
     WindowUnrolled: WindowUnrolledMachine,
     Fork: ForkMachine,
     AddStreams: AddStreamsMachine,

@@ -30,17 +30,17 @@ from hwbnn.netlists.netlist import Lut
 from hwbnn.netlists.schedule import registers, schedule
 from hwbnn.plan.blocks import (
     Affine,
-    ArgMax,
+    ArgMaxBlock,
     Block,
     ByElement,
     Compare,
-    Lookup,
+    LookupBlock,
     PoolMax,
     PoolSum,
-    Rescale,
+    RescaleBlock,
     Scaled,
-    Select,
-    Threshold,
+    SelectBlock,
+    ThresholdBlock,
     signed_width,
 )
 from hwbnn.plan.multiples import terms
@@ -52,9 +52,9 @@ from hwbnn.plan.stages import (
     Fork,
     Narrow,
     Pipeline,
+    SlidingWindow,
     Stage,
     Widen,
-    Window,
     WindowUnrolled,
 )
 
@@ -66,7 +66,7 @@ eight channels at a time, where borders weigh least (``benchmarks/luts/images.py
 
 
 @dataclass
-class Parts:
+class Amounts:
     """Amounts of each kind of part; memories as what they take."""
 
     lut: Counter[str] = field(default_factory=Counter)
@@ -82,7 +82,7 @@ class Parts:
         self.bram18 += made.bram18
         self.bram36 += made.bram36
 
-    def add(self, other: Parts) -> None:
+    def add(self, other: Amounts) -> None:
         """Add other parts."""
         self.lut.update(other.lut)
         self.ff.update(other.ff)
@@ -98,54 +98,54 @@ def bits_of(values: NDArray[np.int64], width: int) -> Bools:
 
 
 @singledispatch
-def parts(stage: Stage | Block) -> Parts:
+def parts(stage: Stage | Block) -> Amounts:
     """The parts of a stage or a block."""
     raise TypeError(f"no parts are known of {type(stage).__name__}")
 
 
 @parts.register
-def _axis_in(stage: AxisIn) -> Parts:
-    made = Parts(Counter(axis_in=1, counter=log2_up(stage.source.tokens)))
+def _axis_in(stage: AxisIn) -> Amounts:
+    made = Amounts(Counter(axis_in=1, counter=log2_up(stage.source.tokens)))
     made.ff = Counter(axis_in=1, exact=log2_up(stage.source.tokens))
     made.memory(ram(2, stage.result.bits, registered=False))
     return made
 
 
 @parts.register
-def _axis_out(stage: AxisOut) -> Parts:
+def _axis_out(stage: AxisOut) -> Amounts:
     tokens, stream = stage.source.tokens, stage.source
     gated = (stream.lanes - stream.last_lanes) * stream.width if tokens > 1 else 0
     lut = Counter(counter=log2_up(tokens), gated=gated)
-    return Parts(lut, Counter(exact=log2_up(tokens)))
+    return Amounts(lut, Counter(exact=log2_up(tokens)))
 
 
 @parts.register
-def _up(stage: Widen) -> Parts:
+def _up(stage: Widen) -> Amounts:
     width, ratio = stage.source.bits, stage.ratio
     count = log2_up(ratio + 1) + log2_up(stage.result.unit_tokens)
     lut = Counter(up=1, up_bits=width, up_parts=ratio, counter=count)
-    return Parts(lut, Counter(up=1, exact=(ratio + 1) * width + count))
+    return Amounts(lut, Counter(up=1, exact=(ratio + 1) * width + count))
 
 
 @parts.register
-def _down(stage: Narrow) -> Parts:
+def _down(stage: Narrow) -> Amounts:
     width, ratio = stage.result.bits, stage.ratio
     count = log2_up(ratio + 2) + log2_up(stage.source.unit_tokens)
     lut = Counter(down=1, down_bits=(ratio + 1) * width, counter=count)
-    return Parts(lut, Counter(exact=(ratio + 1) * width + count))
+    return Amounts(lut, Counter(exact=(ratio + 1) * width + count))
 
 
 @parts.register
-def _pipeline(stage: Pipeline) -> Parts:
+def _pipeline(stage: Pipeline) -> Amounts:
     made = ends(stage)
     for block in stage.blocks:
         made.add(parts(block))
     return made
 
 
-def ends(stage: Pipeline) -> Parts:
+def ends(stage: Pipeline) -> Amounts:
     """The parts of a pipeline around its blocks: the gate in front and the FIFO behind."""
-    made = Parts(Counter(fifo=1, counter=3 * log2_up(stage.credits + 1)))
+    made = Amounts(Counter(fifo=1, counter=3 * log2_up(stage.credits + 1)))
     made.ff = Counter(exact=3 * log2_up(stage.credits + 1), valid=stage.latency)
     made.memory(ram(stage.credits, stage.result.bits, registered=False))
     if stage.head is None:
@@ -155,12 +155,12 @@ def ends(stage: Pipeline) -> Parts:
 
 
 @parts.register
-def _dot_unrolled(block: DotUnrolled) -> Parts:
+def _dot_unrolled(block: DotUnrolled) -> Amounts:
     return _fixed_rows(block)
 
 
 @parts.register
-def _dot_netlist(block: DotNetlist) -> Parts:
+def _dot_netlist(block: DotNetlist) -> Amounts:
     """The netlist as it is; in the portable form synthesis maps the outputs of tables apart."""
     tables = [cell for cell in block.netlist.cells if isinstance(cell, Lut)]
     delays = registers(block.netlist, schedule(block.netlist, block.levels)).values()
@@ -169,10 +169,10 @@ def _dot_netlist(block: DotNetlist) -> Parts:
     if block.form == "portable":
         lut += sum(cell.second > 0 for cell in tables)
     ff = sum(late for late in delays if late <= 2)
-    return Parts(Counter(exact=lut), Counter(exact=ff))
+    return Amounts(Counter(exact=lut), Counter(exact=ff))
 
 
-def _fixed_rows(block: DotUnrolled | DotFolded) -> Parts:
+def _fixed_rows(block: DotUnrolled | DotFolded) -> Amounts:
     """All rows of weights as constants."""
     channels, inputs = block.weights.shape
     if block.sums == "adder_tree":
@@ -184,17 +184,17 @@ def _fixed_rows(block: DotUnrolled | DotFolded) -> Parts:
         shared = block.source.width * sum(patterns(weights) for weights in groups)
         lut = Counter(pattern=shared, adder=channels * row.adders)
     ff = Counter(tree=channels * (row.registers - row.numbers), tree_low=channels * row.numbers)
-    return Parts(lut, ff)
+    return Amounts(lut, ff)
 
 
 @parts.register
-def _dot_folded(block: DotFolded) -> Parts:
+def _dot_folded(block: DotFolded) -> Amounts:
     pe, width = block.pe + block.total, block.source.width
     counted = (block.rows, block.steps, block.passes, block.rounds)
     counters = sum(log2_up(count) for count in counted)
     slots = 3 * log2_up(block.buffer_tokens) + 2 * log2_up(block.buffer_tokens + 1)
     total = pe * block.result.width
-    made = Parts(Counter(folded=1, counter=counters + slots))
+    made = Amounts(Counter(folded=1, counter=counters + slots))
     made.ff = Counter(exact=total + counters + slots, valid=3 * block.latency)
     made.memory(ram(block.buffer_tokens, block.simd * width, registered=True))
     if block.rows == 1 and block.sums != "bit_serial":  # the memory has a single row
@@ -219,17 +219,17 @@ def _dot_folded(block: DotFolded) -> Parts:
 
 
 @parts.register
-def _affine(block: Affine) -> Parts:
+def _affine(block: Affine) -> Amounts:
     bits = block.source.lanes * block.result.width
-    made = Parts(Counter(affine=bits), Counter(exact=bits))
+    made = Amounts(Counter(affine=bits), Counter(exact=bits))
     add_rows(made, bits_of(block.constants[:, None], block.result.width), block)
     return made
 
 
 @parts.register
-def _scaled(block: Scaled) -> Parts:
+def _scaled(block: Scaled) -> Amounts:
     width, lanes = block.result.width, block.result.lanes
-    made = Parts()
+    made = Amounts()
     if not block.fixed:
         # A multiplier holds the registers of its operands and of its result.
         scale, offset, constant = block.widths
@@ -250,15 +250,15 @@ def _scaled(block: Scaled) -> Parts:
 
 
 @parts.register
-def _compare(block: Compare) -> Parts:
+def _compare(block: Compare) -> Amounts:
     lanes, count = block.source.lanes, block.constants.shape[1]
     fixed = block.tokens == 1 and block.border_classes is None
     bits = lanes * count * block.source.width
-    made = Parts(Counter({"compare_fixed" if fixed else "compare": bits}))
+    made = Amounts(Counter({"compare_fixed" if fixed else "compare": bits}))
     made.ff["exact"] = lanes * count
     add_rows(made, bits_of(block.constants, block.source.width + 1), block)
     add_rows(made, block.falling[:, None], block)
-    if isinstance(block, Threshold) and count > 1:
+    if isinstance(block, ThresholdBlock) and count > 1:
         counted = count_tree(count, block.levels)
         made.lut["product"] += lanes * count
         made.lut["adder_folded"] += lanes * counted.adders
@@ -266,7 +266,7 @@ def _compare(block: Compare) -> Parts:
     return made
 
 
-def add_rows(made: Parts, elements: Bools, block: ByElement) -> None:
+def add_rows(made: Amounts, elements: Bools, block: ByElement) -> None:
     """Add the ROM of constants, a row a token of each class; a single row is no memory."""
     count = block.classes * block.tokens
     if count > 1:
@@ -280,13 +280,13 @@ def add_rows(made: Parts, elements: Bools, block: ByElement) -> None:
 
 
 @parts.register
-def _lookup(block: Lookup) -> Parts:
+def _lookup(block: LookupBlock) -> Amounts:
     stream, width = block.source, block.result.width
     entries = block.table.shape[1]
     tables = block.in_tokens(block.table).reshape(block.tokens, stream.lanes, entries)
     by_lane = tables.transpose(1, 0, 2)
     address = stream.width + (log2_up(block.tokens) if block.tokens > 1 else 0)
-    made = Parts(Counter(index=stream.lanes * address))
+    made = Amounts(Counter(index=stream.lanes * address))
     made.dsp = stream.lanes if block.inverse > 1 else 0
     for lane in by_lane.reshape(stream.lanes, -1):
         rows = bits_of(lane[:, None], width)
@@ -295,12 +295,12 @@ def _lookup(block: Lookup) -> Parts:
 
 
 @parts.register
-def _select(block: Select) -> Parts:
-    return Parts()
+def _select(block: SelectBlock) -> Amounts:
+    return Amounts()
 
 
 @parts.register
-def _argmax(block: ArgMax) -> Parts:
+def _argmax(block: ArgMaxBlock) -> Amounts:
     stream, index = block.source, block.result.width
     key = stream.width + 1
     counts = 0
@@ -311,7 +311,7 @@ def _argmax(block: ArgMax) -> Parts:
         if level % block.levels == 0 or level == depth:
             counts += now
     pairs = stream.lanes - 1
-    made = Parts(
+    made = Amounts(
         Counter(larger=pairs * key, choose=pairs * (key + index)),
         Counter(exact=counts * (key + index)),
     )
@@ -322,7 +322,7 @@ def _argmax(block: ArgMax) -> Parts:
 
 
 @parts.register
-def _window(stage: Window) -> Parts:
+def _window(stage: SlidingWindow) -> Amounts:
     """A memory of the slots; counters of positions, and pointers and fills that move by steps."""
     geometry, tokens = stage.geometry, stage.source.tokens
     counted = (stage.chunks, *geometry.kernel, *geometry.output, *geometry.size, *geometry.size)
@@ -330,7 +330,7 @@ def _window(stage: Window) -> Parts:
     pointers, fills = 3 * log2_up(stage.buffer_tokens), 2 * (log2_up(2 * tokens) + 2)
     # Each of them chooses among several steps, and wraps around or is compared.
     moving = 3 * (pointers + fills)
-    made = Parts(Counter(counter=counters, exact=moving))
+    made = Amounts(Counter(counter=counters, exact=moving))
     made.ff = Counter(exact=counters + pointers + fills + 2)
     made.memory(ram(stage.buffer_tokens, stage.source.bits, registered=True))
     made.lut["gated"] += stage.source.bits if any(geometry.padding) else 0
@@ -338,12 +338,14 @@ def _window(stage: Window) -> Parts:
 
 
 @parts.register
-def _window_unrolled(stage: WindowUnrolled) -> Parts:
+def _window_unrolled(stage: WindowUnrolled) -> Amounts:
     """A memory of the rows above, registers of the window."""
     geometry, bits = stage.geometry, stage.source.bits
     rows, columns = geometry.kernel
     counters = sum(log2_up(n) for n in (*geometry.size, *geometry.kernel))
-    made = Parts(Counter(fifo=1, counter=2 * counters, gated=bits if any(geometry.padding) else 0))
+    made = Amounts(
+        Counter(fifo=1, counter=2 * counters, gated=bits if any(geometry.padding) else 0)
+    )
     made.ff = Counter(exact=2 * counters + rows * columns * bits)
     made.memory(ram(2, bits, registered=False))
     if rows > 1:
@@ -353,25 +355,25 @@ def _window_unrolled(stage: WindowUnrolled) -> Parts:
 
 
 @parts.register
-def _fork(stage: Fork) -> Parts:
+def _fork(stage: Fork) -> Amounts:
     """A FIFO a branch."""
-    made = Parts()
+    made = Amounts()
     for depth in stage.depths:
         _add_fifo(made, depth, stage.source.bits)
     return made
 
 
 @parts.register
-def _join(stage: AddStreams) -> Parts:
+def _join(stage: AddStreams) -> Amounts:
     """Two FIFOs of two, and an adder an element."""
     bits = stage.result.bits
-    made = Parts(Counter(total=bits), Counter(exact=bits + 1))
+    made = Amounts(Counter(total=bits), Counter(exact=bits + 1))
     for stream in (stage.source, stage.other):
         _add_fifo(made, 2, stream.bits)
     return made
 
 
-def _add_fifo(made: Parts, depth: int, bits: int) -> None:
+def _add_fifo(made: Amounts, depth: int, bits: int) -> None:
     counters = 2 * log2_up(depth) + log2_up(depth + 1)
     made.lut.update(fifo=1, counter=counters)
     made.ff["exact"] += counters
@@ -379,26 +381,26 @@ def _add_fifo(made: Parts, depth: int, bits: int) -> None:
 
 
 @parts.register
-def _pool_max(block: PoolMax) -> Parts:
+def _pool_max(block: PoolMax) -> Amounts:
     """An element is compared with the best so far, and one of both chosen."""
     bits, steps = block.result.bits, log2_up(block.steps)
-    made = Parts(Counter(larger=bits, choose=bits, product=2 * bits, counter=steps))
+    made = Amounts(Counter(larger=bits, choose=bits, product=2 * bits, counter=steps))
     made.ff = Counter(exact=2 * bits + steps)
     add_rows(made, block.smallest[:, None], block)
     return made
 
 
 @parts.register
-def _pool_sum(block: PoolSum) -> Parts:
+def _pool_sum(block: PoolSum) -> Amounts:
     """An adder an element."""
     bits, steps = block.result.bits, log2_up(block.steps)
-    made = Parts(Counter(total=bits, counter=steps))
+    made = Amounts(Counter(total=bits, counter=steps))
     made.ff = Counter(exact=bits + steps)
     return made
 
 
 @parts.register
-def _rescale(block: Rescale) -> Parts:
+def _rescale(block: RescaleBlock) -> Amounts:
     """Multipliers; a shift of some places, and saturation.
 
     A multiplier holds the registers of the product and of the sum.
@@ -411,7 +413,7 @@ def _rescale(block: Rescale) -> Parts:
     elements = [bits_of(table[:, None], factor) for table in tables]
     if shifts:
         elements.append(bits_of((block.shift - block.shift.min())[:, None], shifts))
-    made = Parts(ff=Counter(exact=lanes * block.result.width))
+    made = Amounts(ff=Counter(exact=lanes * block.result.width))
     made.lut["exact"] += RESCALE_LUTS * lanes * sums  # type: ignore[assignment]
     made.dsp = lanes * -(-(width + 1) // DSP_BITS[0]) * -(-factor // DSP_BITS[1])
     count = len(block.multiplier) // lanes

@@ -5,11 +5,11 @@ largest of some earlier passes plus fixed delays ("max-plus" equations; Baccelli
 Quadrat, "Synchronization and Linearity", 1992, chapters 2 and 9). The equations of each kind of
 stage are here. Their earliest solution is found by raising times until no token is too early.
 
-Frames either follow those before them as soon as they can (:class:`Run`), or at a given interval
-(:func:`schedule`). If the equations have a solution for an interval, the circuit reaches it. The
-solution may need a source that offers tokens later than it could; but in such a system an earlier
-token never delays another. No interval can be shorter than the cycles of the busiest stage, so a
-schedule of that length is optimal. It also gives the depths that the FIFOs behind forks need.
+Frames either follow those before them as soon as they can (:class:`FrameSequence`), or at a given
+interval (:func:`schedule`). If the equations have a solution for an interval, the circuit reaches
+it. The solution may need a source that offers tokens later than it could; but in such a system an
+earlier token never delays another. No interval can be shorter than the cycles of the busiest stage,
+so a schedule of that length is optimal. It also gives the depths that the FIFOs behind forks need.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from hwbnn.plan.stages import (
     Fork,
     Narrow,
     Pipeline,
+    SlidingWindow,
     Stage,
     Widen,
-    Window,
     WindowUnrolled,
 )
 
@@ -210,7 +210,11 @@ class WindowEquations(Equations):
     """Slots for tokens, and a register for the tap that is offered."""
 
     def __init__(
-        self, stage: Window, taken: Sequence[Events], given: Sequence[Events], interval: int | None
+        self,
+        stage: SlidingWindow,
+        taken: Sequence[Events],
+        given: Sequence[Events],
+        interval: int | None,
     ) -> None:
         super().__init__(stage, taken, given, interval)
         taps, origins = stage.taps, stage.origins
@@ -425,7 +429,7 @@ _KINDS: dict[type[Stage], type[Equations]] = {
     AxisOut: AxisOutEquations,
     Widen: WidenEquations,
     Narrow: NarrowEquations,
-    Window: WindowEquations,
+    SlidingWindow: WindowEquations,
     WindowUnrolled: WindowUnrolledEquations,
     Fork: ForkEquations,
     AddStreams: AddStreamsEquations,
@@ -497,7 +501,7 @@ class Unsolvable(Exception):
     """The equations do not hold: a token would have to wait for a slot a second time."""
 
 
-class Run:
+class FrameSequence:
     """Frames one behind the other, each as early as it can be.
 
     Attributes:

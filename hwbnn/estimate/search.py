@@ -24,7 +24,7 @@ from math import ceil, log, prod
 from hwbnn.errors import PlanError
 from hwbnn.estimate.area import area_of
 from hwbnn.estimate.cycles import cycles as counted
-from hwbnn.estimate.parts import Parts, ends, parts
+from hwbnn.estimate.parts import Amounts, ends, parts
 from hwbnn.estimate.schedule import Schedule, schedule
 from hwbnn.graph import Add, Conv2d, Dot, Graph, Lookup, Node, Rescale, Threshold, ValueType
 from hwbnn.plan import (
@@ -243,7 +243,7 @@ def _forks(stages: Sequence[Stage]) -> list[Fork]:
 
 def _luts(stages: Sequence[Stage]) -> int:
     """LUTs of a circuit."""
-    total = Parts()
+    total = Amounts()
     for stage in stages:
         total.add(parts(stage))
     return area_of(total).lut
@@ -450,7 +450,7 @@ class _Layers:
         for ways in self.ways.values():
             yield from {cycles for _, cycles in ways}
 
-    def cost(self, made: Parts) -> float:
+    def cost(self, made: Amounts) -> float:
         """LUTs, a block RAM counted as so many."""
         taken = area_of(made)
         return taken.lut + BRAM_LUTS * (taken.bram36 + taken.bram18 / 2)

@@ -9,13 +9,21 @@ from fractions import Fraction
 from hwbnn.estimate.area import ERROR_PERCENT, IMAGE_ERRORS, area
 from hwbnn.estimate.cycles import Cycles, cycles
 from hwbnn.plan import Circuit
-from hwbnn.plan.stages import AddStreams, AxisIn, Fork, Pipeline, Stage, Window, WindowUnrolled
+from hwbnn.plan.stages import (
+    AddStreams,
+    AxisIn,
+    Fork,
+    Pipeline,
+    SlidingWindow,
+    Stage,
+    WindowUnrolled,
+)
 
 COLUMNS = ("stage", "for", "cycles", "busy", "LUT", "FF", "BRAM", "DSP", "depth", "fill")
 
 
 @dataclass(frozen=True)
-class Row:
+class StageRow:
     """One stage of a circuit.
 
     Attributes:
@@ -52,7 +60,7 @@ class Row:
         return (self.stage, self.node, self.cycles, busy, *area, depth, fill)
 
 
-def rows(circuit: Circuit, counted: Cycles | None = None) -> tuple[Row, ...]:
+def rows(circuit: Circuit, counted: Cycles | None = None) -> tuple[StageRow, ...]:
     """A circuit stage by stage, in order; the busiest is the bottleneck.
 
     Args:
@@ -68,7 +76,7 @@ def rows(circuit: Circuit, counted: Cycles | None = None) -> tuple[Row, ...]:
         depth = _depth(stage)
         fill = tuple(counted.fills[name] for name in stage.outputs) if depth else ()
         made.append(
-            Row(
+            StageRow(
                 stage.name, _node(stage), stage.interval, stage.interval / interval, taken.lut,
                 taken.ff, taken.bram36 + taken.bram18 / 2, taken.dsp, depth, fill,
             )
@@ -76,7 +84,7 @@ def rows(circuit: Circuit, counted: Cycles | None = None) -> tuple[Row, ...]:
     return tuple(made)
 
 
-def accuracy(made: tuple[Row, ...]) -> str:
+def accuracy(made: tuple[StageRow, ...]) -> str:
     """How far off the estimates of LUTs were where they were compared with synthesis, in a line."""
     total = sum(row.lut for row in made)
     kinds = (f"{kind} {low:+d} to {high:+d} %" for kind, (low, high) in IMAGE_ERRORS.items())
@@ -86,12 +94,12 @@ def accuracy(made: tuple[Row, ...]) -> str:
     )
 
 
-def bottleneck(made: tuple[Row, ...]) -> Row:
+def bottleneck(made: tuple[StageRow, ...]) -> StageRow:
     """The busiest stage, the first of those alike."""
     return max(made, key=lambda row: row.busy)
 
 
-def facts(made: tuple[Row, ...]) -> list[Mapping[str, object]]:
+def facts(made: tuple[StageRow, ...]) -> list[Mapping[str, object]]:
     """The rows for programs: plain values."""
     return [
         {name: list(v) if isinstance(v, tuple) else v for name, v in vars(row).items()}
@@ -106,7 +114,7 @@ def _node(stage: Stage) -> str:
         return ", ".join(dict.fromkeys(name for name in names if name))
     if isinstance(stage, Fork):
         return stage.value
-    if isinstance(stage, AxisIn | Window | WindowUnrolled | AddStreams):
+    if isinstance(stage, AxisIn | SlidingWindow | WindowUnrolled | AddStreams):
         return stage.name.partition("_")[2]
     return stage.inputs[0]
 

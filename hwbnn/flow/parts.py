@@ -11,11 +11,20 @@ from hwbnn.graph import Graph
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan, circuit
 from hwbnn.plan.plan import WINDOWED
-from hwbnn.report import Accuracy, Agreement, Backend, Core, Depth, Figure, FixedPoint, Pair
+from hwbnn.report import (
+    Accuracy,
+    Agreement,
+    BackendFigures,
+    CoreFigures,
+    Depth,
+    Figure,
+    FixedPointFigures,
+    Prediction,
+)
 from hwbnn.verification import BackendResult
 
 if TYPE_CHECKING:
-    from hwbnn.lowering import Comparison, Measured
+    from hwbnn.lowering import FixedPointResult, ModelComparison
 
 TIMING = ("logic_delay", "Fmax")
 """Figures of synthesis and placement that are no resources."""
@@ -40,7 +49,7 @@ def accuracy(floats: Array | None, integer: Array, classes: Array, name: str) ->
     return Accuracy(name, len(classes), network, right)
 
 
-def agreement(comparison: Comparison) -> list[Agreement]:
+def agreement(comparison: ModelComparison) -> list[Agreement]:
     """The comparison of the Graph with the float network, value by value."""
     return [
         Agreement(
@@ -54,7 +63,7 @@ def agreement(comparison: Comparison) -> list[Agreement]:
     ]
 
 
-def fixed_point(measured: Measured, fraction: int, data: str) -> FixedPoint:
+def fixed_point(measured: FixedPointResult, fraction: int, data: str) -> FixedPointFigures:
     """What fixed point changes at one word length, for the report.
 
     Args:
@@ -74,24 +83,26 @@ def fixed_point(measured: Measured, fraction: int, data: str) -> FixedPoint:
     }
     figures = {name: Figure(value, unit, source) for name, (value, unit) in named.items()}
     chosen = measured.fraction == fraction
-    return FixedPoint(data, measured.frames, measured.fraction, measured.width, chosen, **figures)
+    return FixedPointFigures(
+        data, measured.frames, measured.fraction, measured.width, chosen, **figures
+    )
 
 
-def lowered_backend(comparison: Comparison) -> Backend:
+def lowered_backend(comparison: ModelComparison) -> BackendFigures:
     """The comparison of the Graph with the float network, beside the backends."""
     first = next((str(node) for node in comparison.nodes if node.differing), "")
-    return Backend(
+    return BackendFigures(
         "float network", comparison.frames, comparison.compared, comparison.differing, failure=first
     )
 
 
-def backend(result: BackendResult) -> Backend:
+def backend(result: BackendResult) -> BackendFigures:
     """A backend's results, for the report."""
     how = [f"popcount {result.notes['popcount']}"] if "popcount" in result.notes else []
     source = ", ".join(["timed on this machine", *_programs(result), *how])
     rate = Figure(result.frames_per_second, "frames/s", source) if result.seconds else None
     failure = "" if result.ok else (result.failure or "")
-    return Backend(
+    return BackendFigures(
         result.name,
         result.frames,
         result.bits,
@@ -109,7 +120,7 @@ def core(
     counted: BackendResult | None,
     measured: Mapping[str, Figure],
     depths: tuple[Depth, ...] = (),
-) -> Core:
+) -> CoreFigures:
     """A core's cycles and resources.
 
     Args:
@@ -119,7 +130,7 @@ def core(
         measured: figures of synthesis and placement by name.
         depths: from :func:`depths_of`.
     """
-    cycles: dict[str, Pair] = {}
+    cycles: dict[str, Prediction] = {}
     check = counted.cycles if counted else None
     if counted and check:
         who = f"counted by {', '.join(_programs(counted))}"
@@ -127,16 +138,16 @@ def core(
             ("latency", check.latency, check.counted_latency),
             ("initiation_interval", check.interval, check.counted_interval),
         ):
-            cycles[key] = Pair(
+            cycles[key] = Prediction(
                 Figure(predicted, "cycles", "predicted by the token model"),
                 None if found is None else Figure(found, "cycles", who),
             )
-    return Core(
+    return CoreFigures(
         name,
         digest,
         cycles,
-        {key: Pair(None, figure) for key, figure in measured.items() if key not in TIMING},
-        {key: Pair(None, figure) for key, figure in measured.items() if key in TIMING},
+        {key: Prediction(None, figure) for key, figure in measured.items() if key not in TIMING},
+        {key: Prediction(None, figure) for key, figure in measured.items() if key in TIMING},
         depths,
     )
 

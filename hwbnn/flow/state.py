@@ -17,10 +17,10 @@ from hwbnn.project import Project
 from hwbnn.report import (
     Accuracy,
     Agreement,
-    Backend,
-    Core,
+    BackendFigures,
+    CoreFigures,
     Figure,
-    FixedPoint,
+    FixedPointFigures,
     NotDone,
     Provenance,
     Report,
@@ -58,9 +58,9 @@ class BuildState:
     x: Array
     progress: Progress
     accuracy: list[Accuracy] = field(default_factory=list)
-    fixed_point: list[FixedPoint] = field(default_factory=list)
-    backends: list[Backend] = field(default_factory=list)
-    cores: list[Core] = field(default_factory=list)
+    fixed_point: list[FixedPointFigures] = field(default_factory=list)
+    backends: list[BackendFigures] = field(default_factory=list)
+    cores: list[CoreFigures] = field(default_factory=list)
     hls_synthesis: Mapping[str, Figure] = field(default_factory=dict)
     not_done: list[NotDone] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)

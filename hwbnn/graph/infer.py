@@ -88,7 +88,7 @@ def _dot(node: Dot, x: ValueType) -> ValueType:
     expect_length(node, "weights", node.weights.shape[1], x.size)
     plus, minus = (part.sum(axis=1, dtype=np.int64)[None] for part in parts(node))
     unit = 1 if node.binary else int(np.gcd.reduce(node.weights, axis=None))
-    terms = Terms(plus, minus, np.array([x.size]), 0 * plus, unit)
+    terms = BorderTerms(plus, minus, np.array([x.size]), 0 * plus, unit)
     return sums_type(node, x, (len(node.weights),), terms)
 
 
@@ -230,7 +230,7 @@ def _output(node: Output, x: ValueType) -> ValueType:
 
 
 @dataclass(frozen=True, eq=False)
-class Terms:
+class BorderTerms:
     """The terms of weighted sums, in each border class of a window.
 
     Attributes:
@@ -254,7 +254,7 @@ def parts(node: Dot | Conv2d) -> tuple[Ints, Ints]:
     return np.maximum(weights, 0), np.maximum(-weights, 0)
 
 
-def border_terms(node: Conv2d, window: Window) -> Terms:
+def border_terms(node: Conv2d, window: Window) -> BorderTerms:
     """The terms of each border class, of which there may be thousands.
 
     Raises:
@@ -288,10 +288,10 @@ def border_terms(node: Conv2d, window: Window) -> Terms:
     if not node.binary:
         seen = np.ix_(window.inside_rows.any(axis=0), window.inside_columns.any(axis=0))
         unit = int(np.gcd.reduce(node.weights[:, seen[0], seen[1]], axis=None))
-    return Terms(plus, minus, counts, pads, unit)
+    return BorderTerms(plus, minus, counts, pads, unit)
 
 
-def sums_type(node: Dot | Conv2d, x: ValueType, shape: tuple[int, ...], terms: Terms) -> ValueType:
+def sums_type(node: Dot | Conv2d, x: ValueType, shape: tuple[int, ...], terms: BorderTerms) -> ValueType:
     """The type of weighted sums of this shape.
 
     Raises:

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from hwbnn.lowering.explanation import Explanation, LayerExplanation
     from hwbnn.lowering.from_torch.accuracy import (
         FRACTIONS,
-        Measured,
+        FixedPointResult,
         check_accuracy,
         measure,
     )
     from hwbnn.lowering.from_torch.comparison import (
-        Comparison,
-        Difference,
+        CodeDifference,
+        ModelComparison,
         NodeComparison,
         compare,
     )
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "FRACTIONS": "from_torch.accuracy",
-    "Comparison": "from_torch.comparison",
-    "Difference": "from_torch.comparison",
+    "ModelComparison": "from_torch.comparison",
+    "CodeDifference": "from_torch.comparison",
     "Explanation": "explanation",
     "LayerExplanation": "explanation",
-    "Measured": "from_torch.accuracy",
+    "FixedPointResult": "from_torch.accuracy",
     "NodeComparison": "from_torch.comparison",
     "check_accuracy": "from_torch.accuracy",
     "compare": "from_torch.comparison",
@@ -49,11 +49,11 @@ _MODULES = {
 
 __all__ = [
     "FRACTIONS",
-    "Comparison",
-    "Difference",
+    "CodeDifference",
     "Explanation",
+    "FixedPointResult",
     "LayerExplanation",
-    "Measured",
+    "ModelComparison",
     "NodeComparison",
     "check_accuracy",
     "compare",

@@ -61,7 +61,7 @@ from hwbnn.methods.latent import LatentWeight, standardize, standardized_rows
 from hwbnn.methods.nonlinear import Maxout, magnitude
 
 Mode = Literal["qat", "exact", "drop"]
-Form = Literal["paper", "code"]
+SetForm = Literal["paper", "code"]
 Slopes = Literal["monotone", "free", "none"]
 
 MAX_FRACTION = 12
@@ -87,7 +87,7 @@ class AdaBin(Method):
     name: ClassVar[str] = "adabin"
     mode: Mode = "qat"
     fraction: int = 4
-    form: Form = "paper"
+    form: SetForm = "paper"
     maxout: Slopes = "monotone"
 
     def __post_init__(self) -> None:
@@ -216,7 +216,7 @@ def _bits(x: Tensor, beta: Tensor) -> Tensor:
     return sign(x.detach() - beta.detach())
 
 
-def _centre(scale: Tensor, beta: Tensor, form: Form) -> Tensor:
+def _centre(scale: Tensor, beta: Tensor, form: SetForm) -> Tensor:
     return beta if form == "paper" else scale * beta
 
 
@@ -225,7 +225,7 @@ class _Set(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, scale: Tensor, beta: Tensor, form: Form, settings: Settings
+        ctx: Any, x: Tensor, scale: Tensor, beta: Tensor, form: SetForm, settings: Settings
     ) -> Tensor:
         signs = _bits(x, beta)
         ctx.save_for_backward(x, signs, scale, beta)

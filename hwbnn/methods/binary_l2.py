@@ -30,9 +30,9 @@ from hwbnn.methods.checks import number, one_of
 from hwbnn.methods.estimators import ClipSTE, Settings
 from hwbnn.methods.latent import LatentWeight
 
-Form = Literal["l2", "quartic", "1-w2"]
+PenaltyForm = Literal["l2", "quartic", "1-w2"]
 
-FORMS: tuple[Form, ...] = ("l2", "quartic", "1-w2")
+FORMS: tuple[PenaltyForm, ...] = ("l2", "quartic", "1-w2")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class BinaryL2(BinaryConnect):
 
     name: ClassVar[str] = "binary_l2"
     activations: ClassVar[tuple[str, ...]] = ("unsigned", "relu", "sign")
-    form: Form = "l2"
+    form: PenaltyForm = "l2"
     strength: float = 1e-6
     ramp: float = 0.5
 
@@ -94,7 +94,7 @@ class BinaryL2(BinaryConnect):
         return binary_penalty(latent, self.form, strength) if strength else None
 
 
-def binary_penalty(latent: Sequence[Tensor], form: Form, strength: float) -> Tensor:
+def binary_penalty(latent: Sequence[Tensor], form: PenaltyForm, strength: float) -> Tensor:
     """The term of :class:`BinaryL2`, a scalar that is differentiable in the latent weights.
 
     Args:
@@ -110,7 +110,7 @@ class _Penalty(torch.autograd.Function):
     """Value and gradient in four passes over memory a layer; autograd's own would take ten."""
 
     @staticmethod
-    def forward(ctx: Any, form: Form, strength: float, *latent: Tensor) -> Tensor:
+    def forward(ctx: Any, form: PenaltyForm, strength: float, *latent: Tensor) -> Tensor:
         pulls = []
         total = latent[0].new_zeros(())
         for w in latent:

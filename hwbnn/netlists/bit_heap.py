@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hwbnn.netlists.chains import Arrivals, ChainPlan, Compression, Heights, Part, relative
+from hwbnn.netlists.chains import Arrivals, ChainPart, ChainPlan, Compression, Heights, relative
 from hwbnn.netlists.netlist import FALSE, TRUE, Atom, Function, NetlistBuilder
 
 ODD = sum(1 << i for i in range(1, 64, 2))
@@ -104,7 +104,7 @@ class _Taken:
         extra: what the table does not take, or takes from the next column.
     """
 
-    part: Part
+    part: ChainPart
     table: list[int]
     plain: int
     extra: list[int]

@@ -16,15 +16,15 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
-from hwbnn.netlists.netlist import TRUE, Chain, Lut, Netlist
-from hwbnn.netlists.schedule import Schedule, drives, reads, schedule
+from hwbnn.netlists.netlist import TRUE, CarryChain, Lut, Netlist
+from hwbnn.netlists.schedule import Pipelining, drives, reads, schedule
 
 LONGEST = 16
 """Positions of a run in which chains are put above each other."""
 
 
 @dataclass(frozen=True)
-class Run:
+class ChainStack:
     """Chains in a run of carry cells.
 
     Attributes:
@@ -38,7 +38,7 @@ class Run:
     positions: int
 
 
-def runs(netlist: Netlist, plan: Schedule, bits: int) -> tuple[Run, ...]:
+def runs(netlist: Netlist, plan: Pipelining, bits: int) -> tuple[ChainStack, ...]:
     """The runs of a netlist's chains, which take few carry cells.
 
     Args:
@@ -50,7 +50,7 @@ def runs(netlist: Netlist, plan: Schedule, bits: int) -> tuple[Run, ...]:
     alike: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, rank in enumerate(_ranks(netlist)):
         cell = netlist.cells[index]
-        if isinstance(cell, Chain) and not cell.wires:
+        if isinstance(cell, CarryChain) and not cell.wires:
             alike[plan.cells[index], rank].append(index)
     return tuple(run for group in alike.values() for run in _joined(netlist, group, pairs, bits))
 
@@ -94,12 +94,12 @@ class _Kind(NamedTuple):
 
 def _joined(
     netlist: Netlist, group: Sequence[int], pairs: Mapping[int, int], bits: int
-) -> Iterator[Run]:
+) -> Iterator[ChainStack]:
     """Chains that may share cells: the longest that is left, and what fills its cells best."""
     waiting: dict[_Kind, deque[int]] = defaultdict(deque)
     for index in group:
         chain = netlist.cells[index]
-        assert isinstance(chain, Chain)
+        assert isinstance(chain, CarryChain)
         kind = _Kind(len(chain.s) + 1, bool(chain.carry and chain.sums[-1]), _enters(chain, pairs))
         waiting[kind].append(index)
     while waiting:
@@ -108,10 +108,10 @@ def _joined(
         indices = tuple(waiting[kind].popleft() for kind in kinds)
         waiting = {kind: those for kind, those in waiting.items() if those}
         starts = accumulate((kind.size for kind in kinds[:-1]), initial=int(kinds[0].enters))
-        yield Run(indices, tuple(starts), -(-_total(kinds) // bits) * bits)
+        yield ChainStack(indices, tuple(starts), -(-_total(kinds) // bits) * bits)
 
 
-def _enters(chain: Chain, pairs: Mapping[int, int]) -> bool:
+def _enters(chain: CarryChain, pairs: Mapping[int, int]) -> bool:
     """Whether a chain's carry in cannot come into its first position from outside.
 
     A slice has one way in for that and for a generate input that is not the second output of the

@@ -44,7 +44,7 @@ GAIN = 1e-6
 
 
 @dataclass(frozen=True)
-class Part:
+class ChainPart:
     """Some positions of a chain.
 
     Attributes:
@@ -79,7 +79,7 @@ class ChainPlan:
 
     start: int
     cin: bool
-    parts: tuple[Part, ...]
+    parts: tuple[ChainPart, ...]
     carry: bool
 
     @property
@@ -139,7 +139,7 @@ def best_chain(heights: Heights, price: float) -> tuple[float, ChainPlan | None]
 @lru_cache(maxsize=1 << 18)
 def _parts(
     heights: Heights, height: int, link: int, carry: bool, first: bool, price: float
-) -> tuple[float, tuple[Part, ...], bool]:
+) -> tuple[float, tuple[ChainPart, ...], bool]:
     """The best rest of a chain: bits taken off less the price, its parts, whether it carries.
 
     Args:
@@ -151,7 +151,7 @@ def _parts(
         price: of a LUT.
     """
     stop = -10.0 if first else -float(carry) - link
-    best: tuple[float, tuple[Part, ...], bool] = (stop, (), carry)
+    best: tuple[float, tuple[ChainPart, ...], bool] = (stop, (), carry)
     for part, gain, carries in _choices(heights, height, link, carry, first):
         rest = heights[part.positions :]
         link_out = int(part.kind == "triple")
@@ -164,26 +164,26 @@ def _parts(
 
 def _choices(
     heights: Heights, height: int, link: int, carry: bool, first: bool
-) -> list[tuple[Part, int, bool]]:
+) -> list[tuple[ChainPart, int, bool]]:
     """Parts that can come next, the bits that each takes off, and whether it carries."""
-    made: list[tuple[Part, int, bool]] = []
+    made: list[tuple[ChainPart, int, bool]] = []
     most = min(height, 2 - link)
     if most + link:
-        made.append((Part("pair", most, 0, bool(link)), most - 1, most + link + carry >= 2))
+        made.append((ChainPart("pair", most, 0, bool(link)), most - 1, most + link + carry >= 2))
     # Before a first triple a carry in takes a position: its own way in is the second operand's.
     if height >= 2:
         bits = min(height, 3)
         extra = int(not link and height > 3)
-        part = Part("triple", bits, extra, bool(link))
+        part = ChainPart("triple", bits, extra, bool(link))
         made.append(
             (part, bits + extra - 1, 1 + link + extra + carry >= 2 and bool(link + extra + carry))
         )
     if not link and height >= 3:
         bits = min(height, 6)
-        made.append((Part("full", bits), bits - 2, bits + carry >= 4))
+        made.append((ChainPart("full", bits), bits - 2, bits + carry >= 4))
         if len(heights) > 1 and heights[1]:
             bits = min(height, 4)
-            made.append((Part("full", bits, 1), bits - 1, bits + 2 + carry >= 4))
+            made.append((ChainPart("full", bits, 1), bits - 1, bits + 2 + carry >= 4))
     return made
 
 
@@ -280,10 +280,10 @@ def _rippled(state: Compression) -> Compression:
     start = next((i for i, height in enumerate(heights) if height > 1), None)
     if start is None:
         return state
-    parts: list[Part] = []
+    parts: list[ChainPart] = []
     carry = False
     for height in heights[start:]:
-        parts.append(Part("pair", height))
+        parts.append(ChainPart("pair", height))
         carry = height + carry >= 2
     plan = ChainPlan(start, False, tuple(parts), carry)
     after = plan.after(state.arrivals)

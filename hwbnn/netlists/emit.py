@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-from hwbnn.netlists.cells import Run, runs
-from hwbnn.netlists.netlist import FALSE, TRUE, Chain, Lut, Netlist
-from hwbnn.netlists.schedule import Schedule, reads, registers, schedule
+from hwbnn.netlists.cells import ChainStack, runs
+from hwbnn.netlists.netlist import FALSE, TRUE, CarryChain, Lut, Netlist
+from hwbnn.netlists.schedule import Pipelining, reads, registers, schedule
 
 NetlistForm = Literal["xc7", "xcup", "portable"]
 """Xilinx 7-series (LUT6_2, CARRY4), UltraScale+ (LUT6_2, CARRY8), or plain SystemVerilog."""
@@ -40,7 +40,7 @@ def latency(netlist: Netlist, levels: int | None) -> int:
 class _Module:
     """The text of a module in the making."""
 
-    def __init__(self, netlist: Netlist, form: NetlistForm, plan: Schedule) -> None:
+    def __init__(self, netlist: Netlist, form: NetlistForm, plan: Pipelining) -> None:
         self.netlist, self.form, self.plan = netlist, form, plan
 
     def text(self, name: str) -> str:
@@ -108,7 +108,7 @@ class _Module:
         ports += [f".I{i}({name})" for i, name in enumerate(tied)]
         return [wires, f"  {kind} #(.INIT({width}'h{lut.init:x})) u{index} ({', '.join(ports)});"]
 
-    def chain(self, index: int, chain: Chain, stage: int) -> list[str]:
+    def chain(self, index: int, chain: CarryChain, stage: int) -> list[str]:
         """A carry chain; with the primitives of a family its cells are written by themselves."""
         cin, s, d = self.operands(chain, stage)
         if chain.wires:
@@ -119,13 +119,13 @@ class _Module:
             return wires + _sum(index, chain, cin, s, d)
         return wires
 
-    def operands(self, chain: Chain, stage: int) -> tuple[str, list[str], list[str]]:
+    def operands(self, chain: CarryChain, stage: int) -> tuple[str, list[str], list[str]]:
         """A chain's carry in, propagate and generate inputs."""
         s = [self.literal(literal, stage) for literal in chain.s]
         d = [self.literal(literal, stage) for literal in chain.d]
         return self.literal(chain.cin, stage), s, d
 
-    def carries(self, run: Run, bits: int) -> list[str]:
+    def carries(self, run: ChainStack, bits: int) -> list[str]:
         """A run of carry cells of so many positions, with its chains."""
         name = run.chains[0]
         # Where nothing else stands no carry is passed on.
@@ -133,7 +133,7 @@ class _Module:
         made, first = [], "1'b0"
         for index, start in zip(run.chains, run.starts, strict=True):
             chain = self.netlist.cells[index]
-            assert isinstance(chain, Chain)
+            assert isinstance(chain, CarryChain)
             end = start + len(chain.s)
             cin, s[start:end], d[start:end] = self.operands(chain, self.plan.cells[index])
             if start:
@@ -165,7 +165,7 @@ def _expression(lut: Lut, output: int, names: Sequence[str]) -> str:
     return f"1'({rows}'h{init:x} >> {{{', '.join(reversed(names))}}})"
 
 
-def _sum(index: int, chain: Chain, cin: str, s: Sequence[str], d: Sequence[str]) -> list[str]:
+def _sum(index: int, chain: CarryChain, cin: str, s: Sequence[str], d: Sequence[str]) -> list[str]:
     """A chain as a sum: where ``s`` is 1 one operand is, where it is 0 both are ``d``."""
     size = len(s)
     both = [f"{{{', '.join(reversed(bits))}}}" for bits in (s, d)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hwbnn.errors import InputError
 from hwbnn.graph.arrays import Words
 from hwbnn.graph.bits import pack_words, unpack_bits
-from hwbnn.netlists.netlist import Cell, Chain, Lut, Netlist
+from hwbnn.netlists.netlist import CarryChain, Cell, Lut, Netlist
 
 ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 BATCH = 4096
@@ -97,7 +97,7 @@ class _Luts(_Step):
 
 
 class _Chains(_Step):
-    def __init__(self, chains: list[Chain]) -> None:
+    def __init__(self, chains: list[CarryChain]) -> None:
         self.cin = np.array([chain.cin for chain in chains], np.int64)
         self.s = np.array([chain.s for chain in chains], np.int64).T
         self.d = np.array([chain.d for chain in chains], np.int64).T
@@ -140,6 +140,6 @@ def _steps(netlist: Netlist) -> Iterator[_Step]:
     for here in sorted(at):
         if luts := [cell for cell in at[here] if isinstance(cell, Lut)]:
             yield _Luts(luts)
-        chains = [cell for cell in at[here] if isinstance(cell, Chain)]
+        chains = [cell for cell in at[here] if isinstance(cell, CarryChain)]
         for length in sorted({len(chain.s) for chain in chains}):
             yield _Chains([chain for chain in chains if len(chain.s) == length])

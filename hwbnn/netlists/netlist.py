@@ -60,7 +60,7 @@ class Atom:
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class CarryChain:
     """A carry chain: ``o = s ^ c`` and ``c' = c if s else d`` at each position.
 
     Attributes:
@@ -89,7 +89,7 @@ class Chain:
         return len(self.s) == 1 and self.cin == FALSE and self.d[0] == FALSE
 
 
-Cell = Lut | Chain
+Cell = Lut | CarryChain
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,9 @@ class NetlistBuilder:
             level = max(self.depth[literal >> 1] for literal in (cin, *s, *d))
             outs = tuple(self.signal(level) if sums else 0 for _ in s)
             last = self.signal(level) if carry else 0
-            self.cells.append(Chain(cin, tuple(s), tuple(d), outs, last, tuple(atoms), negated))
+            self.cells.append(
+                CarryChain(cin, tuple(s), tuple(d), outs, last, tuple(atoms), negated)
+            )
             self._known[key] = (*outs, last)
         *outputs, last = self._known[key]
         return tuple(2 * o for o in outputs), 2 * last

@@ -23,7 +23,7 @@ import numpy as np
 from hwbnn.errors import Mismatch
 from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists.inputs import Inputs
-from hwbnn.netlists.netlist import FALSE, TRUE, Atom, Chain, Lut, Netlist, Terms
+from hwbnn.netlists.netlist import FALSE, TRUE, Atom, CarryChain, Lut, Netlist, Terms
 
 _Table = int | tuple[tuple[int, ...], int, int]
 """A constant, or a table with its inputs and whether it is complemented."""
@@ -125,12 +125,12 @@ def checked(netlist: Netlist) -> Reader:
     """
     reader = Reader.of(netlist)
     for i, cell in enumerate(netlist.cells):
-        if isinstance(cell, Chain):
+        if isinstance(cell, CarryChain):
             _check_chain(reader, i, cell)
     return reader
 
 
-def _check_chain(reader: Reader, index: int, chain: Chain) -> None:
+def _check_chain(reader: Reader, index: int, chain: CarryChain) -> None:
     if chain.cin in (FALSE, TRUE):
         carries = frozenset({chain.cin ^ chain.negated})
     else:
@@ -209,7 +209,7 @@ def _value(table: _Table, bits: Sequence[int]) -> int:
 # ---- From the outputs back to the inputs ----
 
 
-def _added(chain: Chain) -> tuple[Terms, int]:
+def _added(chain: CarryChain) -> tuple[Terms, int]:
     """All that a chain adds, with weights from its first position, and the constant."""
     terms: list[tuple[int, int]] = []
     constant = (chain.cin if chain.cin in (FALSE, TRUE) else 0) ^ chain.negated
@@ -272,7 +272,7 @@ def _traced(reader: Reader, total: _Sum, modulus: int = 0) -> _Sum:
         index = max(waiting)
         waiting.discard(index)
         chain = cells[index]
-        assert isinstance(chain, Chain)
+        assert isinstance(chain, CarryChain)
         weight = total.weights.get(chain.sums[0], 0)
         for place, signal in enumerate((*chain.sums, chain.carry)):
             if not signal:
@@ -365,7 +365,7 @@ def _compares(reader: Reader, literal: int, expected: _Sum, least: int) -> bool:
     """Whether a literal is ``expected >= least``."""
     index = reader.chains.get(literal >> 1)
     chain = None if index is None else reader.netlist.cells[index]
-    if literal & 1 or not isinstance(chain, Chain) or chain.carry != literal >> 1:
+    if literal & 1 or not isinstance(chain, CarryChain) or chain.carry != literal >> 1:
         return False
     total = _Sum({}, 0)
     terms, total.constant = _added(chain)

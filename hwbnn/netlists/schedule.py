@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hwbnn.netlists.netlist import Chain, Lut, Netlist
+from hwbnn.netlists.netlist import CarryChain, Lut, Netlist
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Pipelining:
     """Stages of a netlist, with registers behind each.
 
     Attributes:
@@ -26,10 +26,10 @@ class Schedule:
     signals: tuple[int, ...]
 
 
-def schedule(netlist: Netlist, levels: int | None) -> Schedule:
+def schedule(netlist: Netlist, levels: int | None) -> Pipelining:
     """Place registers after so many levels, and after the outputs; none for None."""
     if levels is None:
-        return Schedule(0, (0,) * len(netlist.cells), (0,) * netlist.signals)
+        return Pipelining(0, (0,) * len(netlist.cells), (0,) * netlist.signals)
     level = _levels(netlist)
     last = max((level[literal >> 1] for literal in netlist.outputs), default=0)
     stages = max(1, -(-last // levels))
@@ -46,7 +46,7 @@ def schedule(netlist: Netlist, levels: int | None) -> Schedule:
         for signal in drives(cell):
             made[signal] = cells[i]
     made[0] = -1
-    return Schedule(stages, tuple(cells), tuple(made))
+    return Pipelining(stages, tuple(cells), tuple(made))
 
 
 def _join_chains(netlist: Netlist, cells: list[int]) -> None:
@@ -55,7 +55,7 @@ def _join_chains(netlist: Netlist, cells: list[int]) -> None:
     feeding: set[int] = set()
     for i in reversed(range(len(cells))):
         cell = netlist.cells[i]
-        if isinstance(cell, Chain):
+        if isinstance(cell, CarryChain):
             feeding.update(literal >> 1 for literal in (*cell.s, *cell.d))
         elif feeding & (own := {cell.first, cell.second} - {0}):
             cells[i] = max(cells[i], min(first[signal] for signal in own if signal in first))
@@ -82,7 +82,7 @@ def _levels(netlist: Netlist) -> list[int]:
     return level
 
 
-def registers(netlist: Netlist, plan: Schedule) -> dict[int, int]:
+def registers(netlist: Netlist, plan: Pipelining) -> dict[int, int]:
     """Registers behind each signal, for cells and outputs of later stages that read it."""
     delays: dict[int, int] = {}
 
@@ -101,14 +101,14 @@ def registers(netlist: Netlist, plan: Schedule) -> dict[int, int]:
     return delays
 
 
-def reads(cell: Lut | Chain) -> tuple[int, ...]:
+def reads(cell: Lut | CarryChain) -> tuple[int, ...]:
     """The signals that a cell reads."""
     if isinstance(cell, Lut):
         return cell.inputs
     return tuple(literal >> 1 for literal in (cell.cin, *cell.s, *cell.d))
 
 
-def drives(cell: Lut | Chain) -> tuple[int, ...]:
+def drives(cell: Lut | CarryChain) -> tuple[int, ...]:
     """The signals that a cell drives; 0 for those that it does not."""
     if isinstance(cell, Lut):
         return cell.first, cell.second

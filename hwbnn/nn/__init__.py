@@ -18,7 +18,7 @@ from hwbnn.nn.named import NAMES, network, takes_images
 from hwbnn.nn.networks import (
     CHAINS,
     NETWORKS,
-    Chain,
+    ConvChain,
     ImageNetwork,
     Last,
     Mlp,
@@ -26,7 +26,7 @@ from hwbnn.nn.networks import (
     chain,
     mlp,
 )
-from hwbnn.nn.residual import RESIDUAL, OptionA, Residual, Stages, Unit, residual
+from hwbnn.nn.residual import RESIDUAL, OptionA, Residual, ResidualStages, Unit, residual
 
 __all__ = [
     "CHAINS",
@@ -37,16 +37,16 @@ __all__ = [
     "BinaryConv2d",
     "BinaryLayer",
     "BinaryLinear",
-    "Chain",
+    "ConvChain",
     "ImageNetwork",
     "Last",
     "Mlp",
     "Network",
     "OptionA",
     "Residual",
+    "ResidualStages",
     "Scale",
     "Select",
-    "Stages",
     "Unit",
     "after_step",
     "chain",

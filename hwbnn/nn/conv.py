@@ -16,7 +16,7 @@ from hwbnn.graph import Window
 from hwbnn.methods import Codes, Method
 from hwbnn.nn.binary import BinaryLayer, Source, Taps, affine, is_bits
 
-Pair = int | tuple[int, int]
+Size2d = int | tuple[int, int]
 Sides = tuple[int, int, int, int]
 Padding = int | tuple[int, int] | Sides | Literal["same"]
 
@@ -59,10 +59,10 @@ class BinaryConv2d(BinaryLayer):
         self,
         in_channels: int,
         out_channels: int,
-        kernel: Pair,
+        kernel: Size2d,
         method: Method | str | None = None,
         *,
-        stride: Pair = 1,
+        stride: Size2d = 1,
         padding: Padding = 0,
         pad: int = 0,
         groups: int = 1,

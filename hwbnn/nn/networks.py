@@ -179,7 +179,7 @@ class ImageNetwork(Network):
 
 
 @dataclass(frozen=True)
-class Chain:
+class ConvChain:
     """A chain of convolutions and max pools, then dense layers.
 
     Every convolution has stride 1 and every pool is 2x2 with stride 2. Behind a convolution, and
@@ -199,10 +199,10 @@ class Chain:
     padding: int = 0
 
 
-CHAINS: Mapping[str, Chain] = {
-    "lenet": Chain((32, POOL, 64, POOL), (512,), kernel=5),
-    "cnv": Chain((64, 64, POOL, 128, 128, POOL, 256, 256), (512, 512)),
-    "vgg_small": Chain((128, 128, POOL, 256, 256, POOL, 512, 512, POOL), (), padding=1),
+CHAINS: Mapping[str, ConvChain] = {
+    "lenet": ConvChain((32, POOL, 64, POOL), (512,), kernel=5),
+    "cnv": ConvChain((64, 64, POOL, 128, 128, POOL, 256, 256), (512, 512)),
+    "vgg_small": ConvChain((128, 128, POOL, 256, 256, POOL, 512, 512, POOL), (), padding=1),
 }
 """Chains known by name.
 
@@ -214,7 +214,12 @@ binary here and real there.
 
 
 def chain(
-    source: Input, shape: Chain, classes: int, method: Method | str, *, last: Last = "batch_norm"
+    source: Input,
+    shape: ConvChain,
+    classes: int,
+    method: Method | str,
+    *,
+    last: Last = "batch_norm",
 ) -> ImageNetwork:
     """A chain of convolutions with binary weights in every layer.
 

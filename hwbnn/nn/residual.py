@@ -105,7 +105,7 @@ class Residual(nn.Module):
 
 
 @dataclass(frozen=True)
-class Stages:
+class ResidualStages:
     """Stages of blocks of two 3x3 convolutions; each stage but the first halves the image.
 
     Attributes:
@@ -121,17 +121,22 @@ class Stages:
     projects: bool
 
 
-RESIDUAL: Mapping[str, Stages] = {
-    "resnet20": Stages((16, 32, 64), 3, "block", projects=False),
-    "resnet20_conv": Stages((16, 32, 64), 3, "conv", projects=False),
-    "resnet18": Stages((64, 128, 256, 512), 2, "block", projects=True),
-    "resnet18_conv": Stages((64, 128, 256, 512), 2, "conv", projects=True),
+RESIDUAL: Mapping[str, ResidualStages] = {
+    "resnet20": ResidualStages((16, 32, 64), 3, "block", projects=False),
+    "resnet20_conv": ResidualStages((16, 32, 64), 3, "conv", projects=False),
+    "resnet18": ResidualStages((64, 128, 256, 512), 2, "block", projects=True),
+    "resnet18_conv": ResidualStages((64, 128, 256, 512), 2, "conv", projects=True),
 }
 """Networks with shortcuts known by name; ``_conv`` has one per convolution."""
 
 
 def residual(
-    source: Input, stages: Stages, classes: int, method: Method | str, *, last: Last = "batch_norm"
+    source: Input,
+    stages: ResidualStages,
+    classes: int,
+    method: Method | str,
+    *,
+    last: Last = "batch_norm",
 ) -> ImageNetwork:
     """A network with shortcuts, with binary weights in every layer.
 
@@ -162,7 +167,9 @@ def residual(
     return ImageNetwork(source, layers)
 
 
-def _block(width: int, out: int, stride: int, stages: Stages, method: Method) -> list[nn.Module]:
+def _block(
+    width: int, out: int, stride: int, stages: ResidualStages, method: Method
+) -> list[nn.Module]:
     """Two convolutions, with their shortcuts."""
     first, second = Unit(width, out, 3, stride, 1, method), Unit(out, out, 3, 1, 1, method)
     around: nn.Module = nn.Identity()

@@ -256,7 +256,7 @@ class Compare(ByElement):
 
 
 @dataclass(frozen=True, eq=False)
-class Threshold(Compare):
+class ThresholdBlock(Compare):
     """The number of those bits (``threshold``).
 
     Attributes:
@@ -273,7 +273,7 @@ class Threshold(Compare):
 
 
 @dataclass(frozen=True, eq=False)
-class Lookup(ByElement):
+class LookupBlock(ByElement):
     """``table[((x - low) >> shift) / step]`` (``lookup``).
 
     Attributes:
@@ -308,7 +308,7 @@ class Lookup(ByElement):
 
 
 @dataclass(frozen=True, eq=False)
-class Select(Block):
+class SelectBlock(Block):
     """Some elements of each token: wires, no module.
 
     Attributes:
@@ -324,7 +324,7 @@ class Select(Block):
 
 
 @dataclass(frozen=True, eq=False)
-class ArgMax(Block):
+class ArgMaxBlock(Block):
     """Index of the largest element of a frame (``argmax``).
 
     Attributes:
@@ -390,7 +390,7 @@ class PoolSum(Pool):
 
 
 @dataclass(frozen=True, eq=False)
-class Rescale(ByElement):
+class RescaleBlock(ByElement):
     """``clip((x * m + bias) >> shift, low, high)`` (``rescale``).
 
     Attributes:

@@ -30,9 +30,9 @@ from hwbnn.graph import (
     SumPool,
     Threshold,
     ValueType,
+    Window,
     window_of,
 )
-from hwbnn.graph import Window as Geometry
 from hwbnn.graph.window import joined_classes
 from hwbnn.plan import blocks, constants
 from hwbnn.plan.constants import ThresholdConstants, per_element
@@ -195,7 +195,9 @@ def _lookup(node: Lookup, datapath: Datapath) -> None:
     result = datapath.result(node, datapath.stream.lanes)
     held = per_element(node.table[None], datapath.elements(x))
     name, spacing = f"v_{node.name}", constants.spacing(x)
-    datapath.append(blocks.Lookup(name, node.name, datapath.stream, result, x.low, *spacing, held))
+    datapath.append(
+        blocks.LookupBlock(name, node.name, datapath.stream, result, x.low, *spacing, held)
+    )
 
 
 @add.register
@@ -210,7 +212,7 @@ def _rescale(node: Rescale, datapath: Datapath) -> None:
     elements = datapath.elements(x, single=border_classes is not None)
     negative = node.negative
     datapath.append(
-        blocks.Rescale(
+        blocks.RescaleBlock(
             f"v_{node.name}", node.name, datapath.stream,
             datapath.result(node, datapath.stream.lanes),
             per_element(node.multiplier[None], elements),
@@ -235,7 +237,7 @@ def _select(node: Select, datapath: Datapath) -> None:
     datapath.resize(datapath.stream.size)
     result = datapath.result(node, len(node.index))
     name = f"v_{node.name}"
-    datapath.append(blocks.Select(name, node.name, datapath.stream, result, node.index))
+    datapath.append(blocks.SelectBlock(name, node.name, datapath.stream, result, node.index))
     if (bits := datapath.drivers.get(node.source)) is not None:
         datapath.drivers[node.name] = tuple(bits[i] for i in node.index)
 
@@ -244,7 +246,7 @@ def _select(node: Select, datapath: Datapath) -> None:
 def _argmax(node: ArgMax, datapath: Datapath) -> None:
     name, result = f"v_{node.name}", datapath.result(node, 1)
     levels = datapath.plan.logic_levels_per_register
-    datapath.append(blocks.ArgMax(name, node.name, datapath.stream, result, levels))
+    datapath.append(blocks.ArgMaxBlock(name, node.name, datapath.stream, result, levels))
 
 
 @add.register
@@ -333,5 +335,5 @@ def _channel_pad(node: ChannelPad, datapath: Datapath) -> None:
     padding = (0, 0, node.before // lanes, node.after // lanes)
     # Channels are the columns of an image, a row of them for each position.
     name = f"v_{node.name}"
-    add_windows(datapath, name, Geometry(size, (1, 1), (1, 1), padding), lanes, 0, 0)
+    add_windows(datapath, name, Window(size, (1, 1), (1, 1), padding), lanes, 0, 0)
     datapath.tap(node.name, name, handshake=True)

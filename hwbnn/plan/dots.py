@@ -12,15 +12,14 @@ from math import gcd, prod
 import numpy as np
 
 from hwbnn.errors import PlanError
-from hwbnn.graph import Conv2d, Dot, Threshold, ValueType, fused_threshold, window_of
-from hwbnn.graph import Window as Geometry
+from hwbnn.graph import Conv2d, Dot, Threshold, ValueType, Window, fused_threshold, window_of
 from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists import NetlistForm, latency
 from hwbnn.plan import blocks, constants, products
 from hwbnn.plan.constants import Combination, RawSums, ThresholdConstants, per_element
 from hwbnn.plan.datapath import Datapath, OpenStream, least_divisor
 from hwbnn.plan.plan import Folded, Layout
-from hwbnn.plan.stages import Window, WindowUnrolled
+from hwbnn.plan.stages import SlidingWindow, WindowUnrolled
 from hwbnn.plan.tokens import TokenStream
 
 
@@ -43,7 +42,7 @@ class Product:
     weights: Bools
     x: ValueType
     groups: int = 1
-    geometry: Geometry | None = None
+    geometry: Window | None = None
     pad: int = 0
     outside: Bools | None = None
     border_classes: Ints | None = None
@@ -135,7 +134,7 @@ def add_thresholds(
     elements = datapath.elements(datapath.type(node), single=border_classes is not None)
     sides = np.broadcast_to(falling, limits.shape[:2])
     datapath.append(
-        blocks.Threshold(
+        blocks.ThresholdBlock(
             f"v_{node.name}", node.name, stream, result, per_element(limits, elements),
             per_element(sides, elements), datapath.plan.logic_levels_per_register,
             border_classes=border_classes,
@@ -386,7 +385,7 @@ def _separate(datapath: Datapath, vector: int, cycles: int) -> None:
 
 
 def add_windows(
-    datapath: Datapath, name: str, geometry: Geometry, lanes: int, outer: int, pad: int, *,
+    datapath: Datapath, name: str, geometry: Window, lanes: int, outer: int, pad: int, *,
     flag: bool = False,
 ) -> None:  # fmt: skip
     """The windows of an image tap by tap; with ``outer`` 0 each chunk of a pixel by itself."""
@@ -396,7 +395,7 @@ def add_windows(
     size = prod(geometry.output) * prod(geometry.kernel) * chunks * now.lanes
     result = TokenStream(size, now.lanes, now.width, now.signed, int(flag))
     datapath.close()
-    window = datapath.stage(Window, name, result, geometry, chunks, outer or chunks, pad, 0)
+    window = datapath.stage(SlidingWindow, name, result, geometry, chunks, outer or chunks, pad, 0)
     node = name.partition("_")[2]
     tokens = datapath.plan.buffer_tokens.get(node, window.full_buffer_tokens)
     if tokens < window.least_buffer_tokens:
@@ -422,4 +421,4 @@ def _add_whole_windows(datapath: Datapath, product: Product) -> None:
     if groups > 1:
         order = np.arange(inputs * groups).reshape(-1, groups, channels // groups)
         index = order.transpose(1, 0, 2).ravel()
-        datapath.append(blocks.Select(f"g_{name}", None, result, result, index))
+        datapath.append(blocks.SelectBlock(f"g_{name}", None, result, result, index))

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.graph import Window as Geometry
+from hwbnn.graph import Window
 from hwbnn.graph.arrays import Ints
 from hwbnn.plan.blocks import Block
 from hwbnn.plan.products import DotFolded
@@ -265,7 +265,7 @@ def _overlaps(starts: Ints, ends: Ints, interval: int) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Window(Stage):
+class SlidingWindow(Stage):
     """The windows of a kernel that slides over an image, a tap's elements a token (``window``).
 
     Attributes:
@@ -278,7 +278,7 @@ class Window(Stage):
             is inside the image or not.
     """
 
-    geometry: Geometry
+    geometry: Window
     chunks: int
     outer: int
     pad: int
@@ -349,7 +349,7 @@ class WindowUnrolled(Stage):
         pad: what stands outside, the code of an element.
     """
 
-    geometry: Geometry
+    geometry: Window
     pad: int
 
     @cached_property

@@ -59,7 +59,7 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class FixedPoint:
+class FixedPointFigures:
     """What fixed point changes on a data set, for one word length of a network with shortcuts.
 
     Attributes:
@@ -90,7 +90,7 @@ class FixedPoint:
 
 
 @dataclass(frozen=True)
-class Backend:
+class BackendFigures:
     """One backend that computed the Graph, compared with the plain simulator bit for bit.
 
     Attributes:
@@ -120,7 +120,7 @@ class Backend:
 
 
 @dataclass(frozen=True)
-class Pair:
+class Prediction:
     """A quantity, predicted before the core was built and measured on it.
 
     Attributes:
@@ -150,7 +150,7 @@ class Depth:
 
 
 @dataclass(frozen=True)
-class Core:
+class CoreFigures:
     """A generated core.
 
     Attributes:
@@ -164,9 +164,9 @@ class Core:
 
     name: str
     digest: str
-    cycles: Mapping[str, Pair]
-    resources: Mapping[str, Pair] = field(default_factory=lambda: MappingProxyType({}))
-    timing: Mapping[str, Pair] = field(default_factory=lambda: MappingProxyType({}))
+    cycles: Mapping[str, Prediction]
+    resources: Mapping[str, Prediction] = field(default_factory=lambda: MappingProxyType({}))
+    timing: Mapping[str, Prediction] = field(default_factory=lambda: MappingProxyType({}))
     depths: tuple[Depth, ...] = ()
 
     @property
@@ -259,13 +259,13 @@ class Report:
     network: str
     digest: str
     accuracy: tuple[Accuracy, ...] = ()
-    backends: tuple[Backend, ...] = ()
-    cores: tuple[Core, ...] = ()
+    backends: tuple[BackendFigures, ...] = ()
+    cores: tuple[CoreFigures, ...] = ()
     hls_synthesis: Mapping[str, Figure] = field(default_factory=lambda: MappingProxyType({}))
     versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     not_done: tuple[NotDone, ...] = ()
     files: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    fixed_point: tuple[FixedPoint, ...] = ()
+    fixed_point: tuple[FixedPointFigures, ...] = ()
     provenance: Provenance | None = None
     training: Training | None = None
     agreement: tuple[Agreement, ...] = ()
@@ -344,12 +344,12 @@ class Report:
         return read(cls, given, name)
 
 
-def hls4ml_keys(core: Core) -> dict[str, dict[str, str]]:
+def hls4ml_keys(core: CoreFigures) -> dict[str, dict[str, str]]:
     """A core's figures under the keys of hls4ml's ``CSynthesisReport``; text, as they are there.
 
     Only what is known is in it. LUT, FF and so on are those of the synthesis that measured them.
     """
-    named: dict[str, Pair] = {**core.cycles, **core.resources}
+    named: dict[str, Prediction] = {**core.cycles, **core.resources}
     keys = {
         "BestLatency": "latency",
         "WorstLatency": "latency",
@@ -373,7 +373,7 @@ def hls4ml_keys(core: Core) -> dict[str, dict[str, str]]:
     return {"CSynthesisReport": made}
 
 
-def _differ(backend: Backend) -> str:
+def _differ(backend: BackendFigures) -> str:
     return (
         f"{backend.mismatches:,} of {backend.bits:,} bits differ"
         if backend.bits

@@ -11,7 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from hwbnn.report.figure import Figure, number
-from hwbnn.report.report import Accuracy, Backend, Core, Depth, FixedPoint, Pair, Report
+from hwbnn.report.report import (
+    Accuracy,
+    BackendFigures,
+    CoreFigures,
+    Depth,
+    FixedPointFigures,
+    Prediction,
+    Report,
+)
 
 _NUMBERS = 4
 """Columns of figures."""
@@ -99,7 +107,7 @@ def _sections(report: Report, sources: _Sources) -> Iterator[list[Row]]:
             head = ("latency, registers after", "cycles", "logic, ns")
             yield [_row(*head, style=_HEAD), *(_depth(each, sources) for each in core.depths)]
     if report.hls_synthesis:
-        pairs = {name: Pair(None, figure) for name, figure in report.hls_synthesis.items()}
+        pairs = {name: Prediction(None, figure) for name, figure in report.hls_synthesis.items()}
         rows = [_pair(name, pair, sources, exact=False) for name, pair in pairs.items()]
         yield [_row("Vitis HLS, io_stream", "", "estimated", style=_HEAD), *rows]
 
@@ -117,7 +125,7 @@ def _accuracy(each: Accuracy, sources: _Sources) -> Row:
     return _row(f"  {each.data}", number(each.frames), *cells, mark=mark)
 
 
-def _fixed_point(each: FixedPoint, sources: _Sources) -> Row:
+def _fixed_point(each: FixedPointFigures, sources: _Sources) -> Row:
     figures = (each.mean, each.largest, each.agreement, each.integers)
     cells = [number(each.mean.value), number(each.largest.value)]
     cells += [_percent(figure) for figure in figures[2:]]
@@ -130,14 +138,14 @@ def _percent(figure: Figure | None) -> str:
     return "" if figure is None else f"{figure.value:.2f} {figure.unit}"
 
 
-def _backend(backend: Backend, sources: _Sources) -> Row:
+def _backend(backend: BackendFigures, sources: _Sources) -> Row:
     differing = Text(number(backend.mismatches), "green" if backend.ok else "bold red")
     rate = "" if backend.rate is None else number(round(backend.rate.value))
     cells = (number(backend.frames), number(backend.bits), differing, rate)
     return _row(f"  {backend.name}", *cells, mark=sources.of(backend.rate))
 
 
-def _core(core: Core, sources: _Sources) -> list[Row]:
+def _core(core: CoreFigures, sources: _Sources) -> list[Row]:
     rows = [_pair(name, pair, sources, exact=True) for name, pair in core.cycles.items()]
     for name, pair in {**core.resources, **core.timing}.items():
         rows.append(_pair(name, pair, sources, exact=False))
@@ -152,7 +160,7 @@ def _depth(each: Depth, sources: _Sources) -> Row:
     return _row(label, number(each.latency.value), delay, mark=mark)
 
 
-def _pair(name: str, pair: Pair, sources: _Sources, *, exact: bool) -> Row:
+def _pair(name: str, pair: Prediction, sources: _Sources, *, exact: bool) -> Row:
     given = [figure for figure in (pair.predicted, pair.measured) if figure is not None]
     unit = given[0].unit if given else ""
     label = _LABELS.get(name, name.replace("_", " "))

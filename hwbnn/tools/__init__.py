@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-from hwbnn.tools.find import Row, Tool, doctor, environment, find, require, versions
+from hwbnn.tools.find import Tool, ToolStatus, doctor, environment, find, require, versions
 from hwbnn.tools.run import Finished, run
 
 __all__ = [
     "Finished",
-    "Row",
     "Tool",
+    "ToolStatus",
     "doctor",
     "environment",
     "find",

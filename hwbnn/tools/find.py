@@ -46,7 +46,7 @@ class Tool:
 
 
 @dataclass(frozen=True)
-class Row:
+class ToolStatus:
     """What ``hwbnn doctor`` says of one tool.
 
     Attributes:
@@ -103,13 +103,13 @@ def versions(*names: str) -> dict[str, str]:
     return {name: tool.version for name, tool in found if tool is not None}
 
 
-def doctor() -> list[Row]:
+def doctor() -> list[ToolStatus]:
     """One row for each tool: whether it is there, what for, and how to get it."""
     rows = []
     for entry in CATALOGUE:
         found = find(entry.name)
         remark = "" if found else _remark(entry).strip(" ()")
-        rows.append(Row(entry.name, found, entry.purpose, entry.get, remark))
+        rows.append(ToolStatus(entry.name, found, entry.purpose, entry.get, remark))
     return rows
 
 

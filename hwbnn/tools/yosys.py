@@ -32,7 +32,7 @@ Sources = Mapping[str, bytes] | Sequence[Path]
 
 
 @dataclass(frozen=True)
-class Step:
+class PathStep:
     """A cell on the slowest path.
 
     Attributes:
@@ -63,7 +63,7 @@ class Synthesis:
 
     resources: Resources
     logic_ns: float | None
-    path: tuple[Step, ...]
+    path: tuple[PathStep, ...]
     seconds: float
     peak_bytes: int
     tool: str
@@ -230,7 +230,7 @@ def _result(
         raise ToolFailed(f"yosys: '{top}': left unmapped: {', '.join(unmapped)[:200]}")
     shared = None
     logic_ns: float | None = None
-    path: tuple[Step, ...] = ()
+    path: tuple[PathStep, ...] = ()
     if family in XILINX:
         shared = pairs(small_luts(netlist["modules"][top]))
     if family == "xc7":
@@ -247,13 +247,13 @@ def _result(
     )
 
 
-def _timing(text: str) -> tuple[float | None, tuple[Step, ...]]:
+def _timing(text: str) -> tuple[float | None, tuple[PathStep, ...]]:
     """The latest arrival that `sta` prints, and the path to it, which it prints backwards."""
     latest = _ARRIVAL.search(text)
     if latest is None:
         return None, ()
     steps = [
-        Step(kind, leaves or enters, int(ps) / 1000)
+        PathStep(kind, leaves or enters, int(ps) / 1000)
         for ps, _, kind, enters, leaves in _STEP.findall(text[latest.end() :])
     ]
     return int(latest.group(1)) / 1000, tuple(reversed(steps))

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwbnn.tools import require
-from hwbnn.training.history import QUANTILES, Epoch, Layer
+from hwbnn.training.history import QUANTILES, Epoch, LayerRecord
 from hwbnn.training.pictures import ACCURACY, MARGINS, MARKS, PICTURES, SPARE, STYLES, Picture
-from hwbnn.training.sidebyside import Group, middle, spread
+from hwbnn.training.sidebyside import RunGroup, middle, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ WIDTH = 7.2
 """Inches: the text of a page."""
 
 
-def figures(groups: Sequence[Group]) -> list[tuple[Picture, Figure]]:
+def figures(groups: Sequence[RunGroup]) -> list[tuple[Picture, Figure]]:
     """Every picture that has something to show.
 
     Args:
@@ -46,7 +46,7 @@ def figures(groups: Sequence[Group]) -> list[tuple[Picture, Figure]]:
     return made if margins is None else [*made, (MARGINS, margins)]
 
 
-def _loss_axis(groups: Sequence[Group]) -> str:
+def _loss_axis(groups: Sequence[RunGroup]) -> str:
     """The loss with its unit, where all runs have one."""
     names = {run.recipe.loss for group in groups for run in group.runs}
     return (
@@ -58,7 +58,7 @@ def _loss_axis(groups: Sequence[Group]) -> str:
     )
 
 
-def style(group: Group) -> dict[str, Any]:
+def style(group: RunGroup) -> dict[str, Any]:
     """How a group's lines are drawn."""
     colour, dashes = STYLES.get(group.method, SPARE)
     return {
@@ -98,7 +98,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
     )  # fmt: skip
 
 
-def _draw(axes: Axes, group: Group, of: Callable[[Epoch], float | None]) -> bool:
+def _draw(axes: Axes, group: RunGroup, of: Callable[[Epoch], float | None]) -> bool:
     """A group's mean over seeds and the band from its lowest to its highest run."""
     curves = group.curve(of)
     if np.isnan(curves).all():
@@ -112,7 +112,7 @@ def _draw(axes: Axes, group: Group, of: Callable[[Epoch], float | None]) -> bool
     return True
 
 
-def _whole(picture: Picture, groups: Sequence[Group]) -> Figure | None:
+def _whole(picture: Picture, groups: Sequence[RunGroup]) -> Figure | None:
     figure = _new(4.2)
     axes = figure.add_subplot()
     drawn = [_draw(axes, group, picture.of) for group in groups]
@@ -123,13 +123,13 @@ def _whole(picture: Picture, groups: Sequence[Group]) -> Figure | None:
     return figure
 
 
-def _sizes(groups: Sequence[Group]) -> list[int]:
+def _sizes(groups: Sequence[RunGroup]) -> list[int]:
     """Bits of each layer; all runs are of one network, old ones may have seen no layers."""
     seen = [run.history.epochs[-1].layers for group in groups for run in group.runs]
     return [layer.weights for layer in max(seen, key=len)]
 
 
-def _in_layer(epoch: Epoch, number: int, of: Callable[[Layer], Any]) -> Any:
+def _in_layer(epoch: Epoch, number: int, of: Callable[[LayerRecord], Any]) -> Any:
     """Of a layer by its number: its name depends on what the method puts between layers."""
     return of(epoch.layers[number]) if number < len(epoch.layers) else None
 
@@ -147,7 +147,7 @@ def _grid(count: int, height: float) -> tuple[Figure, list[Axes]]:
     return figure, [first, *others]
 
 
-def _per_layer(picture: Picture, groups: Sequence[Group]) -> Figure | None:
+def _per_layer(picture: Picture, groups: Sequence[RunGroup]) -> Figure | None:
     shown = []
     for number, size in enumerate(_sizes(groups)):
         of = partial(_in_layer, number=number, of=picture.of)
@@ -165,7 +165,7 @@ def _per_layer(picture: Picture, groups: Sequence[Group]) -> Figure | None:
     return figure
 
 
-def _accuracy(groups: Sequence[Group]) -> Figure:
+def _accuracy(groups: Sequence[RunGroup]) -> Figure:
     figure = _new(0.7 + 0.24 * len(groups))
     axes = figure.add_subplot()
     for place, group in enumerate(groups):
@@ -177,7 +177,7 @@ def _accuracy(groups: Sequence[Group]) -> Figure:
     return figure
 
 
-def _margins(groups: Sequence[Group]) -> Figure | None:
+def _margins(groups: Sequence[RunGroup]) -> Figure | None:
     sizes = _sizes(groups)
     if not sizes:
         return None
@@ -200,7 +200,7 @@ def _margins(groups: Sequence[Group]) -> Figure | None:
     return figure
 
 
-def _rows(axes: Axes, groups: Sequence[Group], axis: str) -> None:
+def _rows(axes: Axes, groups: Sequence[RunGroup], axis: str) -> None:
     """A row for each group, the first on top."""
     axes.set_yticks(range(len(groups)), [group.label for group in groups], fontsize=7)
     axes.set_ylim(len(groups) - 0.5, -0.5)

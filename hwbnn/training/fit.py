@@ -23,7 +23,7 @@ from hwbnn.training.recipe import Recipe
 from hwbnn.training.varying import most_varying
 
 if TYPE_CHECKING:
-    from hwbnn.training.trainer import Settings
+    from hwbnn.training.trainer import TrainerSettings
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 
@@ -113,9 +113,9 @@ def train(
 
     # Lightning takes two seconds to import; recipes and data sets are of use without it.
     from hwbnn.training.loop import Loop
-    from hwbnn.training.trainer import Settings, fit, make_trainer, quiet
+    from hwbnn.training.trainer import TrainerSettings, fit, make_trainer, quiet
 
-    settings = Settings(accelerator, devices, precision, threads, progress, on_epoch)
+    settings = TrainerSettings(accelerator, devices, precision, threads, progress, on_epoch)
     with torch.random.fork_rng(devices=[]), torch_threads(threads), quiet():
         trainer = make_trainer(settings, last, target / CHECKPOINT)
         # Lightning starts this program again for each further device: only the first process may
@@ -171,7 +171,7 @@ def _check_data(recipe: Recipe, images: Dataset) -> None:
         )
 
 
-def _history(result: TrainResult, images: Dataset, settings: Settings) -> History:
+def _history(result: TrainResult, images: Dataset, settings: TrainerSettings) -> History:
     """How the run went, on what, and with which versions."""
     recipe = result.recipe
     return History(

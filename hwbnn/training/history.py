@@ -15,7 +15,7 @@ from hwbnn.report import Provenance
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerRecord:
     """What was seen of one layer's weights at the end of an epoch.
 
     Here ``w`` are the real numbers whose signs are the bits (after the method's transform), ``b``
@@ -48,7 +48,7 @@ class Layer:
     activation_gradient: float | None
 
     @classmethod
-    def read(cls, entries: Mapping[str, Any]) -> Layer:
+    def read(cls, entries: Mapping[str, Any]) -> LayerRecord:
         """The layer of a table, as JSON or a checkpoint has it."""
         margins = entries["margins"]
         found = cls(**{**entries, "margins": None if margins is None else tuple(margins)})
@@ -61,7 +61,7 @@ class Layer:
 
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-"""Those of :attr:`Layer.margins`."""
+"""Those of :attr:`LayerRecord.margins`."""
 LARGEST = 1e30
 """No number that is observed is larger; what a picture shows must stay far within floats."""
 
@@ -89,7 +89,7 @@ class Epoch:
     learning_rate: float
     seconds: float
     cpu_seconds: float
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[LayerRecord, ...] = ()
 
     @classmethod
     def read(cls, entries: Mapping[str, Any]) -> Epoch:
@@ -99,7 +99,7 @@ class Epoch:
             TypeError: if an entry is missing, unknown, or no finite number.
             LookupError: likewise, in a layer.
         """
-        layers = tuple(Layer.read(layer) for layer in entries.get("layers", ()))
+        layers = tuple(LayerRecord.read(layer) for layer in entries.get("layers", ()))
         known = {f.name for f in fields(cls)}
         if unknown := set(entries) - known:
             raise TypeError(f"unknown entries of an epoch: {', '.join(sorted(unknown))[:80]}")
@@ -111,7 +111,7 @@ class Epoch:
 _NO_NUMBERS = frozenset({"name", "layers", "provenance", "settings", "versions", "epochs"})
 
 
-def _check_numbers(found: Layer | Epoch | History, needed: tuple[str, ...]) -> None:
+def _check_numbers(found: LayerRecord | Epoch | History, needed: tuple[str, ...]) -> None:
     """Refuse what no run has written: a file may come from a stranger."""
     for f in fields(found):
         value = getattr(found, f.name)

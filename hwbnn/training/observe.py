@@ -16,7 +16,7 @@ from torch.func import functional_call
 
 from hwbnn.methods import BinaryWeight, Codes
 from hwbnn.nn import BinaryActivation
-from hwbnn.training.history import QUANTILES, Layer
+from hwbnn.training.history import QUANTILES, LayerRecord
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -56,7 +56,7 @@ class Observer:
         """Remember the bits: what flips is counted from here."""
         self.before = {name: _seen(weight)[0] >= 0 for name, weight in self.weights.items()}
 
-    def layers(self) -> tuple[Layer, ...]:
+    def layers(self) -> tuple[LayerRecord, ...]:
         """What there is to see now, of every layer in order."""
         reached, arriving = self._gradients()
         return tuple(
@@ -138,7 +138,7 @@ def _layer(
     before: Tensor,
     reached: float,
     arriving: float | None,
-) -> Layer:
+) -> LayerRecord:
     """One layer's numbers, from its real numbers ``w`` and its codes."""
     bits = codes.signs
     size = w.abs()
@@ -152,7 +152,7 @@ def _layer(
         # numpy selects where torch sorts: a fifth of the time.
         quantiles = np.quantile(size.float().cpu().numpy(), QUANTILES) / spread
         margins = tuple(_short(q) for q in quantiles.tolist())
-    return Layer(
+    return LayerRecord(
         name=name,
         weights=w.numel(),
         error=_short(max(0.0, 1 - explained / norm**2)) if norm > 0 else None,

@@ -14,7 +14,7 @@ from hwbnn.errors import InputError
 from hwbnn.training.drawing import figures
 from hwbnn.training.folder import write
 from hwbnn.training.pictures import Picture
-from hwbnn.training.sidebyside import Group, grouped, read_run
+from hwbnn.training.sidebyside import RunGroup, grouped, read_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,7 +85,7 @@ def _section(picture: Picture, svg: bytes) -> str:
     )
 
 
-def _page(groups: Sequence[Group], sections: Sequence[str]) -> str:
+def _page(groups: Sequence[RunGroup], sections: Sequence[str]) -> str:
     recipe = groups[0].runs[0].recipe
     title = f"{recipe.network} on {recipe.data}, {recipe.epochs} epochs"
     rows = "".join(_row(group) for group in groups)
@@ -101,7 +101,7 @@ def _page(groups: Sequence[Group], sections: Sequence[str]) -> str:
     )
 
 
-def _row(group: Group) -> str:
+def _row(group: RunGroup) -> str:
     found = [run.history.accuracy for run in group.runs]
     cells = (
         escape(group.label),

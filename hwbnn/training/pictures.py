@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hwbnn.training.history import Layer
+from hwbnn.training.history import LayerRecord
 
 SOLID, DASHED = "solid", (0, (4, 1.5))
 STYLES: Mapping[str, tuple[str, Any]] = {
@@ -58,7 +58,7 @@ def _percent(x: float | None) -> float | None:
     return None if x is None else 100 * x
 
 
-def _angle(layer: Layer) -> float | None:
+def _angle(layer: LayerRecord) -> float | None:
     return (
         None if layer.cosine is None else math.degrees(math.acos(max(-1.0, min(1.0, layer.cosine))))
     )

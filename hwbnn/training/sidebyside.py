@@ -35,7 +35,7 @@ class FinishedRun:
 
 
 @dataclass(frozen=True)
-class Group:
+class RunGroup:
     """Runs by one recipe, but for the seed.
 
     Attributes:
@@ -74,7 +74,7 @@ def read_run(folder: str | Path) -> FinishedRun:
     return FinishedRun(place, recipe, history)
 
 
-def grouped(runs: Sequence[FinishedRun]) -> list[Group]:
+def grouped(runs: Sequence[FinishedRun]) -> list[RunGroup]:
     """The groups: methods in the order of :data:`hwbnn.methods.METHODS`.
 
     Raises:
@@ -108,7 +108,7 @@ def _key(recipe: Recipe) -> str:
     return replace(recipe, seed=0, about="").to_toml()
 
 
-def _group(members: list[FinishedRun], groups: list[list[FinishedRun]]) -> Group:
+def _group(members: list[FinishedRun], groups: list[list[FinishedRun]]) -> RunGroup:
     recipe = members[0].recipe
     seeds = [run.recipe.seed for run in members]
     if len(set(seeds)) != len(seeds):
@@ -119,7 +119,7 @@ def _group(members: list[FinishedRun], groups: list[list[FinishedRun]]) -> Group
     if len(siblings) > 1:
         label += f" ({_difference(recipe, [g[0].recipe for g in siblings])})"
     ordered = tuple(sorted(members, key=lambda run: run.recipe.seed))
-    return Group(label, recipe.method, siblings.index(members), ordered)
+    return RunGroup(label, recipe.method, siblings.index(members), ordered)
 
 
 def _difference(recipe: Recipe, siblings: Sequence[Recipe]) -> str:

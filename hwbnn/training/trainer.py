@@ -24,7 +24,7 @@ from hwbnn.training.loop import Loop
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainerSettings:
     """Where and how a run is computed; nothing of it is part of a recipe.
 
     Attributes:
@@ -63,19 +63,19 @@ class KeepLast(Checkpoint):  # type: ignore[misc]  # Lightning is not followed
             part.replace(self.file)
 
 
-class Tell(Checkpoint):  # type: ignore[misc]  # Lightning is not followed
-    """Tells a function of each epoch; after the module's own hook, for the same reason."""
+class EpochCallback(Checkpoint):  # type: ignore[misc]  # Lightning is not followed
+    """Calls a function with each epoch; after the module's own hook, for the same reason."""
 
     def __init__(self, function: Callable[[Epoch], None]) -> None:
         self.function = function
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tell it."""
+        """Call it with the epoch that ended."""
         if trainer.is_global_zero and isinstance(pl_module, Loop):
             self.function(pl_module.history[-1])
 
 
-def make_trainer(settings: Settings, epochs: int, keep: Path) -> Trainer:
+def make_trainer(settings: TrainerSettings, epochs: int, keep: Path) -> Trainer:
     """Lightning's Trainer, without logs and files of its own.
 
     Args:
@@ -90,7 +90,7 @@ def make_trainer(settings: Settings, epochs: int, keep: Path) -> Trainer:
     if settings.progress:
         callbacks.append(RichProgressBar(refresh_rate=20))
     if settings.on_epoch is not None:
-        callbacks.append(Tell(settings.on_epoch))
+        callbacks.append(EpochCallback(settings.on_epoch))
     precision: Any = settings.precision
     try:
         trainer = Trainer(

@@ -197,8 +197,8 @@ class Ports:
 
 
 @dataclass(frozen=True)
-class Simulation:
-    """A core compiled for cocotb; runs like :class:`hwbnn.verification.verilator.Simulation`.
+class CocotbSimulation:
+    """A core compiled for cocotb; runs like a :class:`~.verilator.VerilatorSimulation`.
 
     Attributes:
         core: what the core says of itself.
@@ -285,7 +285,7 @@ def build(
     simulator: str = "icarus",
     popcount: str = "behavioural",
     waves: bool = False,
-) -> Simulation:
+) -> CocotbSimulation:
     """Compile a generated ``rtl`` project for cocotb.
 
     Args:
@@ -311,7 +311,7 @@ def build(
         defines=[option.removeprefix("-D") for option in POPCOUNTS[popcount]],
         waves=waves,
     )
-    return Simulation(core, module, time.perf_counter() - begin)
+    return CocotbSimulation(core, module, time.perf_counter() - begin)
 
 
 def _runner(simulator: str) -> Any:

@@ -22,7 +22,7 @@ from hwbnn.graph import Graph, check_name, from_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.verification import cocotb_run
-from hwbnn.verification.cocotb_run import Ports, Simulation
+from hwbnn.verification.cocotb_run import CocotbSimulation, Ports
 from hwbnn.verification.core import DAMAGE, Core, malformed
 from hwbnn.verification.wire import WireLayout
 
@@ -134,7 +134,7 @@ def _named(about: Mapping[str, Any], ports: Mapping[str, int], file: str) -> Por
 
 def build(
     project: Project, folder: Path, *, simulator: str = "verilator", waves: bool = False
-) -> Simulation:
+) -> CocotbSimulation:
     """Compile a project's exported RTL for cocotb.
 
     Args:
@@ -161,4 +161,4 @@ def build(
     # Vitis keeps constants in files beside the RTL, which it reads by their bare names.
     others = [n for n in rtl_files(project) if n not in core.sources]
     memories = tuple(sources / name for name in others if name.endswith((".dat", ".mem")))
-    return Simulation(core, module, time.perf_counter() - begin, ports, memories)
+    return CocotbSimulation(core, module, time.perf_counter() - begin, ports, memories)

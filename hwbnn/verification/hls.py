@@ -44,7 +44,7 @@ _SLOT = re.compile(r"HWBNN_TRACE\((\d+),")
 
 
 @dataclass(frozen=True)
-class Run:
+class BatchResult:
     """What a batch gave.
 
     Attributes:
@@ -66,7 +66,7 @@ class Run:
 
 
 @dataclass(frozen=True, eq=False)
-class Simulation:
+class CSimulation:
     """A project compiled for C simulation.
 
     Attributes:
@@ -81,7 +81,7 @@ class Simulation:
     build_seconds: float
     library: ctypes.CDLL
 
-    def run(self, x: ArrayLike, *, trace: bool = True) -> Run:
+    def run(self, x: ArrayLike, *, trace: bool = True) -> BatchResult:
         """Compute a batch.
 
         Args:
@@ -111,7 +111,7 @@ class Simulation:
         seconds = time.perf_counter() - begin
         values[self.graph.output.name] = output
         found = {name: self._shaped(name, array) for name, array in values.items()}
-        return Run(found, self.about["fused"], seconds)
+        return BatchResult(found, self.about["fused"], seconds)
 
     def _kept(self, name: str) -> type[np.generic]:
         return np.uint8 if self.graph.types[name].bit else np.int32
@@ -130,7 +130,7 @@ def build(
     *,
     popcount: str = "builtin",
     optimise: str = "-O1",
-) -> Simulation:
+) -> CSimulation:
     """Compile a generated ``hls`` project for C simulation and load it.
 
     Args:
@@ -163,7 +163,7 @@ def build(
         (sources / "hwbnn_sim.so").replace(library)
     loaded = ctypes.CDLL(str(library))
     loaded.hwbnn_simulate.restype = None
-    return Simulation(graph, about, seconds, loaded)
+    return CSimulation(graph, about, seconds, loaded)
 
 
 def _read(project: Project) -> tuple[Graph, dict[str, Any]]:
@@ -196,7 +196,7 @@ def run(
     plan: Plan | None = None,
     trace: bool = True,
     popcount: str = "builtin",
-) -> Run:
+) -> BatchResult:
     """Generate if need be, compile and compute a batch in one call.
 
     Args:

@@ -47,13 +47,13 @@ class Rtl(Backend):
         self.first: tuple[Array, Values] | None = None
         self.batches = 0
         self.total = 0
-        self.netlist: verilator.Simulation | None = None
+        self.netlist: verilator.VerilatorSimulation | None = None
 
     def prepare(self) -> None:
         """Compile the core."""
         project, waves = self.job.project("rtl"), self.job.wave is not None
         place = self.job.folder / self.name.replace(" ", "-")
-        self.simulation: verilator.Simulation | cocotb_run.Simulation
+        self.simulation: verilator.VerilatorSimulation | cocotb_run.CocotbSimulation
         if self.cocotb:
             self.simulation = cocotb_run.build(
                 project, place, simulator=self.simulator, popcount=self.job.popcount, waves=waves
@@ -102,7 +102,7 @@ class Rtl(Backend):
         if self.timing is not None:
             self.timing.add(record, len(x))
 
-    def _progress(self) -> verilator.Progress | None:
+    def _progress(self) -> verilator.OnFrames | None:
         if self.job.progress is None:
             return None
         return partial(_report, self.job.progress, self.name, self.frames, self.total)
@@ -111,11 +111,11 @@ class Rtl(Backend):
         self,
         stimulus: Stimulus,
         faults: list[str],
-        progress: verilator.Progress | None = None,
+        progress: verilator.OnFrames | None = None,
         **more: Any,
     ) -> Record | None:
         """One run; what breaks a rule is added to ``faults``; None if an assertion ended it."""
-        if isinstance(self.simulation, verilator.Simulation):
+        if isinstance(self.simulation, verilator.VerilatorSimulation):
             more["progress"] = progress
         try:
             record = self.simulation.run(stimulus, **more)

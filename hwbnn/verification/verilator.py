@@ -41,11 +41,11 @@ POPCOUNTS = {"behavioural": ("-DHWBNN_COUNTONES",), "structural": ()}
 """Forms of the ``popcount`` module, cycle for cycle the same: counted at once, which simulates many
 times faster, and the gates that synthesis sees."""
 
-Progress = Callable[[int], None]
+OnFrames = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Simulation:
+class VerilatorSimulation:
     """A core compiled with the C++ bench.
 
     Attributes:
@@ -65,7 +65,7 @@ class Simulation:
         stimulus: Stimulus,
         *,
         wave: Path | None = None,
-        progress: Progress | None = None,
+        progress: OnFrames | None = None,
         plusargs: Sequence[str] = (),
     ) -> Record:
         """Run the core on a stimulus.
@@ -110,7 +110,7 @@ def build(
     waves: bool = False,
     optimise: bool = True,
     jobs: int = 2,
-) -> Simulation:
+) -> VerilatorSimulation:
     """Compile a generated ``rtl`` project with the C++ bench.
 
     Args:
@@ -135,7 +135,7 @@ def build(
     place = folder / hashlib.sha256(key).hexdigest()[:16]
     executable = place / "obj" / f"V{core.top}"
     if executable.is_file():
-        return Simulation(core, executable, 0.0, waves)
+        return VerilatorSimulation(core, executable, 0.0, waves)
     project.write(place / "project")
     (place / "bench.h").write_text(_bench_header(core))
     (place / "driver.cpp").write_bytes(driver)
@@ -143,7 +143,7 @@ def build(
     command += ["-j", str(jobs), *(f"project/{name}" for name in core.sources), "driver.cpp"]
     with explained():
         done = tools.run(command, cwd=place, log=place / "build.log", env=environment)
-    return Simulation(core, executable, done.seconds, waves)
+    return VerilatorSimulation(core, executable, done.seconds, waves)
 
 
 def _bench_header(core: Core) -> str:
@@ -197,7 +197,7 @@ def explained() -> Iterator[None]:
         raise
 
 
-def _listener(progress: Progress | None, said: list[str]) -> Callable[[str], None]:
+def _listener(progress: OnFrames | None, said: list[str]) -> Callable[[str], None]:
     """Passes on the frame counts that the bench prints, and keeps what else is printed."""
 
     def listen(line: str) -> None:

@@ -36,7 +36,7 @@ UNITS = {
 
 
 @dataclass(frozen=True)
-class Synthesis:
+class VitisSynthesis:
     """What Vitis HLS made of a project.
 
     Attributes:
@@ -57,7 +57,7 @@ def find() -> Tool | None:
 
 def synthesise(
     project: Project, folder: Path, *, export: bool = False, log: Path | None = None
-) -> Synthesis:
+) -> VitisSynthesis:
     """Run Vitis HLS on a project in a folder and read its report.
 
     Args:
@@ -92,7 +92,7 @@ def synthesise(
         raise ToolFailed(f"{error}; the log is {log}") from error
 
 
-def _read(report: Mapping[str, str], made: Project, program: Tool) -> Synthesis:
+def _read(report: Mapping[str, str], made: Project, program: Tool) -> VitisSynthesis:
     source = f"{program}, estimate of HLS synthesis"
     figures, unknown = {}, {}
     for name, unit in UNITS.items():
@@ -105,7 +105,7 @@ def _read(report: Mapping[str, str], made: Project, program: Tool) -> Synthesis:
             unknown[name] = str(said)[:40]
     if not figures:
         raise ToolFailed(f"{program.name}: its synthesis report has no figure that is known here")
-    return Synthesis(made, figures, unknown)
+    return VitisSynthesis(made, figures, unknown)
 
 
 def _number(said: str) -> int | float:

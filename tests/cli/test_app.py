@@ -17,7 +17,7 @@ from hwbnn import __version__
 from hwbnn.cli import main
 from hwbnn.cli.app import app
 from hwbnn.cli.info import plain
-from hwbnn.report import Backend, Report
+from hwbnn.report import BackendFigures, Report
 from tests.cli.conftest import Call, refused
 
 COMMANDS = ["demo", "build", "train", "lower", "explain", "measure", "predict", "simulate"]
@@ -81,13 +81,13 @@ def test_bundled_networks_are_known_by_name(call: Call) -> None:
 
 
 def test_report_shows_and_judges(call: Call) -> None:
-    good = Report("net", "0" * 64, backends=(Backend("fast", 3, 30, 0),))
+    good = Report("net", "0" * 64, backends=(BackendFigures("fast", 3, 30, 0),))
     Path("report.json").write_text(good.to_json())
     shown = call("report", ".")
     assert shown.exit_code == 0
     assert "all equal: 30 bits" in shown.stdout
     assert Report.from_json(call("report", "report.json", "--json").stdout) == good
-    bad = Report("net", "0" * 64, backends=(Backend("rtl", 3, 30, 1),))
+    bad = Report("net", "0" * 64, backends=(BackendFigures("rtl", 3, 30, 1),))
     Path("report.json").write_text(bad.to_json())
     shown = call("report", ".")
     assert shown.exit_code == 1

@@ -16,7 +16,7 @@ from hwbnn.errors import PlanError
 from hwbnn.estimate import cycles
 from hwbnn.estimate.cycles import Deadlock
 from hwbnn.estimate.machines import FoldedMachine
-from hwbnn.estimate.schedule import FoldedEquations, Run, Unsolvable, schedule
+from hwbnn.estimate.schedule import FoldedEquations, FrameSequence, Unsolvable, schedule
 from hwbnn.graph import Dot, Graph, Input, Output, Threshold
 from hwbnn.plan import Folded, Plan, circuit
 from hwbnn.plan.stages import Fork
@@ -64,7 +64,7 @@ def test_frames_are_at_least_one(source):
 
 def solvable(made):
     """Whether the equations hold for a circuit; the cycles are stepped through where not."""
-    run = Run(made.stages)
+    run = FrameSequence(made.stages)
     try:
         return all(run.step() for _ in range(4))
     except Unsolvable:

@@ -28,7 +28,7 @@ from hwbnn.graph import (
     Threshold,
 )
 from hwbnn.plan import Folded, Plan, circuit
-from hwbnn.plan.stages import Fork, Window
+from hwbnn.plan.stages import Fork, SlidingWindow
 from tests.conv_strategies import conv_graphs, random_conv_graph
 from tests.strategies import plans, random_plan
 
@@ -109,7 +109,7 @@ def test_fewer_slots_than_those_lengthen_the_interval() -> None:
     weights = np.random.default_rng(3).random((8, 3, 3, 8)) < 0.5
     graph = Graph((Input.bits((10, 10, 8)), Conv2d("conv", "x", weights), Output("y", "conv")))
     plan = Plan({"conv": Folded(8, 8)}, input_beat=8, output_beat=64)
-    (window,) = (s for s in circuit(graph, plan).stages if isinstance(s, Window))
+    (window,) = (s for s in circuit(graph, plan).stages if isinstance(s, SlidingWindow))
     assert cycles(circuit(graph, plan)).interval == 8 * 8 * 9
     fewer = replace(plan, buffer_tokens={"conv": window.least_buffer_tokens})
     slower = cycles(circuit(graph, fewer)).interval

@@ -12,7 +12,7 @@ from hwbnn import methods
 from hwbnn.flow import build
 from hwbnn.graph import Input
 from hwbnn.lowering import FRACTIONS, lower
-from hwbnn.nn.residual import Stages, residual
+from hwbnn.nn.residual import ResidualStages, residual
 from hwbnn.report import Report, text
 
 PIXELS = Input("x", (6, 6, 3), 0, 255, scale=2 / 255, offset=-1.0)
@@ -25,7 +25,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
     monkeypatch.setattr("hwbnn.flow.run.synthesise", lambda *_: None)
     monkeypatch.setattr("hwbnn.flow.run.by_vitis", lambda *_: None)
     torch.manual_seed(0)
-    form = Stages((4,), 1, "block", projects=False)
+    form = ResidualStages((4,), 1, "block", projects=False)
     return residual(PIXELS, form, 3, methods.get("bnn_ste"), last="scale").eval()
 
 

@@ -16,7 +16,7 @@ from hwbnn.flow import publish
 from hwbnn.flow.state import BuildState
 from hwbnn.graph import Graph, load
 from hwbnn.plan import Folded, Plan
-from hwbnn.report import Backend, NotDone, Report
+from hwbnn.report import BackendFigures, NotDone, Report
 from hwbnn.simulators import simulate
 from hwbnn.training import Dataset, Recipe, data_of, dataset, load_model, predict, provenance, train
 from hwbnn.training.page import compare_runs
@@ -59,7 +59,7 @@ class Hardware:
 
     def __call__(self, state: BuildState, plan: Plan, backends: Sequence[str]) -> None:
         self.got = {"x": state.x, "plan": plan, "backends": backends}
-        state.backends.append(Backend("fast", 355, 9, 0))
+        state.backends.append(BackendFigures("fast", 355, 9, 0))
         state.not_done += self.not_done
 
 

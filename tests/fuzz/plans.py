@@ -8,7 +8,7 @@ from typing import Any
 
 from hwbnn.graph import Graph
 from hwbnn.plan import Plan, circuit
-from hwbnn.plan.stages import Fork, Window
+from hwbnn.plan.stages import Fork, SlidingWindow
 from hwbnn.targets.rtl import generate
 from tests.conv_strategies import random_conv_graph
 from tests.fuzz.kinds import FileKind, flipped, json_change
@@ -27,7 +27,7 @@ def whole(graph: Graph, seed: int) -> bytes:
     plain: dict[str, Any] = json.loads(random_plan(seed, graph, max_cycles=300).to_json())
     made = circuit(graph, Plan.from_json(json.dumps(plain)))
     forks = [stage for stage in made.stages if isinstance(stage, Fork)]
-    windows = [stage for stage in made.stages if isinstance(stage, Window)]
+    windows = [stage for stage in made.stages if isinstance(stage, SlidingWindow)]
     plain["depths"] = {fork.value: list(fork.depths) for fork in forks}
     plain["buffer_tokens"] = {w.name.partition("_")[2]: w.buffer_tokens for w in windows}
     plain |= {"part": "xc7z020clg400-1", "framing": "packet", "default": {"pe": 3, "simd": 5}}

@@ -24,7 +24,7 @@ from hwbnn.lowering.tables import is_long, read_thresholds
 from hwbnn.lowering.value import FixedPointError, TracedValue
 from hwbnn.nn import mlp
 from hwbnn.nn.networks import Last
-from hwbnn.nn.residual import Shortcut, Stages, residual
+from hwbnn.nn.residual import ResidualStages, Shortcut, residual
 from tests.lowering.models import METHOD, random_integers
 
 SIGN = StepActivation("a", "layer 'a'", 1, 1.0, 0.0, lambda x: (x >= 0).astype(np.uint8))
@@ -36,7 +36,7 @@ def network(
 ) -> nn.Module:
     """A small ResNet with statistics that fit its inputs, in evaluation mode."""
     torch.manual_seed(3)
-    form = Stages((4, 8), 1, shortcut, projects=projects)
+    form = ResidualStages((4, 8), 1, shortcut, projects=projects)
     model = residual(PIXELS, form, 4, methods.get(name), last=last)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):

@@ -17,7 +17,7 @@ from hwbnn.errors import CannotLower, ConstantOutput, InputError, Mismatch
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Threshold
 from hwbnn.lowering import check_accuracy, compare, explain, floats, lower, measure
 from hwbnn.nn import BinaryActivation, BinaryLinear, Scale
-from hwbnn.nn.residual import Stages, residual
+from hwbnn.nn.residual import ResidualStages, residual
 from tests.lowering.models import METHOD
 from tests.lowering.test_two_sums import RealSets
 
@@ -97,7 +97,7 @@ def test_a_logit_behind_shortcuts() -> None:
     source = Input("x", (8, 8, 3), 0, 255, scale=2 / 255, offset=-1.0)
     torch.manual_seed(3)
     model = residual(
-        source, Stages((4, 8), 1, "conv", projects=False), 1, hwbnn.methods.get("bnn_ste")
+        source, ResidualStages((4, 8), 1, "conv", projects=False), 1, hwbnn.methods.get("bnn_ste")
     )
     with torch.no_grad():
         model.train()(torch.randn(64, 3, 8, 8).clamp(-1, 1))

@@ -8,7 +8,7 @@ from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Input
 from hwbnn.lowering import lower
 from hwbnn.methods import sign
-from hwbnn.methods.binary_l2 import FORMS, BinaryL2, Form, binary_penalty
+from hwbnn.methods.binary_l2 import FORMS, BinaryL2, PenaltyForm, binary_penalty
 from hwbnn.methods.latent import LatentWeight
 from hwbnn.nn import after_step, mlp, parts, penalty, start_epoch
 
@@ -24,7 +24,7 @@ def term(w: Tensor, form: str, strength: float) -> Tensor:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_value_and_gradient_are_the_forms(form: Form) -> None:
+def test_value_and_gradient_are_the_forms(form: PenaltyForm) -> None:
     torch.manual_seed(0)
     latent = [torch.rand(shape, dtype=torch.float64) * 2.4 - 1.2 for shape in ((7, 5), (3, 2, 2))]
     for w in latent:

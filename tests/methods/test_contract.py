@@ -30,7 +30,7 @@ from hwbnn.lowering import compare, floats, lower
 from hwbnn.methods import METHODS
 from hwbnn.methods.estimators import Settings
 from hwbnn.nn import (
-    Chain,
+    ConvChain,
     Mlp,
     after_step,
     chain,
@@ -328,7 +328,7 @@ class TestMethod:
         """With zeros outside as well, which count nothing whatever bits stand for."""
         torch.manual_seed(5)
         source = Input("x", (9, 8, 2), 0, 15, scale=2 / 15, offset=-1.0)
-        form = Chain((6, "pool", 5), (7,), padding=padding)
+        form = ConvChain((6, "pool", 5), (7,), padding=padding)
         model = chain(source, form, 3, methods.get(name), last="scale")
         u = torch.randint(0, 16, (96, *source.shape))
         labels = u.reshape(96, 3, 48).sum(dim=2).argmax(dim=1)

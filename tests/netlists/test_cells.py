@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hwbnn.netlists import sums, system_verilog, thresholds
-from hwbnn.netlists.cells import LONGEST, Run, carries, runs
-from hwbnn.netlists.netlist import Chain, Netlist
+from hwbnn.netlists.cells import LONGEST, ChainStack, carries, runs
+from hwbnn.netlists.netlist import CarryChain, Netlist
 from hwbnn.netlists.schedule import drives, reads, schedule
 
 RNG = np.random.default_rng(5)
@@ -53,7 +53,7 @@ def test_chains_of_a_run_stand_apart_and_do_not_read_each_other(netlist, levels,
         assert least <= run.positions < least + bits
         assert run.positions % bits == 0
         assert run.positions <= LONGEST or len(run.chains) == 1
-    chains = [i for i, c in enumerate(netlist.cells) if isinstance(c, Chain) and not c.wires]
+    chains = [i for i, c in enumerate(netlist.cells) if isinstance(c, CarryChain) and not c.wires]
     assert sorted(index for run in made for index in run.chains) == chains
 
 
@@ -70,7 +70,7 @@ def test_as_many_cells_are_written_as_are_counted(netlist, form, bits):
 def chain(positions, signal, *, compares=False):
     """A chain as far as its place in a run goes."""
     wide = (2,) * positions
-    return Chain(0, wide, wide, (0 if compares else signal,) * positions, signal, ())
+    return CarryChain(0, wide, wide, (0 if compares else signal,) * positions, signal, ())
 
 
 def joined(*chains):
@@ -81,9 +81,11 @@ def joined(*chains):
 
 def test_runs_that_are_known():
     """Four counters of seven bits fill three cells; a comparison at the top needs no way out."""
-    assert joined(*(chain(2, 2 + i) for i in range(4))) == (Run((0, 1, 2, 3), (0, 3, 6, 9), 12),)
+    assert joined(*(chain(2, 2 + i) for i in range(4))) == (
+        ChainStack((0, 1, 2, 3), (0, 3, 6, 9), 12),
+    )
     two = (chain(2, 2, compares=True), chain(1, 3))
-    assert joined(*two) == (Run((1, 0), (0, 2), 4),)
+    assert joined(*two) == (ChainStack((1, 0), (0, 2), 4),)
     assert [run.positions for run in joined(chain(4, 2), chain(2, 3), chain(3, 4))] == [8, 4]
     assert [run.positions for run in joined(chain(4, 2, compares=True))] == [4]
     assert [run.positions for run in joined(chain(4, 2), chain(2, 3))] == [8]
@@ -92,8 +94,8 @@ def test_runs_that_are_known():
 def test_a_generate_input_from_outside_leaves_no_way_for_the_carry_in():
     """The position below is the carry in's way then, at the bottom of a run too."""
     entering = replace(chain(1, 2), cin=2, d=(2,))
-    assert joined(entering) == (Run((0,), (1,), 4),)
-    assert joined(entering, chain(1, 3)) == (Run((1, 0), (0, 2), 4),)
+    assert joined(entering) == (ChainStack((0,), (1,), 4),)
+    assert joined(entering, chain(1, 3)) == (ChainStack((1, 0), (0, 2), 4),)
 
 
 def test_comparisons_of_few_bits_take_no_carry_cell():
@@ -101,7 +103,7 @@ def test_comparisons_of_few_bits_take_no_carry_cell():
         for least in range(1, inputs + 1):
             netlist = thresholds(np.ones((1, inputs), np.bool_), np.array([least]))
             assert netlist.luts == luts
-            compares = [c for c in netlist.cells if isinstance(c, Chain) and not any(c.sums)]
+            compares = [c for c in netlist.cells if isinstance(c, CarryChain) and not any(c.sums)]
             assert all(cell.wires for cell in compares)
 
 
@@ -110,6 +112,6 @@ def test_sharing_saves_cells():
         -(-(len(cell.s) + bool(cell.sums[-1])) // 4)
         for netlist in NETLISTS
         for cell in netlist.cells
-        if isinstance(cell, Chain) and not cell.wires
+        if isinstance(cell, CarryChain) and not cell.wires
     )
     assert sum(map(carries, NETLISTS)) <= 0.85 * alone

@@ -10,7 +10,7 @@ import pytest
 
 from hwbnn.errors import Mismatch
 from hwbnn.netlists import evaluate, latency, prove_thresholds, sums, system_verilog, thresholds
-from hwbnn.netlists.netlist import Chain, Lut
+from hwbnn.netlists.netlist import CarryChain, Lut
 from hwbnn.netlists.schedule import reads, registers, schedule
 
 RNG = np.random.default_rng(8)
@@ -94,7 +94,7 @@ def read_back(text, netlist):
     runs = positions(text)
     found = {int(name[1:]): out for name, out in aliases.items() if "[" in out}
     for index, cell in enumerate(netlist.cells):
-        if not isinstance(cell, Chain):
+        if not isinstance(cell, CarryChain):
             continue
         if cell.wires:
             s = (literal(aliases[f"n{cell.sums[0]}"]),) if cell.sums[0] else cell.s

@@ -7,7 +7,7 @@ import pytest
 
 from hwbnn.errors import Mismatch
 from hwbnn.netlists import evaluate, prove_sums, prove_thresholds, sums, thresholds
-from hwbnn.netlists.netlist import Chain, Lut, Netlist
+from hwbnn.netlists.netlist import CarryChain, Lut, Netlist
 
 RNG = np.random.default_rng(3)
 WEIGHTS = RNG.integers(0, 2, (6, 11)).astype(np.bool_)
@@ -66,7 +66,7 @@ def test_a_sum_bit_that_is_left_out_is_caught():
     netlist = sums(WEIGHTS)
     faults = 0
     for index, cell in enumerate(netlist.cells):
-        for place, signal in enumerate(cell.sums if isinstance(cell, Chain) else ()):
+        for place, signal in enumerate(cell.sums if isinstance(cell, CarryChain) else ()):
             left = (*cell.sums[:place], 0, *cell.sums[place + 1 :])
             broken = with_cell(netlist, index, replace(cell, sums=left))
             outputs = (literal * (literal >> 1 != signal) for literal in netlist.outputs)
@@ -89,7 +89,9 @@ def test_a_link_that_is_not_added_as_it_comes_is_caught():
     netlist = sums(weights)
     faults = 0
     for index, cell in enumerate(netlist.cells):
-        links = [atom.link for atom in cell.atoms if atom.link] if isinstance(cell, Chain) else []
+        links = (
+            [atom.link for atom in cell.atoms if atom.link] if isinstance(cell, CarryChain) else []
+        )
         for link in links:
             for turned in ((2 * link + 1, 1), (2 * link, 2)):
                 atoms = tuple(
@@ -112,7 +114,7 @@ def test_a_broken_chain_is_caught():
     prove_thresholds(netlist, weights, wanted)
     faults = 0
     for index, cell in enumerate(netlist.cells):
-        if not isinstance(cell, Chain) or cell.wires:
+        if not isinstance(cell, CarryChain) or cell.wires:
             continue
         made = [replace(cell, s=cell.s[::-1]), replace(cell, cin=cell.cin ^ 1)]
         if any(cell.sums):

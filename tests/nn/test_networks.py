@@ -18,7 +18,7 @@ from hwbnn.nn import (
     BinaryConv2d,
     BinaryLayer,
     BinaryLinear,
-    Chain,
+    ConvChain,
     OptionA,
     Residual,
     Scale,
@@ -28,7 +28,7 @@ from hwbnn.nn import (
     residual,
     takes_images,
 )
-from hwbnn.nn.residual import Stages
+from hwbnn.nn.residual import ResidualStages
 
 METHOD = get("bnn_ste")
 
@@ -142,11 +142,11 @@ def test_every_method_trains_small_networks_on_images(method: str) -> None:
     torch.manual_seed(0)
     source = Input("x", (8, 8, 2), 0, 15, scale=2 / 15, offset=-1.0)
     x = torch.randint(0, 16, (4, 2, 8, 8)) * (2 / 15) - 1
-    form = Chain((3, "pool", 4), (5,), padding=1)
+    form = ConvChain((3, "pool", 4), (5,), padding=1)
     for model in (
         chain(source, form, 3, get(method), last="scale"),
-        residual_of(source, Stages((2, 4), 1, "block", projects=False), method),
-        residual_of(source, Stages((2, 4), 1, "conv", projects=True), method),
+        residual_of(source, ResidualStages((2, 4), 1, "block", projects=False), method),
+        residual_of(source, ResidualStages((2, 4), 1, "conv", projects=True), method),
     ):
         x_last = x.to(memory_format=torch.channels_last)
         nn.functional.cross_entropy(model(x_last), torch.tensor([0, 1, 2, 0])).backward()
@@ -161,7 +161,7 @@ def test_every_method_trains_small_networks_on_images(method: str) -> None:
         assert torch.equal(again(x), model.eval()(x))
 
 
-def residual_of(source: Input, form: Stages, method: str) -> nn.Module:
+def residual_of(source: Input, form: ResidualStages, method: str) -> nn.Module:
     return residual(source, form, 3, get(method))
 
 

@@ -152,7 +152,7 @@ def test_tables_of_sums_over_even_and_odd_numbers_of_bits():
         t = Graph((*nodes, Output("y", "fc"))).types["fc"]
         table = np.arange(2 * t.count).reshape(2, t.count)
         graph = Graph((*nodes, Lookup("rank", "fc", table), Output("y", "rank")))
-        (lookup,) = (b for b in circuit(graph, Plan()).blocks if isinstance(b, blocks.Lookup))
+        (lookup,) = (b for b in circuit(graph, Plan()).blocks if isinstance(b, blocks.LookupBlock))
         assert (lookup.shift, lookup.step, lookup.low, lookup.latency) == (1, 1, t.low, 1)
         assert np.array_equal(lookup.table, table)
 
@@ -164,7 +164,7 @@ def test_tables_have_no_entries_between_sums_that_are_far_apart(scale, spacing):
     t = Graph((input, dot, Output("y", "fc"))).types["fc"]
     table = np.arange(t.count)[None] % 200
     graph = Graph((input, dot, Lookup("rank", "fc", table), Output("y", "rank")))
-    (lookup,) = (b for b in circuit(graph, Plan()).blocks if isinstance(b, blocks.Lookup))
+    (lookup,) = (b for b in circuit(graph, Plan()).blocks if isinstance(b, blocks.LookupBlock))
     assert (lookup.shift, lookup.step) == spacing
     assert lookup.table.shape == (1, 271)
     differences = np.arange(t.low, t.high + 1, t.step) - t.low

@@ -16,8 +16,8 @@ from hwbnn.plan.stages import (
     Fork,
     Narrow,
     Pipeline,
+    SlidingWindow,
     Widen,
-    Window,
     WindowUnrolled,
 )
 from hwbnn.simulators import simulate
@@ -42,7 +42,7 @@ class Frames:
         taken = [self.streams[name] for name in stage.inputs]
         if isinstance(stage, AxisIn):
             given = x.reshape(len(x), -1).astype(np.int64)
-        elif isinstance(stage, Window):
+        elif isinstance(stage, SlidingWindow):
             given = self.window(stage, taken[0])
         elif isinstance(stage, WindowUnrolled):
             given = self.whole(stage, taken[0])
@@ -72,7 +72,7 @@ class Frames:
         """As a window tap by tap whose tokens are whole pixels."""
         (rows, columns), channels = stage.geometry.size, stage.source.lanes
         assert stage.source.size == rows * columns * channels
-        tap = Window("tap", stage.source, stage.result, stage.geometry, 1, 1, stage.pad, 0)
+        tap = SlidingWindow("tap", stage.source, stage.result, stage.geometry, 1, 1, stage.pad, 0)
         return self.window(tap, x)
 
     def segment(self, stage, x):

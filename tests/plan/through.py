@@ -105,29 +105,29 @@ def _(block, x):
     return reached(block, x).reshape(len(x), -1)
 
 
-@through.register(blocks.Threshold)
+@through.register(blocks.ThresholdBlock)
 def _(block, x):
     return reached(block, elements(block, x)).sum(axis=-1)
 
 
-@through.register(blocks.Lookup)
+@through.register(blocks.LookupBlock)
 def _(block, x):
     entries = block.table.shape[1]
     index = ((x - block.low) >> block.shift) * block.inverse % (1 << (entries - 1).bit_length())
     return spread(block, block.table)[np.arange(x.shape[1]), index]
 
 
-@through.register(blocks.Select)
+@through.register(blocks.SelectBlock)
 def _(block, x):
     return x.reshape(len(x), -1, block.source.lanes)[:, :, block.index].reshape(len(x), -1)
 
 
-@through.register(blocks.ArgMax)
+@through.register(blocks.ArgMaxBlock)
 def _(block, x):
     return x.argmax(axis=1)[:, None]
 
 
-@through.register(blocks.Rescale)
+@through.register(blocks.RescaleBlock)
 def _(block, x):
     multiplier = spread(block, block.multiplier)
     negative = multiplier if block.negative is None else spread(block, block.negative)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from hwbnn.report import Accuracy, Backend, Core, Depth, Figure, FixedPoint, NotDone, Pair, Report
+from hwbnn.report import (
+    Accuracy,
+    BackendFigures,
+    CoreFigures,
+    Depth,
+    Figure,
+    FixedPointFigures,
+    NotDone,
+    Prediction,
+    Report,
+)
 
 _TORCH = "torch 2.13.0+cpu, eager CPU float32"
 _PLAIN = "hwbnn 0.1.0, plain simulator"
@@ -17,20 +27,22 @@ _PLACED = (
 )
 
 
-def _pair(unit: str, predicted: float | None, measured: float | None, *sources: str) -> Pair:
+def _pair(unit: str, predicted: float | None, measured: float | None, *sources: str) -> Prediction:
     told = [
         None if value is None else Figure(value, unit, source)
         for value, source in zip((predicted, measured), sources, strict=True)
     ]
-    return Pair(*told)
+    return Prediction(*told)
 
 
-def _fixed_point(fraction: int, error: float, agreement: float) -> FixedPoint:
+def _fixed_point(fraction: int, error: float, agreement: float) -> FixedPointFigures:
     source = f"simulators against {_TORCH}"
     off = (Figure(value, "", source) for value in (7 * error, error, 1.532))
     parts = (Figure(value, "%", source) for value in (agreement, 96.3889, 96.3889))
     chosen = fraction == 10
-    return FixedPoint("digits, test images", 360, fraction, fraction + 7, chosen, *off, *parts)
+    return FixedPointFigures(
+        "digits, test images", 360, fraction, fraction + 7, chosen, *off, *parts
+    )
 
 
 def report() -> Report:
@@ -51,21 +63,23 @@ def report() -> Report:
             for fraction, error, agreement in ((4, 0.0621, 97.5), (10, 0.000984, 100.0))
         ),
         backends=(
-            Backend(
+            BackendFigures(
                 "fast simulator", 360, 74_160, 0, Figure(431_022.7, "frames/s", "numba 0.68.1")
             ),
-            Backend("hls io_parallel", 360, 74_160, 0, Figure(12_412.3, "frames/s", "g++ 12.2.0")),
-            Backend(
+            BackendFigures(
+                "hls io_parallel", 360, 74_160, 0, Figure(12_412.3, "frames/s", "g++ 12.2.0")
+            ),
+            BackendFigures(
                 *("rtl verilator", 360, 51_120, 0, Figure(13_641, "frames/s", _BENCH)),
                 ran="models that count ones in their place",
             ),
-            Backend(
+            BackendFigures(
                 *("rtl iverilog, stalls", 20, 2_840, 0, Figure(41.26, "frames/s", "cocotb 2.1.0")),
                 ran="the netlists themselves",
             ),
         ),
         cores=(
-            Core(
+            CoreFigures(
                 "unrolled",
                 "c0ffee" * 10 + "c0de",
                 {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hwbnn.errors import InputError
-from hwbnn.report import Backend, Core, Figure, Pair, Report, number
+from hwbnn.report import BackendFigures, CoreFigures, Figure, Prediction, Report, number
 from tests.report.sample import report
 
 
@@ -109,13 +109,15 @@ def test_numbers_read_well() -> None:
 def test_good_needs_something_compared_and_nothing_wrong() -> None:
     assert report().ok
     assert not replace(report(), backends=()).ok
-    assert not replace(report(), backends=(Backend("fast", 3, 0, 0),)).ok
-    assert not replace(report(), backends=(Backend("fast", 3, 9, 1),)).ok
-    assert not replace(report(), backends=(Backend("rtl", 3, 9, 0, failure="rtl: tlast early"),)).ok
-    late = {"latency": Pair(Figure(31, "cycles", "model"), Figure(32, "cycles", "bench"))}
-    assert not replace(report(), cores=(Core("folded", "d", late),)).ok
-    alone = {"latency": Pair(Figure(31, "cycles", "model"))}
-    assert replace(report(), cores=(Core("folded", "d", alone),)).ok
+    assert not replace(report(), backends=(BackendFigures("fast", 3, 0, 0),)).ok
+    assert not replace(report(), backends=(BackendFigures("fast", 3, 9, 1),)).ok
+    assert not replace(
+        report(), backends=(BackendFigures("rtl", 3, 9, 0, failure="rtl: tlast early"),)
+    ).ok
+    late = {"latency": Prediction(Figure(31, "cycles", "model"), Figure(32, "cycles", "bench"))}
+    assert not replace(report(), cores=(CoreFigures("folded", "d", late),)).ok
+    alone = {"latency": Prediction(Figure(31, "cycles", "model"))}
+    assert replace(report(), cores=(CoreFigures("folded", "d", alone),)).ok
 
 
 def test_hls4ml_finds_its_keys() -> None:
@@ -135,8 +137,8 @@ def test_hls4ml_finds_its_keys() -> None:
     }
     # A block of 36 Kbit counts as two of 18.
     blocks = {
-        name: Pair(None, Figure(n, "BRAM", "yosys"))
+        name: Prediction(None, Figure(n, "BRAM", "yosys"))
         for name, n in (("BRAM_36K", 3), ("BRAM_18K", 1))
     }
-    made = replace(report(), cores=(Core("c", "d", {}, blocks),)).to_json()
+    made = replace(report(), cores=(CoreFigures("c", "d", {}, blocks),)).to_json()
     assert json.loads(made)["cores"][0]["hls4ml"] == {"CSynthesisReport": {"BRAM_18K": "7"}}

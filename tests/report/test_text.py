@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hwbnn.report import Accuracy, Backend, Core, Figure, Pair, Report, renderable, text
+from hwbnn.report import (
+    Accuracy,
+    BackendFigures,
+    CoreFigures,
+    Figure,
+    Prediction,
+    Report,
+    renderable,
+    text,
+)
 from tests.report.sample import report
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -23,10 +32,10 @@ def test_the_text_is_as_it_was(width: int) -> None:
 def test_no_line_is_longer_and_no_figure_is_cut(width: int) -> None:
     source = "a tool with quite a long name 1.2.3, on a device with a long name, seed 1"
     huge = Figure(123_456_789, "frames/s", source)
-    backend = Backend("rtl verilator, folded 16x56", 70_000, 987_654_321_012, 0, huge)
-    cycles = {"initiation_interval": Pair(Figure(1_234_567, "cycles", "model"))}
+    backend = BackendFigures("rtl verilator, folded 16x56", 70_000, 987_654_321_012, 0, huge)
+    cycles = {"initiation_interval": Prediction(Figure(1_234_567, "cycles", "model"))}
     shown = text(
-        replace(report(), backends=(backend,), cores=(Core("x" * 30, "d", cycles),)), width
+        replace(report(), backends=(backend,), cores=(CoreFigures("x" * 30, "d", cycles),)), width
     )
     assert max(map(len, shown.splitlines())) <= width
     assert "…" not in shown
@@ -65,9 +74,11 @@ def test_every_figure_and_source_is_shown() -> None:
 
 
 def test_what_is_wrong_ends_the_report_in_words() -> None:
-    broken = Backend("rtl verilator", 10, 100, 3, failure="rtl verilator: v_dot1: frame 2, bit 7")
-    late = {"latency": Pair(Figure(31, "cycles", "model"), Figure(32, "cycles", "bench"))}
-    shown = text(replace(report(), backends=(broken,), cores=(Core("folded", "d", late),)))
+    broken = BackendFigures(
+        "rtl verilator", 10, 100, 3, failure="rtl verilator: v_dot1: frame 2, bit 7"
+    )
+    late = {"latency": Prediction(Figure(31, "cycles", "model"), Figure(32, "cycles", "bench"))}
+    shown = text(replace(report(), backends=(broken,), cores=(CoreFigures("folded", "d", late),)))
     assert shown.splitlines()[-2:] == [
         "WRONG: rtl verilator: v_dot1: frame 2, bit 7",
         "WRONG: core folded: latency: predicted 31 cycles, counted 32 cycles",
@@ -77,7 +88,7 @@ def test_what_is_wrong_ends_the_report_in_words() -> None:
 
 def test_a_report_of_nothing_does_not_look_good() -> None:
     assert text(Report("sfc", "ab" * 32)).endswith("nothing was compared\n")
-    empty = replace(report(), backends=(Backend("hls", 0, 0, 0),))
+    empty = replace(report(), backends=(BackendFigures("hls", 0, 0, 0),))
     assert "WRONG: hls: nothing was compared" in text(empty)
 
 
@@ -98,7 +109,7 @@ def test_a_terminal_gets_colours_where_they_mean_something() -> None:
     console = Console(file=out, width=80, force_terminal=True, color_system="standard")
     console.print(renderable(report()))
     assert "\x1b[32m" in out.getvalue()  # green: nothing differs
-    wrong = replace(report(), backends=(Backend("rtl", 1, 10, 1),))
+    wrong = replace(report(), backends=(BackendFigures("rtl", 1, 10, 1),))
     out.truncate(0)
     console.print(renderable(wrong))
     assert "\x1b[1;31m" in out.getvalue()

@@ -12,10 +12,10 @@ from hwbnn.graph import Add, Conv2d, Graph, Input, MaxPool, Node, Output, Rescal
 from hwbnn.plan import Folded, Plan
 from hwbnn.targets import generate
 from hwbnn.targets.hls import model
-from hwbnn.targets.hls.depths import SHALLOW, SLACK, Run, depths, least_depths
+from hwbnn.targets.hls.depths import SHALLOW, SLACK, Processes, depths, least_depths
 from hwbnn.targets.hls.files import bench_data
 from hwbnn.targets.hls.site import TOKEN_BITS
-from hwbnn.targets.hls.stages import Stage, stages
+from hwbnn.targets.hls.stages import Call, stages
 from tests.conv_strategies import random_conv_graph
 from tests.targets.hls_networks import images
 
@@ -74,7 +74,7 @@ def test_too_much_for_one_cycle_is_refused() -> None:
         generate(Graph(nodes), "hls", Plan(default=Folded(1, 1), output_beat=16))
 
 
-def deep(made: tuple[Stage, ...]) -> dict[str, int]:
+def deep(made: tuple[Call, ...]) -> dict[str, int]:
     """The streams that a shortcut needs deeper."""
     return {name: n for name, n in least_depths(made).items() if n > SHALLOW}
 
@@ -84,9 +84,9 @@ def test_one_token_less_stands_still(seed: int) -> None:
     made = stages(random_conv_graph(seed), WIDE, "io_stream")
     least = least_depths(made)
     assert deep(made)
-    assert not Run.of(made, dict(least)).go()
+    assert not Processes.of(made, dict(least)).go()
     for name in deep(made):
-        assert Run.of(made, {**least, name: least[name] - 1}).go()
+        assert Processes.of(made, {**least, name: least[name] - 1}).go()
 
 
 def test_shortcuts_alone_are_deep() -> None:
@@ -114,13 +114,13 @@ def around(layers: int, size: int) -> Graph:
 
 def test_the_work_grows_with_the_moves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = [0]
-    advance = Run._advance
+    advance = Processes._advance
 
-    def counted(run: Run, i: int) -> None:
+    def counted(run: Processes, i: int) -> None:
         calls[0] += 1
         advance(run, i)
 
-    monkeypatch.setattr(Run, "_advance", counted)
+    monkeypatch.setattr(Processes, "_advance", counted)
     share = []
     for layers in (10, 80):
         calls[0] = 0

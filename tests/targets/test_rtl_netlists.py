@@ -173,7 +173,7 @@ def test_offsets_are_part_of_the_netlist():
     (first, _) = (b for b in made.blocks if isinstance(b, products.DotNetlist))
     assert made.fused == {"d1": "t1"}
     assert (first.scale_offset[0] >= 0).all()
-    assert not any(isinstance(b, blocks.Scaled | blocks.Threshold) for b in made.blocks)
+    assert not any(isinstance(b, blocks.Scaled | blocks.ThresholdBlock) for b in made.blocks)
     assert area(made).lut < area(circuit(graph, Plan())).lut
 
 

@@ -8,7 +8,7 @@ import pytest
 from hwbnn.errors import InputError, ToolFailed
 from hwbnn.tools.nextpnr import Placement, place
 from hwbnn.tools.resources import Resources
-from hwbnn.tools.yosys import Step, Synthesis, synth
+from hwbnn.tools.yosys import PathStep, Synthesis, synth
 
 pytestmark = pytest.mark.hardware
 
@@ -83,7 +83,7 @@ def test_contents_of_luts_in_modules_survive(known: Synthesis, netlist: Path) ->
 def test_the_slowest_path_is_named(known: Synthesis) -> None:
     assert [step.cell for step in known.path] == ["RAMB36E1", "LUT6", "FDRE"]
     assert known.path[0].ns == 2.454  # clock to data out of a block RAM
-    assert known.path[-1] == Step("FDRE", "D", known.logic_ns or 0)
+    assert known.path[-1] == PathStep("FDRE", "D", known.logic_ns or 0)
 
 
 def test_figures_name_tool_version_and_what_they_are_worth(known: Synthesis) -> None:

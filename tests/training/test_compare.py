@@ -16,7 +16,7 @@ from hwbnn.errors import InputError, ToolNotFound
 from hwbnn.methods import METHODS
 from hwbnn.training import Recipe, compare_runs, train
 from hwbnn.training.drawing import figures
-from hwbnn.training.history import Layer
+from hwbnn.training.history import LayerRecord
 from hwbnn.training.page import drawn
 from hwbnn.training.pictures import PICTURES, STYLES
 from hwbnn.training.sidebyside import FinishedRun, grouped, middle, read_run, spread
@@ -211,7 +211,7 @@ def test_what_no_run_writes_is_refused_in_one_line(
 
 def test_opposite_weights_are_half_a_turn_apart() -> None:
     angle = next(picture for picture in PICTURES if picture.name == "angle")
-    layer = Layer("x", 1, 0.0, -1.0 - 1e-7, 0.0, 0.0, None, 0.0, None)
+    layer = LayerRecord("x", 1, 0.0, -1.0 - 1e-7, 0.0, 0.0, None, 0.0, None)
     assert angle.of(layer) == 180
 
 

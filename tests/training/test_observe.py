@@ -17,7 +17,7 @@ from hwbnn.methods import METHODS
 from hwbnn.nn import Mlp
 from hwbnn.nn.networks import mlp
 from hwbnn.training import Epoch, Recipe, train
-from hwbnn.training.history import QUANTILES, Layer
+from hwbnn.training.history import QUANTILES, LayerRecord
 from hwbnn.training.observe import Observer
 
 RECIPE = Recipe(
@@ -150,7 +150,7 @@ def test_weights_of_zeros_have_no_angle() -> None:
         model.layers[0].weight.latent.zero_()
     layer = observer.layers()[0]
     assert (layer.error, layer.cosine, layer.margins) == (None, None, None)
-    assert Layer.read(json.loads(json.dumps(asdict(layer)))) == layer
+    assert LayerRecord.read(json.loads(json.dumps(asdict(layer)))) == layer
 
 
 def test_histories_are_read_back_and_old_ones_too(tmp_path: Path) -> None:

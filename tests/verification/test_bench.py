@@ -189,7 +189,7 @@ def test_a_core_with_ports_of_other_names(project, x, tmp_path):
     sources = [CORES / "hwbnn_trace.sv", CORES / "exported.sv"]
     module = cocotb_run.build_module(sources, "exported", tmp_path)
     ports = cocotb_run.Ports("ap_clk", "ap_rst_n", "x", "y", error=None, also={}, upper=True)
-    core = cocotb_run.Simulation(replace(Core.of(project), taps=()), module, 0.0, ports)
+    core = cocotb_run.CocotbSimulation(replace(Core.of(project), taps=()), module, 0.0, ports)
     for fault, value in (("sound", None), ("sum", "y")):
         record, first = run(core, x, fault, STALLS)
         assert record.faults == ()

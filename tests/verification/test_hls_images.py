@@ -16,7 +16,7 @@ from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from hwbnn.targets.hls import site
 from hwbnn.targets.hls.depths import least_depths
-from hwbnn.targets.hls.stages import FORK, Stage, stages
+from hwbnn.targets.hls.stages import FORK, Call, stages
 from hwbnn.verification import hls
 from hwbnn.verification.results import compare, first_difference
 from tests.conv_strategies import random_conv_graph
@@ -58,7 +58,7 @@ def test_random_networks_equal_the_simulator_at_every_node(
     assert difference(graph, project, tmp_path, popcount=popcount, optimise="-O0") is None
 
 
-def forms(stage: Stage) -> set[str]:
+def forms(stage: Call) -> set[str]:
     """What of ``hls/`` a stage takes."""
     found = {stage.function} | {stage.types[k] for k in stage.types if k in TAGS}
     found |= {f"gathered by {stage.function}"} if stage.kind == "Flatten" else set()

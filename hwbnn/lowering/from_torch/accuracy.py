@@ -94,7 +94,7 @@ def _classes(real: Floats) -> Ints:
 
 
 @dataclass(frozen=True)
-class Measured:
+class FixedPointResult:
     """A network's floats against its integers on a data set, at one word length.
 
     Attributes:
@@ -145,7 +145,7 @@ def measure(
     fractions: Sequence[int] = FRACTIONS,
     engine: str = "auto",
     progress: Progress | None = None,
-) -> tuple[Measured, ...]:
+) -> tuple[FixedPointResult, ...]:
     """Lower a network at several word lengths and compare it with its floats on a data set.
 
     The floats are computed once, the integers of each word length by a simulator, both batch by
@@ -172,7 +172,7 @@ def measure(
     truth = check_labels(labels, len(frames))
     told = progress or _silent
     real: Floats | None = None
-    found: list[Measured] = []
+    found: list[FixedPointResult] = []
     for fraction in fractions:
         told(f"lower with {fraction} bits behind the point", 0, len(frames))
         walk = begin(network, input, "class", fraction)
@@ -189,11 +189,13 @@ def measure(
     return tuple(found)
 
 
-def _compared(walk: Walk, real: Floats, logits: Floats, classes: Ints, truth: Ints) -> Measured:
+def _compared(
+    walk: Walk, real: Floats, logits: Floats, classes: Ints, truth: Ints
+) -> FixedPointResult:
     distance = np.abs(logits - real)
     same = _classes(real)
     widths = [walk.build.types[name].width for name in walk.build.fixed]
-    return Measured(
+    return FixedPointResult(
         walk.build.fraction if walk.build.fixed else None,
         max(widths, default=0),
         len(truth),

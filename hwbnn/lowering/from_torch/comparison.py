@@ -29,7 +29,7 @@ _SHOWN = 1
 
 
 @dataclass(frozen=True)
-class Difference:
+class CodeDifference:
     """One element in which Graph and network differ.
 
     Attributes:
@@ -63,7 +63,7 @@ class NodeComparison:
     layer: str
     compared: int
     differing: int
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[CodeDifference, ...] = ()
 
     def __str__(self) -> str:
         text = f"{self.node} ({self.layer}): {self.differing} of {self.compared} differ"
@@ -78,7 +78,7 @@ class NodeComparison:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ModelComparison:
     """A Graph against its float network on a batch of inputs.
 
     Attributes:
@@ -107,7 +107,9 @@ class Comparison:
         return "\n".join([head, *map(str, self.nodes), *tail])
 
 
-def compare(model: nn.Module, graph: Graph, x: ArrayLike, *, engine: str = "plain") -> Comparison:
+def compare(
+    model: nn.Module, graph: Graph, x: ArrayLike, *, engine: str = "plain"
+) -> ModelComparison:
     """Compare a Graph with the float network that it was lowered from, input by input.
 
     With fixed-point numbers bits of the network may differ from the Graph's by right. Each layer is
@@ -152,7 +154,7 @@ def compare(model: nn.Module, graph: Graph, x: ArrayLike, *, engine: str = "plai
     return comparison
 
 
-def compare_walk(walk: Walk, graph: Graph, x: ArrayLike, engine: str = "plain") -> Comparison:
+def compare_walk(walk: Walk, graph: Graph, x: ArrayLike, engine: str = "plain") -> ModelComparison:
     """:func:`compare`, for a network that is walked already."""
     frames = check_input(graph, x)
     counts: dict[str, _Count] = {}
@@ -164,7 +166,7 @@ def compare_walk(walk: Walk, graph: Graph, x: ArrayLike, engine: str = "plain") 
             counts.setdefault(node, _Count(node, layer)).add(start, integers, wanted, found)
         outputs.append(values[graph.output.source].reshape(len(batch), -1)[:, :_SHOWN])
     nodes = tuple(count.result() for count in counts.values())
-    return Comparison(len(frames), nodes, _constant(graph, frames, outputs))
+    return ModelComparison(len(frames), nodes, _constant(graph, frames, outputs))
 
 
 def _constant(graph: Graph, frames: Array, outputs: list[Array]) -> str:
@@ -183,7 +185,7 @@ class _Count:
     def __init__(self, node: str, layer: str) -> None:
         self.node, self.layer = node, layer
         self.compared = self.differing = 0
-        self.kept: list[Difference] = []
+        self.kept: list[CodeDifference] = []
 
     def add(self, start: int, integers: Array | None, wanted: Array, found: Array) -> None:
         wrong = np.argwhere(wanted != found)
@@ -191,7 +193,7 @@ class _Count:
         self.differing += len(wrong)
         for frame, element in wrong[: _KEPT - len(self.kept)].tolist():
             self.kept.append(
-                Difference(
+                CodeDifference(
                     start + frame,
                     element,
                     None if integers is None else int(integers[frame, element]),

@@ -85,7 +85,7 @@ _REMEDY = (
 )
 
 
-Constant = Tensor | int | float
+Operand = Tensor | int | float
 
 
 @contextmanager
@@ -228,7 +228,7 @@ def _is_monotone(module: nn.Module) -> bool:
 def function_op(
     node: fx.Node,
     source: fx.Node,
-    constants: dict[fx.Node, Constant],
+    constants: dict[fx.Node, Operand],
     *,
     is_image: bool = False,
 ) -> TableFunction:

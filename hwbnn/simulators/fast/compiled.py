@@ -21,14 +21,14 @@ from hwbnn.graph import Flatten, Graph, Output
 from hwbnn.graph.arrays import Array
 from hwbnn.simulators.fast.conversions import collect, collect_bits
 from hwbnn.simulators.fast.kernels import LANES
-from hwbnn.simulators.fast.slots import Form, Slot, Step, item, rows
+from hwbnn.simulators.fast.slots import Encoding, Slot, Step, item, rows
 from hwbnn.simulators.fast.steps import short_step, split_step, step
 
 BLOCK_BYTES = 768 * 1024
 """Bytes of a core's L2 for the values of one block, if a single tile does not take more."""
 WIDTHS = (96, 64, 32)
 """Lanes of a tile, the widest that fits: wide ones meet each weight more often once it is read."""
-FORMS: tuple[Form, ...] = ("words", "shorts", "integers")
+FORMS: tuple[Encoding, ...] = ("words", "shorts", "integers")
 SAMPLES = 3840
 """Most samples in a block."""
 
@@ -81,12 +81,12 @@ class Compiled:
                 done.result()
         return {name: array.reshape(n, *types[name].shape) for name, array in values.items()}
 
-    def _form(self, name: str) -> Form:
+    def _form(self, name: str) -> Encoding:
         return "words" if self.graph.types[name].bit else "integers"
 
     def _compile(self) -> list[tuple[Slot, Step]]:
         """The steps that the taps need, found from the last node to the first, in running order."""
-        wanted: dict[str, set[Form]] = defaultdict(set)
+        wanted: dict[str, set[Encoding]] = defaultdict(set)
         for slot in self._taps:
             wanted[slot.value].add(slot.form)
         steps: list[tuple[Slot, Step]] = []

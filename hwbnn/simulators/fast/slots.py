@@ -10,14 +10,14 @@ import numpy as np
 from hwbnn.graph import ValueType
 from hwbnn.graph.arrays import Array
 
-Form = Literal["words", "shorts", "integers"]
+Encoding = Literal["words", "shorts", "integers"]
 
 
 class Slot(NamedTuple):
     """One value in one form."""
 
     value: str
-    form: Form
+    form: Encoding
 
 
 Buffers = Mapping[Slot, Array]

@@ -35,11 +35,11 @@ from hwbnn.graph import (
 from hwbnn.graph.arrays import Array
 from hwbnn.graph.bits import pack_words
 from hwbnn.simulators.fast import conversions, elementwise, pools, short_sums, sums
-from hwbnn.simulators.fast.slots import Buffers, Form, Slot, Step, coding
+from hwbnn.simulators.fast.slots import Buffers, Encoding, Slot, Step, coding
 
 
 @singledispatch
-def step(node: Node, form: Form, graph: Graph) -> Step | None:
+def step(node: Node, form: Encoding, graph: Graph) -> Step | None:
     """The step that makes the node's value in this form; None for the general way to words."""
     raise GraphError(f"node '{node.name}': the fast simulator has no {type(node).__name__}")
 
@@ -62,7 +62,7 @@ def short_step(node: Node, graph: Graph) -> Step:
 
 
 @step.register
-def _input(node: Input, form: Form, graph: Graph) -> Step:
+def _input(node: Input, form: Encoding, graph: Graph) -> Step:
     t, out = graph.types[node.name], Slot(node.name, form)
     if form == "integers":
         return Step((), lambda x, b: conversions.transpose(x, b[out]))
@@ -82,7 +82,7 @@ def _input(node: Input, form: Form, graph: Graph) -> Step:
 
 
 @step.register
-def _select(node: Select, form: Form, graph: Graph) -> Step | None:
+def _select(node: Select, form: Encoding, graph: Graph) -> Step | None:
     source, out = Slot(node.source, form), Slot(node.name, form)
     if form == "integers":
         return Step((source,), lambda x, b: conversions.select(b[source], node.index, b[out]))
@@ -94,7 +94,7 @@ def _select(node: Select, form: Form, graph: Graph) -> Step | None:
 
 
 @step.register
-def _encode(node: Encode, form: Form, graph: Graph) -> Step | None:
+def _encode(node: Encode, form: Encoding, graph: Graph) -> Step | None:
     if form == "words":
         return None
     source, out = Slot(node.source, "integers"), Slot(node.name, form)
@@ -103,12 +103,12 @@ def _encode(node: Encode, form: Form, graph: Graph) -> Step | None:
 
 @step.register(Dot)
 @step.register(Conv2d)
-def _sums(node: Dot | Conv2d, form: Form, graph: Graph) -> Step | None:
+def _sums(node: Dot | Conv2d, form: Encoding, graph: Graph) -> Step | None:
     return sums.integers(node, graph) if form == "integers" else None
 
 
 @step.register
-def _max_pool(node: MaxPool, form: Form, graph: Graph) -> Step | None:
+def _max_pool(node: MaxPool, form: Encoding, graph: Graph) -> Step | None:
     t = graph.types[node.name]
     if t.bit != (form == "words"):
         return None
@@ -126,7 +126,7 @@ def _max_pool(node: MaxPool, form: Form, graph: Graph) -> Step | None:
 
 
 @step.register
-def _sum_pool(node: SumPool, form: Form, graph: Graph) -> Step | None:
+def _sum_pool(node: SumPool, form: Encoding, graph: Graph) -> Step | None:
     if form == "words":
         return None
     t, read = graph.types[node.name], graph.types[node.source]
@@ -137,7 +137,7 @@ def _sum_pool(node: SumPool, form: Form, graph: Graph) -> Step | None:
 
 
 @step.register
-def _threshold(node: Threshold, form: Form, graph: Graph) -> Step | None:
+def _threshold(node: Threshold, form: Encoding, graph: Graph) -> Step | None:
     if form == "words":
         return sums.neurons(node, graph)
     source, out = Slot(node.source, "integers"), Slot(node.name, form)
@@ -149,7 +149,7 @@ def _threshold(node: Threshold, form: Form, graph: Graph) -> Step | None:
 
 
 @step.register
-def _rescale(node: Rescale, form: Form, graph: Graph) -> Step | None:
+def _rescale(node: Rescale, form: Encoding, graph: Graph) -> Step | None:
     if form == "words":
         return None
     source, out = Slot(node.source, "integers"), Slot(node.name, form)
@@ -179,7 +179,7 @@ def _kinds(node: Threshold | Rescale, graph: Graph) -> NDArray[np.int64]:
 
 
 @step.register
-def _add(node: Add, form: Form, graph: Graph) -> Step | None:
+def _add(node: Add, form: Encoding, graph: Graph) -> Step | None:
     if form == "words":
         return None
     channels = graph.types[node.name].channels
@@ -191,7 +191,7 @@ def _add(node: Add, form: Form, graph: Graph) -> Step | None:
 
 
 @step.register
-def _channel_pad(node: ChannelPad, form: Form, graph: Graph) -> Step | None:
+def _channel_pad(node: ChannelPad, form: Encoding, graph: Graph) -> Step | None:
     if form == "words":
         return None
     channels = graph.types[node.source].channels
@@ -203,7 +203,7 @@ def _channel_pad(node: ChannelPad, form: Form, graph: Graph) -> Step | None:
 
 
 @step.register
-def _lookup(node: Lookup, form: Form, graph: Graph) -> Step | None:
+def _lookup(node: Lookup, form: Encoding, graph: Graph) -> Step | None:
     if form == "words":
         return None
     t, table = graph.types[node.source], node.table
@@ -212,7 +212,7 @@ def _lookup(node: Lookup, form: Form, graph: Graph) -> Step | None:
 
 
 @step.register
-def _argmax(node: ArgMax, form: Form, graph: Graph) -> Step | None:
+def _argmax(node: ArgMax, form: Encoding, graph: Graph) -> Step | None:
     if form == "words":
         return None
     source, out = Slot(node.source, "integers"), Slot(node.name, form)
@@ -221,6 +221,6 @@ def _argmax(node: ArgMax, form: Form, graph: Graph) -> Step | None:
 
 @step.register(Flatten)
 @step.register(Output)
-def _same(node: Flatten | Output, form: Form, graph: Graph) -> Step:
+def _same(node: Flatten | Output, form: Encoding, graph: Graph) -> Step:
     """Elements keep their order: the slot is its source's, and nothing is left to do."""
     return Step((Slot(node.source, form),), lambda x, b: None)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from hwbnn.errors import PlanError
-from hwbnn.targets.hls.stages import FORK, Stage
+from hwbnn.targets.hls.stages import FORK, Call
 
 SHALLOW = 2
 """Depth of a stream of an image that no shortcut needs deeper."""
@@ -31,7 +31,7 @@ Move = tuple[str, int]
 """A stream and +1 for a token written to it, -1 for one read."""
 
 
-def depths(made: tuple[Stage, ...]) -> dict[str, int]:
+def depths(made: tuple[Call, ...]) -> dict[str, int]:
     """The depth of each stream between the stages, by name."""
     least = least_depths(made)
     return {
@@ -40,7 +40,7 @@ def depths(made: tuple[Stage, ...]) -> dict[str, int]:
     }
 
 
-def least_depths(made: tuple[Stage, ...]) -> dict[str, int]:
+def least_depths(made: tuple[Call, ...]) -> dict[str, int]:
     """Depths with which the processes of the stages come to an end, without slack.
 
     Raises:
@@ -55,7 +55,7 @@ def least_depths(made: tuple[Stage, ...]) -> dict[str, int]:
                 f"tokens a frame over all streams, found {count}; use smaller images, or the "
                 "target 'rtl'"
             )
-        run = Run.of(made, found)
+        run = Processes.of(made, found)
         while blocked := run.go():
             # Full streams whose readers wait for another stream that is empty: joins. Other full
             # streams stand behind those. Of several the shallowest.
@@ -65,13 +65,13 @@ def least_depths(made: tuple[Stage, ...]) -> dict[str, int]:
     return found
 
 
-def _starts(made: tuple[Stage, ...]) -> dict[str, int]:
+def _starts(made: tuple[Call, ...]) -> dict[str, int]:
     """Depths before any is deepened: of what is one token, one is enough."""
     return {name: min(SHALLOW, stage.tokens) for stage in made[:-1] for name in stage.streams}
 
 
 @dataclass
-class Run:
+class Processes:
     """The processes of the stages in the middle of a frame.
 
     Attributes:
@@ -94,7 +94,7 @@ class Run:
     ready: list[int]
 
     @classmethod
-    def of(cls, made: tuple[Stage, ...], depth: dict[str, int]) -> Run:
+    def of(cls, made: tuple[Call, ...], depth: dict[str, int]) -> Processes:
         """The beginning of a frame."""
         tokens = {name: stage.tokens for stage in made for name in stage.streams}
         processes = [moves(stage, tokens, last=stage is made[-1]) for stage in made]
@@ -137,7 +137,7 @@ class Run:
         self.waiting.pop(i, None)
 
 
-def moves(stage: Stage, tokens: dict[str, int], *, last: bool = False) -> Iterator[Move]:
+def moves(stage: Call, tokens: dict[str, int], *, last: bool = False) -> Iterator[Move]:
     """The reads and writes of a stage's function for one frame, in its order.
 
     Args:
@@ -168,7 +168,7 @@ def moves(stage: Stage, tokens: dict[str, int], *, last: bool = False) -> Iterat
             yield from ((name, sign) for _ in range(count))
 
 
-def _window_moves(stage: Stage, tokens: int, writes: list[Move]) -> Iterator[Move]:
+def _window_moves(stage: Call, tokens: int, writes: list[Move]) -> Iterator[Move]:
     n = stage.numbers
     chunks_in = tokens // (n["rows"] * n["columns"])
     places = _places(n["grid_rows"], n["kernel_rows"], n["stride_rows"])

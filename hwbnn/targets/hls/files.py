@@ -8,7 +8,7 @@ import numpy as np
 
 from hwbnn.graph import Graph
 from hwbnn.simulators import simulate
-from hwbnn.targets.hls.stages import FORK, PORTS, TOP, Stage
+from hwbnn.targets.hls.stages import FORK, PORTS, TOP, Call
 
 FRAMES = 8
 """Frames of the test bench that hls4ml writes."""
@@ -19,7 +19,7 @@ SUMS = ("Dot", "Neurons", "Conv2d", "ConvNeurons")
 BENCH_INPUT, BENCH_OUTPUT = "tb_data/tb_input_features.dat", "tb_data/tb_output_predictions.dat"
 
 
-def core(graph: Graph, io: str, made: tuple[Stage, ...], lanes: tuple[int, int]) -> dict[str, Any]:
+def core(graph: Graph, io: str, made: tuple[Call, ...], lanes: tuple[int, int]) -> dict[str, Any]:
     """The contents of ``core.json``, the description of the project for programs.
 
     ``trace`` has one entry a slot of the C simulation: the value, its elements, and whether they

@@ -1,6 +1,6 @@
 """hls4ml layers of our own: one class a kind of stage, two templates for all of them.
 
-A layer holds its :class:`~hwbnn.targets.hls.stages.Stage` and says it in hls4ml's terms. Nothing of
+A layer holds its :class:`~hwbnn.targets.hls.stages.Call` and says it in hls4ml's terms. Nothing of
 hls4ml's own arithmetic takes part: not its layers, converters, quantizers or binary lowering.
 """
 
@@ -19,7 +19,7 @@ from hls4ml.model.types import IntegerPrecisionType, WeightVariable
 from hwbnn.assets import assets
 from hwbnn.graph import NODE_TYPES
 from hwbnn.targets.hls.layout import Constant, Scalar
-from hwbnn.targets.hls.stages import FORK, Stage
+from hwbnn.targets.hls.stages import FORK, Call
 
 BACKEND = "Vitis"
 HEADER = "nnet_utils/hwbnn.h"
@@ -69,7 +69,7 @@ class HwbnnLayer(Layer):  # type: ignore[misc]
 
     def initialize(self) -> None:
         """Declare the value that the stage makes and its constants."""
-        stage: Stage = self.get_attr("stage")
+        stage: Call = self.get_attr("stage")
         for k, output in enumerate(self.outputs):
             self.add_output_variable(
                 self.get_attr("shape"),
@@ -97,7 +97,7 @@ class HwbnnConfig(LayerConfigTemplate):  # type: ignore[misc]
 
     def format(self, node: Any) -> str:
         """The struct in C++."""
-        stage: Stage = node.get_attr("stage")
+        stage: Call = node.get_attr("stage")
         types = {"in": stage.source.cpp, "out": stage.out.cpp, **stage.types}
         for constant in stage.constants:
             types[constant.member] = node.get_weights(constant.name).type.name
@@ -118,7 +118,7 @@ class HwbnnCall(FunctionCallTemplate):  # type: ignore[misc]
 
     def format(self, node: Any) -> list[str]:
         """The lines in C++."""
-        stage: Stage = node.get_attr("stage")
+        stage: Call = node.get_attr("stage")
         p = self._default_function_params(node)
         sources = [node.get_input_variable(name) for name in node.inputs]
         made = [node.get_output_variable(name) for name in node.outputs]

@@ -112,7 +112,7 @@ class Packed:
         return pack_words(groups, WORD).reshape(-1)
 
 
-Layout = Plain | Packed
+ValueLayout = Plain | Packed
 
 
 @dataclass(frozen=True, eq=False)

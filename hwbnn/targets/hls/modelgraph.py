@@ -18,10 +18,10 @@ from hwbnn.graph import Graph
 from hwbnn.plan import Plan
 from hwbnn.targets.hls.depths import depths
 from hwbnn.targets.hls.layers import BACKEND, register
-from hwbnn.targets.hls.stages import FORK, PORTS, TOP, Site, Stage
+from hwbnn.targets.hls.stages import FORK, PORTS, TOP, Call, Site
 
 
-def layer_list(graph: Graph, plan: Plan, io: str, made: tuple[Stage, ...]) -> list[dict[str, Any]]:
+def layer_list(graph: Graph, plan: Plan, io: str, made: tuple[Call, ...]) -> list[dict[str, Any]]:
     """The layers that :meth:`ModelGraph.from_layer_list` takes: the port, then a layer a stage."""
     site = Site(graph, plan, io)
     port_in, port_out = PORTS[io]
@@ -57,7 +57,7 @@ def layer_list(graph: Graph, plan: Plan, io: str, made: tuple[Stage, ...]) -> li
     return layers
 
 
-def stream_names(made: tuple[Stage, ...]) -> dict[str, str]:
+def stream_names(made: tuple[Call, ...]) -> dict[str, str]:
     """hls4ml's names of all streams: a value's with a prefix, since hls4ml has names of its own."""
     names: dict[str, str] = {}
     for i, stage in enumerate(made):
@@ -68,9 +68,7 @@ def stream_names(made: tuple[Stage, ...]) -> dict[str, str]:
     return names
 
 
-def model_of(
-    graph: Graph, plan: Plan, io: str, made: tuple[Stage, ...], folder: Path
-) -> ModelGraph:
+def model_of(graph: Graph, plan: Plan, io: str, made: tuple[Call, ...], folder: Path) -> ModelGraph:
     """The hls4ml model of a Graph's stages that writes, compiles and predicts in ``folder``."""
     layers = layer_list(graph, plan, io, made)
     register()
@@ -123,7 +121,7 @@ def _check_untouched(model: ModelGraph, layers: list[dict[str, Any]]) -> None:
     if [layer.name for layer in found] != names:
         raise ToolFailed(f"hls4ml changed the layers {names} to {[layer.name for layer in found]}")
     for asked, layer in zip(layers, found, strict=True):
-        stage: Stage | None = asked.get("stage")
+        stage: Call | None = asked.get("stage")
         word = stage.out.word if stage else asked["word"]
         variable = layer.get_output_variable()
         kind = variable.type.precision

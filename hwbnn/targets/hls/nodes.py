@@ -32,30 +32,30 @@ from hwbnn.graph import (
 )
 from hwbnn.graph.arrays import Ints
 from hwbnn.plan import Folded
-from hwbnn.targets.hls.layout import Constant, Layout, Packed, Scalar
-from hwbnn.targets.hls.site import Site, Stage, fusable, within_limit
+from hwbnn.targets.hls.layout import Constant, Packed, Scalar, ValueLayout
+from hwbnn.targets.hls.site import Call, Site, fusable, within_limit
 from hwbnn.targets.hls.sums import integers, levels, sum_function, sum_members
 
 
 @singledispatch
-def stage(node: Node, site: Site) -> Stage:
+def stage(node: Node, site: Site) -> Call:
     """The stage that makes a node's value."""
     raise PlanError(f"node '{node.name}': HLS has no {type(node).__name__}; use the target 'rtl'")
 
 
 @stage.register
-def _input(node: Input, site: Site) -> Stage:
+def _input(node: Input, site: Site) -> Call:
     port, shape = site.port(node.name), site.shape(node.name)
     if node.name in site.image_lanes:
         numbers = site.token_numbers(node.name)
         layouts = port, site.token(node.name)
-        return Stage(node.name, (), "Input", "cut_tokens", *layouts, shape, numbers)
+        return Call(node.name, (), "Input", "cut_tokens", *layouts, shape, numbers)
     function = "pass" if site.io == "io_parallel" else "from_beats"
-    return Stage(node.name, (), "Input", function, port, site.layout(node.name), shape)
+    return Call(node.name, (), "Input", function, port, site.layout(node.name), shape)
 
 
 @stage.register
-def _output(node: Output, site: Site) -> Stage:
+def _output(node: Output, site: Site) -> Call:
     t, port = site.type(node.name), site.port(node.name)
     lanes = site.lanes(node.name, site.plan.output_beat)
     # io_stream: beats of lanes, in hls4ml the last axis of a tensor; io_parallel: one beat.
@@ -63,32 +63,32 @@ def _output(node: Output, site: Site) -> Stage:
     if node.name in site.image_lanes:
         numbers = site.token_numbers(node.name)
         layouts = site.token(node.source), port
-        return Stage(node.name, node.sources, "Output", "cut_tokens", *layouts, shape, numbers)
+        return Call(node.name, node.sources, "Output", "cut_tokens", *layouts, shape, numbers)
     function = "pass" if site.io == "io_parallel" else "to_beats"
     layout = site.layout(node.source)
-    return Stage(node.name, node.sources, "Output", function, layout, port, shape)
+    return Call(node.name, node.sources, "Output", function, layout, port, shape)
 
 
 @stage.register
-def _flatten(node: Flatten, site: Site) -> Stage:
+def _flatten(node: Flatten, site: Site) -> Call:
     gathers = node.source in site.image_lanes and node.name not in site.image_lanes
     made = site.stage(node, "pass")
     return replace(made, function="from_beats") if gathers else made
 
 
 @stage.register
-def _argmax(node: ArgMax, site: Site) -> Stage:
+def _argmax(node: ArgMax, site: Site) -> Call:
     return site.stage(node, "argmax")
 
 
 @stage.register
-def _select(node: Select, site: Site) -> Stage:
+def _select(node: Select, site: Site) -> Call:
     position = Scalar.holding(0, site.type(node.source).size - 1)
     return site.stage(node, "select", constants=(Constant("positions", position, node.index),))
 
 
 @stage.register
-def _encode(node: Encode, site: Site) -> Stage:
+def _encode(node: Encode, site: Site) -> Call:
     return site.stage(
         node,
         "encode",
@@ -98,7 +98,7 @@ def _encode(node: Encode, site: Site) -> Stage:
 
 
 @stage.register
-def _lookup(node: Lookup, site: Site) -> Stage:
+def _lookup(node: Lookup, site: Site) -> Call:
     x, y = site.type(node.source), site.type(node.name)
     return site.stage(
         node,
@@ -116,7 +116,7 @@ def _lookup(node: Lookup, site: Site) -> Stage:
 
 
 @stage.register
-def _threshold(node: Threshold, site: Site) -> Stage:
+def _threshold(node: Threshold, site: Site) -> Call:
     source = site.graph.node(node.source)
     if isinstance(source, WeightedSum) and fusable(site, source) is node:
         if isinstance(source, Conv2d):
@@ -137,7 +137,7 @@ def _threshold(node: Threshold, site: Site) -> Stage:
 
 
 @stage.register
-def _rescale(node: Rescale, site: Site) -> Stage:
+def _rescale(node: Rescale, site: Site) -> Call:
     x, y = site.type(node.source), site.type(node.name)
     negative = node.multiplier if node.negative is None else node.negative
     offsets = (node.bias + node.half).reshape(-1)
@@ -170,8 +170,8 @@ def _placed(
 
 
 @stage.register
-def _add(node: Add, site: Site) -> Stage:
-    other: Layout = site.layout(node.other)
+def _add(node: Add, site: Site) -> Call:
+    other: ValueLayout = site.layout(node.other)
     channels = site.type(node.name).channels
     if node.name in site.image_lanes:
         other, channels = site.token(node.other), site.image_lanes[node.name]
@@ -179,7 +179,7 @@ def _add(node: Add, site: Site) -> Stage:
 
 
 @stage.register
-def _channel_pad(node: ChannelPad, site: Site) -> Stage:
+def _channel_pad(node: ChannelPad, site: Site) -> Call:
     x, y = site.type(node.source), site.type(node.name)
     numbers = {"n_channels": x.channels, "n_padded": y.channels, "before": node.before}
     made = site.stage(node, "channel_pad", numbers=numbers)
@@ -192,17 +192,17 @@ def _channel_pad(node: ChannelPad, site: Site) -> Stage:
 
 
 @stage.register
-def _dot(node: Dot, site: Site) -> Stage:
+def _dot(node: Dot, site: Site) -> Call:
     return _dense(node, site)
 
 
-def _dense(sums: Dot, site: Site, threshold: Threshold | None = None) -> Stage:
+def _dense(sums: Dot, site: Site, threshold: Threshold | None = None) -> Call:
     """The stage of a dense layer, perhaps with the Threshold that is fused with it."""
     node = sums if threshold is None else threshold
     members = sum_members(sums, site, threshold)
     source = site.layout(sums.source)
     within_limit(sums.name, source.words, "words of its source", "use the target 'rtl'")
-    return Stage(
+    return Call(
         node.name,
         sums.sources,
         type(node).__name__ if threshold is None else "Neurons",
@@ -216,11 +216,11 @@ def _dense(sums: Dot, site: Site, threshold: Threshold | None = None) -> Stage:
 
 
 @stage.register
-def _conv2d(node: Conv2d, site: Site) -> Stage:
+def _conv2d(node: Conv2d, site: Site) -> Call:
     return _convolution(node, site)
 
 
-def _convolution(node: Conv2d, site: Site, threshold: Threshold | None = None) -> Stage:
+def _convolution(node: Conv2d, site: Site, threshold: Threshold | None = None) -> Call:
     """The stage of a convolution, perhaps with the Threshold that is fused with it."""
     x = site.type(node.source)
     masked = x.bit and node.pad == 0 and any(node.padding)
@@ -253,7 +253,7 @@ def _convolution(node: Conv2d, site: Site, threshold: Threshold | None = None) -
     members["types"]["layer"] = f"hwbnn::{layer}_layer"
     names = ("weights", "factors", "thresholds", "fills", "masks")
     members["constants"] = tuple(given[name] for name in names)
-    return Stage(
+    return Call(
         value.name,
         node.sources,
         "Conv2d" if threshold is None else "ConvNeurons",
@@ -267,7 +267,7 @@ def _convolution(node: Conv2d, site: Site, threshold: Threshold | None = None) -
 
 
 @stage.register
-def _max_pool(node: MaxPool, site: Site) -> Stage:
+def _max_pool(node: MaxPool, site: Site) -> Call:
     x = site.type(node.source)
     smallest = np.zeros(x.channels, np.int64)
     if node.smallest is not None:
@@ -278,7 +278,7 @@ def _max_pool(node: MaxPool, site: Site) -> Stage:
 
 
 @stage.register
-def _sum_pool(node: SumPool, site: Site) -> Stage:
+def _sum_pool(node: SumPool, site: Site) -> Call:
     x, y = site.type(node.source), site.type(node.name)
     taps = node.kernel[0] * node.kernel[1]
     bound = taps * max(abs(x.low), abs(x.high), 1)
@@ -295,8 +295,8 @@ def _pool(
     fill: Ints,
     smallest: Ints,
     **types: str,
-) -> Stage:
-    pixel: Layout = site.pixel(node.source)
+) -> Call:
+    pixel: ValueLayout = site.pixel(node.source)
     flags = pixel.word if isinstance(pixel, Packed) else Scalar(1)
     within_limit(
         node.name,
@@ -304,7 +304,7 @@ def _pool(
         "words of a window",
         "use the target 'rtl'",
     )
-    return Stage(
+    return Call(
         node.name,
         node.sources,
         type(node).__name__,

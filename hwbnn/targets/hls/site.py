@@ -1,4 +1,4 @@
-"""The HLS Stage (a call of a function of ``hls/``), and the Site where a node's stage is made."""
+"""A Call of a function of ``hls/``, and the Site: the surroundings of the node that it is for."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from hwbnn.graph import (
     fused_threshold,
 )
 from hwbnn.plan import Folded, Plan
-from hwbnn.targets.hls.layout import Constant, Fold, Layout, Packed, Plain, Scalar
+from hwbnn.targets.hls.layout import Constant, Fold, Packed, Plain, Scalar, ValueLayout
 
 UNROLL_LIMIT = 4096
 """Most iterations of an unrolled loop and most parts of an array; ``hwbnn::unroll_limit``."""
@@ -37,7 +37,7 @@ TOKEN_BITS = 1024
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class Call:
     """One call of a function of ``hls/``.
 
     Attributes:
@@ -62,8 +62,8 @@ class Stage:
     reads: tuple[str, ...]
     kind: str
     function: str
-    source: Layout
-    out: Layout
+    source: ValueLayout
+    out: ValueLayout
     shape: tuple[int, ...]
     numbers: Mapping[str, int] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
@@ -119,7 +119,7 @@ class Site:
         """The C++ function of a node: in io_stream the one around it that has streams."""
         return name if self.io == "io_parallel" else f"{name}_stream"
 
-    def stage(self, node: Any, function: str, **rest: Any) -> Stage:
+    def stage(self, node: Any, function: str, **rest: Any) -> Call:
         """The stage of a node inside the network; ``rest`` are further fields of it.
 
         A node whose value is an image is an element-wise one here, called for each token.
@@ -132,13 +132,13 @@ class Site:
             layouts = self.layout(node.source), self.layout(node.name)
             called = self.function(function)
         kind, shape = type(node).__name__, self.shape(node.name)
-        return Stage(node.name, node.sources, kind, called, *layouts, shape, **rest)
+        return Call(node.name, node.sources, kind, called, *layouts, shape, **rest)
 
     def token_numbers(self, name: str) -> dict[str, int]:
         """The members of a config struct that say in which tokens an image comes."""
         return {"n_tokens": self.shape(name)[0], "n_chunks": self.chunks(name)}
 
-    def layout(self, name: str) -> Layout:
+    def layout(self, name: str) -> ValueLayout:
         """The layout of a whole value between stages, as the weighted sums that read it take it."""
         t = self.type(name)
         if not t.bit:
@@ -161,16 +161,16 @@ class Site:
         """Whether a node takes tokens of bits word by word, so that they stay as they are cut."""
         return isinstance(node, Flatten | MaxPool) and node.name in self.image_lanes
 
-    def pixel(self, name: str) -> Layout:
+    def pixel(self, name: str) -> ValueLayout:
         """The layout of one pixel of an image."""
         return self.layout(name).part(self.channels(name))
 
-    def token(self, name: str) -> Layout:
+    def token(self, name: str) -> ValueLayout:
         """The layout of one token of an image."""
         return self.layout(name).part(self.image_lanes[name])
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The tokens and words that cross between two stages: see :attr:`Stage.shape`."""
+        """The tokens and words that cross between two stages: see :attr:`Call.shape`."""
         if name in self.image_lanes:
             return self.type(name).size // self.image_lanes[name], self.token(name).words
         return (self.layout(name).words,)

@@ -8,9 +8,9 @@ from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Graph, check_readable
 from hwbnn.plan import Plan
 from hwbnn.targets.hls.nodes import stage
-from hwbnn.targets.hls.site import Site, Stage, needs_stream, within_limit
+from hwbnn.targets.hls.site import Call, Site, needs_stream, within_limit
 
-__all__ = ["FORK", "PORTS", "TOP", "Site", "Stage", "default_io", "stages"]
+__all__ = ["FORK", "PORTS", "TOP", "Call", "Site", "default_io", "stages"]
 
 TOP = "hwbnn_top"
 """Name of the top function."""
@@ -25,7 +25,7 @@ def default_io(graph: Graph) -> str:
     return "io_stream" if any(needs_stream(n) for n in graph.nodes) else "io_parallel"
 
 
-def stages(graph: Graph, plan: Plan, io: str) -> tuple[Stage, ...]:
+def stages(graph: Graph, plan: Plan, io: str) -> tuple[Call, ...]:
     """The stages of a Graph in program order; in ``io_stream`` with forks for several readers.
 
     Raises:
@@ -50,7 +50,7 @@ def stages(graph: Graph, plan: Plan, io: str) -> tuple[Stage, ...]:
     return forked(made) if io == "io_stream" else made
 
 
-def forked(made: tuple[Stage, ...]) -> tuple[Stage, ...]:
+def forked(made: tuple[Call, ...]) -> tuple[Call, ...]:
     """The stages with a fork behind each value that several read: a stream has one reader.
 
     A fork has two streams; of n readers, n - 1 stand behind one another.
@@ -61,7 +61,7 @@ def forked(made: tuple[Stage, ...]) -> tuple[Stage, ...]:
             readers.setdefault(name, []).append((i, j))
     read = [list(each.reads) for each in made]
     sources = {each.value: each for each in made}
-    forks: dict[str, list[Stage]] = {}
+    forks: dict[str, list[Call]] = {}
     for name, places in readers.items():
         left = name
         for k, (i, j) in enumerate(places[:-1]):
@@ -71,14 +71,14 @@ def forked(made: tuple[Stage, ...]) -> tuple[Stage, ...]:
             read[i][j], left = taken, rest
         i, j = places[-1]
         read[i][j] = left
-    found: list[Stage] = []
+    found: list[Call] = []
     for each, reads in zip(made, read, strict=True):
         found += [replace(each, reads=tuple(reads)), *forks.get(each.value, ())]
     return tuple(found)
 
 
-def _fork(source: Stage, left: str, writes: tuple[str, str]) -> Stage:
-    return Stage(
+def _fork(source: Call, left: str, writes: tuple[str, str]) -> Call:
+    return Call(
         source.value,
         (left,),
         FORK,

@@ -8,7 +8,7 @@ import numpy as np
 
 from hwbnn.graph.arrays import Ints
 from hwbnn.plan import TokenStream, blocks
-from hwbnn.plan.blocks import Block, PoolMax, Rescale, Scaled, signed_width
+from hwbnn.plan.blocks import Block, PoolMax, RescaleBlock, Scaled, signed_width
 from hwbnn.plan.multiples import terms
 from hwbnn.plan.products import DotFolded, DotNetlist, DotUnrolled
 from hwbnn.plan.stages import Pipeline
@@ -34,7 +34,7 @@ def modules(core: str, pipeline: Pipeline) -> dict[str, str]:
             made |= products.folded(block, core, pipeline)
         elif isinstance(block, DotNetlist):
             made |= products.netlist(block, core)
-        elif isinstance(block, blocks.Select):
+        elif isinstance(block, blocks.SelectBlock):
             made[name] = _select(block, name)
         elif plain(block) is None:
             made[name] = text(block, name, wrapped(block))
@@ -48,7 +48,7 @@ def plain(block: Block) -> tuple[str, dict[str, object]] | None:
         "Width": block.source.width,
         "Signed": block.source.signed,
     }
-    if isinstance(block, blocks.ArgMax):
+    if isinstance(block, blocks.ArgMaxBlock):
         own = {"Size": block.source.size, "IndexWidth": block.result.width, "Levels": block.levels}
         return "hwbnn_argmax", {**elements, **own}
     if isinstance(block, blocks.PoolSum):
@@ -100,7 +100,7 @@ def _compare(block: blocks.Compare) -> Wrapped:
         "Constants": "Constants",
         "Falling": "Falling",
     }
-    if isinstance(block, blocks.Threshold):
+    if isinstance(block, blocks.ThresholdBlock):
         parameters["Levels"] = block.levels
         comment = f"Node '{block.value}': how many of {count} thresholds each element reaches."
         return Wrapped("threshold", comment, body, parameters)
@@ -109,7 +109,7 @@ def _compare(block: blocks.Compare) -> Wrapped:
 
 
 @wrapped.register
-def _lookup(block: blocks.Lookup) -> Wrapped:
+def _lookup(block: blocks.LookupBlock) -> Wrapped:
     entries = block.table.shape[1]
     tables = np.array(in_order(block.table, block))
     by_lane = tables.reshape(block.tokens, block.lanes, entries).transpose(1, 0, 2)
@@ -128,7 +128,7 @@ def _lookup(block: blocks.Lookup) -> Wrapped:
     return Wrapped("lookup", comment, body, parameters)
 
 
-def _select(block: blocks.Select, name: str) -> str:
+def _select(block: blocks.SelectBlock, name: str) -> str:
     width = block.source.width
     lines = [
         f"  assign data_o[{i * width} +: {width}] = data_i[{int(j) * width} +: {width}];\n"
@@ -159,7 +159,7 @@ def _pool_max(block: PoolMax) -> Wrapped:
 
 
 @wrapped.register
-def _rescale(block: Rescale) -> Wrapped:
+def _rescale(block: RescaleBlock) -> Wrapped:
     """The instance for a change of format."""
     slopes = [block.multiplier] if block.negative is None else [block.multiplier, block.negative]
     shift = int(block.shift.min())
@@ -202,7 +202,7 @@ def _ends(stream: TokenStream) -> tuple[int, int]:
     return 0, (1 << stream.width) - 1
 
 
-def _sums(block: Rescale, slopes: list[Ints]) -> tuple[int, int]:
+def _sums(block: RescaleBlock, slopes: list[Ints]) -> tuple[int, int]:
     """Bounds of ``x * factor + bias`` over all elements, in integers of any size."""
     ends = _ends(block.source)
     factors = [int(factor) for slope in slopes for factor in slope]
@@ -217,7 +217,7 @@ def _factor_width(slopes: list[Ints]) -> int:
     )
 
 
-def _factors(block: Rescale, slopes: list[Ints], more: Ints, factor_width: int) -> list[int]:
+def _factors(block: RescaleBlock, slopes: list[Ints], more: Ints, factor_width: int) -> list[int]:
     """Element by element: the factors, above them how many places more it is shifted."""
     mask = (1 << factor_width) - 1
     above = len(slopes) * factor_width

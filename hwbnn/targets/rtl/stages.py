@@ -15,9 +15,9 @@ from hwbnn.plan.stages import (
     Fork,
     Narrow,
     Pipeline,
+    SlidingWindow,
     Stage,
     Widen,
-    Window,
     WindowUnrolled,
 )
 from hwbnn.targets.rtl.blocks import plain
@@ -164,7 +164,7 @@ def _block(core: str, block: Block, valid: str, data: str, before: str, credit: 
     return driven + "\n" + instance(kind, f"u_{block.name}", parameters, ports)
 
 
-def _geometry(stage: Window | WindowUnrolled) -> dict[str, object]:
+def _geometry(stage: SlidingWindow | WindowUnrolled) -> dict[str, object]:
     """The parameters that both kinds of windows have."""
     at = stage.geometry
     top, _, left, _ = at.padding
@@ -178,14 +178,14 @@ def _geometry(stage: Window | WindowUnrolled) -> dict[str, object]:
     }
 
 
-def _pad(stage: Window | WindowUnrolled) -> int:
+def _pad(stage: SlidingWindow | WindowUnrolled) -> int:
     """What stands outside, in all lanes of a token of the image."""
     width = stage.source.width
     return sum(stage.pad << i * width for i in range(stage.source.lanes))
 
 
 @stage_text.register
-def _window(stage: Window, core: str) -> str:
+def _window(stage: SlidingWindow, core: str) -> str:
     name, (rows, columns) = stage.name, stage.geometry.kernel
     made = described(f"Windows of {rows} x {columns}, tap by tap", stage.result)
     made += wires(name, stage.result, handshake=True) + "\n"
