@@ -291,7 +291,9 @@ def border_terms(node: Conv2d, window: Window) -> BorderTerms:
     return BorderTerms(plus, minus, counts, pads, unit)
 
 
-def sums_type(node: Dot | Conv2d, x: ValueType, shape: tuple[int, ...], terms: BorderTerms) -> ValueType:
+def sums_type(
+    node: Dot | Conv2d, x: ValueType, shape: tuple[int, ...], terms: BorderTerms
+) -> ValueType:
     """The type of weighted sums of this shape.
 
     Raises:
