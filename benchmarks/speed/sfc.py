@@ -22,6 +22,8 @@ from hwbnn.graph.bits import pack_words
 from hwbnn.simulators import fast
 
 RESULTS = Path(__file__).parent.parent / "results"
+TURNS = 5
+"""How often the limit and the network are measured, one behind the other."""
 KINDS = tuple(dict.fromkeys(way.kind for way in SFC))
 
 
@@ -41,7 +43,7 @@ def main() -> None:
         "machine": {**machine, "load_after": describe()["load_before"]},
         "rounds": given.rounds,
         "images_per_second": [harness.entry(c) for c in entries],
-        "limit": _distance(graph),
+        "limit": distance(graph, Instrumented(graph)),
     }
     table = _table(found)
     given.out.mkdir(parents=True, exist_ok=True)
@@ -50,16 +52,27 @@ def main() -> None:
     print(table)
 
 
-def _distance(graph: Graph) -> dict[str, Any]:
-    """Achieved and possible multiply-accumulates in a second of one core."""
-    hertz, possible = limit.clock_hz(), limit.macs_per_second()
-    x = bits(20 * fast.SAMPLES)
-    words, network = pack_words(x), Instrumented(graph)
+def distance(graph: Graph, network: Instrumented) -> dict[str, Any]:
+    """Achieved and possible multiply-accumulates in a second of one core.
+
+    Args:
+        graph: SFC.
+        network: the same, compiled; what is measured.
+    """
+    x = bits(8 * fast.SAMPLES)
+    words = pack_words(x)
     ways = {
         "whole network from packed words": lambda: network.run_words(words, 1),
         "whole network from bool arrays": lambda: network.run(x, 1),
     }
-    achieved = {name: SFC_MACS * len(x) / harness.core_seconds(way) for name, way in ways.items()}
+    hertz, possible = limit.clock_hz(), 0.0
+    seconds = dict.fromkeys(ways, float("inf"))
+    # In turn, so that a machine that is busy for a while is so for the limit as well.
+    for _ in range(TURNS):
+        possible = max(possible, limit.macs_per_second())
+        for name, way in ways.items():
+            seconds[name] = min(seconds[name], harness.core_seconds(way, 4))
+    achieved = {name: SFC_MACS * len(x) / took for name, took in seconds.items()}
     return {
         "clock_ghz": round(hertz / 1e9, 2),
         "limit_gmacs": round(possible / 1e9),

@@ -12,13 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.speed import cnv as speed
+from benchmarks.speed.instrumented import Instrumented
 from benchmarks.speed.networks import SHAPE, cnv, macs, random_cnv, rising, words
 from benchmarks.speed.ways import CNV, Compute, last_sums
 from hwbnn.graph import Graph, MaxPool, Threshold
-from hwbnn.graph.arrays import Bytes
+from hwbnn.graph.arrays import Array, Bytes
 from hwbnn.simulators import simulate
 
 ROOT = Path(__file__).parent.parent.parent
+SHARE = 0.4
+"""Share of the limit, which is measured in the same run, that the simulator must reach.
+
+Measured were 0.61 to 0.84 in the layers of bits, and 0.84 to 1.13 with the first layer, which is
+added in another way; with AVX2 and with AVX-512's population count, on busy machines too.
+"""
 SMALL: dict[str, Any] = {"widths": (8, 8, 16, 8, 8, 16), "dense": (24, 10), "falls": 0.4}
 
 
@@ -37,11 +45,30 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return dict(json.loads((out / "cnv.json").read_text()))
 
 
-def test_two_thousand_images_a_second_on_one_core(found: dict[str, Any]) -> None:
-    # By time on the core, with a margin of ten on a server of 2024: tests share their machine.
+def test_the_simulator_reaches_a_good_share_of_the_machines_limit(found: dict[str, Any]) -> None:
+    assert found["limit"]["of_limit_in_layers_of_bits"] >= SHARE
+    assert found["limit"]["of_limit"] >= SHARE
+
+
+def test_a_simulator_that_computes_everything_three_times_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Slow(Instrumented):
+        def profile(self, x: Array) -> dict[str, float]:
+            whole = [super(Slow, self).profile(x) for _ in range(3)]
+            return {name: sum(spent[name] for spent in whole) for name in whole[0]}
+
+    monkeypatch.setattr(speed, "TURNS", 2)
+    graph = random_cnv()
+    bound = speed.distance(graph, Slow(graph), images(512))
+    assert bound["of_limit_in_layers_of_bits"] < SHARE
+    assert bound["of_limit"] < SHARE
+
+
+def test_the_entry_point_is_about_as_quick_as_the_simulator(found: dict[str, Any]) -> None:
+    """What ``simulate`` adds is a check of the inputs' range: 0.95 to 1.02 measured."""
     rates = {e["name"]: e["a_core_second"] for e in found["images_per_second"]}
-    assert rates["fast, 1 thread"] >= 2000
-    assert rates["simulate()"] >= 2000
+    assert rates["simulate()"] >= 0.25 * rates["fast, 1 thread"]
 
 
 def test_every_code_of_some_images_was_compared(found: dict[str, Any]) -> None:
@@ -62,7 +89,8 @@ def test_the_limit_is_not_passed_where_it_holds(found: dict[str, Any]) -> None:
 def test_layers_and_the_rest_take_all_of_the_time(found: dict[str, Any]) -> None:
     bound = found["limit"]
     spent = sum(layer["seconds"] for layer in bound["layers"]) + bound["seconds_of_all_else"]
-    assert 0.5 < spent * bound["images_per_second"] < 1.1
+    # Each node's time is from the quickest of the runs whose times as a whole are compared.
+    assert 0.5 < spent * bound["images_per_second"] < 1.01
 
 
 def test_the_simulator_takes_little_memory(found: dict[str, Any]) -> None:

@@ -13,11 +13,21 @@ import pytest
 
 from benchmarks import limit
 from benchmarks.harness import Contender, describe, race
+from benchmarks.speed import sfc
 from benchmarks.speed.float32 import float_sfc
+from benchmarks.speed.instrumented import Instrumented
 from benchmarks.speed.networks import SFC_MACS, bits, random_sfc
+from hwbnn.graph.arrays import Array
 from hwbnn.simulators import simulate
 
 ROOT = Path(__file__).parent.parent.parent
+SHARE = 0.4
+"""Share of the limit, which is measured in the same run, that the simulator must reach.
+
+Measured were 0.65 to 0.73 with AVX-512's population count, 0.71 to 0.92 with AVX2, on busy machines
+too: a processor of another kind may fall somewhat behind, a simulator that takes twice the time may
+not pass.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +41,30 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return dict(json.loads((out / "simulators.json").read_text()))
 
 
-def test_half_a_million_images_a_second_on_one_core(found: dict[str, Any]) -> None:
-    # By time on the core, with a margin of ten on a server of 2024: tests share their machine.
+def test_the_simulator_reaches_a_good_share_of_the_machines_limit(found: dict[str, Any]) -> None:
+    for way in found["limit"]["achieved"].values():
+        assert way["of_limit"] >= SHARE
+
+
+def test_a_simulator_that_computes_everything_three_times_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Slow(Instrumented):
+        def run(self, x: Array, threads: int | None = None) -> dict[str, Array]:
+            for _ in range(2):
+                super().run(x, threads)
+            return super().run(x, threads)
+
+    monkeypatch.setattr(sfc, "TURNS", 2)
+    graph = random_sfc()
+    for way in sfc.distance(graph, Slow(graph))["achieved"].values():
+        assert way["of_limit"] < SHARE
+
+
+def test_the_entry_point_is_about_as_quick_as_the_simulator(found: dict[str, Any]) -> None:
+    """It adds a check of the inputs' range and packing: 0.58 to 0.92 of the rate measured."""
     rates = {e["name"]: e["a_core_second"] for e in found["images_per_second"]}
-    assert rates["fast, 1 thread, bool"] >= 500_000
-    assert rates["fast, 1 thread, packed"] >= 500_000
+    assert rates["simulate(), uint8"] >= 0.25 * rates["fast, 1 thread, bool"]
 
 
 def test_the_limit_is_not_passed(found: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from hwbnn.cli.app import app
 from hwbnn.cli.info import plain
 from hwbnn.report import BackendFigures, Report
 from tests.cli.conftest import Call, refused
+from tests.sleepers import SLEEPER, was_ended
 
 COMMANDS = ["demo", "build", "train", "lower", "explain", "measure", "predict", "simulate"]
 COMMANDS += ["generate", "verify", "synth", "publish", "compare", "report", "list", "doctor"]
@@ -145,8 +145,8 @@ import hwbnn.cli.app
 
 @hwbnn.cli.app.app.command("slow")
 def slow() -> None:
-    code = "import time; print(1, flush=True); time.sleep(1.5); open('late', 'w').close()"
-    tools.run([sys.executable, "-c", code], cwd=Path(), on_line=lambda _: print(1, flush=True))
+    command = [sys.executable, "-c", SLEEPER]
+    tools.run(command, cwd=Path(), on_line=lambda _: print(1, flush=True))
 
 for number in (signal.SIGTERM, signal.SIGHUP):  # which nohup has ignored, and this would inherit
     signal.signal(number, signal.SIG_DFL)
@@ -157,18 +157,17 @@ main()
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_what_a_command_has_started(number: signal.Signals, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", SLOW]
+    command = [sys.executable, "-c", f"SLEEPER = {SLEEPER!r}\n{SLOW}"]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()  # the program is there
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate()
     assert process.returncode == 128 + number
     assert "Traceback" not in said
-    time.sleep(2)
-    assert not (tmp_path / "late").exists()
+    assert was_ended(tmp_path)
 
 
 def test_a_signal_that_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -562,7 +562,6 @@ def test_one_method_compiles_to_machine_code() -> None:
         "TestMethod().check_step('bnn_pp', torch.compile); print('equal')"
     )
     root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", text], cwd=root, capture_output=True, text=True, timeout=300
-    )
+    command = [sys.executable, "-c", text]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.stdout == "equal\n", done.stderr

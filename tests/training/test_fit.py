@@ -325,6 +325,7 @@ def run_script(script: Path) -> tuple[int, str, str]:
         start_new_session=True,
     )
     try:
+        # A guard against two processes that wait for each other; 15 s are usual.
         out, errors = process.communicate(timeout=600)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
