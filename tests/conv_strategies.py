@@ -147,6 +147,8 @@ class ConvBuilder(Builder):
         rng, shape = self.choose.rng(), (channels, *window.kernel, depth // groups)
         weights = rng.random(shape) < self.choose.choice((0.5, 0.5, 0.5, 0.9, 1.0))
         factors = self.factors(channels, weights[0].size) if self.chance(3) else ()
+        if self.limits.integer_weights and self.chance(2):
+            weights, factors = self.integer_weights(shape), ()
         pad = self.choose.choice((-1, 0, 0, 1)) if self.type.bit else 0
         name, stride, padding = self.name("conv"), window.stride, window.padding
         self.append(Conv2d(name, self.source, weights, stride, padding, pad, groups, *factors))
@@ -168,11 +170,12 @@ class ConvBuilder(Builder):
         if len(self.type.shape) < 3 or not self.chance(3):
             super().threshold()
             return
-        levels = self.choose.integer(2, 7) if self.limits.integers and self.chance(3) else 1
+        levels = self.levels()
         (places, classes), channels = self.places(), self.type.channels
         cuts = self.cuts((classes * channels, levels)).reshape(classes, channels, levels)
         falling = self.choose.rng().random(channels) < self.choose.choice((0.0, 0.5, 1.0))
-        self.append(Threshold(self.name("threshold"), self.source, cuts, falling, places))
+        base = self.base(levels)
+        self.append(Threshold(self.name("threshold"), self.source, cuts, falling, places, base))
 
     def pool(self) -> None:
         """A pool, overlapping or not, of what is there; or every second row and column of it."""

@@ -61,6 +61,17 @@ SAMPLES: dict[type[Node], tuple[Node, ...]] = {
 }
 """Nodes of each kind, also with the fields that may be left out."""
 
+WEIGHTS = np.array([[[[-3, 0]]], [[[0, 0]]], [[[1, 127]]]])
+INTEGER_SAMPLES: tuple[Node, ...] = (
+    Dot("node", "bits", np.array([[-3, 0], [0, 0], [1, 127]])),
+    Dot("node", "sums", np.array([[-1, 0], [0, 1]])),
+    Conv2d("node", "image_bits", np.repeat(WEIGHTS, 2, axis=1), (1, 1), (1, 0, 0, 0), -1),
+    Conv2d("node", "image", np.repeat(WEIGHTS[1:, ..., 1:], 2, axis=2), groups=2),
+    Threshold("node", "sums", CUTS, np.array([True, False]), base=0),
+    Threshold("node", "image", np.stack((CUTS, CUTS + 1)), RISING, PLACES, base=-1),
+)
+"""Nodes with weights other than -1 and +1, and thresholds that count from a base."""
+
 DENSE = (
     Input.bits(2),
     Dot("sums", "x", np.array([[True, True], [True, False]])),

@@ -114,12 +114,16 @@ class Limits:
         max_depth: most ``Dot`` nodes; there is at least one.
         integers: whether inputs may be integers and activations multi-bit.
         value_bits: widest value (hls4ml's trace passes words of at most 24 bits unharmed).
+        integer_weights: whether layers may have weights other than -1 and +1.
+        based: whether thresholds may count from a base, perhaps a negative one, up to 255 of them.
     """
 
     max_width: int = 300
     max_depth: int = 4
     integers: bool = True
     value_bits: int = 24
+    integer_weights: bool = False
+    based: bool = False
 
 
 @dataclass
@@ -204,7 +208,26 @@ class Builder:
         if self.chance(12):
             weights[:] = weights[:1]
         factors = self.factors(*shape) if self.chance(3) else ()
+        if self.limits.integer_weights and self.chance(2):
+            weights, factors = self.integer_weights(shape), ()
         self.append(Dot(self.name("dot"), self.source, weights, *factors))
+
+    def integer_weights(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Weights that leave the sums within the widest value: of few bits, many of them 0."""
+        rng, terms = self.choose.rng(), prod(shape[1:])
+        most = (1 << self.limits.value_bits - 1) // self.magnitude() - 1
+        each = max(1, min(127, most // (2 * terms)))
+        kind = self.choose.choice(("ternary", "few bits", "few bits", "sparse", "one large"))
+        bits = self.choose.integer(2, 8) if kind == "few bits" else 2
+        weights = rng.integers(-1 << bits - 1, 1 << bits - 1, shape).clip(-each, each)
+        if kind == "sparse":
+            weights = weights * (rng.random(shape) < 0.1)
+        if kind == "one large":
+            large = min((1 << 15) - 1, max(1, most - terms * each))
+            weights.flat[rng.integers(weights.size)] = rng.choice((-large, large))
+        if self.chance(3):
+            weights[rng.integers(len(weights))] = 0
+        return weights
 
     def factors(self, channels: int, terms: int) -> tuple[NDArray[np.int64], ...]:
         """Scales and offsets that leave the sums within the widest value; none if that is tight."""
@@ -231,11 +254,24 @@ class Builder:
         return cuts.astype(np.int64) if self.chance(6) else np.sort(cuts, axis=1)
 
     def threshold(self) -> None:
-        several = self.limits.integers and self.chance(3)
-        k = self.choose.integer(2, 7) if several else 1
+        k = self.levels()
         cuts = self.cuts((self.type.channels, k))
         falling = self.choose.rng().random(len(cuts)) < self.choose.choice((0.0, 0.5, 0.5, 1.0))
-        self.append(Threshold(self.name("threshold"), self.source, cuts, falling))
+        base = self.base(k)
+        self.append(Threshold(self.name("threshold"), self.source, cuts, falling, base=base))
+
+    def levels(self) -> int:
+        """How many thresholds a channel has; with many channels not many."""
+        if self.limits.based and self.chance(6) and self.type.channels <= 8:
+            return self.choose.choice((15, 31, 63, 127, 255))
+        several = self.limits.integers and self.chance(3)
+        return self.choose.integer(2, 7) if several else 1
+
+    def base(self, levels: int) -> int | None:
+        """The number that thresholds count from, or None."""
+        if not self.limits.based or not self.chance(2):
+            return None
+        return self.choose.choice((-levels, -((levels + 1) // 2), 0, self.choose.integer(-9, 9)))
 
     def lookup(self, bit: bool) -> None:
         t, rng = self.type, self.choose.rng()

@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from hwbnn.errors import PlanError
 from hwbnn.graph import (
     NODE_TYPES,
     Dot,
@@ -26,7 +27,7 @@ from hwbnn.simulators import ENGINES, simulate
 from hwbnn.targets import TARGETS, generate
 from hwbnn.verification import verify
 from tests.conv_strategies import random_conv_graph
-from tests.samples import SAMPLES, network
+from tests.samples import INTEGER_SAMPLES, SAMPLES, network
 from tests.strategies import random_graph, random_inputs, random_plan
 from tests.targets.hls_networks import every_node, images
 
@@ -50,6 +51,25 @@ def test_every_kind_of_node_has_a_sample_that_is_read_alike_everywhere(kind: typ
             assert np.array_equal(found["y"], expected["y"])
         for target in TARGETS:
             assert generate(graph, target, Plan()).files
+
+
+@pytest.mark.parametrize("sample", INTEGER_SAMPLES, ids=lambda node: type(node).__name__)
+def test_integer_weights_and_bases_are_read_alike_or_refused(sample: Node) -> None:
+    graph = network(sample)
+    x = every_input(graph)
+    expected = simulate(graph, x, engine="plain", trace=True)
+    assert (expected["node"] != expected["node"][0]).any(), "a sample that makes no difference"
+    assert from_bytes(to_bytes(graph)) == graph
+    for engine in SIMULATORS:
+        found = simulate(graph, x, engine=engine, trace=True)
+        assert all(np.array_equal(found[name], value) for name, value in expected.items())
+    for target in TARGETS:
+        refused = None
+        try:
+            assert generate(graph, target, Plan()).files
+        except PlanError as error:
+            refused = str(error)
+        assert refused is None or refused.startswith("node 'node': ")
 
 
 def every_input(graph: Graph) -> Array:

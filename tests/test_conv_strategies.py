@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from hwbnn.graph import Add, Conv2d, Graph, MaxPool, Rescale, SumPool, Threshold
 from tests.conv_strategies import random_conv_graph
+from tests.strategies import random_graph
 
 SEEDS = range(150)
 FEATURES = frozenset(
@@ -59,3 +62,32 @@ def test_networks_have_every_feature_and_stay_narrow() -> None:
 
 def test_a_seed_makes_one_network() -> None:
     assert random_conv_graph(3) == random_conv_graph(3) != random_conv_graph(4)
+
+
+def test_networks_with_integer_weights_have_what_rooms_may_get_wrong() -> None:
+    found: set[str] = set()
+    for seed in SEEDS:
+        for make in (random_graph, random_conv_graph):
+            graph = make(seed, integer_weights=True, based=True)
+            assert max(t.width for t in graph.types.values()) <= 24
+            for sums in graph.integer_layers:
+                rows = sums.weights.reshape(len(sums.weights), -1)
+                bits = int(np.abs(rows).max()).bit_length() + 1
+                found |= {
+                    f"{bits} bits of {'bits' if graph.types[sums.sources[0]].bit else 'integers'}"
+                }
+                found |= {"a row of zeros"} if not rows.any(axis=1).all() else set()
+                found |= {"groups"} if isinstance(sums, Conv2d) and sums.groups > 1 else set()
+                found |= {f"padded with {sums.pad}"} if isinstance(sums, Conv2d) else set()
+            for threshold in graph.of_type(Threshold):
+                kind = "bit" if threshold.bit else "integers"
+                places = " by position" if threshold.places is not None else ""
+                found |= {f"{kind} from {np.sign(threshold.base or 0)}{places}"}
+                found |= {f"{graph.types[threshold.name].width} bits wide"}
+    expected = {f"{n} bits of {kind}" for n in range(2, 9) for kind in ("bits", "integers")}
+    expected |= {"16 bits of bits", "a row of zeros", "groups"} | {
+        f"padded with {n}" for n in (-1, 0, 1)
+    }
+    expected |= {f"integers from {n}{p}" for n in (-1, 0, 1) for p in ("", " by position")}
+    expected |= {f"{n} bits wide" for n in range(1, 9)}
+    assert found >= expected

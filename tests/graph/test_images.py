@@ -29,6 +29,7 @@ from hwbnn.graph import (
     store,
     to_bytes,
 )
+from hwbnn.graph.arrays import Array
 from hwbnn.simulators import simulate
 
 BITS = np.ones((2, 3, 3, 1), np.bool_)
@@ -75,10 +76,13 @@ def test_a_convolution_reaches_its_ends_and_nothing_off_its_lattice(data: st.Dat
     if min(np.add(source.shape[:2], (rows.sum(), columns.sum())) - kernel) < 0:
         return
     channels = groups * data.draw(st.integers(1, 2))
-    weights = rng.random((channels, *kernel, source.shape[2] // groups)) < 0.5
+    weights: Array = rng.random((channels, *kernel, source.shape[2] // groups)) < 0.5
+    integers = data.draw(st.booleans())
+    if integers:
+        weights = rng.choice((-32767, -6, -3, -2, -1, 0, 0, 1, 4, 9, 128), weights.shape)
     pad = data.draw(st.sampled_from([-1, 0, 1] if source.bit else [0]))
     factors: tuple[Any, ...] = ()
-    if data.draw(st.booleans()):
+    if not integers and data.draw(st.booleans()):
         factors = tuple(rng.integers(-3, 4, (2, channels)))
     node = Conv2d("node", "x", weights, (1, 1), padding, pad, groups, *factors)
     assert_exact(network(source, node), "node")

@@ -42,6 +42,23 @@ def test_a_dot_reaches_its_ends_and_nothing_off_its_lattice(data: st.DataObject)
 
 
 @given(st.data())
+def test_a_dot_with_integer_weights_reaches_its_ends_and_nothing_off_its_lattice(
+    data: st.DataObject,
+) -> None:
+    node = data.draw(tiny_inputs())
+    numbers = st.sampled_from((-32767, -128, -6, -3, -2, -1, 0, 0, 1, 2, 4, 9, 127, 32767))
+    size = data.draw(st.integers(1, 3)) * node.shape[0]
+    drawn = data.draw(st.lists(numbers, min_size=size, max_size=size))
+    weights = np.array(drawn).reshape(-1, node.shape[0])
+    x = everything(node)
+    graph = Graph((node, Dot("dot", "x", weights), Output("y", "dot")))
+    sums, t = simulate(graph, x), graph.types["dot"]
+    assert np.array_equal(sums, (2 * x - 1 if node.bit else x) @ weights.T)
+    assert (int(sums.min()), int(sums.max())) == (t.low, t.high)
+    assert (np.gcd.reduce((sums - t.low).ravel()) or 1) == t.step
+
+
+@given(st.data())
 def test_a_scaled_dot_reaches_its_ends_and_nothing_off_its_lattice(data: st.DataObject) -> None:
     node = data.draw(tiny_inputs())
     channels = data.draw(st.integers(1, 3))
@@ -83,7 +100,7 @@ def test_two_dots_stay_within_their_range(data: st.DataObject) -> None:
 
 @given(st.data())
 def test_every_value_of_a_random_graph_is_of_its_type(data: st.DataObject) -> None:
-    graph = data.draw(graphs(max_width=70))
+    graph = data.draw(graphs(max_width=70, integer_weights=True, based=True))
     values = simulate(graph, data.draw(inputs(graph, 20)), trace=True)
     for name, value in values.items():
         t = graph.types[name]
@@ -107,6 +124,11 @@ def test_types_of_the_other_nodes() -> None:
     table = Lookup("l", "x", np.tile([5, 7], (3, 7)))
     flat = Flatten("f", "x")
     assert types(image, counted)["t"] == ValueType((2, 3), 0, 2)
+    for base in (-3, 0):
+        based = Threshold("t", "x", cuts, np.zeros(3, np.bool_), base=base)
+        assert types(image, based)["t"] == ValueType((2, 3), base, base + 2)
+        based = Threshold("t", "x", cuts[:, :1], np.zeros(3, np.bool_), base=base)
+        assert types(image, based)["t"] == ValueType((2, 3), base, base + 1)
     assert types(image, bit)["t"] == ValueType((2, 3), 0, 1, bit=True)
     assert types(image, table)["l"] == ValueType((2, 3), 5, 7)
     assert types(image, flat)["f"] == ValueType((6,), -4, 9)

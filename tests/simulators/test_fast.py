@@ -40,16 +40,17 @@ def assert_same(graph: Graph, x: np.ndarray) -> None:
     assert np.array_equal(alone[graph.output.name], expected[graph.output.name])
 
 
+@pytest.mark.parametrize("integers", [False, True])
 @pytest.mark.parametrize("first", range(0, 400, 40))
-def test_400_random_networks_agree_at_every_node(first: int) -> None:
+def test_400_random_networks_agree_at_every_node(first: int, integers: bool) -> None:
     for seed in range(first, first + 40):
-        graph = random_graph(seed)
+        graph = random_graph(seed, integer_weights=integers, based=integers)
         assert_same(graph, random_inputs(graph, 11, seed))
 
 
 @given(st.data())
 def test_any_network_agrees_at_every_node(data: st.DataObject) -> None:
-    graph = data.draw(graphs())
+    graph = data.draw(graphs(integer_weights=True, based=True))
     assert_same(graph, data.draw(inputs(graph, 7)))
 
 

@@ -29,10 +29,11 @@ from tests.simulators.test_fast import assert_same
 from tests.strategies import inputs, random_inputs
 
 
+@pytest.mark.parametrize("integers", [False, True])
 @pytest.mark.parametrize("first", range(0, 200, 40))
-def test_200_random_networks_agree_at_every_node(first: int) -> None:
+def test_200_random_networks_agree_at_every_node(first: int, integers: bool) -> None:
     for seed in range(first, first + 40):
-        graph = random_conv_graph(seed)
+        graph = random_conv_graph(seed, integer_weights=integers, based=integers)
         assert_same(graph, random_inputs(graph, 11, seed))
 
 
@@ -44,7 +45,7 @@ def test_networks_of_several_words_a_pixel_agree(seed: int) -> None:
 
 @given(st.data())
 def test_any_network_agrees_at_every_node(data: st.DataObject) -> None:
-    graph = data.draw(conv_graphs())
+    graph = data.draw(conv_graphs(integer_weights=True, based=True))
     assert_same(graph, data.draw(inputs(graph, 7)))
 
 

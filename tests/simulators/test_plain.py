@@ -48,7 +48,8 @@ def written_out(node: Node, x: Any, t: ValueType) -> Any:
             return [written_out(node, part, t) for part in x]
         case Threshold():
             cuts = zip(x, node.thresholds, node.falling, strict=True)
-            return [sum(int(e <= c if down else e >= c) for c in row) for e, row, down in cuts]
+            base = 0 if node.base is None else node.base
+            return [base + sum(e <= c if down else e >= c for c in row) for e, row, down in cuts]
         case Lookup() if isinstance(x[0], Sequence):
             return [written_out(node, part, t) for part in x]
         case Lookup():
@@ -63,9 +64,10 @@ def written_out(node: Node, x: Any, t: ValueType) -> Any:
     raise AssertionError(f"not written out: {node}")
 
 
+@pytest.mark.parametrize("integers", [False, True])
 @given(st.data())
-def test_every_node_is_what_its_words_say(data: st.DataObject) -> None:
-    graph = data.draw(graphs(max_width=20))
+def test_every_node_is_what_its_words_say(integers: bool, data: st.DataObject) -> None:
+    graph = data.draw(graphs(max_width=20, integer_weights=integers, based=integers))
     values = plain.run(graph, data.draw(inputs(graph, 5)))
     for node in graph.nodes[1:]:
         (source,) = node.sources

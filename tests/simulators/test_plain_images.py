@@ -79,9 +79,13 @@ def test_a_convolution_is_what_its_words_say(window: Window, data: st.DataObject
     channels = groups * data.draw(st.integers(1, 2))
     source, x = draw_source(data, window, groups * depth)
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
-    weights = rng.random((channels, *window.kernel, depth)) < 0.5
+    weights: Array = rng.random((channels, *window.kernel, depth)) < 0.5
+    kind = data.draw(st.sampled_from(["binary", "scaled", "ternary", "of 8 bits"]))
+    if kind in ("ternary", "of 8 bits"):
+        most = 1 if kind == "ternary" else 127
+        weights = rng.integers(-most, most, weights.shape, endpoint=True)
     pad = data.draw(st.sampled_from([-1, 0, 1])) if source.bit else 0
-    factors = tuple(rng.integers(-5, 6, (2, channels))) if data.draw(st.booleans()) else ()
+    factors = tuple(rng.integers(-5, 6, (2, channels))) if kind == "scaled" else ()
     node = Conv2d("c", "x", weights, window.stride, window.padding, pad, groups, *factors)
     found = run(source, node, x)
     for n, i, j in np.ndindex(found.shape[:3]):
