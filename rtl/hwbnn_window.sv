@@ -8,9 +8,13 @@
 // The memory is a ring of Slots tokens. The origin of a window, its first tap, frees all that came
 // before it; a token is taken while fewer than Slots lie between the origin and it. Places above
 // and left of the image count as if they had been written, so that one rule holds for all windows.
+// Where padding is wider than the kernel, the first window of the next row, or of the next image, may
+// begin before the window at hand: it then frees no more than they do, so a slot that is free
+// remains free until it is filled.
 // It never waits for what cannot come if Slots >= ((KernelRows - 1) * Columns + KernelColumns)
 // * Chunks, the tokens from the first tap of a window to the last, and
-// Slots > (Top * Columns + Left) * Chunks, which matters where padding is wider than the kernel.
+// Slots > (Top * Columns + Left) * Chunks, both where origins never go back; else Slots are more by
+// the tokens that they go back.
 //
 // Latency: a token taken in one cycle is there as a tap 2 cycles later, if it is the next one.
 
@@ -54,18 +58,19 @@ module hwbnn_window #(
   localparam int MoveRight = StrideColumns * Chunks;
   localparam int MoveDown = StrideRows * Line - Across;
   localparam int MoveOn = (Rows - (OutRows - 1) * StrideRows) * Line - Across;
-  // Where padding is wider than the kernel, the origin passes the end of a row, or of the image,
-  // and comes back: so much more is kept.
-  localparam int PastColumns = (OutColumns - 1) * StrideColumns - Left + 1 - Columns;
-  localparam int PastRows = (OutRows - 1) * StrideRows - Top + 1 - Rows;
-  localparam int Size = Slots + (PastColumns > 0 ? PastColumns * Chunks : 0)
-    + (PastRows > 0 ? PastRows * Line : 0);
+  // Tokens that an origin goes back at most.
+  localparam int RowBack = OutRows > 1 && MoveDown < 0 ? -MoveDown : 0;
+  localparam int Back = -MoveOn > RowBack ? -MoveOn : RowBack;
+  // Tokens from the first origin of a row of windows to that of the next, and from the last row's to
+  // the next image's.
+  localparam int RowMove = StrideRows * Line;
+  localparam int LastRowMove = (Rows - (OutRows - 1) * StrideRows) * Line;
   localparam int Above = (Top * Columns + Left) * Chunks;  // places before the first pixel
 
-  localparam int PointerWidth = Size > 1 ? $clog2(Size) : 1;
+  localparam int PointerWidth = Slots > 1 ? $clog2(Slots) : 1;
   localparam int RowWidth = $clog2(Top + Rows + OutRows * StrideRows + KernelRows) + 1;
   localparam int ColumnWidth = $clog2(Left + Columns + OutColumns * StrideColumns + KernelColumns) + 1;
-  localparam int CountWidth = $clog2(Size + Above + Line * (Rows + OutRows * StrideRows + KernelRows)
+  localparam int CountWidth = $clog2(Slots + Above + Line * (Rows + OutRows * StrideRows + KernelRows)
     + Chunks * (OutColumns * StrideColumns + KernelColumns)) + 2;
   localparam int InnerWidth = Inner > 1 ? $clog2(Inner) : 1;
   localparam int OuterWidth = Outer > 1 ? $clog2(Outer) : 1;
@@ -83,7 +88,8 @@ module hwbnn_window #(
   if (Chunks % Outer != 0) begin : gen_outer_error
     $error("hwbnn_window: Outer %0d does not divide Chunks %0d", Outer, Chunks);
   end
-  if (Slots < ((KernelRows - 1) * Columns + KernelColumns) * Chunks || Slots <= Above) begin : gen_slots_error
+  if (Slots - Back < ((KernelRows - 1) * Columns + KernelColumns) * Chunks || Slots - Back <= Above)
+  begin : gen_slots_error
     $error("hwbnn_window: Slots %0d do not hold a window", Slots);
   end
 `endif
@@ -164,21 +170,48 @@ module hwbnn_window #(
   count_t step, move;
   pointer_t write_q, read_q, base_q, base_d, ring_step, ring_move;
 
-  assign ready_o = fill_q < count_t'(Slots);
+  logic room;
+
+  if (Back == 0) begin : gen_forward
+    assign room = fill_q < count_t'(Slots);
+  end else begin : gen_back
+    count_t row_fill_q;    // tokens written from the first origin of the next row of windows on
+    count_t image_fill_q;  // from the first origin of the next image on
+    logic last_step;
+
+    // The row behind the last is the next image's first.
+    assign last_step = OutRows == 1 || out_row_q == OutRowWidth'(OutRows - 2);
+    assign room = fill_q < count_t'(Slots) && row_fill_q < count_t'(Slots)
+      && image_fill_q < count_t'(Slots);
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) begin
+        row_fill_q <= count_t'(Above - (OutRows == 1 ? LastRowMove : RowMove));
+        image_fill_q <= count_t'(Above - Rows * Line);
+      end else begin
+        row_fill_q <= row_fill_q + (push ? count_t'(1) : count_t'(0))
+          - (done && last_right ? (last_step ? count_t'(LastRowMove) : count_t'(RowMove)) : count_t'(0));
+        image_fill_q <= image_fill_q + (push ? count_t'(1) : count_t'(0))
+          - (done && last_right && last_down ? count_t'(Rows * Line) : count_t'(0));
+      end
+    end
+  end
+
+  assign ready_o = room;
   assign push = valid_i && ready_o;
   // Of an image nothing is given before its first token has been taken.
   assign go = (!valid_q || ready_i)
     && (first_q ? fill_q > count_t'(Above) : !in_image || ahead_q > count_t'(0));
 
-  // A distance of pointers: from 0 to Size - 1.
+  // A distance of pointers: from 0 to Slots - 1.
   function automatic pointer_t ring(input int distance);
-    ring = pointer_t'(((distance % Size) + Size) % Size);
+    ring = pointer_t'(((distance % Slots) + Slots) % Slots);
   endfunction
 
   function automatic pointer_t advanced(input pointer_t pointer, input pointer_t distance);
     logic [PointerWidth:0] sum;
     sum = {1'b0, pointer} + {1'b0, distance};
-    if (sum >= (PointerWidth + 1)'(Size)) sum = sum - (PointerWidth + 1)'(Size);
+    if (sum >= (PointerWidth + 1)'(Slots)) sum = sum - (PointerWidth + 1)'(Slots);
     advanced = sum[PointerWidth-1:0];
   endfunction
 
@@ -231,7 +264,7 @@ module hwbnn_window #(
 
   // ---- The memory ----
 
-  logic [Width-1:0] words_q [0:Size-1];
+  logic [Width-1:0] words_q [0:Slots-1];
   logic [Width-1:0] word_q;
 
   always_ff @(posedge clk_i) begin

@@ -23,7 +23,10 @@ CASES = {
     "row": (Images(Window((1, 8), (1, 3), (1, 3), (0, 0, 0, 1)), 9), 2),
     # Wider than the kernel: rows of channels with some in front and behind.
     "channels in front and behind": (Images(Window((6, 2), (1, 1), padding=(0, 0, 1, 3)), 5), 1),
+    "channels in front": (Images(Window((5, 3), (1, 1), padding=(0, 0, 4, 0)), 5), 2),
+    "channels behind": (Images(Window((5, 3), (1, 1), padding=(0, 0, 0, 4)), 5), 2),
     "rows around": (Images(Window((2, 3), (1, 1), padding=(2, 3, 4, 5)), 5), 1),
+    "rows below": (Images(Window((3, 2), (1, 1), padding=(0, 4, 0, 1)), 5), 0),
 }
 """Images and windows, and slots beyond the fewest."""
 
@@ -46,16 +49,14 @@ class Machine:
     def __init__(self, images, slots):
         self.images, self.slots = images, slots
         (_, columns), chunks = images.window.size, images.chunks
-        (rows, wide), stride = images.window.kernel, images.window.stride
-        top, _, left, _ = images.window.padding
+        rows, wide = images.window.kernel
         inner = chunks // images.outer
         self.steps = []
         inside = [tap[0] for window in images.taps([0] * images.tokens)[0] for tap in window]
-        for y, x in np.ndindex(images.window.output):
-            origin = ((y * stride[0] - top) * columns + x * stride[1] - left) * chunks
+        for origin, kept in zip(images.origins, images.kept, strict=True):
             for g, ky, kx, c in np.ndindex(images.outer, rows, wide, inner):
                 tap = origin + (ky * columns + kx) * chunks + g * inner + c
-                self.steps.append((origin, tap, inside[len(self.steps)]))
+                self.steps.append((kept, tap, inside[len(self.steps)]))
 
     def cycles(self, frames):
         """When each token is taken and each tap given, nothing being stalled, from cycle 0 on."""
@@ -65,8 +66,8 @@ class Machine:
         taken, taps = [], []
         while len(taps) < frames * len(self.steps):
             frame, at = divmod(step, len(self.steps))
-            origin, tap, inside = self.steps[at]
-            push = len(taken) < frames * total and written - origin - frame * total < self.slots
+            kept, tap, inside = self.steps[at]
+            push = len(taken) < frames * total and written - kept - frame * total < self.slots
             go = written > (tap if inside else 0 if at == 0 else -1) + frame * total
             taken += [now] * push
             taps += [now] * valid

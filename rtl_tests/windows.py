@@ -58,7 +58,24 @@ class Images:
         rows, columns = self.window.kernel
         top, _, left, _ = self.window.padding
         window = (rows - 1) * self.window.size[1] + columns
-        return max(window * self.chunks, (top * self.window.size[1] + left) * self.chunks + 1)
+        least = max(window * self.chunks, (top * self.window.size[1] + left) * self.chunks + 1)
+        return least + max(o - k for o, k in zip(self.origins, self.kept, strict=True))
+
+    @property
+    def origins(self) -> list[int]:
+        """The token at the first tap of each window, inside the image or not."""
+        (_, columns), (down, right) = self.window.size, self.window.stride
+        top, _, left, _ = self.window.padding
+        return [
+            ((y * down - top) * columns + x * right - left) * self.chunks
+            for y, x in np.ndindex(self.window.output)
+        ]
+
+    @property
+    def kept(self) -> list[int]:
+        """The first token that is kept during each window: no later window begins before it."""
+        several = [o + frame * self.tokens for frame in range(9) for o in self.origins]
+        return [min(several[i:]) for i in range(len(self.origins))]
 
     def random(self, frames, seed=1):
         """Tokens of so many images."""

@@ -1,8 +1,9 @@
 """Cycles of a circuit, exact: its handshakes are fixed by numbers of tokens and never by data.
 
 Without stalls the cycles solve equations (:mod:`hwbnn.estimate.schedule`). Under stalls, and where
-the equations do not hold, a model of the handshakes is stepped through tokens without data: one
-small state machine stands for each module of ``rtl/`` that holds tokens, with the same registers.
+an output of batches waits for its input, a model of the handshakes is stepped through tokens
+without data: one small state machine stands for each module of ``rtl/`` that holds tokens, with the
+same registers.
 What a machine offers in a cycle depends on its registers alone, as in the hardware.
 """
 
@@ -10,14 +11,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Hashable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
 from hwbnn.errors import PlanError
 from hwbnn.estimate.machines import Wires, machines
-from hwbnn.estimate.schedule import FrameSequence, Unsolvable
+from hwbnn.estimate.schedule import FrameSequence
 from hwbnn.plan import Circuit
 from hwbnn.plan.stages import Fork, Pipeline
 
@@ -85,8 +85,7 @@ def cycles(
         raise PlanError(f"plan: frames: expected at least 1, found {frames!r}")
     # The equations leave out that an output of batches may wait for the end of its input.
     if source is None and sink is None and circuit.plan.framing != "batch":
-        with suppress(Unsolvable):
-            return _free(circuit, frames)
+        return _free(circuit, frames)
     return _Steps(circuit, frames, source, sink).run()
 
 

@@ -265,9 +265,9 @@ class WindowMachine(Machine):
     def __init__(self, stage: SlidingWindow, wires: Wires) -> None:
         super().__init__(stage, wires)
         self.taps: list[int] = stage.taps.tolist()
-        self.origins: list[int] = stage.origins.tolist()
+        self.first_kept: list[int] = stage.kept.tolist()
         self.buffer_tokens, self.total = stage.buffer_tokens, stage.source.tokens
-        self.size = len(self.taps) // (len(self.origins) - 1)  # taps of a window
+        self.size = len(self.taps) // (len(self.first_kept) - 1)  # taps of a window
         self.tap = 0  # the next one
         self.written = 0  # tokens since the image of that tap began
         self.valid = False
@@ -294,8 +294,8 @@ class WindowMachine(Machine):
         return self.taps[self.tap] < 0 or self.taps[self.tap] < self.written
 
     def filled(self) -> None:
-        """What it offers, and how many tokens it keeps from the window's origin on."""
-        fill = self.written - self.origins[self.tap // self.size]
+        """What it offers, and how many tokens it keeps."""
+        fill = self.written - self.first_kept[self.tap // self.size]
         self.held(fill)
         self.offer(valid=self.valid, ready=fill < self.buffer_tokens)
 

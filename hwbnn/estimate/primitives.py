@@ -54,10 +54,25 @@ def rom(rows: Bools) -> Memory:
     if cost < depth * width / 64:
         return block
     made = columns(rows)
-    # A LUT holds 64 entries of a bit; MUXF7 and MUXF8 join four, LUTs select among more.
-    luts = -(-depth // 64) if depth > 2 else 0
+    # A LUT holds 64 entries of a bit; MUXF7 and MUXF8 join two and four, LUTs select among more.
+    whole, rest = divmod(depth, 256)
+    luts = 4 * whole + (_joined(rest) if depth > 2 else 0)
     selecting = luts / 3 if luts > 4 else 0
     return Memory(lut=made * (luts + selecting), ff=made)
+
+
+def _joined(depth: int) -> int:
+    """LUTs of a bit of a ROM of at most 256 rows: one, two or four that are joined.
+
+    One row more costs nothing: it comes by the set or reset of the register behind.
+
+    >>> [_joined(depth) for depth in (0, 1, 64, 65, 66, 128, 129, 130, 192, 256)]
+    [0, 1, 1, 1, 2, 2, 2, 4, 4, 4]
+    """
+    if depth == 0:
+        return 0
+    luts = -(-(depth - 1) // 64) if depth > 1 else 1
+    return 1 << (luts - 1).bit_length()
 
 
 def columns(rows: Bools) -> int:

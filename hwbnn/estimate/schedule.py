@@ -217,42 +217,18 @@ class WindowEquations(Equations):
         interval: int | None,
     ) -> None:
         super().__init__(stage, taken, given, interval)
-        taps, origins = stage.taps, stage.origins
+        taps, kept = stage.taps, stage.kept
         self.inner = Events(len(taps), interval)  # taps are read
         self.inside = np.flatnonzero(taps >= 0)
         self.read = taps[self.inside]
         self.first = max(0, int(taps[0]))
-        self.origins, self.total = origins, stage.source.tokens
-        self.buffer_tokens = stage.buffer_tokens
-        windows, total = len(origins) - 1, self.total
-        self.size = len(taps) // windows
+        windows, total = len(kept) - 1, stage.source.tokens
         # A token has a slot from the end of this tap on: the last before the first window that
-        # begins near enough. In rows that begin with padding a window can begin before the one
-        # before it; a slot that was free is then taken again. A schedule waits until it is free for
-        # good, which is never too early.
-        frames = 2 + int(np.ptp(origins)) // total
-        several = (origins[:-1] + np.arange(frames)[:, None] * total).ravel()
-        if interval is None:
-            begins = np.maximum.accumulate(several)[-windows:] - (frames - 1) * total
-        else:
-            begins = np.minimum.accumulate(several[::-1])[::-1][:windows]
+        # keeps few enough tokens before it.
         left = np.arange(total) - stage.buffer_tokens
-        earlier = (left - begins[0]) // total
-        ends = np.append(begins, begins[0] + total)
-        window = np.searchsorted(ends, left - earlier * total, side="right")
-        self.before = (window + earlier * windows) * self.size - 1
-
-    def holds(self) -> bool:
-        """Whether every token of this frame found a slot that was not taken again."""
-        if (np.diff(self.origins) >= 0).all():
-            return True
-        tokens, inner, windows = self.taken[0].now, self.inner, len(self.origins) - 1
-        frames = len(inner.past)
-        read = np.concatenate((*inner.past, inner.now))
-        at = np.searchsorted(read, tokens, side="left") // self.size - frames * windows
-        earlier, window = np.divmod(at, windows)
-        begins = self.origins[window] + earlier * self.total
-        return bool((np.arange(self.total) - begins < self.buffer_tokens).all())
+        earlier = (left - kept[0]) // total
+        window = np.searchsorted(kept, left - earlier * total, side="right")
+        self.before = (window + earlier * windows) * (len(taps) // windows) - 1
 
     def solve(self) -> Solved:
         """Cycles before which tokens cannot be taken and given."""
@@ -497,10 +473,6 @@ class System:
         raise AssertionError
 
 
-class Unsolvable(Exception):
-    """The equations do not hold: a token would have to wait for a slot a second time."""
-
-
 class FrameSequence:
     """Frames one behind the other, each as early as it can be.
 
@@ -518,11 +490,7 @@ class FrameSequence:
         self.fills: dict[str, int] = {}
 
     def step(self) -> bool:
-        """One more frame; False if it never gets through.
-
-        Raises:
-            Unsolvable: if the equations do not hold for it.
-        """
+        """One more frame; False if it never gets through."""
         system = self.system
         if self.starts:
             for events in system.everything:
@@ -530,8 +498,6 @@ class FrameSequence:
         begin = self.ends[-1] if self.ends else 0
         if not system.solve(begin + system.longest):
             return False
-        if not all(e.holds() for _, e in system.equations if isinstance(e, WindowEquations)):
-            raise Unsolvable
         self.starts.append(int(system.events[""].now[0]))
         self.ends.append(int(system.events[system.last].now[-1]))
         for stage, each in system.equations:

@@ -274,8 +274,8 @@ class SlidingWindow(Stage):
         outer: groups of chunks; a window's taps come group by group, in each row by row, in each
             tap chunk by chunk.
         pad: what stands outside, the code of an element.
-        buffer_tokens: tokens kept, counted from the first tap of the window at hand, whether that
-            is inside the image or not.
+        buffer_tokens: tokens kept, counted from the first tap of the window at hand, or of a later
+            one that begins before it, whether that is inside the image or not.
     """
 
     geometry: Window
@@ -288,11 +288,13 @@ class SlidingWindow(Stage):
     def least_buffer_tokens(self) -> int:
         """Those without which it stands still: from a window's first tap to its last.
 
-        More where padding is wider than the kernel: places above and left of the image count.
+        More where padding is wider than the kernel: places above and left of the image count, and
+        what is kept for later windows that begin earlier.
         """
         (_, columns), (rows, wide) = self.geometry.size, self.geometry.kernel
         top, _, left, _ = self.geometry.padding
-        return max((rows - 1) * columns + wide, top * columns + left + 1) * self.chunks
+        least = max((rows - 1) * columns + wide, top * columns + left + 1) * self.chunks
+        return least + int((self.origins - self.kept).max())
 
     @property
     def full_buffer_tokens(self) -> int:
@@ -333,6 +335,18 @@ class SlidingWindow(Stage):
         tops, lefts = self.geometry.origins(0), self.geometry.origins(1)
         first = tops[:, None] * columns + lefts
         return np.append(first, rows * columns + first[0, 0]) * self.chunks
+
+    @cached_property
+    def kept(self) -> NDArray[np.int64]:
+        """The first token that is kept during each window, and during the next image's first.
+
+        That is the window's first tap, or that of a later window which begins before it: windows go
+        back where padding is wider than the kernel.
+        """
+        images = 2 + int(np.ptp(self.origins)) // self.source.tokens
+        later = self.origins[:-1] + np.arange(images)[:, None] * self.source.tokens
+        earliest = np.minimum.accumulate(later.ravel()[::-1])[::-1]
+        return np.asarray(earliest[: len(self.origins)])
 
     def times(self, *offered: Ints) -> Ints:
         """A cycle to write a token and one to read it; nothing is early outside the image."""

@@ -16,10 +16,20 @@ from hwbnn.errors import PlanError
 from hwbnn.estimate import cycles
 from hwbnn.estimate.cycles import Deadlock
 from hwbnn.estimate.machines import FoldedMachine
-from hwbnn.estimate.schedule import FoldedEquations, FrameSequence, Unsolvable, schedule
-from hwbnn.graph import Dot, Graph, Input, Output, Threshold
+from hwbnn.estimate.schedule import FoldedEquations, WindowEquations, schedule
+from hwbnn.graph import (
+    Add,
+    ChannelPad,
+    Conv2d,
+    Dot,
+    Graph,
+    Input,
+    Output,
+    Rescale,
+    Threshold,
+)
 from hwbnn.plan import Folded, Plan, circuit
-from hwbnn.plan.stages import Fork
+from hwbnn.plan.stages import Fork, SlidingWindow
 from tests.conv_strategies import random_conv_graph
 from tests.strategies import graphs, plans, random_graph, random_plan
 
@@ -62,15 +72,6 @@ def test_frames_are_at_least_one(source):
             cycles(made, frames, source=source)
 
 
-def solvable(made):
-    """Whether the equations hold for a circuit; the cycles are stepped through where not."""
-    run = FrameSequence(made.stages)
-    try:
-        return all(run.step() for _ in range(4))
-    except Unsolvable:
-        return False
-
-
 @pytest.mark.parametrize("seed", range(40))
 def test_equations_give_the_cycles_of_the_state_machines(seed):
     """Of networks with windows, pools and shortcuts; frames until their starts repeat."""
@@ -78,16 +79,69 @@ def test_equations_give_the_cycles_of_the_state_machines(seed):
     made = circuit(graph, random_plan(seed, graph, max_cycles=300))
     counted = cycles(made)
     stepped = cycles(made, len(counted.starts), source=lambda _: True)
-    if solvable(made):
-        assert counted.starts == stepped.starts
-        assert counted.ends == stepped.ends
-        assert counted.fills == stepped.fills
+    assert counted.starts == stepped.starts
+    assert counted.ends == stepped.ends
+    assert counted.fills == stepped.fills
 
 
-def test_the_equations_hold_for_nearly_all_networks():
-    graphs = [random_conv_graph(seed) for seed in range(30)]
-    plans = [random_plan(seed, graph, max_cycles=300) for seed, graph in enumerate(graphs)]
-    assert sum(solvable(circuit(*pair)) for pair in zip(graphs, plans, strict=True)) >= 24
+def padded_shortcut(before, after, layout, kernel=3):
+    """A convolution to more channels, and past it its input between channels of zeros."""
+    rng = np.random.default_rng(3)
+    channels = 2 + before + after
+    one = np.ones(channels, np.int64)
+    return Graph(
+        (
+            Input("x", (4, 4, 2), -8, 7),
+            Threshold("bits", "x", np.zeros((2, 1), np.int64), np.zeros(2, np.bool_)),
+            Conv2d(
+                "conv", "bits", rng.random((channels, kernel, kernel, 2)) < 0.5,
+                padding=(kernel // 2,) * 4,
+            ),
+            Rescale("scaled", "conv", one, 0 * one, one, -8, 7),
+            ChannelPad("padded", "x", before, after),
+            Add("sum", "padded", "scaled"),
+            Output("y", "sum"),
+        )
+    ), Plan({"conv": layout}, input_beat=8)  # fmt: skip
+
+
+PADS = [
+    padded_shortcut(before, after, layout, kernel)
+    for before, after in ((1, 1), (3, 3), (0, 4), (4, 0), (2, 9))
+    for layout in (Folded(1, 2), Folded(2, 1), Folded(2, 18))
+    for kernel in (1, 3)
+]
+
+
+def test_equations_hold_where_windows_go_back():
+    """Channels of zeros wider than the kernel: a slot that is free is never taken again."""
+    for graph, plan in PADS:
+        for lanes in (1, 2):
+            given = replace(plan, lanes={"scaled": 1}, input_beat=8 * lanes)
+            made = circuit(graph, given)
+            windows = {s.name: s for s in made.stages if isinstance(s, SlidingWindow)}
+            pad = windows["v_padded"]
+            assert (np.diff(pad.origins) < 0).any()
+            for tokens in (pad.buffer_tokens, pad.least_buffer_tokens):
+                made = circuit(graph, replace(given, buffer_tokens={"padded": tokens}))
+                counted = cycles(made)
+                stepped = cycles(made, len(counted.starts), source=lambda _: True)
+                assert (counted.starts, counted.ends) == (stepped.starts, stepped.ends)
+                assert counted.fills == stepped.fills
+
+
+def test_a_slot_of_a_window_that_goes_back_counted_wrong_is_seen(monkeypatch):
+    """The comparison above fails if the equations free tokens as they would without going back."""
+    before = WindowEquations.__init__
+
+    def changed(self, stage, *more):
+        object.__setattr__(stage, "kept", stage.origins)
+        before(self, stage, *more)
+
+    made = [circuit(graph, replace(plan, lanes={"scaled": 1})) for graph, plan in PADS]
+    right = [cycles(each, 4) for each in made]
+    monkeypatch.setattr(WindowEquations, "__init__", changed)
+    assert [cycles(each, 4) for each in made] != right
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -95,8 +149,7 @@ def test_there_is_a_schedule_of_the_interval_and_none_that_is_shorter(seed):
     graph = random_conv_graph(seed) if seed % 3 else random_graph(seed, max_width=40)
     made = circuit(graph, random_plan(seed, graph, max_cycles=300))
     interval = ceil(cycles(made).interval)
-    if solvable(made):
-        assert schedule(made.stages, interval) is not None
+    assert schedule(made.stages, interval) is not None
     assert interval == 1 or schedule(made.stages, interval - 1) is None
 
 
