@@ -29,7 +29,7 @@ from hwbnn.nn import BinaryActivation, after_step, parameter_groups, penalty, st
 from hwbnn.nn.conv import BinaryConv2d
 from hwbnn.nn.linear import BinaryLinear
 from hwbnn.training import Recipe
-from hwbnn.training.evaluate import seen
+from hwbnn.training.predictions import seen
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"

@@ -11,8 +11,8 @@ from hwbnn.project import Project
 from hwbnn.simulators import simulate
 from hwbnn.verification import CycleCheck, cocotb_run, verify
 from hwbnn.verification.bench import Stimulus
-from hwbnn.verification.cycles import Timing
 from hwbnn.verification.results import Difference, compare, first_difference
+from hwbnn.verification.timing import Timing
 
 
 def broken(project, name, pattern, replacement):

@@ -7,8 +7,8 @@ import numpy as np
 from hwbnn.simulators import simulate
 from hwbnn.verification import verilator
 from hwbnn.verification.bench import Stalls, Stimulus
-from hwbnn.verification.cycles import check_stalled
 from hwbnn.verification.results import compare, first_difference
+from hwbnn.verification.timing import check_stalled
 
 
 def check_more_stalls(graph, project, x, folder, seed):

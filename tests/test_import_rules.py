@@ -53,7 +53,7 @@ def test_tabulation_runs_where_torch_is_not_installed() -> None:
     program = """
 import sys
 sys.modules["torch"] = None
-from hwbnn.lowering import activations, fit, layers, pools, shapes, shortcuts, tables, two_sums
+from hwbnn.lowering import activations, layers, line_fit, pools, shapes, shortcuts, tables, two_sums
 assert not any(name.startswith("torch.") for name in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -27,7 +27,7 @@ HEAD = """\
 
 One image a cycle, thresholds included, registers at inputs and outputs only. LUTs as yosys maps
 them (synth_xilinx, estimates before placement), and paired by the one rule of
-`hwbnn/tools/netlist.py`. Slices are those that are filled: a carry cell takes a slice, whose LUTs
+`hwbnn/tools/lut_pairs.py`. Slices are those that are filled: a carry cell takes a slice, whose LUTs
 any logic may use; four LUTs, eight flip-flops and a CARRY4 each, on UltraScale+ (CLBs) twice that
 with a CARRY8. What a slice can bring out of a position at once is not asked, and no vendor tool
 has packed these netlists. Seconds are of the processor: generating, and synthesis without ABC's

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from hwbnn.estimate.parts import Amounts, parts
+from hwbnn.estimate.amounts import Amounts, amounts
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Lookup, Node, Output, Threshold
 from hwbnn.plan import Folded, Layout, Plan, Sums, Unrolled, circuit
 from hwbnn.project import Project
@@ -216,11 +216,11 @@ def read() -> list[dict[str, Any]]:
 Table = dict[str, float]
 
 
-def amounts(row: dict[str, Any]) -> Amounts:
-    """The parts of a measured sample."""
+def sample_amounts(row: dict[str, Any]) -> Amounts:
+    """The amounts of a measured sample."""
     total = Amounts()
     for stage in circuit(graph(**row["sample"]), plan(**row["sample"])).stages:
-        total.add(parts(stage))
+        total.add(amounts(stage))
     return total
 
 
@@ -234,7 +234,7 @@ def coefficients(rows: list[dict[str, Any]], kind: str) -> Table:
     from scipy.optimize import nnls
 
     layers = [row for row in rows if row["group"] == "layer"]
-    counted = [getattr(amounts(row), kind) for row in layers]
+    counted = [getattr(sample_amounts(row), kind) for row in layers]
     names = sorted({name for each in counted for name in each} - FIXED)
     free = np.array([[each[name] for name in names] for each in counted], float)
     known = np.array([sum(each[name] for name in FIXED) for each in counted], float)
@@ -250,7 +250,7 @@ def errors(rows: list[dict[str, Any]], kind: str, table: Table) -> list[float]:
     """Relative error of the estimate for each measurement."""
     made = []
     for row in rows:
-        counted = getattr(amounts(row), kind)
+        counted = getattr(sample_amounts(row), kind)
         estimate = sum(amount * table[name] for name, amount in counted.items())
         made.append(estimate / row["measured"][kind] - 1)
     return made

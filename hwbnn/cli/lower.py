@@ -174,7 +174,7 @@ def measure(
         hwbnn measure --model mynet.model:make --samples x.npy --labels y.npy
     """
     from hwbnn.lowering import measure as run
-    from hwbnn.training.evaluate import torch_threads
+    from hwbnn.training.predictions import torch_threads
 
     wanted = _fractions(fractions)
     given = read_model(folder, model)

@@ -1,11 +1,11 @@
 """LUTs, flip-flops and block RAMs of a circuit on Xilinx 7-series, foreseen before it is generated.
 
-A circuit is taken apart (:mod:`hwbnn.estimate.parts`) and every part multiplied by what yosys made
-of its like: the coefficients are a least-squares fit of relative errors to generated layers, and
-whole networks, to which nothing was fitted, show what the estimate is worth. Both are in
+A circuit is taken apart (:mod:`hwbnn.estimate.amounts`) and every part multiplied by what yosys
+made of its like: the coefficients are a least-squares fit of relative errors to generated layers,
+and whole networks, to which nothing was fitted, show what the estimate is worth. Both are in
 ``benchmarks/results/luts.json``, written by ``benchmarks/luts/calibrate.py``. The stages of images
-are counted by the same coefficients; how far off these are is measured (:data:`IMAGE_ERRORS`).
-LUTs are raw counts, each mapped one counted, as :class:`hwbnn.tools.resources.Resources` has them.
+are counted by the same coefficients; how far off these are is measured (:data:`IMAGE_ERRORS`). LUTs
+are raw counts, each mapped one counted, as :class:`hwbnn.tools.resources.Resources` has them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hwbnn.estimate.parts import Amounts, parts
+from hwbnn.estimate.amounts import Amounts, amounts
 from hwbnn.plan import Circuit
 from hwbnn.report import Figure
 
@@ -91,14 +91,14 @@ def area(circuit: Circuit) -> Area:
     total = Amounts()
     stages = {}
     for stage in circuit.stages:
-        made = parts(stage)
+        made = amounts(stage)
         total.add(made)
         stages[stage.name] = area_of(made)
     return area_of(total, stages)
 
 
 def area_of(made: Amounts, stages: Mapping[str, Area] | None = None) -> Area:
-    """What these parts take."""
+    """The area that these amounts take."""
     lut = sum(amount * LUT[name] for name, amount in made.lut.items())
     ff = sum(amount * FF[name] for name, amount in made.ff.items())
     by_stage = MappingProxyType(dict(stages or {}))

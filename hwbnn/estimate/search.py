@@ -22,9 +22,9 @@ from itertools import product
 from math import ceil, log, prod
 
 from hwbnn.errors import PlanError
+from hwbnn.estimate.amounts import Amounts, amounts, ends
 from hwbnn.estimate.area import area_of
 from hwbnn.estimate.cycles import cycles as counted
-from hwbnn.estimate.parts import Amounts, ends, parts
 from hwbnn.estimate.schedule import Schedule, schedule
 from hwbnn.graph import Add, Conv2d, Dot, Graph, Lookup, Node, Rescale, Threshold, ValueType
 from hwbnn.plan import (
@@ -38,7 +38,7 @@ from hwbnn.plan import (
     circuit,
     fold_candidates,
 )
-from hwbnn.plan.build import add, place
+from hwbnn.plan.circuits import add, place
 from hwbnn.plan.datapath import Datapath, OpenStream
 from hwbnn.plan.fifos import settled
 from hwbnn.plan.plan import BEAT_LIMIT, WINDOWED
@@ -245,7 +245,7 @@ def _luts(stages: Sequence[Stage]) -> int:
     """LUTs of a circuit."""
     total = Amounts()
     for stage in stages:
-        total.add(parts(stage))
+        total.add(amounts(stage))
     return area_of(total).lut
 
 
@@ -480,7 +480,7 @@ class _Layers:
                 add(node, datapath)
             datapath.close()
             stages, _ = settled(datapath.stages)
-            cost = sum(self.cost(parts(stage)) for stage in stages)
+            cost = sum(self.cost(amounts(stage)) for stage in stages)
             last = stages[-1]
             end = self.cost(ends(last)) if isinstance(last, Pipeline) else 0.0
             interval = max(stage.interval for stage in stages)
@@ -619,7 +619,7 @@ class _Chain(_Layers):
             cost = 0.0
             for target in given.resized(wanted):
                 kind = Widen if target.lanes > now.lanes else Narrow
-                cost += self.cost(parts(kind("r", now, target)))
+                cost += self.cost(amounts(kind("r", now, target)))
                 now = target
             self.resizes[given, wanted] = cost
         return self.resizes[given, wanted]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hwbnn.errors import ToolFailed, ToolNotFound
-from hwbnn.flow import parts
+from hwbnn.flow import reporting
 from hwbnn.graph import Graph
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
@@ -117,6 +117,6 @@ class BuildState:
                 folder=scratch,
                 progress=lambda _, n, total: self.progress.detail(f"{n:,} of {total:,}"),
             )
-            self.backends += [parts.backend(each) for each in result.backends]
+            self.backends += [reporting.backend(each) for each in result.backends]
             return result.backends
         return ()

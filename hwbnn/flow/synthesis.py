@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hwbnn.errors import InputError
-from hwbnn.flow import parts
+from hwbnn.flow import reporting
 from hwbnn.flow.state import BuildState
 from hwbnn.graph import check_name
 from hwbnn.plan import Plan, circuit
@@ -80,8 +80,8 @@ def synthesise(
     """Resources of the core, on demand its placed clock; both beside its cycles."""
     figures = _resources(state, project, place)
     timed = next((each for each in results if each.cycles is not None), None)
-    depths = parts.depths_of(state.graph, plan, figures.get("logic_delay"))
-    state.cores.append(parts.core("rtl", project.digest, timed, figures, depths))
+    depths = reporting.depths_of(state.graph, plan, figures.get("logic_delay"))
+    state.cores.append(reporting.core("rtl", project.digest, timed, figures, depths))
 
 
 def _resources(state: BuildState, project: Project, place: bool) -> dict[str, Figure]:

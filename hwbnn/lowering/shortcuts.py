@@ -2,11 +2,11 @@
 
 The sum of two real-valued branches has no exact integer form. Each side becomes integers in units
 of ``2^-fraction``, by a ``Rescale`` that is compared with the network's functions on all integers
-of its source (:mod:`hwbnn.lowering.fit`); the sum of these integers is exact. Functions behind the
-sum are tabulated on these integers, as anywhere else: an activation's thresholds are exactly those
-of the trained modules *on fixed-point numbers*. The sum therefore differs from the network's by the
-errors of its two sides, which :class:`~hwbnn.lowering.value.FixedPointError` bounds. A bit may
-differ where the float is closer to its threshold than that. How many bits differ is measured
+of its source (:mod:`hwbnn.lowering.line_fit`); the sum of these integers is exact. Functions behind
+the sum are tabulated on these integers, as anywhere else: an activation's thresholds are exactly
+those of the trained modules *on fixed-point numbers*. The sum therefore differs from the network's
+by the errors of its two sides, which :class:`~hwbnn.lowering.value.FixedPointError` bounds. A bit
+may differ where the float is closer to its threshold than that. How many bits differ is measured
 (:func:`hwbnn.lowering.measure`), not assumed.
 
 Ranges are intervals, channel by channel, from the inputs on, so nothing overflows, and a value
@@ -21,7 +21,7 @@ import numpy as np
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Add, ChannelPad, MaxPool, Rescale, SumPool
-from hwbnn.lowering.fit import ALLOWED, GUARD, Fit, fit, kinks
+from hwbnn.lowering.line_fit import ALLOWED, GUARD, LineFit, fit, kinks
 from hwbnn.lowering.ops import FLOAT32_INTEGERS, ChannelwiseOp, FixedPointReading, TableFunction
 from hwbnn.lowering.pools import settle
 from hwbnn.lowering.tables import evaluate_at, is_identity
@@ -170,7 +170,7 @@ def _bent(build: GraphBuilder, value: TracedValue, fraction: int) -> TracedValue
 
 
 def _rescaled(
-    build: GraphBuilder, value: TracedValue, line: Fit, cut: int, fraction: int
+    build: GraphBuilder, value: TracedValue, line: LineFit, cut: int, fraction: int
 ) -> TracedValue:
     """The value behind a node that describes its first functions."""
     classes = None if value.border is None else value.border.classes

@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 from hwbnn.netlists.emit import NetlistForm, latency, system_verilog
-from hwbnn.netlists.evaluate import evaluate
 from hwbnn.netlists.layer import sums, thresholds
 from hwbnn.netlists.netlist import Netlist
 from hwbnn.netlists.proof import prove_sums, prove_thresholds
+from hwbnn.netlists.simulation import evaluate
 
 __all__ = [
     "Netlist",

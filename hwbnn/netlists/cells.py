@@ -17,7 +17,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from hwbnn.netlists.netlist import TRUE, CarryChain, Lut, Netlist
-from hwbnn.netlists.schedule import Pipelining, drives, reads, schedule
+from hwbnn.netlists.pipelining import Pipelining, drives, pipelining, reads
 
 LONGEST = 16
 """Positions of a run in which chains are put above each other."""
@@ -63,7 +63,7 @@ def carries(netlist: Netlist, bits: int = 4, levels: int | None = None) -> int:
         bits: positions of a cell.
         levels: levels of logic between two registers; None for none at all.
     """
-    made = runs(netlist, schedule(netlist, levels), bits)
+    made = runs(netlist, pipelining(netlist, levels), bits)
     return sum(run.positions // bits for run in made)
 
 

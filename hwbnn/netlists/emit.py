@@ -8,7 +8,7 @@ from typing import Literal
 
 from hwbnn.netlists.cells import ChainStack, runs
 from hwbnn.netlists.netlist import FALSE, TRUE, CarryChain, Lut, Netlist
-from hwbnn.netlists.schedule import Pipelining, reads, registers, schedule
+from hwbnn.netlists.pipelining import Pipelining, pipelining, reads, registers
 
 NetlistForm = Literal["xc7", "xcup", "portable"]
 """Xilinx 7-series (LUT6_2, CARRY4), UltraScale+ (LUT6_2, CARRY8), or plain SystemVerilog."""
@@ -29,12 +29,12 @@ def system_verilog(
         form: what it is made of.
         levels: levels of logic between two registers; None for none at all.
     """
-    return _Module(netlist, form, schedule(netlist, levels)).text(name)
+    return _Module(netlist, form, pipelining(netlist, levels)).text(name)
 
 
 def latency(netlist: Netlist, levels: int | None) -> int:
     """Cycles from a module's inputs to its outputs."""
-    return schedule(netlist, levels).stages
+    return pipelining(netlist, levels).stages
 
 
 class _Module:

@@ -24,7 +24,7 @@ from hwbnn.errors import InputError
 from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists.bit_heap import BitHeap, compressed
 from hwbnn.netlists.chains import LEVEL, compress, to_number
-from hwbnn.netlists.inputs import Inputs
+from hwbnn.netlists.layer_inputs import LayerInputs
 from hwbnn.netlists.netlist import FALSE, TRUE, Netlist, NetlistBuilder
 from hwbnn.netlists.threshold import reaches
 from hwbnn.netlists.totals import Totals
@@ -85,7 +85,7 @@ def thresholds(
         InputError: for arrays that do not fit each other.
     """
     _check(weights, width, wanted, *(scale_offset or ()))
-    inputs = Inputs(weights.shape[1], width, signed, drivers)
+    inputs = LayerInputs(weights.shape[1], width, signed, drivers)
     scale, offset = scale_offset or (np.ones_like(wanted), np.zeros_like(wanted))
     if (scale < 0).any():
         raise InputError(f"layer: expected no scale below 0, found {scale.min()}")
@@ -120,7 +120,7 @@ def sums(
         drivers: the outputs of the netlist that drives the inputs, if one does.
     """
     _check(weights, width)
-    inputs = Inputs(weights.shape[1], width, signed, drivers)
+    inputs = LayerInputs(weights.shape[1], width, signed, drivers)
     bits = (inputs.count * inputs.high).bit_length()
     equal = _distinct(range(len(weights)), weights)
     rows = list(dict.fromkeys(equal.values()))
@@ -185,7 +185,7 @@ def _with_ones(heap: BitHeap, ones: Sequence[int]) -> BitHeap:
 
 def _layer(
     weights: Bools,
-    inputs: Inputs,
+    inputs: LayerInputs,
     group: int | None,
     finish: _Finish,
     totals: Totals | None = None,
@@ -200,7 +200,7 @@ def _layer(
     return builder
 
 
-def _begun(inputs: Inputs, totals: Totals | None) -> NetlistBuilder:
+def _begun(inputs: LayerInputs, totals: Totals | None) -> NetlistBuilder:
     """A builder with what neurons have in common, if there is something."""
     builder = NetlistBuilder(inputs.count * inputs.width)
     if totals is not None:
@@ -208,7 +208,7 @@ def _begun(inputs: Inputs, totals: Totals | None) -> NetlistBuilder:
     return builder
 
 
-def _best_size(weights: Bools, inputs: Inputs, finish: _Finish, totals: Totals | None) -> int:
+def _best_size(weights: Bools, inputs: LayerInputs, finish: _Finish, totals: Totals | None) -> int:
     """The size of groups that takes fewest LUTs a neuron, levels weighed in, by building some."""
     costs: dict[int, float] = {}
     for size in GROUPS:
@@ -229,7 +229,7 @@ def _best_size(weights: Bools, inputs: Inputs, finish: _Finish, totals: Totals |
 
 
 def _classes(
-    builder: NetlistBuilder, weights: Bools, rows: tuple[int, ...], inputs: Inputs
+    builder: NetlistBuilder, weights: Bools, rows: tuple[int, ...], inputs: LayerInputs
 ) -> _Classes:
     """The classes of a group, compressed."""
     own = weights[list(rows)]

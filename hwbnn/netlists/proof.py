@@ -1,7 +1,7 @@
 """Proof that a netlist computes its layer, for all inputs that there can be at once.
 
 Three steps, each read from the finished netlist. What an input is comes from
-:mod:`hwbnn.netlists.inputs`, which is also used to make netlists:
+:mod:`hwbnn.netlists.layer_inputs`, which is also used to make netlists:
 
 1. Every carry chain computes the sum that it declares. Each atom is checked for all values of its
    inputs, carry and link (at most eight bits together). By induction along the chain, the chain
@@ -22,7 +22,7 @@ import numpy as np
 
 from hwbnn.errors import Mismatch
 from hwbnn.graph.arrays import Bools, Ints
-from hwbnn.netlists.inputs import Inputs
+from hwbnn.netlists.layer_inputs import LayerInputs
 from hwbnn.netlists.netlist import FALSE, TRUE, Atom, CarryChain, Lut, Netlist, Terms
 
 _Table = int | tuple[tuple[int, ...], int, int]
@@ -292,7 +292,7 @@ def _traced(reader: Reader, total: _Sum, modulus: int = 0) -> _Sum:
     return total
 
 
-def _neuron(row: Bools, inputs: Inputs) -> _Sum:
+def _neuron(row: Bools, inputs: LayerInputs) -> _Sum:
     """The raw sum of a neuron."""
     total = _Sum({}, 0)
     for i, plus in enumerate(row):
@@ -301,7 +301,7 @@ def _neuron(row: Bools, inputs: Inputs) -> _Sum:
     return total
 
 
-def _weighed(raw: _Sum, scale_offset: tuple[int, int], inputs: Inputs) -> _Sum:
+def _weighed(raw: _Sum, scale_offset: tuple[int, int], inputs: LayerInputs) -> _Sum:
     """``scale * raw + offset * total``."""
     scale, offset = scale_offset
     total = _neuron(np.ones(inputs.count, np.bool_), inputs)
@@ -318,7 +318,7 @@ def _same(found: _Sum, expected: _Sum, modulus: int = 0) -> bool:
     return not any(o % modulus if modulus else o for o in over)
 
 
-def _opened(netlist: Netlist, inputs: Inputs, outputs: int) -> Reader:
+def _opened(netlist: Netlist, inputs: LayerInputs, outputs: int) -> Reader:
     """The netlist, its chains checked, if it has the inputs and outputs of the layer."""
     if netlist.inputs != inputs.count * inputs.width or len(netlist.outputs) != outputs:
         raise Mismatch("netlist: other inputs or outputs than the layer has")
@@ -344,7 +344,7 @@ def prove_thresholds(
     Raises:
         Mismatch: naming the neuron, or the cell that does not add what it says.
     """
-    inputs = Inputs(weights.shape[1], width, signed, drivers)
+    inputs = LayerInputs(weights.shape[1], width, signed, drivers)
     reader = _opened(netlist, inputs, len(weights))
     for neuron, literal in enumerate(netlist.outputs):
         least = int(wanted[neuron])
@@ -396,7 +396,7 @@ def prove_sums(
     Raises:
         Mismatch: naming the neuron, or the cell that does not add what it says.
     """
-    inputs = Inputs(weights.shape[1], width, signed, drivers)
+    inputs = LayerInputs(weights.shape[1], width, signed, drivers)
     bits = (inputs.count * inputs.high).bit_length()
     reader = _opened(netlist, inputs, len(weights) * bits)
     for neuron, row in enumerate(weights):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from hwbnn.nn.binary import BinaryActivation, BinaryLayer
 from hwbnn.nn.conv import BinaryConv2d
-from hwbnn.nn.linear import BinaryLinear, Scale, Select
-from hwbnn.nn.loop import (
+from hwbnn.nn.hooks import (
     after_step,
     parameter_groups,
     parts,
@@ -14,6 +13,7 @@ from hwbnn.nn.loop import (
     set_progress,
     start_epoch,
 )
+from hwbnn.nn.linear import BinaryLinear, Scale, Select
 from hwbnn.nn.named import NAMES, network, takes_images
 from hwbnn.nn.networks import (
     CHAINS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwbnn.plan.build import Circuit, circuit
+from hwbnn.plan.circuits import Circuit, circuit
 from hwbnn.plan.plan import (
     Folded,
     Form,

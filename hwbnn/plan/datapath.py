@@ -41,8 +41,8 @@ class OpenStream:
 class Datapath:
     """Stages built so far, and streams not yet consumed.
 
-    :mod:`hwbnn.plan.build` adds the nodes of a Graph to it, in program order: each takes a stream
-    of its source, extends it, and gives it to the readers of its own value.
+    :mod:`hwbnn.plan.circuits` adds the nodes of a Graph to it, in program order: each takes a
+    stream of its source, extends it, and gives it to the readers of its own value.
 
     Attributes:
         graph: the network.

@@ -9,7 +9,7 @@ import numpy as np
 
 from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists import Netlist, NetlistForm, sums, thresholds
-from hwbnn.netlists.inputs import Inputs
+from hwbnn.netlists.layer_inputs import LayerInputs
 from hwbnn.plan.blocks import Block, popcount_latency, register_stages, tree_depth
 from hwbnn.plan.plan import Sums
 from hwbnn.plan.tokens import TokenStream
@@ -212,7 +212,7 @@ def netlist(
 
 def known_drivers(drivers: tuple[int, ...] | None) -> tuple[int, ...] | None:
     """What the outputs of the netlist that drives inputs tell of these; None for nothing."""
-    return None if drivers is None else Inputs(len(drivers), drivers=drivers).told
+    return None if drivers is None else LayerInputs(len(drivers), drivers=drivers).told
 
 
 @lru_cache(maxsize=KEPT)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from hwbnn.tools.find import Tool, ToolStatus, doctor, environment, find, require, versions
-from hwbnn.tools.run import Finished, run
+from hwbnn.tools.processes import Finished, run
 
 __all__ = [
     "Finished",

@@ -21,7 +21,7 @@ from typing import Any
 from hwbnn.errors import InputError, ToolFailed, nearest
 from hwbnn.report import Figure
 from hwbnn.tools.find import environment, require
-from hwbnn.tools.run import run
+from hwbnn.tools.processes import run
 
 DEVICES: Mapping[str, str] = MappingProxyType(
     {"25k": "LFE5U-25F", "45k": "LFE5U-45F", "85k": "LFE5U-85F"}

@@ -37,7 +37,8 @@ class Resources:
     Attributes:
         family: ``"xc7"``, ``"xcup"`` or ``"ecp5"``.
         cells: number of cells of each kind.
-        shared: pairs of LUTs that fit in one by the rule of :mod:`hwbnn.tools.netlist`; None where
+        shared: pairs of LUTs that fit in one by the rule of :mod:`hwbnn.tools.lut_pairs`; None
+        where
             the family has no such LUTs.
     """
 
@@ -73,7 +74,7 @@ class Resources:
 
     @property
     def lut_paired(self) -> int | None:
-        """All LUTs when small ones share one, by the rule of :mod:`hwbnn.tools.netlist`."""
+        """All LUTs when small ones share one, by the rule of :mod:`hwbnn.tools.lut_pairs`."""
         return None if self.shared is None else self.lut - self.shared
 
     @property

@@ -18,9 +18,9 @@ from typing import Any
 from hwbnn.errors import InputError, ToolFailed, nearest
 from hwbnn.report import Figure
 from hwbnn.tools.find import Tool, require
-from hwbnn.tools.netlist import pairs, small_luts
+from hwbnn.tools.lut_pairs import pairs, small_luts
+from hwbnn.tools.processes import run
 from hwbnn.tools.resources import FAMILIES, XILINX, Resources
-from hwbnn.tools.run import run
 
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -23,9 +23,9 @@ from hwbnn.nn import (
     start_epoch,
 )
 from hwbnn.training import order
-from hwbnn.training.evaluate import accuracy, seen
 from hwbnn.training.history import Epoch
 from hwbnn.training.observe import Observer
+from hwbnn.training.predictions import accuracy, seen
 from hwbnn.training.recipe import Recipe
 from hwbnn.training.reestimate import reestimate
 

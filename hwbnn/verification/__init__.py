@@ -4,7 +4,7 @@
 traces, :mod:`~hwbnn.verification.verilator` runs cores under a C++ bench,
 :mod:`~hwbnn.verification.cocotb_run` does under cocotb, :mod:`~hwbnn.verification.hls` runs C
 simulations, :mod:`~hwbnn.verification.vitis` runs Vitis HLS and :mod:`~hwbnn.verification.exported`
-the RTL that it exports, :mod:`~hwbnn.verification.cycles` holds counted cycles to predicted ones.
+the RTL that it exports, :mod:`~hwbnn.verification.timing` holds counted cycles to predicted ones.
 Nothing is imported before it is needed: simulators import this too.
 """
 
@@ -109,7 +109,7 @@ def verify(
         ToolNotFound: if a backend needs what is not installed.
         ToolFailed: if a tool ends with an error.
     """
-    from hwbnn.verification.run import run
+    from hwbnn.verification.batches import run
 
     return run(
         what, x, plan, backends, reference,

@@ -24,7 +24,7 @@ from typing import Any
 from hwbnn import tools
 from hwbnn.errors import InputError, Mismatch, ToolFailed
 from hwbnn.project import Project
-from hwbnn.tools.run import telling
+from hwbnn.tools.processes import telling
 from hwbnn.verification.bench import Record, Stimulus, read_record
 from hwbnn.verification.core import Core
 from hwbnn.verification.verilator import POPCOUNTS, explained, settings

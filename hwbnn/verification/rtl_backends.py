@@ -17,8 +17,8 @@ from hwbnn.plan.products import DotNetlist
 from hwbnn.verification import cocotb_run, exported, verilator
 from hwbnn.verification.backends import Backend, Job, Values
 from hwbnn.verification.bench import Record, Stalls, Stimulus
-from hwbnn.verification.cycles import Timing, check_stalled
 from hwbnn.verification.results import BackendResult, Comparison
+from hwbnn.verification.timing import Timing, check_stalled
 
 SLOW_CYCLES = 20_000
 """Cycles, about, that a run under cocotb takes at most, and any run under stalls."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbnn.estimate.parts import parts
+from hwbnn.estimate.amounts import amounts
 from hwbnn.estimate.primitives import (
     Memory,
     Tree,
@@ -134,7 +134,7 @@ def test_every_stage_and_block_is_known() -> None:
         return {base} | {kind for sub in base.__subclasses__() for kind in kinds(sub)}
 
     for kind in (kinds(Stage) | kinds(Block)) - {Stage, Block, ByElement, Pool}:
-        assert parts.dispatch(kind) is not parts.dispatch(object), kind.__name__
+        assert amounts.dispatch(kind) is not amounts.dispatch(object), kind.__name__
 
 
 @given(st.data())
@@ -142,12 +142,12 @@ def test_parts_of_random_circuits_add_up(data: st.DataObject) -> None:
     graph = data.draw(st.one_of(graphs(max_width=40), conv_graphs()))
     made = circuit(graph, data.draw(plans(graph)))
     for stage in made.stages:
-        found = parts(stage)
+        found = amounts(stage)
         assert all(amount >= 0 for amount in (*found.lut.values(), *found.ff.values()))
         if isinstance(stage, Pipeline):
             blocks: Counter[str] = Counter()
             for block in stage.blocks:
-                blocks.update(parts(block).lut)
+                blocks.update(amounts(block).lut)
             assert all(found.lut[name] >= amount for name, amount in blocks.items())
 
 
@@ -157,5 +157,5 @@ def test_random_circuits_reach_every_kind_of_node() -> None:
         graph = random_conv_graph(seed) if seed % 2 else random_graph(seed, max_width=20)
         met |= {type(node) for node in graph.nodes}
         for stage in circuit(graph, random_plan(seed, graph)).stages:
-            parts(stage)
+            amounts(stage)
     assert met == set(NODE_TYPES)

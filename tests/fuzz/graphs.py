@@ -16,7 +16,7 @@ from hwbnn.graph import NODE_TYPES, Graph, from_bytes, to_bytes
 from hwbnn.graph.store import HEADER
 from hwbnn.plan import Plan, circuit
 from hwbnn.simulators import simulate
-from hwbnn.targets.hls.stages import default_io, stages
+from hwbnn.targets.hls.calls import calls_of, default_io
 from tests.conv_strategies import random_conv_graph
 from tests.fuzz.kinds import HOSTILE, FileKind, flipped, hostile, npy, zip_change
 from tests.strategies import random_graph
@@ -81,7 +81,7 @@ def readings(data: bytes) -> object:
     for plan in (Plan(), Plan(input_beat=512, output_beat=512)):
         for reading in (
             lambda plan=plan: circuit(changed, plan),
-            lambda plan=plan: stages(changed, plan, default_io(changed)),
+            lambda plan=plan: calls_of(changed, plan, default_io(changed)),
         ):
             with suppress(HwbnnError):
                 reading()

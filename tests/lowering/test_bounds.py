@@ -10,8 +10,8 @@ import pytest
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Input, ValueType
 from hwbnn.lowering import layers, pools, shortcuts
-from hwbnn.lowering.fit import fit, kinks
 from hwbnn.lowering.layers import Weights, check_exact, check_pairs
+from hwbnn.lowering.line_fit import fit, kinks
 from hwbnn.lowering.ops import ChannelwiseOp, TableFunction
 from hwbnn.lowering.two_sums import Pairs
 from hwbnn.lowering.value import BorderClasses, FixedPointError, GraphBuilder, TracedValue

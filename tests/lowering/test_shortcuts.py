@@ -17,8 +17,8 @@ from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Graph, Input, Rescale, ValueType
 from hwbnn.graph.arrays import Float32s
 from hwbnn.lowering import compare, lower, measure
-from hwbnn.lowering.fit import Fit, fit
 from hwbnn.lowering.from_torch.ops import module_op
+from hwbnn.lowering.line_fit import LineFit, fit
 from hwbnn.lowering.ops import StepActivation, TableFunction
 from hwbnn.lowering.tables import is_long, read_thresholds
 from hwbnn.lowering.value import FixedPointError, TracedValue
@@ -93,11 +93,11 @@ def test_measured_by_word_length(last: Last) -> None:
         assert f"{m.accuracy_integer:.2%}" in str(m)
 
 
-def wrong_bias(found: Fit, fraction: int) -> Fit:
+def wrong_bias(found: LineFit, fraction: int) -> LineFit:
     return replace(found, bias=found.bias + (1 << found.shift << (fraction - 2)))
 
 
-def wrong_fraction(found: Fit, _: int) -> Fit:
+def wrong_fraction(found: LineFit, _: int) -> LineFit:
     """Half of what it should be: one bit fewer behind the point than its readers take it for."""
     return replace(found, shift=found.shift + 1)
 
@@ -107,15 +107,15 @@ def test_a_fault_in_one_rescale_is_measured(fault: Any, monkeypatch: pytest.Monk
     model, x = network("rbnn", "conv"), frames(200)
     truth = labels(model, x, 0)
     (right,) = measure(model, PIXELS, x, truth, fractions=(10,))
-    made = Fit.node
+    made = LineFit.node
     count = 0
 
-    def planted(self: Fit, name: str, source: str, places: Any) -> Rescale:
+    def planted(self: LineFit, name: str, source: str, places: Any) -> Rescale:
         nonlocal count
         count += name == "rescale_1"
         return made(fault(self, 10) if name == "rescale_1" else self, name, source, places)
 
-    monkeypatch.setattr(Fit, "node", planted)
+    monkeypatch.setattr(LineFit, "node", planted)
     (wrong,) = measure(model, PIXELS, x, truth, fractions=(10,))
     assert count == 1
     assert right.agreement > 0.98

@@ -11,7 +11,7 @@ import pytest
 from hwbnn.netlists import sums, system_verilog, thresholds
 from hwbnn.netlists.cells import LONGEST, ChainStack, carries, runs
 from hwbnn.netlists.netlist import CarryChain, Netlist
-from hwbnn.netlists.schedule import drives, reads, schedule
+from hwbnn.netlists.pipelining import drives, pipelining, reads
 
 RNG = np.random.default_rng(5)
 WEIGHTS = RNG.integers(0, 2, (10, 70)).astype(np.bool_)
@@ -37,7 +37,7 @@ def ancestors(netlist):
 @pytest.mark.parametrize("levels", [None, 1, 2, 3])
 @pytest.mark.parametrize("netlist", NETLISTS)
 def test_chains_of_a_run_stand_apart_and_do_not_read_each_other(netlist, levels, bits):
-    plan, depends = schedule(netlist, levels), ancestors(netlist)
+    plan, depends = pipelining(netlist, levels), ancestors(netlist)
     made = runs(netlist, plan, bits)
     for run in made:
         assert len({plan.cells[index] for index in run.chains}) == 1
@@ -76,7 +76,7 @@ def chain(positions, signal, *, compares=False):
 def joined(*chains):
     """The runs of chains that are all independent, in cells of four."""
     netlist = Netlist(1, 2 + len(chains), chains, ())
-    return runs(netlist, schedule(netlist, None), 4)
+    return runs(netlist, pipelining(netlist, None), 4)
 
 
 def test_runs_that_are_known():

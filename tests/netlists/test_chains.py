@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from hwbnn.netlists.bit_heap import BitHeap, compressed
 from hwbnn.netlists.chains import compress, to_number
-from hwbnn.netlists.evaluate import evaluate
 from hwbnn.netlists.netlist import NetlistBuilder
 from hwbnn.netlists.proof import checked
+from hwbnn.netlists.simulation import evaluate
 
 HEIGHTS = st.lists(st.integers(0, 9), min_size=1, max_size=6).map(tuple)
 

@@ -11,7 +11,7 @@ import pytest
 from hwbnn.errors import Mismatch
 from hwbnn.netlists import evaluate, latency, prove_thresholds, sums, system_verilog, thresholds
 from hwbnn.netlists.netlist import CarryChain, Lut
-from hwbnn.netlists.schedule import reads, registers, schedule
+from hwbnn.netlists.pipelining import pipelining, reads, registers
 
 RNG = np.random.default_rng(8)
 WEIGHTS = RNG.integers(0, 2, (9, 50)).astype(np.bool_)
@@ -141,7 +141,7 @@ def test_registers_stand_between_all_stages():
     cycles = [latency(netlist, levels) for levels in (None, 64, 4, 2, 1)]
     assert cycles[:2] == [0, 1]
     assert cycles == sorted(cycles)
-    plan = schedule(netlist, 2)
+    plan = pipelining(netlist, 2)
     for cell, stage in zip(netlist.cells, plan.cells, strict=True):
         reads = cell.inputs if isinstance(cell, Lut) else [x >> 1 for x in (*cell.s, *cell.d)]
         assert all(plan.signals[signal] <= stage for signal in reads)
@@ -165,12 +165,12 @@ def test_no_cell_reads_what_a_later_stage_makes(levels):
     for seed in range(12):
         rng = np.random.default_rng(seed)
         netlist = sums(rng.random((2, 45)) < 0.5, width=5, signed=True)
-        plan = schedule(netlist, levels)
+        plan = pipelining(netlist, levels)
         assert early(netlist, plan) == []
         assert max(plan.cells) < plan.stages
 
 
 def test_a_cell_in_a_stage_too_early_is_seen():
     netlist = sums(np.random.default_rng(0).random((2, 45)) < 0.5, width=5, signed=True)
-    plan = schedule(netlist, 2)
+    plan = pipelining(netlist, 2)
     assert early(netlist, replace(plan, cells=(*plan.cells[:-1], 0)))

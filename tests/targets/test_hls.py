@@ -19,8 +19,8 @@ from hwbnn.plan import Folded, Plan
 from hwbnn.simulators import simulate
 from hwbnn.targets import TARGETS, generate
 from hwbnn.targets.hls import model
+from hwbnn.targets.hls.calls import calls_of
 from hwbnn.targets.hls.layout import Fold
-from hwbnn.targets.hls.stages import stages
 from tests.strategies import random_graph, random_inputs, random_plan
 from tests.targets.hls_networks import every_node
 
@@ -100,7 +100,7 @@ def test_constants_in_the_files_are_those_of_the_graph(seed: int) -> None:
     plan = random_plan(seed, graph)
     project = generate(graph, "hls", plan)
     seen = set()
-    for index, stage in enumerate(stages(graph, plan, "io_parallel"), start=2):
+    for index, stage in enumerate(calls_of(graph, plan, "io_parallel"), start=2):
         for constant in stage.constants:
             name = f"firmware/weights/{constant.name}{index}.h"
             seen.add(name)
@@ -111,7 +111,7 @@ def test_constants_in_the_files_are_those_of_the_graph(seed: int) -> None:
 def test_words_above_53_bits_are_exact_where_hls4ml_rounds() -> None:
     from hls4ml.model.types import IntegerPrecisionType, WeightVariable
 
-    words = next(s for s in stages(dense(64, 20), Plan(), "io_parallel") if s.kind == "Dot")
+    words = next(s for s in calls_of(dense(64, 20), Plan(), "io_parallel") if s.kind == "Dot")
     data = words.constants[0].data
     theirs = WeightVariable("w", "w_t", IntegerPrecisionType(64, signed=False), data)
     assert [int(v) for v in theirs] != data.tolist()
@@ -182,7 +182,7 @@ def test_unknown_choices_are_refused() -> None:
 
 def test_without_hls4ml_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [n for n in sys.modules if n.startswith(("hls4ml", "hwbnn.targets.hls."))]:
-        if name not in ("hwbnn.targets.hls.files", "hwbnn.targets.hls.stages"):
+        if name not in ("hwbnn.targets.hls.describe", "hwbnn.targets.hls.calls"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "hls4ml", None)
     with pytest.raises(ToolNotFound, match=r"needs hls4ml .*; run pip install 'hwbnn\[hls\]'"):
@@ -202,7 +202,7 @@ def test_the_model_stays_callable_when_its_parts_are_loaded(tmp_path: Path) -> N
 def test_registering_again_changes_nothing() -> None:
     from hls4ml.model.optimizer.optimizer import optimizer_map
 
-    from hwbnn.targets.hls.layers import register
+    from hwbnn.targets.hls.hls4ml_layers import register
 
     register()
     known = set(optimizer_map)
@@ -214,7 +214,7 @@ def test_a_layer_that_hls4ml_changed_is_refused(tmp_path: Path) -> None:
     from hwbnn.targets.hls.modelgraph import _check_untouched, layer_list
 
     graph, plan = every_node(), Plan()
-    made = stages(graph, plan, "io_parallel")
+    made = calls_of(graph, plan, "io_parallel")
     layers = layer_list(graph, plan, "io_parallel", made)
 
     def fresh():

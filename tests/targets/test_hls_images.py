@@ -12,10 +12,10 @@ from hwbnn.graph import Add, Conv2d, Graph, Input, MaxPool, Node, Output, Rescal
 from hwbnn.plan import Folded, Plan
 from hwbnn.targets import generate
 from hwbnn.targets.hls import model
+from hwbnn.targets.hls.calls import Call, calls_of
 from hwbnn.targets.hls.depths import SHALLOW, SLACK, Processes, depths, least_depths
-from hwbnn.targets.hls.files import bench_data
+from hwbnn.targets.hls.describe import bench_data
 from hwbnn.targets.hls.site import TOKEN_BITS
-from hwbnn.targets.hls.stages import Call, stages
 from tests.conv_strategies import random_conv_graph
 from tests.targets.hls_networks import images
 
@@ -50,7 +50,9 @@ def test_few_passes_of_hls4ml_run_on_our_layers(tmp_path) -> None:
 
 def test_every_stream_has_one_reader() -> None:
     for seed in range(40):
-        made = stages(random_conv_graph(seed), Plan(WIDE.layers, Folded(1, 1), 32, 32), "io_stream")
+        made = calls_of(
+            random_conv_graph(seed), Plan(WIDE.layers, Folded(1, 1), 32, 32), "io_stream"
+        )
         read = [name for stage in made for name in stage.reads]
         assert len(read) == len(set(read))
         assert set(read) == {name for stage in made[:-1] for name in stage.streams}
@@ -59,7 +61,7 @@ def test_every_stream_has_one_reader() -> None:
 def test_tokens_hold_at_most_their_limit() -> None:
     weights = np.ones((300, 1, 1, 2), bool)
     graph = Graph((Input("x", (3, 3, 2), -255, 255), Conv2d("c", "x", weights), Output("y", "c")))
-    made = stages(graph, WIDE, "io_stream")
+    made = calls_of(graph, WIDE, "io_stream")
     sums = made[1]
     # 300 sums of 10 bits in chunks of 100.
     assert graph.types["c"].width == 10
@@ -81,7 +83,7 @@ def deep(made: tuple[Call, ...]) -> dict[str, int]:
 
 @pytest.mark.parametrize("seed", [47, 52, 69, 87, 118, 146])
 def test_one_token_less_stands_still(seed: int) -> None:
-    made = stages(random_conv_graph(seed), WIDE, "io_stream")
+    made = calls_of(random_conv_graph(seed), WIDE, "io_stream")
     least = least_depths(made)
     assert deep(made)
     assert not Processes.of(made, dict(least)).go()
@@ -90,7 +92,7 @@ def test_one_token_less_stands_still(seed: int) -> None:
 
 
 def test_shortcuts_alone_are_deep() -> None:
-    made = stages(random_conv_graph(69), WIDE, "io_stream")
+    made = calls_of(random_conv_graph(69), WIDE, "io_stream")
     found = depths(made)
     assert found == {
         name: n + SLACK if name in deep(made) else n for name, n in least_depths(made).items()
@@ -98,7 +100,7 @@ def test_shortcuts_alone_are_deep() -> None:
     text = generate(random_conv_graph(69), "hls", WIDE).text("firmware/hwbnn_top.cpp")
     given = [int(n) for n in re.findall(r"#pragma HLS STREAM variable=\w+ depth=(\d+)", text)]
     assert sorted(given) == sorted(found.values())
-    chain = stages(random_conv_graph(69, shortcuts=False), WIDE, "io_stream")
+    chain = calls_of(random_conv_graph(69, shortcuts=False), WIDE, "io_stream")
     assert max(depths(chain).values()) <= SHALLOW
 
 
@@ -124,7 +126,7 @@ def test_the_work_grows_with_the_moves_alone(monkeypatch: pytest.MonkeyPatch) ->
     share = []
     for layers in (10, 80):
         calls[0] = 0
-        made = stages(around(layers, 12), WIDE, "io_stream")
+        made = calls_of(around(layers, 12), WIDE, "io_stream")
         assert deep(made)
         share.append(calls[0] / sum(2 * stage.tokens * len(stage.streams) for stage in made))
     assert max(share) < 1.5
@@ -133,7 +135,7 @@ def test_the_work_grows_with_the_moves_alone(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_frames_of_too_many_tokens_are_refused_before_they_are_gone_through() -> None:
     with pytest.raises(PlanError, match=r"shortcuts: HLS takes up to .* tokens a frame .* found"):
-        least_depths(stages(around(1, 1500), WIDE, "io_stream"))
+        least_depths(calls_of(around(1, 1500), WIDE, "io_stream"))
 
 
 def test_benches_of_large_frames_have_fewer_frames() -> None:

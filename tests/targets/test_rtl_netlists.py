@@ -10,7 +10,6 @@ import pytest
 
 from hwbnn.errors import Mismatch, PlanError
 from hwbnn.estimate.area import area
-from hwbnn.flow import parts
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Select, Threshold
 from hwbnn.netlists import prove_thresholds, thresholds
 from hwbnn.netlists.cells import carries
@@ -130,7 +129,7 @@ def test_the_netlist_runs_beside_its_model_and_a_broken_one_is_caught(tmp_path):
         ("rtl, stalled", "behavioural", models, 30),
         ("rtl, netlist", "structural", netlists, 30),
     ]
-    report = Report("net", graph.digest, backends=tuple(map(parts.backend, found.backends)))
+    report = Report("net", graph.digest, backends=tuple(map(reporting.backend, found.backends)))
     assert f"rtl, netlist  {netlists}, 30 frames" in report_text(report)
 
     name = "rtl/hwbnn_net_d1.sv"

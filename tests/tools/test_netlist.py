@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwbnn.tools.netlist import INPUTS, REACH, pairs, small_luts
+from hwbnn.tools.lut_pairs import INPUTS, REACH, pairs, small_luts
 
 LUTS = st.lists(st.frozensets(st.integers(0, 9), max_size=INPUTS), max_size=9)
 

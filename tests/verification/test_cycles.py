@@ -11,7 +11,7 @@ from hwbnn.plan import Folded, Plan, circuit
 from hwbnn.targets import generate
 from hwbnn.verification.bench import Record, Stalls
 from hwbnn.verification.core import Core
-from hwbnn.verification.cycles import FRAMES, Timing, check_stalled
+from hwbnn.verification.timing import FRAMES, Timing, check_stalled
 from tests.strategies import random_graph, random_plan
 
 

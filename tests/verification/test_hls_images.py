@@ -15,8 +15,8 @@ from hwbnn.project import Project
 from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from hwbnn.targets.hls import site
+from hwbnn.targets.hls.calls import FORK, Call, calls_of
 from hwbnn.targets.hls.depths import least_depths
-from hwbnn.targets.hls.stages import FORK, Call, stages
 from hwbnn.verification import hls
 from hwbnn.verification.results import compare, first_difference
 from tests.conv_strategies import random_conv_graph
@@ -77,7 +77,7 @@ def test_the_random_networks_take_every_function_in_every_form(
 ) -> None:
     found: set[str] = set()
     for seed in SEEDS:
-        for stage in stages(*network(seed, monkeypatch), "io_stream"):
+        for stage in calls_of(*network(seed, monkeypatch), "io_stream"):
             found |= forms(stage)
     element = ("threshold", "lookup", "rescale", "add", "pass", "cut")
     layers = ("dot", "neurons", "scaled_dot", "scaled_neurons")
@@ -171,7 +171,7 @@ def test_a_planted_fault_is_seen_at_its_node(fault: str, tmp_path: Path) -> None
     graph = images()
     project = generate(graph, "hls", Plan())
     name, edit, node = FAULTS[fault]
-    made = enumerate(stages(graph, Plan(), "io_stream"), start=2)
+    made = enumerate(calls_of(graph, Plan(), "io_stream"), start=2)
     at = {stage.value: i for i, stage in made if stage.kind != FORK}
     name = f"firmware/{name.format(**at)}"
     faulty = replace(project, files={**project.files, name: edit(project.files[name])})
@@ -251,7 +251,7 @@ def test_shortcuts_come_to_an_end_with_the_depths_of_the_analysis_and_no_less(
 ) -> None:
     graph, plan = random_conv_graph(52), Plan(input_beat=32, output_beat=32)
     project = generate(graph, "hls", plan)
-    made = stages(graph, plan, "io_stream")
+    made = calls_of(graph, plan, "io_stream")
     least = least_depths(made)
     names = {
         stream: f"value{i}{'_rest' if k else ''}"

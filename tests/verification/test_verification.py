@@ -8,9 +8,9 @@ import pytest
 from hwbnn.errors import InputError, Mismatch
 from hwbnn.simulators import ENGINES, simulate
 from hwbnn.targets import generate
-from hwbnn.verification import BACKENDS, run, verify
+from hwbnn.verification import BACKENDS, batches, verify
+from hwbnn.verification.batches import _MAKERS
 from hwbnn.verification.results import BackendResult, CycleCheck, NodeResult, Verification
-from hwbnn.verification.run import _MAKERS
 from tests.strategies import random_graph, random_inputs, random_plan
 
 
@@ -44,7 +44,7 @@ def test_batches_shrink_as_the_values_of_a_frame_grow(graph, x, monkeypatch):
     seen = []
     fast = ENGINES["fast"]
     monkeypatch.setitem(ENGINES, "fast", lambda g, x, t: (seen.append(len(x)), fast(g, x, t))[1])
-    monkeypatch.setattr(run, "ELEMENTS", 4 * sum(t.size for t in graph.types.values()))
+    monkeypatch.setattr(batches, "ELEMENTS", 4 * sum(t.size for t in graph.types.values()))
     assert verify(graph, x).ok
     assert max(seen) == 4
 

@@ -16,8 +16,8 @@ from hwbnn.errors import ToolNotFound
 from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
-from hwbnn.targets.hls import files
-from hwbnn.targets.hls.stages import Site, default_io, stages
+from hwbnn.targets.hls import describe
+from hwbnn.targets.hls.calls import Site, calls_of, default_io
 
 if TYPE_CHECKING:
     from hls4ml.model.graph import ModelGraph
@@ -45,7 +45,7 @@ def generate(graph: Graph, plan: Plan | None = None, io: str | None = None) -> P
         ToolNotFound: if hls4ml is not installed.
     """
     plan, io = plan or Plan(), io or default_io(graph)
-    made = stages(graph, plan, io)
+    made = calls_of(graph, plan, io)
     with tempfile.TemporaryDirectory(prefix="hwbnn-") as scratch:
         folder = Path(scratch) / "project"
         hosted = _hosted("modelgraph")
@@ -55,8 +55,8 @@ def generate(graph: Graph, plan: Plan | None = None, io: str | None = None) -> P
         site.lanes(graph.input.name, plan.input_beat),
         site.lanes(graph.output.name, plan.output_beat),
     )
-    about = files.core(graph, io, made, lanes)
-    bench = files.bench_data(graph)
+    about = describe.core(graph, io, made, lanes)
+    bench = describe.bench_data(graph)
     return Project(
         "hls",
         {
@@ -65,8 +65,8 @@ def generate(graph: Graph, plan: Plan | None = None, io: str | None = None) -> P
             "graph.npz": to_bytes(graph),
             "plan.json": plan.to_json().encode(),
             "core.json": (json.dumps(about, indent=1) + "\n").encode(),
-            "hwbnn_sim.cpp": files.simulation(about).encode(),
-            "README.md": files.readme(about, bench).encode(),
+            "hwbnn_sim.cpp": describe.simulation(about).encode(),
+            "README.md": describe.readme(about, bench).encode(),
         },
     )
 
@@ -91,7 +91,7 @@ def model(
         ToolNotFound: if hls4ml is not installed.
     """
     plan, io = plan or Plan(), io or default_io(graph)
-    made = stages(graph, plan, io)
+    made = calls_of(graph, plan, io)
     return _hosted("modelgraph").model_of(graph, plan, io, made, Path(folder))
 
 

@@ -1,4 +1,4 @@
-"""The depths of the streams between stages that keep shortcuts from deadlock.
+"""The depths of the streams between calls that keep shortcuts from deadlock.
 
 Behind a fork one branch may have to keep tokens until the other gives its first. The order of a
 process's reads and writes never depends on data. So whether a network deadlocks depends only on the
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from hwbnn.errors import PlanError
-from hwbnn.targets.hls.stages import FORK, Call
+from hwbnn.targets.hls.calls import FORK, Call
 
 SHALLOW = 2
 """Depth of a stream of an image that no shortcut needs deeper."""
@@ -32,7 +32,7 @@ Move = tuple[str, int]
 
 
 def depths(made: tuple[Call, ...]) -> dict[str, int]:
-    """The depth of each stream between the stages, by name."""
+    """The depth of each stream between the calls, by name."""
     least = least_depths(made)
     return {
         name: depth + SLACK if depth > start else depth
@@ -41,14 +41,14 @@ def depths(made: tuple[Call, ...]) -> dict[str, int]:
 
 
 def least_depths(made: tuple[Call, ...]) -> dict[str, int]:
-    """Depths with which the processes of the stages come to an end, without slack.
+    """Depths with which the processes of the calls come to an end, without slack.
 
     Raises:
         PlanError: if a frame has more tokens than can be gone through.
     """
     found = _starts(made)
-    if any(stage.kind == FORK for stage in made):
-        count = sum(stage.tokens * len(stage.streams) for stage in made)
+    if any(call.kind == FORK for call in made):
+        count = sum(call.tokens * len(call.streams) for call in made)
         if 2 * count > MOVES_LIMIT:
             raise PlanError(
                 f"the depths of streams behind shortcuts: HLS takes up to {MOVES_LIMIT >> 1} "
@@ -67,12 +67,12 @@ def least_depths(made: tuple[Call, ...]) -> dict[str, int]:
 
 def _starts(made: tuple[Call, ...]) -> dict[str, int]:
     """Depths before any is deepened: of what is one token, one is enough."""
-    return {name: min(SHALLOW, stage.tokens) for stage in made[:-1] for name in stage.streams}
+    return {name: min(SHALLOW, call.tokens) for call in made[:-1] for name in call.streams}
 
 
 @dataclass
 class Processes:
-    """The processes of the stages in the middle of a frame.
+    """The processes of the calls in the middle of a frame.
 
     Attributes:
         processes: what each has still to do.
@@ -96,11 +96,11 @@ class Processes:
     @classmethod
     def of(cls, made: tuple[Call, ...], depth: dict[str, int]) -> Processes:
         """The beginning of a frame."""
-        tokens = {name: stage.tokens for stage in made for name in stage.streams}
-        processes = [moves(stage, tokens, last=stage is made[-1]) for stage in made]
+        tokens = {name: call.tokens for call in made for name in call.streams}
+        processes = [moves(call, tokens, last=call is made[-1]) for call in made]
         waiting = {i: first for i, p in enumerate(processes) if (first := next(p, None))}
-        writer = {name: i for i, stage in enumerate(made) for name in stage.streams}
-        reader = {name: i for i, stage in enumerate(made) for name in stage.reads}
+        writer = {name: i for i, call in enumerate(made) for name in call.streams}
+        reader = {name: i for i, call in enumerate(made) for name in call.reads}
         ready = sorted(-i for i in waiting)
         return cls(processes, waiting, dict.fromkeys(depth, 0), depth, writer, reader, ready)
 
@@ -108,7 +108,7 @@ class Processes:
         """Run until all are at their ends or none can move; gives what each waits for.
 
         The order of the moves makes no difference to where that is. Only neighbours of what moved
-        are looked at again, so that the time grows with the moves, not with moves times stages.
+        are looked at again, so that the time grows with the moves, not with moves times calls.
         """
         while self.ready:
             self._advance(-heappop(self.ready))
@@ -137,28 +137,28 @@ class Processes:
         self.waiting.pop(i, None)
 
 
-def moves(stage: Call, tokens: dict[str, int], *, last: bool = False) -> Iterator[Move]:
-    """The reads and writes of a stage's function for one frame, in its order.
+def moves(call: Call, tokens: dict[str, int], *, last: bool = False) -> Iterator[Move]:
+    """The reads and writes of a call's function for one frame, in its order.
 
     Args:
-        stage: the stage; what it reads at the port always comes, what the last one writes goes.
+        call: the call; what it reads at the port always comes, what the last one writes goes.
         tokens: tokens of a frame of each stream.
         last: whether it is the last.
     """
-    writes = [] if last else [(name, 1) for name in stage.streams]
-    if "grid_rows" in stage.numbers:
-        yield from _window_moves(stage, tokens[stage.reads[0]], writes)
+    writes = [] if last else [(name, 1) for name in call.streams]
+    if "grid_rows" in call.numbers:
+        yield from _window_moves(call, tokens[call.reads[0]], writes)
         return
-    n = stage.numbers
+    n = call.numbers
     if "n_pixels" in n:  # pixel by pixel
         steps = n["n_pixels"]
     elif "n_tokens" in n:  # token by token
         steps = n["n_tokens"]
     else:  # the whole frame
         steps = 1
-    made = [stage.tokens // steps] * len(writes)
+    made = [call.tokens // steps] * len(writes)
     for t in range(steps):
-        for name in stage.reads:
+        for name in call.reads:
             count, rest = divmod(tokens[name], steps)
             # A value of one channel has one token for several of the other, and comes first.
             period = steps // tokens[name] if rest or not count else 1
@@ -168,18 +168,18 @@ def moves(stage: Call, tokens: dict[str, int], *, last: bool = False) -> Iterato
             yield from ((name, sign) for _ in range(count))
 
 
-def _window_moves(stage: Call, tokens: int, writes: list[Move]) -> Iterator[Move]:
-    n = stage.numbers
+def _window_moves(call: Call, tokens: int, writes: list[Move]) -> Iterator[Move]:
+    n = call.numbers
     chunks_in = tokens // (n["rows"] * n["columns"])
     places = _places(n["grid_rows"], n["kernel_rows"], n["stride_rows"])
     across = _places(n["grid_columns"], n["kernel_columns"], n["stride_columns"])
-    chunks_out = stage.tokens // (len(places) * len(across))
+    chunks_out = call.tokens // (len(places) * len(across))
     rows = range(n["top"], n["top"] + n["rows"])
     columns = range(n["left"], n["left"] + n["columns"])
     for row in range(n["grid_rows"]):
         for column in range(n["grid_columns"]):
             if row in rows and column in columns:
-                yield from ((stage.reads[0], -1) for _ in range(chunks_in))
+                yield from ((call.reads[0], -1) for _ in range(chunks_in))
             if row in places and column in across:
                 yield from (move for move in writes for _ in range(chunks_out))
 

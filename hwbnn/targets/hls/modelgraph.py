@@ -1,4 +1,4 @@
-"""hls4ml as the host: the stages of a Graph as its ``ModelGraph``, its files, its reports."""
+"""hls4ml as the host: the calls of a Graph as its ``ModelGraph``, its files, its reports."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from hls4ml.utils.config import create_config
 from hwbnn.errors import ToolFailed
 from hwbnn.graph import Graph
 from hwbnn.plan import Plan
+from hwbnn.targets.hls.calls import FORK, PORTS, TOP, Call, Site
 from hwbnn.targets.hls.depths import depths
-from hwbnn.targets.hls.layers import BACKEND, register
-from hwbnn.targets.hls.stages import FORK, PORTS, TOP, Call, Site
+from hwbnn.targets.hls.hls4ml_layers import BACKEND, register
 
 
 def layer_list(graph: Graph, plan: Plan, io: str, made: tuple[Call, ...]) -> list[dict[str, Any]]:
-    """The layers that :meth:`ModelGraph.from_layer_list` takes: the port, then a layer a stage."""
+    """The layers that :meth:`ModelGraph.from_layer_list` takes: the port, then a layer a call."""
     site = Site(graph, plan, io)
     port_in, port_out = PORTS[io]
     first = made[0]
@@ -38,18 +38,18 @@ def layer_list(graph: Graph, plan: Plan, io: str, made: tuple[Call, ...]) -> lis
     ]
     names = stream_names(made)
     slots = iter(range(len(made)))
-    for stage in made:
-        outputs = [names[stream] for stream in stage.streams]
+    for call in made:
+        outputs = [names[stream] for stream in call.streams]
         layers.append(
             {
-                "class_name": f"Hwbnn{stage.kind}",
+                "class_name": f"Hwbnn{call.kind}",
                 "name": outputs[0],
-                "inputs": [names[stream] for stream in stage.reads] or [port_in],
+                "inputs": [names[stream] for stream in call.reads] or [port_in],
                 "outputs": outputs,
-                "stage": stage,
-                "shape": list(stage.shape),
+                "call": call,
+                "shape": list(call.shape),
                 "var_name": "value{index}",
-                "slot": None if stage.kind == FORK else next(slots),
+                "slot": None if call.kind == FORK else next(slots),
             }
         )
     # The last value is the output itself: the driver reads it from the port.
@@ -60,16 +60,16 @@ def layer_list(graph: Graph, plan: Plan, io: str, made: tuple[Call, ...]) -> lis
 def stream_names(made: tuple[Call, ...]) -> dict[str, str]:
     """hls4ml's names of all streams: a value's with a prefix, since hls4ml has names of its own."""
     names: dict[str, str] = {}
-    for i, stage in enumerate(made):
-        if stage.kind == FORK:
-            names.update({stream: f"fork{i}_{k}" for k, stream in enumerate(stage.streams)})
+    for i, call in enumerate(made):
+        if call.kind == FORK:
+            names.update({stream: f"fork{i}_{k}" for k, stream in enumerate(call.streams)})
         else:
-            names[stage.value] = f"n_{stage.value}"
+            names[call.value] = f"n_{call.value}"
     return names
 
 
 def model_of(graph: Graph, plan: Plan, io: str, made: tuple[Call, ...], folder: Path) -> ModelGraph:
-    """The hls4ml model of a Graph's stages that writes, compiles and predicts in ``folder``."""
+    """The hls4ml model of a Graph's calls that writes, compiles and predicts in ``folder``."""
     layers = layer_list(graph, plan, io, made)
     register()
     config = create_config(
@@ -82,7 +82,7 @@ def model_of(graph: Graph, plan: Plan, io: str, made: tuple[Call, ...], folder: 
         # C simulation would read the text files and synthesis the headers: only headers, for both.
         write_weights_txt=False,
     )
-    unrolled = all(stage.reuse == 1 for stage in made)
+    unrolled = all(call.reuse == 1 for call in made)
     config["HLSConfig"] = {
         "Model": {
             # Every type of ours is explicit; hls4ml asks for a default all the same.
@@ -94,9 +94,9 @@ def model_of(graph: Graph, plan: Plan, io: str, made: tuple[Call, ...], folder: 
             "PipelineInterval": 1 if unrolled and io == "io_parallel" else None,
         },
         "LayerName": {
-            layer["name"]: {"ReuseFactor": layer["stage"].reuse}
+            layer["name"]: {"ReuseFactor": layer["call"].reuse}
             for layer in layers
-            if "stage" in layer
+            if "call" in layer
         },
     }
     # hls4ml prints; standard output is our caller's.
@@ -121,14 +121,14 @@ def _check_untouched(model: ModelGraph, layers: list[dict[str, Any]]) -> None:
     if [layer.name for layer in found] != names:
         raise ToolFailed(f"hls4ml changed the layers {names} to {[layer.name for layer in found]}")
     for asked, layer in zip(layers, found, strict=True):
-        stage: Call | None = asked.get("stage")
-        word = stage.out.word if stage else asked["word"]
+        call: Call | None = asked.get("call")
+        word = call.out.word if call else asked["word"]
         variable = layer.get_output_variable()
         kind = variable.type.precision
         same = variable.shape == asked["shape"] and layer.class_name == asked["class_name"]
         same &= (kind.width, kind.signed) == (word.width, word.signed)
-        same &= stage is None or layer.get_attr("reuse_factor") == stage.reuse
-        for constant in stage.constants if stage else ():
+        same &= call is None or layer.get_attr("reuse_factor") == call.reuse
+        for constant in call.constants if call else ():
             weights = layer.get_weights(constant.name)
             same &= np.array_equal(weights.data, constant.data)
             same &= list(weights) == constant.literals()

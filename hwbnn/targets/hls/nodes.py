@@ -1,4 +1,4 @@
-"""The stage of each kind of node: the function of ``hls/`` that computes it, with its constants."""
+"""The call of each kind of node: the function of ``hls/`` that computes it, with its constants."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from hwbnn.targets.hls.sums import integers, levels, sum_function, sum_members
 
 
 @singledispatch
-def stage(node: Node, site: Site) -> Call:
-    """The stage that makes a node's value."""
+def call_of(node: Node, site: Site) -> Call:
+    """The call that makes a node's value."""
     raise PlanError(f"node '{node.name}': HLS has no {type(node).__name__}; use the target 'rtl'")
 
 
-@stage.register
+@call_of.register
 def _input(node: Input, site: Site) -> Call:
     port, shape = site.port(node.name), site.shape(node.name)
     if node.name in site.image_lanes:
@@ -54,7 +54,7 @@ def _input(node: Input, site: Site) -> Call:
     return Call(node.name, (), "Input", function, port, site.layout(node.name), shape)
 
 
-@stage.register
+@call_of.register
 def _output(node: Output, site: Site) -> Call:
     t, port = site.type(node.name), site.port(node.name)
     lanes = site.lanes(node.name, site.plan.output_beat)
@@ -69,27 +69,27 @@ def _output(node: Output, site: Site) -> Call:
     return Call(node.name, node.sources, "Output", function, layout, port, shape)
 
 
-@stage.register
+@call_of.register
 def _flatten(node: Flatten, site: Site) -> Call:
     gathers = node.source in site.image_lanes and node.name not in site.image_lanes
-    made = site.stage(node, "pass")
+    made = site.call(node, "pass")
     return replace(made, function="from_beats") if gathers else made
 
 
-@stage.register
+@call_of.register
 def _argmax(node: ArgMax, site: Site) -> Call:
-    return site.stage(node, "argmax")
+    return site.call(node, "argmax")
 
 
-@stage.register
+@call_of.register
 def _select(node: Select, site: Site) -> Call:
     position = Scalar.holding(0, site.type(node.source).size - 1)
-    return site.stage(node, "select", constants=(Constant("positions", position, node.index),))
+    return site.call(node, "select", constants=(Constant("positions", position, node.index),))
 
 
-@stage.register
+@call_of.register
 def _encode(node: Encode, site: Site) -> Call:
-    return site.stage(
+    return site.call(
         node,
         "encode",
         numbers=levels(node.name, *node.thresholds.shape),
@@ -97,10 +97,10 @@ def _encode(node: Encode, site: Site) -> Call:
     )
 
 
-@stage.register
+@call_of.register
 def _lookup(node: Lookup, site: Site) -> Call:
     x, y = site.type(node.source), site.type(node.name)
-    return site.stage(
+    return site.call(
         node,
         "lookup",
         numbers={
@@ -115,7 +115,7 @@ def _lookup(node: Lookup, site: Site) -> Call:
     )
 
 
-@stage.register
+@call_of.register
 def _threshold(node: Threshold, site: Site) -> Call:
     source = site.graph.node(node.source)
     if isinstance(source, WeightedSum) and fusable(site, source) is node:
@@ -133,10 +133,10 @@ def _threshold(node: Threshold, site: Site) -> Call:
     advice = "use the target 'rtl'"
     within_limit(node.name, lanes * reaching.shape[-1], "thresholds read at once", advice)
     constants = (_reachable("thresholds", reaching, x), falling)
-    return site.stage(node, "threshold", **_placed(node, site, numbers, constants))
+    return site.call(node, "threshold", **_placed(node, site, numbers, constants))
 
 
-@stage.register
+@call_of.register
 def _rescale(node: Rescale, site: Site) -> Call:
     x, y = site.type(node.source), site.type(node.name)
     negative = node.multiplier if node.negative is None else node.negative
@@ -155,13 +155,13 @@ def _rescale(node: Rescale, site: Site) -> Call:
         integers("shifts", node.shift),
     )
     types = {"product_t": product.cpp}
-    return site.stage(node, "rescale", types=types, **_placed(node, site, numbers, constants))
+    return site.call(node, "rescale", types=types, **_placed(node, site, numbers, constants))
 
 
 def _placed(
     node: Threshold | Rescale, site: Site, numbers: dict[str, int], constants: tuple[Constant, ...]
 ) -> dict[str, Any]:
-    """The fields of a stage whose constants may differ by border class."""
+    """The fields of a call whose constants may differ by border class."""
     if node.name not in site.image_lanes:
         return {"numbers": numbers, "constants": constants}
     places = np.zeros(1, np.int64) if node.places is None else node.places.reshape(-1)
@@ -169,20 +169,20 @@ def _placed(
     return {"numbers": {**numbers, "n_places": len(places)}, "constants": (*constants, classes)}
 
 
-@stage.register
+@call_of.register
 def _add(node: Add, site: Site) -> Call:
     other: ValueLayout = site.layout(node.other)
     channels = site.type(node.name).channels
     if node.name in site.image_lanes:
         other, channels = site.token(node.other), site.image_lanes[node.name]
-    return site.stage(node, "add", numbers={"n_channels": channels}, types={"other": other.cpp})
+    return site.call(node, "add", numbers={"n_channels": channels}, types={"other": other.cpp})
 
 
-@stage.register
+@call_of.register
 def _channel_pad(node: ChannelPad, site: Site) -> Call:
     x, y = site.type(node.source), site.type(node.name)
     numbers = {"n_channels": x.channels, "n_padded": y.channels, "before": node.before}
-    made = site.stage(node, "channel_pad", numbers=numbers)
+    made = site.call(node, "channel_pad", numbers=numbers)
     if node.name not in site.image_lanes:
         return made
     numbers["n_pixels"] = y.size // y.channels
@@ -191,13 +191,13 @@ def _channel_pad(node: ChannelPad, site: Site) -> Call:
     return replace(made, source=layouts[0], out=layouts[1], numbers=numbers)
 
 
-@stage.register
+@call_of.register
 def _dot(node: Dot, site: Site) -> Call:
     return _dense(node, site)
 
 
 def _dense(sums: Dot, site: Site, threshold: Threshold | None = None) -> Call:
-    """The stage of a dense layer, perhaps with the Threshold that is fused with it."""
+    """The call of a dense layer, perhaps with the Threshold that is fused with it."""
     node = sums if threshold is None else threshold
     members = sum_members(sums, site, threshold)
     source = site.layout(sums.source)
@@ -215,13 +215,13 @@ def _dense(sums: Dot, site: Site, threshold: Threshold | None = None) -> Call:
     )
 
 
-@stage.register
+@call_of.register
 def _conv2d(node: Conv2d, site: Site) -> Call:
     return _convolution(node, site)
 
 
 def _convolution(node: Conv2d, site: Site, threshold: Threshold | None = None) -> Call:
-    """The stage of a convolution, perhaps with the Threshold that is fused with it."""
+    """The call of a convolution, perhaps with the Threshold that is fused with it."""
     x = site.type(node.source)
     masked = x.bit and node.pad == 0 and any(node.padding)
     members = sum_members(node, site, threshold, masked)
@@ -266,7 +266,7 @@ def _convolution(node: Conv2d, site: Site, threshold: Threshold | None = None) -
     )
 
 
-@stage.register
+@call_of.register
 def _max_pool(node: MaxPool, site: Site) -> Call:
     x = site.type(node.source)
     smallest = np.zeros(x.channels, np.int64)
@@ -277,7 +277,7 @@ def _max_pool(node: MaxPool, site: Site) -> Call:
     return _pool(node, site, "bit_max_pool" if x.bit else "max_pool", fill, smallest)
 
 
-@stage.register
+@call_of.register
 def _sum_pool(node: SumPool, site: Site) -> Call:
     x, y = site.type(node.source), site.type(node.name)
     taps = node.kernel[0] * node.kernel[1]
@@ -322,7 +322,7 @@ def _pool(
 
 
 def _window_numbers(node: Conv2d | MaxPool | SumPool, made: str, site: Site) -> dict[str, int]:
-    """The members of a config struct that say how a window walks; ``made`` is the stage's value."""
+    """The members of a config struct that say how a window walks; ``made`` is the call's value."""
     window = window_of(node, site.type(node.source).shape)
     (height, width), (top, _, left, _) = window.size, window.padding
     # The window takes every pixel, and goes as far as the last place of the output.

@@ -85,7 +85,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Site:
-    """The surroundings of nodes, from which stages are derived: Graph, Plan, kind of ports."""
+    """The surroundings of nodes, from which calls are derived: Graph, Plan, kind of ports."""
 
     graph: Graph
     plan: Plan
@@ -119,8 +119,8 @@ class Site:
         """The C++ function of a node: in io_stream the one around it that has streams."""
         return name if self.io == "io_parallel" else f"{name}_stream"
 
-    def stage(self, node: Any, function: str, **rest: Any) -> Call:
-        """The stage of a node inside the network; ``rest`` are further fields of it.
+    def call(self, node: Any, function: str, **rest: Any) -> Call:
+        """The call of a node inside the network; ``rest`` are further fields of it.
 
         A node whose value is an image is an element-wise one here, called for each token.
         """
@@ -139,7 +139,7 @@ class Site:
         return {"n_tokens": self.shape(name)[0], "n_chunks": self.chunks(name)}
 
     def layout(self, name: str) -> ValueLayout:
-        """The layout of a whole value between stages, as the weighted sums that read it take it."""
+        """The layout of a whole value between calls, as the weighted sums that read it take it."""
         t = self.type(name)
         if not t.bit:
             return Plain(t.size, Scalar(t.width, t.signed))
@@ -170,7 +170,7 @@ class Site:
         return self.layout(name).part(self.image_lanes[name])
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The tokens and words that cross between two stages: see :attr:`Call.shape`."""
+        """The tokens and words that cross between two calls: see :attr:`Call.shape`."""
         if name in self.image_lanes:
             return self.type(name).size // self.image_lanes[name], self.token(name).words
         return (self.layout(name).words,)

@@ -1,4 +1,4 @@
-"""HLS stages of Dot and Conv2d: what dense and windowed sums share."""
+"""HLS calls of Dot and Conv2d: what dense and windowed sums share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def sum_function(sums: Dot | Conv2d, site: Site, threshold: Threshold | None) ->
 def sum_members(
     sums: Dot | Conv2d, site: Site, threshold: Threshold | None, masked: bool = False
 ) -> dict[str, Any]:
-    """The fields that all stages of weighted sums share: numbers, types, constants, reuse.
+    """The fields that all calls of weighted sums share: numbers, types, constants, reuse.
 
     With a Threshold, rows of falling channels are negated and thresholds are on the accumulator.
 

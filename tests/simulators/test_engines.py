@@ -8,7 +8,7 @@ import pytest
 
 from hwbnn.errors import InputError, ToolNotFound
 from hwbnn.graph import Dot, Graph, Input, Output
-from hwbnn.simulators import ENGINES, check_input, run, simulate
+from hwbnn.simulators import ENGINES, check_input, engines, simulate
 from tests.strategies import random_graph, random_inputs
 
 BITS = Graph(
@@ -79,8 +79,8 @@ def test_without_numba_fast_says_what_to_install_and_auto_is_plain(
     x = random_inputs(graph, 9, 1)
     expected = simulate(graph, x, engine="plain")
     found = importlib.util.find_spec
-    monkeypatch.setattr(run, "find_spec", lambda name: None if name == "numba" else found(name))
-    monkeypatch.setattr(run, "WORTH", 0)
+    monkeypatch.setattr(engines, "find_spec", lambda name: None if name == "numba" else found(name))
+    monkeypatch.setattr(engines, "WORTH", 0)
     with pytest.raises(ToolNotFound, match=r"numba is missing; pip install 'hwbnn\[fast\]'"):
         simulate(graph, x, engine="fast")
     assert np.array_equal(simulate(graph, x), expected)
@@ -93,7 +93,7 @@ def test_auto_takes_the_engine_that_pays(
     graph = random_graph(1)
     taken: list[str] = []
     for name in ("fast", "plain"):
-        owner, attribute = (run, "_fast") if name == "fast" else (run.plain, "run")
+        owner, attribute = (engines, "_fast") if name == "fast" else (engines.plain, "run")
         real = getattr(owner, attribute)
 
         def noted(*arguments: Any, name: str = name, real: Any = real) -> Any:
@@ -101,6 +101,6 @@ def test_auto_takes_the_engine_that_pays(
             return real(*arguments)
 
         monkeypatch.setattr(owner, attribute, noted)
-    monkeypatch.setattr(run, "WORTH", worth)
+    monkeypatch.setattr(engines, "WORTH", worth)
     simulate(graph, random_inputs(graph, 3, 1))
     assert taken == [engine]

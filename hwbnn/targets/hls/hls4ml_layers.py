@@ -1,6 +1,6 @@
-"""hls4ml layers of our own: one class a kind of stage, two templates for all of them.
+"""hls4ml layers of our own: one class a kind of call, two templates for all of them.
 
-A layer holds its :class:`~hwbnn.targets.hls.stages.Call` and says it in hls4ml's terms. Nothing of
+A layer holds its :class:`~hwbnn.targets.hls.calls.Call` and says it in hls4ml's terms. Nothing of
 hls4ml's own arithmetic takes part: not its layers, converters, quantizers or binary lowering.
 """
 
@@ -18,13 +18,13 @@ from hls4ml.model.types import IntegerPrecisionType, WeightVariable
 
 from hwbnn.assets import assets
 from hwbnn.graph import NODE_TYPES
+from hwbnn.targets.hls.calls import FORK, Call
 from hwbnn.targets.hls.layout import Constant, Scalar
-from hwbnn.targets.hls.stages import FORK, Call
 
 BACKEND = "Vitis"
 HEADER = "nnet_utils/hwbnn.h"
 KINDS = (*(kind.__name__ for kind in NODE_TYPES), "Neurons", "ConvNeurons", FORK)
-"""Kinds of stages: the nodes, sums with the Threshold that is fused with them, and forks."""
+"""Kinds of calls: the nodes, sums with the Threshold that is fused with them, and forks."""
 
 
 def precision(scalar: Scalar) -> IntegerPrecisionType:
@@ -62,34 +62,34 @@ class HwbnnPort(Layer):  # type: ignore[misc]
 
 
 class HwbnnLayer(Layer):  # type: ignore[misc]
-    """A stage; its attributes ``stage``, ``shape``, ``var_name``, ``slot`` come with the layer.
+    """A call; its attributes ``call``, ``shape``, ``var_name``, ``slot`` come with the layer.
 
     A fork has an output a stream; the others have one.
     """
 
     def initialize(self) -> None:
-        """Declare the value that the stage makes and its constants."""
-        stage: Call = self.get_attr("stage")
+        """Declare the value that the call makes and its constants."""
+        call: Call = self.get_attr("call")
         for k, output in enumerate(self.outputs):
             self.add_output_variable(
                 self.get_attr("shape"),
                 out_name=output,
                 var_name=self.get_attr("var_name") + ("_rest" if k else ""),
-                precision=precision(stage.out.word),
+                precision=precision(call.out.word),
             )
-        for constant in stage.constants:
+        for constant in call.constants:
             name = f"{constant.name}{self.index}"
             self.set_attr(constant.name, ExactConstant(name, constant))
 
 
 LAYERS: dict[str, type[HwbnnLayer]] = {
-    kind: type(f"Hwbnn{kind}", (HwbnnLayer,), {"__doc__": f"The stage of kind {kind}."})
+    kind: type(f"Hwbnn{kind}", (HwbnnLayer,), {"__doc__": f"The call of kind {kind}."})
     for kind in KINDS
 }
 
 
 class HwbnnConfig(LayerConfigTemplate):  # type: ignore[misc]
-    """The config struct of a stage: layouts, sizes and types."""
+    """The config struct of a call: layouts, sizes and types."""
 
     def __init__(self) -> None:
         super().__init__(list(LAYERS.values()))
@@ -97,12 +97,12 @@ class HwbnnConfig(LayerConfigTemplate):  # type: ignore[misc]
 
     def format(self, node: Any) -> str:
         """The struct in C++."""
-        stage: Call = node.get_attr("stage")
-        types = {"in": stage.source.cpp, "out": stage.out.cpp, **stage.types}
-        for constant in stage.constants:
+        call: Call = node.get_attr("call")
+        types = {"in": call.source.cpp, "out": call.out.cpp, **call.types}
+        for constant in call.constants:
             types[constant.member] = node.get_weights(constant.name).type.name
         lines = [f"    typedef {cpp} {name};" for name, cpp in types.items()]
-        numbers = {**stage.numbers, "reuse_factor": stage.reuse}
+        numbers = {**call.numbers, "reuse_factor": call.reuse}
         for name, value in numbers.items():
             kind = "int" if value < 0 else "unsigned"
             lines.append(f"    static const {kind} {name} = {value};")
@@ -110,7 +110,7 @@ class HwbnnConfig(LayerConfigTemplate):  # type: ignore[misc]
 
 
 class HwbnnCall(FunctionCallTemplate):  # type: ignore[misc]
-    """The call of a stage's function, and the line that traces its value in C simulation."""
+    """The text of a call, and the line that traces its value in C simulation."""
 
     def __init__(self) -> None:
         super().__init__(list(LAYERS.values()), include_header=[HEADER])
@@ -118,18 +118,18 @@ class HwbnnCall(FunctionCallTemplate):  # type: ignore[misc]
 
     def format(self, node: Any) -> list[str]:
         """The lines in C++."""
-        stage: Call = node.get_attr("stage")
+        call: Call = node.get_attr("call")
         p = self._default_function_params(node)
         sources = [node.get_input_variable(name) for name in node.inputs]
         made = [node.get_output_variable(name) for name in node.outputs]
-        constants = [node.get_weights(c.name) for c in stage.constants]
+        constants = [node.get_weights(c.name) for c in call.constants]
         arguments = ", ".join(v.name for v in (*sources, *made, *constants))
         kinds = (*(v.type.name for v in (*sources, made[0])), p["config"])
-        call = f"hwbnn::{stage.function}<{', '.join(kinds)}>({arguments});"
+        text = f"hwbnn::{call.function}<{', '.join(kinds)}>({arguments});"
         slot = node.get_attr("slot")
         if slot is None:
-            return [call]
-        return [call, f"HWBNN_TRACE({slot}, {p['config']}::out, {p['output']})"]
+            return [text]
+        return [text, f"HWBNN_TRACE({slot}, {p['config']}::out, {p['output']})"]
 
 
 def register() -> None:

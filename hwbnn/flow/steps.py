@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from hwbnn import verification
 from hwbnn.errors import InputError
-from hwbnn.flow import parts
+from hwbnn.flow import reporting
 from hwbnn.flow.state import BuildState, Progress, Silent
 from hwbnn.flow.synthesis import VITIS, VITIS_LOG, by_vitis, synthesise
 from hwbnn.graph import Graph, Input, save, to_integers
@@ -202,8 +202,8 @@ def measure_network(
         from hwbnn.lowering import compare
 
         comparison = compare(network, graph, x, engine="auto")
-        state.backends.append(parts.lowered_backend(comparison))
-        state.agreement += parts.agreement(comparison)
+        state.backends.append(reporting.lowered_backend(comparison))
+        state.agreement += reporting.agreement(comparison)
     if classes is not None:
         integer = simulate(graph, x)[:, 0]
         floats = None
@@ -212,7 +212,7 @@ def measure_network(
 
             floats = predict(network, graph.input, x)
             compare_decisions(graph, floats, integer, classes, tolerance=tolerance)
-        state.accuracy.append(parts.accuracy(floats, integer, classes, data_name))
+        state.accuracy.append(reporting.accuracy(floats, integer, classes, data_name))
     _fixed_point(state, network, classes, data_name)
 
 
@@ -240,7 +240,7 @@ def _fixed_point(
     except InputError as error:  # samples and labels are checked: a logit that has no integer
         state.not_done.append(NotDone("fixed point by word length", str(error)))
         return
-    state.fixed_point += [parts.fixed_point(each, bits, data_name) for each in measured]
+    state.fixed_point += [reporting.fixed_point(each, bits, data_name) for each in measured]
 
 
 def hardware(

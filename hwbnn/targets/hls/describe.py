@@ -8,14 +8,14 @@ import numpy as np
 
 from hwbnn.graph import Graph
 from hwbnn.simulators import simulate
-from hwbnn.targets.hls.stages import FORK, PORTS, TOP, Call
+from hwbnn.targets.hls.calls import FORK, PORTS, TOP, Call
 
 FRAMES = 8
 """Frames of the test bench that hls4ml writes."""
 BENCH_ELEMENTS = 1 << 21
 """Elements of those frames together; of larger frames there are fewer, but one at least."""
 SUMS = ("Dot", "Neurons", "Conv2d", "ConvNeurons")
-"""Kinds of stages that a Plan folds."""
+"""Kinds of calls that a Plan folds."""
 BENCH_INPUT, BENCH_OUTPUT = "tb_data/tb_input_features.dat", "tb_data/tb_output_predictions.dat"
 
 
@@ -23,7 +23,7 @@ def core(graph: Graph, io: str, made: tuple[Call, ...], lanes: tuple[int, int]) 
     """The contents of ``core.json``, the description of the project for programs.
 
     ``trace`` has one entry a slot of the C simulation: the value, its elements, and whether they
-    are bits. ``fused`` names the values that no stage shows, and the value that they went into.
+    are bits. ``fused`` names the values that no call shows, and the value that they went into.
     """
     ports = {}
     for kind, value, port, n in zip(

@@ -49,7 +49,7 @@ _AROUND = 512
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class LineFit:
     """A Rescale in place of a value's functions, and its distance from them.
 
     Attributes:
@@ -105,7 +105,7 @@ class Fit:
 
 def fit(
     value: TracedValue, fraction: int, *, bent: bool = False, at: Ints | None = None
-) -> Fit | None:
+) -> LineFit | None:
     """The node whose integers, in units of ``2^-fraction``, are the network's floats.
 
     Args:
@@ -151,7 +151,7 @@ def _points(value: TracedValue) -> Ints:
     return t.low + t.step * np.unique(inside[(inside >= 0) & (inside < t.count)])
 
 
-def _lines(x: Ints, values: list[Floats], bent: bool) -> Fit | None:
+def _lines(x: Ints, values: list[Floats], bent: bool) -> LineFit | None:
     """Lines through sampled values, one or two slopes for each channel and a bias for each class.
 
     Args:
@@ -187,7 +187,7 @@ def _lines(x: Ints, values: list[Floats], bent: bool) -> Fit | None:
     bias = np.rint(biases * scale).astype(np.int64)
     negative = rounded[1] if bent else None
     saturates = not all(m.all() for m in moving)
-    return Fit(rounded[0], bias, shift, negative, round(low), round(high), saturates)
+    return LineFit(rounded[0], bias, shift, negative, round(low), round(high), saturates)
 
 
 def _moving(v: Floats, new: Bools, low: float, high: float) -> Bools:
@@ -257,7 +257,7 @@ def _bias(line: Floats, v: Floats, free: Bools, low: float, high: float) -> Floa
     return bias
 
 
-def _tried(line: Fit, value: TracedValue, unit: float, at: Ints | None) -> Fit | None:
+def _tried(line: LineFit, value: TracedValue, unit: float, at: Ints | None) -> LineFit | None:
     """A node compared with the functions on all integers, or on the sample points."""
     worst, count = 0.0, 0
     low = np.full(len(value.low), line.high, np.int64)
@@ -279,7 +279,7 @@ def _tried(line: Fit, value: TracedValue, unit: float, at: Ints | None) -> Fit |
     return replace(line, error=worst, slope=steepest, ends=(low, high), count=count)
 
 
-def _spread(line: Fit, value: TracedValue) -> Fit:
+def _spread(line: LineFit, value: TracedValue) -> LineFit:
     """A node that was fitted to one channel for all, with the ends of each."""
     count = len(value.low)
     slopes = [line.multiplier, line.negative]

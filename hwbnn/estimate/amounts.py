@@ -1,4 +1,4 @@
-"""The parts of a circuit that take LUTs and flip-flops, counted from its constants.
+"""The amounts of logic and flip-flops in a circuit, counted from its constants.
 
 Each stage and block is taken apart into what its module of ``rtl/`` is made of: bits of adders,
 patterns of groups, bits compared, memories, registers. :mod:`hwbnn.estimate.area` says what one of
@@ -27,7 +27,7 @@ from hwbnn.estimate.primitives import (
 )
 from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists.netlist import Lut
-from hwbnn.netlists.schedule import registers, schedule
+from hwbnn.netlists.pipelining import pipelining, registers
 from hwbnn.plan.blocks import (
     Affine,
     ArgMaxBlock,
@@ -83,7 +83,7 @@ class Amounts:
         self.bram36 += made.bram36
 
     def add(self, other: Amounts) -> None:
-        """Add other parts."""
+        """Add other amounts."""
         self.lut.update(other.lut)
         self.ff.update(other.ff)
         self.bram18 += other.bram18
@@ -98,12 +98,12 @@ def bits_of(values: NDArray[np.int64], width: int) -> Bools:
 
 
 @singledispatch
-def parts(stage: Stage | Block) -> Amounts:
-    """The parts of a stage or a block."""
-    raise TypeError(f"no parts are known of {type(stage).__name__}")
+def amounts(stage: Stage | Block) -> Amounts:
+    """The amounts in a stage or a block."""
+    raise TypeError(f"no amounts are known of {type(stage).__name__}")
 
 
-@parts.register
+@amounts.register
 def _axis_in(stage: AxisIn) -> Amounts:
     made = Amounts(Counter(axis_in=1, counter=log2_up(stage.source.tokens)))
     made.ff = Counter(axis_in=1, exact=log2_up(stage.source.tokens))
@@ -111,7 +111,7 @@ def _axis_in(stage: AxisIn) -> Amounts:
     return made
 
 
-@parts.register
+@amounts.register
 def _axis_out(stage: AxisOut) -> Amounts:
     tokens, stream = stage.source.tokens, stage.source
     gated = (stream.lanes - stream.last_lanes) * stream.width if tokens > 1 else 0
@@ -119,7 +119,7 @@ def _axis_out(stage: AxisOut) -> Amounts:
     return Amounts(lut, Counter(exact=log2_up(tokens)))
 
 
-@parts.register
+@amounts.register
 def _up(stage: Widen) -> Amounts:
     width, ratio = stage.source.bits, stage.ratio
     count = log2_up(ratio + 1) + log2_up(stage.result.unit_tokens)
@@ -127,7 +127,7 @@ def _up(stage: Widen) -> Amounts:
     return Amounts(lut, Counter(up=1, exact=(ratio + 1) * width + count))
 
 
-@parts.register
+@amounts.register
 def _down(stage: Narrow) -> Amounts:
     width, ratio = stage.result.bits, stage.ratio
     count = log2_up(ratio + 2) + log2_up(stage.source.unit_tokens)
@@ -135,16 +135,16 @@ def _down(stage: Narrow) -> Amounts:
     return Amounts(lut, Counter(exact=(ratio + 1) * width + count))
 
 
-@parts.register
+@amounts.register
 def _pipeline(stage: Pipeline) -> Amounts:
     made = ends(stage)
     for block in stage.blocks:
-        made.add(parts(block))
+        made.add(amounts(block))
     return made
 
 
 def ends(stage: Pipeline) -> Amounts:
-    """The parts of a pipeline around its blocks: the gate in front and the FIFO behind."""
+    """The amounts in a pipeline around its blocks: the gate in front and the FIFO behind."""
     made = Amounts(Counter(fifo=1, counter=3 * log2_up(stage.credits + 1)))
     made.ff = Counter(exact=3 * log2_up(stage.credits + 1), valid=stage.latency)
     made.memory(ram(stage.credits, stage.result.bits, registered=False))
@@ -154,16 +154,16 @@ def ends(stage: Pipeline) -> Amounts:
     return made
 
 
-@parts.register
+@amounts.register
 def _dot_unrolled(block: DotUnrolled) -> Amounts:
     return _fixed_rows(block)
 
 
-@parts.register
+@amounts.register
 def _dot_netlist(block: DotNetlist) -> Amounts:
     """The netlist as it is; in the portable form synthesis maps the outputs of tables apart."""
     tables = [cell for cell in block.netlist.cells if isinstance(cell, Lut)]
-    delays = registers(block.netlist, schedule(block.netlist, block.levels)).values()
+    delays = registers(block.netlist, pipelining(block.netlist, block.levels)).values()
     # Long delays become shift registers.
     lut = len(tables) + sum(late > 2 for late in delays)
     if block.form == "portable":
@@ -187,7 +187,7 @@ def _fixed_rows(block: DotUnrolled | DotFolded) -> Amounts:
     return Amounts(lut, ff)
 
 
-@parts.register
+@amounts.register
 def _dot_folded(block: DotFolded) -> Amounts:
     pe, width = block.pe + block.total, block.source.width
     counted = (block.rows, block.steps, block.passes, block.rounds)
@@ -218,7 +218,7 @@ def _dot_folded(block: DotFolded) -> Amounts:
     return made
 
 
-@parts.register
+@amounts.register
 def _affine(block: Affine) -> Amounts:
     bits = block.source.lanes * block.result.width
     made = Amounts(Counter(affine=bits), Counter(exact=bits))
@@ -226,7 +226,7 @@ def _affine(block: Affine) -> Amounts:
     return made
 
 
-@parts.register
+@amounts.register
 def _scaled(block: Scaled) -> Amounts:
     width, lanes = block.result.width, block.result.lanes
     made = Amounts()
@@ -249,7 +249,7 @@ def _scaled(block: Scaled) -> Amounts:
     return made
 
 
-@parts.register
+@amounts.register
 def _compare(block: Compare) -> Amounts:
     lanes, count = block.source.lanes, block.constants.shape[1]
     fixed = block.tokens == 1 and block.border_classes is None
@@ -279,7 +279,7 @@ def add_rows(made: Amounts, elements: Bools, block: ByElement) -> None:
         made.ff["exact"] += log2_up(len(block.border_classes))
 
 
-@parts.register
+@amounts.register
 def _lookup(block: LookupBlock) -> Amounts:
     stream, width = block.source, block.result.width
     entries = block.table.shape[1]
@@ -294,12 +294,12 @@ def _lookup(block: LookupBlock) -> Amounts:
     return made
 
 
-@parts.register
+@amounts.register
 def _select(block: SelectBlock) -> Amounts:
     return Amounts()
 
 
-@parts.register
+@amounts.register
 def _argmax(block: ArgMaxBlock) -> Amounts:
     stream, index = block.source, block.result.width
     key = stream.width + 1
@@ -321,7 +321,7 @@ def _argmax(block: ArgMaxBlock) -> Amounts:
     return made
 
 
-@parts.register
+@amounts.register
 def _window(stage: SlidingWindow) -> Amounts:
     """A memory of the slots; counters of positions, and pointers and fills that move by steps."""
     geometry, tokens = stage.geometry, stage.source.tokens
@@ -337,7 +337,7 @@ def _window(stage: SlidingWindow) -> Amounts:
     return made
 
 
-@parts.register
+@amounts.register
 def _window_unrolled(stage: WindowUnrolled) -> Amounts:
     """A memory of the rows above, registers of the window."""
     geometry, bits = stage.geometry, stage.source.bits
@@ -354,7 +354,7 @@ def _window_unrolled(stage: WindowUnrolled) -> Amounts:
     return made
 
 
-@parts.register
+@amounts.register
 def _fork(stage: Fork) -> Amounts:
     """A FIFO a branch."""
     made = Amounts()
@@ -363,7 +363,7 @@ def _fork(stage: Fork) -> Amounts:
     return made
 
 
-@parts.register
+@amounts.register
 def _join(stage: AddStreams) -> Amounts:
     """Two FIFOs of two, and an adder an element."""
     bits = stage.result.bits
@@ -380,7 +380,7 @@ def _add_fifo(made: Amounts, depth: int, bits: int) -> None:
     made.memory(ram(depth, bits, registered=False))
 
 
-@parts.register
+@amounts.register
 def _pool_max(block: PoolMax) -> Amounts:
     """An element is compared with the best so far, and one of both chosen."""
     bits, steps = block.result.bits, log2_up(block.steps)
@@ -390,7 +390,7 @@ def _pool_max(block: PoolMax) -> Amounts:
     return made
 
 
-@parts.register
+@amounts.register
 def _pool_sum(block: PoolSum) -> Amounts:
     """An adder an element."""
     bits, steps = block.result.bits, log2_up(block.steps)
@@ -399,7 +399,7 @@ def _pool_sum(block: PoolSum) -> Amounts:
     return made
 
 
-@parts.register
+@amounts.register
 def _rescale(block: RescaleBlock) -> Amounts:
     """Multipliers; a shift of some places, and saturation.
 

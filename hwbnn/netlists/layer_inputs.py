@@ -16,7 +16,7 @@ from hwbnn.netlists.netlist import TRUE
 
 
 @dataclass(frozen=True)
-class Inputs:
+class LayerInputs:
     """Inputs of so many bits, input ``i`` on signals ``1 + i * width`` on, lowest bit first.
 
     Attributes:

@@ -26,7 +26,7 @@ class Pipelining:
     signals: tuple[int, ...]
 
 
-def schedule(netlist: Netlist, levels: int | None) -> Pipelining:
+def pipelining(netlist: Netlist, levels: int | None) -> Pipelining:
     """Place registers after so many levels, and after the outputs; none for None."""
     if levels is None:
         return Pipelining(0, (0,) * len(netlist.cells), (0,) * netlist.signals)

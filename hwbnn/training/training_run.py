@@ -16,9 +16,9 @@ from hwbnn.errors import InputError, nearest
 from hwbnn.nn import Network, set_progress
 from hwbnn.report import Provenance
 from hwbnn.training.data import Dataset, dataset
-from hwbnn.training.evaluate import accuracy, torch_threads
 from hwbnn.training.folder import CHECKPOINT, MODEL, model_bytes, prepare, write
 from hwbnn.training.history import HISTORY, Epoch, History
+from hwbnn.training.predictions import accuracy, torch_threads
 from hwbnn.training.recipe import Recipe
 from hwbnn.training.varying import most_varying
 

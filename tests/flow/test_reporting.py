@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hwbnn.flow import parts
+from hwbnn.flow import reporting
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Threshold
 from hwbnn.plan import Folded, Plan, Unrolled
 from hwbnn.report import Figure
@@ -33,7 +33,7 @@ def dense() -> Graph:
 def test_the_latency_at_other_depths_is_that_of_cores_made_so(made: str) -> None:
     graph, delay = dense(), Figure(2.5, "ns", "yosys")
     plan = Plan(default=Unrolled(form=made), logic_levels_per_register=3)
-    found = parts.depths_of(graph, plan, delay)
+    found = reporting.depths_of(graph, plan, delay)
     assert [each.levels for each in found] == [1, 2, 3, 4, 6, 8]
     assert [each.logic_delay for each in found if each.is_chosen] == [delay]
     assert all(each.logic_delay is None for each in found if not each.is_chosen)
@@ -46,22 +46,22 @@ def test_the_latency_at_other_depths_is_that_of_cores_made_so(made: str) -> None
 
 
 def test_depths_are_told_only_where_they_say_something() -> None:
-    assert parts.depths_of(dense(), Plan(), None)
+    assert reporting.depths_of(dense(), Plan(), None)
     # One product a cycle has no levels; with windows the stages alone do not give the latency.
-    assert parts.depths_of(dense(), Plan(default=Folded(1, 1)), None) == ()
-    assert parts.depths_of(images(), Plan(), None) == ()
+    assert reporting.depths_of(dense(), Plan(default=Folded(1, 1)), None) == ()
+    assert reporting.depths_of(images(), Plan(), None) == ()
 
 
 def test_a_rate_says_how_bits_were_counted_and_cycles_only_who_counted_them() -> None:
     notes = {"popcount": "structural", "verilator": "5.48.0", "io": "io_stream"}
     ran = BackendResult("rtl", (), 20, 2.0, cycles=CycleCheck(9, 4, 9, 4, 20), notes=notes)
-    rate = parts.backend(ran).rate
+    rate = reporting.backend(ran).rate
     assert rate is not None
     assert rate.value == 10
     assert rate.source == "timed on this machine, verilator 5.48.0, popcount structural"
-    for pair in parts.core("rtl", "", ran, {}).cycles.values():
+    for pair in reporting.core("rtl", "", ran, {}).cycles.values():
         assert pair.measured is not None
         assert pair.measured.source == "counted by verilator 5.48.0"
-    bare = parts.backend(replace(ran, notes={})).rate
+    bare = reporting.backend(replace(ran, notes={})).rate
     assert bare is not None
     assert bare.source == "timed on this machine"

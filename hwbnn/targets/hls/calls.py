@@ -1,4 +1,4 @@
-"""A Graph and a Plan as the functions of ``hls/`` that compute it, one stage a function call."""
+"""A Graph and a Plan as the functions of ``hls/`` that compute it, call by call."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import replace
 from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Graph, check_readable
 from hwbnn.plan import Plan
-from hwbnn.targets.hls.nodes import stage
+from hwbnn.targets.hls.nodes import call_of
 from hwbnn.targets.hls.site import Call, Site, needs_stream, within_limit
 
-__all__ = ["FORK", "PORTS", "TOP", "Call", "Site", "default_io", "stages"]
+__all__ = ["FORK", "PORTS", "TOP", "Call", "Site", "calls_of", "default_io"]
 
 TOP = "hwbnn_top"
 """Name of the top function."""
 PORTS = {"io_parallel": ("frame_in", "frame_out"), "io_stream": ("s_axis", "m_axis")}
 """Names of the top function's ports for each of hls4ml's io types."""
 FORK = "Fork"
-"""Kind of the stages that copy a stream, which make no value of their own."""
+"""Kind of the calls that copy a stream, which make no value of their own."""
 
 
 def default_io(graph: Graph) -> str:
@@ -25,8 +25,8 @@ def default_io(graph: Graph) -> str:
     return "io_stream" if any(needs_stream(n) for n in graph.nodes) else "io_parallel"
 
 
-def stages(graph: Graph, plan: Plan, io: str) -> tuple[Call, ...]:
-    """The stages of a Graph in program order; in ``io_stream`` with forks for several readers.
+def calls_of(graph: Graph, plan: Plan, io: str) -> tuple[Call, ...]:
+    """The calls of a Graph in program order; in ``io_stream`` with forks for several readers.
 
     Raises:
         PlanError: if the Plan does not fit the Graph, or asks for more than HLS unrolls.
@@ -46,12 +46,12 @@ def stages(graph: Graph, plan: Plan, io: str) -> tuple[Call, ...]:
     for name, t in graph.types.items():
         if name not in site.image_lanes and (name not in site.hidden or len(t.shape) < 3):
             within_limit(name, t.size, "elements of its value", "use the target 'rtl'")
-    made = tuple(stage(node, site) for node in graph.nodes if node.name not in site.hidden)
+    made = tuple(call_of(node, site) for node in graph.nodes if node.name not in site.hidden)
     return forked(made) if io == "io_stream" else made
 
 
 def forked(made: tuple[Call, ...]) -> tuple[Call, ...]:
-    """The stages with a fork behind each value that several read: a stream has one reader.
+    """The calls with a fork behind each value that several read: a stream has one reader.
 
     A fork has two streams; of n readers, n - 1 stand behind one another.
     """
