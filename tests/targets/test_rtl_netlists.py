@@ -10,6 +10,7 @@ import pytest
 
 from hwbnn.errors import Mismatch, PlanError
 from hwbnn.estimate.area import area
+from hwbnn.flow import reporting
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Select, Threshold
 from hwbnn.netlists import prove_thresholds, thresholds
 from hwbnn.netlists.cells import carries
