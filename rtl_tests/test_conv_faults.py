@@ -43,7 +43,7 @@ def graph():
         (
             Input("x", (4, 5, 2), 0, 15),
             Conv2d("stem", "x", rng.random((4, 3, 3, 2)) < 0.5, padding=AROUND),
-            Threshold("fires", "stem", cuts, rng.random(4) < 0.5, border.places),
+            Threshold("fires", "stem", cuts, rng.random(4) < 0.5, border.border_classes),
             MaxPool("pooled", "fires", *above, np.array([1, 0, 1, 0]) > 0),
             Conv2d("branch", "pooled", rng.random((4, 3, 3, 2)) < 0.5, padding=AROUND, groups=2),
             Rescale(

@@ -157,12 +157,12 @@ class ConvBuilder(Builder):
         """Whether sums of so many terms could pass the widest value, factors of 8 bits included."""
         return not self.type.bit and (self.magnitude() * terms).bit_length() > 14
 
-    def places(self) -> tuple[NDArray[np.int64], int]:
+    def border_classes(self) -> tuple[NDArray[np.int64], int]:
         """Classes of the positions of an image and their number: of its border, or any."""
         rows, columns = self.type.shape[:2]
         window = Window((rows, columns), (3, 3), (1, 1), (1, 1, 1, 1))
         if self.chance(2):
-            return window.places, len(window.classes)
+            return window.border_classes, len(window.classes)
         count = self.choose.integer(1, 4)
         return self.choose.rng().integers(0, count, (rows, columns)), count
 
@@ -171,11 +171,13 @@ class ConvBuilder(Builder):
             super().threshold()
             return
         levels = self.levels()
-        (places, classes), channels = self.places(), self.type.channels
+        (border_classes, classes), channels = self.border_classes(), self.type.channels
         cuts = self.cuts((classes * channels, levels)).reshape(classes, channels, levels)
         falling = self.choose.rng().random(channels) < self.choose.choice((0.0, 0.5, 1.0))
         base = self.base(levels)
-        self.append(Threshold(self.name("threshold"), self.source, cuts, falling, places, base))
+        self.append(
+            Threshold(self.name("threshold"), self.source, cuts, falling, border_classes, base)
+        )
 
     def pool(self) -> None:
         """A pool, overlapping or not, of what is there; or every second row and column of it."""
@@ -197,9 +199,9 @@ class ConvBuilder(Builder):
         least = max(0, (self.magnitude() * scale).bit_length() - bits)
         shift = least + rng.integers(0, 1, channels, endpoint=True)
         multiplier, negative = rng.integers(-scale, scale, (2, channels), endpoint=True)
-        places, shape = None, (channels,)
+        border_classes, shape = None, (channels,)
         if len(t.shape) == 3 and self.chance(4):
-            places, classes = self.places()
+            border_classes, classes = self.border_classes()
             shape = (classes, channels)
         bias = rng.integers(-1 << bits, 1 << bits, shape, endpoint=True) << shift
         bias += rng.integers(0, 1 << shift, shape)
@@ -208,7 +210,9 @@ class ConvBuilder(Builder):
             low, high = (self.choose.integer(-1 << bits, 0), self.choose.integer(0, 1 << bits))
         slopes = negative if self.chance(2) else None
         name = self.name("rescale")
-        self.append(Rescale(name, self.source, multiplier, bias, shift, low, high, slopes, places))
+        self.append(
+            Rescale(name, self.source, multiplier, bias, shift, low, high, slopes, border_classes)
+        )
 
     def plain_block(self) -> None:
         """Convolution, activation and perhaps a pool, in front of the activation or behind it."""

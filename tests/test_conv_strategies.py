@@ -43,9 +43,9 @@ def features(graph: Graph) -> set[str]:
         found |= {"smallest"} if pool.smallest is not None else set()
         found |= {"subsampling"} if pool.kernel == (1, 1) and pool.stride > (1, 1) else set()
     for threshold in graph.of_type(Threshold):
-        found |= {"threshold places"} if threshold.places is not None else set()
+        found |= {"threshold places"} if threshold.border_classes is not None else set()
     for rescale in graph.of_type(Rescale):
-        found |= {"rescale places"} if rescale.places is not None else set()
+        found |= {"rescale places"} if rescale.border_classes is not None else set()
         found |= {"two slopes"} if rescale.negative is not None else set()
     for add in graph.of_type(Add):
         channels = {graph.types[name].channels for name in add.sources}
@@ -81,7 +81,7 @@ def test_networks_with_integer_weights_have_what_rooms_may_get_wrong() -> None:
                 found |= {f"padded with {sums.pad}"} if isinstance(sums, Conv2d) else set()
             for threshold in graph.of_type(Threshold):
                 kind = "bit" if threshold.bit else "integers"
-                places = " by position" if threshold.places is not None else ""
+                places = " by position" if threshold.border_classes is not None else ""
                 found |= {f"{kind} from {np.sign(threshold.base or 0)}{places}"}
                 found |= {f"{graph.types[threshold.name].width} bits wide"}
     expected = {f"{n} bits of {kind}" for n in range(2, 9) for kind in ("bits", "integers")}

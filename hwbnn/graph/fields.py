@@ -145,11 +145,11 @@ def expect_channels(node: Named, field: str, channels: int, like: str) -> None:
 
 
 def freeze_places(node: Named, classes: int) -> None:
-    """Freeze the optional field ``places``: of each position one of ``classes`` classes."""
-    freeze(node, "places", np.int64, 2)
-    places: Ints = node.places  # type: ignore[attr-defined]
-    if int(places.min()) < 0 or int(places.max()) >= classes:
+    """Freeze the optional field ``border_classes``: of each position one of ``classes`` classes."""
+    freeze(node, "border_classes", np.int64, 2)
+    border_classes: Ints = node.border_classes  # type: ignore[attr-defined]
+    if int(border_classes.min()) < 0 or int(border_classes.max()) >= classes:
         raise GraphError(
-            f"node '{node.name}': places: expected classes from 0 to {classes - 1}, found "
-            f"{int(places.min())} to {int(places.max())}"
+            f"node '{node.name}': border_classes: expected classes from 0 to {classes - 1}, found "
+            f"{int(border_classes.min())} to {int(border_classes.max())}"
         )

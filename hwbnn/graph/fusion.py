@@ -38,7 +38,7 @@ def fused_threshold(
     if len(readers) != 1 or not isinstance(readers[0], Threshold):
         return None
     threshold = readers[0]
-    if not by_border_class and threshold.places is not None:
+    if not by_border_class and threshold.border_classes is not None:
         return None
     if not scaled and sums.scale_offset is not None:
         return None

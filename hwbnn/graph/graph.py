@@ -136,7 +136,7 @@ class Graph:
                 # A field that is not given counts as one that does not exist: digests outlive
                 # the coming of optional fields.
                 if getattr(node, f.name) is not None:
-                    sha.update(_canonical(f.name, node.written(f.name)))
+                    sha.update(_canonical(node.file_name(f.name), node.written(f.name)))
         return sha.hexdigest()
 
     def __eq__(self, other: object) -> bool:

@@ -148,7 +148,7 @@ def _add(node: Add, x: ValueType, y: ValueType) -> ValueType:
 def _rescale(node: Rescale, x: ValueType) -> ValueType:
     expect_integers(node, x)
     expect_length(node, "multiplier", len(node.multiplier), x.channels)
-    expect_places(node, node.places, x)
+    expect_border_classes(node, node.border_classes, x)
     slopes = [(node.multiplier, x.low, x.high)]
     if node.negative is not None:
         slopes = [(node.multiplier, max(x.low, 0), x.high), (node.negative, x.low, min(x.high, -1))]
@@ -184,7 +184,7 @@ def _threshold(node: Threshold, x: ValueType) -> ValueType:
     expect_integers(node, x)
     channels, levels = node.thresholds.shape[-2:]
     expect_length(node, "thresholds", channels, x.channels)
-    expect_places(node, node.places, x)
+    expect_border_classes(node, node.border_classes, x)
     base = node.base or 0
     return bit_type(x.shape) if node.bit else ValueType(x.shape, base, base + levels)
 
@@ -353,12 +353,12 @@ def expect_elements(node: Node, shape: tuple[int, ...]) -> None:
         raise GraphError(f"node '{node.name}': makes {prod(shape)} elements, more than 2^24")
 
 
-def expect_places(node: Node, places: Ints | None, x: ValueType) -> None:
+def expect_border_classes(node: Node, border_classes: Ints | None, x: ValueType) -> None:
     """Refuse classes of positions, int64 ``(height, width)`` or None, of another image."""
-    if places is not None and x.shape[:-1] != places.shape:
+    if border_classes is not None and x.shape[:-1] != border_classes.shape:
         raise GraphError(
-            f"node '{node.name}': places: expected the shape {x.shape[:-1]} of its source's rows "
-            f"and columns, found {places.shape}"
+            f"node '{node.name}': border_classes: expected the shape {x.shape[:-1]} of its "
+            f"source's rows and columns, found {border_classes.shape}"
         )
 
 

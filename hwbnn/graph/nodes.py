@@ -56,12 +56,14 @@ class Node:
         SOURCE_LIST: the field that names any number of further values, a tuple; None for none.
         SINCE: the format of files that brought this kind.
         LATER: the fields that a file may lack, with the formats that brought them.
+        FILE_NAMES: the names that fields have in files and digests, where these are others.
     """
 
     SOURCE_FIELDS: ClassVar[tuple[str, ...]] = ("source",)
     SOURCE_LIST: ClassVar[str | None] = None
     SINCE: ClassVar[int] = 1
     LATER: ClassVar[Mapping[str, int]] = {}
+    FILE_NAMES: ClassVar[Mapping[str, str]] = {"border_classes": "places"}
 
     name: str
 
@@ -80,6 +82,11 @@ class Node:
     def since(self, field: str) -> int:
         """The format of files that brought the content which a given field has here."""
         return self.LATER.get(field, 1)
+
+    @classmethod
+    def file_name(cls, field: str) -> str:
+        """The name of a field in files and digests."""
+        return cls.FILE_NAMES.get(field, field)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -335,34 +342,34 @@ class Threshold(Node):
 
     Channel ``c`` (last axis) counts the ``j`` with ``x >= thresholds[c, j]``, or, where
     ``falling[c]``, with ``x <= thresholds[c, j]``. A threshold out of the value's range says
-    *never* or *always*. With ``places`` the thresholds at row ``i`` and column ``j`` of an image
-    are ``thresholds[places[i, j]]``: sums at a zero-padded border are of fewer terms.
+    *never* or *always*. With ``border_classes`` the thresholds at row ``i`` and column ``j`` of an
+    image are ``thresholds[border_classes[i, j]]``: sums at a zero-padded border are of fewer terms.
 
     With ``base`` the result is always an integer, also with one threshold: ``base`` plus the count.
     A base below 0 makes signed activations; with ``base`` 0 and one threshold, 0 and 1 are integers
     and do not stand for -1 and +1.
 
     Attributes:
-        thresholds: int64 array ``(channels, k)``, with ``places`` ``(classes, channels, k)``.
-        falling: bool array ``(channels,)``.
-        places: int64 array ``(height, width)`` of classes, or None.
-        base: the result where no threshold is reached, or None: a bit, or a count from 0.
+        thresholds: int64 array ``(channels, k)``, with ``border_classes`` ``(classes, channels,
+        k)``. falling: bool array ``(channels,)``. border_classes: int64 array ``(height, width)``
+        of classes, or None. base: the result where no threshold is reached, or None: a bit, or a
+        count from 0.
     """
 
-    LATER: ClassVar[Mapping[str, int]] = {"places": 3, "base": 5}
+    LATER: ClassVar[Mapping[str, int]] = {"border_classes": 3, "base": 5}
 
     source: str
     thresholds: Ints
     falling: Bools
-    places: Ints | None = None
+    border_classes: Ints | None = None
     base: int | None = None
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
-        freeze(self, "thresholds", np.int64, 2 if self.places is None else 3)
+        freeze(self, "thresholds", np.int64, 2 if self.border_classes is None else 3)
         freeze(self, "falling", np.bool_, 1)
         expect_channels(self, "falling", self.thresholds.shape[-2], "thresholds")
-        if self.places is not None:
+        if self.border_classes is not None:
             freeze_places(self, len(self.thresholds))
         if self.base is not None and integer(self, "base") + self.levels >= LIMIT:
             raise GraphError(
@@ -490,16 +497,15 @@ class Rescale(Node):
 
     Attributes:
         multiplier: int64 array ``(channels,)``.
-        bias: int64 array ``(channels,)``, with ``places`` ``(classes, channels)``; below 2^62.
-        shift: int64 array ``(channels,)``, 0 to 48.
-        low: the smallest result; smaller ones become it.
-        high: the largest result; larger ones become it.
-        negative: int64 array ``(channels,)``, or None.
-        places: int64 array ``(height, width)`` of classes, or None.
+        bias: int64 array ``(channels,)``, with ``border_classes`` ``(classes, channels)``; below
+        2^62. shift: int64 array ``(channels,)``, 0 to 48. low: the smallest result; smaller ones
+        become it. high: the largest result; larger ones become it. negative: int64 array
+        ``(channels,)``, or None. border_classes: int64 array ``(height, width)`` of classes, or
+        None.
     """
 
     SINCE: ClassVar[int] = 3
-    LATER: ClassVar[Mapping[str, int]] = {"negative": 3, "places": 3}
+    LATER: ClassVar[Mapping[str, int]] = {"negative": 3, "border_classes": 3}
 
     source: str
     multiplier: Ints
@@ -508,12 +514,12 @@ class Rescale(Node):
     low: int
     high: int
     negative: Ints | None = None
-    places: Ints | None = None
+    border_classes: Ints | None = None
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
         freeze(self, "multiplier", np.int64, 1)
-        freeze(self, "bias", np.int64, 1 if self.places is None else 2, limit=1 << 62)
+        freeze(self, "bias", np.int64, 1 if self.border_classes is None else 2, limit=1 << 62)
         freeze(self, "shift", np.int64, 1)
         channels = len(self.multiplier)
         if self.bias.shape[-1] != channels:
@@ -532,7 +538,7 @@ class Rescale(Node):
         if self.negative is not None:
             freeze(self, "negative", np.int64, 1)
             expect_channels(self, "negative", channels, "multiplier")
-        if self.places is not None:
+        if self.border_classes is not None:
             freeze_places(self, len(self.bias))
 
     @property

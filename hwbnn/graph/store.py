@@ -40,16 +40,16 @@ def to_bytes(graph: Graph) -> bytes:
     for i, node in enumerate(graph.nodes):
         entry: dict[str, Any] = {"kind": type(node).__name__}
         for f in fields(node):
-            value = node.written(f.name)
+            value, name = node.written(f.name), node.file_name(f.name)
             if value is None:
                 continue
             if not isinstance(value, np.ndarray):
-                entry[f.name] = value
+                entry[name] = value
                 continue
-            key = f"{i}.{f.name}"
+            key = f"{i}.{name}"
             is_bool = value.dtype == np.bool_
             arrays[key] = pack_bits(value) if is_bool else _least(value)
-            entry[f.name] = {"array": key, "bits": value.shape[-1] if is_bool else 0}
+            entry[name] = {"array": key, "bits": value.shape[-1] if is_bool else 0}
         described.append(entry)
     header = {
         "hwbnn graph": max(_format(node) for node in graph.nodes),
@@ -213,21 +213,21 @@ def _node(form: int, entry: Any, arrays: dict[str, np.ndarray[Any, Any]], unread
         raise GraphError(f"unknown node {shown(entry)}; expected one of {nearest(given, _KINDS)}")
     if form < kind.SINCE:
         raise GraphError(f"a {kind.__name__} in format {form}, which has none")
-    names = [f.name for f in fields(kind)]
-    required = [name for name in names if name not in kind.LATER]
-    known = [name for name in names if kind.LATER.get(name, 1) <= form]
+    names = {kind.file_name(f.name): f.name for f in fields(kind)}
+    required = [name for name, field in names.items() if field not in kind.LATER]
+    known = [name for name, field in names.items() if kind.LATER.get(field, 1) <= form]
     if not set(required) <= set(entry) - {"kind"} <= set(known):
         raise GraphError(
             f"node {shown(entry.get('name'))} ({kind.__name__}): expected the fields "
             f"{', '.join(known)}, found {shown(', '.join(entry))}"
         )
     values: dict[str, Any] = {}
-    for field in set(entry) - {"kind"}:
-        value = entry[field]
+    for name in set(entry) - {"kind"}:
+        value = entry[name]
         if isinstance(value, dict):
             unread.discard(value["array"])
             value = _array(value["bits"], value["array"], arrays)
-        values[field] = tuple(value) if isinstance(value, list) else value
+        values[names[name]] = tuple(value) if isinstance(value, list) else value
     node: Node = kind(**values)
     if form < _format(node):
         raise GraphError(

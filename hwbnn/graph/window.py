@@ -84,10 +84,10 @@ class Window:
         return taps.reshape(-1, *self.kernel)
 
     @cached_property
-    def places(self) -> Ints:
+    def border_classes(self) -> Ints:
         """The class of each position, int64 of shape :attr:`output`.
 
-        >>> Window((4, 4), (3, 3), padding=(1, 1, 1, 1)).places.tolist()
+        >>> Window((4, 4), (3, 3), padding=(1, 1, 1, 1)).border_classes.tolist()
         [[0, 1, 1, 2], [3, 4, 4, 5], [3, 4, 4, 5], [6, 7, 7, 8]]
         """
         (_, rows), (masks, columns) = _first(self.inside_rows), _first(self.inside_columns)

@@ -235,7 +235,7 @@ def _undecided(
         # Outside stands one of the numbers that occur inside: all pairs are those within.
         masks = np.ones_like(masks[:1])
     else:
-        border = BorderClasses(window.places, ())
+        border = BorderClasses(window.border_classes, ())
     signs = node.signs.sum(axis=3, dtype=np.int64)
     depth = node.weights.shape[3]
     pairs = [pairs_of(signs[:, m].sum(axis=1), int(m.sum()) * depth, value) for m in masks]

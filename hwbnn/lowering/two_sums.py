@@ -378,7 +378,9 @@ def certify(
     scale, offset = dot.scale_offset
     compared, totals = 0, pairs.totals
     thresholds = (
-        threshold.thresholds if threshold.places is None else threshold.thresholds[border_class]
+        threshold.thresholds
+        if threshold.border_classes is None
+        else threshold.thresholds[border_class]
     )
     for (part, d, real), packed in zip(pairs.chunks(), coded.reached, strict=False):
         v = d * scale + totals[part][:, None, None] * offset

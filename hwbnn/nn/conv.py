@@ -29,7 +29,7 @@ class BinaryConv2d(BinaryLayer):
 
     With ``pad = 0`` a tap outside the image counts nothing, as in torch. Where what arrives stands
     for ``scale * u + offset`` the constant ``offset * sum(w)`` is then one over the taps inside:
-    it differs from place to place at the border. :meth:`places` says where it is the same.
+    it differs from place to place at the border. :meth:`border_classes` says where it is the same.
 
     Args:
         in_channels: channels of the image.
@@ -154,8 +154,9 @@ class BinaryConv2d(BinaryLayer):
                 or such sums of one place in a table ``(n, out_channels)``.
             total: what it returns second, for a table ``(n, 1 or out_channels)``.
             codes: the weights' codes, where they are at hand.
-            place: for a table, the class of its place, see :meth:`places`.
-            size: height and width of the image; needed where :meth:`places` tells places apart.
+            place: for a table, the class of its place, see :meth:`border_classes`.
+            size: height and width of the image; needed where :meth:`border_classes` tells places
+            apart.
 
         Returns:
             float32, of the shape of ``sums``; a table's rows are, bit for bit, what the whole image
@@ -166,7 +167,7 @@ class BinaryConv2d(BinaryLayer):
             sums, total, known, lambda: self._taps(known.signs, sums.ndim == 4, place, size)
         )
 
-    def places(self, height: int, width: int) -> tuple[NDArray[np.int64], int]:
+    def border_classes(self, height: int, width: int) -> tuple[NDArray[np.int64], int]:
         """The class of each place of the output: where it is the same, so is the constant.
 
         Without a border, with one of -1 or +1, or where integers stand for multiples of themselves,
@@ -186,7 +187,7 @@ class BinaryConv2d(BinaryLayer):
         window = self._window((height, width))
         if not self._has_places:
             return np.zeros(window.output, np.int64), 1
-        return window.places, len(window.classes)
+        return window.border_classes, len(window.classes)
 
     @property
     def _has_places(self) -> bool:
@@ -224,7 +225,7 @@ class BinaryConv2d(BinaryLayer):
         counts = inside.sum(dim=(1, 2)) * signs.shape[1]
         if place is not None:
             return Taps(rows[:, place], counts[place])
-        everywhere = torch.from_numpy(window.places).to(of_tap.device)
+        everywhere = torch.from_numpy(window.border_classes).to(of_tap.device)
         return Taps(rows[None, :, everywhere], counts[everywhere])
 
     def _convolve(self, x: Tensor, w: Tensor) -> Tensor:

@@ -182,7 +182,7 @@ def _threshold(node: Threshold, datapath: Datapath) -> None:
     if node.source in datapath.fused:  # it stands behind the raw sums already
         return
     x = datapath.source_type(node)
-    datapath.align_channels(x, single=node.places is not None)
+    datapath.align_channels(x, single=node.border_classes is not None)
     held = ThresholdConstants.of(node)
     limits = constants.compared(held, x)
     add_thresholds(datapath, node, limits, node.falling, held.border_classes)
@@ -203,10 +203,10 @@ def _lookup(node: Lookup, datapath: Datapath) -> None:
 @add.register
 def _rescale(node: Rescale, datapath: Datapath) -> None:
     x = datapath.source_type(node)
-    datapath.align_channels(x, single=node.places is not None)
+    datapath.align_channels(x, single=node.border_classes is not None)
     if node.name in datapath.plan.lanes:
         datapath.resize(min(datapath.stream.lanes, datapath.plan.lanes[node.name]))
-    own = None if node.places is None else node.places.ravel()
+    own = None if node.border_classes is None else node.border_classes.ravel()
     border_classes, (classes,) = joined_classes(own)
     bias = node.bias.reshape(-1, len(node.multiplier))[classes] + node.half
     elements = datapath.elements(x, single=border_classes is not None)

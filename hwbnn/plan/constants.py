@@ -173,8 +173,8 @@ class ThresholdConstants:
     @classmethod
     def of(cls, node: Threshold, border: Ints | None = None) -> ThresholdConstants:
         """Those of a node whose source has border classes, int64 ``(positions,)``, or has none."""
-        own = None if node.places is None else node.places.ravel()
-        tables = node.thresholds if node.places is not None else node.thresholds[None]
+        own = None if node.border_classes is None else node.border_classes.ravel()
+        tables = node.thresholds if node.border_classes is not None else node.thresholds[None]
         border_classes, (mine, theirs) = joined_classes(own, border)
         return cls(tables[mine], node.falling, theirs, border_classes)
 

@@ -60,7 +60,7 @@ class Product:
             return product
         depth = node.weights.shape[-1]
         outside = np.repeat(~geometry.classes.reshape(len(geometry.classes), -1), depth, axis=1)
-        return replace(product, outside=outside, border_classes=geometry.places.ravel())
+        return replace(product, outside=outside, border_classes=geometry.border_classes.ravel())
 
     @property
     def positions(self) -> int:

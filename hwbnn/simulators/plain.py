@@ -132,7 +132,7 @@ def _add(node: Add, x: Array, y: Array, *types: ValueType) -> Array:
 
 @evaluate.register
 def _rescale(node: Rescale, x: Array, t: ValueType) -> Array:
-    bias = node.bias if node.places is None else node.bias[node.places]
+    bias = node.bias if node.border_classes is None else node.bias[node.border_classes]
     negative = node.multiplier if node.negative is None else node.negative
     products = x * np.where(x < 0, negative, node.multiplier) + bias + node.half
     scaled: Array = products >> node.shift
@@ -147,7 +147,9 @@ def _channel_pad(node: ChannelPad, x: Array, t: ValueType) -> Array:
 
 @evaluate.register
 def _threshold(node: Threshold, x: Array, t: ValueType) -> Array:
-    thresholds = node.thresholds if node.places is None else node.thresholds[node.places]
+    thresholds = (
+        node.thresholds if node.border_classes is None else node.thresholds[node.border_classes]
+    )
     rising = x[..., None] >= thresholds
     falling = x[..., None] <= thresholds
     reached = np.where(node.falling[:, None], falling, rising)

@@ -41,8 +41,8 @@ def test_the_only_reader_of_sums_is_fused_but_for_what_a_reading_cannot(graph, w
 def test_thresholds_by_border_class_are_fused_where_a_reading_has_them():
     image = Input.bits((2, 2, 4))
     conv = Conv2d("sums", "x", np.ones((3, 1, 1, 4), np.bool_))
-    places = np.array([[0, 1], [1, 0]])
-    y = Threshold("y", "sums", np.zeros((2, 3, 1), np.int64), RISING, places)
+    border_classes = np.array([[0, 1], [1, 0]])
+    y = Threshold("y", "sums", np.zeros((2, 3, 1), np.int64), RISING, border_classes)
     graph = Graph((image, conv, y, Output("out", "y")))
     assert fused_threshold(graph, conv) is y
     assert fused_threshold(graph, conv, by_border_class=False) is None

@@ -206,13 +206,13 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: Rescale("r", "x", ONES, np.ones(3, int), ONES, 0, 1),
         r"'r': bias: expected 2 channels as in multiplier, found 3",
     ),
-    "places beyond": (
+    "border_classes beyond": (
         lambda: Rescale("r", "x", ONES, ONES[None], ONES, 0, 1, None, np.array([[0, 1]])),
-        r"'r': places: expected classes from 0 to 0, found 0 to 1",
+        r"'r': border_classes: expected classes from 0 to 0, found 0 to 1",
     ),
-    "places of another image": (
+    "border_classes of another image": (
         lambda: network(IMAGE, Threshold("t", "x", np.zeros((2, 2, 1), int), ONES > 1, PLACES[:3])),
-        r"'t': places: expected the shape \(4, 4\) .* found \(3, 4\)",
+        r"'t': border_classes: expected the shape \(4, 4\) .* found \(3, 4\)",
     ),
     "no channel padded": (lambda: ChannelPad("p", "x", 0, 0), r"'p': expected before and after"),
     "many channels": (

@@ -484,3 +484,21 @@ def test_notes_that_no_file_can_hold_are_refused() -> None:
     for notes in ({"from": "\ud800"}, {"\udfff": "a"}):
         with pytest.raises(GraphError, match="notes: expected text that UTF-8 can hold, found '"):
             Graph(GRAPH.nodes, notes)
+
+
+def test_border_classes_are_places_in_files() -> None:
+    """Files and digests keep the name that the field had when they were written."""
+    graph = Graph(
+        [
+            Input("x", (1, 2, 1), 0, 9),
+            Threshold("t", "x", np.array([[[5]], [[2]]]), np.array([False]), np.array([[0, 1]])),
+            Output("y", "t"),
+        ]
+    )
+    file = to_bytes(graph)
+    with zipfile.ZipFile(io.BytesIO(file)) as archive:
+        assert "1.places.npy" in archive.namelist()
+    again = from_bytes(file)
+    assert again == graph
+    assert again.nodes[1].border_classes.tolist() == [[0, 1]]
+    assert graph.digest.startswith("5d9f32dd8ebf9c4a")  # as before the field was renamed

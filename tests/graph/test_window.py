@@ -31,9 +31,11 @@ def test_classes_and_places_say_which_taps_lie_inside(window: Window) -> None:
             a, b = i * window.stride[0], j * window.stride[1]
             seen = image[a : a + window.kernel[0], b : b + window.kernel[1]]
             assert seen.shape == window.kernel
-            assert np.array_equal(window.classes[window.places[i, j]], seen)
+            assert np.array_equal(window.classes[window.border_classes[i, j]], seen)
             assert seen.any()
-            met += [int(window.places[i, j])] if window.places[i, j] not in met else []
+            met += (
+                [int(window.border_classes[i, j])] if window.border_classes[i, j] not in met else []
+            )
     assert met == list(range(len(window.classes)))
     assert len({taps.tobytes() for taps in window.classes}) == len(window.classes)
 

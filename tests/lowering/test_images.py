@@ -224,14 +224,14 @@ def test_planted_faults_are_seen(faulty: tuple[nn.Module, Graph]) -> None:
     x = frames(PIXELS, 400, 5)
     threshold, pool = graph.of_type(Threshold)[0], graph.of_type(MaxPool)[0]
     dot, conv = graph.of_type(Dot)[0], graph.of_type(Conv2d)[0]
-    assert threshold.places is not None
+    assert threshold.border_classes is not None
     assert pool.smallest is not None
     order = np.arange(54).reshape(3, 3, 6).transpose(2, 0, 1).ravel()
-    corner = threshold.places.copy()
-    corner[0, 0] = threshold.places[4, 4]
+    corner = threshold.border_classes.copy()
+    corner[0, 0] = threshold.border_classes[4, 4]
     window = np.roll(conv.weights, 1, axis=2)
     faults: dict[str, Node] = {
-        "another border class": replace(threshold, places=corner),
+        "another border class": replace(threshold, border_classes=corner),
         "thresholds off by one": replace(threshold, thresholds=threshold.thresholds + 1),
         "OR for AND": replace(pool, smallest=None),
         "a flattened image in torch's order": replace(dot, weights=dot.weights[:, order]),
@@ -246,13 +246,13 @@ def test_lowering_itself_sees_a_wrong_border_class(monkeypatch: pytest.MonkeyPat
     torch.manual_seed(3)
     conv = BinaryConv2d(4, 6, 3, METHOD, padding=1, source=PIXELS)
     model = nn.Sequential(conv, BinaryActivation(6, METHOD)).eval()
-    right = BinaryConv2d.places
+    right = BinaryConv2d.border_classes
 
     def turned(self: BinaryConv2d, height: int, width: int) -> Any:
         classes, count = right(self, height, width)
         return np.ascontiguousarray(classes[:, ::-1]), count
 
-    monkeypatch.setattr(BinaryConv2d, "places", turned)
+    monkeypatch.setattr(BinaryConv2d, "border_classes", turned)
     with pytest.raises(Mismatch, match="threshold_1"):
         lower(model, PIXELS, output="scores")
 

@@ -162,7 +162,7 @@ def test_evaluation_is_exact_and_finishing_a_place_is_the_same_bits(
         found = layer(x)
         expected = by_words(case, x.double().numpy(), weights(layer), 0)
         np.testing.assert_allclose(found.numpy(), expected, atol=1e-4, rtol=1e-4)
-        classes, count = layer.places(case.height, case.width)
+        classes, count = layer.border_classes(case.height, case.width)
         assert classes.shape == found.shape[2:]
         assert set(classes.reshape(-1).tolist()) == set(range(count))
         assert count == 1 or (any(case.padding) and reads in ("centred", "set"))
@@ -181,13 +181,16 @@ def test_evaluation_is_exact_and_finishing_a_place_is_the_same_bits(
 def test_classes_are_numbered_from_the_top_left() -> None:
     source = Input.pixels((5, 4, 2), scale=2 / 255, offset=-1.0)
     layer = BinaryConv2d(2, 3, 3, METHOD, padding=1, source=source)
-    classes, count = layer.places(5, 4)
+    classes, count = layer.border_classes(5, 4)
     assert count == 9
     assert classes.tolist() == [[0, 1, 1, 2], *[[3, 4, 4, 5]] * 3, [6, 7, 7, 8]]
     # One row of taps is inside wherever the window stands: one kind of row.
-    assert BinaryConv2d(2, 3, (1, 3), METHOD, padding=(0, 1), source=source).places(5, 4)[1] == 3
+    assert (
+        BinaryConv2d(2, 3, (1, 3), METHOD, padding=(0, 1), source=source).border_classes(5, 4)[1]
+        == 3
+    )
     with pytest.raises(InputError, match=r"the window of \(3, 3\) fits, found \(0, 4\)"):
-        layer.places(0, 4)
+        layer.border_classes(0, 4)
     with pytest.raises(InputError, match="give the image's size"):
         layer.eval().finish(torch.zeros(1, 3))
 

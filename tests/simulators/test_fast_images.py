@@ -151,9 +151,12 @@ def test_factors_count_what_lies_outside(pad: int) -> None:
 def test_thresholds_by_place_meet_the_classes_of_the_border() -> None:
     rng = np.random.default_rng(0)
     conv = Conv2d("conv", "x", rng.random((5, 3, 3, 2)) < 0.5, padding=(1, 1, 1, 1))
-    for places in (Window((4, 5), (3, 3), padding=(1,) * 4).places, rng.integers(0, 3, (4, 5))):
-        cuts = rng.integers(-6, 6, (int(places.max()) + 1, 5, 1))
-        sign = Threshold("sign", "conv", cuts, rng.random(5) < 0.5, places)
+    for border_classes in (
+        Window((4, 5), (3, 3), padding=(1,) * 4).border_classes,
+        rng.integers(0, 3, (4, 5)),
+    ):
+        cuts = rng.integers(-6, 6, (int(border_classes.max()) + 1, 5, 1))
+        sign = Threshold("sign", "conv", cuts, rng.random(5) < 0.5, border_classes)
         graph = chain(Input.bits((4, 5, 2)), conv, sign)
         assert_same(graph, batch(graph))
 

@@ -117,8 +117,8 @@ def test_a_rescale_rounds_halves_up_and_saturates(x: int, y: int) -> None:
 def test_a_rescale_has_two_slopes_and_a_bias_for_each_class() -> None:
     source = Input("x", (1, 2, 1), -9, 9)
     three, eight, zero = np.array([3]), np.array([8]), np.array([0])
-    places, bias = np.array([[0, 1]]), np.array([[100], [200]])
-    node = Rescale("r", "x", three, bias, zero, -999, 999, eight, places)
+    border_classes, bias = np.array([[0, 1]]), np.array([[100], [200]])
+    node = Rescale("r", "x", three, bias, zero, -999, 999, eight, border_classes)
     x = np.array([[[[-2], [-2]]], [[[0], [5]]]])
     assert run(source, node, x).ravel().tolist() == [100 - 16, 200 - 16, 100, 215]
 
@@ -146,7 +146,7 @@ def test_streams_add_and_get_channels_of_zero() -> None:
 
 def test_thresholds_differ_by_class() -> None:
     source = Input("x", (1, 3, 1), 0, 9)
-    places = np.array([[0, 1, 0]])
-    node = Threshold("t", "x", np.array([[[5]], [[2]]]), np.array([False]), places)
+    border_classes = np.array([[0, 1, 0]])
+    node = Threshold("t", "x", np.array([[[5]], [[2]]]), np.array([False]), border_classes)
     x = np.array([[[[2], [2], [5]]]])
     assert run(source, node, x).ravel().tolist() == [0, 1, 1]

@@ -89,9 +89,15 @@ def images(seed: int = 3) -> Graph:
     nodes = (
         Input("x", (6, 6, 3), -3, 12),
         Conv2d("stem", "x", kernels(4, 3, 3, 3), padding=around),
-        Rescale("stream", "stem", slopes[0], biases, shifts, -90, 80, slopes[1], border.places),
+        Rescale(
+            "stream", "stem", slopes[0], biases, shifts, -90, 80, slopes[1], border.border_classes
+        ),
         Threshold(
-            "bits", "stream", cuts(9, len(border.classes), 4, 1), ones[:4] < 0, border.places
+            "bits",
+            "stream",
+            cuts(9, len(border.classes), 4, 1),
+            ones[:4] < 0,
+            border.border_classes,
         ),
         Conv2d("sums", "bits", kernels(6, 3, 3, 4), padding=around),
         Threshold("fires", "sums", cuts(6, 6, 1), rng.random(6) < 0.5),

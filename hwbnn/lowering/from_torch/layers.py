@@ -79,7 +79,7 @@ def read_conv(
     height, width = value.type.shape[:2]
     weights = _weights(name, layer, value, source, size=(height, width))
     bits = np.ascontiguousarray(weights.bits.transpose(0, 2, 3, 1))
-    classes, count = layer.places(height, width)
+    classes, count = layer.border_classes(height, width)
     border = classes if count > 1 else None
     geometry = Geometry(layer.stride, layer.padding, layer.pad, layer.groups, border)
     return replace(weights, bits=bits), geometry

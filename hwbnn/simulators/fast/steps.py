@@ -173,9 +173,9 @@ def _by_class(array: NDArray[np.int64], ndim: int) -> NDArray[np.int64]:
 def _kinds(node: Threshold | Rescale, graph: Graph) -> NDArray[np.int64]:
     """The class of each position."""
     t = graph.types[node.name]
-    if node.places is None:
+    if node.border_classes is None:
         return np.zeros(t.size // t.channels, np.int64)
-    return node.places.flatten()
+    return node.border_classes.flatten()
 
 
 @step.register

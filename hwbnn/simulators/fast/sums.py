@@ -65,7 +65,9 @@ def border(node: Dot | Conv2d, graph: Graph) -> Border:
     missing = np.einsum("kab,cab->kc", outside, signed)
     number = outside.sum(axis=(1, 2)) * node.weights.shape[3]
     more = node.pad - base
-    return Border(window.places.ravel(), constant + more * missing, none_set + more * number)
+    return Border(
+        window.border_classes.ravel(), constant + more * missing, none_set + more * number
+    )
 
 
 def tiled(rows: NDArray[Any], groups: int, front: bool) -> NDArray[Any]:
@@ -154,10 +156,10 @@ def neurons(node: Threshold, graph: Graph) -> Step | None:
         return _short_neurons(feeding, node, graph)
     _, gain, planes = coding(graph.types[feeding.source])
     where, (kinds, constant, _) = grid(feeding, graph), border(feeding, graph)
-    own = None if node.places is None else node.places.ravel()
-    places, (theirs, mine) = joined_classes(kinds, own)
-    kinds = np.zeros_like(kinds) if places is None else places
-    tables = node.thresholds[None] if node.places is None else node.thresholds
+    own = None if node.border_classes is None else node.border_classes.ravel()
+    border_classes, (theirs, mine) = joined_classes(kinds, own)
+    kinds = np.zeros_like(kinds) if border_classes is None else border_classes
+    tables = node.thresholds[None] if node.border_classes is None else node.thresholds
     constant, cuts = constant[theirs], tables[mine, :, 0]
     distance, everything = constant - cuts, feeding.weights[0].size * ((1 << planes) - 1)
     most = np.where(node.falling, everything + (-distance // gain), distance // gain)
@@ -202,14 +204,16 @@ def _short_neurons(feeding: Conv2d, node: Threshold, graph: Graph) -> Step:
     number = (grouped << np.arange(short_sums.GROUP)).sum(axis=3).transpose(0, 2, 1)
     first = np.arange(number.shape[1])[:, None] * short_sums.SIGNS
     chosen = np.ascontiguousarray((first + number) * LANES)
-    cuts = node.thresholds[..., 0] if node.places is not None else node.thresholds[None, :, 0]
+    cuts = (
+        node.thresholds[..., 0] if node.border_classes is not None else node.thresholds[None, :, 0]
+    )
     most = _bound(feeding, graph)
     nearest = cuts.clip(-most - 1, most + 1)
     start = np.where(node.falling, -nearest - 1, nearest - 1).astype(np.int16)
     start = np.pad(start, ((0, 0), (0, ends[0])))
     kinds = np.zeros(graph.types[node.name].size // len(flat), np.int64)
-    if node.places is not None:
-        kinds = node.places.flatten()
+    if node.border_classes is not None:
+        kinds = node.border_classes.flatten()
     where, out = grid(feeding, graph), Slot(node.name, "words")
     source = Slot(feeding.source, "shorts")
     return Step(

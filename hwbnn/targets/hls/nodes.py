@@ -164,9 +164,11 @@ def _placed(
     """The fields of a call whose constants may differ by border class."""
     if node.name not in site.image_lanes:
         return {"numbers": numbers, "constants": constants}
-    places = np.zeros(1, np.int64) if node.places is None else node.places.reshape(-1)
-    classes = Constant("places", Scalar.holding(0, int(places.max())), places)
-    return {"numbers": {**numbers, "n_places": len(places)}, "constants": (*constants, classes)}
+    classes = (
+        np.zeros(1, np.int64) if node.border_classes is None else node.border_classes.reshape(-1)
+    )
+    of_place = Constant("places", Scalar.holding(0, int(classes.max())), classes)
+    return {"numbers": {**numbers, "n_places": len(classes)}, "constants": (*constants, of_place)}
 
 
 @call_of.register

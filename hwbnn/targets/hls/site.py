@@ -255,7 +255,10 @@ def within_limit(name: str, found: int, what: str, advice: str) -> None:
 
 def needs_stream(node: Node) -> bool:
     """Whether a node looks at an image place by place, so that it needs it as a stream."""
-    return isinstance(node, Conv2d | MaxPool | SumPool) or getattr(node, "places", None) is not None
+    return (
+        isinstance(node, Conv2d | MaxPool | SumPool)
+        or getattr(node, "border_classes", None) is not None
+    )
 
 
 def image_lanes(graph: Graph, hidden: Collection[str]) -> dict[str, int]:

@@ -16,10 +16,10 @@ from hwbnn.targets.rtl import products
 from hwbnn.targets.rtl.verilog import constant, literal, module
 from hwbnn.targets.rtl.wrapped import (
     Wrapped,
+    border_classes,
     by_element,
     in_order,
     module_name,
-    places,
     ports,
     text,
 )
@@ -75,7 +75,7 @@ def _affine(block: blocks.Affine) -> Wrapped:
     )
     parameters: dict[str, object] = {
         **by_element(block),
-        **places(block),
+        **border_classes(block),
         "Width": block.source.width,
         "OutWidth": block.result.width,
         "Shift": block.shift,
@@ -93,7 +93,7 @@ def _compare(block: blocks.Compare) -> Wrapped:
     body += constant("Falling", in_order(falling, block, classes=1), 1)
     parameters: dict[str, object] = {
         **by_element(block),
-        **places(block),
+        **border_classes(block),
         "Width": block.source.width,
         "Signed": block.source.signed,
         "Count": count,
@@ -176,7 +176,7 @@ def _rescale(block: RescaleBlock) -> Wrapped:
     body += constant("Biases", in_order(block.bias, block), sum_width)
     parameters: dict[str, object] = {
         **by_element(block),
-        **places(block),
+        **border_classes(block),
         "Width": block.source.width,
         "Signed": block.source.signed,
         "Slopes": len(slopes),
@@ -285,7 +285,7 @@ def _from_memory(block: Scaled) -> Wrapped:
     ]
     parameters: dict[str, object] = {
         **by_element(block),
-        **places(block),
+        **border_classes(block),
         "Width": block.source.width,
         "OutWidth": block.result.width,
         "Shift": block.shift or 0,

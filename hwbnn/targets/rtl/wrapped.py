@@ -42,7 +42,7 @@ def by_element(block: ByElement) -> dict[str, object]:
     return {"Lanes": block.lanes, "Tokens": block.tokens}
 
 
-def places(block: ByElement) -> dict[str, object]:
+def border_classes(block: ByElement) -> dict[str, object]:
     """The classes of positions, where there are several."""
     if block.border_classes is None or block.classes == 1:
         return {}
