@@ -124,7 +124,7 @@ def shortcuts(root: Path) -> Iterator[str]:
         yield "No network with shortcuts is published yet; `hwbnn measure RUN` measures a run."
         return
     yield (
-        "| network | bits behind the point | bits | logits off | at most | same class | integer "
+        "| network | fraction bits | bits | logits off | at most | same class | integer "
         "| float | points lost |"
     )
     yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|"

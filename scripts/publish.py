@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hwbnn import flow
 from hwbnn.errors import CannotLower, HwbnnError
-from hwbnn.flow.release import BUILD
+from hwbnn.flow.publishing import BUILD
 from hwbnn.graph import Dot, Graph
 from hwbnn.methods import METHODS
 from hwbnn.plan import Folded, Plan

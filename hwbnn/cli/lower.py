@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hwbnn.lowering import FixedPointResult
 
 COLUMNS = (
-    *("bits behind the point", "bits", "logits off", "at most", "same class"),
+    *("fraction bits", "bits", "logits off", "at most", "same class"),
     *("accuracy", "in floats", "points lost"),
 )
 
@@ -96,7 +96,7 @@ def lower(
         "notes": dict(graph.notes),
     }
     bits = graph.fraction
-    how = "exactly" if bits is None else f"with {bits} bits behind the point of its shortcuts"
+    how = "exactly" if bits is None else f"with {bits} fraction bits of its shortcuts"
     if checked is not None:
         facts |= {"frames": checked.frames, "accuracy": checked.accuracy_integer}
         facts |= {"accuracy of floats": checked.accuracy_float, "differing": checked.differing}
@@ -150,7 +150,7 @@ def measure(
     folder: options.ModelArgument = None,
     model: options.ModelOption = None,
     fractions: Annotated[
-        str, typer.Option(help="Word lengths: bits behind the point, with commas between.")
+        str, typer.Option(help="Word lengths: fraction bits, with commas between.")
     ] = "10,12,14,16,18",
     samples: options.Samples = None,
     key: options.Key = "",

@@ -23,14 +23,14 @@ def used_depths(graph: Graph, plan: Plan) -> Plan:
     forks = _forks(made)
     if not forks:
         return plan
-    counted = cycles(made)
+    predicted = cycles(made)
     for spare in (0, 1):
         depths = {
-            fork.value: tuple(max(LEAST, counted.fills[name] + spare) for name in fork.outputs)
+            fork.value: tuple(max(LEAST, predicted.fills[name] + spare) for name in fork.outputs)
             for fork in forks
         }
         tried = replace(plan, depths=depths)
-        if _interval(graph, tried) == counted.interval:
+        if _interval(graph, tried) == predicted.interval:
             return tried
     return plan
 

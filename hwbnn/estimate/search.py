@@ -24,7 +24,7 @@ from math import ceil, log, prod
 from hwbnn.errors import PlanError
 from hwbnn.estimate.amounts import Amounts, amounts, ends
 from hwbnn.estimate.area import area_of
-from hwbnn.estimate.cycles import cycles as counted
+from hwbnn.estimate.cycles import cycles as predicted_cycles
 from hwbnn.estimate.schedule import Schedule, schedule
 from hwbnn.graph import Add, Conv2d, Dot, Graph, Lookup, Node, Rescale, Threshold, ValueType
 from hwbnn.plan import (
@@ -59,11 +59,9 @@ SECONDS = 120.0
 """CPU time after which a search ends with the best that it has; all of a bundled network takes
 less."""
 
-Tell = Callable[[str], None]
-
 
 def plan_for_ii(
-    graph: Graph, cycles: int, base: Plan | None = None, tell: Tell | None = None
+    graph: Graph, cycles: int, base: Plan | None = None, tell: Callable[[str], None] | None = None
 ) -> Plan:
     """The Plan of the fewest LUTs under which a new frame can begin every ``cycles`` cycles.
 
@@ -88,7 +86,7 @@ def plan_for_ii(
 
 
 def plan_for_luts(
-    graph: Graph, budget: int, base: Plan | None = None, tell: Tell | None = None
+    graph: Graph, budget: int, base: Plan | None = None, tell: Callable[[str], None] | None = None
 ) -> Plan:
     """The Plan with the smallest initiation interval that is estimated within a budget of LUTs.
 
@@ -198,7 +196,7 @@ class _Draft:
         if self.point is None:
             found = _scheduled(self.made.stages)
             if found is None:  # with the FIFOs that are always deep enough
-                interval = counted(self.made).interval
+                interval = predicted_cycles(self.made).interval
                 assert interval is not None
                 self.point = Point(ceil(interval), _luts(self.made.stages), self.plan)
                 return self.point
@@ -255,7 +253,7 @@ class Points:
     def __init__(self, graph: Graph, base: Plan) -> None:
         self.graph = graph
         self.base = base
-        self.layers = (_Chain if is_chain(graph) else _Network)(graph, base)
+        self.layers = (_ChainLayers if is_chain(graph) else _NetworkLayers)(graph, base)
         self.goals = self._goals()
         self.drafts: dict[int, _Draft] = {}
         # Pools and borders may be busier than all products at their slowest.
@@ -324,7 +322,7 @@ class Points:
             )
         return self.drafts[goal]
 
-    def for_interval(self, cycles: int, tell: Tell | None) -> Plan:
+    def for_interval(self, cycles: int, tell: Callable[[str], None] | None) -> Plan:
         """The point of the fewest LUTs that is fast enough."""
         for node in (self.graph.input, self.graph.output):
             beat(self.graph, node, BEAT_LIMIT, cycles)  # refuses what no beat carries
@@ -352,7 +350,7 @@ class Points:
             f"{min(nearest):,}"
         )
 
-    def for_luts(self, budget: int, tell: Tell | None) -> Plan:
+    def for_luts(self, budget: int, tell: Callable[[str], None] | None) -> Plan:
         """The fastest point within a budget."""
         limit = _Limit(tell)
         best: Point | None = None
@@ -391,7 +389,7 @@ class Points:
 class _Limit:
     """The CPU time of a search."""
 
-    tell: Tell | None
+    tell: Callable[[str], None] | None
     begin: float = field(default_factory=time.process_time)
 
     def over(self, best: str) -> bool:
@@ -413,7 +411,7 @@ def is_chain(graph: Graph) -> bool:
 
 
 @dataclass(frozen=True)
-class _Laid:
+class _LayerCost:
     """A layer laid out in one way behind a stream.
 
     Attributes:
@@ -438,8 +436,8 @@ class _Layers:
         self.graph = graph
         self.base = base
         self.products = [node for node in graph.nodes if isinstance(node, Dot | Conv2d)]
-        self.known: dict[tuple[object, ...], _Laid] = {}
-        self.ways = {node.name: list(self._ways(node)) for node in self.products}
+        self.known: dict[tuple[object, ...], _LayerCost] = {}
+        self.layouts = {node.name: list(self._layouts_of(node)) for node in self.products}
 
     def plan(self, base: Plan, cycles: int) -> Plan:
         """The cheapest layouts whose stages a frame keeps busy for at most so many cycles."""
@@ -447,17 +445,17 @@ class _Layers:
 
     def cycles(self) -> Iterator[int]:
         """Cycles of all layouts of all layers, each once a layer."""
-        for ways in self.ways.values():
-            yield from {cycles for _, cycles in ways}
+        for layouts in self.layouts.values():
+            yield from {cycles for _, cycles in layouts}
 
     def cost(self, made: Amounts) -> float:
         """LUTs, a block RAM counted as so many."""
         taken = area_of(made)
         return taken.lut + BRAM_LUTS * (taken.bram36 + taken.bram18 / 2)
 
-    def laid(
+    def layer_cost(
         self, nodes: Sequence[Node], lanes: int, layout: Layout, behind: Mapping[str, int]
-    ) -> _Laid:
+    ) -> _LayerCost:
         """A product and the nodes behind it, behind a stream of so many lanes.
 
         Args:
@@ -484,10 +482,10 @@ class _Layers:
             last = stages[-1]
             end = self.cost(ends(last)) if isinstance(last, Pipeline) else 0.0
             interval = max(stage.interval for stage in stages)
-            self.known[key] = _Laid(layout, cost, end, datapath.stream.lanes, interval)
+            self.known[key] = _LayerCost(layout, cost, end, datapath.stream.lanes, interval)
         return self.known[key]
 
-    def _ways(self, node: Dot | Conv2d) -> Iterator[tuple[Layout, int]]:
+    def _layouts_of(self, node: Dot | Conv2d) -> Iterator[tuple[Layout, int]]:
         """All layouts of a product, with the cycles that they take."""
         groups = node.groups if isinstance(node, Conv2d) else 1
         width, windows = self.graph.types[node.source].width, self._windows(node)
@@ -513,7 +511,7 @@ class _Layers:
         return prod(self.graph.types[node.name].shape[:-1])
 
 
-class _Network(_Layers):
+class _NetworkLayers(_Layers):
     """Any network: each layer's layout is chosen behind those of the layers before it."""
 
     def plan(self, base: Plan, cycles: int) -> Plan:
@@ -523,11 +521,11 @@ class _Network(_Layers):
                 lanes = datapath.pending[node.source][0].stream.lanes
                 nodes = self.behind(node)
                 found = [
-                    self.laid(nodes, lanes, layout, base.lanes)
+                    self.layer_cost(nodes, lanes, layout, base.lanes)
                     for layout in self.fast(node, cycles)
                 ]
-                good = [laid for laid in found if laid.interval <= cycles]
-                best = min(good or found, key=lambda laid: laid.cost if good else laid.interval)
+                good = [layer for layer in found if layer.interval <= cycles]
+                best = min(good or found, key=lambda layer: layer.cost if good else layer.interval)
                 datapath.plan = datapath.plan.with_layers(**{node.name: best.layout})
             place(datapath, node)
         return datapath.plan
@@ -546,11 +544,11 @@ class _Network(_Layers):
 
         Where none is fast enough, all that take the fewest cycles.
         """
-        ways = self.ways[node.name]
-        enough = [way for way in ways if way[1] <= cycles]
+        layouts = self.layouts[node.name]
+        enough = [each for each in layouts if each[1] <= cycles]
         if not enough:
-            least = min(taken for _, taken in ways)
-            return [layout for layout, taken in ways if taken == least]
+            least = min(taken for _, taken in layouts)
+            return [layout for layout, taken in layouts if taken == least]
         chosen: dict[tuple[object, ...], Layout] = {}
         for layout, _ in enough:
             shape = layout.pe if isinstance(layout, Folded) else layout.form
@@ -559,7 +557,7 @@ class _Network(_Layers):
 
 
 @dataclass(frozen=True)
-class _Way:
+class _FirstLayers:
     """Layouts of the first layers, what they cost, and how much of that ends the last pipeline."""
 
     cost: float
@@ -567,7 +565,7 @@ class _Way:
     chosen: tuple[Layout, ...]
 
 
-class _Chain(_Layers):
+class _ChainLayers(_Layers):
     """A chain: the cheapest layouts of the first layers are kept for each number of lanes."""
 
     folds_to_one = False
@@ -585,32 +583,34 @@ class _Chain(_Layers):
         for node in self.before:
             place(datapath, node)
         lanes = datapath.pending[self.before[-1].name][0].stream.lanes if self.before else 1
-        ways = {lanes: _Way(0.0, 0.0, ())}
+        kept = {lanes: _FirstLayers(0.0, 0.0, ())}
         for nodes in self.runs:
-            following: dict[int, _Way] = {}
+            following: dict[int, _FirstLayers] = {}
             source = self.graph.types[nodes[0].sources[0]]
-            for layout, taken in self.ways[nodes[0].name]:
+            for layout, taken in self.layouts[nodes[0].name]:
                 if taken > cycles:
                     continue
                 wanted = layout.simd if isinstance(layout, Folded) else source.size
-                laid = self.laid(nodes, wanted, layout, base.lanes)
-                each = (self.extend(way, laid, source, n, wanted) for n, way in ways.items())
-                best = min(each, key=lambda way: way.cost)
-                if laid.given not in following or best.cost < following[laid.given].cost:
-                    following[laid.given] = best
-            ways = following
-        best = min(ways.values(), key=lambda way: way.cost)
+                layer = self.layer_cost(nodes, wanted, layout, base.lanes)
+                each = (self.extend(first, layer, source, n, wanted) for n, first in kept.items())
+                best = min(each, key=lambda first: first.cost)
+                if layer.given not in following or best.cost < following[layer.given].cost:
+                    following[layer.given] = best
+            kept = following
+        best = min(kept.values(), key=lambda first: first.cost)
         names = (node.name for node in self.products)
         return base.with_layers(**dict(zip(names, best.chosen, strict=True)))
 
-    def extend(self, way: _Way, laid: _Laid, source: ValueType, lanes: int, wanted: int) -> _Way:
-        """One more layer behind those of a way that gives so many lanes."""
-        cost = way.cost + laid.cost
-        if isinstance(laid.layout, Unrolled) and lanes == wanted:
-            cost -= way.end  # joins the pipeline of the layer before
+    def extend(
+        self, first: _FirstLayers, layer: _LayerCost, source: ValueType, lanes: int, wanted: int
+    ) -> _FirstLayers:
+        """One more layer behind the first ones, which give so many lanes."""
+        cost = first.cost + layer.cost
+        if isinstance(layer.layout, Unrolled) and lanes == wanted:
+            cost -= first.end  # joins the pipeline of the layer before
         else:
             cost += self.resize(source, lanes, wanted)
-        return _Way(cost, laid.end, (*way.chosen, laid.layout))
+        return _FirstLayers(cost, layer.end, (*first.chosen, layer.layout))
 
     def resize(self, t: ValueType, lanes: int, wanted: int) -> float:
         """LUTs that bring a stream to so many lanes."""

@@ -60,21 +60,21 @@ class StageRow:
         return (self.stage, self.node, self.cycles, busy, *area, depth, fill)
 
 
-def rows(circuit: Circuit, counted: Cycles | None = None) -> tuple[StageRow, ...]:
+def rows(circuit: Circuit, predicted: Cycles | None = None) -> tuple[StageRow, ...]:
     """A circuit stage by stage, in order; the busiest is the bottleneck.
 
     Args:
         circuit: the circuit.
-        counted: its run to a steady state, if there is one already.
+        predicted: its run to a steady state, if there is one already.
     """
-    counted = counted or cycles(circuit)
-    interval = counted.interval or Fraction(circuit.interval)
+    predicted = predicted or cycles(circuit)
+    interval = predicted.interval or Fraction(circuit.interval)
     areas = area(circuit).stages
     made = []
     for stage in circuit.stages:
         taken = areas[stage.name]
         depth = _depth(stage)
-        fill = tuple(counted.fills[name] for name in stage.outputs) if depth else ()
+        fill = tuple(predicted.fills[name] for name in stage.outputs) if depth else ()
         made.append(
             StageRow(
                 stage.name, _node(stage), stage.interval, stage.interval / interval, taken.lut,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwbnn.flow.release import publish
+from hwbnn.flow.publishing import publish
 from hwbnn.flow.state import Progress, Silent
 from hwbnn.flow.steps import build, claim, steps
 from hwbnn.flow.synthesis import DEFAULT_FAMILY, design, netlist_family

@@ -46,7 +46,7 @@ def activation(build: GraphBuilder, layer: StepActivation, value: TracedValue) -
             pools.fill_check(check, value, layer)
             if not check.is_monotone:
                 value, check = pools.settle(build, value), None
-        reading = read_activation(layer, value)
+        reading = tabulate_activation(layer, value)
     node: Node
     if isinstance(reading, Table):
         node = Lookup(build.name("lookup"), value.name, reading.codes, reading.bit)
@@ -107,7 +107,7 @@ class Thresholds:
         return f"thresholds: {kinds}{border}"
 
 
-def read_activation(layer: StepActivation, value: TracedValue) -> Table | Thresholds:
+def tabulate_activation(layer: StepActivation, value: TracedValue) -> Table | Thresholds:
     """An activation as thresholds if every channel is monotone, otherwise as tables.
 
     A max pool that waits is left out: these are the codes of the numbers that it compares.

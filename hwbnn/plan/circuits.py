@@ -37,9 +37,9 @@ from hwbnn.graph.window import joined_classes
 from hwbnn.plan import blocks, constants
 from hwbnn.plan.constants import ThresholdConstants, per_element
 from hwbnn.plan.datapath import Datapath, OpenStream, largest_divisor
-from hwbnn.plan.dots import add_product, add_thresholds, add_windows
 from hwbnn.plan.fifos import settled, with_depths
 from hwbnn.plan.plan import Plan
+from hwbnn.plan.product_stages import add_product, add_thresholds, add_windows
 from hwbnn.plan.stages import AddStreams, AxisIn, AxisOut, Pipeline, Stage
 from hwbnn.plan.tokens import Tap
 

@@ -65,7 +65,7 @@ class FixedPointFigures:
     Attributes:
         data: the data set and which part of it.
         frames: how many frames.
-        fraction: bits behind the point of the numbers that shortcuts add.
+        fraction: fraction bits of the numbers that shortcuts add.
         width: bits of the widest of these numbers.
         is_chosen: whether the Graph of this report has this word length.
         largest: largest distance of a logit from the float network's.

@@ -129,7 +129,7 @@ def _fixed_point(each: FixedPointFigures, sources: _Sources) -> Row:
     figures = (each.mean, each.largest, each.agreement, each.integers)
     cells = [number(each.mean.value), number(each.largest.value)]
     cells += [_percent(figure) for figure in figures[2:]]
-    label = f"  {each.width} bits, {each.fraction} behind the point"
+    label = f"  {each.width} bits, {each.fraction} fraction bits"
     mark = sources.of(*figures, each.float_network)
     return _row(f"{label}{', chosen' if each.is_chosen else ''}", *cells, mark=mark)
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hwbnn.simulators.engines import ENGINES, check_input, simulate
+from hwbnn.simulators.engines import ENGINES, FrameProgress, check_input, simulate
 
-__all__ = ["ENGINES", "check_input", "simulate"]
+__all__ = ["ENGINES", "FrameProgress", "check_input", "simulate"]

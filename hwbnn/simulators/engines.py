@@ -17,6 +17,9 @@ from hwbnn.simulators import plain
 Engine = Callable[[Graph, Array, bool], dict[str, Array]]
 """From a Graph, a checked batch, and whether every value is wanted, to values by name."""
 
+FrameProgress = Callable[[str, int, int], None]
+"""Is told what computes or is computed, how many frames of it are done, and of how many."""
+
 WORTH = 1 << 30
 """Synapses times samples from which on ``"auto"`` loads numba; below, plain is done sooner."""
 

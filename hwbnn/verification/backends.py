@@ -21,14 +21,13 @@ from hwbnn.graph import Graph
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
 from hwbnn.project import Project
-from hwbnn.simulators import simulate
+from hwbnn.simulators import FrameProgress, simulate
 from hwbnn.targets import generate
 from hwbnn.verification.core import DAMAGE
 from hwbnn.verification.results import BackendResult, Comparison, first_difference
 
 Values = Mapping[str, Array]
 Reference = Callable[[Array], Array]
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Job:
     rtl_frames: int | None = None
     seed: int = 1
     wave: Path | None = None
-    progress: Progress | None = None
+    progress: FrameProgress | None = None
 
     def project(self, target: str, **options: Any) -> Project:
         """The project that was given if it is of this kind, else one that is generated."""

@@ -48,7 +48,7 @@ def test_a_row_for_each_word_length(call: Call) -> None:
     assert fine["lost"] == 100 * (fine["accuracy_float"] - fine["accuracy_integer"])
 
     told = call("measure", "--model", "nets:image", *GIVEN, "--fractions", "3,12").stdout
-    assert "12 bits behind the point" in told.splitlines()[-1]
+    assert "12 fraction bits" in told.splitlines()[-1]
     assert f"{coarse['mean']:.4f}" in told
     assert f"{coarse['agreement']:.2%}" in told
 

@@ -44,7 +44,7 @@ def test_it_is_measured_for_each_word_length(model: torch.nn.Module, tmp_path: P
     assert accuracy.float_network is not None
     assert chosen.float_network.value == accuracy.float_network.value
     assert Report.from_json((tmp_path / "report.json").read_bytes()) == report
-    assert f"{chosen.width} bits, {chosen.fraction} behind the point" in text(report, 120)
+    assert f"{chosen.width} bits, {chosen.fraction} fraction bits" in text(report, 120)
 
 
 def test_without_classes_the_report_says_so(model: torch.nn.Module, tmp_path: Path) -> None:

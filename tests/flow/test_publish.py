@@ -24,7 +24,7 @@ from scripts import publish as script
 from tests.cli.conftest import Call, call  # noqa: F401  # a fixture
 
 RECIPE = Recipe("digits", "digits", 2, input="pixels", batch=64, learning_rate=0.01, seed=0)
-RELEASE = importlib.import_module("hwbnn.flow.release")
+RELEASE = importlib.import_module("hwbnn.flow.publishing")
 
 
 def other_digits() -> Dataset:

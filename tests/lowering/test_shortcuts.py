@@ -98,7 +98,7 @@ def wrong_bias(found: LineFit, fraction: int) -> LineFit:
 
 
 def wrong_fraction(found: LineFit, _: int) -> LineFit:
-    """Half of what it should be: one bit fewer behind the point than its readers take it for."""
+    """Half of what it should be: one fraction bit fewer than its readers take it for."""
     return replace(found, shift=found.shift + 1)
 
 

@@ -68,7 +68,7 @@ def test_every_figure_and_source_is_shown() -> None:
         for name in (backend.name, f"{backend.bits:,}")
     )
     for each in given.fixed_point:
-        assert f"{each.width} bits, {each.fraction} behind the point" in shown
+        assert f"{each.width} bits, {each.fraction} fraction bits" in shown
         assert each.mean.source in shown
     assert shown.endswith("all equal: 202,280 bits in 4 comparisons, cycles as predicted")
 

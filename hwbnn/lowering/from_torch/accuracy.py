@@ -7,7 +7,7 @@ effect is measured on a whole test set, for one word length after the other (:fu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from hwbnn.lowering.from_torch.reference import floats, prepare
 from hwbnn.lowering.from_torch.walk import Walk
 from hwbnn.lowering.tables import evaluate_at
 from hwbnn.lowering.value import TracedValue
-from hwbnn.simulators import check_input, simulate
+from hwbnn.simulators import FrameProgress, check_input, simulate
 from hwbnn.simulators.decisions import (
     TOLERANCE,
     AccuracyCheck,
@@ -33,10 +33,8 @@ from hwbnn.simulators.decisions import (
 )
 
 FRACTIONS = (10, 12, 14, 16, 18)
-"""Word lengths to measure: bits behind the point."""
+"""Word lengths to measure: fraction bits."""
 _BATCH = 200
-Progress = Callable[[str, int, int], None]
-"""Told what is being computed, how many frames of it are done, and of how many."""
 
 
 def check_accuracy(
@@ -47,7 +45,7 @@ def check_accuracy(
     *,
     tolerance: float = TOLERANCE,
     engine: str = "auto",
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
 ) -> AccuracyCheck:
     """Compare the classes of a float network and its Graph on the user's own labelled data.
 
@@ -98,7 +96,7 @@ class FixedPointResult:
     """A network's floats against its integers on a data set, at one word length.
 
     Attributes:
-        fraction: bits behind the point of the numbers that shortcuts add; None for a network
+        fraction: fraction bits of the numbers that shortcuts add; None for a network
             without.
         width: bits of the widest of these numbers; 0 for a network without.
         frames: inputs.
@@ -127,7 +125,7 @@ class FixedPointResult:
 
     def __str__(self) -> str:
         exact = "no fixed-point numbers"
-        bits = f"{self.fraction} bits behind the point, {self.width} in all"
+        bits = f"{self.fraction} fraction bits, {self.width} in all"
         return (
             f"{exact if self.fraction is None else bits}: logits {self.mean:.3g} off on average, "
             f"at most {self.largest:.3g} (they spread by {self.spread:.3g}); class as in floats "
@@ -144,7 +142,7 @@ def measure(
     *,
     fractions: Sequence[int] = FRACTIONS,
     engine: str = "auto",
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
 ) -> tuple[FixedPointResult, ...]:
     """Lower a network at several word lengths and compare it with its floats on a data set.
 
@@ -156,7 +154,7 @@ def measure(
         input: as for :func:`hwbnn.lower`.
         x: integers of the input, ``(frames, *shape)``.
         labels: classes, ``(frames,)``.
-        fractions: word lengths: bits behind the point.
+        fractions: word lengths: fraction bits.
         engine: which simulator runs the Graphs, see :func:`hwbnn.simulate`.
         progress: told how far it is.
 
@@ -174,12 +172,12 @@ def measure(
     real: Floats | None = None
     found: list[FixedPointResult] = []
     for fraction in fractions:
-        told(f"lower with {fraction} bits behind the point", 0, len(frames))
+        told(f"lower with {fraction} fraction bits", 0, len(frames))
         walk = begin(network, input, "class", fraction)
         try:
             walk.run()
         except CannotLower as error:
-            raise CannotLower(f"with {fraction} bits behind the point: {error}") from error
+            raise CannotLower(f"with {fraction} fraction bits: {error}") from error
         logits, classes = _integers(walk, frames, engine, told)
         if real is None:
             real = _floats(network, input, frames, told)
@@ -208,7 +206,7 @@ def _compared(
     )
 
 
-def _integers(walk: Walk, frames: Ints, engine: str, told: Progress) -> tuple[Floats, Ints]:
+def _integers(walk: Walk, frames: Ints, engine: str, told: FrameProgress) -> tuple[Floats, Ints]:
     """The logits that a Graph's integers stand for, and its classes."""
     if walk.scores is None:
         raise InputError(
@@ -219,7 +217,7 @@ def _integers(walk: Walk, frames: Ints, engine: str, told: Progress) -> tuple[Fl
     place = next(i for i, node in enumerate(walk.nodes) if node.name == name)
     graph = Graph((*walk.nodes[: place + 1], Output(walk.nodes[-1].name, name)))
     logits, classes = [], []
-    what = f"integers with {walk.build.fraction} bits behind the point"
+    what = f"integers with {walk.build.fraction} fraction bits"
     for start in range(0, len(frames), _BATCH):
         told(what, start, len(frames))
         sums = simulate(graph, frames[start : start + _BATCH], engine=engine)
@@ -242,7 +240,7 @@ def _ranked(walk: Walk, name: str, sums: Ints) -> Ints:
     return sums
 
 
-def _floats(network: nn.Module, source: Input, frames: Ints, told: Progress) -> Floats:
+def _floats(network: nn.Module, source: Input, frames: Ints, told: FrameProgress) -> Floats:
     """The network's own logits."""
     parts = []
     for start in range(0, len(frames), _BATCH):

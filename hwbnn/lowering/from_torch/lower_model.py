@@ -51,7 +51,7 @@ def lower(
         output: ``"class"``: the index of the largest logit, ties to the lowest; of a model with one
             logit the bit that is 1 where it is at least 0, the decision of binary cross entropy.
             ``"scores"``: integers that are ordered as the logits are, ties included.
-        fraction: bits behind the point of the numbers that shortcuts add, 0 to 20; by default
+        fraction: fraction bits of the numbers that shortcuts add, 0 to 20; by default
             :data:`~hwbnn.lowering.value.FRACTION`. Networks without shortcuts have none.
 
     Returns:

@@ -39,11 +39,11 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE) -> Project:
     """
     core = _checked(name)
     made = circuit(graph, plan)
-    counted = cycles(made)
+    predicted = cycles(made)
     texts: dict[str, str] = {}
     for pipeline in made.pipelines:
         texts |= modules(core, pipeline)
-    texts[top_name(core)] = top(made, counted, core)
+    texts[top_name(core)] = top(made, predicted, core)
     library = _needed(texts.values())
     names = [*library, *texts]
     files = {f"rtl/{module}.sv": text.encode() for module, text in texts.items()}
@@ -55,8 +55,8 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE) -> Project:
         files[listed] = "".join(f"rtl/{module}.sv\n" for module in modules_of).encode()
     files["graph.npz"] = to_bytes(graph)
     files["plan.json"] = plan.to_json().encode()
-    files["core.json"] = describe.core(made, counted, names, library, core).encode()
-    files["README.md"] = describe.readme(made, counted, core).encode()
+    files["core.json"] = describe.core(made, predicted, names, library, core).encode()
+    files["README.md"] = describe.readme(made, predicted, core).encode()
     files["vivado.tcl"] = describe.vivado(plan, names, core).encode()
     return Project("rtl", files)
 

@@ -23,15 +23,15 @@ def trace_name(core: str) -> str:
     return f"{core}_trace"
 
 
-def top(circuit: Circuit, counted: Cycles, core: str) -> str:
-    """The text of the top module of the core of this name, whose cycles were counted."""
+def top(circuit: Circuit, predicted: Cycles, core: str) -> str:
+    """The text of the top module of the core of this name, whose cycles are predicted."""
     plan = circuit.plan
     held = frames_held(circuit) if plan.framing == "batch" else 0
     body = "".join(_stage(stage, core, plan.framing, held) for stage in circuit.stages)
     comment = (
         f"A network of {len(circuit.graph.nodes)} nodes, graph {circuit.graph.digest[:16]}.\n"
-        f"{counted.latency} cycles from the first input beat of a frame to its last output beat, "
-        f"{counted.interval} from frame to frame."
+        f"{predicted.latency} cycles from the first input beat of a frame to its last output beat, "
+        f"{predicted.interval} from frame to frame."
     )
     ports = border.ports(plan.input_beat, plan.output_beat)
     return module(top_name(core), comment, ports, body)

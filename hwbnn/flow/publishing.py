@@ -1,6 +1,6 @@
 """From a finished run to a folder of ``models/``: its Graph, its weights, and what was measured.
 
-One release does everything once: it reads run and data, lowers the network, compares it with the
+Publishing does everything once: it reads run and data, lowers the network, compares it with the
 Graph, builds its core and verifies that by every backend.
 """
 
@@ -112,7 +112,7 @@ def publish(
     _write(target, source, graph, of_network)
     if not backends:
         return of_network
-    with tempfile.TemporaryDirectory(prefix="hwbnn-release-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="hwbnn-publish-") as scratch:
         state.folder = Path(scratch)
         hardware(state, chosen, backends)
     state.files.clear()
