@@ -11,7 +11,7 @@ from hwbnn.project import Project
 from hwbnn.simulators import simulate
 from hwbnn.verification import CycleCheck, cocotb_run, verify
 from hwbnn.verification.bench import Stimulus
-from hwbnn.verification.results import Difference, compare, first_difference
+from hwbnn.verification.results import Difference, compare_batch, first_difference
 from hwbnn.verification.timing import Timing
 
 
@@ -47,7 +47,7 @@ def at_full_rate(project, x, *, cut=0):
         core = simulation.core
         record = simulation.run(Stimulus.of_frames(core, x, cut=cut))
         expected = simulate(core.graph, x, trace=True)
-        difference = first_difference(compare(core.graph, expected, record.values))
+        difference = first_difference(compare_batch(core.graph, expected, record.values))
         timing = Timing(core)
         timing.add(record, len(x))
         return Found(difference, record.faults, timing.result())

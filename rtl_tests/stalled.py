@@ -7,7 +7,7 @@ import numpy as np
 from hwbnn.simulators import simulate
 from hwbnn.verification import verilator
 from hwbnn.verification.bench import Stalls, Stimulus
-from hwbnn.verification.results import compare, first_difference
+from hwbnn.verification.results import compare_batch, first_difference
 from hwbnn.verification.timing import check_stalled
 
 
@@ -22,5 +22,5 @@ def check_more_stalls(graph, project, x, folder, seed):
         stimulus = Stimulus.of_frames(simulation.core, x, stalls=stalls, cut=cut, seed=i + 1)
         record = simulation.run(stimulus)
         assert record.faults == ()
-        assert first_difference(compare(graph, expected, record.values)) is None
+        assert first_difference(compare_batch(graph, expected, record.values)) is None
         assert check_stalled(simulation.core, record, stalls, len(x)) is None

@@ -22,7 +22,7 @@ from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from hwbnn.verification import cocotb_run, verify, verilator
 from hwbnn.verification.bench import Stalls, Stimulus
-from hwbnn.verification.results import compare, first_difference
+from hwbnn.verification.results import compare_batch, first_difference
 from rtl_tests.faults import broken
 
 pytestmark = pytest.mark.hardware
@@ -94,7 +94,7 @@ def wrong(graph, core, given):
     keep = frames.whole
     expected = simulate(graph, x[keep], trace=True)
     found = {name: values[keep] for name, values in record.values.items()}
-    difference = first_difference(compare(graph, expected, found))
+    difference = first_difference(compare_batch(graph, expected, found))
     return None if difference is None else str(difference)
 
 

@@ -15,7 +15,7 @@ from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from hwbnn.verification import cocotb_run, verify, verilator
 from hwbnn.verification.bench import Stalls, Stimulus
-from hwbnn.verification.results import compare, first_difference
+from hwbnn.verification.results import compare_batch, first_difference
 from rtl_tests.stalled import check_more_stalls
 from tests.lowering import networks
 from tests.strategies import random_graph, random_inputs, random_plan
@@ -142,7 +142,8 @@ def test_packets_of_wrong_length(small, core, seed):
     record = core.run(Stimulus(beats, last, stalls, seed=seed + 1))
     assert record.faults == ()
     assert (
-        first_difference(compare(small, simulate(small, frames, trace=True), record.values)) is None
+        first_difference(compare_batch(small, simulate(small, frames, trace=True), record.values))
+        is None
     )
     assert record.error > record.starts[2]
     assert record.error <= record.starts[3]
@@ -159,7 +160,7 @@ def test_a_reset_at_any_time_leaves_nothing_behind(small, core, part):
         record = core.run(Stimulus.of_frames(core.core, x, stalls=stalls, cut=cut, seed=cut))
         assert record.faults == ()
         assert record.error is None
-        assert first_difference(compare(small, expected, record.values)) is None
+        assert first_difference(compare_batch(small, expected, record.values)) is None
 
 
 def test_a_waveform_is_written_on_demand(small, tmp_path):

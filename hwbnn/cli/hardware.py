@@ -131,7 +131,7 @@ def show_stages(graph: Graph, plan: Plan, *, quiet: bool) -> list[Mapping[str, o
         table("", estimated.COLUMNS, [row.cells() for row in rows])
         slowest = estimated.bottleneck(rows)
         note(f"busiest: {slowest.stage} ({slowest.node}), {slowest.cycles:,} cycles a frame")
-        note(estimated.accuracy(rows))
+        note(estimated.error_note(rows))
     return estimated.facts(rows)
 
 

@@ -17,7 +17,7 @@ from hwbnn.cli.output import finish, table, tell_report
 from hwbnn.errors import InputError, nearest
 from hwbnn.report import Report
 
-Rows = tuple[tuple[str, ...], Sequence[tuple[object, ...]]]
+_Columns = tuple[tuple[str, ...], Sequence[tuple[object, ...]]]
 
 
 def register(app: typer.Typer) -> None:
@@ -103,7 +103,7 @@ def doctor(as_json: options.Json = False) -> None:
     finish(f"{line}; hwbnn works without the others", {"tools": facts}, as_json=as_json)
 
 
-def _networks() -> Rows:
+def _networks() -> _Columns:
     from hwbnn.nn import NETWORKS
 
     return ("network", "hidden layers"), [
@@ -111,7 +111,7 @@ def _networks() -> Rows:
     ]
 
 
-def _methods() -> Rows:
+def _methods() -> _Columns:
     from hwbnn import methods
 
     rows = []
@@ -121,7 +121,7 @@ def _methods() -> Rows:
     return ("method", "what it is", "hyper-parameters"), rows
 
 
-def _models() -> Rows:
+def _models() -> _Columns:
     rows = []
     for name, folder in bundled().items():
         data = reached = digest = ""
@@ -154,7 +154,7 @@ def plain(text: str) -> str:
     return named.replace("`", "")
 
 
-def _targets() -> Rows:
+def _targets() -> _Columns:
     from hwbnn.targets import TARGETS
 
     return ("target", "what it is"), [
@@ -162,7 +162,7 @@ def _targets() -> Rows:
     ]
 
 
-def _data() -> Rows:
+def _data() -> _Columns:
     from hwbnn.training.published import PUBLISHED
 
     return ("data", "shape", "training", "classes"), [
@@ -171,7 +171,7 @@ def _data() -> Rows:
     ]
 
 
-KINDS: dict[str, Callable[[], Rows]] = {
+KINDS: dict[str, Callable[[], _Columns]] = {
     "networks": _networks,
     "methods": _methods,
     "models": _models,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from hwbnn.estimate.area import Area, area
 from hwbnn.estimate.cycles import Cycles, cycles, frames_held
 from hwbnn.estimate.depths import least_depths, used_depths
-from hwbnn.estimate.search import describe, plan_for_ii, plan_for_luts
+from hwbnn.estimate.search import layout_summary, plan_for_ii, plan_for_luts
 
 __all__ = [
     "Area",
     "Cycles",
     "area",
     "cycles",
-    "describe",
     "frames_held",
+    "layout_summary",
     "least_depths",
     "plan_for_ii",
     "plan_for_luts",

@@ -38,7 +38,7 @@ from hwbnn.plan import (
     circuit,
     fold_candidates,
 )
-from hwbnn.plan.circuits import add, place
+from hwbnn.plan.circuits import add, add_node
 from hwbnn.plan.datapath import Datapath, OpenStream
 from hwbnn.plan.fifos import settled
 from hwbnn.plan.plan import BEAT_LIMIT, WINDOWED
@@ -104,7 +104,7 @@ def plan_for_luts(
     return _points(graph, base).for_luts(budget, tell)
 
 
-def describe(graph: Graph, plan: Plan) -> str:
+def layout_summary(graph: Graph, plan: Plan) -> str:
     """The layouts of a Plan in one line, and the cycles that a frame keeps the busiest stage."""
     cycles = circuit(graph, plan).interval
     return f"{_layouts(graph, plan)}, a frame every {cycles:,} cycles"
@@ -527,7 +527,7 @@ class _NetworkLayers(_Layers):
                 good = [layer for layer in found if layer.interval <= cycles]
                 best = min(good or found, key=lambda layer: layer.cost if good else layer.interval)
                 datapath.plan = datapath.plan.with_layers(**{node.name: best.layout})
-            place(datapath, node)
+            add_node(datapath, node)
         return datapath.plan
 
     def behind(self, node: Dot | Conv2d) -> list[Node]:
@@ -581,7 +581,7 @@ class _ChainLayers(_Layers):
     def plan(self, base: Plan, cycles: int) -> Plan:
         datapath = Datapath(self.graph, base)
         for node in self.before:
-            place(datapath, node)
+            add_node(datapath, node)
         lanes = datapath.pending[self.before[-1].name][0].stream.lanes if self.before else 1
         kept = {lanes: _FirstLayers(0.0, 0.0, ())}
         for nodes in self.runs:

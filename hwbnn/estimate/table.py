@@ -84,7 +84,7 @@ def rows(circuit: Circuit, predicted: Cycles | None = None) -> tuple[StageRow, .
     return tuple(made)
 
 
-def accuracy(made: tuple[StageRow, ...]) -> str:
+def error_note(made: tuple[StageRow, ...]) -> str:
     """How far off the estimates of LUTs were where they were compared with synthesis, in a line."""
     total = sum(row.lut for row in made)
     kinds = (f"{kind} {low:+d} to {high:+d} %" for kind, (low, high) in IMAGE_ERRORS.items())

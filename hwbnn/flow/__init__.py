@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from hwbnn.flow.build_steps import build, claim, steps
 from hwbnn.flow.publishing import publish
 from hwbnn.flow.state import Progress, Silent
-from hwbnn.flow.steps import build, claim, steps
 from hwbnn.flow.synthesis import DEFAULT_FAMILY, design, netlist_family
 
 __all__ = [

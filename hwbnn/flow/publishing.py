@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwbnn.errors import InputError, Mismatch
+from hwbnn.flow.build_steps import TOOLS, check_backends, hardware, measure_network
 from hwbnn.flow.state import BuildState, Progress, Silent
-from hwbnn.flow.steps import TOOLS, check_backends, hardware, measure_network
 from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan, circuit
 from hwbnn.report import Report, Training

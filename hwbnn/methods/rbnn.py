@@ -185,7 +185,7 @@ class RotatedWeight(LatentWeight):
             self.right.copy_(best_right(signs, x, self.left))
 
 
-def agreement(signs: Tensor, x: Tensor, left: Tensor, right: Tensor) -> Tensor:
+def sign_agreement(signs: Tensor, x: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """``sum_c tr(B_c^T R1^T X_c R2)``, what the rotation maximises.
 
     Args:
@@ -198,13 +198,13 @@ def agreement(signs: Tensor, x: Tensor, left: Tensor, right: Tensor) -> Tensor:
 
 
 def best_left(signs: Tensor, x: Tensor, right: Tensor) -> Tensor:
-    """The orthogonal ``R1`` of the largest :func:`agreement`, all else given."""
+    """The orthogonal ``R1`` of the largest :func:`sign_agreement`, all else given."""
     u, vh = _bases(torch.tensordot(signs @ right.t(), x, dims=([0, 2], [0, 2])))
     return (u @ vh).t().to(x)
 
 
 def best_right(signs: Tensor, x: Tensor, left: Tensor) -> Tensor:
-    """The orthogonal ``R2`` of the largest :func:`agreement`, all else given."""
+    """The orthogonal ``R2`` of the largest :func:`sign_agreement`, all else given."""
     u, vh = _bases(torch.tensordot(x, left @ signs, dims=([0, 1], [0, 1])))
     return (u @ vh).to(x)
 

@@ -38,7 +38,7 @@ class ChainStack:
     positions: int
 
 
-def runs(netlist: Netlist, plan: Pipelining, bits: int) -> tuple[ChainStack, ...]:
+def stacks(netlist: Netlist, plan: Pipelining, bits: int) -> tuple[ChainStack, ...]:
     """The runs of a netlist's chains, which take few carry cells.
 
     Args:
@@ -63,7 +63,7 @@ def carries(netlist: Netlist, bits: int = 4, levels: int | None = None) -> int:
         bits: positions of a cell.
         levels: levels of logic between two registers; None for none at all.
     """
-    made = runs(netlist, pipelining(netlist, levels), bits)
+    made = stacks(netlist, pipelining(netlist, levels), bits)
     return sum(run.positions // bits for run in made)
 
 

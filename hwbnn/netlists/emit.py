@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-from hwbnn.netlists.cells import ChainStack, runs
+from hwbnn.netlists.cells import ChainStack, stacks
 from hwbnn.netlists.netlist import FALSE, TRUE, CarryChain, Lut, Netlist
 from hwbnn.netlists.pipelining import Pipelining, pipelining, reads, registers
 
@@ -61,7 +61,7 @@ class _Module:
                 body += self.chain(i, cell, stage)
         if self.form != "portable":
             bits = _SLICE[self.form]
-            for run in runs(netlist, self.plan, bits):
+            for run in stacks(netlist, self.plan, bits):
                 body += self.carries(run, bits)
         body += self.delays()
         outputs = ", ".join(self.literal(literal, stages) for literal in reversed(netlist.outputs))

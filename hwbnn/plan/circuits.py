@@ -89,7 +89,7 @@ def circuit(graph: Graph, plan: Plan) -> Circuit:
     plan.check(graph)
     datapath = Datapath(graph, plan)
     for node in graph.nodes:
-        place(datapath, node)
+        add_node(datapath, node)
     stages, latency = settled(with_depths(datapath.stages, plan))
     return Circuit(
         graph,
@@ -102,7 +102,7 @@ def circuit(graph: Graph, plan: Plan) -> Circuit:
     )
 
 
-def place(datapath: Datapath, node: Node) -> None:
+def add_node(datapath: Datapath, node: Node) -> None:
     """Add the next node's hardware, and bring its value to those who read it.
 
     Raises:

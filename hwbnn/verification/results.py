@@ -109,7 +109,7 @@ class Comparison:
         return tuple(self._results[name] for name in names if name in self._results)
 
 
-def compare(
+def compare_batch(
     graph: Graph, expected: Mapping[str, Array], found: Mapping[str, Array]
 ) -> tuple[NodeResult, ...]:
     """Compare one batch; see :meth:`Comparison.add`."""

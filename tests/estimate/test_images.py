@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwbnn.errors import PlanError
-from hwbnn.estimate import area, cycles, describe, least_depths, plan_for_ii, plan_for_luts
+from hwbnn.estimate import area, cycles, layout_summary, least_depths, plan_for_ii, plan_for_luts
 from hwbnn.estimate.cycles import Deadlock
 from hwbnn.graph import (
     Add,
@@ -185,7 +185,7 @@ def test_an_interval_is_met_and_a_budget_kept() -> None:
     assert slow < fast
     plan = plan_for_luts(graph, fast)
     assert area(circuit(graph, plan)).lut <= fast
-    assert "conv0" in describe(graph, plan)
+    assert "conv0" in layout_summary(graph, plan)
     with pytest.raises(PlanError, match="no Plan found is estimated within 50 LUTs"):
         plan_for_luts(graph, 50)
     with pytest.raises(PlanError, match="no Plan found has a frame every 40 cycles"):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwbnn.errors import PlanError
-from hwbnn.estimate import area, cycles, describe, plan_for_ii, plan_for_luts
+from hwbnn.estimate import area, cycles, layout_summary, plan_for_ii, plan_for_luts
 from hwbnn.estimate.search import BRAM_LUTS, beat
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Node, Output, Threshold
 from hwbnn.plan import Folded, Plan, Unrolled, circuit
@@ -117,7 +117,7 @@ def test_netlists_are_a_choice_where_they_are_the_default(made: Form) -> None:
     best = circuit(DIGITS, plan_for_luts(DIGITS, budget, base))
     assert area(best).lut <= budget
     assert best.interval == circuit(DIGITS, base).interval
-    assert f"({made})" in describe(DIGITS, best.plan)
+    assert f"({made})" in layout_summary(DIGITS, best.plan)
     # A layer that may take long is folded all the same.
     slow = plan_for_ii(DIGITS, 4096, base)
     assert area(circuit(DIGITS, slow)).lut < netlists
@@ -143,7 +143,9 @@ def test_inputs_of_several_bits_are_summed_in_the_way_that_costs_least() -> None
         assert area(found).lut <= 1.05 * min(lut for interval, lut in known if interval <= goal)
         chosen.add(plan.layout("dot").sums)
     assert chosen >= {"adder_tree", "bit_serial"}
-    assert describe(graph, plan_for_ii(graph, 384, base)).startswith("dot 1 x 6 bit_serial (pe")
+    assert layout_summary(graph, plan_for_ii(graph, 384, base)).startswith(
+        "dot 1 x 6 bit_serial (pe"
+    )
 
 
 def test_slower_is_never_dearer() -> None:

@@ -21,9 +21,9 @@ PIXELS = Input("x", (6, 6, 3), 0, 255, scale=2 / 255, offset=-1.0)
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
     """A small network with a shortcut; nothing is generated or synthesised."""
-    monkeypatch.setattr("hwbnn.flow.steps._generate", lambda *_: {"rtl": None})
-    monkeypatch.setattr("hwbnn.flow.steps.synthesise", lambda *_: None)
-    monkeypatch.setattr("hwbnn.flow.steps.by_vitis", lambda *_: None)
+    monkeypatch.setattr("hwbnn.flow.build_steps._generate", lambda *_: {"rtl": None})
+    monkeypatch.setattr("hwbnn.flow.build_steps.synthesise", lambda *_: None)
+    monkeypatch.setattr("hwbnn.flow.build_steps.by_vitis", lambda *_: None)
     torch.manual_seed(0)
     form = ResidualStages((4,), 1, "block", projects=False)
     return residual(PIXELS, form, 3, methods.get("bnn_ste"), last="scale").eval()

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from hwbnn.errors import InputError, Mismatch
+from hwbnn.flow.build_steps import measure_network
 from hwbnn.flow.state import BuildState, Silent
-from hwbnn.flow.steps import measure_network
 from hwbnn.graph import Graph, Input
 from hwbnn.lowering import lower
 from hwbnn.nn import mlp

@@ -229,7 +229,7 @@ def test_a_graph_that_decides_otherwise_is_refused(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A planted fault: one decision of 355 is another one."""
-    flow = importlib.import_module("hwbnn.flow.steps")
+    flow = importlib.import_module("hwbnn.flow.build_steps")
 
     def wrong(graph: Graph, x: Any, **more: Any) -> Any:
         out = simulate(graph, x, **more).copy()

@@ -12,7 +12,7 @@ from hwbnn.graph import Input
 from hwbnn.lowering import lower
 from hwbnn.methods import sign
 from hwbnn.methods.kronecker import haar, sides, transform
-from hwbnn.methods.rbnn import RBNN, RotatedWeight, agreement, best_left, best_right
+from hwbnn.methods.rbnn import RBNN, RotatedWeight, best_left, best_right, sign_agreement
 from hwbnn.nn import mlp, parts, start_epoch
 
 
@@ -108,7 +108,7 @@ def test_no_half_step_of_the_rotation_loses_agreement(shape: tuple[int, ...]) ->
     x = w.standard().detach().double().view(-1, a, b)
     left, right = w.left.double(), w.right.double()
     signs = sign(transform(x, left, right))
-    reached = agreement(signs, x, left, right)
+    reached = sign_agreement(signs, x, left, right)
     first = reached
     for _ in range(10):
         for half in ("left", "right", "signs"):
@@ -118,7 +118,7 @@ def test_no_half_step_of_the_rotation_loses_agreement(shape: tuple[int, ...]) ->
                 right = best_right(signs, x, left)
             else:
                 signs = sign(transform(x, left, right))
-            now = agreement(signs, x, left, right)
+            now = sign_agreement(signs, x, left, right)
             assert now >= reached * (1 - 1e-12), half
             reached = now
     assert reached > first * 1.01
@@ -128,10 +128,10 @@ def test_half_steps_are_the_best_of_all_rotations() -> None:
     w = weight((16, 24))
     x = w.standard().detach().view(-1, 4, 6)
     signs = sign(transform(x, w.left, w.right))
-    best = agreement(signs, x, best_left(signs, x, w.right), w.right)
-    assert all(best >= agreement(signs, x, haar(4), w.right) for _ in range(100))
-    best = agreement(signs, x, w.left, best_right(signs, x, w.left))
-    assert all(best >= agreement(signs, x, w.left, haar(6)) for _ in range(100))
+    best = sign_agreement(signs, x, best_left(signs, x, w.right), w.right)
+    assert all(best >= sign_agreement(signs, x, haar(4), w.right) for _ in range(100))
+    best = sign_agreement(signs, x, w.left, best_right(signs, x, w.left))
+    assert all(best >= sign_agreement(signs, x, w.left, haar(6)) for _ in range(100))
 
 
 def test_the_rotation_stays_orthogonal_and_brings_weights_nearer_to_their_signs() -> None:

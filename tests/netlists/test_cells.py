@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hwbnn.netlists import sums, system_verilog, thresholds
-from hwbnn.netlists.cells import LONGEST, ChainStack, carries, runs
+from hwbnn.netlists.cells import LONGEST, ChainStack, carries, stacks
 from hwbnn.netlists.netlist import CarryChain, Netlist
 from hwbnn.netlists.pipelining import drives, pipelining, reads
 
@@ -38,7 +38,7 @@ def ancestors(netlist):
 @pytest.mark.parametrize("netlist", NETLISTS)
 def test_chains_of_a_run_stand_apart_and_do_not_read_each_other(netlist, levels, bits):
     plan, depends = pipelining(netlist, levels), ancestors(netlist)
-    made = runs(netlist, plan, bits)
+    made = stacks(netlist, plan, bits)
     for run in made:
         assert len({plan.cells[index] for index in run.chains}) == 1
         assert not any(depends[index] & set(run.chains) for index in run.chains)
@@ -76,7 +76,7 @@ def chain(positions, signal, *, compares=False):
 def joined(*chains):
     """The runs of chains that are all independent, in cells of four."""
     netlist = Netlist(1, 2 + len(chains), chains, ())
-    return runs(netlist, pipelining(netlist, None), 4)
+    return stacks(netlist, pipelining(netlist, None), 4)
 
 
 def test_runs_that_are_known():

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from hwbnn.netlists import sums, system_verilog, thresholds
-from hwbnn.netlists.cells import runs
+from hwbnn.netlists.cells import stacks
 from hwbnn.netlists.pipelining import pipelining
 from hwbnn.tools import yosys_child
 
@@ -78,7 +78,7 @@ def test_small_layers_are_proved(tmp_path, form, compares):
     # Neurons by themselves have chains side by side, which share carry cells.
     made = sums(weights, group=1) if wanted is None else thresholds(weights, wanted, group=1)
     assert form == "portable" or any(
-        len(run.chains) > 1 for run in runs(made, pipelining(made, None), 4)
+        len(run.chains) > 1 for run in stacks(made, pipelining(made, None), 4)
     )
     text = system_verilog(made, "netlist", form)
     assert proved(tmp_path, text, counted(weights, wanted))

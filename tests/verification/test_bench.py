@@ -17,7 +17,7 @@ from hwbnn.simulators import simulate
 from hwbnn.verification import cocotb_run, verilator
 from hwbnn.verification.bench import Stalls, Stimulus
 from hwbnn.verification.core import Core
-from hwbnn.verification.results import compare, first_difference
+from hwbnn.verification.results import compare_batch, first_difference
 
 pytestmark = pytest.mark.hardware
 
@@ -80,7 +80,7 @@ def x():
 def run(core, x, fault="sound", stalls=None, **options):
     stimulus = Stimulus.of_frames(core.core, x, stalls=stalls or Stalls(), **options)
     record = core.run(stimulus, plusargs=[f"fault={FAULTS.index(fault)}"])
-    found = compare(GRAPH, simulate(GRAPH, x, trace=True), record.values)
+    found = compare_batch(GRAPH, simulate(GRAPH, x, trace=True), record.values)
     return record, first_difference(found)
 
 

@@ -31,7 +31,7 @@ from hwbnn.project import Project
 from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from hwbnn.verification import hls
-from hwbnn.verification.results import compare, first_difference
+from hwbnn.verification.results import compare_batch, first_difference
 from tests.lowering.networks import NETWORKS, lowered
 from tests.strategies import random_graph, random_inputs, random_plan
 from tests.targets.hls_networks import every_node, scaled
@@ -49,7 +49,7 @@ def difference(graph: Graph, project: Project, folder: Path, frames: int = FRAME
     run = hls.build(project, folder, **how).run(x)
     assert set(run.values) | set(run.fused) == set(expected)
     assert not set(run.values) & set(run.fused)
-    return first_difference(compare(graph, expected, run.values))
+    return first_difference(compare_batch(graph, expected, run.values))
 
 
 def network(kind: str, seed: int) -> Graph:

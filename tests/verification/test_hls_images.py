@@ -18,7 +18,7 @@ from hwbnn.targets.hls import site
 from hwbnn.targets.hls.calls import FORK, Call, calls_of
 from hwbnn.targets.hls.depths import least_depths
 from hwbnn.verification import hls
-from hwbnn.verification.results import compare, first_difference
+from hwbnn.verification.results import compare_batch, first_difference
 from tests.conv_strategies import random_conv_graph
 from tests.strategies import random_inputs, random_plan
 from tests.targets.hls_networks import images
@@ -37,7 +37,7 @@ def difference(graph: Graph, project: Project, folder: Path, frames: int = 40, *
     run = hls.build(project, folder, **how).run(x)
     assert set(run.values) | set(run.fused) == set(expected)
     assert not set(run.values) & set(run.fused)
-    return first_difference(compare(graph, expected, run.values))
+    return first_difference(compare_batch(graph, expected, run.values))
 
 
 def network(seed: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Graph, Plan]:

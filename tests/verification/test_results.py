@@ -6,7 +6,7 @@ import pytest
 from hwbnn.errors import InputError
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Threshold
 from hwbnn.simulators import simulate
-from hwbnn.verification.results import Comparison, Difference, compare, first_difference
+from hwbnn.verification.results import Comparison, Difference, compare_batch, first_difference
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def copied(trace):
 
 
 def test_equal_traces_count_every_bit_and_no_mismatch(graph, trace):
-    results = compare(graph, trace, copied(trace))
+    results = compare_batch(graph, trace, copied(trace))
     assert [r.value for r in results] == ["x", "sums", "hidden", "scores", "best", "y"]
     assert [r.bits for r in results] == [7 * 9, 7 * 5 * 5, 7 * 5, 7 * 3 * 4, 7 * 2, 7 * 2]
     assert all(r.frames == 7 and r.mismatches == 0 for r in results)
@@ -47,7 +47,7 @@ def test_the_first_node_in_program_order_is_named(graph, trace):
     found["best"][0] ^= 1
     found["sums"][4, 2] += 2
     found["sums"][6, 0] -= 2
-    results = compare(graph, trace, dict(reversed(found.items())))
+    results = compare_batch(graph, trace, dict(reversed(found.items())))
     first = first_difference(results)
     expected = int(trace["sums"][4, 2])
     assert first == Difference("sums", 4, 2, expected, expected + 2)
@@ -60,7 +60,7 @@ def test_differing_bits_are_counted_in_the_width_of_the_value(graph, trace):
     found = copied(trace)
     found["sums"][3, 1] = ~found["sums"][3, 1]
     found["hidden"][2] = ~found["hidden"][2]
-    by_name = {r.value: r for r in compare(graph, trace, found)}
+    by_name = {r.value: r for r in compare_batch(graph, trace, found)}
     assert by_name["sums"].mismatches == 5
     assert by_name["hidden"].mismatches == 5
 
@@ -68,7 +68,7 @@ def test_differing_bits_are_counted_in_the_width_of_the_value(graph, trace):
 def test_a_difference_above_the_width_still_counts(graph, trace):
     found = copied(trace)
     found["best"][3] += 1 << 20
-    by_name = {r.value: r for r in compare(graph, trace, found)}
+    by_name = {r.value: r for r in compare_batch(graph, trace, found)}
     assert by_name["best"].mismatches == 1
     assert by_name["best"].first.frame == 3
 
@@ -76,7 +76,7 @@ def test_a_difference_above_the_width_still_counts(graph, trace):
 def test_frames_that_never_came_differ(graph, trace):
     found = copied(trace)
     found["hidden"] = found["hidden"][:5]
-    by_name = {r.value: r for r in compare(graph, trace, found)}
+    by_name = {r.value: r for r in compare_batch(graph, trace, found)}
     assert by_name["hidden"].mismatches == 2 * 5
     assert by_name["hidden"].first.frame == 5
     assert "found no frame" in str(by_name["hidden"].first)
@@ -86,7 +86,7 @@ def test_a_wrong_frame_is_named_before_a_missing_one(graph, trace):
     found = copied(trace)
     found["hidden"] = found["hidden"][:5]
     found["hidden"][1, 3] ^= True
-    first = first_difference(compare(graph, trace, found))
+    first = first_difference(compare_batch(graph, trace, found))
     assert (first.frame, first.element) == (1, 3)
 
 
@@ -99,14 +99,14 @@ def test_batches_count_frames_through(graph, trace):
             {name: value[part] for name, value in trace.items()},
             {name: value[part] for name, value in found.items()},
         )
-    whole = compare(graph, trace, found)
+    whole = compare_batch(graph, trace, found)
     assert comparison.results == whole
     assert first_difference(whole).frame == 5
 
 
 def test_flat_values_and_other_integer_types_are_taken(graph, trace):
     found = {name: value.reshape(7, -1).astype(np.int16) for name, value in trace.items()}
-    assert first_difference(compare(graph, trace, found)) is None
+    assert first_difference(compare_batch(graph, trace, found)) is None
 
 
 @pytest.mark.parametrize(
@@ -120,4 +120,4 @@ def test_flat_values_and_other_integer_types_are_taken(graph, trace):
 )
 def test_what_cannot_be_compared_is_refused(graph, trace, change, message):
     with pytest.raises(InputError, match=message):
-        compare(graph, trace, change(trace))
+        compare_batch(graph, trace, change(trace))

@@ -36,12 +36,12 @@ def modules(core: str, pipeline: Pipeline) -> dict[str, str]:
             made |= products.netlist(block, core)
         elif isinstance(block, blocks.SelectBlock):
             made[name] = _select(block, name)
-        elif plain(block) is None:
+        elif library_module(block) is None:
             made[name] = text(block, name, wrapped(block))
     return made
 
 
-def plain(block: Block) -> tuple[str, dict[str, object]] | None:
+def library_module(block: Block) -> tuple[str, dict[str, object]] | None:
     """The hand-written module of a block without constants, which stands in the top itself."""
     elements = {
         "Lanes": block.source.lanes,

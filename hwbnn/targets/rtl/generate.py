@@ -14,7 +14,7 @@ from hwbnn.plan import Plan, circuit
 from hwbnn.project import Project
 from hwbnn.targets.rtl import describe, netlists
 from hwbnn.targets.rtl.blocks import modules
-from hwbnn.targets.rtl.top import CORE, top, top_name, trace, trace_name
+from hwbnn.targets.rtl.top import CORE, top, top_name, trace_name, trace_wrapper
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,31}")
 
@@ -48,7 +48,7 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE) -> Project:
     names = [*library, *texts]
     files = {f"rtl/{module}.sv": text.encode() for module, text in texts.items()}
     files |= {f"rtl/{module}.sv": asset("rtl", f"{module}.sv") for module in library}
-    files |= {f"sim/{trace_name(core)}.sv": trace(made, core).encode()}
+    files |= {f"sim/{trace_name(core)}.sv": trace_wrapper(made, core).encode()}
     if primitives := netlists.models(made):
         files[f"sim/{netlists.MODELS}.sv"] = primitives.encode()
     for listed, modules_of in (("files.f", names), ("library.f", library), ("core.f", [*texts])):

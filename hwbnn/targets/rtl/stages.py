@@ -20,7 +20,7 @@ from hwbnn.plan.stages import (
     Widen,
     WindowUnrolled,
 )
-from hwbnn.targets.rtl.blocks import plain
+from hwbnn.targets.rtl.blocks import library_module
 from hwbnn.targets.rtl.verilog import instance, literal, vector
 from hwbnn.targets.rtl.wrapped import module_name
 
@@ -157,7 +157,7 @@ def _block(core: str, block: Block, valid: str, data: str, before: str, credit: 
         "valid_o": f"{block.name}_valid",
         "data_o": f"{block.name}_data",
     }
-    kind, parameters = plain(block) or (module_name(core, block), {})
+    kind, parameters = library_module(block) or (module_name(core, block), {})
     if isinstance(block, DotFolded):
         ports |= {"ready_o": f"{before}_ready", "credit_i": credit}
     driven = wires(block.name, block.result, handshake=False)

@@ -45,7 +45,7 @@ def _stage(stage: Stage, core: str, framing: Framing, held: int) -> str:
     return stage_text(stage, core)
 
 
-def trace(circuit: Circuit, core: str) -> str:
+def trace_wrapper(circuit: Circuit, core: str) -> str:
     """A wrapper for simulation: the top module, every tap, and how full every FIFO ever was."""
     plan = circuit.plan
     ports = border.ports(plan.input_beat, plan.output_beat)

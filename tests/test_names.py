@@ -1,0 +1,63 @@
+"""Names have one meaning: classes, types and modules of the package."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "hwbnn"
+
+SAME_TYPE = {
+    "Engine": "the command line's option of the simulators' engine",
+    "Form": "the command line's option of the Plan's form",
+    "Framing": "the command line's option of the Plan's framing",
+    "Select": "the torch module that becomes the node of this name",
+}
+"""Names of types that two rooms have for one concept, and that concept."""
+
+SAME_CONCEPT = {
+    "__init__": "a package",
+    "blocks": "a circuit's blocks: as values, and as instances of Verilog",
+    "depths": "depths of FIFOs: of a core's forks, and of HLS streams",
+    "describe": "core.json and README of a project: of RTL, and of HLS",
+    "layers": "weights of layers: from torch, and from there on as arrays",
+    "nodes": "the nodes of a Graph, and their calls in HLS",
+    "ops": "channelwise functions: from torch, and from there on as arrays",
+    "pools": "pools of images: lowered, and in the fast simulator",
+    "products": "blocks of weighted sums: as values, and as instances of Verilog",
+    "stages": "a circuit's stages: as values, and as instances of Verilog",
+    "sums": "weighted sums: in the fast simulator, and in HLS",
+}
+"""Names of modules that several folders have for one concept, and that concept."""
+
+
+def types(tree: ast.Module) -> Iterator[str]:
+    """Names of classes and of types, those in CamelCase that a module gives a meaning."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        for target in getattr(node, "targets", []):
+            is_name = isinstance(target, ast.Name) and len(target.id) > 1
+            if is_name and target.id[0].isupper() and not target.id.isupper():
+                yield target.id
+
+
+def test_a_type_has_one_meaning() -> None:
+    homes = defaultdict(list)
+    for file in PACKAGE.rglob("*.py"):
+        for name in types(ast.parse(file.read_text(encoding="utf-8"))):
+            homes[name].append(str(file.relative_to(PACKAGE)))
+    several = {name: sorted(files) for name, files in homes.items() if len(files) > 1}
+    assert {n: f for n, f in several.items() if n not in SAME_TYPE} == {}
+    assert set(SAME_TYPE) <= set(several)
+
+
+def test_a_module_name_has_one_meaning() -> None:
+    homes = defaultdict(list)
+    for file in PACKAGE.rglob("*.py"):
+        homes[file.stem].append(str(file.relative_to(PACKAGE)))
+    several = {name: sorted(files) for name, files in homes.items() if len(files) > 1}
+    assert {n: f for n, f in several.items() if n not in SAME_CONCEPT} == {}
+    assert set(SAME_CONCEPT) <= set(several)
