@@ -11,5 +11,6 @@
 #include "hwbnn_stream.h"
 #include "hwbnn_tokens.h"
 #include "hwbnn_trace.h"
+#include "hwbnn_weighted.h"
 
 #endif

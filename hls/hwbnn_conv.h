@@ -9,6 +9,7 @@
 
 #include "hwbnn_dot.h"
 #include "hwbnn_scaled.h"
+#include "hwbnn_weighted.h"
 #include "hwbnn_window.h"
 
 namespace hwbnn {
@@ -57,6 +58,17 @@ struct scaled_neurons_layer {
                       unsigned inside) {
         #pragma HLS INLINE
         scaled_neurons<data_T, res_T, CONFIG_T>(x, y, weights, factors, thresholds, inside);
+    }
+};
+
+struct weighted_dot_layer {
+    template <class data_T, class res_T, typename CONFIG_T>
+    static void apply(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
+                      typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                      typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                      typename CONFIG_T::threshold_t[CONFIG_T::n_thresholds], unsigned) {
+        #pragma HLS INLINE
+        weighted_dot<data_T, res_T, CONFIG_T>(x, y, weights, factors);
     }
 };
 

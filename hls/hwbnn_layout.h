@@ -43,6 +43,15 @@ template <unsigned SIZE, class T> struct plain {
     }
 };
 
+// Integers to each of which BASE is added as it is written: counts that begin elsewhere than at 0.
+// The sum is modulo the width of an element, so that the count needs no more bits than that.
+template <unsigned SIZE, class T, int BASE> struct counted : plain<SIZE, T> {
+    static void put(T y[SIZE], unsigned i, T element) {
+        #pragma HLS INLINE
+        y[i] = element + BASE;
+    }
+};
+
 // Bits, the codes 0 and 1 of -1 and +1, in words, little-endian: groups of GROUP elements, each
 // group in group_words words of WIDTH bits, element 0 in the lowest bit of the first word. A folded
 // dot product reads one group a cycle. Bits of a word beyond its group are zero.

@@ -12,6 +12,7 @@
 #include "hwbnn_dot.h"
 #include "hwbnn_elements.h"
 #include "hwbnn_scaled.h"
+#include "hwbnn_weighted.h"
 #include "nnet_types.h"
 
 namespace hwbnn {
@@ -290,6 +291,21 @@ void scaled_neurons_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
     send<res_T, CONFIG_T::out::words>(value, y, 0);
 }
 
+template <class data_T, class res_T, typename CONFIG_T>
+void weighted_dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                         typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                         typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive_all<data_T, CONFIG_T::in::words>(x, source);
+    weighted_dot<source_t, value_t, CONFIG_T>(source, value, weights, factors);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
 // Unrolled: a pipelined function unrolls the folds inside it.
 template <class data_T, class res_T, typename CONFIG_T>
 void dot_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
@@ -321,6 +337,14 @@ void scaled_neurons_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &
                                     typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
     #pragma HLS PIPELINE II=1
     scaled_neurons_stream<data_T, res_T, CONFIG_T>(x, y, weights, factors, thresholds);
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void weighted_dot_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                                  typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                                  typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+    #pragma HLS PIPELINE II=1
+    weighted_dot_stream<data_T, res_T, CONFIG_T>(x, y, weights, factors);
 }
 
 } // namespace hwbnn

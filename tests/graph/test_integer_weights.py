@@ -176,7 +176,6 @@ def test_older_formats_do_not_hold_them(graph: Graph) -> None:
 REFUSERS = {
     "circuit": lambda graph: circuit(graph, Plan()),
     "rtl": lambda graph: generate(graph, "rtl"),
-    "hls": lambda graph: generate(graph, "hls"),
 }
 
 

@@ -121,3 +121,92 @@ def images(seed: int = 3) -> Graph:
         Output("y", "best"),
     )
     return Graph(nodes)
+
+
+def integer_weights(seed: int = 1) -> Graph:
+    """Dots with integer and ternary weights over signed and unsigned integers and over bits.
+
+    Rows of zeros, one weight of 16 bits, thresholds with a base; the Dot over 70 bits has rows of
+    two words.
+    """
+    rng = np.random.default_rng(seed)
+
+    def weights(most: int, *shape: int) -> np.ndarray:
+        drawn = rng.integers(-most, most + 1, shape)
+        drawn[shape[0] // 2] = 0
+        return drawn
+
+    large = weights(120, 12, 20)
+    large[0, 0] = -32767
+    nodes = (
+        Input("x", (15,), -3, 12),
+        Dot("signed", "x", weights(7, 9, 15)),
+        _steps(rng, "levels", "signed", 9, 5, 60, -2),
+        Dot("signs", "levels", weights(1, 70, 9)),
+        _steps(rng, "bits", "signs", 70, 1, 4),
+        Dot("wide", "bits", weights(1, 20, 70)),
+        _steps(rng, "fires", "wide", 20, 1, 6),
+        Dot("heavy", "fires", large),
+        _steps(rng, "heavier", "heavy", 12, 1, 300),
+        Dot("short", "heavier", weights(1, 10, 12)),
+        _steps(rng, "codes", "short", 10, 1, 3, 0),
+        Dot("unsigned", "codes", weights(20, 6, 10)),
+        _steps(rng, "last", "unsigned", 6, 1, 20),
+        Dot("scores", "last", weights(5, 5, 6)),
+        ArgMax("best", "scores"),
+        Output("y", "best"),
+    )
+    return Graph(nodes)
+
+
+def integer_images(seed: int = 3) -> Graph:
+    """Convolutions with integer and ternary weights: paddings, groups, steps, border classes."""
+    rng = np.random.default_rng(seed)
+    around = (1, 1, 1, 1)
+    border = Window((5, 5), (3, 3), padding=around)
+
+    def weights(most: int, *shape: int) -> np.ndarray:
+        return rng.integers(-most, most + 1, shape)
+
+    nodes = (
+        Input("x", (5, 5, 3), -3, 12),
+        Conv2d("stem", "x", weights(7, 4, 3, 3, 3), padding=around),
+        _steps(rng, "levels", "stem", 4, 5, 60, -2),
+        Conv2d("signs", "levels", weights(1, 6, 3, 3, 4), padding=around),
+        _steps(rng, "bits", "signs", 6, 1, 6),
+        Conv2d("masked", "bits", weights(9, 4, 3, 3, 3), padding=around, groups=2),
+        Threshold(
+            "classes",
+            "masked",
+            rng.integers(-20, 21, (len(border.classes), 4, 1)),
+            rng.random(4) < 0.5,
+            border.places,
+        ),
+        Conv2d("zeros", "classes", weights(1, 5, 3, 3, 4), padding=around),
+        _steps(rng, "fires", "zeros", 5, 1, 3),
+        Conv2d("strided", "fires", weights(30, 4, 3, 3, 5), (2, 2), around, 1),
+        _steps(rng, "more", "strided", 4, 1, 100),
+        Conv2d("ternary", "more", weights(1, 6, 2, 2, 2), (1, 1), (1, 0, 0, 0), -1, 2),
+        _steps(rng, "steps", "ternary", 6, 3, 3, -1),
+        Conv2d("depthwise", "steps", weights(100, 6, 1, 1, 1), groups=6),
+        _steps(rng, "last", "depthwise", 6, 1, 50),
+        Flatten("flat", "last"),
+        Dot("scores", "flat", weights(5, 5, 36)),
+        ArgMax("best", "scores"),
+        Output("y", "best"),
+    )
+    return Graph(nodes)
+
+
+def _steps(
+    rng: np.random.Generator,
+    name: str,
+    source: str,
+    channels: int,
+    count: int,
+    spread: int,
+    base: int | None = None,
+) -> Threshold:
+    """A Threshold with random thresholds up to a magnitude, half of its channels falling."""
+    cuts = np.sort(rng.integers(-spread, spread + 1, (channels, count)))
+    return Threshold(name, source, cuts, rng.random(channels) < 0.5, base=base)

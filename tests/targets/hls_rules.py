@@ -24,6 +24,7 @@ FORBIDDEN = {
 }
 PRAGMA = re.compile(
     r"#pragma HLS (INLINE|UNROLL|PIPELINE II=(1|interval)|LOOP_FLATTEN off|"
+    r"BIND_OP variable=\w+ op=mul impl=(dsp|fabric)|"
     r"ARRAY_PARTITION variable=\w+ (complete( dim=\d)?|(cyclic|block) factor=\w+))$"
 )
 LOOPS = ("UNROLL", "PIPELINE II=1", "PIPELINE II=interval", "LOOP_FLATTEN off")

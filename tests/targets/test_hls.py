@@ -19,10 +19,11 @@ from hwbnn.plan import Folded, Plan
 from hwbnn.simulators import simulate
 from hwbnn.targets import TARGETS, generate
 from hwbnn.targets.hls import model
+from hwbnn.targets.hls import weights as pack
 from hwbnn.targets.hls.calls import calls_of
-from hwbnn.targets.hls.layout import Fold
+from hwbnn.targets.hls.layout import Fold, Scalar
 from tests.strategies import random_graph, random_inputs, random_plan
-from tests.targets.hls_networks import every_node
+from tests.targets.hls_networks import every_node, integer_weights
 
 IOS = ("io_parallel", "io_stream")
 TOP = "firmware/hwbnn_top.cpp"
@@ -120,17 +121,40 @@ def test_words_above_53_bits_are_exact_where_hls4ml_rounds() -> None:
 
 @pytest.mark.parametrize(("pe", "simd"), [(1, 1), (3, 5), (12, 130), (4, 26), (12, 10), (6, 65)])
 def test_folded_weights_are_read_back(pe: int, simd: int) -> None:
-    weights = np.random.default_rng(pe * simd).random((12, 130)) < 0.5
+    rng = np.random.default_rng(pe * simd)
+    weights = rng.integers(-1, 2, (12, 130))
     fold = Fold(12, 130, pe, simd)
-    words = fold.weights(weights).data
-    n = fold.numbers()
+    for packed, kept in (
+        (pack.signs(fold, weights > 0), (weights > 0)[None]),
+        (pack.ternary(fold, weights), np.stack([weights > 0, weights != 0])),
+    ):
+        words, n = packed.constant.data, {**fold.numbers(), **packed.numbers}
+        assert len(words) == n["n_weights"]
+        for plane, row, column in np.ndindex(*kept.shape):
+            (group, p), (step, i) = divmod(row, pe), divmod(column, simd)
+            first = (group * n["n_steps"] + step) * n["step_words"]
+            first += plane * n["step_words"] // 2
+            word = first + p // n["word_rows"] * n["row_words"] + i // n["row_width"]
+            bit = p % n["word_rows"] * n["row_width"] + i % n["row_width"]
+            assert (int(words[word]) >> bit) & 1 == kept[plane, row, column]
+
+
+@pytest.mark.parametrize("width", [2, 5, 8, 15, 16])
+@pytest.mark.parametrize(("pe", "simd"), [(1, 1), (3, 5), (12, 130), (4, 26)])
+def test_folded_integer_weights_are_read_back(pe: int, simd: int, width: int) -> None:
+    most = 2 ** (width - 1) - 1
+    weights = np.random.default_rng(pe * simd).integers(-most, most, (12, 130), endpoint=True)
+    fold, weight = Fold(12, 130, pe, simd), Scalar(width, signed=True)
+    packed = pack.integers(fold, weights, weight)
+    words, n = packed.constant.data, {**fold.numbers(), **packed.numbers}
     assert len(words) == n["n_weights"]
+    assert max(int(word).bit_length() for word in words) <= packed.constant.type.width <= 64
     for row, column in np.ndindex(12, 130):
         (group, p), (step, i) = divmod(row, pe), divmod(column, simd)
         first = (group * n["n_steps"] + step) * n["step_words"]
-        word = first + p // n["word_rows"] * n["row_words"] + i // n["row_width"]
-        bit = p % n["word_rows"] * n["row_width"] + i % n["row_width"]
-        assert (int(words[word]) >> bit) & 1 == weights[row, column]
+        word = first + p // n["word_rows"] * n["weight_words"] + i // n["word_weights"]
+        bit = (p % n["word_rows"] * simd + i % n["word_weights"]) * width
+        assert (int(words[word]) >> bit) % 2**width == weights[row, column] % 2**width
 
 
 def test_no_name_of_the_graph_reaches_the_code() -> None:
@@ -234,6 +258,29 @@ def test_a_layer_that_hls4ml_changed_is_refused(tmp_path: Path) -> None:
             _check_untouched(changed, layers)
     with pytest.raises(ToolFailed, match="hls4ml changed the layers"):
         _check_untouched(shorter, layers)
+
+
+def test_the_model_tells_the_type_of_integer_weights(tmp_path: Path) -> None:
+    layers = model(integer_weights(), folder=tmp_path).graph
+    kinds = {
+        name: layer.get_layer_precision()[f"coefficient{layer.index}_t"].precision
+        for name, layer in layers.items()
+        if "coefficient_t" in layer.attributes
+    }
+    widths = {name: (kind.width, kind.signed) for name, kind in kinds.items()}
+    assert widths == {
+        "n_levels": (4, True),
+        "n_bits": (2, True),
+        "n_fires": (2, True),
+        "n_heavier": (16, True),
+        "n_codes": (2, True),
+        "n_last": (6, True),
+        "n_scores": (4, True),
+    }
+    assert "typedef ap_int<16> coefficient6_t;" in generate(integer_weights(), "hls").text(
+        "firmware/defines.h"
+    )
+    assert "coefficient" not in generate(every_node(), "hls").text("firmware/defines.h")
 
 
 def test_few_passes_of_hls4ml_run_on_our_layers(tmp_path: Path) -> None:

@@ -15,7 +15,13 @@ from hwbnn.graph import Graph
 from hwbnn.plan import Folded, Plan
 from hwbnn.project import Project
 from hwbnn.targets import generate
-from tests.targets.hls_networks import every_node, images, scaled
+from tests.targets.hls_networks import (
+    every_node,
+    images,
+    integer_images,
+    integer_weights,
+    scaled,
+)
 from tests.targets.hls_rules import functions, violations
 
 HEADERS = sorted(Path(assets("hls")).glob("*.h"))
@@ -50,10 +56,11 @@ def test_rules_hold_across_headers() -> None:
 def test_checks_see_every_function() -> None:
     seen = {name for h in SYNTHESISED for name in functions(h.read_text())}
     nodes = {"pass", "select", "encode", "threshold", "lookup", "argmax", "dot", "neurons"}
-    nodes |= {"scaled_dot", "scaled_neurons", "rescale", "add", "channel_pad"}
+    nodes |= {"scaled_dot", "scaled_neurons", "weighted_dot", "rescale", "add", "channel_pad"}
     assert seen >= {"slide", "arrange", "conv_stream", "conv_unrolled_stream", "pool_stream"}
     assert seen >= {f"{n}_tokens" for n in ("threshold", "rescale", "add", "fork", "channel_pad")}
     assert seen >= nodes | {f"{n}_stream" for n in nodes} | {"popcount", "row_word", "get", "put"}
+    assert seen >= {"weight_of", "of", "add"}
 
 
 DOT = (Path(assets("hls")) / "hwbnn_dot.h").read_text()
@@ -119,7 +126,7 @@ def test_headers_compile_alone(compiler: str, tmp_path: Path) -> None:
     [Plan(output_beat=16), Plan(fuse=False, default=Folded(1, 1), output_beat=16)],
     ids=["", "folded"],
 )
-@pytest.mark.parametrize("network", [every_node, scaled])
+@pytest.mark.parametrize("network", [every_node, scaled, integer_weights])
 def test_every_node_compiles_strictly(
     compiler: str, io: str, plan: Plan, network: Callable[[], Graph], tmp_path: Path
 ) -> None:
@@ -131,8 +138,11 @@ def test_every_node_compiles_strictly(
 @pytest.mark.parametrize(
     "plan", [Plan(), Plan(fuse=False, default=Folded(1, 1))], ids=["", "folded"]
 )
-def test_every_node_of_images_compiles_strictly(compiler: str, plan: Plan, tmp_path: Path) -> None:
-    _compiles_strictly(compiler, generate(images(), "hls", plan), tmp_path)
+@pytest.mark.parametrize("network", [images, integer_images])
+def test_every_node_of_images_compiles_strictly(
+    compiler: str, plan: Plan, network: Callable[[], Graph], tmp_path: Path
+) -> None:
+    _compiles_strictly(compiler, generate(network(), "hls", plan), tmp_path)
 
 
 def _compiles_strictly(compiler: str, project: Project, tmp_path: Path) -> None:

@@ -115,7 +115,8 @@ def literal(index: int, change: Callable[[int], int]) -> Edit:
         before, brace, numbers = text.partition(b"{")
         numbers, end, rest = numbers.partition(b"}")
         changed = numbers.split(b", ")
-        changed[index] = b"%d" % change(int(changed[index], 0))
+        words = b"0x" in changed[index]  # as decimals, those above 2^63 are too large for C++
+        changed[index] = (b"%#x" if words else b"%d") % change(int(changed[index], 0))
         return before + brace + b", ".join(changed) + end + rest
 
     return edit

@@ -41,7 +41,7 @@ def calls_of(graph: Graph, plan: Plan, io: str) -> tuple[Call, ...]:
                 "place; take io_stream"
             )
     plan.check(graph)
-    check_readable(graph, "HLS")
+    check_readable(graph, "HLS", weights=True, base=True)
     site = Site(graph, plan, io)
     for name, t in graph.types.items():
         if name not in site.image_lanes and (name not in site.hidden or len(t.shape) < 3):

@@ -14,7 +14,7 @@ import numpy as np
 from hls4ml.backends import get_backend
 from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 from hls4ml.model.layers import Layer, layer_map, register_layer
-from hls4ml.model.types import IntegerPrecisionType, WeightVariable
+from hls4ml.model.types import IntegerPrecisionType, NamedType, WeightVariable
 
 from hwbnn.assets import assets
 from hwbnn.graph import NODE_TYPES
@@ -68,7 +68,10 @@ class HwbnnLayer(Layer):  # type: ignore[misc]
     """
 
     def initialize(self) -> None:
-        """Declare the value that the call makes and its constants."""
+        """Declare the value that the call makes, its constants, and the type of a weight.
+
+        The words of integer weights hold several; ``coefficient_t`` is the type of one.
+        """
         call: Call = self.get_attr("call")
         for k, output in enumerate(self.outputs):
             self.add_output_variable(
@@ -80,6 +83,9 @@ class HwbnnLayer(Layer):  # type: ignore[misc]
         for constant in call.constants:
             name = f"{constant.name}{self.index}"
             self.set_attr(constant.name, ExactConstant(name, constant))
+        if call.weight is not None:
+            coefficient = NamedType(f"coefficient{self.index}_t", precision(call.weight))
+            self.set_attr("coefficient_t", coefficient)
 
 
 LAYERS: dict[str, type[HwbnnLayer]] = {
@@ -101,6 +107,8 @@ class HwbnnConfig(LayerConfigTemplate):  # type: ignore[misc]
         types = {"in": call.source.cpp, "out": call.out.cpp, **call.types}
         for constant in call.constants:
             types[constant.member] = node.get_weights(constant.name).type.name
+        if call.weight is not None:
+            types["coefficient_t"] = node.get_attr("coefficient_t").name
         lines = [f"    typedef {cpp} {name};" for name, cpp in types.items()]
         numbers = {**call.numbers, "reuse_factor": call.reuse}
         for name, value in numbers.items():

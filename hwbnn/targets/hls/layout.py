@@ -43,10 +43,17 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Plain:
-    """Integers, or bits at the border: one element a word."""
+    """Integers, or bits at the border: one element a word.
+
+    Attributes:
+        size: elements.
+        word: the type of a word.
+        base: what is added to every element as it is written (``hwbnn::counted``).
+    """
 
     size: int
     word: Scalar
+    base: int = 0
 
     @property
     def words(self) -> int:
@@ -56,6 +63,8 @@ class Plain:
     @property
     def cpp(self) -> str:
         """The layout in C++."""
+        if self.base:
+            return f"hwbnn::counted<{self.size}, {self.word.cpp}, {self.base}>"
         return f"hwbnn::plain<{self.size}, {self.word.cpp} >"
 
     def part(self, size: int) -> Plain:
@@ -144,8 +153,7 @@ class Constant:
 class Fold:
     """The fold of a ``Dot`` or ``Conv2d``: ``pe`` outputs times ``simd`` inputs a cycle.
 
-    Its weights are read a row of ``simd`` an output a cycle, cut into words as the source's bits
-    are (:class:`Packed`); short rows share words.
+    Its weights are read a row of ``simd`` an output a cycle (:mod:`hwbnn.targets.hls.weights`).
 
     Attributes:
         outputs: how many outputs; of a convolution, its channels.
@@ -173,18 +181,13 @@ class Fold:
 
     @property
     def row(self) -> Packed:
-        """The layout of a row."""
+        """The layout of the ``simd`` inputs of a step, if they are bits."""
         return Packed(self.simd, self.group or self.simd)
 
     @property
-    def word_rows(self) -> int:
-        """Rows in a word."""
-        return max(1, WORD // self.simd) if self.row.words == 1 else 1
-
-    @property
-    def step_words(self) -> int:
-        """Words read in a cycle."""
-        return -(-self.pe // self.word_rows) * self.row.words
+    def cycles(self) -> int:
+        """Cycles of a frame."""
+        return self.folds * self.steps
 
     def numbers(self) -> dict[str, int]:
         """The members of the config struct that say the fold."""
@@ -198,26 +201,4 @@ class Fold:
             "n_steps": self.steps,
             "row_words": self.row.words,
             "row_width": self.row.width,
-            "word_rows": self.word_rows,
-            "step_words": self.step_words,
-            "n_weights": self.folds * self.steps * self.step_words,
         }
-
-    def weights(self, weights: NDArray[np.bool_]) -> Constant:
-        """Weights in the order in which the folded hardware reads them.
-
-        Args:
-            weights: bool array ``(outputs, inputs)``.
-
-        Returns:
-            Words ``[fold][step][word]``, flat.
-        """
-        rows = weights.reshape(self.folds, self.pe, self.steps, self.simd).swapaxes(1, 2)
-        if self.word_rows == 1:
-            return Constant("weights", Scalar(self.row.width), self.row.pack(rows))
-        shared_by = -(-self.pe // self.word_rows)
-        shape = (self.folds, self.steps, shared_by * self.word_rows, self.simd)
-        shared = np.zeros(shape, np.bool_)
-        shared[:, :, : self.pe] = rows
-        words = pack_words(shared.reshape(self.folds, self.steps, shared_by, -1), WORD)
-        return Constant("weights", Scalar(self.word_rows * self.simd), words.reshape(-1))

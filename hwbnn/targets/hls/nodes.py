@@ -32,9 +32,9 @@ from hwbnn.graph import (
 )
 from hwbnn.graph.arrays import Ints
 from hwbnn.plan import Folded
-from hwbnn.targets.hls.layout import Constant, Packed, Scalar, ValueLayout
+from hwbnn.targets.hls.layout import Constant, Packed, Plain, Scalar, ValueLayout
 from hwbnn.targets.hls.site import Call, Site, fusable, within_limit
-from hwbnn.targets.hls.sums import integers, levels, sum_function, sum_members
+from hwbnn.targets.hls.sums import integers, levels, masked, sum_function, sum_members
 
 
 @singledispatch
@@ -133,7 +133,16 @@ def _threshold(node: Threshold, site: Site) -> Call:
     advice = "use the target 'rtl'"
     within_limit(node.name, lanes * reaching.shape[-1], "thresholds read at once", advice)
     constants = (_reachable("thresholds", reaching, x), falling)
-    return site.call(node, "threshold", **_placed(node, site, numbers, constants))
+    made = site.call(node, "threshold", **_placed(node, site, numbers, constants))
+    return _counted(made, node)
+
+
+def _counted(made: Call, threshold: Threshold | None) -> Call:
+    """A call whose value starts at the base of its Threshold, if that has one."""
+    if threshold is None or not threshold.base:
+        return made
+    assert isinstance(made.out, Plain)
+    return replace(made, out=replace(made.out, base=threshold.base))
 
 
 @call_of.register
@@ -204,7 +213,7 @@ def _dense(sums: Dot, site: Site, threshold: Threshold | None = None) -> Call:
     members = sum_members(sums, site, threshold)
     source = site.layout(sums.source)
     within_limit(sums.name, source.words, "words of its source", "use the target 'rtl'")
-    return Call(
+    made = Call(
         node.name,
         sums.sources,
         type(node).__name__ if threshold is None else "Neurons",
@@ -215,6 +224,7 @@ def _dense(sums: Dot, site: Site, threshold: Threshold | None = None) -> Call:
         fused=() if threshold is None else (sums.name,),
         **members,
     )
+    return _counted(made, threshold)
 
 
 @call_of.register
@@ -225,11 +235,11 @@ def _conv2d(node: Conv2d, site: Site) -> Call:
 def _convolution(node: Conv2d, site: Site, threshold: Threshold | None = None) -> Call:
     """The call of a convolution, perhaps with the Threshold that is fused with it."""
     x = site.type(node.source)
-    masked = x.bit and node.pad == 0 and any(node.padding)
-    members = sum_members(node, site, threshold, masked)
+    outside = masked(node, site)
+    members = sum_members(node, site, threshold)
     pixel, depth = site.pixel(node.source), node.weights.shape[3]
     tap = pixel.part(depth)
-    row = pixel.part(node.kernel[0] * node.kernel[1] * x.channels * (2 if masked else 1))
+    row = pixel.part(node.kernel[0] * node.kernel[1] * x.channels * (2 if outside else 1))
     advice = "use the target 'rtl'"
     within_limit(node.name, row.words, "words of a window", advice)
     value = node if threshold is None else threshold
@@ -250,12 +260,12 @@ def _convolution(node: Conv2d, site: Site, threshold: Threshold | None = None) -
         "n_groups": node.groups,
         "n_depth": depth,
         "tap_words": tap.words,
-        "masked": int(masked),
+        "masked": int(outside),
     }
     members["types"]["layer"] = f"hwbnn::{layer}_layer"
     names = ("weights", "factors", "thresholds", "fills", "masks")
     members["constants"] = tuple(given[name] for name in names)
-    return Call(
+    made = Call(
         value.name,
         node.sources,
         "Conv2d" if threshold is None else "ConvNeurons",
@@ -266,6 +276,7 @@ def _convolution(node: Conv2d, site: Site, threshold: Threshold | None = None) -
         fused=() if threshold is None else (node.name,),
         **members,
     )
+    return _counted(made, threshold)
 
 
 @call_of.register

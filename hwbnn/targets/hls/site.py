@@ -56,6 +56,7 @@ class Call:
         reuse: cycles in which it takes one frame, a convolution one place of its window (hls4ml's
             reuse factor).
         writes: names of its streams where these are not the value alone.
+        weight: type of one of its weights, if these are integers other than -1 and +1.
     """
 
     value: str
@@ -71,6 +72,7 @@ class Call:
     fused: tuple[str, ...] = ()
     reuse: int = 1
     writes: tuple[str, ...] = ()
+    weight: Scalar | None = None
 
     @property
     def streams(self) -> tuple[str, ...]:

@@ -1,29 +1,111 @@
-"""HLS calls of Dot and Conv2d: what dense and windowed sums share."""
+"""HLS calls of Dot and Conv2d: the accumulators and constants that dense and windowed sums share.
+
+The *terms* of ``hls/hwbnn_dot.h`` and ``hls/hwbnn_weighted.h`` say what an accumulator counts or
+sums. It is brought to the value of the sum by :class:`Accumulator`, and so are thresholds to it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwbnn.graph import Conv2d, Dot, Threshold
-from hwbnn.plan import Folded
+from hwbnn.graph import Conv2d, Dot, Threshold, ValueType
+from hwbnn.graph.arrays import Ints
+from hwbnn.plan import Folded, Layout
+from hwbnn.targets.hls import weights as pack
 from hwbnn.targets.hls.layout import Constant, Fold, Scalar
 from hwbnn.targets.hls.site import Site, within_limit
+from hwbnn.targets.hls.weights import WeightWords
+
+ADVICE = "fold it with a smaller pe or simd"
+
+
+@dataclass(frozen=True, eq=False)
+class Accumulator:
+    """What the accumulators of a layer hold.
+
+    With neither ``differing`` nor ``row``, thresholds are compared with the sum itself.
+
+    Attributes:
+        terms: name of the C++ struct that adds a step.
+        low: no partial sum, in whatever order, is below it.
+        high: none is above it.
+        differing: int64 ``(channels,)``, how many terms of a channel count, if the accumulator is
+            the number of those that differ from their weights.
+        row: int64 ``(channels,)``, the sum of a channel's weights, if the accumulator is the sum of
+            those whose bit is +1.
+        more_types: further types of the config struct.
+    """
+
+    terms: str
+    low: int
+    high: int
+    differing: Ints | None = None
+    row: Ints | None = None
+    more_types: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The members of the config struct that say what is accumulated."""
+        held = Scalar.holding(self.low, self.high)
+        return {"accum_t": held.cpp, "terms": f"hwbnn::{self.terms}", **self.more_types}
+
+    @property
+    def row_constants(self) -> Ints:
+        """The number of each channel that brings its accumulator to the sum, int64."""
+        constants = self.differing if self.row is None else self.row
+        assert constants is not None
+        return constants
+
+    def thresholds(self, t: ValueType, thresholds: Ints) -> Constant:
+        """Thresholds on the sum, which reaches those that are not larger, on the accumulator.
+
+        Args:
+            t: type of the sum.
+            thresholds: int64 array ``(channels, k)``.
+        """
+        if self.differing is not None:
+            # Of n terms d differ: n - 2 d >= t just where d < floor((n - t) / 2) + 1.
+            n = self.differing[:, None]
+            limits = np.clip((n - thresholds) // 2 + 1, 0, n + 1)
+            low, high = 0, int(n.max()) + 1
+        elif self.row is not None:
+            # Where weights of sum r are of bits +1: 2 r - row >= t just where r >= (t + row) / 2.
+            low, high = self.low, self.high + 1
+            limits = np.clip(-(-(thresholds + self.row[:, None]) // 2), low, high)
+        else:
+            bound = max(-t.low, t.high)
+            low, high = -bound, bound + 1
+            limits = np.clip(thresholds, low, high)
+        return Constant("thresholds", Scalar.holding(low, high), limits.reshape(-1))
+
+
+def masked(sums: Dot | Conv2d, site: Site) -> bool:
+    """Whether some bits of a window lie outside the image and count nothing."""
+    inside = isinstance(sums, Dot) or sums.pad != 0 or not any(sums.padding)
+    return not inside and site.type(sums.source).bit
 
 
 def sum_function(sums: Dot | Conv2d, site: Site, threshold: Threshold | None) -> str:
-    """The C++ function of a dense layer."""
+    """The C++ function of a layer: of a dense one, or of the products of a convolution."""
     name = "dot" if threshold is None else "neurons"
-    name = name if sums.scale_offset is None else f"scaled_{name}"
+    if sums.scale_offset is not None:
+        name = f"scaled_{name}"
+    elif threshold is None and _has_row_constants(sums, site):
+        name = f"weighted_{name}"
     return name if isinstance(site.plan.layout(sums.name), Folded) else f"{name}_unrolled"
 
 
-def sum_members(
-    sums: Dot | Conv2d, site: Site, threshold: Threshold | None, masked: bool = False
-) -> dict[str, Any]:
-    """The fields that all calls of weighted sums share: numbers, types, constants, reuse.
+def _has_row_constants(sums: Dot | Conv2d, site: Site) -> bool:
+    """Whether a number of each channel brings its accumulator to the sum."""
+    return not sums.binary and site.type(sums.source).bit and not masked(sums, site)
+
+
+def sum_members(sums: Dot | Conv2d, site: Site, threshold: Threshold | None) -> dict[str, Any]:
+    """The fields that all calls of weighted sums share: numbers, types, constants, reuse, weight.
 
     With a Threshold, rows of falling channels are negated and thresholds are on the accumulator.
 
@@ -31,73 +113,106 @@ def sum_members(
         sums: the node.
         site: its place.
         threshold: the Threshold that is fused with it, if any.
-        masked: whether not all inputs of an output count.
     """
-    fold = site.fold(sums)
-    weights = sums.signs.reshape(fold.outputs, fold.inputs)
-    numbers, types = _sum_types(sums, site, fold, masked)
+    fold, t = site.fold(sums), site.type(sums.name)
     sign = np.ones(fold.outputs, np.int64)
     if threshold is not None:
         sign[threshold.falling] = -1
-    constants: list[Constant] = []
-    if sums.scale_offset is None:
-        constants.append(fold.weights(weights ^ (sign < 0)[:, None]))
-    else:  # not the weights but the factors change their sign
-        constants += [fold.weights(weights), _factors(*(sign * f for f in sums.scale_offset))]
+    weights = sums.weights.reshape(fold.outputs, fold.inputs).astype(np.int64)
+    if sums.scale_offset is None:  # else not the weights but the factors change their sign
+        weights *= sign[:, None]
+    accumulator = _accumulator(sums, site, weights)
+    packed = _packed(sums, site, fold, weights)
+    numbers, types = {**fold.numbers(), **packed.numbers}, {}
+    within_limit(sums.name, numbers["step_words"], "words of weights read in one cycle", ADVICE)
+    constants = [packed.constant]
+    if sums.scale_offset is not None:
+        within_limit(sums.name, 2 * fold.pe, "scales and offsets read in one cycle", ADVICE)
+        largest = max(-t.low, t.high)
+        types["sum_t"] = Scalar.holding(-largest, largest).cpp  # of either sign, as the factors
+        factors = np.stack([sign * f for f in sums.scale_offset], axis=1)
+        constants.append(integers("factors", factors))
+        numbers["n_factors"] = factors.size
+        accumulator = replace(accumulator, differing=None)
+    elif threshold is None and _has_row_constants(sums, site):
+        constants.append(integers("factors", accumulator.row_constants))
+        numbers["n_factors"] = fold.outputs
+    types |= accumulator.types
     if threshold is not None:
-        constants.append(_accumulated(sums, threshold, site, fold.inputs, masked))
+        constants.append(accumulator.thresholds(t, sign[:, None] * threshold.thresholds))
         numbers |= levels(threshold.name, *threshold.thresholds.shape)
     return {
         "numbers": numbers,
         "types": types,
         "constants": tuple(constants),
-        "reuse": fold.folds * fold.steps,
+        "reuse": fold.cycles,
+        "weight": None if sums.binary else _weight(weights),
     }
 
 
-def _accumulated(
-    sums: Dot | Conv2d, threshold: Threshold, site: Site, inputs: int, masked: bool
-) -> Constant:
-    """The thresholds of a fused Threshold, on what the accumulator holds."""
-    t, falling = site.type(sums.name), threshold.falling[:, None]
-    thresholds = np.where(falling, -threshold.thresholds, threshold.thresholds)
-    if site.type(sums.source).bit and sums.scale_offset is None and not masked:
-        # Of n inputs d differ: n - 2 d >= t just where d < floor((n - t) / 2) + 1.
-        limits = np.clip((inputs - thresholds) // 2 + 1, 0, inputs + 1)
-        return Constant("thresholds", Scalar.holding(0, inputs + 1), limits.reshape(-1))
-    bound = max(-t.low, t.high)
-    clipped = np.clip(thresholds, -bound, bound + 1)
-    return Constant("thresholds", Scalar.holding(-bound, bound + 1), clipped.reshape(-1))
+def _packed(sums: Dot | Conv2d, site: Site, fold: Fold, weights: Ints) -> WeightWords:
+    """The words of a layer's weights, int64 ``(outputs, inputs)``, in the form that it reads."""
+    if sums.binary:
+        return pack.signs(fold, weights > 0)
+    if site.type(sums.source).bit and _ternary(weights):
+        return pack.ternary(fold, weights)
+    within_limit(sums.name, fold.simd, "weights of an output read in one cycle", ADVICE)
+    return pack.integers(fold, weights, _weight(weights))
 
 
-def _sum_types(
-    sums: Dot | Conv2d, site: Site, fold: Fold, masked: bool
-) -> tuple[dict[str, int], dict[str, str]]:
-    """Numbers and types of a config struct that say the fold and what is summed."""
-    advice = "fold it with a smaller pe or simd"
-    within_limit(sums.name, fold.step_words, "words of weights read in one cycle", advice)
-    numbers, types = fold.numbers(), {}
-    if sums.scale_offset is not None:
-        within_limit(sums.name, 2 * fold.pe, "scales and offsets read in one cycle", advice)
-        numbers["n_factors"] = 2 * fold.outputs
-        t = site.type(sums.name)
-        largest = max(-t.low, t.high)
-        types["sum_t"] = Scalar.holding(-largest, largest).cpp  # of either sign: see sum_members
-    x = site.type(sums.source)
-    # Wide enough for every partial sum, in whatever order.
-    bound = fold.inputs * max(abs(x.low), abs(x.high), 1)
-    accum = Scalar.holding(0, fold.inputs) if x.bit else Scalar.holding(-bound, bound)
-    terms = "masked" if masked else "bit" if x.bit else "integer"
-    types |= {"accum_t": accum.cpp, "terms": f"hwbnn::{terms}_terms"}
-    return numbers, types
+def _accumulator(sums: Dot | Conv2d, site: Site, weights: Ints) -> Accumulator:
+    """The accumulators of a layer with these weights, int64 ``(outputs, inputs)``."""
+    x, outside = site.type(sums.source), masked(sums, site)
+    inputs = weights.shape[1]
+    if not x.bit and sums.binary:
+        # Wide enough for every partial sum, in whatever order.
+        bound = inputs * max(abs(x.low), abs(x.high), 1)
+        return Accumulator("integer_terms", -bound, bound)
+    if not x.bit:
+        ends = np.stack([weights * x.low, weights * x.high])
+        low = int(ends.min(axis=0).clip(max=0).sum(axis=1).min())
+        high = int(ends.max(axis=0).clip(min=0).sum(axis=1).max())
+        product = Scalar.holding(min(0, int(ends.min())), max(0, int(ends.max())))
+        kind = _product(site.plan.layout(sums.name), weights)
+        types = {"product_t": product.cpp, "product": f"hwbnn::{kind}_product"}
+        return Accumulator("weighted_integer_terms", low, high, more_types=types)
+    counting = np.count_nonzero(weights, axis=1)
+    most = int(counting.max())
+    if sums.binary and outside:
+        return Accumulator("masked_terms", 0, most)
+    if sums.binary:
+        return Accumulator("bit_terms", 0, most, differing=counting)
+    if _ternary(weights) and outside:
+        return Accumulator("masked_ternary_terms", -most, most)
+    if _ternary(weights):
+        return Accumulator("ternary_terms", 0, most, differing=counting)
+    if outside:
+        bound = int(np.abs(weights).sum(axis=1).max())
+        return Accumulator("masked_weighted_terms", -bound, bound)
+    low = int(weights.clip(max=0).sum(axis=1).min())
+    high = int(weights.clip(min=0).sum(axis=1).max())
+    return Accumulator("weighted_bit_terms", low, high, row=weights.sum(axis=1))
 
 
-def _factors(scale: NDArray[np.int64], offset: NDArray[np.int64]) -> Constant:
-    """Scale and offset of each output, one behind the other."""
-    return integers("factors", np.stack([scale, offset], axis=1))
+def _ternary(weights: Ints) -> bool:
+    return int(np.abs(weights).max()) <= 1
 
 
-def integers(name: str, values: NDArray[np.int64]) -> Constant:
+def _weight(weights: Ints) -> Scalar:
+    """The narrowest type of a weight."""
+    return Scalar.holding(int(weights.min()), int(weights.max()))
+
+
+def _product(layout: Layout, weights: Ints) -> str:
+    """How products of weights and integers are formed."""
+    if _ternary(weights):
+        return "ternary"
+    if not isinstance(layout, Folded):
+        return "constant"
+    return "dsp"
+
+
+def integers(name: str, values: Ints) -> Constant:
     """Constants of any shape, flat, in the narrowest type that holds them."""
     scalar = Scalar.holding(int(values.min()), int(values.max()))
     return Constant(name, scalar, values.reshape(-1))

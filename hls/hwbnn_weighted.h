@@ -1,0 +1,248 @@
+// Dot products with integer weights: the terms that dot and neurons (hwbnn_dot.h) add, and
+// weighted_dot for sums of bits.
+//
+// Of bits the accumulator holds what their codes give, with the sum of a row's weights still missing;
+// of integers it holds the sum itself. Products of integers are formed as CONFIG_T::product says.
+//
+// For each fold, each step of it and each of its pe outputs there is a row of simd weights of
+// weight_width bits. A word has word_weights of them, the first in the lowest bits, and a row takes
+// weight_words words; short rows share a word, word_rows in each. Rows of ternary weights over bits
+// are two rows of bits as in hwbnn_dot.h: signs, and behind those of all pe outputs the masks, whose
+// bits are 1 where a weight is not 0. A step reads step_words words.
+#ifndef HWBNN_WEIGHTED_H_
+#define HWBNN_WEIGHTED_H_
+
+#include "hwbnn_dot.h"
+
+namespace hwbnn {
+
+// The weight of input i of step number `cycle` of the frame, for output p of the fold.
+template <typename CONFIG_T>
+typename CONFIG_T::coefficient_t
+weight_of(const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
+          unsigned p, unsigned i) {
+    #pragma HLS INLINE
+    const unsigned first = p / CONFIG_T::word_rows * CONFIG_T::weight_words;
+    const unsigned row = p % CONFIG_T::word_rows * CONFIG_T::simd;
+    const unsigned offset = (row + i % CONFIG_T::word_weights) * CONFIG_T::weight_width;
+    const unsigned word = cycle * CONFIG_T::step_words + first + i / CONFIG_T::word_weights;
+    const ap_uint<CONFIG_T::weight_width> code = weights[word] >> offset;
+    return code;
+}
+
+// A product of constants and inputs: shifts and adders, which synthesis chooses.
+struct constant_product {
+    template <class product_T, class weight_T, class data_T>
+    static product_T of(weight_T weight, data_T x) {
+        #pragma HLS INLINE
+        return weight * x;
+    }
+};
+
+struct dsp_product {
+    template <class product_T, class weight_T, class data_T>
+    static product_T of(weight_T weight, data_T x) {
+        #pragma HLS INLINE
+        const product_T product = weight * x;
+        #pragma HLS BIND_OP variable=product op=mul impl=dsp
+        return product;
+    }
+};
+
+struct lut_product {
+    template <class product_T, class weight_T, class data_T>
+    static product_T of(weight_T weight, data_T x) {
+        #pragma HLS INLINE
+        const product_T product = weight * x;
+        #pragma HLS BIND_OP variable=product op=mul impl=fabric
+        return product;
+    }
+};
+
+// Weights of -1, 0 and +1 need no multiplier.
+struct ternary_product {
+    template <class product_T, class weight_T, class data_T>
+    static product_T of(weight_T weight, data_T x) {
+        #pragma HLS INLINE
+        const product_T same = x;
+        const product_T opposite = -x;
+        if (weight == 0)
+            return 0;
+        return weight < 0 ? opposite : same;
+    }
+};
+
+// Integers: the accumulator is the sum.
+struct weighted_integer_terms : integer_terms {
+    template <class data_T, typename CONFIG_T>
+    static typename CONFIG_T::accum_t
+    add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
+        const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
+        unsigned step, unsigned p) {
+        #pragma HLS INLINE
+        typedef typename CONFIG_T::product product;
+        typedef typename CONFIG_T::product_t product_t;
+    Term:
+        for (unsigned i = 0; i < CONFIG_T::simd; i++) {
+            #pragma HLS UNROLL
+            accum += product::template of<product_t>(weight_of<CONFIG_T>(weights, cycle, p, i),
+                                                     x[step * CONFIG_T::simd + i]);
+        }
+        return accum;
+    }
+};
+
+// Bits: the accumulator is the sum of the weights of those that are +1.
+struct weighted_bit_terms : integer_terms {
+    template <class data_T, typename CONFIG_T>
+    static typename CONFIG_T::accum_t
+    add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
+        const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
+        unsigned step, unsigned p) {
+        #pragma HLS INLINE
+        typedef typename CONFIG_T::in in;
+    Term:
+        for (unsigned i = 0; i < CONFIG_T::simd; i++) {
+            #pragma HLS UNROLL
+            if (x[step * CONFIG_T::row_words + in::word(i)][in::bit(i)])
+                accum += weight_of<CONFIG_T>(weights, cycle, p, i);
+        }
+        return accum;
+    }
+
+    // Weights of sum `row`, of which those of the bits +1 sum to r: the others count with the
+    // opposite sign.
+    template <class sum_T, typename CONFIG_T>
+    static sum_T sum(typename CONFIG_T::accum_t raw, typename CONFIG_T::factor_t row) {
+        #pragma HLS INLINE
+        return 2 * raw - row;
+    }
+};
+
+// Bits of which some count nothing, with masks behind them as in masked_terms: the accumulator is
+// the sum.
+struct masked_weighted_terms : integer_terms {
+    template <class data_T, typename CONFIG_T>
+    static typename CONFIG_T::accum_t
+    add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
+        const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
+        unsigned step, unsigned p) {
+        #pragma HLS INLINE
+        typedef typename CONFIG_T::in in;
+        typedef typename CONFIG_T::accum_t accum_t;
+        static const unsigned masks = CONFIG_T::in::words / 2;
+    Term:
+        for (unsigned i = 0; i < CONFIG_T::simd; i++) {
+            #pragma HLS UNROLL
+            const unsigned at = step * CONFIG_T::row_words + in::word(i);
+            const accum_t weight = weight_of<CONFIG_T>(weights, cycle, p, i);
+            const bool counts = x[masks + at][in::bit(i)];
+            const bool plus = x[at][in::bit(i)];
+            if (counts && plus)
+                accum += weight;
+            if (counts && !plus)
+                accum -= weight;
+        }
+        return accum;
+    }
+};
+
+// Bits and weights of -1, 0 and +1: the accumulator counts the inputs that differ from their weights,
+// of those whose weight is not 0.
+struct ternary_terms : bit_terms {
+    template <class data_T, typename CONFIG_T>
+    static typename CONFIG_T::accum_t
+    add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
+        const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
+        unsigned step, unsigned p) {
+        #pragma HLS INLINE
+        typedef ap_uint<CONFIG_T::row_width> word_t;
+        static const unsigned masks = CONFIG_T::step_words / 2;
+    Word:
+        for (unsigned k = 0; k < CONFIG_T::row_words; k++) {
+            #pragma HLS UNROLL
+            const word_t sign = row_word<CONFIG_T>(weights, cycle, p, k);
+            const word_t mask = row_word<CONFIG_T>(weights, cycle, p, masks + k);
+            const word_t differ = (x[step * CONFIG_T::row_words + k] ^ sign) & mask;
+            accum += popcount<typename CONFIG_T::accum_t>(differ);
+        }
+        return accum;
+    }
+};
+
+// Likewise of bits of which some count nothing: the accumulator is the sum.
+struct masked_ternary_terms : integer_terms {
+    template <class data_T, typename CONFIG_T>
+    static typename CONFIG_T::accum_t
+    add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
+        const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
+        unsigned step, unsigned p) {
+        #pragma HLS INLINE
+        typedef ap_uint<CONFIG_T::row_width> word_t;
+        typedef typename CONFIG_T::accum_t accum_t;
+        static const unsigned masks = CONFIG_T::step_words / 2;
+        static const unsigned outside = CONFIG_T::in::words / 2;
+    Word:
+        for (unsigned k = 0; k < CONFIG_T::row_words; k++) {
+            #pragma HLS UNROLL
+            const unsigned at = step * CONFIG_T::row_words + k;
+            const word_t sign = row_word<CONFIG_T>(weights, cycle, p, k);
+            const word_t mask = row_word<CONFIG_T>(weights, cycle, p, masks + k);
+            const word_t counts = mask & x[outside + at];
+            const word_t differ = (x[at] ^ sign) & counts;
+            accum += popcount<accum_t>(counts);
+            accum -= 2 * popcount<accum_t>(differ);
+        }
+        return accum;
+    }
+};
+
+// Dot over bits: y[c] = sum of the weights of the bits that are +1 less those of the others. From the
+// accumulator and a number of each row, factors: of ternary_terms how many of its weights are not 0,
+// of weighted_bit_terms the sum of its weights.
+template <class data_T, class res_T, typename CONFIG_T>
+void weighted_dot(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
+                  typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                  typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+    typedef typename CONFIG_T::terms terms;
+    typedef typename CONFIG_T::out out;
+    typedef typename out::element_t element_t;
+    typedef typename CONFIG_T::accum_t accum_t;
+    const unsigned words_per_step = CONFIG_T::step_words;
+    const unsigned factors_per_fold = CONFIG_T::pe;
+    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
+    #pragma HLS ARRAY_PARTITION variable=factors cyclic factor=factors_per_fold
+    accum_t accum[CONFIG_T::pe];
+    #pragma HLS ARRAY_PARTITION variable=accum complete
+Fold:
+    for (unsigned fold = 0; fold < CONFIG_T::n_folds; fold++) {
+    Step:
+        for (unsigned step = 0; step < CONFIG_T::n_steps; step++) {
+            #pragma HLS PIPELINE II=1
+        Neuron:
+            for (unsigned p = 0; p < CONFIG_T::pe; p++) {
+                #pragma HLS UNROLL
+                const unsigned channel = fold * CONFIG_T::pe + p;
+                const accum_t before = step == 0 ? accum_t(0) : accum[p];
+                accum[p] = terms::template add<data_T, CONFIG_T>(
+                    before, x, weights, fold * CONFIG_T::n_steps + step,
+                    step_of<CONFIG_T>(channel, step), p);
+                if (step == CONFIG_T::n_steps - 1)
+                    out::put(y, channel,
+                             terms::template sum<element_t, CONFIG_T>(accum[p], factors[channel]));
+            }
+        }
+    }
+}
+
+template <class data_T, class res_T, typename CONFIG_T>
+void weighted_dot_unrolled(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
+                           typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                           typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+    #pragma HLS PIPELINE II=1
+    weighted_dot<data_T, res_T, CONFIG_T>(x, y, weights, factors);
+}
+
+} // namespace hwbnn
+
+#endif

@@ -1,0 +1,153 @@
+"""C simulation of integer weights equals the plain simulator; planted faults are seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hwbnn.targets.hls.stages import Call, stages
+
+from hwbnn.graph import Graph
+from hwbnn.plan import Folded, Plan
+from hwbnn.project import Project
+from hwbnn.simulators import simulate
+from hwbnn.targets import generate
+from hwbnn.verification import hls
+from hwbnn.verification.results import compare, first_difference
+from tests.strategies import random_inputs
+from tests.targets.hls_networks import integer_images, integer_weights
+from tests.verification.test_hls import Edit, literal, swapped
+
+# Where a fold does not divide, HLS takes the next larger one that does.
+DENSE = {
+    "signed": Folded(3, 5),
+    "signs": Folded(8, 3),
+    "wide": Folded(4, 33),
+    "heavy": Folded(5, 6),
+    "short": Folded(2, 12),
+    "unsigned": Folded(3, 2),
+    "scores": Folded(5, 2),
+}
+IMAGES = {
+    "stem": Folded(2, 9),
+    "signs": Folded(4, 6),
+    "masked": Folded(1, 9),
+    "zeros": Folded(5, 4),
+    "strided": Folded(3, 7),
+    "ternary": Folded(1, 2),
+    "depthwise": Folded(1, 1),
+    "scores": Folded(2, 9),
+}
+CASES = {
+    "dense, unrolled": (integer_weights, Plan(), "io_parallel"),
+    "dense, folded": (integer_weights, Plan(DENSE, fuse=False, input_beat=16), "io_stream"),
+    "images, unrolled": (integer_images, Plan(), "io_stream"),
+    "images, folded": (integer_images, Plan(IMAGES, fuse=False), "io_stream"),
+}
+
+
+def difference(graph: Graph, project: Project, folder: Path, popcount: str = "builtin"):
+    """The first difference between C simulation and plain simulator; all values must be there."""
+    x = random_inputs(graph, 200, 1)
+    expected = simulate(graph, x, engine="plain", trace=True)
+    run = hls.build(project, folder, popcount=popcount, optimise="-O0").run(x)
+    assert set(run.values) | set(run.fused) == set(expected)
+    assert not set(run.values) & set(run.fused)
+    return first_difference(compare(graph, expected, run.values))
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize("case", CASES)
+def test_every_node_equals_the_simulator(case: str, tmp_path: Path) -> None:
+    network, plan, io = CASES[case]
+    graph = network()
+    project = generate(graph, "hls", plan, io=io)
+    popcount = "tree" if "folded" in case else "builtin"
+    assert difference(graph, project, tmp_path, popcount) is None
+
+
+def forms(stage: Call) -> set[str]:
+    """The parts of ``hls/`` that a stage takes."""
+    layer = stage.types.get("layer", stage.function).removeprefix("hwbnn::")
+    terms = stage.types.get("terms", "").removeprefix("hwbnn::")
+    product = stage.types.get("product", "").removeprefix("hwbnn::")
+    return {layer, f"{layer} {terms}", product, f"{terms} {product}"}
+
+
+def test_the_cases_take_every_form() -> None:
+    found: set[str] = set()
+    for network, plan, io in CASES.values():
+        for stage in stages(network(), plan, io):
+            found |= forms(stage)
+    terms = {"weighted_integer_terms", "masked_weighted_terms", "masked_ternary_terms"}
+    raw = {"weighted_bit_terms", "ternary_terms"}
+    layers = {"neurons_unrolled", "neurons_layer"}
+    wanted = {f"{layer} {each}" for layer in layers for each in raw}
+    wanted |= {f"neurons_layer {each}" for each in terms}
+    wanted |= {f"dot_layer {each}" for each in terms}
+    wanted |= {f"weighted_dot_{how} {each}" for how in ("stream", "layer") for each in raw}
+    wanted |= {"weighted_dot_unrolled weighted_bit_terms"}
+    wanted |= {f"weighted_integer_terms {kind}_product" for kind in ("constant", "ternary")}
+    assert wanted <= found
+
+
+DOT, TOP = "nnet_utils/hwbnn_weighted.h", "parameters.h"
+FAULTS: dict[str, tuple[str, Edit, str]] = {
+    "sign of a multiplication": (
+        DOT,
+        swapped(b"        return weight * x;", b"        return -weight * x;"),
+        "levels",
+    ),
+    "sign of a ternary weight": (
+        DOT,
+        swapped(b"weight < 0 ? opposite : same", b"weight < 0 ? same : opposite"),
+        "bits",
+    ),
+    "a zero that counts": ("weights/weights5.h", literal(2, lambda v: v ^ 1 << 5), "fires"),
+    "a weight one larger": ("weights/weights6.h", literal(5, lambda v: v + 1), "heavier"),
+    "a weight that counts twice": (
+        DOT,
+        swapped(
+            b"accum += weight_of<CONFIG_T>(weights, cycle, p, i);",
+            b"accum += 2 * weight_of<CONFIG_T>(weights, cycle, p, i);",
+        ),
+        "heavier",
+    ),
+    "a base one higher": (TOP, swapped(b"ap_int<3>, -2>", b"ap_int<3>, -1>"), "levels"),
+    "the sum of a row": ("weights/factors9.h", literal(1, lambda v: v + 1), "scores"),
+}
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_seen_at_its_node(fault: str, tmp_path: Path) -> None:
+    graph = integer_weights()
+    name, edit, node = FAULTS[fault]
+    _seen_at(node, graph, generate(graph, "hls"), f"firmware/{name}", edit, tmp_path)
+
+
+BORDER_FAULTS: dict[str, tuple[str, str]] = {
+    "an outside bit that counts": ("const bool counts = x[masks + at][in::bit(i)];", "masked"),
+    "an outside sign that counts": ("const word_t counts = mask & x[outside + at];", "fires"),
+}
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize("fault", BORDER_FAULTS)
+def test_a_fault_at_the_border_is_seen_at_its_node(fault: str, tmp_path: Path) -> None:
+    graph = integer_images()
+    line, node = BORDER_FAULTS[fault]
+    wrong = line.split(" = ")[0] + (" = mask;" if "mask &" in line else " = true;")
+    edit = swapped(line.encode(), wrong.encode())
+    _seen_at(node, graph, generate(graph, "hls"), f"firmware/{DOT}", edit, tmp_path)
+
+
+def _seen_at(
+    node: str, graph: Graph, project: Project, name: str, edit: Edit, folder: Path
+) -> None:
+    faulty = replace(project, files={**project.files, name: edit(project.files[name])})
+    assert faulty.digest != project.digest
+    found = difference(graph, faulty, folder)
+    assert found is not None
+    assert found.value == node
