@@ -104,8 +104,8 @@ FAULTS: dict[str, tuple[str, Edit, str]] = {
         swapped(b"weight < 0 ? opposite : same", b"weight < 0 ? same : opposite"),
         "bits",
     ),
-    "a zero that counts": ("weights/weights5.h", literal(2, lambda v: v ^ 1 << 5), "fires"),
-    "a weight one larger": ("weights/weights6.h", literal(5, lambda v: v + 1), "heavier"),
+    "a zero that counts": ("weights/weights5.h", literal(40, lambda v: v | (v + 1)), "fires"),
+    "a weight one larger": ("weights/weights9.h", literal(1, lambda v: v + 1), "scores"),
     "a weight that counts twice": (
         DOT,
         swapped(
@@ -128,7 +128,7 @@ def test_a_planted_fault_is_seen_at_its_node(fault: str, tmp_path: Path) -> None
 
 
 BORDER_FAULTS: dict[str, tuple[str, str]] = {
-    "an outside bit that counts": ("const bool counts = x[masks + at][in::bit(i)];", "masked"),
+    "an outside bit that counts": ("const bool counts = x[masks + at][in::bit(i)];", "inner"),
     "an outside sign that counts": ("const word_t counts = mask & x[outside + at];", "fires"),
 }
 
