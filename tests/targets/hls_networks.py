@@ -176,7 +176,7 @@ def integer_images(seed: int = 3) -> Graph:
             "stem",
             np.sort(rng.integers(-60, 61, (len(border.classes), 4, 5))),
             rng.random(4) < 0.5,
-            border.places,
+            border.border_classes,
             -2,
         ),
         Conv2d("signs", "levels", weights(1, 6, 3, 3, 4), padding=around),

@@ -101,8 +101,8 @@ def test_constants_in_the_files_are_those_of_the_graph(seed: int) -> None:
     plan = random_plan(seed, graph)
     project = generate(graph, "hls", plan)
     seen = set()
-    for index, stage in enumerate(calls_of(graph, plan, "io_parallel"), start=2):
-        for constant in stage.constants:
+    for index, call in enumerate(calls_of(graph, plan, "io_parallel"), start=2):
+        for constant in call.constants:
             name = f"firmware/weights/{constant.name}{index}.h"
             seen.add(name)
             assert constants(project.text(name)) == constant.data.tolist()

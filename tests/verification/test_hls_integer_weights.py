@@ -6,18 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hwbnn.targets.hls.stages import Call, stages
 
 from hwbnn.graph import Graph
 from hwbnn.plan import Folded, Plan
 from hwbnn.project import Project
 from hwbnn.simulators import simulate
 from hwbnn.targets import generate
+from hwbnn.targets.hls.calls import Call, calls_of
 from hwbnn.verification import hls
 from hwbnn.verification.results import compare, first_difference
-from tests.strategies import random_inputs
+from tests.conv_strategies import random_conv_graph
+from tests.strategies import random_graph, random_inputs, random_plan
 from tests.targets.hls_networks import integer_images, integer_weights
-from tests.verification.test_hls import Edit, literal, swapped
+from tests.verification.test_hls import IOS, Edit, literal, swapped
 
 # Where a fold does not divide, HLS takes the next larger one that does.
 DENSE = {
@@ -67,19 +68,35 @@ def test_every_node_equals_the_simulator(case: str, tmp_path: Path) -> None:
     assert difference(graph, project, tmp_path, popcount) is None
 
 
-def forms(stage: Call) -> set[str]:
-    """The parts of ``hls/`` that a stage takes."""
-    layer = stage.types.get("layer", stage.function).removeprefix("hwbnn::")
-    terms = stage.types.get("terms", "").removeprefix("hwbnn::")
-    product = stage.types.get("product", "").removeprefix("hwbnn::")
+@pytest.mark.hardware
+@pytest.mark.parametrize("seed", [4, 8, 33, 37])
+def test_random_networks_equal_the_simulator_at_every_node(seed: int, tmp_path: Path) -> None:
+    graph = random_graph(seed, integer_weights=True, based=True, max_width=65, max_depth=3)
+    project = generate(graph, "hls", random_plan(seed, graph), io=IOS[seed % 2])
+    assert difference(graph, project, tmp_path) is None
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize("seed", [7, 26, 33])
+def test_random_images_equal_the_simulator_at_every_node(seed: int, tmp_path: Path) -> None:
+    graph = random_conv_graph(seed, integer_weights=True, based=True)
+    project = generate(graph, "hls", random_plan(seed, graph))
+    assert difference(graph, project, tmp_path) is None
+
+
+def forms(call: Call) -> set[str]:
+    """The parts of ``hls/`` that a call takes."""
+    layer = call.types.get("layer", call.function).removeprefix("hwbnn::")
+    terms = call.types.get("terms", "").removeprefix("hwbnn::")
+    product = call.types.get("product", "").removeprefix("hwbnn::")
     return {layer, f"{layer} {terms}", product, f"{terms} {product}"}
 
 
 def test_the_cases_take_every_form() -> None:
     found: set[str] = set()
     for network, plan, io in CASES.values():
-        for stage in stages(network(), plan, io):
-            found |= forms(stage)
+        for call in calls_of(network(), plan, io):
+            found |= forms(call)
     terms = {"weighted_integer_terms", "masked_weighted_terms", "masked_ternary_terms"}
     raw = {"weighted_bit_terms", "ternary_terms"}
     layers = {"neurons_unrolled", "neurons_layer"}
@@ -88,7 +105,7 @@ def test_the_cases_take_every_form() -> None:
     wanted |= {f"dot_layer {each}" for each in terms}
     wanted |= {f"weighted_dot_{how} {each}" for how in ("stream", "layer") for each in raw}
     wanted |= {"weighted_dot_unrolled weighted_bit_terms"}
-    wanted |= {f"weighted_integer_terms {kind}_product" for kind in ("constant", "ternary")}
+    wanted |= {f"weighted_integer_terms {kind}_product" for kind in ("constant", "dsp", "ternary")}
     assert wanted <= found
 
 

@@ -21,6 +21,8 @@ from hwbnn.targets.hls.site import Site, within_limit
 from hwbnn.targets.hls.weights import WeightWords
 
 ADVICE = "fold it with a smaller pe or simd"
+DSP_BITS = 4
+"""Bits of weights and of inputs from which products are formed by DSPs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +175,7 @@ def _accumulator(sums: Dot | Conv2d, site: Site, weights: Ints) -> Accumulator:
         low = int(ends.min(axis=0).clip(max=0).sum(axis=1).min())
         high = int(ends.max(axis=0).clip(min=0).sum(axis=1).max())
         product = Scalar.holding(min(0, int(ends.min())), max(0, int(ends.max())))
-        kind = _product(site.plan.layout(sums.name), weights)
+        kind = _product(site.plan.layout(sums.name), weights, x)
         types = {"product_t": product.cpp, "product": f"hwbnn::{kind}_product"}
         return Accumulator("weighted_integer_terms", low, high, more_types=types)
     counting = np.count_nonzero(weights, axis=1)
@@ -203,13 +205,13 @@ def _weight(weights: Ints) -> Scalar:
     return Scalar.holding(int(weights.min()), int(weights.max()))
 
 
-def _product(layout: Layout, weights: Ints) -> str:
-    """How products of weights and integers are formed."""
+def _product(layout: Layout, weights: Ints, x: ValueType) -> str:
+    """How products of weights and integers are formed: the name of a struct without its end."""
     if _ternary(weights):
         return "ternary"
     if not isinstance(layout, Folded):
         return "constant"
-    return "dsp"
+    return "dsp" if min(_weight(weights).width, x.width) >= DSP_BITS else "lut"
 
 
 def integers(name: str, values: Ints) -> Constant:
