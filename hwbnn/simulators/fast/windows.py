@@ -219,7 +219,7 @@ def _find(x: Words, planes: int, grid: Grid, y: int, z: int, first: int, rows: I
 
 
 @jit
-def _gather(x: Words, planes: int, grid: Grid, y: int, z: int, first: int, out: Words) -> None:
+def gather(x: Words, planes: int, grid: Grid, y: int, z: int, first: int, out: Words) -> None:
     """The bits of a window without gaps, zeros for places outside; arguments as above.
 
     ``out`` is words ``(planes * words, lanes)``.
@@ -259,7 +259,7 @@ def _window(x: Words, planes: int, grid: Grid, p: int, group: int, own: Words, r
     if not everything or grid.groups > 1:
         if _find(x, planes, grid, y, z, first, rows):
             return x
-        _gather(x, planes, grid, y, z, first, own)
+        gather(x, planes, grid, y, z, first, own)
         x = own
     for k in range(len(rows)):
         rows[k] = k
