@@ -66,7 +66,7 @@ def test_integer_weights_and_bases_are_read_alike_or_refused(sample: Node) -> No
     for target in TARGETS:
         refused = None
         try:
-            assert generate(graph, target, Plan()).files
+            assert generate(graph, target, Plan(output_beat=32)).files
         except PlanError as error:
             refused = str(error)
         assert refused is None or refused.startswith("node 'node': ")
