@@ -163,7 +163,7 @@ def _targets() -> _Columns:
 
 
 def _data() -> _Columns:
-    from hwbnn.training.published import PUBLISHED
+    from hwbnn.training.data import PUBLISHED
 
     return ("data", "shape", "training", "classes"), [
         (name, "x".join(map(str, known.shape)), known.train_size, len(known.classes))

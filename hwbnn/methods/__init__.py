@@ -53,6 +53,11 @@ METHODS: tuple[str, ...] = tuple(kind.name for kind in _CLASSES)
 """Names that :func:`get` knows."""
 
 
+def kind(name: str) -> type[Method]:
+    """The class of the method of this name, one of :data:`METHODS`."""
+    return next(each for each in _CLASSES if each.name == name)
+
+
 def get(name: str, /, **hyper: Any) -> Method:
     """The method of this name with these hyper-parameters.
 
@@ -113,6 +118,7 @@ __all__ = [
     "SignActivation",
     "StraightThrough",
     "get",
+    "kind",
     "quantize",
     "resolve",
     "sign",

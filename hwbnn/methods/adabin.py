@@ -54,9 +54,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from hwbnn.methods import formulas
 from hwbnn.methods.base import Activation, BinaryWeight, Codes, Method, Nonlinearity, Options
 from hwbnn.methods.checks import integer, one_of
 from hwbnn.methods.estimators import Ede, Estimator, Polynomial, Settings, sharpening, sign
+from hwbnn.methods.formulas import Formulas
 from hwbnn.methods.latent import LatentWeight, standardize, standardized_rows
 from hwbnn.methods.nonlinear import Maxout, magnitude
 
@@ -85,6 +87,8 @@ class AdaBin(Method):
     """
 
     name: ClassVar[str] = "adabin"
+    formulas: ClassVar[Formulas] = Formulas(formulas.ede, formulas.polynomial)
+    colour: ClassVar[str] = "#dd2211"
     mode: Mode = "qat"
     fraction: int = 4
     form: SetForm = "paper"

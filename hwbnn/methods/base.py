@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from hwbnn.errors import HwbnnWarning
 from hwbnn.methods.estimators import Estimator, Settings, quantize, sign
+from hwbnn.methods.formulas import Formulas
 
 _UNITS = 1 << 62
 """Units of progress from start to end: a float from 2^-9 on is a whole number of them."""
@@ -305,6 +306,12 @@ class Method(ABC):
 
     name: ClassVar[str]
     """Its name in :data:`hwbnn.methods.METHODS`."""
+    formulas: ClassVar[Formulas]
+    """The closed formulas of its paper, to which the contract tests hold it."""
+    colour: ClassVar[str] = "#555555"
+    """The colour of its lines where methods are compared; another for each."""
+    dashed: ClassVar[bool] = False
+    """Whether these lines are dashed: colours of one kind are told apart by all eyes."""
     reestimates: ClassVar[bool] = False
     """Whether BatchNorm's statistics are taken anew over the training set after the last epoch."""
 

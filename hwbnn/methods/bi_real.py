@@ -19,8 +19,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from hwbnn.methods import formulas
 from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
 from hwbnn.methods.estimators import Polynomial
+from hwbnn.methods.formulas import Formulas
 from hwbnn.methods.latent import scaled_signs
 
 _ACTIVATIONS = Polynomial()
@@ -31,6 +33,9 @@ class BiReal(Method):
     """Weights ``mean|W| sign(W)``, activations with the piecewise polynomial's derivative."""
 
     name: ClassVar[str] = "bi_real"
+    formulas: ClassVar[Formulas] = Formulas(formulas.clipped, formulas.polynomial)
+    colour: ClassVar[str] = "#ee7733"
+    dashed: ClassVar[bool] = True
 
     def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
         """Latent weights, Glorot uniform, and the mean of their magnitudes in each channel."""

@@ -20,9 +20,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from hwbnn.methods import formulas
 from hwbnn.methods.base import Activation, BinaryWeight, Method
 from hwbnn.methods.checks import flag, one_of
 from hwbnn.methods.estimators import StraightThrough
+from hwbnn.methods.formulas import Formulas
 from hwbnn.methods.latent import LatentWeight, clip, glorot_rate
 from hwbnn.methods.multibit import ReluActivation, UnsignedActivation, check_bits
 
@@ -42,6 +44,9 @@ class BinaryConnect(Method):
     """
 
     name: ClassVar[str] = "binary_connect"
+    formulas: ClassVar[Formulas] = Formulas(formulas.one, formulas.within(2.0))
+    colour: ClassVar[str] = "#aaaaaa"
+    dashed: ClassVar[bool] = True
     activations: ClassVar[tuple[str, ...]] = ("unsigned", "relu")
     activation: str = "unsigned"
     bits: int = 4

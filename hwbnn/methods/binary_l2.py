@@ -24,10 +24,12 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from hwbnn.methods import formulas
 from hwbnn.methods.base import Activation, BinaryWeight, SignActivation
 from hwbnn.methods.binary_connect import BinaryConnect
 from hwbnn.methods.checks import number, one_of
 from hwbnn.methods.estimators import ClipSTE, Settings
+from hwbnn.methods.formulas import Formulas
 from hwbnn.methods.latent import LatentWeight
 
 PenaltyForm = Literal["l2", "quartic", "1-w2"]
@@ -66,6 +68,9 @@ class BinaryL2(BinaryConnect):
     """
 
     name: ClassVar[str] = "binary_l2"
+    formulas: ClassVar[Formulas] = Formulas(formulas.one, formulas.within(2.0))
+    colour: ClassVar[str] = "#ddaa33"
+    dashed: ClassVar[bool] = False
     activations: ClassVar[tuple[str, ...]] = ("unsigned", "relu", "sign")
     form: PenaltyForm = "l2"
     strength: float = 1e-6

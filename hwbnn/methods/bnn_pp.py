@@ -35,9 +35,11 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from hwbnn.methods import formulas
 from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
 from hwbnn.methods.checks import at_least, number, one_of
 from hwbnn.methods.estimators import Polynomial, Settings, SignSwish
+from hwbnn.methods.formulas import Formulas
 from hwbnn.methods.latent import LatentWeight
 
 _ACTIVATIONS = Polynomial()
@@ -56,6 +58,10 @@ class BnnPP(Method):
     """
 
     name: ClassVar[str] = "bnn_pp"
+    formulas: ClassVar[Formulas] = Formulas(
+        formulas.swish_slope_above_zero, formulas.polynomial, formulas.sign_swish
+    )
+    colour: ClassVar[str] = "#66bbee"
     reestimates: ClassVar[bool] = True
     mode: Literal["monotone", "raw"] = "monotone"
     scale: Literal["std", "none"] = "std"

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from hwbnn.methods import formulas
 from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
 from hwbnn.methods.checks import flag
 from hwbnn.methods.estimators import ClipSTE, StraightThrough
+from hwbnn.methods.formulas import Formulas
 from hwbnn.methods.latent import LatentWeight, clip, glorot_rate
 
 # Latent weights never leave [-1, 1], where the clipped estimator is the plain one, which costs
@@ -34,6 +36,8 @@ class BnnSTE(Method):
     """
 
     name: ClassVar[str] = "bnn_ste"
+    formulas: ClassVar[Formulas] = Formulas(formulas.one, formulas.clipped)
+    colour: ClassVar[str] = "#000000"
     glorot_lr: bool = False
 
     def __post_init__(self) -> None:

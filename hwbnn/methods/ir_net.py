@@ -25,9 +25,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from hwbnn.methods import formulas
 from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
 from hwbnn.methods.checks import at_least, number
 from hwbnn.methods.estimators import Ede, Settings, sharpening
+from hwbnn.methods.formulas import Formulas
 from hwbnn.methods.latent import LatentWeight, mean_magnitude, standardize
 
 _PAIR = Ede()
@@ -43,6 +45,9 @@ class IrNet(Method):
     """
 
     name: ClassVar[str] = "ir_net"
+    formulas: ClassVar[Formulas] = Formulas(formulas.ede, formulas.ede)
+    colour: ClassVar[str] = "#882255"
+    dashed: ClassVar[bool] = True
     t_first: float = 1.0
     t_last: float = 10.0
 

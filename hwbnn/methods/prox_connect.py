@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 
 from hwbnn.errors import InputError
+from hwbnn.methods import formulas
 from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
 from hwbnn.methods.bnn_pp import rising
 from hwbnn.methods.checks import at_least, number, one_of
@@ -46,6 +47,7 @@ from hwbnn.methods.estimators import (
     Triangle,
     sign,
 )
+from hwbnn.methods.formulas import Formulas
 from hwbnn.methods.latent import LatentWeight, clip
 
 _ACTIVATIONS = Polynomial()
@@ -166,6 +168,9 @@ class ProxConnect(Method):
     """
 
     name: ClassVar[str] = "prox_connect"
+    formulas: ClassVar[Formulas] = Formulas(formulas.swish_slope, formulas.polynomial)
+    colour: ClassVar[str] = "#dd99cc"
+    dashed: ClassVar[bool] = True
     reestimates: ClassVar[bool] = True
     pair: str = "bnn_plus"
     first: float | None = None

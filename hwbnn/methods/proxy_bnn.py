@@ -24,9 +24,11 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from hwbnn.methods import formulas
 from hwbnn.methods.base import Activation, BinaryWeight, Method, Options, SignActivation
 from hwbnn.methods.checks import flag, number, one_of
 from hwbnn.methods.estimators import ClipSTE
+from hwbnn.methods.formulas import Formulas
 from hwbnn.methods.kronecker import haar, inputs, sides, transform
 from hwbnn.methods.latent import LatentWeight, clip, mean_magnitude
 
@@ -64,6 +66,8 @@ class ProxyBNN(Method):
     """
 
     name: ClassVar[str] = "proxy_bnn"
+    formulas: ClassVar[Formulas] = Formulas(formulas.clipped, formulas.clipped)
+    colour: ClassVar[str] = "#332288"
     form: Literal["auto", "full", "kronecker"] = "auto"
     start: Literal["identity", "haar"] = "identity"
     basis_lr: float = 0.01

@@ -30,9 +30,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hwbnn.methods import formulas
 from hwbnn.methods.base import Activation, BinaryWeight, Codes, Method, Options, SignActivation
 from hwbnn.methods.checks import at_least, flag, integer, number, one_of
 from hwbnn.methods.estimators import Settings, Triangle, sharpening, sign
+from hwbnn.methods.formulas import Formulas
 from hwbnn.methods.kronecker import haar, inputs, sides, transform
 from hwbnn.methods.latent import LatentWeight, mean_magnitude
 
@@ -74,6 +76,10 @@ class RBNN(Method):
     """
 
     name: ClassVar[str] = "rbnn"
+    formulas: ClassVar[Formulas] = Formulas(
+        formulas.triangle("t", "k"), formulas.triangle("t_activation", None)
+    )
+    colour: ClassVar[str] = "#118844"
     t_min: float = 1e-2
     t_max: float = 2.0
     alternations: int = 3

@@ -28,8 +28,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from hwbnn.methods import formulas
 from hwbnn.methods.base import Activation, BinaryWeight, Method, Nonlinearity, Options
 from hwbnn.methods.estimators import Polynomial, quantize, sign
+from hwbnn.methods.formulas import Formulas
 from hwbnn.methods.latent import scaled_signs
 from hwbnn.methods.nonlinear import RPReLU, along_channels
 
@@ -41,6 +43,9 @@ class ReactNet(Method):
     """Weights ``mean|W| sign(W)``, RPReLU, and activations with a learned threshold a channel."""
 
     name: ClassVar[str] = "react_net"
+    formulas: ClassVar[Formulas] = Formulas(formulas.clipped, formulas.polynomial)
+    colour: ClassVar[str] = "#0077bb"
+    dashed: ClassVar[bool] = True
 
     def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
         """Latent weights, Glorot uniform, and the mean of their magnitudes in each channel."""

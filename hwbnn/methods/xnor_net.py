@@ -30,9 +30,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from hwbnn.methods import formulas
 from hwbnn.methods.base import Activation, BinaryWeight, Method, SignActivation
 from hwbnn.methods.checks import flag
 from hwbnn.methods.estimators import ClipSTE, StraightThrough
+from hwbnn.methods.formulas import Formulas
 from hwbnn.methods.latent import LatentWeight, clip
 
 # Latent weights never leave [-1, 1], where the clipped estimator is the plain one.
@@ -49,6 +51,9 @@ class XnorNet(Method):
     """
 
     name: ClassVar[str] = "xnor_net"
+    formulas: ClassVar[Formulas] = Formulas(formulas.one, formulas.clipped)
+    colour: ClassVar[str] = "#ccaa00"
+    dashed: ClassVar[bool] = True
     centre: bool = False
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hwbnn.training.data import DATASETS, Dataset, dataset
 from hwbnn.training.folder import data_of, load_model, provenance
 from hwbnn.training.history import Epoch, History
-from hwbnn.training.page import compare_runs
+from hwbnn.training.plots import compare_runs
 from hwbnn.training.predictions import accuracy, logits, predict, torch_threads
 from hwbnn.training.recipe import Recipe
 from hwbnn.training.training_run import PRECISIONS, TrainResult, train

@@ -17,22 +17,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwbnn.errors import InputError, ToolNotFound, nearest
 from hwbnn.graph.arrays import Bytes
-from hwbnn.training import cifar
-from hwbnn.training.idx import read_idx, write_idx
-from hwbnn.training.published import PUBLISHED
+from hwbnn.training.image_files import (
+    CIFAR_BATCHES,
+    CIFAR_FILES,
+    CIFAR_TEST,
+    IDX_FILES,
+    by_digest,
+    from_planes,
+    read_idx,
+    read_records,
+    write_idx,
+    write_records,
+)
 
 FOLDER_VARIABLE = "HWBNN_DATA"
 """Environment variable that names the folder of data sets where no option does."""
 
-FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
 _DIMENSIONS = (3, 1, 3, 1)
 
 
@@ -105,6 +109,103 @@ def part_digest(images: Bytes, labels: Bytes) -> str:
     return sha.hexdigest()
 
 
+@dataclass(frozen=True)
+class Published:
+    """What is known of a data set before it is read.
+
+    Attributes:
+        classes: names of the classes.
+        shape: shape of one image.
+        high: the largest pixel that can occur; the smallest is 0.
+        train_size: images in the training part; the first ones of the OpenML table.
+        train_digest: SHA-256 (:func:`part_digest`) of the training part.
+        test_digest: the same of the test part.
+        openml: number of the OpenML data set; 0 for none.
+        folders: names that the folder of the files may have inside a folder of data sets.
+        layout: of the files (:mod:`hwbnn.training.image_files`): ``"idx"``, or CIFAR's
+            ``"batches"``; empty if there are none.
+    """
+
+    classes: tuple[str, ...]
+    shape: tuple[int, ...]
+    high: int
+    train_size: int
+    train_digest: str
+    test_digest: str
+    openml: int = 0
+    folders: tuple[str, ...] = ()
+    layout: str = ""
+
+
+_DIGITS = tuple("0123456789")
+PUBLISHED: dict[str, Published] = {
+    "digits": Published(
+        _DIGITS,
+        (8, 8),
+        16,
+        1442,
+        "d5517839a928f2d0aebc063963464d2eaf573b1e32a2a1a29581cc93bb7fb97b",
+        "dffb3bbc3bee43a253e1a27dcd91eed7938a7aa43dbb1099812cb3e7392d9b1c",
+    ),
+    "mnist": Published(
+        _DIGITS,
+        (28, 28),
+        255,
+        60_000,
+        "edc0d1098aa497be14ace79ddd5171e5a3dcf9c4d196c015389203eb3ba1f59b",
+        "c3f9adf9c66efb572b1f9326c3a511b45910c7173b97be66ceceeeeaef6b802b",
+        openml=554,
+        folders=("mnist", "MNIST", "MNIST/raw"),
+        layout="idx",
+    ),
+    "fashion_mnist": Published(
+        (
+            "T-shirt/top",
+            "trouser",
+            "pullover",
+            "dress",
+            "coat",
+            "sandal",
+            "shirt",
+            "sneaker",
+            "bag",
+            "ankle boot",
+        ),
+        (28, 28),
+        255,
+        60_000,
+        "16d82e2b505296aa2b78bd5ea0992634f30419a4c97def7c907d154a35ac6157",
+        "9f1ec356a747bfe4ebab3cfb722d3694c9ca737e2570f6f90cf31d7b6fd689d4",
+        openml=40996,
+        folders=("fashion_mnist", "fashion-mnist", "FashionMNIST", "FashionMNIST/raw"),
+        layout="idx",
+    ),
+    "cifar10": Published(
+        (
+            "airplane",
+            "automobile",
+            "bird",
+            "cat",
+            "deer",
+            "dog",
+            "frog",
+            "horse",
+            "ship",
+            "truck",
+        ),
+        (32, 32, 3),
+        255,
+        50_000,
+        # Of the images in the order of their own digests, see hwbnn.training.image_files.by_digest.
+        "1bfc07133540c0f75b30d4288f9236001091c26c9886b9f37d46a8bc66fdcc6c",
+        "af1227671396612a0e2c37fb8b7aa96c0301f0463487e1afc591a17a607e58b2",
+        openml=40927,
+        folders=("cifar-10-batches-bin", "cifar10", "CIFAR-10"),
+        layout="batches",
+    ),
+}
+"""The data sets known by name."""
+
 DATASETS: tuple[str, ...] = tuple(PUBLISHED)
 """Names that :func:`dataset` knows."""
 
@@ -175,7 +276,7 @@ def _from_folder(name: str, folder: Path) -> tuple[Arrays, Path]:
     """The arrays of the data set's files, and the folder in which they were found."""
     published = PUBLISHED[name]
     is_idx = published.layout == "idx"
-    files = FILES if is_idx else cifar.FILES
+    files = IDX_FILES if is_idx else CIFAR_FILES
     places = [folder, *(folder / inner for inner in published.folders)]
     for place in reversed(places):
         found = [f for f in (_present(place / file, is_idx) for file in files) if f]
@@ -197,9 +298,9 @@ def _idx(files: list[Path]) -> Arrays:
 
 def _batches(files: list[Path]) -> Arrays:
     """The arrays of CIFAR-10's six files, each part in the order of its images' digests."""
-    parts = [cifar.read_records(file) for file in files]
+    parts = [read_records(file) for file in files]
     images, labels = (np.concatenate(kind) for kind in zip(*parts[:-1], strict=True))
-    return *cifar.by_digest(images, labels), *cifar.by_digest(*parts[-1])
+    return *by_digest(images, labels), *by_digest(*parts[-1])
 
 
 def _present(file: Path, may_be_zipped: bool) -> Path | None:
@@ -213,7 +314,7 @@ def _from_openml(name: str) -> Arrays:
     published = PUBLISHED[name]
     is_idx = published.layout == "idx"
     kept = Path(sklearn.datasets.get_data_home()) / f"hwbnn-{name}"
-    files = [f"{file}.gz" for file in FILES] if is_idx else cifar.FILES
+    files = [f"{file}.gz" for file in IDX_FILES] if is_idx else CIFAR_FILES
     if all((kept / file).is_file() for file in files):
         return _from_folder(name, kept)[0]
     try:
@@ -232,12 +333,12 @@ def _from_openml(name: str) -> Arrays:
             f"publishers' files into a folder and name that by an option or by {FOLDER_VARIABLE}"
         ) from error
     pixels = np.asarray(images).astype(np.uint8)
-    shaped = pixels.reshape(-1, *published.shape) if is_idx else cifar.from_planes(pixels)
+    shaped = pixels.reshape(-1, *published.shape) if is_idx else from_planes(pixels)
     n = published.train_size
     classes = np.asarray(labels).astype(np.uint8)
     arrays: Arrays = shaped[:n], classes[:n], shaped[n:], classes[n:]
     if not is_idx:
-        arrays = *cifar.by_digest(*arrays[:2]), *cifar.by_digest(*arrays[2:])
+        arrays = *by_digest(*arrays[:2]), *by_digest(*arrays[2:])
     _checked(name, arrays, f"OpenML data set {published.openml}")
     _keep(kept, arrays, is_idx)
     return arrays
@@ -247,13 +348,13 @@ def _keep(folder: Path, arrays: Arrays, is_idx: bool) -> None:
     """Write the arrays as their publishers' files."""
     folder.mkdir(parents=True, exist_ok=True)
     if is_idx:
-        for file, array in zip(FILES, arrays, strict=True):
+        for file, array in zip(IDX_FILES, arrays, strict=True):
             write_idx(folder / f"{file}.gz", array)
         return
-    parts = [np.array_split(array, len(cifar.BATCHES)) for array in arrays[:2]]
-    for file, images, labels in zip(cifar.BATCHES, *parts, strict=True):
-        cifar.write_records(folder / file, images, labels)
-    cifar.write_records(folder / cifar.TEST, *arrays[2:])
+    parts = [np.array_split(array, len(CIFAR_BATCHES)) for array in arrays[:2]]
+    for file, images, labels in zip(CIFAR_BATCHES, *parts, strict=True):
+        write_records(folder / file, images, labels)
+    write_records(folder / CIFAR_TEST, *arrays[2:])
 
 
 def _sklearn() -> Any:
@@ -265,3 +366,23 @@ def _sklearn() -> Any:
             "scikit-learn is missing, the data sets need it: pip install 'hwbnn[train]'"
         ) from error
     return sklearn
+
+
+def most_varying(samples: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
+    """The elements that vary most: those of the largest variance, the first among equals.
+
+    Args:
+        samples: uint8 array ``(n, *shape)``, the integers that a network takes.
+        count: how many elements, at most those of a sample.
+
+    Returns:
+        Their positions in a flat sample, rising, int64 ``(count,)``.
+
+    >>> most_varying(np.array([[0, 1, 0, 9], [0, 0, 1, 9], [0, 1, 1, 0]], np.uint8), 2)
+    array([1, 3])
+    """
+    rows = samples.reshape(len(samples), -1)
+    total = rows.sum(axis=0, dtype=np.int64)
+    # Times n squared, so that it is an integer: the same choice on every machine.
+    spread = len(rows) * np.einsum("ni,ni->i", rows, rows, dtype=np.int64) - total**2
+    return np.sort(np.argsort(-spread, kind="stable")[:count])

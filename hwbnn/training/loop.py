@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hwbnn.nn import (
     Network,
@@ -27,7 +29,6 @@ from hwbnn.training.history import Epoch
 from hwbnn.training.observe import Observer
 from hwbnn.training.predictions import accuracy, seen
 from hwbnn.training.recipe import Recipe
-from hwbnn.training.reestimate import reestimate
 
 
 class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
@@ -230,3 +231,32 @@ def _loss(name: str, logits: Tensor, wanted: Tensor) -> Tensor:
     # Courbariaux et al. 2016: +1 for the class, -1 for the others, squared hinge over all.
     target = functional.one_hot(wanted, logits.shape[1]).to(logits.dtype) * 2 - 1
     return (1 - target * logits).clamp(min=0).square().mean()
+
+
+@torch.no_grad()
+def reestimate(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Replace the running statistics of every BatchNorm by the mean over these batches.
+
+    All else is in evaluation, so the statistics are those of the hard weights; a BatchNorm behind
+    another one reads what that one makes of its batch. What the statistics were before, and how
+    quickly they moved, plays no part.
+
+    Args:
+        model: the network; put back into the mode in which it was.
+        batches: inputs of the model, at least one.
+    """
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    momenta = [norm.momentum for norm in norms]
+    was_training = model.training
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean of all batches
+        norm.train()
+    try:
+        for batch in batches:
+            model(batch)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        model.train(was_training)

@@ -10,12 +10,12 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +23,93 @@ from numpy.typing import NDArray
 from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Input
 from hwbnn.graph.fields import shown
+from hwbnn.methods import METHODS
 from hwbnn.methods import get as get_method
-from hwbnn.nn import Network, network, takes_images
-from hwbnn.training.entries import RULES
-from hwbnn.training.published import PUBLISHED
+from hwbnn.nn import NAMES, Network, network, takes_images
+from hwbnn.nn.networks import Last
+from hwbnn.training.data import DATASETS, PUBLISHED
 
 FILE_LIMIT = 1 << 16
 """Bytes that a recipe's file may have."""
+
+
+INPUTS = ("bits", "pixels", "centred")
+"""What the network takes: bits (a pixel against a threshold), or the pixels as they are, which it
+is trained on as ``u / high`` (0 to 1) or, centred, as ``2 u / high - 1`` (-1 to 1)."""
+LASTS = get_args(Last)
+"""What makes logits of the last layer's sums, see :func:`hwbnn.nn.mlp`."""
+OPTIMISERS = ("adam", "sgd")
+SCHEDULES = ("constant", "linear", "cosine", "exponential")
+"""How the learning rate goes from ``learning_rate`` to ``final_rate``, step by step."""
+LOSSES = ("cross_entropy", "squared_hinge")
+AUGMENTATIONS = ("none", "shift", "crop_flip")
+"""What is done to training images: nothing; a shift by up to ``shift`` pixels each way, which is a
+crop of the image with a border of zeros; that, and every other image mirrored left to right."""
+
+Rule = tuple[Callable[[Any], bool], str | tuple[str, ...]]
+
+
+def _one_of(names: Iterable[str]) -> Rule:
+    known = tuple(names)
+    return lambda v: isinstance(v, str) and v in known, known
+
+
+def _integer(low: int, high: int) -> Rule:
+    def check(v: Any) -> bool:
+        return isinstance(v, int) and not isinstance(v, bool) and low <= v <= high
+
+    return check, f"an integer from {low} to {high}"
+
+
+def _number(expected: str, fits: Callable[[float], bool]) -> Rule:
+    def check(v: Any) -> bool:
+        return isinstance(v, int | float) and not isinstance(v, bool) and 0 <= v < 10 and fits(v)
+
+    return check, expected
+
+
+def _or_none(rule: Rule) -> Rule:
+    check, expected = rule
+    assert isinstance(expected, str)
+    return lambda v: v is None or check(v), f"{expected}, or nothing"
+
+
+def _is_line(v: Any) -> bool:
+    return isinstance(v, str) and len(v) <= 400 and v.isprintable()
+
+
+def _is_table(v: Any) -> bool:
+    return isinstance(v, Mapping) and all(
+        isinstance(key, str) and (isinstance(x, int | float) or _is_line(x)) for key, x in v.items()
+    )
+
+
+RULES: dict[str, Rule] = {
+    "network": _one_of(NAMES),
+    "data": _one_of(DATASETS),
+    "epochs": _integer(1, 100_000),
+    "input": _one_of(INPUTS),
+    "threshold": _or_none(_integer(0, 255)),
+    "last": _one_of(LASTS),
+    "reads": _or_none(_integer(1, 2**31 - 1)),
+    "batch": _integer(2, 100_000),
+    "learning_rate": _number("a number above 0 and below 10", lambda v: v > 0),
+    "final_rate": _or_none(_number("a number from 0 to below 10", lambda v: True)),
+    "schedule": _one_of(SCHEDULES),
+    "optimiser": _one_of(OPTIMISERS),
+    "weight_decay": _number("a number from 0 to below 10", lambda v: True),
+    "loss": _one_of(LOSSES),
+    "augmentation": _one_of(AUGMENTATIONS),
+    "shift": _integer(0, 8),
+    "momentum": _or_none(_number("a number from 0 to below 1", lambda v: v < 1)),
+    "warm_up": _or_none(_integer(1, 100_000)),
+    "seed": _integer(0, 2**32 - 1),
+    "held_out": _integer(0, 2**31),
+    "method": _one_of(METHODS),
+    "hyper": (_is_table, "a table of the method's hyper-parameters"),
+    "about": (_is_line, "at most 400 printable characters in one line"),
+}
+"""What each entry may be, and how a message says it; names are listed."""
 
 
 def _shown(value: Any) -> str:
@@ -51,25 +131,25 @@ class Recipe:
     Attributes:
         network: one of :data:`hwbnn.nn.NAMES`.
         data: one of :data:`hwbnn.training.data.DATASETS`.
-        input: one of :data:`~hwbnn.training.entries.INPUTS`.
+        input: one of :data:`INPUTS`.
         threshold: with ``input = "bits"``, a pixel at or above it becomes +1, others -1; it is
             applied on the host, so that hardware receives bits. None with any other input.
-        last: one of :data:`~hwbnn.training.entries.LASTS`.
+        last: one of :data:`LASTS`.
         reads: how many elements of a sample the network reads: those that vary most over the
-            training images (:func:`~hwbnn.training.varying.most_varying`); what nobody reads takes
+            training images (:func:`~hwbnn.training.data.most_varying`); what nobody reads takes
             no hardware. None for all.
         epochs: times that all training images are met.
         batch: images in a batch at most; batches of an epoch differ by one image at most.
         learning_rate: at the first step.
         final_rate: at the end of the last step; None for ``learning_rate``.
-        schedule: one of :data:`~hwbnn.training.entries.SCHEDULES`, from the one to the other.
-        optimiser: one of :data:`~hwbnn.training.entries.OPTIMISERS`.
+        schedule: one of :data:`SCHEDULES`, from the one to the other.
+        optimiser: one of :data:`OPTIMISERS`.
         momentum: with ``optimiser = "sgd"``; None with any other.
         warm_up: epochs in which the rate rises linearly from 0 to ``learning_rate``, before the
             schedule begins; None for none.
         weight_decay: L2 penalty on what the method does not exempt.
-        loss: one of :data:`~hwbnn.training.entries.LOSSES`.
-        augmentation: one of :data:`~hwbnn.training.entries.AUGMENTATIONS`.
+        loss: one of :data:`LOSSES`.
+        augmentation: one of :data:`AUGMENTATIONS`.
         shift: pixels, with an augmentation.
         seed: of the first weights, the order of data and the augmentation.
         held_out: this many of the last training images are kept from training, and the accuracy on

@@ -15,12 +15,11 @@ import torch
 from hwbnn.errors import InputError, nearest
 from hwbnn.nn import Network, set_progress
 from hwbnn.report import Provenance
-from hwbnn.training.data import Dataset, dataset
+from hwbnn.training.data import Dataset, dataset, most_varying
 from hwbnn.training.folder import CHECKPOINT, MODEL, model_bytes, prepare, write
 from hwbnn.training.history import HISTORY, Epoch, History
 from hwbnn.training.predictions import accuracy, torch_threads
 from hwbnn.training.recipe import Recipe
-from hwbnn.training.varying import most_varying
 
 if TYPE_CHECKING:
     from hwbnn.training.trainer import TrainerSettings

@@ -19,7 +19,7 @@ from hwbnn.plan import Folded, Plan
 from hwbnn.report import BackendFigures, NotDone, Report
 from hwbnn.simulators import simulate
 from hwbnn.training import Dataset, Recipe, data_of, dataset, load_model, predict, provenance, train
-from hwbnn.training.page import compare_runs
+from hwbnn.training.plots import compare_runs
 from scripts import publish as script
 from tests.cli.conftest import Call, call  # noqa: F401  # a fixture
 

@@ -1,6 +1,6 @@
 """What every method promises; a new name in METHODS is tested by being there.
 
-A method adds its closed forms to :data:`FORMS` and nothing else; what it alone promises is tested
+A method is held to the closed formulas that its class names; what it alone promises is tested
 beside it, in ``test_<name>.py``.
 """
 
@@ -11,9 +11,9 @@ import io
 import itertools
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import FrozenInstanceError, dataclass, fields
+from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from hwbnn.errors import InputError
 from hwbnn.graph import Input
 from hwbnn.lowering import compare, floats, lower
 from hwbnn.methods import METHODS
-from hwbnn.methods.estimators import Settings
+from hwbnn.methods.formulas import Formulas, hard
 from hwbnn.nn import (
     ConvChain,
     Mlp,
@@ -52,91 +52,6 @@ compiles = pytest.mark.filterwarnings(
     "ignore:.*should not be instantiated:DeprecationWarning",
 )
 
-Function = Callable[[Tensor, Settings], Tensor]
-
-
-def hard(x: Tensor, s: Settings) -> Tensor:
-    return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
-
-
-def one(x: Tensor, s: Settings) -> Tensor:
-    return torch.ones_like(x)
-
-
-def clipped(x: Tensor, s: Settings) -> Tensor:
-    return (x.abs() <= 1).to(x.dtype)
-
-
-def polynomial(x: Tensor, s: Settings) -> Tensor:
-    return (2 - 2 * x.abs()).clamp(min=0)
-
-
-def ede(x: Tensor, s: Settings) -> Tensor:
-    return s["k"] * s["t"] * (1 - torch.tanh(s["t"] * x) ** 2)
-
-
-def triangle(t: str, k: str | None) -> Function:
-    def tent(x: Tensor, s: Settings) -> Tensor:
-        slope = s[t]
-        return ((1 if k is None else s[k]) * (2**0.5 * slope - slope**2 * x.abs())).clamp(min=0)
-
-    return tent
-
-
-def sign_swish(x: Tensor, s: Settings) -> Tensor:
-    """As published, clipped to [-1, 1]; the sign once the settings say so."""
-    z = s["mu"] * x
-    rise = torch.sigmoid(z)
-    soft = (2 * rise * (1 + z * (1 - rise)) - 1).clamp(-1, 1)
-    return hard(x, s) if s["hard"] else torch.where(x.isinf(), x.sign(), soft)
-
-
-def swish_slope(x: Tensor, s: Settings) -> Tensor:
-    z = (s["mu"] * x).clamp(-300, 300)  # so that nothing overflows
-    return s["mu"] * (2 - z * torch.tanh(z / 2)) / (1 + torch.cosh(z))
-
-
-def swish_slope_above_zero(x: Tensor, s: Settings) -> Tensor:
-    return swish_slope(x, s).clamp(min=0) + s["mu"] / 1000
-
-
-def steps(bits: int, high: float) -> Function:
-    def within(x: Tensor, s: Settings) -> Tensor:
-        return ((x > 0) & (x < high)).to(x.dtype)
-
-    return within
-
-
-@dataclass(frozen=True)
-class Form:
-    """A method's pairs in closed form, of float64 and the settings of a moment.
-
-    Attributes:
-        weight: B of the weights, a function of the real numbers whose signs are the bits.
-        activation: B of an activation as it is made: dL/dx for dL/dy = 1.
-        value: F of the weights.
-    """
-
-    weight: Function
-    activation: Function
-    value: Function = hard
-
-
-FORMS: Mapping[str, Form] = {
-    "bnn_ste": Form(one, clipped),
-    "binary_connect": Form(one, steps(4, 2.0)),
-    "xnor_net": Form(one, clipped),
-    "bi_real": Form(clipped, polynomial),
-    "ir_net": Form(ede, ede),
-    "react_net": Form(clipped, polynomial),
-    "prox_connect": Form(swish_slope, polynomial),
-    "bnn_pp": Form(swish_slope_above_zero, polynomial, sign_swish),
-    "proxy_bnn": Form(clipped, clipped),
-    "rbnn": Form(triangle("t", "k"), triangle("t_activation", None)),
-    "adabin": Form(ede, polynomial),
-    "binary_l2": Form(one, steps(4, 2.0)),
-}
-
 
 def samples(channels: int) -> Tensor:
     generator = torch.Generator().manual_seed(0)
@@ -146,8 +61,8 @@ def samples(channels: int) -> Tensor:
     return x
 
 
-def test_every_method_has_closed_forms_to_be_held_to() -> None:
-    assert set(FORMS) == set(METHODS)
+def test_every_method_has_closed_formulas_and_a_name_of_its_own() -> None:
+    assert all(isinstance(methods.kind(name).formulas, Formulas) for name in METHODS)
     assert len(METHODS) == len(set(METHODS))
 
 
@@ -233,10 +148,10 @@ class TestMethod:
         exact, owned = real.detach().double(), list(weight.parameters())
         signs = weight.codes().signs
         torch.testing.assert_close(
-            signs.detach().double(), FORMS[name].value(exact, weight.settings)
+            signs.detach().double(), methods.kind(name).formulas.value(exact, weight.settings)
         )
         # Each learned number's gradient is that of the real numbers, B coming back to them.
-        slope = FORMS[name].weight(exact, weight.settings).to(real)
+        slope = methods.kind(name).formulas.weight(exact, weight.settings).to(real)
         expected = torch.autograd.grad(real, owned, slope, allow_unused=True)
         for found, wanted in zip(
             torch.autograd.grad(signs.sum(), owned, allow_unused=True), expected, strict=True
@@ -251,7 +166,7 @@ class TestMethod:
         form.set_progress(u)
         x = samples(6).requires_grad_()
         (found,) = torch.autograd.grad(form(x).sum(), x)
-        wanted = FORMS[name].activation(x.detach().double(), form.settings)
+        wanted = methods.kind(name).formulas.activation(x.detach().double(), form.settings)
         torch.testing.assert_close(found.double(), wanted, atol=1e-5, rtol=1e-5)
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hwbnn.training.data import Dataset
-from hwbnn.training.published import PUBLISHED
+from hwbnn.training.data import PUBLISHED, Dataset
 
 
 def mnist_sample() -> Dataset:

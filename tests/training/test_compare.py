@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hwbnn import methods
 from hwbnn.errors import InputError, ToolNotFound
 from hwbnn.methods import METHODS
 from hwbnn.training import Recipe, compare_runs, train
-from hwbnn.training.drawing import figures
 from hwbnn.training.history import LayerRecord
-from hwbnn.training.page import drawn
-from hwbnn.training.pictures import PICTURES, STYLES
-from hwbnn.training.sidebyside import FinishedRun, grouped, middle, read_run, spread
+from hwbnn.training.plots import PICTURES, drawn, figures
+from hwbnn.training.side_by_side import FinishedRun, grouped, middle, read_run, spread
 
 RECIPE = Recipe("digits", "digits", 2, input="pixels", batch=128, learning_rate=0.01, held_out=100)
 
@@ -145,12 +144,12 @@ VISION = {
 
 @pytest.mark.parametrize("vision", VISION)
 def test_methods_are_told_apart_by_colour_or_dashes(vision: str) -> None:
-    assert set(METHODS) <= set(STYLES)
-    assert len({colour for colour, _ in STYLES.values()}) == len(STYLES)
-    seen = {name: lab(VISION[vision] @ linear(colour)) for name, (colour, _) in STYLES.items()}
-    for a, b in itertools.combinations(STYLES, 2):
-        if STYLES[a][1] == STYLES[b][1]:
-            assert np.linalg.norm(seen[a] - seen[b]) > 12, (a, b)
+    kinds = [methods.kind(name) for name in METHODS]
+    assert len({kind.colour for kind in kinds}) == len(kinds)
+    seen = {kind: lab(VISION[vision] @ linear(kind.colour)) for kind in kinds}
+    for a, b in itertools.combinations(kinds, 2):
+        if a.dashed == b.dashed:
+            assert np.linalg.norm(seen[a] - seen[b]) > 12, (a.name, b.name)
 
 
 def test_what_does_not_fit_is_refused(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -231,6 +230,6 @@ def test_without_matplotlib_one_line_says_what_to_install(
     def missing(name: str) -> None:
         raise ToolNotFound(f'{name} is missing: pip install "hwbnn[plot]"')
 
-    monkeypatch.setattr("hwbnn.training.drawing.require", missing)
+    monkeypatch.setattr("hwbnn.training.plots.require", missing)
     with pytest.raises(ToolNotFound, match=r"matplotlib is missing.*hwbnn\[plot\]"):
         compare_runs([runs["a"]], tmp_path)

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from hwbnn.errors import InputError, ToolNotFound
-from hwbnn.training import cifar, data
-from hwbnn.training.data import DATASETS, FILES, Dataset, dataset, part_digest
-from hwbnn.training.idx import write_idx
-from hwbnn.training.published import PUBLISHED
+from hwbnn.training import data, image_files
+from hwbnn.training.data import DATASETS, PUBLISHED, Dataset, dataset, part_digest
+from hwbnn.training.image_files import IDX_FILES, write_idx
 from tests.training.openml import OpenMLServer
 from tests.training.samples import colours, mnist_sample
 
@@ -27,7 +26,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def write_files(folder: Path, sample: Dataset, ending: str = "") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     parts = (sample.train_images, sample.train_labels, sample.test_images, sample.test_labels)
-    for name, array in zip(FILES, parts, strict=True):
+    for name, array in zip(IDX_FILES, parts, strict=True):
         write_idx(folder / f"{name}{ending}", array)
     return folder
 
@@ -107,10 +106,10 @@ def test_one_changed_pixel_is_refused(tmp_path: Path, sample: Dataset, part: str
 
 def test_a_missing_file_is_refused(tmp_path: Path, sample: Dataset) -> None:
     write_files(tmp_path, sample)
-    (tmp_path / FILES[3]).unlink()
+    (tmp_path / IDX_FILES[3]).unlink()
     with pytest.raises(InputError) as error:
         dataset("mnist", tmp_path)
-    assert FILES[3] in str(error.value)
+    assert IDX_FILES[3] in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -137,7 +136,7 @@ def test_openml_is_read_once_and_kept(
     assert dataset("mnist").digest == sample.digest
     assert len(server.asked) == asked
     kept = tmp_path / "scikit" / "hwbnn-mnist"
-    assert sorted(f.name for f in kept.iterdir()) == sorted(f"{name}.gz" for name in FILES)
+    assert sorted(f.name for f in kept.iterdir()) == sorted(f"{name}.gz" for name in IDX_FILES)
 
 
 def test_wrong_data_from_openml_are_not_kept(
@@ -189,8 +188,8 @@ def test_arrays_that_do_not_fit_are_refused(change: dict[str, object]) -> None:
 def pictures(monkeypatch: pytest.MonkeyPatch) -> Dataset:
     """Random pictures, taken for the published CIFAR-10, in the order that it is read in."""
     drawn = colours()
-    train = cifar.by_digest(drawn.train_images, drawn.train_labels)
-    test = cifar.by_digest(drawn.test_images, drawn.test_labels)
+    train = image_files.by_digest(drawn.train_images, drawn.train_labels)
+    test = image_files.by_digest(drawn.test_images, drawn.test_labels)
     published = replace(
         PUBLISHED["cifar10"],
         train_digest=part_digest(*train),
@@ -207,22 +206,24 @@ def test_the_batches_of_cifar_are_read_in_whatever_order_they_hold(
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
     mixed = np.array_split(np.random.default_rng(0).permutation(len(pictures.train_labels)), 5)
-    for file, index in zip(cifar.BATCHES, mixed, strict=True):
-        cifar.write_records(
+    for file, index in zip(image_files.CIFAR_BATCHES, mixed, strict=True):
+        image_files.write_records(
             folder / file, pictures.train_images[index], pictures.train_labels[index]
         )
-    cifar.write_records(folder / cifar.TEST, pictures.test_images, pictures.test_labels)
+    image_files.write_records(
+        folder / image_files.CIFAR_TEST, pictures.test_images, pictures.test_labels
+    )
     for place in (tmp_path, folder):
         found = dataset("cifar10", place)
         assert found.digest == pictures.digest
         assert found.origin == "batches in cifar-10-batches-bin"
         assert np.array_equal(found.train_images, pictures.train_images)
-    content = bytearray((folder / cifar.TEST).read_bytes())
+    content = bytearray((folder / image_files.CIFAR_TEST).read_bytes())
     content[100] ^= 1
-    (folder / cifar.TEST).write_bytes(content)
+    (folder / image_files.CIFAR_TEST).write_bytes(content)
     with pytest.raises(InputError, match="the test part differs"):
         dataset("cifar10", tmp_path)
-    (folder / cifar.TEST).unlink()
+    (folder / image_files.CIFAR_TEST).unlink()
     with pytest.raises(InputError, match=r"data_batch_1\.bin, .* and test_batch\.bin in "):
         dataset("cifar10", tmp_path)
 
@@ -240,4 +241,4 @@ def test_cifar_from_openml_is_kept_as_batches(
     assert dataset("cifar10").digest == pictures.digest
     assert len(server.asked) == asked
     kept = tmp_path / "scikit" / "hwbnn-cifar10"
-    assert sorted(file.name for file in kept.iterdir()) == sorted(cifar.FILES)
+    assert sorted(file.name for file in kept.iterdir()) == sorted(image_files.CIFAR_FILES)

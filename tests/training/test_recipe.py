@@ -13,9 +13,8 @@ from hwbnn.graph import Input
 from hwbnn.methods import METHODS
 from hwbnn.nn import NAMES
 from hwbnn.training import DATASETS, Recipe
-from hwbnn.training.entries import INPUTS, LASTS, LOSSES, SCHEDULES
-from hwbnn.training.published import PUBLISHED
-from hwbnn.training.recipe import FILE_LIMIT
+from hwbnn.training.data import PUBLISHED
+from hwbnn.training.recipe import FILE_LIMIT, INPUTS, LASTS, LOSSES, SCHEDULES
 
 PLAIN = Recipe("digits", "digits", 3, input="pixels")
 TEXT = PLAIN.to_toml()

@@ -14,7 +14,7 @@ from hwbnn.errors import CannotLower
 from hwbnn.lowering import lower
 from hwbnn.nn import reestimates
 from hwbnn.training import Recipe, TrainResult, load_model, train
-from hwbnn.training.reestimate import reestimate
+from hwbnn.training.loop import reestimate
 
 RECIPE = Recipe(
     "digits",

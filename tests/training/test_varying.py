@@ -14,7 +14,7 @@ from hwbnn.lowering import lower
 from hwbnn.nn import Select as Picks
 from hwbnn.simulators import simulate
 from hwbnn.training import Recipe, dataset, load_model, train
-from hwbnn.training.varying import most_varying
+from hwbnn.training.data import most_varying
 
 RECIPE = Recipe("digits", "digits", 1, input="bits", threshold=8, reads=33, batch=200, held_out=700)
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hwbnn.errors import InputError
-from hwbnn.training import idx
-from hwbnn.training.idx import read_idx, write_idx
+from hwbnn.training import image_files
+from hwbnn.training.image_files import read_idx, write_idx
 
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 # Written out by hand from the description of the format, not by write_idx.
@@ -108,7 +108,7 @@ def test_the_limit_holds_for_what_is_announced(
 ) -> None:
     file = tmp_path / "images"
     file.write_bytes(IMAGES_FILE)
-    monkeypatch.setattr(idx, "SIZE_LIMIT", 23)
+    monkeypatch.setattr(image_files, "IDX_LIMIT", 23)
     with pytest.raises(InputError) as error:
         read_idx(file, 3)
     one_line(error, "2x3x4", 23)
