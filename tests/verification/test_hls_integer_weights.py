@@ -14,7 +14,7 @@ from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from hwbnn.targets.hls.calls import Call, calls_of
 from hwbnn.verification import hls
-from hwbnn.verification.results import compare, first_difference
+from hwbnn.verification.results import compare_batch, first_difference
 from tests.conv_strategies import random_conv_graph
 from tests.strategies import random_graph, random_inputs, random_plan
 from tests.targets.hls_networks import integer_images, integer_weights
@@ -55,7 +55,7 @@ def difference(graph: Graph, project: Project, folder: Path, popcount: str = "bu
     run = hls.build(project, folder, popcount=popcount, optimise="-O0").run(x)
     assert set(run.values) | set(run.fused) == set(expected)
     assert not set(run.values) & set(run.fused)
-    return first_difference(compare(graph, expected, run.values))
+    return first_difference(compare_batch(graph, expected, run.values))
 
 
 @pytest.mark.hardware
