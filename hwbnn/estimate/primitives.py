@@ -84,7 +84,7 @@ def columns(rows: Bools) -> int:
     varying = rows[:, (rows != rows[:1]).any(axis=0)]
     if not varying.size:
         return 0
-    return int(np.unique(np.packbits(varying, axis=0), axis=1).shape[1])
+    return len({column.tobytes() for column in np.packbits(varying, axis=0).T.copy()})
 
 
 def ram(depth: int, width: int, *, registered: bool) -> Memory:

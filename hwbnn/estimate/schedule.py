@@ -14,7 +14,7 @@ so a schedule of that length is optimal. It also gives the depths that the FIFOs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import count
@@ -419,9 +419,11 @@ class System:
         events: by stream, when its tokens pass; "" is the source.
         equations: stage by stage.
         last: the stream that leaves the circuit.
+        moved: tokens whose times were looked at, over all sweeps.
     """
 
     def __init__(self, stages: Sequence[Stage], interval: int | None) -> None:
+        self.moved = 0
         self.events = {"": Events(stages[0].source.tokens, interval)}
         for stage in stages:
             for name in stage.outputs:
@@ -462,6 +464,7 @@ class System:
                 if before.isdisjoint(events) and changed.isdisjoint(events):
                     continue
                 least = each.solve()
+                self.moved += sum(len(one.now) for one in events)
                 for group, bounds in zip((each.taken, each.given), least, strict=True):
                     for one, times in zip(group, bounds, strict=False):
                         if (times > one.now).any():
@@ -560,13 +563,21 @@ def _most(pushed: Ints, popped: Ints, interval: int) -> int:
     return int((np.arange(len(pushed)) + frames * len(pushed) - before).max()) + 1
 
 
-def schedule(stages: Sequence[Stage], interval: int, *, free: bool = False) -> Schedule | None:
+def schedule(
+    stages: Sequence[Stage],
+    interval: int,
+    *,
+    free: bool = False,
+    moved: Callable[[int], None] | None = None,
+) -> Schedule | None:
     """The earliest schedule of an interval, beats offered evenly; None if there is none.
 
     Args:
         stages: those of a circuit.
         interval: cycles from frame to frame.
         free: whether the FIFOs behind forks hold any number of words, not those of the stages.
+        moved: gets the number of tokens whose times were looked at: the work, the same on every
+            machine.
     """
     if max(stage.interval for stage in stages) > interval:
         return None
@@ -576,6 +587,9 @@ def schedule(stages: Sequence[Stage], interval: int, *, free: bool = False) -> S
     for _, each in system.equations:
         if free and isinstance(each, ForkEquations):
             each.depths = None
-    if not system.solve(system.longest + len(stages) * interval, SWEEPS):
+    solved = system.solve(system.longest + len(stages) * interval, SWEEPS)
+    if moved is not None:
+        moved(system.moved)
+    if not solved:
         return None
     return Schedule(interval, {name: events.now for name, events in system.events.items()})

@@ -6,17 +6,16 @@ budget is never slower, and a budget of N LUTs is never slower than a Plan for a
 takes N LUTs.
 
 For each of several cycle limits one point is made: the cheapest layouts whose stages all stay
-within the limit. Chains of ``Dot`` nodes are searched completely; elsewhere layers are chosen one
-after the other.
+within the limit. In chains of ``Dot`` nodes the cheapest of the first layers are kept for each
+number of lanes; elsewhere layers are chosen one after the other.
 """
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
 from math import ceil, log, prod
@@ -26,7 +25,7 @@ from hwbnn.estimate.amounts import Amounts, amounts, ends
 from hwbnn.estimate.area import area_of
 from hwbnn.estimate.cycles import cycles as predicted_cycles
 from hwbnn.estimate.schedule import Schedule, schedule
-from hwbnn.graph import Add, Conv2d, Dot, Graph, Lookup, Node, Rescale, Threshold, ValueType
+from hwbnn.graph import Add, Conv2d, Dot, Graph, Lookup, Node, Rescale, Threshold
 from hwbnn.plan import (
     Circuit,
     Folded,
@@ -36,12 +35,14 @@ from hwbnn.plan import (
     TokenStream,
     Unrolled,
     circuit,
+    constants,
     fold_candidates,
 )
 from hwbnn.plan.circuits import add, add_node
 from hwbnn.plan.datapath import Datapath, OpenStream
 from hwbnn.plan.fifos import settled
 from hwbnn.plan.plan import BEAT_LIMIT, WINDOWED
+from hwbnn.plan.products import DotFolded
 from hwbnn.plan.stages import Fork, Narrow, Pipeline, Stage, Widen
 
 BRAM_LUTS = 380
@@ -49,15 +50,24 @@ BRAM_LUTS = 380
 53,200 LUTs and 140 of them."""
 FINER = 1.1
 """Ratio of neighbouring numbers of cycles that points are made for."""
+FINEST = 1.03
+"""The same for chains, whose points take little time."""
 SMOOTH = 0.7
 """A size has many divisors if it has so many for each of its bits."""
 APART = 1.12
 """Ratio of neighbouring parts of a size that has few divisors."""
+CHEAPEST = 2
+"""Layouts of a layer with the same ``pe`` whose cost is worked out with all that is around them."""
+FULL = (64, 128, 256, 512)
+"""Rows of memories of weights that fill the LUTs or block RAMs that they are made of."""
 LONGER = 16
 """What part of an interval the next one is longer that a schedule is sought for."""
-SECONDS = 120.0
-"""CPU time after which a search ends with the best that it has; all of a bundled network takes
-less."""
+LOOKS = 60_000
+"""Layouts looked at, and tokens of schedules in thousands, after which a search ends with the best
+that it has: a Plan does not depend on the speed of a machine. All of a bundled network takes less.
+"""
+TOKENS = 1000
+"""Tokens of a schedule, moved once each, that count as a layout."""
 
 
 def plan_for_ii(
@@ -75,7 +85,7 @@ def plan_for_ii(
         base: what to take for everything else. If its default is ``Unrolled`` as netlists, layers
             may become these netlists too; each is made to see what it takes, by itself: what it
             saves behind another netlist is left out.
-        tell: gets a line if the search ended at its limit of :data:`SECONDS`.
+        tell: gets a line if the search ended at its limit of :data:`LOOKS`.
 
     Raises:
         PlanError: if no Plan is that fast; names the nearest that can be reached.
@@ -94,7 +104,7 @@ def plan_for_luts(
         graph: the network.
         budget: LUTs, raw count, of the whole core. Block RAM is not limited.
         base: what to take for everything else, and netlists, as for :func:`plan_for_ii`.
-        tell: gets a line if the search ended at its limit of :data:`SECONDS`.
+        tell: gets a line if the search ended at its limit of :data:`LOOKS`.
 
     Raises:
         PlanError: if every Plan takes more; names the smallest and its interval.
@@ -179,11 +189,13 @@ class _Draft:
         plan: the Plan.
         made: its circuit.
         least: LUTs without more than two words behind forks.
+        looks: layouts that were looked at for it, and thousands of tokens of its schedules.
     """
 
     plan: Plan
     made: Circuit
     least: int
+    looks: int
     point: Point | None = None
 
     @property
@@ -194,7 +206,7 @@ class _Draft:
     def done(self) -> Point:
         """The point, once its FIFOs are sized."""
         if self.point is None:
-            found = _scheduled(self.made.stages)
+            found = _scheduled(self.made.stages, self._moved)
             if found is None:  # with the FIFOs that are always deep enough
                 interval = predicted_cycles(self.made).interval
                 assert interval is not None
@@ -206,21 +218,24 @@ class _Draft:
             self.point = Point(found.interval, _luts(stages), plan)
         return self.point
 
+    def _moved(self, tokens: int) -> None:
+        self.looks += -(-tokens // TOKENS)
 
-def _scheduled(stages: Sequence[Stage]) -> Schedule | None:
+
+def _scheduled(stages: Sequence[Stage], moved: Callable[[int], None]) -> Schedule | None:
     """The schedule of the shortest interval that has one; FIFOs behind forks hold any number.
 
     It is longer than the cycles of the busiest stage where windows wait for rows. None if there is
     no schedule of twice as many cycles either, so that it would take long to find one.
     """
     least = low = high = max(stage.interval for stage in stages)
-    while (found := schedule(stages, high, free=True)) is None:
+    while (found := schedule(stages, high, free=True, moved=moved)) is None:
         if high > 2 * least:
             return None
         low, high = high + 1, high + max(1, high // LONGER)
     while low < found.interval:
         middle = (low + found.interval) // 2
-        shorter = schedule(stages, middle, free=True)
+        shorter = schedule(stages, middle, free=True, moved=moved)
         if shorter is None:
             low = middle + 1
         else:
@@ -281,7 +296,7 @@ class Points:
             shared.update(cycles for cycles in carried if cycles > fastest)
         best: dict[int, int] = {}
         for cycles in sorted(shared):
-            step = int(log(cycles / fastest) / log(FINER) + 1e-9)
+            step = int(log(cycles / fastest) / log(self.layers.finer) + 1e-9)
             if step not in best or shared[cycles] >= shared[best[step]]:
                 best[step] = cycles
         return sorted({fastest, *best.values()})
@@ -290,10 +305,11 @@ class Points:
         """The number of cycles before this one; 0 before the first."""
         return self.goals[self.goals.index(goal) - 1] if goal != self.goals[0] else 0
 
-    def choices(self, goals: Iterable[int]) -> Iterator[tuple[int, _Draft]]:
+    def choices(self, goals: Iterable[int], limit: _Limit) -> Iterator[tuple[int, _Draft]]:
         """The drafts of these goals, without those that are that of another goal too."""
         for goal in goals:
             draft = self.draft(goal)
+            limit.seen.append(draft)
             if self.before(goal) < draft.bound <= goal:
                 yield goal, draft
 
@@ -315,11 +331,11 @@ class Points:
                 input_beat=beat(self.graph, self.graph.input, self.base.input_beat, goal),
                 output_beat=beat(self.graph, self.graph.output, self.base.output_beat, goal),
             )
+            before = self.layers.looks
             plan = self.layers.plan(replace(base, lanes=self.lanes(goal)), goal)
             made = circuit(self.graph, plan)
-            self.drafts[goal] = _Draft(
-                plan, made, _luts([_sized(stage, {}) for stage in made.stages])
-            )
+            least = _luts([_sized(stage, {}) for stage in made.stages])
+            self.drafts[goal] = _Draft(plan, made, least, self.layers.looks - before)
         return self.drafts[goal]
 
     def for_interval(self, cycles: int, tell: Callable[[str], None] | None) -> Plan:
@@ -331,7 +347,7 @@ class Points:
         nearest: list[int] = []
         # Of a goal above it a draft may be faster than it had to be, and in time.
         goals = (goal for goal in reversed(self.goals) if self.before(goal) < cycles)
-        for _, draft in self.choices(goals):
+        for _, draft in self.choices(goals, limit):
             if draft.bound <= cycles and (best is None or draft.least < best.lut):
                 point = draft.done()
                 nearest.append(point.interval)
@@ -354,7 +370,7 @@ class Points:
         """The fastest point within a budget."""
         limit = _Limit(tell)
         best: Point | None = None
-        for goal, draft in self.choices(self.goals):
+        for goal, draft in self.choices(self.goals, limit):
             if best is not None and self.before(goal) >= best.interval:
                 break
             if draft.least <= budget:
@@ -377,7 +393,8 @@ class Points:
 
     def smallest(self) -> Point:
         """The point of the fewest LUTs."""
-        drafts = sorted((draft for _, draft in self.choices(self.goals)), key=lambda d: d.least)
+        choices = self.choices(self.goals, _Limit(None))
+        drafts = sorted((draft for _, draft in choices), key=lambda d: d.least)
         best = drafts[0].done()
         for draft in drafts[1:]:
             if draft.least < best.lut and draft.done().lut < best.lut:
@@ -385,19 +402,19 @@ class Points:
         return best
 
 
-@dataclass
 class _Limit:
-    """The CPU time of a search."""
+    """The work of a search, the same on every machine and whatever was remembered."""
 
-    tell: Callable[[str], None] | None
-    begin: float = field(default_factory=time.process_time)
+    def __init__(self, tell: Callable[[str], None] | None) -> None:
+        self.tell = tell
+        self.seen: list[_Draft] = []
 
     def over(self, best: str) -> bool:
-        """Whether it is used up; says so."""
-        if time.process_time() - self.begin < SECONDS:
+        """Whether it is used up by the drafts that were seen; says so."""
+        if sum(draft.looks for draft in self.seen) <= LOOKS:
             return False
         if self.tell is not None:
-            self.tell(f"the search for a Plan ended at its limit of {SECONDS:g} s; {best}")
+            self.tell(f"the search for a Plan ended at its limit of {LOOKS:,} layouts; {best}")
         return True
 
 
@@ -430,13 +447,18 @@ class _LayerCost:
 
 
 class _Layers:
-    """The products of a Graph and what their layouts cost; what was asked is remembered."""
+    """The products of a Graph and what their layouts cost; what was asked is remembered.
+
+    Attributes:
+        looks: layouts that were asked for, remembered or not.
+    """
 
     def __init__(self, graph: Graph, base: Plan) -> None:
         self.graph = graph
         self.base = base
         self.products = [node for node in graph.nodes if isinstance(node, Dot | Conv2d)]
         self.known: dict[tuple[object, ...], _LayerCost] = {}
+        self.looks = 0
         self.layouts = {node.name: list(self._layouts_of(node)) for node in self.products}
 
     def plan(self, base: Plan, cycles: int) -> Plan:
@@ -496,15 +518,21 @@ class _Layers:
             yield default, windows
         outputs, inputs = len(node.weights) // groups, node.weights[0].size
         pes, simds = fold_candidates(node)
-        for pe, simd in product(_thinned(pes, outputs), _thinned(simds, inputs)):
+        for pe, simd in product(self.sizes(pes, outputs), self.sizes(simds, inputs)):
             steps = windows * groups * Folded(pe, simd).steps(outputs, inputs)
             if steps > windows or self.folds_to_one:
                 yield from ((Folded(pe, simd, sums), steps) for sums in parallel)
             if width > 1:
                 yield Folded(pe, simd, "bit_serial"), steps * width
 
+    finer = FINER
+    """Ratio of neighbouring numbers of cycles that points are made for."""
     folds_to_one = True
     """Whether a layer may be folded by all of its size."""
+
+    def sizes(self, candidates: Sequence[int], n: int) -> list[int]:
+        """Parts of a size that layouts are made of."""
+        return _thinned(candidates, n)
 
     def _windows(self, node: Dot | Conv2d) -> int:
         """Vectors that a frame brings to a product."""
@@ -524,6 +552,7 @@ class _NetworkLayers(_Layers):
                     self.layer_cost(nodes, lanes, layout, base.lanes)
                     for layout in self.fast(node, cycles)
                 ]
+                self.looks += len(found)
                 good = [layer for layer in found if layer.interval <= cycles]
                 best = min(good or found, key=lambda layer: layer.cost if good else layer.interval)
                 datapath.plan = datapath.plan.with_layers(**{node.name: best.layout})
@@ -566,8 +595,14 @@ class _FirstLayers:
 
 
 class _ChainLayers(_Layers):
-    """A chain: the cheapest layouts of the first layers are kept for each number of lanes."""
+    """A chain: the cheapest layouts of the first layers are kept for each number of lanes.
 
+    Streams between layers cost as much as what counts in them, where the lanes of one layer do not
+    divide those of the next. So for each ``pe`` the ``simd`` are looked at that fit the lanes in
+    front, whether they divide the layer or not.
+    """
+
+    finer = FINEST
     folds_to_one = False
 
     def __init__(self, graph: Graph, base: Plan) -> None:
@@ -576,7 +611,12 @@ class _ChainLayers(_Layers):
         stops = [*starts[1:], len(graph.nodes) - 1][: len(starts)]
         self.before = graph.nodes[: starts[0]] if starts else ()
         self.runs = [graph.nodes[a:b] for a, b in zip(starts, stops, strict=True)]
-        self.resizes: dict[tuple[TokenStream, int], float] = {}
+        self.resizes: dict[tuple[str, int, int], float] = {}
+        self.products_alone: dict[tuple[str, Folded], float] = {}
+
+    def sizes(self, candidates: Sequence[int], n: int) -> list[int]:
+        """All of them: chains have few layers."""
+        return sorted({*divisors(n), *candidates})
 
     def plan(self, base: Plan, cycles: int) -> Plan:
         datapath = Datapath(self.graph, base)
@@ -586,13 +626,10 @@ class _ChainLayers(_Layers):
         kept = {lanes: _FirstLayers(0.0, 0.0, ())}
         for nodes in self.runs:
             following: dict[int, _FirstLayers] = {}
-            source = self.graph.types[nodes[0].sources[0]]
-            for layout, taken in self.layouts[nodes[0].name]:
-                if taken > cycles:
-                    continue
-                wanted = layout.simd if isinstance(layout, Folded) else source.size
+            for layout, wanted in self.candidates(nodes[0], kept, cycles):
+                self.looks += 1
                 layer = self.layer_cost(nodes, wanted, layout, base.lanes)
-                each = (self.extend(first, layer, source, n, wanted) for n, first in kept.items())
+                each = (self.extend(first, layer, nodes[0], n, wanted) for n, first in kept.items())
                 best = min(each, key=lambda first: first.cost)
                 if layer.given not in following or best.cost < following[layer.given].cost:
                     following[layer.given] = best
@@ -601,28 +638,98 @@ class _ChainLayers(_Layers):
         names = (node.name for node in self.products)
         return base.with_layers(**dict(zip(names, best.chosen, strict=True)))
 
+    def candidates(
+        self, node: Node, kept: Mapping[int, _FirstLayers], cycles: int
+    ) -> Iterator[tuple[Layout, int]]:
+        """Layouts worth a look behind streams of so many lanes, and the lanes that each wants.
+
+        For each way to sum and each ``pe`` those ``simd`` whose products alone, and the streams in
+        front of them, are the cheapest.
+        """
+        assert isinstance(node, Dot)
+        outputs, inputs = node.weights.shape
+        before: dict[int, float] = {}  # the least cost of a stream of so many lanes
+        folds: set[tuple[int, Sums]] = set()
+        for layout, taken in self.layouts[node.name]:
+            if isinstance(layout, Unrolled):
+                if taken <= cycles:
+                    yield layout, inputs
+                continue
+            passes = -(-outputs // layout.pe) * (taken // layout.steps(outputs, inputs))
+            if passes > cycles or (layout.pe, layout.sums) in folds:
+                continue
+            folds.add((layout.pe, layout.sums))
+            costs: dict[Folded, float] = {}
+            for simd in self.simds(inputs, passes, cycles, kept):
+                fold = replace(layout, simd=simd)
+                if fold.steps(outputs, inputs) == 1:
+                    continue
+                if simd not in before:
+                    each = (f.cost + self.resize(node, n, simd) for n, f in kept.items())
+                    before[simd] = min(each)
+                costs[fold] = before[simd] + self.alone(node, fold)
+            cheapest = sorted(costs, key=lambda fold: (costs[fold], fold.simd))
+            yield from ((fold, fold.simd) for fold in cheapest[:CHEAPEST])
+
+    def simds(
+        self, inputs: int, passes: int, cycles: int, given_lanes: Iterable[int]
+    ) -> Iterator[int]:
+        """Numbers of inputs at a time that are fast enough: the least, and what fits the lanes.
+
+        Also the least under which memories of weights have no more rows than fill them.
+        """
+        rows = {cycles, *(full for full in FULL if passes <= full < cycles)}
+        given: set[int] = set()
+        for most in rows:
+            least = -(-inputs // (most // passes))
+            given.add(least)
+            for lanes in given_lanes:
+                given.add(-(-least // lanes) * lanes)
+                given.update(d for d in divisors(lanes) if d >= least)
+            given = {simd for simd in given if simd <= inputs}
+        yield from sorted(given)
+
+    def alone(self, node: Dot, fold: Folded) -> float:
+        """What a folded product costs without what is around it."""
+        key = (node.name, fold)
+        if key not in self.products_alone and not node.binary:
+            self.products_alone[key] = self.layer_cost([node], fold.simd, fold, {}).cost
+        elif key not in self.products_alone:
+            source = self.graph.types[node.source]
+            stream = TokenStream.of(source, fold.simd)
+            sums: Sums = fold.sums if source.width > 1 else "bit_planes"
+            raw = constants.raw_sums(node.signs, source)
+            lanes = -(-len(node.weights) // fold.pe) * fold.pe
+            block = DotFolded(
+                "raw", None, stream, TokenStream(lanes, fold.pe, raw.width), node.name, raw.weights,
+                self.base.logic_levels_per_register, sums, fold.pe, fold.simd,
+                node.scale_offset is not None,
+            )  # fmt: skip
+            self.products_alone[key] = self.cost(amounts(block))
+        return self.products_alone[key]
+
     def extend(
-        self, first: _FirstLayers, layer: _LayerCost, source: ValueType, lanes: int, wanted: int
+        self, first: _FirstLayers, layer: _LayerCost, node: Node, lanes: int, wanted: int
     ) -> _FirstLayers:
-        """One more layer behind the first ones, which give so many lanes."""
+        """One more layer behind those of a way that gives so many lanes."""
         cost = first.cost + layer.cost
         if isinstance(layer.layout, Unrolled) and lanes == wanted:
             cost -= first.end  # joins the pipeline of the layer before
         else:
-            cost += self.resize(source, lanes, wanted)
+            cost += self.resize(node, lanes, wanted)
         return _FirstLayers(cost, layer.end, (*first.chosen, layer.layout))
 
-    def resize(self, t: ValueType, lanes: int, wanted: int) -> float:
-        """LUTs that bring a stream to so many lanes."""
-        given = now = TokenStream.of(t, lanes)
-        if (given, wanted) not in self.resizes:
-            cost = 0.0
-            for target in given.resized(wanted):
+    def resize(self, node: Node, lanes: int, wanted: int) -> float:
+        """LUTs that bring a stream to the lanes that a layer wants."""
+        key = (node.name, lanes, wanted)
+        if key not in self.resizes:
+            cost, now = 0.0, TokenStream.of(self.graph.types[node.sources[0]], lanes)
+            for target in now.resized(wanted):
                 kind = Widen if target.lanes > now.lanes else Narrow
                 cost += self.cost(amounts(kind("r", now, target)))
                 now = target
-            self.resizes[given, wanted] = cost
-        return self.resizes[given, wanted]
+            self.resizes[key] = cost
+        return self.resizes[key]
 
 
 def _thinned(candidates: Sequence[int], n: int) -> list[int]:

@@ -9,6 +9,7 @@ import pytest
 
 from hwbnn.errors import PlanError
 from hwbnn.estimate import area, cycles, plan_for_ii, plan_for_luts
+from hwbnn.estimate.search import _remembered
 from hwbnn.graph import Graph, load
 from hwbnn.plan import Plan, circuit
 from tests.conv_strategies import random_conv_graph
@@ -84,24 +85,42 @@ def test_an_interval_between_those_that_plans_are_made_for_is_met() -> None:
     assert size(graph, plan_for_ii(graph, 40))[1] == 40
 
 
-def test_at_the_limit_of_time_the_best_so_far_is_taken_and_told(
+def test_at_the_limit_of_work_the_best_so_far_is_taken_and_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The limit ends a search only once some Plan meets the goal."""
     graph = random_conv_graph(3)
     smallest = size(graph, plan_for_ii(graph, 100_000))[0]
     assert size(graph, plan_for_luts(graph, 1_000_000))[0] > smallest
-    monkeypatch.setattr("hwbnn.estimate.search.SECONDS", 0.0)
+    monkeypatch.setattr("hwbnn.estimate.search.LOOKS", 0)
     told: list[str] = []
     lut, interval = size(graph, plan_for_ii(graph, 100_000, tell=told.append))
     assert lut > smallest
     assert interval <= 100_000
-    assert told.pop().endswith(f"ended at its limit of 0 s; the smallest so far takes {lut:,} LUTs")
+    end = f"ended at its limit of 0 layouts; the smallest so far takes {lut:,} LUTs"
+    assert told.pop().endswith(end)
     # The fastest Plans take more than this budget.
     lut, interval = size(graph, plan_for_luts(graph, smallest, tell=told.append))
     assert lut <= smallest
-    assert told.pop().endswith(f"limit of 0 s; the fastest so far takes {interval:,} cycles")
+    end = f"limit of 0 layouts; the fastest so far takes {interval:,} cycles"
+    assert told.pop().endswith(end)
     assert not told
+
+
+@pytest.mark.parametrize("limit", [1, 60, 200, 1000])
+def test_a_limited_search_is_the_same_whatever_was_asked_before(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layouts are counted, remembered or not: no clock and no earlier question changes a Plan."""
+    monkeypatch.setattr("hwbnn.estimate.search.LOOKS", limit)
+    for graph in (random_conv_graph(3), random_graph(4, max_width=40)):
+        _remembered.cache_clear()
+        fresh = plan_for_ii(graph, 500)
+        _remembered.cache_clear()
+        for goal in (100_000, 2000, 700):
+            plan_for_ii(graph, goal)
+        plan_for_luts(graph, 1_000_000)
+        assert plan_for_ii(graph, 500) == fresh
 
 
 def test_what_was_refused_is_found() -> None:
