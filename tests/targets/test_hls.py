@@ -20,7 +20,7 @@ from hwbnn.simulators import simulate
 from hwbnn.targets import TARGETS, generate
 from hwbnn.targets.hls import model
 from hwbnn.targets.hls import weights as pack
-from hwbnn.targets.hls.calls import calls_of
+from hwbnn.targets.hls.calls import Site, calls_of
 from hwbnn.targets.hls.layout import Fold, Scalar
 from tests.strategies import random_graph, random_inputs, random_plan
 from tests.targets.hls_networks import every_node, integer_weights
@@ -238,8 +238,8 @@ def test_a_layer_that_hls4ml_changed_is_refused(tmp_path: Path) -> None:
     from hwbnn.targets.hls.modelgraph import _check_untouched, layer_list
 
     graph, plan = every_node(), Plan()
-    made = calls_of(graph, plan, "io_parallel")
-    layers = layer_list(graph, plan, "io_parallel", made)
+    calls = calls_of(graph, plan, "io_parallel")
+    layers = layer_list(Site(graph, plan, "io_parallel"), calls)
 
     def fresh():
         return model(graph, plan, folder=tmp_path)

@@ -32,8 +32,8 @@ def generate(graph: Graph, plan: Plan | None = None, io: str | None = None) -> P
         graph: the network.
         plan: how it is laid out; by default all layers unrolled. A folded ``Dot`` is written for
             ``(n / simd) * (m / pe)`` cycles a frame, which is hls4ml's reuse factor, with the next
-            larger ``pe`` and ``simd`` that divide; an unrolled one for one cycle. What Vitis makes
-            of it is not predicted.
+            larger ``pe`` and ``simd`` that divide; an unrolled one for one cycle. The result of
+            Vitis is not predicted.
         io: ``"io_parallel"`` (a frame at once on wide ports) or ``"io_stream"`` (AXI4-Stream; a
             beat has the most elements that divide the frame, of an image its pixels, and fit the
             Plan's beat). By default parallel for dense networks; convolutions and pools are for
@@ -45,17 +45,12 @@ def generate(graph: Graph, plan: Plan | None = None, io: str | None = None) -> P
         ToolNotFound: if hls4ml is not installed.
     """
     plan, io = plan or Plan(), io or default_io(graph)
-    made = calls_of(graph, plan, io)
+    calls, site = calls_of(graph, plan, io), Site(graph, plan, io)
     with tempfile.TemporaryDirectory(prefix="hwbnn-") as scratch:
         folder = Path(scratch) / "project"
-        hosted = _hosted("modelgraph")
-        written = hosted.written(hosted.model_of(graph, plan, io, made, folder), folder)
-    site = Site(graph, plan, io)
-    lanes = (
-        site.lanes(graph.input.name, plan.input_beat),
-        site.lanes(graph.output.name, plan.output_beat),
-    )
-    about = describe.core(graph, io, made, lanes)
+        host = _hosted("modelgraph")
+        written = host.files_of(host.model_of(site, calls, folder), folder)
+    about = describe.core(site, calls)
     bench = describe.bench_data(graph)
     return Project(
         "hls",
@@ -91,8 +86,8 @@ def model(
         ToolNotFound: if hls4ml is not installed.
     """
     plan, io = plan or Plan(), io or default_io(graph)
-    made = calls_of(graph, plan, io)
-    return _hosted("modelgraph").model_of(graph, plan, io, made, Path(folder))
+    calls, site = calls_of(graph, plan, io), Site(graph, plan, io)
+    return _hosted("modelgraph").model_of(site, calls, Path(folder))
 
 
 def parse_report(folder: str | Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ FORK = "Fork"
 
 
 def default_io(graph: Graph) -> str:
-    """The io type for a Graph where none is asked for: a stream where it has to be one."""
+    """The io type of a Graph for which none is chosen: parallel, where no node needs a stream."""
     return "io_stream" if any(needs_stream(n) for n in graph.nodes) else "io_parallel"
 
 
@@ -46,21 +46,21 @@ def calls_of(graph: Graph, plan: Plan, io: str) -> tuple[Call, ...]:
     for name, t in graph.types.items():
         if name not in site.image_lanes and (name not in site.hidden or len(t.shape) < 3):
             within_limit(name, t.size, "elements of its value", "use the target 'rtl'")
-    made = tuple(call_of(node, site) for node in graph.nodes if node.name not in site.hidden)
-    return forked(made) if io == "io_stream" else made
+    calls = tuple(call_of(node, site) for node in graph.nodes if node.name not in site.hidden)
+    return forked(calls) if io == "io_stream" else calls
 
 
-def forked(made: tuple[Call, ...]) -> tuple[Call, ...]:
+def forked(calls: tuple[Call, ...]) -> tuple[Call, ...]:
     """The calls with a fork behind each value that several read: a stream has one reader.
 
     A fork has two streams; of n readers, n - 1 stand behind one another.
     """
     readers: dict[str, list[tuple[int, int]]] = {}
-    for i, each in enumerate(made):
+    for i, each in enumerate(calls):
         for j, name in enumerate(each.reads):
             readers.setdefault(name, []).append((i, j))
-    read = [list(each.reads) for each in made]
-    sources = {each.value: each for each in made}
+    read = [list(each.reads) for each in calls]
+    sources = {each.value: each for each in calls}
     forks: dict[str, list[Call]] = {}
     for name, places in readers.items():
         left = name
@@ -71,10 +71,10 @@ def forked(made: tuple[Call, ...]) -> tuple[Call, ...]:
             read[i][j], left = taken, rest
         i, j = places[-1]
         read[i][j] = left
-    found: list[Call] = []
-    for each, reads in zip(made, read, strict=True):
-        found += [replace(each, reads=tuple(reads)), *forks.get(each.value, ())]
-    return tuple(found)
+    with_forks: list[Call] = []
+    for each, reads in zip(calls, read, strict=True):
+        with_forks += [replace(each, reads=tuple(reads)), *forks.get(each.value, ())]
+    return tuple(with_forks)
 
 
 def _fork(source: Call, left: str, writes: tuple[str, str]) -> Call:

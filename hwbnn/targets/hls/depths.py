@@ -31,43 +31,43 @@ Move = tuple[str, int]
 """A stream and +1 for a token written to it, -1 for one read."""
 
 
-def depths(made: tuple[Call, ...]) -> dict[str, int]:
+def depths(calls: tuple[Call, ...]) -> dict[str, int]:
     """The depth of each stream between the calls, by name."""
-    least = least_depths(made)
+    least = least_depths(calls)
     return {
         name: depth + SLACK if depth > start else depth
-        for (name, depth), start in zip(least.items(), _starts(made).values(), strict=True)
+        for (name, depth), start in zip(least.items(), _starts(calls).values(), strict=True)
     }
 
 
-def least_depths(made: tuple[Call, ...]) -> dict[str, int]:
+def least_depths(calls: tuple[Call, ...]) -> dict[str, int]:
     """Depths with which the processes of the calls come to an end, without slack.
 
     Raises:
         PlanError: if a frame has more tokens than can be gone through.
     """
-    found = _starts(made)
-    if any(call.kind == FORK for call in made):
-        count = sum(call.tokens * len(call.streams) for call in made)
+    depth = _starts(calls)
+    if any(call.kind == FORK for call in calls):
+        count = sum(call.tokens * len(call.streams) for call in calls)
         if 2 * count > MOVES_LIMIT:
             raise PlanError(
                 f"the depths of streams behind shortcuts: HLS takes up to {MOVES_LIMIT >> 1} "
                 f"tokens a frame over all streams, found {count}; use smaller images, or the "
                 "target 'rtl'"
             )
-        run = Processes.of(made, found)
+        run = Processes.of(calls, depth)
         while blocked := run.go():
             # Full streams whose readers wait for another stream that is empty: joins. Other full
             # streams stand behind those. Of several the shallowest.
             full = [name for name, sign in blocked.values() if sign > 0]
             joins = [name for name in full if blocked[run.reader[name]][1] < 0]
-            run.deepen(min(joins, key=lambda name: found[name]))
-    return found
+            run.deepen(min(joins, key=lambda name: depth[name]))
+    return depth
 
 
-def _starts(made: tuple[Call, ...]) -> dict[str, int]:
+def _starts(calls: tuple[Call, ...]) -> dict[str, int]:
     """Depths before any is deepened: of what is one token, one is enough."""
-    return {name: min(SHALLOW, call.tokens) for call in made[:-1] for name in call.streams}
+    return {name: min(SHALLOW, call.tokens) for call in calls[:-1] for name in call.streams}
 
 
 @dataclass
@@ -94,13 +94,13 @@ class Processes:
     ready: list[int]
 
     @classmethod
-    def of(cls, made: tuple[Call, ...], depth: dict[str, int]) -> Processes:
+    def of(cls, calls: tuple[Call, ...], depth: dict[str, int]) -> Processes:
         """The beginning of a frame."""
-        tokens = {name: call.tokens for call in made for name in call.streams}
-        processes = [moves(call, tokens, last=call is made[-1]) for call in made]
+        tokens = {name: call.tokens for call in calls for name in call.streams}
+        processes = [moves(call, tokens, last=call is calls[-1]) for call in calls]
         waiting = {i: first for i, p in enumerate(processes) if (first := next(p, None))}
-        writer = {name: i for i, call in enumerate(made) for name in call.streams}
-        reader = {name: i for i, call in enumerate(made) for name in call.reads}
+        writer = {name: i for i, call in enumerate(calls) for name in call.streams}
+        reader = {name: i for i, call in enumerate(calls) for name in call.reads}
         ready = sorted(-i for i in waiting)
         return cls(processes, waiting, dict.fromkeys(depth, 0), depth, writer, reader, ready)
 
@@ -156,7 +156,7 @@ def moves(call: Call, tokens: dict[str, int], *, last: bool = False) -> Iterator
         steps = n["n_tokens"]
     else:  # the whole frame
         steps = 1
-    made = [call.tokens // steps] * len(writes)
+    calls = [call.tokens // steps] * len(writes)
     for t in range(steps):
         for name in call.reads:
             count, rest = divmod(tokens[name], steps)
@@ -164,7 +164,7 @@ def moves(call: Call, tokens: dict[str, int], *, last: bool = False) -> Iterator
             period = steps // tokens[name] if rest or not count else 1
             if t % period == 0:
                 yield from ((name, -1) for _ in range(max(1, count)))
-        for (name, sign), count in zip(writes, made, strict=True):
+        for (name, sign), count in zip(writes, calls, strict=True):
             yield from ((name, sign) for _ in range(count))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from hwbnn.graph import Graph
 from hwbnn.simulators import simulate
-from hwbnn.targets.hls.calls import FORK, PORTS, TOP, Call
+from hwbnn.targets.hls.calls import FORK, PORTS, TOP, Call, Site
 
 FRAMES = 8
 """Frames of the test bench that hls4ml writes."""
@@ -19,17 +19,21 @@ SUMS = ("Dot", "Neurons", "Conv2d", "ConvNeurons")
 BENCH_INPUT, BENCH_OUTPUT = "tb_data/tb_input_features.dat", "tb_data/tb_output_predictions.dat"
 
 
-def core(graph: Graph, io: str, made: tuple[Call, ...], lanes: tuple[int, int]) -> dict[str, Any]:
+def core(site: Site, calls: tuple[Call, ...]) -> dict[str, Any]:
     """The contents of ``core.json``, the description of the project for programs.
 
     ``trace`` has one entry a slot of the C simulation: the value, its elements, and whether they
     are bits. ``fused`` names the values that no call shows, and the value that they went into.
     """
-    ports = {}
+    graph, ports = site.graph, {}
     for kind, value, port, n in zip(
-        ("input", "output"), (graph.input.name, graph.output.name), PORTS[io], lanes, strict=True
+        ("input", "output"),
+        (graph.input.name, graph.output.name),
+        PORTS[site.io],
+        (site.input_lanes, site.output_lanes),
+        strict=True,
     ):
-        t = graph.types[value]
+        t = site.type(value)
         ports[kind] = {
             "port": port,
             "value": value,
@@ -43,7 +47,7 @@ def core(graph: Graph, io: str, made: tuple[Call, ...], lanes: tuple[int, int]) 
     return {
         "target": "hls",
         "top": TOP,
-        "io": io,
+        "io": site.io,
         **ports,
         "trace": [
             {
@@ -51,11 +55,11 @@ def core(graph: Graph, io: str, made: tuple[Call, ...], lanes: tuple[int, int]) 
                 "elements": graph.types[s.value].size,
                 "bit": graph.types[s.value].bit,
             }
-            for s in made[:-1]
+            for s in calls[:-1]
             if s.kind != FORK
         ],
-        "fused": {name: s.value for s in made for name in s.fused},
-        "reuse": {s.value: s.reuse for s in made if s.kind in SUMS},
+        "fused": {name: s.value for s in calls for name in s.fused},
+        "reuse": {s.value: s.reuse for s in calls if s.kind in SUMS},
     }
 
 
@@ -127,8 +131,8 @@ def _lines(frames: np.ndarray[Any, Any]) -> bytes:
 def readme(about: dict[str, Any], bench: dict[str, bytes]) -> str:
     """The project's README: what it is, its ports, one frame of it, how to run it."""
     x, y = about["input"], about["output"]
-    given = bench[BENCH_INPUT].decode().splitlines()[0].split()
-    made = bench[BENCH_OUTPUT].decode().splitlines()[0].split()
+    frame = bench[BENCH_INPUT].decode().splitlines()[0].split()
+    result = bench[BENCH_OUTPUT].decode().splitlines()[0].split()
     fused = ", ".join(f"`{a}` into `{b}`" for a, b in about["fused"].items()) or "none"
     return f"""\
 # {TOP}: an hls4ml project
@@ -142,7 +146,7 @@ Made by hwbnn from `graph.npz` under `plan.json`, as an hls4ml 1.3.0 project of 
 {_port_row(x)}
 {_port_row(y)}
 
-A frame: input `{_shown(given)}` gives output `{_shown(made)}`. It is the first line of
+A frame: input `{_shown(frame)}` gives output `{_shown(result)}`. It is the first line of
 `tb_data/tb_input_features.dat` and of `tb_data/tb_output_predictions.dat`, frames with the results
 that the Graph's definition gives; `{TOP}_test.cpp` runs them.
 

@@ -14,19 +14,16 @@ from hls4ml.report import parse_vivado_report
 from hls4ml.utils.config import create_config
 
 from hwbnn.errors import ToolFailed
-from hwbnn.graph import Graph
-from hwbnn.plan import Plan
 from hwbnn.targets.hls.calls import FORK, PORTS, TOP, Call, Site
 from hwbnn.targets.hls.depths import depths
 from hwbnn.targets.hls.hls4ml_layers import BACKEND, register
 
 
-def layer_list(graph: Graph, plan: Plan, io: str, made: tuple[Call, ...]) -> list[dict[str, Any]]:
+def layer_list(site: Site, calls: tuple[Call, ...]) -> list[dict[str, Any]]:
     """The layers that :meth:`ModelGraph.from_layer_list` takes: the port, then a layer a call."""
-    site = Site(graph, plan, io)
-    port_in, port_out = PORTS[io]
-    first = made[0]
-    lanes, size = site.lanes(first.value, plan.input_beat), graph.types[first.value].size
+    port_in, port_out = PORTS[site.io]
+    first = calls[0]
+    lanes, size = site.input_lanes, site.type(first.value).size
     layers: list[dict[str, Any]] = [
         {
             "class_name": "HwbnnPort",
@@ -36,9 +33,9 @@ def layer_list(graph: Graph, plan: Plan, io: str, made: tuple[Call, ...]) -> lis
             "word": first.source.word,
         }
     ]
-    names = stream_names(made)
-    slots = iter(range(len(made)))
-    for call in made:
+    names = stream_names(calls)
+    slots = iter(range(len(calls)))
+    for call in calls:
         outputs = [names[stream] for stream in call.streams]
         layers.append(
             {
@@ -57,10 +54,10 @@ def layer_list(graph: Graph, plan: Plan, io: str, made: tuple[Call, ...]) -> lis
     return layers
 
 
-def stream_names(made: tuple[Call, ...]) -> dict[str, str]:
+def stream_names(calls: tuple[Call, ...]) -> dict[str, str]:
     """hls4ml's names of all streams: a value's with a prefix, since hls4ml has names of its own."""
     names: dict[str, str] = {}
-    for i, call in enumerate(made):
+    for i, call in enumerate(calls):
         if call.kind == FORK:
             names.update({stream: f"fork{i}_{k}" for k, stream in enumerate(call.streams)})
         else:
@@ -68,21 +65,21 @@ def stream_names(made: tuple[Call, ...]) -> dict[str, str]:
     return names
 
 
-def model_of(graph: Graph, plan: Plan, io: str, made: tuple[Call, ...], folder: Path) -> ModelGraph:
+def model_of(site: Site, calls: tuple[Call, ...], folder: Path) -> ModelGraph:
     """The hls4ml model of a Graph's calls that writes, compiles and predicts in ``folder``."""
-    layers = layer_list(graph, plan, io, made)
+    layers, io = layer_list(site, calls), site.io
     register()
     config = create_config(
         output_dir=str(folder),
         project_name=TOP,
         backend=BACKEND,
-        part=plan.device,
-        clock_period=plan.clock_ns,
+        part=site.plan.device,
+        clock_period=site.plan.clock_ns,
         io_type=io,
         # C simulation would read the text files and synthesis the headers: only headers, for both.
         write_weights_txt=False,
     )
-    unrolled = all(call.reuse == 1 for call in made)
+    unrolled = all(call.reuse == 1 for call in calls)
     config["HLSConfig"] = {
         "Model": {
             # Every type of ours is explicit; hls4ml asks for a default all the same.
@@ -104,8 +101,8 @@ def model_of(graph: Graph, plan: Plan, io: str, made: tuple[Call, ...], folder: 
         model = ModelGraph.from_layer_list(config, layers)
     _check_untouched(model, layers)
     if io == "io_stream":
-        names = stream_names(made)
-        for stream, depth in depths(made).items():
+        names = stream_names(calls)
+        for stream, depth in depths(calls).items():
             model.get_layer_output_variable(names[stream]).pragma = ("stream", depth)
     return model
 
@@ -116,16 +113,15 @@ def _check_untouched(model: ModelGraph, layers: list[dict[str, Any]]) -> None:
     Raises:
         ToolFailed: naming the layer, if one did.
     """
-    found = list(model.get_layers())
-    names = [layer["name"] for layer in layers]
-    if [layer.name for layer in found] != names:
-        raise ToolFailed(f"hls4ml changed the layers {names} to {[layer.name for layer in found]}")
-    for asked, layer in zip(layers, found, strict=True):
-        call: Call | None = asked.get("call")
-        word = call.out.word if call else asked["word"]
+    names, names_now = [layer["name"] for layer in layers], [n.name for n in model.get_layers()]
+    if names_now != names:
+        raise ToolFailed(f"hls4ml changed the layers {names} to {names_now}")
+    for given, layer in zip(layers, model.get_layers(), strict=True):
+        call: Call | None = given.get("call")
+        word = call.out.word if call else given["word"]
         variable = layer.get_output_variable()
         kind = variable.type.precision
-        same = variable.shape == asked["shape"] and layer.class_name == asked["class_name"]
+        same = variable.shape == given["shape"] and layer.class_name == given["class_name"]
         same &= (kind.width, kind.signed) == (word.width, word.signed)
         same &= call is None or layer.get_attr("reuse_factor") == call.reuse
         for constant in call.constants if call else ():
@@ -136,7 +132,7 @@ def _check_untouched(model: ModelGraph, layers: list[dict[str, Any]]) -> None:
             raise ToolFailed(f"hls4ml changed layer '{layer.name}'; expected it untouched")
 
 
-def written(model: ModelGraph, folder: Path) -> dict[str, bytes]:
+def files_of(model: ModelGraph, folder: Path) -> dict[str, bytes]:
     """The files that hls4ml writes into its folder, without what differs from run to run.
 
     Raises:
@@ -144,22 +140,22 @@ def written(model: ModelGraph, folder: Path) -> dict[str, bytes]:
     """
     with contextlib.redirect_stdout(text_io.StringIO()):
         model.write()
-    found = {
+    files = {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
     stamp = model.config.config["Stamp"].encode()
-    found["build_lib.sh"] = found["build_lib.sh"].replace(stamp, b"hwbnn")
-    config = found["hls4ml_config.yml"]
+    files["build_lib.sh"] = files["build_lib.sh"].replace(stamp, b"hwbnn")
+    config = files["hls4ml_config.yml"]
     for key, value in ((b"OutputDir", b"."), (b"Stamp", b"hwbnn")):
         # A long value continues on indented lines.
         config = re.sub(rb"^%s:.*(\n +.*)*$" % key, key + b": " + value, config, flags=re.MULTILINE)
-    found["hls4ml_config.yml"] = config
-    for name, content in found.items():
+    files["hls4ml_config.yml"] = config
+    for name, content in files.items():
         if str(folder).encode() in content:
             raise ToolFailed(f"hls4ml wrote the scratch folder's name into '{name}'")
-    return found
+    return files
 
 
 def parse_report(folder: Path) -> dict[str, Any]:

@@ -72,8 +72,8 @@ def _output(node: Output, site: Site) -> Call:
 @call_of.register
 def _flatten(node: Flatten, site: Site) -> Call:
     gathers = node.source in site.image_lanes and node.name not in site.image_lanes
-    made = site.call(node, "pass")
-    return replace(made, function="from_beats") if gathers else made
+    call = site.call(node, "pass")
+    return replace(call, function="from_beats") if gathers else call
 
 
 @call_of.register
@@ -133,16 +133,16 @@ def _threshold(node: Threshold, site: Site) -> Call:
     advice = "use the target 'rtl'"
     within_limit(node.name, lanes * reaching.shape[-1], "thresholds read at once", advice)
     constants = (_reachable("thresholds", reaching, x), falling)
-    made = site.call(node, "threshold", **_placed(node, site, numbers, constants))
-    return _counted(made, node)
+    call = site.call(node, "threshold", **_placed(node, site, numbers, constants))
+    return _counted(call, node)
 
 
-def _counted(made: Call, threshold: Threshold | None) -> Call:
+def _counted(call: Call, threshold: Threshold | None) -> Call:
     """A call whose value starts at the base of its Threshold, if that has one."""
     if threshold is None or not threshold.base:
-        return made
-    assert isinstance(made.out, Plain)
-    return replace(made, out=replace(made.out, base=threshold.base))
+        return call
+    assert isinstance(call.out, Plain)
+    return replace(call, out=replace(call.out, base=threshold.base))
 
 
 @call_of.register
@@ -152,9 +152,9 @@ def _rescale(node: Rescale, site: Site) -> Call:
     offsets = (node.bias + node.half).reshape(-1)
     ends = [m.astype(object) * end for m in (node.multiplier, negative) for end in (x.low, x.high)]
     sums = [int(v) for end in ends for v in (end + node.bias + node.half).reshape(-1)]
-    held = Scalar.holding(min(*sums, y.low), max(*sums, y.high))
+    sum_type = Scalar.holding(min(*sums, y.low), max(*sums, y.high))
     # A shift by its width or more would be undefined.
-    product = Scalar(max(held.width + 1, int(node.shift.max()) + 2), signed=True)
+    product = Scalar(max(sum_type.width + 1, int(node.shift.max()) + 2), signed=True)
     numbers = {"n_channels": x.channels, "n_offsets": offsets.size, "low": y.low, "high": y.high}
     numbers["two_slopes"] = int(node.negative is not None)
     constants = (
@@ -193,13 +193,13 @@ def _add(node: Add, site: Site) -> Call:
 def _channel_pad(node: ChannelPad, site: Site) -> Call:
     x, y = site.type(node.source), site.type(node.name)
     numbers = {"n_channels": x.channels, "n_padded": y.channels, "before": node.before}
-    made = site.call(node, "channel_pad", numbers=numbers)
+    call = site.call(node, "channel_pad", numbers=numbers)
     if node.name not in site.image_lanes:
-        return made
+        return call
     numbers["n_pixels"] = y.size // y.channels
     numbers["interval"] = max(site.chunks(node.source), site.chunks(node.name))
     layouts = site.pixel(node.source), site.pixel(node.name)
-    return replace(made, source=layouts[0], out=layouts[1], numbers=numbers)
+    return replace(call, source=layouts[0], out=layouts[1], numbers=numbers)
 
 
 @call_of.register
@@ -213,7 +213,7 @@ def _dense(sums: Dot, site: Site, threshold: Threshold | None = None) -> Call:
     members = sum_members(sums, site, threshold)
     source = site.layout(sums.source)
     within_limit(sums.name, source.words, "words of its source", "use the target 'rtl'")
-    made = Call(
+    call = Call(
         node.name,
         sums.sources,
         type(node).__name__ if threshold is None else "Neurons",
@@ -224,7 +224,7 @@ def _dense(sums: Dot, site: Site, threshold: Threshold | None = None) -> Call:
         fused=() if threshold is None else (sums.name,),
         **members,
     )
-    return _counted(made, threshold)
+    return _counted(call, threshold)
 
 
 @call_of.register
@@ -246,14 +246,14 @@ def _convolution(node: Conv2d, site: Site, threshold: Threshold | None = None) -
     unrolled = not isinstance(site.plan.layout(node.name), Folded)
     # The function takes constants of every layer; those that its layer has not are one zero.
     none = {"factors": "n_factors", "thresholds": "n_thresholds"}
-    given = {constant.name: constant for constant in members["constants"]}
+    constants = {constant.name: constant for constant in members["constants"]}
     for name, number in none.items():
-        if name not in given:
-            given[name] = Constant(name, Scalar(1), np.zeros(1, np.int64))
+        if name not in constants:
+            constants[name] = Constant(name, Scalar(1), np.zeros(1, np.int64))
             members["numbers"][number] = 1
     fill = np.full(x.channels, int(node.pad == 1), np.int64)
-    given["fills"] = Constant("fills", pixel.word, pixel.pack(fill))
-    given["masks"] = Constant("masks", tap.word, tap.pack(np.ones(depth, np.int64)))
+    constants["fills"] = Constant("fills", pixel.word, pixel.pack(fill))
+    constants["masks"] = Constant("masks", tap.word, tap.pack(np.ones(depth, np.int64)))
     layer = sum_function(node, site, threshold).removesuffix("_unrolled")
     members["numbers"] |= {
         **_window_numbers(node, value.name, site),
@@ -264,8 +264,8 @@ def _convolution(node: Conv2d, site: Site, threshold: Threshold | None = None) -
     }
     members["types"]["layer"] = f"hwbnn::{layer}_layer"
     names = ("weights", "factors", "thresholds", "fills", "masks")
-    members["constants"] = tuple(given[name] for name in names)
-    made = Call(
+    members["constants"] = tuple(constants[name] for name in names)
+    call = Call(
         value.name,
         node.sources,
         "Conv2d" if threshold is None else "ConvNeurons",
@@ -276,7 +276,7 @@ def _convolution(node: Conv2d, site: Site, threshold: Threshold | None = None) -
         fused=() if threshold is None else (node.name,),
         **members,
     )
-    return _counted(made, threshold)
+    return _counted(call, threshold)
 
 
 @call_of.register
@@ -295,10 +295,10 @@ def _sum_pool(node: SumPool, site: Site) -> Call:
     x, y = site.type(node.source), site.type(node.name)
     taps = node.kernel[0] * node.kernel[1]
     bound = taps * max(abs(x.low), abs(x.high), 1)
-    held = Scalar.holding(0, taps) if x.bit else Scalar.holding(min(-bound, y.low), bound)
+    sum_type = Scalar.holding(0, taps) if x.bit else Scalar.holding(min(-bound, y.low), bound)
     zeros = np.zeros(x.channels, np.int64)
     name = "bit_sum_pool" if x.bit else "sum_pool"
-    return _pool(node, site, name, zeros, zeros, sum_t=held.cpp)
+    return _pool(node, site, name, zeros, zeros, sum_t=sum_type.cpp)
 
 
 def _pool(
@@ -334,8 +334,8 @@ def _pool(
     )
 
 
-def _window_numbers(node: Conv2d | MaxPool | SumPool, made: str, site: Site) -> dict[str, int]:
-    """The members of a config struct that say how a window walks; ``made`` is the call's value."""
+def _window_numbers(node: Conv2d | MaxPool | SumPool, value: str, site: Site) -> dict[str, int]:
+    """The members of a config struct that say how a window walks; ``value`` is the call's."""
     window = window_of(node, site.type(node.source).shape)
     (height, width), (top, _, left, _) = window.size, window.padding
     # The window takes every pixel, and goes as far as the last place of the output.
@@ -359,7 +359,7 @@ def _window_numbers(node: Conv2d | MaxPool | SumPool, made: str, site: Site) -> 
         "n_taps": taps,
         "pixel_words": words,
         "window_words": taps * words,
-        "interval": max(site.chunks(node.source), site.chunks(made)),
+        "interval": max(site.chunks(node.source), site.chunks(value)),
     }
 
 

@@ -199,6 +199,16 @@ class Site:
             )
         return fits[-1]
 
+    @property
+    def input_lanes(self) -> int:
+        """Elements of a beat of the input."""
+        return self.lanes(self.graph.input.name, self.plan.input_beat)
+
+    @property
+    def output_lanes(self) -> int:
+        """Elements of a beat of the output."""
+        return self.lanes(self.graph.output.name, self.plan.output_beat)
+
     def fold(self, node: Dot | Conv2d) -> Fold:
         """The fold of a node; unrolled is the one that takes all in one cycle."""
         outputs, inputs = len(node.weights), node.weights[0].size
@@ -243,15 +253,15 @@ def fusable(site: Site, sums: WeightedSum) -> Threshold | None:
     return fused_threshold(site.graph, sums, by_border_class=False)
 
 
-def within_limit(name: str, found: int, what: str, advice: str) -> None:
+def within_limit(name: str, count: int, what: str, advice: str) -> None:
     """Check that Vitis can unroll what a node asks for.
 
     Raises:
         PlanError: if it is too much.
     """
-    if found > UNROLL_LIMIT:
+    if count > UNROLL_LIMIT:
         raise PlanError(
-            f"node '{name}': HLS unrolls up to {UNROLL_LIMIT}, found {found} {what}; {advice}"
+            f"node '{name}': HLS unrolls up to {UNROLL_LIMIT}, found {count} {what}; {advice}"
         )
 
 

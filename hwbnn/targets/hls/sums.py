@@ -27,7 +27,7 @@ DSP_BITS = 4
 
 @dataclass(frozen=True, eq=False)
 class Accumulator:
-    """What the accumulators of a layer hold.
+    """The content of the accumulators of a layer, and how thresholds are brought to it.
 
     With neither ``differing`` nor ``row``, thresholds are compared with the sum itself.
 
@@ -52,8 +52,8 @@ class Accumulator:
     @property
     def types(self) -> dict[str, str]:
         """The members of the config struct that say what is accumulated."""
-        held = Scalar.holding(self.low, self.high)
-        return {"accum_t": held.cpp, "terms": f"hwbnn::{self.terms}", **self.more_types}
+        accum = Scalar.holding(self.low, self.high)
+        return {"accum_t": accum.cpp, "terms": f"hwbnn::{self.terms}", **self.more_types}
 
     @property
     def row_constants(self) -> Ints:
@@ -63,7 +63,7 @@ class Accumulator:
         return constants
 
     def thresholds(self, t: ValueType, thresholds: Ints) -> Constant:
-        """Thresholds on the sum, which reaches those that are not larger, on the accumulator.
+        """The thresholds of the accumulator: it passes them where the sum reaches those given.
 
         Args:
             t: type of the sum.
