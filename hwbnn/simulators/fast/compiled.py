@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from hwbnn.graph import Flatten, Graph, Output
 from hwbnn.graph.arrays import Array
 from hwbnn.simulators.fast.conversions import collect, collect_bits
+from hwbnn.simulators.fast.integer_sums import packed_step
 from hwbnn.simulators.fast.kernels import LANES
 from hwbnn.simulators.fast.slots import Encoding, Slot, Step, item, rows
 from hwbnn.simulators.fast.steps import short_step, split_step, step
@@ -28,7 +29,7 @@ BLOCK_BYTES = 768 * 1024
 """Bytes of a core's L2 for the values of one block, if a single tile does not take more."""
 WIDTHS = (96, 64, 32)
 """Lanes of a tile, the widest that fits: wide ones meet each weight more often once it is read."""
-FORMS: tuple[Encoding, ...] = ("words", "shorts", "integers")
+FORMS: tuple[Encoding, ...] = ("bytes", "pairs", "words", "shorts", "integers")
 SAMPLES = 3840
 """Most samples in a block."""
 
@@ -91,18 +92,20 @@ class Compiled:
             wanted[slot.value].add(slot.form)
         steps: list[tuple[Slot, Step]] = []
         for node in reversed(self.graph.nodes):
-            # The others may be made from the node's own integers, so they are looked at first.
+            # A form may be made from one that comes behind it, so it is looked at first.
             for form in FORMS:
                 if form not in wanted[node.name]:
                     continue
                 slot = Slot(node.name, form)
                 if form == "shorts":
                     made = short_step(node, self.graph)
+                elif form in ("bytes", "pairs"):
+                    made = packed_step(node, form, self.graph)
                 else:
                     made = step(node, form, self.graph) or split_step(node, self.graph)
                 for read in made.reads:
                     wanted[read.value].add(read.form)
-                if isinstance(node, Flatten | Output):
+                if isinstance(node, Flatten | Output) and made.reads[0].value != node.name:
                     self._same[slot] = made.reads[0]
                 steps.append((slot, made))
         return steps[::-1]

@@ -2,12 +2,13 @@
 
 Samples lie side by side: an array is ``(tiles, rows, lanes)``, a row holds one word of each of
 ``lanes`` samples, a multiple of :data:`LANES`, and every inner loop runs over a row, so that the
-compiler makes vector instructions of it without shuffles. A value has one of three forms:
+compiler makes vector instructions of it without shuffles. A value has some of five forms:
 
 - *words* (uint64): its bits packed along the elements, 64 a word, element 0 lowest, unused high
   bits zero; a value of several bit planes has the rows of its highest plane first;
 - *integers* (int32): one row an element;
-- *shorts* (int16): likewise, and a row of 0 behind them.
+- *shorts* (int16): likewise, and a row of 0 behind them;
+- *bytes* and *pairs* (int32): four or two elements of a pixel in a word (:mod:`.packed`).
 
 Lanes without a sample hold another valid value. Kernels release the interpreter's lock.
 """

@@ -10,7 +10,7 @@ import numpy as np
 from hwbnn.graph import ValueType
 from hwbnn.graph.arrays import Array
 
-Encoding = Literal["words", "shorts", "integers"]
+Encoding = Literal["words", "shorts", "bytes", "pairs", "integers"]
 
 
 class Slot(NamedTuple):
@@ -53,11 +53,15 @@ def coding(t: ValueType) -> Coding:
 
 def item(slot: Slot) -> np.dtype[Any]:
     """The type of what a row holds for each sample."""
-    return np.dtype({"words": np.uint64, "shorts": np.int16, "integers": np.int32}[slot.form])
+    own = {"words": np.uint64, "shorts": np.int16}
+    return np.dtype(own.get(slot.form, np.int32))
 
 
 def rows(slot: Slot, t: ValueType) -> int:
-    """Rows of the buffer of a slot; behind shorts there is one of 0."""
+    """Rows of the buffer of a slot; behind shorts, bytes and pairs there is one of 0."""
     if slot.form == "words":
         return coding(t).planes * -(-t.size // 64)
+    if slot.form in ("bytes", "pairs"):
+        words = -(-t.channels // (4 if slot.form == "bytes" else 2))
+        return t.size // t.channels * words + 1
     return t.size + (slot.form == "shorts")

@@ -140,6 +140,8 @@ def _sum_pool(node: SumPool, form: Encoding, graph: Graph) -> Step | None:
 def _threshold(node: Threshold, form: Encoding, graph: Graph) -> Step | None:
     if form == "words":
         return sums.neurons(node, graph)
+    if fused := sums.counts(node, graph):
+        return fused
     source, out = Slot(node.source, "integers"), Slot(node.name, form)
     cuts, falling = _by_class(node.thresholds, 3), node.falling.copy()
     kinds, base = _kinds(node, graph), node.base or 0

@@ -18,17 +18,15 @@ from hwbnn.graph import (
     MaxPool,
     SumPool,
     Threshold,
-    ValueType,
     fused_threshold,
     window_of,
 )
-from hwbnn.graph.arrays import Array, Ints, Shorts
+from hwbnn.graph.arrays import Ints
 from hwbnn.graph.bits import pack_words
 from hwbnn.graph.window import joined_classes
-from hwbnn.simulators import plain
-from hwbnn.simulators.fast import conversions, products, short_sums, windows
+from hwbnn.simulators.fast import integer_sums, short_sums, windows
 from hwbnn.simulators.fast.kernels import LANES
-from hwbnn.simulators.fast.slots import Buffers, Slot, Step, coding
+from hwbnn.simulators.fast.slots import Slot, Step, coding
 from hwbnn.simulators.fast.windows import CHANNELS
 
 
@@ -115,7 +113,7 @@ def tiled_weights(
 def integers(node: Dot | Conv2d, graph: Graph) -> Step:
     """The sums themselves."""
     if not node.binary:
-        return _products(node, graph)
+        return integer_sums.integers(node, graph, grid(node, graph))
     _, gain, planes = coding(graph.types[node.source])
     where, (kinds, constant, none_set) = grid(node, graph), border(node, graph)
     scale, offset = np.ones(len(node.weights), np.int64), np.zeros(len(node.weights), np.int64)
@@ -133,90 +131,6 @@ def integers(node: Dot | Conv2d, graph: Graph) -> Step:
     )
 
 
-class Packing(NamedTuple):
-    """How the summands of a node with integer weights become words of products.
-
-    Attributes:
-        base: what is taken off each summand; of bits it is -1, and a bit stands for ``base + 2 u``.
-        size: numbers in a word.
-        chunk: words whose products 16 bits hold, in which bytes are added up.
-    """
-
-    base: int
-    size: int
-    chunk: int
-
-
-def packing(node: Dot | Conv2d, t: ValueType) -> Packing | None:
-    """The packing of a node that reads values of this type; None if they pass 16 bits."""
-    base, gain, _ = coding(t)
-    most = (t.high - t.low) // (1 if t.bit else gain)
-    if most < 1 << 8 and int(np.abs(node.weights).max()) < 1 << 7:
-        # Two neighbours are added up by one instruction, which saturates.
-        pairs = _padded(node, 2).astype(np.int64)
-        ends = np.maximum(pairs, 0).sum(axis=-1), np.maximum(-pairs, 0).sum(axis=-1)
-        largest = most * max(int(end.max()) for end in ends)
-        if largest < 1 << 15:
-            return Packing(base, products.BYTES, ((1 << 15) - 1) // max(1, largest))
-    if t.bit or (t.low >= -(1 << 15) and t.high < 1 << 15):
-        return Packing(base if t.bit else 0, products.SHORTS, 1)
-    return None
-
-
-def _padded(node: Dot | Conv2d, size: int) -> Shorts:
-    """The weights of each channel in whole words of ``size``, ``(channels, words, size)``."""
-    flat = node.weights.reshape(len(node.weights), -1)
-    return np.pad(flat, ((0, 0), (0, -flat.shape[1] % size))).reshape(len(flat), -1, size)
-
-
-def _products(node: Dot | Conv2d, graph: Graph) -> Step:
-    """The sums of a node with integer weights."""
-    t = graph.types[node.source]
-    packed = packing(node, t)
-    if packed is None:
-        return _plain(node, graph)
-    base, size, chunk = packed
-    where, positions = grid(node, graph), graph.types[node.name].size // len(node.weights)
-    weights = node.weights.astype(np.int64)
-    kinds = np.zeros(positions, np.int64)
-    constant = base * weights.reshape(len(weights), -1).sum(axis=1)[None]
-    if isinstance(node, Conv2d) and node.pad != base and any(node.padding):
-        window = window_of(node, t.shape)
-        missing = np.einsum("kab,cab->kc", ~window.classes, weights.sum(axis=3))
-        kinds = window.border_classes.ravel()
-        constant = constant + (node.pad - base) * missing
-    groups = where.groups
-    words = _padded(node, size).astype(f"<i{4 // size}").view("<i4")[..., 0]
-    ends = ((0, 0), (0, -(len(words) // groups) % products.CHANNELS), (0, 0))
-    whole = np.pad(words.reshape(groups, len(words) // groups, -1), ends)
-    blocks = whole.reshape(groups, -1, products.CHANNELS, words.shape[1])
-    tiles = np.ascontiguousarray(blocks.transpose(0, 1, 3, 2)).astype(np.int32)
-    source, out = Slot(node.source, "words" if t.bit else "integers"), Slot(node.name, "integers")
-
-    def run(x: Array, b: Buffers) -> None:
-        rest = tiles, size, chunk, constant, kinds, b[out]
-        if t.bit:
-            products.sums_of_bits(b[source], where, *rest)
-        else:
-            products.sums_of_integers(b[source], base, where, *rest)
-
-    return Step((source,), run)
-
-
-def _plain(node: Dot | Conv2d, graph: Graph) -> Step:
-    """The sums as the plain simulator computes them."""
-    t, made = graph.types[node.source], graph.types[node.name]
-    source, out = Slot(node.source, "words" if t.bit else "integers"), Slot(node.name, "integers")
-
-    def run(x: Array, buffers: Buffers) -> None:
-        samples: Array = np.empty((len(x), t.size), np.bool_ if t.bit else np.int64)
-        (conversions.collect_bits if t.bit else conversions.collect)(buffers[source], samples)
-        sums = plain.evaluate(node, samples.reshape(len(x), *t.shape), t)
-        conversions.transpose(sums.reshape(len(x), made.size), buffers[out])
-
-    return Step((source,), run)
-
-
 def neurons(node: Threshold, graph: Graph) -> Step | None:
     """A ``Threshold`` and the sums in front of it at once; None if it does not make bits of sums.
 
@@ -231,7 +145,7 @@ def neurons(node: Threshold, graph: Graph) -> Step | None:
         return None
     assert isinstance(feeding, Dot | Conv2d)
     if not feeding.binary:
-        return None
+        return integer_sums.threshold(node, "words", graph, grid(feeding, graph))
     if isinstance(feeding, Conv2d) and _is_short(feeding, graph):
         return _short_neurons(feeding, node, graph)
     _, gain, planes = coding(graph.types[feeding.source])
@@ -250,6 +164,14 @@ def neurons(node: Threshold, graph: Graph) -> Step | None:
         (source,),
         lambda x, b: windows.signs(b[source], planes, where, weights, start, kinds, b[out]),
     )
+
+
+def counts(node: Threshold, graph: Graph) -> Step | None:
+    """A ``Threshold`` that makes integers and the sums in front of it; None if they part."""
+    feeding = graph.node(node.source)
+    if not isinstance(feeding, Dot | Conv2d) or feeding.binary:
+        return None
+    return integer_sums.threshold(node, "integers", graph, grid(feeding, graph))
 
 
 def _bound(node: Conv2d, graph: Graph) -> int:
