@@ -118,8 +118,8 @@ class Project:
             )
         files: dict[str, bytes] = {}
         try:
-            found = [p for p in root.rglob("*") if p.is_file() and not p.is_symlink()]
-            named = {p.relative_to(root).as_posix(): p for p in found if p.name != MANIFEST}
+            files_there = [p for p in root.rglob("*") if p.is_file() and not p.is_symlink()]
+            named = {p.relative_to(root).as_posix(): p for p in files_there if p.name != MANIFEST}
             named = {name: p for name, p in named.items() if not LEFT_OUT.fullmatch(name)}
             if sum(path.stat().st_size for path in named.values()) > SIZE_LIMIT:
                 raise InputError(f"{root}: larger than {SIZE_LIMIT >> 20} MiB, no project; refused")

@@ -42,10 +42,10 @@ def one_line() -> Iterator[None]:
     except ModuleNotFoundError as error:
         from hwbnn.tools.packages import explained
 
-        found = explained(error)
-        if found is error:
+        explanation = explained(error)
+        if explanation is error:
             raise
-        complain(str(found))
+        complain(str(explanation))
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         complain("interrupted")

@@ -45,10 +45,10 @@ def read_array(path: Path, key: str = "") -> Array:
 
 def _arrays(path: Path, data: bytes) -> dict[str, Array]:
     try:
-        found = np.load(io.BytesIO(data), allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return {"": found}
-        return {name: found[name] for name in found.files}
+        loaded = np.load(io.BytesIO(data), allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"": loaded}
+        return {name: loaded[name] for name in loaded.files}
     except Exception as error:  # a stranger's file: numpy, zipfile and zlib raise all sorts
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise InputError(f"{path}: not an array file, or damaged ({reason})") from None

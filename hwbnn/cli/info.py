@@ -98,8 +98,8 @@ def doctor(as_json: options.Json = False) -> None:
         }
         for row in rows
     ]
-    found = sum(row.found is not None for row in rows)
-    line = f"{found} of {len(rows)} tools found"
+    count_found = sum(row.found is not None for row in rows)
+    line = f"{count_found} of {len(rows)} tools found"
     finish(f"{line}; hwbnn works without the others", {"tools": facts}, as_json=as_json)
 
 
@@ -137,10 +137,10 @@ def _models() -> _Columns:
 def _method_of(folder: Path) -> str:
     """The method that a recipe names; the recipe itself needs torch to be read as one."""
     try:
-        found = tomllib.loads((folder / "recipe.toml").read_text()).get("method", "bnn_ste")
+        method = tomllib.loads((folder / "recipe.toml").read_text()).get("method", "bnn_ste")
     except (OSError, ValueError):
         return ""
-    return str(found)
+    return str(method)
 
 
 def _about(documented: object) -> str:
@@ -195,5 +195,5 @@ def report(
         hwbnn report hwbnn-demo --json
     """
     path = folder / "report.json" if folder.is_dir() else folder
-    found = Report.from_json(read_bytes(path), str(path))
-    tell_report(found, path, as_json=as_json, what=f"report of {found.network}")
+    report_read = Report.from_json(read_bytes(path), str(path))
+    tell_report(report_read, path, as_json=as_json, what=f"report of {report_read.network}")

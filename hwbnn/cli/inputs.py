@@ -246,17 +246,17 @@ def _made(factory: str) -> Given:
             f"{nearest(name, functions)}"
         )
     try:
-        made = function()
+        result = function()
     except HwbnnError:
         raise
     except Exception as error:  # the user's own code may raise anything
         raise InputError(f"--model {factory}: {_told(error)}") from error
-    pair = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    pair = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
     # What is no torch module after all is refused by lowering.
     if not hasattr(pair[0], "named_modules") or not isinstance(pair[1], Input):
         raise InputError(
             f"--model {factory}: expected it to return (torch.nn.Module, hwbnn.Input), found "
-            f"{type(made).__name__}"
+            f"{type(result).__name__}"
         )
     return Given(pair[0], pair[1], None, name)
 

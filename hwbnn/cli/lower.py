@@ -183,7 +183,7 @@ def measure(
         raise InputError("measure: labels: expected --labels, the class of each sample")
     steps = Steps(1)
     with steps.step(f"measure {given.name} on {len(x):,} frames"), torch_threads(1):
-        found = run(
+        results = run(
             given.model,
             given.input,
             to_integers(given.input, x),
@@ -194,11 +194,11 @@ def measure(
     facts = {
         "data": data_name,
         "frames": len(x),
-        "measured": [{**asdict(each), "lost": each.lost} for each in found],
+        "measured": [{**asdict(each), "lost": each.lost} for each in results],
     }
     if not as_json:
-        table(f"{data_name}, {len(x):,} frames", COLUMNS, [_cells(each) for each in found])
-    finish(f"{given.name}: {found[-1]}", facts, as_json=as_json)
+        table(f"{data_name}, {len(x):,} frames", COLUMNS, [_cells(each) for each in results])
+    finish(f"{given.name}: {results[-1]}", facts, as_json=as_json)
 
 
 def _cells(each: FixedPointResult) -> tuple[object, ...]:
@@ -217,11 +217,11 @@ def _cells(each: FixedPointResult) -> tuple[object, ...]:
 
 def _fractions(text: str) -> list[int]:
     try:
-        found = sorted({int(part) for part in text.split(",")})
+        fractions = sorted({int(part) for part in text.split(",")})
     except ValueError:
-        found = [-1]
-    if not found or found[0] < 0 or found[-1] > 20:
+        fractions = [-1]
+    if not fractions or fractions[0] < 0 or fractions[-1] > 20:
         raise InputError(
             f"--fractions {text[:40]}: expected integers from 0 to 20 with commas between"
         )
-    return found
+    return fractions

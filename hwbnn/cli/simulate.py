@@ -53,21 +53,21 @@ def predict(
     network = read_graph(graph)
     x = read_input(network, array, key)
     count = classes(network)
-    found = simulate(network, x, engine=_fastest())[:, 0].astype(np.int64)
-    facts: dict[str, Any] = {"graph": network.digest, "classes": found.tolist()}
-    result = f"{len(found):,} samples classified"
+    answers = simulate(network, x, engine=_fastest())[:, 0].astype(np.int64)
+    facts: dict[str, Any] = {"graph": network.digest, "classes": answers.tolist()}
+    result = f"{len(answers):,} samples classified"
     if labels is not None:
-        wanted = read_labels(labels, labels_key, len(found), count)
-        right = int((wanted == found).sum())
-        facts |= {"right": right, "accuracy": right / len(found)}
-        result += f", {right:,} right ({right / len(found):.2%})"
+        wanted = read_labels(labels, labels_key, len(answers), count)
+        right = int((wanted == answers).sum())
+        facts |= {"right": right, "accuracy": right / len(answers)}
+        result += f", {right:,} right ({right / len(answers):.2%})"
     if out is not None:
-        result += f" -> {write_array(out, found)}"
+        result += f" -> {write_array(out, answers)}"
     if not as_json:
-        rows = [(i, int(c)) for i, c in enumerate(found[:SHOWN])]
+        rows = [(i, int(c)) for i, c in enumerate(answers[:SHOWN])]
         table("", ("sample", "class"), rows)
-        if len(found) > SHOWN:
-            typer.echo(f"... and {len(found) - SHOWN:,} more" + ("" if out else "; see --out"))
+        if len(answers) > SHOWN:
+            typer.echo(f"... and {len(answers) - SHOWN:,} more" + ("" if out else "; see --out"))
     finish(result, facts, as_json=as_json)
 
 

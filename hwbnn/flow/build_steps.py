@@ -256,13 +256,13 @@ def hardware(
 
 def _generate(state: BuildState, plan: Plan) -> dict[str, Project]:
     """Both projects, written."""
-    made = {}
+    projects = {}
     for target in ("rtl", "hls"):
         with state.progress.step(f"generate {target}"), state.attempt(f"project {target}"):
-            made[target] = generate(state.graph, target, plan)
-            made[target].write(state.folder / target)
+            projects[target] = generate(state.graph, target, plan)
+            projects[target].write(state.folder / target)
             state.files[f"{target} project"] = target
-    return made
+    return projects
 
 
 def _verify(

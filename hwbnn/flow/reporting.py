@@ -134,13 +134,13 @@ def core(
     check = counted.cycles if counted else None
     if counted and check:
         who = f"counted by {', '.join(_programs(counted))}"
-        for key, predicted, found in (
+        for key, predicted, measured_value in (
             ("latency", check.latency, check.counted_latency),
             ("initiation_interval", check.interval, check.counted_interval),
         ):
             cycles[key] = Prediction(
                 Figure(predicted, "cycles", "predicted by the token model"),
-                None if found is None else Figure(found, "cycles", who),
+                None if measured_value is None else Figure(measured_value, "cycles", who),
             )
     return CoreFigures(
         name,
@@ -167,13 +167,13 @@ def depths_of(graph: Graph, plan: Plan, delay: Figure | None) -> tuple[Depth, ..
     if any(isinstance(node, WINDOWED) for node in graph.nodes):
         return ()
     source = "predicted from the stages"
-    made = []
+    depths = []
     for levels in sorted({*LEVELS, plan.logic_levels_per_register}):
         cycles = circuit(graph, replace(plan, logic_levels_per_register=levels)).latency
         chosen = levels == plan.logic_levels_per_register
         latency = Figure(cycles, "cycles", source)
-        made.append(Depth(levels, chosen, latency, delay if chosen else None))
-    return tuple(made) if len({each.latency.value for each in made}) > 1 else ()
+        depths.append(Depth(levels, chosen, latency, delay if chosen else None))
+    return tuple(depths) if len({each.latency.value for each in depths}) > 1 else ()
 
 
 def _programs(result: BackendResult) -> list[str]:

@@ -125,22 +125,22 @@ def by_vitis(state: BuildState, plan: Plan, scratch: Path) -> None:
     from hwbnn.verification import vitis
     from hwbnn.verification.exported import rtl_files
 
-    what, made = "synthesis by Vitis HLS", None
+    what, synthesis = "synthesis by Vitis HLS", None
     if vitis.find() is None:
         state.not_done.append(NotDone(what, vitis.MISSING))
         return
     with state.attempt(what), state.progress.step(what):
         project = generate(state.graph, "hls", plan, io="io_stream")
         log = state.folder / VITIS_LOG
-        made = vitis.synthesise(project, scratch / "vitis", export=True, log=log)
-        made.project.write(state.folder / VITIS)
-    if made is None:
+        synthesis = vitis.synthesise(project, scratch / "vitis", export=True, log=log)
+        synthesis.project.write(state.folder / VITIS)
+    if synthesis is None:
         return
-    state.hls_synthesis = made.figures
+    state.hls_synthesis = synthesis.figures
     state.files["project of Vitis HLS"] = f"{VITIS}, {VITIS_LOG}"
-    for name, said in made.unknown.items():
+    for name, said in synthesis.unknown.items():
         state.not_done.append(NotDone(f"Vitis HLS: {name}", f"it reports {said!r}"))
-    if rtl_files(made.project):
-        state.verify("hls-rtl", made.project, plan, scratch)
+    if rtl_files(synthesis.project):
+        state.verify("hls-rtl", synthesis.project, plan, scratch)
     else:
         state.not_done.append(NotDone("verify hls-rtl", "Vitis HLS left no Verilog"))

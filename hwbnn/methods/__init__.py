@@ -71,16 +71,16 @@ def get(name: str, /, **hyper: Any) -> Method:
     >>> get("bnn_ste")
     BnnSTE(glorot_lr=False)
     """
-    found = {kind.name: kind for kind in _CLASSES}.get(name)
-    if found is None:
+    cls = {kind.name: kind for kind in _CLASSES}.get(name)
+    if cls is None:
         raise InputError(f"method {name!r}: expected one of {nearest(name, METHODS)}")
-    known = [f.name for f in fields(found)]  # type: ignore[arg-type]
+    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     for key in hyper:
         if key not in known:
             raise InputError(
                 f"method '{name}': no hyper-parameter {key!r}; it has {nearest(key, known)}"
             )
-    return found(**hyper)
+    return cls(**hyper)
 
 
 def resolve(method: object, who: str) -> Method:

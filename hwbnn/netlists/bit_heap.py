@@ -87,10 +87,10 @@ class BitHeap:
 def compressed(builder: NetlistBuilder, heap: BitHeap, compression: Compression) -> BitHeap:
     """The heap that the chains of a compression leave of another one."""
     columns = [list(column) for column in heap.columns]
-    made = BitHeap(columns, heap.constant)
+    left = BitHeap(columns, heap.constant)
     for plan in compression.chains:
-        _take(builder, made, plan)
-    return made
+        _take(builder, left, plan)
+    return left
 
 
 @dataclass

@@ -63,8 +63,8 @@ def carries(netlist: Netlist, bits: int = 4, levels: int | None = None) -> int:
         bits: positions of a cell.
         levels: levels of logic between two registers; None for none at all.
     """
-    made = stacks(netlist, pipelining(netlist, levels), bits)
-    return sum(run.positions // bits for run in made)
+    runs = stacks(netlist, pipelining(netlist, levels), bits)
+    return sum(run.positions // bits for run in runs)
 
 
 def _ranks(netlist: Netlist) -> Iterator[int]:
@@ -143,8 +143,8 @@ def _filled(left: tuple[tuple[_Kind, int], ...], bits: int) -> tuple[_Kind, ...]
         if len(kinds) > 1 and total > LONGEST:
             continue
         used = sum(kind.size for kind in kinds)
-        made = (-(-total // bits) * bits / used, total, placed)
-        best = made if best is None or made < best else best
+        candidate = (-(-total // bits) * bits / used, total, placed)
+        best = candidate if best is None or candidate < best else best
         for i in range(at, len(left)):
             kind, count = left[i]
             if kinds.count(kind) < count:

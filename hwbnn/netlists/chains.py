@@ -166,25 +166,25 @@ def _choices(
     heights: Heights, height: int, link: int, carry: bool, first: bool
 ) -> list[tuple[ChainPart, int, bool]]:
     """Parts that can come next, the bits that each takes off, and whether it carries."""
-    made: list[tuple[ChainPart, int, bool]] = []
+    choices: list[tuple[ChainPart, int, bool]] = []
     most = min(height, 2 - link)
     if most + link:
-        made.append((ChainPart("pair", most, 0, bool(link)), most - 1, most + link + carry >= 2))
+        choices.append((ChainPart("pair", most, 0, bool(link)), most - 1, most + link + carry >= 2))
     # Before a first triple a carry in takes a position: its own way in is the second operand's.
     if height >= 2:
         bits = min(height, 3)
         extra = int(not link and height > 3)
         part = ChainPart("triple", bits, extra, bool(link))
-        made.append(
+        choices.append(
             (part, bits + extra - 1, 1 + link + extra + carry >= 2 and bool(link + extra + carry))
         )
     if not link and height >= 3:
         bits = min(height, 6)
-        made.append((ChainPart("full", bits), bits - 2, bits + carry >= 4))
+        choices.append((ChainPart("full", bits), bits - 2, bits + carry >= 4))
         if len(heights) > 1 and heights[1]:
             bits = min(height, 4)
-            made.append((ChainPart("full", bits, 1), bits - 1, bits + 2 + carry >= 4))
-    return made
+            choices.append((ChainPart("full", bits, 1), bits - 1, bits + 2 + carry >= 4))
+    return choices
 
 
 @dataclass(frozen=True)
@@ -265,13 +265,13 @@ def compress(arrivals: Arrivals, uses: int) -> Compression:
 @lru_cache(maxsize=1 << 12)
 def to_number(arrivals: Arrivals) -> Compression:
     """The compression of a heap to a number: one bit a column at most."""
-    made = [
+    ways = [
         _rippled(state)
         for prices in (PRICES, *SHORTER)
         for state in descend(arrivals, prices)
         if max(state.left, default=0) <= 2
     ]
-    return min(made, key=lambda s: s.luts + LEVEL * s.latest)
+    return min(ways, key=lambda s: s.luts + LEVEL * s.latest)
 
 
 def _rippled(state: Compression) -> Compression:

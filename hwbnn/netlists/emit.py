@@ -80,15 +80,15 @@ class _Module:
 
     def delays(self) -> list[str]:
         """The registers."""
-        made: list[str] = []
+        lines: list[str] = []
         steps: list[str] = []
         for signal, late in sorted(registers(self.netlist, self.plan).items()):
             names = [f"n{signal}"] + [f"n{signal}_{i}" for i in range(1, late + 1)]
-            made += [f"  logic {name};" for name in names[1:]]
+            lines += [f"  logic {name};" for name in names[1:]]
             steps += [f"    {b} <= {a};" for a, b in pairwise(names)]
         if steps:
-            made += ["  always_ff @(posedge clk_i) begin", *steps, "  end"]
-        return made
+            lines += ["  always_ff @(posedge clk_i) begin", *steps, "  end"]
+        return lines
 
     def lut(self, index: int, lut: Lut, stage: int) -> list[str]:
         """A table."""
@@ -112,8 +112,8 @@ class _Module:
         """A carry chain; with the primitives of a family its cells are written by themselves."""
         cin, s, d = self.operands(chain, stage)
         if chain.wires:
-            made = [f"  wire n{chain.sums[0]} = {s[0]};"] if chain.sums[0] else []
-            return made + ([f"  wire n{chain.carry} = {d[-1]};"] if chain.carry else [])
+            lines = [f"  wire n{chain.sums[0]} = {s[0]};"] if chain.sums[0] else []
+            return lines + ([f"  wire n{chain.carry} = {d[-1]};"] if chain.carry else [])
         wires = [f"  wire n{o};" for o in (*chain.sums, chain.carry) if o]
         if self.form == "portable":
             return wires + _sum(index, chain, cin, s, d)
@@ -130,7 +130,7 @@ class _Module:
         name = run.chains[0]
         # Where nothing else stands no carry is passed on.
         s, d = ["1'b0"] * run.positions, ["1'b0"] * run.positions
-        made, first = [], "1'b0"
+        lines, first = [], "1'b0"
         for index, start in zip(run.chains, run.starts, strict=True):
             chain = self.netlist.cells[index]
             assert isinstance(chain, CarryChain)
@@ -140,14 +140,14 @@ class _Module:
                 d[start - 1] = cin
             else:
                 first = cin
-            made += [
+            lines += [
                 f"  assign n{o} = o{name}[{start + i}];" for i, o in enumerate(chain.sums) if o
             ]
             if chain.carry:
                 # A position gives out its sum or its carry.
                 out = f"o{name}[{end}]" if chain.sums[-1] else f"c{name}[{end - 1}]"
-                made.append(f"  assign n{chain.carry} = {out};")
-        return _cells(name, first, s, d, bits) + made
+                lines.append(f"  assign n{chain.carry} = {out};")
+        return _cells(name, first, s, d, bits) + lines
 
 
 def _expression(lut: Lut, output: int, names: Sequence[str]) -> str:
@@ -169,19 +169,19 @@ def _sum(index: int, chain: CarryChain, cin: str, s: Sequence[str], d: Sequence[
     """A chain as a sum: where ``s`` is 1 one operand is, where it is 0 both are ``d``."""
     size = len(s)
     both = [f"{{{', '.join(reversed(bits))}}}" for bits in (s, d)]
-    made = [
+    lines = [
         f"  wire [{size - 1}:0] s{index} = {both[0]};",
         f"  wire [{size - 1}:0] d{index} = {both[1]};",
         f"  wire [{size}:0] t{index} = {{1'b0, s{index} | d{index}}} "
         f"+ {{1'b0, ~s{index} & d{index}}} + {{{size}'b0, {cin}}};",
     ]
-    made += [f"  assign n{o} = t{index}[{i}];" for i, o in enumerate(chain.sums) if o]
-    return made + ([f"  assign n{chain.carry} = t{index}[{size}];"] if chain.carry else [])
+    lines += [f"  assign n{o} = t{index}[{i}];" for i, o in enumerate(chain.sums) if o]
+    return lines + ([f"  assign n{chain.carry} = t{index}[{size}];"] if chain.carry else [])
 
 
 def _cells(name: int, cin: str, s: Sequence[str], d: Sequence[str], bits: int) -> list[str]:
     """Carry cells of so many positions above each other."""
-    made = [f"  wire [{len(s) - 1}:0] o{name}, c{name};"]
+    lines = [f"  wire [{len(s) - 1}:0] o{name}, c{name};"]
     for k in range(len(s) // bits):
         part = f"[{k * bits + bits - 1}:{k * bits}]"
         own = slice(k * bits, (k + 1) * bits)
@@ -193,5 +193,5 @@ def _cells(name: int, cin: str, s: Sequence[str], d: Sequence[str], bits: int) -
         else:
             ports += [f".CI({below if k else first})", ".CI_TOP(1'b0)"]
         ports += [f".{p}({{{', '.join(reversed(v[own]))}}})" for p, v in (("S", s), ("DI", d))]
-        made.append(f"  CARRY{bits} u{name}_{k} ({', '.join(ports)});")
-    return made
+        lines.append(f"  CARRY{bits} u{name}_{k} ({', '.join(ports)});")
+    return lines

@@ -136,11 +136,11 @@ def sums(
 def _distinct(neurons: Iterable[int], *numbers: NDArray[np.generic]) -> dict[int, int]:
     """Of each of these neurons the first one that has the same numbers."""
     firsts: dict[bytes, int] = {}
-    made = {}
+    same = {}
     for neuron in map(int, neurons):
         own = b"".join(array[neuron].tobytes() for array in numbers)
-        made[neuron] = firsts.setdefault(own, neuron)
-    return made
+        same[neuron] = firsts.setdefault(own, neuron)
+    return same
 
 
 def _check(weights: Bools, width: int, *numbers: Ints) -> None:
@@ -155,15 +155,15 @@ def _check(weights: Bools, width: int, *numbers: Ints) -> None:
 
 def _number(builder: NetlistBuilder, heap: BitHeap, bits: int) -> list[int]:
     """A heap's value as literals of so many bits."""
-    made = BitHeap([list(column) for column in heap.columns])
+    rest = BitHeap([list(column) for column in heap.columns])
     # A negative constant wraps around: the sum itself is in range.
     constant = heap.constant % (1 << bits)
     ones = [constant >> i & 1 for i in range(bits)]
-    made = _with_ones(made, ones)
-    made = compressed(builder, made, to_number(made.arrivals(builder)))
-    if made.constant % (1 << bits):
-        return _number(builder, made, bits)
-    columns = [*made.columns, *([[]] * bits)][:bits]
+    rest = _with_ones(rest, ones)
+    rest = compressed(builder, rest, to_number(rest.arrivals(builder)))
+    if rest.constant % (1 << bits):
+        return _number(builder, rest, bits)
+    columns = [*rest.columns, *([[]] * bits)][:bits]
     return [column[0] if column else 0 for column in columns]
 
 
@@ -265,18 +265,18 @@ def _halved(
 ) -> None:
     """Go from the classes of a group to those of its halves, down to single neurons."""
     if len(rows) == 1:
-        (made,) = classes.values()
-        finish(builder, rows[0], made.heap)
+        (only,) = classes.values()
+        finish(builder, rows[0], only.heap)
         return
     for half in _halves(len(rows)):
         heaps: dict[tuple[bool, ...], tuple[BitHeap, int]] = {}
-        for pattern, made in classes.items():
+        for pattern, summed in classes.items():
             part = tuple(pattern[i] for i in half)
             key = tuple(sign ^ part[0] for sign in part)
             heap, high = heaps.setdefault(key, (BitHeap(), 0))
-            heap.add_all(made.heap, -1 if part[0] else 1)
-            heap.constant += made.high * part[0]
-            heaps[key] = (heap, high + made.high)
+            heap.add_all(summed.heap, -1 if part[0] else 1)
+            heap.constant += summed.high * part[0]
+            heaps[key] = (heap, high + summed.high)
         below = {
             key: _Class(_settled(builder, heap, len(half)), high)
             for key, (heap, high) in heaps.items()

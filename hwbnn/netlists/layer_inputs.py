@@ -55,15 +55,15 @@ class LayerInputs:
     @cached_property
     def literals(self) -> tuple[int, ...]:
         """A constant for each bit, or the literal of the first that is equal or opposite."""
-        made = [2 * (1 + i) for i in range(self.count * self.width)]
+        literals = [2 * (1 + i) for i in range(self.count * self.width)]
         first: dict[int, int] = {}
         for i, driver in enumerate(self.drivers or ()):
             turned = driver & 1
             if driver <= TRUE:
-                made[i] = driver
+                literals[i] = driver
             else:
-                made[i] = first.setdefault(driver >> 1, made[i] ^ turned) ^ turned
-        return tuple(made)
+                literals[i] = first.setdefault(driver >> 1, literals[i] ^ turned) ^ turned
+        return tuple(literals)
 
     @property
     def told(self) -> tuple[int, ...] | None:

@@ -188,8 +188,8 @@ class NetlistBuilder:
         tables = [_table(weights, constant, mask) for weights, constant, mask in reduced]
         everything = (1 << (1 << len(signals))) - 1
         if len(tables) == 1 or any(table in (0, everything) for table in tables):
-            made = [self._single(signals, table) for table in tables]
-            return made[0], made[1] if second is not None else FALSE
+            outputs = [self._single(signals, table) for table in tables]
+            return outputs[0], outputs[1] if second is not None else FALSE
         if len(signals) == 6:
             low = tables[0] & 0xFFFFFFFF
             full = [low | low << 32, tables[1]]
@@ -215,9 +215,9 @@ class NetlistBuilder:
             return TRUE if init else FALSE
         key = (signals, init, 1)
         if key not in self._known:
-            made = self.signal(1 + max(self.depth[s] for s in signals))
-            self.cells.append(Lut(signals, init, made))
-            self._known[key] = (made,)
+            signal = self.signal(1 + max(self.depth[s] for s in signals))
+            self.cells.append(Lut(signals, init, signal))
+            self._known[key] = (signal,)
         return 2 * self._known[key][0]
 
     def chain(
@@ -260,7 +260,7 @@ def _reduced(
         if literal > TRUE and literal >> 1 not in place:
             place[literal >> 1] = len(signals)
             signals.append(literal >> 1)
-    made = []
+    sums = []
     for function in functions:
         if function is None:
             continue
@@ -271,8 +271,8 @@ def _reduced(
                 weight = -weight
             if literal > TRUE:
                 weights[place[literal >> 1]] += weight
-        made.append((tuple(weights), constant, function.mask))
-    return tuple(signals), made
+        sums.append((tuple(weights), constant, function.mask))
+    return tuple(signals), sums
 
 
 def swept(netlist: Netlist) -> Netlist:

@@ -34,7 +34,7 @@ def pipelining(netlist: Netlist, levels: int | None) -> Pipelining:
     last = max((level[literal >> 1] for literal in netlist.outputs), default=0)
     stages = max(1, -(-last // levels))
     cells = [0] * len(netlist.cells)
-    made = [-1] * netlist.signals
+    stage_of = [-1] * netlist.signals
     for i, cell in enumerate(netlist.cells):
         if isinstance(cell, Lut):
             at = level[cell.first or cell.second]
@@ -44,9 +44,9 @@ def pipelining(netlist: Netlist, levels: int | None) -> Pipelining:
     _join_chains(netlist, cells)
     for i, cell in enumerate(netlist.cells):
         for signal in drives(cell):
-            made[signal] = cells[i]
-    made[0] = -1
-    return Pipelining(stages, tuple(cells), tuple(made))
+            stage_of[signal] = cells[i]
+    stage_of[0] = -1
+    return Pipelining(stages, tuple(cells), tuple(stage_of))
 
 
 def _join_chains(netlist: Netlist, cells: list[int]) -> None:

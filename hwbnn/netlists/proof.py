@@ -181,10 +181,10 @@ def _enumerate(case: _Case, variables: int) -> frozenset[int]:
             continue
         said = case.constant + carry
         said += sum(w * (bits[i] ^ inverted) for i, inverted, w in case.terms)
-        c, found = carry ^ case.negated, 0
+        c, digits = carry ^ case.negated, 0
         for i, (s, d) in enumerate(zip(case.s, case.d, strict=True)):
             passes = _value(s, bits)
-            found += (passes ^ c) << i
+            digits += (passes ^ c) << i
             c = c if passes else _value(d, bits)
         c ^= case.negated
         above = c + (_value(case.link, bits) ^ case.negated if case.link != FALSE else 0)
@@ -192,9 +192,9 @@ def _enumerate(case: _Case, variables: int) -> frozenset[int]:
             # The sum bits are not there: what goes up is what counts.
             if above != said >> case.columns:
                 raise Mismatch(f"a window comes to {said} and gives {above}")
-        elif found + (above << case.columns) != said:
+        elif digits + (above << case.columns) != said:
             above <<= case.columns
-            raise Mismatch(f"bits that come to {said} are added to {found + above}")
+            raise Mismatch(f"bits that come to {said} are added to {digits + above}")
         reached.add(c)
     return frozenset(reached)
 
@@ -305,11 +305,11 @@ def _weighed(raw: _Sum, scale_offset: tuple[int, int], inputs: LayerInputs) -> _
     """``scale * raw + offset * total``."""
     scale, offset = scale_offset
     total = _neuron(np.ones(inputs.count, np.bool_), inputs)
-    made = _Sum({}, scale * raw.constant + offset * total.constant)
+    weighed = _Sum({}, scale * raw.constant + offset * total.constant)
     for factor, part in ((scale, raw), (offset, total)):
         for signal, weight in part.weights.items():
-            made.weights[signal] = made.weights.get(signal, 0) + factor * weight
-    return made
+            weighed.weights[signal] = weighed.weights.get(signal, 0) + factor * weight
+    return weighed
 
 
 def _same(found: _Sum, expected: _Sum, modulus: int = 0) -> bool:

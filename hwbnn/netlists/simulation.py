@@ -50,8 +50,8 @@ def _batch(netlist: Netlist, steps: list[_Step], x: NDArray[np.bool_]) -> NDArra
     for step in steps:
         step.run(values)
     outputs = np.array(netlist.outputs, np.int64)
-    found = values[outputs >> 1] ^ np.where(outputs & 1, ONES, np.uint64(0))[:, None]
-    return unpack_bits(found.astype("<u8", copy=False).view(np.uint8), len(x)).T
+    bits = values[outputs >> 1] ^ np.where(outputs & 1, ONES, np.uint64(0))[:, None]
+    return unpack_bits(bits.astype("<u8", copy=False).view(np.uint8), len(x)).T
 
 
 class _Step(ABC):
@@ -117,8 +117,8 @@ class _Chains(_Step):
 
 
 def _literals(values: Words, literals: NDArray[np.int64]) -> Words:
-    found: Words = values[literals >> 1] ^ np.where(literals & 1, ONES, np.uint64(0))[:, None]
-    return found
+    words: Words = values[literals >> 1] ^ np.where(literals & 1, ONES, np.uint64(0))[:, None]
+    return words
 
 
 def _steps(netlist: Netlist) -> Iterator[_Step]:

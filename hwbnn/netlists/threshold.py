@@ -81,7 +81,7 @@ class ThresholdChain:
 def cheapest(heights: Heights, wanted: int) -> ThresholdChain | None:
     """The cheapest comparison ``sum >= wanted``, with ``wanted`` from 1 to the largest sum."""
     high = sum(height << i for i, height in enumerate(heights))
-    made: list[ThresholdChain] = []
+    chains: list[ThresholdChain] = []
     for complemented in (False, True):
         # sum >= t  is  not (complement >= high - t + 1)
         t = high - wanted + 1 if complemented else wanted
@@ -94,12 +94,12 @@ def cheapest(heights: Heights, wanted: int) -> ThresholdChain | None:
             if constant >= 0:
                 luts, windows = _cover(padded, constant, 0, True, cin)
                 if luts < NEVER:
-                    made.append(ThresholdChain(luts, windows, cin, complemented, constant))
+                    chains.append(ThresholdChain(luts, windows, cin, complemented, constant))
         constant = (1 << columns) - t
         luts, windows = _tables(padded, constant, 0)
         if luts < NEVER:
-            made.append(ThresholdChain(luts, windows, 0, complemented, constant, tables=True))
-    return min(made, key=lambda c: c.cost) if made else None
+            chains.append(ThresholdChain(luts, windows, 0, complemented, constant, tables=True))
+    return min(chains, key=lambda c: c.cost) if chains else None
 
 
 @lru_cache(maxsize=1 << 18)
@@ -279,10 +279,10 @@ def _table(
     bits = [*terms, (link, 1)]
     weights = tuple(weight for _, weight in bits)
     function = Function(weights, _above(window.columns, flip), digit)
-    made = builder.lut([literal for literal, _ in bits], function)[0]
+    output = builder.lut([literal for literal, _ in bits], function)[0]
     # Opposite bits may leave a constant: it is the carry itself then.
-    linked = window.link and made > TRUE
+    linked = window.link and output > TRUE
     s.append(FALSE)
-    d.append(flip if linked else made)
+    d.append(flip if linked else output)
     added = tuple(bits if link > TRUE else terms)
-    return Atom(window.columns, added, digit, link=made >> 1 if linked else 0), made ^ flip
+    return Atom(window.columns, added, digit, link=output >> 1 if linked else 0), output ^ flip

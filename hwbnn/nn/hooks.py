@@ -41,8 +41,8 @@ def after_step(model: nn.Module) -> None:
 def penalty(model: nn.Module) -> Tensor | None:
     """What the methods add to the loss, differentiable; None for nothing."""
     terms = [method.penalty(weights) for method, weights in _by_method(model)]
-    found = [term for term in terms if term is not None]
-    return sum(found[1:], start=found[0]) if found else None
+    terms_given = [term for term in terms if term is not None]
+    return sum(terms_given[1:], start=terms_given[0]) if terms_given else None
 
 
 def reestimates(model: nn.Module) -> bool:

@@ -159,16 +159,16 @@ class Select(nn.Module):
         Raises:
             InputError: naming one of them.
         """
-        found = self.index.tolist()
-        if not found:
+        positions = self.index.tolist()
+        if not positions:
             raise InputError("Select: expected at least one position, found none")
-        wrong = next((i for i in found if not 0 <= i < self.inputs), None)
+        wrong = next((i for i in positions if not 0 <= i < self.inputs), None)
         if wrong is not None:
             raise InputError(
                 f"Select: expected positions from 0 to {self.inputs - 1}, found {wrong}"
             )
-        if len(set(found)) < len(found):
-            twice = next(i for k, i in enumerate(found) if i in found[:k])
+        if len(set(positions)) < len(positions):
+            twice = next(i for k, i in enumerate(positions) if i in positions[:k])
             raise InputError(f"Select: expected distinct positions, found {twice} twice")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -197,16 +197,16 @@ class Select(nn.Module):
 def _row(index: Sequence[int]) -> Tensor:
     """Positions as int64; torch by itself takes a mask, and fractions, for positions too."""
     try:
-        found = torch.as_tensor(index.tolist() if isinstance(index, Tensor) else list(index))
+        row = torch.as_tensor(index.tolist() if isinstance(index, Tensor) else list(index))
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"Select: expected a row of integers ({error})") from None
     # Torch takes an empty list for floats.
-    if found.dim() != 1 or (found.numel() and found.dtype not in INTEGERS):
+    if row.dim() != 1 or (row.numel() and row.dtype not in INTEGERS):
         raise InputError(
-            f"Select: expected a row of integers, found {found.dtype} of shape "
-            f"{tuple(found.shape)}; of a mask take its positions (numpy.flatnonzero)"
+            f"Select: expected a row of integers, found {row.dtype} of shape "
+            f"{tuple(row.shape)}; of a mask take its positions (numpy.flatnonzero)"
         )
-    return found.to(torch.int64)
+    return row.to(torch.int64)
 
 
 def _check_loaded(layer: Select, _: object) -> None:

@@ -47,14 +47,14 @@ def read(kind: type[T], given: Any, where: str) -> T:
     if unknown := sorted(set(given) - {f.name for f in known}):
         names = nearest(unknown[0], (f.name for f in known))
         raise InputError(f"{where}: unknown entry {unknown[0][:60]!a}; expected {names}"[:400])
-    made = {}
+    values = {}
     for f in known:
         if f.name in given:
-            made[f.name] = _value(hints[f.name], given[f.name], f"{where}: {f.name}")
+            values[f.name] = _value(hints[f.name], given[f.name], f"{where}: {f.name}")
         elif f.default is MISSING and f.default_factory is MISSING:
             raise InputError(f"{where}: entry '{f.name}' is missing")
     try:
-        return kind(**made)
+        return kind(**values)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
 

@@ -296,10 +296,10 @@ class Report:
         Each core has an entry ``hls4ml`` besides: the same figures under the keys of hls4ml's
         reports, for scripts that read those.
         """
-        made = {_FORMAT_KEY: FORMAT, **plain(self)}
-        for told, core in zip(made["cores"], self.cores, strict=True):
+        document = {_FORMAT_KEY: FORMAT, **plain(self)}
+        for told, core in zip(document["cores"], self.cores, strict=True):
             told[_HLS4ML_KEY] = hls4ml_keys(core)
-        return json.dumps(made, indent=2, sort_keys=True, allow_nan=False) + "\n"
+        return json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
     @classmethod
     def read(cls, file: str | Path) -> Report:
@@ -359,18 +359,18 @@ def hls4ml_keys(core: CoreFigures) -> dict[str, dict[str, str]]:
         "FF": "FF",
         "DSP": "DSP",
     }
-    made = {}
+    entries = {}
     for key, name in keys.items():
         figure = named[name].measured or named[name].predicted if name in named else None
         if figure is not None:
-            made[key] = str(figure.value)
+            entries[key] = str(figure.value)
     blocks = [named[name].measured for name in ("BRAM_18K", "BRAM_36K") if name in named]
     if len(blocks) == 2 and blocks[0] and blocks[1]:
-        made["BRAM_18K"] = str(blocks[0].value + 2 * blocks[1].value)
+        entries["BRAM_18K"] = str(blocks[0].value + 2 * blocks[1].value)
     fmax = core.timing["Fmax"].measured if "Fmax" in core.timing else None
     if fmax:
-        made["EstimatedClockPeriod"] = f"{1000 / fmax.value:.3f}"
-    return {"CSynthesisReport": made}
+        entries["EstimatedClockPeriod"] = f"{1000 / fmax.value:.3f}"
+    return {"CSynthesisReport": entries}
 
 
 def _differ(backend: BackendFigures) -> str:

@@ -82,14 +82,14 @@ def require(name: str) -> Tool:
     Raises:
         ToolNotFound: if it is missing or too old; one line says what it is for and how to get it.
     """
-    found = find(name)
-    if found is None:
+    tool = find(name)
+    if tool is None:
         entry = _ENTRIES[name]
         raise ToolNotFound(
             f"{_wanted(entry)}: not found{_remark(entry)}; it is needed to {entry.purpose}; "
             f"to get it: {entry.get}"
         )
-    return found
+    return tool
 
 
 def environment(tool: Tool) -> dict[str, str]:
@@ -99,31 +99,31 @@ def environment(tool: Tool) -> dict[str, str]:
 
 def versions(*names: str) -> dict[str, str]:
     """The version of each tool that is there, by name; of all known ones if none are named."""
-    found = ((name, find(name)) for name in names or _ENTRIES)
-    return {name: tool.version for name, tool in found if tool is not None}
+    tools = ((name, find(name)) for name in names or _ENTRIES)
+    return {name: tool.version for name, tool in tools if tool is not None}
 
 
 def doctor() -> list[ToolStatus]:
     """One row for each tool: whether it is there, what for, and how to get it."""
     rows = []
     for entry in CATALOGUE:
-        found = find(entry.name)
-        remark = "" if found else _remark(entry).strip(" ()")
-        rows.append(ToolStatus(entry.name, found, entry.purpose, entry.get, remark))
+        tool = find(entry.name)
+        remark = "" if tool else _remark(entry).strip(" ()")
+        rows.append(ToolStatus(entry.name, tool, entry.purpose, entry.get, remark))
     return rows
 
 
 def _candidates(entry: Entry) -> list[Tool]:
     """What is there by that name, best first, of any version."""
-    found = []
+    candidates = []
     if entry.distribution and (tool := _in_package(entry)) is not None:
-        found.append(tool)
+        candidates.append(tool)
     for program in entry.programs:
         path = shutil.which(program)
-        if path is not None and (not found or Path(path) != found[0].path):
+        if path is not None and (not candidates or Path(path) != candidates[0].path):
             version = _ask_version(path, entry.version_args, entry.version_pattern)
-            found.append(Tool(entry.name, Path(path), version, (path,)))
-    return found
+            candidates.append(Tool(entry.name, Path(path), version, (path,)))
+    return candidates
 
 
 def _in_package(entry: Entry) -> Tool | None:

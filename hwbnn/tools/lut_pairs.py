@@ -27,12 +27,12 @@ _SMALL = re.compile(r"LUT[1-5]")
 
 def small_luts(module: Mapping[str, Any]) -> list[frozenset[int]]:
     """The signals that each LUT of one to five inputs reads, from yosys's JSON of a module."""
-    found = []
+    luts = []
     for cell in module["cells"].values():
         if _SMALL.fullmatch(cell["type"]):
             bits = (b for port, bits in cell["connections"].items() if port[0] == "I" for b in bits)
-            found.append(frozenset(b for b in bits if isinstance(b, int)))
-    return found
+            luts.append(frozenset(b for b in bits if isinstance(b, int)))
+    return luts
 
 
 def pairs(luts: Sequence[frozenset[int]]) -> int:
@@ -50,7 +50,7 @@ def pairs(luts: Sequence[frozenset[int]]) -> int:
         for signal in luts[i]:
             readers[signal].append(i)
     free = [True] * len(luts)
-    made = 0
+    count = 0
     for i in order:
         if not free[i]:
             continue
@@ -60,8 +60,8 @@ def pairs(luts: Sequence[frozenset[int]]) -> int:
             free[i] = True
         else:
             free[partner] = False
-            made += 1
-    return made + _pairs_by_size([len(luts[i]) for i in order if free[i]])
+            count += 1
+    return count + _pairs_by_size([len(luts[i]) for i in order if free[i]])
 
 
 def _partner(
@@ -92,11 +92,11 @@ def _pairs_by_size(sizes: Sequence[int]) -> int:
     count = [0] * (INPUTS + 1)
     for size in sizes:
         count[size] += 1
-    made = 0
+    total = 0
     for large in range(INPUTS, -1, -1):
         for small in range(min(large, INPUTS - large), -1, -1):
             both = count[large] // 2 if small == large else min(count[large], count[small])
-            made += both
+            total += both
             count[large] -= both
             count[small] -= both
-    return made
+    return total

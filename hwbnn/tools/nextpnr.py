@@ -95,10 +95,10 @@ class Placement:
 
     def figures(self) -> dict[str, Figure]:
         """Every number with its source, by name."""
-        made = {"Fmax": Figure(round(self.fmax_mhz, 2), "MHz", self.source)}
+        figures = {"Fmax": Figure(round(self.fmax_mhz, 2), "MHz", self.source)}
         for name, kind in _COUNTED.items():
-            made[name] = Figure(self.used.get(kind, 0), kind, self.source)
-        return made
+            figures[name] = Figure(self.used.get(kind, 0), kind, self.source)
+        return figures
 
 
 def place(

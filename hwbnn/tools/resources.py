@@ -119,18 +119,18 @@ class Resources:
 
     def table(self) -> dict[str, tuple[int, str]]:
         """Value and unit of each figure that the family has, by name."""
-        made: dict[str, tuple[int, str]] = {"LUT": (self.lut, "LUT")}
+        rows: dict[str, tuple[int, str]] = {"LUT": (self.lut, "LUT")}
         if self.lut_paired is not None:
-            made["LUT_paired"] = (self.lut_paired, "LUT")
-        made |= {"LUTRAM": (self.lutram, "LUT"), "FF": (self.ff, "FF")}
+            rows["LUT_paired"] = (self.lut_paired, "LUT")
+        rows |= {"LUTRAM": (self.lutram, "LUT"), "FF": (self.ff, "FF")}
         if self.family in XILINX:
-            made["SRL"] = (self.srl, "LUT")
+            rows["SRL"] = (self.srl, "LUT")
             for name in ("CARRY4" if self.family == "xc7" else "CARRY8", "MUXF7", "MUXF8"):
-                made[name] = (self.cells.get(name, 0), name)
-            made |= {"BRAM_36K": (self.bram36, "BRAM"), "BRAM_18K": (self.bram18, "BRAM")}
+                rows[name] = (self.cells.get(name, 0), name)
+            rows |= {"BRAM_36K": (self.bram36, "BRAM"), "BRAM_18K": (self.bram18, "BRAM")}
         else:
             for name in ("CCU2C", "PFUMX", "L6MUX21"):
-                made[name] = (self.cells.get(name, 0), name)
-            made["BRAM_16K"] = (self.bram18, "BRAM")
-        made["DSP"] = (self.dsp, "DSP")
-        return made
+                rows[name] = (self.cells.get(name, 0), name)
+            rows["BRAM_16K"] = (self.bram18, "BRAM")
+        rows["DSP"] = (self.dsp, "DSP")
+        return rows

@@ -76,14 +76,14 @@ class Synthesis:
 
     def figures(self) -> dict[str, Figure]:
         """Every number with its source, by name."""
-        made = {
+        figures = {
             name: Figure(value, unit, self.source)
             for name, (value, unit) in self.resources.table().items()
         }
         if self.logic_ns is not None:
             source = f"{self.tool} sta, logic delays only, no wires"
-            made["logic_delay"] = Figure(self.logic_ns, "ns", source)
-        return made
+            figures["logic_delay"] = Figure(self.logic_ns, "ns", source)
+        return figures
 
 
 def synth(

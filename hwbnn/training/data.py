@@ -246,10 +246,10 @@ Arrays = tuple[Bytes, Bytes, Bytes, Bytes]
 def _checked(name: str, arrays: Arrays, origin: str) -> Dataset:
     """The data set of these arrays, if they are the published ones."""
     published = PUBLISHED[name]
-    found = (part_digest(*arrays[:2]), part_digest(*arrays[2:]))
-    if found != (published.train_digest, published.test_digest):
-        taken = [n for n, p in PUBLISHED.items() if found == (p.train_digest, p.test_digest)]
-        part = "training" if found[0] != published.train_digest else "test"
+    digests = (part_digest(*arrays[:2]), part_digest(*arrays[2:]))
+    if digests != (published.train_digest, published.test_digest):
+        taken = [n for n, p in PUBLISHED.items() if digests == (p.train_digest, p.test_digest)]
+        part = "training" if digests[0] != published.train_digest else "test"
         is_other = f"; it is '{taken[0]}'" if taken else ""
         raise InputError(
             f"data set '{name}' ({origin}): the {part} part differs from the published one by its "
@@ -279,9 +279,9 @@ def _from_folder(name: str, folder: Path) -> tuple[Arrays, Path]:
     files = IDX_FILES if is_idx else CIFAR_FILES
     places = [folder, *(folder / inner for inner in published.folders)]
     for place in reversed(places):
-        found = [f for f in (_present(place / file, is_idx) for file in files) if f]
-        if len(found) == len(files):
-            return (_idx if is_idx else _batches)(found), place
+        present = [f for f in (_present(place / file, is_idx) for file in files) if f]
+        if len(present) == len(files):
+            return (_idx if is_idx else _batches)(present), place
     shown = [f"{file}{'[.gz]' if is_idx else ''}" for file in files]
     raise InputError(
         f"data set '{name}': expected {', '.join(shown[:-1])} and {shown[-1]} in {folder} or in "

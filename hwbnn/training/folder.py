@@ -113,10 +113,10 @@ def data_of(
         check_recipe(place, recipe, known)
     images = data or dataset(recipe.data, data_folder)
     if known is not None and known.sha256 != images.digest:
-        found = Provenance(recipe.digest, images.name, images.origin, images.digest)
+        now = Provenance(recipe.digest, images.name, images.origin, images.digest)
         raise InputError(
             f"{place}: was trained on other images than those given: expected {named(known)}, "
-            f"found {named(found)}; give the data that it was trained on"
+            f"found {named(now)}; give the data that it was trained on"
         )
     return images
 
@@ -278,20 +278,20 @@ def _read_checkpoint(file: Path) -> _Checkpoint:
             # What torch remarks on a file that it goes on to refuse is said by the error below.
             warnings.simplefilter("ignore")
             kept = torch.load(file, map_location="cpu", weights_only=True)
-        found = _Checkpoint(kept["recipe"], kept.get("data", ""), len(kept["history"]))
-        if not isinstance(found.recipe, str) or not isinstance(found.data, str):
+        checkpoint = _Checkpoint(kept["recipe"], kept.get("data", ""), len(kept["history"]))
+        if not isinstance(checkpoint.recipe, str) or not isinstance(checkpoint.data, str):
             raise TypeError("the recipe or the data's digest is no text")
     except _DAMAGED as bad:
         raise InputError(
             f"{file}: damaged, or no checkpoint of hwbnn ({type(bad).__name__}); delete it to "
             "begin again"
         ) from bad
-    return found
+    return checkpoint
 
 
-def _check_same(recipe: Recipe, found: Recipe, where: Path) -> None:
+def _check_same(recipe: Recipe, other: Recipe, where: Path) -> None:
     for field in fields(Recipe):
-        mine, theirs = getattr(recipe, field.name), getattr(found, field.name)
+        mine, theirs = getattr(recipe, field.name), getattr(other, field.name)
         if field.name != "about" and mine != theirs:
             raise InputError(
                 f"{where}: was trained with {field.name} = {theirs!r}, the recipe given has "

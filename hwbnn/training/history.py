@@ -51,13 +51,13 @@ class LayerRecord:
     def read(cls, entries: Mapping[str, Any]) -> LayerRecord:
         """The layer of a table, as JSON or a checkpoint has it."""
         margins = entries["margins"]
-        found = cls(**{**entries, "margins": None if margins is None else tuple(margins)})
-        if not _is_line(found.name) or not isinstance(found.weights, int):
+        record = cls(**{**entries, "margins": None if margins is None else tuple(margins)})
+        if not _is_line(record.name) or not isinstance(record.weights, int):
             raise TypeError("a layer: expected its name and a number of weights")
-        if found.margins is not None and len(found.margins) != len(QUANTILES):
+        if record.margins is not None and len(record.margins) != len(QUANTILES):
             raise TypeError(f"margins of a layer: expected {len(QUANTILES)} quantiles")
-        _check_numbers(found, ("flips", "gap", "gradient", "weights"))
-        return found
+        _check_numbers(record, ("flips", "gap", "gradient", "weights"))
+        return record
 
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -103,18 +103,18 @@ class Epoch:
         known = {f.name for f in fields(cls)}
         if unknown := set(entries) - known:
             raise TypeError(f"unknown entries of an epoch: {', '.join(sorted(unknown))[:80]}")
-        found = cls(**{**entries, "layers": layers})
-        _check_numbers(found, tuple(known - {"held_out", "layers"}))
-        return found
+        record = cls(**{**entries, "layers": layers})
+        _check_numbers(record, tuple(known - {"held_out", "layers"}))
+        return record
 
 
 _NO_NUMBERS = frozenset({"name", "layers", "provenance", "settings", "versions", "epochs"})
 
 
-def _check_numbers(found: LayerRecord | Epoch | History, needed: tuple[str, ...]) -> None:
+def _check_numbers(record: LayerRecord | Epoch | History, needed: tuple[str, ...]) -> None:
     """Refuse what no run has written: a file may come from a stranger."""
-    for f in fields(found):
-        value = getattr(found, f.name)
+    for f in fields(record):
+        value = getattr(record, f.name)
         if f.name in _NO_NUMBERS or (value is None and f.name not in needed):
             continue
         least = -LARGEST if f.name == "cosine" else 0
@@ -210,7 +210,7 @@ class History:
         # Runs before this entry was written say nothing of the input; their recipe does.
         lines = (told["recipe"], data["name"], data["origin"], data["sha256"])
         made_from = Provenance(*lines, data.get("input", ""))
-        found = cls(
+        history = cls(
             made_from,
             told["accuracy"],
             told["test images"],
@@ -220,16 +220,16 @@ class History:
             MappingProxyType(dict(told["versions"])),
             tuple(Epoch.read(entries) for entries in told["epochs"]),
         )
-        _check_numbers(found, ("accuracy", "test_images", "seconds", "cpu_seconds"))
-        if found.accuracy > 1 or not isinstance(found.test_images, int):
+        _check_numbers(history, ("accuracy", "test_images", "seconds", "cpu_seconds"))
+        if history.accuracy > 1 or not isinstance(history.test_images, int):
             raise ValueError("its accuracy is no number that a run has")
-        lines = (*lines, made_from.input, *found.settings, *found.versions)
-        texts = (*lines, *found.versions.values())
+        lines = (*lines, made_from.input, *history.settings, *history.versions)
+        texts = (*lines, *history.versions.values())
         if not all(_is_line(text) for text in texts):
             raise TypeError("expected text of one printable line")
-        if not all(_is_line(v) or isinstance(v, int) for v in found.settings.values()):
+        if not all(_is_line(v) or isinstance(v, int) for v in history.settings.values()):
             raise TypeError("settings: expected text and integers")
-        return found
+        return history
 
 
 def _is_line(value: object) -> bool:

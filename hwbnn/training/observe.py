@@ -79,10 +79,10 @@ class Observer:
             logits = functional_call(self.model, copies, (self.inputs,))
             inputs = list(entered.values())
             # In training a loss of mixed precision has float32 logits too.
-            found = torch.autograd.grad(
+            gradients = torch.autograd.grad(
                 self.loss(logits.float(), self.wanted), [*parameters, *inputs], allow_unused=True
             )
-        shares = iter(found)
+        shares = iter(gradients)
         reached = {name: _reached([next(shares) for _ in own], own) for name, own in owned.items()}
         return reached, {name: _reached([next(shares)], [x]) for name, x in entered.items()}
 

@@ -175,15 +175,15 @@ def figures(groups: Sequence[RunGroup]) -> list[tuple[Picture, Figure]]:
         ToolNotFound: if matplotlib is missing.
     """
     require("matplotlib")
-    made = [(ACCURACY, _accuracy(groups))]
+    drawings = [(ACCURACY, _accuracy(groups))]
     for picture in PICTURES:
         if picture.name == "loss":
             picture = replace(picture, axis=_loss_axis(groups))
         figure = _per_layer(picture, groups) if picture.per_layer else _whole(picture, groups)
         if figure is not None:
-            made.append((picture, figure))
+            drawings.append((picture, figure))
     margins = _margins(groups)
-    return made if margins is None else [*made, (MARGINS, margins)]
+    return drawings if margins is None else [*drawings, (MARGINS, margins)]
 
 
 def _loss_axis(groups: Sequence[RunGroup]) -> str:
@@ -435,12 +435,12 @@ def _page(groups: Sequence[RunGroup], sections: Sequence[str]) -> str:
 
 
 def _row(group: RunGroup) -> str:
-    found = [run.history.accuracy for run in group.runs]
+    accuracies = [run.history.accuracy for run in group.runs]
     cells = (
         escape(group.label),
-        str(len(found)),
-        f"{mean(found):.2%}",
-        f"{min(found):.2%} to {max(found):.2%}",
+        str(len(accuracies)),
+        f"{mean(accuracies):.2%}",
+        f"{min(accuracies):.2%} to {max(accuracies):.2%}",
         f"{mean(run.history.cpu_seconds for run in group.runs):.1f}",
     )
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>\n"

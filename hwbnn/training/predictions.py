@@ -50,8 +50,8 @@ def logits(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.
         ]
     finally:
         model.train(was_training)
-    found: NDArray[np.float32] = torch.cat(parts).float().cpu().numpy()
-    return found
+    rows: NDArray[np.float32] = torch.cat(parts).float().cpu().numpy()
+    return rows
 
 
 def predict(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -65,10 +65,10 @@ def predict(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np
     Returns:
         int64 array ``(n,)``.
     """
-    found = logits(model, source, u)
-    if found.shape[1] == 1:
-        return (found[:, 0] >= 0).astype(np.int64)
-    best: NDArray[np.int64] = found.argmax(axis=1)
+    rows = logits(model, source, u)
+    if rows.shape[1] == 1:
+        return (rows[:, 0] >= 0).astype(np.int64)
+    best: NDArray[np.int64] = rows.argmax(axis=1)
     return best
 
 

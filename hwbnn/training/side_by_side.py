@@ -52,8 +52,8 @@ class RunGroup:
 
     def curve(self, of: Callable[[Epoch], float | None]) -> Floats:
         """A number of each run in each epoch, NaN where it has none: ``(runs, epochs)``."""
-        found = [[of(epoch) for epoch in run.history.epochs] for run in self.runs]
-        return np.array([[np.nan if x is None else x for x in row] for row in found], np.float64)
+        rows = [[of(epoch) for epoch in run.history.epochs] for run in self.runs]
+        return np.array([[np.nan if x is None else x for x in row] for row in rows], np.float64)
 
 
 def read_run(folder: str | Path) -> FinishedRun:
@@ -98,10 +98,10 @@ def grouped(runs: Sequence[FinishedRun]) -> list[RunGroup]:
                 f"compare: {run.folder}: was trained on {named(mine)}, {runs[0].folder} on "
                 f"{named(theirs)}; compare runs of one data set"
             )
-    found: dict[str, list[FinishedRun]] = {}
+    groups: dict[str, list[FinishedRun]] = {}
     for run in sorted(runs, key=lambda run: METHODS.index(run.recipe.method)):
-        found.setdefault(_key(run.recipe), []).append(run)
-    return [_group(members, list(found.values())) for members in found.values()]
+        groups.setdefault(_key(run.recipe), []).append(run)
+    return [_group(members, list(groups.values())) for members in groups.values()]
 
 
 def _key(recipe: Recipe) -> str:
@@ -138,8 +138,8 @@ def middle(curves: Floats) -> Floats:
     known = ~np.isnan(curves)
     count = known.sum(axis=0)
     total = np.where(known, curves, 0.0).sum(axis=0)
-    found: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-    return found
+    mean: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return mean
 
 
 def spread(curves: Floats) -> tuple[Floats, Floats]:

@@ -176,14 +176,14 @@ class Referred(Backend):
         output = self.job.graph.output.name
         wanted = expected[output]
         begin = time.perf_counter()
-        found = np.asarray(self.job.reference(x))
+        answer = np.asarray(self.job.reference(x))
         seconds = time.perf_counter() - begin
-        if found.size != wanted.size:
+        if answer.size != wanted.size:
             raise InputError(
                 f"reference: expected an array of shape {wanted.shape}, as the graph gives, "
-                f"found {found.shape}"
+                f"found {answer.shape}"
             )
-        self.compared({output: wanted}, {output: found.reshape(wanted.shape)}, seconds)
+        self.compared({output: wanted}, {output: answer.reshape(wanted.shape)}, seconds)
 
 
 class Hls(Backend):

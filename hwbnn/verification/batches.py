@@ -52,7 +52,7 @@ def run(
     given = what if isinstance(what, Project) else None
     if given is None:
         check_graph(what, "verify")
-    graph, found = (what, None) if isinstance(what, Graph) else _read(what)
+    graph, own_plan = (what, None) if isinstance(what, Graph) else _read(what)
     checked = check_input(graph, x)
     size = _batch(graph) if batch is None else batch
     for option, value in (("batch", size), ("rtl_frames", options["rtl_frames"])):
@@ -66,7 +66,9 @@ def run(
     names = backends if backends is not None else _default_backends(given)
     check_backends(names)
     with _building(folder) as place:
-        job = Job(graph, plan or found or Plan(), given, len(checked), place, reference, **options)
+        job = Job(
+            graph, plan or own_plan or Plan(), given, len(checked), place, reference, **options
+        )
         chosen = [_MAKERS[name](name, job) for name in names]
         if reference is not None:
             chosen.insert(0, Referred("reference", job))

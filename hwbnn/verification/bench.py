@@ -230,8 +230,8 @@ def _check_border(
         path = folder / f"m_axis_{what}.bin"
         if path.exists():
             size = wanted[0].size if len(wanted) else 1
-            found = np.fromfile(path, np.uint8)[: frames * size]
-            wrong[what] = (found.reshape(frames, *wanted.shape[1:]) != wanted).any(axis=(1, 2))
+            bits = np.fromfile(path, np.uint8)[: frames * size]
+            wrong[what] = (bits.reshape(frames, *wanted.shape[1:]) != wanted).any(axis=(1, 2))
     return [
         f"m_axis: {what} wrong in frame {int(np.argmax(bad))}"
         for what, bad in wrong.items()

@@ -38,9 +38,9 @@ _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 def rtl_files(project: Project) -> list[str]:
     """The files of the RTL that Vitis left in a project's folder; none if there is no RTL."""
     for place in PLACES:
-        found = [n for n in project.files if f"/{PurePosixPath(n).parent}".endswith(f"/{place}")]
-        if found:
-            return found
+        files = [n for n in project.files if f"/{PurePosixPath(n).parent}".endswith(f"/{place}")]
+        if files:
+            return files
     return []
 
 

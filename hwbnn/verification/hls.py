@@ -110,8 +110,8 @@ class CSimulation:
         )
         seconds = time.perf_counter() - begin
         values[self.graph.output.name] = output
-        found = {name: self._shaped(name, array) for name, array in values.items()}
-        return BatchResult(found, self.about["fused"], seconds)
+        shaped = {name: self._shaped(name, array) for name, array in values.items()}
+        return BatchResult(shaped, self.about["fused"], seconds)
 
     def _kept(self, name: str) -> type[np.generic]:
         return np.uint8 if self.graph.types[name].bit else np.int32

@@ -138,8 +138,8 @@ class Rtl(Backend):
             stimulus = Stimulus.of_frames(self.core, x[:WAVE_FRAMES], seed=self.job.seed)
             self._run(stimulus, self.faults, wave=self.job.wave.resolve())
         cycles = None if self.timing is None else self.timing.result()
-        found = [self.result(cycles=cycles, ran=self.ran), self._stalled(x, expected)]
-        return found if self.netlist is None else [*found, self._sampled(x, expected)]
+        results = [self.result(cycles=cycles, ran=self.ran), self._stalled(x, expected)]
+        return results if self.netlist is None else [*results, self._sampled(x, expected)]
 
     def _sampled(self, x: Array, expected: Values) -> BackendResult:
         """Values and cycles of the netlist itself, on the first frames."""
@@ -232,9 +232,9 @@ class HlsRtl(Rtl):
         return {name: said for name, said in super().notes().items() if name != "popcount"}
 
 
-def has_netlists(made: Circuit) -> bool:
+def has_netlists(circuit: Circuit) -> bool:
     """Whether layers of a core are netlists, with models that count beside them."""
-    return any(isinstance(block, DotNetlist) for block in made.blocks)
+    return any(isinstance(block, DotNetlist) for block in circuit.blocks)
 
 
 def _report(

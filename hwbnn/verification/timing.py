@@ -121,11 +121,11 @@ class Timing:
         )
 
 
-def _fuller(found: Mapping[str, int], said: Mapping[str, int], *, settled: bool) -> str | None:
+def _fuller(fills: Mapping[str, int], said: Mapping[str, int], *, settled: bool) -> str | None:
     """The first FIFO that was not as full as was said; before a core is full it may be less."""
     for name, most in said.items():
-        if not (found[name] == most or (not settled and found[name] < most)):
-            return f"FIFO {name}: predicted at most {most} words, found {found[name]}"
+        if not (fills[name] == most or (not settled and fills[name] < most)):
+            return f"FIFO {name}: predicted at most {most} words, found {fills[name]}"
     return None
 
 

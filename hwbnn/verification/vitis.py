@@ -92,7 +92,7 @@ def synthesise(
         raise ToolFailed(f"{error}; the log is {log}") from error
 
 
-def _read(report: Mapping[str, str], made: Project, program: Tool) -> VitisSynthesis:
+def _read(report: Mapping[str, str], project: Project, program: Tool) -> VitisSynthesis:
     source = f"{program}, estimate of HLS synthesis"
     figures, unknown = {}, {}
     for name, unit in UNITS.items():
@@ -105,7 +105,7 @@ def _read(report: Mapping[str, str], made: Project, program: Tool) -> VitisSynth
             unknown[name] = str(said)[:40]
     if not figures:
         raise ToolFailed(f"{program.name}: its synthesis report has no figure that is known here")
-    return VitisSynthesis(made, figures, unknown)
+    return VitisSynthesis(project, figures, unknown)
 
 
 def _number(said: str) -> int | float:
