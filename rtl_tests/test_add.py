@@ -1,3 +1,5 @@
+"""hwbnn_add: elementwise sums of two streams."""
+
 from __future__ import annotations
 
 import pytest

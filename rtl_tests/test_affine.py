@@ -1,3 +1,5 @@
+"""hwbnn_affine: raw sums shifted by constants."""
+
 from __future__ import annotations
 
 import pytest

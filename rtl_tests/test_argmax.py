@@ -1,3 +1,5 @@
+"""hwbnn_argmax: the lowest index of the largest element."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""hwbnn_axis_in: packets of one frame, and errors for packets of another length."""
+
 from __future__ import annotations
 
 import subprocess

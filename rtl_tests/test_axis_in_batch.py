@@ -1,3 +1,5 @@
+"""hwbnn_axis_in_batch: packets of several frames."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""hwbnn_axis_in_counted: frames told apart by counting beats."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""hwbnn_axis_out: tlast and the AXI4-Stream rules at the output."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""hwbnn_axis_out_batch: the output leaves in the packets of the input."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""hwbnn_bit_planes: the bits of integers, plane by plane."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""hwbnn_compare: one bit for each comparison with a constant."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The library of RTL modules is complete: every module has a test, a name and a use."""
+
 from __future__ import annotations
 
 import re

@@ -1,3 +1,5 @@
+"""hwbnn_count_six: 6:3 counters."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""hwbnn_credit_fifo: a FIFO that relies on credits."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""hwbnn_credit_gate: no more tokens in flight than there are credits."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""hwbnn_delay_line: words delayed by a number of cycles."""
+
 from __future__ import annotations
 
 import pytest

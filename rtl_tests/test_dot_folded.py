@@ -1,3 +1,5 @@
+"""hwbnn_dot_folded: weighted sums, pe channels times simd inputs a cycle."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""hwbnn_dot_row: the weighted sum of one channel."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""hwbnn_dot_unrolled: the weighted sums of all channels at once."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""hwbnn_fork: one stream for several readers, each behind a FIFO."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""hwbnn_lookup: a table for each channel."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""hwbnn_match_three: matches of three synapses in two LUTs."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""hwbnn_matches: how many of two words' bits are equal."""
+
 from __future__ import annotations
 
 import pytest

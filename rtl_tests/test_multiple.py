@@ -1,3 +1,5 @@
+"""hwbnn_multiple: multiplication by a constant, by shifts and additions."""
+
 from __future__ import annotations
 
 import pytest

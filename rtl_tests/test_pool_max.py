@@ -1,3 +1,5 @@
+"""hwbnn_pool_max: the largest or smallest element of a window."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""hwbnn_pool_sum: sums over a window."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""hwbnn_popcount: the number of ones, after the stated number of cycles."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""hwbnn_rescale: multiplication, shift and saturation for each channel."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""hwbnn_row_rom: constants that change from token to token."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""hwbnn_scaled: sums with a scale and an offset for each channel."""
+
 from __future__ import annotations
 
 import numpy as np

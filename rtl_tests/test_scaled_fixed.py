@@ -1,3 +1,5 @@
+"""hwbnn_scaled_fixed: sums with constant scale and offset."""
+
 from __future__ import annotations
 
 import numpy as np

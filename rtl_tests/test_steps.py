@@ -1,3 +1,5 @@
+"""hwbnn_steps: a counter that tells the first and the last step."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""hwbnn_stream_down: wide tokens given in parts."""
+
 from __future__ import annotations
 
 import pytest

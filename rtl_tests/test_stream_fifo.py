@@ -1,3 +1,5 @@
+"""hwbnn_stream_fifo: a FIFO between two streams."""
+
 from __future__ import annotations
 
 import pytest

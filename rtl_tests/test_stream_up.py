@@ -1,3 +1,5 @@
+"""hwbnn_stream_up: narrow tokens joined to wide ones."""
+
 from __future__ import annotations
 
 import pytest

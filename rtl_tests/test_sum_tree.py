@@ -1,3 +1,5 @@
+"""hwbnn_sum_tree: a tree of adders."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""hwbnn_threshold: how many thresholds a sum reaches."""
+
 from __future__ import annotations
 
 import pytest

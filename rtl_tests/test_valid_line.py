@@ -1,3 +1,5 @@
+"""hwbnn_valid_line: a delayed valid bit that a reset clears."""
+
 from __future__ import annotations
 
 import pytest

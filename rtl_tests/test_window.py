@@ -1,3 +1,5 @@
+"""hwbnn_window: the taps of a sliding window, one after the other."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""hwbnn_window_unrolled: whole windows, one a cycle."""
+
 from __future__ import annotations
 
 import numpy as np

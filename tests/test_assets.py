@@ -1,3 +1,5 @@
+"""The sources of rtl/ and hls/ in a checkout and in a package."""
+
 from __future__ import annotations
 
 from pathlib import Path

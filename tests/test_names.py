@@ -1,4 +1,4 @@
-"""Names have one meaning: classes, types and modules of the package."""
+"""Names have one meaning: classes, types and modules of the package; files begin by a docstring."""
 
 from __future__ import annotations
 
@@ -61,3 +61,16 @@ def test_a_module_name_has_one_meaning() -> None:
     several = {name: sorted(files) for name, files in homes.items() if len(files) > 1}
     assert {n: f for n, f in several.items() if n not in SAME_CONCEPT} == {}
     assert set(SAME_CONCEPT) <= set(several)
+
+
+def test_every_file_says_first_what_it_is_about() -> None:
+    files = [
+        file
+        for folder in ("hwbnn", "tests", "rtl_tests", "benchmarks", "scripts")
+        for file in (PACKAGE.parent / folder).rglob("*.py")
+    ]
+    texts = {file: file.read_text(encoding="utf-8") for file in files}
+    mute = [
+        f for f, text in texts.items() if text.strip() and not ast.get_docstring(ast.parse(text))
+    ]
+    assert mute == []

@@ -1,3 +1,5 @@
+"""Generated projects on disk: written safely, read, refused."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""The instrumented fast simulator: packed inputs and the time of every node."""
+
 from __future__ import annotations
 
 from time import process_time

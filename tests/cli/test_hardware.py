@@ -1,3 +1,5 @@
+"""The commands generate, verify, synth and core."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The command that measures what fixed point changes."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The commands predict and simulate."""
+
 from __future__ import annotations
 
 import io

@@ -1,3 +1,5 @@
+"""The commands train and lower, with recipes and with a user's own model."""
+
 from __future__ import annotations
 
 import importlib

@@ -1,3 +1,5 @@
+"""Amounts of logic and memory in stages and blocks, against measured ones."""
+
 from __future__ import annotations
 
 from collections import Counter

@@ -1,3 +1,5 @@
+"""Coefficients of the area estimate: fitted to measurements, within the stated errors."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Plans for an interval or a budget, against all Plans of small networks."""
+
 from __future__ import annotations
 
 import itertools

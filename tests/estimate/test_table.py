@@ -1,3 +1,5 @@
+"""The table of a circuit's stages, and its bottleneck."""
+
 from __future__ import annotations
 
 from dataclasses import replace

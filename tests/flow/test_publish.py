@@ -1,3 +1,5 @@
+"""Publishing a run: its report, one lowering, and refusals."""
+
 from __future__ import annotations
 
 import importlib

@@ -1,3 +1,5 @@
+"""Entries of reports from the results of other rooms."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The affine map from integers to the network's numbers, and back."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Packing of bits, little-endian."""
+
 from __future__ import annotations
 
 import numpy as np

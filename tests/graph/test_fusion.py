@@ -1,3 +1,5 @@
+"""Which Threshold is fused with the sums that it reads."""
+
 from __future__ import annotations
 
 import numpy as np

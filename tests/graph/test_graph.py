@@ -1,3 +1,5 @@
+"""Graphs as a whole: refusals, lookups, digests."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

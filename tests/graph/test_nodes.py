@@ -1,3 +1,5 @@
+"""Nodes by themselves: their fields are checked and frozen."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+"""The geometry of windows and its border classes."""
+
 from __future__ import annotations
 
 import numpy as np

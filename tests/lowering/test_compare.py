@@ -1,3 +1,5 @@
+"""Comparison of a Graph with its float network, with planted faults."""
+
 from __future__ import annotations
 
 from dataclasses import replace

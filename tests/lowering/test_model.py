@@ -1,3 +1,5 @@
+"""Random and small networks lower to the same bits, on all inputs where they are few."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Preparing a model: copied, unwrapped, traced; what is refused."""
+
 from __future__ import annotations
 
 import copy

@@ -1,3 +1,5 @@
+"""Layers that read some of their inputs."""
+
 from __future__ import annotations
 
 import numpy as np

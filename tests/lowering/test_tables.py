@@ -1,3 +1,5 @@
+"""Thresholds and tables read off tabulated functions."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

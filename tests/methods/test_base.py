@@ -1,3 +1,5 @@
+"""The sign function, and what all methods share."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""BinaryL2: the penalty term and its schedule."""
+
 from __future__ import annotations
 
 import pytest

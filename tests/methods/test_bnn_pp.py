@@ -1,3 +1,5 @@
+"""BNN++: soft until the hard phase, SignSwish."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""BNN with straight-through gradients: clipped latent weights."""
+
 from __future__ import annotations
 
 import pytest

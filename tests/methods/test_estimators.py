@@ -1,3 +1,5 @@
+"""Estimators: forward and backward functions at their edges."""
+
 from __future__ import annotations
 
 import math

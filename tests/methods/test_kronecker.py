@@ -1,3 +1,5 @@
+"""Rotations as Kronecker products."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Latent weights: starts, scales, standardisation, clipping."""
+
 from __future__ import annotations
 
 import copy

@@ -1,3 +1,5 @@
+"""Activations of several bits: codes and gradients."""
+
 from __future__ import annotations
 
 import math

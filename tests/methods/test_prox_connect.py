@@ -1,3 +1,5 @@
+"""ProxConnect++: pairs of forward and backward, and their condition."""
+
 from __future__ import annotations
 
 from math import inf

@@ -1,3 +1,5 @@
+"""ProxyBNN: weights as coefficients times a basis."""
+
 from __future__ import annotations
 
 import copy

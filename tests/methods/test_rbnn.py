@@ -1,3 +1,5 @@
+"""RBNN: rotations of weights, their gate and their schedule."""
+
 from __future__ import annotations
 
 import copy

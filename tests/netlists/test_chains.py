@@ -1,3 +1,5 @@
+"""Compression of bit heaps by carry chains."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Proofs of netlists catch planted faults."""
+
 from __future__ import annotations
 
 from dataclasses import replace

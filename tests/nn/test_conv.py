@@ -1,3 +1,5 @@
+"""BinaryConv2d: sums of integers, padding, border classes."""
+
 from __future__ import annotations
 
 import copy

@@ -1,3 +1,5 @@
+"""BinaryLinear and BinaryActivation: exact integers in evaluation."""
+
 from __future__ import annotations
 
 import copy

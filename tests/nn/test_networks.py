@@ -1,3 +1,5 @@
+"""Networks by name: widths, shapes, shortcuts."""
+
 from __future__ import annotations
 
 import copy

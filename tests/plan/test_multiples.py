@@ -1,3 +1,5 @@
+"""Multiplication by constants as sums of shifted terms."""
+
 from __future__ import annotations
 
 from itertools import pairwise

@@ -1,3 +1,5 @@
+"""Plans as values and as JSON files."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Reports as JSON: written, read, refused."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""simulate: engines, inputs, refusals."""
+
 from __future__ import annotations
 
 import importlib.util

@@ -1,3 +1,5 @@
+"""Finding tools and their versions."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""Messages for missing optional packages."""
+
 from __future__ import annotations
 
 from importlib import import_module

@@ -1,3 +1,5 @@
+"""Starting programs: logs, failures, timeouts."""
+
 from __future__ import annotations
 
 import sys

@@ -1,3 +1,5 @@
+"""Synthesis by yosys."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""CIFAR-10's files."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Data sets: folders, digests, OpenML."""
+
 from __future__ import annotations
 
 import hashlib

@@ -1,3 +1,5 @@
+"""IDX files."""
+
 from __future__ import annotations
 
 import gzip

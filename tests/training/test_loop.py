@@ -1,3 +1,5 @@
+"""The training loop: augmentation, losses, learning rates."""
+
 from __future__ import annotations
 
 from dataclasses import replace

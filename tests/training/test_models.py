@@ -1,3 +1,5 @@
+"""The folders of models/ belong together."""
+
 from __future__ import annotations
 
 from dataclasses import replace

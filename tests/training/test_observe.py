@@ -1,3 +1,5 @@
+"""Quantities observed in training."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Data order and augmentation as pure functions of seed and epoch."""
+
 from __future__ import annotations
 
 import numpy as np

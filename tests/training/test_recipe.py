@@ -1,3 +1,5 @@
+"""Recipes: TOML, digests, refusals."""
+
 from __future__ import annotations
 
 from dataclasses import fields, replace

@@ -1,3 +1,5 @@
+"""Every recipe of recipes/ trains a step."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Cores described by core.json: packing and unpacking of frames."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Exact comparison of values."""
+
 from __future__ import annotations
 
 import numpy as np

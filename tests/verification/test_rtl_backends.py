@@ -1,3 +1,5 @@
+"""Netlists of convolutions under the RTL backends."""
+
 from __future__ import annotations
 
 import numpy as np

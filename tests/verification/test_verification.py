@@ -1,3 +1,5 @@
+"""verify: backends, batches, planted faults, progress."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""How designs are compiled by Verilator."""
+
 from __future__ import annotations
 
 import subprocess

@@ -1,3 +1,5 @@
+"""Elements of values on the wires of a stream."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Networks that read only the elements that vary most."""
+
 from __future__ import annotations
 
 from dataclasses import replace

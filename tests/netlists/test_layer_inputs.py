@@ -1,3 +1,5 @@
+"""Inputs that another netlist drives: constant, equal and opposite ones."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Training runs: resumed, repeated, interrupted."""
+
 from __future__ import annotations
 
 import json

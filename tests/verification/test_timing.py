@@ -1,3 +1,5 @@
+"""Counted cycles held to predicted ones, with planted faults."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Pairing of small LUTs."""
+
 from __future__ import annotations
 
 from hypothesis import given

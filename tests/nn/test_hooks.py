@@ -1,3 +1,5 @@
+"""The hooks that a training loop calls."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
