@@ -60,7 +60,8 @@ UNROLLED = (
 )
 """Unrolled layouts, first those that are generated at once."""
 NETLIST_LIMIT = 1500
-"""Most bits times weights of a layer that becomes a netlist: those take time to make."""
+"""Most bits times weights of a layer that becomes a netlist, those of several bits counted three
+times: they take time to make."""
 
 
 class Chooser(Protocol):
@@ -337,7 +338,7 @@ def build_plan(choose: Chooser, graph: Graph, max_cycles: int, max_beat: int) ->
     dots: dict[str, Layout] = {}
     for dot in (*graph.of_type(Dot), *graph.of_type(Conv2d)):
         if style == "unrolled" or (style == "mixed" and choose.integer(0, 1)):
-            bits = dot.weights.size * graph.types[dot.source].width
+            bits = dot.weights.size * graph.types[dot.source].width * (1 if dot.binary else 3)
             dots[dot.name] = choose.choice(UNROLLED if bits <= NETLIST_LIMIT else UNROLLED[:2])
             continue
         outputs, inputs, vectors = len(dot.weights), dot.weights[0].size, 1
@@ -357,7 +358,10 @@ def build_plan(choose: Chooser, graph: Graph, max_cycles: int, max_beat: int) ->
         width = graph.types[dot.source].width
         serial = width * steps <= max_cycles
         sums: tuple[Sums, ...] = ("bit_planes", "bit_planes", "adder_tree", "bit_serial")
-        dots[dot.name] = Folded(pe, simd, choose.choice(sums if serial else sums[:3]))
+        folded = Folded(pe, simd, choose.choice(sums if serial else sums[:3]))
+        if not dot.binary:
+            folded = replace(folded, multipliers=choose.choice((None, "dsp", "luts")))
+        dots[dot.name] = folded
     plan = Plan(
         dots,
         input_beat=_beat(choose, graph.types[graph.input.name], max_beat),

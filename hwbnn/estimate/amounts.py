@@ -24,6 +24,7 @@ from hwbnn.estimate.primitives import (
     ram,
     rom,
     row_tree,
+    tree,
 )
 from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists.netlist import Lut
@@ -44,7 +45,13 @@ from hwbnn.plan.blocks import (
     signed_width,
 )
 from hwbnn.plan.multiples import terms
-from hwbnn.plan.products import DotFolded, DotNetlist, DotUnrolled
+from hwbnn.plan.products import (
+    DotFolded,
+    DotNetlist,
+    DotUnrolled,
+    WeightedFolded,
+    WeightedUnrolled,
+)
 from hwbnn.plan.stages import (
     AddStreams,
     AxisIn,
@@ -172,6 +179,26 @@ def _dot_netlist(block: DotNetlist) -> Amounts:
     return Amounts(Counter(exact=lut), Counter(exact=ff))
 
 
+@amounts.register
+def _weighted_unrolled(block: WeightedUnrolled) -> Amounts:
+    """The columns of each channel, and the sum of their counts; or a tree of digits."""
+    made = Amounts()
+    width, levels = block.source.width, block.levels
+    for digits, heights in zip(block.digits, block.heights.tolist(), strict=True):
+        if block.sums == "adder_tree":
+            leaves = [(((1 << width) - 1) << d.place, d.place) for d in digits]
+            rows = [tree(leaves, levels)] if digits else []
+        else:
+            columns = [(count << k, k) for k, count in enumerate(heights) if count]
+            rows = [count_tree(count, levels) for count in heights if count]
+            rows += [tree(columns, levels)] if columns else []
+            made.lut["pattern"] += sum(-(-count // GROUP) for count in heights)
+        made.lut["adder"] += sum(row.adders for row in rows)
+        made.ff["tree"] += sum(row.registers - row.numbers for row in rows)
+        made.ff["tree_low"] += sum(row.numbers for row in rows)
+    return made
+
+
 def _fixed_rows(block: DotUnrolled | DotFolded) -> Amounts:
     """All rows of weights as constants."""
     channels, inputs = block.weights.shape
@@ -180,7 +207,7 @@ def _fixed_rows(block: DotUnrolled | DotFolded) -> Amounts:
         lut = Counter(adder_terms=channels * row.adders)
     else:
         row = row_tree(inputs, block.source.width, block.levels)
-        groups = block.weights.reshape(block.groups, -1, inputs)
+        groups = (block.weights > 0).reshape(block.groups, -1, inputs)
         shared = block.source.width * sum(patterns(weights) for weights in groups)
         lut = Counter(pattern=shared, adder=channels * row.adders)
     ff = Counter(tree=channels * (row.registers - row.numbers), tree_low=channels * row.numbers)
@@ -190,13 +217,7 @@ def _fixed_rows(block: DotUnrolled | DotFolded) -> Amounts:
 @amounts.register
 def _dot_folded(block: DotFolded) -> Amounts:
     pe, width = block.pe + block.total, block.source.width
-    counted = (block.rows, block.steps, block.passes, block.rounds)
-    counters = sum(log2_up(count) for count in counted)
-    slots = 3 * log2_up(block.buffer_tokens) + 2 * log2_up(block.buffer_tokens + 1)
-    total = pe * block.result.width
-    made = Amounts(Counter(folded=1, counter=counters + slots))
-    made.ff = Counter(exact=total + counters + slots, valid=3 * block.latency)
-    made.memory(ram(block.buffer_tokens, block.simd * width, registered=True))
+    made = _folded_steps(block, pe * block.result.width)
     if block.rows == 1 and block.sums != "bit_serial":  # the memory has a single row
         made.add(_fixed_rows(block))
         return made
@@ -211,11 +232,70 @@ def _dot_folded(block: DotFolded) -> Amounts:
         else:
             made.lut["product"] = pe * block.simd * at_once
         made.lut["adder_folded"] = pe * row.adders
-    made.lut["total"] = total if block.steps * block.rounds > 1 else 0
-    made.lut["plane"] = block.simd * (block.rounds - 1)
-    made.ff["exact"] += pe * row.registers + (log2_up(block.rounds) if block.rounds > 1 else 0)
-    made.memory(rom(block.memory))
+    made.ff["exact"] += pe * row.registers
     return made
+
+
+def _folded_steps(block: DotFolded, total: int) -> Amounts:
+    """What every folded product has around its rows: counters, tokens kept, weights, totals.
+
+    Args:
+        block: the product.
+        total: bits of all totals.
+    """
+    counted = (block.rows, block.steps, block.passes, block.rounds)
+    counters = sum(log2_up(count) for count in counted)
+    slots = 3 * log2_up(block.buffer_tokens) + 2 * log2_up(block.buffer_tokens + 1)
+    made = Amounts(Counter(folded=1, counter=counters + slots))
+    made.ff = Counter(exact=total + counters + slots, valid=3 * block.latency)
+    made.memory(ram(block.buffer_tokens, block.simd * block.source.width, registered=True))
+    if block.rows > 1 or block.sums == "bit_serial":
+        made.lut["total"] = total if block.steps * block.rounds > 1 else 0
+        made.lut["plane"] = block.simd * (block.rounds - 1)
+        made.ff["exact"] += log2_up(block.rounds)
+        made.memory(rom(block.memory))
+    return made
+
+
+@amounts.register
+def _weighted_folded(block: WeightedFolded) -> Amounts:
+    """Masks and counts, products and trees, or multipliers and trees."""
+    pe, simd, levels = block.pe, block.simd, block.levels
+    made = _folded_steps(block, pe * block.result.width)
+    planes = 1 if block.sums == "bit_serial" else block.source.width
+    bits = block.weight_width
+    if block.ternary and block.sums == "adder_tree":
+        trees = [adder_tree(simd, planes, levels)]
+        made.lut["product"] = pe * simd * planes
+    elif block.ternary:
+        trees = [row_tree(simd, planes, levels)]
+        made.lut["mask"] = pe * simd * planes
+        made.lut["pattern"] = pe * planes * -(-simd // GROUP)
+    elif block.dsp:
+        trees = [adder_tree(simd, planes + bits, levels)]
+        made.dsp = pe * simd * multipliers(planes + 1, bits)
+    elif block.sums == "adder_tree":
+        own = tree([((1 << bits) - 1 << b, b) for b in range(planes)], levels)
+        trees = [own] * simd + [adder_tree(simd, planes + bits, levels)]
+        made.lut["mask"] = pe * simd * planes * bits
+    else:
+        high = simd * ((1 << bits) - 1)
+        trees = [adder_tree(simd, bits, levels)] * planes
+        trees.append(tree([(high << b, b) for b in range(planes)], levels))
+        made.lut["mask"] = pe * simd * planes * bits
+    made.lut["adder_weighted"] = pe * sum(each.adders for each in trees)
+    made.ff["exact"] += pe * sum(each.registers for each in trees)
+    return made
+
+
+def multipliers(one: int, other: int) -> int:
+    """Multipliers of a device that a product of so many bits takes, in two's complement.
+
+    >>> multipliers(9, 8), multipliers(20, 20)
+    (1, 2)
+    """
+    few, many = sorted((one, other))
+    return -(-many // DSP_BITS[0]) * -(-few // DSP_BITS[1])
 
 
 @amounts.register

@@ -25,6 +25,7 @@ LUT: Mapping[str, float] = MappingProxyType({
     "counter": 2.2, "down": 21.0, "down_bits": 0.93, "fifo": 0.0, "folded": 0.0, "gated": 0.92,
     "index": 0.45, "larger": 1.6, "match": 0.65, "pattern": 2.3, "plane": 0.027, "product": 1.5,
     "scaled": 0.42, "terms_folded": 0.74, "total": 1.4, "up": 0.0, "up_bits": 1.7, "up_parts": 1.1,
+    "adder_weighted": 1.0, "mask": 0.5,
 })
 """LUTs of one of each part. A part that takes none has its share in others that go with it."""
 FF: Mapping[str, float] = MappingProxyType({

@@ -20,6 +20,8 @@ from functools import cached_property, lru_cache
 from itertools import product
 from math import ceil, log, prod
 
+import numpy as np
+
 from hwbnn.errors import PlanError
 from hwbnn.estimate.amounts import Amounts, amounts, ends
 from hwbnn.estimate.area import area_of
@@ -698,7 +700,7 @@ class _ChainLayers(_Layers):
             source = self.graph.types[node.source]
             stream = TokenStream.of(source, fold.simd)
             sums: Sums = fold.sums if source.width > 1 else "bit_planes"
-            raw = constants.raw_sums(node.signs, source)
+            raw = constants.raw_sums(node.weights.astype(np.int64), source)
             lanes = -(-len(node.weights) // fold.pe) * fold.pe
             block = DotFolded(
                 "raw", None, stream, TokenStream(lanes, fold.pe, raw.width), node.name, raw.weights,

@@ -28,7 +28,6 @@ from hwbnn.graph.nodes import (
     window_of,
 )
 from hwbnn.graph.store import from_bytes, load, save, to_bytes
-from hwbnn.graph.support import check_readable
 from hwbnn.graph.values import ValueType, bit_type, to_integers
 from hwbnn.graph.window import Window
 
@@ -57,7 +56,6 @@ __all__ = [
     "bit_type",
     "check_graph",
     "check_name",
-    "check_readable",
     "from_bytes",
     "fused_threshold",
     "infer",

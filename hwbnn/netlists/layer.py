@@ -1,4 +1,4 @@
-"""A layer of binary neurons as a netlist, parts of its sums shared between neurons.
+"""A layer of neurons as a netlist, parts of its sums shared between neurons.
 
 Take two neurons: over the inputs that have equal weights in both, their sums are the same number
 ``a``; over the others one is ``d`` and the other ``n_d - d``. So ``a`` and ``d`` are counted once,
@@ -8,13 +8,19 @@ whole group. The group is then halved again and again; each half adds up the cla
 until single neurons are left. The best group size is found by building some. Neurons are grouped by
 similarity, which saves a few percent in trained layers and nothing in random ones. Constant neurons
 cost nothing; equal neurons are built once.
+
+Integer weights are rows of digits (:mod:`hwbnn.netlists.digits`), one row for each place of a
+neuron. Rows share as neurons do, whether they are of one neuron or of several; an input is in no
+class of rows that all leave it out. A neuron adds up its rows, each shifted to its place, in one
+heap.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -24,6 +30,7 @@ from hwbnn.errors import InputError
 from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists.bit_heap import BitHeap, compressed
 from hwbnn.netlists.chains import LEVEL, compress, to_number
+from hwbnn.netlists.digits import Digits, Signs, integers
 from hwbnn.netlists.layer_inputs import LayerInputs
 from hwbnn.netlists.netlist import FALSE, TRUE, Netlist, NetlistBuilder
 from hwbnn.netlists.threshold import reaches
@@ -35,27 +42,30 @@ TRIES = 3
 """Groups of each size that are built to compare sizes."""
 WHOLE = 1 << 12
 """Synapses up to which all groups are built for that."""
+SAMPLED = 24
+"""Rows of digits of larger layers that are built for that, all those of some neurons."""
 
 
 @dataclass(frozen=True)
 class _Class:
-    """Inputs with the same weights up to sign in all neurons of a group.
+    """LayerInputs with the same signs, or the opposite ones, in all rows of a group.
 
     Attributes:
-        heap: their sum under the weights of the group's first neuron.
-        high: what it comes to under the complemented weights, together with that sum.
+        heap: their sum under the signs of the first row that does not leave them out.
+        high: what it comes to under the opposite signs, together with that sum.
     """
 
     heap: BitHeap
     high: int
 
 
-_Classes = dict[tuple[bool, ...], _Class]
+_Classes = dict[tuple[int, ...], _Class]
+"""By column of signs, of which the first that is not 0 is +1."""
 _Finish = Callable[[NetlistBuilder, int, BitHeap], None]
 
 
 def thresholds(
-    weights: Bools,
+    weights: Ints | Bools,
     wanted: Ints,
     *,
     width: int = 1,
@@ -66,13 +76,12 @@ def thresholds(
 ) -> Netlist:
     """A layer whose outputs are ``raw sum >= wanted``, one for each neuron.
 
-    A raw sum is, over all inputs, ``u`` where the weight is true and ``2^width - 1 - u`` where it
-    is not: for bits, the number of inputs that equal their weight. ``u`` is the input, or the input
-    plus ``2^(width - 1)`` where inputs are signed. With scale and offset, ``scale *
-    raw + offset * total`` is compared, with the sum of all ``u`` as total.
+    :mod:`hwbnn.netlists.digits` says what a raw sum is: under weights of -1 and +1 over bits, the
+    number of inputs that equal their weight. With scale and offset, ``scale * raw + offset *
+    total`` is compared, with the sum of all ``u`` as total.
 
     Args:
-        weights: bool ``(neurons, inputs)``.
+        weights: integers ``(neurons, inputs)``, or bools for -1 and +1.
         wanted: int64 ``(neurons,)``.
         width: bits of an input; input ``i`` is signals ``1 + i * width`` on, lowest bit first.
         signed: whether inputs are two's complement.
@@ -89,7 +98,7 @@ def thresholds(
     scale, offset = scale_offset or (np.ones_like(wanted), np.zeros_like(wanted))
     if (scale < 0).any():
         raise InputError(f"layer: expected no scale below 0, found {scale.min()}")
-    low, high = inputs.ends(weights, scale, offset)
+    low, high = inputs.ends(Digits.of(weights), scale, offset)
     outputs = [TRUE if always else FALSE for always in wanted <= low]
     between = np.flatnonzero((low < wanted) & (wanted <= high))
     equal = _distinct(between, weights, wanted, scale, offset)
@@ -107,13 +116,15 @@ def thresholds(
 
 
 def sums(
-    weights: Bools, *, width: int = 1, signed: bool = False, group: int | None = None,
+    weights: Ints | Bools, *, width: int = 1, signed: bool = False, group: int | None = None,
     drivers: Sequence[int] | None = None,
 ) -> Netlist:  # fmt: skip
     """A layer whose outputs are the raw sums, lowest bit first, neuron after neuron.
 
+    All have the bits of the largest, :meth:`~hwbnn.netlists.digits.Digits.width`.
+
     Args:
-        weights: bool ``(neurons, inputs)``.
+        weights: integers ``(neurons, inputs)``, or bools for -1 and +1.
         width: bits of an input.
         signed: whether inputs are two's complement.
         group: neurons of a group; by default what takes fewest LUTs.
@@ -121,7 +132,7 @@ def sums(
     """
     _check(weights, width)
     inputs = LayerInputs(weights.shape[1], width, signed, drivers)
-    bits = (inputs.count * inputs.high).bit_length()
+    bits = Digits.of(weights).width(inputs.high)
     equal = _distinct(range(len(weights)), weights)
     rows = list(dict.fromkeys(equal.values()))
     outputs: dict[int, list[int]] = {}
@@ -143,7 +154,7 @@ def _distinct(neurons: Iterable[int], *numbers: NDArray[np.generic]) -> dict[int
     return same
 
 
-def _check(weights: Bools, width: int, *numbers: Ints) -> None:
+def _check(weights: Ints | Bools, width: int, *numbers: Ints) -> None:
     rows = weights.shape[:1]
     if weights.ndim != 2 or not weights.size or width < 1 or any(n.shape != rows for n in numbers):
         found = ", ".join(str(n.shape) for n in (weights, *numbers))
@@ -183,8 +194,66 @@ def _with_ones(heap: BitHeap, ones: Sequence[int]) -> BitHeap:
     return BitHeap(columns[: len(ones)])
 
 
+@dataclass(frozen=True)
+class _Sums:
+    """The rows of digits of a layer, and what becomes of the sums of its neurons.
+
+    Attributes:
+        signs: the rows, int8 ``(rows, inputs)`` of -1, 0 and +1, none all 0.
+        owners: the neuron and the place of each row.
+        finish: takes the heap of a neuron.
+        left: by neuron that has several rows, its heap so far and how many are missing.
+    """
+
+    signs: Signs
+    owners: tuple[tuple[int, int], ...]
+    finish: _Finish
+    left: dict[int, tuple[BitHeap, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, weights: Ints | Bools, finish: _Finish) -> _Sums:
+        """Those of a layer."""
+        return cls(*Digits.of(weights).rows(), finish)
+
+    @property
+    def neurons(self) -> int:
+        """Those that have rows."""
+        return len({neuron for neuron, _ in self.owners})
+
+    def again(self) -> _Sums:
+        """The same, no row counted yet."""
+        return _Sums(self.signs, self.owners, self.finish)
+
+    def some(self) -> _Sums:
+        """The rows of some neurons, as far apart as there are enough of them."""
+        neurons = sorted({neuron for neuron, _ in self.owners})
+        enough = -(-SAMPLED * len(neurons) // len(self.owners))
+        kept = set(neurons[:: max(1, len(neurons) // max(2, enough))])
+        rows = [row for row, (neuron, _) in enumerate(self.owners) if neuron in kept]
+        return _Sums(self.signs[rows], tuple(self.owners[row] for row in rows), self.finish)
+
+    def counted(self, builder: NetlistBuilder, row: int, heap: BitHeap) -> None:
+        """A row's sum is there; with the last one of a neuron, the neuron's is."""
+        neuron, place = self.owners[row]
+        rows = self._rows[neuron]
+        if rows == 1 and not place:
+            self.finish(builder, neuron, heap)
+            return
+        whole, missing = self.left.pop(neuron, (BitHeap(), rows))
+        whole.add_all(heap, 1, place)
+        if missing > 1:
+            self.left[neuron] = whole, missing - 1
+            return
+        whole.cancelled()
+        self.finish(builder, neuron, whole)
+
+    @cached_property
+    def _rows(self) -> Counter[int]:
+        return Counter(neuron for neuron, _ in self.owners)
+
+
 def _layer(
-    weights: Bools,
+    weights: Ints | Bools,
     inputs: LayerInputs,
     group: int | None,
     finish: _Finish,
@@ -193,10 +262,13 @@ def _layer(
     """A builder with all neurons of a layer, each given to ``finish`` as a heap."""
     if not len(weights):
         return _begun(inputs, None)
-    size = group or _best_size(weights, inputs, finish, totals)
+    layer = _Sums.of(weights, finish)
+    size = group or _best_size(layer, inputs, totals)
     builder = _begun(inputs, totals)
-    for rows in groups(weights, size):
-        _halved(builder, rows, _classes(builder, weights, rows, inputs), finish)
+    for rows in groups(layer.signs, size):
+        _halved(builder, rows, _classes(builder, layer.signs, rows, inputs), layer)
+    for neuron in {*range(len(weights))} - {neuron for neuron, _ in layer.owners}:
+        finish(builder, neuron, BitHeap())
     return builder
 
 
@@ -208,39 +280,51 @@ def _begun(inputs: LayerInputs, totals: Totals | None) -> NetlistBuilder:
     return builder
 
 
-def _best_size(weights: Bools, inputs: LayerInputs, finish: _Finish, totals: Totals | None) -> int:
+def _best_size(layer: _Sums, inputs: LayerInputs, totals: Totals | None) -> int:
     """The size of groups that takes fewest LUTs a neuron, levels weighed in, by building some."""
     costs: dict[int, float] = {}
+    large = layer.signs.size > WHOLE
+    if large and layer.neurons < len(layer.signs):
+        layer, large = layer.some(), False
     for size in GROUPS:
-        if size > len(weights):
+        if size > len(layer.signs):
             break
         builder = _begun(inputs, totals)
         common = builder.luts
-        chosen = list(groups(weights, size))
-        if weights.size > WHOLE:
+        chosen, tried = list(groups(layer.signs, size)), layer.again()
+        if large:
             # The first are more alike than the last: some of all.
             whole = [rows for rows in chosen if len(rows) == size]
             chosen = whole[:: -(-len(whole) // TRIES)]
         for rows in chosen:
-            _halved(builder, rows, _classes(builder, weights, rows, inputs), finish)
-        own = (builder.luts - common) / sum(map(len, chosen))
-        costs[size] = own + LEVEL * max(builder.depth)
-    return min(costs, key=lambda size: costs[size])
+            _halved(builder, rows, _classes(builder, layer.signs, rows, inputs), tried)
+        # Levels are weighed against the LUTs of a neuron, however many rows it has.
+        neurons = sum(map(len, chosen)) * layer.neurons / len(layer.signs)
+        costs[size] = (builder.luts - common) / neurons + LEVEL * max(builder.depth)
+    return min(costs, key=lambda size: costs[size], default=1)
+
+
+def _leading(columns: Signs) -> Signs:
+    """The first sign of each column that is not 0; 0 where there is none."""
+    first = (columns != 0).argmax(axis=0)
+    made: Signs = columns[first, np.arange(columns.shape[1])]
+    return made
 
 
 def _classes(
-    builder: NetlistBuilder, weights: Bools, rows: tuple[int, ...], inputs: LayerInputs
+    builder: NetlistBuilder, signs: Signs, rows: tuple[int, ...], inputs: LayerInputs
 ) -> _Classes:
     """The classes of a group, compressed."""
-    own = weights[list(rows)]
-    relative = own ^ own[0]
-    heaps: dict[tuple[bool, ...], BitHeap] = {}
-    highs: Counter[tuple[bool, ...]] = Counter()
-    for i in range(weights.shape[1]):
-        pattern = tuple(map(bool, relative[:, i]))
+    own = signs[list(rows)]
+    leading = _leading(own)
+    columns = (own * leading).T.tolist()
+    heaps: dict[tuple[int, ...], BitHeap] = {}
+    highs: Counter[tuple[int, ...]] = Counter()
+    for i in np.flatnonzero(leading).tolist():
+        pattern = tuple(columns[i])
         heap = heaps.setdefault(pattern, BitHeap())
         for literal, bit in inputs.bits(i):
-            heap.add(literal ^ (not own[0, i]), bit)
+            heap.add(literal ^ int(leading[i] < 0), bit)
         highs[pattern] += inputs.high
     return {
         pattern: _Class(_settled(builder, heap, len(rows)), highs[pattern])
@@ -253,7 +337,7 @@ def _halves(size: int) -> tuple[range, ...]:
 
 
 def _settled(builder: NetlistBuilder, heap: BitHeap, size: int) -> BitHeap:
-    """A class compressed as far as it pays in a group of so many neurons."""
+    """A class compressed as far as it pays in a group of so many rows."""
     heap.cancelled()
     if size == 1:
         return heap
@@ -261,51 +345,55 @@ def _settled(builder: NetlistBuilder, heap: BitHeap, size: int) -> BitHeap:
 
 
 def _halved(
-    builder: NetlistBuilder, rows: tuple[int, ...], classes: _Classes, finish: _Finish
+    builder: NetlistBuilder, rows: tuple[int, ...], classes: _Classes, layer: _Sums
 ) -> None:
-    """Go from the classes of a group to those of its halves, down to single neurons."""
+    """Go from the classes of a group to those of its halves, down to single rows."""
     if len(rows) == 1:
         (only,) = classes.values()
-        finish(builder, rows[0], only.heap)
+        layer.counted(builder, rows[0], only.heap)
         return
     for half in _halves(len(rows)):
-        heaps: dict[tuple[bool, ...], tuple[BitHeap, int]] = {}
+        heaps: dict[tuple[int, ...], tuple[BitHeap, int]] = {}
         for pattern, summed in classes.items():
             part = tuple(pattern[i] for i in half)
-            key = tuple(sign ^ part[0] for sign in part)
+            sign = next((sign for sign in part if sign), 0)
+            if not sign:  # no row of this half has these inputs
+                continue
+            key = tuple(sign * each for each in part)
             heap, high = heaps.setdefault(key, (BitHeap(), 0))
-            heap.add_all(summed.heap, -1 if part[0] else 1)
-            heap.constant += summed.high * part[0]
+            heap.add_all(summed.heap, sign)
+            heap.constant += summed.high * (sign < 0)
             heaps[key] = (heap, high + summed.high)
         below = {
             key: _Class(_settled(builder, heap, len(half)), high)
             for key, (heap, high) in heaps.items()
         }
-        _halved(builder, tuple(rows[i] for i in half), below, finish)
+        _halved(builder, tuple(rows[i] for i in half), below, layer)
 
 
-# ---- Groups of neurons that are alike ----
+# ---- Groups of rows that are alike ----
 
 Rows = tuple[int, ...]
 
 MATCHED = 8
-"""Neurons from which on the halves of a group are found first, and then matched."""
+"""Rows from which on the halves of a group are found first, and then matched."""
 APART = 2
-"""Inputs of a class that are no gain: they are as well added up by each half."""
+"""LayerInputs of a class that are no gain: they are as well added up by each half."""
 
 
-def groups(weights: Bools, size: int) -> Iterator[Rows]:
-    """The neurons in groups of so many; the last may be smaller.
+def groups(signs: Signs | Bools, size: int) -> Iterator[Rows]:
+    """The rows in groups of so many; the last may be smaller.
 
     Args:
-        weights: bool ``(neurons, inputs)``.
-        size: neurons of a group.
+        signs: ``(rows, inputs)`` of -1, 0 and +1, or bools for -1 and +1.
+        size: rows of a group.
     """
+    own: Signs = integers(signs).astype(np.int8)
     if size < MATCHED or size % 2:
-        yield from _alike(weights, size)
+        yield from _alike(own, size)
         return
-    halves = list(_alike(weights, size // 2))
-    codes = [_column_classes(weights, rows) for rows in halves]
+    halves = list(_alike(own, size // 2))
+    codes = [_column_classes(own, rows) for rows in halves]
     pairs = list(combinations(range(len(halves)), 2))
     shared = [_shared(codes[i], codes[j]) for i, j in pairs]
     left = set(range(len(halves)))
@@ -317,15 +405,15 @@ def groups(weights: Bools, size: int) -> Iterator[Rows]:
     yield from (halves[i] for i in sorted(left))
 
 
-def _alike(weights: Bools, size: int) -> Iterator[Rows]:
-    """Groups of neurons whose weights are most alike, or most opposite, one after the other."""
+def _alike(signs: Signs, size: int) -> Iterator[Rows]:
+    """Groups of rows that are most alike, or most opposite, one after the other."""
     if size == 1:
-        yield from ((row,) for row in range(len(weights)))
+        yield from ((row,) for row in range(len(signs)))
         return
-    signs = np.where(weights, 1, -1).astype(np.float32)
-    likeness = np.abs(signs @ signs.T)  # whole numbers, far below 2^24
+    own = signs.astype(np.float32)
+    likeness = np.abs(own @ own.T)  # whole numbers, far below 2^24
     np.fill_diagonal(likeness, -1)
-    left = np.arange(len(weights))
+    left = np.arange(len(signs))
     while len(left):
         among = likeness[np.ix_(left, left)]
         group = [int(left[among.max(axis=1).argmax()])]
@@ -336,16 +424,20 @@ def _alike(weights: Bools, size: int) -> Iterator[Rows]:
         yield tuple(group)
 
 
-def _column_classes(weights: Bools, rows: Rows) -> NDArray[np.int64]:
-    """A number for each input's class in a group, and in bit 0 the first neuron's weight."""
-    own = weights[list(rows)]
-    places = np.int64(2) << np.arange(len(rows))
-    codes: NDArray[np.int64] = ((own ^ own[0]) * places[:, None]).sum(axis=0) + own[0]
-    return codes
+def _column_classes(signs: Signs, rows: Rows) -> Ints:
+    """A number for each input's class in a group, with its leading sign in bit 0; -1 for none."""
+    own = signs[list(rows)]
+    leading = _leading(own)
+    places = 3 ** np.arange(len(rows), dtype=np.int64)
+    codes: Ints = (own * leading + 1) * places[:, None]
+    made: Ints = np.where(leading == 0, -1, 2 * codes.sum(axis=0) + (leading > 0))
+    return made
 
 
-def _shared(one: NDArray[np.int64], other: NDArray[np.int64]) -> int:
-    """Inputs that two groups have in the same classes, without the first few of each."""
+def _shared(one: Ints, other: Ints) -> int:
+    """LayerInputs that two groups have in the same classes, without the first few of each."""
+    both = (one >= 0) & (other >= 0)
+    one, other = one[both], other[both]
     joint = (one >> 1) << 32 | (other >> 1) << 1 | (one ^ other) & 1
     _, counts = np.unique(joint, return_counts=True)
     return int(np.maximum(counts - APART, 0).sum())

@@ -10,8 +10,9 @@ from operator import index
 import numpy as np
 
 from hwbnn.errors import InputError
-from hwbnn.graph.arrays import Bools, Ints
+from hwbnn.graph.arrays import Ints
 from hwbnn.netlists.bit_heap import BitHeap
+from hwbnn.netlists.digits import Digits
 from hwbnn.netlists.netlist import TRUE
 
 
@@ -86,16 +87,16 @@ class LayerInputs:
         heap.cancelled()
         return heap
 
-    def ends(self, weights: Bools, scale: Ints, offset: Ints) -> tuple[Ints, Ints]:
+    def ends(self, digits: Digits, scale: Ints, offset: Ints) -> tuple[Ints, Ints]:
         """The lowest and the highest ``scale * raw + offset * total`` of each neuron.
 
         Args:
-            weights: bool ``(neurons, inputs)``.
+            digits: the weights, ``(neurons, inputs)``.
             scale: int64 ``(neurons,)``.
             offset: int64 ``(neurons,)``.
         """
-        factors = scale[:, None] * np.where(weights, 1, -1) + offset[:, None]
-        constant = self.high * scale * (~weights).sum(axis=1)
+        factors = scale[:, None] * digits.weights + offset[:, None]
+        constant = self.high * scale * digits.minus.sum(axis=1)
         if self.drivers is not None:
             literals = np.array(self.literals)
             # ~x == 1 - x

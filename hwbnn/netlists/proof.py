@@ -22,6 +22,7 @@ import numpy as np
 
 from hwbnn.errors import Mismatch
 from hwbnn.graph.arrays import Bools, Ints
+from hwbnn.netlists.digits import Digits, integers
 from hwbnn.netlists.layer_inputs import LayerInputs
 from hwbnn.netlists.netlist import FALSE, TRUE, Atom, CarryChain, Lut, Netlist, Terms
 
@@ -292,19 +293,19 @@ def _traced(reader: Reader, total: _Sum, modulus: int = 0) -> _Sum:
     return total
 
 
-def _neuron(row: Bools, inputs: LayerInputs) -> _Sum:
-    """The raw sum of a neuron."""
-    total = _Sum({}, 0)
-    for i, plus in enumerate(row):
-        for literal, bit in inputs.bits(i):
-            total.add(literal ^ (not plus), 1 << bit)
+def _neuron(row: Ints, inputs: LayerInputs, minus: int = 0) -> _Sum:
+    """The raw sum of a neuron: its weights times the inputs, and what ``minus`` adds to that."""
+    total = _Sum({}, minus * inputs.high)
+    for i, weight in enumerate(row.tolist()):
+        for literal, bit in inputs.bits(i) if weight else ():
+            total.add(literal, weight << bit)
     return total
 
 
 def _weighed(raw: _Sum, scale_offset: tuple[int, int], inputs: LayerInputs) -> _Sum:
     """``scale * raw + offset * total``."""
     scale, offset = scale_offset
-    total = _neuron(np.ones(inputs.count, np.bool_), inputs)
+    total = _neuron(np.ones(inputs.count, np.int64), inputs)
     weighed = _Sum({}, scale * raw.constant + offset * total.constant)
     for factor, part in ((scale, raw), (offset, total)):
         for signal, weight in part.weights.items():
@@ -326,14 +327,14 @@ def _opened(netlist: Netlist, inputs: LayerInputs, outputs: int) -> Reader:
 
 
 def prove_thresholds(
-    netlist: Netlist, weights: Bools, wanted: Ints, *, width: int = 1, signed: bool = False,
+    netlist: Netlist, weights: Ints | Bools, wanted: Ints, *, width: int = 1, signed: bool = False,
     scale_offset: tuple[Ints, Ints] | None = None, drivers: Sequence[int] | None = None,
 ) -> None:  # fmt: skip
     """Prove a netlist of :func:`hwbnn.netlists.layer.thresholds` for all inputs.
 
     Args:
         netlist: what is to be proved.
-        weights: bool ``(neurons, inputs)``.
+        weights: integers ``(neurons, inputs)``, or bools for -1 and +1.
         wanted: int64 ``(neurons,)``.
         width: bits of an input.
         signed: whether inputs are two's complement.
@@ -345,13 +346,14 @@ def prove_thresholds(
         Mismatch: naming the neuron, or the cell that does not add what it says.
     """
     inputs = LayerInputs(weights.shape[1], width, signed, drivers)
+    own, minus = integers(weights), Digits.of(weights).minus.sum(axis=1).tolist()
     reader = _opened(netlist, inputs, len(weights))
     for neuron, literal in enumerate(netlist.outputs):
         least = int(wanted[neuron])
-        expected = _neuron(weights[neuron], inputs)
+        expected = _neuron(own[neuron], inputs, minus[neuron])
         if scale_offset is not None:
-            own = int(scale_offset[0][neuron]), int(scale_offset[1][neuron])
-            expected = _weighed(expected, own, inputs)
+            factors = int(scale_offset[0][neuron]), int(scale_offset[1][neuron])
+            expected = _weighed(expected, factors, inputs)
         if literal in (FALSE, TRUE):
             low, high = expected.ends
             right = least <= low if literal == TRUE else least > high
@@ -381,14 +383,14 @@ def _compares(reader: Reader, literal: int, expected: _Sum, least: int) -> bool:
 
 
 def prove_sums(
-    netlist: Netlist, weights: Bools, *, width: int = 1, signed: bool = False,
+    netlist: Netlist, weights: Ints | Bools, *, width: int = 1, signed: bool = False,
     drivers: Sequence[int] | None = None,
 ) -> None:  # fmt: skip
     """Prove a netlist of :func:`hwbnn.netlists.layer.sums` for all inputs.
 
     Args:
         netlist: what is to be proved.
-        weights: bool ``(neurons, inputs)``.
+        weights: integers ``(neurons, inputs)``, or bools for -1 and +1.
         width: bits of an input.
         signed: whether inputs are two's complement.
         drivers: the outputs of the netlist that drives the inputs.
@@ -397,14 +399,15 @@ def prove_sums(
         Mismatch: naming the neuron, or the cell that does not add what it says.
     """
     inputs = LayerInputs(weights.shape[1], width, signed, drivers)
-    bits = (inputs.count * inputs.high).bit_length()
+    digits = Digits.of(weights)
+    bits, minus = digits.width(inputs.high), digits.minus.sum(axis=1).tolist()
     reader = _opened(netlist, inputs, len(weights) * bits)
-    for neuron, row in enumerate(weights):
+    for neuron, row in enumerate(integers(weights)):
         total = _Sum({}, 0)
         for i, literal in enumerate(netlist.outputs[neuron * bits : (neuron + 1) * bits]):
             total.add(reader.origin(literal), 1 << i)
         total = _traced(reader, total, 1 << bits)
-        expected = _neuron(row, inputs)
+        expected = _neuron(row, inputs, minus[neuron])
         # Both are numbers of so many bits: equal up to 2^bits is equal.
         if not _same(total, expected, 1 << bits) or (total.constant - expected.constant) % (
             1 << bits

@@ -257,13 +257,15 @@ class Compare(ByElement):
 
 @dataclass(frozen=True, eq=False)
 class ThresholdBlock(Compare):
-    """The number of those bits (``threshold``).
+    """The number of those bits, and a base (``threshold``, ``threshold_base``).
 
     Attributes:
         levels: levels of logic between two registers.
+        base: the result where no bit is 1.
     """
 
     levels: int
+    base: int = 0
 
     @property
     def latency(self) -> int:

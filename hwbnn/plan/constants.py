@@ -1,10 +1,11 @@
 """Constants of the hardware: a node's thresholds, tables and weights as the blocks hold them.
 
-Products are formed as *raw sums* that are never negative (see ``rtl/hwbnn_dot_row.sv``): over all
-inputs, ``u`` where the weight is +1 and ``2^width - 1 - u`` where it is -1, with ``u = x`` for bits
-and unsigned inputs and ``u = x + 2^(width-1)`` for signed ones. The value of the ``Dot`` is
-``(raw << shift) - constant``, with a constant for each channel, so thresholds can be compared with
-the raw sum itself.
+Products are formed as *raw sums* that are never negative: ``sum of weight * u`` over all inputs,
+with ``u = x`` for bits and unsigned inputs and ``u = x + 2^(width-1)`` for signed ones, and on top
+an *excess*, a constant of the channel. How much that is depends on the hardware: :func:`by_digits`
+for rows whose digits are wires, signs or masks (``rtl/hwbnn_dot_row.sv``), :class:`ByProducts` for
+weights of several bits from a memory. The value of the ``Dot`` is ``(raw << shift) - constant``,
+with a constant for each channel, so thresholds can be compared with the raw sum itself.
 
 Where a ``Dot`` has scale and offset, the sum of its inputs is formed as one more raw sum, the
 *total*, under weights that are all +1; see :class:`Combination`.
@@ -16,6 +17,7 @@ depends on the border class, so there are constants for each class.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -25,8 +27,49 @@ from numpy.typing import NDArray
 from hwbnn.graph import Encode, Threshold, ValueType
 from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.graph.window import joined_classes
+from hwbnn.netlists.digits import Digits
 
 T = TypeVar("T", bound=np.generic)
+
+
+Excess = Callable[[Ints, ValueType], Ints]
+"""How much the raw sums of rows of weights exceed ``sum of weight * u`` over inputs of a type."""
+
+
+def by_digits(weights: Ints, x: ValueType) -> Ints:
+    """The excess where negative digits count by complements (:mod:`hwbnn.netlists.digits`).
+
+    Args:
+        weights: int64 ``(channels, inputs)``.
+        x: type of the inputs.
+    """
+    excess: Ints = Digits.of(weights).minus.sum(axis=1) * ((1 << x.width) - 1)
+    return excess
+
+
+@dataclass(frozen=True)
+class ByProducts:
+    """The excess where weights of several bits come from a memory: one for all channels.
+
+    It is the least that leaves no raw sum negative, or where one plane is taken after the other the
+    next one above that ``rtl/hwbnn_weighted_folded.sv`` can start with.
+
+    Attributes:
+        added: what the products of a pass have on top, whatever weights and inputs are.
+        doublings: how often a pass doubles what it starts with.
+    """
+
+    added: int
+    doublings: int = 0
+
+    def __call__(self, weights: Ints, x: ValueType) -> Ints:
+        """The excess of rows of weights."""
+        least = int(-np.minimum(weights, 0).sum(axis=1).min()) * ((1 << x.width) - 1)
+        return np.full(len(weights), least + (self.added - least) % (1 << self.doublings))
+
+    def start(self, excess: int) -> int:
+        """What a pass starts with."""
+        return (excess - self.added) >> self.doublings
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,43 +77,46 @@ class RawSums:
     """How the raw sums of a ``Dot`` relate to its values.
 
     Attributes:
-        weights: bool ``(channels, inputs)``.
-        high: the largest raw sum that can be; the smallest is 0.
+        weights: int64 ``(channels, inputs)``.
+        high: the largest raw sum that can be; none is below 0.
         shift: as in ``(raw << shift) - constants``.
         constants: int64 ``(classes, channels)``; one class where there is no border.
+        excess: int64 ``(channels,)``.
     """
 
-    weights: Bools
+    weights: Ints
     high: int
     shift: int
     constants: Ints
+    excess: Ints
 
     @property
     def width(self) -> int:
         """Bits of a raw sum."""
-        return self.high.bit_length()
+        return max(1, self.high.bit_length())
 
 
-def raw_sums(weights: Bools, x: ValueType, outside: Bools | None = None) -> RawSums:
+def raw_sums(
+    weights: Ints, x: ValueType, outside: Bools | None = None, excess: Excess = by_digits
+) -> RawSums:
     """The raw sums of rows of weights over inputs of a type.
 
     Args:
-        weights: bool ``(channels, inputs)``.
+        weights: int64 ``(channels, inputs)``.
         x: type of the inputs; its size is theirs.
         outside: bool ``(classes, inputs)``: those that count nothing and have the code 0; bits
             only. None for none.
+        excess: what they exceed the sum of products by.
     """
-    top = (1 << x.width) - 1
-    high = x.size * top
+    over = excess(weights, x)
+    high = int((np.maximum(weights, 0).sum(axis=1) * ((1 << x.width) - 1) + over).max())
     if x.bit:
         classes = np.zeros((1, x.size), np.bool_) if outside is None else outside
         # A bit of -1 that should not be there takes its weight away from the sum.
-        added = classes.astype(np.int64) @ (2 * weights.T.astype(np.int64) - 1)
-        return RawSums(weights, high, 1, x.size - added)
+        inside = weights.sum(axis=1) - classes.astype(np.int64) @ weights.T
+        return RawSums(weights, high, 1, inside + 2 * over, over)
     half = 1 << (x.width - 1) if x.signed else 0
-    plus = weights.sum(axis=1, dtype=np.int64)
-    constants = plus * half + (x.size - plus) * (top - half)
-    return RawSums(weights, high, 0, constants[None])
+    return RawSums(weights, high, 0, (weights.sum(axis=1) * half + over)[None], over)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +127,7 @@ class Combination:
     ``highs``.
 
     Attributes:
-        raw: the raw sums; rows of channels that had a negative scale are inverted.
+        raw: the raw sums; rows of channels that had a negative scale are negated.
         scale: int64 ``(channels,)``, none negative.
         offset: int64 ``(channels,)``.
         constants: int64 ``(classes, channels)``.
@@ -98,21 +144,21 @@ class Combination:
 
 
 def combination(
-    weights: Bools, scale: Ints, offset: Ints, x: ValueType, outside: Bools | None = None
+    weights: Ints, scale: Ints, offset: Ints, x: ValueType, outside: Bools | None = None
 ) -> Combination:
     """The values of a ``Dot`` with scale and offset, from raw sums over inputs of a type.
 
     Args:
-        weights: bool ``(channels, inputs)``.
+        weights: int64 ``(channels, inputs)``, of -1 and +1.
         scale: int64 ``(channels,)``.
         offset: int64 ``(channels,)``.
         x: type of the inputs.
         outside: as in :func:`raw_sums`.
     """
-    weights = weights ^ (scale < 0)[:, None]
+    weights = weights * np.where(scale < 0, -1, 1)[:, None]
     scale = np.abs(scale)
     raw = raw_sums(weights, x, outside)
-    total = raw_sums(np.ones((1, x.size), np.bool_), x, outside)
+    total = raw_sums(np.ones((1, x.size), np.int64), x, outside)
     # Products may wrap around int64; what they come to with the others does not.
     constants = -(scale * raw.constants + offset * total.constants)
     bare = _combined(raw, scale << raw.shift, offset << raw.shift, x)
@@ -121,7 +167,7 @@ def combination(
 
 def _combined(raw: RawSums, scale: Ints, offset: Ints, x: ValueType) -> Combination:
     """Raw sums and their total combined, without constants."""
-    plus = raw.weights.sum(axis=1, dtype=np.int64)
+    plus = (raw.weights > 0).sum(axis=1, dtype=np.int64)
     top = (1 << x.width) - 1
     # An input of weight -1 is in the raw sum as its distance from the top.
     base = scale * (x.size - plus) * top
@@ -135,7 +181,7 @@ def scaled_thresholds(
     cuts: ThresholdConstants,
     scale: Ints,
     offset: Ints,
-    weights: Bools,
+    weights: Ints,
     x: ValueType,
     outside: Bools | None,
 ) -> tuple[Combination, Ints]:
@@ -180,19 +226,23 @@ class ThresholdConstants:
 
 
 def fused(
-    weights: Bools, cuts: ThresholdConstants, x: ValueType, outside: Bools | None = None
+    weights: Ints,
+    cuts: ThresholdConstants,
+    x: ValueType,
+    outside: Bools | None = None,
+    excess: Excess = by_digits,
 ) -> tuple[RawSums, Ints]:
     """A ``Dot`` and the ``Threshold`` behind it as raw sums and what they are compared with.
 
-    The rows of falling channels are inverted, ``-sum >= -t``, so that every comparison is
-    ``raw > constant``.
+    The rows of falling channels are negated, ``-sum >= -t``, so that every comparison is ``raw >
+    constant``.
 
     Returns:
         The raw sums and int64 ``(classes, channels, k)`` constants from -1 (always) to ``high``
         (never).
     """
     falling = cuts.falling[:, None]
-    raw = raw_sums(weights ^ falling, x, outside)
+    raw = raw_sums(np.where(falling, -weights, weights), x, outside, excess)
     wanted = np.where(falling, -cuts.thresholds, cuts.thresholds)
     # (raw << shift) - c >= t  is  raw > (t - 1 + c) >> shift, rounding down.
     constants = (wanted - 1 + raw.constants[cuts.border][:, :, None]) >> raw.shift

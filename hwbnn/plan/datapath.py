@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from hwbnn.graph import Graph, Node, ValueType, check_readable
+from hwbnn.graph import Graph, Node, ValueType
 from hwbnn.plan.blocks import Block
 from hwbnn.plan.plan import Plan
 from hwbnn.plan.products import DotFolded
@@ -66,7 +66,6 @@ class Datapath:
     readers: Counter[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_readable(self.graph, "RTL")
         self.readers = Counter(value for node in self.graph.nodes for value in node.sources)
 
     @property

@@ -30,6 +30,15 @@ inputs have bits. Inputs of one bit are counted in any case.
 """
 
 
+Multipliers = Literal["dsp", "luts"]
+"""How folded products of integers are formed: by multipliers of the device, or by look-up tables.
+
+In look-up tables ``bit_planes`` lets weights through bit plane by bit plane and adds them up,
+``adder_tree`` adds up whole products, and ``bit_serial`` takes one plane a cycle. Multipliers add
+up whole products in any case. Neither is needed where weights are -1, 0 and +1 or inputs are bits,
+nor with ``bit_serial``.
+"""
+
 Form = Literal["modules", "portable", "xc7", "xcup"]
 """The form of an unrolled layer.
 
@@ -89,11 +98,19 @@ class Folded:
     bit-serially. A ``Conv2d`` takes that for each group of each window, ``n`` and ``m`` being the
     inputs and outputs of a group. Of a layer that is smaller than ``pe`` or ``simd``, all neurons
     or all inputs are taken at a time.
+
+    Attributes:
+        pe: neurons at a time.
+        simd: inputs at a time.
+        sums: how inputs of several bits are summed.
+        multipliers: how products of integers are formed (:data:`Multipliers`); None for ``dsp``
+            where weights and inputs have at least four bits, else ``luts``.
     """
 
     pe: int
     simd: int
     sums: Sums = "bit_planes"
+    multipliers: Multipliers | None = None
 
     def within(self, outputs: int, inputs: int) -> Folded:
         """The same, taking no more at a time than a layer of this size has."""
@@ -311,8 +328,8 @@ class Plan:
 
 def _layout_json(layout: Layout) -> Any:
     plain = asdict(layout)
-    for name, default in (("sums", "bit_planes"), ("form", "modules")):
-        if plain.get(name) == default:
+    for name, default in (("sums", "bit_planes"), ("form", "modules"), ("multipliers", None)):
+        if name in plain and plain[name] == default:
             del plain[name]
     return plain or "unrolled"
 
@@ -324,11 +341,12 @@ def _layout_from(given: Any, where: str) -> Layout:
         raise PlanError(f"{where}: unknown key 'made'; expected {RENAMED['made']!r}, its name now")
     if isinstance(given, dict) and given and set(given) <= {"sums", "form"}:
         return Unrolled(**given)
-    if isinstance(given, dict) and {"pe", "simd"} <= set(given) <= {"pe", "simd", "sums"}:
+    folded = {"pe", "simd", "sums", "multipliers"}
+    if isinstance(given, dict) and {"pe", "simd"} <= set(given) <= folded:
         return Folded(**given)
     raise PlanError(
-        f'{where}: expected "unrolled" or {{"pe": P, "simd": S}}, perhaps with "sums", '
-        f"found {shown(given)}"
+        f'{where}: expected "unrolled" or {{"pe": P, "simd": S}}, perhaps with "sums" or '
+        f'"multipliers", found {shown(given)}'
     )
 
 
@@ -360,6 +378,12 @@ def _check_layout(layout: object) -> None:
         if layout.form != "modules" and layout.sums != "bit_planes":
             raise PlanError(f"plan: sums: {layout.sums} is for modules, not for {layout.form}")
         return
+    multipliers = list(get_args(Multipliers))
+    if layout.multipliers is not None and layout.multipliers not in multipliers:
+        raise PlanError(
+            f"plan: multipliers: expected one of {nearest(layout.multipliers, multipliers)}, "
+            f"found {shown(layout.multipliers)}"
+        )
     for name in ("pe", "simd"):
         value = getattr(layout, name)
         if not _is_int(value) or not 1 <= value < 1 << 20:

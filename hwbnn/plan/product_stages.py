@@ -16,11 +16,14 @@ from hwbnn.graph import Conv2d, Dot, Threshold, ValueType, Window, fused_thresho
 from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists import NetlistForm, latency
 from hwbnn.plan import blocks, constants, products
-from hwbnn.plan.constants import Combination, RawSums, ThresholdConstants, per_element
+from hwbnn.plan.constants import Combination, Excess, RawSums, ThresholdConstants, per_element
 from hwbnn.plan.datapath import Datapath, OpenStream, least_divisor
 from hwbnn.plan.plan import Folded, Layout
 from hwbnn.plan.stages import SlidingWindow, WindowUnrolled
 from hwbnn.plan.tokens import TokenStream
+
+MULTIPLIED = 4
+"""Bits from which on both factors of a product are worth a multiplier of the device, by default."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +32,7 @@ class Product:
 
     Attributes:
         node: the node.
-        weights: bool ``(channels, inputs)``.
+        weights: int64 ``(channels, inputs)``.
         x: type of the inputs that a channel sums.
         groups: groups of inputs.
         geometry: where the window stands; None without one.
@@ -39,7 +42,7 @@ class Product:
     """
 
     node: Dot | Conv2d
-    weights: Bools
+    weights: Ints
     x: ValueType
     groups: int = 1
     geometry: Window | None = None
@@ -51,8 +54,8 @@ class Product:
     def of(cls, node: Dot | Conv2d, x: ValueType) -> Product:
         """The product that a node over a source of this type is."""
         if isinstance(node, Dot):
-            return cls(node, node.signs, x)
-        weights = node.signs.reshape(len(node.weights), -1)
+            return cls(node, node.weights.astype(np.int64), x)
+        weights = node.weights.reshape(len(node.weights), -1).astype(np.int64)
         inputs = replace(x, shape=(weights.shape[1],))
         geometry = window_of(node, x.shape)
         product = cls(node, weights, inputs, node.groups, geometry, int(x.bit and node.pad > 0))
@@ -61,6 +64,11 @@ class Product:
         depth = node.weights.shape[-1]
         outside = np.repeat(~geometry.classes.reshape(len(geometry.classes), -1), depth, axis=1)
         return replace(product, outside=outside, border_classes=geometry.border_classes.ravel())
+
+    @property
+    def binary(self) -> bool:
+        """Whether all weights are -1 and +1."""
+        return self.node.binary
 
     @property
     def positions(self) -> int:
@@ -104,7 +112,8 @@ def _add_values(datapath: Datapath, product: Product) -> None:
     elif threshold is not None:
         _add_fused(datapath, product, threshold)
     else:
-        raw = constants.raw_sums(product.weights, product.x, product.outside)
+        excess = _excess(datapath, product)
+        raw = constants.raw_sums(product.weights, product.x, product.outside, excess)
         lanes = _add_raw_sums(datapath, product, raw)
         datapath.append(
             blocks.Affine(
@@ -136,7 +145,7 @@ def add_thresholds(
     datapath.append(
         blocks.ThresholdBlock(
             f"v_{node.name}", node.name, stream, result, per_element(limits, elements),
-            per_element(sides, elements), datapath.plan.logic_levels_per_register,
+            per_element(sides, elements), datapath.plan.logic_levels_per_register, node.base or 0,
             border_classes=border_classes,
         )
     )  # fmt: skip
@@ -146,7 +155,8 @@ def _add_fused(datapath: Datapath, product: Product, threshold: Threshold) -> No
     """Raw sums, compared with what the thresholds are in terms of them."""
     node = product.node
     held = ThresholdConstants.of(threshold, product.border_classes)
-    raw, limits = constants.fused(product.weights, held, product.x, product.outside)
+    excess = _excess(datapath, product)
+    raw, limits = constants.fused(product.weights, held, product.x, product.outside, excess)
     datapath.fused[node.name] = threshold.name
     if _add_compared_netlist(datapath, product, threshold, raw, limits, None):
         return
@@ -229,12 +239,19 @@ def _add_raw_sums(
         lanes = layout.pe + total
         size = product.vectors * -(-product.channels // layout.pe) * lanes
         result = TokenStream(size, lanes, raw.width)
+        head = name, None, datapath.stream, result, node, weights, levels, sums, layout.pe
+        if product.binary:
+            datapath.append(products.DotFolded(*head, layout.simd, total, groups=product.groups))
+            return layout.pe
+        dsp, start = _multiplies(product, layout), 0
+        if not products.is_ternary(weights):
+            added = products.by_products(weights, product.x.width, layout, dsp=dsp)
+            start = added.start(int(raw.excess[0]))
         datapath.append(
-            products.DotFolded(
-                name, None, datapath.stream, result, node, weights, levels, sums, layout.pe,
-                layout.simd, total, groups=product.groups,
+            products.WeightedFolded(
+                *head, layout.simd, total, groups=product.groups, dsp=dsp, start=start
             )
-        )  # fmt: skip
+        )
         return layout.pe
     gather(datapath, product)
     if total:
@@ -243,14 +260,48 @@ def _add_raw_sums(
     if _form(datapath, product) is not None:
         raw = replace(raw, weights=weights)
         datapath.append(_netlist(datapath, name, None, product, raw, None, None, result))
-    else:
+    elif product.binary:
         datapath.append(
             products.DotUnrolled(
-                name, None, datapath.stream, result, node, weights, levels, sums,
+                name, None, datapath.stream, result, node, weights > 0, levels, sums,
+                groups=product.groups,
+            )
+        )  # fmt: skip
+    else:
+        datapath.append(
+            products.WeightedUnrolled(
+                name, None, datapath.stream, result, node, weights, levels, layout.sums,
                 groups=product.groups,
             )
         )  # fmt: skip
     return channels
+
+
+def _excess(datapath: Datapath, product: Product) -> Excess:
+    """What raw sums exceed the sum of products by, in the layout of a product."""
+    layout = _layout(datapath, product, total=False)
+    if not isinstance(layout, Folded) or products.is_ternary(product.weights):
+        return constants.by_digits
+    dsp = _multiplies(product, layout)
+
+    def excess(weights: Ints, x: ValueType) -> Ints:
+        return products.by_products(weights, x.width, layout, dsp=dsp)(weights, x)
+
+    return excess
+
+
+def _multiplies(product: Product, layout: Folded) -> bool:
+    """Whether a folded product takes multipliers of the device.
+
+    Bits and ternary weights take none, and there are no products where a bit plane is taken at a
+    time. Else it is as the Plan says, and if it says nothing, where both factors have enough bits.
+    """
+    x, weights = product.x, product.weights
+    if x.width == 1 or products.is_ternary(weights) or layout.sums == "bit_serial":
+        return False
+    if layout.multipliers is None:
+        return min(x.width, products.weight_width(weights)) >= MULTIPLIED
+    return layout.multipliers == "dsp"
 
 
 def _layout(datapath: Datapath, product: Product, *, total: bool) -> Layout:
@@ -319,10 +370,12 @@ def _add_compared_netlist(
 ) -> bool:  # fmt: skip
     """Sums and thresholds as one netlist, if the Plan has one and each channel one constant.
 
+    A base that is not 0 would have to be added to its outputs: such sums are compared by a block.
+
     Returns:
         Whether it is so; else nothing was added.
     """
-    if _form(datapath, product) is None or limits.shape[::2] != (1, 1):
+    if _form(datapath, product) is None or limits.shape[::2] != (1, 1) or threshold.base:
         return False
     gather(datapath, product)
     name, result = f"v_{threshold.name}", datapath.result(threshold, limits.shape[1])

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists import Netlist, NetlistForm, sums, thresholds
+from hwbnn.netlists.digits import Digits
 from hwbnn.netlists.layer_inputs import LayerInputs
-from hwbnn.plan.blocks import Block, popcount_latency, register_stages, tree_depth
-from hwbnn.plan.plan import Sums
+from hwbnn.plan.blocks import (
+    Block,
+    popcount_latency,
+    register_stages,
+    signed_width,
+    tree_depth,
+)
+from hwbnn.plan.constants import ByProducts
+from hwbnn.plan.plan import Folded, Sums
 from hwbnn.plan.tokens import TokenStream
+
+T = TypeVar("T", bound=np.generic)
 
 KEPT = 32
 """Layers whose netlists are kept: a circuit is made several times on the way to a core."""
@@ -51,13 +63,92 @@ class DotUnrolled(Block):
         return row_latency(self.weights.shape[1], self.source.width, self.levels, self.sums)
 
 
+class Digit(NamedTuple):
+    """A digit of a weight: plus or minus an input, shifted.
+
+    Attributes:
+        input: number of the input.
+        place: the shift.
+        negative: whether it is subtracted, that is, counted by its complement.
+    """
+
+    input: int
+    place: int
+    negative: bool
+
+
+def digits_of(weights: Ints) -> tuple[tuple[Digit, ...], ...]:
+    """Of each channel, the digits of its weights, the lowest place first.
+
+    Args:
+        weights: int64 ``(channels, inputs)``.
+    """
+    signs, owners = Digits.of(weights).rows()
+    made: list[list[Digit]] = [[] for _ in weights]
+    for row, (channel, place) in zip(signs, owners, strict=True):
+        made[channel] += [Digit(int(i), place, bool(row[i] < 0)) for i in np.flatnonzero(row)]
+    return tuple(map(tuple, made))
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedUnrolled(Block):
+    """Raw sums of all channels at once, with integer weights (``column_sum`` for each channel).
+
+    A digit of a weight is an input, or its complement, at a place: its bits are counted in columns,
+    or with ``adder_tree`` it is one number of a sum. A weight of 0 has no digit.
+
+    Attributes:
+        node: the ``Dot`` or ``Conv2d``.
+        weights: int64 ``(channels, inputs)``; rows of falling fused thresholds are negated.
+        levels: levels of logic between two registers.
+        sums: how digits are summed.
+        groups: as in :class:`DotUnrolled`.
+    """
+
+    node: str
+    weights: Ints
+    levels: int
+    sums: Sums
+    groups: int = field(default=1, kw_only=True)
+
+    @cached_property
+    def digits(self) -> tuple[tuple[Digit, ...], ...]:
+        """Of each channel, the digits of its weights, the lowest place first."""
+        return digits_of(self.weights)
+
+    @cached_property
+    def heights(self) -> Ints:
+        """Bits of each column of each channel, int64 ``(channels, columns)``."""
+        digits = Digits.of(self.weights)
+        width, places = self.source.width, max(1, digits.places)
+        made = np.zeros((len(self.weights), places + width - 1), np.int64)
+        for place in range(places):
+            made[:, place : place + width] += (digits.at(place) != 0).sum(axis=1)[:, None]
+        return made
+
+    @property
+    def most(self) -> int:
+        """The most digits of a channel; at least 1."""
+        return max(1, *map(len, self.digits))
+
+    @property
+    def latency(self) -> int:
+        """Cycles of the tallest column, then of the sum of columns; or of a tree of digits."""
+        if self.sums == "adder_tree":
+            return register_stages(tree_depth(self.most), self.levels)
+        tallest, columns = max(1, int(self.heights.max())), self.heights.shape[1]
+        return popcount_latency(tallest, self.levels) + register_stages(
+            tree_depth(columns), self.levels
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class DotNetlist(Block):
     """Raw sums of all channels at once, or whether they reach thresholds, as one netlist.
 
     Attributes:
         node: the ``Dot`` or ``Conv2d``.
-        weights: as in :class:`DotUnrolled`.
+        weights: int64 ``(channels, inputs)``; rows are as in :class:`DotUnrolled`.
         wanted: int64 ``(channels,)``: the least raw sums that give a 1; None where the raw sums
             themselves are given.
         scale_offset: int64 ``(channels,)`` each, where it is ``scale * raw + offset *
@@ -71,7 +162,7 @@ class DotNetlist(Block):
     """
 
     node: str
-    weights: Bools
+    weights: Ints
     wanted: Ints | None
     scale_offset: tuple[Ints, Ints] | None
     drivers: tuple[int, ...] | None
@@ -100,8 +191,8 @@ class DotFolded(Block):
 
     Attributes:
         node: the ``Dot`` or ``Conv2d``.
-        weights: bool ``(channels, inputs)``, inputs of a group; rows of falling fused thresholds
-            are inverted.
+        weights: int64 ``(channels, inputs)``, inputs of a group; rows of falling fused thresholds
+            are negated.
         levels: levels of logic between two registers.
         sums: how inputs of several bits are summed.
         pe: channels at a time.
@@ -111,7 +202,7 @@ class DotFolded(Block):
     """
 
     node: str
-    weights: Bools
+    weights: Ints
     levels: int
     sums: Sums
     pe: int
@@ -174,11 +265,19 @@ class DotFolded(Block):
         A weight beyond the last input is 1: by it the input that the hardware puts there, the
         smallest number, counts nothing.
         """
-        whole = np.zeros((self.groups, self.passes * self.pe, self.steps * self.simd), np.bool_)
-        whole[:, :, self.inputs :] = True
-        whole[:, : self.channels, : self.inputs] = self.weights.reshape(
-            self.groups, -1, self.inputs
-        )
+        return self.ordered(self.weights > 0, 1)
+
+    def ordered(self, weights: NDArray[T], rest: int) -> NDArray[T]:
+        """Weights in the order in which passes read them, ``(rows, pe * simd)``.
+
+        Args:
+            weights: ``(channels, inputs)``.
+            rest: what stands beyond the last input; beyond the last channel it is 0.
+        """
+        size = (self.groups, self.passes * self.pe, self.steps * self.simd)
+        whole = np.zeros(size, weights.dtype)
+        whole[:, :, self.inputs :] = rest
+        whole[:, : self.channels, : self.inputs] = weights.reshape(self.groups, -1, self.inputs)
         ordered = whole.reshape(self.groups * self.passes, self.pe, self.steps, self.simd)
         return ordered.transpose(0, 2, 1, 3).reshape(self.rows, -1)
 
@@ -188,8 +287,81 @@ class DotFolded(Block):
         return 2 + row_latency(self.simd, self.source.width, self.levels, self.sums)
 
 
+@dataclass(frozen=True, eq=False)
+class WeightedFolded(DotFolded):
+    """Raw sums of ``pe`` channels from ``simd`` inputs a cycle, with integer weights.
+
+    Weights of -1, 0 and +1 mask what is counted; others let bits of inputs through, or are
+    multiplied with them (``weighted_folded``). ``weights`` is int64 here.
+
+    Attributes:
+        dsp: whether products are formed by multipliers of the device.
+        start: what a pass begins with.
+    """
+
+    dsp: bool = field(default=False, kw_only=True)
+    start: int = field(default=0, kw_only=True)
+
+    @property
+    def ternary(self) -> bool:
+        """Whether weights are masks and signs."""
+        return is_ternary(self.weights)
+
+    @property
+    def weight_width(self) -> int:
+        """Bits of a weight in the memory."""
+        return weight_width(self.weights)
+
+    @property
+    def memory(self) -> Bools:
+        """The memory of weights, bool ``(rows, pe * simd * weight_width)``.
+
+        A weight beyond the last input is 0.
+        """
+        ordered = self.ordered(self.weights, 0)
+        bits = ordered[:, :, None] >> np.arange(self.weight_width) & 1
+        return bits.astype(np.bool_).reshape(self.rows, -1)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last step of a pass: read, row, and adding to the total."""
+        planes = 1 if self.sums == "bit_serial" else self.source.width
+        if self.ternary:
+            return 2 + row_latency(self.simd, planes, self.levels, self.sums)
+        multiplied = 1 if self.dsp else register_stages(tree_depth(planes), self.levels)
+        return 2 + multiplied + register_stages(tree_depth(self.simd), self.levels)
+
+
+def is_ternary(weights: Ints) -> bool:
+    """Whether all weights are -1, 0 and +1."""
+    return bool((np.abs(weights) <= 1).all())
+
+
+def weight_width(weights: Ints) -> int:
+    """Bits of a weight in a memory: the fewest in two's complement, and two for ternary ones."""
+    if is_ternary(weights):
+        return 2
+    return signed_width(int(weights.min()), int(weights.max()))
+
+
+def by_products(weights: Ints, width: int, fold: Folded, *, dsp: bool) -> ByProducts:
+    """The excess of the raw sums of ``weighted_folded``, ternary weights apart.
+
+    Args:
+        weights: int64 ``(channels, inputs)``.
+        width: bits of an input.
+        fold: how the product is folded.
+        dsp: whether products are formed by multipliers of the device.
+    """
+    steps = -(-weights.shape[1] // fold.simd)
+    own = weight_width(weights)
+    on_top = 1 << (own + width - 1) if dsp else ((1 << width) - 1) << (own - 1)
+    serial = fold.sums == "bit_serial"
+    return ByProducts(steps * fold.simd * on_top, width - 1 if serial else 0)
+
+
 def netlist(
-    weights: Bools,
+    weights: Ints,
     wanted: Ints | None,
     source: TokenStream,
     scale_offset: tuple[Ints, Ints] | None = None,
@@ -198,16 +370,16 @@ def netlist(
     """The netlist of a layer: its raw sums, or whether they reach ``wanted``, scaled or not.
 
     Args:
-        weights: bool ``(channels, inputs)``.
+        weights: int64 ``(channels, inputs)``.
         wanted: int64 ``(channels,)``; None for the raw sums themselves.
         source: the stream of inputs.
         scale_offset: scale and offset, int64 ``(channels,)`` each, as in
             :func:`hwbnn.netlists.thresholds`.
         drivers: what is known of the inputs, by :func:`known_drivers`.
     """
-    arrays = (wanted, *(scale_offset or ()))
-    numbers = tuple(n.astype("<i8").tobytes() for n in arrays if n is not None)
-    return _made(weights.tobytes(), len(weights), numbers, source.width, source.signed, drivers)
+    arrays = (weights.ravel(), wanted, *(scale_offset or ()))
+    own, *numbers = (n.astype("<i8").tobytes() for n in arrays if n is not None)
+    return _made(own, len(weights), tuple(numbers), source.width, source.signed, drivers)
 
 
 def known_drivers(drivers: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -220,11 +392,9 @@ def _made(
     weights: bytes, channels: int, numbers: tuple[bytes, ...], width: int, signed: bool,
     drivers: tuple[int, ...] | None,
 ) -> Netlist:  # fmt: skip
-    bits = np.frombuffer(weights, np.bool_).reshape(channels, -1)
+    own = np.frombuffer(weights, "<i8").astype(np.int64).reshape(channels, -1)
     if not numbers:
-        return sums(bits, width=width, signed=signed, drivers=drivers)
+        return sums(own, width=width, signed=signed, drivers=drivers)
     wanted, *factors = (np.frombuffer(n, "<i8").astype(np.int64) for n in numbers)
     scaled = (factors[0], factors[1]) if factors else None
-    return thresholds(
-        bits, wanted, width=width, signed=signed, scale_offset=scaled, drivers=drivers
-    )
+    return thresholds(own, wanted, width=width, signed=signed, scale_offset=scaled, drivers=drivers)

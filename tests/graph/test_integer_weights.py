@@ -1,4 +1,4 @@
-"""Weights that are integers, and thresholds that count from a base: nodes, ranges, files, refusal.
+"""Weights that are integers, and thresholds that count from a base: nodes, ranges, files.
 
 That all simulators compute what nodes with them mean is in ``tests/simulators``.
 """
@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hwbnn.errors import GraphError, PlanError
+from hwbnn.errors import GraphError
 from hwbnn.graph import (
     Conv2d,
     Dot,
@@ -27,9 +27,7 @@ from hwbnn.graph import (
     to_bytes,
 )
 from hwbnn.graph.values import ValueType
-from hwbnn.plan import Plan, circuit
 from hwbnn.simulators import plain, simulate
-from hwbnn.targets import generate
 
 NONE = np.zeros(2, np.bool_)
 TERNARY = np.array([[1, 0, -1], [0, 0, 0]])
@@ -171,20 +169,6 @@ def test_older_formats_do_not_hold_them(graph: Graph) -> None:
         GraphError, match=r"format 4: expected at least format 5|expected the fields"
     ):
         from_bytes(stream.getvalue())
-
-
-REFUSERS = {
-    "circuit": lambda graph: circuit(graph, Plan()),
-    "rtl": lambda graph: generate(graph, "rtl"),
-}
-
-
-@pytest.mark.parametrize("reader", REFUSERS.values(), ids=REFUSERS)
-def test_a_room_that_does_not_compute_them_refuses(reader: object) -> None:
-    with pytest.raises(PlanError, match=r"node 'd': weights: \w+ computes .* from -1 to 1; make"):
-        reader(GRAPHS["ternary"])  # type: ignore[operator]
-    with pytest.raises(PlanError, match=r"node 't': base: \w+ computes .* found -1; make"):
-        reader(GRAPHS["based"])  # type: ignore[operator]
 
 
 def faults(dot: Dot, threshold: Threshold) -> dict[str, Node]:

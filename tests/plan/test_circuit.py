@@ -20,7 +20,8 @@ from tests.strategies import graphs, inputs, plans, random_graph, random_plan
 
 @given(st.data())
 def test_blocks_compute_every_value(data):
-    graph = data.draw(graphs(max_width=40))
+    integers = data.draw(st.booleans())
+    graph = data.draw(graphs(max_width=40, integer_weights=integers, based=integers))
     made = circuit(graph, data.draw(plans(graph)))
     x = data.draw(inputs(graph, 6))
     values = simulate(graph, x, trace=True)
@@ -44,7 +45,8 @@ def same(given, taken):
 
 @given(st.data())
 def test_stages_fit_and_every_value_is_seen_or_fused(data):
-    graph = data.draw(graphs())
+    integers = data.draw(st.booleans())
+    graph = data.draw(graphs(integer_weights=integers, based=integers))
     plan = data.draw(plans(graph))
     made = circuit(graph, plan)
     assert isinstance(made.stages[0], AxisIn)

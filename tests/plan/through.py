@@ -17,6 +17,11 @@ def through(block, x):
 
 @through.register(products.DotUnrolled)
 def _(block, x):
+    return rows_through(block, x, np.where(block.weights, 1, -1))
+
+
+@through.register(products.WeightedUnrolled)
+def _(block, x):
     return rows_through(block, x, block.weights)
 
 
@@ -88,8 +93,39 @@ def sums(block, x, weights):
     u = x + (1 << (width - 1) if block.source.signed else 0)
     assert u.min() >= 0
     assert u.max() < 1 << width
-    wrong = (1 << width) - 1 - u
-    return u @ weights.T.astype(np.int64) + wrong @ (~weights).T.astype(np.int64)
+    return u @ weights.T + excess(block, weights)
+
+
+def excess(block, weights):
+    """What sums come to if all inputs are 0."""
+    top = (1 << block.source.width) - 1
+    if isinstance(block, products.WeightedFolded) and not block.ternary:
+        lowest = -(1 << (block.weight_width - 1))  # what each product is brought to 0 by
+        on_top = -lowest << block.source.width if block.dsp else -lowest * top
+        return (block.start << (block.rounds - 1)) + block.steps * block.simd * on_top
+    return top * np.array([sum(map(negative_digits, row)) for row in weights.tolist()])
+
+
+def negative_digits(weight):
+    """What the digits of a weight have that are below 0: in the form that has fewest of them."""
+    size = abs(weight)
+    taken = taken_off(size)
+    if (size + taken).bit_count() + taken.bit_count() >= size.bit_count():
+        taken = 0
+    return taken if weight >= 0 else size + taken
+
+
+def taken_off(size):
+    """The negative digits of the non-adjacent form, by its definition."""
+    taken = place = 0
+    while size:
+        if size & 1:
+            digit = 2 - (size & 3)
+            taken += (digit < 0) << place
+            size -= digit
+        size >>= 1
+        place += 1
+    return taken
 
 
 @through.register(blocks.Affine)
@@ -107,7 +143,7 @@ def _(block, x):
 
 @through.register(blocks.ThresholdBlock)
 def _(block, x):
-    return reached(block, elements(block, x)).sum(axis=-1)
+    return reached(block, elements(block, x)).sum(axis=-1) + block.base
 
 
 @through.register(blocks.LookupBlock)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hwbnn.errors import InputError, nearest
-from hwbnn.graph import Graph, check_readable
+from hwbnn.graph import Graph
 from hwbnn.plan import Plan
 from hwbnn.targets.hls.nodes import call_of
 from hwbnn.targets.hls.site import Call, Site, needs_stream, within_limit
@@ -41,7 +41,6 @@ def calls_of(graph: Graph, plan: Plan, io: str) -> tuple[Call, ...]:
                 "place; take io_stream"
             )
     plan.check(graph)
-    check_readable(graph, "HLS", weights=True, base=True)
     site = Site(graph, plan, io)
     for name, t in graph.types.items():
         if name not in site.image_lanes and (name not in site.hidden or len(t.shape) < 3):

@@ -10,7 +10,7 @@ from hwbnn.graph.arrays import Ints
 from hwbnn.plan import TokenStream, blocks
 from hwbnn.plan.blocks import Block, PoolMax, RescaleBlock, Scaled, signed_width
 from hwbnn.plan.multiples import terms
-from hwbnn.plan.products import DotFolded, DotNetlist, DotUnrolled
+from hwbnn.plan.products import DotFolded, DotNetlist, DotUnrolled, WeightedUnrolled
 from hwbnn.plan.stages import Pipeline
 from hwbnn.targets.rtl import products
 from hwbnn.targets.rtl.verilog import constant, literal, module
@@ -34,6 +34,8 @@ def modules(core: str, pipeline: Pipeline) -> dict[str, str]:
             made |= products.folded(block, core, pipeline)
         elif isinstance(block, DotNetlist):
             made |= products.netlist(block, core)
+        elif isinstance(block, WeightedUnrolled):
+            made |= products.weighted_unrolled(block, core)
         elif isinstance(block, blocks.SelectBlock):
             made[name] = _select(block, name)
         elif library_module(block) is None:
@@ -103,6 +105,11 @@ def _compare(block: blocks.Compare) -> Wrapped:
     if isinstance(block, blocks.ThresholdBlock):
         parameters["Levels"] = block.levels
         comment = f"Node '{block.value}': how many of {count} thresholds each element reaches."
+        if block.base:
+            width = block.result.width
+            parameters |= {"OutWidth": width, "Base": literal(block.base, width)}
+            comment += f"\n{block.base} is added."
+            return Wrapped("threshold_base", comment, body, parameters)
         return Wrapped("threshold", comment, body, parameters)
     comment = f"Node '{block.value}': each element compared with {count} constants."
     return Wrapped("compare", comment, body, parameters)

@@ -9,9 +9,11 @@ import numpy as np
 from hwbnn.graph.arrays import Ints
 from hwbnn.graph.bits import row_integer
 from hwbnn.netlists import NetlistForm, system_verilog
+from hwbnn.netlists.digits import Digits
 from hwbnn.plan import Circuit
-from hwbnn.plan.products import DotNetlist
-from hwbnn.targets.rtl.verilog import HEADER, constant, instance
+from hwbnn.plan.products import DotNetlist, digits_of
+from hwbnn.targets.rtl.verilog import HEADER, constant, instance, joined
+from hwbnn.targets.rtl.wrapped import digit_bits
 
 MODELS = "hwbnn_primitives"
 """Name of the file that has the primitives."""
@@ -113,11 +115,13 @@ def body(block: DotNetlist, name: str) -> str:
 
 def _counted(block: DotNetlist) -> str:
     """The raw sums as counts of bits, and what they are compared with."""
+    if not (np.abs(block.weights) == 1).all():
+        return _counted_digits(block)
     channels, inputs = block.weights.shape
     width = block.source.width
     high = inputs * ((1 << width) - 1)
     bits = high.bit_length()
-    text = constant("Weights", [row_integer(row) for row in block.weights], inputs)
+    text = constant("Weights", [row_integer(row > 0) for row in block.weights], inputs)
     total = ""
     if block.wanted is None:
         result = f"    assign counted[c*{bits} +: {bits}] = raw;\n"
@@ -137,6 +141,35 @@ def _counted(block: DotNetlist) -> str:
         f"{instance('hwbnn_bit_planes', 'u_planes', planes, ports)}{total}"
         f"\n  for (genvar c = 0; c < {channels}; c++) begin : gen_channel\n"
         f"    logic [{bits - 1}:0] raw;\n\n    assign raw = {counts};\n{result}  end\n"
+    )
+
+
+def _counted_digits(block: DotNetlist) -> str:
+    """The same under integer weights: the digits of each column are counted."""
+    channels = len(block.weights)
+    bits = Digits.of(block.weights).width((1 << block.source.width) - 1)
+    text = (
+        f"  logic [{channels * bits - 1}:0] raws;\n  logic [{block.result.bits - 1}:0] counted;\n"
+    )
+    text += "  logic unused_data;\n\n  assign unused_data = ^data_i;\n"
+    for channel, digits in enumerate(digits_of(block.weights)):
+        columns: dict[int, list[str]] = {}
+        for digit in digits:
+            for column, literal in enumerate(digit_bits(block.source, digit), digit.place):
+                columns.setdefault(column, []).append(literal)
+        counts = [
+            f"({bits}'($countones({joined(literals, '      ')})) << {column})"
+            for column, literals in sorted(columns.items())
+        ]
+        raw = " + ".join(counts or ["'0"])
+        text += f"  assign raws[{channel * bits} +: {bits}] = {raw};\n"
+    if block.wanted is None:
+        return f"{text}  assign counted = raws;\n"
+    wanted = constant("Wanted", [int(w) for w in block.wanted], bits + 1)
+    return (
+        f"{wanted}{text}\n  for (genvar c = 0; c < {channels}; c++) begin : gen_channel\n"
+        f"    assign counted[c] = {{1'b0, raws[c*{bits} +: {bits}]}}\n"
+        f"      >= Wanted[c*{bits + 1} +: {bits + 1}];\n  end\n"
     )
 
 

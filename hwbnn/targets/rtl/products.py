@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from hwbnn.graph.bits import row_integer
-from hwbnn.plan.products import DotFolded, DotNetlist, DotUnrolled
+from hwbnn.plan.products import (
+    Digit,
+    DotFolded,
+    DotNetlist,
+    DotUnrolled,
+    WeightedFolded,
+    WeightedUnrolled,
+)
 from hwbnn.plan.stages import Pipeline
 from hwbnn.targets.rtl import netlists
-from hwbnn.targets.rtl.verilog import constant, instance, literal, module
-from hwbnn.targets.rtl.wrapped import PASSED, Wrapped, module_name, ports
+from hwbnn.targets.rtl.verilog import concatenation, constant, instance, joined, literal, module
+from hwbnn.targets.rtl.wrapped import PASSED, Wrapped, digit_bits, module_name, ports
 
 
 def unrolled(block: DotUnrolled) -> Wrapped:
@@ -34,16 +41,84 @@ def unrolled(block: DotUnrolled) -> Wrapped:
     return Wrapped("dot_unrolled", comment, constant("Weights", rows, inputs), parameters)
 
 
+def weighted_unrolled(block: WeightedUnrolled, core: str) -> dict[str, str]:
+    """All channels at once: wires for the digits of weights, and a sum for each channel."""
+    name = module_name(core, block)
+    channels, inputs = block.weights.shape
+    sums = block.result.width
+    body = ""
+    used = {i for digits in block.digits for i, _, _ in digits}
+    if len(used) < inputs or block.groups > 1:
+        body += "  logic unused_data;\n  assign unused_data = ^data_i;\n\n"
+    for channel, digits in enumerate(block.digits):
+        result = f"data_o[{channel * sums} +: {sums}]"
+        if digits:
+            body += _digit_sum(block, channel, digits, result)
+        else:
+            body += f"  assign {result} = '0;\n\n"
+    passed = {"clk_i": "clk_i", "rst_ni": "rst_ni", "valid_i": "valid_i", "valid_o": "valid_o"}
+    body += instance("hwbnn_valid_line", "u_valid", {"Stages": block.latency}, passed)
+    groups = f", {block.groups} groups" if block.groups > 1 else ""
+    comment = (
+        f"Layer '{block.node}', unrolled: raw sums of {channels} channels over {inputs} "
+        f"inputs{groups}.\n"
+        "Each digit of a weight is an input, or its complement, at a place; zeros have none."
+    )
+    return {name: module(name, comment, ports(block), body)}
+
+
+def _digit_sum(
+    block: WeightedUnrolled, channel: int, digits: tuple[Digit, ...], result: str
+) -> str:
+    """The sum of the digits of a channel."""
+    sums = block.result.width
+    channels, inputs = block.weights.shape
+    first = channel // (channels // block.groups) * inputs
+    terms = [digit_bits(block.source, digit, first) for digit in digits]
+    ports = {"clk_i": "clk_i", "sum_o": result}
+    if block.sums == "adder_tree":
+        numbers = [
+            joined([*["1'b0"] * d.place, *bits, *["1'b0"] * (sums - d.place - len(bits))])
+            for d, bits in zip(digits, terms, strict=True)
+        ]
+        numbers += [literal(0, sums)] * (block.most - len(numbers))
+        wires = f"  logic [{len(numbers) * sums - 1}:0] terms_{channel};\n"
+        wires += f"  assign terms_{channel} = {joined(numbers)};\n"
+        sizes = {"Inputs": len(numbers), "Width": sums, "SumWidth": sums, "Levels": block.levels}
+        ports["data_i"] = f"terms_{channel}"
+        return f"{wires}{instance('hwbnn_sum_tree', f'u_sum_{channel}', sizes, ports)}\n"
+    columns = block.heights.shape[1]
+    ordered = [
+        bits[k - digit.place]
+        for k in range(columns)
+        for digit, bits in zip(digits, terms, strict=True)
+        if 0 <= k - digit.place < len(bits)
+    ]
+    wires = f"  logic [{len(ordered) - 1}:0] bits_{channel};\n"
+    wires += f"  assign bits_{channel} = {joined(ordered)};\n"
+    ports["bits_i"] = f"bits_{channel}"
+    parameters: dict[str, object] = {
+        "Columns": columns,
+        "Bits": len(ordered),
+        "SumWidth": sums,
+        "Levels": block.levels,
+        "Tallest": int(block.heights.max()),
+        "Heights": concatenation([int(h) for h in block.heights[channel]], 32, "      "),
+    }
+    return f"{wires}{instance('hwbnn_column_sum', f'u_sum_{channel}', parameters, ports)}\n"
+
+
 def folded(block: DotFolded, core: str, pipeline: Pipeline) -> dict[str, str]:
     """The folded product and the memory of its weights."""
     size, inputs = block.weights.shape
     name, memory = module_name(core, block), f"{core}_rom_{block.node}"
     address = max(1, (block.rows - 1).bit_length())
-    row = block.pe * block.simd
+    row = block.memory.shape[1]
+    kind, own = _folded_kind(block)
     body = f"  logic [{address - 1}:0] row;\n  logic [{row - 1}:0] weights;\n\n"
     body += instance(
-        "hwbnn_dot_folded",
-        "u_dot_folded",
+        f"hwbnn_{kind}",
+        f"u_{kind}",
         {
             "Inputs": inputs,
             "Channels": size // block.groups,
@@ -54,9 +129,7 @@ def folded(block: DotFolded, core: str, pipeline: Pipeline) -> dict[str, str]:
             "Signed": block.source.signed,
             "SumWidth": block.result.width,
             "Levels": block.levels,
-            "Adders": block.sums == "adder_tree",
-            "Serial": block.sums == "bit_serial",
-            "Totals": int(block.total),
+            **own,
             "Slots": block.buffer_tokens,
             "Credits": pipeline.credits,
             "OnePerFrame": pipeline.reduces,
@@ -85,9 +158,25 @@ def folded(block: DotFolded, core: str, pipeline: Pipeline) -> dict[str, str]:
     }
 
 
+def _folded_kind(block: DotFolded) -> tuple[str, dict[str, object]]:
+    """The hand-written module of a folded product, and the parameters that say how it sums."""
+    adders, serial = block.sums == "adder_tree", block.sums == "bit_serial"
+    if not isinstance(block, WeightedFolded):
+        return "dot_folded", {"Adders": adders, "Serial": serial, "Totals": int(block.total)}
+    own: dict[str, object] = {
+        "WeightWidth": block.weight_width,
+        "Ternary": block.ternary,
+        "Adders": adders or block.dsp,
+        "Dsp": block.dsp,
+        "Serial": serial,
+        "Start": literal(block.start, block.result.width),
+    }
+    return "weighted_folded", own
+
+
 def _memory(name: str, block: DotFolded, address: int) -> str:
     """The weights in the order in which the passes read them, a register behind the memory."""
-    width = block.pe * block.simd
+    width = block.memory.shape[1]
     filled = "".join(
         f"    rows[{i}] = {literal(row_integer(row), width)};\n"
         for i, row in enumerate(block.memory)
@@ -100,9 +189,12 @@ def _memory(name: str, block: DotFolded, address: int) -> str:
     if block.rows == 1:
         body = body.replace("rows[row_i]", "rows[0]")
         body += "\n  logic unused_row;\n  assign unused_row = row_i[0];\n"
+    each = f"{block.simd} bits"
+    if isinstance(block, WeightedFolded):
+        each = f"{block.simd} weights of {block.weight_width} bits"
     comment = (
         f"Weights of layer '{block.node}': row (pass * {block.steps} + token), "
-        f"{block.pe} channels of {block.simd} bits each."
+        f"{block.pe} channels of {each} each."
     )
     declared = [
         "input  logic clk_i",

@@ -26,11 +26,15 @@ def literal(value: int, width: int) -> str:
 
 def concatenation(values: Sequence[int], width: int, indent: str = "    ") -> str:
     """Numbers of ``width`` bits one above the other, the first in the lowest bits."""
-    items = [literal(value, width) for value in reversed(values)]
+    return joined([literal(value, width) for value in values], indent)
+
+
+def joined(items: Sequence[str], indent: str = "    ") -> str:
+    """Expressions one above the other, the first in the lowest bits."""
     lines: list[str] = []
     line = indent
-    for i, item in enumerate(items):
-        item += "," if i + 1 < len(items) else ""
+    for left, item in zip(range(len(items) - 1, -1, -1), reversed(items), strict=True):
+        item += "," if left else ""
         if len(line) + len(item) + 1 > LINE and line.strip():
             lines.append(line.rstrip())
             line = indent

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hwbnn.plan import TokenStream
 from hwbnn.plan.blocks import Block, ByElement
+from hwbnn.plan.products import Digit
 from hwbnn.targets.rtl.verilog import concatenation, instance, module, vector
 
 PASSED = {
@@ -82,6 +84,21 @@ def ports(block: Block) -> list[str]:
         "output logic valid_o",
         f"output logic {vector(block.result.bits)} data_o",
     ]
+
+
+def digit_bits(source: TokenStream, digit: Digit, first: int = 0) -> list[str]:
+    """The bits of an input that a digit counts, the lowest first, complemented where it is -1.
+
+    Args:
+        source: the stream of inputs, a whole vector a token.
+        digit: a digit of a weight.
+        first: the number of the first input that its channel reads.
+    """
+    made = []
+    for bit in range(source.width):
+        turned = digit.negative ^ (source.signed and bit == source.width - 1)
+        made.append(f"{'~' if turned else ''}data_i[{(first + digit.input) * source.width + bit}]")
+    return made
 
 
 def text(block: Block, name: str, made: Wrapped) -> str:
