@@ -14,12 +14,12 @@ from pathlib import Path
 
 from hwbnn import flow
 from hwbnn.errors import CannotLower, HwbnnError
-from hwbnn.flow.publishing import BUILD
+from hwbnn.flow.publishing import BUILD, training_of
 from hwbnn.graph import Dot, Graph
 from hwbnn.methods import METHODS
 from hwbnn.plan import Folded, Plan
 from hwbnn.report import Report
-from hwbnn.training import Recipe
+from hwbnn.training import History, Recipe
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LANES = 16
@@ -43,12 +43,15 @@ def is_whole(run: Path, folder: Path) -> bool:
     """Whether the folder holds this run's network and a build of it that found all equal."""
     try:
         recipe = Recipe.read(run / "recipe.toml")
+        history = History.read(run)
         report = Report.read(folder / "report.json")
         built = Report.from_json((folder / BUILD).read_bytes())
     except (OSError, ValueError, HwbnnError):
         return False
     known = report.provenance
     same = known is not None and known.recipe == recipe.digest and built.digest == report.digest
+    # Another run by the same recipe took other seconds and, elsewhere, has other weights.
+    same = same and report.training == training_of(history)
     complete = all(entry.what in OPTIONAL for entry in built.not_done)
     return bool(same and built.ok and complete)
 

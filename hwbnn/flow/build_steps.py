@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from numpy.typing import ArrayLike
 
 from hwbnn import verification
-from hwbnn.errors import InputError
+from hwbnn.errors import ConstantOutput, InputError
 from hwbnn.flow import reporting
 from hwbnn.flow.state import BuildState, Progress, Silent
 from hwbnn.flow.synthesis import VITIS, VITIS_LOG, by_vitis, synthesise
@@ -99,20 +101,18 @@ def build(
         ToolFailed: if a tool that is there ends with an error; the report is written before.
     """
     target = claim(Path(folder))
-    check_backends(backends, rtl_frames)
-    check_tolerance(tolerance)
+    check_choices(backends, rtl_frames, tolerance)
     samples, labels = data if isinstance(data, tuple) else (data, None)
     shown = progress or Silent()
-    with shown.step("lower"):
+    with shown.step("lower"), constant_told_once() as told:
         graph, network = _lowered(model, input, output)
-        chosen = plan(graph) if callable(plan) else plan or Plan()
-        chosen.check(graph)
-    x = check_input(graph, to_integers(graph.input, samples))
-    if not len(x):
-        raise InputError("data: holds no samples; nothing would be compared")
-    classes = None if labels is None else check_labels(labels, len(x), class_count(graph))
+        chosen = plan_of(graph, plan)
+    x, classes = check_samples(graph, to_integers(graph.input, samples), labels)
     state = BuildState(graph, target, x, shown, rtl_frames=rtl_frames, provenance=provenance)
-    with shown.step(f"compare with the float network on {len(x):,} frames"):
+    with (
+        shown.step(f"compare with the float network on {len(x):,} frames"),
+        constant_told_once(told),
+    ):
         measure_network(state, network, classes, data_name, tolerance)
     _make(target)
     save(graph, target / "graph.npz")
@@ -145,17 +145,58 @@ def claim(folder: Path) -> Path:
     return folder
 
 
-def check_backends(backends: Sequence[str], rtl_frames: int | None = None) -> None:
-    """Refuse before a long computation what verification would refuse after it."""
-    verification.check_backends(backends)
-    if rtl_frames is not None and rtl_frames < 1:
-        raise InputError(f"rtl_frames: expected at least 1 frame, found {rtl_frames}")
+def check_choices(backends: Sequence[str], rtl_frames: int | None, tolerance: float) -> None:
+    """Refuse before a long computation what its later steps would refuse."""
+    check_tolerance(tolerance)
+    verification.check_backends(backends, rtl_frames)
     for name in backends:
         if name.startswith("hls-rtl"):
             raise InputError(
                 f"backend {name!r}: a build runs it where Vitis HLS is installed, and has no RTL "
                 "of Vitis before; leave it out"
             )
+
+
+@contextmanager
+def constant_told_once(told: list[str] | None = None) -> Iterator[list[str]]:
+    """Of several steps that find the output constant, the first alone warns.
+
+    Args:
+        told: the warnings of earlier steps.
+
+    Yields:
+        The warnings so far, to be given to later steps.
+    """
+    so_far = [] if told is None else told
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def first(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if issubclass(category, ConstantOutput):
+                so_far.append(str(message))
+                if len(so_far) > 1:
+                    return
+            show(message, category, *where)
+
+        warnings.showwarning = first
+        yield so_far
+
+
+def plan_of(graph: Graph, plan: Plan | Callable[[Graph], Plan] | None) -> Plan:
+    """The Plan of a Graph: as given, as made for the Graph, or every layer unrolled."""
+    chosen = plan(graph) if callable(plan) else plan or Plan()
+    chosen.check(graph)
+    return chosen
+
+
+def check_samples(
+    graph: Graph, samples: ArrayLike, labels: ArrayLike | None
+) -> tuple[Array, Array | None]:
+    """Samples as the Graph takes them, at least one, and their classes where they have some."""
+    x = check_input(graph, samples)
+    if not len(x):
+        raise InputError("data: holds no samples; nothing would be compared")
+    return x, None if labels is None else check_labels(labels, len(x), class_count(graph))
 
 
 def _make(folder: Path) -> None:

@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwbnn.errors import InputError, Mismatch
-from hwbnn.flow.build_steps import TOOLS, check_backends, hardware, measure_network
+from hwbnn.flow.build_steps import (
+    TOOLS,
+    check_choices,
+    check_samples,
+    constant_told_once,
+    hardware,
+    measure_network,
+    plan_of,
+)
 from hwbnn.flow.state import BuildState, Progress, Silent
 from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan, circuit
 from hwbnn.report import Report, Training
-from hwbnn.simulators import check_input
-from hwbnn.simulators.decisions import (
-    TOLERANCE,
-    check_labels,
-    check_tolerance,
-    class_count,
-)
+from hwbnn.simulators.decisions import TOLERANCE
 from hwbnn.tools import versions
 
 if TYPE_CHECKING:
@@ -84,29 +86,30 @@ def publish(
     from hwbnn.lowering import lower
     from hwbnn.training import History, data_of, load_model, torch_threads
 
-    check_backends(backends, rtl_frames)
-    check_tolerance(tolerance)
+    check_choices(backends, rtl_frames, tolerance)
     source, target = Path(run), Path(folder)
     shown = progress or Silent()
-    with shown.step("lower, and measure against the float network"), torch_threads(1):
+    with (
+        shown.step("lower, and measure against the float network"),
+        torch_threads(1),
+        constant_told_once(),
+    ):
         model, recipe = load_model(source)
         history = History.read(source)
         images = data_of(source, recipe, data=data, data_folder=data_folder)
         graph = lower(model, recipe.graph_input())
-        chosen = Plan() if plan is None else plan(graph)
-        chosen.check(graph)
+        chosen = plan_of(graph, plan)
         if backends:
             circuit(graph, chosen)  # refuses a Plan that fits no circuit before a file is changed
-        x = check_input(graph, recipe.encode(images.test_images))
+        x, classes = check_samples(graph, recipe.encode(images.test_images), images.test_labels)
         state = BuildState(graph, target, x, shown, rtl_frames=rtl_frames)
         state.provenance = history.provenance
-        classes = check_labels(images.test_labels, len(x), class_count(graph))
         measure_network(state, model, classes, f"{images.name}, test part", tolerance)
     _check_accuracy(source, state, history)
     of_network = state.report(
         recipe.network,
         dict(history.versions),
-        training=_training(history),
+        training=training_of(history),
         agreement=tuple(state.agreement),
     )
     _write(target, source, graph, of_network)
@@ -134,7 +137,8 @@ def _check_accuracy(run: Path, state: BuildState, history: History) -> None:
         )
 
 
-def _training(history: History) -> Training:
+def training_of(history: History) -> Training:
+    """The entry of a report on how a run was trained; no two runs have the same."""
     return Training(
         len(history.epochs),
         history.seconds,

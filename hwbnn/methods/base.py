@@ -157,6 +157,8 @@ def _writes(tensor: Tensor) -> int:
 
 _STEPS = 3
 """Steps of an optimiser without the method's hook after which a loop has forgotten it."""
+_forgotten: set[str] = set()
+"""Names of methods whose forgotten hook was said: once, not for each layer."""
 
 
 class BinaryWeight(Part, ABC):
@@ -175,8 +177,8 @@ class BinaryWeight(Part, ABC):
         Parameters count the writes to them; a step is several writes between two passes.
 
         Warns:
-            HwbnnWarning: once, after three steps without a call of :func:`hwbnn.nn.after_step`, if
-                the method has such a hook.
+            HwbnnWarning: once for all layers of a method, after three steps without a call of
+                :func:`hwbnn.nn.after_step`, if the method has such a hook.
         """
         if not self.is_watched or not torch.is_grad_enabled():
             return
@@ -190,6 +192,9 @@ class BinaryWeight(Part, ABC):
         self._steps += 1
         if self._steps >= _STEPS:
             self.is_watched = False
+            if self.method.name in _forgotten:
+                return
+            _forgotten.add(self.method.name)
             warnings.warn(
                 f"{self.method.name}: the weights were stepped {self._steps} times and "
                 "hwbnn.nn.after_step(model) was never called, which this method needs behind each "

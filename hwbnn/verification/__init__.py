@@ -118,13 +118,16 @@ def verify(
     )  # fmt: skip
 
 
-def check_backends(names: Iterable[str]) -> None:
-    """Refuse what is no name of a backend.
+def check_backends(names: Iterable[str], rtl_frames: int | None = None) -> None:
+    """Refuse what is no name of a backend, and no number of frames for RTL.
 
     Raises:
         InputError: naming it, and what there is.
     """
     from hwbnn.errors import InputError, nearest
+
+    if rtl_frames is not None and rtl_frames < 1:
+        raise InputError(f"rtl_frames: expected at least 1 frame, found {rtl_frames}")
 
     for name in names:
         if name not in BACKENDS:

@@ -55,16 +55,15 @@ def run(
     graph, own_plan = (what, None) if isinstance(what, Graph) else _read(what)
     checked = check_input(graph, x)
     size = _batch(graph) if batch is None else batch
-    for option, value in (("batch", size), ("rtl_frames", options["rtl_frames"])):
-        if value is not None and value < 1:
-            raise InputError(f"{option}: expected at least 1 frame, found {value}")
+    if size < 1:
+        raise InputError(f"batch: expected at least 1 frame, found {size}")
     if options["popcount"] not in POPCOUNTS:
         raise InputError(
             f"popcount {options['popcount']!r}: expected one of "
             f"{nearest(options['popcount'], POPCOUNTS)}"
         )
     names = backends if backends is not None else _default_backends(given)
-    check_backends(names)
+    check_backends(names, options["rtl_frames"])
     with _building(folder) as place:
         job = Job(
             graph, plan or own_plan or Plan(), given, len(checked), place, reference, **options

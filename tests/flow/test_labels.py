@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from hwbnn.errors import InputError, Mismatch
+import hwbnn
+from hwbnn.errors import ConstantOutput, InputError, Mismatch
 from hwbnn.flow.build_steps import measure_network
 from hwbnn.flow.state import BuildState, Silent
 from hwbnn.graph import Graph, Input
@@ -112,3 +115,15 @@ def test_a_tolerance_is_a_part_of_the_samples(tolerance: float) -> None:
     graph = replace(lower(net(), PIXELS), fraction=10)
     with pytest.raises(InputError, match="tolerance: expected a part of the samples, from 0 to 1"):
         compare_decisions(graph, classes, classes, classes, tolerance=tolerance)
+
+
+def test_a_constant_output_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hwbnn.flow.build_steps.hardware", lambda *_, **__: None)
+    model = net()
+    with torch.no_grad():
+        last = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d)][-1]
+        last.weight.fill_(0.0)
+        last.bias.copy_(torch.arange(4.0))
+    with pytest.warns(ConstantOutput) as told:
+        hwbnn.build(model, PIXELS, (samples(), np.full(60, 3)), tmp_path / "built", backends=[])
+    assert len(told) == 1

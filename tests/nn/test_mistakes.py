@@ -81,14 +81,17 @@ def stepped(model: nn.Module, rounds: int, after: Callable[[nn.Module], None] | 
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_forgotten_after_step_is_told_once_where_a_method_needs_it(name: str) -> None:
+def test_a_forgotten_after_step_is_told_once_where_a_method_needs_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hwbnn.methods.base._forgotten", set())
     with silent():
         stepped(mlp(PIXELS, (), 3, name), 8, after_step)
         model = mlp(PIXELS, (), 3, name)
         for _ in range(8):  # no step, so that nothing is forgotten
             model(ON)
         stepped(mlp(PIXELS, (), 3, name).eval(), 8, None)
-    forgetful = mlp(PIXELS, (), 3, name)
+    forgetful = mlp(PIXELS, (4, 4), 3, name)  # three layers, one warning
     if get(name).has_step_hook:
         with pytest.warns(HwbnnWarning, match=f"{name}: .*after_step") as told:
             stepped(forgetful, 8, None)
