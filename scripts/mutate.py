@@ -7,17 +7,17 @@
 
 Each goes on where it was stopped, even by a kill. Everything happens in a copy of the committed
 files (--work), so the tree can be worked in meanwhile; after a commit, name another folder. A
-mutant is killed by a test that fails or takes too long; the tests are those that call the function
-that it is in, quickest first, and for code outside of functions those that call anything in its
-file. A survivor says that no chosen test noticed: kill it by a test, or show that it changes
-nothing.
+mutant is killed by a test that fails; one whose tests take longer than the cap counts as a
+survivor. The tests are those that call the function that it is in, quickest and nearest first, up
+to the first that fails, and for code outside of functions those that call anything in its file;
+tests of hardware only where --hardware gives them seconds. All seconds are the processor's. A
+survivor says that no chosen test noticed: kill it by a test, or show that it changes nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import signal
 import subprocess
@@ -29,10 +29,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
+from scripts.forked import HEAVY, TESTING, preload, pytest_in_fork
 from scripts.lock import locked
 from scripts.mutants import Mutant, is_one, mutants
 
@@ -45,8 +46,16 @@ ORIGINAL = "original"
 CURRENT = "current"
 """File in the folder of it all: the path of that source; it is there while a mutant is."""
 KILLED, SURVIVED, UNTESTED = "killed", "survived", "no test calls it"
+OUTLIVED = "outlived the cap"
 TOO_LONG = "its tests take too long"
 BROKEN = "its tests do not run without it"
+PYTEST = ("-q", "-n", "0", "-p", "no:cacheprovider")
+FIRST = 8.0
+"""Seconds of the quick tests that are run before the others: most mutants are killed by them."""
+MANY = 20
+"""Mutants from which on it pays to import what takes long before."""
+FAR = 3.0
+"""Times a test that is not of the mutant's own room is put back, as if it took so much longer."""
 
 
 @dataclass(frozen=True)
@@ -89,18 +98,30 @@ class Suite:
         return called or self.users.get(mutant.file, set())
 
     def chosen(self, mutant: Mutant, budget: float, hardware: float) -> list[str]:
-        """Tests that may notice it, quickest first, those of hardware last, within two budgets."""
-        names = self.noticing(mutant)
+        """Tests that may notice it, quickest and nearest first, within two budgets.
+
+        Those of hardware come last.
+        """
+        names, near = self.noticing(mutant), f"tests/{room(mutant)}/"
+
+        def order(name: str) -> tuple[float, str]:
+            return self.seconds[name] * (1 if name.startswith(near) else FAR), name
+
         taken: list[str] = []
         for are_hardware, limit in ((False, budget), (True, hardware)):
             left = limit
             same = [n for n in names if (n in self.hardware) == are_hardware]
-            for name in sorted(same, key=lambda n: (self.seconds[n], n)):
+            for name in sorted(same, key=order):
                 left -= self.seconds[name]
                 if left < 0:
                     break
                 taken.append(name)
         return taken
+
+
+def room(mutant: Mutant) -> str:
+    """The package below ``hwbnn`` that it is in."""
+    return Path(mutant.file).parts[1]
 
 
 def copied(work: Path) -> Path:
@@ -116,35 +137,6 @@ def copied(work: Path) -> Path:
         (work / CURRENT).unlink(missing_ok=True)  # of a tree that was removed
         (work / "tree.part").rename(tree)
     return tree
-
-
-def pytest(tree: Path, arguments: Sequence[str], limit: float, **more: str) -> int | None:
-    """The exit status of pytest in the copy; None if it took too long."""
-    # Without bytecode: files are changed and changed back within the time stamp's precision.
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(tree),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "OMP_NUM_THREADS": "1",
-        "CI": "true",
-        **more,
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
-        cwd=tree,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        return process.wait(limit)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 def written(file: Path, content: str | bytes) -> None:
@@ -192,8 +184,9 @@ def make_map(given: argparse.Namespace) -> int:
         out = given.work / "touched.json"
         out.unlink(missing_ok=True)
         marker = "hardware" if given.hardware else "not hardware"
-        arguments = ["-n", "0", "-p", "scripts.touched", "-m", marker, name]
-        code = pytest(tree, arguments, given.limit, TOUCHED=str(out))
+        arguments = [*PYTEST, "-p", "scripts.touched", "-m", marker, name]
+        environment = {**variables(tree), "TOUCHED": str(out)}
+        code = pytest_in_fork(tree, arguments, given.limit, environment).status
         if code not in (0, 1, 5, None):  # 1: some tests fail, 5: it has none of this kind
             print(f"{name}: pytest ended with status {code}; run it by hand in {tree}")
             return 2
@@ -219,20 +212,21 @@ def run(given: argparse.Namespace) -> int:
         return 2
     tests = Suite.read(json.loads((given.work / MAP).read_text()))
     sample = sampled(tree, given.rooms.split(","), given.mutants, given.seed)
+    only = given.only.split(",") if given.only else given.rooms.split(",")
     known = results(given.work)
     # Without the half line that a kill may have left: the next one would be part of it.
     written(given.work / RESULTS, "".join(json.dumps(result) + "\n" for result in known))
     done = {result["name"] for result in known}
     begun = time.monotonic()
-    for number, mutant in enumerate(sample, 1):
-        if mutant.name in done:
-            continue
+    due = [m for m in sample if m.name not in done and room(m) in only]
+    preload(HEAVY if len(due) >= MANY else TESTING)
+    for number, mutant in enumerate(due, 1):
         if given.minutes is not None and time.monotonic() - begun > 60 * given.minutes:
             break
         result = tried(tree, mutant, tests, given)
         with (given.work / RESULTS).open("a") as stream:
             stream.write(json.dumps(result) + "\n")
-        print(f"{number} of {len(sample)} {result['status']}: {shown(result)}", flush=True)
+        print(f"{number} of {len(due)} {result['status']}: {shown(result)}", flush=True)
     return report(given)
 
 
@@ -250,32 +244,55 @@ def sampled(tree: Path, rooms: Sequence[str], count: int, seed: int) -> list[Mut
 def tried(tree: Path, mutant: Mutant, tests: Suite, given: argparse.Namespace) -> dict[str, Any]:
     """What becomes of a mutant."""
     chosen = tests.chosen(mutant, given.budget, given.hardware)
-    begun = time.perf_counter()
     status = SURVIVED if chosen else TOO_LONG if tests.noticing(mutant) else UNTESTED
-    code: int | None = 0
-    names: list[str] = []
-    limit = 0.0
-    # One of hardware takes minutes: the others first, and alone.
-    kinds = [[n for n in chosen if n not in tests.hardware], []]
-    kinds[1] = [n for n in chosen if n in tests.hardware]
+    killer, seconds, broken = "", 0.0, False
     with mutated(given.work, tree, mutant):
-        for names in filter(None, kinds):
-            limit = given.patience * sum(tests.seconds[n] for n in names) + 60
-            code = pytest(tree, ["-x", "-n", "0", *names], limit)
-            if code != 0:
-                status = KILLED
+        for names in batches(chosen, tests):
+            limit = min(given.cap, given.patience * sum(tests.seconds[n] for n in names) + 30)
+            outcome = pytest_in_fork(tree, ["-x", *PYTEST, *names], limit, variables(tree, mutant))
+            seconds += outcome.seconds
+            if outcome.status is None:
+                status = OUTLIVED
                 break
-    # Anything but failed tests may be the tests' own trouble, and then shows nothing.
-    if status == KILLED and code not in (1, None):
-        sound = pytest(tree, ["-x", "-n", "0", *names], limit)
-        status = KILLED if sound == 0 else BROKEN
+            if outcome.status != 0:
+                status, killer = KILLED, outcome.failed
+                # Anything but failed tests may be the tests' own trouble, and then shows nothing.
+                broken = outcome.status != 1
+                break
+    if broken:
+        sound = pytest_in_fork(tree, ["-x", *PYTEST, *names], given.cap, variables(tree))
+        status = KILLED if sound.status == 0 else BROKEN
     return {
         "name": mutant.name,
         **asdict(mutant),
         "status": status,
+        "by": killer,
         "tests": len(chosen),
-        "seconds": round(time.perf_counter() - begun, 1),
+        "seconds": round(seconds, 1),
     }
+
+
+def batches(chosen: Sequence[str], tests: Suite) -> Iterator[list[str]]:
+    """The tests as they are run: a few quick ones, the others, and each of hardware by itself."""
+    software = [n for n in chosen if n not in tests.hardware]
+    spent = list(accumulate(tests.seconds[n] for n in software))
+    first = sum(s <= FIRST for s in spent)
+    yield from filter(None, (software[:first], software[first:]))
+    yield from ([n] for n in chosen if n in tests.hardware)
+
+
+def variables(tree: Path, mutant: Mutant | None = None) -> dict[str, str]:
+    """The environment of pytest in the copy.
+
+    Without bytecode: files are changed and changed back within the time stamp's precision. numba
+    compares time stamps too, so kernels that may be changed are compiled into a folder of their
+    own; two threads because torch 2.13 has been seen to crash with one.
+    """
+    found = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "CI": "true"}
+    found |= {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
+    if mutant is not None and "/fast/" in mutant.file:
+        found["NUMBA_CACHE_DIR"] = str(tree.parent / "numba" / str(time.monotonic_ns()))
+    return found
 
 
 def results(work: Path) -> list[dict[str, Any]]:
@@ -304,6 +321,7 @@ def report(given: argparse.Namespace) -> int:
         "# Mutants",
         "",
         f"{len(known)} tried, {counts[KILLED]} killed, {counts[SURVIVED]} survived, "
+        f"{counts[OUTLIVED]} outlived the cap, "
         f"{counts[UNTESTED]} in code that no test of the map calls, {counts[TOO_LONG]} with "
         f"tests that take too long, {counts[BROKEN]} without tests that run; "
         f"{sum(r['seconds'] for r in known) / 60:.0f} minutes.",
@@ -313,9 +331,9 @@ def report(given: argparse.Namespace) -> int:
     ]
     rooms: dict[str, list[str]] = defaultdict(list)
     for result in known:
-        rooms[result["file"].split("/")[1]].append(result["status"])
+        rooms[Path(result["file"]).parts[1]].append(result["status"])
     lines += [f"| {room} | {len(s)} | {s.count(KILLED)} |" for room, s in sorted(rooms.items())]
-    for status in (SURVIVED, UNTESTED, TOO_LONG, BROKEN):
+    for status in (SURVIVED, OUTLIVED, UNTESTED, TOO_LONG, BROKEN):
         same = [r for r in known if r["status"] == status]
         lines += ["", f"## {status}: {len(same)}", "", *(f"- {shown(r)}" for r in same)]
     text = "\n".join(lines) + "\n"
@@ -342,11 +360,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     each.add_argument("--mutants", type=int, default=200, help="how many")
     each.add_argument("--seed", type=int, default=1, help="of the sample")
     each.add_argument("--rooms", default=",".join(ROOMS), help="by commas")
-    each.add_argument("--budget", type=float, default=120, help="seconds of tests for a mutant")
-    each.add_argument("--hardware", type=float, default=300, help="seconds of those of hardware")
+    each.add_argument("--only", help="of the sample, mutants of these rooms")
+    each.add_argument("--budget", type=float, default=60, help="seconds of tests for a mutant")
+    each.add_argument("--hardware", type=float, default=0, help="seconds of those of hardware")
     each.add_argument(
         "--patience", type=float, default=5, help="times the usual that tests may take"
     )
+    each.add_argument("--cap", type=float, default=300, help="seconds that tests may take at most")
     each.add_argument("--minutes", type=float, help="begin no mutant after this long")
     each.set_defaults(work_on=run)
     each = verbs.add_parser("report", help="the share killed, and the survivors")

@@ -94,21 +94,28 @@ def test_tests_are_chosen_by_what_they_call_quickest_first_within_their_budgets(
     tests = Suite.read(
         {
             "a": {
-                "a::slow": entry(9, "f.py:1"),
-                "a::quick": entry(1, "f.py:1"),
-                "a::broken": entry(0, "f.py:1", failed=True),
-                "a::core": entry(50, "f.py:1", hardware=True),
-                "a::other": entry(1, "f.py:7"),
+                "a::slow": entry(9, "hwbnn/f/f.py:1"),
+                "a::quick": entry(1, "hwbnn/f/f.py:1"),
+                "a::broken": entry(0, "hwbnn/f/f.py:1", failed=True),
+                "a::core": entry(50, "hwbnn/f/f.py:1", hardware=True),
+                "a::other": entry(1, "hwbnn/f/f.py:7"),
             },
-            "b": {"b::makes": entry(2, setup=["f.py:9"]), "b::uses": entry(3)},
+            "b": {"b::makes": entry(2, setup=["hwbnn/f/f.py:9"]), "b::uses": entry(3)},
+            "tests/f/f": {"tests/f/f::near": entry(2, "hwbnn/f/g.py:5")},
+            "c": {"c::far": entry(1, "hwbnn/f/g.py:5"), "c::near": entry(0.5, "hwbnn/f/g.py:5")},
         }
     )
 
-    def chosen(function: int, budget: float = 20, hardware: float = 60) -> list[str]:
-        return tests.chosen(Mutant("f.py", 1, 0, 1, "", "", "", function), budget, hardware)
+    def chosen(
+        function: int, budget: float = 20, hardware: float = 60, file: str = "f"
+    ) -> list[str]:
+        mutant = Mutant(f"hwbnn/f/{file}.py", 1, 0, 1, "", "", "", function)
+        return tests.chosen(mutant, budget, hardware)
 
     assert chosen(1) == ["a::quick", "a::slow", "a::core"]
     assert chosen(1, 9.5, 0) == ["a::quick"]
+    # A test of the same room goes before one that takes a little less.
+    assert chosen(5, file="g") == ["c::near", "tests/f/f::near", "c::far"]
     # A fixture of the file may be what another of its tests looks at.
     assert chosen(9) == ["b::makes", "b::uses"]
     # Nothing is seen to call it: all that call anything in its file.
