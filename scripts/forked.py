@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,10 @@ def _child(
             del sys.modules[name]
         import pytest
 
-        status = int(pytest.main(list(arguments), plugins=[FirstFailure(folder / "failed")]))
+        # Plugins that are imported before pytest sees them raise this, where warnings are errors.
+        arguments = ["-W", "ignore::pytest.PytestAssertRewriteWarning", *arguments]
+        status = int(pytest.main(arguments, plugins=[FirstFailure(folder / "failed")]))
+    except BaseException:
+        os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(status)

@@ -163,6 +163,7 @@ SMALL = "hwbnn/graph/small.py"
 def project(tmp_path: Path) -> Path:
     """A repository of one file, its tests and the scripts; its map is made, in the folder w."""
     files = {SMALL: TESTED, "tests/test_small.py": ITS_TESTS, ".gitignore": "/w/"}
+    files["pyproject.toml"] = '[tool.pytest.ini_options]\nfilterwarnings = ["error"]\n'
     files |= {f"hwbnn/{folder}__init__.py": "" for folder in ("", "graph/")}
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
