@@ -13,7 +13,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,13 +157,17 @@ def build(
     seconds = 0.0
     if not library.is_file():
         sources = project.write(place / "project")
-        command = [*compiler.command, *options, "-Ifirmware/ap_types", "hwbnn_sim.cpp"]
-        command += ["-o", "hwbnn_sim.so"]
+        command = [*compiler.command, *arguments(options)]
         seconds = tools.run(command, cwd=sources, log=place / "build.log").seconds
         (sources / "hwbnn_sim.so").replace(library)
     loaded = ctypes.CDLL(str(library))
     loaded.hwbnn_simulate.restype = None
     return CSimulation(graph, about, seconds, loaded)
+
+
+def arguments(options: Sequence[str]) -> list[str]:
+    """What the compiler is given in the folder of a project's sources."""
+    return [*options, "-Ifirmware/ap_types", "hwbnn_sim.cpp", "-o", "hwbnn_sim.so"]
 
 
 def _read(project: Project) -> tuple[Graph, dict[str, Any]]:
