@@ -50,7 +50,7 @@ class ToolFailed(HwbnnError):
 
 
 class HwbnnWarning(UserWarning):
-    """What a person should know and may have meant: work goes on."""
+    """A warning: something that may be meant; work goes on."""
 
 
 class ConstantOutput(HwbnnWarning):

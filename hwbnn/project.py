@@ -17,9 +17,9 @@ SIZE_LIMIT = 1 << 30
 """Bytes that the files of a project may have together."""
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
-"""What the names of files may be: nothing that a shell, Tcl or Make reads as more than a name."""
+"""Allowed names of files: nothing that a shell, Tcl or Make reads as more than a name."""
 LEFT_OUT = re.compile(r"\w+_prj/(?!solution\d+/(impl|syn)/(verilog|report)/).*|\w+\.log")
-"""What Vitis leaves in a project's folder beside RTL and reports: databases, some of them huge."""
+"""Databases that Vitis leaves in a project's folder beside RTL and reports; some are huge."""
 TARGET = re.compile(r"[a-z][a-z0-9]{0,15}")
 """Names of targets."""
 MANIFEST = ".hwbnn-project"
@@ -28,7 +28,7 @@ MANIFEST = ".hwbnn-project"
 
 @dataclass(frozen=True)
 class Project:
-    """What a target generates, in memory.
+    """The files that a target generates, in memory.
 
     Attributes:
         target: name of the target that made it, ``"rtl"`` or ``"hls"``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,3 +75,10 @@ def test_every_file_says_first_what_it_is_about() -> None:
         f for f, text in texts.items() if text.strip() and not ast.get_docstring(ast.parse(text))
     ]
     assert mute == []
+
+
+def test_no_docstring_of_the_package_opens_with_what() -> None:
+    """A noun says it: 'The result of a run', not 'What a run came to'."""
+    opening = re.compile(r'^\s*r?"""What ', re.MULTILINE)
+    files = [file for file in PACKAGE.rglob("*.py") if opening.search(file.read_text("utf-8"))]
+    assert files == []

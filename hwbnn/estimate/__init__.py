@@ -1,4 +1,4 @@
-"""What a circuit will take, before it is built: cycles, LUTs; and Plans that meet a goal."""
+"""Estimates of a circuit before it is built (cycles, LUTs), and Plans that meet a goal."""
 
 from __future__ import annotations
 

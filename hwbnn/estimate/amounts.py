@@ -237,7 +237,7 @@ def _dot_folded(block: DotFolded) -> Amounts:
 
 
 def _folded_steps(block: DotFolded, total: int) -> Amounts:
-    """What every folded product has around its rows: counters, tokens kept, weights, totals.
+    """The parts around the rows of a folded product: counters, tokens kept, weights, totals.
 
     Args:
         block: the product.

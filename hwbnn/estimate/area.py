@@ -57,7 +57,7 @@ SOURCE = f"hwbnn, estimate before generation, calibrated on yosys 0.70 to within
 
 @dataclass(frozen=True)
 class Area:
-    """What a circuit, or a part of one, will take.
+    """The resources of a circuit, or of a part of one.
 
     Attributes:
         lut: LUTs of all kinds, small ones not paired.
@@ -87,7 +87,7 @@ class Area:
 
 
 def area(circuit: Circuit) -> Area:
-    """What a circuit will take, estimated before it is generated."""
+    """The resources of a circuit, estimated before it is generated."""
     total = Amounts()
     stages = {}
     for stage in circuit.stages:

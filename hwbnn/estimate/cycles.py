@@ -192,7 +192,7 @@ class _Steps:
         self.step(now)
 
     def borders(self, now: int) -> None:
-        """What is offered and taken outside the circuit."""
+        """The beats that are offered and taken outside the circuit."""
         wires = self.wires
         more = self.frames is None or self.taken < self.frames * self.in_beats
         if not wires.valid[0] and more:

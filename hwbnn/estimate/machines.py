@@ -294,7 +294,7 @@ class WindowMachine(Machine):
         return self.taps[self.tap] < 0 or self.taps[self.tap] < self.written
 
     def filled(self) -> None:
-        """What it offers, and how many tokens it keeps."""
+        """The tokens that it offers, and how many it keeps."""
         fill = self.written - self.first_kept[self.tap // self.size]
         self.held(fill)
         self.offer(valid=self.valid, ready=fill < self.buffer_tokens)

@@ -28,7 +28,7 @@ _REGISTER_BITS = 8
 
 @dataclass(frozen=True)
 class Memory:
-    """What a memory takes.
+    """The resources of a memory.
 
     Attributes:
         lut: LUTs of all kinds.

@@ -523,7 +523,7 @@ class FrameSequence:
         self.fills[name] = max(self.fills.get(name, 0), int(counts.max()))
 
     def state(self) -> bytes:
-        """What the future depends on, of this frame, from its start on."""
+        """The state on which later frames depend, relative to the start of this frame."""
         found = blake2b()
         for events in self.system.everything:
             found.update((events.now - self.starts[-1]).tobytes())

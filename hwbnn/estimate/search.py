@@ -63,7 +63,7 @@ CHEAPEST = 2
 FULL = (64, 128, 256, 512)
 """Rows of memories of weights that fill the LUTs or block RAMs that they are made of."""
 LONGER = 16
-"""What part of an interval the next one is longer that a schedule is sought for."""
+"""The next interval for which a schedule is sought is longer by this fraction: 1 / 16."""
 LOOKS = 60_000
 """Layouts looked at, and tokens of schedules in thousands, after which a search ends with the best
 that it has: a Plan does not depend on the speed of a machine. All of a bundled network takes less.
@@ -692,7 +692,7 @@ class _ChainLayers(_Layers):
         yield from sorted(given)
 
     def alone(self, node: Dot, fold: Folded) -> float:
-        """What a folded product costs without what is around it."""
+        """The cost of a folded product alone."""
         key = (node.name, fold)
         if key not in self.products_alone and not node.binary:
             self.products_alone[key] = self.layer_cost([node], fold.simd, fold, {}).cost

@@ -52,7 +52,7 @@ class StageRow:
     fill: tuple[int, ...]
 
     def cells(self) -> tuple[object, ...]:
-        """What a table shows of it, as :data:`COLUMNS`."""
+        """The cells of its row, as :data:`COLUMNS`."""
         depth, fill = (" ".join(map(str, numbers)) for numbers in (self.depth, self.fill))
         busy = f"{float(100 * self.busy):.0f} %"
         bram = f"{self.bram:g}"

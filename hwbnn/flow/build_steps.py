@@ -43,8 +43,8 @@ TOOLS = (
     *("vitis_hls", "vitis-run"),
 )
 """Tools that may have a part in a report."""
-MADE = frozenset({"graph.npz", "rtl", "hls", "run", VITIS, VITIS_LOG, REPORT, TEXT})
-"""What a build, or a demo, leaves in its folder."""
+CONTENTS = frozenset({"graph.npz", "rtl", "hls", "run", VITIS, VITIS_LOG, REPORT, TEXT})
+"""Names in the folder of a build or a demo."""
 
 
 def build(
@@ -139,7 +139,7 @@ def claim(folder: Path) -> Path:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; name an empty or a new folder")
-    others = sorted({p.name for p in folder.iterdir()} - MADE) if folder.is_dir() else []
+    others = sorted({p.name for p in folder.iterdir()} - CONTENTS) if folder.is_dir() else []
     if others:
         raise InputError(f"{folder}: holds {others[0][:60]!r}; name an empty or a new folder")
     return folder

@@ -64,7 +64,7 @@ def agreement(comparison: ModelComparison) -> list[Agreement]:
 
 
 def fixed_point(measured: FixedPointResult, fraction: int, data: str) -> FixedPointFigures:
-    """What fixed point changes at one word length, for the report.
+    """The effect of fixed point at one word length, for the report.
 
     Args:
         measured: what was measured, of a network with shortcuts.
@@ -177,5 +177,5 @@ def depths_of(graph: Graph, plan: Plan, delay: Figure | None) -> tuple[Depth, ..
 
 
 def _programs(result: BackendResult) -> list[str]:
-    """What ran, each with its version."""
+    """The programs that ran, each with its version."""
     return [f"{n} {v}" for n, v in result.notes.items() if n not in ("io", "popcount")]

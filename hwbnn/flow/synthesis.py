@@ -21,7 +21,7 @@ from hwbnn.verification import BackendResult
 from hwbnn.verification.core import DAMAGE, Core, malformed
 
 DEFAULT_FAMILY = "xc7"
-"""What a core that fits every FPGA is synthesised for, if nothing else is asked for."""
+"""The family for which a core that fits every FPGA is synthesised by default."""
 
 
 def design(project: Project) -> tuple[dict[str, bytes], str]:
@@ -66,7 +66,7 @@ def netlist_family(project: Project) -> str | None:
 VITIS, VITIS_LOG = "hls-vitis", "vitis.log"
 """Where a build leaves the project that Vitis HLS synthesised, and what Vitis said."""
 NAMES = {"xc7": "Xilinx 7-series", "xcup": "Xilinx UltraScale+"}
-"""What a core is synthesised for."""
+"""Families for which a core can be synthesised."""
 UNPLACED = (
     "placing is for ECP5, and the core's netlists have primitives of {}; made 'portable', or of "
     "'modules', it has none"
@@ -85,7 +85,7 @@ def synthesise(
 
 
 def _resources(state: BuildState, project: Project, place: bool) -> dict[str, Figure]:
-    """What synthesis and placement say of the core; what they do not is noted as not done."""
+    """The figures of synthesis and placement; figures that are missing are noted as not done."""
     from hwbnn.tools import yosys
 
     figures: dict[str, Figure] = {}

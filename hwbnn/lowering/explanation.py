@@ -18,7 +18,7 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class LayerExplanation:
-    """What became of one layer.
+    """The lowering of one layer.
 
     Attributes:
         layer: its qualified name in the network.
@@ -38,7 +38,7 @@ class LayerExplanation:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What lowering does with a model, or where it stops.
+    """The lowering of a model, layer by layer, or where it stops.
 
     Attributes:
         layers: in the order of the network, up to a refusal.

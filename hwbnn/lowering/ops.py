@@ -98,7 +98,7 @@ class TableFunction(ChannelwiseOp):
 
 @dataclass(frozen=True, eq=False)
 class FixedPointReading(ChannelwiseOp):
-    """What fixed-point integers stand for: ``v / 2^fraction``."""
+    """The numbers that fixed-point integers stand for: ``v / 2^fraction``."""
 
     fraction: int
 
@@ -152,7 +152,7 @@ class StepActivation:
 
 @dataclass(frozen=True, eq=False)
 class CodeReading(ChannelwiseOp):
-    """What the codes of an activation stand for."""
+    """The numbers that the codes of an activation stand for."""
 
     activation: StepActivation
     is_bit: bool

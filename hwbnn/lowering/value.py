@@ -144,7 +144,7 @@ class TracedValue:
 
 @dataclass(frozen=True)
 class Remark:
-    """What became of one layer.
+    """The lowering of one layer.
 
     Attributes:
         layer: qualified name in the network.

@@ -1,4 +1,4 @@
-"""What every method of binary training is made of.
+"""The parts of every method of binary training.
 
 A method says how a layer's bits are had from real numbers that can be trained (the *latent*
 weights), what gradient passes the jump, and what happens around the optimiser's steps. It is a
@@ -95,7 +95,7 @@ class Part(nn.Module):
 
     @property
     def settings(self) -> Settings:
-        """What the method's schedule says at the moment of training that the part is in."""
+        """The settings of the method's schedule at the part's moment of training."""
         seen = self._seen
         if seen is not None and not torch.compiler.is_compiling():
             buffer = self._buffers["progress"]
@@ -341,7 +341,7 @@ class Method(ABC):
         return self
 
     def schedule(self, u: float) -> Settings:
-        """What changes in the course of training, as a pure function of progress.
+        """The settings that change in the course of training, a pure function of progress.
 
         Args:
             u: epochs done over all epochs, 0 to 1.

@@ -27,7 +27,7 @@ _FLAT = 20.0
 """tanh of it is 1 in float64, so nothing changes beyond; and no infinity meets a zero there."""
 
 Settings = Mapping[str, float]
-"""What a schedule says at one moment: names and numbers."""
+"""The settings of a schedule at one moment: names and numbers."""
 
 
 def sign(x: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ class UnsignedSteps(Estimator):
 
     @property
     def step(self) -> float:
-        """What one step of a code stands for."""
+        """The size of one step of the code."""
         return self.high / (1 << self.bits)
 
     def integers(self, x: Tensor) -> Tensor:

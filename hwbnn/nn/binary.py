@@ -64,7 +64,7 @@ class BinaryActivation(nn.Module):
         self.register_load_state_dict_pre_hook(_renamed)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the codes of ``x`` stand for, of its shape.
+        """The numbers that the codes of ``x`` stand for, of its shape.
 
         Raises:
             InputError: if ``x`` has another number of channels, or holds NaN.
@@ -154,7 +154,7 @@ def _nearest(source: Input | BinaryActivation, x: Tensor) -> tuple[Tensor, Tenso
 
 
 def _off_lattice_in_training(source: Source, x: Tensor) -> str | None:
-    """What to say of a batch of training data that evaluation would refuse; None if it is good.
+    """The message for a batch of training data that evaluation would refuse; None if it is good.
 
     Data is told from what other layers computed by having no gradient. Half precision rounds off
     the lattice, so it is not looked at.
@@ -175,7 +175,7 @@ def _off_lattice_in_training(source: Source, x: Tensor) -> str | None:
 
 
 def _off_lattice(source: Input | BinaryActivation, found: float) -> str:
-    """What to say where a float is not one that the source gives."""
+    """The message for a float that the source cannot give."""
     scale, offset = affine(source)
     if isinstance(source, BinaryActivation):
         levels = source.quantizer.levels
@@ -309,7 +309,7 @@ class BinaryLayer(nn.Module, ABC):
         return integers(self.source, x)
 
     def sums(self, u: Tensor, codes: Codes | None = None) -> tuple[Tensor, Tensor | None]:
-        """What the hardware sums: ``D``; with ``Codes.ratio`` ``2^fraction * D + ratio * S``.
+        """The sums of the hardware: ``D``; with ``Codes.ratio`` ``2^fraction * D + ratio * S``.
 
         Args:
             u: integers as float32, of the shape of the layer's input.

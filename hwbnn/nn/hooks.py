@@ -1,4 +1,4 @@
-"""What a training loop calls so that methods do their part: functions of a model."""
+"""Hooks that a training loop calls for the methods in a model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def after_step(model: nn.Module) -> None:
 
 
 def penalty(model: nn.Module) -> Tensor | None:
-    """What the methods add to the loss, differentiable; None for nothing."""
+    """The methods' terms of the loss, differentiable; None for none."""
     terms = [method.penalty(weights) for method, weights in _by_method(model)]
     terms_given = [term for term in terms if term is not None]
     return sum(terms_given[1:], start=terms_given[0]) if terms_given else None

@@ -78,7 +78,7 @@ class Unit(nn.Module):
         self.norm = nn.BatchNorm2d(out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """What is added, of the stream ``(batch, channels, height, width)``."""
+        """The shortcut of a stream ``(batch, channels, height, width)``."""
         added: Tensor = self.norm(self.conv(self.activation(x)))
         return added
 

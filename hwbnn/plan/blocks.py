@@ -201,7 +201,7 @@ class Scaled(ByElement):
 
     @property
     def missing(self) -> Ints:
-        """What shifts and adders leave out of each element; ``added`` makes good for it."""
+        """The amount that shifts and adders leave out of each element; ``added`` corrects it."""
         if not self.fixed:
             return 0 * self.constants
         pairs = zip(self.scale, self.offsets, strict=True)

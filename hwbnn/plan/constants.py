@@ -68,7 +68,7 @@ class ByProducts:
         return np.full(len(weights), least + (self.added - least) % (1 << self.doublings))
 
     def start(self, excess: int) -> int:
-        """What a pass starts with."""
+        """The start value of a pass."""
         return (excess - self.added) >> self.doublings
 
 
@@ -250,19 +250,19 @@ def fused(
 
 
 def compared(cuts: ThresholdConstants, x: ValueType) -> Ints:
-    """What integers are compared with: ``x > c`` or, in falling channels, ``x <= c``."""
+    """The constants of comparisons: ``x > c`` or, in falling channels, ``x <= c``."""
     t = cuts.thresholds
     constants = np.where(cuts.falling[:, None], t, t - 1)
     return np.clip(constants, x.low - 1, x.high)
 
 
 def encoded(encode: Encode, x: ValueType) -> Ints:
-    """What integers are compared with: ``x > c``."""
+    """The constants of comparisons ``x > c``."""
     return np.clip(encode.thresholds - 1, x.low - 1, x.high)
 
 
 def spacing(x: ValueType) -> tuple[int, int]:
-    """What divides all differences of a value's elements: bits that are zero, and an odd number.
+    """The greatest divisor of all differences of a value's elements: zero bits, and an odd number.
 
     >>> spacing(ValueType((3,), -5, 19, 12))
     (2, 3)

@@ -74,7 +74,7 @@ def with_depths(stages: Sequence[Stage], plan: Plan) -> list[Stage]:
 
 
 def _held(stage: Stage) -> Fraction:
-    """What part of a frame a stage can hold."""
+    """The part of a frame that a stage can hold."""
     return Fraction(stage.holds, stage.source.tokens)
 
 

@@ -351,7 +351,7 @@ def _layout_from(given: Any, where: str) -> Layout:
 
 
 def _wanted(found: object, known: Sequence[str]) -> str:
-    """What there is instead of a name that is not known: its name now, or all, nearest first."""
+    """The names to suggest for an unknown one: its name now, or all, nearest first."""
     if isinstance(found, str) and found in RENAMED:
         return f"{RENAMED[found]!r}, its name now"
     return nearest(found, known)

@@ -278,7 +278,7 @@ def _add_raw_sums(
 
 
 def _excess(datapath: Datapath, product: Product) -> Excess:
-    """What raw sums exceed the sum of products by, in the layout of a product."""
+    """The excess of raw sums over the sum of products, in the layout of a product."""
     layout = _layout(datapath, product, total=False)
     if not isinstance(layout, Folded) or products.is_ternary(product.weights):
         return constants.by_digits
@@ -320,7 +320,7 @@ def _layout(datapath: Datapath, product: Product, *, total: bool) -> Layout:
 
 
 def _sums_stream(product: Product, t: ValueType, lanes: int) -> TokenStream:
-    """What a product gives, as numbers of a type: each vector of it begins with a new token."""
+    """The stream of a product, as numbers of a type: each vector begins with a new token."""
     stream = TokenStream.of(t, lanes)
     # An unrolled product gives all groups in a token.
     divides = product.channels % lanes == 0 or lanes % product.channels == 0

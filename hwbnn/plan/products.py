@@ -383,7 +383,7 @@ def netlist(
 
 
 def known_drivers(drivers: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    """What the outputs of the netlist that drives inputs tell of these; None for nothing."""
+    """The known relations of inputs that another netlist drives; None if there are none."""
     return None if drivers is None else LayerInputs(len(drivers), drivers=drivers).told
 
 

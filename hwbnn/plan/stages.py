@@ -36,7 +36,7 @@ def spaced(least: Ints, apart: int = 1) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """What all stages have.
+    """The part that all stages share.
 
     Attributes:
         name: of its instance and of the stream that it drives.

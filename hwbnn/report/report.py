@@ -24,7 +24,7 @@ _HLS4ML_KEY = "hls4ml"
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a network was trained by and on.
+    """The recipe and the data that a network was trained by and on.
 
     Attributes:
         recipe: SHA-256 of its recipe.
@@ -60,7 +60,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class FixedPointFigures:
-    """What fixed point changes on a data set, for one word length of a network with shortcuts.
+    """The effect of fixed point on a data set, for one word length of a network with shortcuts.
 
     Attributes:
         data: the data set and which part of it.
@@ -134,7 +134,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Depth:
-    """What a core's unrolled layers come to with registers closer together or further apart.
+    """Latency and delay of a core with registers closer together or further apart.
 
     Attributes:
         levels: levels of logic between two registers (:class:`hwbnn.plan.Plan`).
@@ -224,7 +224,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class NotDone:
-    """What a report has no figure for.
+    """A step without a figure in the report.
 
     Attributes:
         what: such as ``"place and route"``.

@@ -18,7 +18,7 @@ from hwbnn.errors import ToolNotFound
 from hwbnn.tools.catalogue import CATALOGUE, Entry
 
 VERSION_SECONDS = 60
-"""What a tool may take to say its version; the first start of a vendor's tool is slow."""
+"""Seconds for a tool to print its version; the first start of a vendor's tool is slow."""
 
 _ENTRIES: Mapping[str, Entry] = {entry.name: entry for entry in CATALOGUE}
 
@@ -47,7 +47,7 @@ class Tool:
 
 @dataclass(frozen=True)
 class ToolStatus:
-    """What ``hwbnn doctor`` says of one tool.
+    """The state of one tool, as ``hwbnn doctor`` shows it.
 
     Attributes:
         name: the tool.
@@ -114,7 +114,7 @@ def doctor() -> list[ToolStatus]:
 
 
 def _candidates(entry: Entry) -> list[Tool]:
-    """What is there by that name, best first, of any version."""
+    """The programs of that name, best first, of any version."""
     candidates = []
     if entry.distribution and (tool := _in_package(entry)) is not None:
         candidates.append(tool)
@@ -187,6 +187,6 @@ def _wanted(entry: Entry) -> str:
 
 
 def _remark(entry: Entry) -> str:
-    """What was found instead, in brackets."""
+    """The reason why a tool that is there does not count, in brackets."""
     old = [f"{t.path} is {t.version}, too old" for t in _candidates(entry)]
     return f" ({'; '.join(old)})" if old else ""

@@ -49,7 +49,7 @@ class Hop:
 
 @dataclass(frozen=True)
 class Placement:
-    """What place and route came to.
+    """The result of place and route.
 
     Attributes:
         fmax: reached clock frequency in MHz by clock.
@@ -78,17 +78,17 @@ class Placement:
 
     @property
     def logic_ns(self) -> float:
-        """What cells take of the slowest path."""
+        """The delay of cells on the slowest path."""
         return sum(hop.ns for hop in self.path if hop.kind != "routing")
 
     @property
     def routing_ns(self) -> float:
-        """What wires take of the slowest path."""
+        """The delay of wires on the slowest path."""
         return sum(hop.ns for hop in self.path if hop.kind == "routing")
 
     @property
     def source(self) -> str:
-        """What a figure out of this placement names as its source."""
+        """The source that figures of this placement name."""
         return (
             f"{self.tool}, placed and routed out of context on {self.device} with seed {self.seed}"
         )

@@ -1,4 +1,4 @@
-"""What to say where an import fails because an optional package is missing."""
+"""Messages for imports that fail because an optional package is missing."""
 
 from __future__ import annotations
 

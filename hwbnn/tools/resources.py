@@ -32,7 +32,7 @@ _KNOWN = re.compile(r"CARRY[48]|MUXF[789]|RAMB(18|36)E1|DSP48E1|PFUMX|L6MUX21|DP
 
 @dataclass(frozen=True)
 class Resources:
-    """What a mapped design takes.
+    """The resources of a mapped design.
 
     Attributes:
         family: ``"xc7"``, ``"xcup"`` or ``"ecp5"``.

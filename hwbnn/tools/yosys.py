@@ -48,7 +48,7 @@ class PathStep:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """What a synthesis came to.
+    """The result of a synthesis.
 
     Attributes:
         resources: the cells that the design takes.
@@ -71,7 +71,7 @@ class Synthesis:
 
     @property
     def source(self) -> str:
-        """What a figure out of this synthesis names as its source."""
+        """The source that figures of this synthesis name."""
         return f"{self.tool} {self.command}, estimate before placement"
 
     def figures(self) -> dict[str, Figure]:

@@ -111,7 +111,7 @@ def part_digest(images: Bytes, labels: Bytes) -> str:
 
 @dataclass(frozen=True)
 class Published:
-    """What is known of a data set before it is read.
+    """A data set as it is published, before its files are read.
 
     Attributes:
         classes: names of the classes.

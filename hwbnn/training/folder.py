@@ -42,11 +42,11 @@ _DAMAGED = (
     *(RecursionError, RuntimeError, MemoryError, AssertionError, ImportError),
     *(pickle.UnpicklingError, zipfile.BadZipFile, struct.error, SafetensorError),
 )
-"""What reading a damaged file raises, in torch's and in safetensors' readers."""
+"""Errors that torch and safetensors raise for damaged files."""
 
 
 def provenance(folder: str | Path) -> Provenance | None:
-    """What the network in a folder was trained by and on, as its history or its report says.
+    """The recipe and data of the network in a folder, as its history or its report says.
 
     Args:
         folder: of a run, or one of ``models/``.

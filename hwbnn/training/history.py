@@ -16,7 +16,7 @@ from hwbnn.report import Provenance
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """What was seen of one layer's weights at the end of an epoch.
+    """The observed quantities of one layer's weights at the end of an epoch.
 
     Here ``w`` are the real numbers whose signs are the bits (after the method's transform), ``b``
     the bits as -1 and +1. A number is None where it is not defined, as for weights that are all 0.
@@ -68,7 +68,7 @@ LARGEST = 1e30
 
 @dataclass(frozen=True)
 class Epoch:
-    """What is known of one epoch when it ends.
+    """The figures of one epoch.
 
     Attributes:
         epoch: from 1.

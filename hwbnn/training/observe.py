@@ -57,7 +57,7 @@ class Observer:
         self.before = {name: _seen(weight)[0] >= 0 for name, weight in self.weights.items()}
 
     def layers(self) -> tuple[LayerRecord, ...]:
-        """What there is to see now, of every layer in order."""
+        """The quantities of every layer, in order."""
         reached, arriving = self._gradients()
         return tuple(
             _layer(name, *_seen(weight), self.before[name], reached[name], arriving.get(name))
@@ -88,7 +88,7 @@ class Observer:
 
     @contextmanager
     def _entering(self) -> Iterator[dict[str, Tensor]]:
-        """What enters each activation, by layer, once the model has run."""
+        """The inputs of each activation, by layer, once the model has run."""
         entered: dict[str, Tensor] = {}
 
         def keeper(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:

@@ -1,4 +1,4 @@
-"""What a trained model says of images: its classes and how many are right."""
+"""Predictions of a trained model: classes of images, and how many are right."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IMAGES = 200
 
 
 def seen(source: Input, u: Tensor) -> Tensor:
-    """What a model sees of integers ``(batch, *source.shape)``, see :func:`hwbnn.lowering.floats`.
+    """The floats for integers ``(batch, *source.shape)``, see :func:`hwbnn.lowering.floats`.
 
     The channels of an image lie next to each other in memory: so convolutions on a CPU are quicker.
     """

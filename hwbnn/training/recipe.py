@@ -34,16 +34,16 @@ FILE_LIMIT = 1 << 16
 
 
 INPUTS = ("bits", "pixels", "centred")
-"""What the network takes: bits (a pixel against a threshold), or the pixels as they are, which it
+"""The input of the network: bits (a pixel against a threshold), or the pixels as they are, which it
 is trained on as ``u / high`` (0 to 1) or, centred, as ``2 u / high - 1`` (-1 to 1)."""
 LASTS = get_args(Last)
-"""What makes logits of the last layer's sums, see :func:`hwbnn.nn.mlp`."""
+"""The modules that make logits of the last layer's sums, see :func:`hwbnn.nn.mlp`."""
 OPTIMISERS = ("adam", "sgd")
 SCHEDULES = ("constant", "linear", "cosine", "exponential")
 """How the learning rate goes from ``learning_rate`` to ``final_rate``, step by step."""
 LOSSES = ("cross_entropy", "squared_hinge")
 AUGMENTATIONS = ("none", "shift", "crop_flip")
-"""What is done to training images: nothing; a shift by up to ``shift`` pixels each way, which is a
+"""Changes of training images: none; a shift by up to ``shift`` pixels each way, which is a
 crop of the image with a border of zeros; that, and every other image mirrored left to right."""
 
 Rule = tuple[Callable[[Any], bool], str | tuple[str, ...]]
@@ -109,7 +109,7 @@ RULES: dict[str, Rule] = {
     "hyper": (_is_table, "a table of the method's hyper-parameters"),
     "about": (_is_line, "at most 400 printable characters in one line"),
 }
-"""What each entry may be, and how a message says it; names are listed."""
+"""The allowed values of each entry, and how a message says them; names are listed."""
 
 
 def _shown(value: Any) -> str:
@@ -198,7 +198,7 @@ class Recipe:
         self._check_pairs()
 
     def _check_pairs(self) -> None:
-        """What only makes sense together."""
+        """Refuse entries that do not go together."""
         published = PUBLISHED[self.data]
         if self.input == "bits" and not 1 <= (self.threshold or 0) <= published.high:
             raise InputError(
@@ -226,7 +226,7 @@ class Recipe:
             )
 
     def _check_steps(self) -> None:
-        """What only makes sense together in the optimiser's steps."""
+        """Refuse entries of the optimiser that do not go together."""
         if (self.optimiser == "sgd") != (self.momentum is not None):
             raise InputError(
                 f"recipe: momentum: expected a number with optimiser 'sgd' and nothing without, "
@@ -258,7 +258,7 @@ class Recipe:
         return first + (last - first) * done
 
     def graph_input(self) -> Input:
-        """What the trained network takes: the input for :func:`hwbnn.lower`.
+        """The input contract of the trained network, for :func:`hwbnn.lower`.
 
         Images ``(height, width, channels)`` if the network reads these, else one row of pixels.
         """
@@ -273,7 +273,7 @@ class Recipe:
 
     @property
     def contract(self) -> str:
-        """What the network takes and how a pixel becomes it, in one line, to be compared."""
+        """The input and how a pixel becomes it, in one line, to be compared."""
         source = self.graph_input()
         shape = "x".join(map(str, source.shape))
         if self.input == "bits":

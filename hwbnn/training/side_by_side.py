@@ -21,7 +21,7 @@ from hwbnn.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What a finished run left to be told.
+    """A finished run, as its folder describes it.
 
     Attributes:
         folder: where it lies.
@@ -123,7 +123,7 @@ def _group(members: list[FinishedRun], groups: list[list[FinishedRun]]) -> RunGr
 
 
 def _difference(recipe: Recipe, siblings: Sequence[Recipe]) -> str:
-    """What of a recipe is not the same in all of its method."""
+    """The entries of a recipe that differ within its method."""
     others = [_key(other).splitlines() for other in siblings]
     told = [
         line.replace(" = ", " ")

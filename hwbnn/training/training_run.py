@@ -29,7 +29,7 @@ PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 
 @dataclass(frozen=True, eq=False)
 class TrainResult:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         model: the network after the last epoch, in evaluation mode on the CPU.

@@ -32,7 +32,7 @@ Reference = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class Job:
-    """What is verified, and how.
+    """The subject and the options of a verification.
 
     Attributes:
         graph: what every backend must compute.
@@ -86,7 +86,7 @@ def io(project: Project) -> str:
 
 
 class Backend:
-    """What all backends have in common: comparing, and adding up."""
+    """The part that all backends share: comparing, and adding up."""
 
     def __init__(self, name: str, job: Job) -> None:
         """Begin with nothing done; ``name`` is what the backend was asked for by."""
@@ -110,11 +110,11 @@ class Backend:
         raise NotImplementedError
 
     def notes(self) -> dict[str, str]:
-        """What else there is to know."""
+        """Notes for the report."""
         return {}
 
     def results(self) -> list[BackendResult]:
-        """What it came to; backends that do more than one thing say more than one."""
+        """The results: one, or several of a backend that runs several times."""
         return [self.result()]
 
     def result(self, **more: Any) -> BackendResult:
@@ -211,5 +211,5 @@ class Hls(Backend):
         self.compared(expected, run.values, run.seconds)
 
     def notes(self) -> dict[str, str]:
-        """What ran."""
+        """The program that ran, with its version."""
         return {"popcount": self.job.hls_popcount, **tools.versions("g++", "hls4ml")}

@@ -1,4 +1,4 @@
-"""What a bench is given and what it records, whichever simulator drives the core.
+"""The input and the record of a bench, for any simulator that drives the core.
 
 The C++ driver and the cocotb bench take the same files (beats, ends of packets, stall patterns) and
 write the same files (tokens of every tap, beats of the output, cycles); this module makes the first
@@ -119,7 +119,7 @@ class Stimulus:
 
 @dataclass(frozen=True)
 class Record:
-    """What a run of a bench recorded.
+    """The record of one run of a bench.
 
     Attributes:
         values: each tapped value and the output, ``(frames, *shape)``; fewer frames than were sent
@@ -180,7 +180,7 @@ def read_record(folder: Path, core: Core, frames: Frames) -> Record:
 
 @dataclass(frozen=True)
 class Result:
-    """What a bench says of a run in words: cycles, tokens of each stream, fills, error, faults."""
+    """A run of a bench as it is printed: cycles, tokens of each stream, fills, error, faults."""
 
     cycles: int
     error: int | None

@@ -105,7 +105,7 @@ class Module:
     def _arguments(
         self, given: Sequence[str], seed: int, wave: Path | None
     ) -> dict[str, list[str]]:
-        """What the simulation is started with."""
+        """The job that the simulation is started with."""
         plusargs = [f"+{argument}" for argument in given]
         if self.simulator == "icarus":
             return {"plusargs": plusargs + ([f"+dumpfile_path={wave}"] if wave else [])}
@@ -163,7 +163,7 @@ def build_module(
 
 @dataclass(frozen=True)
 class Ports:
-    """What the ports of a core are called; names of streams are prefixes.
+    """The names of a core's ports; names of streams are prefixes.
 
     Attributes:
         clock: the clock.

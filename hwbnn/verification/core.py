@@ -1,4 +1,4 @@
-"""What a generated core says of itself: layouts and cycles in ``core.json``, Graph, Plan."""
+"""The description of a generated core: layouts and cycles in ``core.json``, Graph, Plan."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ DAMAGE = (
     *(ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError),
     GraphError,
 )
-"""What reading a ``core.json`` raises that is not as it was written."""
+"""Errors that a damaged ``core.json`` raises."""
 
 
 def malformed(error: Exception) -> InputError:
-    """What to say of a ``core.json`` that raised this."""
+    """The error of a damaged ``core.json``, as one line."""
     said = " ".join(f"{type(error).__name__}: {error}".split())[:160]
     return InputError(f"core.json: not as hwbnn writes it ({said}); generate the project again")
 

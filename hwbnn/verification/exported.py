@@ -120,7 +120,7 @@ def _stream(graph: Graph, about: Mapping[str, Any], ports: Mapping[str, int]) ->
 
 
 def _named(about: Mapping[str, Any], ports: Mapping[str, int], file: str) -> Ports:
-    """What the ports are called, each of them found in the RTL."""
+    """The names of the ports; each must be in the RTL."""
     sides = [check_name(about[kind]["port"]) for kind in ("input", "output")]
     wanted = ["ap_clk", "ap_rst_n", *(f"{side}_{s}" for side in sides for s in SIGNALS)]
     missing = [name for name in wanted if name not in ports]

@@ -45,7 +45,7 @@ _SLOT = re.compile(r"HWBNN_TRACE\((\d+),")
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What a batch gave.
+    """The results of a batch.
 
     Attributes:
         values: every value that the project shows, by name: arrays ``(frames, *shape)``, bool for
@@ -166,7 +166,7 @@ def build(
 
 
 def arguments(options: Sequence[str]) -> list[str]:
-    """What the compiler is given in the folder of a project's sources."""
+    """The compiler's command in the folder of a project's sources."""
     return [*options, "-Ifirmware/ap_types", "hwbnn_sim.cpp", "-o", "hwbnn_sim.so"]
 
 

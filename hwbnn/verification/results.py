@@ -44,7 +44,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class NodeResult:
-    """What the comparison of one value came to.
+    """The result of comparing one value.
 
     Attributes:
         value: name of the node that makes the value.
@@ -238,7 +238,7 @@ class BackendResult:
 
     @property
     def failure(self) -> str | None:
-        """What is wrong first, in one line."""
+        """The first fault, in one line."""
         if self.first is not None:
             return f"{self.name}: {self.first}"
         if self.faults:

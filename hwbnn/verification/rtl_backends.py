@@ -33,7 +33,7 @@ RAN = {
     "behavioural": "models that count ones in their place",
     "structural": "the netlists themselves",
 }
-"""What runs of a core's netlists, by the form of popcounts."""
+"""The part of a core's netlists that is simulated, by the form of popcounts."""
 
 
 class Rtl(Backend):
@@ -196,13 +196,13 @@ class Rtl(Backend):
 
     @property
     def ran(self) -> str:
-        """What runs of the core's netlists, in words; "" if it has none."""
+        """The part of the core's netlists that is simulated, in words; "" if it has none."""
         if self.timing is None or not has_netlists(self.timing.circuit):
             return ""
         return RAN[self.job.popcount]
 
     def notes(self) -> dict[str, str]:
-        """What ran."""
+        """The simulator and its options."""
         names = ("cocotb", "iverilog") if self.simulator == "icarus" else ("verilator",)
         names = ("cocotb", *names) if self.cocotb and "cocotb" not in names else names
         return {"popcount": self.job.popcount, **tools.versions(*names)}
@@ -228,7 +228,7 @@ class HlsRtl(Rtl):
         self._compiled()
 
     def notes(self) -> dict[str, str]:
-        """What ran."""
+        """The simulator and its options."""
         return {name: said for name, said in super().notes().items() if name != "popcount"}
 
 

@@ -110,7 +110,7 @@ class Timing:
         self.first = self.first or what
 
     def result(self) -> CycleCheck:
-        """What all runs came to."""
+        """The result of all runs."""
         return CycleCheck(
             self.core.latency,
             self.core.interval,

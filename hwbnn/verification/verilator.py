@@ -185,7 +185,7 @@ def settings(*, as_one: bool = False) -> dict[str, str]:
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """What Verilator's FST writer lacks, said as what to install."""
+    """The packages that Verilator's FST writer needs and does not find."""
     try:
         yield
     except ToolFailed as error:

@@ -26,7 +26,7 @@ MISSING = (
     f"neither {' nor '.join(PROGRAMS)} is on PATH: synthesis of HLS needs Vitis from AMD; source "
     "its settings64.sh, or use the target 'rtl', which needs none"
 )
-"""What to say and to do where there is no Vitis HLS."""
+"""The message where there is no Vitis HLS."""
 UNITS = {
     **dict.fromkeys(("TargetClockPeriod", "EstimatedClockPeriod"), "ns"),
     **dict.fromkeys(("BestLatency", "WorstLatency", "IntervalMin", "IntervalMax"), "cycles"),
@@ -37,7 +37,7 @@ UNITS = {
 
 @dataclass(frozen=True)
 class VitisSynthesis:
-    """What Vitis HLS made of a project.
+    """A project synthesised by Vitis HLS.
 
     Attributes:
         project: the project, with the RTL that Vitis wrote among its files.

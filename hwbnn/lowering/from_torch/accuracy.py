@@ -120,7 +120,7 @@ class FixedPointResult:
 
     @property
     def lost(self) -> float:
-        """What the integers have less of accuracy, in percentage points; negative for a gain."""
+        """The loss of accuracy by the integers, in percentage points; negative for a gain."""
         return 100 * (self.accuracy_float - self.accuracy_integer)
 
     def __str__(self) -> str:

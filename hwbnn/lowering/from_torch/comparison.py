@@ -170,7 +170,7 @@ def compare_walk(walk: Walk, graph: Graph, x: ArrayLike, engine: str = "plain") 
 
 
 def _constant(graph: Graph, frames: Array, outputs: list[Array]) -> str:
-    """What the output is, if it is the same for all of two or more different inputs."""
+    """The constant output, if it is the same for all of two or more different inputs."""
     if graph.meaning not in ("class", "decision") or not (frames != frames[:1]).any():
         return ""
     every = np.concatenate(outputs)
@@ -212,7 +212,7 @@ _Pair = tuple[str, str, Array | None, Array, Array]
 
 
 def _pairs(walk: Walk, graph: Graph, batch: Array, values: dict[str, Array]) -> Iterator[_Pair]:
-    """What is to be equal: node, layer, the node's source, the network's codes, the Graph's."""
+    """The pairs to compare: node, layer, the node's source, the network's codes, the Graph's."""
     recorder = Recorder(walk.traced)
     x = floats(walk.source, batch.astype(np.int64))
     logits = recorder.record(x)
@@ -281,7 +281,7 @@ def _decision(walk: Walk, values: dict[str, Array], recorder: Recorder) -> _Pair
 
 
 def _instead(walk: Walk, values: dict[str, Array]) -> dict[fx.Node, torch.Tensor]:
-    """What the Graph has at activations and sums, as the network's floats."""
+    """The Graph's values at activations and sums, as the network's floats."""
     found = {}
     for call, name in [*walk.codes.items(), *((c, s.node) for c, s in walk.sums.items())]:
         value = walk.values[call]

@@ -77,7 +77,7 @@ def explain(
     output: Literal["class", "scores"] = "class",
     fraction: int | None = None,
 ) -> Explanation:
-    """What lowering does with each layer, or where it stops and what to change.
+    """The lowering of each layer, or where it stops and what to change.
 
     Args:
         model: as for :func:`lower`.

@@ -265,7 +265,7 @@ class Sample:
 
 
 def _input_shape(source: Input) -> str:
-    """What a model gets of an input contract, for messages."""
+    """The tensor that a model gets for an input contract, for messages."""
     size = ", ".join(map(str, source.shape))
     if len(source.shape) != 3:
         return f"the model gets a batch of shape (2, {size}), as input '{source.name}' says"

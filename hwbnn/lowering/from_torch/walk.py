@@ -92,7 +92,7 @@ class Walk:
 
     @property
     def remarks(self) -> list[Remark]:
-        """What became of the layers, so far."""
+        """The lowered layers, so far."""
         return self.build.remarks
 
     def run(self) -> None:
@@ -358,7 +358,7 @@ def _is_positive(x: Float32s) -> Bytes:
 
 
 def constant_class(value: TracedValue, last: Node) -> str:
-    """What is always the largest score, whatever arrives; empty if that cannot be said.
+    """The class that always has the largest score; empty if there is none.
 
     Args:
         value: the scores.

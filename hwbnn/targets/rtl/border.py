@@ -21,7 +21,7 @@ OUT: dict[Framing, str] = {
 }
 """The module where they leave."""
 _ENDS = ("frame_valid", "frame_ready", "frame_last")
-"""What tells the output whether a frame ends its packet."""
+"""The signals that tell the output whether a frame ends its packet."""
 
 
 def ports(input_beat: int, output_beat: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""What goes with a core: ``core.json`` for programs, a README for people, a script for Vivado."""
+"""Files beside a core: ``core.json`` for programs, a README for people, a script for Vivado."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def _framing(framing: Framing, beats: int) -> str:
 
 
 def _decision(graph: Graph) -> str:
-    """What a bit of the output decides, where it does."""
+    """The decision that an output bit stands for, if any."""
     if graph.meaning != "decision":
         return ""
     return (

@@ -179,7 +179,7 @@ def _geometry(stage: SlidingWindow | WindowUnrolled) -> dict[str, object]:
 
 
 def _pad(stage: SlidingWindow | WindowUnrolled) -> int:
-    """What stands outside, in all lanes of a token of the image."""
+    """The padding, in all lanes of a token of the image."""
     width = stage.source.width
     return sum(stage.pad << i * width for i in range(stage.source.lanes))
 
