@@ -93,6 +93,30 @@ def cnv(root: Path) -> Iterator[str]:
     )
 
 
+def integers(root: Path) -> Iterator[str]:
+    """Layers with integer weights, beside torch and the machine's limit."""
+    yield from integer_layers(read(root, "integers"))
+
+
+def integer_layers(found: dict[str, Any]) -> Iterator[str]:
+    """The table of what ``python -m benchmarks.speed integers`` measured."""
+    machine, limits = found["machine"], [row["limit_gmacs"] for row in found["layers"]]
+    yield (
+        f"{machine['cpu']}, one core, at a load of {machine['load_before']:.0f} to "
+        f"{machine['load_after']:.0f} by other work; time on the core, best of {found['rounds']} "
+        f"turns. An int8 matrix product with AVX2 can do at most {max(limits):.0f} GMAC/s "
+        f"({min(limits):.0f} to {max(limits):.0f} measured beside the layers)."
+    )
+    yield ""
+    yield "| layer | fast simulator, GMAC/s | of the int8 limit | torch, GMAC/s | times torch |"
+    yield "|---|---:|---:|---:|---:|"
+    for row in found["layers"]:
+        yield (
+            f"| {row['name']} | {row['gmacs']} | {row['of_limit']:.0%} | {row['torch_gmacs']} | "
+            f"{row['of_torch']} |"
+        )
+
+
 def _measured(found: dict[str, Any]) -> str:
     """What was measured, on what machine, and what else it did."""
     machine = found["machine"]

@@ -1,16 +1,16 @@
 """Measures a network.
 
-usage: python -m benchmarks.speed sfc|cnv [options, see --help]
+usage: python -m benchmarks.speed sfc|cnv|integers [options, see --help]
 """
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks.speed import cnv, sfc
+from benchmarks.speed import cnv, integers, sfc
 from hwbnn.errors import nearest
 
-NETWORKS = {"sfc": sfc.main, "cnv": cnv.main}
+NETWORKS = {"sfc": sfc.main, "cnv": cnv.main, "integers": integers.main}
 
 if len(sys.argv) < 2 or sys.argv[1] not in NETWORKS:
     given = sys.argv[1] if len(sys.argv) > 1 else ""

@@ -49,11 +49,12 @@ class Instrumented(Compiled):
 
         Returns:
             Nodes that are computed together with others are missing, the sums in front of a
-            ``Threshold`` for example; the last counts for them.
+            ``Threshold`` for example; the last counts for them. Packing a value for sums with
+            integer weights is told as ``"NAME packed"``.
         """
-        self._spent.update((slot.value, 0.0) for slot, _ in self._steps)
+        self._spent.update((_timed(slot), 0.0) for slot, _ in self._steps)
         self.run(x, 1)
-        return {slot.value: self._spent[slot.value] for slot, _ in self._steps}
+        return {_timed(slot): self._spent[_timed(slot)] for slot, _ in self._steps}
 
     def _compile(self) -> list[tuple[Slot, Step]]:
         return [(slot, self._instrumented(slot, step)) for slot, step in super()._compile()]
@@ -67,6 +68,12 @@ class Instrumented(Compiled):
                 transpose(x, buffers[slot])
             else:
                 step.run(x, buffers)
-            self._spent[slot.value] = self._spent.get(slot.value, 0.0) + time.thread_time() - begin
+            name = _timed(slot)
+            self._spent[name] = self._spent.get(name, 0.0) + time.thread_time() - begin
 
         return Step(step.reads, run)
+
+
+def _timed(slot: Slot) -> str:
+    """The name by which the time of a step is told."""
+    return f"{slot.value} packed" if slot.form in ("bytes", "pairs") else slot.value

@@ -116,10 +116,15 @@ def _constants(node: Dot | Conv2d, graph: Graph, base: int) -> tuple[Ints, Ints]
     return window.border_classes.ravel(), constant + (node.pad - base) * missing
 
 
+def _is_depthwise(grid: Grid, t: ValueType) -> bool:
+    """Whether each channel of integers makes one of its own."""
+    return grid.groups == grid.channels == grid.outputs > 1 and not t.bit
+
+
 def integers(node: Dot | Conv2d, graph: Graph, grid: Grid) -> Step:
     """The sums themselves."""
     t, out = graph.types[node.source], Slot(node.name, "integers")
-    if grid.groups == grid.channels == grid.outputs > 1 and not t.bit:
+    if _is_depthwise(grid, t):
         source, taps = Slot(node.source, "integers"), node.weights.reshape(grid.outputs, -1)
         single = np.ascontiguousarray(taps.T, np.int32)
         positions = graph.types[node.name].size // grid.outputs
@@ -147,7 +152,8 @@ def threshold(node: Threshold, form: Encoding, graph: Graph, grid: Grid) -> Step
     if fused_threshold(graph, feeding, scaled=False) is not node or node.bit != (form == "words"):
         return None
     assert isinstance(feeding, Dot | Conv2d)
-    chosen = packing(feeding, graph.types[feeding.source])
+    read = graph.types[feeding.source]
+    chosen = None if _is_depthwise(grid, read) else packing(feeding, read)
     if chosen is None or chosen.bound >= WORD:
         return None
     size, source, out = SIZES[chosen.form], Slot(feeding.source, chosen.form), Slot(node.name, form)
