@@ -1,10 +1,10 @@
-// Dot products with weights of -1 and +1: dot gives the sums, neurons the thresholds they reach.
+// Dot products: dot gives the sums, neurons the thresholds they reach.
 //
 // Both are folded: pe outputs times simd inputs a cycle, (n_in / simd) * (n_out / pe) cycles a
 // frame. With pe = n_out and simd = n_in they are unrolled: dot_unrolled and neurons_unrolled take
 // a frame a cycle.
 //
-// Weights are packed like bits, True for +1: for each fold, each step of it and each of its pe
+// Weights of -1 and +1 (others: hwbnn_weighted.h) are packed like bits, True for +1: for each fold, each step of it and each of its pe
 // outputs the row of simd weights that the step takes. A row is cut into row_words words of
 // row_width bits as the bits of the source are, so that a step is XOR and popcount of whole words;
 // bits beyond the row are zero in both. Short rows share a word, word_rows in each, the first in
@@ -209,7 +209,7 @@ template <typename CONFIG_T> unsigned step_of(unsigned channel, unsigned step) {
     return channel / (CONFIG_T::n_out / CONFIG_T::n_groups) * CONFIG_T::n_steps + step;
 }
 
-// Dot: y[c] = sum of x[i] over weights +1 less the sum over weights -1; a bit counts as -1 or +1.
+// Dot: y[c] = sum of x[i] times its weight; a bit counts as -1 or +1.
 // Of the n_in inputs of an output `inside` count; all but at a border that adds nothing.
 template <class data_T, class res_T, typename CONFIG_T>
 void dot(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],

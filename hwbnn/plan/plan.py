@@ -19,6 +19,8 @@ WINDOWED = (Conv2d, MaxPool, SumPool, ChannelPad)
 """Nodes that keep tokens of an image for a window."""
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 """Names of devices; vendor scripts get them as they are."""
+MULTIPLIED = 4
+"""Bits from which on both factors of a product are worth a multiplier of the device, by default."""
 
 
 Sums = Literal["bit_planes", "adder_tree", "bit_serial"]
@@ -111,6 +113,18 @@ class Folded:
     simd: int
     sums: Sums = "bit_planes"
     multipliers: Multipliers | None = None
+
+    def multiplies(self, input_bits: int, weight_bits: int) -> bool:
+        """Whether products of integers of so many bits are formed by multipliers of the device.
+
+        Inputs of one bit need none, nor do sums that take a bit plane at a time. Else it is as
+        :attr:`multipliers` says, and if that says nothing, where both factors have enough bits.
+        """
+        if input_bits == 1 or self.sums == "bit_serial":
+            return False
+        if self.multipliers is None:
+            return min(input_bits, weight_bits) >= MULTIPLIED
+        return self.multipliers == "dsp"
 
     def within(self, outputs: int, inputs: int) -> Folded:
         """The same, taking no more at a time than a layer of this size has."""

@@ -22,9 +22,6 @@ from hwbnn.plan.plan import Folded, Layout
 from hwbnn.plan.stages import SlidingWindow, WindowUnrolled
 from hwbnn.plan.tokens import TokenStream
 
-MULTIPLIED = 4
-"""Bits from which on both factors of a product are worth a multiplier of the device, by default."""
-
 
 @dataclass(frozen=True, eq=False)
 class Product:
@@ -291,17 +288,10 @@ def _excess(datapath: Datapath, product: Product) -> Excess:
 
 
 def _multiplies(product: Product, layout: Folded) -> bool:
-    """Whether a folded product takes multipliers of the device.
-
-    Bits and ternary weights take none, and there are no products where a bit plane is taken at a
-    time. Else it is as the Plan says, and if it says nothing, where both factors have enough bits.
-    """
-    x, weights = product.x, product.weights
-    if x.width == 1 or products.is_ternary(weights) or layout.sums == "bit_serial":
-        return False
-    if layout.multipliers is None:
-        return min(x.width, products.weight_width(weights)) >= MULTIPLIED
-    return layout.multipliers == "dsp"
+    """Whether a folded product takes multipliers of the device; ternary weights take none."""
+    weights = product.weights
+    multiplies = layout.multiplies(product.x.width, products.weight_width(weights))
+    return multiplies and not products.is_ternary(weights)
 
 
 def _layout(datapath: Datapath, product: Product, *, total: bool) -> Layout:

@@ -27,7 +27,7 @@ DENSE = {
     "wide": Folded(4, 33),
     "heavy": Folded(5, 6),
     "short": Folded(2, 12),
-    "unsigned": Folded(3, 2),
+    "unsigned": Folded(3, 2, multipliers="luts"),
     "scores": Folded(5, 2),
 }
 IMAGES = {
@@ -105,7 +105,9 @@ def test_the_cases_take_every_form() -> None:
     wanted |= {f"dot_layer {each}" for each in terms}
     wanted |= {f"weighted_dot_{how} {each}" for how in ("stream", "layer") for each in raw}
     wanted |= {"weighted_dot_unrolled weighted_bit_terms"}
-    wanted |= {f"weighted_integer_terms {kind}_product" for kind in ("constant", "dsp", "ternary")}
+    wanted |= {
+        f"weighted_integer_terms {kind}_product" for kind in ("constant", "dsp", "lut", "ternary")
+    }
     assert wanted <= found
 
 

@@ -15,14 +15,13 @@ import numpy as np
 from hwbnn.graph import Conv2d, Dot, Threshold, ValueType
 from hwbnn.graph.arrays import Ints
 from hwbnn.plan import Folded, Layout
+from hwbnn.plan.products import is_ternary, weight_width
 from hwbnn.targets.hls import weights as pack
 from hwbnn.targets.hls.layout import Constant, Fold, Scalar
 from hwbnn.targets.hls.site import Site, within_limit
 from hwbnn.targets.hls.weights import WeightWords
 
 ADVICE = "fold it with a smaller pe or simd"
-DSP_BITS = 4
-"""Bits of weights and of inputs from which products are formed by DSPs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +155,7 @@ def _packed(sums: Dot | Conv2d, site: Site, fold: Fold, weights: Ints) -> Weight
     """The words of a layer's weights, int64 ``(outputs, inputs)``, in the form that it reads."""
     if sums.binary:
         return pack.signs(fold, weights > 0)
-    if site.type(sums.source).bit and _ternary(weights):
+    if site.type(sums.source).bit and is_ternary(weights):
         return pack.ternary(fold, weights)
     within_limit(sums.name, fold.simd, "weights of an output read in one cycle", ADVICE)
     return pack.integers(fold, weights, _weight(weights))
@@ -184,9 +183,9 @@ def _accumulator(sums: Dot | Conv2d, site: Site, weights: Ints) -> Accumulator:
         return Accumulator("masked_terms", 0, most)
     if sums.binary:
         return Accumulator("bit_terms", 0, most, differing=counting)
-    if _ternary(weights) and outside:
+    if is_ternary(weights) and outside:
         return Accumulator("masked_ternary_terms", -most, most)
-    if _ternary(weights):
+    if is_ternary(weights):
         return Accumulator("ternary_terms", 0, most, differing=counting)
     if outside:
         bound = int(np.abs(weights).sum(axis=1).max())
@@ -207,11 +206,11 @@ def _weight(weights: Ints) -> Scalar:
 
 def _product(layout: Layout, weights: Ints, x: ValueType) -> str:
     """How products of weights and integers are formed: the name of a struct without its end."""
-    if _ternary(weights):
+    if is_ternary(weights):
         return "ternary"
     if not isinstance(layout, Folded):
         return "constant"
-    return "dsp" if min(_weight(weights).width, x.width) >= DSP_BITS else "lut"
+    return "dsp" if layout.multiplies(x.width, weight_width(weights)) else "lut"
 
 
 def integers(name: str, values: Ints) -> Constant:
