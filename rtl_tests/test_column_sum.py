@@ -1,3 +1,5 @@
+"""hwbnn_column_sum: a sum of bits, each with the weight of its column."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""hwbnn_fold_control: the steps of a folded product, and the credits that they wait for."""
+
 from __future__ import annotations
 
 from itertools import pairwise

@@ -1,3 +1,5 @@
+"""hwbnn_masked_row: the sum of one channel with ternary weights."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""hwbnn_product: products of inputs and integer weights."""
+
 from __future__ import annotations
 
 from itertools import product

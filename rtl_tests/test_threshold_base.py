@@ -1,3 +1,5 @@
+"""hwbnn_threshold: counts that begin at a base."""
+
 from __future__ import annotations
 
 import pytest

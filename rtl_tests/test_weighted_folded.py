@@ -1,3 +1,5 @@
+"""hwbnn_weighted_folded: folded sums with integer weights."""
+
 from __future__ import annotations
 
 import numpy as np

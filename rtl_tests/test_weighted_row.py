@@ -1,3 +1,5 @@
+"""hwbnn_weighted_row: the sum of one channel with integer weights."""
+
 from __future__ import annotations
 
 import numpy as np

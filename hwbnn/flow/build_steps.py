@@ -171,12 +171,14 @@ def constant_told_once(told: list[str] | None = None) -> Iterator[list[str]]:
     with warnings.catch_warnings():
         show = warnings.showwarning
 
-        def first(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        def first(
+            message: Warning | str, category: type[Warning], *where: Any, **more: Any
+        ) -> None:
             if issubclass(category, ConstantOutput):
                 so_far.append(str(message))
                 if len(so_far) > 1:
                     return
-            show(message, category, *where)
+            show(message, category, *where, **more)
 
         warnings.showwarning = first
         yield so_far

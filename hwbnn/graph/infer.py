@@ -155,8 +155,10 @@ def _rescale(node: Rescale, x: ValueType) -> ValueType:
     # A slope is monotone, so its ends are the ends of its results.
     ends = [(slope, end) for slope, low, high in slopes for end in (low, high) if low <= high]
     added = node.bias.astype(object) + node.half.astype(object)
-    found = [_shifted(node, slope.astype(object) * end + added) for slope, end in ends]
-    return ValueType(x.shape, min(int(f.min()) for f in found), max(int(f.max()) for f in found))
+    ends_of = [_shifted(node, slope.astype(object) * end + added) for slope, end in ends]
+    return ValueType(
+        x.shape, min(int(f.min()) for f in ends_of), max(int(f.max()) for f in ends_of)
+    )
 
 
 def _shifted(node: Rescale, products: NDArray[np.object_]) -> Ints:

@@ -62,8 +62,8 @@ class Window:
         """
         kernel, first = self.kernel[axis], self.origins(axis)
         ends = (-first).clip(0, kernel), (self.size[axis] - first).clip(0, kernel)
-        found = np.unique(ends[0] * (kernel + 1) + ends[1])
-        return found // (kernel + 1), found % (kernel + 1)
+        pairs = np.unique(ends[0] * (kernel + 1) + ends[1])
+        return pairs // (kernel + 1), pairs % (kernel + 1)
 
     def _inside(self, axis: int) -> Bools:
         taps = self.origins(axis)[:, None] + np.arange(self.kernel[axis])
@@ -110,13 +110,13 @@ def joined_classes(*maps: Ints | None) -> tuple[Ints | None, list[Ints]]:
     pairs, places = np.unique(np.stack(known), axis=1, return_inverse=True)
     rows = iter(pairs)
     none = np.zeros(pairs.shape[1], np.int64)
-    found = [none if m is None else next(rows) for m in maps]
-    return (None if pairs.shape[1] == 1 else places.ravel()), found
+    columns = [none if m is None else next(rows) for m in maps]
+    return (None if pairs.shape[1] == 1 else places.ravel()), columns
 
 
 def _first(masks: Bools) -> tuple[Bools, Ints]:
     """The distinct rows in order of appearance, and which of them each row is."""
-    found: dict[bytes, int] = {}
-    index = np.array([found.setdefault(row.tobytes(), len(found)) for row in masks], np.int64)
-    first = [int(np.argmax(index == k)) for k in range(len(found))]
+    seen: dict[bytes, int] = {}
+    index = np.array([seen.setdefault(row.tobytes(), len(seen)) for row in masks], np.int64)
+    first = [int(np.argmax(index == k)) for k in range(len(seen))]
     return masks[first], index

@@ -84,10 +84,10 @@ def digits_of(weights: Ints) -> tuple[tuple[Digit, ...], ...]:
         weights: int64 ``(channels, inputs)``.
     """
     signs, owners = Digits.of(weights).rows()
-    made: list[list[Digit]] = [[] for _ in weights]
+    digits: list[list[Digit]] = [[] for _ in weights]
     for row, (channel, place) in zip(signs, owners, strict=True):
-        made[channel] += [Digit(int(i), place, bool(row[i] < 0)) for i in np.flatnonzero(row)]
-    return tuple(map(tuple, made))
+        digits[channel] += [Digit(int(i), place, bool(row[i] < 0)) for i in np.flatnonzero(row)]
+    return tuple(map(tuple, digits))
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,10 +121,10 @@ class WeightedUnrolled(Block):
         """Bits of each column of each channel, int64 ``(channels, columns)``."""
         digits = Digits.of(self.weights)
         width, places = self.source.width, max(1, digits.places)
-        made = np.zeros((len(self.weights), places + width - 1), np.int64)
+        heights = np.zeros((len(self.weights), places + width - 1), np.int64)
         for place in range(places):
-            made[:, place : place + width] += (digits.at(place) != 0).sum(axis=1)[:, None]
-        return made
+            heights[:, place : place + width] += (digits.at(place) != 0).sum(axis=1)[:, None]
+        return heights
 
     @property
     def most(self) -> int:

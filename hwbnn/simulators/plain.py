@@ -114,8 +114,8 @@ def _max_pool(node: MaxPool, x: Array, t: ValueType) -> Array:
     if node.smallest is not None:
         order[node.smallest] = -1
     seen = (part for _, part in _taps(node, x.astype(np.int64) * order, t, -OUTSIDE))
-    found: Array = reduce(np.maximum, seen) * order
-    return found.astype(np.bool_) if t.bit else found
+    largest: Array = reduce(np.maximum, seen) * order
+    return largest.astype(np.bool_) if t.bit else largest
 
 
 @evaluate.register
@@ -161,8 +161,8 @@ def _threshold(node: Threshold, x: Array, t: ValueType) -> Array:
 
 @evaluate.register
 def _lookup(node: Lookup, x: Array, t: ValueType) -> Array:
-    found: Array = node.table[np.arange(t.channels), (x - t.low) // t.step]
-    return found.astype(np.bool_) if node.bit else found
+    entries: Array = node.table[np.arange(t.channels), (x - t.low) // t.step]
+    return entries.astype(np.bool_) if node.bit else entries
 
 
 @evaluate.register

@@ -98,16 +98,16 @@ class Compiled:
                     continue
                 slot = Slot(node.name, form)
                 if form == "shorts":
-                    made = short_step(node, self.graph)
+                    chosen = short_step(node, self.graph)
                 elif form in ("bytes", "pairs"):
-                    made = packed_step(node, form, self.graph)
+                    chosen = packed_step(node, form, self.graph)
                 else:
-                    made = step(node, form, self.graph) or split_step(node, self.graph)
-                for read in made.reads:
+                    chosen = step(node, form, self.graph) or split_step(node, self.graph)
+                for read in chosen.reads:
                     wanted[read.value].add(read.form)
-                if isinstance(node, Flatten | Output) and made.reads[0].value != node.name:
-                    self._same[slot] = made.reads[0]
-                steps.append((slot, made))
+                if isinstance(node, Flatten | Output) and chosen.reads[0].value != node.name:
+                    self._same[slot] = chosen.reads[0]
+                steps.append((slot, chosen))
         return steps[::-1]
 
     def _arrange(self) -> tuple[dict[Slot, int], int]:
@@ -115,7 +115,7 @@ class Compiled:
 
         Arrays take the place of those that no later step reads. Both are bytes of one sample.
         """
-        read = [{self._root(slot) for slot in made.reads} for _, made in self._steps]
+        read = [{self._root(slot) for slot in each.reads} for _, each in self._steps]
         last = {slot: i for i, slots in enumerate(read) for slot in slots}
         for i, (slot, _) in enumerate(self._steps):
             last[self._root(slot)] = max(i, last.get(self._root(slot), 0))
@@ -157,8 +157,8 @@ class Compiled:
                 block = np.concatenate([block, np.repeat(block[-1:], missing, axis=0)])
             if len(block) != filled:
                 buffers, filled = self._buffers(memory, len(block) // lanes), len(block)
-            for slot, made in self._steps:
-                made.run(block, buffers)
+            for slot, each in self._steps:
+                each.run(block, buffers)
                 if slot in self._taps:
                     out = values[self._taps[slot]][start : start + tiles * lanes]
                     (collect_bits if slot.form == "words" else collect)(buffers[slot], out)

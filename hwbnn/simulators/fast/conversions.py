@@ -141,12 +141,12 @@ def runs(index: Ints) -> tuple[Ints, Words]:
 @jit
 def select_words(words: Words, moves: Ints, masks: Words, planes: int, out: Words) -> None:
     """The bits of :func:`runs`, in each of ``planes`` planes."""
-    count, made = words.shape[1] // planes, out.shape[1] // planes
+    count, out_words = words.shape[1] // planes, out.shape[1] // planes
     for t in range(len(out)):
         out[t] = ZERO
         for plane in range(planes):
             for i in range(len(moves)):
-                k, to = plane * count + moves[i, 0], plane * made + moves[i, 1]
+                k, to = plane * count + moves[i, 0], plane * out_words + moves[i, 1]
                 right, left = np.uint64(moves[i, 2]), np.uint64(moves[i, 3])
                 for s in range(out.shape[2]):
                     out[t, to, s] |= (words[t, k, s] >> right) << left & masks[i]

@@ -40,16 +40,16 @@ def jit(function: F) -> F:
     """Compile on first use; machine code is kept on disk where a folder for it can be written."""
     options = {"nogil": True, "error_model": "numpy", "boundscheck": False}
     try:
-        made = njit(cache=True, **options)(function)
+        compiled = njit(cache=True, **options)(function)
     except RuntimeError:  # no folder beside the source or in the user's home can be written
         return cast(F, njit(**options)(function))
     # numba compiles again when the kernel's own file changes, but not when this file does, whose
     # functions are compiled into kernels of other files: it becomes part of the comparison.
-    kept: Any = getattr(getattr(made, "_cache", None), "_cache_file", None)
+    kept: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if not hasattr(kept, "_source_stamp"):
         return cast(F, njit(**options)(function))
     kept._source_stamp = (kept._source_stamp, _shared_code())
-    return cast(F, made)
+    return cast(F, compiled)
 
 
 def _shared_code() -> str:

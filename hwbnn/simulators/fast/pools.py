@@ -34,12 +34,12 @@ def pool_bits(x: Words, grid: Grid, smallest: Words, positions: int, out: Words)
         out: words ``(tiles, words, lanes)``.
     """
     seen = np.empty((len(smallest), x.shape[2]), np.uint64)
-    found = np.empty_like(seen)
+    extreme = np.empty_like(seen)
     for t in range(len(x)):
         out[t] = ZERO
         for p in range(positions):
             top, bottom, left, right = _taps(grid, p)
-            found[:] = ZERO
+            extreme[:] = ZERO
             for i in range(top, bottom):
                 for j in range(left, right):
                     seen[:] = ZERO
@@ -47,11 +47,11 @@ def pool_bits(x: Words, grid: Grid, smallest: Words, positions: int, out: Words)
                     put_bits(x[t], bit, grid.channels, seen, FIRST)
                     for k in range(len(smallest)):  # AND is OR of what is turned round
                         for s in range(x.shape[2]):
-                            found[k, s] |= seen[k, s] ^ smallest[k]
+                            extreme[k, s] |= seen[k, s] ^ smallest[k]
             for k in range(len(smallest)):
                 for s in range(x.shape[2]):
-                    found[k, s] ^= smallest[k]
-            put_bits(found, FIRST, grid.channels, out[t], p * grid.channels)
+                    extreme[k, s] ^= smallest[k]
+            put_bits(extreme, FIRST, grid.channels, out[t], p * grid.channels)
 
 
 @jit

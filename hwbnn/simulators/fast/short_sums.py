@@ -64,11 +64,11 @@ def _fill(context: Any, x: Any, places: Any, table: Any) -> Any:
             sums = [b.neg(b.add(b.add(taps[0], taps[1]), b.add(taps[2], taps[3])))]
             for tap in taps:  # the next bit: the same sums, and the tap added instead of subtracted
                 twice = b.add(tap, tap)
-                sums += [b.add(made, twice) for made in sums]
+                sums += [b.add(partial, twice) for partial in sums]
             begin = b.mul(loop.index, _WORD(SIGNS * LANES))
-            for i, made in enumerate(sums):
+            for i, partial in enumerate(sums):
                 place = b.gep(table, [b.add(begin, _WORD(i * LANES))])
-                b.store(made, b.bitcast(place, _VECTOR.as_pointer()), align=2)
+                b.store(partial, b.bitcast(place, _VECTOR.as_pointer()), align=2)
         return context.get_dummy_value()
 
     return types.void(x, places, table), generate
@@ -155,19 +155,19 @@ def signs(x: Shorts, grid: Grid, chosen: Ints, start: Shorts, kinds: Ints, out: 
     memory = np.empty(groups * SIGNS * LANES + LINE, np.int16)
     skip = -memory.ctypes.data % LINE // 2
     table = memory[skip : skip + groups * SIGNS * LANES]
-    made = np.empty((-(-grid.outputs // 64), lanes), np.uint64)
+    bits = np.empty((-(-grid.outputs // 64), lanes), np.uint64)
     for t in range(len(x)):
         out[t], flat = ZERO, x[t].reshape(-1)
         for p in range(len(kinds)):
             _find(grid, p, x.shape[1] - 1, rows)
-            made[:] = ZERO
+            bits[:] = ZERO
             for s in range(0, lanes, LANES):
                 for k in range(len(rows)):
                     places[k] = rows[k] * lanes + s
                 _fill(flat, places, table)
                 for block in range(len(chosen)):
-                    _put_signs(table, chosen, start[kinds[p]], block, made, s)
-            put_bits(made, FIRST, grid.outputs, out[t], p * grid.outputs)
+                    _put_signs(table, chosen, start[kinds[p]], block, bits, s)
+            put_bits(bits, FIRST, grid.outputs, out[t], p * grid.outputs)
 
 
 @jit

@@ -32,14 +32,14 @@ from hwbnn.simulators.fast.windows import CHANNELS
 
 def grid(node: Dot | Conv2d | MaxPool | SumPool, graph: Graph) -> windows.Grid:
     """The geometry of a node for the kernels."""
-    read, made = graph.types[node.source], graph.types[node.name]
+    read, sums = graph.types[node.source], graph.types[node.name]
     if isinstance(node, Dot):
-        return windows.Grid(1, 1, read.size, 1, 1, 1, 1, 0, 0, 1, 1, made.size)
+        return windows.Grid(1, 1, read.size, 1, 1, 1, 1, 0, 0, 1, 1, sums.size)
     (height, width, channels), (rows, columns) = read.shape, node.kernel
     (down, right), (top, _, left, _) = node.stride, node.padding
     groups = node.groups if isinstance(node, Conv2d) else 1
     image, window = (height, width, channels), (rows, columns, down, right, top, left)
-    return windows.Grid(*image, *window, made.shape[1], groups, made.channels)
+    return windows.Grid(*image, *window, sums.shape[1], groups, sums.channels)
 
 
 class Border(NamedTuple):

@@ -299,13 +299,13 @@ def signs(
     lanes, own = x.shape[2], grid.outputs // groups
     rows = np.empty(planes * words, np.int64)
     memory = np.empty((planes * words, lanes), np.uint64)
-    made, word = np.empty((-(-own // 64), lanes), np.uint64), np.empty(LANES, np.uint64)
+    bits, word = np.empty((-(-own // 64), lanes), np.uint64), np.empty(LANES, np.uint64)
     for t in range(len(x)):
         out[t] = ZERO
         for p in range(len(kinds)):
             for g in range(groups):
                 source = _window(x[t], planes, grid, p, g, memory, rows)
-                for o in range(len(made)):
+                for o in range(len(bits)):
                     first = blocks - min(blocks, 64 * (o + 1) // CHANNELS)
                     last = blocks - 64 * o // CHANNELS
                     for s in range(0, lanes, LANES):
@@ -314,8 +314,8 @@ def signs(
                             push_signs(
                                 source, w[g], start[kinds[p], g], rows, s, block, planes, word
                             )
-                        made[o, s : s + LANES] = word
-                put_bits(made, FIRST, own, out[t], p * grid.outputs + g * own)
+                        bits[o, s : s + LANES] = word
+                put_bits(bits, FIRST, own, out[t], p * grid.outputs + g * own)
 
 
 @jit
@@ -362,5 +362,5 @@ def sums(
                             c = g * own + block * CHANNELS + j
                             k, a, b = constant[kinds[p], c], factors[0, c], factors[1, c]
                             for i in range(LANES):
-                                made = k + a * np.int64(tile[j, i]) + b * total[s + i]
-                                out[t, p * grid.outputs + c, s + i] = made
+                                value = k + a * np.int64(tile[j, i]) + b * total[s + i]
+                                out[t, p * grid.outputs + c, s + i] = value

@@ -129,10 +129,10 @@ class HwbnnCall(FunctionCallTemplate):  # type: ignore[misc]
         call: Call = node.get_attr("call")
         p = self._default_function_params(node)
         sources = [node.get_input_variable(name) for name in node.inputs]
-        made = [node.get_output_variable(name) for name in node.outputs]
+        results = [node.get_output_variable(name) for name in node.outputs]
         constants = [node.get_weights(c.name) for c in call.constants]
-        arguments = ", ".join(v.name for v in (*sources, *made, *constants))
-        kinds = (*(v.type.name for v in (*sources, made[0])), p["config"])
+        arguments = ", ".join(v.name for v in (*sources, *results, *constants))
+        kinds = (*(v.type.name for v in (*sources, results[0])), p["config"])
         text = f"hwbnn::{call.function}<{', '.join(kinds)}>({arguments});"
         slot = node.get_attr("slot")
         if slot is None:

@@ -27,20 +27,20 @@ from hwbnn.targets.rtl.wrapped import (
 
 def modules(core: str, pipeline: Pipeline) -> dict[str, str]:
     """The generated modules of a pipeline in the core of this name, by their names."""
-    made: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for block in pipeline.blocks:
         name = module_name(core, block)
         if isinstance(block, DotFolded):
-            made |= products.folded(block, core, pipeline)
+            texts |= products.folded(block, core, pipeline)
         elif isinstance(block, DotNetlist):
-            made |= products.netlist(block, core)
+            texts |= products.netlist(block, core)
         elif isinstance(block, WeightedUnrolled):
-            made |= products.weighted_unrolled(block, core)
+            texts |= products.weighted_unrolled(block, core)
         elif isinstance(block, blocks.SelectBlock):
-            made[name] = _select(block, name)
+            texts[name] = _select(block, name)
         elif library_module(block) is None:
-            made[name] = text(block, name, wrapped(block))
-    return made
+            texts[name] = text(block, name, wrapped(block))
+    return texts
 
 
 def library_module(block: Block) -> tuple[str, dict[str, object]] | None:
@@ -269,11 +269,11 @@ def _fixed(block: Scaled) -> Wrapped:
 
 def _terms(factors: list[int] | tuple[int, ...], count: int) -> list[int]:
     """The bytes that stand for the terms of each factor, filled up to the same number."""
-    made: list[int] = []
+    row: list[int] = []
     for factor in factors:
-        found = [128 + 64 * term.complement + term.place for term in terms(factor)]
-        made += found + [0] * (count - len(found))
-    return made
+        codes = [128 + 64 * term.complement + term.place for term in terms(factor)]
+        row += codes + [0] * (count - len(codes))
+    return row
 
 
 def _from_memory(block: Scaled) -> Wrapped:

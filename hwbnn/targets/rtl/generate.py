@@ -38,25 +38,25 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE) -> Project:
         PlanError: if the Plan does not fit the Graph.
     """
     core = _checked(name)
-    made = circuit(graph, plan)
-    predicted = cycles(made)
+    core_circuit = circuit(graph, plan)
+    predicted = cycles(core_circuit)
     texts: dict[str, str] = {}
-    for pipeline in made.pipelines:
+    for pipeline in core_circuit.pipelines:
         texts |= modules(core, pipeline)
-    texts[top_name(core)] = top(made, predicted, core)
+    texts[top_name(core)] = top(core_circuit, predicted, core)
     library = _needed(texts.values())
     names = [*library, *texts]
     files = {f"rtl/{module}.sv": text.encode() for module, text in texts.items()}
     files |= {f"rtl/{module}.sv": asset("rtl", f"{module}.sv") for module in library}
-    files |= {f"sim/{trace_name(core)}.sv": trace_wrapper(made, core).encode()}
-    if primitives := netlists.models(made):
+    files |= {f"sim/{trace_name(core)}.sv": trace_wrapper(core_circuit, core).encode()}
+    if primitives := netlists.models(core_circuit):
         files[f"sim/{netlists.MODELS}.sv"] = primitives.encode()
     for listed, modules_of in (("files.f", names), ("library.f", library), ("core.f", [*texts])):
         files[listed] = "".join(f"rtl/{module}.sv\n" for module in modules_of).encode()
     files["graph.npz"] = to_bytes(graph)
     files["plan.json"] = plan.to_json().encode()
-    files["core.json"] = describe.core(made, predicted, names, library, core).encode()
-    files["README.md"] = describe.readme(made, predicted, core).encode()
+    files["core.json"] = describe.core(core_circuit, predicted, names, library, core).encode()
+    files["README.md"] = describe.readme(core_circuit, predicted, core).encode()
     files["vivado.tcl"] = describe.vivado(plan, names, core).encode()
     return Project("rtl", files)
 

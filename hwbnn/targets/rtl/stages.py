@@ -41,14 +41,14 @@ class Fifo(NamedTuple):
 
 def fifos(circuit: Circuit) -> dict[str, Fifo]:
     """The FIFOs whose depths were chosen for this circuit, by the streams that they drive."""
-    found: dict[str, Fifo] = {}
+    fifos_of: dict[str, Fifo] = {}
     for stage in circuit.stages:
         if isinstance(stage, Pipeline):
-            found[stage.name] = Fifo(stage.credits, f"u_{stage.name}_fifo.u_fifo")
+            fifos_of[stage.name] = Fifo(stage.credits, f"u_{stage.name}_fifo.u_fifo")
         elif isinstance(stage, Fork):
             for i, (name, depth) in enumerate(zip(stage.outputs, stage.depths, strict=True)):
-                found[name] = Fifo(depth, f"u_{stage.name}.gen_branch[{i}].u_fifo")
-    return found
+                fifos_of[name] = Fifo(depth, f"u_{stage.name}.gen_branch[{i}].u_fifo")
+    return fifos_of
 
 
 def wires(name: str, stream: TokenStream, handshake: bool) -> str:
@@ -82,11 +82,11 @@ def stage_text(stage: Stage, core: str) -> str:
 @stage_text.register
 def _up(stage: Widen, core: str) -> str:
     name, result = stage.name, stage.result
-    made = described("Wider", result) + wires(name, result, handshake=True)
+    lines = described("Wider", result) + wires(name, result, handshake=True)
     surplus = stage.ratio * stage.source.bits - result.bits
     out = output_ports(name)
     if surplus:
-        made += f"  logic {vector(surplus)} unused_{name};\n"
+        lines += f"  logic {vector(surplus)} unused_{name};\n"
         out["data_o"] = f"{{unused_{name}, {name}_data}}"
     parameters = {
         "Width": stage.source.bits,
@@ -94,32 +94,32 @@ def _up(stage: Widen, core: str) -> str:
         "Tokens": stage.tokens,
     }
     ports = {**CLOCK, **input_ports(stage.inputs[0]), **out}
-    return made + "\n" + instance("hwbnn_stream_up", f"u_{name}", parameters, ports)
+    return lines + "\n" + instance("hwbnn_stream_up", f"u_{name}", parameters, ports)
 
 
 @stage_text.register
 def _down(stage: Narrow, core: str) -> str:
     name, result = stage.name, stage.result
-    made = described("Narrower", result) + wires(name, result, handshake=True)
+    lines = described("Narrower", result) + wires(name, result, handshake=True)
     missing = stage.ratio * result.bits - stage.source.bits
     taken = input_ports(stage.inputs[0])
     if missing:
         taken["data_i"] = f"{{{missing}'b0, {stage.inputs[0]}_data}}"
     parameters = {"Width": result.bits, "Ratio": stage.ratio, "Tokens": stage.tokens}
     ports = {**CLOCK, **taken, **output_ports(name)}
-    return made + "\n" + instance("hwbnn_stream_down", f"u_{name}", parameters, ports)
+    return lines + "\n" + instance("hwbnn_stream_down", f"u_{name}", parameters, ports)
 
 
 @stage_text.register
 def _pipeline(stage: Pipeline, core: str) -> str:
     name, before = stage.name, stage.inputs[0]
-    made = described(f"Pipeline of {stage.latency} cycles", stage.result)
-    made += f"  logic {name}_credit;\n"
+    lines = described(f"Pipeline of {stage.latency} cycles", stage.result)
+    lines += f"  logic {name}_credit;\n"
     valid, data = f"{before}_valid", f"{before}_data"
     if stage.head is None:
         valid = f"{name}_enter"
-        made += f"  logic {valid};\n\n"
-        made += instance(
+        lines += f"  logic {valid};\n\n"
+        lines += instance(
             "hwbnn_credit_gate",
             f"u_{name}_gate",
             {"Credits": stage.credits, "Group": stage.group},
@@ -132,10 +132,10 @@ def _pipeline(stage: Pipeline, core: str) -> str:
             },
         )
     for block in stage.blocks:
-        made += "\n" + _block(core, block, valid, data, before, f"{name}_credit")
+        lines += "\n" + _block(core, block, valid, data, before, f"{name}_credit")
         valid, data = f"{block.name}_valid", f"{block.name}_data"
-    made += "\n" + wires(name, stage.result, handshake=True) + "\n"
-    return made + instance(
+    lines += "\n" + wires(name, stage.result, handshake=True) + "\n"
+    return lines + instance(
         "hwbnn_credit_fifo",
         f"u_{name}_fifo",
         {"Width": stage.result.bits, "Credits": stage.credits},
@@ -187,8 +187,8 @@ def _pad(stage: SlidingWindow | WindowUnrolled) -> int:
 @stage_text.register
 def _window(stage: SlidingWindow, core: str) -> str:
     name, (rows, columns) = stage.name, stage.geometry.kernel
-    made = described(f"Windows of {rows} x {columns}, tap by tap", stage.result)
-    made += wires(name, stage.result, handshake=True) + "\n"
+    lines = described(f"Windows of {rows} x {columns}, tap by tap", stage.result)
+    lines += wires(name, stage.result, handshake=True) + "\n"
     parameters = {
         "Width": stage.source.bits,
         "Chunks": stage.chunks,
@@ -198,24 +198,24 @@ def _window(stage: SlidingWindow, core: str) -> str:
         **_geometry(stage),
     }
     ports = {**CLOCK, **input_ports(stage.inputs[0]), **output_ports(name)}
-    return made + instance("hwbnn_window", f"u_{name}", parameters, ports)
+    return lines + instance("hwbnn_window", f"u_{name}", parameters, ports)
 
 
 @stage_text.register
 def _window_unrolled(stage: WindowUnrolled, core: str) -> str:
     name, (rows, columns) = stage.name, stage.geometry.kernel
-    made = described(f"Windows of {rows} x {columns}", stage.result)
-    made += wires(name, stage.result, handshake=True) + "\n"
+    lines = described(f"Windows of {rows} x {columns}", stage.result)
+    lines += wires(name, stage.result, handshake=True) + "\n"
     parameters = {"Width": stage.source.bits, **_geometry(stage)}
     ports = {**CLOCK, **input_ports(stage.inputs[0]), **output_ports(name)}
-    return made + instance("hwbnn_window_unrolled", f"u_{name}", parameters, ports)
+    return lines + instance("hwbnn_window_unrolled", f"u_{name}", parameters, ports)
 
 
 @stage_text.register
 def _fork(stage: Fork, core: str) -> str:
     streams = stage.outputs
-    made = described(f"Readers of {stage.value}", stage.result)
-    made += "".join(wires(name, stage.result, handshake=True) for name in streams) + "\n"
+    lines = described(f"Readers of {stage.value}", stage.result)
+    lines += "".join(wires(name, stage.result, handshake=True) for name in streams) + "\n"
     depths = ", ".join(f"32'd{depth}" for depth in reversed(stage.depths))
     parameters = {
         "Width": stage.result.bits,
@@ -227,14 +227,14 @@ def _fork(stage: Fork, core: str) -> str:
         for port, wire in (("valid_o", "valid"), ("ready_i", "ready"), ("data_o", "data"))
     }
     ports = {**CLOCK, **input_ports(stage.inputs[0]), **ends}
-    return made + instance("hwbnn_fork", f"u_{stage.name}", parameters, ports)
+    return lines + instance("hwbnn_fork", f"u_{stage.name}", parameters, ports)
 
 
 @stage_text.register
 def _join(stage: AddStreams, core: str) -> str:
     name, one, other = stage.name, stage.source, stage.other
-    made = described(f"Sums {name.removeprefix('v_')}", stage.result)
-    made += wires(name, stage.result, handshake=True) + "\n"
+    lines = described(f"Sums {name.removeprefix('v_')}", stage.result)
+    lines += wires(name, stage.result, handshake=True) + "\n"
     parameters = {
         "Lanes": one.lanes,
         "WidthA": one.width,
@@ -250,4 +250,4 @@ def _join(stage: AddStreams, core: str) -> str:
         for port, wire in input_ports(stream).items()
     }
     ports = {**CLOCK, **taken, **output_ports(name)}
-    return made + instance("hwbnn_add", f"u_{name}", parameters, ports)
+    return lines + instance("hwbnn_add", f"u_{name}", parameters, ports)

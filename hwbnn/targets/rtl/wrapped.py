@@ -94,14 +94,14 @@ def digit_bits(source: TokenStream, digit: Digit, first: int = 0) -> list[str]:
         digit: a digit of a weight.
         first: the number of the first input that its channel reads.
     """
-    made = []
+    bits = []
     for bit in range(source.width):
         turned = digit.negative ^ (source.signed and bit == source.width - 1)
-        made.append(f"{'~' if turned else ''}data_i[{(first + digit.input) * source.width + bit}]")
-    return made
+        bits.append(f"{'~' if turned else ''}data_i[{(first + digit.input) * source.width + bit}]")
+    return bits
 
 
-def text(block: Block, name: str, made: Wrapped) -> str:
+def text(block: Block, name: str, wrapped: Wrapped) -> str:
     """The module of this name around a hand-written one."""
-    inner = instance(f"hwbnn_{made.kind}", f"u_{made.kind}", made.parameters, PASSED)
-    return module(name, made.comment, ports(block), f"{made.body}\n{inner}")
+    inner = instance(f"hwbnn_{wrapped.kind}", f"u_{wrapped.kind}", wrapped.parameters, PASSED)
+    return module(name, wrapped.comment, ports(block), f"{wrapped.body}\n{inner}")
