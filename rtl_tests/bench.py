@@ -7,6 +7,7 @@ A test sends tokens, and a plain Python model in the test says what must come ou
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 
 from hwbnn.verification.bench import Stalls, Stimulus, read_result, read_tokens
 from hwbnn.verification.cocotb_run import Module
+from rtl_tests.forks import Forks
 
 WRAPPERS = Path(__file__).parent / "wrappers"
 SIMULATORS = ("icarus", "verilator")
@@ -62,6 +64,7 @@ class ModuleBench:
         axis: the sides that are AXI4-Stream, of ``"source"`` and ``"sink"``.
         ready: whether the streams have ready.
         error: whether there is an ``error_o``.
+        forks: where short runs start sooner; one that does not end well is run again by itself.
     """
 
     module: Module
@@ -69,6 +72,7 @@ class ModuleBench:
     axis: tuple[str, ...] = ()
     ready: bool = True
     error: bool = False
+    forks: Forks | None = None
 
     def run(
         self,
@@ -113,7 +117,8 @@ class ModuleBench:
             "sink": sink,
             "streams": [{**out, "used": list(used or [bits[1]]), "also": also}],
         }
-        self.module.run(job, folder, seed)
+        if self.forks is None or not self._forked(job, folder):
+            self.module.run(job, folder, seed)
         result = read_result(folder)
         assert not result.faults
         assert result.counts["out"] == expected
@@ -138,6 +143,12 @@ class ModuleBench:
         kept = [t & m for t, m in zip(found.tokens, masks, strict=True)]
         assert kept == [t & m for t, m in zip(expected, masks, strict=True)]
         return found
+
+    def _forked(self, job: dict[str, Any], folder: Path) -> bool:
+        assert self.forks is not None
+        file = folder / "job.json"
+        file.write_text(json.dumps(job))
+        return self.forks.run(file)
 
     def _port(self, side: str) -> dict[str, Any]:
         if side in self.axis:

@@ -7,6 +7,7 @@ import pytest
 from hwbnn.assets import assets
 from hwbnn.verification import cocotb_run
 from rtl_tests.bench import WRAPPERS, ModuleBench
+from rtl_tests.forks import Forks
 
 
 @pytest.fixture
@@ -33,6 +34,12 @@ def module(tmp_path):
         built = cocotb_run.build_module(
             sources, top, folder, simulator=simulator, parameters=parameters, defines=defines
         )
-        return ModuleBench(built, tmp_path, **(bench or {}))
+        if simulator == "icarus":
+            started.append(Forks(built, tmp_path))
+        forks = started[-1] if simulator == "icarus" else None
+        return ModuleBench(built, tmp_path, forks=forks, **(bench or {}))
 
-    return compiled
+    started = []
+    yield compiled
+    for forks in started:
+        forks.close()

@@ -49,8 +49,12 @@ _FAULTS_LISTED = 8
 
 @cocotb.test()  # type: ignore[untyped-decorator]
 async def stream_bench(dut: Any) -> None:
+    """Run the job that the plusarg names."""
+    await drive(dut, json.loads(Path(cocotb.plusargs["hwbnn_job"]).read_text()))
+
+
+async def drive(dut: Any, job: dict[str, Any]) -> None:
     """Drive the packets of the job and record every stream."""
-    job = json.loads(Path(cocotb.plusargs["hwbnn_job"]).read_text())
     bench = _Bench(dut, job)
     await bench.reset()
     if job["cut"]:
