@@ -24,6 +24,8 @@ from tests.strategies import random_graph
 GRAPHS = (
     *(random_graph(seed, max_width=12) for seed in (1, 2, 3)),
     *(random_conv_graph(seed) for seed in (2, 69)),
+    *(random_graph(seed, max_width=12, integer_weights=True, based=True) for seed in (2, 8)),
+    random_conv_graph(3, integer_weights=True, based=True),
 )
 
 
@@ -114,6 +116,10 @@ def damaged(graph: Graph, rng: np.random.Generator) -> Graph:
 def _other(array: np.ndarray[Any, Any], rng: np.random.Generator) -> Any:
     if array.dtype == np.bool_:
         return (~array, array[:1], np.zeros_like(array), array.repeat(3, axis=0))[rng.integers(4)]
+    if array.dtype == np.int16:
+        most = (1 << 15) - 1
+        numbers = (array.clip(-1, 1), array * 0, -array, array.astype(int) * 2 + 1)
+        return (*numbers, array[:1], array + most, np.full_like(array, most))[rng.integers(7)]
     scaled = (1 << 30, -(1 << 30), 0, 1, -1, 3)[rng.integers(6)]
     return (
         np.full_like(array, scaled),

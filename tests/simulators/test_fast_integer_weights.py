@@ -191,3 +191,26 @@ def test_processors_without_the_instructions_compute_the_same(tmp_path: Any) -> 
         check=False,
     )
     assert found.returncode == 0, found.stderr[-2000:]
+
+
+@pytest.mark.parametrize("planes", [2, 3, 7])
+@pytest.mark.parametrize("bit", [False, True])
+def test_integer_weights_are_what_binary_planes_add_up_to(planes: int, bit: bool) -> None:
+    """Odd weights ``sum_j 2^j s_j`` with signs ``s_j``: a binary layer each, scaled and added."""
+    signs = np.random.default_rng(planes).random((planes, 5, 70)) < 0.5
+    numbers = sum((2 * plane.astype(int) - 1) << j for j, plane in enumerate(signs))
+    source = Input.bits(70) if bit else Input("x", (70,), -9, 15)
+    nodes: list[Node] = [source, Dot("whole", "x", numbers)]
+    total = ""
+    for j, plane in enumerate(signs):
+        scale, zero = np.full(5, 1 << j), np.zeros(5, np.int64)
+        nodes.append(Dot(f"plane_{j}", "x", plane, scale, zero))
+        if total:
+            nodes.append(Add(f"total_{j}", total, f"plane_{j}"))
+        total = nodes[-1].name
+    nodes.append(Add("both", "whole", total))
+    graph = chain(*nodes)
+    for engine in (fast.run, plain.run):
+        values = engine(graph, batch(graph))
+        assert np.array_equal(values["whole"], values[total])
+    assert_same(graph, batch(graph))
