@@ -70,7 +70,7 @@ def float_network(model: nn.Module) -> nn.Module:
                 border = nn.ZeroPad2d((left, right, top, bottom))
                 setattr(parent, name, nn.Sequential(border, conv) if any(child.padding) else conv)
             elif isinstance(child, BinaryLinear):
-                channels = len(child.weight.codes().signs)
+                channels = len(child.weight.codes().integers)
                 setattr(parent, name, nn.Linear(child.inputs, channels, bias=False))
             elif isinstance(child, BinaryActivation):
                 setattr(parent, name, nn.Hardtanh())

@@ -39,6 +39,11 @@ Fraction = Annotated[
 ]
 
 
+WeightBits = Annotated[
+    int, typer.Option(help="Bits that real weights (nn.Linear, nn.Conv2d) are rounded to, 2 to 16.")
+]
+
+
 def lower(
     folder: options.ModelArgument = None,
     model: options.ModelOption = None,
@@ -47,6 +52,7 @@ def lower(
         bool, typer.Option("--scores", help="End in the classes' scores, not in the class.")
     ] = False,
     fraction: Fraction = None,
+    weight_bits: WeightBits = 8,
     samples: Annotated[
         Path | None,
         typer.Option(help="Also compare the accuracy of floats and integers on these samples."),
@@ -80,7 +86,9 @@ def lower(
     data = None if samples is None else read_samples(None, samples, key, labels, labels_key, None)
     given = read_model(folder, model)
     output: Literal["class", "scores"] = "scores" if scores else "class"
-    graph = make(given.model, given.input, output=output, fraction=fraction)
+    graph = make(
+        given.model, given.input, output=output, fraction=fraction, weight_bits=weight_bits
+    )
     checked = None
     if data is not None:
         x, y, _ = data
@@ -97,6 +105,9 @@ def lower(
     }
     bits = graph.fraction
     how = "exactly" if bits is None else f"with {bits} fraction bits of its shortcuts"
+    if graph.weight_bits is not None:
+        how = ("" if bits is None else f"{how}, ") + f"real weights rounded to {weight_bits} bits"
+        facts["weight_bits"] = weight_bits
     if checked is not None:
         facts |= {"frames": checked.frames, "accuracy": checked.accuracy_integer}
         facts |= {"accuracy of floats": checked.accuracy_float, "differing": checked.differing}
@@ -114,6 +125,7 @@ def explain(
     folder: options.ModelArgument = None,
     model: options.ModelOption = None,
     fraction: Fraction = None,
+    weight_bits: WeightBits = 8,
     as_json: options.Json = False,
 ) -> None:
     """Explain how each layer of a model is lowered, or why one is refused and what to change.
@@ -129,7 +141,7 @@ def explain(
     from hwbnn.lowering import explain as ask
 
     given = read_model(folder, model)
-    told = ask(given.model, given.input, fraction=fraction)
+    told = ask(given.model, given.input, fraction=fraction, weight_bits=weight_bits)
     layers = list(told.lines[:-1])
     if not as_json:
         for line in layers:
@@ -138,6 +150,7 @@ def explain(
         "layers": layers,
         "verdict": told.verdict,
         "exact": told.form == "exact",
+        "rounded": list(told.rounded),
         "output": told.output,
         "problems": list(told.problems),
     }
@@ -152,6 +165,7 @@ def measure(
     fractions: Annotated[
         str, typer.Option(help="Word lengths: fraction bits, with commas between.")
     ] = "10,12,14,16,18",
+    weight_bits: WeightBits = 8,
     samples: options.Samples = None,
     key: options.Key = "",
     labels: options.Labels = None,
@@ -189,6 +203,7 @@ def measure(
             to_integers(given.input, x),
             y,
             fractions=wanted,
+            weight_bits=weight_bits,
             progress=lambda what, n, of: steps.detail(f"{what}: {n:,} of {of:,}"),
         )
     facts = {

@@ -22,6 +22,8 @@ N = TypeVar("N", bound=Node)
 
 FRACTION_LIMIT = 20
 """Most fraction bits of fixed-point numbers."""
+WEIGHT_LIMIT = 16
+"""Most bits of weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,8 @@ class Graph:
         fraction: fraction bits of its fixed-point numbers, 0 to 20; None where every integer is
             exact. It says how closely the integers follow a float network, not what is computed,
             so it is no part of the digest either.
+        weight_bits: bits that real weights of the float network were rounded to, 2 to 16; None
+            where none were. No part of the digest, as ``fraction``.
         types: the :class:`~hwbnn.graph.values.ValueType` of each value, by name.
 
     Raises:
@@ -46,12 +50,14 @@ class Graph:
     nodes: tuple[Node, ...]
     notes: Mapping[str, str] = field(default_factory=dict)
     fraction: int | None = None
+    weight_bits: int | None = None
     types: Mapping[str, ValueType] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))
         object.__setattr__(self, "notes", MappingProxyType(_checked_notes(self.notes)))
         _check_fraction(self.fraction)
+        _check_weight_bits(self.weight_bits)
         _check_ends(self.nodes)
         types: dict[str, ValueType] = {}
         for node in self.nodes:
@@ -69,6 +75,11 @@ class Graph:
             if node.name not in read:
                 raise GraphError(f"node '{node.name}': no node reads it; remove it")
         object.__setattr__(self, "types", MappingProxyType(types))
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the integers are a float network's without fixed point or rounded weights."""
+        return self.fraction is None and self.weight_bits is None
 
     @property
     def input(self) -> Input:
@@ -172,6 +183,16 @@ def _check_fraction(fraction: object) -> None:
         raise GraphError(
             f"fraction: expected an integer from 0 to {FRACTION_LIMIT}, or nothing for a Graph "
             f"without fixed-point numbers, found {shown(fraction)}"
+        )
+
+
+def _check_weight_bits(bits: object) -> None:
+    if bits is None:
+        return
+    if type(bits) is not int or not 2 <= bits <= WEIGHT_LIMIT:
+        raise GraphError(
+            f"weight_bits: expected an integer from 2 to {WEIGHT_LIMIT}, or nothing for a Graph "
+            f"without rounded weights, found {shown(bits)}"
         )
 
 

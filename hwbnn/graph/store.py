@@ -56,6 +56,7 @@ def to_bytes(graph: Graph) -> bytes:
         "digest": graph.digest,
         "notes": dict(graph.notes),
         **({} if graph.fraction is None else {"fraction": graph.fraction}),
+        **({} if graph.weight_bits is None else {"weight_bits": graph.weight_bits}),
         "nodes": described,
     }
     stream = io.BytesIO()
@@ -188,7 +189,8 @@ def _graph(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> G
     # Earlier versions kept the number among the notes, as text.
     old = notes.pop("fraction", None) if "fraction" not in header else None
     known = {str(n): n for n in range(FRACTION_LIMIT + 1)}
-    graph = Graph(nodes, notes, header.get("fraction", known.get(str(old))))
+    fraction = header.get("fraction", known.get(str(old)))
+    graph = Graph(nodes, notes, fraction, header.get("weight_bits"))
     if graph.digest != header["digest"]:
         raise GraphError(
             f"the contents have digest {graph.digest[:12]}, the file says "

@@ -16,40 +16,65 @@ from hwbnn.errors import CannotLower
 from hwbnn.graph import Conv2d, Dot, Lookup, Node, Threshold, ValueType, infer
 from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.lowering import pools
-from hwbnn.lowering.layers import describe
+from hwbnn.lowering.layers import check_exact, check_pairs, describe
 from hwbnn.lowering.ops import CodeReading, MonotoneCheck, StepActivation
-from hwbnn.lowering.tables import ThresholdTable, read_table, read_thresholds
+from hwbnn.lowering.shortcuts import settle
+from hwbnn.lowering.tables import (
+    FIXED_LIMIT,
+    LONG,
+    ThresholdTable,
+    read_intervals,
+    read_table,
+    read_thresholds,
+)
 from hwbnn.lowering.two_sums import certify, find, tabulate
 from hwbnn.lowering.value import GraphBuilder, TracedValue
 
 
-def activation(build: GraphBuilder, layer: StepActivation, value: TracedValue) -> TracedValue:
+class NoExactForm(CannotLower):
+    """No thresholds of permitted number describe an activation; of fixed-point numbers some may."""
+
+
+def activation(
+    build: GraphBuilder, layer: StepActivation, value: TracedValue, *, is_shared: bool = False
+) -> TracedValue:
     """The codes of an activation.
 
     Args:
         build: the Graph so far.
         layer: the activation, its codes in the order of the network's channels.
         value: its argument.
+        is_shared: whether others read the argument too.
 
     Returns:
         A value whose node computes the codes.
 
     Raises:
         CannotLower: if no thresholds or tables of a permitted size describe it.
+        NoExactForm: if none do, or if, where channels rise and fall and others read the argument
+            too, its fixed-point form costs less.
     """
     check = None if value.pool is None else pools.monotone_check(value, layer)
-    reading: Table | Thresholds
+    reading: Table | Intervals | Thresholds
     if value.pending:
-        reading, value = _decided(build, layer, value, check)
+        try:
+            reading, value = _decided(build, layer, value, check)
+        except CannotLower as error:
+            raise NoExactForm(str(error)) from None
     else:
         if check is not None:
             pools.fill_check(check, value, layer)
             if not check.is_monotone:
-                value, check = pools.settle(build, value), None
-        reading = tabulate_activation(layer, value)
+                value, check = settle(build, value), None
+        reading = tabulate_activation(layer, value, is_shared=is_shared)
     node: Node
     if isinstance(reading, Table):
         node = Lookup(build.name("lookup"), value.name, reading.codes, reading.bit)
+    elif isinstance(reading, Intervals):
+        parts = reading.thresholds, reading.falling, reading.border_class
+        counted = Threshold(build.name("count"), value.name, *parts, 0)
+        build.add(counted)
+        node = Lookup(build.name("lookup"), counted.name, reading.codes, layer.levels == 1)
     else:
         thresholds = reading.thresholds, reading.falling, reading.border_class
         node = Threshold(build.name("threshold"), value.name, *thresholds)
@@ -65,7 +90,7 @@ def activation(build: GraphBuilder, layer: StepActivation, value: TracedValue) -
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """An activation as a table, where a channel is not monotone.
+    """An activation as a table, where a channel is not monotone and its integers are few.
 
     Attributes:
         codes: int64 ``(channels, count)``.
@@ -81,6 +106,38 @@ class Table:
         channels, count = self.codes.shape
         return (
             f"tables of {count} entries: {self.non_monotone} of {channels} channels rise and fall"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Intervals:
+    """An activation as the number of thresholds that are reached, and the code of each number.
+
+    A channel that rises and falls has a code for each interval between its thresholds.
+
+    Attributes:
+        thresholds: int64 ``(channels, count)``, rising, with ``border_class`` ``(classes, channels,
+            count)``.
+        codes: int64 ``(channels, count + 1)``.
+        non_monotone: how many channels rise and fall.
+        border_class: of each position, or None.
+    """
+
+    thresholds: Ints
+    codes: Ints
+    non_monotone: int
+    border_class: Ints | None = None
+
+    @property
+    def falling(self) -> Bools:
+        """No channel: the thresholds are counted from below."""
+        return np.zeros(len(self.codes), np.bool_)
+
+    def __str__(self) -> str:
+        channels, count = self.codes.shape
+        return (
+            f"intervals between {count - 1} thresholds a channel: {self.non_monotone} of "
+            f"{channels} channels rise and fall"
         )
 
 
@@ -107,13 +164,16 @@ class Thresholds:
         return f"thresholds: {kinds}{border}"
 
 
-def tabulate_activation(layer: StepActivation, value: TracedValue) -> Table | Thresholds:
-    """An activation as thresholds if every channel is monotone, otherwise as tables.
+def tabulate_activation(
+    layer: StepActivation, value: TracedValue, *, is_shared: bool = False
+) -> Table | Intervals | Thresholds:
+    """An activation as thresholds if every channel is monotone, otherwise as tables or intervals.
 
     A max pool that waits is left out: these are the codes of the numbers that it compares.
 
     Raises:
-        CannotLower: if the tables would be too large.
+        NoExactForm: if there are more than :data:`MOST_THRESHOLDS` intervals, or fixed-point
+            numbers that others read too serve better.
     """
     if value.type.bit or len(value.type.shape) not in (1, 3):
         raise CannotLower(
@@ -121,17 +181,37 @@ def tabulate_activation(layer: StepActivation, value: TracedValue) -> Table | Th
             "flatten the input, and put a binary layer between two activations"
         )
     layer = layer.in_order(value.order)
+    if value.fixed is not None and not all(op.is_monotone for ops in value.variants for op in ops):
+        count = value.type.count * len(value.low)
+        if count > FIXED_LIMIT or (is_shared and count > LONG):
+            raise NoExactForm(
+                f"{layer.label}: its argument takes {value.type.count} integers and may rise and "
+                "fall; lower with a smaller fraction"
+            )
     table = read_thresholds(value, layer)
     if not table.non_monotone.any():
         classes = None if value.border is None else value.border.classes
         return _thresholds(table, classes, value.type)
-    if value.border is not None:
-        raise CannotLower(
-            f"{layer.label}: channel {int(table.non_monotone.argmax())} rises and falls and "
-            "differs at the border of the image, which no table describes; use slopes above 0, or "
-            f"pad=-1 in the convolution '{value.layer}'"
+    wrong = int(table.non_monotone.sum())
+    if value.type.count <= SMALL_TABLE and value.border is None:
+        return Table(read_table(value, layer), layer.levels == 1, wrong)
+    if value.fixed is not None and is_shared:
+        raise NoExactForm(f"{layer.label}: {wrong} channels rise and fall")
+    found = read_intervals(value, layer, MOST_THRESHOLDS)
+    if found is None:
+        raise NoExactForm(
+            f"{layer.label}: channel {int(table.non_monotone.argmax())} rises and falls more than "
+            f"{MOST_THRESHOLDS} times; use slopes above 0"
         )
-    return Table(read_table(value, layer), layer.levels == 1, int(table.non_monotone.sum()))
+    border = None if value.border is None else value.border.classes
+    thresholds = found.thresholds if border is not None else found.thresholds[0]
+    return Intervals(thresholds, found.codes, wrong, border)
+
+
+SMALL_TABLE = 1024
+"""Most integers of a table; intervals between thresholds take less hardware beyond."""
+MOST_THRESHOLDS = 255
+"""Most thresholds of a channel that rises and falls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +249,8 @@ def certified_test(
         CannotLower: if there is no such test.
     """
     where, layer = f"layer '{value.layer}'", layer.in_order(value.order)
+    check_exact(where, infer(dot, source))
+    check_pairs(where, [pending.pairs for pending in value.pending])
     coded = [tabulate(pending, value.ops, layer, check) for pending in value.pending]
     planes = find(where, value.pending, coded)
     scale = np.full(len(dot.weights), 1 << planes.fraction)

@@ -42,21 +42,26 @@ class Explanation:
 
     Attributes:
         layers: in the order of the network, up to a refusal.
-        form: ``"exact"``, ``"fixed point"`` or ``"refused"``.
+        form: ``"exact"``, ``"fixed point"``, ``"rounded"`` (exact but for real weights that were
+            rounded) or ``"refused"``.
         fraction: fraction bits of its fixed-point numbers; None where there are none.
         output: the meaning of the output, one of :data:`MEANINGS`; None if refused.
         nodes: of the Graph; 0 if refused.
         digest: of the Graph; empty if refused.
+        weight_bits: to which real weights were rounded; None where none were.
+        rounded: the layers whose weights were rounded.
         problems: why it is refused; or what is suspicious, such as a constant output.
     """
 
     layers: tuple[LayerExplanation, ...]
-    form: Literal["exact", "fixed point", "refused"]
+    form: Literal["exact", "fixed point", "rounded", "refused"]
     fraction: int | None = None
     output: str | None = None
     nodes: int = 0
     digest: str = ""
     problems: tuple[str, ...] = ()
+    weight_bits: int | None = None
+    rounded: tuple[str, ...] = ()
 
     @property
     def is_lowered(self) -> bool:
@@ -69,7 +74,11 @@ class Explanation:
         if not self.is_lowered:
             return f"refused: {'; '.join(self.problems)}"
         bits = "" if self.fraction is None else f" of {self.fraction} fraction bits"
-        return f"{self.form}{bits}: {self.nodes} nodes, digest {self.digest[:12]}"
+        if self.rounded:
+            layers = ", ".join(f"'{name}'" for name in self.rounded)
+            bits += f", weights of {layers} rounded to {self.weight_bits} bits"
+        form = "exact but for weights" if self.form == "rounded" else self.form
+        return f"{form}{bits}: {self.nodes} nodes, digest {self.digest[:12]}"
 
     @property
     def lines(self) -> tuple[str, ...]:

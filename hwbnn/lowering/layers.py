@@ -1,4 +1,4 @@
-"""Binary layers as nodes: dense layers and convolutions, their ranges and border classes."""
+"""Layers of weighted sums as nodes: dense and convolutions, their ranges and border classes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Conv2d, Dot, ValueType, Window
-from hwbnn.graph.arrays import Bools, Float32s, Floats, Ints
+from hwbnn.graph.arrays import Float32s, Floats, Ints, Shorts
 from hwbnn.lowering.ops import FLOAT32_INTEGERS, TableFunction
-from hwbnn.lowering.shortcuts import FLOAT32, fraction_of, reading, summed
+from hwbnn.lowering.shortcuts import FLOAT32, fraction_of, reading
+from hwbnn.lowering.tables import is_identity
 from hwbnn.lowering.two_sums import PAIR_LIMIT, Pairs, Pending
 from hwbnn.lowering.value import BorderClasses, FixedPointError, GraphBuilder, TracedValue
 
@@ -29,24 +30,36 @@ Float32 ``(rows, channels)``, ``(rows, 1)`` or None, and an integer; float32 ``(
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """The weights of a binary layer.
+    """The weights of a layer.
 
     Attributes:
         name: the layer's qualified name in the network.
         label: the layer, for messages.
-        bits: bool, True for +1: of a dense layer ``(channels, inputs)`` in the network's order, of
-            a convolution ``(channels, rows, columns, inputs of a group)``.
+        integers: int64, -1 and +1 in a binary layer: of a dense layer ``(channels, inputs)`` in the
+            network's order, of a convolution ``(channels, rows, columns, inputs of a group)``.
         finish: see :data:`Finish`.
+        text: how they came about where they are no layer's of :mod:`hwbnn.nn`, for people.
         scale_offset: scale and offset of the sums, int64 ``(channels,)`` each; None for plain sums.
         ratio: where the offsets are real numbers: offset over scale, float64 ``(channels,)``.
     """
 
     name: str
     label: str
-    bits: Bools
+    integers: Ints
     finish: Finish
     scale_offset: tuple[Ints, Ints] | None = None
     ratio: Floats | None = None
+    text: str = ""
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether all are -1 and +1."""
+        return bool((np.abs(self.integers) == 1).all())
+
+    @property
+    def most(self) -> int:
+        """The largest sum that inputs of magnitude 1 make."""
+        return int(np.abs(self.integers).reshape(len(self.integers), -1).sum(axis=1).max())
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,25 +88,24 @@ def linear(build: GraphBuilder, weights: Weights, value: TracedValue) -> TracedV
     Args:
         build: the Graph so far.
         weights: the layer's.
-        value: the layer's argument, as :func:`summands` returned it.
+        value: the layer's argument; fixed-point numbers as bare integers.
 
     Raises:
         CannotLower: if its sums are too large or have too many pairs.
     """
-    bits = weights.bits if value.order is None else weights.bits[:, np.argsort(value.order)]
-    node = Dot(build.name("dot"), value.name, bits, *(weights.scale_offset or ()))
+    integers = weights.integers
+    integers = integers if value.order is None else integers[:, np.argsort(value.order)]
+    node = Dot(build.name("dot"), value.name, _shorts(integers), *(weights.scale_offset or ()))
     t = build.add(node)
     low, high = _ends(value)
-    plus, minus = _coefficients(bits, weights.scale_offset)
+    plus, minus = _coefficients(integers, weights.scale_offset)
     ends = plus @ low - minus @ high, plus @ high - minus @ low
     sums = TracedValue(node.name, t, *ends, weights.name)
     if weights.ratio is None:
-        build.remark(weights.name, node, describe(node, t))
+        build.remark(weights.name, node, _described(weights, node, t))
         return _finished(weights, sums, node, value)
     _check_decidable(weights.label, value)
-    check_exact(weights.label, t)
-    pairs = pairs_of(bits.sum(axis=1), bits.shape[1], value)
-    check_pairs(weights.label, [pairs])
+    pairs = pairs_of((integers > 0).sum(axis=1), integers.shape[1], value)
     return replace(sums, pending=(_pending(weights, pairs, 0),))
 
 
@@ -105,7 +117,7 @@ def conv(
     Where zeros stand outside the image and the integers stand for other numbers, the constant
     behind the sums depends on the border class.
     """
-    label, kernel = weights.label, (weights.bits.shape[1], weights.bits.shape[2])
+    label, kernel = weights.label, (weights.integers.shape[1], weights.integers.shape[2])
     if any(n >= kernel[side // 2] for side, n in enumerate(geometry.padding)):
         raise CannotLower(
             f"{label}: expected padding below the kernel of {kernel} on each side, found "
@@ -117,7 +129,11 @@ def conv(
         )
     moves = (geometry.stride, geometry.padding, geometry.pad, geometry.groups)
     node = Conv2d(
-        build.name("conv"), value.name, weights.bits, *moves, *(weights.scale_offset or ())
+        build.name("conv"),
+        value.name,
+        _shorts(weights.integers),
+        *moves,
+        *(weights.scale_offset or ()),
     )
     t = build.add(node)
     height, width = value.type.shape[:2]
@@ -125,27 +141,30 @@ def conv(
     sums = TracedValue(node.name, t, *_reachable(node, window, value), weights.name)
     if weights.ratio is not None:
         _check_decidable(label, value)
-        check_exact(label, t)
         return _undecided(weights, sums, node, window, value)
-    build.remark(weights.name, node, describe(node, t))
+    build.remark(weights.name, node, _described(weights, node, t))
     if geometry.border is None:
         return _finished(weights, sums, node, value)
-    check_exact(label, t)
+    if weights.is_binary:
+        check_exact(label, t)
     classes = range(int(geometry.border.max()) + 1)
     first = tuple(_floats(weights, border_class) for border_class in classes)
     return replace(sums, border=BorderClasses(geometry.border, first))
 
 
-def summands(build: GraphBuilder, label: str, value: TracedValue, terms: int) -> TracedValue:
-    """The argument of a layer that sums so many terms: fixed point as bare integers.
+def is_real(value: TracedValue, *, is_binary: bool) -> bool:
+    """Whether a layer reads a value as real numbers, in fixed point.
 
-    Raises:
-        CannotLower: if its integers are undecided.
+    Args:
+        value: what it reads.
+        is_binary: whether its weights are -1 and +1. Others read any real numbers; the integers of
+            an input or of codes are what ``source=`` names.
     """
-    value = value if value.fixed is None else summed(build, value, terms)
-    if value.pending:
-        raise CannotLower(f"{label}: {UNDECIDED.format(value.layer)}")
-    return value
+    if value.fixed is not None:
+        return True
+    if is_binary or value.is_input or value.is_coded:
+        return False
+    return bool(value.pending) or not is_identity(value)
 
 
 def _floats(weights: Weights, border_class: int = 0) -> TableFunction:
@@ -213,9 +232,10 @@ def _finished(
     """Sums with their functions; of fixed-point numbers, with the bounds of their error."""
     finish = _floats(weights)
     if value.fixed is None:
-        check_exact(weights.label, sums.type)
+        if weights.is_binary:
+            check_exact(weights.label, sums.type)
         return replace(sums, ops=(finish,))
-    plus, minus = _coefficients(node.signs, node.scale_offset)
+    plus, minus = _coefficients(node.weights, node.scale_offset)
     terms = plus[0].size
     most = int((plus + minus).reshape(len(plus), -1).sum(axis=1).max())
     largest = max(-sums.type.low, sums.type.high)
@@ -239,7 +259,6 @@ def _undecided(
     signs = node.signs.sum(axis=3, dtype=np.int64)
     depth = node.weights.shape[3]
     pairs = [pairs_of(signs[:, m].sum(axis=1), int(m.sum()) * depth, value) for m in masks]
-    check_pairs(weights.label, pairs)
     pending = tuple(_pending(weights, p, border_class) for border_class, p in enumerate(pairs))
     return replace(sums, pending=pending, border=border)
 
@@ -248,7 +267,7 @@ def _reachable(node: Conv2d, window: Window, value: TracedValue) -> tuple[Ints, 
     """The lowest and the highest sum of each channel, over all border classes."""
     channels, rows, columns, depth = node.weights.shape
     parts = (node.groups, channels // node.groups, rows, columns, depth)
-    plus, minus = (a.reshape(parts) for a in _coefficients(node.signs, node.scale_offset))
+    plus, minus = (a.reshape(parts) for a in _coefficients(node.weights, node.scale_offset))
     low, high = (end.reshape(node.groups, depth) for end in _ends(value))
     ends = []
     for taps in window.classes:
@@ -267,11 +286,21 @@ def _ends(value: TracedValue) -> tuple[Ints, Ints]:
     return value.low, value.high
 
 
-def _coefficients(bits: np.ndarray, scale_offset: tuple[Ints, Ints] | None) -> tuple[Ints, Ints]:
+def _shorts(integers: Ints) -> Shorts:
+    """Weights as the Graph takes them."""
+    return integers.astype(np.int16)
+
+
+def _described(weights: Weights, node: Dot | Conv2d, t: ValueType) -> str:
+    """The sums of a layer for people, and how its weights came about."""
+    return describe(node, t) + (f"; {weights.text}" if weights.text else "")
+
+
+def _coefficients(weights: np.ndarray, scale_offset: tuple[Ints, Ints] | None) -> tuple[Ints, Ints]:
     """The factor of each input: its positive part, and how much it is below 0."""
-    coefficients: Ints = 2 * bits.astype(np.int64) - 1
+    coefficients: Ints = weights.astype(np.int64)
     if scale_offset is not None:
-        scale, offset = (f.reshape(-1, *(1,) * (bits.ndim - 1)) for f in scale_offset)
+        scale, offset = (f.reshape(-1, *(1,) * (weights.ndim - 1)) for f in scale_offset)
         coefficients = scale * coefficients + offset
     return np.maximum(coefficients, 0), np.maximum(-coefficients, 0)
 
@@ -282,6 +311,11 @@ def describe(node: Dot | Conv2d, t: ValueType) -> str:
     unit = ""
     if node.scale_offset is not None:
         unit = f", 2^{int(node.scale_offset[0][0]).bit_length() - 1} D + R S"
+    if not node.binary:
+        zeros = int((node.weights == 0).sum())
+        bits = ValueType((1,), int(node.weights.min()), int(node.weights.max())).width
+        unit += f", weights {int(node.weights.min())} to {int(node.weights.max())} ({bits} bits)"
+        unit += f", {zeros / node.weights.size:.0%} of them 0" if zeros else ""
     if isinstance(node, Dot):
         return f"{channels} sums of {n}{unit}, {t.low} to {t.high}"
     rows, columns = node.kernel

@@ -22,7 +22,7 @@ import numpy as np
 from hwbnn.graph import Rescale
 from hwbnn.graph.arrays import Bools, Float32s, Floats, Ints
 from hwbnn.graph.nodes import SHIFT_LIMIT
-from hwbnn.lowering.tables import chunks, evaluate_at, is_long, merged
+from hwbnn.lowering.tables import chunks, evaluate_at, is_piecewise, merged
 from hwbnn.lowering.value import TracedValue
 
 ALLOWED = 1.0
@@ -295,7 +295,7 @@ def _spread(line: LineFit, value: TracedValue) -> LineFit:
 
 def _tries(value: TracedValue, border_class: int) -> Iterator[tuple[Ints, Float32s]]:
     """The integers that a node is compared on, and the floats of the functions."""
-    if is_long(value):
+    if is_piecewise(value):
         yield from sample_points(value, border_class)
         return
     yield from chunks(value, border_class=border_class)
@@ -355,7 +355,7 @@ def sample_points(value: TracedValue, border_class: int = 0) -> Iterator[tuple[I
     """Sample points that suffice to bound the error of a piecewise-linear function.
 
     Args:
-        value: one whose functions are all ``is_monotone``.
+        value: one whose functions are all ``is_piecewise_linear``.
         border_class: of the position.
 
     Yields:

@@ -30,11 +30,18 @@ class ChannelwiseOp:
         is_elementwise: whether it does the same to all channels.
         is_monotone: whether each channel is known to be monotone, float32's rounding included, and
             to consist of a few straight lines.
+        has_few_lines: whether each channel is known to consist of a few straight lines.
     """
 
     label: str
     is_elementwise: bool = field(default=False, kw_only=True)
     is_monotone: bool = field(default=False, kw_only=True)
+    has_few_lines: bool = field(default=False, kw_only=True)
+
+    @property
+    def is_piecewise_linear(self) -> bool:
+        """Whether it consists of a few straight lines, known by itself or as ``is_monotone``."""
+        return self.is_monotone or self.has_few_lines
 
     def compute(self, x: Float32s) -> Any:
         """The function; ``x`` is a fresh contiguous array, which it may overwrite."""
@@ -72,6 +79,7 @@ class ChannelwiseOp:
             compute,
             is_elementwise=self.is_elementwise,
             is_monotone=self.is_monotone,
+            has_few_lines=self.has_few_lines,
         )
 
     def repeated(self, count: int) -> ChannelwiseOp:
@@ -82,7 +90,9 @@ class ChannelwiseOp:
         def compute(x: Float32s) -> Float32s:
             return self(x.reshape(len(x) * count, -1)).reshape(x.shape)
 
-        return TableFunction(self.label, compute, is_monotone=self.is_monotone)
+        return TableFunction(
+            self.label, compute, is_monotone=self.is_monotone, has_few_lines=self.has_few_lines
+        )
 
 
 @dataclass(frozen=True, eq=False)

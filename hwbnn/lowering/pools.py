@@ -18,9 +18,13 @@ import numpy as np
 from hwbnn.errors import CannotLower
 from hwbnn.graph import MaxPool, SumPool, Window
 from hwbnn.graph.arrays import Bools, Float32s, Ints
-from hwbnn.lowering.ops import MonotoneCheck, StepActivation, TableFunction
+from hwbnn.lowering.ops import FixedPointReading, MonotoneCheck, StepActivation, TableFunction
 from hwbnn.lowering.tables import chunks, merged
 from hwbnn.lowering.value import FixedPointError, GraphBuilder, TracedValue, WaitingPool
+
+
+class NoOrder(CannotLower):
+    """Floats that neither rise nor fall with the integers: these have no maximum in their place."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +67,13 @@ def max_pool(
     Args:
         build: the Graph so far.
         shape: the layer.
-        value: its argument.
+        value: its argument, without a pool that waits.
         result: height, width and channels of its result.
 
     Raises:
         CannotLower: if the floats neither rise nor fall with the integers.
     """
     _expect_image(shape, value)
-    value = settle(build, value)
     padding = shape.border(value.type.shape, result)
     size = (result[0], result[1], result[2])
     pool = WaitingPool(
@@ -92,7 +95,7 @@ def settle(build: GraphBuilder, value: TracedValue) -> TracedValue:
     if pool is None:
         return value
     if value.pending or value.border is not None:
-        raise CannotLower(
+        raise NoOrder(
             f"{pool.label}: the sums of layer '{value.layer}' are not compared as integers, as "
             "they differ at the border of the image or have real offsets; put a BinaryActivation "
             "behind the pool, with nothing between them that rises and falls"
@@ -148,6 +151,8 @@ def fill_check(check: MonotoneCheck, value: TracedValue, layer: StepActivation) 
 
 def _falls(value: TracedValue, label: str) -> Bools:
     """Channels whose floats fall with the integers."""
+    if all(isinstance(op, FixedPointReading) for op in value.ops):
+        return np.zeros(len(value.low), np.bool_)
     rises = np.zeros(len(value.low), np.bool_)
     falls = rises.copy()
     last: Float32s | None = None
@@ -158,7 +163,7 @@ def _falls(value: TracedValue, label: str) -> Bools:
         last = x[-1:]
     if (rises & falls).any():
         where = "" if len(value.ops) < 2 else ", or put the pool right behind the layer that sums"
-        raise CannotLower(
+        raise NoOrder(
             f"{label}: channel {int((rises & falls).argmax())} rises and falls before it; use "
             f"slopes above 0{where}"
         )
@@ -180,7 +185,6 @@ def mean_pool(
         CannotLower: if it averages floats whose sum torch would round.
     """
     _expect_image(shape, value)
-    value = settle(build, value)
     unit = _unit(value)
     if unit is None:
         ops = ", ".join(op.label for op in value.ops)
@@ -221,6 +225,11 @@ def _summed(value: TracedValue, window: Window) -> tuple[Ints, Ints]:
         low, high = 2 * low - 1, 2 * high - 1
     counts = [int(taps.sum()) for taps in window.classes]
     return np.min([n * low for n in counts], axis=0), np.max([n * high for n in counts], axis=0)
+
+
+def is_summable(value: TracedValue) -> bool:
+    """Whether torch's sums of a value's floats are exact, so that they are sums of integers."""
+    return value.pool is None and _unit(value) is not None
 
 
 def _unit(value: TracedValue) -> float | None:

@@ -9,7 +9,7 @@ import numpy as np
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Flatten, Select
 from hwbnn.graph.arrays import Array, Ints
-from hwbnn.lowering.pools import settle
+from hwbnn.lowering.shortcuts import fix, settle
 from hwbnn.lowering.value import GraphBuilder, TracedValue
 
 
@@ -37,7 +37,8 @@ def flatten(
         shape: torch's shape of the result for a batch of 2.
 
     Raises:
-        CannotLower: if the result is anything but all elements of a sample in one axis.
+        CannotLower: if the result is anything but all elements of a sample in one axis, or sums
+            that differ at the border of the image have no fixed-point form.
     """
     seen = torch_shape(value.shape)
     if shape == (2, *seen):
@@ -51,10 +52,7 @@ def flatten(
         )
     value = settle(build, value)
     if value.border is not None or value.pending:
-        raise CannotLower(
-            f"{label}: the sums of layer '{value.layer}' differ at the border of the image or "
-            "have real offsets; put a BinaryActivation before it"
-        )
+        value = fix(build, value)
     node = Flatten(build.name("flatten"), value.name)
     t = build.add(node)
     if not value.is_image:

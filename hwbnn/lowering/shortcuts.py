@@ -1,4 +1,4 @@
-"""Shortcuts: sums of real numbers in fixed point, and the layers that read them.
+"""Shortcuts: sums of real numbers in fixed point, and whatever else has no exact integer form.
 
 The sum of two real-valued branches has no exact integer form. Each side becomes integers in units
 of ``2^-fraction``, by a ``Rescale`` that is compared with the network's functions on all integers
@@ -20,12 +20,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hwbnn.errors import CannotLower
-from hwbnn.graph import Add, ChannelPad, MaxPool, Rescale, SumPool
+from hwbnn.graph import (
+    Add,
+    ChannelPad,
+    Conv2d,
+    Dot,
+    MaxPool,
+    Rescale,
+    SumPool,
+    ValueType,
+    infer,
+)
+from hwbnn.graph.arrays import Float32s, Ints
+from hwbnn.lowering import pools
 from hwbnn.lowering.line_fit import ALLOWED, GUARD, LineFit, fit, kinks
 from hwbnn.lowering.ops import FLOAT32_INTEGERS, ChannelwiseOp, FixedPointReading, TableFunction
-from hwbnn.lowering.pools import settle
+from hwbnn.lowering.pools import NoOrder
 from hwbnn.lowering.tables import evaluate_at, is_identity
-from hwbnn.lowering.value import FixedPointError, GraphBuilder, TracedValue
+from hwbnn.lowering.two_sums import MAX_FRACTION, Pending
+from hwbnn.lowering.value import BorderClasses, FixedPointError, GraphBuilder, TracedValue
 
 FLOAT32 = 2.0**-24
 """Relative error of a float32 operation."""
@@ -56,6 +69,8 @@ def is_plain(value: TracedValue, fraction: int) -> bool:
     """Whether a value's integers stand for ``v / 2^fraction`` and no other function follows."""
     if value.fixed is None or len(value.ops) != 1 or value.pool is not None:
         return False
+    if value.border is not None:
+        return False
     first = value.ops[0]
     return isinstance(first, FixedPointReading) and first.fraction == fraction
 
@@ -65,36 +80,45 @@ def fix(build: GraphBuilder, value: TracedValue, fraction: int | None = None) ->
 
     Args:
         build: the Graph so far, with its number of fraction bits.
-        value: any value but one with real offsets.
+        value: any value.
         fraction: another number of fraction bits.
 
     Raises:
         CannotLower: naming the function that is neither one line nor two, or the layer whose
             numbers grow too large.
     """
-    if value.pending:
-        raise CannotLower(
-            f"layer '{value.layer}': its weights have real offsets, whose sums have no "
-            "fixed-point form; train it with mode 'qat' or 'drop'"
-        )
     bits = build.fraction if fraction is None else fraction
     if (value, bits) not in build.fixes:
-        plain = _of_integers(build, settle(build, value))
+        settled = settle(build, value)
+        plain = _of_two_sums(build, settled, bits) if settled.pending else settled
+        plain = _of_integers(build, plain)
         while not is_plain(plain, bits):
             plain = _advanced(build, plain, bits)
         build.fixes[value, bits] = plain
     return build.fixes[value, bits]
 
 
-def summed(build: GraphBuilder, value: TracedValue, terms: int) -> TracedValue:
-    """:func:`fix`, for sums of so many terms: with fewer bits where float32 could not hold these.
+WIDE_SUMS = 1 << 30
+"""Bound of sums of fixed-point numbers with weights of several bits; the Graph's own is 2^31."""
+
+
+def summed(
+    build: GraphBuilder, value: TracedValue, terms: int, limit: int = FLOAT32_INTEGERS
+) -> TracedValue:
+    """:func:`fix`, for sums of so many terms: with fewer bits where they would reach a limit.
 
     Such sums stand behind the last shortcut, where few activations follow.
+
+    Args:
+        build: the Graph so far.
+        value: the terms.
+        terms: how many, each counted by the magnitude of its weight.
+        limit: of the sums; by default what float32 holds exactly.
     """
     ends = np.linspace(value.type.low, value.type.high, 65).astype(np.int64)
     largest = terms * float(np.abs(evaluate_at(value, ends)).max())
     bits = build.fraction
-    while bits > 0 and largest * 2.0**bits > FLOAT32_INTEGERS:
+    while bits > 0 and largest * 2.0**bits > limit:
         bits -= 1
     return fix(build, value, bits)
 
@@ -104,6 +128,29 @@ def fraction_of(value: TracedValue) -> int:
     first = value.ops[0]
     assert isinstance(first, FixedPointReading)
     return first.fraction
+
+
+def settle(build: GraphBuilder, value: TracedValue) -> TracedValue:
+    """The value with the pool that waits, if any, as a node: of its integers, or of fixed point.
+
+    Sums that have no order as integers (real offsets, other constants at the border of the image,
+    channels that rise and fall in front of the pool) are compared as fixed-point numbers.
+
+    Raises:
+        CannotLower: as :func:`fix`.
+    """
+    if value.pool is None:
+        return value
+    if not (value.pending or value.border is not None):
+        try:
+            return pools.settle(build, value)
+        except NoOrder:
+            pass
+    cut = value.pool.cut
+    before = fix(build, replace(value, ops=value.ops[:cut], pool=None))
+    pool = replace(value.pool, cut=len(before.ops))
+    pooled = pools.settle(build, replace(before, pool=pool))
+    return replace(pooled, ops=(*pooled.ops, *value.ops[cut:]))
 
 
 def _of_integers(build: GraphBuilder, value: TracedValue) -> TracedValue:
@@ -130,10 +177,99 @@ def _of_integers(build: GraphBuilder, value: TracedValue) -> TracedValue:
     return replace(value, name=node.name, type=t, low=ends[0], high=ends[1], ops=ops)
 
 
+_TWO_SUMS_LIMIT = 1 << 30
+"""Bound of ``2^F D + R S`` where no activation decides it."""
+
+
+def _of_two_sums(build: GraphBuilder, value: TracedValue, fraction: int) -> TracedValue:
+    """Two sums ``D`` and ``S`` of real offsets as one integer, ``2^F D + R S``.
+
+    With ``R / 2^F`` next to ``beta / alpha`` the layer's output is a function of this integer, up
+    to half a unit of ``S / 2^F``, which is part of the error from here on. ``F`` is chosen so that
+    this moves the result by less than half a unit of its own, or as large as sums may be.
+    """
+    node = next(n for n in build.nodes if n.name == value.name)
+    assert isinstance(node, Dot | Conv2d)
+    ratio = value.pending[0].ratio
+    if not np.isfinite(ratio).all():
+        channel = int((~np.isfinite(ratio)).argmax())
+        raise CannotLower(
+            f"layer '{value.layer}': the scale of channel {channel} is 0 and its offset is not; "
+            "train it with mode 'drop'"
+        )
+    terms = node.weights[0].size
+    most = terms * max(abs(end) for end in build.types[node.source].numbers[:2])
+    reach = most * (1 + float(np.abs(ratio).max()))
+    steepest = _steepness(value) * 2.0**fraction
+    bits = 0
+    while (reach * 2.0 ** (bits + 1) < _TWO_SUMS_LIMIT and bits < MAX_FRACTION) and (
+        steepest * most * 2.0**-bits > 1
+    ):
+        bits += 1
+    unit = 1 << bits
+    scale = np.full(len(ratio), unit, np.int64)
+    offset = np.rint(ratio * unit).astype(np.int64)
+    is_free = node.scale_offset is None and not any(node.name in n.sources for n in build.nodes)
+    held = replace(node, scale=scale, offset=offset)
+    if is_free:
+        t = build.replace(held)
+    else:
+        held = replace(held, name=build.name("conv" if isinstance(node, Conv2d) else "dot"))
+        t = build.add(held)
+    build.remark(
+        value.layer, held, f"two sums as one, 2^{bits} D + R S, at most {most / 2:.0f} units off"
+    )
+    low, high = _ends_by_channel(held, build.types[held.source])
+    first = tuple(_of_pair(p, unit) for p in value.pending)
+    rounding = most / 2 + float(max(-t.low, t.high)) * FLOAT32
+    fixed = FixedPointError(rounding, rounding)
+    sums = replace(value, name=held.name, type=t, low=low, high=high, pending=(), fixed=fixed)
+    if value.border is None:
+        return replace(sums, ops=(first[0], *value.ops))
+    return replace(sums, border=BorderClasses(value.border.classes, first))
+
+
+def _ends_by_channel(node: Dot | Conv2d, source: ValueType) -> tuple[Ints, Ints]:
+    """The lowest and the highest sum of each channel."""
+    assert node.scale_offset is not None
+    own = replace(source, shape=(*source.shape[:-1], node.weights.shape[-1]))
+    ends = []
+    for channel, weights in enumerate(node.weights):
+        alone = {
+            "weights": weights[None],
+            "scale": node.scale_offset[0][channel : channel + 1],
+            "offset": node.scale_offset[1][channel : channel + 1],
+            **({"groups": 1} if isinstance(node, Conv2d) else {}),
+        }
+        t = infer(replace(node, **alone), own)
+        ends.append((t.low, t.high))
+    low, high = np.array(ends, np.int64).T
+    return low, high
+
+
+def _of_pair(pending: Pending, unit: int) -> TableFunction:
+    """The layer's output from ``unit * (D + ratio * S)``."""
+
+    def finish(x: Float32s) -> Float32s:
+        return pending.finish(x / np.float32(unit), np.zeros((len(x), 1), np.float32))
+
+    return TableFunction("two sums", finish, is_monotone=True)
+
+
+def _steepness(value: TracedValue) -> float:
+    """The largest change of a value of two sums for a change of ``D`` by 1, over its channels."""
+    channels = len(value.pending[0].ratio)
+    x = np.linspace(-1024, 1024, 65).astype(np.float32)[:, None].repeat(channels, axis=1)
+    y = value.pending[0].finish(x, np.zeros((len(x), 1), np.float32))
+    for op in value.ops:
+        y = op(y)
+    return float(np.abs(np.diff(y.astype(np.float64), axis=0)).max()) / 32
+
+
 def _advanced(build: GraphBuilder, value: TracedValue, fraction: int) -> TracedValue:
     """The value with as many of its functions as one node can describe turned into that node."""
     for cut in range(len(value.ops), -1, -1):
-        if cut == 0 and value.fixed is not None:
+        if cut == 0 and value.fixed is not None and value.border is None:
             break
         head = replace(value, ops=value.ops[:cut])
         if is_plain(head, fraction):
@@ -179,9 +315,9 @@ def _rescaled(
     assert line.ends is not None
     old = value.fixed or FixedPointError(0.0, 0.0)
     # Between two integers the modules go on as they do from one to the next.
-    error = FixedPointError(
-        old.total * line.slope + line.error, old.local * line.slope + line.error
-    )
+    # Of sample points: lines are farthest apart at an end or a kink, their rounding anywhere.
+    own = line.error + (0.5 if line.count < value.type.count else 0.0)
+    error = FixedPointError(old.total * line.slope + own, old.local * line.slope + own)
     ends = f"saturates at {line.low} and {line.high}" if line.saturates else "never saturates"
     tried = f"all {line.count} integers"
     if line.count < value.type.count:

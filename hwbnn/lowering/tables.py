@@ -25,7 +25,7 @@ FIXED_LIMIT = 1 << 30
 TABLE_LIMIT = 1 << 16
 """Most entries of a channel's ``Lookup``."""
 LONG = 1 << 22
-"""Ints, over all channels, of a fixed-point value from which on monotone ones are bisected."""
+"""Integers, over all channels, of a value from which on monotone functions are bisected."""
 _CHUNK = 1 << 20
 
 
@@ -200,9 +200,18 @@ def _scan(value: TracedValue, activation: StepActivation, border_class: int) -> 
 
 def is_long(value: TracedValue) -> bool:
     """Whether a value has more integers than are tabulated where there is a quicker way."""
-    count = value.type.count * len(value.low)
     known = all(op.is_monotone for ops in value.variants for op in ops)
-    return value.fixed is not None and known and count > LONG
+    return known and _is_large(value)
+
+
+def is_piecewise(value: TracedValue) -> bool:
+    """Whether a value of many integers has functions that consist of a few straight lines."""
+    known = all(op.is_piecewise_linear for ops in value.variants for op in ops)
+    return known and _is_large(value)
+
+
+def _is_large(value: TracedValue) -> bool:
+    return value.type.count * len(value.low) > LONG
 
 
 def _bisected(value: TracedValue, activation: StepActivation, border_class: int) -> _Scan:
@@ -246,6 +255,124 @@ def read_table(value: TracedValue, activation: StepActivation) -> Ints:
     """
     _check_size(value, "a channel that is not monotone becomes a table")
     return np.concatenate([activation.codes(x) for _, x in chunks(value)]).T.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class IntervalTable:
+    """Codes that change at thresholds, in any direction.
+
+    Attributes:
+        thresholds: int64 ``(classes, channels, count)``, rising; one above the highest integer
+            where a channel has fewer.
+        codes: int64 ``(channels, count + 1)``: the code below the first, between the first and the
+            second, and so on.
+    """
+
+    thresholds: Ints
+    codes: Ints
+
+
+def read_intervals(
+    value: TracedValue, activation: StepActivation, most: int
+) -> IntervalTable | None:
+    """The thresholds and codes of an activation whose channels need not be monotone.
+
+    In all border classes a channel runs through the same codes, some of which a class may pass
+    over: its thresholds on both sides are then one.
+
+    Args:
+        value: the argument of the activation.
+        activation: with codes in the order of the value's channels.
+        most: thresholds of a channel.
+
+    Returns:
+        The table; None if a channel needs more than ``most`` thresholds.
+    """
+    channels = len(value.low)
+    runs: list[list[list[tuple[int, int]]]] = []
+    for border_class in range(len(value.variants)):
+        changes: list[list[tuple[int, int]]] = [[] for _ in range(channels)]
+        before: Array | None = None
+        for integers, x in chunks(value, border_class=border_class):
+            codes = activation.codes(x)
+            if before is None:
+                for channel, first in enumerate(codes[0].tolist()):
+                    changes[channel].append((int(integers[0]), int(first)))
+                joined, at = codes, integers[1:]
+            else:
+                joined, at = np.concatenate((before, codes)), integers
+            rows, columns = np.nonzero(joined[1:] != joined[:-1])
+            for row, channel in zip(rows.tolist(), columns.tolist(), strict=True):
+                changes[channel].append((int(at[row]), int(joined[row + 1, channel])))
+                if len(changes[channel]) > most + 1:
+                    return None
+            before = codes[-1:]
+        runs.append(changes)
+    merged_runs = [_common([run[c] for run in runs], value.type.high + 1) for c in range(channels)]
+    count = max(len(codes) for codes, _ in merged_runs) - 1
+    if count > most:
+        return None
+    thresholds = np.full((len(runs), channels, count), value.type.high + 1, np.int64)
+    table = np.zeros((channels, count + 1), np.int64)
+    for channel, (through, places) in enumerate(merged_runs):
+        table[channel] = through[-1]
+        table[channel, : len(through)] = through
+        for border_class, starts in enumerate(places):
+            thresholds[border_class, channel, : len(starts)] = starts
+    return IntervalTable(thresholds, table)
+
+
+def _common(runs: list[list[tuple[int, int]]], never: int) -> tuple[list[int], list[list[int]]]:
+    """Codes that several runs of codes all are a part of, and where each run reaches each.
+
+    Args:
+        runs: for each border class the integers from which on a code holds, rising, and the code.
+        never: an integer above all.
+
+    Returns:
+        The codes; and for each class the integer from which on code 1, 2, .. of these holds or was
+        passed over.
+    """
+    codes = [code for _, code in runs[0]]
+    for run in runs[1:]:
+        codes = _supersequence(codes, [code for _, code in run])
+    places = []
+    for run in runs:
+        row: list[int] = []
+        # From the end: a code that is passed over begins where the next one does.
+        following = never
+        position = len(run) - 1
+        for at in range(len(codes) - 1, -1, -1):
+            if position >= 0 and run[position][1] == codes[at]:
+                following = run[position][0]
+                position -= 1
+            row.append(following)
+        places.append(row[::-1][1:])
+    return codes, places
+
+
+def _supersequence(one: list[int], other: list[int]) -> list[int]:
+    """A shortest sequence that both are parts of."""
+    lengths = np.zeros((len(one) + 1, len(other) + 1), np.int64)
+    for i in range(len(one) - 1, -1, -1):
+        for j in range(len(other) - 1, -1, -1):
+            same = one[i] == other[j]
+            lengths[i, j] = (
+                1 + lengths[i + 1, j + 1] if same else max(lengths[i + 1, j], lengths[i, j + 1])
+            )
+    i = j = 0
+    found = []
+    while i < len(one) and j < len(other):
+        if one[i] == other[j]:
+            found.append(one[i])
+            i, j = i + 1, j + 1
+        elif lengths[i + 1, j] >= lengths[i, j + 1]:
+            found.append(one[i])
+            i += 1
+        else:
+            found.append(other[j])
+            j += 1
+    return found + one[i:] + other[j:]
 
 
 def rises_alike(value: TracedValue) -> bool:

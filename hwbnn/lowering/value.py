@@ -28,6 +28,8 @@ FRACTION = 18
 One flipped activation can flip others, so agreement needs more fraction bits than the size of the
 numbers suggests: ResNet-20 computes 200,000 activations for each image.
 """
+WEIGHT_BITS = 8
+"""Bits that real weights are rounded to, unless others are asked for."""
 _SINGLE = ("y", "argmax", "ranks", "flatten")
 
 
@@ -163,23 +165,27 @@ class GraphBuilder:
 
     Attributes:
         fraction: fraction bits of fixed-point numbers, where there are any.
+        weight_bits: bits that real weights are rounded to, where there are any.
         label: the call that is lowered now, for messages.
         nodes: of the Graph.
         types: of their values, by name.
         remarks: what became of each layer.
         certificates: of each node whose integers were found by trying all pairs of sums: the proof.
         fixed: of each node of fixed-point numbers: its word length and its error.
+        rounded: of each layer whose real weights were rounded: to how many bits, and by how much.
         fixes: values that were converted to fixed point, with their fraction bits: once for all
             that read them.
     """
 
     fraction: int = FRACTION
+    weight_bits: int = WEIGHT_BITS
     label: str = "the model"
     nodes: list[Node] = field(default_factory=list)
     types: dict[str, ValueType] = field(default_factory=dict)
     remarks: list[Remark] = field(default_factory=list)
     certificates: dict[str, str] = field(default_factory=dict)
     fixed: dict[str, str] = field(default_factory=dict)
+    rounded: dict[str, str] = field(default_factory=dict)
     fixes: dict[tuple[TracedValue, int], TracedValue] = field(default_factory=dict)
 
     def name(self, kind: str) -> str:

@@ -33,10 +33,11 @@ _UNITS = 1 << 62
 
 @dataclass(frozen=True)
 class Codes:
-    """A layer's weights as ``w[c] = scale[c] * signs[c] + offset[c]``.
+    """A layer's weights as ``w[c] = scale[c] * integers[c] + offset[c]``.
 
     Attributes:
-        signs: tensor ``(channels, ...)`` of -1 and +1; in training it carries the gradient to the
+        integers: tensor ``(channels, ...)``: -1 and +1 in a binary layer, in a quantised one (see
+            :mod:`hwbnn.nn.quant`) integers of few bits; in training it carries the gradient to the
             latent weights, and may be soft where the method's F is.
         scale: tensor ``(channels,)`` of any sign, or None for 1.
         offset: tensor ``(channels,)``, or None for 0.
@@ -46,7 +47,7 @@ class Codes:
         fraction: how many fractional bits ``ratio`` has; None without it.
     """
 
-    signs: Tensor
+    integers: Tensor
     scale: Tensor | None = None
     offset: Tensor | None = None
     ratio: Tensor | None = None
@@ -224,7 +225,7 @@ class BinaryWeight(Part, ABC):
         """The weights as the layer uses them now.
 
         In training mode with gradients, by the settings of the moment. In evaluation mode always
-        the *final* form: ``signs`` exactly -1 and +1, whatever the schedule says. A network in
+        the *final* form: ``integers`` exactly -1 and +1, whatever the schedule says. A network in
         evaluation is then what hardware will compute, at every moment of training.
         """
 
@@ -277,6 +278,11 @@ class Nonlinearity(Part, ABC):
     def is_monotone(self) -> bool:
         """Whether each channel is known never to fall, and to consist of a few straight lines."""
         return False
+
+    @property
+    def has_few_lines(self) -> bool:
+        """Whether each channel is known to consist of a few straight lines."""
+        return self.is_monotone
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:

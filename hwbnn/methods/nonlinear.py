@@ -31,6 +31,11 @@ class RPReLU(Nonlinearity):
         """Whether no slope is below 0."""
         return bool((self.slope >= 0).all())
 
+    @property
+    def has_few_lines(self) -> bool:
+        """Two lines that meet, whatever their slopes."""
+        return True
+
     def forward(self, x: Tensor) -> Tensor:
         """The function of ``x``, floats ``(batch, channels, ...)``, of its shape and dtype."""
         bent = functional.prelu(x + along_channels(self.before, x), self.slope.to(x.dtype))
@@ -62,6 +67,11 @@ class Maxout(Nonlinearity):
         """Whether no slope is below 0, or none counts as such."""
         slopes = torch.stack([self.positive, self.negative])
         return not self._is_free or bool((slopes >= 0).all())
+
+    @property
+    def has_few_lines(self) -> bool:
+        """Two lines that meet, whatever their slopes."""
+        return True
 
     def forward(self, x: Tensor) -> Tensor:
         """The function of ``x``, floats ``(batch, channels, ...)``, of its shape and dtype."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwbnn.nn.binary import BinaryActivation, BinaryLayer
+from hwbnn.nn.binary import BinaryActivation, SumLayer
 from hwbnn.nn.conv import BinaryConv2d
 from hwbnn.nn.hooks import (
     after_step,
@@ -26,6 +26,7 @@ from hwbnn.nn.networks import (
     chain,
     mlp,
 )
+from hwbnn.nn.quant import QuantConv2d, QuantLinear
 from hwbnn.nn.residual import RESIDUAL, OptionA, Residual, ResidualStages, Unit, residual
 
 __all__ = [
@@ -35,7 +36,6 @@ __all__ = [
     "RESIDUAL",
     "BinaryActivation",
     "BinaryConv2d",
-    "BinaryLayer",
     "BinaryLinear",
     "ConvChain",
     "ImageNetwork",
@@ -43,10 +43,13 @@ __all__ = [
     "Mlp",
     "Network",
     "OptionA",
+    "QuantConv2d",
+    "QuantLinear",
     "Residual",
     "ResidualStages",
     "Scale",
     "Select",
+    "SumLayer",
     "Unit",
     "after_step",
     "chain",

@@ -1,4 +1,4 @@
-"""Binary layers: activations, what a layer reads, and the sums that dense and conv share.
+"""Layers of weighted sums: activations, what a layer reads, and what dense and conv share.
 
 In training a layer computes with the method's codes. In evaluation it first computes the integers
 ``D = sum_i (+-1) * u_i`` (float32 holds them exactly: their magnitude stays below 2^24, which is
@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from hwbnn.errors import HwbnnWarning, InputError
 from hwbnn.graph import Input
-from hwbnn.methods import Activation, Codes, Method, resolve
+from hwbnn.methods import Activation, BinaryWeight, Codes, Method, resolve
 from hwbnn.methods.nonlinear import along_channels
 
 EXACT = 1 << 24
@@ -99,8 +99,30 @@ def _renamed(layer: nn.Module, state: dict[str, Any], prefix: str, *_: object) -
         state[f"{prefix}quantizer.{key.removeprefix(old)}"] = state.pop(key)
 
 
-Source = Input | BinaryActivation | None
-"""The network's input, an activation whose codes stand for other numbers, or integers as such."""
+@dataclass(frozen=True, eq=False)
+class Lattice:
+    """Integers ``low`` to ``high`` (or bits) that stand for ``scale[k] * u + offset[k]``.
+
+    Attributes:
+        name: what they are, for messages.
+        low: smallest integer.
+        high: largest integer.
+        scale: of each channel (of a row: each element), float32 ``(channels,)``; none is 0.
+        offset: of each channel, float32 ``(channels,)``.
+        bit: whether the integers are -1 and +1 alone.
+    """
+
+    name: str
+    low: int
+    high: int
+    scale: Tensor
+    offset: Tensor
+    bit: bool = False
+
+
+Source = Input | BinaryActivation | Lattice | None
+"""The network's input, an activation whose codes stand for other numbers, integers that stand for
+other numbers channel by channel, or integers as such."""
 
 
 def largest(source: Source) -> int:
@@ -117,7 +139,7 @@ def is_bits(source: Source) -> bool:
     return source is None or (isinstance(source, Input) and source.bit)
 
 
-def affine(source: Source) -> tuple[float, float]:
+def affine(source: Input | BinaryActivation | None) -> tuple[float, float]:
     """Scale and offset from the integers of a source to its floats."""
     if isinstance(source, BinaryActivation):
         return source.quantizer.affine()
@@ -133,11 +155,37 @@ def integers(source: Source, x: Tensor) -> Tensor:
     x = x.float()
     if source is None:
         return x
+    if isinstance(source, Lattice):
+        return _of_lattice(source, x)
     nearest, good = _nearest(source, x)
     if not bool(good.all()):
         raise InputError(_off_lattice(source, x[~good][0].item()))
     is_code = isinstance(source, Input) and source.bit
     return nearest * 2 - 1 if is_code else nearest
+
+
+def _of_lattice(source: Lattice, x: Tensor) -> Tensor:
+    """The integers of a lattice of channels behind ``(batch, channels, ...)``."""
+    scale, offset = along_channels(source.scale, x), along_channels(source.offset, x)
+    u = (x.double() - offset.double()) / scale.double()
+    nearest = u.round()
+    good = (u - nearest).abs() <= _LATTICE
+    if source.bit:
+        good &= nearest.abs() == 1
+    else:
+        good &= (nearest >= source.low) & (nearest <= source.high)
+    if not bool(good.all()):
+        channel = (
+            int((~good).flatten(2).any(dim=2).any(dim=0).int().argmax())
+            if x.ndim > 2
+            else (int((~good).any(dim=0).int().argmax()))
+        )
+        raise InputError(
+            f"{source.name}: channel {channel}: expected x = {source.scale[channel]:g} * u + "
+            f"{source.offset[channel]:g} with integers u from {source.low} to {source.high}, found "
+            f"x = {x[~good][0].item():g}; bring the data to this lattice"
+        )
+    return nearest.float()
 
 
 def _nearest(source: Input | BinaryActivation, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,6 +208,8 @@ def _off_lattice_in_training(source: Source, x: Tensor) -> str | None:
     the lattice, so it is not looked at.
     """
     if x.requires_grad or x.dtype not in (torch.float32, torch.float64):
+        return None
+    if isinstance(source, Lattice):
         return None
     if isinstance(source, Input):
         good = _nearest(source, x)[1]
@@ -197,7 +247,8 @@ class Taps:
     """Which of a layer's weights outputs are sums over, as the constant behind them needs it.
 
     Attributes:
-        row: sum of the signs over the taps inside, shaped to be broadcast over the sums.
+        row: sum of the weights' integers over the taps inside, each times ``offset / scale`` of its
+            input where the source is a :class:`Lattice`; shaped to be broadcast over the sums.
         count: how many taps are inside, shaped in the same way where it is not one number.
     """
 
@@ -205,12 +256,13 @@ class Taps:
     count: Tensor | int
 
 
-class BinaryLayer(nn.Module, ABC):
-    """A layer of weights -1 and +1; channels are the second axis of what it returns.
+class SumLayer(nn.Module, ABC):
+    """A layer of weighted sums; channels are the second axis of what it returns.
 
     Args:
+        weight: makes the weights' codes: a method's part, or one of :mod:`hwbnn.nn.quant`.
         shape: of the weights, output channels first.
-        method: makes the weights; a :class:`~hwbnn.methods.Method` or the name of one.
+        levels: the largest magnitude of the weights' integers.
         source: what arrives, where that is not integers (or -1 and +1) themselves: for the layer
             that reads the network's input, the ``Input``; for a layer that reads activations whose
             codes stand for ``scale * u + centre``, that activation, which the layer refers to and
@@ -220,45 +272,25 @@ class BinaryLayer(nn.Module, ABC):
             summed as it is: integers exactly, real numbers as float32 rounds.
 
     Attributes:
-        weight: the method's part, see :meth:`hwbnn.methods.BinaryWeight.codes`.
+        weight: see ``weight``.
         inputs: weights of a channel.
-
-    Raises:
-        InputError: if sums can grow beyond what float32 holds exactly, or a bias is asked for.
+        bias: of a quantised layer, ``(channels,)``; None for none.
     """
 
+    bias: nn.Parameter | None
+
     def __init__(
-        self,
-        shape: tuple[int, ...],
-        method: Method | str | None,
-        source: Source,
-        bias: bool = False,
+        self, weight: nn.Module, shape: tuple[int, ...], levels: int, source: Source
     ) -> None:
         super().__init__()
-        name = type(self).__name__
-        if bias:
-            raise InputError(
-                f"{name}: bias: a binary layer has none; the BatchNorm behind it adds one, which "
-                "becomes a part of the thresholds: leave bias out"
-            )
-        if not (source is None or isinstance(source, Input | BinaryActivation)):
-            raise InputError(
-                f"{name}: source: expected hwbnn.Input or the BinaryActivation in front, found "
-                f"{type(source).__name__}"
-            )
-        method = resolve(method, name)
         self.source = source
         self._passes = 0
         """Forward passes in training so far."""
         self.inputs = prod(shape[1:])
-        most = largest(source)
-        if self.inputs * most >= EXACT:
-            raise InputError(
-                f"{name}: sums of {self.inputs} integers up to {most} reach "
-                "2^24, which float32 does not hold exactly; use a smaller input range or fewer "
-                "inputs"
-            )
-        self.weight = method.make_weight(shape)
+        # Sums that float32 might round are taken in float64.
+        self._is_wide = self.inputs * largest(source) * levels >= EXACT
+        self.weight: Any = weight
+        self.bias = None
 
     def in_training(self, x: Tensor) -> Codes:
         """The weights' codes for a pass of training, whose data and hooks are looked at.
@@ -276,11 +308,16 @@ class BinaryLayer(nn.Module, ABC):
         if not torch.compiler.is_compiling():
             self._passes += 1
             if not self._passes & (self._passes - 1):
-                told = _off_lattice_in_training(self.source, x)
+                told = self._look(x)
                 if told is not None:
                     warnings.warn(f"in training: {told}", HwbnnWarning, stacklevel=5)
             self.weight.watch()
-        return self.weight.codes()
+        codes: Codes = self.weight.codes()
+        return codes
+
+    def _look(self, x: Tensor) -> str | None:
+        """What to say of a batch of training data that evaluation would refuse; None if good."""
+        return _off_lattice_in_training(self.source, x)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """As in any module, but the source stays a reference: its parameters are not this one's.
@@ -293,8 +330,8 @@ class BinaryLayer(nn.Module, ABC):
             super().__setattr__(name, value)
 
     @abstractmethod
-    def product(self, u: Tensor, signs: Tensor) -> Tensor:
-        """``D``: the sums of ``u`` times the signs."""
+    def product(self, u: Tensor, integers: Tensor) -> Tensor:
+        """``D``: the sums of ``u`` times the weights' integers."""
 
     @abstractmethod
     def total(self, u: Tensor) -> Tensor:
@@ -323,7 +360,9 @@ class BinaryLayer(nn.Module, ABC):
         # Under autocast the sums would be bfloat16, which does not hold 257.
         with torch.autocast(u.device.type, enabled=False):
             codes = codes or self.weight.codes()
-            sums = self.product(u, codes.signs.float())
+            if self._is_wide and codes.offset is None:
+                return self.product(u.double(), codes.integers.double()).float(), None
+            sums = self.product(u, codes.integers.float())
             if codes.offset is None:
                 return sums, None
             total = self.total(u)
@@ -349,9 +388,13 @@ class BinaryLayer(nn.Module, ABC):
         """
         with torch.autocast(sums.device.type, enabled=False):
             if total is not None and codes.offset is not None and codes.ratio is None:
-                return self._finish_pair(sums, total, codes, taps)
+                y = self._finish_pair(sums, total, codes, taps)
+                return y if self.bias is None else y + along_channels(self.bias, y)
             y = sums
-            if self.is_mapped:
+            if isinstance(self.source, Lattice):
+                # Its scales are part of the weights' integers.
+                y = y + taps().row
+            elif self.is_mapped:
                 scale, offset = affine(self.source)
                 y = y * scale
                 if offset:
@@ -364,7 +407,7 @@ class BinaryLayer(nn.Module, ABC):
                 y = y * along_channels(codes.scale / codes.unit, y)
             elif codes.ratio is not None:
                 y = y / codes.unit
-            return y
+            return y if self.bias is None else y + along_channels(self.bias, y)
 
     def _finish_pair(
         self, sums: Tensor, total: Tensor, codes: Codes, taps: Callable[[], Taps]
@@ -380,6 +423,7 @@ class BinaryLayer(nn.Module, ABC):
         scale, offset = along_channels(unit, wide), along_channels(codes.offset, wide)
         y = scale * wide + offset * total.double()
         if self.is_mapped:
+            assert not isinstance(self.source, Lattice)
             gain, centre = affine(self.source)
             y = y * gain
             if centre:
@@ -390,13 +434,51 @@ class BinaryLayer(nn.Module, ABC):
     @property
     def is_mapped(self) -> bool:
         """Whether the integers that are summed stand for other numbers."""
-        return not is_bits(self.source)
+        return isinstance(self.source, Lattice) or not is_bits(self.source)
 
     def _said(self) -> str:
         """The source, for ``print(model)``."""
         if self.source is None:
             return ""
         return f", source={getattr(self.source, 'name', 'activation')}"
+
+
+def binary_weight(
+    name: str, shape: tuple[int, ...], method: Method | str | None, source: Source, bias: bool
+) -> BinaryWeight:
+    """The weights of a binary layer, by its method.
+
+    Args:
+        name: the layer's class, for messages.
+        shape: of the weights, output channels first.
+        method: makes the weights; a :class:`~hwbnn.methods.Method` or the name of one.
+        source: what the layer reads.
+        bias: must be false.
+
+    Raises:
+        InputError: if sums can grow beyond what float32 holds exactly, or a bias is asked for.
+    """
+    if bias:
+        raise InputError(
+            f"{name}: bias: a binary layer has none; the BatchNorm behind it adds one, which "
+            "becomes a part of the thresholds: leave bias out"
+        )
+    if isinstance(source, Lattice) or not (
+        source is None or isinstance(source, Input | BinaryActivation)
+    ):
+        raise InputError(
+            f"{name}: source: expected hwbnn.Input or the BinaryActivation in front, found "
+            f"{type(source).__name__}"
+        )
+    method = resolve(method, name)
+    inputs, most = prod(shape[1:]), largest(source)
+    if inputs * most >= EXACT:
+        raise InputError(
+            f"{name}: sums of {inputs} integers up to {most} reach "
+            "2^24, which float32 does not hold exactly; use a smaller input range or fewer "
+            "inputs"
+        )
+    return method.make_weight(shape)
 
 
 def is_size(n: object) -> bool:

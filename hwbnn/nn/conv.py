@@ -1,28 +1,101 @@
-"""Convolutions with binary weights, and what their borders do to the constant behind the sums."""
+"""Convolutions, and the effect of their borders on the constant behind the sums."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from hwbnn.errors import InputError
 from hwbnn.graph import Window
 from hwbnn.methods import Codes, Method
-from hwbnn.nn.binary import BinaryLayer, Source, Taps, affine, is_bits
+from hwbnn.nn.binary import Lattice, Source, SumLayer, Taps, affine, binary_weight, is_bits
 
 Size2d = int | tuple[int, int]
 Sides = tuple[int, int, int, int]
 Padding = int | tuple[int, int] | Sides | Literal["same"]
 
 
-class BinaryConv2d(BinaryLayer):
-    """A convolution of weights -1 and +1 over images ``(batch, channels, height, width)``.
+@dataclass(frozen=True)
+class ConvGeometry:
+    """Channels, window and border of a convolution, checked.
+
+    Attributes:
+        in_channels: channels of the image.
+        out_channels: channels that it returns.
+        kernel: ``(rows, columns)``.
+        stride: ``(rows, columns)``.
+        padding: ``(top, bottom, left, right)``.
+        pad: the number that stands outside: -1, 0 or +1.
+        groups: parts of the channels that are convolved apart.
+    """
+
+    in_channels: int
+    out_channels: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: Sides
+    pad: int
+    groups: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the weights, output channels first."""
+        return self.out_channels, self.in_channels // self.groups, *self.kernel
+
+
+def conv_geometry(
+    name: str,
+    in_channels: int,
+    out_channels: int,
+    kernel: Size2d,
+    stride: Size2d,
+    padding: Padding,
+    pad: int,
+    groups: int,
+    source: Source,
+) -> ConvGeometry:
+    """The geometry of a layer, from the arguments that it is made with.
+
+    Args:
+        name: the layer's class, for messages.
+        in_channels: as :class:`BinaryConv2d` has it, and so are the others.
+        out_channels: see there.
+        kernel: see there.
+        stride: see there.
+        padding: see there.
+        pad: see there.
+        groups: see there.
+        source: see there.
+
+    Raises:
+        InputError: if a size does not fit.
+    """
+    sizes = _pair(name, "kernel", kernel, 1)
+    steps = _pair(name, "stride", stride, 1)
+    border = _border(name, padding, sizes, steps)
+    channels = (in_channels, out_channels, groups)
+    if not all(_is_size(n, 1) for n in channels) or any(n % groups for n in channels[:2]):
+        raise InputError(
+            f"{name}: expected channels from 1 that are multiples of groups, found "
+            f"{in_channels} and {out_channels} with groups {groups}"
+        )
+    no_bits = isinstance(source, Lattice) or not is_bits(source)
+    if pad not in (-1, 0, 1) or (pad and no_bits):
+        raise InputError(
+            f"{name}: pad: expected -1, 0 or 1, and 0 for inputs that are not bits, found {pad!r}"
+        )
+    return ConvGeometry(in_channels, out_channels, sizes, steps, border, pad, groups)
+
+
+class ConvLayer(SumLayer):
+    """A convolution of weighted sums over images ``(batch, channels, height, width)``.
 
     As torch's ``Conv2d`` it correlates: tap ``(ky, kx)`` of the output at ``(y, x)`` reads row
     ``y * stride + ky - top`` and column ``x * stride + kx - left``.
@@ -32,65 +105,28 @@ class BinaryConv2d(BinaryLayer):
     it differs from place to place at the border. :meth:`border_classes` says where it is the same.
 
     Args:
-        in_channels: channels of the image.
-        out_channels: channels that it returns.
-        kernel: rows and columns of the window, one number for both.
-        method: makes the weights, ``(out_channels, in_channels / groups, *kernel)``; a
-            :class:`~hwbnn.methods.Method` or the name of one.
-        stride: rows and columns from window to window.
-        padding: rows above and below and columns left and right, one number for all or
-            ``(rows, columns)`` as torch has it; ``(top, bottom, left, right)``; or ``"same"``: of
-            ``kernel - 1`` rows half above, the odd one below, and so for columns, with stride 1.
-        pad: the number that stands outside: -1, 0 or +1; other than 0 only for inputs of bits.
-        groups: parts of the channels that are convolved apart; divides both numbers of channels.
-        source: what arrives, see :class:`~hwbnn.nn.binary.BinaryLayer`.
-        bias: must be false: the BatchNorm behind the layer adds one.
+        geometry: channels, kernel, stride and border.
+        weight: makes the weights' codes, ``(out_channels, in_channels / groups, *kernel)``.
+        levels: the largest magnitude of the weights' integers.
+        source: what arrives, see :class:`~hwbnn.nn.binary.SumLayer`.
 
     Attributes:
         kernel: ``(rows, columns)``.
         stride: ``(rows, columns)``.
         padding: ``(top, bottom, left, right)``.
-
-    Raises:
-        InputError: if a size does not fit, or sums can grow beyond what float32 holds exactly.
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: Size2d,
-        method: Method | str | None = None,
-        *,
-        stride: Size2d = 1,
-        padding: Padding = 0,
-        pad: int = 0,
-        groups: int = 1,
-        source: Source = None,
-        bias: bool = False,
+        self, geometry: ConvGeometry, weight: nn.Module, levels: int, source: Source
     ) -> None:
-        sizes = _pair("kernel", kernel, 1)
-        steps = _pair("stride", stride, 1)
-        border = _border(padding, sizes, steps)
-        channels = (in_channels, out_channels, groups)
-        if not all(_is_size(n, 1) for n in channels) or any(n % groups for n in channels[:2]):
-            raise InputError(
-                "BinaryConv2d: expected channels from 1 that are multiples of groups, found "
-                f"{in_channels} and {out_channels} with groups {groups}"
-            )
-        if pad not in (-1, 0, 1) or (pad and not is_bits(source)):
-            raise InputError(
-                f"BinaryConv2d: pad: expected -1, 0 or 1, and 0 for inputs that are not bits, "
-                f"found {pad!r}"
-            )
-        super().__init__((out_channels, in_channels // groups, *sizes), method, source, bias)
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.kernel = sizes
-        self.stride = steps
-        self.padding = border
-        self.pad = pad
-        self.groups = groups
+        super().__init__(weight, geometry.shape, levels, source)
+        self.in_channels = geometry.in_channels
+        self.out_channels = geometry.out_channels
+        self.kernel = geometry.kernel
+        self.stride = geometry.stride
+        self.padding = geometry.padding
+        self.pad = geometry.pad
+        self.groups = geometry.groups
 
     def forward(self, x: Tensor) -> Tensor:
         """The layer's output.
@@ -107,25 +143,28 @@ class BinaryConv2d(BinaryLayer):
         """
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise InputError(
-                f"BinaryConv2d({self.in_channels}, {self.out_channels}): expected an input of "
-                f"shape (batch, {self.in_channels}, height, width), found {tuple(x.shape)}"
+                f"{type(self).__name__}({self.in_channels}, {self.out_channels}): expected an "
+                f"input of shape (batch, {self.in_channels}, height, width), found {tuple(x.shape)}"
             )
         if not self.training:
             codes = self.weight.codes()
             sums, total = self.sums(self.integers(x), codes)
             return self.finish(sums, total, codes, size=(x.shape[-2], x.shape[-1]))
-        codes = self.in_training(x)
+        return self.of_training(x, self.in_training(x))
+
+    def of_training(self, x: Tensor, codes: Codes) -> Tensor:
+        """The output of a pass of training, by the codes of the moment."""
         # Weights are fewer than outputs: scaling these is the cheaper order.
-        w = codes.signs
+        w = codes.integers
         if codes.scale is not None:
             w = w * codes.scale.view(-1, 1, 1, 1)
         if codes.offset is not None:
             w = w + codes.offset.view(-1, 1, 1, 1)
         return self._convolve(x, w)
 
-    def product(self, u: Tensor, signs: Tensor) -> Tensor:
+    def product(self, u: Tensor, integers: Tensor) -> Tensor:
         """``D``, ``(batch, out_channels, rows, columns)``."""
-        sums = self._convolve(u, signs)
+        sums = self._convolve(u, integers)
         # Kernels of a GPU may go by way of fractions (Winograd's); what they come to is next to
         # the integer.
         return sums if u.device.type == "cpu" else sums.round()
@@ -164,7 +203,7 @@ class BinaryConv2d(BinaryLayer):
         """
         known = codes or self.weight.codes()
         return self._finish(
-            sums, total, known, lambda: self._taps(known.signs, sums.ndim == 4, place, size)
+            sums, total, known, lambda: self._taps(known.integers, sums.ndim == 4, place, size)
         )
 
     def border_classes(self, height: int, width: int) -> tuple[NDArray[np.int64], int]:
@@ -192,7 +231,10 @@ class BinaryConv2d(BinaryLayer):
     @property
     def _has_places(self) -> bool:
         """Whether the constant behind the sums differs from place to place."""
-        moved = self.is_mapped and affine(self.source)[1] != 0
+        if isinstance(self.source, Lattice):
+            moved = bool((self.source.offset != 0).any())
+        else:
+            moved = self.is_mapped and affine(self.source)[1] != 0
         return moved and not self.pad and any(self.padding)
 
     def _window(self, size: tuple[int, int]) -> Window:
@@ -200,29 +242,34 @@ class BinaryConv2d(BinaryLayer):
         window = Window(size, self.kernel, self.stride, self.padding)
         if min(window.output) < 1:
             raise InputError(
-                f"BinaryConv2d: expected an image that the window of {self.kernel} fits, found "
-                f"{size} with padding {self.padding}"
+                f"{type(self).__name__}: expected an image that the window of {self.kernel} fits, "
+                f"found {size} with padding {self.padding}"
             )
         return window
 
     def _taps(
-        self, signs: Tensor, is_image: bool, place: int | None, size: tuple[int, int] | None
+        self, integers: Tensor, is_image: bool, place: int | None, size: tuple[int, int] | None
     ) -> Taps:
-        """Sums of signs and counts over the taps inside, for a whole image or one place."""
-        of_tap = signs.detach().sum(dim=1)
+        """Sums of integers and counts over the taps inside, for a whole image or one place."""
+        weights = integers.detach()
+        if isinstance(self.source, Lattice):
+            centre = self.source.offset.double() / self.source.scale.double()
+            apart = self._of_groups(centre.view(1, self.groups, -1))[0]
+            weights = (weights.double() * apart[:, :, None, None]).float()
+        of_tap = weights.sum(dim=1)
         if not self._has_places:
             row = of_tap.sum(dim=(1, 2))
             return Taps(row[None, :, None, None] if is_image else row, self.inputs)
         if size is None or (place is None) != is_image:
             raise InputError(
-                "BinaryConv2d: finish: what stands behind the sums differs from place to place; "
-                "give the image's size, and for a table the class of its place"
+                f"{type(self).__name__}: finish: what stands behind the sums differs from place "
+                "to place; give the image's size, and for a table the class of its place"
             )
         window = self._window(size)
         inside = torch.from_numpy(window.classes).to(of_tap)
         # Sums of at most 2^24 ones: exact in any order.
         rows = of_tap.flatten(1) @ inside.flatten(1).t()
-        counts = inside.sum(dim=(1, 2)) * signs.shape[1]
+        counts = inside.sum(dim=(1, 2)) * integers.shape[1]
         if place is not None:
             return Taps(rows[:, place], counts[place])
         everywhere = torch.from_numpy(window.border_classes).to(of_tap.device)
@@ -254,33 +301,75 @@ class BinaryConv2d(BinaryLayer):
         return ", ".join(said) + self._said()
 
 
+class BinaryConv2d(ConvLayer):
+    """A convolution of weights -1 and +1, see :class:`ConvLayer`.
+
+    Args:
+        in_channels: channels of the image.
+        out_channels: channels that it returns.
+        kernel: rows and columns of the window, one number for both.
+        method: makes the weights, ``(out_channels, in_channels / groups, *kernel)``; a
+            :class:`~hwbnn.methods.Method` or the name of one.
+        stride: rows and columns from window to window.
+        padding: rows above and below and columns left and right, one number for all or
+            ``(rows, columns)`` as torch has it; ``(top, bottom, left, right)``; or ``"same"``: of
+            ``kernel - 1`` rows half above, the odd one below, and so for columns, with stride 1.
+        pad: the number that stands outside: -1, 0 or +1; other than 0 only for inputs of bits.
+        groups: parts of the channels that are convolved apart; divides both numbers of channels.
+        source: what arrives, see :class:`~hwbnn.nn.binary.SumLayer`.
+        bias: must be false: the BatchNorm behind the layer adds one.
+
+    Raises:
+        InputError: if a size does not fit, or sums can grow beyond what float32 holds exactly.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: Size2d,
+        method: Method | str | None = None,
+        *,
+        stride: Size2d = 1,
+        padding: Padding = 0,
+        pad: int = 0,
+        groups: int = 1,
+        source: Source = None,
+        bias: bool = False,
+    ) -> None:
+        name = "BinaryConv2d"
+        geometry = conv_geometry(
+            name, in_channels, out_channels, kernel, stride, padding, pad, groups, source
+        )
+        weight = binary_weight(name, geometry.shape, method, source, bias)
+        super().__init__(geometry, weight, 1, source)
+
+
 def _is_size(n: Any, least: int) -> bool:
     return isinstance(n, int) and not isinstance(n, bool) and n >= least
 
 
-def _pair(name: str, given: Any, least: int) -> tuple[int, int]:
+def _pair(layer: str, name: str, given: Any, least: int) -> tuple[int, int]:
     """One number for both, or two."""
     pair = (given, given) if isinstance(given, int) else given
     if not (
         isinstance(pair, Sequence) and len(pair) == 2 and all(_is_size(n, least) for n in pair)
     ):
-        raise InputError(
-            f"BinaryConv2d: {name}: expected a number from {least} or two, found {given!r}"
-        )
+        raise InputError(f"{layer}: {name}: expected a number from {least} or two, found {given!r}")
     return pair[0], pair[1]
 
 
-def _border(given: Any, kernel: tuple[int, int], stride: tuple[int, int]) -> Sides:
+def _border(layer: str, given: Any, kernel: tuple[int, int], stride: tuple[int, int]) -> Sides:
     """Rows above and below, columns left and right."""
     if given == "same":
         if stride != (1, 1):
             raise InputError(
-                f"BinaryConv2d: padding: expected numbers with stride {stride}, found 'same', "
+                f"{layer}: padding: expected numbers with stride {stride}, found 'same', "
                 "which is for stride 1"
             )
         before = [(n - 1) // 2 for n in kernel]
         return before[0], kernel[0] - 1 - before[0], before[1], kernel[1] - 1 - before[1]
     if isinstance(given, Sequence) and len(given) == 4 and all(_is_size(n, 0) for n in given):
         return given[0], given[1], given[2], given[3]
-    rows, columns = _pair("padding", given, 0)
+    rows, columns = _pair(layer, "padding", given, 0)
     return rows, rows, columns, columns

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from hwbnn.methods import BinaryWeight, Method, Options, Part
+from hwbnn.nn.quant import QuantWeight
 
 P = TypeVar("P", bound=Part)
 
@@ -66,7 +67,8 @@ def parameter_groups(
     """
     special = {
         id(getattr(part, name)): options
-        for part in parts(model, Part)
+        for part in model.modules()
+        if isinstance(part, Part | QuantWeight)
         for name, options in part.options().items()
     }
     groups: dict[Options, list[nn.Parameter]] = {}

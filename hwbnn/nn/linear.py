@@ -1,4 +1,4 @@
-"""Dense layers with binary weights; a choice of what is read, and a factor behind the last one."""
+"""Dense layers; a choice of what is read, and a factor behind the last layer."""
 
 from __future__ import annotations
 
@@ -10,40 +10,27 @@ from torch.nn import functional
 
 from hwbnn.errors import InputError
 from hwbnn.methods import Codes, Method
-from hwbnn.nn.binary import BinaryLayer, Source, Taps, is_size
+from hwbnn.nn.binary import Lattice, Source, SumLayer, Taps, binary_weight, is_size
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 """Dtypes that positions may have."""
 
 
-class BinaryLinear(BinaryLayer):
-    """A dense layer of weights -1 and +1.
+class DenseLayer(SumLayer):
+    """A dense layer of weighted sums.
 
     Args:
         in_features: length of its input.
         out_features: number of its channels.
-        method: makes the weights; a :class:`~hwbnn.methods.Method` or the name of one.
-        source: what arrives, see :class:`~hwbnn.nn.binary.BinaryLayer`.
-        bias: must be false: the BatchNorm behind the layer adds one.
-
-    Raises:
-        InputError: if a size is not positive, or sums can grow beyond what float32 holds exactly.
+        weight: makes the weights' codes.
+        levels: the largest magnitude of the weights' integers.
+        source: what arrives, see :class:`~hwbnn.nn.binary.SumLayer`.
     """
 
     def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        method: Method | str | None = None,
-        *,
-        source: Source = None,
-        bias: bool = False,
+        self, in_features: int, out_features: int, weight: nn.Module, levels: int, source: Source
     ) -> None:
-        if not (is_size(in_features) and is_size(out_features)):
-            raise InputError(
-                f"BinaryLinear: expected sizes from 1, found {in_features!r} and {out_features!r}"
-            )
-        super().__init__((out_features, in_features), method, source, bias)
+        super().__init__(weight, (out_features, in_features), levels, source)
         self.in_features = in_features
         self.out_features = out_features
 
@@ -62,23 +49,26 @@ class BinaryLinear(BinaryLayer):
         """
         if x.ndim < 2 or x.shape[-1] != self.in_features:
             raise InputError(
-                f"BinaryLinear({self.in_features}, {self.out_features}): expected an input of "
-                f"shape (batch, {self.in_features}), found {tuple(x.shape)}"
+                f"{type(self).__name__}({self.in_features}, {self.out_features}): expected an "
+                f"input of shape (batch, {self.in_features}), found {tuple(x.shape)}"
             )
         if not self.training:
             codes = self.weight.codes()
             return self.finish(*self.sums(self.integers(x), codes), codes)
-        codes = self.in_training(x)
-        y = functional.linear(x, codes.signs)
+        return self.of_training(x, self.in_training(x))
+
+    def of_training(self, x: Tensor, codes: Codes) -> Tensor:
+        """The output of a pass of training, by the codes of the moment."""
+        y = functional.linear(x, codes.integers)
         if codes.scale is not None:
             y = y * codes.scale
         if codes.offset is not None:
             y = y + codes.offset * x.sum(dim=-1, keepdim=True)
         return y
 
-    def product(self, u: Tensor, signs: Tensor) -> Tensor:
+    def product(self, u: Tensor, integers: Tensor) -> Tensor:
         """``D``, ``(batch, out_features)``."""
-        return functional.linear(u, signs)
+        return functional.linear(u, integers)
 
     def total(self, u: Tensor) -> Tensor:
         """``S``, ``(batch, 1)``."""
@@ -98,13 +88,50 @@ class BinaryLinear(BinaryLayer):
             float32 ``(batch, out_features)``.
         """
         known = codes or self.weight.codes()
-        return self._finish(
-            sums, total, known, lambda: Taps(known.signs.sum(dim=1), self.in_features)
-        )
+        return self._finish(sums, total, known, lambda: Taps(self._row(known), self.in_features))
+
+    def _row(self, codes: Codes) -> Tensor:
+        """The sums of the weights' integers, ``(out_features,)``, see :class:`Taps`."""
+        if isinstance(self.source, Lattice):
+            centre = self.source.offset.double() / self.source.scale.double()
+            return (codes.integers.detach().double() @ centre).float()
+        return codes.integers.sum(dim=1)
 
     def extra_repr(self) -> str:
         """Sizes and source, for ``print(model)``."""
         return f"{self.in_features}, {self.out_features}{self._said()}"
+
+
+class BinaryLinear(DenseLayer):
+    """A dense layer of weights -1 and +1.
+
+    Args:
+        in_features: length of its input.
+        out_features: number of its channels.
+        method: makes the weights; a :class:`~hwbnn.methods.Method` or the name of one.
+        source: what arrives, see :class:`~hwbnn.nn.binary.SumLayer`.
+        bias: must be false: the BatchNorm behind the layer adds one.
+
+    Raises:
+        InputError: if a size is not positive, or sums can grow beyond what float32 holds exactly.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        method: Method | str | None = None,
+        *,
+        source: Source = None,
+        bias: bool = False,
+    ) -> None:
+        if not (is_size(in_features) and is_size(out_features)):
+            raise InputError(
+                f"BinaryLinear: expected sizes from 1, found {in_features!r} and {out_features!r}"
+            )
+        shape = (out_features, in_features)
+        weight = binary_weight("BinaryLinear", shape, method, source, bias)
+        super().__init__(in_features, out_features, weight, 1, source)
 
 
 class Scale(nn.Module):

@@ -27,6 +27,8 @@ def network(
     *,
     last: Last = "batch_norm",
     reads: Sequence[int] | None = None,
+    first: str | None = None,
+    downsample: str | None = None,
 ) -> Network:
     """A network known by name, with new weights.
 
@@ -37,16 +39,22 @@ def network(
         method: how it is trained; a method or the name of one.
         last: see :func:`hwbnn.nn.mlp`.
         reads: positions of the elements that it reads, for networks that read rows; None for all.
+        first: the weights of a quantised first layer, see :func:`hwbnn.nn.mlp`.
+        downsample: of quantised projections, for networks with shortcuts, see
+            :func:`hwbnn.nn.residual`.
 
     Raises:
         InputError: if no network has this name, or it does not take such an input.
     """
+    if downsample is not None and name not in RESIDUAL:
+        raise InputError(f"network '{name}' has no shortcuts; leave downsample out")
     if name in NETWORKS:
-        return mlp(source, NETWORKS[name], classes, method, last=last, reads=reads)
+        return mlp(source, NETWORKS[name], classes, method, last=last, reads=reads, first=first)
     if reads is not None:
         raise InputError(f"network '{name}' reads whole images; only rows can be read in part")
     if name in CHAINS:
-        return chain(source, CHAINS[name], classes, method, last=last)
+        return chain(source, CHAINS[name], classes, method, last=last, first=first)
     if name in RESIDUAL:
-        return residual(source, RESIDUAL[name], classes, method, last=last)
+        ends = {"last": last, "first": first, "downsample": downsample}
+        return residual(source, RESIDUAL[name], classes, method, **ends)  # type: ignore[arg-type]
     raise InputError(f"network {name!r}: expected one of {nearest(name, NAMES)}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
-from typing import Literal, get_args
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -16,8 +16,12 @@ from hwbnn.methods import Method, resolve
 from hwbnn.nn.binary import BinaryActivation, Source
 from hwbnn.nn.conv import BinaryConv2d
 from hwbnn.nn.linear import BinaryLinear, Scale, Select
+from hwbnn.nn.quant import KINDS, QuantConv2d, QuantLinear
 
-Last = Literal["batch_norm", "scale"]
+Last = str
+"""What makes logits of the last layer's sums: ``"batch_norm"`` or ``"scale"`` behind a binary
+layer; or the weights of a quantised layer with a bias, one of :data:`hwbnn.nn.quant.KINDS`."""
+LASTS = ("batch_norm", "scale", *KINDS)
 
 
 class Network(nn.Module):
@@ -59,8 +63,9 @@ def mlp(
     *,
     last: Last = "batch_norm",
     reads: Sequence[int] | None = None,
+    first: str | None = None,
 ) -> Mlp:
-    """A multi-layer perceptron with binary weights in every layer.
+    """A multi-layer perceptron with binary weights, in every layer unless said otherwise.
 
     Args:
         source: what the network reads.
@@ -68,8 +73,10 @@ def mlp(
         classes: number of logits.
         method: how it is trained.
         last: what makes logits of the last sums: a BatchNorm, whose gains differ by class (exact in
-            hardware by a table of ranks), or one learned scale (hardware compares the sums).
+            hardware by a table of ranks), or one learned scale (hardware compares the sums); or
+            the weights of a quantised last layer, one of :data:`hwbnn.nn.quant.KINDS`.
         reads: positions of the elements of a sample that it reads; None for all.
+        first: the weights of a quantised first layer, one of these kinds; None for binary ones.
 
     Raises:
         InputError: if a width is not positive, ``last`` is unknown or a position is none.
@@ -78,7 +85,7 @@ def mlp(
     size = prod(source.shape)
     front: list[nn.Module] = [] if reads is None else [Select(size, reads)]
     sizes = (size if reads is None else len(reads), *widths)
-    return Mlp(source, dense(front, source, sizes, classes, method, last))
+    return Mlp(source, dense(front, source, sizes, classes, method, last, first))
 
 
 def dense(
@@ -88,6 +95,7 @@ def dense(
     classes: int,
     method: Method,
     last: Last,
+    first: str | None = None,
 ) -> list[nn.Module]:
     """Layers with dense ones appended: the hidden ones, and the one that makes logits.
 
@@ -98,13 +106,20 @@ def dense(
         classes: number of logits.
         method: how they are trained.
         last: see :func:`mlp`.
+        first: see :func:`mlp`; of the first of them.
 
     Raises:
         InputError: if a width is not positive or ``last`` is unknown.
     """
-    layers = list(layers)
+    layers, kind = list(layers), first
     for n, m in pairwise(sizes):
-        layers.append(BinaryLinear(n, m, method, source=reads(layers, source)))
+        read = reads(layers, source)
+        layers.append(
+            BinaryLinear(n, m, method, source=read)
+            if kind is None
+            else QuantLinear(n, m, kind, source=read, bias=False)
+        )
+        kind = None
         between = method.make_nonlinearity(m)
         layers += [nn.BatchNorm1d(m), *([] if between is None else [between])]
         layers.append(BinaryActivation(m, method))
@@ -121,13 +136,18 @@ def ending(
         classes: number of logits.
         method: how the network is trained.
         last: see :func:`mlp`.
-        source: what arrives, see :class:`~hwbnn.nn.binary.BinaryLayer`.
+        source: what arrives, see :class:`~hwbnn.nn.binary.SumLayer`.
 
     Raises:
         InputError: if ``last`` is unknown.
     """
-    if last not in get_args(Last):
-        raise InputError(f"last: expected one of {nearest(last, get_args(Last))}, found {last!r}")
+    if last not in LASTS:
+        ends = nearest(last, ("batch_norm", "scale", "ternary", "int8"))
+        raise InputError(
+            f"last: expected one of {ends}, or another of 'int2' to 'int16', found {last!r}"
+        )
+    if last in KINDS:
+        return [QuantLinear(n, classes, last, source=source)]
     layer = BinaryLinear(n, classes, method.logits(), source=source)
     # Sums of n random signs spread by sqrt(n); the scale brings them to the size of 1.
     return [layer, nn.BatchNorm1d(classes) if last == "batch_norm" else Scale(1 / n**0.5)]
@@ -220,8 +240,9 @@ def chain(
     method: Method | str,
     *,
     last: Last = "batch_norm",
+    first: str | None = None,
 ) -> ImageNetwork:
-    """A chain of convolutions with binary weights in every layer.
+    """A chain of convolutions with binary weights, in every layer unless said otherwise.
 
     Args:
         source: what the network reads, of shape ``(height, width, channels)``.
@@ -229,6 +250,7 @@ def chain(
         classes: number of logits.
         method: how it is trained.
         last: what makes logits of the last sums, see :func:`hwbnn.nn.mlp`.
+        first: the weights of a quantised first layer, see :func:`hwbnn.nn.mlp`.
 
     Raises:
         InputError: if the input is no image, or too small for the layers.
@@ -239,10 +261,12 @@ def chain(
     for position, n in enumerate(shape.layout):
         if n == POOL:
             continue
-        conv = BinaryConv2d(
-            channels, n, shape.kernel, method, padding=shape.padding, source=reads(layers, source)
+        read = reads(layers, source)
+        conv = convolution(
+            channels, n, shape.kernel, method, first, padding=shape.padding, source=read
         )
         layers.append(conv)
+        first = None
         height, width = (s + 2 * shape.padding - shape.kernel + 1 for s in (height, width))
         if shape.layout[position + 1 : position + 2] == (POOL,):
             layers.append(nn.MaxPool2d(2))
@@ -256,6 +280,36 @@ def chain(
     layers.append(nn.Flatten())
     sizes = (height * width * channels, *shape.dense)
     return ImageNetwork(source, dense(layers, source, sizes, classes, method, last))
+
+
+def convolution(
+    channels: int,
+    out: int,
+    kernel: int,
+    method: Method,
+    kind: str | None,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    source: Source = None,
+) -> BinaryConv2d | QuantConv2d:
+    """A binary convolution, or a quantised one.
+
+    Args:
+        channels: of the image.
+        out: channels that it returns.
+        kernel: rows and columns of the window.
+        method: makes binary weights.
+        kind: of quantised weights, one of :data:`hwbnn.nn.quant.KINDS`; None for binary ones.
+        stride: rows and columns from window to window.
+        padding: rows and columns of zeros around.
+        source: what arrives, see :class:`~hwbnn.nn.binary.SumLayer`.
+    """
+    if kind is None:
+        return BinaryConv2d(
+            channels, out, kernel, method, stride=stride, padding=padding, source=source
+        )
+    return QuantConv2d(channels, out, kernel, kind, stride=stride, padding=padding, source=source)
 
 
 def image_shape(source: Input) -> tuple[int, int, int]:

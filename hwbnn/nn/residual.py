@@ -14,8 +14,9 @@ and a dense layer makes logits of these real numbers.
 
 Sources: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016 (shapes and shortcuts
 of ResNet-20); Liu et al., "Bi-Real Net", ECCV 2018 (one shortcut per convolution); the code of
-IR-Net, RBNN and AdaBin (order of the layers). What deviates: stem, classifier and 1x1 projections
-have binary weights; published networks keep the first two real, most of them the third too.
+IR-Net, RBNN and AdaBin (order of the layers). Stem, classifier and 1x1 projections have binary
+weights unless others are asked for; published networks keep the first two real, most of them the
+third too, which quantised weights of 8 bits come close to.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from hwbnn.graph import Input
 from hwbnn.methods import Method, resolve
 from hwbnn.nn.binary import BinaryActivation
 from hwbnn.nn.conv import BinaryConv2d
-from hwbnn.nn.networks import ImageNetwork, Last, ending, image_shape
+from hwbnn.nn.networks import ImageNetwork, Last, convolution, ending, image_shape
+from hwbnn.nn.quant import QuantConv2d
 
 Shortcut = Literal["block", "conv"]
 
@@ -83,6 +85,24 @@ class Unit(nn.Module):
         return added
 
 
+class Projection(nn.Sequential):
+    """A shortcut into more channels: ``BatchNorm(convolution(mean(x)))`` of real numbers.
+
+    The mean over ``stride`` rows and columns, then a 1x1 convolution of quantised weights, as
+    ReActNet's and AdaBin's code for ImageNet have it.
+
+    Args:
+        channels: of the stream that arrives.
+        out: channels of the stream that it is added to.
+        stride: rows and columns that become one.
+        kind: of the weights, one of :data:`hwbnn.nn.quant.KINDS`.
+    """
+
+    def __init__(self, channels: int, out: int, stride: int, kind: str) -> None:
+        mean = [nn.AvgPool2d(stride)] if stride > 1 else []
+        super().__init__(*mean, QuantConv2d(channels, out, 1, kind), nn.BatchNorm2d(out))
+
+
 class Residual(nn.Module):
     """``after(body(x) + shortcut(x))``.
 
@@ -106,7 +126,7 @@ class Residual(nn.Module):
 
 @dataclass(frozen=True)
 class ResidualStages:
-    """Stages of blocks of two 3x3 convolutions; each stage but the first halves the image.
+    """ResidualStages of blocks of two 3x3 convolutions; each stage but the first halves the image.
 
     Attributes:
         widths: channels of the stages.
@@ -137,8 +157,10 @@ def residual(
     method: Method | str,
     *,
     last: Last = "batch_norm",
+    first: str | None = None,
+    downsample: str | None = None,
 ) -> ImageNetwork:
-    """A network with shortcuts, with binary weights in every layer.
+    """A network with shortcuts, with binary weights in every layer unless said otherwise.
 
     Args:
         source: what the network reads, of shape ``(height, width, channels)``.
@@ -146,40 +168,49 @@ def residual(
         classes: number of logits.
         method: how it is trained.
         last: what makes logits of the last sums, see :func:`hwbnn.nn.mlp`.
+        first: the weights of a quantised stem, see :func:`hwbnn.nn.mlp`.
+        downsample: the weights of quantised 1x1 projections (:class:`Projection`), where a shortcut
+            leads into more channels; None for what ``stages`` says.
 
     Raises:
-        InputError: if the input is no image, or ``last`` is unknown.
+        InputError: if the input is no image, or ``last`` or a kind of weights is unknown.
     """
     method = resolve(method, "residual")
     _, _, colours = image_shape(source)
     width = stages.widths[0]
     layers: list[nn.Module] = [
-        BinaryConv2d(colours, width, 3, method, padding=1, source=source),
+        convolution(colours, width, 3, method, first, padding=1, source=source),
         nn.BatchNorm2d(width),
         _function(width, method),
     ]
     for out in stages.widths:
         for position in range(stages.blocks):
             stride = 2 if position == 0 and len(layers) > 3 else 1
-            layers += _block(width, out, stride, stages, method)
+            layers += _block(width, out, stride, stages, method, downsample)
             width = out
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), *ending(width, classes, method, last)]
     return ImageNetwork(source, layers)
 
 
 def _block(
-    width: int, out: int, stride: int, stages: ResidualStages, method: Method
+    width: int,
+    out: int,
+    stride: int,
+    stages: ResidualStages,
+    method: Method,
+    downsample: str | None,
 ) -> list[nn.Module]:
     """Two convolutions, with their shortcuts."""
     first, second = Unit(width, out, 3, stride, 1, method), Unit(out, out, 3, 1, 1, method)
     around: nn.Module = nn.Identity()
     if stride != 1 or width != out:
         grown = out - width
-        around = (
-            Unit(width, out, 1, stride, 0, method)
-            if stages.projects
-            else OptionA(stride, grown // 2, grown - grown // 2)
-        )
+        if downsample is not None:
+            around = Projection(width, out, stride, downsample)
+        elif stages.projects:
+            around = Unit(width, out, 1, stride, 0, method)
+        else:
+            around = OptionA(stride, grown // 2, grown - grown // 2)
     if stages.shortcut == "block":
         body = nn.Sequential(first, _function(out, method), second)
         return [Residual(body, around, _function(out, method))]

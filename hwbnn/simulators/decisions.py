@@ -25,7 +25,7 @@ class AccuracyCheck:
         accuracy_float: part of them whose class is right in floats.
         accuracy_integer: part of them whose class is right in integers.
         differing: samples whose two classes differ.
-        fraction: fraction bits of a fixed-point Graph; None for an exact one.
+        fraction: fraction bits of a fixed-point Graph; None for one without such numbers.
         constant: the class, if the Graph answers the same to all samples; otherwise None.
     """
 
@@ -126,6 +126,13 @@ def check_tolerance(tolerance: float) -> None:
         )
 
 
+def _closeness(graph: Graph) -> str:
+    """How closely the integers follow the floats, for messages."""
+    parts = [] if graph.fraction is None else [f"{graph.fraction} fraction bits"]
+    parts += [] if graph.weight_bits is None else [f"weights rounded to {graph.weight_bits} bits"]
+    return " and ".join(parts)
+
+
 def compare_decisions(
     graph: Graph,
     floats: Array,
@@ -165,7 +172,7 @@ def compare_decisions(
         int(integers[0]) if constant else None,
     )
     both = f"accuracy {check.accuracy_float:.2%} in floats and {check.accuracy_integer:.2%} in"
-    if check.fraction is None and check.differing:
+    if graph.is_exact and check.differing:
         at = int(differs.argmax())
         raise Mismatch(
             f"{both} integers: their classes differ for {check.differing} of {check.frames} "
@@ -175,8 +182,9 @@ def compare_decisions(
     apart = abs(check.accuracy_float - check.accuracy_integer)
     if apart > tolerance:
         raise Mismatch(
-            f"{both} integers of {check.fraction} fraction bits: {100 * apart:.2f} percentage "
-            f"points apart, more than {100 * tolerance:g}; lower with a larger fraction, or allow "
+            f"{both} integers of {_closeness(graph)}: {100 * apart:.2f} percentage "
+            f"points apart, more than {100 * tolerance:g}; lower with a larger "
+            f"{'fraction' if graph.weight_bits is None else 'fraction or weight_bits'}, or allow "
             "more by tolerance"
         )
     if constant:

@@ -140,7 +140,7 @@ def _layer(
     arriving: float | None,
 ) -> LayerRecord:
     """One layer's numbers, from its real numbers ``w`` and its codes."""
-    bits = codes.signs
+    bits = codes.integers
     size = w.abs()
     norm = float(w.norm())
     # The best scale of a channel is w_c b_c / n; what it explains of ||w||^2 is (w_c b_c)^2 / n.

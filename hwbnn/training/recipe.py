@@ -15,7 +15,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,9 @@ from hwbnn.graph import Input
 from hwbnn.graph.fields import shown
 from hwbnn.methods import METHODS
 from hwbnn.methods import get as get_method
-from hwbnn.nn import NAMES, Network, network, takes_images
-from hwbnn.nn.networks import Last
+from hwbnn.nn import NAMES, RESIDUAL, Network, network, takes_images
+from hwbnn.nn.networks import LASTS
+from hwbnn.nn.quant import KINDS
 from hwbnn.training.data import DATASETS, PUBLISHED
 
 FILE_LIMIT = 1 << 16
@@ -36,8 +37,6 @@ FILE_LIMIT = 1 << 16
 INPUTS = ("bits", "pixels", "centred")
 """The input of the network: bits (a pixel against a threshold), or the pixels as they are, which it
 is trained on as ``u / high`` (0 to 1) or, centred, as ``2 u / high - 1`` (-1 to 1)."""
-LASTS = get_args(Last)
-"""The modules that make logits of the last layer's sums, see :func:`hwbnn.nn.mlp`."""
 OPTIMISERS = ("adam", "sgd")
 SCHEDULES = ("constant", "linear", "cosine", "exponential")
 """How the learning rate goes from ``learning_rate`` to ``final_rate``, step by step."""
@@ -52,6 +51,11 @@ Rule = tuple[Callable[[Any], bool], str | tuple[str, ...]]
 def _one_of(names: Iterable[str]) -> Rule:
     known = tuple(names)
     return lambda v: isinstance(v, str) and v in known, known
+
+
+def _one_of_or_none(names: Iterable[str]) -> Rule:
+    known = tuple(names)
+    return lambda v: v is None or (isinstance(v, str) and v in known), known
 
 
 def _integer(low: int, high: int) -> Rule:
@@ -91,6 +95,8 @@ RULES: dict[str, Rule] = {
     "input": _one_of(INPUTS),
     "threshold": _or_none(_integer(0, 255)),
     "last": _one_of(LASTS),
+    "first": _one_of_or_none(KINDS),
+    "downsample": _one_of_or_none(KINDS),
     "reads": _or_none(_integer(1, 2**31 - 1)),
     "batch": _integer(2, 100_000),
     "learning_rate": _number("a number above 0 and below 10", lambda v: v > 0),
@@ -134,7 +140,10 @@ class Recipe:
         input: one of :data:`INPUTS`.
         threshold: with ``input = "bits"``, a pixel at or above it becomes +1, others -1; it is
             applied on the host, so that hardware receives bits. None with any other input.
-        last: one of :data:`LASTS`.
+        last: one of :data:`hwbnn.nn.networks.LASTS`: ``"int8"`` for a quantised last layer.
+        first: the weights of a quantised first layer, one of :data:`hwbnn.nn.quant.KINDS`, such as
+            ``"int8"`` or ``"ternary"``; None for binary ones.
+        downsample: the weights of quantised 1x1 projections on shortcuts, likewise.
         reads: how many elements of a sample the network reads: those that vary most over the
             training images (:func:`~hwbnn.training.data.most_varying`); what nobody reads takes
             no hardware. None for all.
@@ -168,6 +177,8 @@ class Recipe:
     input: str = "bits"
     threshold: int | None = None
     last: str = "batch_norm"
+    first: str | None = None
+    downsample: str | None = None
     reads: int | None = None
     batch: int = 100
     learning_rate: float = 1e-3
@@ -217,6 +228,10 @@ class Recipe:
             raise InputError(
                 f"recipe: reads: expected at most the {size} pixels of '{self.data}', of a network "
                 f"that reads rows, found {self.reads} with '{self.network}'"
+            )
+        if self.downsample is not None and self.network not in RESIDUAL:
+            raise InputError(
+                f"recipe: downsample: network '{self.network}' has no shortcuts; remove the entry"
             )
         self._check_steps()
         if self.held_out > published.train_size // 2:
@@ -320,7 +335,16 @@ class Recipe:
         method = get_method(self.method, **self.hyper)
         classes = len(PUBLISHED[self.data].classes)
         last: Any = self.last
-        return network(self.network, self.graph_input(), classes, method, last=last, reads=reads)
+        return network(
+            self.network,
+            self.graph_input(),
+            classes,
+            method,
+            last=last,
+            reads=reads,
+            first=self.first,
+            downsample=self.downsample,
+        )
 
     def to_toml(self) -> str:
         """The recipe as TOML, every entry written out."""

@@ -77,13 +77,13 @@ def test_every_kind_of_sums_is_checked(kind: str) -> None:
     if kind == "plain":
         bits = np.arange(64).reshape(2, 32) < 32
         with pytest.raises(CannotLower, match=said):
-            layers.linear(build, Weights("a", "layer 'a'", bits, plain), value)
+            layers.linear(build, Weights("a", "layer 'a'", np.where(bits, 1, -1), plain), value)
         return
     bits = np.stack([np.ones((1, 1, 32), np.bool_), np.zeros((1, 1, 32), np.bool_)])
     border = np.zeros((4, 4), np.int64)
     geometry = layers.Geometry((1, 1), (0, 0, 0, 0), 0, 1, border)
     with pytest.raises(CannotLower, match=said):
-        layers.conv(build, Weights("a", "layer 'a'", bits, plain), geometry, value)
+        layers.conv(build, Weights("a", "layer 'a'", np.where(bits, 1, -1), plain), geometry, value)
 
 
 def test_pairs_are_refused_by_the_evaluations_that_they_need() -> None:
@@ -106,7 +106,7 @@ def test_a_layer_adds_up_the_errors_of_its_terms(high: int, rounding: float) -> 
     error = FixedPointError(10.0, 4.0)
     value = TracedValue("x", t, *ends, "x", (shortcuts.reading(6),), fixed=error)
     bits = np.arange(24).reshape(3, 8) % 3 == 0
-    sums = layers.linear(build, Weights("a", "layer 'a'", bits, plain), value)
+    sums = layers.linear(build, Weights("a", "layer 'a'", np.where(bits, 1, -1), plain), value)
     assert sums.fixed == FixedPointError(80.0 + rounding, 32.0 + rounding)
 
 

@@ -14,6 +14,7 @@ from hwbnn.errors import HwbnnError
 from hwbnn.graph import Input, SumPool
 from hwbnn.lowering import lower
 from hwbnn.lowering.value import GraphBuilder
+from hwbnn.methods import Method
 from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear
 from tests.lowering.models import METHOD
 
@@ -60,11 +61,6 @@ def image(*between: nn.Module, source: Input = IMAGE) -> nn.Sequential:
     return nn.Sequential(head, *between).eval()
 
 
-def averaged(*before: nn.Module) -> nn.Sequential:
-    head = BinaryConv2d(2, 4, 3, METHOD, padding=1, source=IMAGE)
-    return nn.Sequential(head, *before, nn.AvgPool2d(2)).eval()
-
-
 MISTAKES: dict[str, tuple[Callable[[], Any], Any, tuple[str, ...]]] = {
     "no source": (
         lambda: dense(*normal(), first=BinaryLinear(20, 8, METHOD)),
@@ -103,11 +99,6 @@ MISTAKES: dict[str, tuple[Callable[[], Any], Any, tuple[str, ...]]] = {
         LEVELS,
         ("layer '1' (LayerNorm)", "BatchNorm"),
     ),
-    "a real first layer": (
-        lambda: dense(*normal(), first=nn.Linear(20, 8)),
-        LEVELS,
-        ("layer '0' (Linear)", "use hwbnn.nn.BinaryLinear"),
-    ),
     "channels of an activation": (
         lambda: dense(nn.BatchNorm1d(8), BinaryActivation(5, METHOD)),
         LEVELS,
@@ -144,11 +135,6 @@ MISTAKES: dict[str, tuple[Callable[[], Any], Any, tuple[str, ...]]] = {
         IMAGE,
         ("function 'add' in the model", "layer 'stem'", "(6, 6, 4) and (1, 1, 4)"),
     ),
-    "a mean of normalised numbers": (
-        lambda: averaged(nn.BatchNorm2d(4), nn.PReLU()),
-        IMAGE,
-        ("layer '3' (AvgPool2d)", "layer '1' (BatchNorm2d)", "behind a BinaryActivation"),
-    ),
     "a class": (
         lambda: BinaryLinear,
         LEVELS,
@@ -170,15 +156,15 @@ def test_a_mistake_is_answered_in_one_line_with_the_layer_and_a_remedy(mistake: 
         assert part in message
 
 
-def test_a_pool_is_told_to_move_only_where_that_helps() -> None:
+@pytest.mark.parametrize("method", [METHOD, methods.get("xnor_net")])
+def test_a_mean_of_real_numbers_is_fixed_point_and_exact_right_behind_bits(method: Method) -> None:
     bits = Input.bits((6, 6, 2))
-    head = BinaryConv2d(2, 4, 3, METHOD, padding=1)
-    model = nn.Sequential(head, nn.BatchNorm2d(4), nn.AvgPool2d(2)).eval()
-    with pytest.raises(HwbnnError, match="put it right behind layer '0', or behind a Binary"):
-        lower(model, bits)
-    moved = nn.Sequential(head, nn.AvgPool2d(2), nn.BatchNorm2d(4), BinaryActivation(4, METHOD))
-    tail = nn.Flatten(), BinaryLinear(36, 3, METHOD)
-    assert lower(nn.Sequential(*moved, *tail).eval(), bits).nodes  # as it says
+    head = BinaryConv2d(2, 4, 3, method, padding=1)
+    tail = BinaryActivation(4, METHOD), nn.Flatten(), BinaryLinear(36, 3, METHOD)
+    real = nn.Sequential(head, nn.BatchNorm2d(4), nn.AvgPool2d(2), *tail).eval()
+    assert lower(real, bits).fraction == 18
+    of_bits = nn.Sequential(head, nn.BatchNorm2d(4), BinaryActivation(4, METHOD), nn.AvgPool2d(2))
+    assert lower(nn.Sequential(*of_bits, *tail).eval(), bits).is_exact
 
 
 def test_names_of_nodes_never_stand_for_layers() -> None:
@@ -188,10 +174,3 @@ def test_names_of_nodes_never_stand_for_layers() -> None:
     with pytest.raises(HwbnnError, match=r"layer 'block.pool' \(AvgPool2d\): ") as caught:
         build.add(SumPool("sum_1", "x", (3, 3), (1, 1)))
     assert "sum_1" not in str(caught.value)
-
-
-def test_a_pool_right_behind_a_layer_is_not_told_to_move_there() -> None:
-    scaled = BinaryConv2d(2, 4, 3, methods.get("xnor_net"), padding=1)
-    model = nn.Sequential(scaled, nn.AvgPool2d(2)).eval()
-    with pytest.raises(HwbnnError, match="whose sum is rounded; put it behind a BinaryActivation"):
-        lower(model, Input.bits((6, 6, 2)))

@@ -6,14 +6,16 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import hwbnn
 from hwbnn.errors import CannotLower, InputError
-from hwbnn.graph import Input
-from hwbnn.lowering import lower
+from hwbnn.graph import Input, Lookup, Threshold
+from hwbnn.lowering import floats, lower
 from hwbnn.nn import BinaryActivation, BinaryLinear, Scale
 from tests.lowering.models import METHOD
 
@@ -53,10 +55,7 @@ class Forward(nn.Module):
 
 def test_layers_that_are_not_listed() -> None:
     for layer, said in (
-        (
-            nn.Linear(4, 4),
-            r"layer '1' \(Linear\): its weights are real numbers; use .*BinaryLinear",
-        ),
+        (nn.Bilinear(4, 4, 4), r"layer '1' \(Bilinear\)"),
         (
             nn.Tanh(),
             r"layer '1' \(Tanh\): use nn.Hardtanh, .*: between a binary .* channel-wise functions",
@@ -154,7 +153,7 @@ def test_shortcuts_products_and_functions_that_mix_channels() -> None:
         (lambda m, x: m.a(x).tanh(), "function 'tanh'"),
         (lambda m, x: m.a(x) - m.a(x).mean(), "function 'mean'"),
         (lambda m, x: torch.add(m.a(x), 1.0, alpha=2), "function 'add'"),
-        (lambda m, x: functional.linear(m.a(x), m.w), "function 'linear'"),
+        (lambda m, x: functional.linear(m.a(x), m.w * x.mean()), "function"),
         (lambda m, x: m.a(x)[:, :2], "function 'getitem'"),
         (lambda m, x: m.a(x).flip(1), "function 'flip'"),
         (lambda m, x: m.a(x) + float("inf"), "constant inf is not finite"),
@@ -212,16 +211,23 @@ def test_work_in_place_on_what_is_read_again() -> None:
     assert "works in place on a value that is read again" in refused(Forward(forward, a=linear()))
 
 
-def test_tables_that_would_be_too_large() -> None:
+def test_channels_that_rise_and_fall_over_many_integers_are_intervals() -> None:
     source = Input.pixels(300)
     prelu = nn.PReLU(init=-1.0)
     model = nn.Sequential(linear(300, 4, source), prelu, nn.BatchNorm1d(4), sign(), linear(4, 2))
     model[2].running_mean.fill_(5.0)
-    said = refused(model, source)
-    assert "layer '0': a channel that is not monotone becomes a table" in said
-    assert "PReLU slopes above 0" in said
-    model[1].weight.data.fill_(0.5)
-    assert lower(model, source).nodes
+    graph = lower(model, source)
+    (count,) = (n for n in graph.of_type(Threshold) if n.base == 0)
+    (lookup,) = graph.of_type(Lookup)
+    assert (count.levels, lookup.table.shape) == (2, (4, 3))
+    # As many entries as the sums have integers would be:
+    assert graph.types[count.source].count > 70_000
+    u = np.random.default_rng(0).integers(0, 256, (500, 300))
+    with torch.no_grad():
+        wanted = model.eval()[3].codes(model[:3](floats(source, u))).numpy()
+    trace = hwbnn.simulate(graph, u, trace=True)
+    np.testing.assert_array_equal(trace[lookup.name], wanted)
+    assert 0 < wanted.mean() < 1
 
 
 def test_sums_beyond_float32() -> None:

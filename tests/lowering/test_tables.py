@@ -182,7 +182,9 @@ def test_infinite_logits_are_refused_by_name() -> None:
 
 def test_too_many_integers_are_refused() -> None:
     with pytest.raises(CannotLower, match="layer 'layer': it makes 4194305 different"):
-        read_thresholds(traced(0, 1 << 22, 1), SIGN)
+        read_thresholds(traced(0, 1 << 22, 1, lambda x: x), SIGN)
+    # By bisection where the functions are known to rise.
+    assert read_thresholds(traced(-(1 << 21), 1 << 21, 1), SIGN).thresholds.tolist() == [[0]]
     with pytest.raises(CannotLower, match="more than the 65536 that a table may have"):
         read_ranks(traced(0, 1 << 16, 1))
 
@@ -221,10 +223,11 @@ def test_a_network_of_plain_numpy_functions_is_lowered() -> None:
     t = build.add(source)
     read = TableFunction("input", lambda u: 2 * u - 1, is_elementwise=True)
     x = TracedValue("x", t, np.zeros(8, np.int64), np.ones(8, np.int64), "x", (read,))
-    first = Weights("fc1", "layer 'fc1'", signs, lambda sums, total, border: sums)
+    pm = [np.where(bits, 1, -1) for bits in (signs, last)]
+    first = Weights("fc1", "layer 'fc1'", pm[0], lambda sums, total, border: sums)
     value = linear(build, first, x).after(TableFunction("norm", lambda d: d * gain + bias))
     value = turn(build, activation(1, lambda y: (y >= 0).astype(np.uint8)), value)
-    value = linear(build, Weights("fc2", "layer 'fc2'", last, lambda d, total, border: d), value)
+    value = linear(build, Weights("fc2", "layer 'fc2'", pm[1], lambda d, total, border: d), value)
     build.add(Output("y", value.name))
     every = (np.arange(256)[:, None] >> np.arange(8)) & 1
     wanted = (2 * every - 1) @ (2 * signs.T.astype(int) - 1)

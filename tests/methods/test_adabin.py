@@ -50,7 +50,7 @@ def test_equalization_and_its_gradient(u: float) -> None:
     codes = made.codes()
     exact = made.latent.detach().double().requires_grad_()
     wanted = written_out(exact, **made.settings)
-    found = (codes.signs, codes.scale, codes.offset)
+    found = (codes.integers, codes.scale, codes.offset)
     generator = torch.Generator().manual_seed(1)
     upstream = [torch.randn(part.shape, generator=generator) for part in wanted]
     for part, other in zip(found, wanted, strict=True):
@@ -105,7 +105,7 @@ def test_weights_that_are_all_alike() -> None:
         codes = made.codes()
         assert codes.scale is not None
         assert codes.scale.isfinite().all()
-        parts = [p.sum() for p in (codes.signs, codes.scale, codes.offset) if p is not None]
+        parts = [p.sum() for p in (codes.integers, codes.scale, codes.offset) if p is not None]
         (gradient,) = torch.autograd.grad(sum(parts[1:], start=parts[0]), made.latent)
         assert gradient.isfinite().all()
 

@@ -28,7 +28,7 @@ def latent(name: str, rows: list[list[float]], **hyper: object) -> LatentWeight:
 def effective(weight: LatentWeight) -> Tensor:
     codes = weight.codes()
     assert codes.scale is not None
-    return codes.signs * codes.scale[:, None]
+    return codes.integers * codes.scale[:, None]
 
 
 ROWS = [[0.5, -0.25, 0.75], [-1.0, 0.0, 0.125]]
@@ -76,7 +76,7 @@ class TestIrNet:
 
     def test_real_weights_are_standardised_and_their_scale_is_of_them(self) -> None:
         weight = latent("ir_net", [[5.0, 6.0, 7.0, 8.0]])
-        assert weight.codes().signs.tolist() == [[-1, -1, 1, 1]]
+        assert weight.codes().integers.tolist() == [[-1, -1, 1, 1]]
         assert weight.real().std(correction=0).item() == pytest.approx(1)
         assert weight.codes().scale.tolist() == [1]  # type: ignore[union-attr]
 

@@ -22,7 +22,7 @@ def test_the_network_is_soft_until_the_hard_phase_and_refused_till_then() -> Non
     for u in (0.0, 0.5, 0.74):
         set_progress(model, u)
         for weight in parts(model, LatentWeight):
-            soft = weight.codes().signs
+            soft = weight.codes().integers
             assert soft.abs().max() <= 1
             gaps.append((soft - weight.real().sign()).abs().mean().item())
         with pytest.raises(CannotLower, match=r"layers.0.*its weights are still soft"):
@@ -30,7 +30,7 @@ def test_the_network_is_soft_until_the_hard_phase_and_refused_till_then() -> Non
     assert gaps[0] > gaps[2] > gaps[4] > 0  # of the first layer: softness ends as mu grows
     set_progress(model, 0.75)
     assert all(
-        set(w.codes().signs.unique().tolist()) <= {-1, 1} for w in parts(model, LatentWeight)
+        set(w.codes().integers.unique().tolist()) <= {-1, 1} for w in parts(model, LatentWeight)
     )
     lower(model, source)
 
@@ -38,9 +38,9 @@ def test_the_network_is_soft_until_the_hard_phase_and_refused_till_then() -> Non
 def test_steepness_does_not_depend_on_the_size_of_latent_weights() -> None:
     weight = BnnPP().make_weight((4, 50))
     assert isinstance(weight, LatentWeight)
-    before = weight.codes().signs
+    before = weight.codes().integers
     weight.latent.data *= 8
-    assert torch.equal(weight.codes().signs, before)
+    assert torch.equal(weight.codes().integers, before)
     assert weight.real().std(correction=0).item() == pytest.approx(1)
     plain = BnnPP(scale="none").make_weight((4, 50))
     assert isinstance(plain, LatentWeight)
@@ -76,7 +76,7 @@ def test_raw_is_the_published_pair() -> None:
     weight = BnnPP(mode="raw", scale="none", mu_first=1.0).make_weight((1, 2))
     assert isinstance(weight, LatentWeight)
     weight.latent.data = torch.tensor([[2.39936, 6.0]])
-    signs = weight.codes().signs
+    signs = weight.codes().integers
     assert signs[0, 0].item() == pytest.approx(1.19968, abs=1e-5)
     (gradient,) = torch.autograd.grad(signs.sum(), weight.latent)
     assert gradient[0, 1] < 0

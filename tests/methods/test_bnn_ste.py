@@ -22,7 +22,7 @@ def test_latent_weights_are_clipped_after_a_step() -> None:
 def test_a_weight_clipped_to_its_bound_can_come_back() -> None:
     weight = get("bnn_ste").make_weight((1, 2))
     weight.latent.data = torch.tensor([[1.0, -1.0]])  # type: ignore[union-attr]
-    (gradient,) = torch.autograd.grad(weight.codes().signs.sum(), weight.latent)  # type: ignore[arg-type]
+    (gradient,) = torch.autograd.grad(weight.codes().integers.sum(), weight.latent)  # type: ignore[arg-type]
     assert gradient.tolist() == [[1, 1]]
 
 
@@ -30,7 +30,7 @@ def test_zeros_of_both_signs_are_plus_one() -> None:
     weight = get("bnn_ste").make_weight((1, 3))
     weight.latent.data = torch.tensor([[0.0, -0.0, -1e-45]])  # type: ignore[union-attr]
     for training in (True, False):
-        assert weight.train(training).codes().signs.tolist() == [[1, 1, -1]]
+        assert weight.train(training).codes().integers.tolist() == [[1, 1, -1]]
 
 
 def test_latent_weights_do_not_decay_and_may_have_glorots_rate() -> None:

@@ -100,10 +100,10 @@ class TestMethod:
         for u in MOMENTS:
             weight.set_progress(u)
             codes = weight.codes()
-            assert weight.shape == codes.signs.shape == weight.real().shape == shape
-            assert weight.train().codes().signs.shape == shape
+            assert weight.shape == codes.integers.shape == weight.real().shape == shape
+            assert weight.train().codes().integers.shape == shape
             weight.eval()
-            assert torch.equal(codes.signs, hard(weight.real().detach(), {}))
+            assert torch.equal(codes.integers, hard(weight.real().detach(), {}))
             for part in (codes.scale, codes.offset):
                 assert part is None or (part.shape == shape[:1] and part.isfinite().all())
 
@@ -112,7 +112,7 @@ class TestMethod:
         drawn = []
         for seed in (1, 1, 2):
             torch.manual_seed(seed)
-            drawn.append(method.make_weight((9, 9)).eval().codes().signs)
+            drawn.append(method.make_weight((9, 9)).eval().codes().integers)
         assert torch.equal(drawn[0], drawn[1])
         assert not torch.equal(drawn[0], drawn[2])
 
@@ -146,7 +146,7 @@ class TestMethod:
                 parameter.data = samples(6).clamp(-1, 1)
         real = weight.real()
         exact, owned = real.detach().double(), list(weight.parameters())
-        signs = weight.codes().signs
+        signs = weight.codes().integers
         torch.testing.assert_close(
             signs.detach().double(), methods.kind(name).formulas.value(exact, weight.settings)
         )

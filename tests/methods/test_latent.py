@@ -34,7 +34,7 @@ def test_the_scale_is_of_the_transformed_numbers() -> None:
     assert weight.real().tolist() == [[2, -6], [0, 1]]
     for training in (True, False):
         codes = weight.train(training).codes()
-        assert codes.signs.tolist() == [[1, -1], [1, 1]]
+        assert codes.integers.tolist() == [[1, -1], [1, 1]]
         assert codes.scale is not None
         assert codes.scale.tolist() == [4, 0.5]
         assert not codes.scale.requires_grad
@@ -69,11 +69,11 @@ def test_clipping_reaches_latent_weights_alone() -> None:
 def test_soft_weights_are_signs_in_evaluation_and_not_exact() -> None:
     weight = LatentWeight(get("bnn_pp"), (1, 2), SignSwish())
     weight.latent.data = torch.tensor([[0.1, -0.2]])
-    assert (weight.codes().signs.abs() < 0.5).all()
-    assert weight.eval().codes().signs.tolist() == [[1, -1]]
+    assert (weight.codes().integers.abs() < 0.5).all()
+    assert weight.eval().codes().integers.tolist() == [[1, -1]]
     assert "still soft" in (weight.why_not_exact() or "")
     weight.set_progress(1.0)
-    assert weight.train().codes().signs.tolist() == [[1, -1]]
+    assert weight.train().codes().integers.tolist() == [[1, -1]]
     assert weight.why_not_exact() is None
 
 
@@ -82,4 +82,4 @@ def test_a_copy_has_its_own_numbers() -> None:
     twin = copy.deepcopy(weight)
     weight.latent.data.neg_()
     assert twin.latent.tolist() == [[1, 2]]
-    assert twin.codes().signs.tolist() == [[-1, 1]]
+    assert twin.codes().integers.tolist() == [[-1, 1]]

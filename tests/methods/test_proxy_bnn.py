@@ -45,7 +45,7 @@ def test_weights_are_coefficients_times_basis(form: str, shape: tuple[int, ...])
     expected = (w.latent.flatten(1).double() @ full(w.bases()).double()).view(shape)
     torch.testing.assert_close(w.real().double(), expected, rtol=1e-4, atol=1e-4)
     codes = w.codes()
-    assert torch.equal(codes.signs, sign(w.real()))
+    assert torch.equal(codes.integers, sign(w.real()))
     assert codes.scale is not None
     assert not codes.scale.requires_grad
     torch.testing.assert_close(codes.scale, w.real().abs().flatten(1).mean(dim=1))
@@ -55,7 +55,7 @@ def test_weights_are_coefficients_times_basis(form: str, shape: tuple[int, ...])
 def test_gradients_are_the_closed_forms(form: str) -> None:
     w = random_basis(weight(form=form))
     upstream = torch.randn(w.shape)
-    found = torch.autograd.grad(w.codes().signs, [w.latent, *w.bases()], upstream)
+    found = torch.autograd.grad(w.codes().integers, [w.latent, *w.bases()], upstream)
     z = w.latent.detach()
     bases = [basis.detach() for basis in w.bases()]
     passed = upstream * (z @ full(bases)).abs().le(1)
@@ -185,7 +185,8 @@ def test_a_step_of_the_basis_flips_more_bits_than_one_of_the_coefficients(form: 
     w = weight((64, 256), form=form)
     w.latent.data.uniform_(-1, 1)
     bits, rate = sign(w.real()), 0.005
-    gradients = torch.autograd.grad(w.codes().signs, [w.latent, *w.bases()], torch.randn(w.shape))
+    parts = [w.latent, *w.bases()]
+    gradients = torch.autograd.grad(w.codes().integers, parts, torch.randn(w.shape))
     flips = []
     for moved, gradient in zip((w.latent, w.right), (gradients[0], gradients[-1]), strict=True):
         before = moved.data.clone()

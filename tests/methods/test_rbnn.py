@@ -44,7 +44,7 @@ def test_real_weights_are_gated_rotations_of_standardised_ones(shape: tuple[int,
     w.phi.data.uniform_(-3, 3)
     expected = definition(w, w.latent.double(), w.phi.double())
     torch.testing.assert_close(w.real().double(), expected, rtol=1e-4, atol=1e-5)
-    signs, scale = w.codes().signs, w.codes().scale
+    signs, scale = w.codes().integers, w.codes().scale
     assert torch.equal(signs, sign(w.real()))
     assert scale is w.alpha
 
@@ -54,7 +54,7 @@ def test_real_weights_are_gated_rotations_of_standardised_ones(shape: tuple[int,
 def test_gradients_are_the_closed_forms(u: float, detach: bool) -> None:
     w = weight(u=u, gate=0.7, detach_rotation=detach)
     upstream = torch.randn(w.shape)
-    found = torch.autograd.grad(w.codes().signs, [w.latent, w.phi], upstream)
+    found = torch.autograd.grad(w.codes().integers, [w.latent, w.phi], upstream)
     latent, phi = w.latent.detach().double(), w.phi.detach().double()
     latent.requires_grad_()
     phi.requires_grad_()
@@ -74,7 +74,7 @@ def test_a_closed_gate_leaves_the_weights_and_an_open_one_rotates_them() -> None
 def test_the_authors_start_gets_no_gradient_and_the_default_does() -> None:
     for detach in (False, True):
         w = weight(detach_rotation=detach)
-        (gradient,) = torch.autograd.grad(w.codes().signs, w.latent, torch.randn(w.shape))
+        (gradient,) = torch.autograd.grad(w.codes().integers, w.latent, torch.randn(w.shape))
         assert bool((gradient == 0).all()) is detach
 
 
@@ -183,12 +183,12 @@ def test_channels_of_equal_weights_are_zeros_and_break_nothing() -> None:
     w.latent.data[0], w.latent.data[1] = 0.25, 0.0
     w.refine(3)
     assert w.real()[:2].abs().max() == 0
-    assert (w.codes().signs[:2] == 1).all()
-    (gradient,) = torch.autograd.grad(w.codes().signs, w.latent, torch.randn(w.shape))
+    assert (w.codes().integers[:2] == 1).all()
+    (gradient,) = torch.autograd.grad(w.codes().integers, w.latent, torch.randn(w.shape))
     assert gradient.isfinite().all()
     alone = weight((4, 1))
     alone.refine(1)
-    assert (alone.codes().signs == 1).all()
+    assert (alone.codes().integers == 1).all()
     for r in (w.left, w.right, alone.left, alone.right):
         assert (r @ r.t() - torch.eye(len(r))).abs().max() < 1e-5
 

@@ -98,7 +98,7 @@ def by_words(case: Case, u: Any, w: Any, pad: Any) -> Any:
 def weights(layer: BinaryConv2d) -> Any:
     """The real weights that the codes stand for, in float64."""
     codes = layer.weight.codes()
-    w = codes.signs.detach().double().numpy()
+    w = codes.integers.detach().double().numpy()
     for part, join in ((codes.scale, np.multiply), (codes.offset, np.add)):
         if part is not None:
             w = join(w, part.detach().double().numpy()[:, None, None, None])
@@ -112,7 +112,7 @@ def test_sums_are_those_of_integers(case: Case) -> None:
     u = case.image(0, 1) * 2 - 1
     sums, total = layer.sums(torch.tensor(u, dtype=torch.float32))
     assert total is None
-    signs = layer.weight.codes().signs.detach().numpy().astype(np.int64)
+    signs = layer.weight.codes().integers.detach().numpy().astype(np.int64)
     assert np.array_equal(sums.detach().numpy(), by_words(case, u, signs, case.pad))
     # With two values a weight, the sum of what each output reads is summed too.
     u = case.image(-9, 9) if not case.pad else u
@@ -211,7 +211,7 @@ def test_padding_is_same_as_torch_computes_it() -> None:
     for kernel in ((3, 3), (4, 2), (1, 5)):
         layer = BinaryConv2d(2, 3, kernel, METHOD, padding="same").eval()
         x = torch.randn(2, 2, 6, 5).sign()
-        expected = functional.conv2d(x, layer.weight.codes().signs, padding="same")
+        expected = functional.conv2d(x, layer.weight.codes().integers, padding="same")
         assert torch.equal(layer(x), expected)
 
 

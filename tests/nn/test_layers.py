@@ -53,7 +53,7 @@ class _TwoValuedWeight(BinaryWeight):
 
 
 def integer_sums(layer: BinaryLinear, u: Any) -> Any:
-    signs = layer.weight.codes().signs.detach().numpy().astype(np.int64)
+    signs = layer.weight.codes().integers.detach().numpy().astype(np.int64)
     return u.astype(np.int64) @ signs.T
 
 
@@ -139,7 +139,7 @@ def test_weights_of_two_values_are_sums_scaled_and_shifted(source: Input | None)
     codes = layer.weight.codes()
     assert codes.scale is not None
     assert codes.offset is not None
-    real = codes.scale[:, None] * codes.signs + codes.offset[:, None]
+    real = codes.scale[:, None] * codes.integers + codes.offset[:, None]
     wanted = x @ real.T
     assert torch.equal(layer.train()(x), wanted)
     assert torch.equal(layer.eval()(x), wanted)
@@ -184,7 +184,7 @@ def test_sizes_that_cannot_be() -> None:
 def test_a_layer_without_source_is_a_plain_linear_layer_in_training() -> None:
     layer = BinaryLinear(8, 3, METHOD)
     x: Tensor = torch.randn(5, 8, requires_grad=True)
-    assert torch.equal(layer(x), nn.functional.linear(x, layer.weight.codes().signs))
+    assert torch.equal(layer(x), nn.functional.linear(x, layer.weight.codes().integers))
 
 
 @pytest.mark.parametrize("levels", [1, 2, 7, 255])
@@ -206,7 +206,8 @@ class TestSourceActivation:
             assert total is None
             assert np.array_equal(sums.detach().numpy(), integer_sums(layer, u.numpy()))
             scale, centre = activation.quantizer.affine()
-            exact = scale * sums.double() + centre * layer.weight.codes().signs.sum(dim=1).double()
+            row = layer.weight.codes().integers.sum(dim=1).double()
+            exact = scale * sums.double() + centre * row
             torch.testing.assert_close(layer(activation(x)).double(), exact, rtol=1e-5, atol=1e-3)
 
     def test_training_and_evaluation_agree(self, levels: int) -> None:

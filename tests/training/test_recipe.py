@@ -14,9 +14,10 @@ from hwbnn.errors import InputError
 from hwbnn.graph import Input
 from hwbnn.methods import METHODS
 from hwbnn.nn import NAMES
+from hwbnn.nn.networks import LASTS
 from hwbnn.training import DATASETS, Recipe
 from hwbnn.training.data import PUBLISHED
-from hwbnn.training.recipe import FILE_LIMIT, INPUTS, LASTS, LOSSES, SCHEDULES
+from hwbnn.training.recipe import FILE_LIMIT, INPUTS, LOSSES, SCHEDULES
 
 PLAIN = Recipe("digits", "digits", 3, input="pixels")
 TEXT = PLAIN.to_toml()
@@ -73,6 +74,7 @@ def test_every_entry_changes_the_digest() -> None:
         "epochs": 4,
         "threshold": 127,
         "last": "scale",
+        "first": "int8",
         "reads": 300,
         "batch": 50,
         "learning_rate": 0.002,
@@ -94,10 +96,13 @@ def test_every_entry_changes_the_digest() -> None:
     made.append(replace(base, input="centred", threshold=None))
     made.append(replace(base, optimiser="sgd", momentum=0.0))
     made.append(replace(base, optimiser="sgd", momentum=0.9))
+    made.append(replace(base, network="resnet20"))
+    made.append(replace(base, network="resnet20", downsample="int8"))
     assert len({recipe.digest for recipe in made}) == len(made)
     # All is here but the method, whose change the hyper-parameters would not survive.
     assert {f.name for f in fields(Recipe)} - set(changes) == {
         "augmentation",
+        "downsample",
         "shift",
         "input",
         "method",

@@ -22,7 +22,7 @@ from hwbnn.lowering.from_torch.ops import reference_mode
 from hwbnn.lowering.from_torch.reference import floats, prepare
 from hwbnn.lowering.from_torch.walk import Walk
 from hwbnn.lowering.tables import evaluate_at
-from hwbnn.lowering.value import TracedValue
+from hwbnn.lowering.value import WEIGHT_BITS, TracedValue
 from hwbnn.simulators import FrameProgress, check_input, simulate
 from hwbnn.simulators.decisions import (
     TOLERANCE,
@@ -54,8 +54,9 @@ def check_accuracy(
         graph: lowered from it with ``output="class"``.
         x: integers of the input, ``(frames, *shape)``.
         labels: the class of each sample, integers ``(frames,)``.
-        tolerance: of a fixed-point Graph: part of the samples, 0 to 1, by which the two accuracies
-            may differ. An exact Graph has no tolerance: every class must be equal.
+        tolerance: of a Graph of fixed-point numbers or rounded weights: part of the samples, 0 to
+            1, by which the two accuracies may differ. An exact Graph has no tolerance: every class
+            must be equal.
         engine: which simulator runs the Graph, see :func:`hwbnn.simulate`.
         progress: told how far it is.
 
@@ -106,6 +107,7 @@ class FixedPointResult:
         agreement: part of the frames with the same class.
         accuracy_float: part of the frames whose class is right in floats.
         accuracy_integer: part of the frames whose class is right in integers.
+        weight_bits: to which real weights were rounded; None where none were.
     """
 
     fraction: int | None
@@ -117,6 +119,7 @@ class FixedPointResult:
     agreement: float
     accuracy_float: float
     accuracy_integer: float
+    weight_bits: int | None = None
 
     @property
     def lost(self) -> float:
@@ -126,11 +129,12 @@ class FixedPointResult:
     def __str__(self) -> str:
         exact = "no fixed-point numbers"
         bits = f"{self.fraction} fraction bits, {self.width} in all"
+        rounded = f", weights of {self.weight_bits} bits" if self.weight_bits else ""
         return (
-            f"{exact if self.fraction is None else bits}: logits {self.mean:.3g} off on average, "
-            f"at most {self.largest:.3g} (they spread by {self.spread:.3g}); class as in floats "
-            f"for {self.agreement:.2%} of {self.frames:,}; accuracy {self.accuracy_integer:.2%}, "
-            f"in floats {self.accuracy_float:.2%}"
+            f"{exact if self.fraction is None else bits}{rounded}: logits {self.mean:.3g} off on "
+            f"average, at most {self.largest:.3g} (they spread by {self.spread:.3g}); class as in "
+            f"floats for {self.agreement:.2%} of {self.frames:,}; accuracy "
+            f"{self.accuracy_integer:.2%}, in floats {self.accuracy_float:.2%}"
         )
 
 
@@ -141,6 +145,7 @@ def measure(
     labels: ArrayLike,
     *,
     fractions: Sequence[int] = FRACTIONS,
+    weight_bits: int = WEIGHT_BITS,
     engine: str = "auto",
     progress: FrameProgress | None = None,
 ) -> tuple[FixedPointResult, ...]:
@@ -155,6 +160,7 @@ def measure(
         x: integers of the input, ``(frames, *shape)``.
         labels: classes, ``(frames,)``.
         fractions: word lengths: fraction bits.
+        weight_bits: as for :func:`hwbnn.lower`.
         engine: which simulator runs the Graphs, see :func:`hwbnn.simulate`.
         progress: told how far it is.
 
@@ -173,7 +179,7 @@ def measure(
     found: list[FixedPointResult] = []
     for fraction in fractions:
         told(f"lower with {fraction} fraction bits", 0, len(frames))
-        walk = begin(network, input, "class", fraction)
+        walk = begin(network, input, "class", fraction, weight_bits)
         try:
             walk.run()
         except CannotLower as error:
@@ -203,6 +209,7 @@ def _compared(
         float((classes == same).mean()),
         float((same == truth).mean()),
         float((classes == truth).mean()),
+        walk.build.weight_bits if walk.build.rounded else None,
     )
 
 

@@ -19,7 +19,7 @@ from hwbnn.lowering.from_torch.reference import Recorder, floats, prepare, trace
 from hwbnn.lowering.from_torch.walk import Walk
 from hwbnn.lowering.shapes import in_graph_order, in_torch_order
 from hwbnn.lowering.tables import evaluate_at
-from hwbnn.lowering.value import FRACTION, GraphBuilder
+from hwbnn.lowering.value import FRACTION, WEIGHT_BITS, GraphBuilder
 from hwbnn.nn import BinaryActivation
 from hwbnn.simulators import check_input, simulate
 
@@ -134,7 +134,8 @@ def compare(
     network = prepare(model)
     output = "class" if graph.meaning in ("class", "decision") else "scores"
     fraction = FRACTION if graph.fraction is None else graph.fraction
-    walk = Walk(network, trace(network), graph.input, output, GraphBuilder(fraction))
+    bits = WEIGHT_BITS if graph.weight_bits is None else graph.weight_bits
+    walk = Walk(network, trace(network), graph.input, output, GraphBuilder(fraction, bits))
     walk.run()
     kinds = [(type(node), node.name) for node in walk.nodes]
     if kinds != [(type(node), node.name) for node in graph.nodes]:
@@ -216,9 +217,11 @@ def _pairs(walk: Walk, graph: Graph, batch: Array, values: dict[str, Array]) -> 
     recorder = Recorder(walk.traced)
     x = floats(walk.source, batch.astype(np.int64))
     logits = recorder.record(x)
+    # Layers of real weights are replaced in the trace.
+    as_traced = logits if walk.original is None else Recorder(walk.original).record(x)
     with reference_mode():
         eager = walk.network(x)
-    if not torch.equal(logits, eager):
+    if not torch.equal(as_traced, eager):
         raise CannotLower(
             f"{type(walk.network).__name__}: run as it is and as it was traced it gives different "
             "numbers; its forward depends on something besides its input (chance, a counter, a "

@@ -17,12 +17,16 @@ from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Input
 from hwbnn.graph.arrays import Float32s
 from hwbnn.lowering.from_torch.ops import named, reference_mode
+from hwbnn.lowering.from_torch.plain import EvaluatedWeight
 from hwbnn.lowering.layers import Geometry, Weights
 from hwbnn.lowering.ops import CodeReading, StepActivation
 from hwbnn.lowering.tables import chunks, is_identity
 from hwbnn.lowering.value import TracedValue
 from hwbnn.methods import Codes
-from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLayer, BinaryLinear
+from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, SumLayer
+from hwbnn.nn.binary import Lattice
+from hwbnn.nn.conv import ConvLayer
+from hwbnn.nn.linear import DenseLayer
 
 
 def read_activation(name: str, layer: BinaryActivation, value: TracedValue) -> StepActivation:
@@ -57,7 +61,7 @@ def read_activation(name: str, layer: BinaryActivation, value: TracedValue) -> S
     return StepActivation(name, label, layer.quantizer.levels, scale, centre, codes, layer)
 
 
-def read_linear(name: str, layer: BinaryLinear, value: TracedValue, source: Input) -> Weights:
+def read_linear(name: str, layer: DenseLayer, value: TracedValue, source: Input) -> Weights:
     """The weights of a dense layer.
 
     Args:
@@ -73,16 +77,16 @@ def read_linear(name: str, layer: BinaryLinear, value: TracedValue, source: Inpu
 
 
 def read_conv(
-    name: str, layer: BinaryConv2d, value: TracedValue, source: Input
+    name: str, layer: ConvLayer, value: TracedValue, source: Input
 ) -> tuple[Weights, Geometry]:
     """The weights and geometry of a convolution; arguments and errors as :func:`read_linear`."""
     height, width = value.type.shape[:2]
     weights = _weights(name, layer, value, source, size=(height, width))
-    bits = np.ascontiguousarray(weights.bits.transpose(0, 2, 3, 1))
+    integers = np.ascontiguousarray(weights.integers.transpose(0, 2, 3, 1))
     classes, count = layer.border_classes(height, width)
     border = classes if count > 1 else None
     geometry = Geometry(layer.stride, layer.padding, layer.pad, layer.groups, border)
-    return replace(weights, bits=bits), geometry
+    return replace(weights, integers=integers), geometry
 
 
 def check_method(label: str, reason: str | None) -> None:
@@ -95,7 +99,7 @@ def check_method(label: str, reason: str | None) -> None:
         raise CannotLower(f"{label}: {reason}")
 
 
-def check_source(label: str, layer: BinaryLayer, source: Input) -> None:
+def check_source(label: str, layer: SumLayer, source: Input) -> None:
     """Refuse a first layer that was made for another input than the one given.
 
     Raises:
@@ -114,13 +118,12 @@ def check_source(label: str, layer: BinaryLayer, source: Input) -> None:
         )
 
 
-def _weights(
-    name: str, layer: BinaryLayer, value: TracedValue, source: Input, **size: Any
-) -> Weights:
+def _weights(name: str, layer: SumLayer, value: TracedValue, source: Input, **size: Any) -> Weights:
     label = named(name, layer)
     check_method(label, layer.weight.why_not_exact())
     codes = layer.weight.codes()
-    if not bool((codes.signs.abs() == 1).all()):
+    is_binary = isinstance(layer, BinaryLinear | BinaryConv2d)
+    if is_binary and not bool((codes.integers.abs() == 1).all()):
         raise CannotLower(
             f"{label}: its weights are not all -1 or +1 in evaluation: a defect of its method"
         )
@@ -128,17 +131,17 @@ def _weights(
         if array is not None and not bool(torch.isfinite(array).all()):
             raise CannotLower(f"{label}: the {part} of its weights is not finite")
     _check_reads_integers(label, layer, value, source)
-    bits = (codes.signs > 0).numpy()
+    integers = codes.integers.numpy().astype(np.int64)
 
     def finish(sums: Float32s, total: Float32s | None, border_class: int) -> Float32s:
         return _finished(layer, codes, sums, total, border_class, size)
 
-    weights = Weights(name, label, bits, finish)
+    weights = Weights(name, label, integers, finish, text=getattr(layer.weight, "text", ""))
     if codes.ratio is not None:
         ratio = codes.ratio.numpy()
         if not np.array_equal(ratio, np.rint(ratio)):
             raise CannotLower(f"{label}: its ratios are not integers: a defect of its method")
-        unit = np.full(len(bits), codes.unit, np.int64)
+        unit = np.full(len(integers), codes.unit, np.int64)
         return replace(weights, scale_offset=(unit, ratio.astype(np.int64)))
     if codes.offset is None:
         return weights
@@ -165,14 +168,15 @@ def _finished(
     return result
 
 
-def _check_reads_integers(
-    label: str, layer: BinaryLayer, value: TracedValue, source: Input
-) -> None:
+def _check_reads_integers(label: str, layer: SumLayer, value: TracedValue, source: Input) -> None:
     """Refuse a layer that would sum anything but the integers of the Graph."""
     declared = layer.source
     if declared is None:
         if value.fixed is None and not is_identity(value):
             raise CannotLower(f"{label}: {_not_integers(value, source)}")
+        return
+    if isinstance(declared, Lattice) or isinstance(layer.weight, EvaluatedWeight):
+        _check_invertible(label, layer, value)
         return
     if isinstance(declared, BinaryActivation):
         if _activation_of(value) is not declared or not _is_unchanged(value):
@@ -196,7 +200,7 @@ def _check_reads_integers(
     _check_invertible(label, layer, value)
 
 
-def _check_invertible(label: str, layer: BinaryLayer, value: TracedValue) -> None:
+def _check_invertible(label: str, layer: SumLayer, value: TracedValue) -> None:
     """Refuse a map whose floats, once rounded to float32, lead back to other integers."""
     for integers, x in chunks(value):
         wanted = np.clip(integers[:, None], value.low, value.high)

@@ -15,9 +15,10 @@ from hwbnn.graph.arrays import Ints
 from hwbnn.graph.graph import FRACTION_LIMIT
 from hwbnn.lowering.explanation import Explanation, layer_explanations
 from hwbnn.lowering.from_torch.comparison import compare_walk
+from hwbnn.lowering.from_torch.plain import MOST_BITS
 from hwbnn.lowering.from_torch.reference import parameter_digest, prepare, trace
 from hwbnn.lowering.from_torch.walk import OUTPUTS, Walk
-from hwbnn.lowering.value import FRACTION, GraphBuilder, Remark
+from hwbnn.lowering.value import FRACTION, WEIGHT_BITS, GraphBuilder, Remark
 
 _PROBES = 96
 _EXHAUSTIVE = 1 << 10
@@ -29,6 +30,7 @@ def lower(
     *,
     output: Literal["class", "scores"] = "class",
     fraction: int | None = None,
+    weight_bits: int = WEIGHT_BITS,
 ) -> Graph:
     """The Graph that computes, in integers, what a trained network computes: exactly, or refused.
 
@@ -53,6 +55,7 @@ def lower(
             ``"scores"``: integers that are ordered as the logits are, ties included.
         fraction: fraction bits of the numbers that shortcuts add, 0 to 20; by default
             :data:`~hwbnn.lowering.value.FRACTION`. Networks without shortcuts have none.
+        weight_bits: to which real weights (``nn.Linear``, ``nn.Conv2d``) are rounded, 2 to 16.
 
     Returns:
         The Graph; its notes say which model and which reference it equals.
@@ -62,7 +65,7 @@ def lower(
         Mismatch: if Graph and model differ on an input: a defect of hwbnn, please report it.
         InputError: if ``input`` or ``output`` is not what is asked for.
     """
-    walk = begin(prepare(model), input, output, fraction)
+    walk = begin(prepare(model), input, output, fraction, weight_bits)
     walk.run()
     graph = checked(walk)
     if walk.constant:
@@ -76,6 +79,7 @@ def explain(
     *,
     output: Literal["class", "scores"] = "class",
     fraction: int | None = None,
+    weight_bits: int = WEIGHT_BITS,
 ) -> Explanation:
     """The lowering of each layer, or where it stops and what to change.
 
@@ -84,6 +88,7 @@ def explain(
         input: as for :func:`lower`.
         output: as for :func:`lower`.
         fraction: as for :func:`lower`.
+        weight_bits: as for :func:`lower`.
 
     Returns:
         A value; ``print`` shows a line for each layer, the output's meaning and the verdict.
@@ -93,7 +98,7 @@ def explain(
     try:
         network = prepare(model)
         kinds = {name: type(module).__name__ for name, module in network.named_modules()}
-        walk = begin(network, input, output, fraction)
+        walk = begin(network, input, output, fraction, weight_bits)
         remarks = walk.remarks
         walk.run()
         graph = checked(walk)
@@ -102,13 +107,21 @@ def explain(
         return Explanation(layers, "refused", problems=(str(error),))
     return Explanation(
         layer_explanations(remarks, kinds),
-        "exact" if graph.fraction is None else "fixed point",
+        _form(graph),
         graph.fraction,
         graph.meaning,
         len(graph.nodes),
         graph.digest,
         (_constant(walk),) if walk.constant else (),
+        graph.weight_bits,
+        tuple(walk.build.rounded),
     )
+
+
+def _form(graph: Graph) -> Literal["exact", "fixed point", "rounded"]:
+    if graph.fraction is not None:
+        return "fixed point"
+    return "exact" if graph.weight_bits is None else "rounded"
 
 
 def _constant(walk: Walk) -> str:
@@ -119,7 +132,13 @@ def _constant(walk: Walk) -> str:
     )
 
 
-def begin(network: nn.Module, source: Input | None, output: str, fraction: int | None) -> Walk:
+def begin(
+    network: nn.Module,
+    source: Input | None,
+    output: str,
+    fraction: int | None,
+    weight_bits: int = WEIGHT_BITS,
+) -> Walk:
     """A walk that has not begun, its arguments checked."""
     if not isinstance(source, Input):
         raise InputError(
@@ -133,13 +152,18 @@ def begin(network: nn.Module, source: Input | None, output: str, fraction: int |
     bits = FRACTION if fraction is None else fraction
     if not isinstance(bits, int) or isinstance(bits, bool) or not 0 <= bits <= FRACTION_LIMIT:
         raise InputError(f"lower: fraction: expected an integer from 0 to 20, found {fraction!r}")
-    return Walk(network, trace(network), source, output, GraphBuilder(bits))
+    if type(weight_bits) is not int or not 2 <= weight_bits <= MOST_BITS:
+        raise InputError(
+            f"lower: weight_bits: expected an integer from 2 to {MOST_BITS}, found {weight_bits!r}"
+        )
+    return Walk(network, trace(network), source, output, GraphBuilder(bits, weight_bits))
 
 
 def checked(walk: Walk) -> Graph:
     """The Graph of a finished walk, once it has been compared with the network."""
     fraction = walk.build.fraction if walk.build.fixed else None
-    graph = Graph(tuple(walk.nodes), _notes(walk), fraction)
+    weight_bits = walk.build.weight_bits if walk.build.rounded else None
+    graph = Graph(tuple(walk.nodes), _notes(walk), fraction, weight_bits)
     comparison = compare_walk(walk, graph, _probes(walk.source))
     if comparison.differing:
         worst = next(node for node in comparison.nodes if node.differing)
@@ -152,9 +176,11 @@ def _notes(walk: Walk) -> dict[str, str]:
     kind = type(walk.network)
     certificates = "; ".join(f"{node}: {text}" for node, text in walk.build.certificates.items())
     fixed = "; ".join(f"{node}: {text}" for node, text in walk.build.fixed.items())
+    rounded = "; ".join(f"{layer}: {text}" for layer, text in walk.build.rounded.items())
     return {
         **({"certificates": certificates} if certificates else {}),
         **({"fixed point": fixed} if fixed else {}),
+        **({"rounded weights": rounded} if rounded else {}),
         "model": f"{kind.__module__}.{kind.__qualname__}",
         "parameters": f"sha256 {parameter_digest(walk.network)}",
         "reference": f"torch {torch.__version__}, eager, CPU, float32",

@@ -46,6 +46,14 @@ MODULES: tuple[type[nn.Module], ...] = (
 Allowed is also a method's ``Nonlinearity``, which promises to work channel by channel.
 """
 
+UNCHANGED: tuple[type[nn.Module], ...] = (
+    nn.Identity,
+    nn.Dropout,
+    nn.Dropout2d,
+    nn.AlphaDropout,
+)
+"""Modules that change nothing in evaluation."""
+
 _ALIKE = nn.ReLU | nn.ReLU6 | nn.Hardtanh | nn.Identity | nn.Dropout | nn.Dropout2d | Scale
 """Those that do the same to all channels, and are monotone."""
 
@@ -102,6 +110,7 @@ def table_function(
     is_image: bool = False,
     is_elementwise: bool = False,
     is_monotone: bool = False,
+    has_few_lines: bool = False,
 ) -> TableFunction:
     """A function of tensors as a function of tables.
 
@@ -115,6 +124,7 @@ def table_function(
             four; a table is then given to it as ``(rows, channels, 1, 1)``.
         is_elementwise: see :class:`~hwbnn.lowering.ops.ChannelwiseOp`.
         is_monotone: see there.
+        has_few_lines: see there.
     """
 
     def compute(x: Float32s) -> Float32s:
@@ -130,7 +140,13 @@ def table_function(
         result: Float32s = (y[:, :, 0, 0] if is_image else y).numpy()
         return result
 
-    return TableFunction(label, compute, is_elementwise=is_elementwise, is_monotone=is_monotone)
+    return TableFunction(
+        label,
+        compute,
+        is_elementwise=is_elementwise,
+        is_monotone=is_monotone,
+        has_few_lines=has_few_lines,
+    )
 
 
 def named(name: str, module: nn.Module) -> str:
@@ -185,8 +201,8 @@ def module_op(name: str, module: nn.Module, *, is_image: bool = False) -> TableF
     elif type(module) not in MODULES:
         advice = _REMEDY
         if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
-            kind = "BinaryLinear" if isinstance(module, nn.Linear) else "BinaryConv2d"
-            advice = f"its weights are real numbers; use hwbnn.nn.{kind}"
+            kind = "Linear" if isinstance(module, nn.Linear) else "Conv2d"
+            advice = f"use nn.{kind} itself, or hwbnn.nn.Quant{kind} or hwbnn.nn.Binary{kind}"
         elif isinstance(module, nn.GELU | nn.SiLU | nn.Tanh | nn.ELU | nn.Hardswish | nn.Softplus):
             advice = f"use nn.Hardtanh, nn.ReLU or nn.PReLU in its place: {_REMEDY}"
         elif isinstance(module, nn.Softmax | nn.LogSoftmax):
@@ -208,6 +224,8 @@ def module_op(name: str, module: nn.Module, *, is_image: bool = False) -> TableF
         is_image=is_image,
         is_elementwise=isinstance(module, _ALIKE),
         is_monotone=_is_monotone(module),
+        has_few_lines=isinstance(module, nn.PReLU | nn.LeakyReLU)
+        or (isinstance(module, Nonlinearity) and module.has_few_lines),
     )
 
 
@@ -310,6 +328,7 @@ def _check_constant(label: str, value: object) -> None:
 # --- pools, shapes and sums ---
 
 ADDS = frozenset(("add", "iadd", "add_"))
+WEIGHTED = frozenset(("linear", "conv2d"))
 SHAPES = frozenset(("flatten", "view", "reshape", "squeeze", "unsqueeze"))
 MAX_POOLS = frozenset(("max_pool2d",))
 MEANS = frozenset(("avg_pool2d", "adaptive_avg_pool2d", "mean"))

@@ -20,9 +20,27 @@ from hwbnn.errors import CannotLower, HwbnnError
 from hwbnn.graph import Input
 from hwbnn.lowering.from_torch.ops import function_label, named, reference_mode
 from hwbnn.methods import Nonlinearity
-from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA, Scale, Select
+from hwbnn.nn import (
+    BinaryActivation,
+    BinaryConv2d,
+    BinaryLinear,
+    OptionA,
+    QuantConv2d,
+    QuantLinear,
+    Scale,
+    Select,
+)
 
-LEAVES = (BinaryLinear, BinaryConv2d, BinaryActivation, OptionA, Scale, Select)
+LEAVES = (
+    BinaryLinear,
+    BinaryConv2d,
+    BinaryActivation,
+    QuantLinear,
+    QuantConv2d,
+    OptionA,
+    Scale,
+    Select,
+)
 _INNER: dict[str, tuple[str, ...]] = {
     "OptimizedModule": ("_orig_mod",),  # torch.compile
     "DistributedDataParallel": ("module",),

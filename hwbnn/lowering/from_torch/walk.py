@@ -8,7 +8,7 @@ number of later calls may read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -19,13 +19,15 @@ from hwbnn.errors import CannotLower
 from hwbnn.graph import ArgMax, Input, Lookup, Node, Output, Threshold
 from hwbnn.graph.arrays import Bytes, Float32s
 from hwbnn.lowering import layers, pools, shapes, shortcuts
-from hwbnn.lowering.activations import activation
+from hwbnn.lowering.activations import NoExactForm, activation
 from hwbnn.lowering.from_torch.layers import check_source, read_activation, read_conv, read_linear
 from hwbnn.lowering.from_torch.ops import (
     ADDS,
     MAX_POOLS,
     MEANS,
     SHAPES,
+    UNCHANGED,
+    WEIGHTED,
     check_add,
     check_state,
     function_label,
@@ -37,11 +39,21 @@ from hwbnn.lowering.from_torch.ops import (
     reference_mode,
     target_name,
 )
-from hwbnn.lowering.from_torch.reference import LEAVES, Sample, sample
-from hwbnn.lowering.ops import StepActivation, TableFunction
-from hwbnn.lowering.tables import read_ranks, rises_alike
-from hwbnn.lowering.value import GraphBuilder, Remark, TracedValue
+from hwbnn.lowering.from_torch.plain import (
+    PlainWeights,
+    function_weights,
+    lattice,
+    module_weights,
+    quantised,
+)
+from hwbnn.lowering.from_torch.reference import LEAVES, Sample, sample, trace
+from hwbnn.lowering.ops import FLOAT32_INTEGERS, StepActivation, TableFunction
+from hwbnn.lowering.tables import TABLE_LIMIT, read_ranks, rises_alike
+from hwbnn.lowering.value import FixedPointError, GraphBuilder, Remark, TracedValue
 from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA, Select
+from hwbnn.nn.binary import SumLayer
+from hwbnn.nn.conv import ConvLayer
+from hwbnn.nn.linear import DenseLayer
 
 OUTPUTS = ("class", "scores")
 
@@ -66,6 +78,8 @@ class Walk:
         decision: of a network of one logit: the call whose result is the logit, its value, and the
             node of the bit that it becomes.
         constant: what the output always is, if that can be said without an input.
+        original: the calls of the network as it is, where layers of real weights were replaced in
+            ``traced``; else None.
     """
 
     network: nn.Module
@@ -81,8 +95,10 @@ class Walk:
     scores: TracedValue | None = None
     decision: tuple[fx.Node, TracedValue, str] | None = None
     constant: str = ""
+    original: fx.GraphModule | None = None
     _constants: dict[fx.Node, Tensor | int | float] = field(default_factory=dict)
     _sizes: set[fx.Node] = field(default_factory=set)
+    _settled: dict[fx.Node, TracedValue] = field(default_factory=dict)
     _sample: Sample = field(init=False)
 
     @property
@@ -103,7 +119,7 @@ class Walk:
         """
         for name, module in self._called_modules():
             check_state(name, module)
-            if isinstance(module, BinaryLinear | BinaryConv2d):
+            if isinstance(module, SumLayer):
                 check_source(named(name, module), module, self.source)
         self._sample = sample(self.traced, self.source)
         with reference_mode():
@@ -176,21 +192,27 @@ class Walk:
                 f"{label}: a subclass of a layer of hwbnn.nn may compute anything; "
                 "use the layer itself"
             )
-        if isinstance(module, BinaryLinear | BinaryConv2d):
-            result = self._layer(name, module, pools.settle(self.build, value))
+        if isinstance(module, DenseLayer | ConvLayer):
+            result = self._layer(call, name, module)
+        elif type(module) in (nn.Linear, nn.Conv2d):
+            plain = module_weights(label, module)  # type: ignore[arg-type]
+            result = self._plain(call, name, plain)
         elif isinstance(module, BinaryActivation):
-            result = activation(self.build, read_activation(name, module, value), value)
+            result = self._activation(call, name, module)
             self.codes[call] = result.name
+        elif type(module) in UNCHANGED:
+            result = value
         elif isinstance(module, nn.Flatten):
             result = shapes.flatten(self.build, value, label, self._sample.shape(call))
         elif isinstance(module, Select):
             result = shapes.select(self.build, name, label, module.index.numpy(), value)
         elif isinstance(module, nn.MaxPool2d):
             shape = module_pool(name, label, module)
+            value = self._source(call)[1]
             result = pools.max_pool(self.build, shape, value, self._image_shape(call))
         elif isinstance(module, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
             shape = module_pool(name, label, module, value.shape)
-            result = self._mean(call, shape, value)
+            result = self._mean(call, shape)
         elif isinstance(module, OptionA):
             image = shortcuts.fix(self.build, value)
             sizes = module.stride, module.before, module.after
@@ -199,20 +221,123 @@ class Walk:
             result = self._after(value, module_op(name, module, is_image=value.is_image))
         self.values[call] = result
 
-    def _layer(
-        self, name: str, module: BinaryLinear | BinaryConv2d, value: TracedValue
+    def _source(self, call: fx.Node) -> tuple[fx.Node, TracedValue]:
+        """The call whose value another call reads, and that value without a pool that waits."""
+        (source,) = [n for n in call.all_input_nodes if n in self.values]
+        if source not in self._settled:
+            self._settled[source] = shortcuts.settle(self.build, self.values[source])
+        return source, self._settled[source]
+
+    def _fixed(
+        self, call: fx.Node, terms: int = 0, limit: int = shortcuts.WIDE_SUMS
     ) -> TracedValue:
-        """The sums of a binary layer."""
-        label, terms = named(name, module), module.weight.shape[1:]
-        value = layers.summands(self.build, label, value, prod(terms))
-        if isinstance(module, BinaryLinear):
+        """The argument of a call as fixed-point numbers alone.
+
+        The numbers that the Graph then has are a value of their own in the trace, from which the
+        comparison of Graph and network goes on.
+
+        Args:
+            call: reads one value of the network.
+            terms: where it sums so many of the numbers, each counted by the magnitude of its
+                weight: fewer fraction bits where the sums would reach ``limit``.
+            limit: see there.
+        """
+        source, value = self._source(call)
+        fixed = (
+            shortcuts.summed(self.build, value, terms, limit)
+            if terms
+            else shortcuts.fix(self.build, value)
+        )
+        if fixed.name == value.name:
+            return fixed
+        assert fixed.fixed is not None
+        with self.traced.graph.inserting_before(call):
+            held = self.traced.graph.call_function(_same, (source,))
+        call.replace_input_with(source, held)
+        bits = shortcuts.fraction_of(fixed)
+        self.sums[held] = shortcuts.Sum(fixed.name, bits, fixed.fixed.local)
+        self.values[held] = replace(fixed, fixed=FixedPointError(fixed.fixed.total, 0.0))
+        return self.values[held]
+
+    def _activation(self, call: fx.Node, name: str, module: BinaryActivation) -> TracedValue:
+        """The codes of an activation: exact if there is such a form, else of fixed point."""
+        value = self._value_of(call, named(name, module))
+        layer = read_activation(name, module, value)
+        is_shared = any(user is not call for user in call.all_input_nodes[0].users)
+        try:
+            return activation(self.build, layer, value, is_shared=is_shared)
+        except NoExactForm as error:
+            try:
+                value = self._fixed(call)
+            except CannotLower:
+                raise error from None
+            return activation(self.build, layer, value)
+
+    def _layer(self, call: fx.Node, name: str, module: DenseLayer | ConvLayer) -> TracedValue:
+        """The sums of a layer."""
+        value = self._source(call)[1]
+        is_binary = isinstance(module, BinaryLinear | BinaryConv2d)
+        if module.source is None and layers.is_real(value, is_binary=is_binary):
+            most = prod(module.weight.shape[1:]) if is_binary else _most(module)
+            limit = FLOAT32_INTEGERS if is_binary else shortcuts.WIDE_SUMS
+            value = self._fixed(call, most, limit)
+        if value.pending:
+            label = named(name, module)
+            raise CannotLower(f"{label}: {layers.UNDECIDED.format(value.layer)}")
+        if isinstance(module, DenseLayer):
             weights = read_linear(name, module, value, self.source)
             return layers.linear(self.build, weights, value)
         weights, geometry = read_conv(name, module, value, self.source)
         return layers.conv(self.build, weights, geometry, value)
 
+    def _plain(self, call: fx.Node, name: str, plain: PlainWeights) -> TracedValue:
+        """The sums of a layer of real weights, replaced by one of integer weights."""
+        value = self._source(call)[1]
+        _expect_axes(plain, value)
+        read = lattice(f"what {plain.label} reads", value)
+        layer = quantised(plain, read, self.build.weight_bits)
+        self._replace(call, layer)
+        text = layer.weight.text
+        if layer.weight.is_rounded:
+            self.build.rounded[name] = text
+        if read is None:
+            self._fixed(call, _most(layer))  # type: ignore[arg-type]
+        return self._layer(call, name, layer)  # type: ignore[arg-type]
+
+    def _replace(self, call: fx.Node, layer: nn.Module) -> None:
+        """A layer in place of a call of the traced network; the network itself is left alone."""
+        if self.original is None:
+            self.original = trace(self.network)
+        name = f"integer_weights_{sum(n.op == 'call_module' for n in self.traced.graph.nodes)}"
+        while hasattr(self.traced, name):
+            name += "_"
+        self.traced.add_submodule(name, layer)
+        (source,) = [n for n in call.all_input_nodes if n in self.values]
+        call.op, call.target, call.args, call.kwargs = "call_module", name, (source,), {}
+
+    def _weighted(self, call: fx.Node, label: str, target: str) -> TracedValue:
+        """The sums of a call of ``linear`` or ``conv2d``, whose weights are evaluated once."""
+        names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+        given = dict(zip(names, call.args, strict=False)) | dict(call.kwargs)
+        known = {
+            key: self._constants.get(part) if isinstance(part, fx.Node) else part
+            for key, part in given.items()
+            if key != "input"
+        }
+        missing = [k for k in ("weight", "bias") if given.get(k) is not None and known[k] is None]
+        weight = None if missing else known.get("weight")
+        plain = function_weights(label, target, weight, known.get("bias"), known)
+        return self._plain(call, call.name, plain)
+
     def _function(self, call: fx.Node) -> None:
         label, target = function_label(call), target_name(call)
+        if target in WEIGHTED:
+            reads = [n for n in call.all_input_nodes if n in self.values]
+            if len(reads) == 1 and (
+                call.args[:1] == (reads[0],) or reads[0] is call.kwargs.get("input")
+            ):
+                self.values[call] = self._weighted(call, label, target)
+                return
         if target in ADDS and sum(n in self.values for n in call.all_input_nodes) == 2:
             self._add(call, label)
             return
@@ -221,10 +346,11 @@ class Walk:
             self.values[call] = shapes.flatten(self.build, value, label, self._sample.shape(call))
         elif target in MAX_POOLS:
             shape = function_pool(label, call, value.shape)
+            value = self._source(call)[1]
             self.values[call] = pools.max_pool(self.build, shape, value, self._image_shape(call))
         elif target in MEANS and value.is_image:
             shape = function_pool(label, call, value.shape)
-            mean = self._mean(call, shape, value)
+            mean = self._mean(call, shape)
             self.values[call] = shapes.flatten(self.build, mean, label, self._sample.shape(call))
         else:
             source = next(n for n in call.all_input_nodes if n in self.values)
@@ -241,9 +367,11 @@ class Walk:
         if total is not None:
             self.sums[call] = total
 
-    def _mean(self, call: fx.Node, shape: pools.PoolWindow, value: TracedValue) -> TracedValue:
-        if value.fixed is not None:
-            value = shortcuts.summed(self.build, value, shape.kernel[0] * shape.kernel[1])
+    def _mean(self, call: fx.Node, shape: pools.PoolWindow) -> TracedValue:
+        value = self._source(call)[1]
+        if value.is_image and (value.fixed is not None or not pools.is_summable(value)):
+            terms = shape.kernel[0] * shape.kernel[1]
+            value = self._fixed(call, terms, FLOAT32_INTEGERS)
         return pools.mean_pool(self.build, shape, value, self._image_shape(call))
 
     def _image_shape(self, call: fx.Node) -> tuple[int, ...]:
@@ -272,8 +400,9 @@ class Walk:
             last = self._decided(result, value)
             self._append(Output(self.build.name("y"), last, "decision"))
             return
+        value = shortcuts.settle(self.build, value)
         if value.pending:
-            raise CannotLower(f"the logits: {layers.UNDECIDED.format(value.layer)}")
+            value = shortcuts.fix(self.build, value)
         value = shapes.restore(self.build, value)
         last = value.name
         if value.type.bit:
@@ -327,6 +456,12 @@ class Walk:
             text = "compared as integers: all channels rise alike"
             self.remarks.append(Remark(layer, value.name, text))
             return value.name
+        if value.type.count > TABLE_LIMIT:
+            value = shortcuts.fix(self.build, value)
+            assert value.fixed is not None
+            self.gap = 2 * value.fixed.local * 2.0**-self.build.fraction
+            self.scores = value
+            return value.name
         ranks = read_ranks(value)
         node = Lookup(self.build.name("ranks"), value.name, ranks)
         self._append(node)
@@ -350,6 +485,26 @@ class Walk:
     def _append(self, node: Node) -> str:
         self.build.add(node)
         return node.name
+
+
+def _same(x: Tensor) -> Tensor:
+    """Fixed-point numbers, which are the network's up to their rounding."""
+    return x
+
+
+def _most(layer: DenseLayer | ConvLayer) -> int:
+    """The largest sum that inputs of magnitude 1 make with a layer's integers."""
+    return int(layer.weight.codes().integers.abs().flatten(1).sum(dim=1).max())
+
+
+def _expect_axes(plain: PlainWeights, value: TracedValue) -> None:
+    """Refuse a layer that does not fit the shape which arrives."""
+    if value.is_image == (plain.window is None):
+        wanted = "a row for each sample" if plain.window is None else "images"
+        raise CannotLower(
+            f"{plain.label}: expected {wanted}, found {value.type}; flatten in front of dense "
+            "layers, and give Input a shape (height, width, channels) for images"
+        )
 
 
 def _is_positive(x: Float32s) -> Bytes:
