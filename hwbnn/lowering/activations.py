@@ -20,6 +20,7 @@ from hwbnn.lowering.layers import check_exact, check_pairs, describe
 from hwbnn.lowering.ops import CodeReading, MonotoneCheck, StepActivation
 from hwbnn.lowering.shortcuts import settle
 from hwbnn.lowering.tables import (
+    COUNT_LIMIT,
     FIXED_LIMIT,
     LONG,
     ThresholdTable,
@@ -181,12 +182,13 @@ def tabulate_activation(
             "flatten the input, and put a binary layer between two activations"
         )
     layer = layer.in_order(value.order)
-    if value.fixed is not None and not all(op.is_monotone for ops in value.variants for op in ops):
-        count = value.type.count * len(value.low)
-        if count > FIXED_LIMIT or (is_shared and count > LONG):
+    if not all(op.is_monotone for ops in value.variants for op in ops):
+        every = value.type.count * len(value.low)
+        most = LONG if is_shared else FIXED_LIMIT
+        if value.type.count > COUNT_LIMIT if value.fixed is None else every > most:
             raise NoExactForm(
                 f"{layer.label}: its argument takes {value.type.count} integers and may rise and "
-                "fall; lower with a smaller fraction"
+                "fall; lower with a smaller fraction, or use a smaller input range"
             )
     table = read_thresholds(value, layer)
     if not table.non_monotone.any():

@@ -37,7 +37,7 @@ from hwbnn.lowering.line_fit import ALLOWED, GUARD, LineFit, fit, kinks
 from hwbnn.lowering.ops import FLOAT32_INTEGERS, ChannelwiseOp, FixedPointReading, TableFunction
 from hwbnn.lowering.pools import NoOrder
 from hwbnn.lowering.tables import evaluate_at, is_identity
-from hwbnn.lowering.two_sums import MAX_FRACTION, Pending
+from hwbnn.lowering.two_sums import MAX_FRACTION, Pending, check_steepness
 from hwbnn.lowering.value import BorderClasses, FixedPointError, GraphBuilder, TracedValue
 
 FLOAT32 = 2.0**-24
@@ -115,6 +115,8 @@ def summed(
         terms: how many, each counted by the magnitude of its weight.
         limit: of the sums; by default what float32 holds exactly.
     """
+    if value.pending:
+        value = _of_two_sums(build, settle(build, value), build.fraction)
     ends = np.linspace(value.type.low, value.type.high, 65).astype(np.int64)
     largest = terms * float(np.abs(evaluate_at(value, ends)).max())
     bits = build.fraction
@@ -191,12 +193,7 @@ def _of_two_sums(build: GraphBuilder, value: TracedValue, fraction: int) -> Trac
     node = next(n for n in build.nodes if n.name == value.name)
     assert isinstance(node, Dot | Conv2d)
     ratio = value.pending[0].ratio
-    if not np.isfinite(ratio).all():
-        channel = int((~np.isfinite(ratio)).argmax())
-        raise CannotLower(
-            f"layer '{value.layer}': the scale of channel {channel} is 0 and its offset is not; "
-            "train it with mode 'drop'"
-        )
+    check_steepness(f"layer '{value.layer}'", ratio)
     terms = node.weights[0].size
     most = terms * max(abs(end) for end in build.types[node.source].numbers[:2])
     reach = most * (1 + float(np.abs(ratio).max()))

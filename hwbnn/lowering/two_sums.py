@@ -260,7 +260,7 @@ def find(label: str, pendings: Sequence[Pending], coded: Sequence[PairCodes]) ->
             fractional bits would be needed.
     """
     ratio, levels = pendings[0].ratio, len(coded[0].boundaries)
-    _check_steepness(label, ratio)
+    check_steepness(label, ratio)
     bounds = [
         (b, p.pairs.totals) for p, c in zip(pendings, coded, strict=True) for b in c.boundaries
     ]
@@ -300,7 +300,12 @@ def _by_class(rows: list[Array], levels: int) -> Array:
     return np.stack(rows).reshape(-1, levels, len(rows[0])).swapaxes(1, 2)
 
 
-def _check_steepness(label: str, ratio: Floats) -> None:
+def check_steepness(label: str, ratio: Floats) -> None:
+    """Refuse offsets that are far larger than scales.
+
+    Raises:
+        CannotLower: naming the layer and the channel.
+    """
     bad = ~(np.abs(ratio) <= _STEEPEST)
     if bad.any():
         channel = int(bad.argmax())

@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import hwbnn
 from hwbnn.errors import CannotLower, Mismatch
-from hwbnn.graph import Dot, Graph, Input, Lookup, Threshold
+from hwbnn.graph import ArgMax, Dot, Graph, Input, Lookup, Threshold
 from hwbnn.graph.arrays import Float32s
-from hwbnn.lowering import compare, explain, lower, two_sums
+from hwbnn.lowering import compare, explain, floats, lower, two_sums
 from hwbnn.lowering.ops import StepActivation
 from hwbnn.lowering.two_sums import HalfPlanes, PairCodes, Pairs, Pending, certify, find, tabulate
 from hwbnn.nn import BinaryActivation, BinaryLinear, mlp
@@ -239,14 +240,21 @@ class TestRefused:
 
     def test_more_pairs_than_can_be_tried(self) -> None:
         source = Input.pixels(64)
-        said = self.said(mlp(source, (16,), 3, RealSets()), source)
-        assert "layer 'layers.0' (BinaryLinear): its weights have real offsets" in said
-        assert "mode 'qat' or 'drop'" in said
+        graph = lower(mlp(source, (16,), 3, RealSets()).eval(), source)
+        assert graph.fraction == 18
+        assert not graph.notes.get("certificates")
+        (first, _) = graph.of_type(Dot)
+        assert first.scale_offset is not None
 
     def test_logits_of_real_sets(self) -> None:
-        said = self.said(nn.Sequential(BinaryLinear(6, 3, RealSets())), Input.bits(6))
-        assert "the logits: layer '0' has weights with real offsets" in said
-        assert "method.logits()" in said
+        model = nn.Sequential(BinaryLinear(6, 3, RealSets())).eval()
+        graph = lower(model, Input.bits(6))
+        assert graph.fraction == 18
+        u = np.arange(64)[:, None] >> np.arange(6) & 1
+        with torch.no_grad():
+            real = model(floats(Input.bits(6), u)).numpy()
+        scores = hwbnn.simulate(graph, u, trace=True)[graph.of_type(ArgMax)[0].source]
+        np.testing.assert_allclose(scores / 2.0**18, real, atol=2.0**-15)
 
     def test_a_layer_that_reads_such_sums(self) -> None:
         model = nn.Sequential(BinaryLinear(6, 4, RealSets()), BinaryLinear(4, 3, RealSets()))
@@ -260,10 +268,10 @@ class TestRefused:
         model = nn.Sequential(BinaryLinear(6, 4, RealSets()), slopes, norm, activation)
         model.append(BinaryLinear(4, 2, RealSets().logits()))
         norm.running_mean.fill_(0.5)  # type: ignore[union-attr]
-        said = self.said(model, Input.bits(6))
-        assert "layer '0': no integer test of D and S describes channel" in said
+        assert lower(model.eval(), Input.bits(6)).fraction == 18
         slopes.weight.data.fill_(0.5)
         graph = lower(model, Input.bits(6))
+        assert graph.is_exact
         # The logits have no scale, so the sums themselves are compared.
         assert [len(graph.of_type(kind)) for kind in (Threshold, Lookup)] == [1, 0]
 
@@ -286,7 +294,8 @@ class TestRefused:
                 y = self.a(x)
                 return self.b(self.s(y)), self.t(y)
 
-        assert "another activation reads the sums of layer 'a'" in self.said(Twice(), Input.bits(6))
+        # The second activation reads fixed point; the Graph has one output.
+        assert "returns something else than one" in self.said(Twice(), Input.bits(6))
 
 
 def test_a_graph_of_other_ratios_differs_from_the_network() -> None:

@@ -74,6 +74,7 @@ def _input(source: Source, u: Tensor) -> Tensor:
 def test_evaluation_sums_integers_and_agrees_with_training(source: Source, kind: str) -> None:
     torch.manual_seed(0)
     layer = QuantLinear(20, 4, kind, source=source)
+    assert layer.bias is not None
     nn.init.normal_(layer.bias)
     u = torch.randint(0, 16, (50, 20))
     x = _input(source, u.float())
@@ -130,7 +131,7 @@ def test_steps_do_not_decay_and_a_learned_step_moves() -> None:
     for _ in range(60):
         loss = functional.cross_entropy(layer(x), y)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]

@@ -154,6 +154,12 @@ def named(name: str, module: nn.Module) -> str:
     return f"layer '{name}' ({type(module).__name__})"
 
 
+def kind_of(module: nn.Module) -> type[nn.Module]:
+    """The class of a module; of one with parametrizations, whose values are read, its own class."""
+    kind = type(module)
+    return kind.__bases__[0] if parametrize.is_parametrized(module) else kind
+
+
 def check_state(name: str, module: nn.Module) -> None:
     """Refuse numbers that are not finite, and hooks, which may change values.
 
@@ -166,14 +172,6 @@ def check_state(name: str, module: nn.Module) -> None:
             raise CannotLower(
                 f"{named(name, module)}: {key} holds {bad}: training diverged or the checkpoint is "
                 "damaged; load an earlier one, or train with a lower learning rate"
-            )
-    for part in module.modules():
-        if parametrize.is_parametrized(part):
-            tensor_name = next(iter(part.parametrizations))  # type: ignore[arg-type]
-            raise CannotLower(
-                f"{named(name, module)}: its '{tensor_name}' is computed by a parametrization; "
-                "make it a plain tensor once training is over: torch.nn.utils.parametrize."
-                f"remove_parametrizations(module, '{tensor_name}')"
             )
     for hooked in module.modules():
         if hooked._forward_hooks or hooked._forward_pre_hooks:

@@ -33,6 +33,7 @@ from hwbnn.lowering.from_torch.ops import (
     function_label,
     function_op,
     function_pool,
+    kind_of,
     module_op,
     module_pool,
     named,
@@ -194,7 +195,7 @@ class Walk:
             )
         if isinstance(module, DenseLayer | ConvLayer):
             result = self._layer(call, name, module)
-        elif type(module) in (nn.Linear, nn.Conv2d):
+        elif kind_of(module) in (nn.Linear, nn.Conv2d):
             plain = module_weights(label, module)  # type: ignore[arg-type]
             result = self._plain(call, name, plain)
         elif isinstance(module, BinaryActivation):
