@@ -15,7 +15,15 @@ def test_every_module_has_its_test():
     tested = {path.stem.removeprefix("test_") for path in HERE.glob("test_*.py")}
     assert modules
     assert tested == modules | {
-        *("network", "conv_network", "faults", "conv_faults", "complete", "framing"),
+        *(
+            "network",
+            "conv_network",
+            "integer_network",
+            "faults",
+            "conv_faults",
+            "complete",
+            "framing",
+        ),
     }
 
 
