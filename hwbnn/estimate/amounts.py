@@ -42,6 +42,7 @@ from hwbnn.plan.blocks import (
     Scaled,
     SelectBlock,
     ThresholdBlock,
+    popcount_latency,
     signed_width,
 )
 from hwbnn.plan.multiples import terms
@@ -184,6 +185,7 @@ def _weighted_unrolled(block: WeightedUnrolled) -> Amounts:
     """The columns of each channel, and the sum of their counts; or a tree of digits."""
     made = Amounts()
     width, levels = block.source.width, block.levels
+    longest = popcount_latency(max(1, int(block.heights.max())), levels)
     for digits, heights in zip(block.digits, block.heights.tolist(), strict=True):
         if block.sums == "adder_tree":
             leaves = [(((1 << width) - 1) << d.place, d.place) for d in digits]
@@ -191,6 +193,11 @@ def _weighted_unrolled(block: WeightedUnrolled) -> Amounts:
         else:
             columns = [(count << k, k) for k, count in enumerate(heights) if count]
             rows = [count_tree(count, levels) for count in heights if count]
+            made.ff["exact"] += sum(
+                (longest - popcount_latency(count, levels)) * count.bit_length()
+                for count in heights
+                if count
+            )
             rows += [tree(columns, levels)] if columns else []
             made.lut["pattern"] += sum(-(-count // GROUP) for count in heights)
         made.lut["adder"] += sum(row.adders for row in rows)
