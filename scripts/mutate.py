@@ -3,6 +3,7 @@
     scripts/mutate map                       which tests call which functions: once, 'not hardware'
     scripts/mutate map --hardware tests/targets/test_rtl.py   and of chosen files those that compile
     scripts/mutate run --mutants 200 --seed 1
+    scripts/mutate again tests/plan/test_plan.py --new     those that survived, by more tests
     scripts/mutate report
 
 Each goes on where it was stopped, even by a kill. Everything happens in a copy of the committed
@@ -230,6 +231,34 @@ def run(given: argparse.Namespace) -> int:
     return report(given)
 
 
+def again(given: argparse.Namespace) -> int:
+    """Try the mutants that no test has killed with more tests, perhaps new ones."""
+    tree = copied(given.work)
+    restore(given.work, tree)
+    for name in {test.partition("::")[0] for test in given.tests}:
+        if given.new:
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            written(tree / name, (REPOSITORY / name).read_bytes())
+    arguments = ["-x", *PYTEST, *given.tests]
+    sound = pytest_in_fork(tree, arguments, given.cap, variables(tree))
+    if sound.status != 0:
+        print(f"without any mutant {sound.failed or 'the tests'} failed", file=sys.stderr)
+        return 2
+    names = tuple(Mutant.__dataclass_fields__)
+    known = results(given.work)
+    for result in known:
+        if result["status"] == KILLED or given.file not in result["file"]:
+            continue
+        mutant = Mutant(**{name: result[name] for name in names})
+        with mutated(given.work, tree, mutant):
+            outcome = pytest_in_fork(tree, arguments, given.cap, variables(tree, mutant))
+        if outcome.status == 1:
+            result |= {"status": KILLED, "by": outcome.failed, "again": True}
+            written(given.work / RESULTS, "".join(json.dumps(r) + "\n" for r in known))
+        print(f"{result['status']}: {shown(result)}", flush=True)
+    return report(given)
+
+
 def sampled(tree: Path, rooms: Sequence[str], count: int, seed: int) -> list[Mutant]:
     """That many of all mutants of the rooms, drawn by the seed; a larger sample holds a smaller."""
     every: list[Mutant] = []
@@ -369,6 +398,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     each.add_argument("--cap", type=float, default=300, help="seconds that tests may take at most")
     each.add_argument("--minutes", type=float, help="begin no mutant after this long")
     each.set_defaults(work_on=run)
+    each = verbs.add_parser("again", help="try those that nothing killed with these tests")
+    each.add_argument("tests", nargs="+", help="files of tests, or tests by pytest's names")
+    each.add_argument("--file", default="", help="mutants of files that have this in their path")
+    each.add_argument("--new", action="store_true", help="copy the files of tests from here")
+    each.add_argument("--cap", type=float, default=300, help="seconds that the tests may take")
+    each.set_defaults(work_on=again)
     each = verbs.add_parser("report", help="the share killed, and the survivors")
     each.set_defaults(work_on=report)
     given = parser.parse_args(arguments)

@@ -217,6 +217,26 @@ def test_it_finds_what_no_test_notices_and_goes_on_where_it_stopped(project: Pat
     assert (project / "w" / "report.md").read_text() == mutate(project, "report")
 
 
+def test_survivors_are_tried_again_with_new_tests(project: Path) -> None:
+    mutate(project, "run", "--rooms", "graph", "--mutants", "100")
+    new = project / "tests" / "test_new.py"
+    new.write_text(
+        "from hwbnn.graph.small import double\n\ndef test_sum():\n    assert double(4) == 8\n"
+    )
+    told = mutate(project, "again", "tests/test_new.py", "--new")
+    now = statuses(project)
+    assert {k for k, v in now.items() if v != STATUSES[k]} == {
+        ("a + a", "(a - a)"),
+        ("return a + a", "return None"),
+    }
+    assert "9 tried, 4 killed" in told
+    new.write_text("def test_wrong():\n    assert False\n")
+    process = begun(project, "again", "tests/test_new.py", "--new")
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    assert "without any mutant tests/test_new.py::test_wrong failed" in errors
+
+
 def test_killed_in_the_middle_of_a_mutant_it_comes_to_the_same_results(project: Path) -> None:
     file = project / "w" / "tree" / SMALL
     for kill in (signal.SIGTERM, signal.SIGKILL):
