@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Constants that differ from token to token; gives those of the next token. They repeat after Rows
 // tokens: those of a frame, or of a position of an image. With Classes > 1 the positions of each
-// class have constants of their own. A single row is wires. Rows are read one token ahead, so a
-// block memory can hold them.
+// class have constants of their own. Rows that are all the same are wires, and what is computed with
+// them is simpler. Rows are read one token ahead, so a block memory can hold them.
 
 module hwbnn_row_rom #(
   parameter int Width     = 8,
@@ -19,10 +19,19 @@ module hwbnn_row_rom #(
 );
   localparam int Depth = Classes * Rows;
 
-  if (Depth == 1) begin : gen_wires
+  function automatic bit all_alike();
+    all_alike = 1'b1;
+    for (int i = 1; i < Depth; i++) begin
+      if (Contents[i*Width +: Width] != Contents[Width-1:0]) all_alike = 1'b0;
+    end
+  endfunction
+
+  localparam bit Alike = all_alike();
+
+  if (Alike) begin : gen_wires
     logic unused_clk;
     assign unused_clk = clk_i ^ rst_ni ^ valid_i;
-    assign row_o = Contents;
+    assign row_o = Contents[Width-1:0];
   end else begin : gen_rows
     localparam int AddressWidth = $clog2(Depth);
     localparam int IndexWidth = Rows > 1 ? $clog2(Rows) : 1;

@@ -37,3 +37,32 @@ def test_each_token_meets_its_row(module, simulator, width, rows, places):
     expected = [contents[places.row(i, rows)] << 8 | token for i, token in enumerate(tokens)]
     for seed in range(3):
         rom.check(tokens, expected, (8, width + 8), stalls=Stalls.random(seed), cut=5, seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("simulator", "width", "rows", "places", "other"),
+    [
+        ("icarus", 6, 5, Places(), None),
+        ("icarus", 6, 5, Places(), 4),
+        ("icarus", 6, 3, Places(3, 5), None),
+        ("verilator", 20, 3000, Places(), None),
+        ("verilator", 20, 3000, Places(), 2999),
+    ],
+)
+def test_rows_that_are_all_the_same_and_all_but_one(
+    module, simulator, width, rows, places, other
+):
+    contents = [random_tokens(1, 1, width)[0]] * (places.classes * rows)
+    if other is not None:
+        contents[other] ^= 1
+    rom = module(
+        "row_rom_bench",
+        simulator,
+        {"ready": False},
+        **{"Width": width, "Rows": rows, "Contents": literal(contents, width)},
+        **places.parameters,
+    )
+    tokens = random_tokens(2, min(50, rows) + rows, 8)
+    expected = [contents[places.row(i, rows)] << 8 | token for i, token in enumerate(tokens)]
+    rom.check(tokens, expected, (8, width + 8), stalls=Stalls.random(1), cut=5)
+    rom.check(tokens, expected, (8, width + 8))

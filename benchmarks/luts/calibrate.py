@@ -3,8 +3,9 @@
     python -m benchmarks.luts.calibrate measure   # synthesises what changed (all: an hour)
     python -m benchmarks.luts.calibrate fit       # prints coefficients and errors
 
-The measurements are kept in `results/luts.json`; the coefficients printed by `fit` stand
-in `hwbnn/estimate/area.py`, where a test holds them to the measurements.
+The measurements are kept in `results/luts.json`, those of stages of images and shortcuts in
+`results/luts_images.json` (`benchmarks.luts.images`). The coefficients printed by `fit` are fitted
+to both and stand in `hwbnn/estimate/area.py`, where a test holds them to the measurements.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from hwbnn.estimate.amounts import Amounts, amounts
+from benchmarks.luts import images
+from hwbnn.estimate.amounts import Amounts, amounts, framing
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Lookup, Node, Output, Threshold
-from hwbnn.plan import Folded, Layout, Plan, Sums, Unrolled, circuit
+from hwbnn.plan import Circuit, Folded, Layout, Plan, Sums, Unrolled, circuit
 from hwbnn.project import Project
 from hwbnn.targets.rtl import generate
 from hwbnn.tools.yosys import synth
@@ -116,6 +118,11 @@ def folded() -> Iterator[Sample]:
     yield {"widths": [64, 60], "fold": [[4, 16]], "k": 3}
     yield {"widths": [64, 64], "fold": [[4, 16]], "levels": 1}
     yield {"widths": [64, 64], "fold": [[4, 16]], "beats": [8, 8]}
+    # Neither divides, as a search chooses them for layers of odd sizes.
+    for fold in ([15, 16], [9, 51], [26, 9]):
+        yield {"widths": [101, 257], "fold": [fold]}
+    for fold in ([5, 30], [10, 30], [17, 33]):
+        yield {"widths": [257, 131], "fold": [fold]}
 
 
 def pairs() -> Iterator[Sample]:
@@ -216,10 +223,27 @@ def read() -> list[dict[str, Any]]:
 Table = dict[str, float]
 
 
+def everything() -> list[dict[str, Any]]:
+    """The measurements of dense layers, and those of stages of images and shortcuts behind them."""
+    stages = [
+        {"group": "network" if row["sample"]["kind"] == "network" else "layer", **row}
+        for row in images.read()
+    ]
+    return [*read(), *stages]
+
+
+def sample_circuit(sample: Sample) -> Circuit:
+    """The circuit of a sample of either sort."""
+    if "kind" in sample:
+        return images.core(sample)
+    return circuit(graph(**sample), plan(**sample))
+
+
 def sample_amounts(row: dict[str, Any]) -> Amounts:
     """The amounts of a measured sample."""
-    total = Amounts()
-    for stage in circuit(graph(**row["sample"]), plan(**row["sample"])).stages:
+    made = sample_circuit(row["sample"])
+    total = framing(made)
+    for stage in made.stages:
         total.add(amounts(stage))
     return total
 
@@ -258,7 +282,7 @@ def errors(rows: list[dict[str, Any]], kind: str, table: Table) -> list[float]:
 
 def fit() -> None:
     """Print the coefficients and what they are worth."""
-    rows = read()
+    rows = everything()
     for kind in ("lut", "ff"):
         table = coefficients(rows, kind)
         print(kind.upper(), json.dumps(table))

@@ -67,6 +67,7 @@ def build(
     framing: options.Framing = None,
     backends: options.Backends = "fast,hls,rtl",
     rtl_frames: options.RtlFrames = None,
+    tolerance: options.Tolerance = 0.01,
     place: options.Place = False,
     as_json: options.Json = False,
 ) -> None:
@@ -111,6 +112,7 @@ def build(
         provenance=known,
         backends=names,
         rtl_frames=rtl_frames,
+        tolerance=tolerance,
         place=place,
         progress=Steps(steps(names, place)),
     )

@@ -110,6 +110,13 @@ RtlFrames = Annotated[
     int | None,
     typer.Option(min=1, help="At most so many samples are computed in RTL; by default all."),
 ]
+Tolerance = Annotated[
+    float,
+    typer.Option(
+        help="Part of the samples, 0 to 1, by which the accuracies of the model and of a Graph of "
+        "fixed point may differ. An exact Graph must decide every sample alike.",
+    ),
+]
 
 
 def listed(names: str) -> list[str]:

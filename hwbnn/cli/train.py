@@ -97,6 +97,7 @@ def publish(
     form: options.Form = None,
     backends: options.Backends = "fast,hls,rtl",
     rtl_frames: options.RtlFrames = None,
+    tolerance: options.Tolerance = 0.01,
     data: options.DataFolder = None,
     as_json: options.Json = False,
 ) -> None:
@@ -123,6 +124,7 @@ def publish(
         backends=names,
         rtl_frames=rtl_frames,
         data_folder=data,
+        tolerance=tolerance,
         progress=Steps(1 + steps(names)),
     )
     tell_report(report, out / "build.json", as_json=as_json)

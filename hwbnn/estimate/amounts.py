@@ -19,6 +19,7 @@ from hwbnn.estimate.primitives import (
     Memory,
     adder_tree,
     count_tree,
+    fifo,
     match_tables,
     patterns,
     ram,
@@ -29,6 +30,7 @@ from hwbnn.estimate.primitives import (
 from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists.netlist import Lut
 from hwbnn.netlists.pipelining import pipelining, registers
+from hwbnn.plan import Circuit
 from hwbnn.plan.blocks import (
     Affine,
     ArgMaxBlock,
@@ -68,9 +70,8 @@ from hwbnn.plan.stages import (
 
 DSP_BITS = (25, 18)
 """Bits of the factors of a multiplier, in two's complement."""
-RESCALE_LUTS = 1.2
-"""LUTs of a bit of the sum of a rescaler, all but its multiplier and its memories; measured at
-eight channels at a time, where borders weigh least (``benchmarks/luts/images.py``)."""
+DSP_PART = 17
+"""Bits of a part of a factor that is wider."""
 
 
 @dataclass
@@ -113,7 +114,9 @@ def amounts(stage: Stage | Block) -> Amounts:
 
 @amounts.register
 def _axis_in(stage: AxisIn) -> Amounts:
-    made = Amounts(Counter(axis_in=1, counter=log2_up(stage.source.tokens)))
+    made = Amounts(
+        Counter(axis_in=1, axis_in_bits=stage.result.bits, counter=log2_up(stage.source.tokens))
+    )
     made.ff = Counter(axis_in=1, exact=log2_up(stage.source.tokens))
     made.memory(ram(2, stage.result.bits, registered=False))
     return made
@@ -125,6 +128,19 @@ def _axis_out(stage: AxisOut) -> Amounts:
     gated = (stream.lanes - stream.last_lanes) * stream.width if tokens > 1 else 0
     lut = Counter(counter=log2_up(tokens), gated=gated)
     return Amounts(lut, Counter(exact=log2_up(tokens)))
+
+
+def framing(circuit: Circuit) -> Amounts:
+    """What the borders take besides, where frames are told apart otherwise than by packets."""
+    made = Amounts()
+    if circuit.plan.framing == "packet":
+        return made
+    bits = log2_up(circuit.stages[0].source.tokens)
+    made.lut["counter"] += bits
+    made.ff["exact"] += bits
+    if circuit.plan.framing == "batch":  # whether frames inside end a packet
+        _add_fifo(made, 2 + circuit.latency // circuit.interval, 1)
+    return made
 
 
 @amounts.register
@@ -296,13 +312,19 @@ def _weighted_folded(block: WeightedFolded) -> Amounts:
 
 
 def multipliers(one: int, other: int) -> int:
-    """Multipliers of a device that a product of so many bits takes, in two's complement.
+    """DSPs of a product of signed numbers of so many bits.
 
-    >>> multipliers(9, 8), multipliers(20, 20)
-    (1, 2)
+    A factor that is too wide is cut into parts of 17 bits, since a part has no sign of its own.
+
+    >>> [multipliers(*widths) for widths in ((10, 24), (15, 26), (24, 25), (25, 27), (29, 21))]
+    [1, 2, 2, 4, 4]
     """
-    few, many = sorted((one, other))
-    return -(-many // DSP_BITS[0]) * -(-few // DSP_BITS[1])
+    wide, narrow = max(one, other), min(one, other)
+    parts = [
+        1 if bits <= most else -(-bits // DSP_PART)
+        for bits, most in zip((wide, narrow), DSP_BITS, strict=True)
+    ]
+    return parts[0] * parts[1]
 
 
 @amounts.register
@@ -356,12 +378,17 @@ def _compare(block: Compare) -> Amounts:
 def add_rows(made: Amounts, elements: Bools, block: ByElement) -> None:
     """Add the ROM of constants, a row a token of each class; a single row is no memory."""
     count = block.classes * block.tokens
-    if count > 1:
+    if count > 1 and (elements != elements[:1]).any():
         made.memory(rom(block.in_tokens(elements).reshape(count, -1)))
         made.lut["counter"] += log2_up(count)
         made.ff["exact"] += log2_up(count)
     if block.border_classes is not None:
-        made.memory(rom(bits_of(block.border_classes[:, None], log2_up(block.classes))))
+        places = rom(bits_of(block.border_classes[:, None], log2_up(block.classes)))
+        if places.bram18 or places.bram36:
+            made.memory(places)
+        else:  # nearly all rows are alike: far fewer LUTs than as many random bits
+            made.lut["border_class"] += log2_up(block.classes) * log2_up(len(block.border_classes))
+            made.ff["exact"] += places.ff
         made.lut["counter"] += log2_up(len(block.border_classes))
         made.ff["exact"] += log2_up(len(block.border_classes))
 
@@ -414,13 +441,16 @@ def _window(stage: SlidingWindow) -> Amounts:
     geometry, tokens = stage.geometry, stage.source.tokens
     counted = (stage.chunks, *geometry.kernel, *geometry.output, *geometry.size, *geometry.size)
     counters = sum(log2_up(count) for count in counted)
-    pointers, fills = 3 * log2_up(stage.buffer_tokens), 2 * (log2_up(2 * tokens) + 2)
+    # Where windows go back, what the next row and the next image keep is counted too.
+    counts = 4 if (stage.origins > stage.kept).any() else 2
+    pointers, fills = 3 * log2_up(stage.buffer_tokens), counts * (log2_up(2 * tokens) + 2)
     # Each of them chooses among several steps, and wraps around or is compared.
-    moving = 3 * (pointers + fills)
-    made = Amounts(Counter(counter=counters, exact=moving))
+    made = Amounts(
+        Counter(window=1, window_counter=counters, window_pointer=pointers, window_fill=fills)
+    )
     made.ff = Counter(exact=counters + pointers + fills + 2)
     made.memory(ram(stage.buffer_tokens, stage.source.bits, registered=True))
-    made.lut["gated"] += stage.source.bits if any(geometry.padding) else 0
+    made.lut["window_pad"] += stage.source.bits if any(geometry.padding) else 0
     return made
 
 
@@ -431,7 +461,11 @@ def _window_unrolled(stage: WindowUnrolled) -> Amounts:
     rows, columns = geometry.kernel
     counters = sum(log2_up(n) for n in (*geometry.size, *geometry.kernel))
     made = Amounts(
-        Counter(fifo=1, counter=2 * counters, gated=bits if any(geometry.padding) else 0)
+        Counter(
+            stream_fifo=1,
+            window_counter=2 * counters,
+            window_pad=bits if any(geometry.padding) else 0,
+        )
     )
     made.ff = Counter(exact=2 * counters + rows * columns * bits)
     made.memory(ram(2, bits, registered=False))
@@ -454,7 +488,7 @@ def _fork(stage: Fork) -> Amounts:
 def _join(stage: AddStreams) -> Amounts:
     """Two FIFOs of two, and an adder an element."""
     bits = stage.result.bits
-    made = Amounts(Counter(total=bits), Counter(exact=bits + 1))
+    made = Amounts(Counter(add=bits), Counter(exact=bits + 1))
     for stream in (stage.source, stage.other):
         _add_fifo(made, 2, stream.bits)
     return made
@@ -462,16 +496,21 @@ def _join(stage: AddStreams) -> Amounts:
 
 def _add_fifo(made: Amounts, depth: int, bits: int) -> None:
     counters = 2 * log2_up(depth) + log2_up(depth + 1)
-    made.lut.update(fifo=1, counter=counters)
+    made.lut.update(stream_fifo=1, stream_fifo_counter=counters)
     made.ff["exact"] += counters
-    made.memory(ram(depth, bits, registered=False))
+    memory = fifo(depth, bits)
+    if memory.bram18 or memory.bram36:
+        # A word that is read as it is written goes past the block RAM.
+        made.lut["stream_fifo_past"] += bits
+        made.ff["exact"] += bits
+    made.memory(memory)
 
 
 @amounts.register
 def _pool_max(block: PoolMax) -> Amounts:
     """An element is compared with the best so far, and one of both chosen."""
     bits, steps = block.result.bits, log2_up(block.steps)
-    made = Amounts(Counter(larger=bits, choose=bits, product=2 * bits, counter=steps))
+    made = Amounts(Counter(pool_max=bits, counter=steps))
     made.ff = Counter(exact=2 * bits + steps)
     add_rows(made, block.smallest[:, None], block)
     return made
@@ -481,7 +520,7 @@ def _pool_max(block: PoolMax) -> Amounts:
 def _pool_sum(block: PoolSum) -> Amounts:
     """An adder an element."""
     bits, steps = block.result.bits, log2_up(block.steps)
-    made = Amounts(Counter(total=bits, counter=steps))
+    made = Amounts(Counter(pool_sum=bits, counter=steps))
     made.ff = Counter(exact=bits + steps)
     return made
 
@@ -490,7 +529,7 @@ def _pool_sum(block: PoolSum) -> Amounts:
 def _rescale(block: RescaleBlock) -> Amounts:
     """Multipliers; a shift of some places, and saturation.
 
-    A multiplier holds the registers of the product and of the sum.
+    A multiplier that is a single DSP holds the registers of the product and of the sum.
     """
     lanes, width = block.source.lanes, block.source.width
     tables = [block.multiplier] + ([] if block.negative is None else [block.negative])
@@ -500,11 +539,27 @@ def _rescale(block: RescaleBlock) -> Amounts:
     elements = [bits_of(table[:, None], factor) for table in tables]
     if shifts:
         elements.append(bits_of((block.shift - block.shift.min())[:, None], shifts))
-    made = Amounts(ff=Counter(exact=lanes * block.result.width))
-    made.lut["exact"] += RESCALE_LUTS * lanes * sums  # type: ignore[assignment]
-    made.dsp = lanes * -(-(width + 1) // DSP_BITS[0]) * -(-factor // DSP_BITS[1])
+    # One power of two for all channels is wires, and its constants are not kept in a memory.
+    multiplier = int(block.multiplier[0])
+    wires = len(tables) == 1 and multiplier > 0 and multiplier.bit_count() == 1
+    wires = wires and bool((block.multiplier == multiplier).all() and not shifts)
+    dsps = 0 if wires else multipliers(width + 1, factor)
+    made = Amounts(dsp=lanes * dsps)
+    made.lut.update(
+        rescale_sum=lanes * (0 if wires else sums),
+        rescale_joined=lanes * (sums if dsps > 1 else 0),
+        rescale_wires=lanes * (width if wires else 0),
+        rescale_clip=lanes * (0 if wires else block.result.width),
+        rescale_shift=lanes * shifts * (sums - int(block.shift.min())),
+        rescale_slope=lanes * factor * (len(tables) - 1),
+    )
+    made.ff.update(
+        exact=lanes * (block.result.width + 2 * shifts),
+        rescale_joined=lanes * (sums if dsps > 1 else 0),
+        rescale_wires=lanes * (width if wires else 0),
+    )
     count = len(block.multiplier) // lanes
-    if count > 1:
+    if count > 1 and not wires:
         factors = np.concatenate(elements, axis=1)
         rows: Bools = factors.reshape(count, -1)
         made.memory(rom(rows))

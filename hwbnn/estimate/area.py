@@ -2,10 +2,11 @@
 
 A circuit is taken apart (:mod:`hwbnn.estimate.amounts`) and every part multiplied by what yosys
 made of its like: the coefficients are a least-squares fit of relative errors to generated layers,
-and whole networks, to which nothing was fitted, show what the estimate is worth. Both are in
-``benchmarks/results/luts.json``, written by ``benchmarks/luts/calibrate.py``. The stages of images
-are counted by the same coefficients; how far off these are is measured (:data:`IMAGE_ERRORS`). LUTs
-are raw counts, each mapped one counted, as :class:`hwbnn.tools.resources.Resources` has them.
+and to stages of images and shortcuts with the constants of bundled networks. Whole networks, to
+which nothing was fitted, show what the estimate is worth. All are in ``benchmarks/results``
+(``luts.json``, ``luts_images.json``), written by ``benchmarks/luts``; :data:`STAGE_ERRORS` says how
+far off stages of each kind are. LUTs are raw counts, each mapped one counted, as
+:class:`hwbnn.tools.resources.Resources` has them.
 """
 
 from __future__ import annotations
@@ -14,43 +15,56 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hwbnn.estimate.amounts import Amounts, amounts
+from hwbnn.estimate.amounts import Amounts, amounts, framing
 from hwbnn.plan import Circuit
+from hwbnn.plan.stages import AxisIn
 from hwbnn.report import Figure
 
 # fmt: off
 LUT: Mapping[str, float] = MappingProxyType({
-    "exact": 1.0, "memory": 1.0, "adder": 0.71, "adder_folded": 1.3, "adder_terms": 0.56,
-    "affine": 0.0, "axis_in": 33.0, "choose": 0.0, "compare": 0.61, "compare_fixed": 0.0047,
-    "counter": 2.2, "down": 21.0, "down_bits": 0.93, "fifo": 0.0, "folded": 0.0, "gated": 0.92,
-    "index": 0.45, "larger": 1.6, "match": 0.65, "pattern": 2.3, "plane": 0.027, "product": 1.5,
-    "scaled": 0.42, "terms_folded": 0.74, "total": 1.4, "up": 0.0, "up_bits": 1.7, "up_parts": 1.1,
-    "adder_weighted": 1.0, "mask": 0.5,
+    "exact": 1.0, "memory": 1.0, "add": 0.44, "adder": 0.66, "adder_folded": 1.1,
+    "adder_terms": 0.53, "affine": 0.0, "axis_in": 14.0, "axis_in_bits": 1.4, "border_class": 0.0,
+    "choose": 0.0, "compare": 0.77, "compare_fixed": 0.076, "counter": 0.75, "down": 0.0,
+    "down_bits": 0.93, "fifo": 18.0, "folded": 14.0, "gated": 1.0, "index": 0.42, "larger": 1.3,
+    "match": 0.71, "pattern": 2.2, "plane": 0.0, "pool_max": 0.93, "pool_sum": 1.1, "product": 1.1,
+    "rescale_clip": 0.0, "rescale_joined": 0.9, "rescale_shift": 0.065, "rescale_slope": 0.73,
+    "rescale_sum": 0.68, "rescale_wires": 0.0, "scaled": 0.42, "stream_fifo": 0.0,
+    "stream_fifo_counter": 1.7, "stream_fifo_past": 1.5, "terms_folded": 0.7, "total": 1.3,
+    "up": 0.0, "up_bits": 1.8, "up_parts": 1.6, "window": 0.0, "window_counter": 0.0,
+    "window_fill": 2.5, "window_pad": 0.84, "window_pointer": 5.3,
 })
 """LUTs of one of each part. A part that takes none has its share in others that go with it."""
+RULED: Mapping[str, float] = MappingProxyType({"adder_weighted": 1.0, "mask": 0.5})
+"""LUTs of parts of products with integer weights, by rule: nothing is fitted to these."""
 FF: Mapping[str, float] = MappingProxyType({
-    "exact": 1.0, "memory": 1.0, "axis_in": 15.0, "tree": 0.53, "tree_low": 2.5, "up": 4.6,
-    "valid": 0.0,
+    "exact": 1.0, "memory": 1.0, "axis_in": 19.0, "rescale_joined": 1.7, "rescale_wires": 1.8,
+    "tree": 0.53, "tree_low": 2.4, "up": 7.5, "valid": 0.0,
 })
 """Flip-flops of one of each part."""
 # fmt: on
+_EACH = {**LUT, **RULED}
 
 ERROR_PERCENT = 25
 """No network of the calibration is farther off than this, in LUTs or flip-flops."""
 
-IMAGE_ERRORS: Mapping[str, tuple[int, int]] = MappingProxyType(
+STAGE_ERRORS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
-        "rescale": (-44, 41),
-        "add": (18, 22),
-        "max pool": (22, 25),
-        "sum pool": (13, 14),
-        "convolution": (15, 33),
-        "network": (20, 39),
+        "rescale": (-6, 9),
+        "rescale, two slopes": (-2, 2),
+        "rescale, clip alone": (0, 4),
+        "add": (-5, 4),
+        "fifo": (-4, 5),
+        "border": (1, 5),
+        "max pool": (-11, 7),
+        "sum pool": (-11, 5),
+        "channel pad": (-1, 3),
+        "convolution": (-1, 4),
+        "network": (-3, 0),
     }
 )
-"""By kind of stage of images, the lowest and the highest error of estimated LUTs in percent, in
-cores of one such stage, or of a small network with a shortcut; measurements and samples are those
-of ``benchmarks/luts/images.py``."""
+"""By kind of stage of images and shortcuts, the lowest and the highest error of estimated LUTs in
+percent, in cores of one such stage between its borders, or of several (`network`, to which nothing
+is fitted). Their multipliers are exact. Measurements are those of ``benchmarks/luts/images.py``."""
 
 SOURCE = f"hwbnn, estimate before generation, calibrated on yosys 0.70 to within {ERROR_PERCENT} %"
 
@@ -92,6 +106,8 @@ def area(circuit: Circuit) -> Area:
     stages = {}
     for stage in circuit.stages:
         made = amounts(stage)
+        if isinstance(stage, AxisIn):
+            made.add(framing(circuit))
         total.add(made)
         stages[stage.name] = area_of(made)
     return area_of(total, stages)
@@ -99,7 +115,7 @@ def area(circuit: Circuit) -> Area:
 
 def area_of(made: Amounts, stages: Mapping[str, Area] | None = None) -> Area:
     """The area that these amounts take."""
-    lut = sum(amount * LUT[name] for name, amount in made.lut.items())
+    lut = sum(amount * _EACH[name] for name, amount in made.lut.items())
     ff = sum(amount * FF[name] for name, amount in made.ff.items())
     by_stage = MappingProxyType(dict(stages or {}))
     return Area(round(lut), round(ff), made.bram18, made.bram36, made.dsp, by_stage)

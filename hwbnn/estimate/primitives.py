@@ -99,10 +99,7 @@ def ram(depth: int, width: int, *, registered: bool) -> Memory:
     if depth == 1 or depth * width < _REGISTER_BITS:
         # Words in registers, and LUTs to select the one that is read and the one that is written.
         return Memory(lut=width * (depth - 1), ff=depth * width + behind)
-    cells, deep = min(
-        ((-(-width // w) * -(-depth // d), d) for w, d in _CELLS),
-        key=lambda each: (each[0], -each[1]),
-    )
+    cells, deep = _cells(depth, width)
     cost, block = _block(depth, width)
     if registered and cost < _CELL * cells:
         return block
@@ -110,15 +107,42 @@ def ram(depth: int, width: int, *, registered: bool) -> Memory:
     return Memory(lut=4 * cells + selecting, ff=behind)
 
 
+def fifo(depth: int, width: int) -> Memory:
+    """A RAM whose read address is a register, as that of a FIFO: a block RAM where that costs less.
+
+    Synthesis moves the register of the address into the block RAM.
+    """
+    cells, deep = _cells(depth, width)
+    cost, block = _block(depth, width)
+    selecting = width * (-(-depth // deep) - 1)
+    if depth > 1 and cost < _CELL * cells + selecting:
+        return block
+    return ram(depth, width, registered=False)
+
+
+def _cells(depth: int, width: int) -> tuple[int, int]:
+    """The fewest cells of LUTs that hold it, and their depth."""
+    return min(
+        ((-(-width // w) * -(-depth // d), d) for w, d in _CELLS),
+        key=lambda each: (each[0], -each[1]),
+    )
+
+
 def _block(depth: int, width: int) -> tuple[int, Memory]:
     """The cheapest block RAMs that hold it, and their cost."""
-    best = min(
-        (cost * -(-width // w) * -(-depth // d), cost, -(-width // w) * -(-depth // d))
+    cost, kind, count, deep = min(
+        (
+            cost * -(-width // w) * -(-depth // d),
+            cost,
+            -(-width // w) * -(-depth // d),
+            -(-depth // d),
+        )
         for cost, shapes in _SHAPES.items()
         for w, d in shapes
     )
-    cost, kind, count = best
-    return cost, Memory(bram18=count) if kind == _HALF else Memory(bram36=count)
+    # LUTs select among block RAMs that are not deep enough.
+    lut = width * (deep - 1) / 2
+    return cost, Memory(lut, bram18=count) if kind == _HALF else Memory(lut, bram36=count)
 
 
 GROUP = 6

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from hwbnn.estimate.area import ERROR_PERCENT, IMAGE_ERRORS, area
+from hwbnn.estimate.area import ERROR_PERCENT, STAGE_ERRORS, area
 from hwbnn.estimate.cycles import Cycles, cycles
 from hwbnn.plan import Circuit
 from hwbnn.plan.stages import (
@@ -87,10 +87,10 @@ def rows(circuit: Circuit, predicted: Cycles | None = None) -> tuple[StageRow, .
 def error_note(made: tuple[StageRow, ...]) -> str:
     """How far off the estimates of LUTs were where they were compared with synthesis, in a line."""
     total = sum(row.lut for row in made)
-    kinds = (f"{kind} {low:+d} to {high:+d} %" for kind, (low, high) in IMAGE_ERRORS.items())
+    kinds = (f"{kind} {low:+d} to {high:+d} %" for kind, (low, high) in STAGE_ERRORS.items())
     return (
         f"about {total:,} LUTs, estimated; against yosys: layers of dense networks within "
-        f"{ERROR_PERCENT} %, stages of images: {', '.join(kinds)}"
+        f"{ERROR_PERCENT} %, stages of images and shortcuts: {', '.join(kinds)}"
     )
 
 

@@ -10,9 +10,7 @@ from math import ceil
 
 import numpy as np
 
-from hwbnn.errors import PlanError
 from hwbnn.graph.arrays import Ints
-from hwbnn.graph.fields import shown
 from hwbnn.plan.plan import Plan
 from hwbnn.plan.stages import AddStreams, Fork, Pipeline, Stage
 
@@ -50,18 +48,9 @@ def with_depths(stages: Sequence[Stage], plan: Plan) -> list[Stage]:
     have taken and not yet given. It never needs to hold more than these can hold, all together:
     when they are full, they give. That is what a FIFO gets here; fewer words may do as well, which
     the token model can tell.
-
-    Raises:
-        PlanError: if the Plan has depths for a value that has not so many readers.
     """
-    forks = {stage.value: stage for stage in stages if isinstance(stage, Fork)}
-    for value, depths in plan.depths.items():
-        found = len(forks[value].depths) if value in forks else 1
-        if found != len(depths):
-            raise PlanError(
-                f"plan: depths: {shown(value)} has {found} readers, found {len(depths)} depths"
-            )
-    if all(fork.value in plan.depths for fork in forks.values()):
+    forks = [stage for stage in stages if isinstance(stage, Fork)]
+    if all(fork.value in plan.depths for fork in forks):
         return list(stages)
     held = {stage.name: _held(stage) for stage in settled(stages)[0]}
     behind = {s.name: i for i, s in enumerate(stages)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
@@ -271,6 +272,13 @@ class Plan:
                 raise PlanError(
                     f"plan: {shown(name)} is no Dot or Conv2d of the graph; those are "
                     f"{nearest(name, sorted(products))}"
+                )
+        readers = Counter(value for node in graph.nodes for value in node.sources)
+        for value, depths in self.depths.items():
+            if readers[value] != len(depths):
+                raise PlanError(
+                    f"plan: depths: {shown(value)} has {readers[value]} readers, "
+                    f"found {len(depths)} depths"
                 )
         windows = {node.name for node in graph.nodes if isinstance(node, WINDOWED)}
         for name in self.buffer_tokens:

@@ -78,11 +78,6 @@ class Resources:
         return None if self.shared is None else self.lut - self.shared
 
     @property
-    def lut_sizes(self) -> dict[int, int]:
-        """Number of mapped LUTs by their inputs."""
-        return {k: self.cells[f"LUT{k}"] for k in range(1, 7) if f"LUT{k}" in self.cells}
-
-    @property
     def ff(self) -> int:
         """Flip-flops."""
         return sum(n for kind, n in self.cells.items() if _FF.fullmatch(kind))

@@ -109,6 +109,7 @@ def test_build_takes_the_goals_of_generate(
     refused(call("build", *options, "--luts", 1, "--out", "none"), "LUT")
     refused(call("build", *options[:-1], "fast,guess", "--out", "none"), "backend 'guess'")
     refused(call("build", *options[:-1], "hls-rtl", "--out", "none"), "backend 'hls-rtl'")
+    refused(call("build", *options, "--tolerance", 7, "--out", "none"), "tolerance", "found 7")
     assert _files() == before
     synth = import_module("hwbnn.tools.yosys")
     monkeypatch.setattr(synth, "synth", lambda *_: SimpleNamespace(figures=dict))

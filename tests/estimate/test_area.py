@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.luts import calibrate as calibration
 from benchmarks.luts import images
 from hwbnn.estimate import area
-from hwbnn.estimate.area import ERROR_PERCENT, FF, IMAGE_ERRORS, LUT, SOURCE
-from hwbnn.plan import circuit
+from hwbnn.estimate.area import ERROR_PERCENT, FF, LUT, SOURCE, STAGE_ERRORS
+from hwbnn.plan import Framing, circuit
 from hwbnn.targets.rtl import generate
 from hwbnn.tools.yosys import synth
 from tests.strategies import random_graph, random_plan
@@ -17,8 +19,9 @@ ROWS = calibration.read()
 
 
 def test_the_coefficients_are_those_that_fit_the_measurements() -> None:
-    assert dict(LUT) == calibration.coefficients(ROWS, "lut")
-    assert dict(FF) == calibration.coefficients(ROWS, "ff")
+    rows = calibration.everything()
+    assert dict(LUT) == calibration.coefficients(rows, "lut")
+    assert dict(FF) == calibration.coefficients(rows, "ff")
 
 
 def test_all_samples_were_measured_by_the_tool_that_is_named() -> None:
@@ -44,7 +47,7 @@ def test_the_stated_error_holds_for_networks_that_nothing_was_fitted_to(
 def test_block_rams_are_as_measured() -> None:
     # Where two forms cost nearly the same yosys may take the other; kilobits are then much alike.
     for row in ROWS:
-        made = calibration.amounts(row)
+        made = calibration.sample_amounts(row)
         found = row["measured"]
         measured = 18 * found["bram18"] + 36 * found["bram36"]
         assert 18 * made.bram18 + 36 * made.bram36 == pytest.approx(measured, rel=0.1), row
@@ -82,14 +85,53 @@ def test_a_core_of_today_is_still_as_estimated() -> None:
     assert (estimate.bram18, estimate.bram36) == (found.bram18, found.bram36)
 
 
-def test_the_errors_of_stages_of_images_are_those_that_were_measured() -> None:
+def test_the_errors_of_stages_are_those_that_were_measured() -> None:
     rows = images.read()
     assert [row["sample"] for row in rows] == list(images.SAMPLES)
     found = images.errors(rows)
-    assert dict(IMAGE_ERRORS) == {
+    assert dict(STAGE_ERRORS) == {
         kind: (round(100 * min(e[0] for e in each)), round(100 * max(e[0] for e in each)))
         for kind, each in found.items()
     }
-    # Multipliers and flip-flops of rescalers are nearly those of synthesis.
     assert all(dsp == 0 for each in found.values() for _, _, dsp in each)
-    assert all(abs(ff) < 0.1 for _, ff, _ in found["rescale"])
+
+
+def test_rescalers_take_the_multipliers_that_synthesis_takes() -> None:
+    """Of one DSP to four, none for a power of two that all channels have in common."""
+    rows = [row for row in images.read() if row["sample"]["kind"].startswith("rescale")]
+    lanes = [row["sample"].get("lanes", 1) for row in rows]
+    each = {row["measured"]["dsp"] // n for row, n in zip(rows, lanes, strict=True)}
+    assert each == {0, 1, 2, 4}
+
+
+@pytest.mark.parametrize("framing", ["counted", "batch"])
+def test_borders_of_other_framings_take_more(framing: Framing) -> None:
+    sample: calibration.Sample = {"widths": [64, 16], "fold": [[4, 16]], "beats": [8, 8]}
+    graph, plan = calibration.graph(**sample), calibration.plan(**sample)
+    packet, other = (
+        area(circuit(graph, replace(plan, framing=mode))) for mode in ("packet", framing)
+    )
+    assert other.lut > packet.lut
+    assert other.ff > packet.ff
+
+
+STAGES: tuple[images.Sample, ...] = (
+    {"kind": "rescale", "model": images.RBNN, "node": "rescale_1", "lanes": 1},
+    {"kind": "add", "model": images.RBNN, "node": "add_1", "lanes": 1},
+    {"kind": "sum pool", "model": images.RBNN, "node": "sum_1", "lanes": 4},
+)
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize("sample", STAGES, ids=lambda sample: str(sample["kind"]))
+def test_stages_of_today_are_still_as_estimated(sample: images.Sample) -> None:
+    assert sample in images.SAMPLES
+    made = images.core(sample)
+    project = generate(made.graph, made.plan)
+    sources = {name: project.files[name] for name in project.text("files.f").split()}
+    found = synth(sources, "hwbnn_top").resources
+    estimate = area(made)
+    low, high = STAGE_ERRORS[sample["kind"]]
+    assert low - 1 <= 100 * (estimate.lut / found.lut - 1) <= high + 1
+    assert estimate.dsp == found.dsp
+    assert estimate.ff == pytest.approx(found.ff, rel=ERROR_PERCENT / 100)

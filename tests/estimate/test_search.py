@@ -204,3 +204,14 @@ def test_a_network_without_a_dot_has_a_plan() -> None:
     graph = Graph((Input("x", (9,), -3, 3), ArgMax("best", "x"), Output("y", "best")))
     assert circuit(graph, plan_for_ii(graph, 1)).interval == 1
     assert circuit(graph, plan_for_luts(graph, 10_000)).interval == 1
+
+
+@pytest.mark.parametrize(
+    ("interval", "most"),
+    [(2048, 1.05), (1024, 1.05), (512, 1.15), (256, 1.15), (128, 1.17), (64, 1.15), (32, 1.15)],
+)
+def test_layers_that_no_fold_divides_cost_little_more(interval: int, most: float) -> None:
+    """Estimated; a neuron more than a power of two is a pass more, or a neuron more at a time."""
+    even, odd = network(100, 256, 128, 8), network(101, 257, 131, 7)
+    luts = [area(circuit(graph, plan_for_ii(graph, interval))).lut for graph in (even, odd)]
+    assert luts[1] <= most * luts[0]

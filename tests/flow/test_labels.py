@@ -12,14 +12,16 @@ import torch
 from torch import nn
 
 import hwbnn
+from hwbnn import methods
 from hwbnn.errors import ConstantOutput, InputError, Mismatch
 from hwbnn.flow.build_steps import measure_network
 from hwbnn.flow.state import BuildState, Silent
 from hwbnn.graph import Graph, Input
 from hwbnn.lowering import lower
-from hwbnn.nn import mlp
+from hwbnn.nn import BinaryActivation, BinaryLinear, mlp
 from hwbnn.simulators.decisions import check_labels, class_count, compare_decisions
 from hwbnn.training import predict
+from tests.methods.forms import RealSets
 
 PIXELS = Input("x", (9,), 0, 7)
 
@@ -92,6 +94,39 @@ def test_an_exact_graph_must_decide_as_the_network_does(monkeypatch: pytest.Monk
     monkeypatch.setattr("hwbnn.training.predict", shifted)
     with pytest.raises(Mismatch, match="classes differ for 3 of 60 samples, first for sample 5"):
         measure_network(state_of(lower(model, PIXELS)), model, np.zeros(60, int), "mine")
+
+
+class TwoSums(torch.nn.Module):
+    """One logit, decided by two sums, behind a shortcut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        method = methods.get("bnn_ste")
+        self.first = BinaryLinear(9, 6, method, source=PIXELS)
+        self.second = BinaryLinear(6, 6, method)
+        self.norms = torch.nn.ModuleList(torch.nn.BatchNorm1d(6) for _ in range(2))
+        self.signs = torch.nn.ModuleList(BinaryActivation(6, method) for _ in range(2))
+        self.logit = BinaryLinear(6, 1, RealSets())
+
+    def forward(self, x: torch.Tensor) -> Any:
+        past = self.norms[0](self.first(x))
+        y = self.norms[1](self.second(self.signs[0](past))) + past
+        return self.logit(self.signs[1](y))
+
+
+def test_what_cannot_be_measured_by_word_length_is_told_as_not_done() -> None:
+    torch.manual_seed(0)
+    model = TwoSums().eval()
+    graph = lower(model, PIXELS)
+    assert (graph.fraction is not None, graph.meaning) == (True, "decision")
+    classes = predict(model, PIXELS, samples().astype(np.uint8))
+    state = state_of(graph)
+    measure_network(state, model, classes, "mine", tolerance=1.0)
+    assert len(state.accuracy) == 1
+    assert state.fixed_point == []
+    ((what, why),) = [(each.what, each.why) for each in state.not_done]
+    assert what == "fixed point by word length"
+    assert "is decided by two sums and has no integer of its own" in why
 
 
 @pytest.mark.parametrize(("tolerance", "is_refused"), [(0.01, True), (0.2, False)])

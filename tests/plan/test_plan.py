@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwbnn.errors import PlanError
-from hwbnn.graph import Dot, Graph, Input, Output
+from hwbnn.graph import Add, Dot, Graph, Input, Output
 from hwbnn.plan import Folded, Plan, Unrolled
 from tests.strategies import graphs, plans
 
@@ -225,3 +225,17 @@ def test_names_of_earlier_versions_are_refused_with_those_of_today(
     assert f"'{old}'" in message
     assert f"'{new}', its name now" in message
     assert "\n" not in message
+
+
+def test_depths_are_of_values_with_so_many_readers() -> None:
+    nodes = (Input.bits(12), *(Dot(name, "x", np.ones((10, 12), np.bool_)) for name in "ab"))
+    graph = Graph((*nodes, Add("sum", "a", "b"), Output("y", "sum")))
+    plan = Plan(depths={"x": (2, 3)})
+    assert plan.check(graph) is plan
+    for depths, said in (
+        ({"x": (2, 3, 4)}, "plan: depths: 'x' has 2 readers, found 3 depths"),
+        ({"a": (2, 3)}, "plan: depths: 'a' has 1 readers, found 2 depths"),
+        ({"nothing": (2, 3)}, "plan: depths: 'nothing' has 0 readers, found 2 depths"),
+    ):
+        with pytest.raises(PlanError, match=f"^{said}$"):
+            Plan(depths=depths).check(graph)
