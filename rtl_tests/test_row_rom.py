@@ -49,9 +49,7 @@ def test_each_token_meets_its_row(module, simulator, width, rows, places):
         ("verilator", 20, 3000, Places(), 2999),
     ],
 )
-def test_rows_that_are_all_the_same_and_all_but_one(
-    module, simulator, width, rows, places, other
-):
+def test_rows_that_are_all_the_same_and_all_but_one(module, simulator, width, rows, places, other):
     contents = [random_tokens(1, 1, width)[0]] * (places.classes * rows)
     if other is not None:
         contents[other] ^= 1
