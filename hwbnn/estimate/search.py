@@ -6,8 +6,7 @@ budget is never slower, and a budget of N LUTs is never slower than a Plan for a
 takes N LUTs.
 
 For each of several cycle limits one point is made: the cheapest layouts whose stages all stay
-within the limit. In chains of ``Dot`` nodes the cheapest of the first layers are kept for each
-number of lanes; elsewhere layers are chosen one after the other.
+within the limit (:mod:`hwbnn.estimate.layouts`).
 """
 
 from __future__ import annotations
@@ -17,51 +16,25 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import product
-from math import ceil, log, prod
-
-import numpy as np
+from math import ceil, log
 
 from hwbnn.errors import PlanError
-from hwbnn.estimate.amounts import Amounts, amounts, ends
+from hwbnn.estimate.amounts import Amounts, amounts
 from hwbnn.estimate.area import area_of
 from hwbnn.estimate.cycles import cycles as predicted_cycles
+from hwbnn.estimate.layouts import ChainLayers, NetworkLayers, divisors, is_chain
 from hwbnn.estimate.schedule import Schedule, schedule
-from hwbnn.graph import Add, Conv2d, Dot, Graph, Lookup, Node, Rescale, Threshold
+from hwbnn.graph import Add, Conv2d, Dot, Graph, Node, Rescale
 from hwbnn.plan import (
     Circuit,
     Folded,
-    Layout,
     Plan,
-    Sums,
-    TokenStream,
     Unrolled,
     circuit,
-    constants,
-    fold_candidates,
 )
-from hwbnn.plan.circuits import add, add_node
-from hwbnn.plan.datapath import Datapath, OpenStream
-from hwbnn.plan.fifos import settled
-from hwbnn.plan.plan import BEAT_LIMIT, WINDOWED
-from hwbnn.plan.products import DotFolded
-from hwbnn.plan.stages import Fork, Narrow, Pipeline, Stage, Widen
+from hwbnn.plan.plan import BEAT_LIMIT
+from hwbnn.plan.stages import Fork, Stage
 
-BRAM_LUTS = 380
-"""LUTs that a block RAM of 36 Kbit counts as when layouts of a layer are compared: a Zynq 7020 has
-53,200 LUTs and 140 of them."""
-FINER = 1.1
-"""Ratio of neighbouring numbers of cycles that points are made for."""
-FINEST = 1.03
-"""The same for chains, whose points take little time."""
-SMOOTH = 0.7
-"""A size has many divisors if it has so many for each of its bits."""
-APART = 1.12
-"""Ratio of neighbouring parts of a size that has few divisors."""
-CHEAPEST = 2
-"""Layouts of a layer with the same ``pe`` whose cost is worked out with all that is around them."""
-FULL = (64, 128, 256, 512)
-"""Rows of memories of weights that fill the LUTs or block RAMs that they are made of."""
 LONGER = 16
 """The next interval for which a schedule is sought is longer by this fraction: 1 / 16."""
 LOOKS = 60_000
@@ -270,7 +243,7 @@ class Points:
     def __init__(self, graph: Graph, base: Plan) -> None:
         self.graph = graph
         self.base = base
-        self.layers = (_ChainLayers if is_chain(graph) else _NetworkLayers)(graph, base)
+        self.layers = (ChainLayers if is_chain(graph) else NetworkLayers)(graph, base)
         self.goals = self._goals()
         self.drafts: dict[int, _Draft] = {}
         # Pools and borders may be busier than all products at their slowest.
@@ -418,345 +391,6 @@ class _Limit:
         if self.tell is not None:
             self.tell(f"the search for a Plan ended at its limit of {LOOKS:,} layouts; {best}")
         return True
-
-
-# ---- Layers ----
-
-
-def is_chain(graph: Graph) -> bool:
-    """Whether a Graph is a chain without windows: every value is read once, by the next node."""
-    shared = any(sum(n.sources.count(m.name) for n in graph.nodes) > 1 for m in graph.nodes)
-    return not shared and not any(isinstance(node, WINDOWED) for node in graph.nodes)
-
-
-@dataclass(frozen=True)
-class _LayerCost:
-    """A layer laid out in one way behind a stream.
-
-    Attributes:
-        layout: the layout.
-        cost: estimated LUTs of its stages, block RAM counted as so many.
-        end: those of them that are gone if the next layer joins the last pipeline.
-        given: lanes of the stream that it gives.
-        interval: cycles that a frame keeps its busiest stage.
-    """
-
-    layout: Layout
-    cost: float
-    end: float
-    given: int
-    interval: int
-
-
-class _Layers:
-    """The products of a Graph and what their layouts cost; what was asked is remembered.
-
-    Attributes:
-        looks: layouts that were asked for, remembered or not.
-    """
-
-    def __init__(self, graph: Graph, base: Plan) -> None:
-        self.graph = graph
-        self.base = base
-        self.products = [node for node in graph.nodes if isinstance(node, Dot | Conv2d)]
-        self.known: dict[tuple[object, ...], _LayerCost] = {}
-        self.looks = 0
-        self.layouts = {node.name: list(self._layouts_of(node)) for node in self.products}
-
-    def plan(self, base: Plan, cycles: int) -> Plan:
-        """The cheapest layouts whose stages a frame keeps busy for at most so many cycles."""
-        raise NotImplementedError
-
-    def cycles(self) -> Iterator[int]:
-        """Cycles of all layouts of all layers, each once a layer."""
-        for layouts in self.layouts.values():
-            yield from {cycles for _, cycles in layouts}
-
-    def cost(self, made: Amounts) -> float:
-        """LUTs, a block RAM counted as so many."""
-        taken = area_of(made)
-        return taken.lut + BRAM_LUTS * (taken.bram36 + taken.bram18 / 2)
-
-    def layer_cost(
-        self, nodes: Sequence[Node], lanes: int, layout: Layout, behind: Mapping[str, int]
-    ) -> _LayerCost:
-        """A product and the nodes behind it, behind a stream of so many lanes.
-
-        Args:
-            nodes: the product first.
-            lanes: of the stream in front.
-            layout: of the product.
-            behind: :attr:`~hwbnn.plan.Plan.lanes`.
-        """
-        product = nodes[0]
-        own = {node.name: behind[node.name] for node in nodes if node.name in behind}
-        key = (product.name, lanes, layout, *own.values())
-        if key not in self.known:
-            plan = replace(
-                self.base, layers={product.name: layout}, depths={}, buffer_tokens={}, lanes=own
-            )
-            datapath = Datapath(self.graph, plan)
-            source = self.graph.types[product.sources[0]]
-            datapath.current = OpenStream("before", TokenStream.of(source, lanes))
-            for node in nodes:
-                add(node, datapath)
-            datapath.close()
-            stages, _ = settled(datapath.stages)
-            cost = sum(self.cost(amounts(stage)) for stage in stages)
-            last = stages[-1]
-            end = self.cost(ends(last)) if isinstance(last, Pipeline) else 0.0
-            interval = max(stage.interval for stage in stages)
-            self.known[key] = _LayerCost(layout, cost, end, datapath.stream.lanes, interval)
-        return self.known[key]
-
-    def _layouts_of(self, node: Dot | Conv2d) -> Iterator[tuple[Layout, int]]:
-        """All layouts of a product, with the cycles that they take."""
-        groups = node.groups if isinstance(node, Conv2d) else 1
-        width, windows = self.graph.types[node.source].width, self._windows(node)
-        parallel: tuple[Sums, ...] = ("bit_planes", "adder_tree") if width > 1 else ("bit_planes",)
-        yield from ((Unrolled(sums), windows) for sums in parallel)
-        default = self.base.default
-        if isinstance(default, Unrolled) and default.form != "modules":
-            yield default, windows
-        outputs, inputs = len(node.weights) // groups, node.weights[0].size
-        pes, simds = fold_candidates(node)
-        for pe, simd in product(self.sizes(pes, outputs), self.sizes(simds, inputs)):
-            steps = windows * groups * Folded(pe, simd).steps(outputs, inputs)
-            if steps > windows or self.folds_to_one:
-                yield from ((Folded(pe, simd, sums), steps) for sums in parallel)
-            if width > 1:
-                yield Folded(pe, simd, "bit_serial"), steps * width
-
-    finer = FINER
-    """Ratio of neighbouring numbers of cycles that points are made for."""
-    folds_to_one = True
-    """Whether a layer may be folded by all of its size."""
-
-    def sizes(self, candidates: Sequence[int], n: int) -> list[int]:
-        """Parts of a size that layouts are made of."""
-        return _thinned(candidates, n)
-
-    def _windows(self, node: Dot | Conv2d) -> int:
-        """Vectors that a frame brings to a product."""
-        return prod(self.graph.types[node.name].shape[:-1])
-
-
-class _NetworkLayers(_Layers):
-    """Any network: each layer's layout is chosen behind those of the layers before it."""
-
-    def plan(self, base: Plan, cycles: int) -> Plan:
-        datapath = Datapath(self.graph, base)
-        for node in self.graph.nodes:
-            if isinstance(node, Dot | Conv2d):
-                lanes = datapath.pending[node.source][0].stream.lanes
-                nodes = self.behind(node)
-                found = [
-                    self.layer_cost(nodes, lanes, layout, base.lanes)
-                    for layout in self.fast(node, cycles)
-                ]
-                self.looks += len(found)
-                good = [layer for layer in found if layer.interval <= cycles]
-                best = min(good or found, key=lambda layer: layer.cost if good else layer.interval)
-                datapath.plan = datapath.plan.with_layers(**{node.name: best.layout})
-            add_node(datapath, node)
-        return datapath.plan
-
-    def behind(self, node: Dot | Conv2d) -> list[Node]:
-        """A product and the nodes behind it that follow its lanes alone."""
-        nodes: list[Node] = [node]
-        while True:
-            readers = self.graph.readers(nodes[-1].name)
-            if len(readers) != 1 or not isinstance(readers[0], Rescale | Threshold | Lookup):
-                return nodes
-            nodes.append(readers[0])
-
-    def fast(self, node: Dot | Conv2d, cycles: int) -> list[Layout]:
-        """Layouts worth a look: for each way to sum and each ``pe`` the least ``simd`` that does.
-
-        Where none is fast enough, all that take the fewest cycles.
-        """
-        layouts = self.layouts[node.name]
-        enough = [each for each in layouts if each[1] <= cycles]
-        if not enough:
-            least = min(taken for _, taken in layouts)
-            return [layout for layout, taken in layouts if taken == least]
-        chosen: dict[tuple[object, ...], Layout] = {}
-        for layout, _ in enough:
-            shape = layout.pe if isinstance(layout, Folded) else layout.form
-            chosen.setdefault((shape, layout.sums), layout)
-        return list(chosen.values())
-
-
-@dataclass(frozen=True)
-class _FirstLayers:
-    """Layouts of the first layers, what they cost, and how much of that ends the last pipeline."""
-
-    cost: float
-    end: float
-    chosen: tuple[Layout, ...]
-
-
-class _ChainLayers(_Layers):
-    """A chain: the cheapest layouts of the first layers are kept for each number of lanes.
-
-    Streams between layers cost as much as what counts in them, where the lanes of one layer do not
-    divide those of the next. So for each ``pe`` the ``simd`` are looked at that fit the lanes in
-    front, whether they divide the layer or not.
-    """
-
-    finer = FINEST
-    folds_to_one = False
-
-    def __init__(self, graph: Graph, base: Plan) -> None:
-        super().__init__(graph, base)
-        starts = [i for i, node in enumerate(graph.nodes) if isinstance(node, Dot)]
-        stops = [*starts[1:], len(graph.nodes) - 1][: len(starts)]
-        self.before = graph.nodes[: starts[0]] if starts else ()
-        self.runs = [graph.nodes[a:b] for a, b in zip(starts, stops, strict=True)]
-        self.resizes: dict[tuple[str, int, int], float] = {}
-        self.products_alone: dict[tuple[str, Folded], float] = {}
-
-    def sizes(self, candidates: Sequence[int], n: int) -> list[int]:
-        """All of them: chains have few layers."""
-        return sorted({*divisors(n), *candidates})
-
-    def plan(self, base: Plan, cycles: int) -> Plan:
-        datapath = Datapath(self.graph, base)
-        for node in self.before:
-            add_node(datapath, node)
-        lanes = datapath.pending[self.before[-1].name][0].stream.lanes if self.before else 1
-        kept = {lanes: _FirstLayers(0.0, 0.0, ())}
-        for nodes in self.runs:
-            following: dict[int, _FirstLayers] = {}
-            for layout, wanted in self.candidates(nodes[0], kept, cycles):
-                self.looks += 1
-                layer = self.layer_cost(nodes, wanted, layout, base.lanes)
-                each = (self.extend(first, layer, nodes[0], n, wanted) for n, first in kept.items())
-                best = min(each, key=lambda first: first.cost)
-                if layer.given not in following or best.cost < following[layer.given].cost:
-                    following[layer.given] = best
-            kept = following
-        best = min(kept.values(), key=lambda first: first.cost)
-        names = (node.name for node in self.products)
-        return base.with_layers(**dict(zip(names, best.chosen, strict=True)))
-
-    def candidates(
-        self, node: Node, kept: Mapping[int, _FirstLayers], cycles: int
-    ) -> Iterator[tuple[Layout, int]]:
-        """Layouts worth a look behind streams of so many lanes, and the lanes that each wants.
-
-        For each way to sum and each ``pe`` those ``simd`` whose products alone, and the streams in
-        front of them, are the cheapest.
-        """
-        assert isinstance(node, Dot)
-        outputs, inputs = node.weights.shape
-        before: dict[int, float] = {}  # the least cost of a stream of so many lanes
-        folds: set[tuple[int, Sums]] = set()
-        for layout, taken in self.layouts[node.name]:
-            if isinstance(layout, Unrolled):
-                if taken <= cycles:
-                    yield layout, inputs
-                continue
-            passes = -(-outputs // layout.pe) * (taken // layout.steps(outputs, inputs))
-            if passes > cycles or (layout.pe, layout.sums) in folds:
-                continue
-            folds.add((layout.pe, layout.sums))
-            costs: dict[Folded, float] = {}
-            for simd in self.simds(inputs, passes, cycles, kept):
-                fold = replace(layout, simd=simd)
-                if fold.steps(outputs, inputs) == 1:
-                    continue
-                if simd not in before:
-                    each = (f.cost + self.resize(node, n, simd) for n, f in kept.items())
-                    before[simd] = min(each)
-                costs[fold] = before[simd] + self.alone(node, fold)
-            cheapest = sorted(costs, key=lambda fold: (costs[fold], fold.simd))
-            yield from ((fold, fold.simd) for fold in cheapest[:CHEAPEST])
-
-    def simds(
-        self, inputs: int, passes: int, cycles: int, given_lanes: Iterable[int]
-    ) -> Iterator[int]:
-        """Numbers of inputs at a time that are fast enough: the least, and what fits the lanes.
-
-        Also the least under which memories of weights have no more rows than fill them.
-        """
-        rows = {cycles, *(full for full in FULL if passes <= full < cycles)}
-        given: set[int] = set()
-        for most in rows:
-            least = -(-inputs // (most // passes))
-            given.add(least)
-            for lanes in given_lanes:
-                given.add(-(-least // lanes) * lanes)
-                given.update(d for d in divisors(lanes) if d >= least)
-            given = {simd for simd in given if simd <= inputs}
-        yield from sorted(given)
-
-    def alone(self, node: Dot, fold: Folded) -> float:
-        """The cost of a folded product alone."""
-        key = (node.name, fold)
-        if key not in self.products_alone and not node.binary:
-            self.products_alone[key] = self.layer_cost([node], fold.simd, fold, {}).cost
-        elif key not in self.products_alone:
-            source = self.graph.types[node.source]
-            stream = TokenStream.of(source, fold.simd)
-            sums: Sums = fold.sums if source.width > 1 else "bit_planes"
-            raw = constants.raw_sums(node.weights.astype(np.int64), source)
-            lanes = -(-len(node.weights) // fold.pe) * fold.pe
-            block = DotFolded(
-                "raw", None, stream, TokenStream(lanes, fold.pe, raw.width), node.name, raw.weights,
-                self.base.logic_levels_per_register, sums, fold.pe, fold.simd,
-                node.scale_offset is not None,
-            )  # fmt: skip
-            self.products_alone[key] = self.cost(amounts(block))
-        return self.products_alone[key]
-
-    def extend(
-        self, first: _FirstLayers, layer: _LayerCost, node: Node, lanes: int, wanted: int
-    ) -> _FirstLayers:
-        """One more layer behind those of a way that gives so many lanes."""
-        cost = first.cost + layer.cost
-        if isinstance(layer.layout, Unrolled) and lanes == wanted:
-            cost -= first.end  # joins the pipeline of the layer before
-        else:
-            cost += self.resize(node, lanes, wanted)
-        return _FirstLayers(cost, layer.end, (*first.chosen, layer.layout))
-
-    def resize(self, node: Node, lanes: int, wanted: int) -> float:
-        """LUTs that bring a stream to the lanes that a layer wants."""
-        key = (node.name, lanes, wanted)
-        if key not in self.resizes:
-            cost, now = 0.0, TokenStream.of(self.graph.types[node.sources[0]], lanes)
-            for target in now.resized(wanted):
-                kind = Widen if target.lanes > now.lanes else Narrow
-                cost += self.cost(amounts(kind("r", now, target)))
-                now = target
-            self.resizes[key] = cost
-        return self.resizes[key]
-
-
-def _thinned(candidates: Sequence[int], n: int) -> list[int]:
-    """The divisors of a size where there are many; else more sizes of a part, some apart.
-
-    >>> _thinned((1, 2, 3, 4, 6, 12), 12), _thinned((1, 2, 3, 4, 5, 6, 7, 13), 13)
-    ([1, 2, 3, 4, 6, 12], [1, 2, 3, 4, 5, 6, 7, 13])
-    """
-    exact = divisors(n)
-    if len(exact) >= SMOOTH * n.bit_length():
-        return exact
-    chosen: list[int] = []
-    for size in candidates:
-        if not chosen or size >= chosen[-1] * APART:
-            chosen.append(size)
-    return sorted({*exact, *chosen})
-
-
-def divisors(n: int) -> list[int]:
-    """All of them, the smallest first.
-
-    >>> divisors(12)
-    [1, 2, 3, 4, 6, 12]
-    """
-    return [d for d in range(1, n + 1) if n % d == 0]
 
 
 # ---- Borders ----

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from hwbnn.errors import PlanError
 from hwbnn.estimate import area, cycles, layout_summary, plan_for_ii, plan_for_luts
-from hwbnn.estimate.search import BRAM_LUTS, beat
+from hwbnn.estimate.layouts import BRAM_LUTS
+from hwbnn.estimate.search import beat
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Node, Output, Threshold
 from hwbnn.plan import Folded, Plan, Unrolled, circuit
 from hwbnn.plan.plan import Form
