@@ -3,38 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwbnn.graph.arrays import Int32s, Ints
 from hwbnn.simulators.fast.kernels import jit
-
-
-@jit
-def threshold(
-    integers: Int32s, cuts: Ints, falling: NDArray[np.bool_], kinds: Ints, base: int, out: Int32s
-) -> None:
-    """The number of thresholds of its channel that each row reaches, from ``base`` on.
-
-    Args:
-        integers: ``(tiles, positions * channels, lanes)``.
-        cuts: ``(classes, channels, k)``.
-        falling: ``(channels,)``.
-        kinds: class of each position, int64 ``(positions,)``.
-        base: added to the number.
-        out: ``(tiles, positions * channels, lanes)``.
-    """
-    channels = len(falling)
-    for t in range(len(out)):
-        for i in range(out.shape[1]):
-            c = i % channels
-            out[t, i] = base
-            for cut in cuts[kinds[i // channels], c]:
-                if falling[c]:
-                    for s in range(out.shape[2]):
-                        out[t, i, s] += integers[t, i, s] <= cut
-                else:
-                    for s in range(out.shape[2]):
-                        out[t, i, s] += integers[t, i, s] >= cut
 
 
 @jit

@@ -39,6 +39,7 @@ from hwbnn.simulators.fast.packed import (
     spread,
     vectors,
 )
+from hwbnn.simulators.fast.thresholds import push_bits, put_level
 from hwbnn.simulators.fast.windows import Grid
 
 CHANNELS = 2
@@ -281,82 +282,6 @@ def _put_sum(context: Any, total: Any, c: Any, constant: Any, twice: Any, s: Any
     return types.void(total, _ONE, _ONE, _ONE, _ONE, out), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _put_level(context: Any, total: Any, c: Any, cuts: Any, base: Any, s: Any, out: Any) -> Any:
-    """Store how many of its thresholds the sums of one channel reach, from ``base`` on.
-
-    Args:
-        context: numba's.
-        total: int32 ``(channels, LANES)``.
-        c: the channel.
-        cuts: int32 ``(channels, k)``: a sum above ``cuts[c, j]`` reaches threshold ``j``.
-        base: added to the number.
-        s: the first lane.
-        out: int32 ``(channels, lanes)``.
-    """
-
-    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
-        total, cuts, out = (
-            context.make_array(signature.args[i])(context, b, arguments[i]) for i in (0, 2, 5)
-        )
-        c, base, s = arguments[1], arguments[3], arguments[4]
-        lanes, levels = (cgutils.unpack_tuple(b, a.shape)[1] for a in (out, cuts))
-        sources = vectors(b, total.data, c, PLACE(LANES), PLACE(0))
-        sums = [b.load(place, align=4) for place in sources]
-        counts = [cgutils.alloca_once(b, EIGHT) for _ in sums]
-        for place in counts:
-            b.store(spread(b, b.trunc(base, WORD)), place)
-        first = b.gep(cuts.data, [b.mul(c, levels)])
-        with cgutils.for_range(b, levels) as loop:
-            cut = spread(b, b.load(b.gep(first, [loop.index])))
-            for value, place in zip(sums, counts, strict=True):
-                reached = b.sext(b.icmp_signed(">", value, cut), EIGHT)
-                b.store(b.sub(b.load(place), reached), place)
-        for count, place in zip(counts, vectors(b, out.data, c, lanes, s), strict=True):
-            b.store(b.load(count), place, align=4)
-        return context.get_dummy_value()
-
-    return types.void(total, _ONE, cuts, _ONE, _ONE, out), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _push_bits(context: Any, total: Any, first: Any, last: Any, cuts: Any, out: Any) -> Any:
-    """Whether the sums of up to 32 channels are above their cuts, as bits of words.
-
-    Args:
-        context: numba's.
-        total: int32 ``(channels, LANES)``.
-        first: the channel of the lowest bit.
-        last: the channel of the highest bit.
-        cuts: int32 ``(channels,)``.
-        out: uint32 ``(LANES,)``.
-    """
-
-    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
-        total, cuts, out = (
-            context.make_array(signature.args[i])(context, b, arguments[i]) for i in (0, 3, 4)
-        )
-        first, last = arguments[1:3]
-        words = [cgutils.alloca_once(b, EIGHT) for _ in range(VECTORS)]
-        for place in words:
-            b.store(ir.Constant(EIGHT, [0] * VECTOR), place)
-        with cgutils.for_range(b, b.add(b.sub(last, first), PLACE(1))) as loop:
-            c = b.sub(last, loop.index)
-            cut = spread(b, b.load(b.gep(cuts.data, [c])))
-            row = vectors(b, total.data, c, PLACE(LANES), PLACE(0))
-            for source, place in zip(row, words, strict=True):
-                fires = b.icmp_signed(">", b.load(source, align=4), cut)
-                word = b.load(place)
-                b.store(b.sub(b.add(word, word), b.sext(fires, EIGHT)), place)
-        for word, place in zip(
-            words, vectors(b, out.data, PLACE(0), PLACE(0), PLACE(0)), strict=True
-        ):
-            b.store(b.load(word), place, align=4)
-        return context.get_dummy_value()
-
-    return types.void(total, _ONE, _ONE, cuts, out), generate
-
-
 @jit
 def sums(
     x: Int32s,
@@ -432,7 +357,9 @@ def levels(
                 for s in range(0, x.shape[2], LANES):
                     _window(x[t], s, rows, w[g], size, chunk, total)
                     for c in range(own):
-                        _put_level(total, c, cuts[kinds[p], g * own :], base, s, out[t, o:])
+                        put_level(
+                            total, c, FIRST, cuts[kinds[p]], g * own + c, base, 1, out[t], o + c, s
+                        )
 
 
 @jit
@@ -471,7 +398,9 @@ def bits(
                 for s in range(0, x.shape[2], LANES):
                     _window(x[t], s, rows, w[g], size, chunk, total)
                     for c in range(0, own, 32):
-                        _push_bits(total, c, min(own, c + 32) - 1, cuts[kinds[p], g], half)
+                        push_bits(
+                            total, FIRST, FIRST, c, min(own, c + 32) - 1, cuts[kinds[p], g], half
+                        )
                         for n in range(LANES):
                             made[c // 64, s + n] |= np.uint64(half[n]) << np.uint64(c % 64)
                 put_bits(made, FIRST, own, out[t], p * grid.outputs + g * own)

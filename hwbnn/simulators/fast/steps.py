@@ -34,7 +34,7 @@ from hwbnn.graph import (
 )
 from hwbnn.graph.arrays import Array
 from hwbnn.graph.bits import pack_words
-from hwbnn.simulators.fast import conversions, elementwise, pools, short_sums, sums
+from hwbnn.simulators.fast import conversions, elementwise, pools, short_sums, sums, thresholds
 from hwbnn.simulators.fast.slots import Buffers, Encoding, Slot, Step, coding
 
 
@@ -138,16 +138,22 @@ def _sum_pool(node: SumPool, form: Encoding, graph: Graph) -> Step | None:
 
 @step.register
 def _threshold(node: Threshold, form: Encoding, graph: Graph) -> Step | None:
-    if form == "words":
-        return sums.neurons(node, graph)
-    if fused := sums.counts(node, graph):
-        return fused
+    if form == "words" and not node.bit:
+        return None
+    fused = sums.neurons if form == "words" else sums.counts
+    if both := fused(node, graph):
+        return both
     source, out = Slot(node.source, "integers"), Slot(node.name, form)
-    cuts, falling = _by_class(node.thresholds, 3), node.falling.copy()
+    rising = np.where(node.falling[:, None], 0, 1)
+    cuts = (_by_class(node.thresholds, 3) - rising).astype(np.int32)
     kinds, base = _kinds(node, graph), node.base or 0
-    return Step(
-        (source,), lambda x, b: elementwise.threshold(b[source], cuts, falling, kinds, base, b[out])
-    )
+    if form == "integers":
+        falling = node.falling.copy()
+        return Step(
+            (source,), lambda x, b: thresholds.levels(b[source], cuts, falling, kinds, base, b[out])
+        )
+    single, turned = np.ascontiguousarray(cuts[..., 0]), pack_words(node.falling, 32)
+    return Step((source,), lambda x, b: thresholds.bits(b[source], single, turned, kinds, b[out]))
 
 
 @step.register
