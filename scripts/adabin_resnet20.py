@@ -12,8 +12,11 @@ Its network, in the layers of :mod:`hwbnn.nn`:
   channels of zeros on both sides;
 * the mean over the image, BatchNorm, a dense layer of real weights and a bias.
 
-Nothing is trained again. Lowering makes real weights integers (``--weight-bits``), two sums a
-convolution one integer, and the stream of the shortcuts fixed point (``--fraction``).
+Nothing is trained again. The stem becomes one of integer weights of ``--stem-bits``, the classifier
+one of ``--weight-bits``; lowering makes two sums a convolution one integer, and the stream of the
+shortcuts fixed point (``--fraction``). The network is chaotic: a change of the stem's weights by
+one part in 10,000 changes the class of one image in thirteen, and the accuracy by some tenths of a
+percentage point, which is why many bits are kept here.
 
     python scripts/adabin_resnet20.py resnet20_1w1a.th --data cifar-10-folder --out adabin.npz
 """
@@ -34,7 +37,8 @@ from hwbnn.graph import Input
 from hwbnn.lowering import floats
 from hwbnn.lowering.from_torch.reference import prepare
 from hwbnn.methods import get
-from hwbnn.nn import RESIDUAL, ImageNetwork, Residual, Unit, residual
+from hwbnn.nn import RESIDUAL, ImageNetwork, QuantConv2d, Residual, Unit, residual
+from hwbnn.nn.binary import Lattice
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of each colour, which the authors normalise images by."""
@@ -55,26 +59,34 @@ class Normalise(nn.Module):
         return (x - self.mean) / self.deviation
 
 
-def network() -> ImageNetwork:
-    """The authors' network, with new weights."""
+def network(stem: nn.Module) -> ImageNetwork:
+    """The authors' network around its first convolution, with new weights."""
     method = get("adabin", mode="exact", form="code", maxout="free")
     body = residual(PIXELS, RESIDUAL["resnet20_conv"], 10, method, first="int8", last="int8")
     inner = list(body.layers)[1:-1]
-    stem = nn.Conv2d(3, 16, 3, padding=1, bias=False)
     return ImageNetwork(PIXELS, [Normalise(), stem, *inner, nn.BatchNorm1d(64), nn.Linear(64, 10)])
 
 
-def load(path: Path) -> ImageNetwork:
+def load(path: Path, stem_bits: int | None = None) -> ImageNetwork:
     """The authors' trained network, in evaluation mode.
 
     Args:
         path: their file; it is read without running code that it may hold.
+        stem_bits: bits of the integer weights of the first convolution; None for real weights.
     """
     file: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     theirs = {key.removeprefix("module."): value for key, value in file["state_dict"].items()}
-    model = network()
+    stem: nn.Module = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+    if stem_bits is not None:
+        stem = QuantConv2d(
+            3, 16, 3, f"int{stem_bits}", step="range", padding=1, source=normalised()
+        )
+    model = network(stem)
     layers = list(model.layers)
-    _copy(layers[1], theirs, "conv1", weight="weight")
+    if stem_bits is None:
+        _copy(stem, theirs, "conv1", weight="weight")
+    else:
+        _copy(stem, theirs, "conv1", **{"weight.latent": "weight"})
     _norm(layers[2], theirs, "bn1")
     _maxout(layers[3], theirs, "nonlinear1")
     blocks = [layer for layer in layers if isinstance(layer, Residual)]
@@ -93,6 +105,12 @@ def load(path: Path) -> ImageNetwork:
     if theirs:
         raise ValueError(f"{path}: entries that the network does not have: {sorted(theirs)[:5]}")
     return model.eval()
+
+
+def normalised() -> Lattice:
+    """The pixels behind the numbers that the first convolution reads."""
+    mean, deviation = torch.tensor(MEAN), torch.tensor(DEVIATION)
+    return Lattice("pixels", 0, 255, 1 / (255 * deviation), -mean / deviation)
 
 
 def _copy(module: nn.Module, theirs: dict[str, Tensor], prefix: str, **names: str) -> None:
@@ -124,13 +142,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of CIFAR-10's binary files")
     parser.add_argument("--out", type=Path, default=Path("adabin.npz"), help="the Graph's file")
     parser.add_argument("--fraction", type=int, default=None, help="bits behind the point")
-    parser.add_argument("--weight-bits", type=int, default=8, help="bits of real weights")
+    parser.add_argument("--stem-bits", type=int, default=16, help="bits of the stem's weights")
+    parser.add_argument("--weight-bits", type=int, default=8, help="bits of the classifier's")
     parser.add_argument("--images", type=int, default=10_000, help="test images to count on")
     given = parser.parse_args()
     model = load(given.file)
     start = time.perf_counter()
-    options = {"fraction": given.fraction, "weight_bits": given.weight_bits}
-    graph = hwbnn.lower(model, PIXELS, **options)
+    graph = hwbnn.lower(
+        load(given.file, given.stem_bits),
+        PIXELS,
+        fraction=given.fraction,
+        weight_bits=given.weight_bits,
+    )
     hwbnn.save(graph, given.out)
     print(graph.notes["rounded weights"])
     took = time.perf_counter() - start

@@ -7,9 +7,9 @@ Source: Lin et al., "Rotated Binary Neural Network", NeurIPS 2020, and its autho
   gate a channel; a surrogate gradient that narrows in the course of training; a learned scale a
   channel.
 - Our reading: the gradient passes through the rotation. The authors' code cuts it there, and its
-  gate starts at exactly 1, so that no gradient at all reaches the latent weights at first;
-  ``detach_rotation = True`` is that code. Channels of equal weights, whose standard deviation is
-  0 and which become NaN there, become zeros.
+  gate starts at exactly 1, so that no gradient at all reaches the latent weights until weight decay
+  has moved it; ``detach_rotation = True`` with ``gate = 1`` is that code. Channels of equal weights,
+  whose standard deviation is 0 and which become NaN there, become zeros.
 - What deviates: the code also standardises the activations of every sample, in evaluation too. A
   bit is then compared with the mean of its sample, which no constant threshold is; the default is
   none (as in ReCU, by the same group), and lowering refuses ``centre = "sample"``. The layer of
@@ -68,9 +68,13 @@ class RBNN(Method):
             flips 1 to 3 bits in 100, which the small rates of late epochs no longer mend; the code
             turns to the end, over hundreds of epochs.
         gate: ``|sin(phi)|`` at the start, 0 to 1. At exactly 1, the authors' start, ``phi`` is at
-            a maximum, and the gradient of the gate is no more than a rounding error.
+            a maximum, and the gradient of the gate is no more than a rounding error: the gate
+            moves by weight decay alone, which acts on ``phi`` with ``detach_rotation``. The
+            default is below 1, so that the gradient itself moves it.
         scale: whether ``alpha`` is learned, or 1.
-        detach_rotation: cut the gradient at ``R1^T X_c R2``, as the authors' code does.
+        detach_rotation: cut the gradient at ``R1^T X_c R2``, as the authors' code does. Latent
+            weights then learn by ``1 - |sin(phi)|`` of their gradient, and ``phi`` decays as all
+            else does: with ``gate = 1`` that is the authors' training.
         centre: ``"none"``, or ``"sample"``: standardise each sample's activations before the sign.
         lr_scale: factor on the learning rate of the latent weights, which are never clipped.
     """
@@ -84,7 +88,7 @@ class RBNN(Method):
     t_max: float = 2.0
     alternations: int = 3
     turn_until: float = 0.3
-    gate: float = 1.0
+    gate: float = 0.95
     scale: bool = True
     detach_rotation: bool = False
     centre: Literal["none", "sample"] = "none"
@@ -177,8 +181,11 @@ class RotatedWeight(LatentWeight):
         return replace(super().codes(), scale=self.alpha)
 
     def options(self) -> Mapping[str, Options]:
-        """No decay of the angles: it would open the gates whatever the loss says."""
-        return {**super().options(), "phi": Options(decay=False)}
+        """No decay of the angles, unless it is what starts them, as in the authors' code.
+
+        It opens the gates whatever the loss says.
+        """
+        return {**super().options(), "phi": Options(decay=self._detach)}
 
     @torch.no_grad()
     def refine(self, alternations: int) -> None:

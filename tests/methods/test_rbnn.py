@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
-from math import pi, sqrt
+from math import asin, pi, sqrt
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Input
@@ -15,7 +17,7 @@ from hwbnn.lowering import lower
 from hwbnn.methods import sign
 from hwbnn.methods.kronecker import haar, sides, transform
 from hwbnn.methods.rbnn import RBNN, RotatedWeight, best_left, best_right, sign_agreement
-from hwbnn.nn import mlp, parts, start_epoch
+from hwbnn.nn import mlp, parameter_groups, parts, start_epoch
 
 
 def weight(shape: tuple[int, ...] = (7, 24), u: float = 0.4, **hyper: object) -> RotatedWeight:
@@ -73,7 +75,7 @@ def test_a_closed_gate_leaves_the_weights_and_an_open_one_rotates_them() -> None
 
 def test_the_authors_start_gets_no_gradient_and_the_default_does() -> None:
     for detach in (False, True):
-        w = weight(detach_rotation=detach)
+        w = weight(detach_rotation=detach, gate=1.0)
         (gradient,) = torch.autograd.grad(w.codes().integers, w.latent, torch.randn(w.shape))
         assert bool((gradient == 0).all()) is detach
 
@@ -208,7 +210,48 @@ def test_angles_do_not_decay() -> None:
     options = w.options()
     assert (options["latent"].lr_scale, options["latent"].decay) == (3.0, True)
     assert not options["phi"].decay
-    assert w.phi.tolist() == pytest.approx([pi / 2] * 7)
+    assert w.phi.tolist() == pytest.approx([asin(0.95)] * 7)
+    assert weight(detach_rotation=True).options()["phi"].decay
+
+
+def trained(method: RBNN, steps: int, decay: float = 0.0) -> tuple[Any, Any]:
+    """The angles and bits of a small network's layers, at the start and after steps of SGD."""
+    torch.manual_seed(0)
+    model = mlp(Input.bits(24), (16,), 4, method)
+    optimiser = torch.optim.SGD(parameter_groups(model, 0.1, decay), momentum=0.9)
+    x = torch.randint(0, 2, (256, 24)) * 2.0 - 1
+    y = (x @ torch.randn(24, 4)).argmax(dim=1)
+    seen = []
+    for step in range(steps + 1):
+        if step in (0, steps):
+            layers = parts(model, RotatedWeight)
+            seen.append([(w.phi.detach().clone(), sign(w.real().detach())) for w in layers])
+        optimiser.zero_grad()
+        functional.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    return seen[0], seen[1]
+
+
+def test_the_gate_moves_in_training() -> None:
+    """By its gradient alone, in every layer; from 1 exactly it would not."""
+    start, end = trained(RBNN(), 40)
+    for (phi, _), (after, _) in zip(start, end, strict=True):
+        assert float((after - phi).abs().mean()) > 0.02
+    start, end = trained(RBNN(gate=1.0), 40)
+    for (phi, _), (after, _) in zip(start, end, strict=True):
+        assert float((after - phi).abs().max()) < 1e-3
+
+
+def test_a_cut_gradient_trains_as_weight_decay_opens_the_gate() -> None:
+    """The authors' code: gate 1, no gradient through the rotation, decay on all parameters."""
+    start, end = trained(RBNN(gate=1.0, detach_rotation=True), 60, decay=1e-2)
+    for (phi, bits), (after, later) in zip(start, end, strict=True):
+        assert (phi == pi / 2).all()
+        assert float((1 - after.sin().abs()).mean()) > 0.005
+        assert float((bits != later).float().mean()) > 0.005
+    # Without decay on the angle nothing would ever reach the latent weights.
+    _, held = trained(RBNN(gate=1.0, detach_rotation=True), 60)
+    assert all(torch.equal(b, c) for (_, b), (_, c) in zip(start, held, strict=True))
 
 
 def test_bits_of_centred_samples_are_right_and_refused_by_lowering() -> None:
