@@ -8,8 +8,8 @@ Source: Lin et al., "Rotated Binary Neural Network", NeurIPS 2020, and its autho
   channel.
 - Our reading: the gradient passes through the rotation. The authors' code cuts it there, and its
   gate starts at exactly 1, so that no gradient at all reaches the latent weights until weight decay
-  has moved it; ``detach_rotation = True`` with ``gate = 1`` is that code. Channels of equal weights,
-  whose standard deviation is 0 and which become NaN there, become zeros.
+  has moved it; ``detach_rotation = True`` with ``gate = 1`` is that code. Channels of equal
+  weights, whose standard deviation is 0 and which become NaN there, become zeros.
 - What deviates: the code also standardises the activations of every sample, in evaluation too. A
   bit is then compared with the mean of its sample, which no constant threshold is; the default is
   none (as in ReCU, by the same group), and lowering refuses ``centre = "sample"``. The layer of
