@@ -154,7 +154,7 @@ def test_the_core_without_faults_passes():
 
 FAULTS = {
     "the sign of a multiplication": (
-        "rtl/hwbnn_raw_d1.sv", r"(assign bits_0 = \{\n *)data_i", r"\1~data_i", "t1",
+        "rtl/hwbnn_raw_d1.sv", r"(assign bits_0 = \{\n *)~data_i", r"\1data_i", "t1",
     ),
     "a base off by one": ("rtl/hwbnn_v_t1.sv", r"Base\(2'h2\)", "Base(2'h3)", "t1"),
     "a column's weight doubled": (

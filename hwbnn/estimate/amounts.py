@@ -204,21 +204,22 @@ def _weighted_unrolled(block: WeightedUnrolled) -> Amounts:
     longest = popcount_latency(max(1, int(block.heights.max())), levels)
     for digits, heights in zip(block.digits, block.heights.tolist(), strict=True):
         if block.sums == "adder_tree":
-            leaves = [(((1 << width) - 1) << d.place, d.place) for d in digits]
-            rows = [tree(leaves, levels)] if digits else []
-        else:
-            columns = [(count << k, k) for k, count in enumerate(heights) if count]
-            rows = [count_tree(count, levels) for count in heights if count]
-            made.ff["exact"] += sum(
-                (longest - popcount_latency(count, levels)) * count.bit_length()
-                for count in heights
-                if count
-            )
-            rows += [tree(columns, levels)] if columns else []
-            made.lut["pattern"] += sum(-(-count // GROUP) for count in heights)
+            row = tree([(((1 << width) - 1) << d.place, d.place) for d in digits], levels)
+            made.lut["adder_weighted"] += row.adders
+            made.ff["exact"] += row.registers
+            continue
+        columns = {k: count for k, count in enumerate(heights) if count}
+        rows = [count_tree(count, levels) for count in columns.values()]
+        rows.append(tree([(count << k, k) for k, count in columns.items()], levels))
+        made.lut["pattern"] += sum(-(-count // GROUP) for count in heights)
         made.lut["adder"] += sum(row.adders for row in rows)
         made.ff["tree"] += sum(row.registers - row.numbers for row in rows)
         made.ff["tree_low"] += sum(row.numbers for row in rows)
+        # Shorter columns are there earlier, and wait.
+        made.ff["exact"] += sum(
+            (longest - popcount_latency(count, levels)) * count.bit_length()
+            for count in columns.values()
+        )
     return made
 
 
