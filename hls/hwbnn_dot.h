@@ -4,11 +4,11 @@
 // frame. With pe = n_out and simd = n_in they are unrolled: dot_unrolled and neurons_unrolled take
 // a frame a cycle.
 //
-// Weights of -1 and +1 (others: hwbnn_weighted.h) are packed like bits, True for +1: for each fold, each step of it and each of its pe
-// outputs the row of simd weights that the step takes. A row is cut into row_words words of
+// Weights of -1 and +1 are packed like bits, True for +1: for each fold, each step of it and each of
+// its pe outputs the row of simd weights that the step takes. A row is cut into row_words words of
 // row_width bits as the bits of the source are, so that a step is XOR and popcount of whole words;
 // bits beyond the row are zero in both. Short rows share a word, word_rows in each, the first in
-// the lowest bits. A step reads step_words words.
+// the lowest bits. A step reads step_words words. For other weights see hwbnn_weighted.h.
 //
 // CONFIG_T::terms says what the source is: bit_terms, whose accumulator counts the inputs that
 // differ from their weights; masked_terms, likewise of bits that do not all count; integer_terms,
