@@ -12,6 +12,8 @@ Array = NDArray[Any]
 Bools = NDArray[np.bool_]
 """Bits as codes, weights (True for +1), masks."""
 Bytes = NDArray[np.uint8]
+Signs = NDArray[np.int8]
+"""Rows of -1, 0 and +1."""
 Shorts = NDArray[np.int16]
 Int32s = NDArray[np.int32]
 Ints = NDArray[np.int64]

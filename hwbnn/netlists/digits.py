@@ -19,12 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwbnn.graph.arrays import Bools, Ints
-
-Signs = NDArray[np.int8]
-"""Rows of -1, 0 and +1."""
+from hwbnn.graph.arrays import Bools, Ints, Signs
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,10 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.errors import InputError
-from hwbnn.graph.arrays import Bools, Ints
+from hwbnn.graph.arrays import Bools, Ints, Signs
 from hwbnn.netlists.bit_heap import BitHeap, compressed
 from hwbnn.netlists.chains import LEVEL, compress, to_number
-from hwbnn.netlists.digits import Digits, Signs, integers
+from hwbnn.netlists.digits import Digits, integers
 from hwbnn.netlists.layer_inputs import LayerInputs
 from hwbnn.netlists.netlist import FALSE, TRUE, Netlist, NetlistBuilder
 from hwbnn.netlists.threshold import reaches
