@@ -84,12 +84,12 @@ class Amounts:
     bram36: int = 0
     dsp: int = 0
 
-    def memory(self, made: Memory) -> None:
+    def memory(self, taken: Memory) -> None:
         """Add a memory."""
-        self.lut["memory"] += made.lut  # type: ignore[assignment]
-        self.ff["memory"] += made.ff
-        self.bram18 += made.bram18
-        self.bram36 += made.bram36
+        self.lut["memory"] += taken.lut  # type: ignore[assignment]
+        self.ff["memory"] += taken.ff
+        self.bram18 += taken.bram18
+        self.bram36 += taken.bram36
 
     def add(self, other: Amounts) -> None:
         """Add other amounts."""
@@ -102,8 +102,8 @@ class Amounts:
 
 def bits_of(values: NDArray[np.int64], width: int) -> Bools:
     """The bits of integers, the last axis ``width`` times as long."""
-    made = (values[..., None] >> np.arange(width) & 1).astype(np.bool_)
-    return made.reshape(*values.shape[:-1], -1)
+    bits = (values[..., None] >> np.arange(width) & 1).astype(np.bool_)
+    return bits.reshape(*values.shape[:-1], -1)
 
 
 @singledispatch
@@ -114,12 +114,12 @@ def amounts(stage: Stage | Block) -> Amounts:
 
 @amounts.register
 def _axis_in(stage: AxisIn) -> Amounts:
-    made = Amounts(
+    total = Amounts(
         Counter(axis_in=1, axis_in_bits=stage.result.bits, counter=log2_up(stage.source.tokens))
     )
-    made.ff = Counter(axis_in=1, exact=log2_up(stage.source.tokens))
-    made.memory(ram(2, stage.result.bits, registered=False))
-    return made
+    total.ff = Counter(axis_in=1, exact=log2_up(stage.source.tokens))
+    total.memory(ram(2, stage.result.bits, registered=False))
+    return total
 
 
 @amounts.register
@@ -132,15 +132,15 @@ def _axis_out(stage: AxisOut) -> Amounts:
 
 def framing(circuit: Circuit) -> Amounts:
     """What the borders take besides, where frames are told apart otherwise than by packets."""
-    made = Amounts()
+    total = Amounts()
     if circuit.plan.framing == "packet":
-        return made
+        return total
     bits = log2_up(circuit.stages[0].source.tokens)
-    made.lut["counter"] += bits
-    made.ff["exact"] += bits
+    total.lut["counter"] += bits
+    total.ff["exact"] += bits
     if circuit.plan.framing == "batch":  # whether frames inside end a packet
-        _add_fifo(made, 2 + circuit.latency // circuit.interval, 1)
-    return made
+        _add_fifo(total, 2 + circuit.latency // circuit.interval, 1)
+    return total
 
 
 @amounts.register
@@ -161,21 +161,21 @@ def _down(stage: Narrow) -> Amounts:
 
 @amounts.register
 def _pipeline(stage: Pipeline) -> Amounts:
-    made = ends(stage)
+    total = ends(stage)
     for block in stage.blocks:
-        made.add(amounts(block))
-    return made
+        total.add(amounts(block))
+    return total
 
 
 def ends(stage: Pipeline) -> Amounts:
     """The amounts in a pipeline around its blocks: the gate in front and the FIFO behind."""
-    made = Amounts(Counter(fifo=1, counter=3 * log2_up(stage.credits + 1)))
-    made.ff = Counter(exact=3 * log2_up(stage.credits + 1), valid=stage.latency)
-    made.memory(ram(stage.credits, stage.result.bits, registered=False))
+    total = Amounts(Counter(fifo=1, counter=3 * log2_up(stage.credits + 1)))
+    total.ff = Counter(exact=3 * log2_up(stage.credits + 1), valid=stage.latency)
+    total.memory(ram(stage.credits, stage.result.bits, registered=False))
     if stage.head is None:
-        made.lut["counter"] += log2_up(stage.credits + 1) + log2_up(stage.group)
-        made.ff["exact"] += log2_up(stage.credits + 1) + log2_up(stage.group)
-    return made
+        total.lut["counter"] += log2_up(stage.credits + 1) + log2_up(stage.group)
+        total.ff["exact"] += log2_up(stage.credits + 1) + log2_up(stage.group)
+    return total
 
 
 @amounts.register
@@ -199,28 +199,28 @@ def _dot_netlist(block: DotNetlist) -> Amounts:
 @amounts.register
 def _weighted_unrolled(block: WeightedUnrolled) -> Amounts:
     """The columns of each channel, and the sum of their counts; or a tree of digits."""
-    made = Amounts()
+    total = Amounts()
     width, levels = block.source.width, block.levels
     longest = popcount_latency(max(1, int(block.heights.max())), levels)
     for digits, heights in zip(block.digits, block.heights.tolist(), strict=True):
         if block.sums == "adder_tree":
             row = tree([(((1 << width) - 1) << d.place, d.place) for d in digits], levels)
-            made.lut["adder_weighted"] += row.adders
-            made.ff["exact"] += row.registers
+            total.lut["adder_weighted"] += row.adders
+            total.ff["exact"] += row.registers
             continue
         columns = {k: count for k, count in enumerate(heights) if count}
         rows = [count_tree(count, levels) for count in columns.values()]
         rows.append(tree([(count << k, k) for k, count in columns.items()], levels))
-        made.lut["pattern"] += sum(-(-count // GROUP) for count in heights)
-        made.lut["adder"] += sum(row.adders for row in rows)
-        made.ff["tree"] += sum(row.registers - row.numbers for row in rows)
-        made.ff["tree_low"] += sum(row.numbers for row in rows)
+        total.lut["pattern"] += sum(-(-count // GROUP) for count in heights)
+        total.lut["adder"] += sum(row.adders for row in rows)
+        total.ff["tree"] += sum(row.registers - row.numbers for row in rows)
+        total.ff["tree_low"] += sum(row.numbers for row in rows)
         # Shorter columns are there earlier, and wait.
-        made.ff["exact"] += sum(
+        total.ff["exact"] += sum(
             (longest - popcount_latency(count, levels)) * count.bit_length()
             for count in columns.values()
         )
-    return made
+    return total
 
 
 def _fixed_rows(block: DotUnrolled | DotFolded) -> Amounts:
@@ -241,23 +241,23 @@ def _fixed_rows(block: DotUnrolled | DotFolded) -> Amounts:
 @amounts.register
 def _dot_folded(block: DotFolded) -> Amounts:
     pe, width = block.pe + block.total, block.source.width
-    made = _folded_steps(block, pe * block.result.width)
+    total = _folded_steps(block, pe * block.result.width)
     if block.rows == 1 and block.sums != "bit_serial":  # the memory has a single row
-        made.add(_fixed_rows(block))
-        return made
+        total.add(_fixed_rows(block))
+        return total
     at_once = 1 if block.sums == "bit_serial" else width
     if block.sums == "adder_tree":
         row = adder_tree(block.simd, width, block.levels)
-        made.lut["terms_folded"] = pe * (row.adders + block.simd * width)
+        total.lut["terms_folded"] = pe * (row.adders + block.simd * width)
     else:
         row = row_tree(block.simd, at_once, block.levels, varying=True)
         if block.simd > GROUP:
-            made.lut["match"] = pe * match_tables(block.simd) * at_once
+            total.lut["match"] = pe * match_tables(block.simd) * at_once
         else:
-            made.lut["product"] = pe * block.simd * at_once
-        made.lut["adder_folded"] = pe * row.adders
-    made.ff["exact"] += pe * row.registers
-    return made
+            total.lut["product"] = pe * block.simd * at_once
+        total.lut["adder_folded"] = pe * row.adders
+    total.ff["exact"] += pe * row.registers
+    return total
 
 
 def _folded_steps(block: DotFolded, total: int) -> Amounts:
@@ -270,46 +270,46 @@ def _folded_steps(block: DotFolded, total: int) -> Amounts:
     counted = (block.rows, block.steps, block.passes, block.rounds)
     counters = sum(log2_up(count) for count in counted)
     slots = 3 * log2_up(block.buffer_tokens) + 2 * log2_up(block.buffer_tokens + 1)
-    made = Amounts(Counter(folded=1, counter=counters + slots))
-    made.ff = Counter(exact=total + counters + slots, valid=3 * block.latency)
-    made.memory(ram(block.buffer_tokens, block.simd * block.source.width, registered=True))
+    around = Amounts(Counter(folded=1, counter=counters + slots))
+    around.ff = Counter(exact=total + counters + slots, valid=3 * block.latency)
+    around.memory(ram(block.buffer_tokens, block.simd * block.source.width, registered=True))
     if block.rows > 1 or block.sums == "bit_serial":
-        made.lut["total"] = total if block.steps * block.rounds > 1 else 0
-        made.lut["plane"] = block.simd * (block.rounds - 1)
-        made.ff["exact"] += log2_up(block.rounds)
-        made.memory(rom(block.memory))
-    return made
+        around.lut["total"] = total if block.steps * block.rounds > 1 else 0
+        around.lut["plane"] = block.simd * (block.rounds - 1)
+        around.ff["exact"] += log2_up(block.rounds)
+        around.memory(rom(block.memory))
+    return around
 
 
 @amounts.register
 def _weighted_folded(block: WeightedFolded) -> Amounts:
     """Masks and counts, products and trees, or multipliers and trees."""
     pe, simd, levels = block.pe, block.simd, block.levels
-    made = _folded_steps(block, pe * block.result.width)
+    total = _folded_steps(block, pe * block.result.width)
     planes = 1 if block.sums == "bit_serial" else block.source.width
     bits = block.weight_width
     if block.ternary and block.sums == "adder_tree":
         trees = [adder_tree(simd, planes, levels)]
-        made.lut["product"] = pe * simd * planes
+        total.lut["product"] = pe * simd * planes
     elif block.ternary:
         trees = [row_tree(simd, planes, levels)]
-        made.lut["mask"] = pe * simd * planes
-        made.lut["pattern"] = pe * planes * -(-simd // GROUP)
+        total.lut["mask"] = pe * simd * planes
+        total.lut["pattern"] = pe * planes * -(-simd // GROUP)
     elif block.dsp:
         trees = [adder_tree(simd, planes + bits, levels)]
-        made.dsp = pe * simd * multipliers(planes + 1, bits)
+        total.dsp = pe * simd * multipliers(planes + 1, bits)
     elif block.sums == "adder_tree":
         own = tree([((1 << bits) - 1 << b, b) for b in range(planes)], levels)
         trees = [own] * simd + [adder_tree(simd, planes + bits, levels)]
-        made.lut["mask"] = pe * simd * planes * bits
+        total.lut["mask"] = pe * simd * planes * bits
     else:
         high = simd * ((1 << bits) - 1)
         trees = [adder_tree(simd, bits, levels)] * planes
         trees.append(tree([(high << b, b) for b in range(planes)], levels))
-        made.lut["mask"] = pe * simd * planes * bits
-    made.lut["adder_weighted"] = pe * sum(each.adders for each in trees)
-    made.ff["exact"] += pe * sum(each.registers for each in trees)
-    return made
+        total.lut["mask"] = pe * simd * planes * bits
+    total.lut["adder_weighted"] = pe * sum(each.adders for each in trees)
+    total.ff["exact"] += pe * sum(each.registers for each in trees)
+    return total
 
 
 def multipliers(one: int, other: int) -> int:
@@ -331,32 +331,32 @@ def multipliers(one: int, other: int) -> int:
 @amounts.register
 def _affine(block: Affine) -> Amounts:
     bits = block.source.lanes * block.result.width
-    made = Amounts(Counter(affine=bits), Counter(exact=bits))
-    add_rows(made, bits_of(block.constants[:, None], block.result.width), block)
-    return made
+    total = Amounts(Counter(affine=bits), Counter(exact=bits))
+    add_rows(total, bits_of(block.constants[:, None], block.result.width), block)
+    return total
 
 
 @amounts.register
 def _scaled(block: Scaled) -> Amounts:
     width, lanes = block.result.width, block.result.lanes
-    made = Amounts()
+    total = Amounts()
     if not block.fixed:
         # A multiplier holds the registers of its operands and of its result.
         scale, offset, constant = block.widths
-        made.dsp = lanes * (1 + (scale > 0))
+        total.dsp = lanes * (1 + (scale > 0))
         repeated = np.arange(block.elements) % len(block.scale)
         elements = [bits_of(block.offset[repeated, None], offset)]
         elements += [bits_of(block.added[:, None], constant)] if constant else []
         elements += [bits_of(block.scale[repeated, None], scale)] if scale else []
-        add_rows(made, np.concatenate(elements, axis=1), block)
-        return made
+        add_rows(total, np.concatenate(elements, axis=1), block)
+        return total
     adders = sum(max(0, len(terms(odd)) - 1) for odd in block.multiples)
     adders += sum(max(0, len(terms(int(scale))) - 1) for scale in block.scale)
     adders += lanes * (2 if block.added.any() else 1)
-    made.lut["scaled"] = adders * width
+    total.lut["scaled"] = adders * width
     delayed = max(block.count, block.scale_count) > 1
-    made.ff["exact"] = lanes * (width + (block.source.width if delayed else 0))
-    return made
+    total.ff["exact"] = lanes * (width + (block.source.width if delayed else 0))
+    return total
 
 
 @amounts.register
@@ -364,34 +364,34 @@ def _compare(block: Compare) -> Amounts:
     lanes, count = block.source.lanes, block.constants.shape[1]
     fixed = block.tokens == 1 and block.border_classes is None
     bits = lanes * count * block.source.width
-    made = Amounts(Counter({"compare_fixed" if fixed else "compare": bits}))
-    made.ff["exact"] = lanes * count
-    add_rows(made, bits_of(block.constants, block.source.width + 1), block)
-    add_rows(made, block.falling[:, None], block)
+    total = Amounts(Counter({"compare_fixed" if fixed else "compare": bits}))
+    total.ff["exact"] = lanes * count
+    add_rows(total, bits_of(block.constants, block.source.width + 1), block)
+    add_rows(total, block.falling[:, None], block)
     if isinstance(block, ThresholdBlock) and count > 1:
         counted = count_tree(count, block.levels)
-        made.lut["product"] += lanes * count
-        made.lut["adder_folded"] += lanes * counted.adders
-        made.ff["exact"] += lanes * counted.registers
-    return made
+        total.lut["product"] += lanes * count
+        total.lut["adder_folded"] += lanes * counted.adders
+        total.ff["exact"] += lanes * counted.registers
+    return total
 
 
-def add_rows(made: Amounts, elements: Bools, block: ByElement) -> None:
+def add_rows(total: Amounts, elements: Bools, block: ByElement) -> None:
     """Add the ROM of constants, a row a token of each class; a single row is no memory."""
     count = block.classes * block.tokens
     if count > 1 and (elements != elements[:1]).any():
-        made.memory(rom(block.in_tokens(elements).reshape(count, -1)))
-        made.lut["counter"] += log2_up(count)
-        made.ff["exact"] += log2_up(count)
+        total.memory(rom(block.in_tokens(elements).reshape(count, -1)))
+        total.lut["counter"] += log2_up(count)
+        total.ff["exact"] += log2_up(count)
     if block.border_classes is not None:
         places = rom(bits_of(block.border_classes[:, None], log2_up(block.classes)))
         if places.bram18 or places.bram36:
-            made.memory(places)
+            total.memory(places)
         else:  # nearly all rows are alike: far fewer LUTs than as many random bits
-            made.lut["border_class"] += log2_up(block.classes) * log2_up(len(block.border_classes))
-            made.ff["exact"] += places.ff
-        made.lut["counter"] += log2_up(len(block.border_classes))
-        made.ff["exact"] += log2_up(len(block.border_classes))
+            total.lut["border_class"] += log2_up(block.classes) * log2_up(len(block.border_classes))
+            total.ff["exact"] += places.ff
+        total.lut["counter"] += log2_up(len(block.border_classes))
+        total.ff["exact"] += log2_up(len(block.border_classes))
 
 
 @amounts.register
@@ -401,12 +401,12 @@ def _lookup(block: LookupBlock) -> Amounts:
     tables = block.in_tokens(block.table).reshape(block.tokens, stream.lanes, entries)
     by_lane = tables.transpose(1, 0, 2)
     address = stream.width + (log2_up(block.tokens) if block.tokens > 1 else 0)
-    made = Amounts(Counter(index=stream.lanes * address))
-    made.dsp = stream.lanes if block.inverse > 1 else 0
+    total = Amounts(Counter(index=stream.lanes * address))
+    total.dsp = stream.lanes if block.inverse > 1 else 0
     for lane in by_lane.reshape(stream.lanes, -1):
         rows = bits_of(lane[:, None], width)
-        made.memory(rom(rows))
-    return made
+        total.memory(rom(rows))
+    return total
 
 
 @amounts.register
@@ -426,14 +426,14 @@ def _argmax(block: ArgMaxBlock) -> Amounts:
         if level % block.levels == 0 or level == depth:
             counts += now
     pairs = stream.lanes - 1
-    made = Amounts(
+    total = Amounts(
         Counter(larger=pairs * key, choose=pairs * (key + index)),
         Counter(exact=counts * (key + index)),
     )
     if stream.tokens > 1:
-        made.lut.update(larger=key, choose=index, counter=2 * log2_up(stream.tokens) + index)
-        made.ff["exact"] += key + 2 * index + 2 * log2_up(stream.tokens)
-    return made
+        total.lut.update(larger=key, choose=index, counter=2 * log2_up(stream.tokens) + index)
+        total.ff["exact"] += key + 2 * index + 2 * log2_up(stream.tokens)
+    return total
 
 
 @amounts.register
@@ -446,13 +446,13 @@ def _window(stage: SlidingWindow) -> Amounts:
     counts = 4 if (stage.origins > stage.kept).any() else 2
     pointers, fills = 3 * log2_up(stage.buffer_tokens), counts * (log2_up(2 * tokens) + 2)
     # Each of them chooses among several steps, and wraps around or is compared.
-    made = Amounts(
+    total = Amounts(
         Counter(window=1, window_counter=counters, window_pointer=pointers, window_fill=fills)
     )
-    made.ff = Counter(exact=counters + pointers + fills + 2)
-    made.memory(ram(stage.buffer_tokens, stage.source.bits, registered=True))
-    made.lut["window_pad"] += stage.source.bits if any(geometry.padding) else 0
-    return made
+    total.ff = Counter(exact=counters + pointers + fills + 2)
+    total.memory(ram(stage.buffer_tokens, stage.source.bits, registered=True))
+    total.lut["window_pad"] += stage.source.bits if any(geometry.padding) else 0
+    return total
 
 
 @amounts.register
@@ -461,69 +461,69 @@ def _window_unrolled(stage: WindowUnrolled) -> Amounts:
     geometry, bits = stage.geometry, stage.source.bits
     rows, columns = geometry.kernel
     counters = sum(log2_up(n) for n in (*geometry.size, *geometry.kernel))
-    made = Amounts(
+    total = Amounts(
         Counter(
             stream_fifo=1,
             window_counter=2 * counters,
             window_pad=bits if any(geometry.padding) else 0,
         )
     )
-    made.ff = Counter(exact=2 * counters + rows * columns * bits)
-    made.memory(ram(2, bits, registered=False))
+    total.ff = Counter(exact=2 * counters + rows * columns * bits)
+    total.memory(ram(2, bits, registered=False))
     if rows > 1:
         wide = geometry.size[1] + geometry.padding[2] + geometry.padding[3]
-        made.memory(ram(wide, (rows - 1) * bits, registered=True))
-    return made
+        total.memory(ram(wide, (rows - 1) * bits, registered=True))
+    return total
 
 
 @amounts.register
 def _fork(stage: Fork) -> Amounts:
     """A FIFO a branch."""
-    made = Amounts()
+    total = Amounts()
     for depth in stage.depths:
-        _add_fifo(made, depth, stage.source.bits)
-    return made
+        _add_fifo(total, depth, stage.source.bits)
+    return total
 
 
 @amounts.register
 def _join(stage: AddStreams) -> Amounts:
     """Two FIFOs of two, and an adder an element."""
     bits = stage.result.bits
-    made = Amounts(Counter(add=bits), Counter(exact=bits + 1))
+    total = Amounts(Counter(add=bits), Counter(exact=bits + 1))
     for stream in (stage.source, stage.other):
-        _add_fifo(made, 2, stream.bits)
-    return made
+        _add_fifo(total, 2, stream.bits)
+    return total
 
 
-def _add_fifo(made: Amounts, depth: int, bits: int) -> None:
+def _add_fifo(total: Amounts, depth: int, bits: int) -> None:
     counters = 2 * log2_up(depth) + log2_up(depth + 1)
-    made.lut.update(stream_fifo=1, stream_fifo_counter=counters)
-    made.ff["exact"] += counters
+    total.lut.update(stream_fifo=1, stream_fifo_counter=counters)
+    total.ff["exact"] += counters
     memory = fifo(depth, bits)
     if memory.bram18 or memory.bram36:
         # A word that is read as it is written goes past the block RAM.
-        made.lut["stream_fifo_past"] += bits
-        made.ff["exact"] += bits
-    made.memory(memory)
+        total.lut["stream_fifo_past"] += bits
+        total.ff["exact"] += bits
+    total.memory(memory)
 
 
 @amounts.register
 def _pool_max(block: PoolMax) -> Amounts:
     """An element is compared with the best so far, and one of both chosen."""
     bits, steps = block.result.bits, log2_up(block.steps)
-    made = Amounts(Counter(pool_max=bits, counter=steps))
-    made.ff = Counter(exact=2 * bits + steps)
-    add_rows(made, block.smallest[:, None], block)
-    return made
+    total = Amounts(Counter(pool_max=bits, counter=steps))
+    total.ff = Counter(exact=2 * bits + steps)
+    add_rows(total, block.smallest[:, None], block)
+    return total
 
 
 @amounts.register
 def _pool_sum(block: PoolSum) -> Amounts:
     """An adder an element."""
     bits, steps = block.result.bits, log2_up(block.steps)
-    made = Amounts(Counter(pool_sum=bits, counter=steps))
-    made.ff = Counter(exact=bits + steps)
-    return made
+    total = Amounts(Counter(pool_sum=bits, counter=steps))
+    total.ff = Counter(exact=bits + steps)
+    return total
 
 
 @amounts.register
@@ -545,8 +545,8 @@ def _rescale(block: RescaleBlock) -> Amounts:
     wires = len(tables) == 1 and multiplier > 0 and multiplier.bit_count() == 1
     wires = wires and bool((block.multiplier == multiplier).all() and not shifts)
     dsps = 0 if wires else multipliers(width + 1, factor)
-    made = Amounts(dsp=lanes * dsps)
-    made.lut.update(
+    total = Amounts(dsp=lanes * dsps)
+    total.lut.update(
         rescale_sum=lanes * (0 if wires else sums),
         rescale_joined=lanes * (sums if dsps > 1 else 0),
         rescale_wires=lanes * (width if wires else 0),
@@ -554,7 +554,7 @@ def _rescale(block: RescaleBlock) -> Amounts:
         rescale_shift=lanes * shifts * (sums - int(block.shift.min())),
         rescale_slope=lanes * factor * (len(tables) - 1),
     )
-    made.ff.update(
+    total.ff.update(
         exact=lanes * (block.result.width + 2 * shifts),
         rescale_joined=lanes * (sums if dsps > 1 else 0),
         rescale_wires=lanes * (width if wires else 0),
@@ -563,11 +563,11 @@ def _rescale(block: RescaleBlock) -> Amounts:
     if count > 1 and not wires:
         factors = np.concatenate(elements, axis=1)
         rows: Bools = factors.reshape(count, -1)
-        made.memory(rom(rows))
-        made.lut["counter"] += log2_up(count)
-        made.ff["exact"] += log2_up(count)
-    add_rows(made, bits_of(block.bias[:, None], sums), block)
-    return made
+        total.memory(rom(rows))
+        total.lut["counter"] += log2_up(count)
+        total.ff["exact"] += log2_up(count)
+    add_rows(total, bits_of(block.bias[:, None], sums), block)
+    return total
 
 
 def _bits_of_all(values: Ints) -> int:

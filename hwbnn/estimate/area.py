@@ -105,17 +105,17 @@ def area(circuit: Circuit) -> Area:
     total = Amounts()
     stages = {}
     for stage in circuit.stages:
-        made = amounts(stage)
+        counted = amounts(stage)
         if isinstance(stage, AxisIn):
-            made.add(framing(circuit))
-        total.add(made)
-        stages[stage.name] = area_of(made)
+            counted.add(framing(circuit))
+        total.add(counted)
+        stages[stage.name] = area_of(counted)
     return area_of(total, stages)
 
 
-def area_of(made: Amounts, stages: Mapping[str, Area] | None = None) -> Area:
+def area_of(counts: Amounts, stages: Mapping[str, Area] | None = None) -> Area:
     """The area that these amounts take."""
-    lut = sum(amount * _EACH[name] for name, amount in made.lut.items())
-    ff = sum(amount * FF[name] for name, amount in made.ff.items())
+    lut = sum(amount * _EACH[name] for name, amount in counts.lut.items())
+    ff = sum(amount * FF[name] for name, amount in counts.ff.items())
     by_stage = MappingProxyType(dict(stages or {}))
-    return Area(round(lut), round(ff), made.bram18, made.bram36, made.dsp, by_stage)
+    return Area(round(lut), round(ff), counts.bram18, counts.bram36, counts.dsp, by_stage)

@@ -19,11 +19,11 @@ def used_depths(graph: Graph, plan: Plan) -> Plan:
 
     Two runs of the token model, for any number of forks.
     """
-    made = circuit(graph, plan)
-    forks = _forks(made)
+    hardware = circuit(graph, plan)
+    forks = _forks(hardware)
     if not forks:
         return plan
-    predicted = cycles(made)
+    predicted = cycles(hardware)
     for spare in (0, 1):
         depths = {
             fork.value: tuple(max(LEAST, predicted.fills[name] + spare) for name in fork.outputs)
@@ -60,8 +60,8 @@ def least_depths(graph: Graph, plan: Plan) -> Plan:
     return plan
 
 
-def _forks(made: Circuit) -> list[Fork]:
-    return [stage for stage in made.stages if isinstance(stage, Fork)]
+def _forks(hardware: Circuit) -> list[Fork]:
+    return [stage for stage in hardware.stages if isinstance(stage, Fork)]
 
 
 def _interval(graph: Graph, plan: Plan) -> Fraction | None:

@@ -99,9 +99,9 @@ class Layers:
         for layouts in self.layouts.values():
             yield from {cycles for _, cycles in layouts}
 
-    def cost(self, made: Amounts) -> float:
+    def cost(self, counts: Amounts) -> float:
         """LUTs, a block RAM counted as so many."""
-        taken = area_of(made)
+        taken = area_of(counts)
         return taken.lut + BRAM_LUTS * (taken.bram36 + taken.bram18 / 2)
 
     def layer_cost(
@@ -178,13 +178,13 @@ class NetworkLayers(Layers):
             if isinstance(node, Dot | Conv2d):
                 lanes = datapath.pending[node.source][0].stream.lanes
                 nodes = self.behind(node)
-                found = [
+                costs = [
                     self.layer_cost(nodes, lanes, layout, base.lanes)
                     for layout in self.fast(node, cycles)
                 ]
-                self.looks += len(found)
-                good = [layer for layer in found if layer.interval <= cycles]
-                best = min(good or found, key=lambda layer: layer.cost if good else layer.interval)
+                self.looks += len(costs)
+                good = [layer for layer in costs if layer.interval <= cycles]
+                best = min(good or costs, key=lambda layer: layer.cost if good else layer.interval)
                 datapath.plan = datapath.plan.with_layers(**{node.name: best.layout})
             add_node(datapath, node)
         return datapath.plan

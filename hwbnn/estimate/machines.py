@@ -397,13 +397,13 @@ class AddStreamsMachine(Machine):
 
 def machines(stages: Sequence[Stage], wires: Wires) -> list[Machine]:
     """The machines of a circuit's stages, in order; ``axis_out`` holds nothing and has none."""
-    made: list[Machine] = []
+    every: list[Machine] = []
     for stage in stages:
         if isinstance(stage, Pipeline):
-            made.append((FoldedMachine if stage.head else GateMachine)(stage, wires))
+            every.append((FoldedMachine if stage.head else GateMachine)(stage, wires))
         elif not isinstance(stage, AxisOut):
-            made.append(_KINDS[type(stage)](stage, wires))
-    return made
+            every.append(_KINDS[type(stage)](stage, wires))
+    return every
 
 
 _KINDS: dict[type[Stage], type[Machine]] = {

@@ -53,12 +53,12 @@ def rom(rows: Bools) -> Memory:
     cost, block = _block(depth, width)
     if cost < depth * width / 64:
         return block
-    made = columns(rows)
+    distinct = columns(rows)
     # A LUT holds 64 entries of a bit; MUXF7 and MUXF8 join two and four, LUTs select among more.
     whole, rest = divmod(depth, 256)
     luts = 4 * whole + (_joined(rest) if depth > 2 else 0)
     selecting = luts / 3 if luts > 4 else 0
-    return Memory(lut=made * (luts + selecting), ff=made)
+    return Memory(lut=distinct * (luts + selecting), ff=distinct)
 
 
 def _joined(depth: int) -> int:
@@ -192,11 +192,11 @@ def count_tree(inputs: int, levels: int) -> Tree:
     """The tree of a ``popcount``, with the registers of its groups where it has them."""
     groups = -(-inputs // GROUP)
     sizes = [len(range(first, inputs, groups)) for first in range(groups)]
-    made = tree([(size, 0) for size in sizes], levels, before=1)
+    adders = tree([(size, 0) for size in sizes], levels, before=1)
     if levels > 1 and len(sizes) > 1:
-        return made
+        return adders
     bits = sum(size.bit_length() for size in sizes)
-    return Tree(made.adders, made.registers + bits, made.numbers + len(sizes))
+    return Tree(adders.adders, adders.registers + bits, adders.numbers + len(sizes))
 
 
 def match_tree(inputs: int, levels: int) -> Tree:
@@ -205,15 +205,15 @@ def match_tree(inputs: int, levels: int) -> Tree:
     depth = 1 + (-(-inputs // GROUP) - 1).bit_length()
     before = depth - (len(sizes) - 1).bit_length()
     counted = [(size << i % 2, i % 2) for i, size in enumerate(sizes)]
-    made = tree(counted, levels, before)
-    registers, numbers = made.registers, made.numbers
+    adders = tree(counted, levels, before)
+    registers, numbers = adders.registers, adders.numbers
     if before % levels == 0:
         registers += sum(size.bit_length() for size in sizes)
         numbers += len(sizes)
     if levels == 1 and before == 2:
         registers += sum(sizes)
         numbers += sum(sizes)
-    return Tree(made.adders, registers, numbers)
+    return Tree(adders.adders, registers, numbers)
 
 
 def match_tables(inputs: int) -> int:
@@ -258,9 +258,9 @@ def patterns(weights: Bools) -> int:
     """
     inputs = weights.shape[1]
     groups = -(-inputs // GROUP)
-    found = 0
+    total = 0
     for first in range(groups):
         group = weights[:, first::groups]
         codes = (group ^ group[:, :1]) @ (1 << np.arange(group.shape[1]))
-        found += len(np.unique(codes))
-    return found
+        total += len(np.unique(codes))
+    return total

@@ -92,11 +92,11 @@ class Events:
         if self.interval is not None:
             shifted: Ints = now[place] + frames * self.interval
             return shifted
-        made = np.empty(len(index), np.int64)
+        cycles = np.empty(len(index), np.int64)
         for back in range(int(-frames.min()), int(-frames.max()) - 1, -1):
             chosen = frames == -back
-            made[chosen] = self.before(back, now)[place[chosen]]
-        return made
+            cycles[chosen] = self.before(back, now)[place[chosen]]
+        return cycles
 
     def apart(self, times: Ints, cycles: int) -> Ints:
         """The earliest times from these on, each so many cycles behind the one before.
@@ -524,10 +524,10 @@ class FrameSequence:
 
     def state(self) -> bytes:
         """The state on which later frames depend, relative to the start of this frame."""
-        found = blake2b()
+        state = blake2b()
         for events in self.system.everything:
-            found.update((events.now - self.starts[-1]).tobytes())
-        return found.digest()
+            state.update((events.now - self.starts[-1]).tobytes())
+        return state.digest()
 
     @property
     def reach(self) -> int:

@@ -162,13 +162,13 @@ class _Draft:
 
     Attributes:
         plan: the Plan.
-        made: its circuit.
+        hardware: its circuit.
         least: LUTs without more than two words behind forks.
         looks: layouts that were looked at for it, and thousands of tokens of its schedules.
     """
 
     plan: Plan
-    made: Circuit
+    hardware: Circuit
     least: int
     looks: int
     point: Point | None = None
@@ -176,21 +176,21 @@ class _Draft:
     @property
     def bound(self) -> int:
         """No interval is shorter."""
-        return self.made.interval
+        return self.hardware.interval
 
     def done(self) -> Point:
         """The point, once its FIFOs are sized."""
         if self.point is None:
-            found = _scheduled(self.made.stages, self._moved)
-            if found is None:  # with the FIFOs that are always deep enough
-                interval = predicted_cycles(self.made).interval
+            shortest = _scheduled(self.hardware.stages, self._moved)
+            if shortest is None:  # with the FIFOs that are always deep enough
+                interval = predicted_cycles(self.hardware).interval
                 assert interval is not None
-                self.point = Point(ceil(interval), _luts(self.made.stages), self.plan)
+                self.point = Point(ceil(interval), _luts(self.hardware.stages), self.plan)
                 return self.point
-            depths = {fork.value: found.depths(fork) for fork in _forks(self.made.stages)}
-            stages = [_sized(stage, depths) for stage in self.made.stages]
+            depths = {fork.value: shortest.depths(fork) for fork in _forks(self.hardware.stages)}
+            stages = [_sized(stage, depths) for stage in self.hardware.stages]
             plan = replace(self.plan, depths=depths) if depths else self.plan
-            self.point = Point(found.interval, _luts(stages), plan)
+            self.point = Point(shortest.interval, _luts(stages), plan)
         return self.point
 
     def _moved(self, tokens: int) -> None:
@@ -204,18 +204,18 @@ def _scheduled(stages: Sequence[Stage], moved: Callable[[int], None]) -> Schedul
     no schedule of twice as many cycles either, so that it would take long to find one.
     """
     least = low = high = max(stage.interval for stage in stages)
-    while (found := schedule(stages, high, free=True, moved=moved)) is None:
+    while (best := schedule(stages, high, free=True, moved=moved)) is None:
         if high > 2 * least:
             return None
         low, high = high + 1, high + max(1, high // LONGER)
-    while low < found.interval:
-        middle = (low + found.interval) // 2
+    while low < best.interval:
+        middle = (low + best.interval) // 2
         shorter = schedule(stages, middle, free=True, moved=moved)
         if shorter is None:
             low = middle + 1
         else:
-            found = shorter
-    return found
+            best = shorter
+    return best
 
 
 def _sized(stage: Stage, depths: Mapping[str, tuple[int, ...]]) -> Stage:
@@ -290,13 +290,13 @@ class Points:
 
     def lanes(self, goal: int) -> dict[str, int]:
         """The fewest channels at a time with which rescalers and adders are fast enough."""
-        found = dict(self.base.lanes)
+        lanes = dict(self.base.lanes)
         for node in self.graph.nodes:
-            if isinstance(node, Rescale | Add) and node.name not in found:
+            if isinstance(node, Rescale | Add) and node.name not in lanes:
                 t = self.graph.types[node.name]
                 enough = (n for n in divisors(t.channels) if t.size // n <= goal)
-                found[node.name] = next(enough, t.channels)
-        return found
+                lanes[node.name] = next(enough, t.channels)
+        return lanes
 
     def draft(self, goal: int) -> _Draft:
         """The draft for a number of cycles."""
@@ -308,9 +308,9 @@ class Points:
             )
             before = self.layers.looks
             plan = self.layers.plan(replace(base, lanes=self.lanes(goal)), goal)
-            made = circuit(self.graph, plan)
-            least = _luts([_sized(stage, {}) for stage in made.stages])
-            self.drafts[goal] = _Draft(plan, made, least, self.layers.looks - before)
+            hardware = circuit(self.graph, plan)
+            least = _luts([_sized(stage, {}) for stage in hardware.stages])
+            self.drafts[goal] = _Draft(plan, hardware, least, self.layers.looks - before)
         return self.drafts[goal]
 
     def for_interval(self, cycles: int, tell: Callable[[str], None] | None) -> Plan:

@@ -70,23 +70,23 @@ def rows(circuit: Circuit, predicted: Cycles | None = None) -> tuple[StageRow, .
     predicted = predicted or cycles(circuit)
     interval = predicted.interval or Fraction(circuit.interval)
     areas = area(circuit).stages
-    made = []
+    stage_rows = []
     for stage in circuit.stages:
         taken = areas[stage.name]
         depth = _depth(stage)
         fill = tuple(predicted.fills[name] for name in stage.outputs) if depth else ()
-        made.append(
+        stage_rows.append(
             StageRow(
                 stage.name, _node(stage), stage.interval, stage.interval / interval, taken.lut,
                 taken.ff, taken.bram36 + taken.bram18 / 2, taken.dsp, depth, fill,
             )
         )  # fmt: skip
-    return tuple(made)
+    return tuple(stage_rows)
 
 
-def error_note(made: tuple[StageRow, ...]) -> str:
+def error_note(stage_rows: tuple[StageRow, ...]) -> str:
     """How far off the estimates of LUTs were where they were compared with synthesis, in a line."""
-    total = sum(row.lut for row in made)
+    total = sum(row.lut for row in stage_rows)
     kinds = (f"{kind} {low:+d} to {high:+d} %" for kind, (low, high) in STAGE_ERRORS.items())
     return (
         f"about {total:,} LUTs, estimated; against yosys: layers of dense networks within "
@@ -94,17 +94,17 @@ def error_note(made: tuple[StageRow, ...]) -> str:
     )
 
 
-def bottleneck(made: tuple[StageRow, ...]) -> StageRow:
+def bottleneck(stage_rows: tuple[StageRow, ...]) -> StageRow:
     """The busiest stage, the first of those alike."""
-    return max(made, key=lambda row: row.busy)
+    return max(stage_rows, key=lambda row: row.busy)
 
 
-def facts(made: tuple[StageRow, ...]) -> list[Mapping[str, object]]:
+def facts(stage_rows: tuple[StageRow, ...]) -> list[Mapping[str, object]]:
     """The rows for programs: plain values."""
     return [
         {name: list(v) if isinstance(v, tuple) else v for name, v in vars(row).items()}
         | {"busy": round(float(row.busy), 4)}
-        for row in made
+        for row in stage_rows
     ]
 
 

@@ -199,15 +199,15 @@ def tabulate_activation(
         return Table(read_table(value, layer), layer.levels == 1, wrong)
     if value.fixed is not None and is_shared:
         raise NoExactForm(f"{layer.label}: {wrong} channels rise and fall")
-    found = read_intervals(value, layer, MOST_THRESHOLDS)
-    if found is None:
+    intervals = read_intervals(value, layer, MOST_THRESHOLDS)
+    if intervals is None:
         raise NoExactForm(
             f"{layer.label}: channel {int(table.non_monotone.argmax())} rises and falls more than "
             f"{MOST_THRESHOLDS} times; use slopes above 0"
         )
     border = None if value.border is None else value.border.classes
-    thresholds = found.thresholds if border is not None else found.thresholds[0]
-    return Intervals(thresholds, found.codes, wrong, border)
+    thresholds = intervals.thresholds if border is not None else intervals.thresholds[0]
+    return Intervals(thresholds, intervals.codes, wrong, border)
 
 
 SMALL_TABLE = 1024

@@ -361,18 +361,18 @@ def _supersequence(one: list[int], other: list[int]) -> list[int]:
                 1 + lengths[i + 1, j + 1] if same else max(lengths[i + 1, j], lengths[i, j + 1])
             )
     i = j = 0
-    found = []
+    common = []
     while i < len(one) and j < len(other):
         if one[i] == other[j]:
-            found.append(one[i])
+            common.append(one[i])
             i, j = i + 1, j + 1
         elif lengths[i + 1, j] >= lengths[i, j + 1]:
-            found.append(one[i])
+            common.append(one[i])
             i += 1
         else:
-            found.append(other[j])
+            common.append(other[j])
             j += 1
-    return found + one[i:] + other[j:]
+    return common + one[i:] + other[j:]
 
 
 def rises_alike(value: TracedValue) -> bool:

@@ -26,7 +26,7 @@ def settled(stages: Sequence[Stage]) -> tuple[list[Stage], int]:
     """
     interval = max(stage.interval for stage in stages)
     times: dict[str, Ints] = {}
-    made: list[Stage] = []
+    sized: list[Stage] = []
     last = 0
     for stage in stages:
         border = np.arange(stage.source.tokens)
@@ -34,11 +34,11 @@ def settled(stages: Sequence[Stage]) -> tuple[list[Stage], int]:
         settled = stage
         if isinstance(stage, Pipeline):
             settled = stage.with_credits(offered[0], interval)
-        made.append(settled)
+        sized.append(settled)
         given = settled.times(*offered)
         times |= dict.fromkeys(stage.outputs, given)
         last = int(given[-1])
-    return made, last
+    return sized, last
 
 
 def with_depths(stages: Sequence[Stage], plan: Plan) -> list[Stage]:

@@ -176,7 +176,7 @@ def measure(
     truth = check_labels(labels, len(frames))
     told = progress or _silent
     real: Floats | None = None
-    found: list[FixedPointResult] = []
+    results: list[FixedPointResult] = []
     for fraction in fractions:
         told(f"lower with {fraction} fraction bits", 0, len(frames))
         walk = begin(network, input, "class", fraction, weight_bits)
@@ -187,10 +187,10 @@ def measure(
         logits, classes = _integers(walk, frames, engine, told)
         if real is None:
             real = _floats(network, input, frames, told)
-        found.append(_compared(walk, real, logits, classes, truth))
+        results.append(_compared(walk, real, logits, classes, truth))
         if not walk.build.fixed:
             break
-    return tuple(found)
+    return tuple(results)
 
 
 def _compared(

@@ -233,9 +233,9 @@ def _pairs(walk: Walk, graph: Graph, batch: Array, values: dict[str, Array]) -> 
     for call, name in walk.codes.items():
         source = values[graph.node(name).sources[0]]
         wanted = _codes_of(walk, call, recorder)
-        found = values[name].reshape(wanted.shape)
+        codes = values[name].reshape(wanted.shape)
         integers = source.reshape(wanted.shape) if source.size == wanted.size else None
-        yield name, str(call.target), integers, wanted, found
+        yield name, str(call.target), integers, wanted, codes
     for call, held in walk.sums.items():
         real = in_graph_order(recorder.values[call].numpy(), walk.values[call])
         sums = values[held.node].reshape(len(real), -1)
@@ -259,11 +259,11 @@ def _ends(
     yield f"{name} order", "logits", None, np.ones_like(same), same
     for node in graph.of_type(ArgMax):
         best: Array = real.argmax(axis=1)[:, None]
-        found = values[node.name]
+        scores = values[node.name]
         if walk.gap:
-            near = real.max(axis=1)[:, None] - np.take_along_axis(real, found, axis=1) <= walk.gap
-            best = np.where(near, found, best)
-        yield node.name, "class", None, best, found
+            near = real.max(axis=1)[:, None] - np.take_along_axis(real, scores, axis=1) <= walk.gap
+            best = np.where(near, scores, best)
+        yield node.name, "class", None, best, scores
 
 
 def _decision(walk: Walk, values: dict[str, Array], recorder: Recorder) -> _Pair:
@@ -285,12 +285,12 @@ def _decision(walk: Walk, values: dict[str, Array], recorder: Recorder) -> _Pair
 
 def _instead(walk: Walk, values: dict[str, Array]) -> dict[fx.Node, torch.Tensor]:
     """The Graph's values at activations and sums, as the network's floats."""
-    found = {}
+    values_of = {}
     for call, name in [*walk.codes.items(), *((c, s.node) for c, s in walk.sums.items())]:
         value = walk.values[call]
         numbers = in_torch_order(values[name].astype(np.float32), value)
-        found[call] = torch.from_numpy(value.ops[0].compute(numbers))
-    return found
+        values_of[call] = torch.from_numpy(value.ops[0].compute(numbers))
+    return values_of
 
 
 def _codes_of(walk: Walk, call: fx.Node, recorder: Recorder) -> Array:
@@ -316,6 +316,6 @@ def _same_order(real: Array, scores: Array, gap: float = 0.0) -> Array:
         return every[:, None]
     order = np.argsort(real, axis=1, kind="stable")
     steps = np.diff(np.take_along_axis(real, order, axis=1), axis=1) > 0
-    found = np.diff(np.take_along_axis(scores, order, axis=1), axis=1)
-    same: Array = np.asarray(np.where(steps, found > 0, found == 0).all(axis=1))
+    gaps = np.diff(np.take_along_axis(scores, order, axis=1), axis=1)
+    same: Array = np.asarray(np.where(steps, gaps > 0, gaps == 0).all(axis=1))
     return same[:, None]

@@ -338,9 +338,9 @@ def _step(row: Floats) -> float | None:
     good = near.all(axis=1) & (multiples[:, -1] <= _SMALL)
     if not good.any():
         return None
-    found = multiples[int(good.argmax())]
+    multiple = multiples[int(good.argmax())]
     # The float32 number that gives the weights back best.
-    return float(np.float32((sizes / found).mean()))
+    return float(np.float32((sizes / multiple).mean()))
 
 
 def _two_valued(rows: Floats, shape: torch.Size) -> tuple[Codes | None, str]:

@@ -76,12 +76,12 @@ def _aligned(node: Dot | Conv2d, size: int) -> Ints:
     depth, groups = weights.shape[3], node.groups if isinstance(node, Conv2d) else 1
     before = np.arange(groups) * depth % size
     count = -(-int((before + depth).max()) // size) * size
-    made = np.zeros((*weights.shape[:3], count), np.int64)
+    aligned = np.zeros((*weights.shape[:3], count), np.int64)
     each = len(weights) // groups
     for group, first in enumerate(before):
         own = slice(group * each, (group + 1) * each)
-        made[own, ..., first : first + depth] = weights[own]
-    return made
+        aligned[own, ..., first : first + depth] = weights[own]
+    return aligned
 
 
 def packed_step(node: Node, form: Encoding, graph: Graph) -> Step:
@@ -189,13 +189,13 @@ def _cuts(
 
 def _plain(node: Dot | Conv2d, graph: Graph) -> Step:
     """The sums as the plain simulator computes them."""
-    t, made = graph.types[node.source], graph.types[node.name]
+    t, result = graph.types[node.source], graph.types[node.name]
     source, out = Slot(node.source, "words" if t.bit else "integers"), Slot(node.name, "integers")
 
     def run(x: Array, buffers: Buffers) -> None:
         samples: Array = np.empty((len(x), t.size), np.bool_ if t.bit else np.int64)
         (conversions.collect_bits if t.bit else conversions.collect)(buffers[source], samples)
         sums = plain.evaluate(node, samples.reshape(len(x), *t.shape), t)
-        conversions.transpose(sums.reshape(len(x), made.size), buffers[out])
+        conversions.transpose(sums.reshape(len(x), result.size), buffers[out])
 
     return Step((source,), run)

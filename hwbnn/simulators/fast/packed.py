@@ -128,10 +128,10 @@ def unpack(x: Words, channels: int, size: int, out: Int32s) -> None:
             row, right, over = bit // 64, bit % 64, bit % 64 + count > 64
             mask = (1 << count) - 1
             for s in range(x.shape[2]):
-                found = x[t, row, s] >> right
+                value = x[t, row, s] >> right
                 if over:
-                    found |= x[t, row + 1, s] << (64 - right)
-                out[t, k, s] = _spread_bits(found & mask, size)
+                    value |= x[t, row + 1, s] << (64 - right)
+                out[t, k, s] = _spread_bits(value & mask, size)
         out[t, -1] = 0
 
 

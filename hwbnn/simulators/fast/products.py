@@ -64,8 +64,8 @@ def _has_instructions(context: Any) -> bool:
 
 def _instruction(b: Any, name: str, part: Any, result: Any, x: Any, w: Any) -> Any:
     """One of the processor's instructions on vectors of parts of words."""
-    given, made = (ir.VectorType(t, VECTOR * 32 // t.width) for t in (part, result))
-    kind = ir.FunctionType(made, [given, given])
+    given, whole = (ir.VectorType(t, VECTOR * 32 // t.width) for t in (part, result))
+    kind = ir.FunctionType(whole, [given, given])
     function = cgutils.get_or_insert_function(b.module, kind, f"llvm.x86.avx2.{name}")
     return b.call(function, [b.bitcast(x, given), b.bitcast(w, given)])
 
@@ -388,13 +388,13 @@ def bits(
     groups, blocks, count, _ = w.shape
     own, nothing = grid.outputs // groups, x.shape[1] - 1
     rows, total = np.empty(count, np.int64), np.empty((blocks * CHANNELS, LANES), np.int32)
-    made, half = np.empty((-(-own // 64), x.shape[2]), np.uint64), np.empty(LANES, np.uint32)
+    words, half = np.empty((-(-own // 64), x.shape[2]), np.uint64), np.empty(LANES, np.uint32)
     for t in range(len(x)):
         out[t] = ZERO
         for p in range(len(kinds)):
             for g in range(groups):
                 _find(grid, size, p, g, nothing, rows)
-                made[:] = ZERO
+                words[:] = ZERO
                 for s in range(0, x.shape[2], LANES):
                     _window(x[t], s, rows, w[g], size, chunk, total)
                     for c in range(0, own, 32):
@@ -402,8 +402,8 @@ def bits(
                             total, FIRST, FIRST, c, min(own, c + 32) - 1, cuts[kinds[p], g], half
                         )
                         for n in range(LANES):
-                            made[c // 64, s + n] |= np.uint64(half[n]) << np.uint64(c % 64)
-                put_bits(made, FIRST, own, out[t], p * grid.outputs + g * own)
+                            words[c // 64, s + n] |= np.uint64(half[n]) << np.uint64(c % 64)
+                put_bits(words, FIRST, own, out[t], p * grid.outputs + g * own)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
