@@ -316,7 +316,7 @@ class SumLayer(nn.Module, ABC):
         return codes
 
     def _look(self, x: Tensor) -> str | None:
-        """What to say of a batch of training data that evaluation would refuse; None if good."""
+        """The warning for a batch of training data that evaluation would refuse; None if good."""
         return _off_lattice_in_training(self.source, x)
 
     def __setattr__(self, name: str, value: Any) -> None:

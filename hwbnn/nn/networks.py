@@ -19,8 +19,8 @@ from hwbnn.nn.linear import BinaryLinear, Scale, Select
 from hwbnn.nn.quant import KINDS, QuantConv2d, QuantLinear
 
 Last = str
-"""What makes logits of the last layer's sums: ``"batch_norm"`` or ``"scale"`` behind a binary
-layer; or the weights of a quantised layer with a bias, one of :data:`hwbnn.nn.quant.KINDS`."""
+"""The modules that make logits: ``"batch_norm"`` or ``"scale"`` behind a binary layer, or the
+weights of a quantised layer with a bias, one of :data:`hwbnn.nn.quant.KINDS`."""
 LASTS = ("batch_norm", "scale", *KINDS)
 
 

@@ -41,7 +41,7 @@ from hwbnn.nn.binary import BinaryActivation, Lattice, Source, is_size
 from hwbnn.nn.conv import ConvLayer, Padding, Size2d, conv_geometry
 from hwbnn.nn.linear import DenseLayer
 
-Step = Literal["learned", "range"]
+StepOrigin = Literal["learned", "range"]
 
 KINDS = ("ternary", *(f"int{bits}" for bits in range(2, 17)))
 """Kinds of quantised weights: ternary, and symmetric integers of 2 to 16 bits."""
@@ -77,7 +77,7 @@ class QuantWeight(nn.Module):
     fold: Tensor | None
 
     def __init__(
-        self, latent: Tensor, kind: str, step: Step, source: Source = None, groups: int = 1
+        self, latent: Tensor, kind: str, step: StepOrigin, source: Source = None, groups: int = 1
     ) -> None:
         super().__init__()
         self.kind = kind
@@ -155,7 +155,7 @@ class QuantLinear(DenseLayer):
         out_features: int,
         weights: str = "int8",
         *,
-        step: Step = "learned",
+        step: StepOrigin = "learned",
         bias: bool = True,
         source: Source = None,
     ) -> None:
@@ -208,7 +208,7 @@ class QuantConv2d(ConvLayer):
         kernel: Size2d,
         weights: str = "int8",
         *,
-        step: Step = "learned",
+        step: StepOrigin = "learned",
         bias: bool = False,
         stride: Size2d = 1,
         padding: Padding = 0,
@@ -248,7 +248,7 @@ def check_kind(name: str, weights: object, step: object, source: object) -> None
         raise InputError(
             f"{name}: weights: expected 'ternary', or 'int2' to 'int16', found {weights!r}"
         )
-    if step not in get_args(Step):
+    if step not in get_args(StepOrigin):
         raise InputError(f"{name}: step: expected 'learned' or 'range', found {step!r}")
     if not (source is None or isinstance(source, Input | BinaryActivation | Lattice)):
         raise InputError(

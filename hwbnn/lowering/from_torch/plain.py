@@ -71,7 +71,7 @@ class EvaluatedWeight(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Window:
+class ConvWindow:
     """How a convolution moves.
 
     Attributes:
@@ -99,7 +99,7 @@ class PlainWeights:
     label: str
     weight: Tensor
     bias: Tensor | None
-    window: Window | None = None
+    window: ConvWindow | None = None
 
 
 def module_weights(label: str, module: nn.Linear | nn.Conv2d) -> PlainWeights:
@@ -119,7 +119,7 @@ def module_weights(label: str, module: nn.Linear | nn.Conv2d) -> PlainWeights:
     dilation = _two(module.dilation)
     weight = dilated(module.weight.detach(), dilation)
     padding = border(label, module.padding, weight.shape[2:], dilation)
-    window = Window(_two(module.stride), padding, module.groups)
+    window = ConvWindow(_two(module.stride), padding, module.groups)
     return PlainWeights(label, weight, bias, window)
 
 
@@ -149,7 +149,7 @@ def function_weights(
     dilation = _two(given.get("dilation", 1))
     weight = dilated(weight, dilation)
     padding = border(label, given.get("padding", 0), weight.shape[2:], dilation)
-    window = Window(_two(given.get("stride", 1)), padding, int(given.get("groups", 1)))
+    window = ConvWindow(_two(given.get("stride", 1)), padding, int(given.get("groups", 1)))
     return PlainWeights(label, weight, bias, window)
 
 
