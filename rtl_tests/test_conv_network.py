@@ -81,4 +81,4 @@ def test_the_random_networks_are_of_all_sorts():
     assert layouts >= {"modules", "xc7", "xcup", "bit_planes", "adder_tree"}
     assert {plan.fuse for _, plan in drawn} == {True, False}
     stages = {type(stage).__name__ for each in drawn for stage in circuit(*each).stages}
-    assert stages >= {"Window", "WindowUnrolled", "Fork", "AddStreams", "Widen", "Narrow"}
+    assert stages >= {"SlidingWindow", "WindowUnrolled", "Fork", "AddStreams", "Widen", "Narrow"}

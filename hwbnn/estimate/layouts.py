@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 from math import prod
 
@@ -38,7 +39,7 @@ BRAM_LUTS = 380
 53,200 LUTs and 140 of them."""
 FINER = 1.1
 """Ratio of neighbouring numbers of cycles that points are made for."""
-FINEST = 1.03
+FINEST = 1.06
 """The same for chains, whose points take little time."""
 SMOOTH = 0.7
 """A size has many divisors if it has so many for each of its bits."""
@@ -46,6 +47,8 @@ APART = 1.12
 """Ratio of neighbouring parts of a size that has few divisors."""
 CHEAPEST = 2
 """Layouts of a layer with the same ``pe`` whose cost is worked out with all that is around them."""
+MORE = 1.3
+"""How many times the inputs that are needed at a time are looked at where they fit the lanes."""
 FULL = (64, 128, 256, 512)
 """Rows of memories of weights that fill the LUTs or block RAMs that they are made of."""
 
@@ -242,6 +245,7 @@ class ChainLayers(Layers):
         self.before = graph.nodes[: starts[0]] if starts else ()
         self.runs = [graph.nodes[a:b] for a, b in zip(starts, stops, strict=True)]
         self.resizes: dict[tuple[str, int, int], float] = {}
+        self.raw: dict[str, constants.RawSums] = {}
         self.products_alone: dict[tuple[str, Folded], float] = {}
 
     def sizes(self, candidates: Sequence[int], n: int) -> list[int]:
@@ -313,11 +317,10 @@ class ChainLayers(Layers):
         given: set[int] = set()
         for most in rows:
             least = -(-inputs // (most // passes))
+            fit = {-(-least // lanes) * lanes for lanes in given_lanes}
+            fit.update(d for lanes in given_lanes for d in divisors(lanes))
             given.add(least)
-            for lanes in given_lanes:
-                given.add(-(-least // lanes) * lanes)
-                given.update(d for d in divisors(lanes) if d >= least)
-            given = {simd for simd in given if simd <= inputs}
+            given.update(simd for simd in fit if least <= simd <= min(inputs, MORE * least))
         yield from sorted(given)
 
     def alone(self, node: Dot, fold: Folded) -> float:
@@ -329,7 +332,9 @@ class ChainLayers(Layers):
             source = self.graph.types[node.source]
             stream = TokenStream.of(source, fold.simd)
             sums: Sums = fold.sums if source.width > 1 else "bit_planes"
-            raw = constants.raw_sums(node.weights.astype(np.int64), source)
+            if node.name not in self.raw:
+                self.raw[node.name] = constants.raw_sums(node.weights.astype(np.int64), source)
+            raw = self.raw[node.name]
             lanes = -(-len(node.weights) // fold.pe) * fold.pe
             block = DotFolded(
                 "raw", None, stream, TokenStream(lanes, fold.pe, raw.width), node.name, raw.weights,
@@ -369,7 +374,7 @@ def _thinned(candidates: Sequence[int], n: int) -> list[int]:
     >>> _thinned((1, 2, 3, 4, 6, 12), 12), _thinned((1, 2, 3, 4, 5, 6, 7, 13), 13)
     ([1, 2, 3, 4, 6, 12], [1, 2, 3, 4, 5, 6, 7, 13])
     """
-    exact = divisors(n)
+    exact = list(divisors(n))
     if len(exact) >= SMOOTH * n.bit_length():
         return exact
     chosen: list[int] = []
@@ -379,10 +384,11 @@ def _thinned(candidates: Sequence[int], n: int) -> list[int]:
     return sorted({*exact, *chosen})
 
 
-def divisors(n: int) -> list[int]:
+@lru_cache(maxsize=1024)
+def divisors(n: int) -> tuple[int, ...]:
     """All of them, the smallest first.
 
     >>> divisors(12)
-    [1, 2, 3, 4, 6, 12]
+    (1, 2, 3, 4, 6, 12)
     """
-    return [d for d in range(1, n + 1) if n % d == 0]
+    return tuple(d for d in range(1, n + 1) if n % d == 0)
