@@ -17,6 +17,7 @@ from hwbnn.verification import verify
 from rtl_tests.faults import broken, failures, named
 from tests.conv_strategies import random_conv_graph
 from tests.strategies import random_graph, random_inputs, random_plan
+from tests.targets.test_rtl import lint
 
 DENSE = (90, 100, 146, 31, 12, 50, 86, 54, 72, 43)
 IMAGES = (61, 57, 46, 12, 49, 8, 56, 70, 26)
@@ -150,6 +151,22 @@ def core():
 @pytest.mark.hardware
 def test_the_core_without_faults_passes():
     assert failures(core(), X) == [None, None]
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Unrolled("adder_tree"),
+        Unrolled(form="portable"),
+        Folded(4, 4, multipliers="dsp"),
+        Folded(4, 4, "bit_serial"),
+    ],
+)
+def test_verilator_finds_nothing_to_warn_of(layout, tmp_path):
+    project = generate(two_layers(), "rtl", Plan(default=layout, output_beat=32))
+    content, said = lint(project.files, "hwbnn_top", project.write(tmp_path / "core"))
+    assert content, said
 
 
 FAULTS = {
