@@ -17,7 +17,7 @@ import hwbnn
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Conv2d, Dot, Graph, Input, Rescale
 from hwbnn.lowering import check_accuracy, compare, explain, floats, lower, measure
-from hwbnn.lowering.from_torch.plain import PlainWeights, quantised
+from hwbnn.lowering.from_torch.real_weights import PlainWeights, quantised
 from hwbnn.methods import get
 from hwbnn.nn import BinaryActivation, BinaryConv2d, QuantConv2d, QuantLinear
 from tests.lowering.models import METHOD

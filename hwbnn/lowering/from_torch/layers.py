@@ -17,7 +17,7 @@ from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Input
 from hwbnn.graph.arrays import Float32s
 from hwbnn.lowering.from_torch.ops import named, reference_mode
-from hwbnn.lowering.from_torch.plain import EvaluatedWeight
+from hwbnn.lowering.from_torch.real_weights import EvaluatedWeight
 from hwbnn.lowering.layers import Geometry, Weights
 from hwbnn.lowering.ops import CodeReading, StepActivation
 from hwbnn.lowering.tables import chunks, is_identity

@@ -15,7 +15,7 @@ from hwbnn.graph.arrays import Ints
 from hwbnn.graph.graph import FRACTION_LIMIT
 from hwbnn.lowering.explanation import Explanation, layer_explanations
 from hwbnn.lowering.from_torch.comparison import compare_walk
-from hwbnn.lowering.from_torch.plain import MOST_BITS
+from hwbnn.lowering.from_torch.real_weights import MOST_BITS
 from hwbnn.lowering.from_torch.reference import parameter_digest, prepare, trace
 from hwbnn.lowering.from_torch.walk import OUTPUTS, Walk
 from hwbnn.lowering.value import FRACTION, WEIGHT_BITS, GraphBuilder, Remark

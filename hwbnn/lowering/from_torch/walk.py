@@ -40,7 +40,7 @@ from hwbnn.lowering.from_torch.ops import (
     reference_mode,
     target_name,
 )
-from hwbnn.lowering.from_torch.plain import (
+from hwbnn.lowering.from_torch.real_weights import (
     PlainWeights,
     function_weights,
     lattice,
