@@ -23,6 +23,7 @@ def test_every_module_has_its_test():
             "conv_faults",
             "complete",
             "framing",
+            "forks",
         ),
     }
 
