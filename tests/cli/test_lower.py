@@ -13,12 +13,12 @@ FACTORY = """
 import torch
 import hwbnn
 from hwbnn.nn.networks import mlp
-from hwbnn.nn.residual import Stages, residual
+from hwbnn.nn.residual import ResidualStages, residual
 
 def image():
     torch.manual_seed(0)
     source = hwbnn.Input("x", (6, 6, 3), 0, 255, scale=2 / 255, offset=-1.0)
-    form = Stages((4,), 1, "block", projects=False)
+    form = ResidualStages((4,), 1, "block", projects=False)
     return residual(source, form, 3, hwbnn.methods.get("bnn_ste"), last="scale"), source
 
 def dense():
