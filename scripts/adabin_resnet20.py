@@ -18,6 +18,10 @@ shortcuts fixed point (``--fraction``). The network is chaotic: a change of the 
 one part in 10,000 changes the class of one image in thirteen, and the accuracy by some tenths of a
 percentage point, which is why many bits are kept here.
 
+Measured on all 10,000 test images, float 87.99 %: with 20 fraction bits, a stem of 16 bits and a
+classifier of 8 or of 10 bits 87.90 % in integers, the class of the floats for 95.7 %; with 18 bits
+87.84 %; with 16 bits and a stem of 8 bits 87.62 %.
+
     python scripts/adabin_resnet20.py resnet20_1w1a.th --data cifar-10-folder --out adabin.npz
 """
 
@@ -141,7 +145,7 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="the authors' resnet20_1w1a.th")
     parser.add_argument("--data", type=Path, help="folder of CIFAR-10's binary files")
     parser.add_argument("--out", type=Path, default=Path("adabin.npz"), help="the Graph's file")
-    parser.add_argument("--fraction", type=int, default=None, help="bits behind the point")
+    parser.add_argument("--fraction", type=int, default=20, help="fraction bits")
     parser.add_argument("--stem-bits", type=int, default=16, help="bits of the stem's weights")
     parser.add_argument("--weight-bits", type=int, default=8, help="bits of the classifier's")
     parser.add_argument("--images", type=int, default=10_000, help="test images to count on")
