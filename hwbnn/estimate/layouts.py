@@ -39,7 +39,7 @@ BRAM_LUTS = 380
 53,200 LUTs and 140 of them."""
 FINER = 1.1
 """Ratio of neighbouring numbers of cycles that points are made for."""
-FINEST = 1.06
+FINEST = 1.03
 """The same for chains, whose points take little time."""
 SMOOTH = 0.7
 """A size has many divisors if it has so many for each of its bits."""
