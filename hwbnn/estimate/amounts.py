@@ -131,7 +131,7 @@ def _axis_out(stage: AxisOut) -> Amounts:
 
 
 def framing(circuit: Circuit) -> Amounts:
-    """What the borders take besides, where frames are told apart otherwise than by packets."""
+    """The further amounts of the borders, where frames are not told apart by packets."""
     total = Amounts()
     if circuit.plan.framing == "packet":
         return total
