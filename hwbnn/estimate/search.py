@@ -37,7 +37,7 @@ from hwbnn.plan.stages import Fork, Stage
 
 LONGER = 16
 """The next interval for which a schedule is sought is longer by this fraction: 1 / 16."""
-LOOKS = 60_000
+LOOKS = 200_000
 """Layouts looked at, and tokens of schedules in thousands, after which a search ends with the best
 that it has: a Plan does not depend on the speed of a machine. All of a bundled network takes less.
 """
