@@ -93,14 +93,14 @@ def trained(name: str) -> Iterator[Layer]:
         if not isinstance(behind, Threshold):
             yield Layer(dot.signs, None)
             continue
-        cuts = constants.ThresholdConstants.of(behind)
+        cuts, weights = constants.ThresholdConstants.of(behind), dot.weights.astype(np.int64)
         if dot.scale_offset is None:
-            raw, wanted = constants.fused(dot.signs, cuts, x)
-            yield Layer(raw.weights, wanted[0, :, 0] + 1, bits=x.width)
+            raw, wanted = constants.fused(weights, cuts, x)
+            yield Layer(raw.weights > 0, wanted[0, :, 0] + 1, bits=x.width)
         else:
-            made, wanted = constants.scaled_thresholds(cuts, *dot.scale_offset, dot.signs, x, None)
-            scale_offset = made.scale, made.offset
-            yield Layer(made.raw.weights, wanted[0, :, 0] + 1, scale_offset, x.width)
+            sums, wanted = constants.scaled_thresholds(cuts, *dot.scale_offset, weights, x, None)
+            scale_offset = sums.scale, sums.offset
+            yield Layer(sums.raw.weights > 0, wanted[0, :, 0] + 1, scale_offset, x.width)
 
 
 def bits_read(graph: Graph, x: NDArray[np.integer]) -> Bools:
