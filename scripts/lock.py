@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from pathlib import Path
 from typing import IO
 
 
 def locked(folder: Path) -> IO[str]:
     """Make the folder and lock it; the lock is held until the file returned is closed.
+
+    Forks of this process do not hold it: one that outlives a killed process locks nobody out.
 
     Raises:
         BlockingIOError: if another process holds the lock.
@@ -21,4 +24,5 @@ def locked(folder: Path) -> IO[str]:
     except BaseException:
         lock.close()
         raise
+    os.register_at_fork(after_in_child=lock.close)
     return lock
