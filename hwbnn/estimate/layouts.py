@@ -40,7 +40,9 @@ BRAM_LUTS = 380
 FINER = 1.1
 """Ratio of neighbouring numbers of cycles that points are made for."""
 FINEST = 1.03
-"""The same for chains, whose points take little time."""
+"""The same for chains of few weights, whose points take little time."""
+FEW = 100_000
+"""Weights of such a chain at most."""
 SMOOTH = 0.7
 """A size has many divisors if it has so many for each of its bits."""
 APART = 1.12
@@ -235,11 +237,11 @@ class ChainLayers(Layers):
     front, whether they divide the layer or not.
     """
 
-    finer = FINEST
     folds_to_one = False
 
     def __init__(self, graph: Graph, base: Plan) -> None:
         super().__init__(graph, base)
+        self.finer = FINEST if sum(n.weights.size for n in self.products) <= FEW else FINER
         starts = [i for i, node in enumerate(graph.nodes) if isinstance(node, Dot)]
         stops = [*starts[1:], len(graph.nodes) - 1][: len(starts)]
         self.before = graph.nodes[: starts[0]] if starts else ()

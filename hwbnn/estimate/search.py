@@ -26,7 +26,6 @@ from hwbnn.estimate.layouts import ChainLayers, NetworkLayers, divisors, is_chai
 from hwbnn.estimate.schedule import Schedule, schedule
 from hwbnn.graph import Add, Conv2d, Dot, Graph, Node, Rescale
 from hwbnn.plan import (
-    Circuit,
     Folded,
     Plan,
     Unrolled,
@@ -160,35 +159,36 @@ class Point:
 class _Draft:
     """A point of which FIFOs behind forks are still to be sized.
 
+    Its circuit is made again for that: circuits hold arrays of the weights, and there are hundreds
+    of drafts.
+
     Attributes:
+        graph: the network.
         plan: the Plan.
-        hardware: its circuit.
+        bound: no interval is shorter.
         least: LUTs without more than two words behind forks.
         looks: layouts that were looked at for it, and thousands of tokens of its schedules.
     """
 
+    graph: Graph
     plan: Plan
-    hardware: Circuit
+    bound: int
     least: int
     looks: int
     point: Point | None = None
 
-    @property
-    def bound(self) -> int:
-        """No interval is shorter."""
-        return self.hardware.interval
-
     def done(self) -> Point:
         """The point, once its FIFOs are sized."""
         if self.point is None:
-            shortest = _scheduled(self.hardware.stages, self._moved)
+            hardware = circuit(self.graph, self.plan)
+            shortest = _scheduled(hardware.stages, self._moved)
             if shortest is None:  # with the FIFOs that are always deep enough
-                interval = predicted_cycles(self.hardware).interval
+                interval = predicted_cycles(hardware).interval
                 assert interval is not None
-                self.point = Point(ceil(interval), _luts(self.hardware.stages), self.plan)
+                self.point = Point(ceil(interval), _luts(hardware.stages), self.plan)
                 return self.point
-            depths = {fork.value: shortest.depths(fork) for fork in _forks(self.hardware.stages)}
-            stages = [_sized(stage, depths) for stage in self.hardware.stages]
+            depths = {fork.value: shortest.depths(fork) for fork in _forks(hardware.stages)}
+            stages = [_sized(stage, depths) for stage in hardware.stages]
             plan = replace(self.plan, depths=depths) if depths else self.plan
             self.point = Point(shortest.interval, _luts(stages), plan)
         return self.point
@@ -310,7 +310,8 @@ class Points:
             plan = self.layers.plan(replace(base, lanes=self.lanes(goal)), goal)
             hardware = circuit(self.graph, plan)
             least = _luts([_sized(stage, {}) for stage in hardware.stages])
-            self.drafts[goal] = _Draft(plan, hardware, least, self.layers.looks - before)
+            looks = self.layers.looks - before
+            self.drafts[goal] = _Draft(self.graph, plan, hardware.interval, least, looks)
         return self.drafts[goal]
 
     def for_interval(self, cycles: int, tell: Callable[[str], None] | None) -> Plan:

@@ -47,6 +47,9 @@ class Digits:
         ([[8, 0, 0]], [[1, 3, 0]])
         """
         signed = integers(weights)
+        if max(int(signed.max(initial=0)), -int(signed.min(initial=0))) <= 2:
+            # One digit each; searches ask for large binary layers many times.
+            return cls(np.maximum(signed, 0), np.maximum(-signed, 0))
         size = np.abs(signed)
         thrice = 3 * size
         above, below = (thrice & ~size) >> 1, (size & ~thrice) >> 1

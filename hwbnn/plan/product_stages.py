@@ -7,6 +7,7 @@ A ``Conv2d`` is a product over each group of each window. Where the Plan fuses a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from math import gcd, prod
 
 import numpy as np
@@ -21,6 +22,9 @@ from hwbnn.plan.datapath import Datapath, OpenStream, least_divisor
 from hwbnn.plan.plan import Folded, Layout
 from hwbnn.plan.stages import SlidingWindow, WindowUnrolled
 from hwbnn.plan.tokens import TokenStream
+
+KEPT = 8
+"""Products of which weights and constants are kept: a search lays each out hundreds of times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,7 @@ class Product:
     border_classes: Ints | None = None
 
     @classmethod
+    @lru_cache(maxsize=KEPT)
     def of(cls, node: Dot | Conv2d, x: ValueType) -> Product:
         """The product that a node over a source of this type is."""
         if isinstance(node, Dot):
@@ -62,10 +67,15 @@ class Product:
         outside = np.repeat(~geometry.classes.reshape(len(geometry.classes), -1), depth, axis=1)
         return replace(product, outside=outside, border_classes=geometry.border_classes.ravel())
 
-    @property
+    @cached_property
     def binary(self) -> bool:
         """Whether all weights are -1 and +1."""
         return self.node.binary
+
+    @cached_property
+    def ternary(self) -> bool:
+        """Whether all weights are -1, 0 and +1."""
+        return products.is_ternary(self.weights)
 
     @property
     def positions(self) -> int:
@@ -151,9 +161,8 @@ def add_thresholds(
 def _add_fused(datapath: Datapath, product: Product, threshold: Threshold) -> None:
     """Raw sums, compared with what the thresholds are in terms of them."""
     node = product.node
-    held = ThresholdConstants.of(threshold, product.border_classes)
     excess = _excess(datapath, product)
-    raw, limits = constants.fused(product.weights, held, product.x, product.outside, excess)
+    held, raw, limits = _fused(product, threshold, excess)
     datapath.fused[node.name] = threshold.name
     if _add_compared_netlist(datapath, product, threshold, raw, limits, None):
         return
@@ -161,6 +170,15 @@ def _add_fused(datapath: Datapath, product: Product, threshold: Threshold) -> No
     rising = np.zeros_like(threshold.falling)
     vector = _sums_stream(product, datapath.type(node), lanes).vector
     add_thresholds(datapath, threshold, limits, rising, held.border_classes, vector)
+
+
+@lru_cache(maxsize=KEPT)
+def _fused(
+    product: Product, threshold: Threshold, excess: Excess
+) -> tuple[ThresholdConstants, RawSums, Ints]:
+    """The thresholds behind a product, its raw sums, and what these are compared with."""
+    held = ThresholdConstants.of(threshold, product.border_classes)
+    return held, *constants.fused(product.weights, held, product.x, product.outside, excess)
 
 
 def _add_scaled(
@@ -277,7 +295,7 @@ def _add_raw_sums(
 def _excess(datapath: Datapath, product: Product) -> Excess:
     """The excess of raw sums over the sum of products, in the layout of a product."""
     layout = _layout(datapath, product, total=False)
-    if not isinstance(layout, Folded) or products.is_ternary(product.weights):
+    if not isinstance(layout, Folded) or product.ternary:
         return constants.by_digits
     dsp = _multiplies(product, layout)
 
@@ -291,7 +309,7 @@ def _multiplies(product: Product, layout: Folded) -> bool:
     """Whether a folded product takes multipliers of the device; ternary weights take none."""
     weights = product.weights
     multiplies = layout.multiplies(product.x.width, products.weight_width(weights))
-    return multiplies and not products.is_ternary(weights)
+    return multiplies and not product.ternary
 
 
 def _layout(datapath: Datapath, product: Product, *, total: bool) -> Layout:

@@ -89,7 +89,7 @@ def test_measured_by_word_length(last: Last) -> None:
         graph = lower(model, PIXELS, fraction=m.fraction)
         classes = hwbnn.simulate(graph, x)[:, 0]
         assert m.accuracy_integer == (classes == truth).mean()
-        assert f"{m.fraction} bits" in str(m)
+        assert f"{m.fraction} fraction bits" in str(m)
         assert f"{m.accuracy_integer:.2%}" in str(m)
 
 
