@@ -20,7 +20,11 @@ percentage point, which is why many bits are kept here.
 
 Measured on all 10,000 test images, float 87.99 %: with 20 fraction bits, a stem of 16 bits and a
 classifier of 8 or of 10 bits 87.90 % in integers, the class of the floats for 95.7 %; with 18 bits
-87.84 %; with 16 bits and a stem of 8 bits 87.62 %.
+87.84 %; with 16 bits and a stem of 8 bits 87.62 %. These settings were tried on these same images.
+Of the first of them HLS on 20 images and RTL on 50 equal the simulator at every node, and a frame
+takes the 36,864 cycles that are predicted::
+
+    hwbnn verify adabin.npz images.npy --interval 40000 --backends fast,rtl
 
     python scripts/adabin_resnet20.py resnet20_1w1a.th --data cifar-10-folder --out adabin.npz
 """
