@@ -24,9 +24,8 @@ classifier of 8 or of 10 bits 87.90 % in integers, the class of the floats for 9
 Of the first of them HLS on 20 images and RTL on 50 equal the simulator at every node, and a frame
 takes the 36,864 cycles that are predicted::
 
-    hwbnn verify adabin.npz images.npy --interval 40000 --backends fast,rtl
-
     python scripts/adabin_resnet20.py resnet20_1w1a.th --data cifar-10-folder --out adabin.npz
+    hwbnn verify adabin.npz images.npy --interval 40000 --backends fast,rtl
 """
 
 from __future__ import annotations
