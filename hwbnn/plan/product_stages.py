@@ -259,7 +259,7 @@ def _add_raw_sums(
             datapath.append(products.DotFolded(*head, layout.simd, total, groups=product.groups))
             return layout.pe
         dsp, start = _multiplies(product, layout), 0
-        if not products.is_ternary(weights):
+        if not product.ternary:
             added = products.by_products(weights, product.x.width, layout, dsp=dsp)
             start = added.start(int(raw.excess[0]))
         datapath.append(

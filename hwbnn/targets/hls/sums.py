@@ -195,10 +195,6 @@ def _accumulator(sums: Dot | Conv2d, site: Site, weights: Ints) -> Accumulator:
     return Accumulator("weighted_bit_terms", low, high, row=weights.sum(axis=1))
 
 
-def _ternary(weights: Ints) -> bool:
-    return int(np.abs(weights).max()) <= 1
-
-
 def _weight(weights: Ints) -> Scalar:
     """The narrowest type of a weight."""
     return Scalar.holding(int(weights.min()), int(weights.max()))
