@@ -281,7 +281,13 @@ class ConvLayer(SumLayer):
         inner = (top, left)
         if self.pad or (top, left) != (bottom, right):
             x, inner = self._bordered(x), (0, 0)
-        return functional.conv2d(x, w, stride=self.stride, padding=inner, groups=self.groups)
+        stride = self.stride
+        if self.kernel == (1, 1) and inner == (0, 0) and stride != (1, 1):
+            # The pixels that a window of one pixel steps over are never read. Leaving them out here
+            # also keeps clear of torch 2.13 on CPUs, whose gradient of such a convolution writes
+            # outside its memory (one thread, channels last, few channels).
+            x, stride = x[:, :, :: stride[0], :: stride[1]], (1, 1)
+        return functional.conv2d(x, w, stride=stride, padding=inner, groups=self.groups)
 
     def _bordered(self, x: Tensor) -> Tensor:
         top, bottom, left, right = self.padding

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -258,3 +260,22 @@ def test_channels_last_and_autocast_change_no_bit_of_evaluation() -> None:
     assert torch.equal(layer(x.to(memory_format=torch.channels_last)), expected)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(layer(x), expected)
+
+
+ONE_THREAD = """
+import torch
+from hwbnn.methods import get
+from hwbnn.nn import BinaryConv2d, QuantConv2d
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+for layer in (BinaryConv2d(2, 4, 1, get("bnn_ste"), stride=2), QuantConv2d(2, 4, 1, stride=2)):
+    for _ in range(300):
+        x = torch.randn(4, 2, 8, 8).to(memory_format=torch.channels_last).requires_grad_()
+        (layer(x) ** 2).mean().backward()
+"""
+
+
+def test_a_strided_layer_of_one_pixel_trains_on_one_thread() -> None:
+    """In a process of its own: where torch writes outside its memory, this one must live on."""
+    subprocess.run([sys.executable, "-c", ONE_THREAD], check=True, timeout=300)
