@@ -1,0 +1,405 @@
+"""The layers of a program: what a network's file says, in real numbers, channels last.
+
+Each layer is a frozen value. It has the name and the kind that the file gives it (for messages) and
+names the earlier values that it reads. Numbers are real: weights are integers times a scale of
+their channel, everything else float64 as stored; nothing is folded, so that each file's meaning
+can be evaluated in one written order and decided by rational arithmetic where floats are too
+coarse.
+
+Images are ``(height, width, channels)``, without a batch axis. Padding is ``(top, bottom, left,
+right)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hwbnn.errors import CannotLower, InputError
+from hwbnn.graph.arrays import Array, Bools, Floats, Ints
+
+WEIGHT_LIMIT = 1 << 15
+"""No integer weight reaches this magnitude."""
+MOST_STEPS = 255
+"""Most steps of a quantizer: 8 bits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """The part that all layers share.
+
+    Attributes:
+        name: in the file; also the name of the value that it computes, unique in a program.
+        kind: what the file calls it (``QDense``, ``MatMul``), for messages.
+        source: the name of the value that it reads: an earlier layer or the program's input.
+    """
+
+    name: str
+    kind: str
+    source: str
+
+    @property
+    def label(self) -> str:
+        """The layer in messages: ``layer 'dense_1' (QDense)``."""
+        return f"layer '{shown_name(self.name)}' ({self.kind})"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of all values that it reads."""
+        return (self.source,)
+
+    def refuse(self, why: str) -> CannotLower:
+        """The error that refuses this layer: why, and what to do."""
+        return CannotLower(f"{self.label}: {why}")
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedLayer(Layer):
+    """The part that dense layers and convolutions share: ``y[c] = scale[c] * sum weights[c] * x``.
+
+    A bias is an :class:`Affine` behind it.
+
+    Attributes:
+        weights: integers of magnitudes below 2^15, int64; the first axis is the output channel.
+        scale: float64 ``(channels,)``, above or below 0, finite.
+    """
+
+    weights: Ints
+    scale: Floats
+    AXES: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        weights = np.asarray(self.weights)
+        if weights.ndim != self.AXES or not weights.size or weights.dtype.kind not in "iub":
+            raise InputError(
+                f"{self.label}: weights: expected integers in {self.AXES} axes, found "
+                f"{weights.dtype} of shape {weights.shape}"
+            )
+        if int(np.abs(weights.astype(np.int64)).max()) >= WEIGHT_LIMIT:
+            raise self.refuse(
+                f"expected integer weights below {WEIGHT_LIMIT} in magnitude, found up to "
+                f"{int(np.abs(weights.astype(np.int64)).max())}; quantize them to 16 bits or less"
+            )
+        _freeze(self, "weights", np.int64)
+        _channels(self, "scale", len(weights))
+        if not self.scale.all():
+            raise self.refuse("a scale is 0: its channel would be constant; prune that channel")
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(WeightedLayer):
+    """A dense layer; weights ``(channels, inputs)``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution(WeightedLayer):
+    """A convolution (correlation), depthwise where ``groups`` is the number of input channels.
+
+    Attributes:
+        weights: ``(channels, rows, columns, inputs of a group)``; output channels in the order of
+            their groups.
+        stride: rows and columns.
+        padding: top, bottom, left, right.
+        pad_value: the real number that stands outside the image.
+        groups: parts of the channels that are convolved separately.
+    """
+
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    pad_value: float = 0.0
+    groups: int = 1
+    AXES: ClassVar[int] = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_window(self, self.weights.shape[1:3])
+        if self.groups < 1 or len(self.weights) % self.groups:
+            raise InputError(
+                f"{self.label}: groups: expected a divisor of its {len(self.weights)} channels, "
+                f"found {self.groups}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Affine(Layer):
+    """``y = x * scale / divisor + offset``, channel by channel: a bias, a scale, a constant.
+
+    Attributes:
+        scale: float64 ``(channels,)`` or ``(1,)``.
+        offset: likewise; a bias where ``scale`` is 1.
+        divisor: likewise.
+    """
+
+    scale: Floats = field(default_factory=lambda: np.ones(1))
+    offset: Floats = field(default_factory=lambda: np.zeros(1))
+    divisor: Floats = field(default_factory=lambda: np.ones(1))
+
+    def __post_init__(self) -> None:
+        for name in ("scale", "offset", "divisor"):
+            _channels(self, name)
+        if not self.divisor.all():
+            raise InputError(f"{self.label}: divides by 0")
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNorm(Layer):
+    """``y = (x - mean) / sqrt(variance + epsilon) * gamma + beta``, in this order.
+
+    Attributes:
+        gamma: float64 ``(channels,)``, ones where the file has none; likewise the others.
+        beta: zeros where the file has none.
+        mean: the moving mean.
+        variance: the moving variance; with epsilon above 0.
+        epsilon: as the file says it.
+    """
+
+    gamma: Floats
+    beta: Floats
+    mean: Floats
+    variance: Floats
+    epsilon: float
+
+    def __post_init__(self) -> None:
+        for name in ("gamma", "beta", "mean", "variance"):
+            _channels(self, name)
+        _number(self, "epsilon")
+        if not (self.variance + self.epsilon > 0).all():
+            channel = int((self.variance + self.epsilon > 0).argmin())
+            raise self.refuse(
+                f"channel {channel} has variance {self.variance[channel]:g} and epsilon "
+                f"{self.epsilon:g}, together not above 0; train it or prune the channel"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Relu(Layer):
+    """``max(x, 0)``; it belongs to the quantizer behind it, and is refused where there is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Quantizer(Layer):
+    """An activation of a few levels: the number of edges that are reached, times a scale.
+
+    ``y = scale * n + offset``, where ``n`` is the number of edges ``e[j]`` with ``x > e[j]``, or
+    ``x == e[j]`` and ``closed[j]``. A sign has one edge at 0, scale 2, offset -1. Any rule of
+    rounding is a choice of edges and of the side that ties go to: see
+    :mod:`hwbnn.program.quantizers`, which makes them.
+
+    Attributes:
+        edges: float64 ``(1 or channels, steps)``, rising.
+        closed: bool ``(steps,)`` or like ``edges``: whether a tie reaches the edge.
+        scale: the step, above 0.
+        offset: the value below all edges.
+        rule: for people, such as ``"4 bits, half to even"``.
+    """
+
+    edges: Floats
+    closed: Bools
+    scale: float = 1.0
+    offset: float = 0.0
+    rule: str = ""
+
+    def __post_init__(self) -> None:
+        _freeze(self, "edges", np.float64)
+        if self.edges.ndim != 2 or not self.edges.size:
+            raise InputError(
+                f"{self.label}: edges: expected shape (channels, steps), found {self.edges.shape}"
+            )
+        if self.edges.shape[1] > MOST_STEPS:
+            raise self.refuse(
+                f"expected at most {MOST_STEPS + 1} levels (8 bits), found "
+                f"{self.edges.shape[1] + 1}; quantize it to 8 bits or less"
+            )
+        if not np.isfinite(self.edges).all() or not (np.diff(self.edges, axis=1) >= 0).all():
+            raise InputError(f"{self.label}: edges: expected finite numbers, rising")
+        closed = np.broadcast_to(np.asarray(self.closed, np.bool_), self.edges.shape)
+        object.__setattr__(self, "closed", closed)
+        for name in ("scale", "offset"):
+            _number(self, name)
+        if not self.scale > 0:
+            raise InputError(f"{self.label}: scale: expected above 0, found {self.scale:g}")
+
+    @property
+    def steps(self) -> int:
+        """Edges of a channel: the highest count."""
+        return int(self.edges.shape[1])
+
+    @property
+    def is_sign(self) -> bool:
+        """Whether its two values are ``-s`` and ``+s``: a bit of the Graph."""
+        return self.steps == 1 and self.offset == -self.scale / 2
+
+    @property
+    def base(self) -> int | None:
+        """The integer code below all edges, if codes times ``scale`` are the values."""
+        base = round(self.offset / self.scale)
+        return base if base * self.scale == self.offset else None
+
+    def counts(self, x: Array) -> Ints:
+        """The number of edges reached, int64 of the shape of ``x``.
+
+        Args:
+            x: float64, its last axis the channels.
+        """
+        n = np.zeros(x.shape, np.int64)
+        if len(self.edges) == 1 and (np.diff(self.edges[0]) > 0).all():
+            row, ties = self.edges[0], self.closed[0]
+            n = np.searchsorted(row, x, side="left").astype(np.int64)
+            at = n.clip(max=len(row) - 1)
+            n += (row[at] == x) & ties[at] & (n < len(row))
+            return n
+        for j in range(self.steps):
+            edge = self.edges[:, j]
+            n += (x > edge) | ((x == edge) & self.closed[:, j])
+        return n
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPooling(Layer):
+    """The largest of each window; what lies outside the image never wins.
+
+    Attributes:
+        kernel: rows and columns.
+        stride: rows and columns.
+        padding: top, bottom, left, right.
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def __post_init__(self) -> None:
+        _check_window(self, self.kernel)
+
+
+@dataclass(frozen=True, eq=False)
+class AveragePooling(Layer):
+    """The sum of each window over ``rows * columns``; zeros stand outside and are counted.
+
+    Attributes:
+        kernel: rows and columns; of a global pool the whole image.
+        stride: rows and columns.
+        padding: top, bottom, left, right.
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def __post_init__(self) -> None:
+        _check_window(self, self.kernel)
+
+
+@dataclass(frozen=True, eq=False)
+class Addition(Layer):
+    """The sum of two values of one shape.
+
+    Attributes:
+        other: the second value.
+    """
+
+    other: str
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Both values."""
+        return (self.source, self.other)
+
+
+@dataclass(frozen=True, eq=False)
+class Concatenation(Layer):
+    """Values side by side along the channels.
+
+    Attributes:
+        others: the values behind ``source``, in order.
+    """
+
+    others: tuple[str, ...]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All values, in order."""
+        return (self.source, *self.others)
+
+
+@dataclass(frozen=True, eq=False)
+class Flattening(Layer):
+    """All elements in one axis: rows, columns, channels.
+
+    A reader whose file has another order brings the weights behind it to this one.
+    """
+
+
+LAYERS: tuple[type[Layer], ...] = (
+    Dense,
+    Convolution,
+    Affine,
+    BatchNorm,
+    Relu,
+    Quantizer,
+    MaxPooling,
+    AveragePooling,
+    Addition,
+    Concatenation,
+    Flattening,
+)
+"""All kinds of layers."""
+
+
+def shown_name(name: object) -> str:
+    """A name out of a file as messages show it: printable, on one line, and short."""
+    text = str(name)[:60]
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _freeze(layer: Layer, name: str, dtype: Any) -> None:
+    array = np.array(getattr(layer, name), dtype)
+    array.setflags(write=False)
+    object.__setattr__(layer, name, array)
+
+
+def _number(layer: Layer, name: str) -> None:
+    value = float(getattr(layer, name))
+    if not np.isfinite(value):
+        raise InputError(f"{layer.label}: {name}: expected a finite number, found {value}")
+    object.__setattr__(layer, name, value)
+
+
+def _channels(layer: Layer, name: str, count: int | None = None) -> None:
+    """Freeze an array of one number a channel; with ``count`` a single number stands for all."""
+    array = np.atleast_1d(np.array(getattr(layer, name), np.float64))
+    if count is not None and array.shape == (1,):
+        array = np.repeat(array, count)
+    if array.ndim != 1 or not array.size or (count is not None and len(array) != count):
+        wanted = "one number a channel" if count is None else f"{count} numbers"
+        raise InputError(f"{layer.label}: {name}: expected {wanted}, found shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise InputError(
+            f"{layer.label}: {name}: expected finite numbers, found "
+            f"{array[~np.isfinite(array)][0]} in channel {int((~np.isfinite(array)).argmax())}"
+        )
+    array.setflags(write=False)
+    object.__setattr__(layer, name, array)
+
+
+def _check_window(layer: Convolution | MaxPooling | AveragePooling, kernel: Sequence[int]) -> None:
+    """Stride and padding as tuples of fitting integers."""
+    for name, count, least in (("stride", 2, 1), ("padding", 4, 0)):
+        values = tuple(int(v) for v in getattr(layer, name))
+        if len(values) != count or not all(least <= v < 1 << 15 for v in values):
+            raise InputError(
+                f"{layer.label}: {name}: expected {count} integers from {least}, found {values}"
+            )
+        object.__setattr__(layer, name, values)
+    rows, columns = (int(k) for k in kernel)
+    if not (0 < rows < 1 << 15 and 0 < columns < 1 << 15):
+        raise InputError(f"{layer.label}: kernel: expected two sizes from 1, found {kernel}")
+    top, bottom, left, right = layer.padding
+    if max(top, bottom) >= rows or max(left, right) >= columns:
+        raise layer.refuse(
+            f"expected padding below the kernel of {rows}x{columns} on each side, found "
+            f"{layer.padding}: windows wholly outside the image see nothing; use less padding"
+        )

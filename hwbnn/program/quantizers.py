@@ -1,0 +1,188 @@
+"""Quantizers: rules of rounding as edges and the side that ties go to.
+
+A function from real numbers to a few rising levels is its edges and what happens on them, so one
+class (:class:`~hwbnn.program.layers.Quantizer`) holds all of them exactly: the edges between codes
+``k`` and ``k + 1`` of a scale ``s`` are ``(k + 1/2) * s`` for rounding to the nearest, which
+float64 holds exactly for every float32 ``s``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from hwbnn.errors import CannotLower, InputError
+from hwbnn.program.layers import MOST_STEPS, Quantizer
+
+Rounding = Literal[
+    "half_even", "half_up", "half_down", "half_away", "half_to_zero", "floor", "ceil", "up", "down"
+]
+"""Rules of rounding: to the nearest with five rules for halves; floor; ceil; away from 0; to 0."""
+
+_SAID = {
+    "half_even": "halves to even",
+    "half_up": "halves up",
+    "half_down": "halves down",
+    "half_away": "halves away from 0",
+    "half_to_zero": "halves to 0",
+    "floor": "rounded down",
+    "ceil": "rounded up",
+    "up": "rounded away from 0",
+    "down": "rounded to 0",
+}
+
+
+def rounding(
+    name: str,
+    kind: str,
+    source: str,
+    *,
+    low: int,
+    high: int,
+    step: float = 1.0,
+    scale: float | None = None,
+    rule: Rounding = "half_even",
+) -> Quantizer:
+    """Codes ``clip(round(x / step), low, high)``, each standing for ``scale * code``.
+
+    Args:
+        name: of the layer.
+        kind: what the file calls it.
+        source: the value that it reads.
+        low: the lowest code.
+        high: the highest code.
+        step: distance of the numbers that are rounded to, above 0.
+        scale: of the result; by default ``step``.
+        rule: see :data:`Rounding`.
+
+    Raises:
+        CannotLower: if there are more than 256 codes.
+
+    >>> q = rounding("q", "Quant", "x", low=-1, high=2, step=0.5)
+    >>> (q.counts(np.array([-0.75, -0.25, 0.25, 0.26, 0.75])) - 1).tolist()
+    [-1, 0, 0, 1, 2]
+    """
+    where = f"layer '{name}' ({kind})"
+    if not (np.isfinite(step) and step > 0):
+        raise InputError(f"{where}: expected a scale above 0, found {step:g}")
+    if high <= low:
+        raise InputError(f"{where}: expected more than one level, found codes {low} to {high}")
+    if high - low > MOST_STEPS:
+        raise CannotLower(
+            f"{where}: expected at most {MOST_STEPS + 1} levels (8 bits), found "
+            f"{high - low + 1}; quantize it to 8 bits or less"
+        )
+    code = np.arange(low, high, dtype=np.int64)
+    edges, closed = _rules(code, rule)
+    value = step if scale is None else scale
+    bits = (high - low).bit_length()
+    return Quantizer(
+        name,
+        kind,
+        source,
+        edges=(edges * step)[None],
+        closed=closed[None],
+        scale=value,
+        offset=low * value,
+        rule=f"codes {low} to {high} ({bits} bits), {_SAID[rule]}",
+    )
+
+
+def _rules(code: np.ndarray, rule: Rounding) -> tuple[np.ndarray, np.ndarray]:
+    """The edges above codes, in steps, and whether a tie goes up."""
+    none, every = np.zeros(len(code), np.bool_), np.ones(len(code), np.bool_)
+    half = code + 0.5
+    if rule == "half_even":
+        return half, code % 2 == 1
+    if rule in ("half_up", "half_down"):
+        return half, every if rule == "half_up" else none
+    if rule in ("half_away", "half_to_zero"):
+        return half, (half > 0) == (rule == "half_away")
+    if rule == "floor":
+        return code + 1.0, every
+    if rule == "ceil":
+        return code + 0.0, none
+    # From 0 to 1 the code changes right above 0 where numbers are rounded away from 0.
+    down = (code >= 0) == (rule == "down")
+    return np.where(down, code + 1.0, code + 0.0), down
+
+
+def sign(
+    name: str,
+    kind: str,
+    source: str,
+    *,
+    scale: float = 1.0,
+    at: float = 0.0,
+    zero_is_positive: bool = True,
+) -> Quantizer:
+    """``-scale`` below ``at`` and ``+scale`` above; on it ``+scale``, or ``-scale``.
+
+    >>> sign("s", "Sign", "x").counts(np.array([-0.5, -0.0, 0.5])).tolist()
+    [0, 1, 1]
+    """
+    return Quantizer(
+        name,
+        kind,
+        source,
+        edges=np.array([[at]]),
+        closed=np.array([[zero_is_positive]]),
+        scale=2 * scale,
+        offset=-scale,
+        rule=f"sign, {'+' if zero_is_positive else '-'}1 at {at:g}",
+    )
+
+
+def step(
+    name: str,
+    kind: str,
+    source: str,
+    *,
+    scale: float = 1.0,
+    at: float = 0.0,
+    closed: bool = True,
+) -> Quantizer:
+    """0 below ``at`` and ``scale`` above; on it ``scale`` where ``closed``."""
+    return Quantizer(
+        name,
+        kind,
+        source,
+        edges=np.array([[at]]),
+        closed=np.array([[closed]]),
+        scale=scale,
+        rule=f"0 and 1, {int(closed)} at {at:g}",
+    )
+
+
+def ternary(
+    name: str,
+    kind: str,
+    source: str,
+    *,
+    threshold: float,
+    scale: float = 1.0,
+    upper_closed: bool = True,
+    lower_closed: bool = False,
+) -> Quantizer:
+    """``-scale``, 0 and ``+scale``, with edges ``-threshold`` and ``threshold``.
+
+    Args:
+        name: of the layer.
+        kind: what the file calls it.
+        source: the value that it reads.
+        threshold: from which magnitude on.
+        scale: of the result.
+        upper_closed: whether ``x = threshold`` gives ``+scale``.
+        lower_closed: whether ``x = -threshold`` gives 0 (``|x| >= threshold`` gives -1 there).
+    """
+    return Quantizer(
+        name,
+        kind,
+        source,
+        edges=np.array([[-threshold, threshold]]),
+        closed=np.array([[lower_closed, upper_closed]]),
+        scale=scale,
+        offset=-scale,
+        rule=f"-1, 0, 1 from {threshold:g}",
+    )

@@ -1,0 +1,83 @@
+"""Readers of networks' files: a file in, a :class:`~hwbnn.program.Program` out, or a refusal.
+
+One module a format, listed in :data:`FORMATS`. Each has ``NAME``, ``recognises(path, head)`` and
+``read(path, weights)``; the kind of a file is recognised by its content, never by its name. Files
+are a stranger's: no code of theirs runs, sizes are checked before memory is taken, a damaged file
+is an :class:`~hwbnn.errors.InputError`, a layer without an exact form a
+:class:`~hwbnn.errors.CannotLower` that names it and says what to change.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Protocol, cast
+
+from hwbnn.errors import InputError
+from hwbnn.program import Program
+
+FORMATS: tuple[str, ...] = ()
+"""The modules of this package that read files, in the order in which they are asked."""
+HEAD = 4096
+"""Bytes of a file that a reader sees to recognise it."""
+
+
+class Reader(Protocol):
+    """A module that reads one format."""
+
+    NAME: str
+
+    def recognises(self, path: Path, head: bytes) -> bool:
+        """Whether a file (``head``: its first bytes) or a folder (``head`` empty) is of this kind.
+
+        It loads nothing but the standard library, and reads no more than it must.
+        """
+
+    def read(self, path: Path, weights: Path | None) -> Program:
+        """The network; ``weights`` where a format has these in a file of their own."""
+
+
+def recognise(path: Path) -> Reader | None:
+    """The reader of a file or folder, by its content; None if no reader takes it.
+
+    Raises:
+        InputError: if there is no such file.
+    """
+    try:
+        head = b""
+        if not path.is_dir():
+            with path.open("rb") as file:
+                head = file.read(HEAD)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    for name in FORMATS:
+        reader = cast(Reader, importlib.import_module(f"hwbnn.readers.{name}"))
+        if reader.recognises(path, head):
+            return reader
+    return None
+
+
+def names() -> list[str]:
+    """The formats that are read, for messages."""
+    modules = (importlib.import_module(f"hwbnn.readers.{name}") for name in FORMATS)
+    return [cast(Reader, module).NAME for module in modules]
+
+
+def read_program(path: Path | str, weights: Path | str | None = None) -> Program:
+    """The network in a file or folder.
+
+    Args:
+        path: a file or folder of one of :data:`FORMATS`.
+        weights: a second file, of formats that have weights in one.
+
+    Raises:
+        InputError: if no reader takes it, or it is damaged.
+        CannotLower: naming a layer that has no exact form, and what to change.
+    """
+    path = Path(path)
+    reader = recognise(path)
+    if reader is None:
+        raise InputError(
+            f"{path}: expected a network, one of {', '.join(names()) or 'none'}; found neither"
+        )
+    return reader.read(path, None if weights is None else Path(weights))
