@@ -34,6 +34,19 @@ SAME_CONCEPT = {
 """Names of modules that several folders have for one concept, and that concept."""
 
 
+WORDS = {
+    "levels": (
+        "the highest code of an activation, or the number of its thresholds",
+        {"methods", "nn", "graph", "lowering", "simulators"},
+    ),
+    "group": ("one of a convolution's groups of channels", {"simulators"}),
+    "chunks": ("the tokens of a pixel", {"plan", "targets"}),
+    "segment": ("elements of a packed value of which the first begins a word", {"targets"}),
+    "cluster": ("neurons that share parts of their sums", {"netlists"}),
+}
+"""Words with one meaning as names of variables, functions, fields and arguments; their rooms."""
+
+
 def types(tree: ast.Module) -> Iterator[str]:
     """Names of classes and of types, those in CamelCase that a module gives a meaning."""
     for node in tree.body:
@@ -62,6 +75,32 @@ def test_a_module_name_has_one_meaning() -> None:
     several = {name: sorted(files) for name, files in homes.items() if len(files) > 1}
     assert {n: f for n, f in several.items() if n not in SAME_CONCEPT} == {}
     assert set(SAME_CONCEPT) <= set(several)
+
+
+def names(tree: ast.Module) -> Iterator[str]:
+    """Names of functions, and of variables, fields and arguments where they get a value."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.arg(arg=name):
+                yield name
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield name
+
+
+def test_a_word_with_one_meaning_names_nothing_in_other_rooms() -> None:
+    strangers = {
+        f"{word} in {file.relative_to(PACKAGE)}: means {meaning} in {', '.join(sorted(rooms))}"
+        for file in PACKAGE.rglob("*.py")
+        for name in set(names(ast.parse(file.read_text(encoding="utf-8"))))
+        for word, (meaning, rooms) in WORDS.items()
+        if name == word and file.relative_to(PACKAGE).parts[0] not in rooms
+    }
+    assert strangers == set()
+
+
+def test_a_name_with_a_second_meaning_is_seen() -> None:
+    planted = "def f(group):\n    x.levels = 1\n    for chunks in x: pass\n"
+    assert {"group", "levels", "chunks"} <= set(names(ast.parse(planted)))
 
 
 def test_every_file_says_first_what_it_is_about() -> None:

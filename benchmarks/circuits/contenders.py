@@ -100,10 +100,10 @@ def hwbnn(layers: list[Layer], form: NetlistForm, levels: int | None = None) -> 
     figures = {
         "netlist_seconds": round(time.process_time() - begun, 1),
         "netlist_luts": sum(made.luts for made in netlists),
-        "levels": [max(made.levels()) for made in netlists],
+        "levels": [max(made.logic_depths()) for made in netlists],
     }
     texts = {
-        f"layer{i}.sv": system_verilog(made, f"layer{i}", form, levels=levels).encode()
+        f"layer{i}.sv": system_verilog(made, f"layer{i}", form, per_register=levels).encode()
         for i, made in enumerate(netlists)
     }
     files = {**texts, "top.sv": top(layers, clocked=bool(levels))}

@@ -175,7 +175,7 @@ def images(names: list[str]) -> None:
             "accuracy": round(float((classes == data.test_labels).mean()), 4),
             "luts": [made.luts for made in netlists],
             "carry4": [carries(made) for made in netlists],
-            "levels": [max(made.levels()) for made in netlists],
+            "levels": [max(made.logic_depths()) for made in netlists],
             "latency_3_levels": [latency(made, 3) for made in netlists],
             "cpu_seconds": round(time.process_time() - begun, 1),
         }

@@ -64,7 +64,7 @@ def scaled(inputs: int, neurons: int) -> dict[str, Any]:
         "synapses": layer.weights.size,
         "luts": netlist.luts,
         "carry4": carries(netlist),
-        "levels": max(netlist.levels()),
+        "levels": max(netlist.logic_depths()),
         "text_mib": len(text) >> 20,
         **dict(zip(("search_s", "proof_s", "text_s"), seconds, strict=True)),
         "peak_mib": peak >> 10,

@@ -63,7 +63,7 @@ def density() -> None:
             made = thresholds(own, wanted)
             prove_thresholds(made, own, wanted)
             seconds = round(time.perf_counter() - start, 1)
-            keep(key, {"lut": made.luts, "levels": max(made.levels()), "seconds": seconds})
+            keep(key, {"lut": made.luts, "levels": max(made.logic_depths()), "seconds": seconds})
 
 
 def network(kind: str, x: str, outputs: int, inputs: int, density: int = 100) -> Graph:

@@ -1,4 +1,4 @@
-"""The command line: thin commands over the package, one file for each group of them."""
+"""The command line: thin commands over the package, one file for those of one subject."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.estimate.primitives import (
-    GROUP,
+    COUNTED,
     Memory,
     adder_tree,
     count_tree,
@@ -173,8 +173,8 @@ def ends(stage: Pipeline) -> Amounts:
     total.ff = Counter(exact=3 * log2_up(stage.credits + 1), valid=stage.latency)
     total.memory(ram(stage.credits, stage.result.bits, registered=False))
     if stage.head is None:
-        total.lut["counter"] += log2_up(stage.credits + 1) + log2_up(stage.group)
-        total.ff["exact"] += log2_up(stage.credits + 1) + log2_up(stage.group)
+        total.lut["counter"] += log2_up(stage.credits + 1) + log2_up(stage.tokens_per_result)
+        total.ff["exact"] += log2_up(stage.credits + 1) + log2_up(stage.tokens_per_result)
     return total
 
 
@@ -187,7 +187,9 @@ def _dot_unrolled(block: DotUnrolled) -> Amounts:
 def _dot_netlist(block: DotNetlist) -> Amounts:
     """The netlist as it is; in the portable form synthesis maps the outputs of tables apart."""
     tables = [cell for cell in block.netlist.cells if isinstance(cell, Lut)]
-    delays = registers(block.netlist, pipelining(block.netlist, block.levels)).values()
+    delays = registers(
+        block.netlist, pipelining(block.netlist, block.logic_levels_per_register)
+    ).values()
     # Long delays become shift registers.
     lut = len(tables) + sum(late > 2 for late in delays)
     if block.form == "portable":
@@ -200,24 +202,24 @@ def _dot_netlist(block: DotNetlist) -> Amounts:
 def _weighted_unrolled(block: WeightedUnrolled) -> Amounts:
     """The columns of each channel, and the sum of their counts; or a tree of digits."""
     total = Amounts()
-    width, levels = block.source.width, block.levels
-    longest = popcount_latency(max(1, int(block.heights.max())), levels)
+    width, per_register = block.source.width, block.logic_levels_per_register
+    longest = popcount_latency(max(1, int(block.heights.max())), per_register)
     for digits, heights in zip(block.digits, block.heights.tolist(), strict=True):
         if block.sums == "adder_tree":
-            row = tree([(((1 << width) - 1) << d.place, d.place) for d in digits], levels)
+            row = tree([(((1 << width) - 1) << d.place, d.place) for d in digits], per_register)
             total.lut["adder_weighted"] += row.adders
             total.ff["exact"] += row.registers
             continue
         columns = {k: count for k, count in enumerate(heights) if count}
-        rows = [count_tree(count, levels) for count in columns.values()]
-        rows.append(tree([(count << k, k) for k, count in columns.items()], levels))
-        total.lut["pattern"] += sum(-(-count // GROUP) for count in heights)
+        rows = [count_tree(count, per_register) for count in columns.values()]
+        rows.append(tree([(count << k, k) for k, count in columns.items()], per_register))
+        total.lut["pattern"] += sum(-(-count // COUNTED) for count in heights)
         total.lut["adder"] += sum(row.adders for row in rows)
         total.ff["tree"] += sum(row.registers - row.numbers for row in rows)
         total.ff["tree_low"] += sum(row.numbers for row in rows)
         # Shorter columns are there earlier, and wait.
         total.ff["exact"] += sum(
-            (longest - popcount_latency(count, levels)) * count.bit_length()
+            (longest - popcount_latency(count, per_register)) * count.bit_length()
             for count in columns.values()
         )
     return total
@@ -227,10 +229,10 @@ def _fixed_rows(block: DotUnrolled | DotFolded) -> Amounts:
     """All rows of weights as constants."""
     channels, inputs = block.weights.shape
     if block.sums == "adder_tree":
-        row = adder_tree(inputs, block.source.width, block.levels)
+        row = adder_tree(inputs, block.source.width, block.logic_levels_per_register)
         lut = Counter(adder_terms=channels * row.adders)
     else:
-        row = row_tree(inputs, block.source.width, block.levels)
+        row = row_tree(inputs, block.source.width, block.logic_levels_per_register)
         groups = (block.weights > 0).reshape(block.groups, -1, inputs)
         shared = block.source.width * sum(patterns(weights) for weights in groups)
         lut = Counter(pattern=shared, adder=channels * row.adders)
@@ -247,11 +249,11 @@ def _dot_folded(block: DotFolded) -> Amounts:
         return total
     at_once = 1 if block.sums == "bit_serial" else width
     if block.sums == "adder_tree":
-        row = adder_tree(block.simd, width, block.levels)
+        row = adder_tree(block.simd, width, block.logic_levels_per_register)
         total.lut["terms_folded"] = pe * (row.adders + block.simd * width)
     else:
-        row = row_tree(block.simd, at_once, block.levels, varying=True)
-        if block.simd > GROUP:
+        row = row_tree(block.simd, at_once, block.logic_levels_per_register, varying=True)
+        if block.simd > COUNTED:
             total.lut["match"] = pe * match_tables(block.simd) * at_once
         else:
             total.lut["product"] = pe * block.simd * at_once
@@ -284,28 +286,28 @@ def _folded_steps(block: DotFolded, total: int) -> Amounts:
 @amounts.register
 def _weighted_folded(block: WeightedFolded) -> Amounts:
     """Masks and counts, products and trees, or multipliers and trees."""
-    pe, simd, levels = block.pe, block.simd, block.levels
+    pe, simd, per_register = block.pe, block.simd, block.logic_levels_per_register
     total = _folded_steps(block, pe * block.result.width)
     planes = 1 if block.sums == "bit_serial" else block.source.width
     bits = block.weight_width
     if block.ternary and block.sums == "adder_tree":
-        trees = [adder_tree(simd, planes, levels)]
+        trees = [adder_tree(simd, planes, per_register)]
         total.lut["product"] = pe * simd * planes
     elif block.ternary:
-        trees = [row_tree(simd, planes, levels)]
+        trees = [row_tree(simd, planes, per_register)]
         total.lut["mask"] = pe * simd * planes
-        total.lut["pattern"] = pe * planes * -(-simd // GROUP)
+        total.lut["pattern"] = pe * planes * -(-simd // COUNTED)
     elif block.dsp:
-        trees = [adder_tree(simd, planes + bits, levels)]
+        trees = [adder_tree(simd, planes + bits, per_register)]
         total.dsp = pe * simd * multipliers(planes + 1, bits)
     elif block.sums == "adder_tree":
-        own = tree([((1 << bits) - 1 << b, b) for b in range(planes)], levels)
-        trees = [own] * simd + [adder_tree(simd, planes + bits, levels)]
+        own = tree([((1 << bits) - 1 << b, b) for b in range(planes)], per_register)
+        trees = [own] * simd + [adder_tree(simd, planes + bits, per_register)]
         total.lut["mask"] = pe * simd * planes * bits
     else:
         high = simd * ((1 << bits) - 1)
-        trees = [adder_tree(simd, bits, levels)] * planes
-        trees.append(tree([(high << b, b) for b in range(planes)], levels))
+        trees = [adder_tree(simd, bits, per_register)] * planes
+        trees.append(tree([(high << b, b) for b in range(planes)], per_register))
         total.lut["mask"] = pe * simd * planes * bits
     total.lut["adder_weighted"] = pe * sum(each.adders for each in trees)
     total.ff["exact"] += pe * sum(each.registers for each in trees)
@@ -369,7 +371,7 @@ def _compare(block: Compare) -> Amounts:
     add_rows(total, bits_of(block.constants, block.source.width + 1), block)
     add_rows(total, block.falling[:, None], block)
     if isinstance(block, ThresholdBlock) and count > 1:
-        counted = count_tree(count, block.levels)
+        counted = count_tree(count, block.logic_levels_per_register)
         total.lut["product"] += lanes * count
         total.lut["adder_folded"] += lanes * counted.adders
         total.ff["exact"] += lanes * counted.registers
@@ -423,7 +425,7 @@ def _argmax(block: ArgMaxBlock) -> Amounts:
     depth = (stream.lanes - 1).bit_length()
     for level in range(1, depth + 1):
         now = -(-now // 2)
-        if level % block.levels == 0 or level == depth:
+        if level % block.logic_levels_per_register == 0 or level == depth:
             counts += now
     pairs = stream.lanes - 1
     total = Amounts(

@@ -163,8 +163,8 @@ class GateMachine(Machine):
         super().__init__(stage, wires)
         self.credits = stage.credits
         self.latency = stage.latency
-        self.group = stage.group
-        self.count = 0  # tokens of this group that were let in
+        self.tokens_per_result = stage.tokens_per_result
+        self.count = 0  # tokens of this result that were let in
         self.due: deque[int] = deque()
         self.fill = 0
 
@@ -172,7 +172,7 @@ class GateMachine(Machine):
         """A token let in, a result into the FIFO, one out of it."""
         if self.wires.passed[self.taken]:
             self.credits -= self.count == 0
-            self.count = (self.count + 1) % self.group
+            self.count = (self.count + 1) % self.tokens_per_result
             if self.count == 0:
                 self.due.append(now + self.latency)
         self.arrive(now)

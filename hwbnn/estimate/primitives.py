@@ -145,8 +145,8 @@ def _block(depth: int, width: int) -> tuple[int, Memory]:
     return cost, Memory(lut, bram18=count) if kind == _HALF else Memory(lut, bram36=count)
 
 
-GROUP = 6
-"""Inputs of a group of ``popcount``; group ``g`` of ``n`` has inputs ``g``, ``g + n``, ..."""
+COUNTED = 6
+"""Inputs of a counter of ``popcount``: counter ``c`` of ``n`` has inputs ``c``, ``c + n``, ..."""
 
 
 @dataclass(frozen=True)
@@ -164,12 +164,12 @@ class Tree:
     numbers: int
 
 
-def tree(leaves: Sequence[tuple[int, int]], levels: int, before: int = 0) -> Tree:
+def tree(leaves: Sequence[tuple[int, int]], per_register: int, before: int = 0) -> Tree:
     """The tree over numbers that are at most ``high`` and have ``zeros`` low bits that are zero.
 
     Args:
         leaves: ``(high, zeros)`` of each number.
-        levels: levels of adders between two registers.
+        per_register: levels of adders between two registers.
         before: levels in front of the leaves.
     """
     adders = registers = numbers = 0
@@ -182,35 +182,35 @@ def tree(leaves: Sequence[tuple[int, int]], levels: int, before: int = 0) -> Tre
             adders += high.bit_length() - max(left[1], right[1])
             sums.append((high, zeros))
         now = sums + now[len(now) - len(now) % 2 :]
-        if (before + level) % levels == 0 or level == depth:
+        if (before + level) % per_register == 0 or level == depth:
             registers += sum(high.bit_length() - zeros for high, zeros in now)
             numbers += len(now)
     return Tree(adders, registers, numbers)
 
 
-def count_tree(inputs: int, levels: int) -> Tree:
-    """The tree of a ``popcount``, with the registers of its groups where it has them."""
-    groups = -(-inputs // GROUP)
-    sizes = [len(range(first, inputs, groups)) for first in range(groups)]
-    adders = tree([(size, 0) for size in sizes], levels, before=1)
-    if levels > 1 and len(sizes) > 1:
+def count_tree(inputs: int, per_register: int) -> Tree:
+    """The tree of a ``popcount``, with the registers of its counters where it has them."""
+    counters = -(-inputs // COUNTED)
+    sizes = [len(range(first, inputs, counters)) for first in range(counters)]
+    adders = tree([(size, 0) for size in sizes], per_register, before=1)
+    if per_register > 1 and len(sizes) > 1:
         return adders
     bits = sum(size.bit_length() for size in sizes)
     return Tree(adders.adders, adders.registers + bits, adders.numbers + len(sizes))
 
 
-def match_tree(inputs: int, levels: int) -> Tree:
+def match_tree(inputs: int, per_register: int) -> Tree:
     """The tree of a ``matches``, with the registers of its tables where it has them."""
     sizes = [size for size in threes(inputs) for _ in range(2)]
-    depth = 1 + (-(-inputs // GROUP) - 1).bit_length()
+    depth = 1 + (-(-inputs // COUNTED) - 1).bit_length()
     before = depth - (len(sizes) - 1).bit_length()
     counted = [(size << i % 2, i % 2) for i, size in enumerate(sizes)]
-    adders = tree(counted, levels, before)
+    adders = tree(counted, per_register, before)
     registers, numbers = adders.registers, adders.numbers
-    if before % levels == 0:
+    if before % per_register == 0:
         registers += sum(size.bit_length() for size in sizes)
         numbers += len(sizes)
-    if levels == 1 and before == 2:
+    if per_register == 1 and before == 2:
         registers += sum(sizes)
         numbers += sum(sizes)
     return Tree(adders.adders, registers, numbers)
@@ -223,22 +223,22 @@ def match_tables(inputs: int) -> int:
 
 
 def threes(inputs: int) -> list[int]:
-    """How many groups of three inputs each pair of counters of a ``matches`` counts."""
+    """How many threes of inputs each pair of counters of a ``matches`` counts."""
     pairs = -(-inputs // 18)
     return [len(range(first, -(-inputs // 3), pairs)) for first in range(pairs)]
 
 
-def row_tree(inputs: int, width: int, levels: int, *, varying: bool = False) -> Tree:
+def row_tree(inputs: int, width: int, per_register: int, *, varying: bool = False) -> Tree:
     """The trees of a ``dot_row``: a count for each bit plane, and the sum of the counts.
 
     Args:
         inputs: of the row.
         width: bit planes.
-        levels: levels of adders between two registers.
+        per_register: levels of adders between two registers.
         varying: whether weights are signals.
     """
-    count = (match_tree if varying and inputs > GROUP else count_tree)(inputs, levels)
-    planes = tree([(inputs << b, b) for b in range(width)], levels)
+    count = (match_tree if varying and inputs > COUNTED else count_tree)(inputs, per_register)
+    planes = tree([(inputs << b, b) for b in range(width)], per_register)
     return Tree(
         width * count.adders + planes.adders,
         width * count.registers + planes.registers,
@@ -246,21 +246,21 @@ def row_tree(inputs: int, width: int, levels: int, *, varying: bool = False) -> 
     )
 
 
-def adder_tree(inputs: int, width: int, levels: int) -> Tree:
+def adder_tree(inputs: int, width: int, per_register: int) -> Tree:
     """The tree of a ``dot_row`` that adds its terms."""
-    return tree([((1 << width) - 1, 0)] * inputs, levels)
+    return tree([((1 << width) - 1, 0)] * inputs, per_register)
 
 
 def patterns(weights: Bools) -> int:
-    """Different groups of weights, counted over all groups; a group and its complement are one.
+    """Different patterns of weights, added up over counters; a pattern and its complement are one.
 
-    Channels whose weights agree in a group share its count.
+    Channels whose weights agree in the inputs of a counter share its count.
     """
     inputs = weights.shape[1]
-    groups = -(-inputs // GROUP)
+    counters = -(-inputs // COUNTED)
     total = 0
-    for first in range(groups):
-        group = weights[:, first::groups]
-        codes = (group ^ group[:, :1]) @ (1 << np.arange(group.shape[1]))
+    for first in range(counters):
+        own = weights[:, first::counters]
+        codes = (own ^ own[:, :1]) @ (1 << np.arange(own.shape[1]))
         total += len(np.unique(codes))
     return total

@@ -324,23 +324,27 @@ class GateEquations(Equations):
         interval: int | None,
     ) -> None:
         super().__init__(stage, taken, given, interval)
-        self.credits, self.latency, self.group = stage.credits, stage.latency, stage.group
+        self.credits, self.latency, self.tokens_per_result = (
+            stage.credits,
+            stage.latency,
+            stage.tokens_per_result,
+        )
         self.inner = Events(stage.result.tokens, interval)  # first tokens of results are let in
 
     @property
     def arrivals(self) -> Ints:
         """When results reach the FIFO."""
-        last: Ints = self.taken[0].now[self.group - 1 :: self.group]
+        last: Ints = self.taken[0].now[self.tokens_per_result - 1 :: self.tokens_per_result]
         return last + self.latency
 
     def solve(self) -> Solved:
         """Cycles before which tokens cannot be taken and given."""
-        group, room = self.group, self.taken[0].now.copy()
-        first = np.maximum(room[::group], self.given[0].delayed(self.credits) + 1)
-        room[::group] = self.inner.looped(first, self.credits, self.latency + 1 + group)
+        many, room = self.tokens_per_result, self.taken[0].now.copy()
+        first = np.maximum(room[::many], self.given[0].delayed(self.credits) + 1)
+        room[::many] = self.inner.looped(first, self.credits, self.latency + 1 + many)
         room = self.taken[0].apart(room, 1)
-        self.inner.now = room[::group].copy()
-        return [room], [room[group - 1 :: group] + self.latency + 1]
+        self.inner.now = room[::many].copy()
+        return [room], [room[many - 1 :: many] + self.latency + 1]
 
 
 class FoldedEquations(Equations):
@@ -465,8 +469,8 @@ class System:
                     continue
                 least = each.solve()
                 self.moved += sum(len(one.now) for one in events)
-                for group, bounds in zip((each.taken, each.given), least, strict=True):
-                    for one, times in zip(group, bounds, strict=False):
+                for ends, bounds in zip((each.taken, each.given), least, strict=True):
+                    for one, times in zip(ends, bounds, strict=False):
                         if (times > one.now).any():
                             one.now = one.apart(np.maximum(times, one.now), 1)
                             changed.add(one)

@@ -168,11 +168,11 @@ def depths_of(graph: Graph, plan: Plan, delay: Figure | None) -> tuple[Depth, ..
         return ()
     source = "predicted from the stages"
     depths = []
-    for levels in sorted({*LEVELS, plan.logic_levels_per_register}):
-        cycles = circuit(graph, replace(plan, logic_levels_per_register=levels)).latency
-        chosen = levels == plan.logic_levels_per_register
+    for per_register in sorted({*LEVELS, plan.logic_levels_per_register}):
+        cycles = circuit(graph, replace(plan, logic_levels_per_register=per_register)).latency
+        chosen = per_register == plan.logic_levels_per_register
         latency = Figure(cycles, "cycles", source)
-        depths.append(Depth(levels, chosen, latency, delay if chosen else None))
+        depths.append(Depth(per_register, chosen, latency, delay if chosen else None))
     return tuple(depths) if len({each.latency.value for each in depths}) > 1 else ()
 
 

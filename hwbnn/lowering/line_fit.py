@@ -22,7 +22,7 @@ import numpy as np
 from hwbnn.graph import Rescale
 from hwbnn.graph.arrays import Bools, Float32s, Floats, Ints
 from hwbnn.graph.nodes import SHIFT_LIMIT
-from hwbnn.lowering.tables import chunks, evaluate_at, is_piecewise, merged
+from hwbnn.lowering.tables import batches, evaluate_at, is_piecewise, merged
 from hwbnn.lowering.value import TracedValue
 
 ALLOWED = 1.0
@@ -298,7 +298,7 @@ def _tries(value: TracedValue, border_class: int) -> Iterator[tuple[Ints, Float3
     if is_piecewise(value):
         yield from sample_points(value, border_class)
         return
-    yield from chunks(value, border_class=border_class)
+    yield from batches(value, border_class=border_class)
 
 
 def kinks(value: TracedValue, finer: int) -> Ints:

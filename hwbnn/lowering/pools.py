@@ -19,7 +19,7 @@ from hwbnn.errors import CannotLower
 from hwbnn.graph import MaxPool, SumPool, Window
 from hwbnn.graph.arrays import Bools, Float32s, Ints
 from hwbnn.lowering.ops import FixedPointReading, MonotoneCheck, StepActivation, TableFunction
-from hwbnn.lowering.tables import chunks, merged
+from hwbnn.lowering.tables import batches, merged
 from hwbnn.lowering.value import FixedPointError, GraphBuilder, TracedValue, WaitingPool
 
 
@@ -142,7 +142,7 @@ def fill_check(check: MonotoneCheck, value: TracedValue, layer: StepActivation) 
     """Record the floats and codes of all integers, in all border classes."""
     before, layer = replace(value, ops=value.ops[: check.cut]), layer.in_order(value.order)
     for border_class in range(len(value.variants)):
-        for _, y in chunks(before, border_class=border_class):
+        for _, y in batches(before, border_class=border_class):
             x = y
             for op in value.ops[check.cut :]:
                 x = op(x)
@@ -156,7 +156,7 @@ def _falls(value: TracedValue, label: str) -> Bools:
     rises = np.zeros(len(value.low), np.bool_)
     falls = rises.copy()
     last: Float32s | None = None
-    for _, x in chunks(value):
+    for _, x in batches(value):
         joined = x if last is None else np.concatenate((last, x))
         rises |= (joined[1:] > joined[:-1]).any(axis=0)
         falls |= (joined[1:] < joined[:-1]).any(axis=0)
@@ -238,7 +238,7 @@ def _unit(value: TracedValue) -> float | None:
         return None
     unit = None
     value = merged(value)
-    for integers, x in chunks(value):
+    for integers, x in batches(value):
         held = np.clip(integers[:, None], value.low, value.high)
         wanted = held * 2 - 1 if value.type.bit else held
         moving = wanted != 0

@@ -115,7 +115,7 @@ def merged(value: TracedValue) -> TracedValue:
     return replace(value, low=ends[0], high=ends[1])
 
 
-def chunks(
+def batches(
     value: TracedValue, *, reachable: bool = True, border_class: int = 0
 ) -> Iterator[tuple[Ints, Float32s]]:
     """All of :func:`evaluate`, in pieces that fit a cache.
@@ -182,7 +182,7 @@ def _scan(value: TracedValue, activation: StepActivation, border_class: int) -> 
     first = np.full((channels, levels), high + 1, np.int64)
     last = np.full((channels, levels), low - 1, np.int64)
     before: Array | None = None
-    for integers, x in chunks(value, border_class=border_class):
+    for integers, x in batches(value, border_class=border_class):
         codes = activation.codes(x)
         joined = codes if before is None else np.concatenate((before, codes))
         rises |= (joined[1:] > joined[:-1]).any(axis=0)
@@ -254,7 +254,7 @@ def read_table(value: TracedValue, activation: StepActivation) -> Ints:
         CannotLower: if the table would be too large.
     """
     _check_size(value, "a channel that is not monotone becomes a table")
-    return np.concatenate([activation.codes(x) for _, x in chunks(value)]).T.astype(np.int64)
+    return np.concatenate([activation.codes(x) for _, x in batches(value)]).T.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,7 +293,7 @@ def read_intervals(
     for border_class in range(len(value.variants)):
         changes: list[list[tuple[int, int]]] = [[] for _ in range(channels)]
         before: Array | None = None
-        for integers, x in chunks(value, border_class=border_class):
+        for integers, x in batches(value, border_class=border_class):
             codes = activation.codes(x)
             if before is None:
                 for channel, first in enumerate(codes[0].tolist()):
@@ -389,7 +389,7 @@ def rises_alike(value: TracedValue) -> bool:
     ends = evaluate_at(value, some, held=False)
     if not (ends == ends[:, :1]).all():
         return False
-    for _, x in chunks(value, reachable=False):
+    for _, x in batches(value, reachable=False):
         if not (x == x[:, :1]).all():
             return False
         column = x[:, 0] if before is None else np.concatenate((before, x[:, 0]))
@@ -413,7 +413,7 @@ def read_ranks(value: TracedValue) -> Ints:
         CannotLower: if a logit is infinite, or the table would be too large.
     """
     _check_size(value, "logits with a gain for each class become a table of ranks")
-    logits = np.concatenate([x for _, x in chunks(value)])
+    logits = np.concatenate([x for _, x in batches(value)])
     if not np.isfinite(logits).all():
         channel = int((~np.isfinite(logits)).any(axis=0).argmax())
         label = value.ops[-1].label if value.ops else f"layer '{value.layer}'"
@@ -428,7 +428,7 @@ def is_identity(value: TracedValue) -> bool:
     """Whether the network's floats are exactly the Graph's integers here (for bits: -1 and +1)."""
     if value.border is not None or value.pool is not None:
         return False
-    for integers, x in chunks(value):
+    for integers, x in batches(value):
         wanted = integers * 2 - 1 if value.type.bit else integers
         held = np.broadcast_to(wanted[:, None], x.shape)
         if not value.type.bit:

@@ -88,7 +88,7 @@ class Pairs:
         """Every ``S``, rising, int64 ``(totals,)``."""
         return self.size * self.low + self.step * np.arange(self.size * self.levels + 1)
 
-    def chunks(self) -> Iterator[tuple[slice, Ints, Bools]]:
+    def batches(self) -> Iterator[tuple[slice, Ints, Bools]]:
         """The pairs, some values of ``S`` at a time.
 
         Yields:
@@ -127,10 +127,10 @@ class Pending:
 
 @dataclass(frozen=True, eq=False)
 class PairCodes:
-    """The activation's code of every pair, in the order of :meth:`Pairs.chunks`.
+    """The activation's code of every pair, in the order of :meth:`Pairs.batches`.
 
     Attributes:
-        reached: for each chunk and each level the bits ``code > level``, packed.
+        reached: for each batch and each level the bits ``code > level``, packed.
         boundaries: the outermost ``D`` of each level.
     """
 
@@ -180,7 +180,7 @@ def tabulate(
     totals, channels = pairs.totals, len(pairs.plus)
     ends = [np.zeros((4, len(totals), channels), np.int64) for _ in range(activation.levels)]
     packed: list[list[Bytes]] = []
-    for part, d, _ in pairs.chunks():
+    for part, d, _ in pairs.batches():
         rows = d.reshape(-1, channels).astype(np.float32)
         s = np.repeat(totals[part], d.shape[1]).astype(np.float32)
         y = x = pending.finish(rows, s[:, None])
@@ -387,7 +387,7 @@ def certify(
         if threshold.border_classes is None
         else threshold.thresholds[border_class]
     )
-    for (part, d, real), packed in zip(pairs.chunks(), coded.reached, strict=False):
+    for (part, d, real), packed in zip(pairs.batches(), coded.reached, strict=False):
         v = d * scale + totals[part][:, None, None] * offset
         for bits, t in zip(packed, thresholds.T, strict=True):
             test = np.where(threshold.falling, v <= t, v >= t)

@@ -41,8 +41,8 @@ class BitHeap:
     def arrivals(self, builder: NetlistBuilder) -> Arrivals:
         """The levels at which its bits are there, from 0 on."""
         depth = builder.depth
-        levels = (sorted(depth[literal >> 1] for literal in column) for column in self.columns)
-        return relative(tuple(map(tuple, levels)))
+        arrivals = (sorted(depth[literal >> 1] for literal in column) for column in self.columns)
+        return relative(tuple(map(tuple, arrivals)))
 
     def add(self, literal: int, column: int) -> None:
         """Add a bit; constants go to the constant."""

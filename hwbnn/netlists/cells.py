@@ -52,18 +52,18 @@ def stacks(netlist: Netlist, plan: Pipelining, bits: int) -> tuple[ChainStack, .
         cell = netlist.cells[index]
         if isinstance(cell, CarryChain) and not cell.wires:
             alike[plan.cells[index], rank].append(index)
-    return tuple(run for group in alike.values() for run in _joined(netlist, group, pairs, bits))
+    return tuple(run for chains in alike.values() for run in _joined(netlist, chains, pairs, bits))
 
 
-def carries(netlist: Netlist, bits: int = 4, levels: int | None = None) -> int:
+def carries(netlist: Netlist, bits: int = 4, per_register: int | None = None) -> int:
     """Carry cells in the text of a netlist: CARRY4 for four bits, CARRY8 for eight.
 
     Args:
         netlist: what is written.
         bits: positions of a cell.
-        levels: levels of logic between two registers; None for none at all.
+        per_register: levels of logic between two registers; None for none at all.
     """
-    runs = stacks(netlist, pipelining(netlist, levels), bits)
+    runs = stacks(netlist, pipelining(netlist, per_register), bits)
     return sum(run.positions // bits for run in runs)
 
 
@@ -93,11 +93,11 @@ class _Kind(NamedTuple):
 
 
 def _joined(
-    netlist: Netlist, group: Sequence[int], pairs: Mapping[int, int], bits: int
+    netlist: Netlist, chains: Sequence[int], pairs: Mapping[int, int], bits: int
 ) -> Iterator[ChainStack]:
     """Chains that may share cells: the longest that is left, and what fills its cells best."""
     waiting: dict[_Kind, deque[int]] = defaultdict(deque)
-    for index in group:
+    for index in chains:
         chain = netlist.cells[index]
         assert isinstance(chain, CarryChain)
         kind = _Kind(len(chain.s) + 1, bool(chain.carry and chain.sums[-1]), _enters(chain, pairs))

@@ -16,7 +16,7 @@ _SLICE = {"xc7": 4, "xcup": 8}
 
 
 def system_verilog(
-    netlist: Netlist, name: str, form: NetlistForm = "portable", *, levels: int | None = None
+    netlist: Netlist, name: str, form: NetlistForm = "portable", *, per_register: int | None = None
 ) -> str:
     """The text of a module.
 
@@ -27,14 +27,14 @@ def system_verilog(
         netlist: what it computes.
         name: of the module, a plain identifier.
         form: what it is made of.
-        levels: levels of logic between two registers; None for none at all.
+        per_register: levels of logic between two registers; None for none at all.
     """
-    return _Module(netlist, form, pipelining(netlist, levels)).text(name)
+    return _Module(netlist, form, pipelining(netlist, per_register)).text(name)
 
 
-def latency(netlist: Netlist, levels: int | None) -> int:
+def latency(netlist: Netlist, per_register: int | None) -> int:
     """Cycles from a module's inputs to its outputs."""
-    return pipelining(netlist, levels).stages
+    return pipelining(netlist, per_register).stages
 
 
 class _Module:

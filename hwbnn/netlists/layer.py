@@ -2,12 +2,12 @@
 
 Take two neurons: over the inputs that have equal weights in both, their sums are the same number
 ``a``; over the others one is ``d`` and the other ``n_d - d``. So ``a`` and ``d`` are counted once,
-and the neurons compare ``a + d`` and ``a - d``. A group of ``r`` neurons sorts the inputs into
+and the neurons compare ``a + d`` and ``a - d``. A cluster of ``r`` neurons sorts the inputs into
 ``2^(r-1)`` *classes* by their columns of weights up to sign; each input is counted once for the
-whole group. The group is then halved again and again; each half adds up the class sums it needs,
-until single neurons are left. The best group size is found by building some. Neurons are grouped by
-similarity, which saves a few percent in trained layers and nothing in random ones. Constant neurons
-cost nothing; equal neurons are built once.
+whole cluster. The cluster is then halved again and again; each half adds up the class sums it
+needs, until single neurons are left. The best cluster size is found by building some. Neurons are
+clustered by similarity, which saves a few percent in trained layers and nothing in random ones.
+Constant neurons cost nothing; equal neurons are built once.
 
 Integer weights are rows of digits (:mod:`hwbnn.netlists.digits`), one row for each place of a
 neuron. Rows share as neurons do, whether they are of one neuron or of several; an input is in no
@@ -36,19 +36,19 @@ from hwbnn.netlists.netlist import FALSE, TRUE, Netlist, NetlistBuilder
 from hwbnn.netlists.threshold import reaches
 from hwbnn.netlists.totals import Totals
 
-GROUPS = (1, 2, 3, 4, 5, 6, 8, 10, 12)
-"""Sizes of groups that are tried."""
+CLUSTER_SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12)
+"""Sizes of clusters that are tried."""
 TRIES = 3
-"""Groups of each size that are built to compare sizes."""
+"""Clusters of each size that are built to compare sizes."""
 WHOLE = 1 << 12
-"""Synapses up to which all groups are built for that."""
+"""Synapses up to which all clusters are built for that."""
 SAMPLED = 24
 """Rows of digits of larger layers that are built for that, all those of some neurons."""
 
 
 @dataclass(frozen=True)
 class _Class:
-    """LayerInputs with the same signs, or the opposite ones, in all rows of a group.
+    """LayerInputs with the same signs, or the opposite ones, in all rows of a cluster.
 
     Attributes:
         heap: their sum under the signs of the first row that does not leave them out.
@@ -70,7 +70,7 @@ def thresholds(
     *,
     width: int = 1,
     signed: bool = False,
-    group: int | None = None,
+    cluster_size: int | None = None,
     scale_offset: tuple[Ints, Ints] | None = None,
     drivers: Sequence[int] | None = None,
 ) -> Netlist:
@@ -85,7 +85,7 @@ def thresholds(
         wanted: int64 ``(neurons,)``.
         width: bits of an input; input ``i`` is signals ``1 + i * width`` on, lowest bit first.
         signed: whether inputs are two's complement.
-        group: neurons of a group; by default what takes fewest LUTs.
+        cluster_size: neurons of a cluster; by default what takes fewest LUTs.
         scale_offset: scale and offset, int64 ``(neurons,)`` each, no scale negative.
         drivers: the outputs of the netlist that drives the inputs, if one does: what is constant,
             equal or opposite there is not counted, or counted once.
@@ -109,14 +109,14 @@ def thresholds(
         whole = heap if totals is None else totals.weighed(row, heap)
         outputs[rows[row]] = reaches(builder, whole, int(wanted[rows[row]]))
 
-    builder = _layer(weights[rows], inputs, group, finish, totals)
+    builder = _layer(weights[rows], inputs, cluster_size, finish, totals)
     for neuron, first in equal.items():
         outputs[neuron] = outputs[first]
     return builder.netlist(outputs)
 
 
 def sums(
-    weights: Ints | Bools, *, width: int = 1, signed: bool = False, group: int | None = None,
+    weights: Ints | Bools, *, width: int = 1, signed: bool = False, cluster_size: int | None = None,
     drivers: Sequence[int] | None = None,
 ) -> Netlist:  # fmt: skip
     """A layer whose outputs are the raw sums, lowest bit first, neuron after neuron.
@@ -127,7 +127,7 @@ def sums(
         weights: integers ``(neurons, inputs)``, or bools for -1 and +1.
         width: bits of an input.
         signed: whether inputs are two's complement.
-        group: neurons of a group; by default what takes fewest LUTs.
+        cluster_size: neurons of a cluster; by default what takes fewest LUTs.
         drivers: the outputs of the netlist that drives the inputs, if one does.
     """
     _check(weights, width)
@@ -140,7 +140,7 @@ def sums(
     def finish(builder: NetlistBuilder, row: int, heap: BitHeap) -> None:
         outputs[rows[row]] = _number(builder, heap, bits)
 
-    builder = _layer(weights[rows], inputs, group, finish)
+    builder = _layer(weights[rows], inputs, cluster_size, finish)
     return builder.netlist([literal for first in equal.values() for literal in outputs[first]])
 
 
@@ -255,7 +255,7 @@ class _Sums:
 def _layer(
     weights: Ints | Bools,
     inputs: LayerInputs,
-    group: int | None,
+    cluster_size: int | None,
     finish: _Finish,
     totals: Totals | None = None,
 ) -> NetlistBuilder:
@@ -263,9 +263,9 @@ def _layer(
     if not len(weights):
         return _begun(inputs, None)
     layer = _Sums.of(weights, finish)
-    size = group or _best_size(layer, inputs, totals)
+    size = cluster_size or _best_size(layer, inputs, totals)
     builder = _begun(inputs, totals)
-    for rows in groups(layer.signs, size):
+    for rows in clusters(layer.signs, size):
         _halved(builder, rows, _classes(builder, layer.signs, rows, inputs), layer)
     for neuron in {*range(len(weights))} - {neuron for neuron, _ in layer.owners}:
         finish(builder, neuron, BitHeap())
@@ -281,17 +281,17 @@ def _begun(inputs: LayerInputs, totals: Totals | None) -> NetlistBuilder:
 
 
 def _best_size(layer: _Sums, inputs: LayerInputs, totals: Totals | None) -> int:
-    """The size of groups that takes fewest LUTs a neuron, levels weighed in, by building some."""
+    """The size of clusters that takes fewest LUTs a neuron, levels weighed in, by building some."""
     costs: dict[int, float] = {}
     large = layer.signs.size > WHOLE
     if large and layer.neurons < len(layer.signs):
         layer, large = layer.some(), False
-    for size in GROUPS:
+    for size in CLUSTER_SIZES:
         if size > len(layer.signs):
             break
         builder = _begun(inputs, totals)
         common = builder.luts
-        chosen, tried = list(groups(layer.signs, size)), layer.again()
+        chosen, tried = list(clusters(layer.signs, size)), layer.again()
         if large:
             # The first are more alike than the last: some of all.
             whole = [rows for rows in chosen if len(rows) == size]
@@ -314,7 +314,7 @@ def _leading(columns: Signs) -> Signs:
 def _classes(
     builder: NetlistBuilder, signs: Signs, rows: tuple[int, ...], inputs: LayerInputs
 ) -> _Classes:
-    """The classes of a group, compressed."""
+    """The classes of a cluster, compressed."""
     own = signs[list(rows)]
     leading = _leading(own)
     columns = (own * leading).T.tolist()
@@ -337,7 +337,7 @@ def _halves(size: int) -> tuple[range, ...]:
 
 
 def _settled(builder: NetlistBuilder, heap: BitHeap, size: int) -> BitHeap:
-    """A class compressed as far as it pays in a group of so many rows."""
+    """A class compressed as far as it pays in a cluster of so many rows."""
     heap.cancelled()
     if size == 1:
         return heap
@@ -347,7 +347,7 @@ def _settled(builder: NetlistBuilder, heap: BitHeap, size: int) -> BitHeap:
 def _halved(
     builder: NetlistBuilder, rows: tuple[int, ...], classes: _Classes, layer: _Sums
 ) -> None:
-    """Go from the classes of a group to those of its halves, down to single rows."""
+    """Go from the classes of a cluster to those of its halves, down to single rows."""
     if len(rows) == 1:
         (only,) = classes.values()
         layer.counted(builder, rows[0], only.heap)
@@ -371,22 +371,22 @@ def _halved(
         _halved(builder, tuple(rows[i] for i in half), below, layer)
 
 
-# ---- Groups of rows that are alike ----
+# ---- Clusters of rows that are alike ----
 
 Rows = tuple[int, ...]
 
 MATCHED = 8
-"""Rows from which on the halves of a group are found first, and then matched."""
+"""Rows from which on the halves of a cluster are found first, and then matched."""
 APART = 2
 """LayerInputs of a class that are no gain: they are as well added up by each half."""
 
 
-def groups(signs: Signs | Bools, size: int) -> Iterator[Rows]:
-    """The rows in groups of so many; the last may be smaller.
+def clusters(signs: Signs | Bools, size: int) -> Iterator[Rows]:
+    """The rows in clusters of so many; the last may be smaller.
 
     Args:
         signs: ``(rows, inputs)`` of -1, 0 and +1, or bools for -1 and +1.
-        size: rows of a group.
+        size: rows of a cluster.
     """
     own: Signs = integers(signs).astype(np.int8)
     if size < MATCHED or size % 2:
@@ -406,7 +406,7 @@ def groups(signs: Signs | Bools, size: int) -> Iterator[Rows]:
 
 
 def _alike(signs: Signs, size: int) -> Iterator[Rows]:
-    """Groups of rows that are most alike, or most opposite, one after the other."""
+    """Clusters of rows that are most alike, or most opposite, one after the other."""
     if size == 1:
         yield from ((row,) for row in range(len(signs)))
         return
@@ -416,16 +416,16 @@ def _alike(signs: Signs, size: int) -> Iterator[Rows]:
     left = np.arange(len(signs))
     while len(left):
         among = likeness[np.ix_(left, left)]
-        group = [int(left[among.max(axis=1).argmax()])]
-        left = left[left != group[0]]
-        while len(left) and len(group) < size:
-            group.append(int(left[likeness[np.ix_(group, left)].sum(axis=0).argmax()]))
-            left = left[left != group[-1]]
-        yield tuple(group)
+        cluster = [int(left[among.max(axis=1).argmax()])]
+        left = left[left != cluster[0]]
+        while len(left) and len(cluster) < size:
+            cluster.append(int(left[likeness[np.ix_(cluster, left)].sum(axis=0).argmax()]))
+            left = left[left != cluster[-1]]
+        yield tuple(cluster)
 
 
 def _column_classes(signs: Signs, rows: Rows) -> Ints:
-    """A number for each input's class in a group, with its leading sign in bit 0; -1 for none."""
+    """A number for each input's class in a cluster, with its leading sign in bit 0; -1 for none."""
     own = signs[list(rows)]
     leading = _leading(own)
     places = 3 ** np.arange(len(rows), dtype=np.int64)
@@ -435,7 +435,7 @@ def _column_classes(signs: Signs, rows: Rows) -> Ints:
 
 
 def _shared(one: Ints, other: Ints) -> int:
-    """LayerInputs that two groups have in the same classes, without the first few of each."""
+    """LayerInputs that two clusters have in the same classes, without the first few of each."""
     both = (one >= 0) & (other >= 0)
     one, other = one[both], other[both]
     joint = (one >> 1) << 32 | (other >> 1) << 1 | (one ^ other) & 1

@@ -113,7 +113,7 @@ class Netlist:
         """LUTs, those with two outputs counted once."""
         return sum(isinstance(cell, Lut) for cell in self.cells)
 
-    def levels(self) -> list[int]:
+    def logic_depths(self) -> list[int]:
         """Levels of LUTs and carry chains before each signal."""
         level = [0] * self.signals
         for cell in self.cells:

@@ -26,13 +26,13 @@ class Pipelining:
     signals: tuple[int, ...]
 
 
-def pipelining(netlist: Netlist, levels: int | None) -> Pipelining:
+def pipelining(netlist: Netlist, per_register: int | None) -> Pipelining:
     """Place registers after so many levels, and after the outputs; none for None."""
-    if levels is None:
+    if per_register is None:
         return Pipelining(0, (0,) * len(netlist.cells), (0,) * netlist.signals)
-    level = _levels(netlist)
+    level = _logic_depths(netlist)
     last = max((level[literal >> 1] for literal in netlist.outputs), default=0)
-    stages = max(1, -(-last // levels))
+    stages = max(1, -(-last // per_register))
     cells = [0] * len(netlist.cells)
     stage_of = [-1] * netlist.signals
     for i, cell in enumerate(netlist.cells):
@@ -40,7 +40,7 @@ def pipelining(netlist: Netlist, levels: int | None) -> Pipelining:
             at = level[cell.first or cell.second]
         else:
             at = max((level[s] for s in (*cell.sums, cell.carry)), default=0)
-        cells[i] = _stage(at, levels)
+        cells[i] = _stage(at, per_register)
     _join_chains(netlist, cells)
     for i, cell in enumerate(netlist.cells):
         for signal in drives(cell):
@@ -63,11 +63,11 @@ def _join_chains(netlist: Netlist, cells: list[int]) -> None:
             first[signal] = min(first.get(signal, cells[i]), cells[i])
 
 
-def _stage(level: int, levels: int) -> int:
-    return max(0, level - 1) // levels
+def _stage(level: int, per_register: int) -> int:
+    return max(0, level - 1) // per_register
 
 
-def _levels(netlist: Netlist) -> list[int]:
+def _logic_depths(netlist: Netlist) -> list[int]:
     """Levels before each signal; all that a chain gives is as late as its last."""
     level = [0] * netlist.signals
     for cell in netlist.cells:

@@ -262,7 +262,7 @@ class SumLayer(nn.Module, ABC):
     Args:
         weight: makes the weights' codes: a method's part, or one of :mod:`hwbnn.nn.quant`.
         shape: of the weights, output channels first.
-        levels: the largest magnitude of the weights' integers.
+        largest_weight: the largest magnitude of the weights' integers.
         source: what arrives, where that is not integers (or -1 and +1) themselves: for the layer
             that reads the network's input, the ``Input``; for a layer that reads activations whose
             codes stand for ``scale * u + centre``, that activation, which the layer refers to and
@@ -280,7 +280,7 @@ class SumLayer(nn.Module, ABC):
     bias: nn.Parameter | None
 
     def __init__(
-        self, weight: nn.Module, shape: tuple[int, ...], levels: int, source: Source
+        self, weight: nn.Module, shape: tuple[int, ...], largest_weight: int, source: Source
     ) -> None:
         super().__init__()
         self.source = source
@@ -288,7 +288,7 @@ class SumLayer(nn.Module, ABC):
         """Forward passes in training so far."""
         self.inputs = prod(shape[1:])
         # Sums that float32 might round are taken in float64.
-        self._is_wide = self.inputs * largest(source) * levels >= EXACT
+        self._is_wide = self.inputs * largest(source) * largest_weight >= EXACT
         self.weight: Any = weight
         self.bias = None
 

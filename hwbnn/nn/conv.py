@@ -107,7 +107,7 @@ class ConvLayer(SumLayer):
     Args:
         geometry: channels, kernel, stride and border.
         weight: makes the weights' codes, ``(out_channels, in_channels / groups, *kernel)``.
-        levels: the largest magnitude of the weights' integers.
+        largest_weight: the largest magnitude of the weights' integers.
         source: what arrives, see :class:`~hwbnn.nn.binary.SumLayer`.
 
     Attributes:
@@ -117,9 +117,9 @@ class ConvLayer(SumLayer):
     """
 
     def __init__(
-        self, geometry: ConvGeometry, weight: nn.Module, levels: int, source: Source
+        self, geometry: ConvGeometry, weight: nn.Module, largest_weight: int, source: Source
     ) -> None:
-        super().__init__(weight, geometry.shape, levels, source)
+        super().__init__(weight, geometry.shape, largest_weight, source)
         self.in_channels = geometry.in_channels
         self.out_channels = geometry.out_channels
         self.kernel = geometry.kernel

@@ -71,24 +71,24 @@ def parameter_groups(
         if isinstance(part, Part | QuantWeight)
         for name, options in part.options().items()
     }
-    groups: dict[Options, list[nn.Parameter]] = {}
+    by_options: dict[Options, list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if not parameter.requires_grad:
             continue
-        groups.setdefault(special.get(id(parameter), Options()), []).append(parameter)
+        by_options.setdefault(special.get(id(parameter), Options()), []).append(parameter)
     return [
         {
             "params": members,
             "lr": lr * options.lr_scale,
             "weight_decay": weight_decay if options.decay else 0.0,
         }
-        for options, members in groups.items()
+        for options, members in by_options.items()
     ]
 
 
 def _by_method(model: nn.Module) -> Iterator[tuple[Method, list[BinaryWeight]]]:
     """Each method in the model with its weights: methods that compare equal are one."""
-    groups: dict[Method, list[BinaryWeight]] = {}
+    by_method: dict[Method, list[BinaryWeight]] = {}
     for weight in parts(model, BinaryWeight):  # type: ignore[type-abstract]
-        groups.setdefault(weight.method, []).append(weight)
-    yield from groups.items()
+        by_method.setdefault(weight.method, []).append(weight)
+    yield from by_method.items()

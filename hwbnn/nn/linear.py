@@ -23,14 +23,19 @@ class DenseLayer(SumLayer):
         in_features: length of its input.
         out_features: number of its channels.
         weight: makes the weights' codes.
-        levels: the largest magnitude of the weights' integers.
+        largest_weight: the largest magnitude of the weights' integers.
         source: what arrives, see :class:`~hwbnn.nn.binary.SumLayer`.
     """
 
     def __init__(
-        self, in_features: int, out_features: int, weight: nn.Module, levels: int, source: Source
+        self,
+        in_features: int,
+        out_features: int,
+        weight: nn.Module,
+        largest_weight: int,
+        source: Source,
     ) -> None:
-        super().__init__(weight, (out_features, in_features), levels, source)
+        super().__init__(weight, (out_features, in_features), largest_weight, source)
         self.in_features = in_features
         self.out_features = out_features
 

@@ -49,10 +49,10 @@ _LEAST = 1e-12
 """Least step, so that nothing is divided by 0."""
 
 
-def levels_of(kind: str) -> int:
+def largest_of(kind: str) -> int:
     """The largest magnitude of the integers of one of :data:`KINDS`.
 
-    >>> levels_of("ternary"), levels_of("int4"), levels_of("int8")
+    >>> largest_of("ternary"), largest_of("int4"), largest_of("int8")
     (1, 7, 127)
     """
     return 1 if kind == "ternary" else (1 << (int(kind[3:]) - 1)) - 1
@@ -71,7 +71,7 @@ class QuantWeight(nn.Module):
 
     Attributes:
         shape: of the weights.
-        levels: the largest magnitude of the integers.
+        largest_weight: the largest magnitude of the integers.
     """
 
     fold: Tensor | None
@@ -81,14 +81,14 @@ class QuantWeight(nn.Module):
     ) -> None:
         super().__init__()
         self.kind = kind
-        self.levels = levels_of(kind)
+        self.largest_weight = largest_of(kind)
         self.shape = tuple(latent.shape)
         self.latent = nn.Parameter(latent)
         self.register_buffer("fold", _fold(source, latent, groups), persistent=False)
         rows = self._folded().detach().abs().flatten(1)
-        first = 2 * rows.mean(dim=1) / sqrt(self.levels)
+        first = 2 * rows.mean(dim=1) / sqrt(self.largest_weight)
         self.step = nn.Parameter(first.clamp_min(_LEAST)) if step == "learned" else None
-        self._gradient_scale = 1 / sqrt(rows.shape[1] * self.levels)
+        self._gradient_scale = 1 / sqrt(rows.shape[1] * self.largest_weight)
 
     def _folded(self) -> Tensor:
         return self.latent if self.fold is None else self.latent * self.fold
@@ -103,13 +103,13 @@ class QuantWeight(nn.Module):
         if self.step is None:
             with torch.no_grad():
                 most = real.abs().flatten(1).amax(dim=1)
-                size = (most / self.levels).clamp_min(_LEAST)
+                size = (most / self.largest_weight).clamp_min(_LEAST)
         else:
             size = self.step.abs().clamp_min(_LEAST)
             slow = size * self._gradient_scale
             size = slow + (size - slow).detach()
         v = real / size.view(-1, *(1,) * (real.ndim - 1))
-        held = v.clamp(-self.levels, self.levels)
+        held = v.clamp(-self.largest_weight, self.largest_weight)
         return Codes(held + (held.round() - held).detach() if self.training else held.round(), size)
 
     def watch(self) -> None:
@@ -166,7 +166,7 @@ class QuantLinear(DenseLayer):
         check_kind("QuantLinear", weights, step, source)
         latent = _drawn((out_features, in_features))
         weight = QuantWeight(latent, weights, step, source)
-        super().__init__(in_features, out_features, weight, weight.levels, source)
+        super().__init__(in_features, out_features, weight, weight.largest_weight, source)
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
 
     def of_training(self, x: Tensor, codes: Codes) -> Tensor:
@@ -221,7 +221,7 @@ class QuantConv2d(ConvLayer):
         )
         check_kind(name, weights, step, source)
         weight = QuantWeight(_drawn(geometry.shape), weights, step, source, groups)
-        super().__init__(geometry, weight, weight.levels, source)
+        super().__init__(geometry, weight, weight.largest_weight, source)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     def of_training(self, x: Tensor, codes: Codes) -> Tensor:

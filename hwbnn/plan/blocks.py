@@ -17,13 +17,13 @@ from hwbnn.plan.multiples import Offset, shortfall, terms
 from hwbnn.plan.tokens import TokenStream
 
 
-def register_stages(levels: int, per_register: int) -> int:
-    """Registers behind ``levels`` levels of logic, one after every ``per_register`` and the last.
+def register_stages(depth: int, per_register: int) -> int:
+    """Registers behind ``depth`` levels of logic, one after every ``per_register`` and the last.
 
     >>> register_stages(5, 2), register_stages(0, 2)
     (3, 0)
     """
-    return -(-levels // per_register)
+    return -(-depth // per_register)
 
 
 def tree_depth(n: int) -> int:
@@ -31,9 +31,9 @@ def tree_depth(n: int) -> int:
     return (n - 1).bit_length()
 
 
-def popcount_latency(inputs: int, levels: int) -> int:
+def popcount_latency(inputs: int, per_register: int) -> int:
     """Cycles of ``popcount``: groups of six are one level, a tree of adders follows."""
-    return register_stages(1 + tree_depth(-(-inputs // 6)), levels)
+    return register_stages(1 + tree_depth(-(-inputs // 6)), per_register)
 
 
 def signed_width(low: int, high: int) -> int:
@@ -67,7 +67,7 @@ class Block:
         return 1
 
     @property
-    def group(self) -> int:
+    def tokens_per_result(self) -> int:
         """Tokens that become one, at the last of them."""
         return 1
 
@@ -156,13 +156,13 @@ class Scaled(ByElement):
         scale: int64 ``(elements,)``, none negative.
         offset: int64 ``(elements,)``.
         constants: int64 ``(elements,)``.
-        levels: levels of logic between two registers.
+        logic_levels_per_register: levels of logic between two registers.
     """
 
     scale: Ints
     offset: Ints
     constants: Ints
-    levels: int
+    logic_levels_per_register: int
 
     @property
     def fixed(self) -> bool:
@@ -232,8 +232,12 @@ class Scaled(ByElement):
         """Multiples, then their sum."""
         if not self.fixed:
             return 2
-        multiples = register_stages(tree_depth(max(self.count, self.scale_count)), self.levels)
-        return multiples + register_stages(tree_depth(3 if self.added.any() else 2), self.levels)
+        multiples = register_stages(
+            tree_depth(max(self.count, self.scale_count)), self.logic_levels_per_register
+        )
+        return multiples + register_stages(
+            tree_depth(3 if self.added.any() else 2), self.logic_levels_per_register
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,18 +264,18 @@ class ThresholdBlock(Compare):
     """The number of those bits, and a base (``threshold``, ``threshold_base``).
 
     Attributes:
-        levels: levels of logic between two registers.
+        logic_levels_per_register: levels of logic between two registers.
         base: the result where no bit is 1.
     """
 
-    levels: int
+    logic_levels_per_register: int
     base: int = 0
 
     @property
     def latency(self) -> int:
         """Comparing, then counting where there is something to count."""
         count = self.constants.shape[1]
-        return 1 + (popcount_latency(count, self.levels) if count > 1 else 0)
+        return 1 + (popcount_latency(count, self.logic_levels_per_register) if count > 1 else 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,20 +334,20 @@ class ArgMaxBlock(Block):
     """Index of the largest element of a frame (``argmax``).
 
     Attributes:
-        levels: levels of comparators between two registers.
+        logic_levels_per_register: levels of comparators between two registers.
     """
 
-    levels: int
+    logic_levels_per_register: int
 
     @property
     def latency(self) -> int:
         """Cycles of the tree, and one to keep the best of several tokens."""
-        return register_stages(tree_depth(self.source.lanes), self.levels) + (
+        return register_stages(tree_depth(self.source.lanes), self.logic_levels_per_register) + (
             self.source.tokens > 1
         )
 
     @property
-    def group(self) -> int:
+    def tokens_per_result(self) -> int:
         """The tokens of a frame."""
         return self.source.tokens
 
@@ -359,7 +363,7 @@ class Pool(Block):
     steps: int
 
     @property
-    def group(self) -> int:
+    def tokens_per_result(self) -> int:
         """The taps of a window."""
         return self.steps
 

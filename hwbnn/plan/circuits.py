@@ -245,8 +245,8 @@ def _select(node: Select, datapath: Datapath) -> None:
 @add.register
 def _argmax(node: ArgMax, datapath: Datapath) -> None:
     name, result = f"v_{node.name}", datapath.result(node, 1)
-    levels = datapath.plan.logic_levels_per_register
-    datapath.append(blocks.ArgMaxBlock(name, node.name, datapath.stream, result, levels))
+    per_register = datapath.plan.logic_levels_per_register
+    datapath.append(blocks.ArgMaxBlock(name, node.name, datapath.stream, result, per_register))
 
 
 @add.register

@@ -131,7 +131,7 @@ class Datapath:
         product of which a whole frame becomes one token.
         """
         blocks = self.current.blocks
-        if block.group > 1 and blocks:
+        if block.tokens_per_result > 1 and blocks:
             head = blocks[0]
             if not (isinstance(head, DotFolded) and head.vectors == 1):
                 self.close()

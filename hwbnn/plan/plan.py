@@ -229,10 +229,10 @@ class Plan:
                 f"plan: framing: expected one of {', '.join(get_args(Framing))}, "
                 f"found {shown(self.framing)}"
             )
-        levels = self.logic_levels_per_register
-        if not _is_int(levels) or not 1 <= levels <= 64:
+        per_register = self.logic_levels_per_register
+        if not _is_int(per_register) or not 1 <= per_register <= 64:
             raise PlanError(
-                f"plan: logic_levels_per_register: expected 1 to 64, found {shown(levels)}"
+                f"plan: logic_levels_per_register: expected 1 to 64, found {shown(per_register)}"
             )
         if not isinstance(self.fuse, bool):
             raise PlanError(f"plan: fuse: expected true or false, found {shown(self.fuse)}")

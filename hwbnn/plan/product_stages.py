@@ -245,7 +245,7 @@ def _add_raw_sums(
     layout = _layout(datapath, product, total=total)
     # Bits have one plane: it makes no difference how that is summed.
     sums = layout.sums if product.x.width > 1 else "bit_planes"
-    levels = datapath.plan.logic_levels_per_register
+    per_register = datapath.plan.logic_levels_per_register
     node, weights = product.node.name, raw.weights
     name, channels = f"raw_{node}", len(weights)
     if isinstance(layout, Folded):
@@ -254,7 +254,7 @@ def _add_raw_sums(
         lanes = layout.pe + total
         size = product.vectors * -(-product.channels // layout.pe) * lanes
         result = TokenStream(size, lanes, raw.width)
-        head = name, None, datapath.stream, result, node, weights, levels, sums, layout.pe
+        head = name, None, datapath.stream, result, node, weights, per_register, sums, layout.pe
         if product.binary:
             datapath.append(products.DotFolded(*head, layout.simd, total, groups=product.groups))
             return layout.pe
@@ -278,14 +278,14 @@ def _add_raw_sums(
     elif product.binary:
         datapath.append(
             products.DotUnrolled(
-                name, None, datapath.stream, result, node, weights > 0, levels, sums,
+                name, None, datapath.stream, result, node, weights > 0, per_register, sums,
                 groups=product.groups,
             )
         )  # fmt: skip
     else:
         datapath.append(
             products.WeightedUnrolled(
-                name, None, datapath.stream, result, node, weights, levels, layout.sums,
+                name, None, datapath.stream, result, node, weights, per_register, layout.sums,
                 groups=product.groups,
             )
         )  # fmt: skip
@@ -400,13 +400,13 @@ def _netlist(
     wanted: Ints | None, scale_offset: tuple[Ints, Ints] | None, result: TokenStream,
 ) -> products.DotNetlist:  # fmt: skip
     """The block of a product, and of the Threshold behind it where ``wanted`` is given."""
-    form, levels = _form(datapath, product), datapath.plan.logic_levels_per_register
+    form, per_register = _form(datapath, product), datapath.plan.logic_levels_per_register
     assert form is not None
     drivers = products.known_drivers(datapath.drivers.get(product.node.source))
     netlist = products.netlist(raw.weights, wanted, datapath.stream, scale_offset, drivers)
     return products.DotNetlist(
         name, value, datapath.stream, result, product.node.name, raw.weights, wanted, scale_offset,
-        drivers, netlist, form, levels, latency(netlist, levels),
+        drivers, netlist, form, per_register, latency(netlist, per_register),
     )  # fmt: skip
 
 

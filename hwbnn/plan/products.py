@@ -30,12 +30,14 @@ KEPT = 32
 """Layers whose netlists are kept: a circuit is made several times on the way to a core."""
 
 
-def row_latency(inputs: int, width: int, levels: int, sums: Sums) -> int:
+def row_latency(inputs: int, width: int, per_register: int, sums: Sums) -> int:
     """Cycles of ``dot_row``: the counts of the bit planes, then their sum; or a tree of adders."""
     if sums == "adder_tree":
-        return register_stages(tree_depth(inputs), levels)
+        return register_stages(tree_depth(inputs), per_register)
     planes = 1 if sums == "bit_serial" else width
-    return popcount_latency(inputs, levels) + register_stages(tree_depth(planes), levels)
+    return popcount_latency(inputs, per_register) + register_stages(
+        tree_depth(planes), per_register
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,21 +48,23 @@ class DotUnrolled(Block):
         node: the ``Dot`` or ``Conv2d``.
         weights: bool ``(channels, inputs)``; rows of falling fused thresholds are inverted. A row
             of all +1 behind them gives the total, where that is wanted.
-        levels: levels of logic between two registers.
+        logic_levels_per_register: levels of logic between two registers.
         sums: how inputs of several bits are summed.
         groups: blocks of inputs, each read by its own block of channels alone.
     """
 
     node: str
     weights: Bools
-    levels: int
+    logic_levels_per_register: int
     sums: Sums
     groups: int = field(default=1, kw_only=True)
 
     @property
     def latency(self) -> int:
         """Cycles of one row."""
-        return row_latency(self.weights.shape[1], self.source.width, self.levels, self.sums)
+        return row_latency(
+            self.weights.shape[1], self.source.width, self.logic_levels_per_register, self.sums
+        )
 
 
 class Digit(NamedTuple):
@@ -100,14 +104,14 @@ class WeightedUnrolled(Block):
     Attributes:
         node: the ``Dot`` or ``Conv2d``.
         weights: int64 ``(channels, inputs)``; rows of falling fused thresholds are negated.
-        levels: levels of logic between two registers.
+        logic_levels_per_register: levels of logic between two registers.
         sums: how digits are summed.
         groups: as in :class:`DotUnrolled`.
     """
 
     node: str
     weights: Ints
-    levels: int
+    logic_levels_per_register: int
     sums: Sums
     groups: int = field(default=1, kw_only=True)
 
@@ -135,10 +139,10 @@ class WeightedUnrolled(Block):
     def latency(self) -> int:
         """Cycles of the tallest column, then of the sum of columns; or of a tree of digits."""
         if self.sums == "adder_tree":
-            return register_stages(tree_depth(self.most), self.levels)
+            return register_stages(tree_depth(self.most), self.logic_levels_per_register)
         tallest, columns = max(1, int(self.heights.max())), self.heights.shape[1]
-        return popcount_latency(tallest, self.levels) + register_stages(
-            tree_depth(columns), self.levels
+        return popcount_latency(tallest, self.logic_levels_per_register) + register_stages(
+            tree_depth(columns), self.logic_levels_per_register
         )
 
 
@@ -157,7 +161,7 @@ class DotNetlist(Block):
             this one relies on; None if there are none.
         netlist: what computes that.
         form: what it is written in.
-        levels: levels of logic between two registers.
+        logic_levels_per_register: levels of logic between two registers.
         cycles: its latency.
     """
 
@@ -168,7 +172,7 @@ class DotNetlist(Block):
     drivers: tuple[int, ...] | None
     netlist: Netlist
     form: NetlistForm
-    levels: int
+    logic_levels_per_register: int
     cycles: int
 
     @property
@@ -193,7 +197,7 @@ class DotFolded(Block):
         node: the ``Dot`` or ``Conv2d``.
         weights: int64 ``(channels, inputs)``, inputs of a group; rows of falling fused thresholds
             are negated.
-        levels: levels of logic between two registers.
+        logic_levels_per_register: levels of logic between two registers.
         sums: how inputs of several bits are summed.
         pe: channels at a time.
         simd: inputs at a time.
@@ -203,7 +207,7 @@ class DotFolded(Block):
 
     node: str
     weights: Ints
-    levels: int
+    logic_levels_per_register: int
     sums: Sums
     pe: int
     simd: int
@@ -284,7 +288,9 @@ class DotFolded(Block):
     @property
     def latency(self) -> int:
         """Cycles from the last step of a pass: read, row, and adding to the total."""
-        return 2 + row_latency(self.simd, self.source.width, self.levels, self.sums)
+        return 2 + row_latency(
+            self.simd, self.source.width, self.logic_levels_per_register, self.sums
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -327,9 +333,13 @@ class WeightedFolded(DotFolded):
         """Cycles from the last step of a pass: read, row, and adding to the total."""
         planes = 1 if self.sums == "bit_serial" else self.source.width
         if self.ternary:
-            return 2 + row_latency(self.simd, planes, self.levels, self.sums)
-        multiplied = 1 if self.dsp else register_stages(tree_depth(planes), self.levels)
-        return 2 + multiplied + register_stages(tree_depth(self.simd), self.levels)
+            return 2 + row_latency(self.simd, planes, self.logic_levels_per_register, self.sums)
+        multiplied = (
+            1 if self.dsp else register_stages(tree_depth(planes), self.logic_levels_per_register)
+        )
+        return (
+            2 + multiplied + register_stages(tree_depth(self.simd), self.logic_levels_per_register)
+        )
 
 
 def is_ternary(weights: Ints) -> bool:

@@ -200,14 +200,14 @@ class Pipeline(Stage):
         return sum(block.latency for block in self.blocks)
 
     @property
-    def group(self) -> int:
+    def tokens_per_result(self) -> int:
         """Tokens, or passes of a folded product, that become one."""
-        return int(np.prod([block.group for block in self.blocks]))
+        return int(np.prod([block.tokens_per_result for block in self.blocks]))
 
     @property
     def reduces(self) -> bool:
         """Whether several become one."""
-        return self.group > 1
+        return self.tokens_per_result > 1
 
     @property
     def interval(self) -> int:
@@ -234,7 +234,11 @@ class Pipeline(Stage):
 
     def times(self, *offered: Ints) -> Ints:
         """Through the pipeline, and one cycle in the FIFO."""
-        return self.entries(offered[0])[self.group - 1 :: self.group] + self.latency + 1
+        return (
+            self.entries(offered[0])[self.tokens_per_result - 1 :: self.tokens_per_result]
+            + self.latency
+            + 1
+        )
 
     def with_credits(self, offered: Ints, interval: int) -> Pipeline:
         """The Pipeline with the fewest credits that let every token in at once.
@@ -246,7 +250,7 @@ class Pipeline(Stage):
             offered: when an isolated frame's tokens are offered.
             interval: cycles between frames.
         """
-        taken = self.entries(offered)[:: self.group]
+        taken = self.entries(offered)[:: self.tokens_per_result]
         return replace(self, credits=_overlaps(taken, self.times(offered) + 1, interval))
 
 

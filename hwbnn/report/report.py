@@ -137,13 +137,13 @@ class Depth:
     """Latency and delay of a core with registers closer together or further apart.
 
     Attributes:
-        levels: levels of logic between two registers (:class:`hwbnn.plan.Plan`).
+        logic_levels_per_register: levels of logic between two registers (:class:`hwbnn.plan.Plan`).
         is_chosen: whether the core of this report has these.
         latency: of the whole core, in cycles.
         logic_delay: the longest delay of logic between registers, where it was measured.
     """
 
-    levels: int
+    logic_levels_per_register: int
     is_chosen: bool
     latency: Figure
     logic_delay: Figure | None = None

@@ -154,8 +154,8 @@ def _core(core: CoreFigures, sources: _Sources) -> list[Row]:
 
 def _depth(each: Depth, sources: _Sources) -> Row:
     delay = "" if each.logic_delay is None else number(each.logic_delay.value)
-    several = "s" if each.levels > 1 else ""
-    label = f"  {each.levels} level{several}{', chosen' if each.is_chosen else ''}"
+    depth = each.logic_levels_per_register
+    label = f"  {depth} level{'s' * (depth > 1)}{', chosen' if each.is_chosen else ''}"
     mark = sources.of(each.latency, each.logic_delay)
     return _row(label, number(each.latency.value), delay, mark=mark)
 

@@ -72,12 +72,12 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         """The optimiser, its rate set before every step as the recipe says."""
         recipe, total = self.recipe, self.steps * self.recipe.epochs
         rate = recipe.learning_rate
-        groups = parameter_groups(self.model, rate, recipe.weight_decay)
+        parameters = parameter_groups(self.model, rate, recipe.weight_decay)
         optimiser: torch.optim.Optimizer
         if recipe.momentum is None:
-            optimiser = torch.optim.Adam(groups, lr=rate, fused=True)
+            optimiser = torch.optim.Adam(parameters, lr=rate, fused=True)
         else:
-            optimiser = torch.optim.SGD(groups, lr=rate, momentum=recipe.momentum, fused=True)
+            optimiser = torch.optim.SGD(parameters, lr=rate, momentum=recipe.momentum, fused=True)
         factor = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: recipe.rate(min(step / total, 1)) / rate
         )

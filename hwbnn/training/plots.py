@@ -23,7 +23,7 @@ from hwbnn.methods import kind
 from hwbnn.tools import require
 from hwbnn.training.folder import write
 from hwbnn.training.history import QUANTILES, Epoch, LayerRecord
-from hwbnn.training.side_by_side import RunGroup, grouped, middle, read_run, spread
+from hwbnn.training.side_by_side import Configuration, by_configuration, middle, read_run, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 DASHES = (0, (4, 1.5))
 MARKS = ("", "o", "s", "^", "v", "D")
-"""Marks on the lines of a method's further groups."""
+"""Marks on the lines of a method's further configurations."""
 
 
 @dataclass(frozen=True)
@@ -162,11 +162,11 @@ WIDTH = 7.2
 """Inches: the text of a page."""
 
 
-def figures(groups: Sequence[RunGroup]) -> list[tuple[Picture, Figure]]:
+def figures(configurations: Sequence[Configuration]) -> list[tuple[Picture, Figure]]:
     """Every picture that has something to show.
 
     Args:
-        groups: of one network, data set and number of epochs.
+        configurations: of one network, data set and number of epochs.
 
     Returns:
         Pictures and matplotlib figures, accuracy first.
@@ -175,20 +175,24 @@ def figures(groups: Sequence[RunGroup]) -> list[tuple[Picture, Figure]]:
         ToolNotFound: if matplotlib is missing.
     """
     require("matplotlib")
-    drawings = [(ACCURACY, _accuracy(groups))]
+    drawings = [(ACCURACY, _accuracy(configurations))]
     for picture in PICTURES:
         if picture.name == "loss":
-            picture = replace(picture, axis=_loss_axis(groups))
-        figure = _per_layer(picture, groups) if picture.per_layer else _whole(picture, groups)
+            picture = replace(picture, axis=_loss_axis(configurations))
+        figure = (
+            _per_layer(picture, configurations)
+            if picture.per_layer
+            else _whole(picture, configurations)
+        )
         if figure is not None:
             drawings.append((picture, figure))
-    margins = _margins(groups)
+    margins = _margins(configurations)
     return drawings if margins is None else [*drawings, (MARGINS, margins)]
 
 
-def _loss_axis(groups: Sequence[RunGroup]) -> str:
+def _loss_axis(configurations: Sequence[Configuration]) -> str:
     """The loss with its unit, where all runs have one."""
-    names = {run.recipe.loss for group in groups for run in group.runs}
+    names = {run.recipe.loss for configuration in configurations for run in configuration.runs}
     return (
         {"cross_entropy": "cross entropy (nats)", "squared_hinge": "squared hinge loss"}[
             names.pop()
@@ -198,17 +202,17 @@ def _loss_axis(groups: Sequence[RunGroup]) -> str:
     )
 
 
-def style(group: RunGroup) -> dict[str, Any]:
-    """How a group's lines are drawn."""
-    method = kind(group.method)
+def style(configuration: Configuration) -> dict[str, Any]:
+    """How a configuration's lines are drawn."""
+    method = kind(configuration.method)
     return {
         "color": method.colour,
         "linestyle": DASHES if method.dashed else "solid",
-        "linewidth": 2.0 if group.method == "bnn_ste" else 1.3,
-        "marker": MARKS[group.variant % len(MARKS)],
+        "linewidth": 2.0 if configuration.method == "bnn_ste" else 1.3,
+        "marker": MARKS[configuration.variant % len(MARKS)],
         "markersize": 3,
         "markevery": 0.1,
-        "label": group.label,
+        "label": configuration.label,
     }
 
 
@@ -238,24 +242,24 @@ def _legend(figure: Figure, axes: Axes) -> None:
     )  # fmt: skip
 
 
-def _draw(axes: Axes, group: RunGroup, of: Callable[[Epoch], float | None]) -> bool:
-    """A group's mean over seeds and the band from its lowest to its highest run."""
-    curves = group.curve(of)
+def _draw(axes: Axes, configuration: Configuration, of: Callable[[Epoch], float | None]) -> bool:
+    """A configuration's mean over seeds and the band from its lowest to its highest run."""
+    curves = configuration.curve(of)
     if np.isnan(curves).all():
         return False
     epochs = np.arange(1, curves.shape[1] + 1)
-    axes.plot(epochs, middle(curves), **style(group))
+    axes.plot(epochs, middle(curves), **style(configuration))
     if len(curves) > 1:
         axes.fill_between(
-            epochs, *spread(curves), color=style(group)["color"], alpha=0.15, linewidth=0
+            epochs, *spread(curves), color=style(configuration)["color"], alpha=0.15, linewidth=0
         )
     return True
 
 
-def _whole(picture: Picture, groups: Sequence[RunGroup]) -> Figure | None:
+def _whole(picture: Picture, configurations: Sequence[Configuration]) -> Figure | None:
     figure = _new(4.2)
     axes = figure.add_subplot()
-    drawn = [_draw(axes, group, picture.of) for group in groups]
+    drawn = [_draw(axes, configuration, picture.of) for configuration in configurations]
     if not any(drawn):
         return None
     _dress(axes, picture.axis, picture.log)
@@ -263,9 +267,13 @@ def _whole(picture: Picture, groups: Sequence[RunGroup]) -> Figure | None:
     return figure
 
 
-def _sizes(groups: Sequence[RunGroup]) -> list[int]:
+def _sizes(configurations: Sequence[Configuration]) -> list[int]:
     """Bits of each layer; all runs are of one network, old ones may have seen no layers."""
-    seen = [run.history.epochs[-1].layers for group in groups for run in group.runs]
+    seen = [
+        run.history.epochs[-1].layers
+        for configuration in configurations
+        for run in configuration.runs
+    ]
     return [layer.weights for layer in max(seen, key=len)]
 
 
@@ -287,63 +295,68 @@ def _grid(count: int, height: float) -> tuple[Figure, list[Axes]]:
     return figure, [first, *others]
 
 
-def _per_layer(picture: Picture, groups: Sequence[RunGroup]) -> Figure | None:
+def _per_layer(picture: Picture, configurations: Sequence[Configuration]) -> Figure | None:
     shown = []
-    for number, size in enumerate(_sizes(groups)):
+    for number, size in enumerate(_sizes(configurations)):
         of = partial(_in_layer, number=number, of=picture.of)
-        if any(not np.isnan(group.curve(of)).all() for group in groups):
+        if any(not np.isnan(configuration.curve(of)).all() for configuration in configurations):
             shown.append((_title(number, size), of))
     if not shown:
         return None
     figure, panels = _grid(len(shown), 2.3)
     for axes, (title, of) in zip(panels, shown, strict=True):
-        for group in groups:
-            _draw(axes, group, of)
+        for configuration in configurations:
+            _draw(axes, configuration, of)
         _dress(axes, picture.axis, picture.log)
         axes.set_title(title, fontsize=8, loc="left")
     _legend(figure, panels[0])
     return figure
 
 
-def _accuracy(groups: Sequence[RunGroup]) -> Figure:
-    figure = _new(0.7 + 0.24 * len(groups))
+def _accuracy(configurations: Sequence[Configuration]) -> Figure:
+    figure = _new(0.7 + 0.24 * len(configurations))
     axes = figure.add_subplot()
-    for place, group in enumerate(groups):
-        values = [100 * run.history.accuracy for run in group.runs]
-        colour = style(group)["color"]
+    for place, configuration in enumerate(configurations):
+        values = [100 * run.history.accuracy for run in configuration.runs]
+        colour = style(configuration)["color"]
         axes.plot(values, [place] * len(values), "o", color=colour, markersize=4, alpha=0.5)
         axes.plot([np.mean(values)], [place], "|", color=colour, markersize=14, markeredgewidth=2)
-    _rows(axes, groups, ACCURACY.axis)
+    _rows(axes, configurations, ACCURACY.axis)
     return figure
 
 
-def _margins(groups: Sequence[RunGroup]) -> Figure | None:
-    sizes = _sizes(groups)
+def _margins(configurations: Sequence[Configuration]) -> Figure | None:
+    sizes = _sizes(configurations)
     if not sizes:
         return None
-    figure, panels = _grid(len(sizes), 0.5 + 0.17 * len(groups))
+    figure, panels = _grid(len(sizes), 0.5 + 0.17 * len(configurations))
     for number, (axes, size) in enumerate(zip(panels, sizes, strict=True)):
-        for place, group in enumerate(groups):
+        for place, configuration in enumerate(configurations):
             told = [
-                _in_layer(r.history.epochs[-1], number, lambda y: y.margins) for r in group.runs
+                _in_layer(r.history.epochs[-1], number, lambda y: y.margins)
+                for r in configuration.runs
             ]
             known = [m for m in told if m is not None]
             if not known:
                 continue
             q = dict(zip(QUANTILES, np.mean(known, axis=0), strict=True))
-            colour = style(group)["color"]
+            colour = style(configuration)["color"]
             axes.plot([q[0.05], q[0.95]], [place] * 2, color=colour, linewidth=1)
             axes.plot([q[0.25], q[0.75]], [place] * 2, color=colour, linewidth=4)
             axes.plot([q[0.5]], [place], "o", color="white", markeredgecolor=colour, markersize=4)
-        _rows(axes, groups, MARGINS.axis)
+        _rows(axes, configurations, MARGINS.axis)
         axes.set_title(_title(number, size), fontsize=8, loc="left")
     return figure
 
 
-def _rows(axes: Axes, groups: Sequence[RunGroup], axis: str) -> None:
-    """A row for each group, the first on top."""
-    axes.set_yticks(range(len(groups)), [group.label for group in groups], fontsize=7)
-    axes.set_ylim(len(groups) - 0.5, -0.5)
+def _rows(axes: Axes, configurations: Sequence[Configuration], axis: str) -> None:
+    """A row for each configuration, the first on top."""
+    axes.set_yticks(
+        range(len(configurations)),
+        [configuration.label for configuration in configurations],
+        fontsize=7,
+    )
+    axes.set_ylim(len(configurations) - 0.5, -0.5)
     axes.set_xlabel(axis, fontsize=8)
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.25, linewidth=0.5, axis="x")
@@ -381,15 +394,15 @@ def compare_runs(runs: Sequence[str | Path], folder: str | Path) -> Path:
         InputError: if a run is not finished or does not fit the others, or nothing can be written.
         ToolNotFound: if matplotlib is missing.
     """
-    groups = grouped([read_run(run) for run in runs])
+    configurations = by_configuration([read_run(run) for run in runs])
     target = Path(folder)
     sections = []
     files: dict[str, bytes | str] = {}
-    for picture, figure in figures(groups):
+    for picture, figure in figures(configurations):
         svg = drawn(figure, "svg")
         files |= {f"{picture.name}.svg": svg, f"{picture.name}.png": drawn(figure, "png")}
         sections.append(_section(picture, svg))
-    files[PAGE] = _page(groups, sections)
+    files[PAGE] = _page(configurations, sections)
     # All is drawn before the first file is written, and no file takes the place of a folder.
     for name in files:
         if (target / name).is_dir():
@@ -418,11 +431,11 @@ def _section(picture: Picture, svg: bytes) -> str:
     )
 
 
-def _page(groups: Sequence[RunGroup], sections: Sequence[str]) -> str:
-    recipe = groups[0].runs[0].recipe
+def _page(configurations: Sequence[Configuration], sections: Sequence[str]) -> str:
+    recipe = configurations[0].runs[0].recipe
     title = f"{recipe.network} on {recipe.data}, {recipe.epochs} epochs"
-    rows = "".join(_row(group) for group in groups)
-    count = sum(len(group.runs) for group in groups)
+    rows = "".join(_row(configuration) for configuration in configurations)
+    count = sum(len(configuration.runs) for configuration in configurations)
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n<h1>{escape(title)}</h1>\n"
@@ -434,13 +447,13 @@ def _page(groups: Sequence[RunGroup], sections: Sequence[str]) -> str:
     )
 
 
-def _row(group: RunGroup) -> str:
-    accuracies = [run.history.accuracy for run in group.runs]
+def _row(configuration: Configuration) -> str:
+    accuracies = [run.history.accuracy for run in configuration.runs]
     cells = (
-        escape(group.label),
+        escape(configuration.label),
         str(len(accuracies)),
         f"{mean(accuracies):.2%}",
         f"{min(accuracies):.2%} to {max(accuracies):.2%}",
-        f"{mean(run.history.cpu_seconds for run in group.runs):.1f}",
+        f"{mean(run.history.cpu_seconds for run in configuration.runs):.1f}",
     )
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>\n"

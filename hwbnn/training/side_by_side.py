@@ -35,13 +35,13 @@ class FinishedRun:
 
 
 @dataclass(frozen=True)
-class RunGroup:
+class Configuration:
     """Runs by one recipe, but for the seed.
 
     Attributes:
-        label: its method; with what sets it apart from other groups of this method.
+        label: its method; with what sets it apart from other configurations of this method.
         method: its method.
-        variant: its number among the groups of this method, from 0.
+        variant: its number among the configurations of this method, from 0.
         runs: its runs, by seed.
     """
 
@@ -74,8 +74,8 @@ def read_run(folder: str | Path) -> FinishedRun:
     return FinishedRun(place, recipe, history)
 
 
-def grouped(runs: Sequence[FinishedRun]) -> list[RunGroup]:
-    """The groups: methods in the order of :data:`hwbnn.methods.METHODS`.
+def by_configuration(runs: Sequence[FinishedRun]) -> list[Configuration]:
+    """The configurations: methods in the order of :data:`hwbnn.methods.METHODS`.
 
     Raises:
         InputError: if the runs are not of one network, data set and number of epochs, which no
@@ -98,28 +98,33 @@ def grouped(runs: Sequence[FinishedRun]) -> list[RunGroup]:
                 f"compare: {run.folder}: was trained on {named(mine)}, {runs[0].folder} on "
                 f"{named(theirs)}; compare runs of one data set"
             )
-    groups: dict[str, list[FinishedRun]] = {}
+    configurations: dict[str, list[FinishedRun]] = {}
     for run in sorted(runs, key=lambda run: METHODS.index(run.recipe.method)):
-        groups.setdefault(_key(run.recipe), []).append(run)
-    return [_group(members, list(groups.values())) for members in groups.values()]
+        configurations.setdefault(_key(run.recipe), []).append(run)
+    return [
+        _configuration(members, list(configurations.values()))
+        for members in configurations.values()
+    ]
 
 
 def _key(recipe: Recipe) -> str:
     return replace(recipe, seed=0, about="").to_toml()
 
 
-def _group(members: list[FinishedRun], groups: list[list[FinishedRun]]) -> RunGroup:
+def _configuration(
+    members: list[FinishedRun], configurations: list[list[FinishedRun]]
+) -> Configuration:
     recipe = members[0].recipe
     seeds = [run.recipe.seed for run in members]
     if len(set(seeds)) != len(seeds):
         double = next(run for run in members if seeds.count(run.recipe.seed) > 1)
         raise InputError(f"compare: {double.folder}: its recipe is there twice; name each run once")
-    siblings = [g for g in groups if g[0].recipe.method == recipe.method]
+    siblings = [g for g in configurations if g[0].recipe.method == recipe.method]
     label = recipe.method
     if len(siblings) > 1:
         label += f" ({_difference(recipe, [g[0].recipe for g in siblings])})"
     ordered = tuple(sorted(members, key=lambda run: run.recipe.seed))
-    return RunGroup(label, recipe.method, siblings.index(members), ordered)
+    return Configuration(label, recipe.method, siblings.index(members), ordered)
 
 
 def _difference(recipe: Recipe, siblings: Sequence[Recipe]) -> str:

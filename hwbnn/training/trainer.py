@@ -154,7 +154,7 @@ def fit(trainer: Trainer, loop: Loop, start: Path | None) -> None:
 def quiet() -> Iterator[None]:
     """Without Lightning's remarks on hardware and its own products; its warnings stay."""
     logs = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
-    levels = [log.level for log in logs]
+    verbosities = [log.level for log in logs]
     for log in logs:
         log.setLevel(logging.WARNING)
     try:
@@ -165,7 +165,7 @@ def quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", ".*AMP with fp16 is not supported", UserWarning)
             yield
     finally:
-        for log, level in zip(logs, levels, strict=True):
+        for log, level in zip(logs, verbosities, strict=True):
             log.setLevel(level)
 
 

@@ -133,9 +133,9 @@ class _Bench:
 
 def _end(dut: Any, port: dict[str, Any], clock: Any, reset: Any, axis: Any, side: int) -> Any:
     """A source (side 0) or sink (side 1) of cocotbext-axi; None where the module has no ready."""
-    levels = {"reset_active_level": False}
+    polarity = {"reset_active_level": False}
     if "axis" in port:
-        end = axis(AxiStreamBus.from_prefix(dut, port["axis"]), clock, reset, **levels)
+        end = axis(AxiStreamBus.from_prefix(dut, port["axis"]), clock, reset, **polarity)
     else:
         if side and port["ready"] is None:
             return None
@@ -143,7 +143,7 @@ def _end(dut: Any, port: dict[str, Any], clock: Any, reset: Any, axis: Any, side
         bus, _, *ends, _ = define_stream(
             "Token", names, valid_signal=port["valid"], ready_signal=port["ready"]
         )
-        end = ends[side](bus.from_entity(dut), clock, reset, **levels)
+        end = ends[side](bus.from_entity(dut), clock, reset, **polarity)
     end.log.setLevel(logging.WARNING)
     return end
 

@@ -85,14 +85,14 @@ def test_columns_that_are_equal_or_constant_are_made_once() -> None:
 
 def test_a_tree_is_counted_adder_by_adder() -> None:
     # 6 6 6 -> 12 6 -> 18: adders of 4 and 5 bits; a register behind each level.
-    assert tree([(6, 0)] * 3, levels=1) == Tree(4 + 5, (4 + 3) + 5, 3)
+    assert tree([(6, 0)] * 3, per_register=1) == Tree(4 + 5, (4 + 3) + 5, 3)
     # With two levels between registers only the last has one.
-    assert tree([(6, 0)] * 3, levels=2) == Tree(4 + 5, 5, 1)
+    assert tree([(6, 0)] * 3, per_register=2) == Tree(4 + 5, 5, 1)
     # The groups count as a level: registers behind the first adders and the last.
-    assert count_tree(18, levels=2) == Tree(4 + 5, (4 + 3) + 5, 3)
-    assert count_tree(6, levels=2) == Tree(0, 3, 1)
+    assert count_tree(18, per_register=2) == Tree(4 + 5, (4 + 3) + 5, 3)
+    assert count_tree(6, per_register=2) == Tree(0, 3, 1)
     # Low bits that are zero on one side need no adder.
-    assert tree([(3, 0), (6, 1)], levels=1) == Tree(3, 4, 1)
+    assert tree([(3, 0), (6, 1)], per_register=1) == Tree(3, 4, 1)
     assert row_tree(6, 1, 2) == row_tree(6, 1, 2, varying=True) == count_tree(6, 2)
 
 
@@ -100,9 +100,9 @@ def test_where_weights_vary_threes_are_counted() -> None:
     # Six threes: as many sums, of which three bits count, and as many carries, worth two each.
     assert match_tables(18) == 12 + 6
     # 6 12 -> 18: four adders, since a carry has no lowest bit; registers behind counts and sum.
-    assert match_tree(18, levels=2) == Tree(4, (3 + 3) + 5, 3)
+    assert match_tree(18, per_register=2) == Tree(4, (3 + 3) + 5, 3)
     # Threes and their counts have a level each here, so with one level there are registers between.
-    assert match_tree(18, levels=1) == Tree(4, 12 + (3 + 3) + 5, 12 + 3)
+    assert match_tree(18, per_register=1) == Tree(4, 12 + (3 + 3) + 5, 12 + 3)
     assert row_tree(18, 1, 2, varying=True) == match_tree(18, 2)
 
 

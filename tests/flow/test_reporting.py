@@ -36,12 +36,17 @@ def test_the_latency_at_other_depths_is_that_of_cores_made_so(made: str) -> None
     graph, delay = dense(), Figure(2.5, "ns", "yosys")
     plan = Plan(default=Unrolled(form=made), logic_levels_per_register=3)
     found = reporting.depths_of(graph, plan, delay)
-    assert [each.levels for each in found] == [1, 2, 3, 4, 6, 8]
+    assert [each.logic_levels_per_register for each in found] == [1, 2, 3, 4, 6, 8]
     assert [each.logic_delay for each in found if each.is_chosen] == [delay]
     assert all(each.logic_delay is None for each in found if not each.is_chosen)
     for each in found[:3]:
         core = generate(
-            graph, "rtl", Plan(default=Unrolled(form=made), logic_levels_per_register=each.levels)
+            graph,
+            "rtl",
+            Plan(
+                default=Unrolled(form=made),
+                logic_levels_per_register=each.logic_levels_per_register,
+            ),
         )
         said = json.loads(core.text("core.json"))["cycles"]["latency"]
         assert said == each.latency.value

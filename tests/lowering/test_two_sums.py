@@ -54,7 +54,7 @@ def test_pairs_are_exactly_those_that_inputs_reach(
     found: list[set[tuple[int, int]]] = [set() for _ in signs]
     filled: list[set[tuple[int, int]]] = [set() for _ in signs]
     entries = 0
-    for part, d, real in pairs.chunks():
+    for part, d, real in pairs.batches():
         assert (np.diff(d, axis=1) >= 0).all()
         s = np.broadcast_to(pairs.totals[part][:, None, None], d.shape)
         entries += d.size
@@ -152,7 +152,7 @@ def moving_only_without_total(
     assert dot.scale_offset is not None
     scale, offset = dot.scale_offset
     at = threshold.thresholds[channel, 0]
-    for part, d, _ in pairs.chunks():
+    for part, d, _ in pairs.batches():
         s = pairs.totals[part][:, None]
         v = d[..., channel] * scale[channel] + s * offset[channel]
         if ((v == at) & (s != 0)).any():
@@ -162,7 +162,7 @@ def moving_only_without_total(
 
 def test_a_pair_left_out_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     pending, coded, plane = half_plane(0)
-    whole = Pairs.chunks
+    whole = Pairs.batches
 
     def one_less(self: Pairs) -> Iterator[Any]:
         for part, d, real in whole(self):
@@ -170,7 +170,7 @@ def test_a_pair_left_out_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
             real[tuple(np.argwhere(real)[-1])] = False
             yield part, d, real
 
-    monkeypatch.setattr(Pairs, "chunks", one_less)
+    monkeypatch.setattr(Pairs, "batches", one_less)
     with pytest.raises(Mismatch, match=r"\d+ of \d+ pairs were compared"):
         certify("layer 'a'", pending.pairs, coded, *nodes(pending, plane))
 

@@ -17,7 +17,7 @@ RNG = np.random.default_rng(5)
 WEIGHTS = RNG.integers(0, 2, (10, 70)).astype(np.bool_)
 NETLISTS = (
     thresholds(WEIGHTS, RNG.integers(28, 42, 10)),
-    thresholds(WEIGHTS, RNG.integers(28, 42, 10), group=1),
+    thresholds(WEIGHTS, RNG.integers(28, 42, 10), cluster_size=1),
     sums(WEIGHTS[:4, :30], width=3, signed=True),
 )
 
@@ -61,7 +61,7 @@ def test_chains_of_a_run_stand_apart_and_do_not_read_each_other(netlist, levels,
 @pytest.mark.parametrize("netlist", NETLISTS)
 def test_as_many_cells_are_written_as_are_counted(netlist, form, bits):
     for levels in (None, 2):
-        text = system_verilog(netlist, "layer", form, levels=levels)
+        text = system_verilog(netlist, "layer", form, per_register=levels)
         written = len(re.findall(rf"^  CARRY{bits} ", text, re.M))
         assert written == carries(netlist, bits, levels)
     assert "CARRY" not in system_verilog(netlist, "layer")

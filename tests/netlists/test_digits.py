@@ -58,18 +58,18 @@ def layer(seed, neurons, inputs, width, signed, bits):
 @given(
     seed=st.integers(0, 1 << 30), neurons=st.integers(1, 5), inputs=st.integers(1, 20),
     width=st.integers(1, 3), signed=st.booleans(), bits=st.sampled_from([1, 1, 2, 4, 8]),
-    group=st.sampled_from([None, 1, 2, 5]),
+    cluster_size=st.sampled_from([None, 1, 2, 5]),
 )  # fmt: skip
 @settings(max_examples=25)
 def test_layers_of_integers_compute_and_are_proved(
-    seed, neurons, inputs, width, signed, bits, group
+    seed, neurons, inputs, width, signed, bits, cluster_size
 ):
     weights, wanted, x, raw = layer(seed, neurons, inputs, width, signed, bits)
     code = {"width": width, "signed": signed}
-    compared = thresholds(weights, wanted, group=group, **code)
+    compared = thresholds(weights, wanted, cluster_size=cluster_size, **code)
     assert np.array_equal(evaluate(compared, x), raw >= wanted)
     prove_thresholds(compared, weights, wanted, **code)
-    counted = sums(weights, group=group, **code)
+    counted = sums(weights, cluster_size=cluster_size, **code)
     assert np.array_equal(numbers(evaluate(counted, x), neurons), raw)
     prove_sums(counted, weights, **code)
 
@@ -118,7 +118,7 @@ def test_rows_of_digits_that_are_equal_are_counted_once():
     row = rng.choice((-1, 0, 1), (1, 60))
     alone = thresholds(row, np.array([20]))
     # Five times a row is that row at two places: its count is made once.
-    times = thresholds(5 * row, np.array([100]), group=2)
+    times = thresholds(5 * row, np.array([100]), cluster_size=2)
     assert times.luts < 1.5 * alone.luts
 
 

@@ -145,7 +145,7 @@ def test_registers_stand_between_all_stages():
     for cell, stage in zip(netlist.cells, plan.cells, strict=True):
         reads = cell.inputs if isinstance(cell, Lut) else [x >> 1 for x in (*cell.s, *cell.d)]
         assert all(plan.signals[signal] <= stage for signal in reads)
-    text = system_verilog(netlist, "layer", "portable", levels=2)
+    text = system_verilog(netlist, "layer", "portable", per_register=2)
     assert len(re.findall(r"<=", text)) == sum(registers(netlist, plan).values())
     assert "clk_i" not in system_verilog(netlist, "layer")
 

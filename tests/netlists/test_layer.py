@@ -43,17 +43,17 @@ LAYERS = {
 """What :func:`layer` takes."""
 
 
-@given(**LAYERS, group=st.sampled_from([None, 1, 2, 3, 4, 7]))
+@given(**LAYERS, cluster_size=st.sampled_from([None, 1, 2, 3, 4, 7]))
 @settings(max_examples=40)
-def test_a_layer_computes_and_is_proved(seed, neurons, inputs, width, signed, group):
+def test_a_layer_computes_and_is_proved(seed, neurons, inputs, width, signed, cluster_size):
     weights, wanted, x, raw = layer(seed, neurons, inputs, width, signed)
     code = {"width": width, "signed": signed}
 
-    compared = thresholds(weights, wanted, group=group, **code)
+    compared = thresholds(weights, wanted, cluster_size=cluster_size, **code)
     assert np.array_equal(evaluate(compared, x), raw >= wanted)
     prove_thresholds(compared, weights, wanted, **code)
 
-    counted = sums(weights, group=group, **code)
+    counted = sums(weights, cluster_size=cluster_size, **code)
     assert np.array_equal(numbers(evaluate(counted, x), neurons), raw)
     prove_sums(counted, weights, **code)
 
@@ -64,7 +64,7 @@ def test_equal_and_opposite_neurons_are_counted_once():
     weights = np.concatenate([row, row, ~row, row])
     wanted = np.array([30, 30, 30, 31])
     alone = thresholds(row, wanted[:1])
-    netlist = thresholds(weights, wanted, group=4)
+    netlist = thresholds(weights, wanted, cluster_size=4)
     prove_thresholds(netlist, weights, wanted)
     assert netlist.outputs[0] == netlist.outputs[1]
     assert netlist.luts < 1.5 * alone.luts
@@ -73,32 +73,34 @@ def test_equal_and_opposite_neurons_are_counted_once():
 def test_neurons_that_are_equal_are_counted_once_however_far_apart():
     rng = np.random.default_rng(0)
     weights = rng.integers(0, 2, (9, 60)).astype(np.bool_)
-    alone = thresholds(weights, np.full(9, 30), group=2)
-    netlist = thresholds(np.tile(weights, (3, 1)), np.full(27, 30), group=2)
+    alone = thresholds(weights, np.full(9, 30), cluster_size=2)
+    netlist = thresholds(np.tile(weights, (3, 1)), np.full(27, 30), cluster_size=2)
     assert netlist.cells == alone.cells
     assert netlist.outputs == 3 * alone.outputs
-    assert sums(np.tile(weights, (2, 1)), group=2).cells == sums(weights, group=2).cells
+    assert (
+        sums(np.tile(weights, (2, 1)), cluster_size=2).cells == sums(weights, cluster_size=2).cells
+    )
 
 
-@pytest.mark.parametrize("group", [None, 1, 2, 4])
-def test_thresholds_that_are_always_or_never_reached_take_nothing(group):
-    netlist = thresholds(np.ones((2, 20), np.bool_), np.array([0, 21]), group=group)
+@pytest.mark.parametrize("cluster_size", [None, 1, 2, 4])
+def test_thresholds_that_are_always_or_never_reached_take_nothing(cluster_size):
+    netlist = thresholds(np.ones((2, 20), np.bool_), np.array([0, 21]), cluster_size=cluster_size)
     assert netlist.cells == ()
     assert evaluate(netlist, np.zeros((3, 20), np.bool_)).tolist() == [[True, False]] * 3
 
     rng = np.random.default_rng(5)
     weights = rng.integers(0, 2, (12, 20)).astype(np.bool_)
     wanted = np.where(np.arange(12) % 3 == 0, 0, np.where(np.arange(12) % 3 == 1, 21, 10))
-    netlist = thresholds(weights, wanted, group=group)
+    netlist = thresholds(weights, wanted, cluster_size=cluster_size)
     assert netlist.outputs[::3] == (1,) * 4
     assert netlist.outputs[1::3] == (0,) * 4
-    assert netlist.cells == thresholds(weights[2::3], wanted[2::3], group=group).cells
+    assert netlist.cells == thresholds(weights[2::3], wanted[2::3], cluster_size=cluster_size).cells
     # 3 raw - 2 total: an input adds 0 or 1 where its weight is true, -2 or 3 where it is not.
     scale_offset = np.full(12, 3), np.full(12, -2)
     pluses = weights.sum(axis=1)
     low, high = -2 * (20 - pluses), 3 * (20 - pluses) + pluses
     for wanted, outputs in ((low, (1,) * 12), (high + 1, (0,) * 12)):
-        constant = thresholds(weights, wanted, group=group, scale_offset=scale_offset)
+        constant = thresholds(weights, wanted, cluster_size=cluster_size, scale_offset=scale_offset)
         assert (constant.cells, constant.outputs) == ((), outputs)
         prove_thresholds(constant, weights, wanted, scale_offset=scale_offset)
 

@@ -30,12 +30,12 @@ def driven(seed, neurons, inputs, free):
     neurons=st.integers(1, 7),
     inputs=st.integers(1, 50),
     free=st.integers(1, 30),
-    group=st.sampled_from([None, 1, 2, 4]),
+    cluster_size=st.sampled_from([None, 1, 2, 4]),
     scaled=st.booleans(),
 )
 @settings(max_examples=30)
 def test_what_is_known_of_inputs_is_relied_on_and_proved(
-    seed, neurons, inputs, free, group, scaled
+    seed, neurons, inputs, free, cluster_size, scaled
 ):
     drivers, weights, x, raw = driven(seed, neurons, inputs, free)
     scale_offset, compared = None, raw
@@ -44,11 +44,13 @@ def test_what_is_known_of_inputs_is_relied_on_and_proved(
         scale_offset = rng.integers(0, 9, neurons), rng.integers(-9, 9, neurons)
         compared = scale_offset[0] * raw + scale_offset[1] * x.sum(axis=1)[:, None]
     wanted = compared[3]
-    netlist = thresholds(weights, wanted, group=group, scale_offset=scale_offset, drivers=drivers)
+    netlist = thresholds(
+        weights, wanted, cluster_size=cluster_size, scale_offset=scale_offset, drivers=drivers
+    )
     assert np.array_equal(evaluate(netlist, x), compared >= wanted)
     prove_thresholds(netlist, weights, wanted, scale_offset=scale_offset, drivers=drivers)
 
-    counted = sums(weights, group=group, drivers=drivers)
+    counted = sums(weights, cluster_size=cluster_size, drivers=drivers)
     bits = evaluate(counted, x).reshape(len(x), neurons, -1)
     assert np.array_equal((bits << np.arange(bits.shape[2])).sum(axis=2), raw)
     prove_sums(counted, weights, drivers=drivers)
@@ -58,11 +60,11 @@ def test_constant_equal_and_opposite_inputs_take_nothing():
     rng = np.random.default_rng(1)
     weights = rng.integers(0, 2, (8, 40)) > 0
     wanted = np.full(8, 20)
-    alone = thresholds(weights, wanted, group=1)
+    alone = thresholds(weights, wanted, cluster_size=1)
 
     more = np.concatenate([weights, rng.integers(0, 2, (8, 5)) > 0], axis=1)
     drivers = [*range(2, 82, 2), 0, 1, 1, 0, 1]
-    constant = thresholds(more, wanted + 2, group=1, drivers=drivers)
+    constant = thresholds(more, wanted + 2, cluster_size=1, drivers=drivers)
     prove_thresholds(constant, more, wanted + 2, drivers=drivers)
     assert constant.luts <= 1.05 * alone.luts
 

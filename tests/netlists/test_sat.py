@@ -76,7 +76,11 @@ def test_small_layers_are_proved(tmp_path, form, compares):
     weights = rng.integers(0, 2, (4, 12)).astype(np.bool_)
     wanted = np.array([4, 6, 7, 9]) if compares else None
     # Neurons by themselves have chains side by side, which share carry cells.
-    made = sums(weights, group=1) if wanted is None else thresholds(weights, wanted, group=1)
+    made = (
+        sums(weights, cluster_size=1)
+        if wanted is None
+        else thresholds(weights, wanted, cluster_size=1)
+    )
     assert form == "portable" or any(
         len(run.chains) > 1 for run in stacks(made, pipelining(made, None), 4)
     )

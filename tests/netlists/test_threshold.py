@@ -54,7 +54,7 @@ def test_a_bit_that_does_not_matter_is_still_proved():
         weights = rng.integers(0, 2, (3, inputs)).astype(np.bool_)
         for least in range(inputs // 2 - 2, inputs // 2 + 3):
             wanted = np.full(3, least)
-            prove_thresholds(thresholds(weights, wanted, group=1), weights, wanted)
+            prove_thresholds(thresholds(weights, wanted, cluster_size=1), weights, wanted)
 
 
 def test_empty_columns_of_large_scales_make_no_large_masks():

@@ -34,12 +34,14 @@ def layer_total(x, width, signed):
     return (coded ^ (signed << (width - 1))).sum(axis=1)
 
 
-@given(**LAYERS, group=st.sampled_from([None, 1, 2, 4]), powers=st.booleans())
+@given(**LAYERS, cluster_size=st.sampled_from([None, 1, 2, 4]), powers=st.booleans())
 @settings(max_examples=30)
-def test_offsets_are_compared_and_proved(seed, neurons, inputs, width, signed, group, powers):
+def test_offsets_are_compared_and_proved(
+    seed, neurons, inputs, width, signed, cluster_size, powers
+):
     weights, scale_offset, wanted, x, value = weighed(seed, neurons, inputs, width, signed, powers)
     code = {"width": width, "signed": signed, "scale_offset": scale_offset}
-    netlist = thresholds(weights, wanted, group=group, **code)
+    netlist = thresholds(weights, wanted, cluster_size=cluster_size, **code)
     assert np.array_equal(evaluate(netlist, x), value >= wanted)
     prove_thresholds(netlist, weights, wanted, **code)
 

@@ -15,7 +15,7 @@ from hwbnn.graph import Input
 from hwbnn.nn import QuantConv2d, QuantLinear, chain, mlp, parameter_groups, residual
 from hwbnn.nn.binary import Lattice, Source
 from hwbnn.nn.networks import ConvChain
-from hwbnn.nn.quant import KINDS, levels_of
+from hwbnn.nn.quant import KINDS, largest_of
 from hwbnn.nn.residual import Projection, ResidualStages
 
 LATTICE = Lattice("x", 0, 15, torch.linspace(0.5, 1.5, 20), torch.linspace(-1, 1, 20))
@@ -26,7 +26,7 @@ def test_gradients_are_those_of_the_formulas(kind: str) -> None:
     """Learned step size, section 2: of the step and, straight through, of the weights."""
     torch.manual_seed(0)
     layer = QuantLinear(20, 3, kind).train()
-    weight, q_max = layer.weight, levels_of(kind)
+    weight, q_max = layer.weight, largest_of(kind)
     with torch.no_grad():
         weight.latent[0, :3] = torch.tensor([5.0, -5.0, 0.0])
     x = torch.randn(50, 20)
@@ -50,7 +50,7 @@ def test_integers_are_of_their_kind(kind: str, step: str) -> None:
     torch.manual_seed(0)
     layer = QuantLinear(64, 8, kind, step=step).eval()  # type: ignore[arg-type]
     codes = layer.weight.codes()
-    q, most = codes.integers, levels_of(kind)
+    q, most = codes.integers, largest_of(kind)
     assert (q == q.round()).all()
     assert int(q.abs().max()) <= most
     if step == "range":
@@ -142,7 +142,7 @@ def test_networks_have_quantised_ends() -> None:
     pixels = Input.pixels((8, 8, 3))
     dense = mlp(Input.pixels(64), (16,), 10, "bnn_ste", first="ternary", last="int8")
     assert isinstance(dense.layers[0], QuantLinear)
-    assert dense.layers[0].weight.levels == 1
+    assert dense.layers[0].weight.largest_weight == 1
     assert isinstance(dense.layers[-1], QuantLinear)
     assert dense.layers[-1].bias is not None
     images = chain(pixels, ConvChain((4, "pool", 8), (), padding=1), 10, "bnn_ste", first="int4")

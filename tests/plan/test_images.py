@@ -133,8 +133,9 @@ def test_streams_lead_from_stage_to_stage(data):
             for before, after in pairwise(stage.blocks):
                 assert before.result == after.source
             for block in stage.blocks:
-                assert block.source.tokens == block.result.tokens * block.group or isinstance(
-                    block, products.DotFolded
+                assert (
+                    block.source.tokens == block.result.tokens * block.tokens_per_result
+                    or isinstance(block, products.DotFolded)
                 )
     assert not streams  # each has a reader
     assert len({stage.name for stage in made.stages}) == len(made.stages)

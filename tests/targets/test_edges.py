@@ -6,4 +6,4 @@ from hwbnn.targets.hls import sums
 
 
 def test_every_row_has_all_its_thresholds() -> None:
-    assert sums.levels("x", 3, 4) == {"n_levels": 4, "n_thresholds": 12}
+    assert sums.threshold_sizes("x", 3, 4) == {"n_levels": 4, "n_thresholds": 12}

@@ -155,7 +155,7 @@ def test_synthesis_leaves_a_netlist_as_it_is():
     (block,) = (b for b in circuit(graph, plan).blocks if b.name == "v_t1")
     found = synth(sources, "hwbnn_net_d1").resources
     assert found.logic_lut == block.netlist.luts
-    assert found.carry == carries(block.netlist, levels=block.levels)
+    assert found.carry == carries(block.netlist, per_register=block.logic_levels_per_register)
 
 
 def test_a_fused_threshold_and_a_raw_sum():

@@ -1,4 +1,4 @@
-"""Runs side by side: what is grouped, what is drawn, and that colours can be told apart."""
+"""Runs side by side: configurations, what is drawn, and that colours can be told apart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hwbnn.methods import METHODS
 from hwbnn.training import Recipe, compare_runs, train
 from hwbnn.training.history import LayerRecord
 from hwbnn.training.plots import PICTURES, drawn, figures
-from hwbnn.training.side_by_side import FinishedRun, grouped, middle, read_run, spread
+from hwbnn.training.side_by_side import FinishedRun, by_configuration, middle, read_run, spread
 
 RECIPE = Recipe("digits", "digits", 2, input="pixels", batch=128, learning_rate=0.01, held_out=100)
 
@@ -37,16 +37,22 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_runs_that_differ_in_their_seed_are_one_group(runs: dict[str, Path]) -> None:
-    groups = grouped([read_run(runs[name]) for name in ("other", "b", "hyper", "a")])
-    assert [group.method for group in groups] == ["bnn_ste", "bnn_ste", METHODS[-1]]
-    assert [len(group.runs) for group in groups] == [2, 1, 1]
-    assert [group.variant for group in groups] == [0, 1, 0]
+    configurations = by_configuration(
+        [read_run(runs[name]) for name in ("other", "b", "hyper", "a")]
+    )
+    assert [configuration.method for configuration in configurations] == [
+        "bnn_ste",
+        "bnn_ste",
+        METHODS[-1],
+    ]
+    assert [len(configuration.runs) for configuration in configurations] == [2, 1, 1]
+    assert [configuration.variant for configuration in configurations] == [0, 1, 0]
     labels = ["bnn_ste (defaults)", "bnn_ste (glorot_lr true)", METHODS[-1]]
-    assert [group.label for group in groups] == labels
-    assert [run.recipe.seed for run in groups[0].runs] == [1, 2]
-    curves = groups[0].curve(lambda epoch: epoch.loss)
+    assert [configuration.label for configuration in configurations] == labels
+    assert [run.recipe.seed for run in configurations[0].runs] == [1, 2]
+    curves = configurations[0].curve(lambda epoch: epoch.loss)
     assert curves.shape == (2, 2)
-    assert curves[0].tolist() == [epoch.loss for epoch in groups[0].runs[0].history.epochs]
+    assert curves[0].tolist() == [epoch.loss for epoch in configurations[0].runs[0].history.epochs]
 
 
 def test_means_and_bands_pass_over_what_is_missing() -> None:
@@ -71,14 +77,14 @@ def test_the_page_holds_every_picture_itself(runs: dict[str, Path], tmp_path: Pa
 
 
 def test_a_figure_drawn_twice_is_the_same_file(runs: dict[str, Path]) -> None:
-    groups = grouped([read_run(runs["a"])])
-    first, second = (drawn(figures(groups)[1][1], "svg") for _ in range(2))
+    configurations = by_configuration([read_run(runs["a"])])
+    first, second = (drawn(figures(configurations)[1][1], "svg") for _ in range(2))
     assert first == second
 
 
 def test_figures_say_what_their_axes_are_and_no_legend_covers_data(runs: dict[str, Path]) -> None:
-    groups = grouped([read_run(folder) for folder in runs.values()])
-    made = figures(groups)
+    configurations = by_configuration([read_run(folder) for folder in runs.values()])
+    made = figures(configurations)
     assert len(made) == len(PICTURES) + 2
     for picture, figure in made:
         figure.canvas.draw()
@@ -95,7 +101,7 @@ def test_figures_say_what_their_axes_are_and_no_legend_covers_data(runs: dict[st
     assert loss.axis == "cross entropy (nats)"
     layers = next(figure for picture, figure in made if picture.name == "angle").axes
     assert layers[0].get_title(loc="left") == "layer 1, 4,096 bits"
-    # Every group in every layer, whatever modules its method puts between them.
+    # Every configuration in every layer, whatever modules its method puts between them.
     assert [len(axes.lines) for axes in layers] == [3, 3, 3]
 
 
@@ -103,7 +109,7 @@ def test_runs_of_earlier_versions_have_fewer_pictures(runs: dict[str, Path]) -> 
     run = read_run(runs["a"])
     bare = tuple(replace(e, layers=(), held_out=None) for e in run.history.epochs)
     old = replace(run, history=replace(run.history, epochs=bare))
-    names = [picture.name for picture, _ in figures(grouped([old]))]
+    names = [picture.name for picture, _ in figures(by_configuration([old]))]
     assert names == ["accuracy", "loss", "training"]
 
 
@@ -157,10 +163,10 @@ def test_what_does_not_fit_is_refused(runs: dict[str, Path], tmp_path: Path) -> 
     with pytest.raises(InputError, match="at least one run"):
         compare_runs([], tmp_path)
     with pytest.raises(InputError, match="its recipe is there twice"):
-        grouped([run, run])
+        by_configuration([run, run])
     longer = FinishedRun(Path("long"), replace(RECIPE, epochs=3), run.history)
     with pytest.raises(InputError, match=r"long: epochs is 3, in .* it is 2"):
-        grouped([run, longer])
+        by_configuration([run, longer])
     train(replace(RECIPE, epochs=3), tmp_path / "stopped", until=1)
     with pytest.raises(InputError, match="no history of a finished run"):
         compare_runs([tmp_path / "stopped"], tmp_path)

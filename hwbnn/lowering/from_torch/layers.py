@@ -20,7 +20,7 @@ from hwbnn.lowering.from_torch.ops import named, reference_mode
 from hwbnn.lowering.from_torch.real_weights import EvaluatedWeight
 from hwbnn.lowering.layers import Geometry, Weights
 from hwbnn.lowering.ops import CodeReading, StepActivation
-from hwbnn.lowering.tables import chunks, is_identity
+from hwbnn.lowering.tables import batches, is_identity
 from hwbnn.lowering.value import TracedValue
 from hwbnn.methods import Codes
 from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, SumLayer
@@ -202,7 +202,7 @@ def _check_reads_integers(label: str, layer: SumLayer, value: TracedValue, sourc
 
 def _check_invertible(label: str, layer: SumLayer, value: TracedValue) -> None:
     """Refuse a map whose floats, once rounded to float32, lead back to other integers."""
-    for integers, x in chunks(value):
+    for integers, x in batches(value):
         wanted = np.clip(integers[:, None], value.low, value.high)
         wanted = wanted * 2 - 1 if value.type.bit else wanted
         try:
@@ -226,7 +226,7 @@ def _activation_of(value: TracedValue) -> object:
 def _is_unchanged(value: TracedValue) -> bool:
     """Whether a value is still the result of its first function, bit for bit."""
     first = replace(value, ops=value.ops[:1])
-    pairs = zip(chunks(first), chunks(value), strict=True)
+    pairs = zip(batches(first), batches(value), strict=True)
     return all(np.array_equal(x, y) for (_, x), (_, y) in pairs)
 
 

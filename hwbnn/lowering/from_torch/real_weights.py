@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Input
 from hwbnn.graph.arrays import Bools, Floats
-from hwbnn.lowering.tables import chunks, evaluate_at
+from hwbnn.lowering.tables import batches, evaluate_at
 from hwbnn.lowering.value import TracedValue
 from hwbnn.methods import Codes
 from hwbnn.nn.binary import Lattice, Source, SumLayer
@@ -207,7 +207,7 @@ def lattice(label: str, value: TracedValue) -> Lattice | None:
     reach = np.maximum(np.abs(first), np.abs(last))
     if not np.isfinite(ends).all() or (np.abs(scale) <= reach * 2.0**-20).any():
         return None
-    for integers, x in chunks(value, reachable=False):
+    for integers, x in batches(value, reachable=False):
         u = (integers * 2 - 1 if value.type.bit else integers)[:, None]
         off = np.abs(x - (scale * u + offset))
         if (off > np.minimum(reach * _STRAIGHT, np.abs(scale) / 64)).any():
@@ -244,11 +244,11 @@ def quantised(plain: PlainWeights, read: Lattice | None, bits: int) -> SumLayer:
         folded = weight if read is None else weight * _spread(read.scale, plain)
         codes, text = _rounded(folded, bits)
         rounded = True
-    levels = int(codes.integers.abs().max())
+    largest = int(codes.integers.abs().max())
     held = EvaluatedWeight(codes, text, is_rounded=rounded)
     layer: SumLayer
     if plain.window is None:
-        layer = DenseLayer(weight.shape[1], weight.shape[0], held, levels, source)
+        layer = DenseLayer(weight.shape[1], weight.shape[0], held, largest, source)
     else:
         window, shape = plain.window, weight.shape
         geometry = ConvGeometry(
@@ -260,7 +260,7 @@ def quantised(plain: PlainWeights, read: Lattice | None, bits: int) -> SumLayer:
             0,
             window.groups,
         )
-        layer = ConvLayer(geometry, held, levels, source)
+        layer = ConvLayer(geometry, held, largest, source)
     if plain.bias is not None:
         layer.bias = nn.Parameter(plain.bias.clone(), requires_grad=False)
     return layer.eval()
@@ -290,11 +290,11 @@ def _spread(scale: Tensor, plain: PlainWeights) -> Tensor:
 
 def _rounded(weight: Tensor, bits: int) -> tuple[Codes, str]:
     """Weights rounded to so many bits, by a step a channel."""
-    levels = (1 << (bits - 1)) - 1
+    largest = (1 << (bits - 1)) - 1
     rows = weight.flatten(1)
     most = rows.abs().amax(dim=1)
-    step = torch.where(most > 0, most / levels, 1.0).float()
-    integers = (rows / step.double()[:, None]).round().clamp(-levels, levels)
+    step = torch.where(most > 0, most / largest, 1.0).float()
+    integers = (rows / step.double()[:, None]).round().clamp(-largest, largest)
     off = rows - integers * step.double()[:, None]
     norm = float(rows.norm())
     part = float(off.norm()) / norm if norm else 0.0

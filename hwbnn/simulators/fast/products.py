@@ -103,7 +103,7 @@ def _added(size: int) -> Any:
         x, w, rows, total = (
             context.make_array(signature.args[i])(context, b, arguments[i]) for i in (0, 1, 2, 8)
         )
-        s, begin, stop, block, chunk = arguments[3:8]
+        s, begin, stop, block, batch = arguments[3:8]
         lanes, count = (cgutils.unpack_tuple(b, a.shape)[1] for a in (x, w))
         weights = b.gep(w.data, [b.mul(b.mul(block, count), PLACE(CHANNELS))])
         own = _has_instructions(context)
@@ -134,10 +134,10 @@ def _added(size: int) -> Any:
             b.store(b.add(b.load(sums[place]), found), sums[place])
 
         if own and size == BYTES:
-            several = b.icmp_signed(">=", chunk, PLACE(WORTH))
+            several = b.icmp_signed(">=", batch, PLACE(WORTH))
             with b.if_else(several) as (narrowly, directly):
                 with narrowly:
-                    _add_narrowly(b, (begin, stop, chunk), each, sums)
+                    _add_narrowly(b, (begin, stop, batch), each, sums)
                 with directly, cgutils.for_range(b, stop, start=begin) as loop:
                     each(loop.index, add)
         else:
@@ -151,18 +151,18 @@ def _added(size: int) -> Any:
 
 
 def _add_narrowly(b: Any, words: tuple[Any, Any, Any], each: Any, sums: dict[Any, Any]) -> None:
-    """Code that adds the products of bytes up in 16 bits, ``chunk`` words at a time."""
-    begin, stop, chunk = words
+    """Code that adds the products of bytes up in 16 bits, ``batch`` words at a time."""
+    begin, stop, batch = words
     narrow = {place: cgutils.alloca_once(b, _SHORTS) for place in _SUMS}
 
     def add(place: Any, x: Any, w: Any) -> None:
         found = _instruction(b, "pmadd.ub.sw", _BYTE, _SHORT, x, w)
         b.store(b.add(b.load(narrow[place]), found), narrow[place])
 
-    with cgutils.for_range_slice(b, begin, stop, chunk, inc=True) as (first, _):
+    with cgutils.for_range_slice(b, begin, stop, batch, inc=True) as (first, _):
         for place in narrow.values():
             b.store(ir.Constant(_SHORTS, [0] * 2 * VECTOR), place)
-        end = b.add(first, chunk)
+        end = b.add(first, batch)
         end = b.select(b.icmp_signed("<", end, stop), end, stop)
         with cgutils.for_range(b, end, start=first) as loop:
             each(loop.index, add)
@@ -172,7 +172,7 @@ def _add_narrowly(b: Any, words: tuple[Any, Any, Any], each: Any, sums: dict[Any
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _add_bytes(
-    context: Any, x: Any, w: Any, rows: Any, s: Any, begin: Any, stop: Any, block: Any, chunk: Any,
+    context: Any, x: Any, w: Any, rows: Any, s: Any, begin: Any, stop: Any, block: Any, batch: Any,
     total: Any,
 ) -> Any:  # fmt: skip
     """Add the products of a tile to its sums, of some words of bytes.
@@ -186,7 +186,7 @@ def _add_bytes(
         begin: the first word.
         stop: the word behind the last.
         block: which block of channels.
-        chunk: words whose products 16 bits hold.
+        batch: words whose products 16 bits hold.
         total: the sums, int32 ``(blocks * CHANNELS, LANES)``.
     """
     return types.void(x, w, rows, _ONE, _ONE, _ONE, _ONE, _ONE, total), _added(BYTES)
@@ -194,10 +194,10 @@ def _add_bytes(
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _add_pairs(
-    context: Any, x: Any, w: Any, rows: Any, s: Any, begin: Any, stop: Any, block: Any, chunk: Any,
+    context: Any, x: Any, w: Any, rows: Any, s: Any, begin: Any, stop: Any, block: Any, batch: Any,
     total: Any,
 ) -> Any:  # fmt: skip
-    """The same of words of pairs; ``chunk`` is not looked at."""
+    """The same of words of pairs; ``batch`` is not looked at."""
     return types.void(x, w, rows, _ONE, _ONE, _ONE, _ONE, _ONE, total), _added(PAIRS)
 
 
@@ -228,7 +228,7 @@ def _find(grid: Grid, size: int, p: int, group: int, nothing: int, rows: Ints) -
 
 
 @jit
-def _window(x: Int32s, s: int, rows: Ints, w: Int32s, size: int, chunk: int, total: Int32s) -> None:
+def _window(x: Int32s, s: int, rows: Ints, w: Int32s, size: int, batch: int, total: Int32s) -> None:
     """The sums of products of one window, some words at a time, which stay in a core's L1.
 
     Args:
@@ -237,7 +237,7 @@ def _window(x: Int32s, s: int, rows: Ints, w: Int32s, size: int, chunk: int, tot
         rows: which of them the words of the window are, int64 ``(words,)``.
         w: weights, int32 ``(blocks, words, CHANNELS)``.
         size: numbers in a word.
-        chunk: words whose products 16 bits hold.
+        batch: words whose products 16 bits hold.
         total: filled, int32 ``(blocks * CHANNELS, LANES)``.
     """
     total[:] = 0
@@ -245,9 +245,9 @@ def _window(x: Int32s, s: int, rows: Ints, w: Int32s, size: int, chunk: int, tot
         stop = min(begin + STRIP, len(rows))
         for block in range(len(w)):
             if size == BYTES:
-                _add_bytes(x, w, rows, s, begin, stop, block, chunk, total)
+                _add_bytes(x, w, rows, s, begin, stop, block, batch, total)
             else:
-                _add_pairs(x, w, rows, s, begin, stop, block, chunk, total)
+                _add_pairs(x, w, rows, s, begin, stop, block, batch, total)
 
 
 # ---- What becomes of the sums ----
@@ -288,7 +288,7 @@ def sums(
     grid: Grid,
     w: Array,
     size: int,
-    chunk: int,
+    batch: int,
     gain: int,
     constant: Ints,
     kinds: Ints,
@@ -301,7 +301,7 @@ def sums(
         grid: geometry.
         w: weights, int32 ``(groups, blocks, words of a window, CHANNELS)``, padded with 0.
         size: numbers in a word.
-        chunk: words whose products 16 bits hold.
+        batch: words whose products 16 bits hold.
         gain: 1 or 2, how often the products count.
         constant: int64 ``(classes, outputs)``.
         kinds: class of each position, int64 ``(positions,)``.
@@ -316,7 +316,7 @@ def sums(
                 _find(grid, size, p, g, nothing, rows)
                 added, o = constant[kinds[p], g * own :], p * grid.outputs + g * own
                 for s in range(0, x.shape[2], LANES):
-                    _window(x[t], s, rows, w[g], size, chunk, total)
+                    _window(x[t], s, rows, w[g], size, batch, total)
                     for c in range(own):
                         _put_sum(total, c, added[c], gain - 1, s, out[t, o:])
 
@@ -327,7 +327,7 @@ def levels(
     grid: Grid,
     w: Array,
     size: int,
-    chunk: int,
+    batch: int,
     cuts: Int32s,
     base: int,
     kinds: Ints,
@@ -340,7 +340,7 @@ def levels(
         grid: geometry.
         w: weights.
         size: numbers in a word.
-        chunk: words whose products 16 bits hold.
+        batch: words whose products 16 bits hold.
         cuts: int32 ``(classes, outputs, k)``; what is above one reaches it.
         base: added to the number.
         kinds: class of each position.
@@ -355,7 +355,7 @@ def levels(
                 _find(grid, size, p, g, nothing, rows)
                 o = p * grid.outputs + g * own
                 for s in range(0, x.shape[2], LANES):
-                    _window(x[t], s, rows, w[g], size, chunk, total)
+                    _window(x[t], s, rows, w[g], size, batch, total)
                     for c in range(own):
                         put_level(
                             total, c, FIRST, cuts[kinds[p]], g * own + c, base, 1, out[t], o + c, s
@@ -368,7 +368,7 @@ def bits(
     grid: Grid,
     w: Array,
     size: int,
-    chunk: int,
+    batch: int,
     cuts: Int32s,
     kinds: Ints,
     out: Words,
@@ -380,7 +380,7 @@ def bits(
         grid: geometry.
         w: weights.
         size: numbers in a word.
-        chunk: words whose products 16 bits hold.
+        batch: words whose products 16 bits hold.
         cuts: int32 ``(classes, groups, blocks * CHANNELS)``.
         kinds: class of each position.
         out: words ``(tiles, words, lanes)``, one plane.
@@ -396,7 +396,7 @@ def bits(
                 _find(grid, size, p, g, nothing, rows)
                 words[:] = ZERO
                 for s in range(0, x.shape[2], LANES):
-                    _window(x[t], s, rows, w[g], size, chunk, total)
+                    _window(x[t], s, rows, w[g], size, batch, total)
                     for c in range(0, own, 32):
                         push_bits(
                             total, FIRST, FIRST, c, min(own, c + 32) - 1, cuts[kinds[p], g], half

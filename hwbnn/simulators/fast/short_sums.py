@@ -1,9 +1,9 @@
 """Binary neurons over small windows of integers: additions of 16 bits instead of bit planes.
 
-The taps of a window are taken in groups of four. Of each group the sums with all sixteen signs are
-made once for all channels; a channel then adds one of them for each group, of 32 samples in an
-instruction. With eight bit planes a small window fills less than half of its words. For larger
-windows :mod:`.windows` is quicker, and the tables here would not fit into L1.
+The taps of a window are taken in quads, four at a time. Of each quad the sums with all sixteen
+signs are made once for all channels; a channel then adds one of them for each quad, of 32 samples
+in an instruction. With eight bit planes a small window fills less than half of its words. For
+larger windows :mod:`.windows` is quicker, and the tables here would not fit into L1.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from hwbnn.simulators.fast.windows import Grid
 
 CHANNELS = 16
 """Channels of a block, whose signs fill a short; lists of channels are padded to a multiple."""
-GROUP = 4
-"""Taps of a group; lists of taps are padded to a multiple."""
-SIGNS = 1 << GROUP
-"""Sums in the table of a group: that of number ``i`` adds the taps whose bit of ``i`` is set and
+QUAD = 4
+"""Taps of a quad; lists of taps are padded to a multiple."""
+SIGNS = 1 << QUAD
+"""Sums in the table of a quad: that of number ``i`` adds the taps whose bit of ``i`` is set and
 subtracts the others."""
 MOST = 64
 """Taps of a window whose tables (16 KiB) stay in a core's L1."""
@@ -40,13 +40,13 @@ _VECTOR, _WORDS = ir.VectorType(_SHORT, LANES), ir.VectorType(_WORD, LANES)
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _fill(context: Any, x: Any, places: Any, table: Any) -> Any:
-    """The sums of each group of taps with all signs.
+    """The sums of each quad of taps with all signs.
 
     Args:
         context: numba's.
         x: int16, flat.
-        places: int64 ``(groups * GROUP,)``, where in ``x`` the samples of each tap are.
-        table: int16, ``(groups, SIGNS, LANES)`` flat, filled.
+        places: int64 ``(quads * QUAD,)``, where in ``x`` the samples of each tap are.
+        table: int16, ``(quads, SIGNS, LANES)`` flat, filled.
     """
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
@@ -56,10 +56,10 @@ def _fill(context: Any, x: Any, places: Any, table: Any) -> Any:
         ]
         data, places, table = (array.data for array in arrays)
         (count,) = cgutils.unpack_tuple(b, arrays[1].shape)
-        with cgutils.for_range(b, b.sdiv(count, _WORD(GROUP))) as loop:
-            first = b.mul(loop.index, _WORD(GROUP))
+        with cgutils.for_range(b, b.sdiv(count, _WORD(QUAD))) as loop:
+            first = b.mul(loop.index, _WORD(QUAD))
             taps = [
-                _row(b, data, b.load(b.gep(places, [b.add(first, _WORD(i))]))) for i in range(GROUP)
+                _row(b, data, b.load(b.gep(places, [b.add(first, _WORD(i))]))) for i in range(QUAD)
             ]
             sums = [b.neg(b.add(b.add(taps[0], taps[1]), b.add(taps[2], taps[3])))]
             for tap in taps:  # the next bit: the same sums, and the tap added instead of subtracted
@@ -83,7 +83,7 @@ def _put_signs(
     Args:
         context: numba's.
         table: of :func:`_fill`.
-        chosen: int64 ``(blocks, groups, CHANNELS)``, where in ``table`` each sum begins.
+        chosen: int64 ``(blocks, quads, CHANNELS)``, where in ``table`` each sum begins.
         start: int16 ``(blocks * CHANNELS,)``, added to the sums.
         block: which block.
         out: words ``(words of the channels, lanes)``.
@@ -94,15 +94,15 @@ def _put_signs(
         table, chosen, start, out = (
             context.make_array(signature.args[i])(context, b, arguments[i]) for i in (0, 1, 2, 4)
         )
-        groups, lanes = (cgutils.unpack_tuple(b, a.shape)[1] for a in (chosen, out))
+        quads, lanes = (cgutils.unpack_tuple(b, a.shape)[1] for a in (chosen, out))
         block, s = arguments[3], arguments[5]
         sums = [cgutils.alloca_once(b, _VECTOR) for _ in range(CHANNELS)]
         for c, place in enumerate(sums):
             channel = b.add(b.mul(block, _WORD(CHANNELS)), _WORD(c))
             b.store(_spread(b, b.load(b.gep(start.data, [channel]))), place)
-        first = b.mul(b.mul(block, groups), _WORD(CHANNELS))
-        with cgutils.for_range(b, groups) as group:
-            own = b.gep(chosen.data, [b.add(first, b.mul(group.index, _WORD(CHANNELS)))])
+        first = b.mul(b.mul(block, quads), _WORD(CHANNELS))
+        with cgutils.for_range(b, quads) as quad:
+            own = b.gep(chosen.data, [b.add(first, b.mul(quad.index, _WORD(CHANNELS)))])
             for c, place in enumerate(sums):
                 row = _row(b, table.data, b.load(b.gep(own, [_WORD(c)])))
                 b.store(b.add(b.load(place), row), place)
@@ -144,17 +144,17 @@ def signs(x: Shorts, grid: Grid, chosen: Ints, start: Shorts, kinds: Ints, out: 
     Args:
         x: int16 ``(tiles, elements + 1, lanes)``, the last row 0.
         grid: geometry, without groups of channels.
-        chosen: int64 ``(blocks, groups, CHANNELS)``: where in the tables of a window the sum with
+        chosen: int64 ``(blocks, quads, CHANNELS)``: where in the tables of a window the sum with
             a channel's signs begins. Taps behind the last and channels behind the last have any.
         start: int16 ``(classes, blocks * CHANNELS)``.
         kinds: class of each position, int64 ``(positions,)``.
         out: words ``(tiles, words, lanes)``, one plane.
     """
-    lanes, groups = x.shape[2], chosen.shape[1]
-    rows, places = np.empty(groups * GROUP, np.int64), np.empty(groups * GROUP, np.int64)
-    memory = np.empty(groups * SIGNS * LANES + LINE, np.int16)
+    lanes, quads = x.shape[2], chosen.shape[1]
+    rows, places = np.empty(quads * QUAD, np.int64), np.empty(quads * QUAD, np.int64)
+    memory = np.empty(quads * SIGNS * LANES + LINE, np.int16)
     skip = -memory.ctypes.data % LINE // 2
-    table = memory[skip : skip + groups * SIGNS * LANES]
+    table = memory[skip : skip + quads * SIGNS * LANES]
     bits = np.empty((-(-grid.outputs // 64), lanes), np.uint64)
     for t in range(len(x)):
         out[t], flat = ZERO, x[t].reshape(-1)

@@ -184,12 +184,12 @@ def _is_short(node: Conv2d, graph: Graph) -> bool:
     """Whether the sums and their distance from any threshold fit 16 bits, and that is quicker."""
     t, terms = graph.types[node.source], node.weights[0].size
     fits = not t.bit and node.groups == 1 and 2 * _bound(node, graph) + 2 < 1 << 15
-    # For each group of taps and 32 samples, a channel reads a place and what is there, and all of
+    # For each quad of taps and 32 samples, a channel reads a place and what is there, and all of
     # them share the work at a table. Of words there are 8 samples in a vector, and each takes three
     # operations.
-    groups = -(-terms // short_sums.GROUP)
-    table = 2 * short_sums.SIGNS * groups // len(node.weights)
-    return fits and terms <= short_sums.MOST and 2 * groups + table < 12 * coding(t).planes
+    quads = -(-terms // short_sums.QUAD)
+    table = 2 * short_sums.SIGNS * quads // len(node.weights)
+    return fits and terms <= short_sums.MOST and 2 * quads + table < 12 * coding(t).planes
 
 
 def _short_neurons(feeding: Conv2d, node: Threshold, graph: Graph) -> Step:
@@ -199,11 +199,11 @@ def _short_neurons(feeding: Conv2d, node: Threshold, graph: Graph) -> Step:
     ``sum <= t`` is ``sum - t - 1 < 0``.
     """
     flat = feeding.signs.reshape(len(feeding.weights), -1) ^ ~node.falling[:, None]
-    ends = -len(flat) % short_sums.CHANNELS, -flat.shape[1] % short_sums.GROUP
+    ends = -len(flat) % short_sums.CHANNELS, -flat.shape[1] % short_sums.QUAD
     grouped = np.pad(flat, ((0, ends[0]), (0, ends[1]))).reshape(
-        -1, short_sums.CHANNELS, (flat.shape[1] + ends[1]) // short_sums.GROUP, short_sums.GROUP
+        -1, short_sums.CHANNELS, (flat.shape[1] + ends[1]) // short_sums.QUAD, short_sums.QUAD
     )
-    number = (grouped << np.arange(short_sums.GROUP)).sum(axis=3).transpose(0, 2, 1)
+    number = (grouped << np.arange(short_sums.QUAD)).sum(axis=3).transpose(0, 2, 1)
     first = np.arange(number.shape[1])[:, None] * short_sums.SIGNS
     chosen = np.ascontiguousarray((first + number) * LANES)
     cuts = (

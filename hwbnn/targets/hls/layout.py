@@ -78,18 +78,18 @@ class Plain:
 
 @dataclass(frozen=True)
 class Packed:
-    """Bits in words, in groups of ``group`` elements of which each begins a word.
+    """Bits in words, in segments of ``segment`` elements, each of which begins a word.
 
-    A folded ``Dot`` reads one group of ``simd`` elements a cycle.
+    A folded ``Dot`` reads one segment of ``simd`` elements a cycle.
     """
 
     size: int
-    group: int
+    segment: int
 
     @property
     def width(self) -> int:
         """Bits of a word."""
-        return min(self.group, WORD)
+        return min(self.segment, WORD)
 
     @property
     def word(self) -> Scalar:
@@ -97,28 +97,28 @@ class Packed:
         return Scalar(self.width)
 
     @property
-    def group_words(self) -> int:
-        """Words of a group."""
-        return -(-self.group // WORD)
+    def segment_words(self) -> int:
+        """Words of a segment."""
+        return -(-self.segment // WORD)
 
     @property
     def words(self) -> int:
         """Words of the array."""
-        return self.size // self.group * self.group_words
+        return self.size // self.segment * self.segment_words
 
     @property
     def cpp(self) -> str:
         """The layout in C++."""
-        return f"hwbnn::packed<{self.size}, {self.group}, {self.width}>"
+        return f"hwbnn::packed<{self.size}, {self.segment}, {self.width}>"
 
     def part(self, size: int) -> Packed:
         """The same layout of fewer elements, or of more."""
-        return Packed(size, self.group)
+        return Packed(size, self.segment)
 
     def pack(self, elements: NDArray[Any]) -> NDArray[Any]:
         """The words of these elements, flat."""
-        groups = elements.astype(np.bool_).reshape(-1, self.group)
-        return pack_words(groups, WORD).reshape(-1)
+        segments = elements.astype(np.bool_).reshape(-1, self.segment)
+        return pack_words(segments, WORD).reshape(-1)
 
 
 ValueLayout = Plain | Packed
@@ -160,29 +160,29 @@ class Fold:
         inputs: inputs of an output; of a convolution, the weights of a channel.
         pe: outputs that are computed at once.
         simd: inputs that are added at once.
-        group: inputs that begin a word each, a divisor of ``simd``; ``simd`` itself by default.
+        segment: inputs that begin a word each, a divisor of ``simd``; ``simd`` itself by default.
     """
 
     outputs: int
     inputs: int
     pe: int
     simd: int
-    group: int = 0
+    segment: int = 0
 
     @property
     def steps(self) -> int:
-        """Cycles that one group of outputs takes."""
+        """Cycles that one fold of outputs takes."""
         return self.inputs // self.simd
 
     @property
     def folds(self) -> int:
-        """Groups of outputs."""
+        """Folds of ``pe`` outputs."""
         return self.outputs // self.pe
 
     @property
     def row(self) -> Packed:
         """The layout of the ``simd`` inputs of a step, if they are bits."""
-        return Packed(self.simd, self.group or self.simd)
+        return Packed(self.simd, self.segment or self.simd)
 
     @property
     def cycles(self) -> int:

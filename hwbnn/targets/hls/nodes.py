@@ -34,7 +34,7 @@ from hwbnn.graph.arrays import Ints
 from hwbnn.plan import Folded
 from hwbnn.targets.hls.layout import Constant, Packed, Plain, Scalar, ValueLayout
 from hwbnn.targets.hls.site import Call, Site, fusable, within_limit
-from hwbnn.targets.hls.sums import integers, levels, masked, sum_function, sum_members
+from hwbnn.targets.hls.sums import integers, masked, sum_function, sum_members, threshold_sizes
 
 
 @singledispatch
@@ -92,7 +92,7 @@ def _encode(node: Encode, site: Site) -> Call:
     return site.call(
         node,
         "encode",
-        numbers=levels(node.name, *node.thresholds.shape),
+        numbers=threshold_sizes(node.name, *node.thresholds.shape),
         constants=(_reachable("thresholds", node.thresholds, site.type(node.source)),),
     )
 

@@ -148,16 +148,16 @@ class Site:
         node = self.graph.node(name)
         if self._keeps_words(node):
             return self.layout(node.sources[0]).part(t.size)
-        return Packed(t.size, self._group(name, self.image_lanes.get(name, t.size)))
+        return Packed(t.size, self._segment(name, self.image_lanes.get(name, t.size)))
 
-    def _group(self, name: str, group: int) -> int:
+    def _segment(self, name: str, segment: int) -> int:
         """Elements of a value of bits that begin a word: what divides every reader's steps."""
         for reader in self.graph.readers(name):
             if isinstance(reader, Dot | Conv2d):
-                group = gcd(group, *_steps(self.plan, reader))
+                segment = gcd(segment, *_steps(self.plan, reader))
             elif self._keeps_words(reader):
-                group = self._group(reader.name, group)
-        return group
+                segment = self._segment(reader.name, segment)
+        return segment
 
     def _keeps_words(self, node: Node) -> bool:
         """Whether a node takes tokens of bits word by word, so that they stay as they are cut."""
@@ -218,8 +218,8 @@ class Site:
             layout = dividing(node, layout)
             pe, simd = layout.pe, layout.simd
         source = self.layout(node.source)
-        group = source.group if isinstance(source, Packed) else simd
-        return Fold(outputs, inputs, pe, simd, group)
+        segment = source.segment if isinstance(source, Packed) else simd
+        return Fold(outputs, inputs, pe, simd, segment)
 
 
 def dividing(node: Dot | Conv2d, folded: Folded) -> Folded:

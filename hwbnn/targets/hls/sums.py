@@ -141,7 +141,7 @@ def sum_members(sums: Dot | Conv2d, site: Site, threshold: Threshold | None) -> 
     types |= accumulator.types
     if threshold is not None:
         constants.append(accumulator.thresholds(t, sign[:, None] * threshold.thresholds))
-        numbers |= levels(threshold.name, *threshold.thresholds.shape)
+        numbers |= threshold_sizes(threshold.name, *threshold.thresholds.shape)
     return {
         "numbers": numbers,
         "types": types,
@@ -215,7 +215,7 @@ def integers(name: str, values: Ints) -> Constant:
     return Constant(name, scalar, values.reshape(-1))
 
 
-def levels(name: str, rows: int, count: int) -> dict[str, int]:
+def threshold_sizes(name: str, rows: int, count: int) -> dict[str, int]:
     """The members of a config struct that say how many thresholds there are.
 
     Raises:

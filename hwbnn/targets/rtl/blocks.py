@@ -51,7 +51,11 @@ def library_module(block: Block) -> tuple[str, dict[str, object]] | None:
         "Signed": block.source.signed,
     }
     if isinstance(block, blocks.ArgMaxBlock):
-        own = {"Size": block.source.size, "IndexWidth": block.result.width, "Levels": block.levels}
+        own = {
+            "Size": block.source.size,
+            "IndexWidth": block.result.width,
+            "Levels": block.logic_levels_per_register,
+        }
         return "hwbnn_argmax", {**elements, **own}
     if isinstance(block, blocks.PoolSum):
         own = {"Steps": block.steps, "Bits": block.bit, "OutWidth": block.result.width}
@@ -103,7 +107,7 @@ def _compare(block: blocks.Compare) -> Wrapped:
         "Falling": "Falling",
     }
     if isinstance(block, blocks.ThresholdBlock):
-        parameters["Levels"] = block.levels
+        parameters["Levels"] = block.logic_levels_per_register
         comment = f"Node '{block.value}': how many of {count} thresholds each element reaches."
         if block.base:
             width = block.result.width
@@ -263,7 +267,12 @@ def _fixed(block: Scaled) -> Wrapped:
     }
     names = ("Terms", "ScaleTerms", "Which", "Shifts", "Complements", "Constants")
     comment = _comment(block) + f"\n{_count(len(multiples), 'multiple')} of the total, as wires."
-    parameters = {**shared, "Levels": block.levels, **counts, **{name: name for name in names}}
+    parameters = {
+        **shared,
+        "Levels": block.logic_levels_per_register,
+        **counts,
+        **{name: name for name in names},
+    }
     return Wrapped("scaled_fixed", comment, body, parameters)
 
 

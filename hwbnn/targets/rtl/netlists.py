@@ -87,7 +87,9 @@ def primitives(forms: Collection[NetlistForm]) -> str:
 
 def netlist(block: DotNetlist, name: str) -> str:
     """The module of the netlist alone."""
-    text = system_verilog(block.netlist, name, block.form, levels=block.levels)
+    text = system_verilog(
+        block.netlist, name, block.form, per_register=block.logic_levels_per_register
+    )
     about = f"// Layer '{block.node}' as a netlist of look-up tables and carry chains.\n"
     if block.drivers is not None:
         about += (

@@ -34,7 +34,7 @@ def unrolled(block: DotUnrolled) -> Wrapped:
         "Width": block.source.width,
         "Signed": block.source.signed,
         "SumWidth": block.result.width,
-        "Levels": block.levels,
+        "Levels": block.logic_levels_per_register,
         "Adders": block.sums == "adder_tree",
         "Weights": "Weights",
     }
@@ -84,7 +84,12 @@ def _digit_sum(
         numbers += [literal(0, sums)] * (block.most - len(numbers))
         wires = f"  logic [{len(numbers) * sums - 1}:0] terms_{channel};\n"
         wires += f"  assign terms_{channel} = {joined(numbers)};\n"
-        sizes = {"Inputs": len(numbers), "Width": sums, "SumWidth": sums, "Levels": block.levels}
+        sizes = {
+            "Inputs": len(numbers),
+            "Width": sums,
+            "SumWidth": sums,
+            "Levels": block.logic_levels_per_register,
+        }
         ports["data_i"] = f"terms_{channel}"
         return f"{wires}{instance('hwbnn_sum_tree', f'u_sum_{channel}', sizes, ports)}\n"
     columns = block.heights.shape[1]
@@ -101,7 +106,7 @@ def _digit_sum(
         "Columns": columns,
         "Bits": len(ordered),
         "SumWidth": sums,
-        "Levels": block.levels,
+        "Levels": block.logic_levels_per_register,
         "Tallest": int(block.heights.max()),
         "Heights": concatenation([int(h) for h in block.heights[channel]], 32, "      "),
     }
@@ -128,7 +133,7 @@ def folded(block: DotFolded, core: str, pipeline: Pipeline) -> dict[str, str]:
             "Width": block.source.width,
             "Signed": block.source.signed,
             "SumWidth": block.result.width,
-            "Levels": block.levels,
+            "Levels": block.logic_levels_per_register,
             **own,
             "Slots": block.buffer_tokens,
             "Credits": pipeline.credits,
