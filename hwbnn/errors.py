@@ -57,6 +57,10 @@ class ConstantOutput(HwbnnWarning):
     """A network answers the same to everything: it is lowered, but hardly what was meant."""
 
 
+class TrainingMode(HwbnnWarning):
+    """A model in training mode is read as it computes in evaluation mode."""
+
+
 class Mismatch(HwbnnError):
     """Two backends differ, or a counted cycle differs from its prediction.
 

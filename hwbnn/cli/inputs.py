@@ -258,6 +258,8 @@ def _made(factory: str) -> Given:
             f"--model {factory}: expected it to return (torch.nn.Module, hwbnn.Input), found "
             f"{type(result).__name__}"
         )
+    if hasattr(pair[0], "eval"):
+        pair[0].eval()  # the command measures it itself: its mode is no fault
     return Given(pair[0], pair[1], None, name)
 
 

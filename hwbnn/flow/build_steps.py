@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from numpy.typing import ArrayLike
 
 from hwbnn import verification
-from hwbnn.errors import ConstantOutput, InputError
+from hwbnn.errors import ConstantOutput, InputError, TrainingMode
 from hwbnn.flow import reporting
 from hwbnn.flow.state import BuildState, Progress, Silent
 from hwbnn.flow.synthesis import VITIS, VITIS_LOG, by_vitis, synthesise
@@ -104,14 +104,14 @@ def build(
     check_choices(backends, rtl_frames, tolerance)
     samples, labels = data if isinstance(data, tuple) else (data, None)
     shown = progress or Silent()
-    with shown.step("lower"), constant_told_once() as told:
+    with shown.step("lower"), warned_once() as told:
         graph, network = _lowered(model, input, output)
         chosen = plan_of(graph, plan)
     x, classes = check_samples(graph, to_integers(graph.input, samples), labels)
     state = BuildState(graph, target, x, shown, rtl_frames=rtl_frames, provenance=provenance)
     with (
         shown.step(f"compare with the float network on {len(x):,} frames"),
-        constant_told_once(told),
+        warned_once(told),
     ):
         measure_network(state, network, classes, data_name, tolerance)
     _make(target)
@@ -158,14 +158,16 @@ def check_choices(backends: Sequence[str], rtl_frames: int | None, tolerance: fl
 
 
 @contextmanager
-def constant_told_once(told: list[str] | None = None) -> Iterator[list[str]]:
-    """Of several steps that find the output constant, the first alone warns.
+def warned_once(
+    told: list[type[Warning]] | None = None,
+) -> Iterator[list[type[Warning]]]:
+    """Of several steps that find the output constant or the model in training, one alone warns.
 
     Args:
-        told: the warnings of earlier steps.
+        told: the kinds of warnings of earlier steps.
 
     Yields:
-        The warnings so far, to be given to later steps.
+        The kinds of warnings so far, to be given to later steps.
     """
     so_far = [] if told is None else told
     with warnings.catch_warnings():
@@ -174,10 +176,10 @@ def constant_told_once(told: list[str] | None = None) -> Iterator[list[str]]:
         def first(
             message: Warning | str, category: type[Warning], *where: Any, **more: Any
         ) -> None:
-            if issubclass(category, ConstantOutput):
-                so_far.append(str(message))
-                if len(so_far) > 1:
-                    return
+            if category in so_far:
+                return
+            if issubclass(category, ConstantOutput | TrainingMode):
+                so_far.append(category)
             show(message, category, *where, **more)
 
         warnings.showwarning = first

@@ -16,10 +16,10 @@ from hwbnn.flow.build_steps import (
     TOOLS,
     check_choices,
     check_samples,
-    constant_told_once,
     hardware,
     measure_network,
     plan_of,
+    warned_once,
 )
 from hwbnn.flow.state import BuildState, Progress, Silent
 from hwbnn.graph import Graph, to_bytes
@@ -92,7 +92,7 @@ def publish(
     with (
         shown.step("lower, and measure against the float network"),
         torch_threads(1),
-        constant_told_once(),
+        warned_once(),
     ):
         model, recipe = load_model(source)
         history = History.read(source)

@@ -39,6 +39,8 @@ EXACT = 1 << 24
 """float32 holds every integer below this magnitude, so no sum below it is ever rounded."""
 _LATTICE = 1 / 16
 """How far, in steps, an input may lie from an integer: room for its rounding to float32 alone."""
+_evaluated_in_training: set[str] = set()
+"""Kinds of layers that were run in training mode without gradients: told once, not for each."""
 
 
 class BinaryActivation(nn.Module):
@@ -303,9 +305,20 @@ class SumLayer(nn.Module, ABC):
         Warns:
             HwbnnWarning: if ``x`` is training data that evaluation and hardware would refuse; if
                 the weights were stepped several times and :func:`hwbnn.nn.after_step` was never
-                called, which their method needs.
+                called, which their method needs; once, if gradients are off, as where accuracy is
+                measured and ``model.eval()`` was forgotten.
         """
         if not torch.compiler.is_compiling():
+            if not torch.is_grad_enabled() and not _evaluated_in_training:
+                _evaluated_in_training.add(type(self).__name__)
+                warnings.warn(
+                    f"{type(self).__name__}: runs in training mode, but without gradients; call "
+                    "model.eval() before you measure accuracy, as BatchNorm takes its statistics "
+                    "from each batch in training mode and hardware cannot (go on if these "
+                    "statistics are what you want to estimate anew)",
+                    HwbnnWarning,
+                    stacklevel=5,
+                )
             self._passes += 1
             if not self._passes & (self._passes - 1):
                 told = self._look(x)

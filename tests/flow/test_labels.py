@@ -13,7 +13,7 @@ from torch import nn
 
 import hwbnn
 from hwbnn import methods
-from hwbnn.errors import ConstantOutput, InputError, Mismatch
+from hwbnn.errors import ConstantOutput, InputError, Mismatch, TrainingMode
 from hwbnn.flow.build_steps import measure_network
 from hwbnn.flow.state import BuildState, Silent
 from hwbnn.graph import Graph, Input
@@ -150,6 +150,16 @@ def test_a_tolerance_is_a_part_of_the_samples(tolerance: float) -> None:
     graph = replace(lower(net(), PIXELS), fraction=10)
     with pytest.raises(InputError, match="tolerance: expected a part of the samples, from 0 to 1"):
         compare_decisions(graph, classes, classes, classes, tolerance=tolerance)
+
+
+def test_a_model_in_training_mode_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hwbnn.flow.build_steps.hardware", lambda *_, **__: None)
+    data = (samples(), np.full(60, 3))
+    with pytest.warns(TrainingMode) as told:
+        hwbnn.build(net().train(), PIXELS, data, tmp_path / "built", backends=[], tolerance=1.0)
+    assert [w.category for w in told if w.category is not ConstantOutput] == [TrainingMode]
 
 
 def test_a_constant_output_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

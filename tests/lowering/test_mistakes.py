@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from hwbnn import methods
-from hwbnn.errors import HwbnnError
+from hwbnn.errors import HwbnnError, TrainingMode
 from hwbnn.graph import Input, SumPool
-from hwbnn.lowering import lower
+from hwbnn.lowering import compare, lower
 from hwbnn.lowering.value import GraphBuilder
 from hwbnn.methods import Method
 from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear
@@ -174,3 +177,24 @@ def test_names_of_nodes_never_stand_for_layers() -> None:
     with pytest.raises(HwbnnError, match=r"layer 'block.pool' \(AvgPool2d\): ") as caught:
         build.add(SumPool("sum_1", "x", (3, 3), (1, 1)))
     assert "sum_1" not in str(caught.value)
+
+
+@pytest.mark.parametrize("part", ["0", "1", "2"])
+def test_a_model_in_training_mode_is_told_of(part: str) -> None:
+    """Its own accuracy, measured without ``eval()``, would be that of another network."""
+    model = dense(*normal())
+    x = np.zeros((2, 20), int)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        graph = lower(model, LEVELS)
+        compare(model, graph, x)
+    model.get_submodule(part).train()  # one part alone, whichever, is enough
+    with pytest.warns(
+        TrainingMode, match=rf"^Sequential: layer '{part}' .*model\.eval\(\)"
+    ) as told:
+        assert lower(model, LEVELS).digest == graph.digest
+    with pytest.warns(TrainingMode, match=rf"^Sequential: layer '{part}' ") as told_too:
+        compare(nn.DataParallel(model.train()) if part == "0" else model, graph, x)
+    assert {Path(w.filename).name for w in (*told, *told_too)} == {Path(__file__).name}
+    assert len(told) == len(told_too) == 1
+    assert model.get_submodule(part).training

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from hwbnn.errors import HwbnnWarning, InputError
 from hwbnn.graph import Input
 from hwbnn.methods import METHODS, get
 from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, after_step, mlp, network
+from hwbnn.training.loop import reestimate
 
 PIXELS = Input("x", (6,), 0, 16, scale=1 / 16)
 ON = torch.randint(0, 17, (8, 6), generator=torch.Generator().manual_seed(0)) / 16
@@ -165,3 +167,21 @@ def test_one_line_says_what_is_wrong(make: Callable[[], object], said: str) -> N
 
 def test_bias_may_be_said_to_be_none() -> None:
     assert BinaryLinear(6, 3, "rbnn", bias=False).in_features == 6
+
+
+@pytest.mark.parametrize("grad", [torch.no_grad, torch.inference_mode])
+def test_accuracy_measured_in_training_mode_is_told_once(
+    grad: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hwbnn.nn.binary._evaluated_in_training", set())
+    model = mlp(PIXELS, (4,), 3, "bnn_ste")
+    with silent():
+        model(ON)
+        with grad():
+            model.eval()(ON)
+            reestimate(model.train(), [ON, ON])
+    with grad(), pytest.warns(HwbnnWarning, match=r"^BinaryLinear: .*model\.eval\(\)") as told:
+        model.train()(ON)
+    assert len(told) == 1
+    with silent(), grad():
+        model(ON)

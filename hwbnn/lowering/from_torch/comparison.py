@@ -15,7 +15,13 @@ from hwbnn.errors import CannotLower, ConstantOutput, InputError
 from hwbnn.graph import ArgMax, Graph
 from hwbnn.graph.arrays import Array
 from hwbnn.lowering.from_torch.ops import reference_mode
-from hwbnn.lowering.from_torch.reference import Recorder, floats, prepare, trace
+from hwbnn.lowering.from_torch.reference import (
+    Recorder,
+    floats,
+    prepare,
+    trace,
+    warn_of_training_mode,
+)
 from hwbnn.lowering.from_torch.walk import Walk
 from hwbnn.lowering.shapes import in_graph_order, in_torch_order
 from hwbnn.lowering.tables import evaluate_at
@@ -127,11 +133,15 @@ def compare(
         For every activation how many codes differ; for the logits in how many frames the Graph's
         scores are ordered differently; for the class in how many frames it differs.
 
+    Warns:
+        TrainingMode: if the model is in training mode; it is compared as it is in evaluation mode.
+
     Raises:
         InputError: if ``x`` does not fit, or the Graph is not one of this model.
         CannotLower: if the model has no exact integer form.
     """
     network = prepare(model)
+    warn_of_training_mode(model)
     output = "class" if graph.meaning in ("class", "decision") else "scores"
     fraction = FRACTION if graph.fraction is None else graph.fraction
     bits = WEIGHT_BITS if graph.weight_bits is None else graph.weight_bits

@@ -16,7 +16,12 @@ from hwbnn.graph.graph import FRACTION_LIMIT
 from hwbnn.lowering.explanation import Explanation, layer_explanations
 from hwbnn.lowering.from_torch.comparison import compare_walk
 from hwbnn.lowering.from_torch.real_weights import MOST_BITS
-from hwbnn.lowering.from_torch.reference import parameter_digest, prepare, trace
+from hwbnn.lowering.from_torch.reference import (
+    parameter_digest,
+    prepare,
+    trace,
+    warn_of_training_mode,
+)
 from hwbnn.lowering.from_torch.walk import OUTPUTS, Walk
 from hwbnn.lowering.value import FRACTION, WEIGHT_BITS, GraphBuilder, Remark
 
@@ -60,12 +65,18 @@ def lower(
     Returns:
         The Graph; its notes say which model and which reference it equals.
 
+    Warns:
+        TrainingMode: if the model is in training mode: an accuracy that was measured in this mode
+            is not that of the Graph.
+        ConstantOutput: if the output is the same whatever arrives.
+
     Raises:
         CannotLower: naming the layer that has no exact integer form, and what to change.
         Mismatch: if Graph and model differ on an input: a defect of hwbnn, please report it.
         InputError: if ``input`` or ``output`` is not what is asked for.
     """
     walk = begin(prepare(model), input, output, fraction, weight_bits)
+    warn_of_training_mode(model)
     walk.run()
     graph = checked(walk)
     if walk.constant:

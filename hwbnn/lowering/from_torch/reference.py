@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
-from hwbnn.errors import CannotLower, HwbnnError
+from hwbnn.errors import CannotLower, HwbnnError, TrainingMode
 from hwbnn.graph import Input
 from hwbnn.lowering.from_torch.ops import function_label, named, reference_mode
 from hwbnn.methods import Nonlinearity
@@ -41,6 +44,8 @@ LEAVES = (
     Scale,
     Select,
 )
+MODAL = (*LEAVES[:3], _BatchNorm, _DropoutNd)
+"""Modules that compute something else in training mode."""
 _INNER: dict[str, tuple[str, ...]] = {
     "OptimizedModule": ("_orig_mod",),  # torch.compile
     "DistributedDataParallel": ("module",),
@@ -120,6 +125,28 @@ def prepare(model: nn.Module) -> nn.Module:
         reason = str(error).splitlines()[0][:120]
         raise CannotLower(f"{type(network).__name__}: cannot be copied ({reason})") from None
     return network.to(device="cpu", dtype=torch.float32).eval()
+
+
+def warn_of_training_mode(model: nn.Module) -> None:
+    """Tell the caller of the function that calls this that a model is in training mode.
+
+    Only parts that compute something else in that mode count: BatchNorm, Dropout, binary layers.
+
+    Warns:
+        TrainingMode: naming the first such part.
+    """
+    network = unwrap(model)
+    for name, module in network.named_modules():
+        if module.training and isinstance(module, MODAL):
+            layer = f"layer '{name}' ({type(module).__name__})"
+            warnings.warn(
+                f"{type(network).__name__}: {layer} is in training mode; the Graph computes "
+                "what the model computes after model.eval(): call it before you measure the "
+                "model's own accuracy too",
+                TrainingMode,
+                stacklevel=3,
+            )
+            return
 
 
 def parameter_digest(network: nn.Module) -> str:
