@@ -122,6 +122,12 @@ class Lattice:
     bit: bool = False
 
 
+class Multiple(Input):
+    """Integers that stand for ``scale * u + offset``, found behind the numbers that arrive."""
+
+    __slots__ = ()
+
+
 Source = Input | BinaryActivation | Lattice | None
 """The network's input, an activation whose codes stand for other numbers, integers that stand for
 other numbers channel by channel, or integers as such."""

@@ -322,6 +322,7 @@ class BinaryConv2d(ConvLayer):
             ``kernel - 1`` rows half above, the odd one below, and so for columns, with stride 1.
         pad: the number that stands outside: -1, 0 or +1; other than 0 only for inputs of bits.
         groups: parts of the channels that are convolved apart; divides both numbers of channels.
+        dilation: must be 1: the places between taps count nothing, which is a third weight.
         source: what arrives, see :class:`~hwbnn.nn.binary.SumLayer`.
         bias: must be false: the BatchNorm behind the layer adds one.
 
@@ -340,10 +341,17 @@ class BinaryConv2d(ConvLayer):
         padding: Padding = 0,
         pad: int = 0,
         groups: int = 1,
+        dilation: Size2d = 1,
         source: Source = None,
         bias: bool = False,
     ) -> None:
         name = "BinaryConv2d"
+        if _pair(name, "dilation", dilation, 1) != (1, 1):
+            raise InputError(
+                f"{name}: dilation: expected 1, found {dilation!r}: the places between the taps "
+                "count nothing, which weights of -1 and +1 cannot say; use nn.Conv2d, whose "
+                "weights may be 0"
+            )
         geometry = conv_geometry(
             name, in_channels, out_channels, kernel, stride, padding, pad, groups, source
         )

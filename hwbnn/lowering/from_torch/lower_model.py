@@ -49,9 +49,10 @@ def lower(
     (:func:`hwbnn.lowering.measure`). The notes of the Graph then list these nodes.
 
     Args:
-        model: a torch module of ``hwbnn.nn`` layers, of torch's channel-wise modules (BatchNorm1d
-            and 2d, PReLU, ReLU, Hardtanh, Dropout), pools and Flatten, of constants added and
-            multiplied, and of sums of two of its values (shortcuts).
+        model: a torch module of ``hwbnn.nn`` layers, of torch's channel-wise modules and functions
+            (BatchNorm, PReLU, ReLU, Hardtanh, Dropout, clip, round, comparisons), pools and
+            Flatten, of constants added and multiplied, and of sums of two of its values
+            (shortcuts).
         input: required; what arrives: shape of a sample, of an image ``(height, width, channels)``
             where the model takes ``(batch, channels, height, width)``; range of the integers, and
             the map from these to the floats that the model was trained on.

@@ -30,6 +30,7 @@ from hwbnn.nn import Scale
 MODULES: tuple[type[nn.Module], ...] = (
     nn.BatchNorm1d,
     nn.BatchNorm2d,
+    nn.SyncBatchNorm,
     nn.PReLU,
     nn.LeakyReLU,
     nn.ReLU,
@@ -54,6 +55,8 @@ UNCHANGED: tuple[type[nn.Module], ...] = (
 )
 """Modules that change nothing in evaluation."""
 
+BATCH_NORMS = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm
+
 _ALIKE = nn.ReLU | nn.ReLU6 | nn.Hardtanh | nn.Identity | nn.Dropout | nn.Dropout2d | Scale
 """Those that do the same to all channels, and are monotone."""
 
@@ -74,6 +77,24 @@ FUNCTIONS: dict[Callable[..., Any], str] = {
     torch.neg: "neg",
     torch.relu: "relu",
     torch.clamp: "clamp",
+    torch.clip: "clamp",
+    torch.clamp_min: "clamp",
+    torch.clamp_max: "clamp",
+    torch.minimum: "minimum",
+    torch.maximum: "maximum",
+    torch.round: "round",
+    torch.floor: "floor",
+    torch.ceil: "ceil",
+    torch.ge: "compare",
+    torch.gt: "compare",
+    torch.le: "compare",
+    torch.lt: "compare",
+    operator.ge: "compare",
+    operator.gt: "compare",
+    operator.le: "compare",
+    operator.lt: "compare",
+    torch.where: "where",
+    functional.batch_norm: "batch_norm",
     functional.relu: "relu",
     functional.relu6: "relu6",
     functional.hardtanh: "hardtanh",
@@ -82,11 +103,63 @@ FUNCTIONS: dict[Callable[..., Any], str] = {
     functional.dropout: "dropout",
 }
 METHODS = frozenset(
-    ("add", "sub", "mul", "div", "neg", "relu", "clamp", "contiguous", "float", "detach")
-) | frozenset(("add_", "sub_", "mul_", "div_", "neg_", "relu_", "clamp_"))
-_KEYWORDS = frozenset(
-    ("other", "min", "max", "min_val", "max_val", "negative_slope", "inplace", "p", "training")
+    [
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "neg",
+        "relu",
+        "clamp",
+        "clip",
+        "clamp_min",
+        "clamp_max",
+        "minimum",
+        "maximum",
+        "round",
+        "floor",
+        "ceil",
+        "ge",
+        "gt",
+        "le",
+        "lt",
+        "contiguous",
+        "float",
+        "detach",
+        "add_",
+        "sub_",
+        "mul_",
+        "div_",
+        "neg_",
+        "relu_",
+        "clamp_",
+        "clip_",
+        "clamp_min_",
+        "clamp_max_",
+    ]
 )
+_KEYWORDS = frozenset(
+    [
+        "other",
+        "min",
+        "max",
+        "min_val",
+        "max_val",
+        "negative_slope",
+        "inplace",
+        "p",
+        "training",
+        "running_mean",
+        "running_var",
+        "weight",
+        "bias",
+        "momentum",
+        "eps",
+    ]
+)
+SHAPE_ALONE = frozenset(("expand_as", "expand", "zeros_like", "ones_like"))
+"""Functions of constants and of the shape of a value: what they give is a constant."""
+_COMPARISONS = frozenset(("ge", "gt", "le", "lt"))
 _REMEDY = (
     "between a binary layer and the next activation only channel-wise functions have an exact "
     "integer form (BatchNorm, PReLU, ReLU, Hardtanh, Dropout, Scale, constants added or multiplied)"
@@ -132,6 +205,8 @@ def table_function(
         table = table[:, :, None, None] if is_image else table
         with reference_mode():
             y = function(table)
+            # Bools stand for 0 and 1 wherever numbers are computed of them.
+            y = y.float() if y.dtype == torch.bool else y
         if y.shape != table.shape or y.dtype != torch.float32:
             raise CannotLower(
                 f"{label}: expected a function that keeps shape {tuple(table.shape[1:])} and "
@@ -211,7 +286,7 @@ def module_op(name: str, module: nn.Module, *, is_image: bool = False) -> TableF
                 "to the loss (BCEWithLogitsLoss); else " + _REMEDY
             )
         raise CannotLower(f"{named(name, module)}: {advice}")
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.running_var is None:
+    if isinstance(module, BATCH_NORMS) and module.running_var is None:
         raise CannotLower(
             f"{named(name, module)}: without running statistics it depends on the batch; make it "
             "with track_running_stats=True and train again"
@@ -238,7 +313,7 @@ def _is_monotone(module: nn.Module) -> bool:
         return bool((module.weight >= 0).all())
     if isinstance(module, nn.LeakyReLU):
         return module.negative_slope >= 0
-    return isinstance(module, _ALIKE | nn.BatchNorm1d | nn.BatchNorm2d)
+    return isinstance(module, _ALIKE | BATCH_NORMS)
 
 
 def function_op(
@@ -268,8 +343,16 @@ def function_op(
             f"{label}: its sign of 0 is 0, a third level; use hwbnn.nn.BinaryActivation, whose "
             "sign of 0 is +1"
         )
+    name = target if isinstance(target, str) else FUNCTIONS.get(target, "")
+    if name == "batch_norm":
+        _check_batch_norm(label, node, constants)
     if not listed or not set(node.kwargs) <= _KEYWORDS or node.kwargs.get("training"):
         raise CannotLower(f"{label}: {_REMEDY}")
+    if name == "where" and (node.args[:1] != (source,) or not _is_comparison(source)):
+        raise CannotLower(
+            f"{label}: expected where(x >= c, a, b) of constants, which is a step; for two slopes "
+            "use nn.PReLU or nn.LeakyReLU"
+        )
     in_place = target.endswith("_") if isinstance(target, str) else node.kwargs.get("inplace")
     if (in_place or target in _IN_PLACE) and len(source.users) > 1:
         raise CannotLower(f"{label}: works in place on a value that is read again; write a new one")
@@ -282,16 +365,82 @@ def function_op(
 
     def apply(x: Tensor) -> Tensor:
         known: dict[fx.Node, Any] = {**constants, source: x}
-        args = fx.node.map_arg(node.args, known.__getitem__)
+        args: Any = fx.node.map_arg(node.args, known.__getitem__)
         kwargs = fx.node.map_arg(node.kwargs, known.__getitem__)
         if isinstance(target, str):
             out: Tensor = getattr(args[0], target)(*args[1:], **kwargs)
         else:
             assert callable(target)
+            if name == "where":
+                args = (args[0] > 0, *args[1:])
             out = target(*args, **kwargs)
         return out
 
-    return table_function(label, apply, is_image=is_image)
+    # A constant over a value falls where the value rises, on each side of 0.
+    first = node.args[:1] == (source,) or name in ("add", "mul")
+    return table_function(
+        label,
+        apply,
+        is_image=is_image,
+        is_elementwise=first and not any(isinstance(a, fx.Node) for a in _others(node, source)),
+        is_monotone=first and name.removesuffix("_") in _STRAIGHT,
+    )
+
+
+_STRAIGHT = frozenset(
+    [
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "neg",
+        "relu",
+        "relu6",
+        "clamp",
+        "clip",
+        "clamp_min",
+        "clamp_max",
+        "minimum",
+        "maximum",
+        "hardtanh",
+        "batch_norm",
+        "dropout",
+        "contiguous",
+        "float",
+        "detach",
+    ]
+)
+"""Functions of products, sums and bounds alone, with the value as their first argument."""
+
+
+def _others(node: fx.Node, source: fx.Node) -> list[Any]:
+    """The arguments of a call but the one that depends on the input."""
+    return [a for a in (*node.args, *node.kwargs.values()) if a is not source]
+
+
+def _is_comparison(source: fx.Node) -> bool:
+    """Whether a call compares a value with constants."""
+    return target_name(source) in _COMPARISONS
+
+
+def _check_batch_norm(label: str, node: fx.Node, constants: dict[fx.Node, Operand]) -> None:
+    """Refuse a ``batch_norm`` that computes with the batch itself.
+
+    Raises:
+        CannotLower: naming the call.
+    """
+    names = ("input", "running_mean", "running_var", "weight", "bias", "training")
+    given = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+    statistics = (given.get("running_mean"), given.get("running_var"))
+    if given.get("training") or any(s is None for s in statistics):
+        raise CannotLower(
+            f"{label}: without running statistics it depends on the batch; call it with "
+            "running_mean, running_var and training=self.training"
+        )
+    variance = statistics[1]
+    held = constants.get(variance) if isinstance(variance, fx.Node) else variance
+    if isinstance(held, Tensor) and bool((held < 0).any()):
+        raise CannotLower(f"{label}: makes a NaN; its running variance is negative")
 
 
 _IN_PLACE = (operator.iadd, operator.isub, operator.imul, operator.itruediv)

@@ -123,6 +123,25 @@ def module_weights(label: str, module: nn.Linear | nn.Conv2d) -> PlainWeights:
     return PlainWeights(label, weight, bias, window)
 
 
+def binary_weights(label: str, layer: DenseLayer | ConvLayer) -> PlainWeights:
+    """The numbers that a layer's codes stand for, to be summed over numbers that are no codes.
+
+    Raises:
+        CannotLower: if a convolution pads with other numbers than 0.
+    """
+    codes = layer.weight.codes()
+    weight = codes.integers.double()
+    ends = (-1, *(1,) * (weight.ndim - 1))
+    weight = weight if codes.scale is None else weight * codes.scale.double().view(ends)
+    weight = weight if codes.offset is None else weight + codes.offset.double().view(ends)
+    if isinstance(layer, DenseLayer):
+        return PlainWeights(label, weight.float(), layer.bias)
+    if layer.pad:
+        raise CannotLower(f"{label}: pads with {layer.pad}, but reads real numbers; take pad=0")
+    window = ConvWindow(layer.stride, layer.padding, layer.groups)
+    return PlainWeights(label, weight.float(), layer.bias, window)
+
+
 def function_weights(
     label: str, name: str, weight: object, bias: object, given: dict[str, Any]
 ) -> PlainWeights:

@@ -8,11 +8,13 @@ number of later calls may read.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, fx, nn
 
 from hwbnn.errors import CannotLower
@@ -25,6 +27,7 @@ from hwbnn.lowering.from_torch.ops import (
     ADDS,
     MAX_POOLS,
     MEANS,
+    SHAPE_ALONE,
     SHAPES,
     UNCHANGED,
     WEIGHTED,
@@ -42,17 +45,19 @@ from hwbnn.lowering.from_torch.ops import (
 )
 from hwbnn.lowering.from_torch.real_weights import (
     PlainWeights,
+    binary_weights,
     function_weights,
     lattice,
     module_weights,
     quantised,
 )
 from hwbnn.lowering.from_torch.reference import LEAVES, Sample, sample, trace
+from hwbnn.lowering.integer_values import as_integers, exact_multiple, is_integers
 from hwbnn.lowering.ops import FLOAT32_INTEGERS, StepActivation, TableFunction
 from hwbnn.lowering.tables import TABLE_LIMIT, read_ranks, rises_alike
 from hwbnn.lowering.value import FixedPointError, GraphBuilder, Remark, TracedValue
 from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA, Select
-from hwbnn.nn.binary import SumLayer
+from hwbnn.nn.binary import Multiple, SumLayer
 from hwbnn.nn.conv import ConvLayer
 from hwbnn.nn.linear import DenseLayer
 
@@ -154,6 +159,8 @@ class Walk:
 
     def _is_fixed(self, call: fx.Node) -> bool:
         """Whether a call computes with sizes and constants alone; its value is then kept."""
+        if target_name(call) in SHAPE_ALONE and self._is_of_shape(call):
+            return True
         asks = call.target == "size" or (call.target is getattr and call.args[1:] == ("shape",))
         if not asks and not all(
             n in self._sizes or n in self._constants for n in call.all_input_nodes
@@ -164,6 +171,22 @@ class Walk:
             self._sizes.add(call)
         else:
             self._constants[call] = value
+        return True
+
+    def _is_of_shape(self, call: fx.Node) -> bool:
+        """Whether a call repeats a constant over a value's shape; the constant is then kept."""
+        values = [self._sample.small[call], self._sample.large[call]]
+        if not all(isinstance(v, Tensor) and v.ndim >= 2 for v in values):
+            return False
+        reads = call.args[0]
+        if reads in self.values and target_name(call) in ("expand_as", "expand"):
+            return False
+        once = [v[:1, :, :1, :1] if v.ndim == 4 else v[:1] for v in values]
+        if not torch.equal(*once) or not all(
+            torch.equal(o.expand_as(v), v) for o, v in zip(once, values, strict=True)
+        ):
+            return False
+        self._constants[call] = once[0]
         return True
 
     # --- one kind of call each -------------------------------------------------------------------
@@ -278,6 +301,18 @@ class Walk:
         """The sums of a layer."""
         value = self._source(call)[1]
         is_binary = isinstance(module, BinaryLinear | BinaryConv2d)
+        if module.source is None and not is_integers(value):
+            multiple = exact_multiple(value, module.inputs)
+            is_read = value.is_coded or (value.is_input and len(value.ops) > 1)
+            if multiple is not None and is_binary and is_read:
+                held = copy.deepcopy(module)
+                low, high, _ = value.type.numbers
+                held.source = Multiple("x", (1,), low, high, scale=multiple[0], offset=multiple[1])
+                self._replace(call, held)
+                return self._layer(call, name, held)
+            value = self._integers(call)
+            if value.is_input and is_binary and len(value.ops) > 1:
+                return self._plain(call, name, binary_weights(named(name, module), module))
         if module.source is None and layers.is_real(value, is_binary=is_binary):
             most = prod(module.weight.shape[1:]) if is_binary else _most(module)
             limit = FLOAT32_INTEGERS if is_binary else shortcuts.WIDE_SUMS
@@ -291,11 +326,21 @@ class Walk:
         weights, geometry = read_conv(name, module, value, self.source)
         return layers.conv(self.build, weights, geometry, value)
 
+    def _integers(self, call: fx.Node) -> TracedValue:
+        """The argument of a call as integers of the Graph, where its floats are integers."""
+        source, value = self._source(call)
+        found = None if value.type.bit else as_integers(self.build, value)
+        if found is not None:
+            self._settled[source] = found
+        return self._settled[source]
+
     def _plain(self, call: fx.Node, name: str, plain: PlainWeights) -> TracedValue:
         """The sums of a layer of real weights, replaced by one of integer weights."""
         value = self._source(call)[1]
         _expect_axes(plain, value)
         read = lattice(f"what {plain.label} reads", value)
+        if read is None:
+            read = lattice(f"what {plain.label} reads", self._integers(call))
         layer = quantised(plain, read, self.build.weight_bits)
         self._replace(call, layer)
         text = layer.weight.text

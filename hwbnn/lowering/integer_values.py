@@ -1,0 +1,169 @@
+"""Floats that are integers: ReLU of sums, rounded numbers, 0 and 1, and multiples of codes.
+
+A layer without a source sums what arrives as it is. Where that is integers, whatever functions made
+them, the sums are exact and so are a Graph's: the functions become one node that computes the same
+integers. A line that may end in plateaus (ReLU of a sum) is a ``Rescale``; few integers are counted
+by a ``Threshold`` from a base; a function that rises and falls is a table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from hwbnn.graph import Lookup, Node, Threshold
+from hwbnn.graph.arrays import Bytes, Float32s, Ints
+from hwbnn.lowering.activations import MOST_THRESHOLDS, SMALL_TABLE, activation
+from hwbnn.lowering.line_fit import fit
+from hwbnn.lowering.ops import FLOAT32_INTEGERS, StepActivation, TableFunction
+from hwbnn.lowering.tables import COUNT_LIMIT, chunks, is_identity, merged, read_thresholds
+from hwbnn.lowering.value import GraphBuilder, TracedValue
+
+_UNIT = 12
+"""Fraction bits of multiples that are summed as codes."""
+
+
+def as_integers(build: GraphBuilder, value: TracedValue) -> TracedValue | None:
+    """A value whose floats are integers, as a value of the Graph that is these integers.
+
+    Args:
+        build: the Graph so far.
+        value: any value without a pool that waits.
+
+    Returns:
+        The value behind one more node, or itself where it is these integers already; None where
+        the floats are no integers, or no node of a permitted size makes them.
+    """
+    if value.pending or value.pool is not None or value.fixed is not None:
+        return None
+    if value.type.count > COUNT_LIMIT:
+        return None
+    if is_identity(value):
+        return value
+    ends = None if value.type.bit else _ends(value)
+    if ends is None:
+        return None
+    low, high = ends
+    if (int(low.min()), int(high.max())) == (-1, 1) and _are_signs(value):
+        return _bits(build, value)
+    node = _node(build, value, int(low.min()), int(high.max()))
+    if node is None:
+        return None
+    t = build.add(node)
+    kind = {"Rescale": "a line", "Threshold": "counted", "Lookup": "a table"}[type(node).__name__]
+    ops = ", ".join(op.label for op in value.ops[1:]) or "sums"
+    build.remark(value.layer, node, f"integers {t.low} to {t.high} of {ops}, {kind}")
+    return TracedValue(node.name, t, low, high, value.layer, (_AS_IT_IS,), order=value.order)
+
+
+def is_integers(value: TracedValue) -> bool:
+    """Whether a layer without a source needs nothing: integers as such, or numbers that are none.
+
+    Numbers in fixed point, and sums that nothing has decided yet, are read in other ways.
+    """
+    if value.pending or value.fixed is not None or value.type.count > COUNT_LIMIT:
+        return True
+    return is_identity(value)
+
+
+_AS_IT_IS = TableFunction("integers", lambda x: x, is_elementwise=True, is_monotone=True)
+
+
+def _are_signs(value: TracedValue) -> bool:
+    """Whether every float is -1 or +1."""
+    return all(
+        (np.abs(x) == 1).all()
+        for border_class in range(len(value.variants))
+        for _, x in chunks(value, border_class=border_class)
+    )
+
+
+def _bits(build: GraphBuilder, value: TracedValue) -> TracedValue:
+    """Floats that are -1 and +1, as bits."""
+    step = StepActivation(value.layer, value.layer, 1, 1.0, 0.0, lambda x: (x > 0).astype(np.uint8))
+    bits = activation(build, step, value)
+    signs = TableFunction("signs", lambda x: 2 * x - np.float32(1), is_elementwise=True)
+    return replace(bits, ops=(signs,))
+
+
+def _ends(value: TracedValue) -> tuple[Ints, Ints] | None:
+    """The lowest and highest float of each channel, if all are integers that float32 holds."""
+    low = np.full(len(value.low), np.inf)
+    high = np.full(len(value.low), -np.inf)
+    for border_class in range(len(value.variants)):
+        for _, x in chunks(value, border_class=border_class):
+            if not (np.abs(x) < FLOAT32_INTEGERS).all() or (x != np.rint(x)).any():
+                return None
+            low, high = np.minimum(low, x.min(axis=0)), np.maximum(high, x.max(axis=0))
+    if low.min() == high.max():
+        return None
+    return low.astype(np.int64), high.astype(np.int64)
+
+
+def _node(build: GraphBuilder, value: TracedValue, low: int, high: int) -> Node | None:
+    """The node that computes the floats; None if none of a permitted size does."""
+    classes = None if value.border is None else value.border.classes
+    if high - low <= MOST_THRESHOLDS:
+
+        def codes(x: Float32s) -> Bytes:
+            return (x - np.float32(low)).astype(np.uint8)
+
+        step = StepActivation(value.layer, value.layer, high - low, 1.0, 0.0, codes)
+        table = read_thresholds(value, step)
+        # A long count takes more hardware than a line.
+        if not table.non_monotone.any() and (high - low <= 7 or _line(build, value) is None):
+            thresholds = table.thresholds, table.falling, classes
+            return Threshold(build.name("count"), value.name, *thresholds, low)
+    line = _line(build, value)
+    if line is not None:
+        return line
+    if classes is None and value.type.count <= SMALL_TABLE:
+        entries = np.concatenate([x for _, x in chunks(value)]).T.astype(np.int64)
+        return Lookup(build.name("lookup"), value.name, entries)
+    return None
+
+
+def _line(build: GraphBuilder, value: TracedValue) -> Node | None:
+    """A ``Rescale`` that is the floats, on every integer; None if there is none."""
+    line = fit(value, 0)
+    if line is None or line.error or line.count < merged(value).type.count:
+        return None
+    # Whole slopes need no shift.
+    unit = 1 << line.shift
+    if not (line.multiplier % unit).any() and not (line.bias % unit).any():
+        line = replace(line, multiplier=line.multiplier // unit, bias=line.bias // unit, shift=0)
+    classes = None if value.border is None else value.border.classes
+    return line.node(build.name("rescale"), value.name, classes)
+
+
+def exact_multiple(value: TracedValue, terms: int) -> tuple[float, float] | None:
+    """Scale and offset of floats ``scale * u + offset``, exact in sums of so many terms.
+
+    Args:
+        value: its integers ``u``; of bits -1 and +1.
+        terms: how many are summed.
+
+    Returns:
+        None where channels differ, or float32 would round a sum of the floats.
+    """
+    if value.pending or value.border is not None or value.pool is not None:
+        return None
+    if value.fixed is not None or not 2 <= value.type.count <= SMALL_TABLE:
+        return None
+    numbers: list[Ints] = []
+    floats: list[Float32s] = []
+    for integers, x in chunks(value, reachable=False):
+        if not (x == x[:, :1]).all():
+            return None
+        numbers.append(integers * 2 - 1 if value.type.bit else integers)
+        floats.append(x[:, 0])
+    u, x = np.concatenate(numbers), np.concatenate(floats).astype(np.float64)
+    scale = float((x[-1] - x[0]) / (u[-1] - u[0]))
+    offset = float(x[0] - scale * u[0])
+    largest = float(np.abs(x).max()) + abs(offset)
+    unit = float(1 << _UNIT)
+    whole = all((part * unit).is_integer() for part in (scale, offset))
+    if not scale or not whole or not np.array_equal(scale * u + offset, x):
+        return None
+    return (scale, offset) if largest * terms * unit < FLOAT32_INTEGERS else None
