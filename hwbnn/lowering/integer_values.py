@@ -17,7 +17,7 @@ from hwbnn.graph.arrays import Bytes, Float32s, Ints
 from hwbnn.lowering.activations import MOST_THRESHOLDS, SMALL_TABLE, activation
 from hwbnn.lowering.line_fit import fit
 from hwbnn.lowering.ops import FLOAT32_INTEGERS, StepActivation, TableFunction
-from hwbnn.lowering.tables import COUNT_LIMIT, chunks, is_identity, merged, read_thresholds
+from hwbnn.lowering.tables import COUNT_LIMIT, batches, is_identity, merged, read_thresholds
 from hwbnn.lowering.value import GraphBuilder, TracedValue
 
 _UNIT = 12
@@ -75,7 +75,7 @@ def _are_signs(value: TracedValue) -> bool:
     return all(
         (np.abs(x) == 1).all()
         for border_class in range(len(value.variants))
-        for _, x in chunks(value, border_class=border_class)
+        for _, x in batches(value, border_class=border_class)
     )
 
 
@@ -92,7 +92,7 @@ def _ends(value: TracedValue) -> tuple[Ints, Ints] | None:
     low = np.full(len(value.low), np.inf)
     high = np.full(len(value.low), -np.inf)
     for border_class in range(len(value.variants)):
-        for _, x in chunks(value, border_class=border_class):
+        for _, x in batches(value, border_class=border_class):
             if not (np.abs(x) < FLOAT32_INTEGERS).all() or (x != np.rint(x)).any():
                 return None
             low, high = np.minimum(low, x.min(axis=0)), np.maximum(high, x.max(axis=0))
@@ -119,7 +119,7 @@ def _node(build: GraphBuilder, value: TracedValue, low: int, high: int) -> Node 
     if line is not None:
         return line
     if classes is None and value.type.count <= SMALL_TABLE:
-        entries = np.concatenate([x for _, x in chunks(value)]).T.astype(np.int64)
+        entries = np.concatenate([x for _, x in batches(value)]).T.astype(np.int64)
         return Lookup(build.name("lookup"), value.name, entries)
     return None
 
@@ -153,7 +153,7 @@ def exact_multiple(value: TracedValue, terms: int) -> tuple[float, float] | None
         return None
     numbers: list[Ints] = []
     floats: list[Float32s] = []
-    for integers, x in chunks(value, reachable=False):
+    for integers, x in batches(value, reachable=False):
         if not (x == x[:, :1]).all():
             return None
         numbers.append(integers * 2 - 1 if value.type.bit else integers)
