@@ -21,7 +21,7 @@ from hwbnn.flow import DEFAULT_FAMILY, design, netlist_family
 from hwbnn.graph import Graph, from_bytes
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
-from hwbnn.report import Figure
+from hwbnn.report import Figure, Prediction
 from hwbnn.verification.results import Verification
 
 COLUMNS = ("backend", "frames", "bits", "differing", "frames/s", "latency", "interval")
@@ -212,9 +212,9 @@ def _rows(result: Verification) -> list[tuple[object, ...]]:
     """A row for each backend; cycles only where they were counted."""
     rows: list[tuple[object, ...]] = []
     for backend in result.backends:
-        counted = backend.cycles
-        latency = "" if counted is None else str(counted.counted_latency)
-        interval = "" if counted is None else str(counted.counted_interval)
+        cycles = backend.cycles
+        latency = "" if cycles is None else _measured(cycles.latency)
+        interval = "" if cycles is None else _measured(cycles.interval)
         rate = f"{backend.frames_per_second:,.0f}"
         rows.append(
             (
@@ -228,6 +228,10 @@ def _rows(result: Verification) -> list[tuple[object, ...]]:
             )
         )
     return rows
+
+
+def _measured(cycles: Prediction) -> str:
+    return "" if cycles.measured is None else str(cycles.measured.value)
 
 
 def random_input(graph: Graph, frames: int, seed: int) -> Array:

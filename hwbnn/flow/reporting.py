@@ -130,18 +130,10 @@ def core(
         measured: figures of synthesis and placement by name.
         depths: from :func:`depths_of`.
     """
-    cycles: dict[str, Prediction] = {}
     check = counted.cycles if counted else None
-    if counted and check:
-        who = f"counted by {', '.join(_programs(counted))}"
-        for key, predicted, measured_value in (
-            ("latency", check.latency, check.counted_latency),
-            ("initiation_interval", check.interval, check.counted_interval),
-        ):
-            cycles[key] = Prediction(
-                Figure(predicted, "cycles", "predicted by the token model"),
-                None if measured_value is None else Figure(measured_value, "cycles", who),
-            )
+    cycles = (
+        {} if check is None else {"latency": check.latency, "initiation_interval": check.interval}
+    )
     return CoreFigures(
         name,
         digest,

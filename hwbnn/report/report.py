@@ -131,6 +131,13 @@ class Prediction:
     predicted: Figure | None = None
     measured: Figure | None = None
 
+    @property
+    def holds(self) -> bool:
+        """Whether it was measured, and is as predicted."""
+        if self.predicted is None or self.measured is None:
+            return False
+        return self.predicted.value == self.measured.value
+
 
 @dataclass(frozen=True)
 class Depth:
@@ -173,7 +180,7 @@ class CoreFigures:
     def failure(self) -> str:
         """The first cycle figure that is not as predicted, in words; "" if there is none."""
         for name, pair in self.cycles.items():
-            if pair.predicted and pair.measured and pair.predicted.value != pair.measured.value:
+            if pair.predicted and pair.measured and not pair.holds:
                 return (
                     f"core {self.name}: {name}: predicted {pair.predicted}, counted {pair.measured}"
                 )

@@ -14,6 +14,7 @@ import numpy as np
 from hwbnn.errors import InputError, Mismatch
 from hwbnn.graph import Graph, ValueType
 from hwbnn.graph.arrays import Array
+from hwbnn.report import Prediction
 
 
 @dataclass(frozen=True)
@@ -160,19 +161,16 @@ class CycleCheck:
     """Cycles predicted by the token model and counted in a run without stalls.
 
     Attributes:
-        latency: predicted cycles from the first input beat taken to the last output beat taken, of
-            a frame that meets an empty core.
-        interval: predicted cycles between the first beats of successive frames at full rate.
-        counted_latency: the same, counted for the first frame.
-        counted_interval: the same, counted between the last two frames; None below three frames.
+        latency: cycles from the first input beat taken to the last output beat taken, of a frame
+            that meets an empty core; measured on the first frame.
+        interval: cycles between the first beats of successive frames at full rate; measured between
+            the last frames, and not measured where these are too few.
         frames: frames whose every start and end was held to the prediction.
         first: the first start or end that is not as predicted, in words.
     """
 
-    latency: int
-    interval: int
-    counted_latency: int | None
-    counted_interval: int | None
+    latency: Prediction
+    interval: Prediction
     frames: int
     first: str | None = None
 
@@ -299,9 +297,14 @@ def _backend_json(backend: BackendResult) -> dict[str, object]:
         "cycles": None
         if cycles is None
         else {
-            "latency": {"predicted": cycles.latency, "counted": cycles.counted_latency},
-            "interval": {"predicted": cycles.interval, "counted": cycles.counted_interval},
+            "latency": _prediction_json(cycles.latency),
+            "interval": _prediction_json(cycles.interval),
             "frames": cycles.frames,
             "first": cycles.first,
         },
     }
+
+
+def _prediction_json(cycles: Prediction) -> dict[str, float | None]:
+    figures = {"predicted": cycles.predicted, "counted": cycles.measured}
+    return {name: None if figure is None else figure.value for name, figure in figures.items()}

@@ -137,7 +137,7 @@ class Rtl(Backend):
         if self.job.wave is not None:
             stimulus = Stimulus.of_frames(self.core, x[:WAVE_FRAMES], seed=self.job.seed)
             self._run(stimulus, self.faults, wave=self.job.wave.resolve())
-        cycles = None if self.timing is None else self.timing.result()
+        cycles = None if self.timing is None else self.timing.result(self.programs)
         results = [self.result(cycles=cycles, ran=self.ran), self._stalled(x, expected)]
         return results if self.netlist is None else [*results, self._sampled(x, expected)]
 
@@ -162,7 +162,7 @@ class Rtl(Backend):
             faults=tuple(faults),
             notes={**self.notes(), "popcount": "structural"},
             ran=RAN["structural"],
-            cycles=timing.result(),
+            cycles=timing.result(self.programs),
         )
 
     def _settle(self, x: Array, timing: Timing) -> None:
@@ -201,11 +201,19 @@ class Rtl(Backend):
             return ""
         return RAN[self.job.popcount]
 
-    def notes(self) -> dict[str, str]:
-        """The simulator and its options."""
+    def _versions(self) -> dict[str, str]:
         names = ("cocotb", "iverilog") if self.simulator == "icarus" else ("verilator",)
         names = ("cocotb", *names) if self.cocotb and "cocotb" not in names else names
-        return {"popcount": self.job.popcount, **tools.versions(*names)}
+        return tools.versions(*names)
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """The programs that count cycles, each with its version."""
+        return tuple(f"{name} {version}" for name, version in self._versions().items())
+
+    def notes(self) -> dict[str, str]:
+        """The simulator and its options."""
+        return {"popcount": self.job.popcount, **self._versions()}
 
 
 class HlsRtl(Rtl):

@@ -11,6 +11,7 @@ import numpy as np
 from hwbnn.estimate import Cycles, cycles
 from hwbnn.graph.arrays import Ints
 from hwbnn.plan import Circuit, circuit
+from hwbnn.report import Figure, Prediction
 from hwbnn.verification.bench import Record, Stalls
 from hwbnn.verification.core import Core
 from hwbnn.verification.results import CycleCheck
@@ -109,16 +110,19 @@ class Timing:
     def _breach(self, what: str | None) -> None:
         self.first = self.first or what
 
-    def result(self) -> CycleCheck:
-        """The result of all runs."""
-        return CycleCheck(
-            self.core.latency,
-            self.core.interval,
-            self.latency,
-            self.interval,
-            self.frames,
-            self.first,
-        )
+    def result(self, programs: Sequence[str] = ()) -> CycleCheck:
+        """The result of all runs, counted by these programs."""
+        source = f"counted by {', '.join(programs)}" if programs else "counted in simulation"
+        latency = _prediction(self.core.latency, self.latency, source)
+        interval = _prediction(self.core.interval, self.interval, source)
+        return CycleCheck(latency, interval, self.frames, self.first)
+
+
+def _prediction(predicted: int, counted: int | None, source: str) -> Prediction:
+    return Prediction(
+        Figure(predicted, "cycles", "predicted by the token model"),
+        None if counted is None else Figure(counted, "cycles", source),
+    )
 
 
 def _fuller(fills: Mapping[str, int], said: Mapping[str, int], *, settled: bool) -> str | None:

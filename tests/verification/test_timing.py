@@ -37,9 +37,21 @@ def test_a_sound_run_passes(core, frames):
     timing.add(record(core, frames), frames)
     found = timing.result()
     assert found.ok
-    assert found.counted_latency == found.latency == core.latency
-    assert found.counted_interval in (None, core.interval)
+    assert found.latency.holds
+    assert found.latency.measured.value == core.latency
+    assert found.interval.measured is None or found.interval.holds
+    assert found.interval.predicted.value == core.interval
     assert found.frames == frames
+
+
+def test_cycles_say_which_programs_counted_them_and_hold_if_equal(core):
+    timing = Timing(core)
+    timing.add(record(core, 3), 3)
+    counted = timing.result(["verilator 5.48.0"]).latency
+    assert counted.measured.source == "counted by verilator 5.48.0"
+    assert counted.holds
+    late = replace(counted, measured=replace(counted.measured, value=counted.measured.value + 1))
+    assert not late.holds
 
 
 @pytest.mark.parametrize("which", ["starts", "ends"])
@@ -65,7 +77,7 @@ def test_all_ends_a_cycle_off_are_found(core, late):
     timing.add(replace(run, ends=run.ends + late), FRAMES)
     end = int(run.ends[0]) - 5
     assert timing.first == f"end of frame 0: predicted cycle {end}, counted {end + late}"
-    assert timing.result().counted_latency == core.latency + late
+    assert timing.result().latency.measured.value == core.latency + late
 
 
 @pytest.mark.parametrize(("frames", "change"), [(FRAMES, -1), (FRAMES, 1), (1, 1)])
@@ -138,7 +150,7 @@ def test_frames_that_start_in_bursts_have_the_interval_of_a_period():
         timing = Timing(core)
         timing.add(record(core, frames), frames)
         assert timing.result().ok
-        assert timing.result().counted_interval == core.interval
+        assert timing.result().interval.measured.value == core.interval
     timing = Timing(replace(core, interval=core.interval + 1))
     timing.add(record(core, 60), 60)
     assert timing.first == f"interval: predicted {core.interval + 1}, counted {core.interval}"

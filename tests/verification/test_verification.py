@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hwbnn.errors import InputError, Mismatch
+from hwbnn.report import Figure, Prediction
 from hwbnn.simulators import ENGINES, simulate
 from hwbnn.targets import generate
 from hwbnn.verification import BACKENDS, batches, verify
@@ -130,12 +131,15 @@ def result(**more):
     return BackendResult(**{**fields, **more})
 
 
+LATE = Prediction(Figure(3, "cycles", "model"), Figure(4, "cycles", "bench"))
+
+
 @pytest.mark.parametrize(
     ("broken", "failure"),
     [
         (result(nodes=()), "rtl: nothing was compared"),
         (result(faults=("m_axis: tlast wrong in frame 0",)), "rtl: m_axis: tlast wrong in frame 0"),
-        (result(cycles=CycleCheck(3, 2, 4, 2, 9, "latency: 4")), "rtl: latency: 4"),
+        (result(cycles=CycleCheck(LATE, LATE, 9, "latency: 4")), "rtl: latency: 4"),
     ],
 )
 def test_every_kind_of_failure_is_named(broken, failure):
