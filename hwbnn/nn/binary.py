@@ -122,7 +122,7 @@ class Lattice:
     bit: bool = False
 
 
-class Multiple(Input):
+class ScaledIntegers(Input):
     """Integers that stand for ``scale * u + offset``, found behind the numbers that arrive."""
 
     __slots__ = ()

@@ -24,7 +24,7 @@ from hwbnn.lowering.tables import batches, is_identity
 from hwbnn.lowering.value import TracedValue
 from hwbnn.methods import Codes
 from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, SumLayer
-from hwbnn.nn.binary import Lattice, Multiple
+from hwbnn.nn.binary import Lattice, ScaledIntegers
 from hwbnn.nn.conv import ConvLayer
 from hwbnn.nn.linear import DenseLayer
 
@@ -175,7 +175,7 @@ def _check_reads_integers(label: str, layer: SumLayer, value: TracedValue, sourc
         if value.fixed is None and not is_identity(value):
             raise CannotLower(f"{label}: {_not_integers(value, source)}")
         return
-    if isinstance(declared, Lattice | Multiple) or isinstance(layer.weight, EvaluatedWeight):
+    if isinstance(declared, Lattice | ScaledIntegers) or isinstance(layer.weight, EvaluatedWeight):
         _check_invertible(label, layer, value)
         return
     if isinstance(declared, BinaryActivation):

@@ -57,7 +57,7 @@ from hwbnn.lowering.ops import FLOAT32_INTEGERS, StepActivation, TableFunction
 from hwbnn.lowering.tables import TABLE_LIMIT, read_ranks, rises_alike
 from hwbnn.lowering.value import FixedPointError, GraphBuilder, Remark, TracedValue
 from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA, Select
-from hwbnn.nn.binary import Multiple, SumLayer
+from hwbnn.nn.binary import ScaledIntegers, SumLayer
 from hwbnn.nn.conv import ConvLayer
 from hwbnn.nn.linear import DenseLayer
 
@@ -307,7 +307,7 @@ class Walk:
             if multiple is not None and is_binary and is_read:
                 held = copy.deepcopy(module)
                 low, high, _ = value.type.numbers
-                held.source = Multiple("x", (1,), low, high, scale=multiple[0], offset=multiple[1])
+                held.source = ScaledIntegers("x", (1,), low, high, scale=multiple[0], offset=multiple[1])
                 self._replace(call, held)
                 return self._layer(call, name, held)
             value = self._integers(call)
