@@ -307,7 +307,9 @@ class Walk:
             if multiple is not None and is_binary and is_read:
                 held = copy.deepcopy(module)
                 low, high, _ = value.type.numbers
-                held.source = ScaledIntegers("x", (1,), low, high, scale=multiple[0], offset=multiple[1])
+                held.source = ScaledIntegers(
+                    "x", (1,), low, high, scale=multiple[0], offset=multiple[1]
+                )
                 self._replace(call, held)
                 return self._layer(call, name, held)
             value = self._integers(call)
