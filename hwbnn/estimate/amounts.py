@@ -32,7 +32,7 @@ from hwbnn.netlists.netlist import Lut
 from hwbnn.netlists.pipelining import pipelining, registers
 from hwbnn.plan import Circuit
 from hwbnn.plan.blocks import (
-    Affine,
+    AffineBlock,
     ArgMaxBlock,
     Block,
     ByElement,
@@ -331,7 +331,7 @@ def multipliers(one: int, other: int) -> int:
 
 
 @amounts.register
-def _affine(block: Affine) -> Amounts:
+def _affine(block: AffineBlock) -> Amounts:
     bits = block.source.lanes * block.result.width
     total = Amounts(Counter(affine=bits), Counter(exact=bits))
     add_rows(total, bits_of(block.constants[:, None], block.result.width), block)

@@ -58,7 +58,7 @@ class _Case:
 
 
 @dataclass
-class Reader:
+class NetlistReader:
     """The cells of a netlist by what they drive, and which atoms have been checked.
 
     Attributes:
@@ -74,7 +74,7 @@ class Reader:
     checked: dict[_Case, frozenset[int]]
 
     @classmethod
-    def of(cls, netlist: Netlist) -> Reader:
+    def of(cls, netlist: Netlist) -> NetlistReader:
         """Of a netlist, nothing of it checked yet."""
         tables: dict[int, tuple[tuple[int, ...], int]] = {}
         chains: dict[int, int] = {}
@@ -118,20 +118,20 @@ def _add_tables(tables: dict[int, tuple[tuple[int, ...], int]], cell: Lut) -> No
     tables[cell.first] = (cell.inputs, cell.init if full == 64 else upper)
 
 
-def checked(netlist: Netlist) -> Reader:
+def checked(netlist: Netlist) -> NetlistReader:
     """A netlist of which every chain adds what it says.
 
     Raises:
         Mismatch: naming the cell that does not.
     """
-    reader = Reader.of(netlist)
+    reader = NetlistReader.of(netlist)
     for i, cell in enumerate(netlist.cells):
         if isinstance(cell, CarryChain):
             _check_chain(reader, i, cell)
     return reader
 
 
-def _check_chain(reader: Reader, index: int, chain: CarryChain) -> None:
+def _check_chain(reader: NetlistReader, index: int, chain: CarryChain) -> None:
     if chain.cin in (FALSE, TRUE):
         carries = frozenset({chain.cin ^ chain.negated})
     else:
@@ -156,7 +156,7 @@ def _check_chain(reader: Reader, index: int, chain: CarryChain) -> None:
 
 
 def _check_atom(
-    reader: Reader, atom: Atom, positions: tuple[Sequence[int], Sequence[int]],
+    reader: NetlistReader, atom: Atom, positions: tuple[Sequence[int], Sequence[int]],
     carries: frozenset[int], compares: bool, negated: bool,
 ) -> frozenset[int]:  # fmt: skip
     """Check an atom for these carries in; the carries out that can be."""
@@ -262,7 +262,7 @@ class _Sum:
             self.weights[literal >> 1] = self.weights.get(literal >> 1, 0) + weight
 
 
-def _traced(reader: Reader, total: _Sum, modulus: int = 0) -> _Sum:
+def _traced(reader: NetlistReader, total: _Sum, modulus: int = 0) -> _Sum:
     """The same sum, up to a modulus if there is one, over inputs alone.
 
     Results of chains are replaced by what the chains add, the last chain first.
@@ -319,7 +319,7 @@ def _same(found: _Sum, expected: _Sum, modulus: int = 0) -> bool:
     return not any(o % modulus if modulus else o for o in over)
 
 
-def _opened(netlist: Netlist, inputs: LayerInputs, outputs: int) -> Reader:
+def _opened(netlist: Netlist, inputs: LayerInputs, outputs: int) -> NetlistReader:
     """The netlist, its chains checked, if it has the inputs and outputs of the layer."""
     if netlist.inputs != inputs.count * inputs.width or len(netlist.outputs) != outputs:
         raise Mismatch("netlist: other inputs or outputs than the layer has")
@@ -363,7 +363,7 @@ def prove_thresholds(
             raise Mismatch(f"netlist: neuron {neuron} does not compare its sum with {least}")
 
 
-def _compares(reader: Reader, literal: int, expected: _Sum, least: int) -> bool:
+def _compares(reader: NetlistReader, literal: int, expected: _Sum, least: int) -> bool:
     """Whether a literal is ``expected >= least``."""
     index = reader.chains.get(literal >> 1)
     chain = None if index is None else reader.netlist.cells[index]

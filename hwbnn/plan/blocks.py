@@ -128,7 +128,7 @@ class ByElement(Block):
 
 
 @dataclass(frozen=True, eq=False)
-class Affine(ByElement):
+class AffineBlock(ByElement):
     """``(x << shift) - constant``: from raw sums to the values of a ``Dot`` (``affine``).
 
     Attributes:

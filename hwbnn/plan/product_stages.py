@@ -123,7 +123,7 @@ def _add_values(datapath: Datapath, product: Product) -> None:
         raw = constants.raw_sums(product.weights, product.x, product.outside, excess)
         lanes = _add_raw_sums(datapath, product, raw)
         datapath.append(
-            blocks.Affine(
+            blocks.AffineBlock(
                 f"v_{node.name}", node.name, datapath.stream,
                 _sums_stream(product, datapath.type(node), lanes), raw.shift,
                 _by_channel(raw.constants), border_classes=product.border_classes,

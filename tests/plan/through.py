@@ -128,7 +128,7 @@ def taken_off(size):
     return taken
 
 
-@through.register(blocks.Affine)
+@through.register(blocks.AffineBlock)
 def _(block, x):
     return (elements(block, x) << block.shift) - spread(block, block.constants)
 

@@ -75,7 +75,7 @@ def _dot_unrolled(block: DotUnrolled) -> Wrapped:
 
 
 @wrapped.register
-def _affine(block: blocks.Affine) -> Wrapped:
+def _affine(block: blocks.AffineBlock) -> Wrapped:
     comment = (
         f"Values of layer '{block.value}' from its raw sums: (raw << {block.shift}) - constant."
     )
