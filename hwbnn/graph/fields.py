@@ -7,6 +7,7 @@ change behind a digest. Each function raises GraphError in one line.
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any, Protocol
 
 import numpy as np
@@ -73,6 +74,29 @@ def freeze(node: Named, field: str, dtype: Any, ndim: int, *, limit: int = LIMIT
     frozen = np.array(array, dtype=dtype, order="C")
     frozen.setflags(write=False)
     object.__setattr__(node, field, frozen)
+
+
+def freeze_affine(node: Named, field: str, channels: int, *, is_bit: bool) -> None:
+    """Make ``scale`` or ``offset`` of an input a float, or a tuple of one for each channel.
+
+    Numbers that are all the same become one.
+    """
+    value = getattr(node, field)
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    numbers = list(value) if isinstance(value, tuple | list) else [value]
+    expected = "a number" if is_bit else f"one for each of {channels} channels, or a number"
+    if len(numbers) not in (1, 1 if is_bit else channels) or not all(
+        isinstance(n, int | float) and not isinstance(n, bool) for n in numbers
+    ):
+        raise GraphError(f"node '{node.name}': {field}: expected {expected}, found {shown(value)}")
+    for number in numbers:
+        if not abs(number) <= sys.float_info.max or (field == "scale" and number == 0):
+            raise GraphError(
+                f"node '{node.name}': {field}: expected a finite number"
+                f"{', not 0' if field == 'scale' else ''}, found {shown(number)}"
+            )
+    floats = tuple(float(n) for n in numbers)
+    object.__setattr__(node, field, floats if len(set(floats)) > 1 else floats[0])
 
 
 def freeze_weights(node: Named, ndim: int) -> None:

@@ -10,22 +10,23 @@ outside. The geometry is :class:`~hwbnn.graph.window.Window`.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hwbnn.errors import GraphError
-from hwbnn.graph.arrays import Array, Bools, Ints
+from hwbnn.graph.arrays import Array, Bools, Floats, Ints
 from hwbnn.graph.fields import (
     ELEMENTS,
     LIMIT,
     check_name,
     expect_channels,
     freeze,
+    freeze_affine,
     freeze_places,
     freeze_scale_offset,
     freeze_weights,
@@ -39,6 +40,8 @@ SHIFT_LIMIT = 48
 """Most places that a Rescale shifts by."""
 INTEGER_WEIGHTS = 5
 """The format of files that brought weights other than -1 and +1."""
+CHANNEL_SCALES = 6
+"""The format of files that brought an input with a scale or an offset for each channel."""
 MEANINGS = ("class", "decision", "scores", "bits")
 """The meanings that the output of a Graph may have.
 
@@ -99,9 +102,18 @@ class Node:
 class Input(Node):
     """The input: integers ``low .. high``, or bits, in an array of this shape.
 
-    ``scale`` and ``offset`` are the one affine map from these integers to what the network was
-    trained on, ``x = scale * u + offset`` (for bits ``u`` is the code 0 or 1). No later node reads
-    them; they are kept so that a user's own floats can be brought to integers and back.
+    ``scale`` and ``offset`` are the affine map from these integers to what the network was trained
+    on, ``x = scale * u + offset`` (for bits ``u`` is the code 0 or 1). No later node reads them;
+    they are kept so that a user's own floats can be brought to integers and back.
+
+    Attributes:
+        shape: of a sample, channels last.
+        low: the smallest integer.
+        high: the largest.
+        bit: whether they are codes of -1 and +1.
+        scale: one number for all, or a tuple of one for each channel (of a flat input: for each
+            element); any sequence may be given. None is 0.
+        offset: likewise.
     """
 
     SOURCE_FIELDS: ClassVar[tuple[str, ...]] = ()
@@ -110,8 +122,8 @@ class Input(Node):
     low: int
     high: int
     bit: bool = False
-    scale: float = 1.0
-    offset: float = 0.0
+    scale: float | tuple[float, ...] = 1.0
+    offset: float | tuple[float, ...] = 0.0
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
@@ -135,17 +147,28 @@ class Input(Node):
                 f"found {shown(self.bit)} with low {self.low} and high {self.high}"
             )
         for field in ("scale", "offset"):
-            value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise GraphError(
-                    f"node '{self.name}': {field}: expected a number, found {shown(value)}"
-                )
-            if not abs(value) <= sys.float_info.max or (field == "scale" and value == 0):
-                raise GraphError(
-                    f"node '{self.name}': {field}: expected a finite number"
-                    f"{', not 0' if field == 'scale' else ''}, found {shown(value)}"
-                )
-            object.__setattr__(self, field, float(value))
+            freeze_affine(self, field, self.shape[-1], is_bit=self.bit)
+
+    def since(self, field: str) -> int:
+        """The format that brought this content of a field."""
+        return CHANNEL_SCALES if isinstance(getattr(self, field), tuple) and field != "shape" else 1
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all channels have one scale and one offset."""
+        return not isinstance(self.scale, tuple) and not isinstance(self.offset, tuple)
+
+    def reals(self, u: ArrayLike) -> Floats:
+        """The numbers that integers stand for, in float64.
+
+        Args:
+            u: integers, or codes of bits, ``(..., *shape)``.
+
+        Returns:
+            ``scale * u + offset``, of the shape of ``u``.
+        """
+        numbers: Floats = np.asarray(u).astype(np.float64) * self.scale + self.offset
+        return numbers
 
     @classmethod
     def bits(cls, shape: tuple[int, ...] | int, name: str = "x") -> Input:
@@ -158,12 +181,17 @@ class Input(Node):
         cls,
         shape: tuple[int, ...] | int,
         name: str = "x",
-        scale: float = 1 / 255,
-        offset: float = 0.0,
+        scale: float | Sequence[float] = 1 / 255,
+        offset: float | Sequence[float] = 0.0,
     ) -> Input:
-        """An input of 8-bit pixels; by default the network was trained on ``u / 255``."""
+        """An input of 8-bit pixels; by default the network was trained on ``u / 255``.
+
+        Data normalised channel by channel, ``(u / 255 - mean) / std``, has
+        ``scale=[1 / 255 / s for s in std]`` and ``offset=[-m / s for m, s in zip(mean, std)]``.
+        """
         wanted = (shape,) if isinstance(shape, int) else shape
-        return cls(name, wanted, 0, 255, scale=scale, offset=offset)
+        numbers: dict[str, Any] = {"scale": scale, "offset": offset}
+        return cls(name, wanted, 0, 255, **numbers)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

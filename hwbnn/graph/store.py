@@ -16,9 +16,9 @@ from hwbnn.errors import GraphError, nearest
 from hwbnn.graph.bits import pack_bits, unpack_bits
 from hwbnn.graph.fields import shown
 from hwbnn.graph.graph import FRACTION_LIMIT, Graph, check_graph
-from hwbnn.graph.nodes import INTEGER_WEIGHTS, NODE_TYPES, Node
+from hwbnn.graph.nodes import CHANNEL_SCALES, NODE_TYPES, Node
 
-FORMAT = max(INTEGER_WEIGHTS, *(max(kind.SINCE, *kind.LATER.values(), 1) for kind in NODE_TYPES))
+FORMAT = max(CHANNEL_SCALES, *(max(kind.SINCE, *kind.LATER.values(), 1) for kind in NODE_TYPES))
 """Newest format that is read. A file is written in the oldest that has all its nodes and fields."""
 HEADER = "graph.json"
 SIZE_LIMIT = 1 << 30

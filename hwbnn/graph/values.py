@@ -88,13 +88,15 @@ def to_integers(node: Input, x: ArrayLike) -> Array:
 
     Args:
         node: the Input that ``x`` is for; its map leads from integers to floats.
-        x: array of floats, integers or bools of any shape.
+        x: array of floats, integers or bools of any shape; where channels have scales of their own,
+            channels last.
 
     Returns:
         int64 array of the same shape, or ``x`` itself.
 
     Raises:
-        InputError: if a float is not finite or rounds to an integer out of the Input's range.
+        InputError: if a float is not finite or rounds to an integer out of the Input's range; if
+            the last axis is not of the Input's channels where these have scales of their own.
 
     >>> to_integers(Input.pixels(3), [0.0, 0.5, 1.0]).tolist()
     [0, 128, 255]
@@ -104,15 +106,22 @@ def to_integers(node: Input, x: ArrayLike) -> Array:
     array = np.asarray(x)
     if array.dtype.kind != "f":
         return array
+    scales = [node.scale, node.offset]
+    if not node.is_uniform and array.shape[-1:] != node.shape[-1:]:
+        raise InputError(
+            f"input '{node.name}': expected {node.shape[-1]} channels in the last axis, found "
+            f"shape {array.shape}; images are (height, width, channels)"
+        )
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is out of range below
         u = np.floor((array.astype(np.float64) - node.offset) / node.scale + 0.5)
     bad = ~((u >= node.low) & (u <= node.high))
     if bad.any():
         where = np.unravel_index(int(bad.argmax()), array.shape)
-        ends = sorted(node.scale * end + node.offset for end in (node.low, node.high))
+        scale, offset = (s[where[-1]] if isinstance(s, tuple) else s for s in scales)
+        ends = sorted(scale * end + offset for end in (node.low, node.high))
         raise InputError(
             f"input '{node.name}': expected floats from {ends[0]:g} to {ends[1]:g} (integers "
-            f"{node.low} to {node.high}, times {node.scale:g}, plus {node.offset:g}), found "
+            f"{node.low} to {node.high}, times {scale:g}, plus {offset:g}), found "
             f"{array[where]:g} at {tuple(int(i) for i in where)}; scale your data as in training"
         )
     return u.astype(np.int64)

@@ -121,6 +121,15 @@ class Lattice:
     offset: Tensor
     bit: bool = False
 
+    @classmethod
+    def of(cls, source: Input) -> Lattice:
+        """The lattice of an input whose channels have scales or offsets of their own."""
+        scale, offset = (
+            torch.tensor(part, dtype=torch.float32).expand(source.shape[-1]).clone()
+            for part in (source.scale, source.offset)
+        )
+        return cls(f"input '{source.name}'", source.low, source.high, scale, offset)
+
 
 class ScaledIntegers(Input):
     """Integers that stand for ``scale * u + offset``, found behind the numbers that arrive."""
@@ -142,16 +151,27 @@ def largest(source: Source) -> int:
     return max(abs(source.low), abs(source.high))
 
 
+def by_channel(source: Source) -> Source:
+    """A source; an input whose channels have scales of their own as the lattice of these."""
+    if isinstance(source, Input) and not source.is_uniform:
+        return Lattice.of(source)
+    return source
+
+
 def is_bits(source: Source) -> bool:
     """Whether the numbers that arrive are -1 and +1 themselves."""
     return source is None or (isinstance(source, Input) and source.bit)
 
 
 def affine(source: Input | BinaryActivation | None) -> tuple[float, float]:
-    """Scale and offset from the integers of a source to its floats."""
+    """Scale and offset from the integers of a source to its floats, one for all channels."""
     if isinstance(source, BinaryActivation):
         return source.quantizer.affine()
-    return (1.0, 0.0) if source is None else (source.scale, source.offset)
+    if source is None:
+        return 1.0, 0.0
+    assert isinstance(source.scale, float)
+    assert isinstance(source.offset, float)
+    return source.scale, source.offset
 
 
 def integers(source: Source, x: Tensor) -> Tensor:
@@ -291,7 +311,7 @@ class SumLayer(nn.Module, ABC):
         self, weight: nn.Module, shape: tuple[int, ...], largest_weight: int, source: Source
     ) -> None:
         super().__init__()
-        self.source = source
+        self.source = by_channel(source)
         self._passes = 0
         """Forward passes in training so far."""
         self.inputs = prod(shape[1:])
@@ -488,6 +508,12 @@ def binary_weight(
         raise InputError(
             f"{name}: source: expected hwbnn.Input or the BinaryActivation in front, found "
             f"{type(source).__name__}"
+        )
+    if isinstance(source, Input) and not source.is_uniform:
+        raise InputError(
+            f"{name}: source: the channels of input '{source.name}' have scales or offsets of "
+            "their own, which weights of -1 and +1 cannot take up; make the first layer a Quant "
+            "layer, or nn.Conv2d or nn.Linear, or leave source out: its weights become integers"
         )
     method = resolve(method, name)
     inputs, most = prod(shape[1:]), largest(source)

@@ -37,7 +37,7 @@ from hwbnn.errors import InputError
 from hwbnn.graph import Input
 from hwbnn.methods import Codes, Options
 from hwbnn.methods.nonlinear import along_channels
-from hwbnn.nn.binary import BinaryActivation, Lattice, Source, is_size
+from hwbnn.nn.binary import BinaryActivation, Lattice, Source, by_channel, is_size
 from hwbnn.nn.conv import ConvLayer, Padding, Size2d, conv_geometry
 from hwbnn.nn.linear import DenseLayer
 
@@ -164,6 +164,7 @@ class QuantLinear(DenseLayer):
                 f"QuantLinear: expected sizes from 1, found {in_features!r} and {out_features!r}"
             )
         check_kind("QuantLinear", weights, step, source)
+        source = by_channel(source)
         latent = _drawn((out_features, in_features))
         weight = QuantWeight(latent, weights, step, source)
         super().__init__(in_features, out_features, weight, weight.largest_weight, source)
@@ -220,6 +221,7 @@ class QuantConv2d(ConvLayer):
             name, in_channels, out_channels, kernel, stride, padding, 0, groups, source
         )
         check_kind(name, weights, step, source)
+        source = by_channel(source)
         weight = QuantWeight(_drawn(geometry.shape), weights, step, source, groups)
         super().__init__(geometry, weight, weight.largest_weight, source)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None

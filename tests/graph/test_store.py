@@ -241,7 +241,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "text": (lambda: b"hello\n" * 100, "not a Graph file"),
     "another zip": (lambda: packed({"a.txt": b"a"}), "malformed|not a Graph file"),
     "another npz": (lambda: packed({"a.npy": npy([1])}), "expected a member 'graph.json'"),
-    "newer": (lambda: header(lambda h: h.update({"hwbnn graph": 6})), "format 6: this .* update"),
+    "newer": (lambda: header(lambda h: h.update({"hwbnn graph": 7})), "format 7: this .* update"),
     "no format": (lambda: header(lambda h: {"nodes": []}), "its header names no format"),
     "header a list": (lambda: header(lambda h: [1]), "its header names no format"),
     "no nodes": (lambda: packed({"graph.json.npy": EMPTY}), "begins with Input"),

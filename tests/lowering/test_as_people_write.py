@@ -13,8 +13,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Graph, Input, Lookup, Rescale, Threshold
-from hwbnn.lowering import lower
-from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, Scale
+from hwbnn.lowering import floats, lower
+from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, QuantConv2d, Scale
 from hwbnn.simulators import simulate
 from tests.lowering.models import METHOD, random_integers
 from tests.lowering.test_refuse import Forward
@@ -221,3 +221,49 @@ def test_what_has_no_exact_form_is_refused_by_name(
         lower(dense(between, factor=Scale(0.3)), BITS)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+CHANNELS = Input.pixels(
+    (6, 6, 3),
+    scale=[1 / 255 / s for s in STD],
+    offset=[-m / s for m, s in zip(MEAN, STD, strict=True)],
+)
+"""Pixels normalised channel by channel, as people train on them."""
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        lambda: nn.Conv2d(3, 4, 3, padding=1),
+        lambda: QuantConv2d(3, 4, 3, source=CHANNELS, padding=1),
+        lambda: BinaryConv2d(3, 4, 3, METHOD, padding=1),
+    ],
+    ids=["real", "quantised", "binary"],
+)
+def test_an_input_of_a_scale_a_channel_is_the_network_that_normalises(
+    first: Callable[[], nn.Module],
+) -> None:
+    """The contract says the same as constants in the model; the integers are as near to both."""
+    model = images(first(), lambda m, x: x)
+    graph = lower(model, CHANNELS, weight_bits=16)
+    u = random_integers(CHANNELS, 300, 5)
+    with torch.no_grad():
+        wanted = model(floats(CHANNELS, u)).argmax(dim=1).numpy()
+    found = simulate(graph, u, engine="fast")[:, 0]
+    assert (found == wanted).mean() > 0.97  # of weights of 16 bits
+    assert graph.input.scale == CHANNELS.scale
+    swapped = np.ascontiguousarray(u[..., ::-1])
+    assert (simulate(graph, swapped, engine="fast")[:, 0] == wanted).mean() < 0.9
+
+
+def test_a_quantised_layer_on_channels_of_their_own_is_exact() -> None:
+    model = images(QuantConv2d(3, 4, 3, source=CHANNELS, padding=1), lambda m, x: x)
+    graph = lower(model, CHANNELS)
+    assert graph.is_exact
+    same_class(model, graph, CHANNELS)
+
+
+def test_a_binary_layer_cannot_take_up_scales_of_channels() -> None:
+    with pytest.raises(InputError, match="channels of input 'x' have scales or offsets of their"):
+        BinaryConv2d(3, 4, 3, METHOD, source=CHANNELS)

@@ -232,6 +232,8 @@ def _is_unchanged(value: TracedValue) -> bool:
 
 def _contract(source: Input) -> str:
     integers = "bits" if source.bit else f"integers {source.low} to {source.high}"
+    if not source.is_uniform:
+        return f"x = scale * u + offset, channel by channel, of {integers}"
     return f"x = {source.scale:g} * u + {source.offset:g} of {integers}"
 
 

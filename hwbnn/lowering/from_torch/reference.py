@@ -278,8 +278,7 @@ def floats(source: Input, u: Any) -> Tensor:
         ``(batch, *shape)``; of images, whose shape is ``(height, width, channels)``,
         ``(batch, channels, height, width)``.
     """
-    exact = torch.as_tensor(u).to(torch.float64) * source.scale + source.offset
-    x = exact.to(torch.float32)
+    x = torch.from_numpy(source.reals(u)).to(torch.float32)
     return x.permute(0, 3, 1, 2).contiguous() if len(source.shape) == 3 else x
 
 

@@ -202,9 +202,10 @@ class Walk:
         ends = np.full(columns, t.low), np.full(columns, t.high)
 
         def floats(u: Float32s) -> Float32s:
-            return (u.astype(np.float64) * node.scale + node.offset).astype(np.float32)
+            return node.reals(u.reshape(len(u), -1, t.channels)).astype(np.float32).reshape(u.shape)
 
-        read = TableFunction(f"input '{node.name}'", floats, is_elementwise=True)
+        label = f"input '{node.name}'"
+        read = TableFunction(label, floats, is_elementwise=node.is_uniform)
         self.values[call] = TracedValue(node.name, t, *ends, node.name, (read,), is_input=True)
 
     def _module(self, call: fx.Node) -> None:
@@ -313,7 +314,8 @@ class Walk:
                 self._replace(call, held)
                 return self._layer(call, name, held)
             value = self._integers(call)
-            if value.is_input and is_binary and len(value.ops) > 1:
+            is_mapped = len(value.ops) > 1 or not self.source.is_uniform
+            if value.is_input and is_binary and is_mapped:
                 return self._plain(call, name, binary_weights(named(name, module), module))
         if module.source is None and layers.is_real(value, is_binary=is_binary):
             most = prod(module.weight.shape[1:]) if is_binary else _most(module)
