@@ -94,7 +94,9 @@ def header(data: bytes) -> bytes:
     "scale", [[1.0, 2.0], [1.0, 0.0, 2.0], [1.0, float("nan"), 1], [], "ab", [True] * 3]
 )
 def test_scales_that_do_not_fit_are_refused(scale: Any) -> None:
-    with pytest.raises(GraphError, match=r"'x': scale: expected .*number, found|expected a finite number"):
+    with pytest.raises(
+        GraphError, match=r"'x': scale: expected .*number, found|expected a finite number"
+    ):
         Input("x", (3,), 0, 9, scale=scale)
     with pytest.raises(GraphError, match="'x': scale: expected a number, found"):
         Input("x", (3,), 0, 1, bit=True, scale=[1.0, 2.0, 3.0])  # type: ignore[arg-type]
