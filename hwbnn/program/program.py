@@ -89,7 +89,7 @@ class Program:
             )
         shapes = {self.input: tuple(self.shape)}
         for layer in self.layers:
-            found = _shape(layer, [shapes[source] for source in layer.sources])
+            found = output_shape(layer, [shapes[source] for source in layer.sources])
             if prod(found) > MOST_ELEMENTS:
                 raise InputError(f"{layer.label}: its {prod(found)} elements are too many")
             shapes[layer.name] = found
@@ -101,7 +101,12 @@ class Program:
         return {layer.name: layer for layer in self.layers}
 
 
-def _shape(layer: Layer, sources: list[tuple[int, ...]]) -> tuple[int, ...]:
+def output_shape(layer: Layer, sources: list[tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape of a layer's value, from those of the values that it reads.
+
+    Raises:
+        InputError: if it does not fit them.
+    """
     shape = sources[0]
     if isinstance(layer, Dense):
         _expect(layer, len(shape) == 1, "a flat value; flatten images in front of it", shape)

@@ -48,6 +48,7 @@ CATALOGUE: tuple[Entry, ...] = (
     _package("matplotlib", "matplotlib", "plot", "plot runs side by side"),
     _package("numba", "numba", "fast", "simulate fast"),
     _package("hls4ml", "hls4ml", "hls", "generate HLS projects"),
+    _package("h5py", "h5py", "keras", "read networks of Keras, QKeras and Larq"),
     Entry(
         "g++",
         "run generated C++: HLS in C simulation, RTL under Verilator",

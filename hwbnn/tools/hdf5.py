@@ -1,0 +1,194 @@
+"""HDF5 files of strangers, read in a child process with limits of time and memory.
+
+Damaged files can keep the HDF5 library busy for ever, or end the process that it runs in. So only
+the child (:mod:`hwbnn.tools.hdf5_child`) opens them, and hands back plain arrays. It follows no
+link to another file, reads plain or gzip data only, and checks shapes before it takes memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+
+from hwbnn.errors import InputError
+from hwbnn.graph.arrays import Array
+from hwbnn.tools.find import require
+
+FILE_BYTES = 1 << 28
+"""Bytes that a file may have."""
+ARRAY_BYTES = 1 << 28
+"""Bytes that the arrays of a file may have together."""
+MEMORY = 1 << 30
+"""Bytes that the child may take for a file, beyond what the libraries take by themselves."""
+SECONDS = 30.0
+"""Seconds that reading one file may take."""
+_CHILD = Path(__file__).with_name("hdf5_child.py")
+_HEADER_BYTES = 1 << 26
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+"""First bytes of an HDF5 file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Hdf5File:
+    """The content of an HDF5 file, as far as files of networks need it.
+
+    Attributes:
+        attributes: of each group, by its path without a slash before it ("" is the root): texts
+            and lists of texts by name.
+        arrays: numbers by path, in the order of the file; little-endian, read-only.
+    """
+
+    attributes: Mapping[str, Mapping[str, Any]]
+    arrays: Mapping[str, Array]
+
+
+class Hdf5Child:
+    """A child process that reads HDF5 files one after another; it is started at the first one.
+
+    Args:
+        seconds: that one file may take.
+        memory: bytes that it may take for a file, beyond what the libraries take by themselves.
+        array_bytes: bytes that the arrays of one file may have together.
+    """
+
+    def __init__(
+        self, *, seconds: float = SECONDS, memory: int = MEMORY, array_bytes: int = ARRAY_BYTES
+    ) -> None:
+        self.seconds = seconds
+        self.memory = memory
+        self.array_bytes = array_bytes
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Hdf5Child:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        process.wait()
+
+    def read(self, data: bytes, where: str) -> Hdf5File:
+        """Read one file.
+
+        Args:
+            data: the file.
+            where: its name, for messages.
+
+        Raises:
+            InputError: if it is damaged, has what is not read, or takes too long or too much.
+            ToolNotFound: without h5py.
+        """
+        if not data.startswith(SIGNATURE):
+            raise InputError(f"{where}: expected an HDF5 file, found other bytes at its beginning")
+        if len(data) > FILE_BYTES:
+            raise InputError(
+                f"{where}: expected at most {FILE_BYTES >> 20} MiB, found {len(data) >> 20} MiB"
+            )
+        process = self._started()
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(self.seconds, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            return self._exchange(process, data, where)
+        except (OSError, EOFError):
+            self.close()
+            reason = (
+                f"reading it takes longer than {self.seconds:g} s"
+                if late.is_set()
+                else "reading it ended the process that read it"
+            )
+            raise InputError(f"{where}: damaged HDF5 file: {reason}; save it again") from None
+        except InputError:
+            raise
+        except BaseException:  # an interrupt too leaves a child in the middle of an answer
+            self.close()
+            raise
+        finally:
+            timer.cancel()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self.close()
+            require("h5py")
+            # No threads of a linear algebra library, which reserve memory; no plugins from a path.
+            settings = {"OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
+            # -P: the folder of the script, this room, does not hide modules of the same names.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(_CHILD), str(self.memory), str(self.array_bytes)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **settings},
+                start_new_session=True,
+            )
+        return self._process
+
+    def _exchange(self, process: subprocess.Popen[bytes], data: bytes, where: str) -> Hdf5File:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(len(data).to_bytes(8, "little"))
+        process.stdin.write(data)
+        process.stdin.flush()
+        length = int.from_bytes(_exactly(process.stdout, 8), "little")
+        if length > _HEADER_BYTES:
+            self.close()
+            raise InputError(f"{where}: expected names of at most {_HEADER_BYTES >> 20} MiB in all")
+        about = json.loads(_exactly(process.stdout, length))
+        if "refused" in about:
+            raise InputError(f"{where}: HDF5 file: {_printable(about['refused'])}")
+        arrays: dict[str, Array] = {}
+        for path, dtype, shape in about["arrays"]:
+            kind = np.dtype(dtype)
+            content = _exactly(process.stdout, math.prod(shape) * kind.itemsize)
+            arrays[path] = np.frombuffer(content, kind).reshape(shape)
+        return Hdf5File(about["attributes"], arrays)
+
+
+def read_hdf5(data: bytes, where: str) -> Hdf5File:
+    """Read one HDF5 file in a child process of its own, see :meth:`Hdf5Child.read`."""
+    with Hdf5Child() as child:
+        return child.read(data, where)
+
+
+def _exactly(stream: IO[bytes], count: int) -> bytes:
+    content = stream.read(count)
+    if len(content) < count:
+        raise EOFError
+    return content
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
