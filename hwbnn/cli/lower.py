@@ -51,6 +51,10 @@ def lower(
     scores: Annotated[
         bool, typer.Option("--scores", help="End in the classes' scores, not in the class.")
     ] = False,
+    logits: Annotated[
+        bool,
+        typer.Option("--logits", help="End in integers that stand for the logits by a scale."),
+    ] = False,
     fraction: Fraction = None,
     weight_bits: WeightBits = 8,
     samples: Annotated[
@@ -85,7 +89,10 @@ def lower(
         raise InputError("lower: expected --samples and --labels, or neither; found one")
     data = None if samples is None else read_samples(None, samples, key, labels, labels_key, None)
     given = read_model(folder, model)
-    output: Literal["class", "scores"] = "scores" if scores else "class"
+    if scores and logits:
+        raise InputError("lower: expected --scores or --logits; found both")
+    output: Literal["class", "scores", "logits"] = "scores" if scores else "class"
+    output = "logits" if logits else output
     graph = make(
         given.model, given.input, output=output, fraction=fraction, weight_bits=weight_bits
     )
@@ -102,7 +109,10 @@ def lower(
         "digest": graph.digest,
         "nodes": kinds,
         "notes": dict(graph.notes),
+        "output": graph.meaning,
     }
+    if graph.meaning == "logits":
+        facts |= {"scale": graph.output.scale, "offset": graph.output.offset}
     bits = graph.fraction
     how = "exactly" if bits is None else f"with {bits} fraction bits of its shortcuts"
     if graph.weight_bits is not None:

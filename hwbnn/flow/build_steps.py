@@ -56,7 +56,7 @@ def build(
     plan: Plan | Callable[[Graph], Plan] | None = None,
     name: str = "",
     data_name: str = "test set",
-    output: Literal["class", "scores"] = "class",
+    output: Literal["class", "scores", "logits"] = "class",
     backends: Sequence[str] = ("fast", "hls", "rtl"),
     rtl_frames: int | None = None,
     place: bool = False,
@@ -211,7 +211,7 @@ def _make(folder: Path) -> None:
 
 
 def _lowered(
-    model: nn.Module | Graph, input: Input | None, output: Literal["class", "scores"]
+    model: nn.Module | Graph, input: Input | None, output: Literal["class", "scores", "logits"]
 ) -> tuple[Graph, nn.Module | None]:
     if isinstance(model, Graph):
         return model, None

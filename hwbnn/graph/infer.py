@@ -225,6 +225,10 @@ def _output(node: Output, x: ValueType) -> ValueType:
         raise GraphError(
             f"node '{node.name}': meaning {node.meaning}: expected one element, found {x}"
         )
+    if node.meaning in ("scores", "logits") and x.bit:
+        raise GraphError(
+            f"node '{node.name}': meaning {node.meaning}: expected integers, found {x}"
+        )
     return x
 
 

@@ -42,11 +42,12 @@ INTEGER_WEIGHTS = 5
 """The format of files that brought weights other than -1 and +1."""
 CHANNEL_SCALES = 6
 """The format of files that brought an input with a scale or an offset for each channel."""
-MEANINGS = ("class", "decision", "scores", "bits")
+MEANINGS = ("class", "decision", "scores", "logits", "bits")
 """The meanings that the output of a Graph may have.
 
 The index of a class; a bit that is the class (1 for the positive one of two); integers that are
-ordered as the logits are; bits of any other meaning.
+ordered as the logits are; integers that stand for the logits by one scale and one offset; bits of
+any other meaning.
 """
 
 
@@ -619,14 +620,19 @@ class Output(Node):
     """The output: the source, unchanged.
 
     Attributes:
-        meaning: ``"decision"`` where a single bit is a class, 1 for the positive one; None where
-            the kind of the source says it: see :attr:`hwbnn.graph.Graph.meaning`.
+        meaning: ``"decision"`` where a single bit is a class, 1 for the positive one; ``"logits"``
+            where the integers stand for a network's numbers; None where the kind of the source says
+            it: see :attr:`hwbnn.graph.Graph.meaning`.
+        scale: of ``"logits"``: an integer ``y`` stands for ``scale * y + offset``.
+        offset: see ``scale``.
     """
 
-    LATER: ClassVar[Mapping[str, int]] = {"meaning": 4}
+    LATER: ClassVar[Mapping[str, int]] = {"meaning": 4, "scale": 6, "offset": 6}
 
     source: str
     meaning: str | None = None
+    scale: float | None = None
+    offset: float | None = None
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
@@ -635,6 +641,37 @@ class Output(Node):
                 f"node '{self.name}': meaning: expected one of {', '.join(MEANINGS)}, found "
                 f"{shown(self.meaning)}"
             )
+        for field in ("scale", "offset"):
+            if (getattr(self, field) is not None) != (self.meaning == "logits"):
+                raise GraphError(
+                    f"node '{self.name}': {field}: expected a number for logits, and none else, "
+                    f"found {shown(getattr(self, field))} for {shown(self.meaning)}"
+                )
+            if self.meaning == "logits":
+                freeze_affine(self, field, 1, is_bit=True)
+
+    def since(self, field: str) -> int:
+        """The format that brought this content of a field."""
+        return 6 if self.meaning == "logits" else self.LATER.get(field, 1)
+
+    def reals(self, y: ArrayLike) -> Floats:
+        """The logits that integers stand for, in float64.
+
+        Args:
+            y: integers of any shape.
+
+        Returns:
+            ``scale * y + offset``, of the shape of ``y``.
+
+        Raises:
+            GraphError: if the output is no logits.
+        """
+        if self.scale is None or self.offset is None:
+            raise GraphError(
+                f"node '{self.name}': its integers stand for no logits; lower with output='logits'"
+            )
+        logits: Floats = np.asarray(y).astype(np.float64) * self.scale + self.offset
+        return logits
 
 
 def _check_window(node: Conv2d | MaxPool | SumPool) -> None:

@@ -11,6 +11,7 @@ MEANINGS = {
     "class": "the index of the class",
     "decision": "one bit, the class: 1 where the logit is at least 0 (BCE's decision)",
     "scores": "integers that are ordered as the logits are",
+    "logits": "integers that stand for the logits, by one scale and one offset",
     "bits": "bits",
 }
 """The meanings of a Graph's output, for people."""

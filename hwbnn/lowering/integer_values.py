@@ -17,11 +17,20 @@ from hwbnn.graph.arrays import Bytes, Float32s, Ints
 from hwbnn.lowering.activations import MOST_THRESHOLDS, SMALL_TABLE, activation
 from hwbnn.lowering.line_fit import fit
 from hwbnn.lowering.ops import FLOAT32_INTEGERS, StepActivation, TableFunction
-from hwbnn.lowering.tables import COUNT_LIMIT, batches, is_identity, merged, read_thresholds
+from hwbnn.lowering.tables import (
+    COUNT_LIMIT,
+    batches,
+    evaluate_at,
+    is_identity,
+    merged,
+    read_thresholds,
+)
 from hwbnn.lowering.value import GraphBuilder, TracedValue
 
 _UNIT = 12
 """Fraction bits of multiples that are summed as codes."""
+_OFF_LINE = 1 / 64
+"""How far from a line, in units of the integers, float32 may round the numbers on it."""
 
 
 def as_integers(build: GraphBuilder, value: TracedValue) -> TracedValue | None:
@@ -167,3 +176,34 @@ def exact_multiple(value: TracedValue, terms: int) -> tuple[float, float] | None
     if not scale or not whole or not np.array_equal(scale * u + offset, x):
         return None
     return (scale, offset) if largest * terms * unit < FLOAT32_INTEGERS else None
+
+
+def common_line(value: TracedValue) -> tuple[float, float, float] | None:
+    """Scale and offset by which all channels' integers stand for the floats, and their error.
+
+    Args:
+        value: any value of decided sums.
+
+    Returns:
+        Scale, offset, and the largest distance of a float from the line, in units of the integers,
+        on every integer; None where the floats are not on one line for all channels.
+    """
+    if value.pending or value.border is not None or value.pool is not None:
+        return None
+    if value.fixed is not None or not 2 <= value.type.count <= COUNT_LIMIT:
+        return None
+    ends = evaluate_at(value, np.array([value.type.low, value.type.high]), held=False)
+    first, last = ends[:, 0].astype(np.float64)
+    scale = float(last - first) / (value.type.high - value.type.low)
+    offset = float(first) - scale * value.type.low
+    if not scale or not np.isfinite((scale, offset)).all():
+        return None
+    worst = 0.0
+    for integers, x in batches(value, reachable=False):
+        if not (x == x[:, :1]).all():
+            return None
+        wanted = (x[:, 0].astype(np.float64) - offset) / scale
+        worst = max(worst, float(np.abs(wanted - integers).max()))
+        if worst > _OFF_LINE:
+            return None
+    return scale, offset, worst

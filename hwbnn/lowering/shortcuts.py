@@ -125,6 +125,23 @@ def summed(
     return fix(build, value, bits)
 
 
+def fraction_below(build: GraphBuilder, value: TracedValue, limit: int = 1 << 15) -> int:
+    """The most fraction bits, up to the builder's, with which a value's numbers stay below a limit.
+
+    Args:
+        build: the Graph so far.
+        value: any value of decided sums.
+        limit: by default that of words of 16 bits.
+    """
+    ends = np.linspace(value.type.low, value.type.high, 65).astype(np.int64)
+    classes = range(len(value.variants))
+    largest = max(float(np.abs(evaluate_at(value, ends, c)).max()) for c in classes)
+    bits = build.fraction
+    while bits > 0 and largest * 2.0**bits >= limit:
+        bits -= 1
+    return bits
+
+
 def fraction_of(value: TracedValue) -> int:
     """The fraction bits of a result of :func:`fix`."""
     first = value.ops[0]

@@ -28,7 +28,7 @@ def test_the_meaning_is_that_of_the_last_node_or_as_declared() -> None:
 
 
 def test_a_meaning_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(GraphError, match="expected one of class, decision, scores, bits"):
+    with pytest.raises(GraphError, match="expected one of class, decision, scores, logits, bits"):
         graph(DOT, SIGN, last="sign", meaning="verdict")
     with pytest.raises(GraphError, match="meaning decision: expected bits"):
         graph(DOT, last="dot", meaning="decision")

@@ -32,6 +32,8 @@ from hwbnn.simulators import check_input, simulate
 _BATCH = 256
 _KEPT = 16
 _SHOWN = 1
+_ROUNDING = 2.0**-10
+"""Room for the rounding of logits in units of integers, far below the half unit of an error."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ def compare(
     """
     network = prepare(model)
     warn_of_training_mode(model)
-    output = "class" if graph.meaning in ("class", "decision") else "scores"
+    output = graph.meaning if graph.meaning == "logits" else "scores"
+    output = "class" if graph.meaning in ("class", "decision") else output
     fraction = FRACTION if graph.fraction is None else graph.fraction
     bits = WEIGHT_BITS if graph.weight_bits is None else graph.weight_bits
     walk = Walk(network, trace(network), graph.input, output, GraphBuilder(fraction, bits))
@@ -265,6 +268,9 @@ def _ends(
     assert walk.logits is not None
     call, name = walk.logits
     real = recorder.values[call].numpy()
+    if walk.line is not None:
+        yield _on_line(name, walk.line, real, values[name])
+        return
     same = _same_order(real, values[name], walk.gap)
     yield f"{name} order", "logits", None, np.ones_like(same), same
     for node in graph.of_type(ArgMax):
@@ -274,6 +280,14 @@ def _ends(
             near = real.max(axis=1)[:, None] - np.take_along_axis(real, scores, axis=1) <= walk.gap
             best = np.where(near, scores, best)
         yield node.name, "class", None, best, scores
+
+
+def _on_line(name: str, line: tuple[float, float, float], real: Array, found: Array) -> _Pair:
+    """Integers that stand for logits, against what the logits are in their units."""
+    scale, offset, error = line
+    exact = (real.astype(np.float64) - offset) / scale
+    least, most = np.ceil(exact - error - _ROUNDING), np.floor(exact + error + _ROUNDING)
+    return f"{name} logits", "logits", None, np.clip(found, least, most).astype(np.int64), found
 
 
 def _decision(walk: Walk, values: dict[str, Array], recorder: Recorder) -> _Pair:

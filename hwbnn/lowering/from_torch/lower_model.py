@@ -33,7 +33,7 @@ def lower(
     model: nn.Module,
     input: Input | None = None,
     *,
-    output: Literal["class", "scores"] = "class",
+    output: Literal["class", "scores", "logits"] = "class",
     fraction: int | None = None,
     weight_bits: int = WEIGHT_BITS,
 ) -> Graph:
@@ -59,6 +59,9 @@ def lower(
         output: ``"class"``: the index of the largest logit, ties to the lowest; of a model with one
             logit the bit that is 1 where it is at least 0, the decision of binary cross entropy.
             ``"scores"``: integers that are ordered as the logits are, ties included.
+            ``"logits"``: integers that stand for the logits by one scale and one offset for all,
+            ``graph.output.reals(y)``: sums where these are on one line, else fixed-point numbers of
+            16 bits. For the k best classes take one of the two and sort.
         fraction: fraction bits of the numbers that shortcuts add, 0 to 20; by default
             :data:`~hwbnn.lowering.value.FRACTION`. Networks without shortcuts have none.
         weight_bits: to which real weights (``nn.Linear``, ``nn.Conv2d``) are rounded, 2 to 16.
@@ -89,7 +92,7 @@ def explain(
     model: nn.Module,
     input: Input | None = None,
     *,
-    output: Literal["class", "scores"] = "class",
+    output: Literal["class", "scores", "logits"] = "class",
     fraction: int | None = None,
     weight_bits: int = WEIGHT_BITS,
 ) -> Explanation:
@@ -159,7 +162,8 @@ def begin(
         )
     if output not in OUTPUTS:
         raise InputError(
-            f"lower: output: expected one of {nearest(output, OUTPUTS)}, found {output!r}"
+            f"lower: output: expected one of {nearest(output, OUTPUTS)}, found {output!r}; for the "
+            "k best classes take 'scores' and sort them"
         )
     bits = FRACTION if fraction is None else fraction
     if not isinstance(bits, int) or isinstance(bits, bool) or not 0 <= bits <= FRACTION_LIMIT:

@@ -52,7 +52,12 @@ from hwbnn.lowering.from_torch.real_weights import (
     quantised,
 )
 from hwbnn.lowering.from_torch.reference import LEAVES, Sample, sample, trace
-from hwbnn.lowering.integer_values import as_integers, exact_multiple, is_integers
+from hwbnn.lowering.integer_values import (
+    as_integers,
+    common_line,
+    exact_multiple,
+    is_integers,
+)
 from hwbnn.lowering.ops import FLOAT32_INTEGERS, StepActivation, TableFunction
 from hwbnn.lowering.tables import TABLE_LIMIT, read_ranks, rises_alike
 from hwbnn.lowering.value import FixedPointError, GraphBuilder, Remark, TracedValue
@@ -61,7 +66,7 @@ from hwbnn.nn.binary import ScaledIntegers, SumLayer
 from hwbnn.nn.conv import ConvLayer
 from hwbnn.nn.linear import DenseLayer
 
-OUTPUTS = ("class", "scores")
+OUTPUTS = ("class", "scores", "logits")
 
 
 @dataclass
@@ -80,6 +85,8 @@ class Walk:
         values: the value of each call.
         sums: the fixed-point sums of two values, by call.
         scores: the value whose floats are the logits.
+        line: of an output of logits: scale and offset of its integers, and how far these may be
+            from the network's logits, in units of the integers; else None.
         gap: how far apart two logits must be to be ordered alike; 0 without fixed-point numbers.
         decision: of a network of one logit: the call whose result is the logit, its value, and the
             node of the bit that it becomes.
@@ -98,6 +105,7 @@ class Walk:
     values: dict[fx.Node, TracedValue] = field(default_factory=dict)
     sums: dict[fx.Node, shortcuts.Sum] = field(default_factory=dict)
     gap: float = 0.0
+    line: tuple[float, float, float] | None = None
     scores: TracedValue | None = None
     decision: tuple[fx.Node, TracedValue, str] | None = None
     constant: str = ""
@@ -455,8 +463,11 @@ class Walk:
             value = shortcuts.fix(self.build, value)
         value = shapes.restore(self.build, value)
         last = value.name
+        if self.output == "logits" and not value.type.bit:
+            self._logits(result, value)
+            return
         if value.type.bit:
-            if self.output == "class":
+            if self.output != "scores":
                 raise CannotLower(
                     f"layer '{value.layer}': the model ends in bits, which have no largest; end "
                     "it in a BinaryLinear, or lower with output='scores'"
@@ -468,6 +479,22 @@ class Walk:
                 self.constant = constant_class(value, self.nodes[-1])
                 last = self._append(ArgMax(self.build.name("argmax"), last))
         self._append(Output(self.build.name("y"), last))
+
+    def _logits(self, call: fx.Node, value: TracedValue) -> None:
+        """The output as integers that stand for the logits by one scale and one offset."""
+        line = common_line(value)
+        if line is None:
+            value = shortcuts.fix(self.build, value, shortcuts.fraction_below(self.build, value))
+            assert value.fixed is not None
+            line = 2.0 ** -shortcuts.fraction_of(value), 0.0, value.fixed.local
+        scale, offset, error = line
+        self.line, self.scores = line, value
+        self.gap = 2 * error * abs(scale)
+        self.logits = call, value.name
+        node = Output(self.build.name("y"), value.name, "logits", scale, offset)
+        self.build.add(node)
+        text = f"a logit is {scale:g} * y + {offset:g}, {error:.2g} units of y off at most"
+        self.build.remark(value.layer, node, text)
 
     def _decided(self, call: fx.Node, value: TracedValue) -> str:
         """The name of a bit that is 1 where the only logit is at least 0.

@@ -9,6 +9,7 @@ import numpy as np
 from hwbnn.graph import Graph
 from hwbnn.simulators import simulate
 from hwbnn.targets.hls.calls import FORK, PORTS, TOP, Call, Site
+from hwbnn.targets.meaning import meaning_for_programs
 
 FRAMES = 8
 """Frames of the test bench that hls4ml writes."""
@@ -44,6 +45,7 @@ def core(site: Site, calls: tuple[Call, ...]) -> dict[str, Any]:
             "signed": t.signed,
             "bit": t.bit,
         }
+    ports["output"] |= meaning_for_programs(graph)
     return {
         "target": "hls",
         "top": TOP,
@@ -133,6 +135,9 @@ def readme(about: dict[str, Any], bench: dict[str, bytes]) -> str:
     x, y = about["input"], about["output"]
     frame = bench[BENCH_INPUT].decode().splitlines()[0].split()
     result = bench[BENCH_OUTPUT].decode().splitlines()[0].split()
+    meaning = ""
+    if y.get("meaning") == "logits":
+        meaning = f"\nAn element y stands for the logit {y['scale']!r} * y + {y['offset']!r}.\n"
     fused = ", ".join(f"`{a}` into `{b}`" for a, b in about["fused"].items()) or "none"
     return f"""\
 # {TOP}: an hls4ml project
@@ -145,7 +150,7 @@ Made by hwbnn from `graph.npz` under `plan.json`, as an hls4ml 1.3.0 project of 
 |---|---|---|---|---|
 {_port_row(x)}
 {_port_row(y)}
-
+{meaning}
 A frame: input `{_shown(frame)}` gives output `{_shown(result)}`. It is the first line of
 `tb_data/tb_input_features.dat` and of `tb_data/tb_output_predictions.dat`, frames with the results
 that the Graph's definition gives; `{TOP}_test.cpp` runs them.

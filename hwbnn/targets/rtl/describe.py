@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.estimate import Cycles
-from hwbnn.graph import Graph, ValueType
+from hwbnn.graph import ValueType
 from hwbnn.plan import Circuit, Framing, Plan, Tap, TokenStream
 from hwbnn.plan.stages import AxisIn, AxisOut
 from hwbnn.simulators import simulate
+from hwbnn.targets.meaning import meaning_for_people, meaning_for_programs
 from hwbnn.targets.rtl import netlists
 from hwbnn.targets.rtl.stages import fifos
 from hwbnn.targets.rtl.top import top_name, trace_name
@@ -66,7 +67,7 @@ def core(
         "input": _port(circuit, circuit.graph.input.name, "s_axis"),
         "output": {
             **_port(circuit, circuit.graph.output.name, "m_axis"),
-            **({"meaning": meaning} if (meaning := circuit.graph.output.meaning) else {}),
+            **meaning_for_programs(circuit.graph),
         },
         "order": "element k * lanes + i of a frame is bits [i * width +: width] of token k",
         "cycles": _cycles(predicted),
@@ -150,7 +151,8 @@ def readme(circuit: Circuit, predicted: Cycles, name: str) -> str:
     assert isinstance(first, AxisIn)
     assert isinstance(last, AxisOut)
     x = example(circuit)
-    y, decided = simulate(graph, x), _decision(graph)
+    y, said = simulate(graph, x), meaning_for_people(graph)
+    decided = f"\n  {said}" if said else ""
     models = f"sim/{netlists.MODELS}.sv " if netlists.models(circuit) else ""
     latency = _count(predicted.latency, "cycle")
     return f"""# A binary neural network as an FPGA core
@@ -222,15 +224,6 @@ def _framing(framing: Framing, beats: int) -> str:
   up with zero beats, so its output means nothing; the surplus beats of a long one are dropped. Each
   packet gives exactly one frame, and the next packet is computed as usual. No reset is needed. The
   framing `batch` of a Plan takes several frames in a packet, `counted` takes any `tlast`."""
-
-
-def _decision(graph: Graph) -> str:
-    """The decision that an output bit stands for, if any."""
-    if graph.meaning != "decision":
-        return ""
-    return (
-        "\n  The bit is the class: 1 where the network's logit is at least 0, the positive class."
-    )
 
 
 def _interval(predicted: Cycles) -> int:
