@@ -70,15 +70,18 @@ def activation(
         reading = tabulate_activation(layer, value, is_shared=is_shared)
     node: Node
     if isinstance(reading, Table):
-        node = Lookup(build.name("lookup"), value.name, reading.codes, reading.bit)
+        node = Lookup(
+            build.name("lookup"), value.name, reading.codes + (layer.base or 0), reading.bit
+        )
     elif isinstance(reading, Intervals):
         parts = reading.thresholds, reading.falling, reading.border_class
         counted = Threshold(build.name("count"), value.name, *parts, 0)
         build.add(counted)
-        node = Lookup(build.name("lookup"), counted.name, reading.codes, layer.levels == 1)
+        codes, is_bit = reading.codes + (layer.base or 0), layer.levels == 1
+        node = Lookup(build.name("lookup"), counted.name, codes, is_bit)
     else:
         thresholds = reading.thresholds, reading.falling, reading.border_class
-        node = Threshold(build.name("threshold"), value.name, *thresholds)
+        node = Threshold(build.name("threshold"), value.name, *thresholds, layer.base)
     t = build.add(node)
     build.remark(layer.name, node, str(reading))
     if check is not None:
@@ -105,9 +108,8 @@ class Table:
 
     def __str__(self) -> str:
         channels, count = self.codes.shape
-        return (
-            f"tables of {count} entries: {self.non_monotone} of {channels} channels rise and fall"
-        )
+        why = f": {self.non_monotone} of {channels} channels rise and fall"
+        return f"tables of {count} entries{why if self.non_monotone else ''}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +193,15 @@ def tabulate_activation(
                 "fall; lower with a smaller fraction, or use a smaller input range"
             )
     table = read_thresholds(value, layer)
+    if layer.certify is not None:
+        table = layer.certify(value, table)
     if not table.non_monotone.any():
+        if (
+            layer.levels >= TABLE_LEVELS
+            and value.type.count <= SMALL_TABLE
+            and value.border is None
+        ):
+            return Table(_table_of(table, value.type), False, 0)
         classes = None if value.border is None else value.border.classes
         return _thresholds(table, classes, value.type)
     wrong = int(table.non_monotone.sum())
@@ -210,6 +220,8 @@ def tabulate_activation(
     return Intervals(thresholds, intervals.codes, wrong, border)
 
 
+TABLE_LEVELS = 16
+"""Codes from which on a table of few integers takes less hardware than comparisons."""
 SMALL_TABLE = 1024
 """Most integers of a table; intervals between thresholds take less hardware beyond."""
 MOST_THRESHOLDS = 255
@@ -299,6 +311,17 @@ def _decided(
     build.certificates[sums.name] = test.text
     build.remark(value.layer, sums, f"{describe(test.dot, t)}: {test.text}")
     return test.thresholds, replace(value, type=t, pending=())
+
+
+def _table_of(table: ThresholdTable, t: ValueType) -> Ints:
+    """The codes that thresholds amount to, int64 ``(channels, count)``."""
+    x = np.arange(t.low, t.high + 1, t.step)
+    reached = np.where(
+        table.falling[:, None, None],
+        x <= table.thresholds[..., None],
+        x >= table.thresholds[..., None],
+    )
+    return reached.sum(axis=1)
 
 
 def _thresholds(table: ThresholdTable, classes: Ints | None, t: ValueType) -> Thresholds:

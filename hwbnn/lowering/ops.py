@@ -43,22 +43,22 @@ class ChannelwiseOp:
         """Whether it consists of a few straight lines, known by itself or as ``is_monotone``."""
         return self.is_monotone or self.has_few_lines
 
-    def compute(self, x: Float32s) -> Any:
+    def compute(self, x: Array) -> Any:
         """The function; ``x`` is a fresh contiguous array, which it may overwrite."""
         raise NotImplementedError
 
-    def __call__(self, x: Float32s) -> Float32s:
-        """The function of float32 ``(rows, channels)``.
+    def __call__(self, x: Array) -> Array:
+        """The function of float32 ``(rows, channels)``, or of float64 where the reader computes so.
 
         Raises:
             CannotLower: if the result has another shape or type.
         """
         with np.errstate(all="ignore"):  # as in torch; a NaN is refused by who evaluates
-            y = self.compute(np.array(x, np.float32, order="C"))
-        if not isinstance(y, np.ndarray) or y.shape != x.shape or y.dtype != np.float32:
+            y = self.compute(np.array(x, order="C"))
+        if not isinstance(y, np.ndarray) or y.shape != x.shape or y.dtype != x.dtype:
             found = f"{y.shape[1:]} and {y.dtype}" if isinstance(y, np.ndarray) else type(y)
             raise CannotLower(
-                f"{self.label}: expected a function that keeps shape {x.shape[1:]} and float32, "
+                f"{self.label}: expected a function that keeps shape {x.shape[1:]} and {x.dtype}, "
                 f"found {found}"
             )
         return y
@@ -134,8 +134,12 @@ class StepActivation:
         scale: a code ``q`` stands for ``scale * s + centre``, ``s`` being -1 or +1 for a bit
             (``levels`` 1) and ``q`` otherwise.
         centre: see ``scale``.
-        codes: from float32 ``(rows, channels)`` to integers 0 to ``levels``.
+        codes: from floats ``(rows, channels)`` to integers 0 to ``levels``.
         layer: the reader's own object; two activations are the same if this is.
+        base: the integer that code 0 becomes in the Graph, see :class:`hwbnn.graph.Threshold`;
+            ``scale`` then multiplies these integers. None for bits and counts from 0.
+        certify: from the argument and the thresholds that floats give to the thresholds that are
+            right; for readers whose functions are real, and floats too coarse here and there.
     """
 
     name: str
@@ -143,8 +147,10 @@ class StepActivation:
     levels: int
     scale: float
     centre: float
-    codes: Callable[[Float32s], Bytes]
+    codes: Callable[[Array], Bytes]
     layer: object = None
+    base: int | None = None
+    certify: Callable[[Any, Any], Any] | None = None
 
     def in_order(self, order: Ints | None) -> StepActivation:
         """The activation for tables whose columns are in the Graph's order.
@@ -167,10 +173,11 @@ class CodeReading(ChannelwiseOp):
     activation: StepActivation
     is_bit: bool
 
-    def compute(self, x: Float32s) -> Float32s:
+    def compute(self, x: Array) -> Array:
         """The numbers behind codes, in an array of any shape."""
-        signs = x * np.float32(2) - np.float32(1) if self.is_bit else x
-        return signs * np.float32(self.activation.scale) + np.float32(self.activation.centre)
+        real = x.dtype.type
+        signs = x * real(2) - real(1) if self.is_bit else x
+        return np.asarray(signs * real(self.activation.scale) + real(self.activation.centre))
 
 
 class MonotoneCheck:
@@ -190,10 +197,10 @@ class MonotoneCheck:
     def __init__(self, cut: int, levels: int, channels: int) -> None:
         self.cut = cut
         shape = (levels, channels)
-        self._least = [np.full(shape, np.inf, np.float32) for _ in range(2)]
-        self._most = [np.full(shape, -np.inf, np.float32) for _ in range(2)]
+        self._least = [np.full(shape, np.inf) for _ in range(2)]
+        self._most = [np.full(shape, -np.inf) for _ in range(2)]
 
-    def add(self, y: Float32s, codes: Array) -> None:
+    def add(self, y: Array, codes: Array) -> None:
         """Record floats and their codes, both ``(rows, channels)``."""
         for level in range(len(self._least[0])):
             reached = codes > level

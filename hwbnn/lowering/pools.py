@@ -17,7 +17,7 @@ import numpy as np
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import MaxPool, SumPool, Window
-from hwbnn.graph.arrays import Bools, Float32s, Ints
+from hwbnn.graph.arrays import Array, Bools, Ints
 from hwbnn.lowering.ops import FixedPointReading, MonotoneCheck, StepActivation, TableFunction
 from hwbnn.lowering.tables import batches, merged
 from hwbnn.lowering.value import FixedPointError, GraphBuilder, TracedValue, WaitingPool
@@ -75,6 +75,17 @@ def max_pool(
     """
     _expect_image(shape, value)
     padding = shape.border(value.type.shape, result)
+    return bordered_max_pool(build, shape, padding, value, result)
+
+
+def bordered_max_pool(
+    build: GraphBuilder,
+    shape: PoolWindow,
+    padding: tuple[int, int, int, int],
+    value: TracedValue,
+    result: tuple[int, ...],
+) -> TracedValue:
+    """:func:`max_pool` with given padding: top, bottom, left, right."""
     size = (result[0], result[1], result[2])
     pool = WaitingPool(
         shape.name, shape.label, shape.kernel, shape.stride, padding, size, len(value.ops)
@@ -155,7 +166,7 @@ def _falls(value: TracedValue, label: str) -> Bools:
         return np.zeros(len(value.low), np.bool_)
     rises = np.zeros(len(value.low), np.bool_)
     falls = rises.copy()
-    last: Float32s | None = None
+    last: Array | None = None
     for _, x in batches(value):
         joined = x if last is None else np.concatenate((last, x))
         rises |= (joined[1:] > joined[:-1]).any(axis=0)
@@ -202,7 +213,7 @@ def mean_pool(
     node = SumPool(build.name("sum"), value.name, shape.kernel, shape.stride, padding)
     t = build.add(node)
     window = Window(size, shape.kernel, shape.stride, padding)
-    low, high = _summed(value, window)
+    low, high = sum_ends(value, window)
     factor, divisor = np.float32(unit), np.float32(shape.divisor)
 
     size_text = "x".join(map(str, shape.kernel))
@@ -218,7 +229,7 @@ def mean_pool(
     return TracedValue(node.name, t, low, high, value.layer, (divide,), fixed=fixed)
 
 
-def _summed(value: TracedValue, window: Window) -> tuple[Ints, Ints]:
+def sum_ends(value: TracedValue, window: Window) -> tuple[Ints, Ints]:
     """The range of the sums of each channel."""
     low, high = value.low, value.high
     if value.type.bit:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from hwbnn.errors import CannotLower
-from hwbnn.graph.arrays import Array, Bools, Float32s, Ints
+from hwbnn.graph.arrays import Array, Bools, Ints
 from hwbnn.lowering.ops import StepActivation
 from hwbnn.lowering.value import TracedValue
 
@@ -50,7 +51,7 @@ class ThresholdTable:
 
 def evaluate(
     value: TracedValue, start: int, stop: int, *, reachable: bool = True, border_class: int = 0
-) -> tuple[Ints, Float32s]:
+) -> tuple[Ints, Array]:
     """The float network's numbers for the integers number ``start`` to ``stop`` of a value.
 
     Args:
@@ -61,7 +62,7 @@ def evaluate(
         border_class: of the position.
 
     Returns:
-        The integers, int64 ``(rows,)``, and float32 ``(rows, channels)``.
+        The integers, int64 ``(rows,)``, and floats ``(rows, channels)``.
 
     Raises:
         CannotLower: naming the function whose result is NaN.
@@ -73,7 +74,7 @@ def evaluate(
 
 def evaluate_at(
     value: TracedValue, integers: Ints, border_class: int = 0, *, held: bool = True
-) -> Float32s:
+) -> Array:
     """:func:`evaluate` for some integers.
 
     Args:
@@ -85,12 +86,12 @@ def evaluate_at(
     return _run(value, integers, held, border_class)
 
 
-def _run(value: TracedValue, integers: Ints, reachable: bool, border_class: int) -> Float32s:
+def _run(value: TracedValue, integers: Ints, reachable: bool, border_class: int) -> Array:
     columns = integers if integers.ndim == 2 else integers[:, None]
     held = np.broadcast_to(columns, (len(integers), len(value.low)))
     if reachable:
         held = np.clip(held, value.low, value.high)
-    x = held.astype(np.float32)
+    x: Array = held.astype(np.float64 if value.is_double else np.float32)
     for op in value.variants[border_class]:
         x = op(x)
         bad = np.isnan(x)
@@ -117,7 +118,7 @@ def merged(value: TracedValue) -> TracedValue:
 
 def batches(
     value: TracedValue, *, reachable: bool = True, border_class: int = 0
-) -> Iterator[tuple[Ints, Float32s]]:
+) -> Iterator[tuple[Ints, Array]]:
     """All of :func:`evaluate`, in pieces that fit a cache.
 
     Raises:
@@ -172,7 +173,7 @@ class _Scan:
 
 
 def _scan(value: TracedValue, activation: StepActivation, border_class: int) -> _Scan:
-    if is_long(value):
+    if is_long(value, activation.levels):
         return _bisected(value, activation, border_class)
     levels = activation.levels
     low, high, channels = value.type.low, value.type.high, len(value.low)
@@ -198,10 +199,15 @@ def _scan(value: TracedValue, activation: StepActivation, border_class: int) -> 
     return _Scan(first, last, rises, falls)
 
 
-def is_long(value: TracedValue) -> bool:
-    """Whether a value has more integers than are tabulated where there is a quicker way."""
+def is_long(value: TracedValue, levels: int = 1) -> bool:
+    """Whether a value has more integers than are tabulated where there is a quicker way.
+
+    Args:
+        value: the value.
+        levels: how often its integers are looked through.
+    """
     known = all(op.is_monotone for ops in value.variants for op in ops)
-    return known and _is_large(value)
+    return known and _is_large(value, levels if value.is_double else 1)
 
 
 def is_piecewise(value: TracedValue) -> bool:
@@ -210,8 +216,8 @@ def is_piecewise(value: TracedValue) -> bool:
     return known and _is_large(value)
 
 
-def _is_large(value: TracedValue) -> bool:
-    return value.type.count * len(value.low) > LONG
+def _is_large(value: TracedValue, times: int = 1) -> bool:
+    return value.type.count * len(value.low) * times > LONG
 
 
 def _bisected(value: TracedValue, activation: StepActivation, border_class: int) -> _Scan:
@@ -382,8 +388,8 @@ def rises_alike(value: TracedValue) -> bool:
     between channels. For fixed-point numbers, of which float32 may round some together, the floats
     need not rise strictly.
     """
-    before: Float32s | None = None
-    first: np.float32 | None = None
+    before: Array | None = None
+    first: Any = None
     value = merged(value)
     some = np.array([value.type.low, 0, value.type.high]).clip(value.type.low, value.type.high)
     ends = evaluate_at(value, some, held=False)

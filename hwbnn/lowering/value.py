@@ -104,6 +104,7 @@ class TracedValue:
         order: of a flattened image: element ``i`` in torch's order is element ``order[i]`` of the
             Graph's; None where they are the same.
         fixed: how far the integers are from the floats; None where they are exact.
+        is_double: whether the functions compute in float64, not in float32.
     """
 
     name: str
@@ -119,6 +120,7 @@ class TracedValue:
     is_coded: bool = False
     order: Ints | None = None
     fixed: FixedPointError | None = None
+    is_double: bool = False
 
     @property
     def is_image(self) -> bool:

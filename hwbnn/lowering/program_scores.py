@@ -1,0 +1,205 @@
+"""The order of a program's logits as integers: exactly, or refused.
+
+Logits are ``gain[c] * D + offset[c]`` with rationals, or have BatchNorm behind the sums. Where one
+unit divides all gains, ``D * gain / unit`` are integers, and the offsets divide into a whole part
+and a rest in [0, 1) whose rank is all that an order needs: ``N`` different rests make scores
+``N * (D * gain / unit + whole) + rank``. Otherwise, where the sums take few values, the Graph has
+the rank of each logit among all that can occur.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cmp_to_key
+from itertools import pairwise
+from math import floor, gcd, lcm
+from typing import Protocol
+
+import numpy as np
+
+from hwbnn.errors import CannotLower
+from hwbnn.graph import Lookup, Rescale
+from hwbnn.graph.arrays import Ints
+from hwbnn.graph.fields import LIMIT
+from hwbnn.lowering.real_numbers import RealNumber
+from hwbnn.lowering.real_ops import Rationals, RealOp, of_channel
+from hwbnn.lowering.tables import TABLE_LIMIT, batches
+from hwbnn.lowering.value import GraphBuilder, TracedValue
+from hwbnn.program import Layer
+
+_NEAR = 1e-9
+"""Relative distance within which two logits are compared exactly."""
+
+
+class Linear(Protocol):
+    """A linear map from integers to real numbers."""
+
+    @property
+    def unit(self) -> Rationals:
+        """The gains."""
+
+    @property
+    def centre(self) -> Rationals:
+        """The offsets."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The integers that are ordered as the logits.
+
+    Attributes:
+        node: their node.
+        text: how they came about.
+    """
+
+    node: str
+    text: str
+
+
+def scores(build: GraphBuilder, layer: Layer, value: TracedValue, reading: Linear | None) -> Scores:
+    """A node of integers that are ordered as the logits are, ties included.
+
+    Args:
+        build: the Graph so far.
+        layer: the last layer, for messages.
+        value: the logits, flat.
+        reading: their linear map; None behind BatchNorm.
+
+    Raises:
+        CannotLower: if there are no such integers of a permitted size.
+    """
+    found = None if reading is None else _scaled(build, layer, value, reading)
+    return _ranked(build, layer, value) if found is None else found
+
+
+def _scaled(
+    build: GraphBuilder, layer: Layer, value: TracedValue, reading: Linear
+) -> Scores | None:
+    count = value.type.size
+    gains = [of_channel(reading.unit, c) for c in range(count)]
+    below = lcm(*(g.denominator for g in gains))
+    unit = Fraction(gcd(*(int(g * below) for g in gains)), below)
+    if not unit:
+        return None
+    factors = [int(g / unit) for g in gains]
+    offsets = [of_channel(reading.centre, c) / unit for c in range(count)]
+    whole = [floor(o) for o in offsets]
+    least = min(whole)
+    rests = sorted({o - w for o, w in zip(offsets, whole, strict=True)})
+    n = len(rests)
+    bias = [n * (w - least) + rests.index(o - w) for o, w in zip(offsets, whole, strict=True)]
+    node = build.nodes[-1] if build.nodes[-1].name == value.name else None
+    if set(factors) == {1} and not any(bias):
+        text = "compared as integers: all channels have one scale and one offset"
+        if node is not None:
+            build.remark(layer.name, node, text)
+        return Scores(value.name, text)
+    ends = [
+        n * f * int(end) + b
+        for f, b, low, high in zip(factors, bias, value.low, value.high, strict=True)
+        for end in (low, high)
+    ]
+    # All channels see the whole range of the value in the Graph's own bounds.
+    widest = [
+        n * f * end + b
+        for f, b in zip(factors, bias, strict=True)
+        for end in (value.type.low, value.type.high)
+    ]
+    if max(abs(e) for e in (*ends, *widest)) >= LIMIT or n * max(map(abs, factors)) >= LIMIT:
+        return None
+    zeros = np.zeros(count, np.int64)
+    scaled = Rescale(
+        build.name("scores"),
+        value.name,
+        n * np.array(factors),
+        np.array(bias),
+        zeros,
+        min(widest),
+        max(widest),
+    )
+    build.add(scaled)
+    text = f"scores: sums times {n * min(factors)} to {n * max(factors)}, plus 0 to {max(bias)}"
+    build.remark(layer.name, scaled, f"{text}; ordered exactly as the logits")
+    return Scores(scaled.name, text)
+
+
+def _ranked(build: GraphBuilder, layer: Layer, value: TracedValue) -> Scores:
+    if value.type.count > TABLE_LIMIT:
+        raise CannotLower(
+            f"{layer.label}: its logits have scales or offsets without a common unit, and its sums "
+            f"take {value.type.count} values, more than the {TABLE_LIMIT} of a table of ranks; "
+            "give the last layer one scale (a power of two, alpha='auto_po2' or per-tensor), or "
+            "fewer bits"
+        )
+    ranks, close = _ranks(value)
+    node = Lookup(build.name("ranks"), value.name, ranks)
+    build.add(node)
+    text = f"ranks of {int(ranks.max()) + 1} logits, {ranks.shape[1]} entries a class"
+    text += f", {close} near pairs ordered by rationals" if close else ""
+    build.remark(layer.name, node, text)
+    return Scores(node.name, text)
+
+
+def _ranks(value: TracedValue) -> tuple[Ints, int]:
+    """The dense rank of each logit, int64 ``(channels, count)``, and pairs decided exactly."""
+    pieces = list(batches(value))
+    logits = np.concatenate([x for _, x in pieces]).T
+    integers = np.concatenate([n for n, _ in pieces])
+    held = integers[None].clip(value.low[:, None], value.high[:, None])
+    flat = logits.ravel()
+    order = np.argsort(flat, kind="stable")
+    ordered = flat[order]
+    size = np.abs(ordered)
+    near = np.diff(ordered) <= _NEAR * np.maximum(np.maximum(size[1:], size[:-1]), 1e-300)
+    ranks = np.zeros(flat.size, np.int64)
+    rank, close, start = 0, 0, 0
+    ends = np.append(np.flatnonzero(~near), len(order) - 1)
+    for end in ends.tolist():
+        group = order[start : end + 1]
+        if len(group) > 1:
+            numbers = _distinct(value, group, held)
+            group_ranks, steps = _group_ranks(numbers)
+            close += len(numbers) - 1
+            ranks[group] = [rank + group_ranks[key] for key in _keys(value, group, held)]
+            rank += steps
+        else:
+            ranks[group] = rank
+        rank += 1
+        start = end + 1
+    return ranks.reshape(logits.shape), close
+
+
+def _keys(value: TracedValue, group: Ints, held: Ints) -> list[tuple[int, int]]:
+    """Channel and integer of elements of the flat table."""
+    channels, columns = np.divmod(group, held.shape[1])
+    return list(zip(channels.tolist(), held[channels, columns].tolist(), strict=True))
+
+
+def _distinct(value: TracedValue, group: Ints, held: Ints) -> dict[tuple[int, int], RealNumber]:
+    """The exact numbers of a group, each channel and integer once."""
+    numbers = {}
+    for channel, integer in _keys(value, group, held):
+        if (channel, integer) not in numbers:
+            x = RealNumber.of(integer)
+            for op in value.ops:
+                assert isinstance(op, RealOp)
+                x = op.exact(channel, x)
+            numbers[channel, integer] = x
+    return numbers
+
+
+def _group_ranks(
+    numbers: dict[tuple[int, int], RealNumber],
+) -> tuple[dict[tuple[int, int], int], int]:
+    """The rank of each number from 0, and the highest."""
+
+    def compare(a: tuple[int, int], b: tuple[int, int]) -> int:
+        return numbers[a].plus(numbers[b].times(-1)).sign
+
+    keys = sorted(numbers, key=cmp_to_key(compare))
+    ranks, rank = {keys[0]: 0}, 0
+    for before, key in pairwise(keys):
+        rank += compare(key, before) > 0
+        ranks[key] = rank
+    return ranks, rank

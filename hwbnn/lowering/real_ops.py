@@ -1,0 +1,214 @@
+"""The functions of a file's network between a sum and the next quantizer, in three readings.
+
+Each is evaluated in float64 in the order that the layer's docstring says (:meth:`RealOp.compute`),
+exactly for a single integer (:meth:`RealOp.exact`), and as bounds of what an executor in float32
+may be off (:meth:`RealOp.bound`). All are monotone in each channel, float64's rounding included,
+since each operation is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+import numpy as np
+
+from hwbnn.graph.arrays import Floats
+from hwbnn.lowering.ops import ChannelwiseOp
+from hwbnn.lowering.real_numbers import RealNumber
+from hwbnn.program import Affine, BatchNorm
+
+Bound = tuple[Floats, Floats]
+"""The sum of the magnitudes of all terms so far, and the error of float32, ``(rows, channels)``."""
+Rationals = tuple[Fraction, ...]
+"""One rational a channel, or a single one for all."""
+
+
+@dataclass(frozen=True, eq=False)
+class RealOp(ChannelwiseOp):
+    """A function of real numbers, monotone in each channel."""
+
+    is_monotone: bool = field(default=True, kw_only=True)
+    has_few_lines: bool = field(default=True, kw_only=True)
+
+    def exact(self, channel: int, x: RealNumber) -> RealNumber:
+        """The function of one number in one channel, without rounding."""
+        raise NotImplementedError
+
+    def bound(self, before: Bound) -> Bound:
+        """Magnitude and error behind the function, of those before it."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class LinearOp(RealOp):
+    """``gain * x + offset``: from the Graph's integers to the network's numbers.
+
+    Attributes:
+        gain: of each channel, or one.
+        offset: likewise.
+        error: what float32 may be off, float64 ``(channels,)`` or ``(1,)``.
+    """
+
+    gain: Rationals
+    offset: Rationals
+    error: Floats = field(default_factory=lambda: np.zeros(1))
+
+    def compute(self, x: Floats) -> Floats:
+        """The function."""
+        return x * floats(self.gain) + floats(self.offset)
+
+    def exact(self, channel: int, x: RealNumber) -> RealNumber:
+        """The function, exactly."""
+        return x.times(of_channel(self.gain, channel)).plus(of_channel(self.offset, channel))
+
+    def bound(self, before: Bound) -> Bound:
+        """The magnitude of the terms; ``error``."""
+        size = before[0] * np.abs(floats(self.gain)) + np.abs(floats(self.offset))
+        return size, np.broadcast_to(self.error, size.shape)
+
+    def repeated(self, count: int) -> LinearOp:
+        """The function for all channels ``count`` times in succession."""
+        if self.is_elementwise:
+            return self
+        error = _tiled(self.error, count)
+        gain, offset = (p if len(p) == 1 else p * count for p in (self.gain, self.offset))
+        return replace(self, gain=gain, offset=offset, error=error)
+
+
+@dataclass(frozen=True, eq=False)
+class AffineOp(RealOp):
+    """``x * scale / divisor + offset``, in this order."""
+
+    scale: Floats
+    divisor: Floats
+    offset: Floats
+
+    def compute(self, x: Floats) -> Floats:
+        """The function."""
+        return x * self.scale / self.divisor + self.offset
+
+    def exact(self, channel: int, x: RealNumber) -> RealNumber:
+        """The function, exactly."""
+        scale, divisor, offset = (
+            Fraction(float(p[channel % len(p)])) for p in (self.scale, self.divisor, self.offset)
+        )
+        return x.times(scale / divisor).plus(offset)
+
+    def bound(self, before: Bound) -> Bound:
+        """The magnitude of the terms, and the error times the gain."""
+        gain = np.abs(self.scale / self.divisor)
+        return before[0] * gain + np.abs(self.offset), before[1] * gain
+
+    def repeated(self, count: int) -> AffineOp:
+        """The function for all channels ``count`` times in succession."""
+        return replace(
+            self,
+            scale=_tiled(self.scale, count),
+            divisor=_tiled(self.divisor, count),
+            offset=_tiled(self.offset, count),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class NormOp(RealOp):
+    """``(x - mean) / sqrt(variance + epsilon) * gamma + beta``, in this order."""
+
+    mean: Floats
+    variance: Floats
+    epsilon: float
+    gamma: Floats
+    beta: Floats
+
+    @property
+    def _root(self) -> Floats:
+        return np.asarray(np.sqrt(self.variance + self.epsilon))
+
+    def compute(self, x: Floats) -> Floats:
+        """The function."""
+        return (x - self.mean) / self._root * self.gamma + self.beta
+
+    def exact(self, channel: int, x: RealNumber) -> RealNumber:
+        """The function, exactly; the root stays one."""
+        mean, variance, gamma, beta = (
+            Fraction(float(p[channel % len(p)]))
+            for p in (self.mean, self.variance, self.gamma, self.beta)
+        )
+        under = variance + Fraction(self.epsilon)
+        return x.plus(-mean).over_root(under).times(gamma).plus(beta)
+
+    def bound(self, before: Bound) -> Bound:
+        """The magnitude of the terms, and the error times the gain."""
+        gain = np.abs(self.gamma) / self._root
+        return (before[0] + np.abs(self.mean)) * gain + np.abs(self.beta), before[1] * gain
+
+    def repeated(self, count: int) -> NormOp:
+        """The function for all channels ``count`` times in succession."""
+        return replace(
+            self,
+            mean=_tiled(self.mean, count),
+            variance=_tiled(self.variance, count),
+            gamma=_tiled(self.gamma, count),
+            beta=_tiled(self.beta, count),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ReluOp(RealOp):
+    """``max(x, 0)``."""
+
+    def compute(self, x: Floats) -> Floats:
+        """The function."""
+        return np.maximum(x, 0.0)
+
+    def exact(self, channel: int, x: RealNumber) -> RealNumber:
+        """The function, exactly."""
+        return x if x.sign > 0 else RealNumber.of(0)
+
+    def bound(self, before: Bound) -> Bound:
+        """As before."""
+        return before
+
+    def repeated(self, count: int) -> ReluOp:
+        """The same: all channels are treated alike."""
+        return self
+
+
+def affine_op(layer: Affine) -> AffineOp:
+    """The function of a layer."""
+    parts = layer.scale, layer.divisor, layer.offset
+    same = all(len(p) == 1 for p in parts)
+    return AffineOp(layer.label, *parts, is_elementwise=same)
+
+
+def norm_op(layer: BatchNorm) -> NormOp:
+    """The function of a layer."""
+    numbers = layer.mean, layer.variance, layer.epsilon, layer.gamma, layer.beta
+    same = all(len(p) == 1 for p in (layer.mean, layer.variance, layer.gamma, layer.beta))
+    return NormOp(layer.label, *numbers, is_elementwise=same)
+
+
+def linear_op(
+    label: str, gain: Sequence[Fraction], offset: Sequence[Fraction], error: Floats | None = None
+) -> LinearOp:
+    """``gain * x + offset``, one number for all channels where these are equal."""
+    parts = [tuple(p[:1]) if len(set(p)) == 1 else tuple(p) for p in (gain, offset)]
+    wrong = np.zeros(1) if error is None else error
+    same = len(parts[0]) == len(parts[1]) == 1
+    return LinearOp(label, parts[0], parts[1], wrong, is_elementwise=same)
+
+
+def floats(rationals: Rationals) -> Floats:
+    """Rationals rounded to float64, ``(channels,)`` or ``(1,)``."""
+    return np.array([float(r) for r in rationals])
+
+
+def of_channel(rationals: Rationals, channel: int) -> Fraction:
+    """The number of a channel."""
+    return rationals[0] if len(rationals) == 1 else rationals[channel]
+
+
+def _tiled(numbers: Floats, count: int) -> Floats:
+    """The numbers of all channels ``count`` times; a single number stays one."""
+    return numbers if len(numbers) == 1 else np.tile(numbers, count)
