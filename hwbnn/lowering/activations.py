@@ -196,11 +196,8 @@ def tabulate_activation(
     if layer.certify is not None:
         table = layer.certify(value, table)
     if not table.non_monotone.any():
-        if (
-            layer.levels >= TABLE_LEVELS
-            and value.type.count <= SMALL_TABLE
-            and value.border is None
-        ):
+        small = value.type.count <= SMALL_TABLE and value.border is None
+        if value.is_double and layer.levels >= TABLE_LEVELS and small:
             return Table(_table_of(table, value.type), False, 0)
         classes = None if value.border is None else value.border.classes
         return _thresholds(table, classes, value.type)
@@ -321,7 +318,7 @@ def _table_of(table: ThresholdTable, t: ValueType) -> Ints:
         x <= table.thresholds[..., None],
         x >= table.thresholds[..., None],
     )
-    return reached.sum(axis=1)
+    return np.asarray(reached.sum(axis=1), np.int64)
 
 
 def _thresholds(table: ThresholdTable, classes: Ints | None, t: ValueType) -> Thresholds:
