@@ -5,7 +5,7 @@ sum and the next quantizer wait (:mod:`hwbnn.lowering.real_ops`) until the quant
 every integer that the sum can reach, in float64; what float64 cannot decide is decided by rational
 arithmetic (:mod:`hwbnn.lowering.certificate`).
 
-A weighted sum reads integers ``X`` that stand for ``unit * X + centre`` (:class:`Reading`). The
+A weighted sum reads integers ``X`` that stand for ``unit * X + centre`` (:class:`LinearReading`). The
 unit goes into the scale behind the sum and the centre into its offset, which depends on the
 position only where zeros stand outside an image that no integer stands for.
 """
@@ -67,7 +67,7 @@ MULTIPLIER_LIMIT = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class LinearReading:
     """The real numbers that integers ``X`` stand for: ``unit * X + centre``; a bit is -1 or +1.
 
     Attributes:
@@ -83,10 +83,10 @@ class Reading:
         """Whether all channels stand for the same numbers."""
         return len(set(self.unit)) == 1 and len(set(self.centre)) == 1
 
-    def repeated(self, count: int) -> Reading:
+    def repeated(self, count: int) -> LinearReading:
         """The reading of all channels ``count`` times in succession."""
         parts = (p if len(p) == 1 else p * count for p in (self.unit, self.centre))
-        return Reading(*parts)
+        return LinearReading(*parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ class State:
     """
 
     value: TracedValue
-    reading: Reading | None
+    reading: LinearReading | None
 
 
 def lower_program(
@@ -117,14 +117,14 @@ def lower_program(
         CannotLower: naming the layer that has no exact form, and what to change.
         InputError: if ``input`` is missing or does not fit the network.
     """
-    return Walk.begin(program, input, output).run()
+    return ProgramWalk.begin(program, input, output).run()
 
 
 def explain_program(
     program: Program, input: Input | None = None, output: Literal["class", "scores"] = "class"
 ) -> Explanation:
     """The lowering of each layer of a program, or where it stops; see :func:`hwbnn.explain`."""
-    walk = Walk.begin(program, input, output)
+    walk = ProgramWalk.begin(program, input, output)
     kinds = {layer.name: layer.kind for layer in program.layers}
     read = tuple(LayerExplanation("file", program.format, "Graph", r) for r in program.remarks)
     try:
@@ -137,7 +137,7 @@ def explain_program(
 
 
 @dataclass
-class Walk:
+class ProgramWalk:
     """A program being lowered.
 
     Attributes:
@@ -161,7 +161,7 @@ class Walk:
     scores: Scores | None = None
 
     @classmethod
-    def begin(cls, program: Program, source: Input | None, output: str) -> Walk:
+    def begin(cls, program: Program, source: Input | None, output: str) -> ProgramWalk:
         """A walk that has not begun, its arguments checked."""
         given = program.contract if source is None else source
         if given is None:
@@ -212,10 +212,11 @@ class Walk:
         t = self.build.add(node)
         columns = t.channels if len(t.shape) == 3 else t.size
         ends = np.full(columns, t.low), np.full(columns, t.high)
-        scale, offset = rational(node.scale), rational(node.offset)
-        reading = Reading((scale,), (offset,))
+        scale, offset = _rationals(node.scale), _rationals(node.offset)
+        reading = LinearReading(_short(scale), _short(offset))
         if t.bit:  # of codes 0 and 1
-            reading = Reading((scale / 2,), (offset + scale / 2,))
+            unit = tuple(s / 2 for s in scale)
+            reading = LinearReading(unit, tuple(o + u for o, u in _paired(offset, unit)))
         value = TracedValue(node.name, t, *ends, node.name, is_input=True, is_double=True)
         return _read(value, f"input '{node.name}'", reading)
 
@@ -266,7 +267,7 @@ class Walk:
         if isinstance(layer, Dense):
             value = replace(sums.linear(self.build, weights, state.value), is_double=True)
             offset = [centre * s * n for s, n in zip(scale, rows, strict=True)]
-            return _read(value, layer.label, Reading(tuple(gain), tuple(offset)), error)
+            return _read(value, layer.label, LinearReading(tuple(gain), tuple(offset)), error)
         assert isinstance(layer, Convolution)
         pad = _pad(layer, state.value, reading)
         moves = layer.stride, layer.padding, pad or 0, layer.groups, None
@@ -274,7 +275,7 @@ class Walk:
         value = replace(value, is_double=True)
         if pad is not None:
             offset = [centre * s * n for s, n in zip(scale, rows, strict=True)]
-            return _read(value, layer.label, Reading(tuple(gain), tuple(offset)), error)
+            return _read(value, layer.label, LinearReading(tuple(gain), tuple(offset)), error)
         return self._bordered(layer, state.value, value, (scale, gain, centre), error)
 
     def _bordered(
@@ -358,7 +359,7 @@ class Walk:
         if low == high:
             raise layer.refuse("makes one number of both of -1 and +1; look at its thresholds")
         scale, offset = Fraction(layer.scale), Fraction(layer.offset)
-        read = Reading((scale * (high - low) / 2,), (offset + scale * (high + low) / 2,))
+        read = LinearReading((scale * (high - low) / 2,), (offset + scale * (high + low) / 2,))
         self._told(layer, state.value, "the same bits")
         self.codes[layer.name] = state.value.name
         return _read(state.value, layer.label, read)
@@ -366,7 +367,7 @@ class Walk:
     def _renamed(self, layer: Quantizer, state: State, start: int) -> State:
         """The integers that arrive are the codes, but for a constant."""
         scale = Fraction(layer.scale)
-        read = Reading((scale,), (Fraction(layer.offset) + scale * start,))
+        read = LinearReading((scale,), (Fraction(layer.offset) + scale * start,))
         self._told(layer, state.value, f"its codes are the integers that it reads, plus {start}")
         self.codes[layer.name] = state.value.name
         return _read(state.value, layer.label, read)
@@ -431,7 +432,7 @@ class Walk:
         op = linear_op(layer.label, gain, offset, error)
         read = None
         if reading is not None:
-            read = Reading(tuple(u / count for u in reading.unit), reading.centre)
+            read = LinearReading(tuple(u / count for u in reading.unit), reading.centre)
         moved = TracedValue(node.name, t, *ends, layer.name, (op, *value.ops[1:]), is_double=True)
         return State(moved, read)
 
@@ -492,7 +493,7 @@ class Walk:
         value = TracedValue(node.name, t, ends[0], ends[1], layer.name, is_double=True)
         size = [max(abs(u) for u in pair) for pair in zip(*units, strict=True)]
         error = _rounding(tuple(size), (ends[0], ends[1]), 2)
-        return _read(value, layer.label, Reading(_short(common), _short(centres)), error)
+        return _read(value, layer.label, LinearReading(_short(common), _short(centres)), error)
 
     def _multiplied(self, layer: Layer, value: TracedValue, factor: list[int]) -> str:
         """The name of a value times an integer a channel."""
@@ -570,14 +571,23 @@ class Walk:
         self.build.add(Output(self.build.name("y"), name))
 
 
-def _read(value: TracedValue, label: str, reading: Reading, error: Floats | None = None) -> State:
+def _read(
+    value: TracedValue, label: str, reading: LinearReading, error: Floats | None = None
+) -> State:
     """A value whose integers are read by one linear map; tables have codes 0 and 1 for bits."""
     gain, offset = reading.unit, reading.centre
     if value.type.bit:
         offset = tuple(c - u for c, u in _paired(offset, gain))
         gain = tuple(2 * u for u in gain)
     op = linear_op(label, gain, offset, error)
-    return State(replace(value, ops=(op,)), Reading(_short(reading.unit), _short(reading.centre)))
+    return State(
+        replace(value, ops=(op,)), LinearReading(_short(reading.unit), _short(reading.centre))
+    )
+
+
+def _rationals(numbers: float | tuple[float, ...]) -> Rationals:
+    """The rationals of one number, or of one a channel."""
+    return tuple(rational(n) for n in (numbers if isinstance(numbers, tuple) else (numbers,)))
 
 
 def _short(numbers: Rationals | list[Fraction]) -> Rationals:
@@ -605,11 +615,11 @@ def _scaled(layer: Affine, state: State) -> State:
         unit = [u * g for u, g in _paired(reading.unit, gain)]
         moved = [c * g for c, g in _paired(reading.centre, gain)]
         centre = [c + o for c, o in _paired(tuple(moved), offset)]
-        reading = Reading(_short(unit), _short(centre))
+        reading = LinearReading(_short(unit), _short(centre))
     return State(state.value.after(op), reading)
 
 
-def _uniform(layer: Layer, state: State) -> Reading:
+def _uniform(layer: Layer, state: State) -> LinearReading:
     """The reading of a layer's argument, one for all channels."""
     reading = state.reading
     if reading is None:
@@ -619,7 +629,7 @@ def _uniform(layer: Layer, state: State) -> Reading:
             f"reads numbers of a scale for each channel, from layer '{state.value.layer}'; put a "
             "quantizer of one scale in front of it"
         )
-    return Reading(reading.unit[:1], reading.centre[:1])
+    return LinearReading(reading.unit[:1], reading.centre[:1])
 
 
 def _real(layer: Layer, state: State) -> NoReturn:
@@ -627,7 +637,7 @@ def _real(layer: Layer, state: State) -> NoReturn:
     raise layer.refuse(f"reads real numbers, behind {ops}; put a quantizer in front of it")
 
 
-def _pad(layer: Convolution, value: TracedValue, reading: Reading) -> int | None:
+def _pad(layer: Convolution, value: TracedValue, reading: LinearReading) -> int | None:
     """The integer that stands for the number outside the image; None if there is none."""
     if not any(layer.padding):
         return 0
@@ -637,7 +647,7 @@ def _pad(layer: Convolution, value: TracedValue, reading: Reading) -> int | None
 
 
 def _float32_error(layer: WeightedLayer, value: TracedValue, gain: list[Fraction]) -> Floats:
-    """What sums of float32 may be off: nothing where all terms are multiples of a power of two."""
+    """The error of sums of float32: nothing where all terms are multiples of a power of two."""
     low, high = _summand_ends(value)
     most = int(max(np.abs(low).max(), np.abs(high).max()))
     magnitudes = np.abs(layer.weights).reshape(len(layer.weights), -1).sum(axis=1) * most
@@ -667,7 +677,7 @@ def _summand_ends(value: TracedValue) -> tuple[Ints, Ints]:
     return value.low, value.high
 
 
-def _identity(layer: Quantizer, value: TracedValue, reading: Reading) -> int | None:
+def _identity(layer: Quantizer, value: TracedValue, reading: LinearReading) -> int | None:
     """The counts less the integers that a quantizer reads, where this is one number; else None."""
     if len(layer.edges) > 1 or not reading.is_uniform or value.type.step != 1:
         return None
@@ -696,12 +706,12 @@ def _count(layer: Quantizer, row: int, y: Fraction) -> int:
     return count
 
 
-def _codes(layer: Quantizer, is_bit: bool, base: int | None) -> Reading:
+def _codes(layer: Quantizer, is_bit: bool, base: int | None) -> LinearReading:
     """The numbers that a quantizer's integers in the Graph stand for."""
     scale, offset = Fraction(layer.scale), Fraction(layer.offset)
     if is_bit:
-        return Reading((scale / 2,), (offset + scale / 2,))
-    return Reading((scale,), (offset if base is None else Fraction(0),))
+        return LinearReading((scale / 2,), (offset + scale / 2,))
+    return LinearReading((scale,), (offset if base is None else Fraction(0),))
 
 
 def _common(units: list[Fraction]) -> Fraction:

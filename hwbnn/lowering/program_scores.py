@@ -156,30 +156,30 @@ def _ranks(value: TracedValue) -> tuple[Ints, int]:
     rank, close, start = 0, 0, 0
     ends = np.append(np.flatnonzero(~near), len(order) - 1)
     for end in ends.tolist():
-        group = order[start : end + 1]
-        if len(group) > 1:
-            numbers = _distinct(value, group, held)
-            group_ranks, steps = _group_ranks(numbers)
+        together = order[start : end + 1]
+        if len(together) > 1:
+            numbers = _distinct(value, together, held)
+            near_ranks, steps = _near_ranks(numbers)
             close += len(numbers) - 1
-            ranks[group] = [rank + group_ranks[key] for key in _keys(value, group, held)]
+            ranks[together] = [rank + near_ranks[key] for key in _keys(value, together, held)]
             rank += steps
         else:
-            ranks[group] = rank
+            ranks[together] = rank
         rank += 1
         start = end + 1
     return ranks.reshape(logits.shape), close
 
 
-def _keys(value: TracedValue, group: Ints, held: Ints) -> list[tuple[int, int]]:
+def _keys(value: TracedValue, together: Ints, held: Ints) -> list[tuple[int, int]]:
     """Channel and integer of elements of the flat table."""
-    channels, columns = np.divmod(group, held.shape[1])
+    channels, columns = np.divmod(together, held.shape[1])
     return list(zip(channels.tolist(), held[channels, columns].tolist(), strict=True))
 
 
-def _distinct(value: TracedValue, group: Ints, held: Ints) -> dict[tuple[int, int], RealNumber]:
-    """The exact numbers of a group, each channel and integer once."""
+def _distinct(value: TracedValue, together: Ints, held: Ints) -> dict[tuple[int, int], RealNumber]:
+    """The exact numbers of numbers together, each channel and integer once."""
     numbers = {}
-    for channel, integer in _keys(value, group, held):
+    for channel, integer in _keys(value, together, held):
         if (channel, integer) not in numbers:
             x = RealNumber.of(integer)
             for op in value.ops:
@@ -189,7 +189,7 @@ def _distinct(value: TracedValue, group: Ints, held: Ints) -> dict[tuple[int, in
     return numbers
 
 
-def _group_ranks(
+def _near_ranks(
     numbers: dict[tuple[int, int], RealNumber],
 ) -> tuple[dict[tuple[int, int], int], int]:
     """The rank of each number from 0, and the highest."""

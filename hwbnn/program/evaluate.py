@@ -62,7 +62,11 @@ def evaluate(
             what follows them is computed from these.
     """
     u = np.asarray(x, np.float64)
-    values = {program.input: _linear(u, input.scale, input.offset)}
+    scale, offset = input.scale, input.offset
+    if isinstance(scale, tuple) or isinstance(offset, tuple):
+        values = {program.input: Value(u * scale + offset)}
+    else:
+        values = {program.input: _linear(u, scale, offset)}
     for layer in program.layers:
         value = values[layer.source]
         if isinstance(layer, Quantizer):

@@ -35,7 +35,7 @@ _MOST_CLASSES = 1024
 
 
 @dataclass(frozen=True)
-class Network:
+class PynqNetwork:
     """One of the networks that the folders hold.
 
     Attributes:
@@ -62,11 +62,11 @@ _LFC = (32, 64, 32, 16), (64, 32, 64, 8)
 _CNV_1 = (16, 32, 16, 16, 4, 1, 1, 1, 4), (3, 32, 32, 32, 32, 32, 4, 8, 1)
 _CNV_2 = (8, 16, 8, 8, 4, 1, 1, 2, 4), (3, 16, 16, 16, 8, 8, 2, 2, 1)
 NETWORKS = (
-    Network("lfcW1A1", 1, 1, *_LFC),
-    Network("lfcW1A2", 1, 2, *_LFC),
-    Network("cnvW1A1", 1, 1, *_CNV_1),
-    Network("cnvW1A2", 1, 2, *_CNV_1),
-    Network("cnvW2A2", 2, 2, *_CNV_2),
+    PynqNetwork("lfcW1A1", 1, 1, *_LFC),
+    PynqNetwork("lfcW1A2", 1, 2, *_LFC),
+    PynqNetwork("cnvW1A1", 1, 1, *_CNV_1),
+    PynqNetwork("cnvW1A2", 1, 2, *_CNV_1),
+    PynqNetwork("cnvW2A2", 2, 2, *_CNV_2),
 )
 """The networks, with the folding of the published overlays."""
 _LFC_WIDTHS = (784, 1024, 1024, 1024)
@@ -110,7 +110,7 @@ def _sizes(path: Path) -> dict[tuple[int, int, str], int]:
     return sizes
 
 
-def _network(path: Path, sizes: Mapping[tuple[int, int, str], int]) -> Network:
+def _network(path: Path, sizes: Mapping[tuple[int, int, str], int]) -> PynqNetwork:
     """The network whose layers have as many files, and files of its sizes."""
     layers = 1 + max(layer for layer, _, _ in sizes)
     elements = tuple(
@@ -134,7 +134,7 @@ class _Folder:
     """The files of a network."""
 
     path: Path
-    network: Network
+    network: PynqNetwork
     sizes: Mapping[tuple[int, int, str], int]
 
     def label(self, layer: int) -> str:
