@@ -5,8 +5,8 @@ sum and the next quantizer wait (:mod:`hwbnn.lowering.real_ops`) until the quant
 every integer that the sum can reach, in float64; what float64 cannot decide is decided by rational
 arithmetic (:mod:`hwbnn.lowering.certificate`).
 
-A weighted sum reads integers ``X`` that stand for ``unit * X + centre`` (:class:`LinearReading`). The
-unit goes into the scale behind the sum and the centre into its offset, which depends on the
+A weighted sum reads integers ``X`` that stand for ``unit * X + centre`` (:class:`LinearReading`).
+The unit goes into the scale behind the sum and the centre into its offset, which depends on the
 position only where zeros stand outside an image that no integer stands for.
 """
 
