@@ -178,6 +178,34 @@ class Input(Node):
         return cls(name, wanted, 0, 1, bit=True, scale=2.0, offset=-1.0)
 
     @classmethod
+    def of_floats(cls, data: ArrayLike, bits: int = 10, name: str = "x") -> Input:
+        """An input for floats: each feature's range in training data as integers of so many bits.
+
+        Args:
+            data: floats ``(samples, *shape)``; the last axis has the features.
+            bits: of an integer, 1 to 24: 0 is a feature's least number, ``2^bits - 1`` its largest.
+            name: of the node.
+
+        Raises:
+            GraphError: if a number is not finite, there are none, or ``bits`` is no such number.
+        """
+        array = np.asarray(data)
+        if type(bits) is not int or not 1 <= bits <= 24:
+            raise GraphError(f"node '{name}': bits: expected 1 to 24, found {shown(bits)}")
+        if array.dtype.kind not in "fiu" or array.ndim < 2 or not array.size:
+            raise GraphError(
+                f"node '{name}': data: expected floats (samples, features), found {array.dtype} of "
+                f"shape {array.shape}"
+            )
+        rows = array.reshape(-1, array.shape[-1]).astype(np.float64)
+        if not np.isfinite(rows).all():
+            raise GraphError(f"node '{name}': data: expected finite numbers; clean the samples")
+        least, span, most = rows.min(axis=0), np.ptp(rows, axis=0), (1 << bits) - 1
+        scale = np.where(span > 0, span, most) / most
+        numbers: dict[str, Any] = {"scale": scale, "offset": least}
+        return cls(name, array.shape[1:], 0, most, **numbers)
+
+    @classmethod
     def pixels(
         cls,
         shape: tuple[int, ...] | int,

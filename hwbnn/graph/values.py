@@ -80,7 +80,7 @@ def bit_type(shape: tuple[int, ...]) -> ValueType:
     return ValueType(shape, 0, 1, 1, bit=True)
 
 
-def to_integers(node: Input, x: ArrayLike) -> Array:
+def to_integers(node: Input, x: ArrayLike, *, saturate: bool = False) -> Array:
     """Integers ``u`` with ``x = scale * u + offset``, rounded to the nearest, halves upwards.
 
     Arrays of integers and bools are taken to be ``u`` already and returned as they are; so are
@@ -90,6 +90,8 @@ def to_integers(node: Input, x: ArrayLike) -> Array:
         node: the Input that ``x`` is for; its map leads from integers to floats.
         x: array of floats, integers or bools of any shape; where channels have scales of their own,
             channels last.
+        saturate: whether floats out of the Input's range become its ends, as new samples of data
+            may need whose range was read off training data.
 
     Returns:
         int64 array of the same shape, or ``x`` itself.
@@ -114,6 +116,8 @@ def to_integers(node: Input, x: ArrayLike) -> Array:
         )
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is out of range below
         u = np.floor((array.astype(np.float64) - node.offset) / node.scale + 0.5)
+    if saturate:
+        u = np.where(np.isnan(u), u, u.clip(node.low, node.high))
     bad = ~((u >= node.low) & (u <= node.high))
     if bad.any():
         where = np.unravel_index(int(bad.argmax()), array.shape)

@@ -28,6 +28,7 @@ from hwbnn.nn.networks import (
 )
 from hwbnn.nn.quant import QuantConv2d, QuantLinear
 from hwbnn.nn.residual import RESIDUAL, OptionA, Residual, ResidualStages, Unit, residual
+from hwbnn.nn.thermometer import Thermometer
 
 __all__ = [
     "CHAINS",
@@ -50,6 +51,7 @@ __all__ = [
     "Scale",
     "Select",
     "SumLayer",
+    "Thermometer",
     "Unit",
     "after_step",
     "chain",

@@ -32,6 +32,7 @@ from hwbnn.nn import (
     QuantLinear,
     Scale,
     Select,
+    Thermometer,
 )
 
 LEAVES = (
@@ -43,6 +44,7 @@ LEAVES = (
     OptionA,
     Scale,
     Select,
+    Thermometer,
 )
 MODAL = (*LEAVES[:3], _BatchNorm, _DropoutNd)
 """Modules that compute something else in training mode."""

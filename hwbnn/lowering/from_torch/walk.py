@@ -22,6 +22,7 @@ from hwbnn.graph import ArgMax, Input, Lookup, Node, Output, Threshold
 from hwbnn.graph.arrays import Bytes, Float32s
 from hwbnn.lowering import layers, pools, shapes, shortcuts
 from hwbnn.lowering.activations import NoExactForm, activation
+from hwbnn.lowering.encodings import encode
 from hwbnn.lowering.from_torch.layers import check_source, read_activation, read_conv, read_linear
 from hwbnn.lowering.from_torch.ops import (
     ADDS,
@@ -61,7 +62,7 @@ from hwbnn.lowering.integer_values import (
 from hwbnn.lowering.ops import FLOAT32_INTEGERS, StepActivation, TableFunction
 from hwbnn.lowering.tables import TABLE_LIMIT, read_ranks, rises_alike
 from hwbnn.lowering.value import FixedPointError, GraphBuilder, Remark, TracedValue
-from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA, Select
+from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA, Select, Thermometer
 from hwbnn.nn.binary import ScaledIntegers, SumLayer
 from hwbnn.nn.conv import ConvLayer
 from hwbnn.nn.linear import DenseLayer
@@ -237,6 +238,9 @@ class Walk:
             result = value
         elif isinstance(module, nn.Flatten):
             result = shapes.flatten(self.build, value, label, self._sample.shape(call))
+        elif isinstance(module, Thermometer):
+            thresholds = module.thresholds.numpy()
+            result = encode(self.build, name, label, thresholds, self._source(call)[1])
         elif isinstance(module, Select):
             result = shapes.select(self.build, name, label, module.index.numpy(), value)
         elif isinstance(module, nn.MaxPool2d):
