@@ -43,8 +43,9 @@ def rounding(
     step: float = 1.0,
     scale: float | None = None,
     rule: Rounding = "half_even",
+    zero_point: int = 0,
 ) -> Quantizer:
-    """Codes ``clip(round(x / step), low, high)``, each standing for ``scale * code``.
+    """Codes ``clip(round(x / step + zero), low, high)``, each for ``scale * (code - zero)``.
 
     Args:
         name: of the layer.
@@ -55,6 +56,7 @@ def rounding(
         step: distance of the numbers that are rounded to, above 0.
         scale: of the result; by default ``step``.
         rule: see :data:`Rounding`.
+        zero_point: ``zero``, the code of 0.
 
     Raises:
         CannotLower: if there are more than 256 codes.
@@ -81,10 +83,10 @@ def rounding(
         name,
         kind,
         source,
-        edges=(edges * step)[None],
+        edges=((edges - zero_point) * step)[None],
         closed=closed[None],
         scale=value,
-        offset=low * value,
+        offset=(low - zero_point) * value,
         rule=f"codes {low} to {high} ({bits} bits), {_SAID[rule]}",
     )
 

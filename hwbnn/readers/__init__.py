@@ -16,7 +16,7 @@ from typing import Protocol, cast
 from hwbnn.errors import InputError
 from hwbnn.program import Program
 
-FORMATS: tuple[str, ...] = ("bnn_pynq", "keras")
+FORMATS: tuple[str, ...] = ("bnn_pynq", "onnx", "keras")
 """The modules of this package that read files, in the order in which they are asked."""
 HEAD = 4096
 """Bytes of a file that a reader sees to recognise it."""

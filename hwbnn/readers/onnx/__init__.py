@@ -1,0 +1,48 @@
+"""QONNX and FINN-ONNX files: quantized networks as Brevitas, qonnx and FINN save them.
+
+:mod:`~hwbnn.readers.onnx.wire` reads the bytes, :mod:`~hwbnn.readers.onnx.constants` folds what
+depends on no input, :mod:`~hwbnn.readers.onnx.network` turns the rest into layers of a program.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hwbnn.errors import InputError
+from hwbnn.program import Program
+from hwbnn.readers.onnx.network import OnnxTranslation
+from hwbnn.readers.onnx.wire import MOST_BYTES, is_model, read_model
+
+__all__ = ["NAME", "program", "read", "recognises"]
+
+NAME = "QONNX or FINN-ONNX (.onnx)"
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    """Whether a file begins with the fields of an ONNX model."""
+    return is_model(head)
+
+
+def read(path: Path, weights: Path | None) -> Program:
+    """The network in a file.
+
+    Raises:
+        InputError: if it is damaged.
+        CannotLower: naming a layer that has no exact form, and what to change.
+    """
+    if weights is not None:
+        raise InputError(f"{path}: an ONNX file has its weights inside; give no second file")
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise InputError(f"{path}: larger than {MOST_BYTES >> 20} MiB")
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    return program(data)
+
+
+def program(data: bytes) -> Program:
+    """The network in the bytes of a file; raises as :func:`read`."""
+    model = read_model(data)
+    finn = any(node.op in ("MultiThreshold", "XnorPopcountMatMul") for node in model.nodes)
+    return OnnxTranslation(model).program("FINN-ONNX" if finn else "QONNX")
