@@ -444,6 +444,12 @@ class Translation:
         given = layer.config.get("activation", layer.config.get("quantizer"))
         return replace(value, name=self.activated(layer, value.name, given))
 
+    def larq_quantizer(self, layer: LayerConfig) -> LayerValue:
+        """A quantizer of Larq that is a layer by itself."""
+        value = self.source(layer)
+        given = {"class_name": layer.kind, "config": layer.config}
+        return replace(value, name=self.activated(layer, value.name, given))
+
     def relu(self, layer: LayerConfig) -> LayerValue:
         """``ReLU`` without a bound."""
         value = self.source(layer)
@@ -737,6 +743,18 @@ _LAYERS: dict[str, Translate] = {
     ),
     **dict.fromkeys(("BatchNormalization", "BatchNormalizationV1"), _T.batch_norm),
     **dict.fromkeys(("Activation", "QActivation"), _T.activation),
+    **dict.fromkeys(
+        (
+            "SteSign",
+            "ApproxSign",
+            "SwishSign",
+            "SteHeaviside",
+            "SteTern",
+            "DoReFa",
+            "DoReFaQuantizer",
+        ),
+        _T.larq_quantizer,
+    ),
     "ReLU": _T.relu,
     "Softmax": _T.softmax,
     **dict.fromkeys(

@@ -213,7 +213,7 @@ def _parsed(text: str) -> QuantizerConfig:
         assert argument is not None
         key = argument[1]
         if key is None:
-            if i >= len(positions) or len(options) < i:
+            if i >= len(positions) or set(options) != set(positions[:i]):
                 raise CannotLower(
                     f"{name}: expected at most {len(positions)} arguments without a "
                     f"name, found {text[:60]!r}; write name=value"
