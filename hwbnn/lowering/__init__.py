@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         compare,
     )
     from hwbnn.lowering.from_torch.lower_model import explain, lower
-    from hwbnn.lowering.from_torch.reference import floats, prepare
+    from hwbnn.lowering.from_torch.reference import floats, prepare, takes_sequences
 
 _MODULES = {
     "FRACTIONS": "from_torch.accuracy",
@@ -45,6 +45,7 @@ _MODULES = {
     "lower": "from_torch.lower_model",
     "measure": "from_torch.accuracy",
     "prepare": "from_torch.reference",
+    "takes_sequences": "from_torch.reference",
 }
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "lower",
     "measure",
     "prepare",
+    "takes_sequences",
 ]
 
 

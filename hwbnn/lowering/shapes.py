@@ -13,13 +13,15 @@ from hwbnn.lowering.shortcuts import fix, settle
 from hwbnn.lowering.value import GraphBuilder, TracedValue
 
 
-def torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A sample's shape as torch has it: channels first for images.
+def torch_shape(shape: tuple[int, ...], *, is_sequence: bool = False) -> tuple[int, ...]:
+    """A sample's shape as torch has it: channels first for images and sequences.
 
-    >>> torch_shape((28, 20, 3)), torch_shape((784,))
-    ((3, 28, 20), (784,))
+    >>> torch_shape((28, 20, 3)), torch_shape((784,)), torch_shape((1, 20, 3), is_sequence=True)
+    ((3, 28, 20), (784,), (3, 20))
     """
-    return (shape[2], *shape[:2]) if len(shape) == 3 else shape
+    if len(shape) != 3:
+        return shape
+    return (shape[2], shape[1]) if is_sequence else (shape[2], *shape[:2])
 
 
 def flatten(
@@ -40,7 +42,7 @@ def flatten(
         CannotLower: if the result is anything but all elements of a sample in one axis, or sums
             that differ at the border of the image have no fixed-point form.
     """
-    seen = torch_shape(value.shape)
+    seen = torch_shape(value.shape, is_sequence=build.is_sequence)
     if shape == (2, *seen):
         return value
     size = int(np.prod(seen))
@@ -126,12 +128,14 @@ def in_graph_order(batch: Array, value: TracedValue) -> Array:
         value: that call's value.
     """
     if value.is_image:
-        return batch.transpose(0, 2, 3, 1)
+        image = batch[:, :, None] if batch.ndim == 3 else batch
+        return image.transpose(0, 2, 3, 1)
     return batch if value.order is None else batch[:, np.argsort(value.order)]
 
 
-def in_torch_order(batch: Array, value: TracedValue) -> Array:
+def in_torch_order(batch: Array, value: TracedValue, *, is_sequence: bool = False) -> Array:
     """A batch of the Graph's numbers in torch's order and shape."""
     if value.is_image:
-        return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+        image = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+        return image[:, :, 0] if is_sequence else image
     return batch if value.order is None else batch[:, value.order]

@@ -175,6 +175,7 @@ class GraphBuilder:
         certificates: of each node whose integers were found by trying all pairs of sums: the proof.
         fixed: of each node of fixed-point numbers: its word length and its error.
         rounded: of each layer whose real weights were rounded: to how many bits, and by how much.
+        is_sequence: whether images of one row are sequences in the network: ``(channels, length)``.
         fixes: values that were converted to fixed point, with their fraction bits: once for all
             that read them.
     """
@@ -182,6 +183,7 @@ class GraphBuilder:
     fraction: int = FRACTION
     weight_bits: int = WEIGHT_BITS
     label: str = "the model"
+    is_sequence: bool = False
     nodes: list[Node] = field(default_factory=list)
     types: dict[str, ValueType] = field(default_factory=dict)
     remarks: list[Remark] = field(default_factory=list)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hwbnn.nn.binary import BinaryActivation, SumLayer
-from hwbnn.nn.conv import BinaryConv2d
+from hwbnn.nn.conv import BinaryConv1d, BinaryConv2d
 from hwbnn.nn.hooks import (
     after_step,
     parameter_groups,
@@ -36,6 +36,7 @@ __all__ = [
     "NETWORKS",
     "RESIDUAL",
     "BinaryActivation",
+    "BinaryConv1d",
     "BinaryConv2d",
     "BinaryLinear",
     "ConvChain",

@@ -114,6 +114,7 @@ class ConvLayer(SumLayer):
         kernel: ``(rows, columns)``.
         stride: ``(rows, columns)``.
         padding: ``(top, bottom, left, right)``.
+        is_sequence: whether it takes sequences ``(batch, channels, length)``, as images of one row.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class ConvLayer(SumLayer):
         self.padding = geometry.padding
         self.pad = geometry.pad
         self.groups = geometry.groups
+        self.is_sequence = False
 
     def forward(self, x: Tensor) -> Tensor:
         """The layer's output.
@@ -141,6 +143,17 @@ class ConvLayer(SumLayer):
             InputError: if ``x`` has another number of channels; in evaluation, if ``source`` is
                 given and ``x`` is not on its lattice.
         """
+        if self.is_sequence:
+            if x.ndim != 3 or x.shape[1] != self.in_channels:
+                raise InputError(
+                    f"{type(self).__name__}({self.in_channels}, {self.out_channels}): expected an "
+                    f"input of shape (batch, {self.in_channels}, length), found {tuple(x.shape)}"
+                )
+            return self._of_images(x[:, :, None])[:, :, 0]
+        return self._of_images(x)
+
+    def _of_images(self, x: Tensor) -> Tensor:
+        """The output for images."""
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise InputError(
                 f"{type(self).__name__}({self.in_channels}, {self.out_channels}): expected an "
@@ -357,6 +370,76 @@ class BinaryConv2d(ConvLayer):
         )
         weight = binary_weight(name, geometry.shape, method, source, bias)
         super().__init__(geometry, weight, 1, source)
+
+
+class BinaryConv1d(BinaryConv2d):
+    """A convolution of weights -1 and +1 over sequences ``(batch, channels, length)``.
+
+    In hardware a sequence is an image of one row. The network's ``Input`` has the shape
+    ``(1, length, channels)``.
+
+    Args:
+        in_channels: channels of the sequence.
+        out_channels: channels that it returns.
+        kernel: places of the window.
+        method: makes the weights, ``(out_channels, in_channels / groups, 1, kernel)``.
+        stride: places from window to window.
+        padding: places on each side, ``(left, right)``, or ``"same"``: half of ``kernel - 1`` left,
+            the odd one right, with stride 1.
+        pad: as for :class:`BinaryConv2d`, and so are the others.
+        groups: see there.
+        dilation: see there.
+        source: see there.
+        bias: see there.
+
+    Raises:
+        InputError: as for :class:`BinaryConv2d`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        method: Method | str | None = None,
+        *,
+        stride: int = 1,
+        padding: int | tuple[int, int] | Literal["same"] = 0,
+        pad: int = 0,
+        groups: int = 1,
+        dilation: int = 1,
+        source: Source = None,
+        bias: bool = False,
+    ) -> None:
+        one = {"kernel": kernel, "stride": stride, "dilation": dilation}
+        for name, given in one.items():
+            if not _is_size(given, 1):
+                raise InputError(f"BinaryConv1d: {name}: expected a number from 1, found {given!r}")
+        sides: Padding = padding if isinstance(padding, str) else (0, 0, *_sides(padding))
+        super().__init__(
+            in_channels,
+            out_channels,
+            (1, kernel),
+            method,
+            stride=(1, stride),
+            padding=sides,
+            pad=pad,
+            groups=groups,
+            dilation=(1, dilation),
+            source=source,
+            bias=bias,
+        )
+        self.is_sequence = True
+
+
+def _sides(padding: Any) -> tuple[int, int]:
+    """Places left and right of a sequence."""
+    pair = (padding, padding) if isinstance(padding, int) else padding
+    if not (isinstance(pair, Sequence) and len(pair) == 2 and all(_is_size(n, 0) for n in pair)):
+        raise InputError(
+            f"BinaryConv1d: padding: expected a number from 0, two, or 'same', found {padding!r}"
+        )
+    return pair[0], pair[1]
 
 
 def _is_size(n: Any, least: int) -> bool:

@@ -11,19 +11,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hwbnn.graph import Input
-from hwbnn.lowering import floats
+from hwbnn.lowering import floats, takes_sequences
 
 _BATCH = 1000
 _IMAGES = 200
 """The same of images: what their first layers return is large."""
 
 
-def seen(source: Input, u: Tensor) -> Tensor:
+def seen(source: Input, u: Tensor, model: nn.Module | None = None) -> Tensor:
     """The floats for integers ``(batch, *source.shape)``, see :func:`hwbnn.lowering.floats`.
 
     The channels of an image lie next to each other in memory: so convolutions on a CPU are quicker.
+
+    Args:
+        source: the input contract.
+        u: the integers.
+        model: that reads them, which may take sequences.
     """
-    x = floats(source, u)
+    x = floats(source, u, is_sequence=model is not None and takes_sequences(model, source))
     return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
@@ -45,7 +50,7 @@ def logits(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.
     try:
         size = _IMAGES if len(source.shape) == 3 else _BATCH
         parts = [
-            model(seen(source, torch.tensor(u[start : start + size], device=device)))
+            model(seen(source, torch.tensor(u[start : start + size], device=device), model))
             for start in range(0, len(u), size)
         ]
     finally:

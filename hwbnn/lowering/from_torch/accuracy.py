@@ -19,7 +19,7 @@ from hwbnn.graph import Graph, Input, Lookup, Output
 from hwbnn.graph.arrays import Floats, Ints
 from hwbnn.lowering.from_torch.lower_model import begin
 from hwbnn.lowering.from_torch.ops import reference_mode
-from hwbnn.lowering.from_torch.reference import floats, prepare
+from hwbnn.lowering.from_torch.reference import floats, prepare, takes_sequences
 from hwbnn.lowering.from_torch.walk import Walk
 from hwbnn.lowering.tables import evaluate_at
 from hwbnn.lowering.value import WEIGHT_BITS, TracedValue
@@ -249,11 +249,12 @@ def _ranked(walk: Walk, name: str, sums: Ints) -> Ints:
 
 def _floats(network: nn.Module, source: Input, frames: Ints, told: FrameProgress) -> Floats:
     """The network's own logits."""
-    parts = []
+    parts, is_sequence = [], takes_sequences(network, source)
     for start in range(0, len(frames), _BATCH):
         told("floats", start, len(frames))
+        x = floats(source, frames[start : start + _BATCH], is_sequence=is_sequence)
         with reference_mode():
-            parts.append(network(floats(source, frames[start : start + _BATCH])).numpy())
+            parts.append(network(x).numpy())
     return np.concatenate(parts).astype(np.float64)
 
 

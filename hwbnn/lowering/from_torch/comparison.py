@@ -228,7 +228,7 @@ _Pair = tuple[str, str, Array | None, Array, Array]
 def _pairs(walk: Walk, graph: Graph, batch: Array, values: dict[str, Array]) -> Iterator[_Pair]:
     """The pairs to compare: node, layer, the node's source, the network's codes, the Graph's."""
     recorder = Recorder(walk.traced)
-    x = floats(walk.source, batch.astype(np.int64))
+    x = floats(walk.source, batch.astype(np.int64), is_sequence=walk.build.is_sequence)
     logits = recorder.record(x)
     # Layers of real weights are replaced in the trace.
     as_traced = logits if walk.original is None else Recorder(walk.original).record(x)
@@ -312,7 +312,9 @@ def _instead(walk: Walk, values: dict[str, Array]) -> dict[fx.Node, torch.Tensor
     values_of = {}
     for call, name in [*walk.codes.items(), *((c, s.node) for c, s in walk.sums.items())]:
         value = walk.values[call]
-        numbers = in_torch_order(values[name].astype(np.float32), value)
+        numbers = in_torch_order(
+            values[name].astype(np.float32), value, is_sequence=walk.build.is_sequence
+        )
         values_of[call] = torch.from_numpy(value.ops[0].compute(numbers))
     return values_of
 

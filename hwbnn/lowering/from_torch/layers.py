@@ -29,13 +29,16 @@ from hwbnn.nn.conv import ConvLayer
 from hwbnn.nn.linear import DenseLayer
 
 
-def read_activation(name: str, layer: BinaryActivation, value: TracedValue) -> StepActivation:
+def read_activation(
+    name: str, layer: BinaryActivation, value: TracedValue, axes: int
+) -> StepActivation:
     """An activation as lowering takes it.
 
     Args:
         name: the layer's in the network.
         layer: the layer.
         value: its argument.
+        axes: behind the channels of its argument in the network.
 
     Raises:
         CannotLower: if its method has no exact form.
@@ -49,14 +52,11 @@ def read_activation(name: str, layer: BinaryActivation, value: TracedValue) -> S
             f"BinaryActivation({channels}, method)"
         )
     scale, centre = layer.quantizer.affine()
-    is_image = value.is_image
 
     def codes(x: Float32s) -> Any:
         table = torch.from_numpy(np.ascontiguousarray(x))
         with reference_mode():
-            if is_image:
-                return layer.codes(table[:, :, None, None])[:, :, 0, 0].numpy()
-            return layer.codes(table).numpy()
+            return layer.codes(table.reshape(*table.shape, *(1,) * axes)).flatten(1).numpy()
 
     return StepActivation(name, label, layer.quantizer.levels, scale, centre, codes, layer)
 

@@ -180,7 +180,7 @@ def table_function(
     label: str,
     function: Callable[[Tensor], Tensor],
     *,
-    is_image: bool = False,
+    axes: int = 0,
     is_elementwise: bool = False,
     is_monotone: bool = False,
     has_few_lines: bool = False,
@@ -193,8 +193,8 @@ def table_function(
     Args:
         label: what it is and where, for messages.
         function: the trained module itself, or the traced function with its constants.
-        is_image: whether it acts on images in the network, whose channels are the second axis of
-            four; a table is then given to it as ``(rows, channels, 1, 1)``.
+        axes: behind the channels in the network: 2 of images, 1 of sequences; a table is given to
+            it as ``(rows, channels)`` and so many axes of length 1.
         is_elementwise: see :class:`~hwbnn.lowering.ops.ChannelwiseOp`.
         is_monotone: see there.
         has_few_lines: see there.
@@ -202,7 +202,7 @@ def table_function(
 
     def compute(x: Float32s) -> Float32s:
         table = torch.from_numpy(x)
-        table = table[:, :, None, None] if is_image else table
+        table = table.reshape(*table.shape, *(1,) * axes)
         with reference_mode():
             y = function(table)
             # Bools stand for 0 and 1 wherever numbers are computed of them.
@@ -212,7 +212,7 @@ def table_function(
                 f"{label}: expected a function that keeps shape {tuple(table.shape[1:])} and "
                 f"float32, found {tuple(y.shape[1:])} and {y.dtype}; {_REMEDY}"
             )
-        result: Float32s = (y[:, :, 0, 0] if is_image else y).numpy()
+        result: Float32s = y.flatten(1).numpy()
         return result
 
     return TableFunction(
@@ -256,13 +256,13 @@ def check_state(name: str, module: nn.Module) -> None:
             )
 
 
-def module_op(name: str, module: nn.Module, *, is_image: bool = False) -> TableFunction:
+def module_op(name: str, module: nn.Module, *, axes: int = 0) -> TableFunction:
     """The function of a module between a sum and the next bit.
 
     Args:
         name: the module's in the network.
         module: the module.
-        is_image: whether it reads an image.
+        axes: behind the channels of what it reads: 2 of images, 1 of sequences.
 
     Raises:
         CannotLower: if its type is not in :data:`MODULES`, or it depends on the batch.
@@ -294,7 +294,7 @@ def module_op(name: str, module: nn.Module, *, is_image: bool = False) -> TableF
     return table_function(
         named(name, module),
         module,
-        is_image=is_image,
+        axes=axes,
         is_elementwise=isinstance(module, _ALIKE),
         is_monotone=_is_monotone(module),
         has_few_lines=isinstance(module, nn.PReLU | nn.LeakyReLU)
@@ -321,7 +321,7 @@ def function_op(
     source: fx.Node,
     constants: dict[fx.Node, Operand],
     *,
-    is_image: bool = False,
+    axes: int = 0,
 ) -> TableFunction:
     """A traced function or method with one argument that depends on the input.
 
@@ -329,7 +329,7 @@ def function_op(
         node: the call.
         source: the argument that depends on the input.
         constants: values of the other arguments that are traced.
-        is_image: whether it reads an image.
+        axes: behind the channels of what it reads: 2 of images, 1 of sequences.
 
     Raises:
         CannotLower: if it is not listed, works in place on what others read, or a constant is not
@@ -381,7 +381,7 @@ def function_op(
     return table_function(
         label,
         apply,
-        is_image=is_image,
+        axes=axes,
         is_elementwise=first and not any(isinstance(a, fx.Node) for a in _others(node, source)),
         is_monotone=first and name.removesuffix("_") in _STRAIGHT,
     )
@@ -475,10 +475,12 @@ def _check_constant(label: str, value: object) -> None:
 # --- pools, shapes and sums ---
 
 ADDS = frozenset(("add", "iadd", "add_"))
-WEIGHTED = frozenset(("linear", "conv2d"))
+WEIGHTED = frozenset(("linear", "conv2d", "conv1d"))
 SHAPES = frozenset(("flatten", "view", "reshape", "squeeze", "unsqueeze"))
-MAX_POOLS = frozenset(("max_pool2d",))
-MEANS = frozenset(("avg_pool2d", "adaptive_avg_pool2d", "mean"))
+MAX_POOLS = frozenset(("max_pool2d", "max_pool1d"))
+MEANS = frozenset(
+    ("avg_pool2d", "adaptive_avg_pool2d", "avg_pool1d", "adaptive_avg_pool1d", "mean")
+)
 _NAMES = {
     "max_pool2d": ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"),
     "avg_pool2d": (
@@ -490,6 +492,9 @@ _NAMES = {
         "divisor_override",
     ),
     "adaptive_avg_pool2d": ("output_size",),
+    "max_pool1d": ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"),
+    "avg_pool1d": ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"),
+    "adaptive_avg_pool1d": ("output_size",),
     "mean": ("dim", "keepdim", "dtype"),
 }
 
@@ -522,7 +527,14 @@ def check_add(call: fx.Node, label: str) -> tuple[fx.Node, fx.Node]:
     return one, other
 
 
-def module_pool(name: str, label: str, module: nn.Module, size: tuple[int, ...] = ()) -> PoolWindow:
+def module_pool(
+    name: str,
+    label: str,
+    module: nn.Module,
+    size: tuple[int, ...] = (),
+    *,
+    is_sequence: bool = False,
+) -> PoolWindow:
     """The window of a pooling module.
 
     Args:
@@ -530,6 +542,7 @@ def module_pool(name: str, label: str, module: nn.Module, size: tuple[int, ...] 
         label: the module in messages.
         module: the module.
         size: of the image that it reads, channels last; for means.
+        is_sequence: whether its numbers are those of one axis, and images have one row.
 
     Raises:
         CannotLower: if it dilates, returns indices, or its windows differ in size.
@@ -540,16 +553,32 @@ def module_pool(name: str, label: str, module: nn.Module, size: tuple[int, ...] 
         for key in names
         if hasattr(module, key)
     }
-    return _window(name, label, given, size)
+    return _window(name, label, _of_row(given) if is_sequence else given, size)
 
 
-def function_pool(label: str, call: fx.Node, size: tuple[int, ...]) -> PoolWindow:
+def _of_row(given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a pool over a sequence as those of one over an image of one row."""
+    row = {"kernel_size": 1, "stride": 1, "dilation": 1, "padding": 0, "output_size": 1}
+    wide = dict(given)
+    for key, across in row.items():
+        value = given.get(key)
+        if value not in (None, [], ()):
+            wide[key] = (across, value if isinstance(value, int) else value[-1])
+    if "dim" in given:
+        axes = given["dim"] if isinstance(given["dim"], list | tuple) else [given["dim"]]
+        wide["dim"] = [2, 3] if [a % 3 for a in axes if isinstance(a, int)] == [2] else None
+    return wide
+
+
+def function_pool(
+    label: str, call: fx.Node, size: tuple[int, ...], *, is_sequence: bool = False
+) -> PoolWindow:
     """The window of a traced pooling function; arguments and errors as :func:`module_pool`."""
     names = _NAMES[target_name(call)]
     given = dict(zip(names, call.args[1:], strict=False)) | dict(call.kwargs)
     if set(given) - set(names):
         raise CannotLower(f"{label}: expected arguments {', '.join(names)}")
-    return _window(call.name, label, given, size)
+    return _window(call.name, label, _of_row(given) if is_sequence else given, size)
 
 
 def _window(name: str, label: str, given: dict[str, Any], size: tuple[int, ...]) -> PoolWindow:
@@ -588,7 +617,7 @@ def _whole(name: str, label: str, given: dict[str, Any], size: tuple[int, ...]) 
     if not whole:
         raise CannotLower(
             f"{label}: expected a mean over the whole image, AdaptiveAvgPool2d(1) or "
-            "mean((2, 3)); for parts of it use AvgPool2d"
+            "mean((2, 3)); for parts of it use AvgPool2d (of sequences mean(2), AvgPool1d)"
         )
     kernel = (size[0], size[1])
     return PoolWindow(name, label, kernel, kernel, (0, 0), size[0] * size[1])

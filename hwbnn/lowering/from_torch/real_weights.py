@@ -78,11 +78,13 @@ class ConvWindow:
         stride: rows and columns.
         padding: top, bottom, left, right, of zeros.
         groups: parts of the channels that are convolved apart.
+        is_sequence: whether the network has it move over sequences.
     """
 
     stride: tuple[int, int]
     padding: tuple[int, int, int, int]
     groups: int
+    is_sequence: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +104,7 @@ class PlainWeights:
     window: ConvWindow | None = None
 
 
-def module_weights(label: str, module: nn.Linear | nn.Conv2d) -> PlainWeights:
+def module_weights(label: str, module: nn.Linear | nn.Conv1d | nn.Conv2d) -> PlainWeights:
     """The weights of a module.
 
     Raises:
@@ -116,11 +118,8 @@ def module_weights(label: str, module: nn.Linear | nn.Conv2d) -> PlainWeights:
             f"{label}: padding_mode '{module.padding_mode}': expected 'zeros', which hardware pads "
             "with"
         )
-    dilation = _two(module.dilation)
-    weight = dilated(module.weight.detach(), dilation)
-    padding = border(label, module.padding, weight.shape[2:], dilation)
-    window = ConvWindow(_two(module.stride), padding, module.groups)
-    return PlainWeights(label, weight, bias, window)
+    given = {key: getattr(module, key) for key in ("stride", "padding", "dilation", "groups")}
+    return _convolution(label, module.weight.detach(), bias, given)
 
 
 def binary_weights(label: str, layer: DenseLayer | ConvLayer) -> PlainWeights:
@@ -138,7 +137,7 @@ def binary_weights(label: str, layer: DenseLayer | ConvLayer) -> PlainWeights:
         return PlainWeights(label, weight.float(), layer.bias)
     if layer.pad:
         raise CannotLower(f"{label}: pads with {layer.pad}, but reads real numbers; take pad=0")
-    window = ConvWindow(layer.stride, layer.padding, layer.groups)
+    window = ConvWindow(layer.stride, layer.padding, layer.groups, layer.is_sequence)
     return PlainWeights(label, weight.float(), layer.bias, window)
 
 
@@ -149,7 +148,7 @@ def function_weights(
 
     Args:
         label: the call, for messages.
-        name: ``"linear"`` or ``"conv2d"``.
+        name: ``"linear"``, ``"conv1d"`` or ``"conv2d"``.
         weight: the value of its weight.
         bias: the value of its bias, or None.
         given: further arguments of ``conv2d``: stride, padding, dilation, groups.
@@ -165,10 +164,24 @@ def function_weights(
     weight, bias = weight.detach().float(), None if bias is None else bias.detach().float()
     if name == "linear":
         return PlainWeights(label, weight, bias)
-    dilation = _two(given.get("dilation", 1))
+    return _convolution(label, weight, bias, given)
+
+
+def _convolution(
+    label: str, weight: Tensor, bias: Tensor | None, given: dict[str, Any]
+) -> PlainWeights:
+    """The weights of a convolution; of a sequence as those of an image of one row."""
+    is_sequence = weight.ndim == 3
+    weight = weight[:, :, None] if is_sequence else weight
+    padding = given.get("padding", 0)
+    if is_sequence and not isinstance(padding, str):
+        padding = (0, _two(padding)[1])
+    stride, dilation = (_two(given.get(key, 1)) for key in ("stride", "dilation"))
+    if is_sequence:
+        stride, dilation = (1, stride[1]), (1, dilation[1])
     weight = dilated(weight, dilation)
-    padding = border(label, given.get("padding", 0), weight.shape[2:], dilation)
-    window = ConvWindow(_two(given.get("stride", 1)), padding, int(given.get("groups", 1)))
+    sides = border(label, padding, weight.shape[2:], dilation)
+    window = ConvWindow(stride, sides, int(given.get("groups", 1)), is_sequence)
     return PlainWeights(label, weight, bias, window)
 
 
@@ -280,6 +293,7 @@ def quantised(plain: PlainWeights, read: Lattice | None, bits: int) -> SumLayer:
             window.groups,
         )
         layer = ConvLayer(geometry, held, largest, source)
+        layer.is_sequence = window.is_sequence
     if plain.bias is not None:
         layer.bias = nn.Parameter(plain.bias.clone(), requires_grad=False)
     return layer.eval()

@@ -25,6 +25,7 @@ from hwbnn.lowering.from_torch.ops import function_label, named, reference_mode
 from hwbnn.methods import Nonlinearity
 from hwbnn.nn import (
     BinaryActivation,
+    BinaryConv1d,
     BinaryConv2d,
     BinaryLinear,
     OptionA,
@@ -39,6 +40,7 @@ LEAVES = (
     BinaryLinear,
     BinaryConv2d,
     BinaryActivation,
+    BinaryConv1d,
     QuantLinear,
     QuantConv2d,
     OptionA,
@@ -269,19 +271,38 @@ class Recorder(fx.Interpreter):
         return function_label(n)
 
 
-def floats(source: Input, u: Any) -> Tensor:
+def floats(source: Input, u: Any, *, is_sequence: bool = False) -> Tensor:
     """The network's input for integers: ``scale * u + offset``, rounded once to float32.
 
     Args:
         source: the input contract.
         u: integers, or codes of bits, ``(batch, *shape)``.
+        is_sequence: whether the network takes sequences, see :func:`takes_sequences`.
 
     Returns:
         ``(batch, *shape)``; of images, whose shape is ``(height, width, channels)``,
-        ``(batch, channels, height, width)``.
+        ``(batch, channels, height, width)``; of sequences ``(batch, channels, length)``.
     """
-    x = torch.from_numpy(source.reals(u)).to(torch.float32)
-    return x.permute(0, 3, 1, 2).contiguous() if len(source.shape) == 3 else x
+    integers = torch.as_tensor(u).to(torch.float64)
+    scale, offset = (integers.new_tensor(part) for part in (source.scale, source.offset))
+    x = (integers * scale + offset).to(torch.float32)
+    if len(source.shape) != 3:
+        return x
+    x = x.permute(0, 3, 1, 2).contiguous()
+    return x[:, :, 0] if is_sequence else x
+
+
+_OF_SEQUENCES = (nn.Conv1d, BinaryConv1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d)
+
+
+def takes_sequences(network: nn.Module, source: Input) -> bool:
+    """Whether a network gets an input of shape ``(1, length, channels)`` as a sequence.
+
+    That is ``(batch, channels, length)``; so it is where the network has a convolution or a pool of
+    one dimension.
+    """
+    is_row = len(source.shape) == 3 and source.shape[0] == 1
+    return is_row and any(isinstance(m, _OF_SEQUENCES) for m in network.modules())
 
 
 @dataclass(frozen=True, eq=False)
@@ -314,7 +335,9 @@ def _input_shape(source: Input) -> str:
     """The tensor that a model gets for an input contract, for messages."""
     size = ", ".join(map(str, source.shape))
     if len(source.shape) != 3:
-        return f"the model gets a batch of shape (2, {size}), as input '{source.name}' says"
+        sequence = "; for sequences give Input the shape (1, length, channels)"
+        more = sequence if len(source.shape) == 2 else ""
+        return f"the model gets a batch of shape (2, {size}), as input '{source.name}' says{more}"
     height, width, channels = source.shape
     return (
         f"input '{source.name}' has shape (height, width, channels) = ({size}), so the model gets "
@@ -333,7 +356,8 @@ def sample(traced: fx.GraphModule, source: Input) -> Sample:
         for recorder, batch, integer in zip(
             recorders, (2, 3), (source.low, source.high), strict=True
         ):
-            recorder.record(floats(source, torch.full((batch, *source.shape), integer)))
+            u = torch.full((batch, *source.shape), integer)
+            recorder.record(floats(source, u, is_sequence=takes_sequences(traced, source)))
     except CannotLower:
         raise
     except HwbnnError as error:

@@ -52,7 +52,7 @@ from hwbnn.lowering.from_torch.real_weights import (
     module_weights,
     quantised,
 )
-from hwbnn.lowering.from_torch.reference import LEAVES, Sample, sample, trace
+from hwbnn.lowering.from_torch.reference import LEAVES, Sample, sample, takes_sequences, trace
 from hwbnn.lowering.integer_values import (
     as_integers,
     common_line,
@@ -67,6 +67,7 @@ from hwbnn.nn.binary import ScaledIntegers, SumLayer
 from hwbnn.nn.conv import ConvLayer
 from hwbnn.nn.linear import DenseLayer
 
+_MEAN_POOLS = nn.AvgPool1d | nn.AvgPool2d | nn.AdaptiveAvgPool1d | nn.AdaptiveAvgPool2d
 OUTPUTS = ("class", "scores", "logits")
 
 
@@ -136,6 +137,7 @@ class Walk:
             check_state(name, module)
             if isinstance(module, SumLayer):
                 check_source(named(name, module), module, self.source)
+        self.build.is_sequence = takes_sequences(self.network, self.source)
         self._sample = sample(self.traced, self.source)
         with reference_mode():
             for call in self.traced.graph.nodes:
@@ -190,7 +192,7 @@ class Walk:
         reads = call.args[0]
         if reads in self.values and target_name(call) in ("expand_as", "expand"):
             return False
-        once = [v[:1, :, :1, :1] if v.ndim == 4 else v[:1] for v in values]
+        once = [v[(slice(0, 1), slice(None), *(slice(0, 1),) * (v.ndim - 2))] for v in values]
         if not torch.equal(*once) or not all(
             torch.equal(o.expand_as(v), v) for o, v in zip(once, values, strict=True)
         ):
@@ -228,7 +230,7 @@ class Walk:
             )
         if isinstance(module, DenseLayer | ConvLayer):
             result = self._layer(call, name, module)
-        elif kind_of(module) in (nn.Linear, nn.Conv2d):
+        elif kind_of(module) in (nn.Linear, nn.Conv1d, nn.Conv2d):
             plain = module_weights(label, module)  # type: ignore[arg-type]
             result = self._plain(call, name, plain)
         elif isinstance(module, BinaryActivation):
@@ -243,19 +245,20 @@ class Walk:
             result = encode(self.build, name, label, thresholds, self._source(call)[1])
         elif isinstance(module, Select):
             result = shapes.select(self.build, name, label, module.index.numpy(), value)
-        elif isinstance(module, nn.MaxPool2d):
-            shape = module_pool(name, label, module)
+        elif isinstance(module, nn.MaxPool1d | nn.MaxPool2d):
+            shape = module_pool(name, label, module, is_sequence=self.build.is_sequence)
             value = self._source(call)[1]
             result = pools.max_pool(self.build, shape, value, self._image_shape(call))
-        elif isinstance(module, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
-            shape = module_pool(name, label, module, value.shape)
+        elif isinstance(module, _MEAN_POOLS):
+            is_sequence = self.build.is_sequence
+            shape = module_pool(name, label, module, value.shape, is_sequence=is_sequence)
             result = self._mean(call, shape)
         elif isinstance(module, OptionA):
             image = shortcuts.fix(self.build, value)
             sizes = module.stride, module.before, module.after
             result = shortcuts.subsampled(self.build, name, image, *sizes)
         else:
-            result = self._after(value, module_op(name, module, is_image=value.is_image))
+            result = self._after(value, module_op(name, module, axes=self._axes(value)))
         self.values[call] = result
 
     def _source(self, call: fx.Node) -> tuple[fx.Node, TracedValue]:
@@ -299,7 +302,7 @@ class Walk:
     def _activation(self, call: fx.Node, name: str, module: BinaryActivation) -> TracedValue:
         """The codes of an activation: exact if there is such a form, else of fixed point."""
         value = self._value_of(call, named(name, module))
-        layer = read_activation(name, module, value)
+        layer = read_activation(name, module, value, self._axes(value))
         is_shared = any(user is not call for user in call.all_input_nodes[0].users)
         try:
             return activation(self.build, layer, value, is_shared=is_shared)
@@ -407,16 +410,18 @@ class Walk:
         if target in SHAPES:
             self.values[call] = shapes.flatten(self.build, value, label, self._sample.shape(call))
         elif target in MAX_POOLS:
-            shape = function_pool(label, call, value.shape)
+            is_sequence = self.build.is_sequence
+            shape = function_pool(label, call, value.shape, is_sequence=is_sequence)
             value = self._source(call)[1]
             self.values[call] = pools.max_pool(self.build, shape, value, self._image_shape(call))
         elif target in MEANS and value.is_image:
-            shape = function_pool(label, call, value.shape)
+            is_sequence = self.build.is_sequence
+            shape = function_pool(label, call, value.shape, is_sequence=is_sequence)
             mean = self._mean(call, shape)
             self.values[call] = shapes.flatten(self.build, mean, label, self._sample.shape(call))
         else:
             source = next(n for n in call.all_input_nodes if n in self.values)
-            op = function_op(call, source, self._constants, is_image=value.is_image)
+            op = function_op(call, source, self._constants, axes=self._axes(value))
             self.values[call] = self._after(value, op)
 
     def _add(self, call: fx.Node, label: str) -> None:
@@ -442,7 +447,14 @@ class Walk:
         assert shape is not None
         if len(shape) == 2:  # a mean without its rows and columns
             return 1, 1, shape[1]
-        return (*shape[2:], shape[1])
+        rows = (1,) if self.build.is_sequence else ()
+        return (*rows, *shape[2:], shape[1])
+
+    def _axes(self, value: TracedValue) -> int:
+        """The axes behind the channels of a value in the network."""
+        if not value.is_image:
+            return 0
+        return 1 if self.build.is_sequence else 2
 
     def _after(self, value: TracedValue, op: TableFunction) -> TracedValue:
         if len(value.shape) not in (1, 3):
