@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hwbnn.errors import HwbnnError
     from hwbnn.flow import build
     from hwbnn.graph import Graph, Input, load, save
-    from hwbnn.lowering import explain, lower
+    from hwbnn.lowering import explain, lower, read
     from hwbnn.plan import Folded, Plan, Unrolled
     from hwbnn.project import Project
     from hwbnn.simulators import simulate
@@ -46,6 +46,7 @@ __all__ = [
     "lower",
     "methods",
     "nn",
+    "read",
     "save",
     "simulate",
     "train",
@@ -66,6 +67,7 @@ _PACKAGES = {
     "generate": "targets",
     "load": "graph",
     "lower": "lowering",
+    "read": "lowering",
     "save": "graph",
     "simulate": "simulators",
     "train": "training",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hwbnn.lowering.explanation import Explanation, LayerExplanation
+    from hwbnn.lowering.from_file import explain_file, read
     from hwbnn.lowering.from_torch.accuracy import (
         FRACTIONS,
         FixedPointResult,
@@ -41,10 +42,12 @@ _MODULES = {
     "check_accuracy": "from_torch.accuracy",
     "compare": "from_torch.comparison",
     "explain": "from_torch.lower_model",
+    "explain_file": "from_file",
     "floats": "from_torch.reference",
     "lower": "from_torch.lower_model",
     "measure": "from_torch.accuracy",
     "prepare": "from_torch.reference",
+    "read": "from_file",
     "takes_sequences": "from_torch.reference",
 }
 
@@ -59,10 +62,12 @@ __all__ = [
     "check_accuracy",
     "compare",
     "explain",
+    "explain_file",
     "floats",
     "lower",
     "measure",
     "prepare",
+    "read",
     "takes_sequences",
 ]
 

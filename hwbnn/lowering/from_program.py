@@ -28,7 +28,9 @@ from hwbnn.lowering.activations import activation
 from hwbnn.lowering.certificate import Certificate, certify
 from hwbnn.lowering.explanation import Explanation, LayerExplanation, layer_explanations
 from hwbnn.lowering.ops import StepActivation
-from hwbnn.lowering.program_scores import Scores, scores
+from hwbnn.lowering.probes import probes
+from hwbnn.lowering.program_check import CodeNode, check_program
+from hwbnn.lowering.program_scores import Scores, logits, scores
 from hwbnn.lowering.real_numbers import rational
 from hwbnn.lowering.real_ops import (
     LinearOp,
@@ -59,7 +61,7 @@ from hwbnn.program import (
     WeightedLayer,
 )
 
-OUTPUTS = ("class", "scores")
+OUTPUTS = ("class", "scores", "logits")
 IDENTITY_LIMIT = 1 << 12
 """Most integers of a value that are tried for being the codes of the quantizer behind it."""
 MULTIPLIER_LIMIT = 1 << 24
@@ -104,7 +106,9 @@ class State:
 
 
 def lower_program(
-    program: Program, input: Input | None = None, output: Literal["class", "scores"] = "class"
+    program: Program,
+    input: Input | None = None,
+    output: Literal["class", "scores", "logits"] = "class",
 ) -> Graph:
     """The Graph that computes in integers what a program says in real numbers.
 
@@ -121,7 +125,9 @@ def lower_program(
 
 
 def explain_program(
-    program: Program, input: Input | None = None, output: Literal["class", "scores"] = "class"
+    program: Program,
+    input: Input | None = None,
+    output: Literal["class", "scores", "logits"] = "class",
 ) -> Explanation:
     """The lowering of each layer of a program, or where it stops; see :func:`hwbnn.explain`."""
     walk = ProgramWalk.begin(program, input, output)
@@ -146,7 +152,7 @@ class ProgramWalk:
         output: one of :data:`OUTPUTS`.
         build: the Graph so far.
         states: the value of each layer.
-        codes: the node that has the codes of each quantizer.
+        codes: where the Graph has the counts of each quantizer.
         certificate: the counts of all thresholds.
         scores: how the classes are ordered.
     """
@@ -156,7 +162,7 @@ class ProgramWalk:
     output: str
     build: GraphBuilder
     states: dict[str, State]
-    codes: dict[str, str]
+    codes: dict[str, CodeNode]
     certificate: Certificate
     scores: Scores | None = None
 
@@ -175,7 +181,7 @@ class ProgramWalk:
                 f"input: expected hwbnn.Input, found {type(given).__name__}; such as "
                 f"hwbnn.Input.pixels({program.shape})"
             )
-        if given.shape != program.shape:
+        if given.shape != program.shape and not _takes_flat(program, given.shape):
             raise InputError(
                 f"input: expected shape {program.shape} as in the file, channels last, found "
                 f"{given.shape}"
@@ -195,7 +201,9 @@ class ProgramWalk:
                 self.build.label = layer.label
                 self.states[layer.name] = self._lowered(layer)
         self._finish()
-        return Graph(tuple(self.build.nodes), self._notes())
+        graph = Graph(tuple(self.build.nodes), self._notes())
+        check_program(self.program, graph, self.codes, probes(self.source))
+        return graph
 
     def _notes(self) -> dict[str, str]:
         certificates = "; ".join(f"{k}: {text}" for k, text in self.build.certificates.items())
@@ -338,7 +346,8 @@ class ProgramWalk:
         remarks[at] = replace(remarks[at], text=f"{remarks[at].text}; {text}")
         if certificate.near:
             self.build.certificates[lowered.name] = str(certificate)
-        self.codes[layer.name] = lowered.name
+        start = -(layer.base or 0) if base is not None else 0
+        self.codes[layer.name] = CodeNode(lowered.name, 1, start)
         read = _codes(layer, lowered.type.bit, base)
         return _read(replace(lowered, is_double=True, order=None), layer.label, read)
 
@@ -361,7 +370,7 @@ class ProgramWalk:
         scale, offset = Fraction(layer.scale), Fraction(layer.offset)
         read = LinearReading((scale * (high - low) / 2,), (offset + scale * (high + low) / 2,))
         self._told(layer, state.value, "the same bits")
-        self.codes[layer.name] = state.value.name
+        self.codes[layer.name] = CodeNode(state.value.name, high - low, low)
         return _read(state.value, layer.label, read)
 
     def _renamed(self, layer: Quantizer, state: State, start: int) -> State:
@@ -369,7 +378,7 @@ class ProgramWalk:
         scale = Fraction(layer.scale)
         read = LinearReading((scale,), (Fraction(layer.offset) + scale * start,))
         self._told(layer, state.value, f"its codes are the integers that it reads, plus {start}")
-        self.codes[layer.name] = state.value.name
+        self.codes[layer.name] = CodeNode(state.value.name, 1, start)
         return _read(state.value, layer.label, read)
 
     def _told(self, layer: Layer, value: TracedValue, text: str) -> None:
@@ -543,6 +552,9 @@ class ProgramWalk:
             return
         if self.output == "class" and value.type.size == 1:
             self._decided(last, state)
+            return
+        if self.output == "logits":
+            self.build.add(logits(self.build, last, value, state.reading))
             return
         self.scores = scores(self.build, last, value, state.reading)
         name = self.scores.node
@@ -740,6 +752,27 @@ def _scales(scale: Floats) -> str:
 def _never(x: Float32s, total: Float32s | None, border_class: int) -> Float32s:
     """The layer's function is set behind its node."""
     raise AssertionError
+
+
+def _takes_flat(program: Program, shape: tuple[int, ...]) -> bool:
+    """Whether an image may arrive flat, in the Graph's order: where it is flattened first."""
+    if shape != (prod(program.shape),):
+        return False
+    flat = {program.input}
+    for layer in program.layers:
+        if flat.isdisjoint(layer.sources) or isinstance(layer, Flattening):
+            continue
+        counts = [1]
+        if isinstance(layer, Affine):
+            counts = [len(layer.scale), len(layer.offset), len(layer.divisor)]
+        elif isinstance(layer, Quantizer):
+            counts = [len(layer.edges)]
+        elif not isinstance(layer, Relu):
+            return False
+        if max(counts) > 1:
+            return False
+        flat.add(layer.name)
+    return True
 
 
 def _needed(program: Program) -> set[str]:

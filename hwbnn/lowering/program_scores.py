@@ -19,7 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from hwbnn.errors import CannotLower
-from hwbnn.graph import Lookup, Rescale
+from hwbnn.graph import Lookup, Output, Rescale
 from hwbnn.graph.arrays import Ints
 from hwbnn.graph.fields import LIMIT
 from hwbnn.lowering.real_numbers import RealNumber
@@ -95,33 +95,69 @@ def _scaled(
         if node is not None:
             build.remark(layer.name, node, text)
         return Scores(value.name, text)
-    ends = [
-        n * f * int(end) + b
-        for f, b, low, high in zip(factors, bias, value.low, value.high, strict=True)
-        for end in (low, high)
-    ]
-    # All channels see the whole range of the value in the Graph's own bounds.
-    widest = [
-        n * f * end + b
-        for f, b in zip(factors, bias, strict=True)
-        for end in (value.type.low, value.type.high)
-    ]
-    if max(abs(e) for e in (*ends, *widest)) >= LIMIT or n * max(map(abs, factors)) >= LIMIT:
+    scaled = _rescaled(build, value, [n * f for f in factors], bias)
+    if scaled is None:
         return None
-    zeros = np.zeros(count, np.int64)
-    scaled = Rescale(
-        build.name("scores"),
-        value.name,
-        n * np.array(factors),
-        np.array(bias),
-        zeros,
-        min(widest),
-        max(widest),
-    )
-    build.add(scaled)
     text = f"scores: sums times {n * min(factors)} to {n * max(factors)}, plus 0 to {max(bias)}"
     build.remark(layer.name, scaled, f"{text}; ordered exactly as the logits")
     return Scores(scaled.name, text)
+
+
+def logits(build: GraphBuilder, layer: Layer, value: TracedValue, reading: Linear | None) -> Output:
+    """The output as integers that stand for the logits by one scale and one offset, exactly.
+
+    The node of the output is not added yet; arguments and errors as for :func:`scores`.
+    """
+    if reading is None:
+        raise CannotLower(
+            f"{layer.label}: its logits are real numbers behind BatchNorm or ReLU, which no one "
+            "scale makes integers; use output='scores' or 'class'"
+        )
+    count = value.type.size
+    gains = [of_channel(reading.unit, c) for c in range(count)]
+    offsets = [of_channel(reading.centre, c) for c in range(count)]
+    parts = [*gains, *(o - offsets[0] for o in offsets)]
+    below = lcm(*(p.denominator for p in parts))
+    unit = Fraction(gcd(*(int(p * below) for p in parts)), below)
+    name = value.name
+    factors, bias = ([int(p / unit) for p in numbers] for numbers in (gains, parts[count:]))
+    if set(factors) != {1} or any(bias):
+        node = _rescaled(build, value, factors, bias)
+        if node is None:
+            raise CannotLower(
+                f"{layer.label}: its logits have no common unit of a fitting size; use "
+                "output='scores' or 'class', or scales and biases that are powers of two"
+            )
+        name = node.name
+        build.remark(layer.name, node, f"logits in units of {float(unit):g}")
+    scale, offset = float(unit), float(offsets[0])
+    return Output(build.name("y"), name, "logits", scale, offset)
+
+
+def _rescaled(
+    build: GraphBuilder, value: TracedValue, factors: list[int], bias: list[int]
+) -> Rescale | None:
+    """A node of ``factor * integer + bias``; None if these are too large."""
+    # All channels see the whole range of the value in the Graph's own bounds.
+    ends = [
+        f * end + b
+        for f, b in zip(factors, bias, strict=True)
+        for end in (value.type.low, value.type.high)
+    ]
+    if max(map(abs, (*ends, *factors, *bias))) >= LIMIT:
+        return None
+    zeros = np.zeros(len(factors), np.int64)
+    node = Rescale(
+        build.name("scores"),
+        value.name,
+        np.array(factors),
+        np.array(bias),
+        zeros,
+        min(ends),
+        max(ends),
+    )
+    build.add(node)
+    return node
 
 
 def _ranked(build: GraphBuilder, layer: Layer, value: TracedValue) -> Scores:

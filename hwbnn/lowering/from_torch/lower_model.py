@@ -5,13 +5,11 @@ from __future__ import annotations
 import warnings
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import nn
 
 from hwbnn.errors import CannotLower, ConstantOutput, InputError, Mismatch, nearest
 from hwbnn.graph import Graph, Input
-from hwbnn.graph.arrays import Ints
 from hwbnn.graph.graph import FRACTION_LIMIT
 from hwbnn.lowering.explanation import Explanation, layer_explanations
 from hwbnn.lowering.from_torch.comparison import compare_walk
@@ -23,10 +21,8 @@ from hwbnn.lowering.from_torch.reference import (
     warn_of_training_mode,
 )
 from hwbnn.lowering.from_torch.walk import OUTPUTS, Walk
+from hwbnn.lowering.probes import probes
 from hwbnn.lowering.value import FRACTION, WEIGHT_BITS, GraphBuilder, Remark
-
-_PROBES = 96
-_EXHAUSTIVE = 1 << 10
 
 
 def lower(
@@ -180,7 +176,7 @@ def checked(walk: Walk) -> Graph:
     fraction = walk.build.fraction if walk.build.fixed else None
     weight_bits = walk.build.weight_bits if walk.build.rounded else None
     graph = Graph(tuple(walk.nodes), _notes(walk), fraction, weight_bits)
-    comparison = compare_walk(walk, graph, _probes(walk.source))
+    comparison = compare_walk(walk, graph, probes(walk.source))
     if comparison.differing:
         worst = next(node for node in comparison.nodes if node.differing)
         kind = type(walk.network).__name__
@@ -202,22 +198,3 @@ def _notes(walk: Walk) -> dict[str, str]:
         "reference": f"torch {torch.__version__}, eager, CPU, float32",
         "layers": " ".join(f"{r.node}={r.layer}" for r in walk.remarks),
     }
-
-
-def _probes(source: Input) -> Ints:
-    """Inputs to compare on: all of them where they are few, else corners and random ones."""
-    size = int(np.prod(source.shape))
-    span = source.high - source.low + 1
-    if span**size <= _EXHAUSTIVE:
-        place = np.array([span**i for i in range(size)])
-        digits: Ints = np.arange(span**size)[:, None] // place % span
-        return (source.low + digits).reshape(-1, *source.shape)
-    rng = np.random.default_rng(0)
-    density = rng.random((_PROBES, 1))
-    ends = rng.choice((source.low, source.high), (_PROBES, 1))
-    inside = rng.integers(source.low, source.high, (_PROBES, size), endpoint=True)
-    x = np.where(rng.random((_PROBES, size)) < density, inside, ends)
-    x[0], x[1] = source.low, source.high
-    x[2], x[3] = source.low, source.high
-    x[2, rng.integers(size)], x[3, rng.integers(size)] = source.high, source.low
-    return x.reshape(-1, *source.shape)
