@@ -10,6 +10,7 @@ import typer
 from hwbnn.cli import options
 from hwbnn.cli.files import writable_folder
 from hwbnn.cli.inputs import place_of, read_graph, read_model, read_samples
+from hwbnn.cli.network_files import network_file, read_network
 from hwbnn.cli.output import Steps, tell_report
 from hwbnn.cli.plans import planner
 from hwbnn.errors import InputError
@@ -55,6 +56,8 @@ def build(
     graph: Annotated[
         str | None, typer.Option(help="A lowered Graph instead, as `predict` takes it.")
     ] = None,
+    network_input: options.NetworkInput = "",
+    weights: options.NetworkWeights = None,
     samples: options.Samples = None,
     key: options.Key = "",
     labels: options.Labels = None,
@@ -87,6 +90,8 @@ def build(
         hwbnn build runs/sfc --interval 784 --out sfc-folded
 
         hwbnn build runs/sfc --form xc7 --backends fast,rtl --out sfc-netlists
+
+        hwbnn build net.onnx --input pixels --samples x.npy --labels y.npy --out core
     """
     from hwbnn.flow import build as run
     from hwbnn.flow import claim, steps
@@ -94,7 +99,12 @@ def build(
     claim(writable_folder(out))
     chosen = planner(plan, interval, luts, form, framing)
     names = options.listed(backends)
-    network, input, name = _to_build(folder, model, graph)
+    path = network_file(folder) if model is None and graph is None else None
+    if path is None:
+        network, input, name = _to_build(folder, model, graph)
+    else:
+        network, input, name = read_network(path, network_input, weights), None, path.stem
+        folder = None
     x, y, data_name = read_samples(folder, samples, key, labels, labels_key, data)
     known = None
     if folder is not None:

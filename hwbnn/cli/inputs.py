@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hwbnn.assets import assets
 from hwbnn.cli.files import read_array, read_bytes
+from hwbnn.cli.network_files import network_file, read_network
 from hwbnn.cli.output import note
 from hwbnn.errors import HwbnnError, InputError, ToolNotFound, nearest
 from hwbnn.graph import Graph, Input, load, to_integers
@@ -65,8 +66,9 @@ def graph_file(given: str) -> Path:
 
 
 def read_graph(given: str) -> Graph:
-    """The Graph that :func:`graph_file` finds."""
-    return load(graph_file(given))
+    """The Graph that :func:`graph_file` finds, or that of a network's file."""
+    path = network_file(given)
+    return load(graph_file(given)) if path is None else read_network(path, "", None)
 
 
 def read_project(given: str, plan: Plan | None) -> Project:

@@ -6,14 +6,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 import typer
 
 from hwbnn.cli import options
 from hwbnn.cli.files import writable
-from hwbnn.cli.inputs import read_model, read_samples
+from hwbnn.cli.inputs import read_input, read_labels, read_model, read_samples
+from hwbnn.cli.network_files import (
+    explain_network,
+    framework_classes,
+    network_file,
+    read_network,
+)
 from hwbnn.cli.output import Steps, finish, printable, table
 from hwbnn.errors import InputError
-from hwbnn.graph import to_integers
+from hwbnn.graph import Graph, to_integers
 
 if TYPE_CHECKING:
     from hwbnn.lowering import FixedPointResult
@@ -64,6 +71,15 @@ def lower(
     key: options.Key = "",
     labels: options.Labels = None,
     labels_key: options.LabelsKey = "",
+    network_input: options.NetworkInput = "",
+    weights: options.NetworkWeights = None,
+    outputs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of a network's file: what its framework gives for --samples, a class or all "
+            "logits each; compared with the Graph's class."
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Lower a trained model to integers, exactly, or name the layer that cannot be lowered.
@@ -79,12 +95,26 @@ def lower(
         hwbnn lower --model mynet.model:make --out mynet.npz
 
         hwbnn lower --model mynet.model:make --samples x.npy --labels y.npy
+
+        hwbnn lower net.onnx --input pixels --samples x.npy --outputs logits.npy
     """
     from hwbnn.graph import save
     from hwbnn.lowering import check_accuracy
     from hwbnn.lowering import lower as make
 
     writable(out, ".npz")
+    path = network_file(folder) if model is None else None
+    if path is not None:
+        meaning: Literal["class", "scores", "logits"] = "scores" if scores else "class"
+        meaning = "logits" if logits else meaning
+        network = read_network(path, network_input, weights, meaning)
+        compared = _compared(network, samples, key, labels, labels_key, outputs)
+        _tell_file(network, path, out, compared, as_json=as_json)
+        return
+    if network_input or weights is not None or outputs is not None:
+        raise InputError(
+            "lower: --input, --weights and --outputs belong to a network's file, not to a model"
+        )
     if (samples is None) != (labels is None):
         raise InputError("lower: expected --samples and --labels, or neither; found one")
     data = None if samples is None else read_samples(None, samples, key, labels, labels_key, None)
@@ -131,11 +161,67 @@ def lower(
     )
 
 
+def _compared(
+    graph: Graph,
+    samples: Path | None,
+    key: str,
+    labels: Path | None,
+    labels_key: str,
+    outputs: Path | None,
+) -> dict[str, Any]:
+    """What a file's Graph gives on samples, beside their classes and the framework's outputs."""
+    from hwbnn.simulators import simulate
+
+    if samples is None:
+        if labels is not None or outputs is not None:
+            raise InputError("lower: expected --samples besides --labels or --outputs")
+        return {}
+    x = read_input(graph, samples, key)
+    y = simulate(graph, x, engine="auto").reshape(len(x), -1)
+    decided = y[:, 0] if graph.meaning in ("class", "decision") else y.argmax(axis=1)
+    facts: dict[str, Any] = {"frames": len(x)}
+    if labels is not None:
+        facts["accuracy"] = float((read_labels(labels, labels_key, len(x)) == decided).mean())
+    if outputs is not None:
+        best = framework_classes(outputs, "", len(x))
+        inside = decided < best.shape[1]
+        same = inside & best[np.arange(len(x)), np.where(inside, decided, 0)]
+        facts["differing"] = int((~same).sum())
+    return facts
+
+
+def _tell_file(
+    graph: Graph, path: Path, out: Path, compared: dict[str, Any], *, as_json: bool
+) -> None:
+    """Save the Graph of a network's file and say so; status 1 if the framework differs."""
+    from hwbnn.graph import save
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save(graph, out)
+    kinds = [type(node).__name__ for node in graph.nodes]
+    facts = {"graph": str(out), "digest": graph.digest, "nodes": kinds, "notes": dict(graph.notes)}
+    how = f"exactly, {graph.notes['thresholds']}"
+    if "accuracy" in compared:
+        how += f", {compared['accuracy']:.2%} of {compared['frames']:,} samples right"
+    if "differing" in compared:
+        how += f", {compared['differing']} of {compared['frames']:,} unlike the framework's class"
+    finish(
+        f"lowered {path.name} ({graph.notes['model']}) {how}: {len(kinds)} nodes, "
+        f"{graph.types[graph.input.name]} in, {graph.types[graph.output.name]} out -> {out}",
+        facts | {"output": graph.meaning} | compared,
+        as_json=as_json,
+    )
+    if compared.get("differing"):
+        raise typer.Exit(1)
+
+
 def explain(
     folder: options.ModelArgument = None,
     model: options.ModelOption = None,
     fraction: Fraction = None,
     weight_bits: WeightBits = 8,
+    network_input: options.NetworkInput = "",
+    weights: options.NetworkWeights = None,
     as_json: options.Json = False,
 ) -> None:
     """Explain how each layer of a model is lowered, or why one is refused and what to change.
@@ -147,11 +233,18 @@ def explain(
         hwbnn explain runs/digits
 
         hwbnn explain --model mynet.model:make
-    """
-    from hwbnn.lowering import explain as ask
 
-    given = read_model(folder, model)
-    told = ask(given.model, given.input, fraction=fraction, weight_bits=weight_bits)
+        hwbnn explain net.onnx --input pixels
+    """
+    path = network_file(folder) if model is None else None
+    if path is not None:
+        name, told = path.name, explain_network(path, network_input, weights)
+    else:
+        from hwbnn.lowering import explain as ask
+
+        given = read_model(folder, model)
+        name = given.name
+        told = ask(given.model, given.input, fraction=fraction, weight_bits=weight_bits)
     layers = list(told.lines[:-1])
     if not as_json:
         for line in layers:
@@ -164,7 +257,7 @@ def explain(
         "output": told.output,
         "problems": list(told.problems),
     }
-    finish(f"{given.name}: {told.verdict}", facts, as_json=as_json)
+    finish(f"{name}: {told.verdict}", facts, as_json=as_json)
     if not told.is_lowered:
         raise typer.Exit(2)
 
@@ -201,6 +294,11 @@ def measure(
     from hwbnn.training.predictions import torch_threads
 
     wanted = _fractions(fractions)
+    if model is None and network_file(folder) is not None:
+        raise InputError(
+            f"{folder}: a network's file is lowered exactly, or refused: nothing to measure; "
+            "'hwbnn lower' compares it with its framework's outputs"
+        )
     given = read_model(folder, model)
     x, y, data_name = read_samples(folder, samples, key, labels, labels_key, data)
     if y is None:

@@ -28,7 +28,8 @@ ModelArgument = Annotated[
     typer.Argument(
         metavar="[MODEL]",
         help="The folder of a training run (recipe.toml and model.safetensors; no code in it is "
-        "run), or the name of a bundled network.",
+        "run), the name of a bundled network, or a network's file: QONNX, FINN-ONNX, Keras, "
+        "QKeras, Larq, a BNN-PYNQ folder.",
     ),
 ]
 ModelOption = Annotated[
@@ -38,6 +39,18 @@ ModelOption = Annotated[
         help="Your own model: a function that returns (torch.nn.Module, hwbnn.Input). "
         "This runs your Python.",
     ),
+]
+NetworkInput = Annotated[
+    str,
+    typer.Option(
+        "--input",
+        metavar="bits|pixels|LOW..HIGH[*SCALE][+OFFSET]",
+        help="Of a network's file: the integers that arrive, and the map to the numbers that the "
+        "network takes: `bits` (-1 and +1), `pixels` (0..255*1/255), or such as `0..255*2/255-1`.",
+    ),
+]
+NetworkWeights = Annotated[
+    Path | None, typer.Option("--weights", help="Weights that belong to a .json file of Keras.")
 ]
 ArrayArgument = Annotated[
     Path,
