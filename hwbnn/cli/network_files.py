@@ -15,8 +15,8 @@ from hwbnn.graph import Graph, Input
 from hwbnn.graph.arrays import Array
 
 if TYPE_CHECKING:
-    from hwbnn.program import Program
     from hwbnn.lowering.explanation import Explanation
+    from hwbnn.program import Program
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]{1,2})?(?:/[0-9]+(?:\.[0-9]+)?)?"
 _RANGE = re.compile(
