@@ -169,7 +169,7 @@ def _compared(
     labels_key: str,
     outputs: Path | None,
 ) -> dict[str, Any]:
-    """What a file's Graph gives on samples, beside their classes and the framework's outputs."""
+    """The results of a file's Graph on samples, beside classes and the framework's outputs."""
     from hwbnn.simulators import simulate
 
     if samples is None:

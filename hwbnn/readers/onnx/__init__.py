@@ -1,6 +1,6 @@
 """QONNX and FINN-ONNX files: quantized networks as Brevitas, qonnx and FINN save them.
 
-:mod:`~hwbnn.readers.onnx.wire` reads the bytes, :mod:`~hwbnn.readers.onnx.constants` folds what
+:mod:`~hwbnn.readers.onnx.protobuf` reads the bytes, :mod:`~hwbnn.readers.onnx.folding` folds what
 depends on no input, :mod:`~hwbnn.readers.onnx.network` turns the rest into layers of a program.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from hwbnn.errors import InputError
 from hwbnn.program import Program
 from hwbnn.readers.onnx.network import OnnxTranslation
-from hwbnn.readers.onnx.wire import MOST_BYTES, is_model, read_model
+from hwbnn.readers.onnx.protobuf import MOST_BYTES, is_model, read_model
 
 __all__ = ["NAME", "program", "read", "recognises"]
 

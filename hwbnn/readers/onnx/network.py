@@ -36,14 +36,14 @@ from hwbnn.program import (
 from hwbnn.program.layers import WEIGHT_LIMIT
 from hwbnn.program.program import output_shape
 from hwbnn.program.quantizers import Rounding, rounding, sign
-from hwbnn.readers.onnx.constants import (
+from hwbnn.readers.onnx.folding import (
     FoldedConstant,
     fold,
     new_shape,
     quantizer_settings,
     single,
 )
-from hwbnn.readers.onnx.wire import OnnxModel, OnnxNode
+from hwbnn.readers.onnx.protobuf import OnnxModel, OnnxNode
 
 DOMAINS = (
     "",

@@ -15,7 +15,7 @@ import numpy as np
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph.arrays import Array, Floats, Ints
-from hwbnn.readers.onnx.wire import MOST_AXES, OnnxNode
+from hwbnn.readers.onnx.protobuf import MOST_AXES, OnnxNode
 
 MOST_ELEMENTS = 1 << 27
 """Elements of the largest constant."""
