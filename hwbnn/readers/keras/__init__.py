@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hwbnn.program import Program
 from hwbnn.readers.keras.architecture import architecture
-from hwbnn.readers.keras.layers import Translation
+from hwbnn.readers.keras.layers import program_of
 from hwbnn.readers.keras.saved_model import KerasFile, read_file, recognises
 from hwbnn.readers.keras.stored_weights import StoredWeights
 
@@ -43,4 +43,4 @@ def program(file: KerasFile) -> Program:
     """The network of an opened file; raises as :func:`read`."""
     network = architecture(file.config, file.where)
     weights = StoredWeights(file.weights, network.stored)
-    return Translation(network, weights, file.generation).program()
+    return program_of(network, weights, file.generation)

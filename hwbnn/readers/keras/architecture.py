@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from hwbnn.errors import CannotLower, InputError
+from hwbnn.graph.arrays import Array, Floats
 from hwbnn.program import shown_name
 
 MODELS = ("Sequential", "Functional", "Model")
@@ -47,6 +50,68 @@ class LayerConfig:
     def damaged(self, why: str) -> InputError:
         """The error of a layer whose configuration makes no sense."""
         return InputError(f"{self.label}: {why}")
+
+    @property
+    def rank(self) -> int:
+        """Axes that its windows slide along: 1 for sequences, 2 for images."""
+        return 1 if "1D" in self.kind else 2
+
+    @property
+    def kernel_size(self) -> tuple[int, ...]:
+        """Sizes of its kernel, one for each axis that it slides along."""
+        return self.sizes("kernel_size", None, self.rank)
+
+    def sizes(self, key: str, default: Any, rank: int) -> tuple[int, ...]:
+        """An option that has one size from 1 for each axis, where one number may stand for all."""
+        value = self.config.get(key, default)
+        sizes = value if isinstance(value, list) else [value] * rank
+        if len(sizes) == 1:
+            sizes = sizes * rank
+        if len(sizes) != rank or not all(type(n) is int and 0 < n < 1 << 15 for n in sizes):
+            raise self.damaged(f"{key}: expected {rank} sizes from 1, found {ascii(value)[:60]}")
+        return tuple(sizes)
+
+    def integer(self, key: str, default: int | None = None) -> int:
+        """An option that is a number from 1."""
+        value = self.config.get(key, default)
+        if type(value) is not int or not 0 < value < 1 << 24:
+            raise self.damaged(f"{key}: expected a number from 1, found {ascii(value)[:40]}")
+        return value
+
+    def number(self, key: str, default: float) -> float:
+        """An option that is a real number."""
+        value = self.config.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e30:
+            raise self.damaged(f"{key}: expected a number, found {ascii(value)[:40]}")
+        return float(value)
+
+    def flag(self, key: str, default: bool) -> bool:
+        """An option that is true or false."""
+        value = self.config.get(key, default)
+        if not isinstance(value, bool):
+            raise self.damaged(f"{key}: expected true or false, found {ascii(value)[:40]}")
+        return value
+
+    def expect_channels_last(self) -> None:
+        """Refuse the other order of an image's axes."""
+        order = self.config.get("data_format")
+        if order not in (None, "channels_last"):
+            raise self.refuse(
+                f"data_format={ascii(order)[:40]} is not read; build the network with channels_last"
+            )
+
+    def expect_shape(self, role: str, array: Array, shape: tuple[int, ...]) -> None:
+        """Refuse weights of another shape."""
+        if array.shape != shape:
+            raise self.damaged(f"{role}: expected shape {shape}, the file has {array.shape}")
+
+    def reals(self, role: str, array: Array) -> Floats:
+        """Weights as float32 holds them, in float64."""
+        with np.errstate(over="ignore"):
+            real = np.asarray(array, np.float32).astype(np.float64)
+        if not np.isfinite(real).all():
+            raise self.refuse(f"{role}: expected finite numbers, found an infinite one or a NaN")
+        return real
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import pytest
 
 from hwbnn.errors import CannotLower, HwbnnError, InputError
 from hwbnn.program import BatchNorm, Convolution, MaxPooling, Program
-from hwbnn.readers.keras import layers as translation
+from hwbnn.readers.keras import padding as padding_module
 from hwbnn.readers.keras import program
 from hwbnn.readers.keras.saved_model import KerasFile
 from tests.readers.keras.evaluate import values
@@ -449,13 +449,13 @@ def test_a_wrong_half_of_the_padding_is_caught(monkeypatch: pytest.MonkeyPatch) 
     wanted = naive(x, kernel, 2, "same")
 
     def larger_first(size: Any, kernel: Any, stride: Any) -> tuple[int, ...]:
-        top, bottom, left, right = translation_same(size, kernel, stride)
+        top, bottom, left, right = right_padding(size, kernel, stride)
         return (bottom, top, right, left)
 
-    translation_same = translation.same_padding
+    right_padding = padding_module.same_padding
     layer = conv(kernel, padding="same", strides=[2, 2])
     assert np.array_equal(outputs(read(layer, shape=(8, 8, 1)), x)[0], wanted)
-    monkeypatch.setattr(translation, "same_padding", larger_first)
+    monkeypatch.setattr(padding_module, "same_padding", larger_first)
     found = read(layer, shape=(8, 8, 1))
     assert isinstance(found.layers[0], Convolution)
     assert not np.array_equal(outputs(found, x)[0], wanted)

@@ -1,0 +1,183 @@
+"""A Keras network on its way into a program: the values so far, and the steps all layers share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from hwbnn.errors import CannotLower, nearest
+from hwbnn.graph.arrays import Array
+from hwbnn.program import Layer, Relu
+from hwbnn.program.program import output_shape
+from hwbnn.readers.keras.activation_quantizers import ACTIVATIONS, activation
+from hwbnn.readers.keras.architecture import Architecture, LayerConfig
+from hwbnn.readers.keras.quantizer_config import QuantizerConfig, quantizer
+from hwbnn.readers.keras.stored_weights import StoredWeights
+from hwbnn.readers.keras.weight_quantizers import QuantizedWeights, bias_quantizer, kernel_quantizer
+
+Margins = tuple[int, int, int, int]
+NO_MARGINS: Margins = (0, 0, 0, 0)
+_END = ("softmax", "sigmoid")
+"""Functions that may stand at the end, where they do not change which class is largest."""
+
+
+@dataclass(frozen=True)
+class LayerValue:
+    """The value of a Keras layer.
+
+    Attributes:
+        name: of the value in the program.
+        shape: in Keras, without the batch: flat, ``(steps, channels)`` or an image.
+        padding: zeros around it that a ``ZeroPadding2D`` puts there: top, bottom, left, right.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    padding: Margins = NO_MARGINS
+
+
+class Translation:
+    """The program of a Keras network, layer by layer.
+
+    Args:
+        network: its layers.
+        weights: their arrays.
+        generation: 2 for files of Keras 2, 3 for those of Keras 3.
+    """
+
+    def __init__(self, network: Architecture, weights: StoredWeights, generation: int) -> None:
+        self.network = network
+        self.weights = weights
+        self.generation = generation
+        self.layers: list[Layer] = []
+        self.remarks: list[str] = []
+        self.values: dict[str, LayerValue] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self._readers: dict[str, list[str]] = {}
+        for layer in network.layers:
+            for source in layer.sources:
+                self._readers.setdefault(source, []).append(layer.name)
+
+    def read_input(self) -> tuple[tuple[int, ...], list[str]]:
+        """The input's shape in the program, and what to say of it.
+
+        A reshape of the input makes another shape of it, and is done with that.
+        """
+        network = self.network
+        shape, name = network.shape, network.input
+        reading = [layer for layer in network.layers if name in layer.sources]
+        if reading and all(layer.kind == "Reshape" for layer in reading):
+            targets = {reshaped(layer, shape) for layer in reading}
+            target = targets.pop()
+            if not targets and target != shape and len(target) == 3:
+                for layer in reading:
+                    self.values[layer.name] = LayerValue(name, target)
+                self.values[name] = LayerValue(name, target)
+                return target, [f"the input is read as {target}, which the network reshapes it to"]
+        self.values[name] = LayerValue(name, shape)
+        if len(shape) != 2:
+            return shape, []
+        flat = reading and all(layer.kind in ("Flatten", "Reshape") for layer in reading)
+        image = (*shape, 1) if flat else (1, *shape)
+        return image, [f"the input of shape {shape} is read as an image {image}"]
+
+    def add(self, layer: Layer) -> str:
+        """Append a layer of the program; the name of its value.
+
+        Raises:
+            InputError: if it does not fit what it reads.
+        """
+        self.shapes[layer.name] = output_shape(layer, [self.shapes[s] for s in layer.sources])
+        self.layers.append(layer)
+        return layer.name
+
+    def source(self, layer: LayerConfig, *, pads: bool = False) -> LayerValue:
+        """The one value that a layer reads.
+
+        Args:
+            layer: the layer.
+            pads: whether it takes the zeros that a ``ZeroPadding2D`` before it asks for.
+        """
+        if len(layer.sources) != 1:
+            raise layer.damaged(f"expected to read one value, found {len(layer.sources)}")
+        value = self.values[layer.sources[0]]
+        if value.padding != NO_MARGINS and not pads:
+            raise layer.refuse(
+                "reads a ZeroPadding2D; only a convolution with padding='valid' may follow one"
+            )
+        return value
+
+    def quantized(
+        self, layer: LayerConfig, key: str, array: Array, *, is_bias: bool = False
+    ) -> QuantizedWeights:
+        """Weights by the quantizer under a key of the layer's configuration."""
+        try:
+            config = quantizer(layer.config.get(key))
+            if config is None or config.name in ("linear", "no_op"):
+                raise CannotLower(
+                    f"has real weights; expected a {key} such as 'binary(alpha=1)', "
+                    "'quantized_bits(4,0,1,alpha=1)' or 'ste_sign'; retrain it as a quantized layer"
+                )
+            make = bias_quantizer if is_bias else kernel_quantizer
+            found = make(config, settles=self.generation >= 3)(array)
+        except CannotLower as error:
+            raise layer.refuse(str(error)) from None
+        if found.near:
+            self.remarks.append(
+                f"{layer.label}: {found.near} of its weights lie so close to the edge between two "
+                "integers that float32 may take the other one"
+            )
+        return found
+
+    def activated(self, layer: LayerConfig, name: str, given: Any) -> str:
+        """The value behind an activation: a name, text or an object in a configuration."""
+        try:
+            config = quantizer(given)
+            if config is None or config.name == "linear":
+                return name
+            own = layer.name not in self.shapes
+            place = (layer.name if own else f"{layer.name}/activation"), layer.kind
+            return self._activation(layer, config, place, name)
+        except CannotLower as error:
+            message = str(error)
+            if message.startswith("layer '"):
+                raise
+            raise layer.refuse(message) from None
+
+    def _activation(
+        self, layer: LayerConfig, config: QuantizerConfig, place: tuple[str, str], name: str
+    ) -> str:
+        if config.name in _END:
+            if self._readers.get(layer.name) or layer.name != self.network.output:
+                raise CannotLower(
+                    f"activation {config.name!r} is real-valued; only at the end of a network may "
+                    "it stand, where it does not change the class"
+                )
+            self.remarks.append(f"{layer.label}: the {config.name} at the end is left out")
+            return name
+        if config.name == "relu":
+            if config.options:
+                raise CannotLower("a relu with options is not read; take quantized_relu")
+            return self.add(Relu(*place, name))
+        if config.name not in ACTIVATIONS:
+            raise CannotLower(
+                f"activation {config.name!r} is real-valued or not known; take a quantized one, "
+                f"such as {nearest(config.name, ACTIVATIONS)}"
+            )
+        return self.add(activation(config, (*place, name)))
+
+
+def reshaped(layer: LayerConfig, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that a ``Reshape`` gives."""
+    target = layer.config.get("target_shape")
+    if not isinstance(target, list) or not all(
+        type(n) is int and -1 <= n < 1 << 24 and n for n in target
+    ):
+        raise layer.damaged(f"target_shape: expected a list of sizes, found {ascii(target)[:60]}")
+    free = target.count(-1)
+    known = prod(n for n in target if n > 0)
+    count = prod(shape)
+    if free > 1 or count % known or (not free and known != count):
+        raise layer.damaged(f"cannot reshape {shape} to {ascii(target)[:60]}")
+    return tuple(count // known if n == -1 else n for n in target)
