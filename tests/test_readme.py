@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from itertools import groupby
@@ -15,7 +16,15 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
 RUN = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-"""Pages whose blocks are run, each in an empty folder."""
+"""Pages whose blocks are run, each in a folder that is empty but for the files in ``GIVEN``."""
+_QKERAS = REPOSITORY / "tests" / "readers" / "keras" / "files"
+GIVEN = {
+    "docs/qkeras.md": {
+        "digits.keras": _QKERAS / "qkeras_digits.keras",
+        "digits.npz": _QKERAS / "qkeras_digits.npz",
+    }
+}
+"""Files that pages tell how to make by other programs."""
 ROOMS = ("benchmarks", "docs", "hls", "models", "recipes", "rtl", "rtl_tests")
 PAGES = sorted(p for room in (".", *ROOMS) for p in (REPOSITORY / room).glob("*.md"))
 
@@ -50,6 +59,8 @@ def _run(command: list[str], folder: Path) -> str:
 @pytest.mark.hardware
 @pytest.mark.parametrize("page", [p for p in RUN if _blocks(p)], ids=_name)
 def test_the_blocks_run(page: Path, tmp_path: Path) -> None:
+    for name, file in GIVEN.get(_name(page), {}).items():
+        shutil.copy(file, tmp_path / name)
     for kind, text in _blocks(page):
         if kind == "python":
             _run([sys.executable, "-W", "error", "-c", text], tmp_path)
@@ -63,6 +74,7 @@ def test_there_are_blocks_to_run() -> None:
     kinds = {_name(page): {kind for kind, _ in _blocks(page)} for page in RUN}
     assert kinds["README.md"] == kinds["docs/images.md"] == {"python", "console"}
     assert kinds["docs/methods.md"] == {"python"}
+    assert kinds["docs/qkeras.md"] == {"python", "console"}
 
 
 def test_the_first_page_is_short() -> None:
