@@ -78,8 +78,9 @@ def certify(
     thresholds, falling = np.array(table.thresholds), np.array(table.falling)
     views = thresholds[None] if value.border is None else thresholds
     # A channel whose code never changes counts as rising; where it falls, a near pair may show it.
-    ends = evaluate_at(value, np.stack([value.low, value.high]))
-    turned = table.constant & (ends[1] < ends[0])
+    turned = np.array(table.constant)
+    for channel in np.flatnonzero(turned).tolist():
+        turned[channel] = _falls(value, channel)
     _turn(value, views, falling, turned)
     whole = Certificate()
     for border_class in range(len(views)):
@@ -89,6 +90,18 @@ def certify(
     constant = np.asarray((never | always).all(axis=(0, 2)))
     _turn(value, views, falling, turned & constant)
     return replace(table, thresholds=thresholds, falling=falling, constant=constant), whole
+
+
+def _falls(value: TracedValue, channel: int) -> bool:
+    """Whether the exact numbers of a channel fall."""
+    ends = []
+    for integer in (int(value.low[channel]), int(value.high[channel])):
+        x = RealNumber.of(integer)
+        for op in value.variants[0]:
+            assert isinstance(op, RealOp)
+            x = op.exact(channel, x)
+        ends.append(x)
+    return ends[1].plus(ends[0].times(-1)).sign < 0
 
 
 def _turn(value: TracedValue, views: Ints, falling: Bools, channels: Bools) -> None:
@@ -175,16 +188,20 @@ def _decided(edge: _ExactEdge, start: int, step: int, ends: tuple[int, int]) -> 
         ends: the lowest and the highest integer that the channel reaches.
     """
     low, high = ends
-    at = min(max(start, low), high)
-    if edge.reached(at):
-        while low <= at - step <= high and edge.reached(at - step):
-            at -= step
-        return at
-    while low <= at + step <= high:
-        at += step
-        if edge.reached(at):
-            return at
-    return None
+    first, last = (low, high) if step > 0 else (high, low)
+    count = (last - first) // step
+    below, above = -1, count + 1
+    near = (start - first) // step
+    # The integers beside decide nearly always; otherwise the change is bisected.
+    tried = [near, near - 1]
+    while below + 1 < above:
+        at = tried.pop(0) if tried else (below + above) // 2
+        if below < at < above:
+            if edge.reached(first + at * step):
+                above = at
+            else:
+                below = at
+    return first + above * step if above <= count else None
 
 
 def _keeps_ties(op: RealOp, channel: int) -> bool:

@@ -20,7 +20,7 @@ from typing import Literal, NoReturn
 import numpy as np
 
 from hwbnn.errors import CannotLower, InputError, nearest
-from hwbnn.graph import Add, ArgMax, Flatten, Graph, Input, Lookup, Output, Rescale, SumPool, Window
+from hwbnn.graph import Add, ArgMax, Dot, Flatten, Graph, Input, Output, Rescale, SumPool, Window
 from hwbnn.graph.arrays import Array, Bytes, Float32s, Floats, Ints
 from hwbnn.lowering import layers as sums
 from hwbnn.lowering import pools
@@ -29,7 +29,7 @@ from hwbnn.lowering.certificate import Certificate, certify
 from hwbnn.lowering.explanation import Explanation, LayerExplanation, layer_explanations
 from hwbnn.lowering.ops import StepActivation
 from hwbnn.lowering.probes import probes
-from hwbnn.lowering.program_check import CodeNode, check_program
+from hwbnn.lowering.program_check import CodeNode, check_program, operations
 from hwbnn.lowering.program_scores import Scores, logits, scores
 from hwbnn.lowering.real_numbers import rational
 from hwbnn.lowering.real_ops import (
@@ -61,6 +61,8 @@ from hwbnn.program import (
     WeightedLayer,
 )
 
+MOST_OPERATIONS = 1 << 34
+"""Multiplications of a frame."""
 OUTPUTS = ("class", "scores", "logits")
 IDENTITY_LIMIT = 1 << 12
 """Most integers of a value that are tried for being the codes of the quantizer behind it."""
@@ -185,6 +187,11 @@ class ProgramWalk:
             raise InputError(
                 f"input: expected shape {program.shape} as in the file, channels last, found "
                 f"{given.shape}"
+            )
+        if operations(program) > MOST_OPERATIONS:
+            raise InputError(
+                f"{program.format}: {operations(program):.2g} multiplications a frame, more than "
+                f"{MOST_OPERATIONS:.2g}; the file is damaged, or the network is too large"
             )
         if output not in OUTPUTS:
             raise InputError(
@@ -314,7 +321,8 @@ class ProgramWalk:
         value, reading = state.value, state.reading
         if value.type.bit:
             return self._bit(layer, state)
-        if reading is not None and value.pool is None and value.type.count <= IDENTITY_LIMIT:
+        few = value.pool is None and value.type.count <= IDENTITY_LIMIT
+        if reading is not None and few and layer.steps > 1:
             start = _identity(layer, value, reading)
             if start is not None:
                 return self._renamed(layer, state, start)
@@ -347,7 +355,7 @@ class ProgramWalk:
         if certificate.near:
             self.build.certificates[lowered.name] = str(certificate)
         start = -(layer.base or 0) if base is not None else 0
-        self.codes[layer.name] = CodeNode(lowered.name, 1, start)
+        self.codes[layer.name] = CodeNode(lowered.name, 1, start, certificate.near > 0)
         read = _codes(layer, lowered.type.bit, base)
         return _read(replace(lowered, is_double=True, order=None), layer.label, read)
 
@@ -506,19 +514,23 @@ class ProgramWalk:
 
     def _multiplied(self, layer: Layer, value: TracedValue, factor: list[int]) -> str:
         """The name of a value times an integer a channel."""
-        if value.type.bit:
-            table = np.array([[-f, f] for f in factor])
-            lookup = Lookup(self.build.name("lookup"), value.name, table)
-            self.build.add(lookup)
-            return lookup.name
+        name, t = value.name, value.type
+        if t.bit:
+            one: Dot | SumPool = (
+                SumPool(self.build.name("sum"), name, (1, 1), (1, 1))
+                if value.is_image
+                else Dot(self.build.name("dot"), name, np.eye(t.size, dtype=np.int16))
+            )
+            name, t = one.name, self.build.add(one)
+            self.build.remark(layer.name, one, "bits as -1 and +1")
         if set(factor) == {1}:
-            return value.name
-        low, high = value.type.low, value.type.high
+            return name
+        low, high = t.low, t.high
         ends = [f * end for f in factor for end in (low, high)]
         zeros = np.zeros(len(factor), np.int64)
         node = Rescale(
             self.build.name("rescale"),
-            value.name,
+            name,
             np.array(factor),
             zeros,
             zeros,
@@ -577,6 +589,7 @@ class ProgramWalk:
             "decision: 1 from 0 on",
         )
         bit = self._quantized(zero, state)
+        del self.codes[zero.name]  # no layer of the program: its output is checked
         self.build.add(Output(self.build.name("y"), bit.value.name, "decision"))
 
     def _append_output(self, name: str) -> None:
@@ -645,7 +658,8 @@ def _uniform(layer: Layer, state: State) -> LinearReading:
 
 
 def _real(layer: Layer, state: State) -> NoReturn:
-    ops = ", ".join(dict.fromkeys(op.label for op in state.value.ops)) or "a padded layer"
+    later = state.value.ops[1:] or state.value.ops
+    ops = ", ".join(dict.fromkeys(op.label for op in later)) or "a padded layer"
     raise layer.refuse(f"reads real numbers, behind {ops}; put a quantizer in front of it")
 
 
