@@ -24,7 +24,7 @@ from hwbnn.program.layers import (
 )
 
 MOST_LAYERS = 10_000
-MOST_ELEMENTS = 1 << 24
+MOST_ELEMENTS = 1 << 23
 """Elements of the largest value."""
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from hwbnn.errors import HwbnnError
-from tests.fuzz import graphs, keras_files, plans, projects, runs
+from tests.fuzz import graphs, keras_files, network_files, plans, projects, runs
 from tests.fuzz.kinds import FileKind
 
 KINDS: tuple[FileKind, ...] = (
     *graphs.KINDS,
     *keras_files.KINDS,
+    *network_files.KINDS,
     *plans.KINDS,
     *projects.KINDS,
     *runs.KINDS,
