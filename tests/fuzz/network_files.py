@@ -11,7 +11,7 @@ import numpy as np
 
 from hwbnn.graph import Input
 from hwbnn.lowering.from_program import lower_program
-from hwbnn.lowering.program_check import operations
+from hwbnn.lowering.from_program.program_check import operations
 from hwbnn.program import Program
 from hwbnn.readers import bnn_pynq
 from hwbnn.readers.onnx import program

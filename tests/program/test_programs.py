@@ -11,9 +11,8 @@ import pytest
 
 from hwbnn.errors import CannotLower, InputError, Mismatch
 from hwbnn.graph import Dot, Graph, Input, Threshold
-from hwbnn.lowering import program_check
-from hwbnn.lowering.from_program import explain_program, lower_program
-from hwbnn.lowering.real_numbers import RealNumber
+from hwbnn.lowering.from_program import explain_program, lower_program, program_check
+from hwbnn.lowering.from_program.real_numbers import RealNumber
 from hwbnn.program import (
     Addition,
     Affine,
@@ -232,7 +231,7 @@ def test_the_check_of_a_graph_finds_planted_faults(
             )
         return check(made, Graph(tuple(nodes)), codes, x)
 
-    monkeypatch.setattr("hwbnn.lowering.from_program.check_program", planted)
+    monkeypatch.setattr("hwbnn.lowering.from_program.dispatch.check_program", planted)
     with pytest.raises(Mismatch, match="please report this defect"):
         lower_program(program((4, 4, 1), *layers), Input("x", (4, 4, 1), -3, 3))
 

@@ -9,12 +9,10 @@ the rank of each logit among all that can occur.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cmp_to_key
 from itertools import pairwise
 from math import floor, gcd, lcm
-from typing import Protocol
 
 import numpy as np
 
@@ -22,8 +20,9 @@ from hwbnn.errors import CannotLower
 from hwbnn.graph import Lookup, Output, Rescale
 from hwbnn.graph.arrays import Ints
 from hwbnn.graph.fields import LIMIT
-from hwbnn.lowering.real_numbers import RealNumber
-from hwbnn.lowering.real_ops import Rationals, RealOp, of_channel
+from hwbnn.lowering.from_program.readings import LinearReading
+from hwbnn.lowering.from_program.real_numbers import RealNumber
+from hwbnn.lowering.from_program.real_ops import RealOp, of_channel
 from hwbnn.lowering.tables import TABLE_LIMIT, batches
 from hwbnn.lowering.value import GraphBuilder, TracedValue
 from hwbnn.program import Layer
@@ -32,33 +31,10 @@ _NEAR = 1e-9
 """Relative distance within which two logits are compared exactly."""
 
 
-class Linear(Protocol):
-    """A linear map from integers to real numbers."""
-
-    @property
-    def unit(self) -> Rationals:
-        """The gains."""
-
-    @property
-    def centre(self) -> Rationals:
-        """The offsets."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The integers that are ordered as the logits.
-
-    Attributes:
-        node: their node.
-        text: how they came about.
-    """
-
-    node: str
-    text: str
-
-
-def scores(build: GraphBuilder, layer: Layer, value: TracedValue, reading: Linear | None) -> Scores:
-    """A node of integers that are ordered as the logits are, ties included.
+def scores(
+    build: GraphBuilder, layer: Layer, value: TracedValue, reading: LinearReading | None
+) -> str:
+    """The node of integers that are ordered as the logits are, ties included.
 
     Args:
         build: the Graph so far.
@@ -74,8 +50,8 @@ def scores(build: GraphBuilder, layer: Layer, value: TracedValue, reading: Linea
 
 
 def _scaled(
-    build: GraphBuilder, layer: Layer, value: TracedValue, reading: Linear
-) -> Scores | None:
+    build: GraphBuilder, layer: Layer, value: TracedValue, reading: LinearReading
+) -> str | None:
     count = value.type.size
     gains = [of_channel(reading.unit, c) for c in range(count)]
     below = lcm(*(g.denominator for g in gains))
@@ -94,16 +70,18 @@ def _scaled(
         text = "compared as integers: all channels have one scale and one offset"
         if node is not None:
             build.remark(layer.name, node, text)
-        return Scores(value.name, text)
+        return value.name
     scaled = _rescaled(build, value, [n * f for f in factors], bias)
     if scaled is None:
         return None
     text = f"scores: sums times {n * min(factors)} to {n * max(factors)}, plus 0 to {max(bias)}"
     build.remark(layer.name, scaled, f"{text}; ordered exactly as the logits")
-    return Scores(scaled.name, text)
+    return scaled.name
 
 
-def logits(build: GraphBuilder, layer: Layer, value: TracedValue, reading: Linear | None) -> Output:
+def logits(
+    build: GraphBuilder, layer: Layer, value: TracedValue, reading: LinearReading | None
+) -> Output:
     """The output as integers that stand for the logits by one scale and one offset, exactly.
 
     The node of the output is not added yet; arguments and errors as for :func:`scores`.
@@ -160,7 +138,7 @@ def _rescaled(
     return node
 
 
-def _ranked(build: GraphBuilder, layer: Layer, value: TracedValue) -> Scores:
+def _ranked(build: GraphBuilder, layer: Layer, value: TracedValue) -> str:
     if value.type.count > TABLE_LIMIT:
         raise CannotLower(
             f"{layer.label}: its logits have scales or offsets without a common unit, and its sums "
@@ -174,7 +152,7 @@ def _ranked(build: GraphBuilder, layer: Layer, value: TracedValue) -> Scores:
     text = f"ranks of {int(ranks.max()) + 1} logits, {ranks.shape[1]} entries a class"
     text += f", {close} near pairs ordered by rationals" if close else ""
     build.remark(layer.name, node, text)
-    return Scores(node.name, text)
+    return node.name
 
 
 def _ranks(value: TracedValue) -> tuple[Ints, int]:

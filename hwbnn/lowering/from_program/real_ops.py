@@ -15,8 +15,8 @@ from fractions import Fraction
 import numpy as np
 
 from hwbnn.graph.arrays import Floats
+from hwbnn.lowering.from_program.real_numbers import RealNumber
 from hwbnn.lowering.ops import ChannelwiseOp
-from hwbnn.lowering.real_numbers import RealNumber
 from hwbnn.program import Affine, BatchNorm
 
 Bound = tuple[Floats, Floats]

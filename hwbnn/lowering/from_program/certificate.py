@@ -16,8 +16,8 @@ from fractions import Fraction
 import numpy as np
 
 from hwbnn.graph.arrays import Bools, Floats, Ints
-from hwbnn.lowering.real_numbers import RealNumber
-from hwbnn.lowering.real_ops import AffineOp, LinearOp, RealOp, ReluOp
+from hwbnn.lowering.from_program.real_numbers import RealNumber
+from hwbnn.lowering.from_program.real_ops import AffineOp, LinearOp, RealOp, ReluOp
 from hwbnn.lowering.tables import ThresholdTable, evaluate_at
 from hwbnn.lowering.value import TracedValue
 from hwbnn.program import Quantizer

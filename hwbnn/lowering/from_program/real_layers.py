@@ -1,0 +1,54 @@
+"""Functions of a program between a sum and the next quantizer: affine maps, BatchNorm, ReLU."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from hwbnn.lowering.from_program.readings import (
+    LinearReading,
+    ProgramValue,
+    ProgramWork,
+    paired,
+    short,
+    summand_ends,
+)
+from hwbnn.lowering.from_program.real_ops import ReluOp, affine_op, norm_op, of_channel
+from hwbnn.program import Affine, BatchNorm, Relu
+
+
+def affine(layer: Affine, work: ProgramWork, source: ProgramValue) -> ProgramValue:
+    """A constant scale and offset: one more function, and another reading."""
+    reading = source.reading
+    op = affine_op(layer)
+    if not layer.scale.all() and reading is not None:
+        reading = None
+    if reading is not None:
+        scale, divisor, offset = (
+            tuple(Fraction(float(v)) for v in p) for p in (op.scale, op.divisor, op.offset)
+        )
+        gain = tuple(s / d for s, d in paired(scale, divisor))
+        unit = [u * g for u, g in paired(reading.unit, gain)]
+        moved = [c * g for c, g in paired(reading.centre, gain)]
+        centre = [c + o for c, o in paired(tuple(moved), offset)]
+        reading = LinearReading(short(unit), short(centre))
+    return ProgramValue(source.value.after(op), reading)
+
+
+def batch_norm(layer: BatchNorm, work: ProgramWork, source: ProgramValue) -> ProgramValue:
+    """BatchNorm, whose root no linear map has."""
+    return ProgramValue(source.value.after(norm_op(layer)), None)
+
+
+def relu(layer: Relu, work: ProgramWork, source: ProgramValue) -> ProgramValue:
+    """``max(x, 0)``: nothing where no number is below 0."""
+    reading, value = source.reading, source.value
+    if reading is not None and value.pool is None:
+        low, high = summand_ends(value)
+        ends = [
+            of_channel(reading.unit, c) * int(end) + of_channel(reading.centre, c)
+            for c in range(len(low))
+            for end in (low[c], high[c])
+        ]
+        if min(ends) >= 0:
+            return source
+    return ProgramValue(value.after(ReluOp(layer.label, is_elementwise=True)), None)
