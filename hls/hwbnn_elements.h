@@ -188,6 +188,28 @@ Pad:
     }
 }
 
+// Concat: the n_first channels of x, then those of z, n_channels in all.
+template <class data_T, class other_T, class res_T, typename CONFIG_T>
+void concat(data_T x[CONFIG_T::in::words], other_T z[CONFIG_T::other::words],
+            res_T y[CONFIG_T::out::words]) {
+    #pragma HLS PIPELINE II=1
+    typedef typename CONFIG_T::in in;
+    typedef typename CONFIG_T::other other;
+    typedef typename CONFIG_T::out out;
+    out::clear(y);
+Concat:
+    for (unsigned i = 0; i < out::size; i++) {
+        #pragma HLS UNROLL
+        const unsigned channel = i % CONFIG_T::n_channels;
+        const unsigned position = i / CONFIG_T::n_channels;
+        const unsigned second = CONFIG_T::n_channels - CONFIG_T::n_first;
+        if (channel < CONFIG_T::n_first)
+            out::put(y, i, in::get(x, position * CONFIG_T::n_first + channel));
+        else
+            out::put(y, i, other::get(z, position * second + channel - CONFIG_T::n_first));
+    }
+}
+
 } // namespace hwbnn
 
 #endif

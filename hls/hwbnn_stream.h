@@ -201,6 +201,24 @@ void add_stream(hls::stream<data_T> &x, hls::stream<other_T> &z, hls::stream<res
     send<res_T, CONFIG_T::out::words>(value, y, 0);
 }
 
+template <class data_T, class other_T, class res_T, typename CONFIG_T>
+void concat_stream(hls::stream<data_T> &x, hls::stream<other_T> &z, hls::stream<res_T> &y) {
+    #pragma HLS PIPELINE II=1
+    typedef typename data_T::value_type source_t;
+    typedef typename other_T::value_type other_t;
+    typedef typename res_T::value_type value_t;
+    source_t source[CONFIG_T::in::words];
+    other_t other[CONFIG_T::other::words];
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    #pragma HLS ARRAY_PARTITION variable=other complete
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    receive<data_T, CONFIG_T::in::words>(x, source, 0);
+    receive<other_T, CONFIG_T::other::words>(z, other, 0);
+    concat<source_t, other_t, value_t, CONFIG_T>(source, other, value);
+    send<res_T, CONFIG_T::out::words>(value, y, 0);
+}
+
 template <class data_T, class res_T, typename CONFIG_T>
 void channel_pad_stream(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     #pragma HLS PIPELINE II=1

@@ -177,6 +177,29 @@ Pixel:
     }
 }
 
+// Concat: pixel by pixel, since the chunks of both sources and of the value may differ.
+template <class data_T, class other_T, class res_T, typename CONFIG_T>
+void concat_tokens(hls::stream<data_T> &x, hls::stream<other_T> &z, hls::stream<res_T> &y) {
+    typedef typename data_T::value_type source_t;
+    typedef typename other_T::value_type other_t;
+    typedef typename res_T::value_type value_t;
+    const unsigned interval = CONFIG_T::interval;
+Pixel:
+    for (unsigned t = 0; t < CONFIG_T::n_pixels; t++) {
+        #pragma HLS PIPELINE II=interval
+        source_t source[CONFIG_T::in::words];
+        other_t other[CONFIG_T::other::words];
+        value_t value[CONFIG_T::out::words];
+        #pragma HLS ARRAY_PARTITION variable=source complete
+        #pragma HLS ARRAY_PARTITION variable=other complete
+        #pragma HLS ARRAY_PARTITION variable=value complete
+        receive_all<data_T, CONFIG_T::in::words>(x, source);
+        receive_all<other_T, CONFIG_T::other::words>(z, other);
+        concat<source_t, other_t, value_t, CONFIG_T>(source, other, value);
+        send_all<res_T, CONFIG_T::out::words>(value, y);
+    }
+}
+
 } // namespace hwbnn
 
 #endif

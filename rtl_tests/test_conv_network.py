@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from hwbnn.graph import Conv2d
+from hwbnn.graph import Concat, Conv2d
 from hwbnn.plan import Unrolled, circuit
 from hwbnn.targets import generate
 from hwbnn.verification import verify
@@ -53,6 +53,20 @@ def checked(seed, backend, **options):
 @pytest.mark.parametrize("seed", ICARUS)
 def test_random_convolutional_networks_under_icarus(seed):
     checked(seed, "rtl-icarus")
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize("seed", [1, 6, 9])
+def test_values_side_by_side_under_icarus(seed):
+    graph = random_conv_graph(seed, concat=True)
+    assert graph.of_type(Concat)
+    project = generate(graph, "rtl", random_plan(seed, graph, max_cycles=400))
+    x = random_inputs(graph, 8, seed)
+    found = verify(project, x, backends=["fast", "rtl-icarus"], seed=seed).raise_for_mismatch()
+    full = found.backends[1]
+    assert {node.value for node in full.nodes} | set(full.fused) == set(graph.types)
+    assert full.cycles.latency.holds
+    assert full.cycles.interval.holds
 
 
 @pytest.mark.hardware

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from hwbnn.graph import (
     Add,
     ChannelPad,
+    Concat,
     Conv2d,
     Flatten,
     Graph,
@@ -55,6 +56,7 @@ class ConvLimits(Limits):
         max_side: most rows and columns of the input.
         max_channels: most channels of an image; the edges of machine words are favoured if allowed.
         shortcuts: whether there are blocks with shortcuts.
+        concat: whether there are blocks whose channels stand behind those that they read.
     """
 
     max_width: int = 40
@@ -62,6 +64,7 @@ class ConvLimits(Limits):
     max_side: int = 7
     max_channels: int = 6
     shortcuts: bool = True
+    concat: bool = False
 
 
 @dataclass
@@ -244,6 +247,32 @@ class ConvBuilder(Builder):
         names = [branch, self.source]
         self.append(Add(self.name("add"), *(names[::-1] if self.chance(2) else names)))
 
+    def concat_block(self) -> None:
+        """A value and what a convolution makes of it, the channels of both side by side."""
+        if not self.type.bit and self.wide(16):
+            self.threshold()
+        value, t = self.source, self.type
+        if len(t.shape) == 3:
+            self.conv(self.same((t.shape[0], t.shape[1])), self.channels())
+        else:
+            self.dot()
+        self.alike(t.bit)
+        names = [value, self.source]
+        if self.chance(6):
+            names = [self.source, self.source]
+        self.append(Concat(self.name("concat"), *(names[::-1] if self.chance(2) else names)))
+
+    def alike(self, bit: bool) -> None:
+        """Sums as bits, or as small integers of any sign."""
+        if bit:
+            channels = self.type.channels
+            falling = self.choose.rng().random(channels) < 0.3
+            self.append(
+                Threshold(self.name("bits"), self.source, self.cuts((channels, 1)), falling)
+            )
+        else:
+            self.rescale()
+
     def same(self, size: tuple[int, int], stride: int = 1) -> Window:
         """A window with as many positions as the image has rows and columns, over the stride."""
         side = self.choose.choice((1, 3, 3, 5))
@@ -283,6 +312,8 @@ class ConvBuilder(Builder):
         if self.type.channels > 1 and not self.type.bit and self.chance(3):
             self.threshold()
         self.append(Flatten(self.name("flatten"), self.source))
+        if self.limits.concat and self.chance(3) and (self.type.bit or not self.too_wide()):
+            self.concat_block()
         if self.type.bit or not self.chance(3):
             if self.wide(self.type.size):
                 self.threshold()
@@ -295,7 +326,9 @@ def build_conv_graph(choose: Chooser, limits: ConvLimits) -> Graph:
     builder = ConvBuilder(choose, limits=limits)
     builder.begin()
     for _ in range(choose.integer(1, limits.max_depth)):
-        if limits.shortcuts and builder.chance(3):
+        if limits.concat and builder.chance(2):
+            builder.concat_block()
+        elif limits.shortcuts and builder.chance(3):
             builder.shortcut_block()
         else:
             builder.plain_block()

@@ -8,6 +8,7 @@ from hwbnn.graph import (
     Add,
     ArgMax,
     ChannelPad,
+    Concat,
     Conv2d,
     Dot,
     Encode,
@@ -56,6 +57,11 @@ SAMPLES: dict[type[Node], tuple[Node, ...]] = {
         Rescale("node", "image", ONES, np.array([[0, 1], [2, 3]]), ONES, -2, 9, -ONES, PLACES),
     ),
     ChannelPad: (ChannelPad("node", "image", 1, 2),),
+    Concat: (
+        Concat("node", "image", "image_sums"),
+        Concat("node", "image_bits", "image_bits"),
+        Concat("node", "sums", "sums"),
+    ),
     Flatten: (Flatten("node", "sums"), Flatten("node", "image_bits")),
     ArgMax: (ArgMax("node", "sums"),),
 }

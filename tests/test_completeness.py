@@ -137,6 +137,8 @@ def test_random_networks_have_every_kind_of_node_and_layout() -> None:
         made |= {"bits of tables" for lookup in graph.of_type(Lookup) if lookup.bit}
     for seed in range(100):
         made |= {type(node) for node in random_conv_graph(seed).nodes}
+    for seed in range(10):
+        made |= {type(node) for node in random_conv_graph(seed, concat=True).nodes}
     expected = {*NODE_TYPES, Folded, Unrolled, True, False, "fused", "", "1 cuts", "2 cuts"}
     expected |= {"falling", "rising", "never", "always", "sums of integers", "bits of tables"}
     expected |= {"scaled", "bit_planes of 2", "adder_tree of 2", "bit_serial of 2"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwbnn.graph import Add, Conv2d, Graph, MaxPool, Rescale, SumPool, Threshold
+from hwbnn.graph import Add, Concat, Conv2d, Graph, MaxPool, Rescale, SumPool, Threshold
 from tests.conv_strategies import random_conv_graph
 from tests.strategies import random_graph
 
@@ -62,6 +62,26 @@ def test_networks_have_every_feature_and_stay_narrow() -> None:
 
 def test_a_seed_makes_one_network() -> None:
     assert random_conv_graph(3) == random_conv_graph(3) != random_conv_graph(4)
+
+
+def test_values_side_by_side_are_of_every_sort() -> None:
+    found: set[str] = set()
+    for seed in range(80):
+        graph = random_conv_graph(seed, concat=True)
+        assert max(t.width for t in graph.types.values()) <= 24
+        for node in graph.of_type(Concat):
+            types = [graph.types[name] for name in node.sources]
+            found.add("bits" if types[0].bit else "integers")
+            found.add("images" if len(types[0].shape) == 3 else "rows")
+            found |= {"a value twice"} if node.source == node.other else set()
+            found |= {"of two signs"} if types[0].signed != types[1].signed else set()
+            found |= {"of two widths"} if types[0].width != types[1].width else set()
+            found |= {"of unlike channels"} if types[0].channels != types[1].channels else set()
+            found |= {"several readers"} if len(graph.readers(node.name)) > 1 else set()
+    assert found == {
+        *("bits", "integers", "images", "rows", "a value twice", "of two signs"),
+        *("of two widths", "of unlike channels", "several readers"),
+    }
 
 
 def test_networks_with_integer_weights_have_what_rooms_may_get_wrong() -> None:

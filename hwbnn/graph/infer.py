@@ -20,6 +20,7 @@ from hwbnn.graph.nodes import (
     Add,
     ArgMax,
     ChannelPad,
+    Concat,
     Conv2d,
     Dot,
     Encode,
@@ -179,6 +180,26 @@ def _channel_pad(node: ChannelPad, x: ValueType) -> ValueType:
     # 0 joins the integers of the source.
     step = gcd(x.step, x.low)
     return ValueType(shape, min(x.low, 0), max(x.high, 0), step or 1)
+
+
+@infer.register
+def _concat(node: Concat, x: ValueType, y: ValueType) -> ValueType:
+    if x.shape[:-1] != y.shape[:-1]:
+        raise GraphError(
+            f"node '{node.name}': expected two values of the same rows and columns, found "
+            f"{x.shape} and {y.shape}"
+        )
+    if x.bit != y.bit:
+        raise GraphError(
+            f"node '{node.name}': expected two values of bits, or two of integers, found {x} and "
+            f"{y}"
+        )
+    shape = (*x.shape[:-1], x.channels + y.channels)
+    expect_elements(node, shape)
+    if x.bit:
+        return bit_type(shape)
+    step = gcd(x.step, y.step, x.low - y.low)
+    return ValueType(shape, min(x.low, y.low), max(x.high, y.high), step or 1)
 
 
 @infer.register

@@ -630,6 +630,22 @@ class ChannelPad(Node):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Concat(Node):
+    """The channels of one value, and behind them those of another: of bits both, or of integers.
+
+    Attributes:
+        source: a value; its channels come first.
+        other: a value of the same rows and columns, if it has any.
+    """
+
+    SOURCE_FIELDS: ClassVar[tuple[str, ...]] = ("source", "other")
+    SINCE: ClassVar[int] = 6
+
+    source: str
+    other: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Flatten(Node):
     """All elements in one axis, the last axis fastest (channels last)."""
 
@@ -743,6 +759,7 @@ NODE_TYPES: tuple[type[Node], ...] = (
     Add,
     Rescale,
     ChannelPad,
+    Concat,
     Flatten,
     ArgMax,
     Output,

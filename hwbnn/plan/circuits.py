@@ -15,6 +15,7 @@ from hwbnn.graph import (
     Add,
     ArgMax,
     ChannelPad,
+    Concat,
     Conv2d,
     Dot,
     Encode,
@@ -331,9 +332,32 @@ def _channel_pad(node: ChannelPad, datapath: Datapath) -> None:
     x = datapath.source_type(node)
     common = gcd(node.before, x.channels, node.after)
     lanes = largest_divisor(common, datapath.stream.lanes)
+    _pad_channels(datapath, f"v_{node.name}", x, (node.before, node.after), lanes)
+    datapath.tap(node.name, f"v_{node.name}", handshake=True)
+
+
+def _pad_channels(
+    datapath: Datapath, name: str, x: ValueType, ends: tuple[int, int], lanes: int
+) -> None:
+    """Channels of code 0 in front of and behind those of the current stream."""
     size = x.size // x.channels, x.channels // lanes
-    padding = (0, 0, node.before // lanes, node.after // lanes)
+    padding = (0, 0, ends[0] // lanes, ends[1] // lanes)
     # Channels are the columns of an image, a row of them for each position.
-    name = f"v_{node.name}"
     add_windows(datapath, name, Window(size, (1, 1), (1, 1), padding), lanes, 0, 0)
+
+
+@add.register
+def _concat(node: Concat, datapath: Datapath) -> None:
+    """Each value with zeros in the place of the other's channels; the codes are added then."""
+    other = datapath.take(node.other)
+    types = [datapath.graph.types[name] for name in node.sources]
+    first, second = (t.channels for t in types)
+    most = max(datapath.current.stream.lanes, other.stream.lanes)
+    lanes = largest_divisor(gcd(first, second), most)
+    _pad_channels(datapath, f"a_{node.name}", types[0], (0, second), lanes)
+    one, datapath.current = datapath.current, other
+    _pad_channels(datapath, f"b_{node.name}", types[1], (first, 0), lanes)
+    other, datapath.current = datapath.current, one
+    name, result = f"v_{node.name}", datapath.result(node, lanes)
+    datapath.stage(AddStreams, name, result, other.stream, 0, also=[other])
     datapath.tap(node.name, name, handshake=True)

@@ -11,12 +11,12 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeGuard, get_args
 
 from hwbnn.errors import PlanError, nearest
-from hwbnn.graph import Add, ChannelPad, Conv2d, Dot, Graph, MaxPool, Rescale, SumPool
+from hwbnn.graph import Add, ChannelPad, Concat, Conv2d, Dot, Graph, MaxPool, Rescale, SumPool
 from hwbnn.graph.fields import shown
 
 BEAT_LIMIT = 1 << 16
 """Bits of the widest AXI4-Stream beat at the border."""
-WINDOWED = (Conv2d, MaxPool, SumPool, ChannelPad)
+WINDOWED = (Conv2d, MaxPool, SumPool, ChannelPad, Concat)
 """Nodes that keep tokens of an image for a window."""
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 """Names of devices; vendor scripts get them as they are."""

@@ -18,6 +18,7 @@ from hwbnn.graph import (
     Add,
     ArgMax,
     ChannelPad,
+    Concat,
     Conv2d,
     Dot,
     Encode,
@@ -143,6 +144,11 @@ def _rescale(node: Rescale, x: Array, t: ValueType) -> Array:
 def _channel_pad(node: ChannelPad, x: Array, t: ValueType) -> Array:
     ends = [(0, 0)] * (x.ndim - 1) + [(node.before, node.after)]
     return np.pad(x, ends)
+
+
+@evaluate.register
+def _concat(node: Concat, x: Array, y: Array, *types: ValueType) -> Array:
+    return np.concatenate((x, y), axis=-1)
 
 
 @evaluate.register

@@ -84,6 +84,17 @@ def test_equations_give_the_cycles_of_the_state_machines(seed):
     assert counted.fills == stepped.fills
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_equations_give_the_cycles_of_values_side_by_side(seed):
+    graph = random_conv_graph(seed, concat=True)
+    made = circuit(graph, random_plan(seed, graph, max_cycles=300))
+    counted = cycles(made)
+    stepped = cycles(made, len(counted.starts), source=lambda _: True)
+    assert (counted.starts, counted.ends, counted.fills) == (
+        stepped.starts, stepped.ends, stepped.fills,
+    )  # fmt: skip
+
+
 def padded_shortcut(before, after, layout, kernel=3):
     """A convolution to more channels, and past it its input between channels of zeros."""
     rng = np.random.default_rng(3)

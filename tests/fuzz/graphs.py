@@ -26,6 +26,7 @@ GRAPHS = (
     *(random_conv_graph(seed) for seed in (2, 69)),
     *(random_graph(seed, max_width=12, integer_weights=True, based=True) for seed in (2, 8)),
     random_conv_graph(3, integer_weights=True, based=True),
+    random_conv_graph(6, concat=True),
 )
 
 

@@ -106,7 +106,7 @@ def pooled(block, x, inside):
 
 @given(st.data())
 def test_stages_compute_every_value(data):
-    graph = data.draw(conv_graphs())
+    graph = data.draw(conv_graphs(concat=True))
     made = circuit(graph, data.draw(plans(graph)))
     x = data.draw(inputs(graph, 4))
     found = Frames(made, x)
@@ -119,7 +119,7 @@ def test_stages_compute_every_value(data):
 
 @given(st.data())
 def test_streams_lead_from_stage_to_stage(data):
-    graph = data.draw(conv_graphs())
+    graph = data.draw(conv_graphs(concat=True))
     made = circuit(graph, data.draw(plans(graph)))
     streams = {}
     for stage in made.stages:

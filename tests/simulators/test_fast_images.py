@@ -37,6 +37,14 @@ def test_200_random_networks_agree_at_every_node(first: int, integers: bool) -> 
         assert_same(graph, random_inputs(graph, 11, seed))
 
 
+@pytest.mark.parametrize("first", range(0, 60, 20))
+def test_networks_of_values_side_by_side_agree_at_every_node(first: int) -> None:
+    for seed in range(first, first + 20):
+        wide = {} if seed % 5 else {"max_side": 4, "max_channels": 130, "max_width": 130}
+        graph = random_conv_graph(seed, concat=True, integer_weights=bool(seed % 2), **wide)
+        assert_same(graph, random_inputs(graph, 11, seed))
+
+
 @pytest.mark.parametrize("seed", range(2000, 2030))
 def test_networks_of_several_words_a_pixel_agree(seed: int) -> None:
     graph = random_conv_graph(seed, max_side=5, max_channels=130, max_width=130)

@@ -8,6 +8,7 @@ from hwbnn.graph import (
     Add,
     ArgMax,
     ChannelPad,
+    Concat,
     Conv2d,
     Dot,
     Encode,
@@ -114,9 +115,10 @@ def images(seed: int = 3) -> Graph:
             "scaled", "pooled", kernels(5, 2, 2, 5), (1, 1), (0, 1, 1, 0), -1, 1, ones, 2 * ones
         ),
         Threshold("last", "scaled", cuts(6, 5, 1), rng.random(5) < 0.5),
-        SumPool("mean", "last", (2, 2), (1, 1), (0, 1, 0, 1)),
+        Concat("beside", "last", "pooled"),
+        SumPool("mean", "beside", (2, 2), (1, 1), (0, 1, 0, 1)),
         Flatten("flat", "mean"),
-        Dot("scores", "flat", kernels(7, 30)),
+        Dot("scores", "flat", kernels(7, 60)),
         ArgMax("best", "scores"),
         Output("y", "best"),
     )

@@ -16,6 +16,7 @@ from hwbnn.graph import (
     NODE_TYPES,
     Add,
     ChannelPad,
+    Concat,
     Conv2d,
     Dot,
     Graph,
@@ -85,7 +86,7 @@ def test_the_random_networks_are_of_all_sorts() -> None:
     }
     assert layouts == {"Folded", "Unrolled"}
     assert {len(graph.of_type(Dot)) for graph in drawn} == {1, 2, 3, 4}
-    images = {Conv2d, MaxPool, SumPool, Add, Rescale, ChannelPad}
+    images = {Conv2d, MaxPool, SumPool, Add, Rescale, ChannelPad, Concat}
     assert {type(node) for graph in drawn for node in graph.nodes} == set(NODE_TYPES) - images
     assert any(t.thresholds.shape[1] > 1 for graph in drawn for t in graph.of_type(Threshold))
     falling = [t.falling for graph in drawn[: len(NETWORKS)] for t in graph.of_type(Threshold)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hwbnn.graph import Graph
+from hwbnn.graph import Concat, Graph
 from hwbnn.plan import Folded, Plan
 from hwbnn.project import Project
 from hwbnn.simulators import simulate
@@ -56,6 +56,18 @@ def test_random_networks_equal_the_simulator_at_every_node(
     popcount = ("tree", "builtin")[seed % 3 > 0]
     project = generate(graph, "hls", plan)
     assert difference(graph, project, tmp_path, popcount=popcount, optimise="-O0") is None
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize("seed", [1, 6])
+def test_values_side_by_side_equal_the_simulator_at_every_node(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "TOKEN_BITS", NARROW if seed % 2 else 1024)
+    graph = random_conv_graph(seed, concat=True)
+    assert graph.of_type(Concat)
+    project = generate(graph, "hls", random_plan(seed, graph))
+    assert difference(graph, project, tmp_path, optimise="-O0") is None
 
 
 def forms(stage: Call) -> set[str]:
@@ -156,6 +168,11 @@ FAULTS: dict[str, tuple[str, Edit, str]] = {
         "nnet_utils/hwbnn_elements.h",
         swapped(b"i % CONFIG_T::n_padded - CONFIG_T::before", b"i % CONFIG_T::n_padded"),
         "wider",
+    ),
+    "the other value one channel further": (
+        "nnet_utils/hwbnn_elements.h",
+        swapped(b"position * second + channel - CONFIG_T::n_first", b"position * second"),
+        "beside",
     ),
     "a weight of the dense layer": (
         "weights/weights{scores}.h",

@@ -475,6 +475,7 @@ def _check_constant(label: str, value: object) -> None:
 # --- pools, shapes and sums ---
 
 ADDS = frozenset(("add", "iadd", "add_"))
+CONCATENATIONS = frozenset(("cat", "concat", "concatenate"))
 WEIGHTED = frozenset(("linear", "conv2d", "conv1d"))
 SHAPES = frozenset(("flatten", "view", "reshape", "squeeze", "unsqueeze"))
 MAX_POOLS = frozenset(("max_pool2d", "max_pool1d"))
@@ -525,6 +526,30 @@ def check_add(call: fx.Node, label: str) -> tuple[fx.Node, fx.Node]:
     if target_name(call) in ("iadd", "add_") and len(one.users) > 1:
         raise CannotLower(f"{label}: works in place on a value that is read again; write a new one")
     return one, other
+
+
+def check_concatenation(call: fx.Node, label: str, ndim: int) -> list[fx.Node]:
+    """The values that a call puts side by side along the channels.
+
+    Args:
+        call: of ``torch.cat``.
+        label: the call, for messages.
+        ndim: axes of its result.
+
+    Raises:
+        CannotLower: if it is along another axis, or of anything but values.
+    """
+    given = dict(zip(("tensors", "dim"), call.args, strict=False)) | dict(call.kwargs)
+    tensors, axis = given.get("tensors"), given.get("dim", given.get("axis", 0))
+    if axis not in (1, 1 - ndim) or not isinstance(tensors, list | tuple):
+        raise CannotLower(
+            f"{label}: expected cat([a, b], dim=1), the channels of several values, found "
+            f"dim={axis}"
+        )
+    nodes = [tensor for tensor in tensors if isinstance(tensor, fx.Node)]
+    if len(nodes) != len(tensors):
+        raise CannotLower(f"{label}: expected values of the network alone, found a constant")
+    return nodes
 
 
 def module_pool(

@@ -22,10 +22,12 @@ from hwbnn.graph import ArgMax, Input, Lookup, Node, Output, Threshold
 from hwbnn.graph.arrays import Bytes, Float32s
 from hwbnn.lowering import layers, pools, shapes, shortcuts
 from hwbnn.lowering.activations import NoExactForm, activation
+from hwbnn.lowering.concatenation import concatenate
 from hwbnn.lowering.encodings import encode
 from hwbnn.lowering.from_torch.layers import check_source, read_activation, read_conv, read_linear
 from hwbnn.lowering.from_torch.ops import (
     ADDS,
+    CONCATENATIONS,
     MAX_POOLS,
     MEANS,
     SHAPE_ALONE,
@@ -33,6 +35,7 @@ from hwbnn.lowering.from_torch.ops import (
     UNCHANGED,
     WEIGHTED,
     check_add,
+    check_concatenation,
     check_state,
     function_label,
     function_op,
@@ -406,6 +409,9 @@ class Walk:
         if target in ADDS and sum(n in self.values for n in call.all_input_nodes) == 2:
             self._add(call, label)
             return
+        if target in CONCATENATIONS:
+            self._concatenation(call, label)
+            return
         value = self._value_of(call, label)
         if target in SHAPES:
             self.values[call] = shapes.flatten(self.build, value, label, self._sample.shape(call))
@@ -431,6 +437,23 @@ class Walk:
         names = " and ".join(f"layer '{side.layer}'" for side in sides)
         self.build.label = f"{label} (the sum of {names})"
         self.values[call], total = shortcuts.add(self.build, self.build.label, sides)
+        if total is not None:
+            self.sums[call] = total
+
+    def _concatenation(self, call: fx.Node, label: str) -> None:
+        """Values side by side along the channels, each of which other calls may read too."""
+        shape = self._sample.shape(call)
+        assert shape is not None
+        nodes = check_concatenation(call, label, len(shape))
+        if not all(node in self.values for node in nodes):
+            raise CannotLower(f"{label}: expected values of the network alone, found a constant")
+        sources = []
+        for node in nodes:
+            # Pools that wait become nodes, once for all readers.
+            if node not in self._settled:
+                self._settled[node] = shortcuts.settle(self.build, self.values[node])
+            sources.append(self._settled[node])
+        self.values[call], total = concatenate(self.build, label, sources)
         if total is not None:
             self.sums[call] = total
 

@@ -158,3 +158,39 @@ def select(integers: Int32s, index: Ints, out: Int32s) -> None:
     for t in range(len(out)):
         for i in range(len(index)):
             out[t, i] = integers[t, index[i]]
+
+
+@jit
+def _copy_bits(words: Words, begin: int, count: int, to: int, out: Words) -> None:
+    """Set a run of bits, which are 0, to bits of another array ``(words, lanes)``."""
+    done = 0
+    while done < count:
+        source, place = begin + done, to + done
+        run = min(count - done, 64 - source % 64, 64 - place % 64)
+        mask = ~ZERO >> np.uint64(64 - run)
+        down, up = np.uint64(source % 64), np.uint64(place % 64)
+        for s in range(out.shape[1]):
+            out[place // 64, s] |= ((words[source // 64, s] >> down) & mask) << up
+        done += run
+
+
+@jit
+def concat_bits(
+    one: Words, other: Words, first: int, second: int, positions: int, out: Words
+) -> None:
+    """At each position ``first`` bits of one value, then ``second`` of the other.
+
+    Args:
+        one: ``(tiles, words, lanes)``, of ``positions * first`` bits a sample.
+        other: likewise, of ``positions * second``.
+        first: channels of the one.
+        second: channels of the other.
+        positions: rows times columns.
+        out: ``(tiles, words, lanes)``.
+    """
+    for t in range(len(out)):
+        out[t] = ZERO
+        for p in range(positions):
+            begin = p * (first + second)
+            _copy_bits(one[t], p * first, first, begin, out[t])
+            _copy_bits(other[t], p * second, second, begin + first, out[t])

@@ -97,3 +97,16 @@ def pad_channels(integers: Int32s, channels: int, before: int, after: int, out: 
                 out[t, i] = integers[t, i // each * channels + c]
             else:
                 out[t, i] = 0
+
+
+@jit
+def concat_channels(one: Int32s, other: Int32s, first: int, second: int, out: Int32s) -> None:
+    """At each position the ``first`` rows of one value, then the ``second`` of the other."""
+    each = first + second
+    for t in range(len(out)):
+        for i in range(out.shape[1]):
+            c, position = i % each, i // each
+            if c < first:
+                out[t, i] = one[t, position * first + c]
+            else:
+                out[t, i] = other[t, position * second + c - first]

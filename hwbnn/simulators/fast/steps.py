@@ -17,6 +17,7 @@ from hwbnn.graph import (
     Add,
     ArgMax,
     ChannelPad,
+    Concat,
     Conv2d,
     Dot,
     Encode,
@@ -207,6 +208,25 @@ def _channel_pad(node: ChannelPad, form: Encoding, graph: Graph) -> Step | None:
     return Step(
         (source,),
         lambda x, b: elementwise.pad_channels(b[source], channels, node.before, node.after, b[out]),
+    )
+
+
+@step.register
+def _concat(node: Concat, form: Encoding, graph: Graph) -> Step | None:
+    t = graph.types[node.name]
+    if t.bit != (form == "words"):
+        return None
+    one, two = (graph.types[name].channels for name in node.sources)
+    first, second = (Slot(name, form) for name in node.sources)
+    out, positions = Slot(node.name, form), t.size // t.channels
+    if form == "words":
+        return Step(
+            (first, second),
+            lambda x, b: conversions.concat_bits(b[first], b[second], one, two, positions, b[out]),
+        )
+    return Step(
+        (first, second),
+        lambda x, b: elementwise.concat_channels(b[first], b[second], one, two, b[out]),
     )
 
 

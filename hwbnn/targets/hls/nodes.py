@@ -13,6 +13,7 @@ from hwbnn.graph import (
     Add,
     ArgMax,
     ChannelPad,
+    Concat,
     Conv2d,
     Dot,
     Encode,
@@ -200,6 +201,21 @@ def _channel_pad(node: ChannelPad, site: Site) -> Call:
     numbers["interval"] = max(site.chunks(node.source), site.chunks(node.name))
     layouts = site.pixel(node.source), site.pixel(node.name)
     return replace(call, source=layouts[0], out=layouts[1], numbers=numbers)
+
+
+@call_of.register
+def _concat(node: Concat, site: Site) -> Call:
+    other: ValueLayout = site.layout(node.other)
+    first, channels = site.type(node.source).channels, site.type(node.name).channels
+    numbers = {"n_channels": channels, "n_first": first}
+    call = site.call(node, "concat", numbers=numbers, types={"other": other.cpp})
+    if node.name not in site.image_lanes:
+        return call
+    numbers["n_pixels"] = site.type(node.name).size // channels
+    numbers["interval"] = max(site.chunks(name) for name in (*node.sources, node.name))
+    types = {"other": site.pixel(node.other).cpp}
+    layouts = site.pixel(node.source), site.pixel(node.name)
+    return replace(call, source=layouts[0], out=layouts[1], numbers=numbers, types=types)
 
 
 @call_of.register
