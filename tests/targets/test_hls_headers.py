@@ -59,7 +59,9 @@ def test_checks_see_every_function() -> None:
     nodes |= {"scaled_dot", "scaled_neurons", "weighted_dot", "rescale", "add", "channel_pad"}
     nodes |= {"concat"}
     assert seen >= {"slide", "arrange", "conv_stream", "conv_unrolled_stream", "pool_stream"}
-    assert seen >= {f"{n}_tokens" for n in ("threshold", "rescale", "add", "fork", "channel_pad", "concat")}
+    assert seen >= {
+        f"{n}_tokens" for n in ("threshold", "rescale", "add", "fork", "channel_pad", "concat")
+    }
     assert seen >= nodes | {f"{n}_stream" for n in nodes} | {"popcount", "row_word", "get", "put"}
     assert seen >= {"weight_of", "of", "add"}
 
