@@ -14,7 +14,7 @@ import numpy as np
 from hwbnn.program import Layer, Program
 from hwbnn.readers.keras import program, saved_model
 from hwbnn.tools.hdf5 import Hdf5Child, Hdf5File
-from tests.fuzz.kinds import FileKind, flipped, json_change, zip_change
+from tests.fuzz.kinds import FileKind, flipped, hostile, json_change, zip_change
 from tests.readers.keras.tiny import (
     Tiny,
     conv,
@@ -29,7 +29,7 @@ from tests.readers.keras.tiny import (
     zipped,
 )
 
-CHILD = Hdf5Child(seconds=10.0, memory=1 << 28, array_bytes=1 << 26)
+CHILD = Hdf5Child(seconds=60.0, memory=1 << 28, array_bytes=1 << 26)
 """Reads all mutants one after another; it is started again where one ends it."""
 atexit.register(CHILD.close)
 
@@ -137,11 +137,21 @@ def from_config(data: bytes) -> object:
     return value(program(saved_model.KerasFile("mutant", opened, weights, 3)))
 
 
+def layer_change(data: bytes, rng: np.random.Generator) -> bytes:
+    """A configuration with one value of one or two layers damaged."""
+    model = json.loads(data)
+    entries = model["config"]["layers"]
+    for _ in range(int(rng.integers(1, 3))):
+        i = int(rng.integers(len(entries)))
+        entries[i] = hostile(entries[i], rng)
+    return json.dumps(model).encode()
+
+
 def member_change(data: bytes, rng: np.random.Generator) -> bytes:
     """A ``.keras`` file with one value of its configuration or some bits of its weights damaged."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    change = {"config.json": json_change, "metadata.json": json_change}
+    change = {"config.json": layer_change, "metadata.json": json_change}
     name = ("config.json", "config.json", "metadata.json", "model.weights.h5")[rng.integers(4)]
     members[name] = change.get(name, flipped)(members[name], rng)
     return zipped(members)
@@ -193,7 +203,7 @@ CONFIG = FileKind(
     "network.json",
     tuple(json.dumps({**model, "sample": i}).encode() for i, (_, model) in enumerate(MODELS)),
     from_config,
-    (json_change, json_change, json_change, flipped),
+    (json_change, layer_change, layer_change, flipped),
     same=False,
 )
 KINDS = (KERAS, H5, CONFIG)

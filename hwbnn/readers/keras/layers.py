@@ -33,6 +33,7 @@ def program_of(network: Architecture, weights: StoredWeights, generation: int) -
         translate = _LAYERS.get(layer.kind)
         if translate is None:
             raise layer.refuse(_refusal(layer.kind))
+        _check_options(layer)
         net.values[layer.name] = translate(net, layer)
     output = net.values.get(network.output)
     if output is None:
@@ -115,6 +116,45 @@ _ALIKE = {
     "TFOpLambda": "Lambda",
     "SlicingOpLambda": "Lambda",
 }
+
+
+_OPTIONS = frozenset(
+    (
+        *("name", "trainable", "dtype", "batch_shape", "batch_input_shape", "input_dim"),
+        *("input_shape", "input_dtype", "data_format", "activation", "use_bias", "units"),
+        *("filters", "kernel_size", "strides", "padding", "dilation_rate", "groups"),
+        *("depth_multiplier", "pool_size", "keepdims", "axis", "momentum", "epsilon", "center"),
+        *("scale", "fused", "renorm", "renorm_clipping", "renorm_momentum", "synchronized"),
+        *("virtual_batch_size", "adjustment", "ema_freeze_delay", "folding_mode", "metrics"),
+        *("kernel_quantizer", "bias_quantizer", "depthwise_quantizer", "input_quantizer"),
+        *("average_quantizer", "quantizer", "pad_values", "mask", "H", "rate", "seed"),
+        *("noise_shape", "stddev", "target_shape", "max_value", "negative_slope", "threshold"),
+        *("l1", "l2", "precision", "clip_value", "beta", "threshold_value", "k_bit", "mode"),
+        *("ternary_weight_networks", "kernel_range", "bias_range", "depthwise_range"),
+    )
+)
+"""Options of layers whose part in inference is nothing, or is read or refused by the layer."""
+_OF_TRAINING = ("_initializer", "_regularizer", "_constraint", "_lr_multiplier")
+"""Ends of the names of options that act in training alone."""
+
+
+def _check_options(layer: LayerConfig) -> None:
+    """Refuse options that are not known, since they may change what a layer computes."""
+    for name, value in layer.config.items():
+        if name in _OPTIONS or name.endswith(_OF_TRAINING) or value is None or value is False:
+            continue
+        raise layer.refuse(
+            f"has an option {ascii(name)[:40]} that is not known and may change what it computes; "
+            "save the network without it"
+        )
+    dtype = layer.config.get("dtype")
+    if isinstance(dtype, dict):
+        policy = dtype.get("config")
+        dtype = policy.get("name") if isinstance(policy, dict) else None
+    if dtype not in (None, "float32", "float64"):
+        raise layer.refuse(
+            f"computes in {ascii(dtype)[:40]}, which rounds sums; save the network in float32"
+        )
 
 
 def _refusal(kind: str) -> str:

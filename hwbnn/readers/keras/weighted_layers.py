@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hwbnn.errors import CannotLower
-from hwbnn.graph.arrays import Array, Floats
+from hwbnn.graph.arrays import Array, Floats, Ints
 from hwbnn.program import Affine, Convolution, Dense, Layer
 from hwbnn.readers.keras.activation_quantizers import activation
 from hwbnn.readers.keras.architecture import LayerConfig
@@ -59,7 +59,8 @@ def convolution(net: Translation, layer: LayerConfig) -> LayerValue:
     else:
         kernel, bias = _kernel_and_bias(net, layer, "kernel", shape)
     found = _kernel_codes(net, layer, "kernel_quantizer", kernel)
-    codes = found.codes if len(shape) == 4 else found.codes[None]
+    codes = _masked(layer, found.codes)
+    codes = codes if len(shape) == 4 else codes[None]
     new = Convolution(
         *(layer.name, layer.kind, value.name),
         np.moveaxis(codes, -1, 0),
@@ -68,6 +69,22 @@ def convolution(net: Translation, layer: LayerConfig) -> LayerValue:
         groups=groups,
     )
     return _finish(net, layer, new, bias, filters)
+
+
+def _masked(layer: LayerConfig, codes: Ints) -> Ints:
+    """The kernel's integers with those at 0 that qkeras-v3's ``mask`` leaves out."""
+    given = layer.config.get("mask")
+    if given is None:
+        return codes
+    try:
+        mask = np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        mask = np.zeros(())
+    if mask.shape[:2] != codes.shape[:2] or mask.size != codes.shape[0] * codes.shape[1]:
+        raise layer.damaged(f"mask: expected one number for each place of {codes.shape[:2]}")
+    if not np.isin(mask, (0, 1)).all():
+        raise layer.refuse("its mask has other numbers than 0 and 1; take those")
+    return codes * mask.reshape(*codes.shape[:2], 1, 1).astype(np.int64)
 
 
 def depthwise(net: Translation, layer: LayerConfig) -> LayerValue:

@@ -127,6 +127,19 @@ def test_a_depthwise_kernel_counts_its_channels_as_keras_does() -> None:
     assert np.array_equal(outputs(found, x)[0], np.concatenate(wanted, axis=-1))
 
 
+def test_a_mask_leaves_places_of_the_kernel_out() -> None:
+    kernel = signs(2, 2, 1, 3)
+    x = RNG.integers(-3, 4, (4, 4, 1)).astype(float)
+    mask = [[[[1.0]], [[0.0]]], [[[1.0]], [[1.0]]]]
+    wanted = naive(x, kernel * np.array(mask), 1, "valid")
+    for given in (mask, [[1, 0], [1, 1]]):
+        found = read(conv(kernel, mask=given), shape=(4, 4, 1))
+        assert np.array_equal(outputs(found, x)[0], wanted)
+    for wrong in ([[1, 0.5], [1, 1]], [[1, 1]], "a", [[1, 1], [1]]):
+        with pytest.raises(HwbnnError, match="mask"):
+            read(conv(kernel, mask=wrong), shape=(4, 4, 1))
+
+
 def test_groups_are_kept() -> None:
     kernel = signs(2, 2, 2, 6)
     x = RNG.integers(-3, 4, (4, 4, 4)).astype(float)
@@ -380,6 +393,17 @@ REFUSED: dict[str, tuple[tuple[Tiny, ...], tuple[int, ...], str]] = {
     "a bounded relu": ((Tiny("ReLU", {"max_value": 6.0}),), (3,), "quantized_relu"),
     "a separable convolution": ((Tiny("QSeparableConv2D"),), IMAGE, "depthwise"),
     "quantized parameters of BatchNorm": ((Tiny("QBatchNormalization"),), (3,), "take Batch"),
+    "an unknown option": (
+        (dense(signs(3, 2), lora_rank=4),),
+        (3,),
+        "'lora_rank' that is not known",
+    ),
+    "half precision": ((dense(signs(3, 2), dtype="mixed_float16"),), (3,), "mixed_float16"),
+    "half precision as an object": (
+        (dense(signs(3, 2), dtype={"class_name": "Policy", "config": {"name": "float16"}}),),
+        (3,),
+        "computes in 'float16'",
+    ),
     "a random quantizer": ((dense(signs(3, 2), "bernoulli"),), (3,), r"\(QDense\).*random"),
 }
 
