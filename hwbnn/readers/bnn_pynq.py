@@ -171,13 +171,13 @@ class _Folder:
         words = self.words(layer, "weights", rows)
         if len({len(w) for w in words}) > 1 or len(words[0]) % places:
             raise InputError(f"{self.label(layer)}: its files hold no whole number of neurons")
-        shift = np.arange(simd, dtype=np.uint64) * np.uint64(bits)
         # (pe, place, word) -> neuron = place * pe + element
         packed = np.stack(words).reshape(pe, -1, places).transpose(1, 0, 2).reshape(-1, places)
-        code = (packed[:, :, None] >> shift) & np.uint64((1 << bits) - 1)
-        integers = code.astype(np.int64).reshape(len(packed), -1)
-        integers = 2 * integers - 1 if bits == 1 else np.where(integers > 1, integers - 4, integers)
-        return integers[:, :inputs]
+        single = np.unpackbits(packed.reshape(-1, 1).view(np.uint8), axis=1, bitorder="little")
+        single = single[:, : simd * bits].reshape(len(packed), -1, bits)[:, :inputs]
+        if bits == 1:
+            return np.asarray(2 * single[:, :, 0].astype(np.int64) - 1)
+        return np.asarray(single[:, :, 0] - 2 * single[:, :, 1].astype(np.int64))
 
     def thresholds(self, layer: int, neurons: int) -> Ints:
         """The thresholds of a layer, int64 ``(neurons, 1 or 2)``."""

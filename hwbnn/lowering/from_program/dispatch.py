@@ -132,7 +132,7 @@ def _notes(work: ProgramWork) -> dict[str, str]:
 
 
 def _checked_input(program: Program, source: Input | None, output: str) -> Input:
-    """What arrives: as the user says, or the file.
+    """The integers that arrive: as the user says, or the file.
 
     Raises:
         InputError: if it is missing or does not fit, or there is no such output.
