@@ -339,6 +339,32 @@ def test_inputs_of_two_axes_and_reshapes_of_the_input() -> None:
         read(conv(image), Tiny("Reshape", {"target_shape": [4, 9]}), shape=(4, 5, 1))
 
 
+def test_a_sequential_network_may_say_its_input_in_other_places() -> None:
+    layer = dense(signs(3, 2))
+    x = RNG.normal(size=(4, 3))
+    wanted = outputs(read(layer, shape=(3,)), x)
+    model = sequential((layer,), (3,))
+    entries = model["config"]["layers"][1:]
+
+    def shaped(**first: Any) -> list[dict[str, Any]]:
+        return [{**entries[0], "config": {**entries[0]["config"], **first}}]
+
+    forms: list[dict[str, Any]] = [
+        {"config": {"layers": shaped(batch_input_shape=[None, 3])}},
+        {"config": shaped(batch_input_shape=[None, 3])},  # a list, before Keras 2.2.3
+        {"config": {"layers": entries, "build_input_shape": [None, 3]}},
+        {"config": {"layers": entries}, "build_config": {"input_shape": [None, 3]}},
+    ]
+    for form in forms:
+        found = program(KerasFile("t", {**model, **form}, named((layer,)), 2))
+        assert np.array_equal(outputs(found, x), wanted)
+    for shape in (None, [None], [None, None], [None, 0], [None, 2, 2, 2, 2], "3"):
+        unknown = {**model, "config": {"layers": entries, "build_input_shape": shape}}
+        file = KerasFile("t", unknown, named((layer,)), 2)
+        with pytest.raises(CannotLower, match="its input"):
+            program(file)
+
+
 def test_the_function_at_the_end_is_left_out_and_nowhere_else() -> None:
     kernel = signs(3, 2)
     for end in ("softmax", "sigmoid"):
