@@ -58,8 +58,9 @@ class ProxyBNN(Method):
         form: ``"full"``; ``"kronecker"``; ``"auto"``: full up to :data:`FULL_LIMIT` inputs.
         start: of the basis: ``"identity"``, the baseline; ``"haar"``, a random rotation.
         basis_lr: factor on the learning rate of the basis; 0 holds it. It never decays. A step of
-            the basis moves all weights of a layer at once: at the rate of the coefficients it
-            loses accuracy on held-out images.
+            the basis moves all weights of a layer at once. At 0.1 a basis moves by about a tenth of
+            its own size (784-128-128-10 on MNIST, six epochs: 0.10 to 0.13 a layer), and 8 to 9 %
+            of the signs differ from those of the coefficients; at 0.01 it moves by 0.01.
         orthogonality: factor of ``||P^T P - I||^2``, summed over all bases, in the loss.
         renormalise: rows of length 1 at each epoch's start.
         scale: ``"mean"`` as above, or ``"none"``: 1.
@@ -70,7 +71,7 @@ class ProxyBNN(Method):
     colour: ClassVar[str] = "#332288"
     form: Literal["auto", "full", "kronecker"] = "auto"
     start: Literal["identity", "haar"] = "identity"
-    basis_lr: float = 0.01
+    basis_lr: float = 0.1
     orthogonality: float = 0.0
     renormalise: bool = True
     scale: Literal["mean", "none"] = "mean"

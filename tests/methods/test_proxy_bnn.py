@@ -240,3 +240,42 @@ def test_trained_networks_lower_to_the_same_bits_and_no_float_is_left(form: str)
 def test_wrong_hyper_parameters_are_refused(hyper: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=f"proxy_bnn: {message}"):
         ProxyBNN(**hyper)  # type: ignore[arg-type]
+
+
+def trained(steps: int, **hyper: object) -> tuple[list[ProxyWeight], list[dict[str, Tensor]]]:
+    """The layers of a small network after steps of Adam, and what they were at the start."""
+    torch.manual_seed(0)
+    model = mlp(Input.bits(24), (32, 32), 4, ProxyBNN(**hyper))  # type: ignore[arg-type]
+    layers = [w for w in parts(model, ProxyWeight) if isinstance(w, ProxyWeight)]
+    start = [{name: p.detach().clone() for name, p in w.named_parameters()} for w in layers]
+    optimiser = torch.optim.Adam(parameter_groups(model, 0.01))
+    x = torch.randint(0, 2, (256, 24)) * 2.0 - 1
+    y = (x @ torch.randn(24, 4)).argmax(dim=1)
+    for step in range(steps):
+        start_epoch(model, step / steps)
+        optimiser.zero_grad()
+        functional.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        after_step(model)
+    return layers, start
+
+
+def moved(w: Tensor, start: Tensor) -> float:
+    """How far a parameter is from its start, over the size of the start."""
+    return float((w.detach() - start).norm() / start.norm())
+
+
+def test_coefficients_and_basis_both_move_in_training() -> None:
+    """By the default rate, in every layer: enough for signs to differ from the coefficients'."""
+    layers, start = trained(80)
+    assert len(layers) == 3
+    for w, before in zip(layers, start, strict=True):
+        assert moved(w.latent, before["latent"]) > 0.3
+        assert moved(w.right, before["right"]) > 0.04
+        real, coefficients = sign(w.real().detach()), sign(w.latent.detach())
+        assert float((real != coefficients).float().mean()) > 0.02
+    # Held, the basis is the identity, and the method the baseline.
+    layers, start = trained(80, basis_lr=0.0)
+    for w, before in zip(layers, start, strict=True):
+        assert torch.equal(w.right, before["right"])
+        assert torch.equal(sign(w.real().detach()), sign(w.latent.detach()))
