@@ -47,9 +47,6 @@ class Digits:
         ([[8, 0, 0]], [[1, 3, 0]])
         """
         signed = integers(weights)
-        if max(int(signed.max(initial=0)), -int(signed.min(initial=0))) <= 2:
-            # One digit each; searches ask for large binary layers many times.
-            return cls(np.maximum(signed, 0), np.maximum(-signed, 0))
         size = np.abs(signed)
         thrice = 3 * size
         above, below = (thrice & ~size) >> 1, (size & ~thrice) >> 1
@@ -91,6 +88,25 @@ class Digits:
     def width(self, high: int) -> int:
         """Bits of the largest raw sum over inputs of up to ``high``; at least 1."""
         return max(1, (int(self.highs.max()) * high).bit_length())
+
+
+def negative_sums(weights: Ints | Bools) -> Ints:
+    """The sum of the negative digits of each neuron, int64 ``(neurons,)``, 0 or more.
+
+    Args:
+        weights: integers ``(neurons, inputs)``; bools stand for -1 and +1.
+
+    >>> negative_sums(np.array([[7, -3, 0]]))
+    array([4])
+    """
+    signed = integers(weights)
+    if max(int(signed.max(initial=0)), -int(signed.min(initial=0))) <= 2:
+        # Each weight is one digit. Searches ask for large binary layers many times.
+        own = np.maximum(-signed, 0)
+    else:
+        own = Digits.of(signed).minus
+    total: Ints = own.sum(axis=1)
+    return total
 
 
 def integers(weights: Ints | Signs | Bools) -> Ints:

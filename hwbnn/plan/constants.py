@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from hwbnn.graph import Encode, Threshold, ValueType
 from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.graph.window import joined_classes
-from hwbnn.netlists.digits import Digits
+from hwbnn.netlists.digits import negative_sums
 
 T = TypeVar("T", bound=np.generic)
 
@@ -43,8 +43,7 @@ def by_digits(weights: Ints, x: ValueType) -> Ints:
         weights: int64 ``(channels, inputs)``.
         x: type of the inputs.
     """
-    excess: Ints = Digits.of(weights).minus.sum(axis=1) * ((1 << x.width) - 1)
-    return excess
+    return negative_sums(weights) * ((1 << x.width) - 1)
 
 
 @dataclass(frozen=True)

@@ -115,13 +115,14 @@ class Folded:
     sums: Sums = "bit_planes"
     multipliers: Multipliers | None = None
 
-    def multiplies(self, input_bits: int, weight_bits: int) -> bool:
+    def multiplies(self, input_bits: int, weight_bits: int, *, ternary: bool) -> bool:
         """Whether products of integers of so many bits are formed by multipliers of the device.
 
-        Inputs of one bit need none, nor do sums that take a bit plane at a time. Else it is as
-        :attr:`multipliers` says, and if that says nothing, where both factors have enough bits.
+        Inputs of one bit need none, nor do ternary weights, nor sums that take a bit plane at a
+        time. Else it is as :attr:`multipliers` says, and if that says nothing, where both factors
+        have enough bits.
         """
-        if input_bits == 1 or self.sums == "bit_serial":
+        if input_bits == 1 or ternary or self.sums == "bit_serial":
             return False
         if self.multipliers is None:
             return min(input_bits, weight_bits) >= MULTIPLIED

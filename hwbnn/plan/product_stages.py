@@ -297,19 +297,13 @@ def _excess(datapath: Datapath, product: Product) -> Excess:
     layout = _layout(datapath, product, total=False)
     if not isinstance(layout, Folded) or product.ternary:
         return constants.by_digits
-    dsp = _multiplies(product, layout)
-
-    def excess(weights: Ints, x: ValueType) -> Ints:
-        return products.by_products(weights, x.width, layout, dsp=dsp)(weights, x)
-
-    return excess
+    return products.FoldedExcess(layout, _multiplies(product, layout))
 
 
 def _multiplies(product: Product, layout: Folded) -> bool:
-    """Whether a folded product takes multipliers of the device; ternary weights take none."""
-    weights = product.weights
-    multiplies = layout.multiplies(product.x.width, products.weight_width(weights))
-    return multiplies and not product.ternary
+    """Whether a folded product takes multipliers of the device."""
+    width = products.weight_width(product.weights)
+    return layout.multiplies(product.x.width, width, ternary=product.ternary)
 
 
 def _layout(datapath: Datapath, product: Product, *, total: bool) -> Layout:

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hwbnn.graph import ValueType
 from hwbnn.graph.arrays import Bools, Ints
 from hwbnn.netlists import Netlist, NetlistForm, sums, thresholds
 from hwbnn.netlists.digits import Digits
@@ -352,6 +353,23 @@ def weight_width(weights: Ints) -> int:
     if is_ternary(weights):
         return 2
     return signed_width(int(weights.min()), int(weights.max()))
+
+
+@dataclass(frozen=True)
+class FoldedExcess:
+    """The excess of the raw sums of ``weighted_folded`` for any weights; equal where these are.
+
+    Attributes:
+        fold: how the product is folded.
+        dsp: whether products are formed by multipliers of the device.
+    """
+
+    fold: Folded
+    dsp: bool
+
+    def __call__(self, weights: Ints, x: ValueType) -> Ints:
+        """The excess of rows of weights."""
+        return by_products(weights, x.width, self.fold, dsp=self.dsp)(weights, x)
 
 
 def by_products(weights: Ints, width: int, fold: Folded, *, dsp: bool) -> ByProducts:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hwbnn.errors import Mismatch
 from hwbnn.netlists import evaluate, prove_sums, prove_thresholds, sums, thresholds
-from hwbnn.netlists.digits import Digits
+from hwbnn.netlists.digits import Digits, negative_sums
 from tests.netlists.test_layer import numbers
 from tests.plan.through import negative_digits
 
@@ -132,3 +132,10 @@ def test_two_planes_of_signs_are_the_layer_of_their_sum():
         raw = numbers(evaluate(sums(weights), x), 4)
         value[name] = 2 * raw - np.abs(weights).sum(axis=1)  # x as -1 and +1
     assert np.array_equal(value["one"] + value["other"], 2 * value["both"])
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 90])
+def test_the_sum_of_negative_digits_is_that_of_the_digits(most):
+    weights = np.random.default_rng(most).integers(-most, most + 1, (5, 30))
+    assert np.array_equal(negative_sums(weights), Digits.of(weights).minus.sum(axis=1))
+    assert np.array_equal(negative_sums(weights > 0), Digits.of(weights > 0).minus.sum(axis=1))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hwbnn.errors import PlanError
 from hwbnn.graph import ArgMax, Dot, Flatten, Graph, Input, Lookup, Output, Threshold
-from hwbnn.plan import Folded, Plan, Unrolled, blocks, circuit
+from hwbnn.plan import Folded, Plan, Unrolled, blocks, circuit, product_stages
 from hwbnn.plan.stages import AxisIn, AxisOut, Narrow, Pipeline, Widen
 from hwbnn.simulators import simulate
 from tests.plan.through import through
@@ -172,3 +172,25 @@ def test_tables_have_no_entries_between_sums_that_are_far_apart(scale, spacing):
     differences = np.arange(t.low, t.high + 1, t.step) - t.low
     assert np.array_equal((differences >> lookup.shift) * lookup.inverse % 512, np.arange(271))
     assert lookup.latency == 2
+
+
+def test_thresholds_behind_products_of_integers_are_kept_for_the_next_circuit():
+    """Searches lay a layer out again and again: its constants are computed once."""
+    rng = np.random.default_rng(4)
+    graph = Graph(
+        (
+            Input("x", (12,), 0, 255),
+            Dot("d", "x", rng.integers(-90, 91, (6, 12))),
+            Threshold("t", "d", np.zeros((6, 1), int), np.zeros(6, np.bool_)),
+            Output("y", "t"),
+        )
+    )
+    plan = Plan({"d": Folded(2, 3)})
+    circuit(graph, plan)
+    before = product_stages._fused.cache_info()
+    circuit(graph, plan)
+    after = product_stages._fused.cache_info()
+    assert (after.hits, after.misses) == (before.hits + 1, before.misses)
+    # With products in LUTs raw sums begin elsewhere.
+    circuit(graph, Plan({"d": Folded(2, 3, multipliers="luts")}))
+    assert product_stages._fused.cache_info().misses == before.misses + 1

@@ -239,3 +239,11 @@ def test_depths_are_of_values_with_so_many_readers() -> None:
     ):
         with pytest.raises(PlanError, match=f"^{said}$"):
             Plan(depths=depths).check(graph)
+
+
+def test_ternary_weights_and_sums_by_planes_take_no_multiplier():
+    assert Folded(1, 1, multipliers="dsp").multiplies(8, 8, ternary=False)
+    assert not Folded(1, 1, multipliers="dsp").multiplies(8, 2, ternary=True)
+    assert not Folded(1, 1, multipliers="dsp").multiplies(1, 8, ternary=False)
+    assert not Folded(1, 1, "bit_serial", multipliers="dsp").multiplies(8, 8, ternary=False)
+    assert not Folded(1, 1, multipliers="luts").multiplies(8, 8, ternary=False)

@@ -202,11 +202,12 @@ def _weight(weights: Ints) -> Scalar:
 
 def _product(layout: Layout, weights: Ints, x: ValueType) -> str:
     """How products of weights and integers are formed: the name of a struct without its end."""
-    if is_ternary(weights):
+    ternary, width = is_ternary(weights), weight_width(weights)
+    if isinstance(layout, Folded) and layout.multiplies(x.width, width, ternary=ternary):
+        return "dsp"
+    if ternary:
         return "ternary"
-    if not isinstance(layout, Folded):
-        return "constant"
-    return "dsp" if layout.multiplies(x.width, weight_width(weights)) else "lut"
+    return "lut" if isinstance(layout, Folded) else "constant"
 
 
 def integers(name: str, values: Ints) -> Constant:
