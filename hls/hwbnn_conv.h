@@ -1,5 +1,5 @@
-// Conv2d: at each place of a window (hwbnn_window.h) the dot products of dense layers, for which one
-// window is one frame.
+// Conv2d: at each place of a window (hwbnn_window.h) the dot products of a dense layer, whose frame
+// is the window.
 //
 // CONFIG_T::in is the layout of the words that a dot product reads: the taps of the first group of
 // channels, row by row, then those of the next group, and so on; masked_terms has as many words of
@@ -14,7 +14,7 @@
 
 namespace hwbnn {
 
-// The layers that there are; each takes those of the constants that it needs.
+// The kinds of layers; each takes the constants that it needs, and ignores the others.
 struct dot_layer {
     template <class data_T, class res_T, typename CONFIG_T>
     static void apply(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
@@ -107,7 +107,7 @@ Group:
     }
 }
 
-// One grid place: the window moves there, and gives a pixel where it is one of the output's.
+// One place of the grid: the window moves there; where the output has a pixel, it is computed.
 template <class data_T, class res_T, typename CONFIG_T>
 void conv_place(hls::stream<data_T> &x, hls::stream<res_T> &y,
                 typename data_T::value_type lines[CONFIG_T::n_lines][CONFIG_T::columns]
@@ -139,7 +139,7 @@ void conv_place(hls::stream<data_T> &x, hls::stream<res_T> &y,
     }
 }
 
-// Folded: the folds of a place are pipelined, one place follows the other.
+// Folded: the folds of a place are pipelined; the next place begins after them.
 template <class data_T, class res_T, typename CONFIG_T>
 void conv_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
                  typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],

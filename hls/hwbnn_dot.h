@@ -4,15 +4,15 @@
 // frame. With pe = n_out and simd = n_in they are unrolled: dot_unrolled and neurons_unrolled take
 // a frame a cycle.
 //
-// Weights of -1 and +1 are packed like bits, True for +1: for each fold, each step of it and each of
-// its pe outputs the row of simd weights that the step takes. A row is cut into row_words words of
-// row_width bits as the bits of the source are, so that a step is XOR and popcount of whole words;
-// bits beyond the row are zero in both. Short rows share a word, word_rows in each, the first in
-// the lowest bits. A step reads step_words words. For other weights see hwbnn_weighted.h.
+// Weights of -1 and +1 are packed as bits, 1 for +1. For each fold, each of its steps and each of its
+// pe outputs there is a row: the simd weights that this step takes. A row is cut into row_words words
+// of row_width bits, in the same way as the bits of the source, so that a step is XOR and popcount of
+// whole words. Bits beyond the row are zero in both. Short rows share a word: word_rows in each, the
+// first in the lowest bits. A step reads step_words words. hwbnn_weighted.h has other weights.
 //
-// CONFIG_T::terms says what the source is: bit_terms, whose accumulator counts the inputs that
-// differ from their weights; masked_terms, likewise of bits that do not all count; integer_terms,
-// whose accumulator is the signed sum.
+// CONFIG_T::terms says how inputs are added. With bit_terms the accumulator counts the inputs that
+// differ from their weights; with masked_terms it does so for those bits that count; with
+// integer_terms it is the signed sum.
 #ifndef HWBNN_DOT_H_
 #define HWBNN_DOT_H_
 
@@ -81,14 +81,14 @@ struct bit_terms {
         return int(n) - 2 * differing.to_int();
     }
 
-    // What thresholds are compared with: the count itself.
+    // Thresholds are compared with the count itself.
     template <typename CONFIG_T>
     static typename CONFIG_T::accum_t level(typename CONFIG_T::accum_t differing, unsigned) {
         #pragma HLS INLINE
         return differing;
     }
 
-    // Few differing inputs are a large sum.
+    // The fewer inputs differ, the larger is the sum.
     template <class accum_T, class threshold_T>
     static bool reached(accum_T differing, threshold_T limit) {
         #pragma HLS INLINE
@@ -96,8 +96,8 @@ struct bit_terms {
     }
 };
 
-// Bits of which some count nothing: behind the words of the bits lie as many words of masks, whose
-// bits are 1 where the input counts. An input that does not count is the code 0.
+// Bits of which some do not count. The words of the bits are followed by as many words of masks, whose
+// bits are 1 where the input counts. An input that does not count has the code 0.
 struct masked_terms : bit_terms {
     template <class data_T, typename CONFIG_T>
     static typename CONFIG_T::accum_t
@@ -118,7 +118,7 @@ struct masked_terms : bit_terms {
         return accum;
     }
 
-    // How many count differs from place to place, so that sums are compared.
+    // The number of inputs that count differs from place to place, so thresholds are compared with sums.
     template <typename CONFIG_T>
     static int level(typename CONFIG_T::accum_t differing, unsigned n) {
         #pragma HLS INLINE
@@ -200,8 +200,8 @@ struct integer_terms {
     }
 };
 
-// Which step of the inputs output `channel` reads. The channels of a convolution may fall into groups
-// of which each has its own inputs, one group's behind the other's.
+// The step of the inputs that output `channel` reads. Each group of a convolution's channels has its
+// own inputs, and these follow one another.
 template <typename CONFIG_T> unsigned step_of(unsigned channel, unsigned step) {
     #pragma HLS INLINE
     if (CONFIG_T::n_groups == 1)
@@ -209,25 +209,34 @@ template <typename CONFIG_T> unsigned step_of(unsigned channel, unsigned step) {
     return channel / (CONFIG_T::n_out / CONFIG_T::n_groups) * CONFIG_T::n_steps + step;
 }
 
-// Dot: y[c] = sum of x[i] times its weight; a bit counts as -1 or +1.
-// Of the n_in inputs of an output `inside` count; all but at a border that adds nothing.
-template <class data_T, class res_T, typename CONFIG_T>
-void dot(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-         typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-         unsigned inside = CONFIG_T::n_in) {
+// How a layer uses its accumulators: begin is called in every step of a fold, give with the
+// accumulator of an output in the last one. `numbers` are constants of its outputs.
+struct no_inputs {
+    template <class data_T, typename CONFIG_T>
+    static void begin(typename CONFIG_T::accum_t[CONFIG_T::n_groups],
+                      const data_T[CONFIG_T::in::words], unsigned, unsigned) {
+        #pragma HLS INLINE
+    }
+};
+
+// The folds of a layer: pe outputs times simd inputs a cycle.
+template <class layer, class data_T, class result_T, class number_T, typename CONFIG_T>
+void folds(const data_T x[CONFIG_T::in::words], result_T *y,
+           const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], const number_T *numbers,
+           unsigned inside) {
+    #pragma HLS INLINE
     typedef typename CONFIG_T::terms terms;
-    typedef typename CONFIG_T::out out;
-    typedef typename out::element_t element_t;
     typedef typename CONFIG_T::accum_t accum_t;
-    const unsigned words_per_step = CONFIG_T::step_words;
-    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
     accum_t accum[CONFIG_T::pe];
+    accum_t total[CONFIG_T::n_groups];
     #pragma HLS ARRAY_PARTITION variable=accum complete
+    #pragma HLS ARRAY_PARTITION variable=total complete
 Fold:
     for (unsigned fold = 0; fold < CONFIG_T::n_folds; fold++) {
     Step:
         for (unsigned step = 0; step < CONFIG_T::n_steps; step++) {
             #pragma HLS PIPELINE II=1
+            layer::template begin<data_T, CONFIG_T>(total, x, fold, step);
         Neuron:
             for (unsigned p = 0; p < CONFIG_T::pe; p++) {
                 #pragma HLS UNROLL
@@ -237,11 +246,35 @@ Fold:
                     before, x, weights, fold * CONFIG_T::n_steps + step,
                     step_of<CONFIG_T>(channel, step), p);
                 if (step == CONFIG_T::n_steps - 1)
-                    out::put(y, channel,
-                             terms::template sum<element_t, CONFIG_T>(accum[p], inside));
+                    layer::template give<CONFIG_T>(y, channel, accum[p], total, numbers, inside);
             }
         }
     }
+}
+
+struct sums_given : no_inputs {
+    template <typename CONFIG_T, class result_T>
+    static void give(result_T *y, unsigned channel, typename CONFIG_T::accum_t accum,
+                     const typename CONFIG_T::accum_t[CONFIG_T::n_groups], const bool *,
+                     unsigned inside) {
+        #pragma HLS INLINE
+        typedef typename CONFIG_T::terms terms;
+        typedef typename CONFIG_T::out out;
+        typedef typename out::element_t element_t;
+        out::put(y, channel, terms::template sum<element_t, CONFIG_T>(accum, inside));
+    }
+};
+
+// Dot: y[c] = sum of x[i] times its weight; a bit counts as -1 or +1.
+// `inside` of its n_in inputs count: all of them, except where padding adds nothing.
+template <class data_T, class res_T, typename CONFIG_T>
+void dot(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
+         typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+         unsigned inside = CONFIG_T::n_in) {
+    const unsigned words_per_step = CONFIG_T::step_words;
+    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
+    const bool none = false;
+    folds<sums_given, data_T, res_T, bool, CONFIG_T>(x, y, weights, &none, inside);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
@@ -251,7 +284,7 @@ void dot_unrolled(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
     dot<data_T, res_T, CONFIG_T>(x, y, weights);
 }
 
-// How many thresholds of its channel an accumulator of these terms reaches.
+// The number of its channel's thresholds that an accumulator of these terms reaches.
 template <class terms, typename CONFIG_T, class accum_T>
 typename CONFIG_T::out::element_t
 levels_reached(accum_T accum,
@@ -268,6 +301,18 @@ Level:
     return count;
 }
 
+struct levels_given : no_inputs {
+    template <typename CONFIG_T, class result_T>
+    static void give(result_T *level, unsigned channel, typename CONFIG_T::accum_t accum,
+                     const typename CONFIG_T::accum_t[CONFIG_T::n_groups],
+                     const typename CONFIG_T::threshold_t *thresholds, unsigned inside) {
+        #pragma HLS INLINE
+        typedef typename CONFIG_T::terms terms;
+        level[channel] = levels_reached<terms, CONFIG_T>(
+            terms::template level<CONFIG_T>(accum, inside), thresholds, channel);
+    }
+};
+
 // A Dot and the Threshold that alone reads it: y[c] = how many of the n_levels thresholds of
 // channel c its sum reaches. The thresholds are of the accumulator, and rows of falling channels
 // have their weights negated, so that a neuron is a count and one comparison a level.
@@ -276,36 +321,17 @@ void neurons(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
              typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
              typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
              unsigned inside = CONFIG_T::n_in) {
-    typedef typename CONFIG_T::terms terms;
     typedef typename CONFIG_T::out out;
-    typedef typename CONFIG_T::accum_t accum_t;
+    typedef typename out::element_t element_t;
+    typedef typename CONFIG_T::threshold_t threshold_t;
     const unsigned words_per_step = CONFIG_T::step_words;
     const unsigned thresholds_per_fold = CONFIG_T::pe * CONFIG_T::n_levels;
     #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
     #pragma HLS ARRAY_PARTITION variable=thresholds cyclic factor=thresholds_per_fold
-    accum_t accum[CONFIG_T::pe];
-    typename out::element_t level[CONFIG_T::n_out];
-    #pragma HLS ARRAY_PARTITION variable=accum complete
+    element_t level[CONFIG_T::n_out];
     #pragma HLS ARRAY_PARTITION variable=level complete
-Fold:
-    for (unsigned fold = 0; fold < CONFIG_T::n_folds; fold++) {
-    Step:
-        for (unsigned step = 0; step < CONFIG_T::n_steps; step++) {
-            #pragma HLS PIPELINE II=1
-        Neuron:
-            for (unsigned p = 0; p < CONFIG_T::pe; p++) {
-                #pragma HLS UNROLL
-                const unsigned channel = fold * CONFIG_T::pe + p;
-                const accum_t before = step == 0 ? accum_t(0) : accum[p];
-                accum[p] = terms::template add<data_T, CONFIG_T>(
-                    before, x, weights, fold * CONFIG_T::n_steps + step,
-                    step_of<CONFIG_T>(channel, step), p);
-                if (step == CONFIG_T::n_steps - 1)
-                    level[channel] = levels_reached<terms, CONFIG_T>(
-                        terms::template level<CONFIG_T>(accum[p], inside), thresholds, channel);
-            }
-        }
-    }
+    folds<levels_given, data_T, element_t, threshold_t, CONFIG_T>(x, level, weights, thresholds,
+                                                                  inside);
     out::clear(y);
 Gather:
     for (unsigned i = 0; i < CONFIG_T::n_out; i++) {

@@ -1,8 +1,7 @@
-// Nodes that make each element of their value from one element of their source.
+// Nodes that compute each element of their value from one element of their source.
 //
-// Common to all: CONFIG_T::in and CONFIG_T::out are the layouts of source and value
-// (hwbnn_layout.h). The loops are unrolled by the PIPELINE pragma of the function, or by that of
-// the top function where it has one.
+// In all of them CONFIG_T::in and CONFIG_T::out are the layouts of source and value (hwbnn_layout.h).
+// The PIPELINE pragma of the function, or of the top function, unrolls the loops.
 #ifndef HWBNN_ELEMENTS_H_
 #define HWBNN_ELEMENTS_H_
 
@@ -57,10 +56,11 @@ Encode:
     }
 }
 
-// Threshold: how many of the n_levels thresholds of its channel (last axis) an element passes.
-// Rising channels pass at x >= threshold. Falling ones pass below it: their x <= t is stored as
-// threshold t + 1, so that one comparator serves both directions. Element 0 is of channel `channel`
-// and has the thresholds of number `row` on: in an image x is a part of a pixel (hwbnn_tokens.h).
+// Threshold: the number of its channel's n_levels thresholds that an element passes (channels are the
+// last axis). A rising channel passes where x >= threshold, a falling one where x < threshold: its
+// x <= t is stored as the threshold t + 1, so that one comparator serves both. In an image x is a part
+// of a pixel (hwbnn_tokens.h): element 0 belongs to channel `channel`, and its thresholds begin at
+// number `row`.
 template <class data_T, class res_T, typename CONFIG_T>
 void threshold(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
                typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
@@ -90,8 +90,8 @@ Element:
     }
 }
 
-// Lookup: y = table[channel][(x - low) / step] of the table of its channel (last axis); element 0 is
-// of channel `channel`.
+// Lookup: y = table[channel][(x - low) / step], with a table for each channel (last axis); element 0
+// belongs to channel `channel`.
 template <class data_T, class res_T, typename CONFIG_T>
 void lookup(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
             typename CONFIG_T::table_t table[CONFIG_T::n_table], unsigned channel = 0) {
@@ -112,9 +112,9 @@ Lookup:
     }
 }
 
-// Rescale: y = clip((x * multiplier + offset) >> shift, low, high) with the constants of its channel;
-// below 0 the multiplier may be another (two_slopes). Offsets hold what rounds. Element 0 is of
-// channel `channel` and has the offsets of number `row` on.
+// Rescale: y = clip((x * multiplier + offset) >> shift, low, high) with the constants of its channel.
+// Where x < 0 the multiplier may be another one (two_slopes). Offsets include the half that rounds.
+// Element 0 belongs to channel `channel`, and its offsets begin at number `row`.
 template <class data_T, class res_T, typename CONFIG_T>
 void rescale(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
              typename CONFIG_T::multiplier_t multipliers[CONFIG_T::n_channels],

@@ -43,8 +43,8 @@ template <unsigned SIZE, class T> struct plain {
     }
 };
 
-// Integers to each of which BASE is added as it is written: counts that begin elsewhere than at 0.
-// The sum is modulo the width of an element, so that the count needs no more bits than that.
+// Counts that begin at BASE instead of 0: put adds BASE to each integer. The sum is modulo the width
+// of an element, so the count needs no more bits than that.
 template <unsigned SIZE, class T, int BASE> struct counted : plain<SIZE, T> {
     static void put(T y[SIZE], unsigned i, T element) {
         #pragma HLS INLINE
@@ -52,28 +52,28 @@ template <unsigned SIZE, class T, int BASE> struct counted : plain<SIZE, T> {
     }
 };
 
-// Bits, the codes 0 and 1 of -1 and +1, in words, little-endian: groups of GROUP elements, each
-// group in group_words words of WIDTH bits, element 0 in the lowest bit of the first word. A folded
-// dot product reads one group a cycle. Bits of a word beyond its group are zero.
-template <unsigned SIZE, unsigned GROUP, unsigned WIDTH> struct packed {
+// Bits, the codes 0 and 1 of -1 and +1, in words, little-endian: segments of SEGMENT
+// elements, each in segment_words words of WIDTH bits, with element 0 in the lowest bit of the first
+// word. A folded dot product reads one segment a cycle. Bits of a word beyond its segment are zero.
+template <unsigned SIZE, unsigned SEGMENT, unsigned WIDTH> struct packed {
     static const unsigned size = SIZE;
-    static const unsigned group_words = (GROUP + WIDTH - 1) / WIDTH;
-    static const unsigned words = SIZE / GROUP * group_words;
+    static const unsigned segment_words = (SEGMENT + WIDTH - 1) / WIDTH;
+    static const unsigned words = SIZE / SEGMENT * segment_words;
     typedef ap_uint<WIDTH> word_t;
     typedef ap_uint<1> element_t;
 
     static_assert(words <= unroll_limit, "a value has at most 4,096 words");
-    static_assert(SIZE % GROUP == 0, "groups divide the value");
+    static_assert(SIZE % SEGMENT == 0, "segments divide the value");
     static_assert(WIDTH <= 64, "a word has at most 64 bits");
 
     static unsigned word(unsigned i) {
         #pragma HLS INLINE
-        return i / GROUP * group_words + i % GROUP / WIDTH;
+        return i / SEGMENT * segment_words + i % SEGMENT / WIDTH;
     }
 
     static unsigned bit(unsigned i) {
         #pragma HLS INLINE
-        return i % GROUP % WIDTH;
+        return i % SEGMENT % WIDTH;
     }
 
     static element_t get(const word_t x[words], unsigned i) {

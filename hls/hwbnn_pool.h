@@ -1,6 +1,6 @@
-// MaxPool and SumPool reduce the taps of a window (hwbnn_window.h), channel by channel.
+// MaxPool and SumPool: one pixel from the taps of a window (hwbnn_window.h), channel by channel.
 //
-// CONFIG_T::in and CONFIG_T::out are the layouts of one pixel, CONFIG_T::pool says which pool it is.
+// CONFIG_T::in and CONFIG_T::out are the layouts of one pixel, CONFIG_T::pool is the kind of pool.
 #ifndef HWBNN_POOL_H_
 #define HWBNN_POOL_H_
 
@@ -8,8 +8,9 @@
 
 namespace hwbnn {
 
-// The largest bit is the OR of the codes. Where `smallest` is 1 it is the AND: that is the OR of the
-// inverse, inverted. The words outside are `smallest` itself, so that they never win.
+// The largest of bits is the OR of their codes. Where `smallest` is 1, the smallest is wanted, which
+// is the AND: the inverted OR of the inverted codes. Words outside the image are `smallest` itself, so
+// they never win.
 struct bit_max_pool {
     template <class data_T, class res_T, typename CONFIG_T>
     static void apply(const data_T window[CONFIG_T::window_words], res_T y[CONFIG_T::out::words],
@@ -31,7 +32,7 @@ struct bit_max_pool {
     }
 };
 
-// The largest integer; the smallest where `smallest` is 1. What is outside never wins.
+// The largest integer; the smallest where `smallest` is 1. Taps outside the image never win.
 struct max_pool {
     template <class data_T, class res_T, typename CONFIG_T>
     static void apply(const data_T window[CONFIG_T::window_words], res_T y[CONFIG_T::out::words],

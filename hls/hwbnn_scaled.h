@@ -11,7 +11,7 @@
 
 namespace hwbnn {
 
-// y[c] from the accumulators; factors has the scale of output c at 2 c and its offset behind it.
+// y[c] from the accumulators; factors holds the scale of output c at 2 c, its offset at 2 c + 1.
 template <typename CONFIG_T>
 typename CONFIG_T::sum_t
 scaled(typename CONFIG_T::accum_t accum, typename CONFIG_T::accum_t total,
@@ -25,6 +25,35 @@ scaled(typename CONFIG_T::accum_t accum, typename CONFIG_T::accum_t total,
     return factors[2 * channel] * sum + factors[2 * channel + 1] * inputs;
 }
 
+struct scaled_sums_given {
+    // The sum of the inputs, formed beside the first fold.
+    template <class data_T, typename CONFIG_T>
+    static void begin(typename CONFIG_T::accum_t total[CONFIG_T::n_groups],
+                      const data_T x[CONFIG_T::in::words], unsigned fold, unsigned step) {
+        #pragma HLS INLINE
+        typedef typename CONFIG_T::terms terms;
+        typedef typename CONFIG_T::accum_t accum_t;
+        if (fold == 0) {
+        Group:
+            for (unsigned g = 0; g < CONFIG_T::n_groups; g++) {
+                #pragma HLS UNROLL
+                const accum_t before = step == 0 ? accum_t(0) : total[g];
+                total[g] = terms::template add_inputs<data_T, CONFIG_T>(
+                    before, x, g * CONFIG_T::n_steps + step);
+            }
+        }
+    }
+
+    template <typename CONFIG_T, class result_T>
+    static void give(result_T *sum, unsigned channel, typename CONFIG_T::accum_t accum,
+                     const typename CONFIG_T::accum_t total[CONFIG_T::n_groups],
+                     const typename CONFIG_T::factor_t *factors, unsigned inside) {
+        #pragma HLS INLINE
+        const unsigned group = step_of<CONFIG_T>(channel, 0) / CONFIG_T::n_steps;
+        sum[channel] = scaled<CONFIG_T>(accum, total[group], factors, channel, inside);
+    }
+};
+
 // The sums of all outputs.
 template <class data_T, typename CONFIG_T>
 void scaled_sums(const data_T x[CONFIG_T::in::words],
@@ -33,44 +62,13 @@ void scaled_sums(const data_T x[CONFIG_T::in::words],
                  const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
                  unsigned inside) {
     #pragma HLS INLINE
-    typedef typename CONFIG_T::terms terms;
-    typedef typename CONFIG_T::accum_t accum_t;
+    typedef typename CONFIG_T::sum_t sum_t;
+    typedef typename CONFIG_T::factor_t factor_t;
     const unsigned words_per_step = CONFIG_T::step_words;
     const unsigned factors_per_fold = 2 * CONFIG_T::pe;
     #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
     #pragma HLS ARRAY_PARTITION variable=factors cyclic factor=factors_per_fold
-    accum_t accum[CONFIG_T::pe];
-    accum_t total[CONFIG_T::n_groups];
-    #pragma HLS ARRAY_PARTITION variable=accum complete
-    #pragma HLS ARRAY_PARTITION variable=total complete
-Fold:
-    for (unsigned fold = 0; fold < CONFIG_T::n_folds; fold++) {
-    Step:
-        for (unsigned step = 0; step < CONFIG_T::n_steps; step++) {
-            #pragma HLS PIPELINE II=1
-            if (fold == 0) {
-            Group:
-                for (unsigned g = 0; g < CONFIG_T::n_groups; g++) {
-                    #pragma HLS UNROLL
-                    const accum_t before = step == 0 ? accum_t(0) : total[g];
-                    total[g] = terms::template add_inputs<data_T, CONFIG_T>(
-                        before, x, g * CONFIG_T::n_steps + step);
-                }
-            }
-        Neuron:
-            for (unsigned p = 0; p < CONFIG_T::pe; p++) {
-                #pragma HLS UNROLL
-                const unsigned channel = fold * CONFIG_T::pe + p;
-                const accum_t before = step == 0 ? accum_t(0) : accum[p];
-                const unsigned group = step_of<CONFIG_T>(channel, 0) / CONFIG_T::n_steps;
-                accum[p] = terms::template add<data_T, CONFIG_T>(
-                    before, x, weights, fold * CONFIG_T::n_steps + step,
-                    step_of<CONFIG_T>(channel, step), p);
-                if (step == CONFIG_T::n_steps - 1)
-                    sum[channel] = scaled<CONFIG_T>(accum[p], total[group], factors, channel, inside);
-            }
-        }
-    }
+    folds<scaled_sums_given, data_T, sum_t, factor_t, CONFIG_T>(x, sum, weights, factors, inside);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
@@ -97,8 +95,8 @@ void scaled_dot_unrolled(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::w
     scaled_dot<data_T, res_T, CONFIG_T>(x, y, weights, factors);
 }
 
-// Such a Dot and the Threshold that alone reads it. Falling channels have factors of the other sign,
-// so that every comparison is sum >= threshold.
+// Such a Dot and the Threshold that alone reads it. Falling channels have factors of the opposite
+// sign, so that every comparison is sum >= threshold.
 template <class data_T, class res_T, typename CONFIG_T>
 void scaled_neurons(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
                     typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],

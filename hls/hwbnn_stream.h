@@ -1,5 +1,5 @@
-// io_stream: each node is a dataflow process with one stream in and one stream out, around the
-// function that the node is in io_parallel.
+// io_stream: each node is a dataflow process with streams in and out, around the function that
+// computes the node in io_parallel.
 //
 // Inside the network a frame crosses a stream as one nnet::array that holds all words of the value,
 // an image pixel by pixel (hwbnn_tokens.h). At the border it crosses in beats of fewer elements
@@ -17,7 +17,7 @@
 
 namespace hwbnn {
 
-// One frame, or one beat of it, from a stream to the words from `first` on, and back.
+// One frame, or one beat of it, from a stream to the words that begin at `first`; and back.
 template <class beat_T, unsigned WORDS>
 void receive(hls::stream<beat_T> &x, typename beat_T::value_type frame[WORDS], unsigned first) {
     #pragma HLS INLINE
@@ -62,18 +62,37 @@ Beat:
     }
 }
 
+// The words of a frame, or of one token of it, in front of a node's function and behind it.
+template <class data_T, class res_T, typename CONFIG_T> struct frame_words {
+    typename data_T::value_type source[CONFIG_T::in::words];
+    typename res_T::value_type value[CONFIG_T::out::words];
+
+    frame_words() {
+        #pragma HLS INLINE
+        #pragma HLS ARRAY_PARTITION variable=source complete
+        #pragma HLS ARRAY_PARTITION variable=value complete
+    }
+
+    void fill(hls::stream<data_T> &x) {
+        #pragma HLS INLINE
+        receive_all<data_T, CONFIG_T::in::words>(x, source);
+    }
+
+    void drain(hls::stream<res_T> &y) const {
+        #pragma HLS INLINE
+        send_all<res_T, CONFIG_T::out::words>(value, y);
+    }
+};
+
 // Input: the frame's beats, then the layout of the value.
 template <class data_T, class res_T, typename CONFIG_T>
 void from_beats(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive_all<data_T, CONFIG_T::in::words>(x, source);
-    pass<source_t, value_t, CONFIG_T>(source, value);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
+    frame_words<data_T, res_T, CONFIG_T> frame;
+    frame.fill(x);
+    pass<source_t, value_t, CONFIG_T>(frame.source, frame.value);
+    frame.drain(y);
 }
 
 // Output: one element a word, then the frame's beats.
@@ -81,13 +100,10 @@ template <class data_T, class res_T, typename CONFIG_T>
 void to_beats(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
-    pass<source_t, value_t, CONFIG_T>(source, value);
-    send_all<res_T, CONFIG_T::out::words>(value, y);
+    frame_words<data_T, res_T, CONFIG_T> frame;
+    frame.fill(x);
+    pass<source_t, value_t, CONFIG_T>(frame.source, frame.value);
+    frame.drain(y);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
@@ -95,13 +111,10 @@ void pass_stream(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     #pragma HLS PIPELINE II=1
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
-    pass<source_t, value_t, CONFIG_T>(source, value);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
+    frame_words<data_T, res_T, CONFIG_T> frame;
+    frame.fill(x);
+    pass<source_t, value_t, CONFIG_T>(frame.source, frame.value);
+    frame.drain(y);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
@@ -110,13 +123,10 @@ void select_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
     #pragma HLS PIPELINE II=1
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
-    select<source_t, value_t, CONFIG_T>(source, value, positions);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
+    frame_words<data_T, res_T, CONFIG_T> frame;
+    frame.fill(x);
+    select<source_t, value_t, CONFIG_T>(frame.source, frame.value, positions);
+    frame.drain(y);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
@@ -125,13 +135,10 @@ void encode_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
     #pragma HLS PIPELINE II=1
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
-    encode<source_t, value_t, CONFIG_T>(source, value, thresholds);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
+    frame_words<data_T, res_T, CONFIG_T> frame;
+    frame.fill(x);
+    encode<source_t, value_t, CONFIG_T>(frame.source, frame.value, thresholds);
+    frame.drain(y);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
@@ -141,13 +148,10 @@ void threshold_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
     #pragma HLS PIPELINE II=1
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
-    threshold<source_t, value_t, CONFIG_T>(source, value, thresholds, falling);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
+    frame_words<data_T, res_T, CONFIG_T> frame;
+    frame.fill(x);
+    threshold<source_t, value_t, CONFIG_T>(frame.source, frame.value, thresholds, falling);
+    frame.drain(y);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
@@ -156,13 +160,10 @@ void lookup_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
     #pragma HLS PIPELINE II=1
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
-    lookup<source_t, value_t, CONFIG_T>(source, value, table);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
+    frame_words<data_T, res_T, CONFIG_T> frame;
+    frame.fill(x);
+    lookup<source_t, value_t, CONFIG_T>(frame.source, frame.value, table);
+    frame.drain(y);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
@@ -174,13 +175,11 @@ void rescale_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
     #pragma HLS PIPELINE II=1
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
-    rescale<source_t, value_t, CONFIG_T>(source, value, multipliers, negatives, offsets, shifts);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
+    frame_words<data_T, res_T, CONFIG_T> frame;
+    frame.fill(x);
+    rescale<source_t, value_t, CONFIG_T>(frame.source, frame.value, multipliers, negatives, offsets,
+                                         shifts);
+    frame.drain(y);
 }
 
 template <class data_T, class other_T, class res_T, typename CONFIG_T>
@@ -224,13 +223,10 @@ void channel_pad_stream(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     #pragma HLS PIPELINE II=1
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
-    channel_pad<source_t, value_t, CONFIG_T>(source, value);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
+    frame_words<data_T, res_T, CONFIG_T> frame;
+    frame.fill(x);
+    channel_pad<source_t, value_t, CONFIG_T>(frame.source, frame.value);
+    frame.drain(y);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
@@ -238,29 +234,23 @@ void argmax_stream(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     #pragma HLS PIPELINE II=1
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
-    argmax<source_t, value_t, CONFIG_T>(source, value);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
+    frame_words<data_T, res_T, CONFIG_T> frame;
+    frame.fill(x);
+    argmax<source_t, value_t, CONFIG_T>(frame.source, frame.value);
+    frame.drain(y);
 }
 
-// Folds are pipelined inside, so that the functions around them are not. A frame that was an image
-// comes in the tokens of its pixels (hwbnn_tokens.h).
+// Folds are pipelined inside, so the functions around them are not. A frame that was an image arrives
+// as the tokens of its pixels (hwbnn_tokens.h).
 template <class data_T, class res_T, typename CONFIG_T>
 void dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
                 typename CONFIG_T::weight_t weights[CONFIG_T::n_weights]) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive_all<data_T, CONFIG_T::in::words>(x, source);
-    dot<source_t, value_t, CONFIG_T>(source, value, weights);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
+    frame_words<data_T, res_T, CONFIG_T> frame;
+    frame.fill(x);
+    dot<source_t, value_t, CONFIG_T>(frame.source, frame.value, weights);
+    frame.drain(y);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
@@ -269,13 +259,10 @@ void neurons_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
                     typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive_all<data_T, CONFIG_T::in::words>(x, source);
-    neurons<source_t, value_t, CONFIG_T>(source, value, weights, thresholds);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
+    frame_words<data_T, res_T, CONFIG_T> frame;
+    frame.fill(x);
+    neurons<source_t, value_t, CONFIG_T>(frame.source, frame.value, weights, thresholds);
+    frame.drain(y);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
@@ -284,13 +271,10 @@ void scaled_dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
                        typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive_all<data_T, CONFIG_T::in::words>(x, source);
-    scaled_dot<source_t, value_t, CONFIG_T>(source, value, weights, factors);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
+    frame_words<data_T, res_T, CONFIG_T> frame;
+    frame.fill(x);
+    scaled_dot<source_t, value_t, CONFIG_T>(frame.source, frame.value, weights, factors);
+    frame.drain(y);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
@@ -300,13 +284,11 @@ void scaled_neurons_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
                            typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive_all<data_T, CONFIG_T::in::words>(x, source);
-    scaled_neurons<source_t, value_t, CONFIG_T>(source, value, weights, factors, thresholds);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
+    frame_words<data_T, res_T, CONFIG_T> frame;
+    frame.fill(x);
+    scaled_neurons<source_t, value_t, CONFIG_T>(frame.source, frame.value, weights, factors,
+                                                thresholds);
+    frame.drain(y);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
@@ -315,13 +297,10 @@ void weighted_dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
                          typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
-    receive_all<data_T, CONFIG_T::in::words>(x, source);
-    weighted_dot<source_t, value_t, CONFIG_T>(source, value, weights, factors);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
+    frame_words<data_T, res_T, CONFIG_T> frame;
+    frame.fill(x);
+    weighted_dot<source_t, value_t, CONFIG_T>(frame.source, frame.value, weights, factors);
+    frame.drain(y);
 }
 
 // Unrolled: a pipelined function unrolls the folds inside it.

@@ -1,7 +1,7 @@
 // io_stream, images: element-wise nodes over the tokens of an image.
 //
-// An image crosses a stream pixel by pixel, row by row, a pixel as n_chunks tokens of the same number
-// of channels. CONFIG_T::in and CONFIG_T::out are the layouts of one token.
+// An image crosses a stream row by row, pixel by pixel; a pixel is n_chunks tokens with the same number
+// of channels each. CONFIG_T::in and CONFIG_T::out are the layouts of one token.
 #ifndef HWBNN_TOKENS_H_
 #define HWBNN_TOKENS_H_
 
@@ -20,20 +20,17 @@ void cut_tokens(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     const unsigned taken = CONFIG_T::in::words / data_T::size;
     const unsigned given = CONFIG_T::out::words / res_T::size;
     const unsigned interval = taken > given ? taken : given;
-    source_t source[CONFIG_T::in::words];
-    value_t value[CONFIG_T::out::words];
-    #pragma HLS ARRAY_PARTITION variable=source complete
-    #pragma HLS ARRAY_PARTITION variable=value complete
+    frame_words<data_T, res_T, CONFIG_T> frame;
 Token:
     for (unsigned t = 0; t < CONFIG_T::n_tokens; t++) {
         #pragma HLS PIPELINE II=interval
-        receive_all<data_T, CONFIG_T::in::words>(x, source);
-        pass<source_t, value_t, CONFIG_T>(source, value);
-        send_all<res_T, CONFIG_T::out::words>(value, y);
+        frame.fill(x);
+        pass<source_t, value_t, CONFIG_T>(frame.source, frame.value);
+        frame.drain(y);
     }
 }
 
-// Flatten: a frame of as many tokens, the same ones.
+// Flatten: the same tokens in the same order.
 template <class data_T, class res_T, typename CONFIG_T>
 void pass_tokens(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     typedef typename data_T::value_type word_t;
@@ -77,15 +74,13 @@ void threshold_tokens(hls::stream<data_T> &x, hls::stream<res_T> &y,
 Token:
     for (unsigned t = 0; t < CONFIG_T::n_tokens; t++) {
         #pragma HLS PIPELINE II=1
-        source_t source[CONFIG_T::in::words];
-        value_t value[CONFIG_T::out::words];
-        #pragma HLS ARRAY_PARTITION variable=source complete
-        #pragma HLS ARRAY_PARTITION variable=value complete
+        frame_words<data_T, res_T, CONFIG_T> frame;
         const unsigned channel = t % CONFIG_T::n_chunks * CONFIG_T::in::size;
         const unsigned row = class_of<CONFIG_T>(places, t) * CONFIG_T::n_channels + channel;
-        receive<data_T, CONFIG_T::in::words>(x, source, 0);
-        threshold<source_t, value_t, CONFIG_T>(source, value, thresholds, falling, channel, row);
-        send<res_T, CONFIG_T::out::words>(value, y, 0);
+        frame.fill(x);
+        threshold<source_t, value_t, CONFIG_T>(frame.source, frame.value, thresholds, falling,
+                                               channel, row);
+        frame.drain(y);
     }
 }
 
@@ -101,16 +96,13 @@ void rescale_tokens(hls::stream<data_T> &x, hls::stream<res_T> &y,
 Token:
     for (unsigned t = 0; t < CONFIG_T::n_tokens; t++) {
         #pragma HLS PIPELINE II=1
-        source_t source[CONFIG_T::in::words];
-        value_t value[CONFIG_T::out::words];
-        #pragma HLS ARRAY_PARTITION variable=source complete
-        #pragma HLS ARRAY_PARTITION variable=value complete
+        frame_words<data_T, res_T, CONFIG_T> frame;
         const unsigned channel = t % CONFIG_T::n_chunks * CONFIG_T::in::size;
         const unsigned row = class_of<CONFIG_T>(places, t) * CONFIG_T::n_channels + channel;
-        receive<data_T, CONFIG_T::in::words>(x, source, 0);
-        rescale<source_t, value_t, CONFIG_T>(source, value, multipliers, negatives, offsets,
-                                             shifts, channel, row);
-        send<res_T, CONFIG_T::out::words>(value, y, 0);
+        frame.fill(x);
+        rescale<source_t, value_t, CONFIG_T>(frame.source, frame.value, multipliers, negatives,
+                                             offsets, shifts, channel, row);
+        frame.drain(y);
     }
 }
 
@@ -122,18 +114,15 @@ void lookup_tokens(hls::stream<data_T> &x, hls::stream<res_T> &y,
 Token:
     for (unsigned t = 0; t < CONFIG_T::n_tokens; t++) {
         #pragma HLS PIPELINE II=1
-        source_t source[CONFIG_T::in::words];
-        value_t value[CONFIG_T::out::words];
-        #pragma HLS ARRAY_PARTITION variable=source complete
-        #pragma HLS ARRAY_PARTITION variable=value complete
+        frame_words<data_T, res_T, CONFIG_T> frame;
         const unsigned channel = t % CONFIG_T::n_chunks * CONFIG_T::in::size;
-        receive<data_T, CONFIG_T::in::words>(x, source, 0);
-        lookup<source_t, value_t, CONFIG_T>(source, value, table, channel);
-        send<res_T, CONFIG_T::out::words>(value, y, 0);
+        frame.fill(x);
+        lookup<source_t, value_t, CONFIG_T>(frame.source, frame.value, table, channel);
+        frame.drain(y);
     }
 }
 
-// Add: a value of one channel has one token a pixel, which is kept for all chunks of the other.
+// Add: a value of one channel has one token a pixel; it is kept for all chunks of the other value.
 template <class data_T, class other_T, class res_T, typename CONFIG_T>
 void add_tokens(hls::stream<data_T> &x, hls::stream<other_T> &z, hls::stream<res_T> &y) {
     typedef typename data_T::value_type source_t;
@@ -158,7 +147,7 @@ Token:
     }
 }
 
-// ChannelPad: pixel by pixel, since the chunks of source and value may differ.
+// ChannelPad: pixel by pixel, since source and value may differ in their chunks.
 template <class data_T, class res_T, typename CONFIG_T>
 void channel_pad_tokens(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     typedef typename data_T::value_type source_t;
@@ -167,13 +156,10 @@ void channel_pad_tokens(hls::stream<data_T> &x, hls::stream<res_T> &y) {
 Pixel:
     for (unsigned t = 0; t < CONFIG_T::n_pixels; t++) {
         #pragma HLS PIPELINE II=interval
-        source_t source[CONFIG_T::in::words];
-        value_t value[CONFIG_T::out::words];
-        #pragma HLS ARRAY_PARTITION variable=source complete
-        #pragma HLS ARRAY_PARTITION variable=value complete
-        receive_all<data_T, CONFIG_T::in::words>(x, source);
-        channel_pad<source_t, value_t, CONFIG_T>(source, value);
-        send_all<res_T, CONFIG_T::out::words>(value, y);
+        frame_words<data_T, res_T, CONFIG_T> frame;
+        frame.fill(x);
+        channel_pad<source_t, value_t, CONFIG_T>(frame.source, frame.value);
+        frame.drain(y);
     }
 }
 

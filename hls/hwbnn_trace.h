@@ -1,9 +1,9 @@
 // HWBNN_TRACE(SLOT, LAYOUT, ARRAY): the values of a node in C simulation.
 //
-// The generated top function has one such line behind each node. It is nothing unless
-// HWBNN_TRACE_VALUES is defined; then it appends the elements of the frame, unpacked, to the
-// memory that sinks[SLOT] points to (int32_t for integers, uint8_t for bits), if to any. Integers
-// stay integers, so that values of any width are exact; hls4ml's own trace goes through float.
+// The generated top function has one such line behind each node. It does nothing unless
+// HWBNN_TRACE_VALUES is defined. Then it appends the elements of the frame, unpacked, to the memory
+// that sinks[SLOT] points to (int32_t for integers, uint8_t for bits), unless that is null. Integers
+// stay integers, so values of any width are exact; hls4ml's own trace goes through float.
 #ifndef HWBNN_TRACE_H_
 #define HWBNN_TRACE_H_
 
@@ -22,11 +22,11 @@
 namespace hwbnn {
 namespace trace {
 
-// Where the next frame's elements go, a pointer a slot; owned by hwbnn_sim.cpp.
+// For each slot, a pointer to where the next frame's elements go; owned by hwbnn_sim.cpp.
 extern void **sinks;
 
-// How elements of a layout are kept: bits as uint8_t, integers as int32_t, which holds every integer
-// of a Graph. `all` keeps those of a value and gives where the next one goes.
+// How the trace stores elements of a layout: bits as uint8_t, integers as int32_t, which holds every
+// integer of a Graph. `all` stores those of a value and returns the place of the next one.
 template <class LAYOUT> struct kept {
     typedef int32_t type;
     static type *all(const typename LAYOUT::word_t *value, type *sink) {
@@ -35,14 +35,14 @@ template <class LAYOUT> struct kept {
         return sink;
     }
 };
-template <unsigned SIZE, unsigned GROUP, unsigned WIDTH> struct kept<packed<SIZE, GROUP, WIDTH> > {
-    typedef packed<SIZE, GROUP, WIDTH> layout;
+template <unsigned SIZE, unsigned SEGMENT, unsigned WIDTH> struct kept<packed<SIZE, SEGMENT, WIDTH> > {
+    typedef packed<SIZE, SEGMENT, WIDTH> layout;
     typedef uint8_t type;
     static type *all(const ap_uint<WIDTH> *value, type *sink) {
-        for (unsigned group = 0; group < SIZE; group += GROUP)
-            for (unsigned first = 0; first < GROUP; first += WIDTH) {
-                uint64_t word = value[layout::word(group + first)].to_uint64();
-                for (unsigned i = first; i < GROUP && i < first + WIDTH; i++, word >>= 1)
+        for (unsigned first_element = 0; first_element < SIZE; first_element += SEGMENT)
+            for (unsigned first = 0; first < SEGMENT; first += WIDTH) {
+                uint64_t word = value[layout::word(first_element + first)].to_uint64();
+                for (unsigned i = first; i < SEGMENT && i < first + WIDTH; i++, word >>= 1)
                     *sink++ = word & 1;
             }
         return sink;

@@ -1,13 +1,14 @@
 // Dot products with integer weights: the terms that dot and neurons (hwbnn_dot.h) add, and
 // weighted_dot for sums of bits.
 //
-// Of bits the accumulator holds what their codes give, with the sum of a row's weights still missing;
-// of integers it holds the sum itself. Products of integers are formed as CONFIG_T::product says.
+// Over integers the accumulator is the sum itself; CONFIG_T::product says how products are formed.
+// Over bits it is the sum of the weights of the inputs that are +1; weighted_dot computes the value
+// from it and from the sum of the row's weights.
 //
-// For each fold, each step of it and each of its pe outputs there is a row of simd weights of
-// weight_width bits. A word has word_weights of them, the first in the lowest bits, and a row takes
+// For each fold, each of its steps and each of its pe outputs there is a row of simd weights of
+// weight_width bits. A word holds word_weights of them, the first in the lowest bits, and a row takes
 // weight_words words; short rows share a word, word_rows in each. Rows of ternary weights over bits
-// are two rows of bits as in hwbnn_dot.h: signs, and behind those of all pe outputs the masks, whose
+// are two rows of bits as in hwbnn_dot.h: first the signs of all pe outputs, then their masks, whose
 // bits are 1 where a weight is not 0. A step reads step_words words.
 #ifndef HWBNN_WEIGHTED_H_
 #define HWBNN_WEIGHTED_H_
@@ -110,8 +111,8 @@ struct weighted_bit_terms : integer_terms {
         return accum;
     }
 
-    // Weights of sum `row`, of which those of the bits +1 sum to r: the others count with the
-    // opposite sign.
+    // The weights of inputs that are +1 sum to raw, all weights of the row to `row`; the weights of the
+    // other inputs count with the opposite sign.
     template <class sum_T, typename CONFIG_T>
     static sum_T sum(typename CONFIG_T::accum_t raw, typename CONFIG_T::factor_t row) {
         #pragma HLS INLINE
@@ -119,8 +120,7 @@ struct weighted_bit_terms : integer_terms {
     }
 };
 
-// Bits of which some count nothing, with masks behind them as in masked_terms: the accumulator is
-// the sum.
+// Bits of which some do not count, with masks as in masked_terms: the accumulator is the sum.
 struct masked_weighted_terms : integer_terms {
     template <class data_T, typename CONFIG_T>
     static typename CONFIG_T::accum_t
@@ -147,8 +147,8 @@ struct masked_weighted_terms : integer_terms {
     }
 };
 
-// Bits and weights of -1, 0 and +1: the accumulator counts the inputs that differ from their weights,
-// of those whose weight is not 0.
+// Bits, and weights of -1, 0 and +1: of the inputs whose weight is not 0, the accumulator counts those
+// that differ from their weight.
 struct ternary_terms : bit_terms {
     template <class data_T, typename CONFIG_T>
     static typename CONFIG_T::accum_t
@@ -170,7 +170,7 @@ struct ternary_terms : bit_terms {
     }
 };
 
-// Likewise of bits of which some count nothing: the accumulator is the sum.
+// The same for bits of which some do not count: the accumulator is the sum.
 struct masked_ternary_terms : integer_terms {
     template <class data_T, typename CONFIG_T>
     static typename CONFIG_T::accum_t
@@ -197,42 +197,32 @@ struct masked_ternary_terms : integer_terms {
     }
 };
 
-// Dot over bits: y[c] = sum of the weights of the bits that are +1 less those of the others. From the
-// accumulator and a number of each row, factors: of ternary_terms how many of its weights are not 0,
-// of weighted_bit_terms the sum of its weights.
+struct weighted_sums_given : no_inputs {
+    template <typename CONFIG_T, class result_T>
+    static void give(result_T *y, unsigned channel, typename CONFIG_T::accum_t accum,
+                     const typename CONFIG_T::accum_t[CONFIG_T::n_groups],
+                     const typename CONFIG_T::factor_t *factors, unsigned) {
+        #pragma HLS INLINE
+        typedef typename CONFIG_T::terms terms;
+        typedef typename CONFIG_T::out out;
+        typedef typename out::element_t element_t;
+        out::put(y, channel, terms::template sum<element_t, CONFIG_T>(accum, factors[channel]));
+    }
+};
+
+// Dot over bits: y[c] = the sum of the weights of the bits that are +1, minus those of the other bits.
+// It is computed from the accumulator and `factors`, a number for each row: with ternary_terms, how
+// many of its weights are not 0; with weighted_bit_terms, the sum of its weights.
 template <class data_T, class res_T, typename CONFIG_T>
 void weighted_dot(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
                   typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
                   typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
-    typedef typename CONFIG_T::terms terms;
-    typedef typename CONFIG_T::out out;
-    typedef typename out::element_t element_t;
-    typedef typename CONFIG_T::accum_t accum_t;
+    typedef typename CONFIG_T::factor_t factor_t;
     const unsigned words_per_step = CONFIG_T::step_words;
     const unsigned factors_per_fold = CONFIG_T::pe;
     #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
     #pragma HLS ARRAY_PARTITION variable=factors cyclic factor=factors_per_fold
-    accum_t accum[CONFIG_T::pe];
-    #pragma HLS ARRAY_PARTITION variable=accum complete
-Fold:
-    for (unsigned fold = 0; fold < CONFIG_T::n_folds; fold++) {
-    Step:
-        for (unsigned step = 0; step < CONFIG_T::n_steps; step++) {
-            #pragma HLS PIPELINE II=1
-        Neuron:
-            for (unsigned p = 0; p < CONFIG_T::pe; p++) {
-                #pragma HLS UNROLL
-                const unsigned channel = fold * CONFIG_T::pe + p;
-                const accum_t before = step == 0 ? accum_t(0) : accum[p];
-                accum[p] = terms::template add<data_T, CONFIG_T>(
-                    before, x, weights, fold * CONFIG_T::n_steps + step,
-                    step_of<CONFIG_T>(channel, step), p);
-                if (step == CONFIG_T::n_steps - 1)
-                    out::put(y, channel,
-                             terms::template sum<element_t, CONFIG_T>(accum[p], factors[channel]));
-            }
-        }
-    }
+    folds<weighted_sums_given, data_T, res_T, factor_t, CONFIG_T>(x, y, weights, factors, 0);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>

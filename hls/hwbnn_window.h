@@ -1,9 +1,9 @@
 // A window that slides over an image, row by row, one place at a time.
 //
 // The pixels of the image arrive in order; line buffers keep its last rows. The window walks over a
-// grid that holds the image and the places around it: `rows` x `columns` pixels behind `top` rows and
-// `left` columns, grid_rows x grid_columns in all. At grid place (row, column) the pixel there is the
-// last one of the window, its lower right corner.
+// grid of grid_rows x grid_columns places: the image, `rows` x `columns` pixels that begin at row
+// `top` and column `left`, and the padding around it. When the window is at place (row, column), this
+// place is its last pixel, the lower right corner.
 //
 // A pixel is pixel_words words, which arrive in tokens of data_T::size words. Places outside the
 // image have the pixel `fills`.
@@ -19,7 +19,7 @@ namespace hwbnn {
 template <typename CONFIG_T>
 bool inside(unsigned row, unsigned column, unsigned ky, unsigned kx) {
     #pragma HLS INLINE
-    // What lies in front of the image wraps to large numbers.
+    // Places in front of the image wrap to large numbers.
     const unsigned y = row + ky - (CONFIG_T::kernel_rows - 1) - CONFIG_T::top;
     const unsigned x = column + kx - (CONFIG_T::kernel_columns - 1) - CONFIG_T::left;
     return y < CONFIG_T::rows && x < CONFIG_T::columns;
@@ -41,7 +41,7 @@ Row:
     return taps;
 }
 
-// Whether the window at a grid place is one of the output's: whole, and on the strides.
+// Whether the output has a pixel for the window at a grid place: it is whole, and on the strides.
 template <typename CONFIG_T> bool emits(unsigned row, unsigned column) {
     #pragma HLS INLINE
     const unsigned y = row - (CONFIG_T::kernel_rows - 1);

@@ -35,6 +35,12 @@ FUNCTION = re.compile(
     r"^((?: {4})?)(?:[\w:<>,&* ]+ )?\*?(\w+)\((?:[^()]|\n)*\) \{\n(.*?)^\1\}$",
     re.MULTILINE | re.DOTALL,
 )
+STRUCT = re.compile(
+    r"^(?:template <[^>]*> )?struct \w+[^;{]*\{\n(.*?)^\};$", re.MULTILINE | re.DOTALL
+)
+MEMBER = re.compile(
+    r"^ {4}(?! |return\b)(?:typename )?[\w:<>, ]+ (\w+)(?:\[[^\]]+\])+;$", re.MULTILINE
+)
 ARRAY = re.compile(r"^ +(?! |return\b)[\w:<> ]+ (\w+)(?:\[[^\]]+\])+;$", re.MULTILINE)
 KEYWORDS = frozenset({"if", "for", "return", "sizeof", "int", "static_assert"})
 
@@ -97,12 +103,17 @@ def _constant(bound: str, code: str) -> bool:
 
 
 def _arrays(code: str) -> list[str]:
-    """Arrays inside functions: each with its own partition."""
+    """Arrays inside functions, and those of objects: each with its own partition."""
     partitioned = re.compile(r"ARRAY_PARTITION variable=(\w+)")
     return [
         f"array: no partition: {array}"
         for _, _, body in FUNCTION.findall(code)
         for array in ARRAY.findall(body)
+        if array not in partitioned.findall(body)
+    ] + [
+        f"array: no partition: {array}"
+        for body in STRUCT.findall(code)
+        for array in MEMBER.findall(body)
         if array not in partitioned.findall(body)
     ]
 

@@ -107,6 +107,13 @@ def test_rules_catch_a_planted_violation(name: str) -> None:
     assert len(violations(planted)) >= 1
 
 
+def test_an_array_of_an_object_without_a_partition_is_caught() -> None:
+    stream = (Path(assets("hls")) / "hwbnn_stream.h").read_text()
+    partition = "        #pragma HLS ARRAY_PARTITION variable=value complete\n"
+    assert partition in stream
+    assert violations(stream.replace(partition, "")) == ["array: no partition: value"]
+
+
 @pytest.mark.hardware
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_headers_compile_alone(compiler: str, tmp_path: Path) -> None:

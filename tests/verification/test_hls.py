@@ -135,7 +135,7 @@ FAULTS: dict[str, tuple[str, Edit, str]] = {
     "a threshold one lower": ("weights/thresholds3.h", literal(0, lambda v: v - 1), "levels"),
     "bit order of words swapped": (
         "nnet_utils/hwbnn_layout.h",
-        swapped(b"return i % GROUP % WIDTH;", b"return WIDTH - 1 - i % GROUP % WIDTH;"),
+        swapped(b"return i % SEGMENT % WIDTH;", b"return WIDTH - 1 - i % SEGMENT % WIDTH;"),
         "bits",
     ),
     "order of rows in a word": (
