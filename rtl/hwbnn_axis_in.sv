@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The border where frames arrive on AXI4-Stream, one in each packet. A packet gives exactly one
-// frame of Beats tokens: one that ends early is filled up with zero beats, the surplus beats of one
-// that does not end in time are dropped. Either is an error, for which error_o is high for one
-// cycle; the next packet is taken as if nothing had happened. tkeep is not read, since the layout
+// The border where frames arrive on AXI4-Stream, one in each packet. Every packet gives exactly one
+// frame of Beats tokens. A packet that ends too early is filled up with zero beats; the surplus beats
+// of a packet that ends too late are dropped. In both cases error_o is high for one cycle, and the next
+// packet is taken as if nothing had happened. tkeep is not read, since the layout
 // of a frame is fixed. tready is low from the second cycle of reset to the first after it.
 
 module hwbnn_axis_in #(

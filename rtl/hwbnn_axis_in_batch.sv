@@ -2,8 +2,8 @@
 // The border where frames arrive on AXI4-Stream, any number of whole frames in a packet: a frame
 // ends after Beats beats, and with the packet. A packet that ends within a frame is an error: that
 // frame is filled up with zero beats, error_o is high for one cycle, and the next packet begins
-// with a new frame. For each frame, whether the packet ends with it is told to axis_out_batch; where
-// that has no room for more, no beat is taken. Otherwise like axis_in.
+// with a new frame. axis_out_batch is told of each frame whether the packet ends with
+// it; while axis_out_batch has no room for that, no beat is taken. Otherwise like axis_in.
 
 module hwbnn_axis_in_batch #(
   parameter int Beat  = 64,  // bits of tdata

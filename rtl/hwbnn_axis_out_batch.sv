@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The border where frames leave on AXI4-Stream in the packets in which they came: tlast is on the
 // last beat of a frame with which its packet ended at axis_in_batch. The last beat of a frame waits
-// until the last of its input was taken, which is known a cycle later; for nearly all networks it
-// could not leave sooner. Otherwise like axis_out: the last beat of each frame has its tkeep.
+// until the last beat of its input was taken, which is known a cycle later; in nearly all networks it
+// could not leave sooner anyway. Otherwise like axis_out: the last beat of each frame has its tkeep.
 
 module hwbnn_axis_out_batch #(
   parameter int Beat     = 64,  // bits of tdata

@@ -14,8 +14,8 @@ module hwbnn_compare #(
   parameter int Classes   = 1,  // of positions; each has constants of its own
   parameter int Positions = 1,  // of Tokens tokens each; then the classes repeat
   parameter logic [Positions*(Classes > 1 ? $clog2(Classes) : 1)-1:0] Places = '0,
-  // Element by element, each in two's complement of Width + 1 bits, which holds one less than the
-  // lowest element too and so can say always and never.
+  // Element by element, each in two's complement of Width + 1 bits. These also hold one less than the
+  // lowest element, so a comparison can be always true or never.
   parameter logic [Classes*Tokens*Lanes*Count*(Width+1)-1:0] Constants = '0,
   parameter logic [Tokens*Lanes-1:0] Falling = '0
 ) (

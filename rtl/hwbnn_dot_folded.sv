@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // A matrix product of Pe channels times Simd inputs a cycle. A vector of Inputs arrives as
-// ceil(Inputs / Simd) tokens and is read ceil(Channels / Pe) times, once for each group of channels;
-// the first pass reads tokens as they arrive, the last one frees them. Gives one token of Pe raw sums
-// (see dot_row) a pass; with Totals one element more, the raw sum under weights that are all 1, which
-// the first pass forms and the others keep.
+// ceil(Inputs / Simd) tokens and is read in ceil(Channels / Pe) passes of Pe channels each; fold_control
+// says in which order. Each pass gives one token of Pe raw sums (see dot_row). With Totals a token has
+// one element more, the raw sum under weights that are all 1; the first pass forms it, the others
+// repeat it.
 //
-// Neither Simd nor Pe need divide: the last token of a vector may have more lanes than inputs left,
-// which hold anything and are taken as 0 by weights of 1, so that they count nothing; the last pass
-// may have more channels than are left, whose sums mean nothing.
+// Simd need not divide Inputs, nor Pe Channels. The last token of a vector then has lanes without an
+// input, which may hold anything: they are set to the number that counts nothing, and need weights of
+// 1. The last pass then has channels that do not exist; their sums mean nothing.
 //
-// With Groups > 1 vectors are the inputs of one group of channels after the other, each with the
-// weights of its own.
+// With Groups > 1 the vectors belong to the groups of channels in turn, and each group has weights of
+// its own.
 //
 // Serial takes one bit plane a cycle, the highest first: every pass goes over the tokens Width times
 // and doubles its sums in between.
 //
-// The weights come from a memory outside: row (pass * ceil(Inputs / Simd) + token) of Pe * Simd bits,
-// channel by channel, group by group, in the cycle after its address. What follows runs free; a
-// credit stands for one result in the credit_fifo at the end, and the last step of a pass waits for
-// one; where the pipeline makes one result of a whole frame, only the first pass does (OnePerFrame).
+// The weights come from a memory outside, in the cycle after the address row_o: row (pass *
+// ceil(Inputs / Simd) + token) of Pe * Simd bits, channel by channel, and group by group. The pipeline
+// behind runs free: the last step of a pass waits for a credit, which stands for room for one result
+// in the credit_fifo at the end. Where the pipeline makes one result of a whole frame, only the first
+// pass waits (OnePerFrame).
 //
 // Initiation interval: ceil(Inputs / Simd) * ceil(Channels / Pe) cycles, Width times as many if
-// Serial, if Slots holds the tokens of two vectors (or 2, if they are read once) and there are enough
-// Credits.
+// Serial. It needs enough Credits, and Slots for the tokens of two vectors (for 2 tokens where each is
+// read once).
 // Latency: from the last step of a pass to valid_o 2 cycles and those of dot_row over Simd, of
 // Width 1 if Serial.
 
@@ -63,14 +64,7 @@ module hwbnn_dot_folded #(
   localparam int LastLanes = Inputs - (Steps - 1) * Simd;  // inputs in the last token of a vector
   localparam int Rounds = Serial ? Width : 1;  // over the tokens in a pass
   localparam int RoundWidth = Rounds > 1 ? $clog2(Rounds) : 1;
-  localparam int StepWidth = Steps > 1 ? $clog2(Steps) : 1;
-  localparam int PassWidth = Passes > 1 ? $clog2(Passes) : 1;
-  localparam int GroupWidth = Groups > 1 ? $clog2(Groups) : 1;
-  localparam int SlotWidth = Slots > 1 ? $clog2(Slots) : 1;
-  localparam int FillWidth = $clog2(Slots + 1);
-  localparam int CreditWidth = $clog2(Credits + 1);
-  localparam logic [SlotWidth-1:0] LastSlot = SlotWidth'(Slots - 1);
-  // The input that counts nothing by a weight of 1: the smallest number (see bit_planes).
+  // The input that counts nothing under a weight of 1: the smallest number (see bit_planes).
   localparam logic [Width-1:0] Nothing = Signed ? Width'(1) << (Width - 1) : '0;
 
 `ifndef __ICARUS__  // which has no elaboration tasks
@@ -80,95 +74,43 @@ module hwbnn_dot_folded #(
   if (Pe > Channels) begin : gen_pe_error
     $error("hwbnn_dot_folded: Pe %0d is more than Channels %0d", Pe, Channels);
   end
-  if (Passes * Rounds > 1 && Slots < Steps) begin : gen_slots_error
-    $error("hwbnn_dot_folded: Slots %0d do not hold the %0d tokens of a vector", Slots, Steps);
-  end
 `endif
 
-  // ---- The tokens of a vector, kept until the last pass has read them ----
+  // ---- The tokens of a vector, and the steps in which they are read ----
 
-  logic [Simd*Width-1:0] slots_q [0:Slots-1];
-  logic [Simd*Width-1:0] token_q;
-  logic [SlotWidth-1:0] write_q, read_q, base_q, read_next;
-  logic [FillWidth-1:0] fill_q;   // tokens kept
-  logic [FillWidth-1:0] fresh_q;  // those of them that no pass has read
-  logic [StepWidth-1:0] step_q;
-  logic [RoundWidth-1:0] round_q;
-  logic [PassWidth-1:0] pass_q;
-  logic [GroupWidth-1:0] group_q;
-  logic [AddressWidth-1:0] row_q;
-  logic [CreditWidth-1:0] credits_q;
-  logic push, step, takes, first_step, last_step, first_round, last_round, first_pass, last_pass;
-  logic fresh_round, freeing_round, last_group;
+  logic [Simd*Width-1:0] token;
+  logic [RoundWidth-1:0] round;
+  logic step, first_step, last_step, first_pass, first_round;
 
-  assign ready_o = fill_q != FillWidth'(Slots);
-  assign push = valid_i && ready_o;
+  hwbnn_fold_control #(
+    .Bits(Simd * Width),
+    .Steps(Steps),
+    .Passes(Passes),
+    .Rounds(Rounds),
+    .Groups(Groups),
+    .Slots(Slots),
+    .Credits(Credits),
+    .OnePerFrame(OnePerFrame),
+    .AddressWidth(AddressWidth),
+    .LastBits(LastLanes * Width),
+    .Filler({Simd{Nothing}})
+  ) u_control (
+    .clk_i,
+    .rst_ni,
+    .valid_i,
+    .ready_o,
+    .data_i,
+    .row_o,
+    .round_o(round),
+    .token_o(token),
+    .step_o(step),
+    .first_o(first_step),
+    .last_o(last_step),
+    .fresh_o(first_pass),
+    .credit_i
+  );
 
-  assign first_step = step_q == '0;
-  assign last_step = step_q == StepWidth'(Steps - 1);
-  assign first_pass = pass_q == '0;
-  assign last_pass = pass_q == PassWidth'(Passes - 1);
-  assign first_round = round_q == '0;
-  assign last_round = round_q == RoundWidth'(Rounds - 1);
-  assign fresh_round = first_pass && first_round;
-  assign freeing_round = last_pass && last_round;
-  assign last_group = group_q == GroupWidth'(Groups - 1);
-  assign step = (!fresh_round || fresh_q != '0) && (!takes || credits_q != '0);
-  assign takes = last_step && last_round && (first_pass || !OnePerFrame);
-  assign read_next = read_q == LastSlot ? '0 : read_q + 1'b1;
-
-  always_ff @(posedge clk_i) begin
-    if (push) slots_q[write_q] <= data_i;
-  end
-
-  if (LastLanes == Simd) begin : gen_whole
-    always_ff @(posedge clk_i) token_q <= slots_q[read_q];
-  end else begin : gen_rest
-    // A synchronous reset of the lanes without inputs: flip-flops have it for nothing.
-    localparam int Used = LastLanes * Width;
-
-    always_ff @(posedge clk_i) begin
-      token_q[Used-1:0] <= slots_q[read_q][Used-1:0];
-      if (last_step) token_q[Simd*Width-1:Used] <= {(Simd - LastLanes) {Nothing}};
-      else token_q[Simd*Width-1:Used] <= slots_q[read_q][Simd*Width-1:Used];
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      write_q <= '0;
-      read_q <= '0;
-      base_q <= '0;
-      fill_q <= '0;
-      fresh_q <= '0;
-      step_q <= '0;
-      round_q <= '0;
-      pass_q <= '0;
-      group_q <= '0;
-      row_q <= '0;
-      credits_q <= CreditWidth'(Credits);
-    end else begin
-      if (push) write_q <= write_q == LastSlot ? '0 : write_q + 1'b1;
-      fill_q <= fill_q + FillWidth'(push) - FillWidth'(step && freeing_round);
-      fresh_q <= fresh_q + FillWidth'(push) - FillWidth'(step && fresh_round);
-      credits_q <= credits_q + CreditWidth'(credit_i) - CreditWidth'(step && takes);
-      if (step) begin
-        step_q <= last_step ? '0 : step_q + 1'b1;
-        if (!last_step) row_q <= row_q + 1'b1;
-        else if (!last_round) row_q <= row_q - AddressWidth'(Steps - 1);
-        else row_q <= last_pass && last_group ? '0 : row_q + 1'b1;
-        read_q <= last_step && !freeing_round ? base_q : read_next;
-        if (last_step) round_q <= last_round ? '0 : round_q + 1'b1;
-        if (last_step && last_round) pass_q <= last_pass ? '0 : pass_q + 1'b1;
-        if (last_step && freeing_round) begin
-          base_q <= read_next;
-          group_q <= last_group ? '0 : group_q + 1'b1;
-        end
-      end
-    end
-  end
-
-  assign row_o = row_q;
+  assign first_round = round == '0;
 
   // ---- Products of one step, then their sum over a pass ----
 
@@ -188,14 +130,14 @@ module hwbnn_dot_folded #(
     .Width(Width),
     .Signed(Signed)
   ) u_planes (
-    .data_i(token_q),
+    .data_i(token),
     .planes_o(planes)
   );
 
   if (Rounds > 1) begin : gen_serial
     logic [RoundWidth-1:0] plane_q;
 
-    always_ff @(posedge clk_i) plane_q <= RoundWidth'(Width - 1) - round_q;
+    always_ff @(posedge clk_i) plane_q <= RoundWidth'(Width - 1) - round;
     assign step_planes = planes[plane_q*Simd +: Simd];
   end else begin : gen_parallel
     assign step_planes = planes;
@@ -215,9 +157,7 @@ module hwbnn_dot_folded #(
     .Stages(Stages + 1)
   ) u_flags (
     .clk_i,
-    .data_i({
-      first_step && first_round, first_step && !first_round, first_pass, last_step && last_round
-    }),
+    .data_i({first_step && first_round, first_step && !first_round, first_pass, last_step}),
     .data_o(flags)
   );
 

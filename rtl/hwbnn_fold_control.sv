@@ -4,12 +4,12 @@
 //
 // A vector arrives as Steps tokens and is read Passes times, or Passes * Rounds times where each
 // pass takes one bit plane after the other. The first pass reads tokens as they arrive, the last one
-// frees them. With Groups > 1 the rows of weights go on from vector to vector, and repeat after so
-// many. The last step of a pass waits for a credit; where the pipeline behind makes one result of a
-// whole frame, only the first pass does (OnePerFrame).
+// frees them. The rows of weights repeat after Groups vectors. The last step of a pass waits for a
+// credit; where the pipeline behind makes one result of a whole frame, only that of the first pass
+// waits (OnePerFrame).
 //
-// token_o is there in the cycle after step_o, as are the weights of row_o from a memory with a
-// register.
+// token_o comes in the cycle after step_o, as do the weights of row_o from a memory with a register. Of the last token of a vector only LastBits bits come from the input; Filler stands in
+// place of the others.
 
 module hwbnn_fold_control #(
   parameter int Bits   = 4,  // of a token
@@ -21,6 +21,8 @@ module hwbnn_fold_control #(
   parameter int Credits = 1,
   parameter bit OnePerFrame  = 1'b0,
   parameter int AddressWidth = 2,  // of the rows of weights
+  parameter int LastBits = Bits,   // of the last token of a vector
+  parameter logic [Bits-1:0] Filler = '0,
   parameter int RoundWidth = Rounds > 1 ? $clog2(Rounds) : 1
 ) (
   input  logic                    clk_i,
@@ -36,6 +38,7 @@ module hwbnn_fold_control #(
   output logic                    step_o,   // a step is taken in this cycle
   output logic                    first_o,  // it is the first of its round
   output logic                    last_o,   // it is the last of its pass
+  output logic                    fresh_o,  // it belongs to the first pass
   input  logic                    credit_i
 );
   localparam int StepWidth = Steps > 1 ? $clog2(Steps) : 1;
@@ -82,7 +85,17 @@ module hwbnn_fold_control #(
 
   always_ff @(posedge clk_i) begin
     if (push) slots_q[write_q] <= data_i;
-    token_q <= slots_q[read_q];
+  end
+
+  if (LastBits == Bits) begin : gen_whole
+    always_ff @(posedge clk_i) token_q <= slots_q[read_q];
+  end else begin : gen_filled
+    // A synchronous set or reset: flip-flops have it without a LUT.
+    always_ff @(posedge clk_i) begin
+      token_q[LastBits-1:0] <= slots_q[read_q][LastBits-1:0];
+      if (last_step) token_q[Bits-1:LastBits] <= Filler[Bits-1:LastBits];
+      else token_q[Bits-1:LastBits] <= slots_q[read_q][Bits-1:LastBits];
+    end
   end
 
   always_ff @(posedge clk_i) begin
@@ -125,4 +138,5 @@ module hwbnn_fold_control #(
   assign step_o = step;
   assign first_o = step_q == '0;
   assign last_o = last_step && last_round;
+  assign fresh_o = first_pass;
 endmodule

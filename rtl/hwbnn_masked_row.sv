@@ -5,8 +5,8 @@
 //
 //   raw = sum of weight * u + minus * (2^Width - 1)
 //
-// with minus the number of -1 in the row. Either every bit plane is matched, masked and counted and
-// the counts are added (planes), or the terms are (adders).
+// with minus the number of -1 in the row. Inputs are complemented and masked here; dot_row sums them
+// under weights that are all 1.
 //
 // Latency: that of dot_row.
 
@@ -22,14 +22,6 @@ module hwbnn_masked_row #(
   input  logic [2*Inputs-1:0]     weights_i,
   output logic [SumWidth-1:0]     sum_o
 );
-  localparam int CountWidth = $clog2(Inputs + 1);
-
-`ifndef __ICARUS__  // which has no elaboration tasks
-  if (SumWidth < CountWidth) begin : gen_error
-    $error("hwbnn_masked_row: SumWidth %0d does not hold a count of %0d inputs", SumWidth, Inputs);
-  end
-`endif
-
   logic [Width*Inputs-1:0] matched;
 
   for (genvar b = 0; b < Width; b++) begin : gen_plane
@@ -38,52 +30,16 @@ module hwbnn_masked_row #(
     end
   end
 
-  if (Adders) begin : gen_adders
-    logic [Inputs*Width-1:0] terms;
-
-    for (genvar i = 0; i < Inputs; i++) begin : gen_term
-      for (genvar b = 0; b < Width; b++) begin : gen_bit
-        assign terms[i*Width + b] = matched[b*Inputs + i];
-      end
-    end
-
-    hwbnn_sum_tree #(
-      .Inputs(Inputs),
-      .Width(Width),
-      .SumWidth(SumWidth),
-      .Levels(Levels)
-    ) u_sum (
-      .clk_i,
-      .data_i(terms),
-      .sum_o
-    );
-  end else begin : gen_planes
-    logic [Width*SumWidth-1:0] counts;
-
-    for (genvar b = 0; b < Width; b++) begin : gen_plane
-      logic [CountWidth-1:0] count;
-
-      hwbnn_popcount #(
-        .Inputs(Inputs),
-        .Levels(Levels)
-      ) u_popcount (
-        .clk_i,
-        .bits_i(matched[b*Inputs +: Inputs]),
-        .count_o(count)
-      );
-
-      assign counts[b*SumWidth +: SumWidth] = SumWidth'(count) << b;
-    end
-
-    hwbnn_sum_tree #(
-      .Inputs(Width),
-      .Width(SumWidth),
-      .SumWidth(SumWidth),
-      .Levels(Levels)
-    ) u_sum (
-      .clk_i,
-      .data_i(counts),
-      .sum_o
-    );
-  end
+  hwbnn_dot_row #(
+    .Inputs(Inputs),
+    .Width(Width),
+    .SumWidth(SumWidth),
+    .Levels(Levels),
+    .Adders(Adders)
+  ) u_sum (
+    .clk_i,
+    .planes_i(matched),
+    .weights_i({Inputs{1'b1}}),
+    .sum_o
+  );
 endmodule

@@ -5,14 +5,14 @@
 
 (* keep_hierarchy *)
 module hwbnn_match_three #(
-  parameter int Groups = 1
+  parameter int Counts = 1
 ) (
-  input  logic [3*Groups-1:0] a_i,      // bit g + i * Groups belongs to group g
-  input  logic [3*Groups-1:0] b_i,
-  output logic [Groups-1:0]   ones_o,
-  output logic [Groups-1:0]   twos_o
+  input  logic [3*Counts-1:0] a_i,      // bit c + i * Counts belongs to count c
+  input  logic [3*Counts-1:0] b_i,
+  output logic [Counts-1:0]   ones_o,
+  output logic [Counts-1:0]   twos_o
 );
-  logic [Groups-1:0] x, y, z;
+  logic [Counts-1:0] x, y, z;
 
   assign {z, y, x} = a_i ~^ b_i;
   assign ones_o = x ^ y ^ z;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// In how many places two words are equal. Both words are signals, so three places fit in a LUT6:
-// groups of three give a sum and a carry, in two LUT6. The sums and the carries are counted six at
-// a time, and a tree of adders sums the counts.
+// In how many places two words are equal. Both words are signals. Three places are six signals, the
+// inputs of a LUT6: their sum and carry take two LUT6. The sums and the carries are counted six at a
+// time, and a tree of adders sums the counts.
 //
 // With HWBNN_COUNTONES defined, $countones counts at once and the result is delayed by the same
 // number of cycles, as in popcount.
@@ -53,7 +53,7 @@ module hwbnn_matches #(
   end
 
   hwbnn_match_three #(
-    .Groups(Threes)
+    .Counts(Threes)
   ) u_three (
     .a_i(a),
     .b_i(b),
@@ -79,7 +79,7 @@ module hwbnn_matches #(
   end
 
   hwbnn_count_six #(
-    .Groups(2 * Sixes)
+    .Counts(2 * Sixes)
   ) u_count (
     .bits_i(bits),
     .counts_o(counts)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A weight times an input, and a constant on top, so that the result is never negative. The weight is
+// A weight times an input, plus a constant, so that the result is never negative. The weight is
 // in two's complement, the input is not negative.
 //
 // Dsp asks synthesis for a multiplier of the device; the constant is 2^(Width+WeightWidth-1), which

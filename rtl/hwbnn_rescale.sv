@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Another fixed-point format for each element: y = (x * factor + bias) >>> shift, then from Low to
-// High what lies outside. Where x < 0 and Slopes is 2, its second factor is taken. The bias is of
-// the channel, or of the channel and the class of its position, and holds the half that rounds.
-// Runs free.
+// Another fixed-point format for each element: y = (x * factor + bias) >>> shift, limited to Low ..
+// High. Where x < 0 and Slopes is 2, the second factor is used. The bias belongs to the channel, or to
+// the channel and the class of its position, and includes the half that rounds. Runs free.
 //
 // Latency: 3 cycles.
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Constants that differ from token to token; gives those of the next token. They repeat after Rows
 // tokens: those of a frame, or of a position of an image. With Classes > 1 the positions of each
-// class have constants of their own. Rows that are all the same are wires, and what is computed with
-// them is simpler. Rows are read one token ahead, so a block memory can hold them.
+// class have constants of their own. Where all rows are equal they are wires, and the logic behind them
+// becomes simpler. Rows are read one token ahead, so a block memory can hold them.
 
 module hwbnn_row_rom #(
   parameter int Width     = 8,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Each sum times a scale, plus the total times an offset, plus a constant; scales, offsets and
 // constants are wires. The total, one for all lanes, stands above the lanes in the token. Each odd
-// multiple of it is formed once (see multiple, also for the correction of complements), and shifted
-// and complemented where a lane needs that. All is modulo 2^OutWidth. Runs free.
+// multiple of the total is formed once, and is shifted and complemented where a lane needs that (see
+// multiple, also for the correction of complements). All is modulo 2^OutWidth. Runs free.
 //
 // Latency: ceil($clog2(the larger of Count and ScaleCount) / Levels) cycles, and ceil($clog2(3 with
 // constants, else 2) / Levels).

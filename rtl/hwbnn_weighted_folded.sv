@@ -4,10 +4,10 @@
 // ceil(Channels / Pe) times (see fold_control). Gives one token of Pe raw sums a pass.
 //
 // Ternary weights are -1, 0 and +1: the raw sums are those of masked_row over all steps, which
-// exceed the sum of weight * u by a constant of the channel. Other weights are multiplied, or let
-// through by bits: the sums are those of weighted_row, Start is what a pass begins with, and is
-// chosen so that the raw sum of no channel is negative. A weight of 0 stands for an input that is not
-// there: the lanes that are left in the last token of a vector may hold anything.
+// exceed the sum of weight * u by a constant of the channel. Other weights are multiplied, or gated by
+// bits of the input: the sums are those of weighted_row. A pass begins with Start, which is chosen so
+// that no raw sum is negative. Lanes without an input, in the last token of a vector, may hold
+// anything: their weights are 0.
 //
 // Serial takes one bit plane a cycle, the highest first: every pass goes over the tokens Width times
 // and doubles its sums in between, Start too.
@@ -16,8 +16,8 @@
 // WeightWidth bits, channel by channel, group by group, in the cycle after its address.
 //
 // Initiation interval: ceil(Inputs / Simd) * ceil(Channels / Pe) cycles, Width times as many if
-// Serial, if Slots holds the tokens of two vectors (or 2, if they are read once) and there are enough
-// Credits.
+// Serial. It needs enough Credits, and Slots for the tokens of two vectors (for 2 tokens where each is
+// read once).
 // Latency: from the last step of a pass to valid_o 2 cycles and those of masked_row or weighted_row
 // over Simd, of Width 1 if Serial.
 
@@ -82,6 +82,7 @@ module hwbnn_weighted_folded #(
   logic [RoundWidth-1:0] round;
   logic [Width*Simd-1:0] planes;
   logic [StepBits*Simd-1:0] step_planes;
+  logic unused_fresh;
   logic step, first, last, added, clear_added, double_added, last_added, valid_q;
   logic [2:0] flags;
 
@@ -107,6 +108,7 @@ module hwbnn_weighted_folded #(
     .step_o(step),
     .first_o(first),
     .last_o(last),
+    .fresh_o(unused_fresh),
     .credit_i
   );
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // One row of a matrix product with weights of several bits, in two's complement: the sum of weight *
-// u over all inputs, and for each input the constant of product on top, so that no number in it is
-// negative. u is the input as bit_planes gives it.
+// u over all inputs, plus for each input the constant of product, so that no number in it is negative.
+// u is the input as bit_planes gives it.
 //
-// Either every bit plane is taken by itself: each of its bits lets a weight through or not, a tree
-// adds up what it lets through, and another tree the sums of the planes. Or products are formed first
-// and then added (Products); with Dsp by multipliers of the device.
+// Either every bit plane is summed by itself: each of its bits gates a weight, a tree adds these, and
+// another tree adds the sums of the planes. Or products are formed first and then added (Products);
+// with Dsp by multipliers of the device.
 //
 // Latency: planes ceil($clog2(Inputs) / Levels) + ceil($clog2(Width) / Levels) cycles; products that
 // of product, then ceil($clog2(Inputs) / Levels).

@@ -8,15 +8,15 @@
 // The memory is a ring of Slots tokens. The origin of a window, its first tap, frees all that came
 // before it; a token is taken while fewer than Slots lie between the origin and it. Places above
 // and left of the image count as if they had been written, so that one rule holds for all windows.
-// Where padding is wider than the kernel, the first window of the next row, or of the next image, may
-// begin before the window at hand: it then frees no more than they do, so a slot that is free
-// remains free until it is filled.
-// It never waits for what cannot come if Slots >= ((KernelRows - 1) * Columns + KernelColumns)
-// * Chunks, the tokens from the first tap of a window to the last, and
-// Slots > (Top * Columns + Left) * Chunks, both where origins never go back; else Slots are more by
-// the tokens that they go back.
+// Where padding is wider than the kernel, the origin of the next row of windows, or of the next image,
+// may lie before that of the current window. It then frees only what both have passed, so a slot that
+// is free remains free until it is filled.
 //
-// Latency: a token taken in one cycle is there as a tap 2 cycles later, if it is the next one.
+// The module cannot deadlock if Slots >= ((KernelRows - 1) * Columns + KernelColumns) * Chunks, the
+// tokens from the first tap of a window to the last, and Slots > (Top * Columns + Left) * Chunks. Where
+// origins go back, Slots must be larger by the tokens that they go back.
+//
+// Latency: 2 cycles from a token to the tap that it is, if it is the next one.
 
 module hwbnn_window #(
   parameter int Width         = 8,  // bits of a token
@@ -199,7 +199,7 @@ module hwbnn_window #(
 
   assign ready_o = room;
   assign push = valid_i && ready_o;
-  // Of an image nothing is given before its first token has been taken.
+  // No tap of an image is given before its first token has been taken.
   assign go = (!valid_q || ready_i)
     && (first_q ? fill_q > count_t'(Above) : !in_image || ahead_q > count_t'(0));
 

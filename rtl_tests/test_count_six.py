@@ -11,7 +11,7 @@ pytestmark = pytest.mark.hardware
 
 @pytest.mark.parametrize(("simulator", "groups"), [("icarus", 1), ("icarus", 4), ("verilator", 3)])
 def test_every_sixth_bit_is_counted(module, simulator, groups):
-    count = module("count_six_bench", simulator, {"ready": False}, Groups=groups)
+    count = module("count_six_bench", simulator, {"ready": False}, Counts=groups)
     words = list(range(64)) if groups == 1 else random_tokens(1, 100, 6 * groups)
     expected = [
         join([sum(split(word, 1, 6 * groups)[g::groups]) for g in range(groups)], 3)

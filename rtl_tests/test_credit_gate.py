@@ -25,7 +25,7 @@ def pipeline(module, simulator="icarus", **parameters):
     ],
 )
 def test_tokens_pass_whatever_the_credits(module, simulator, credits, group, stages):
-    pipe = pipeline(module, simulator, Credits=credits, Group=group, Stages=stages)
+    pipe = pipeline(module, simulator, Credits=credits, TokensPerResult=group, Stages=stages)
     tokens = random_tokens(1, 20 * group, 8)
     expected = tokens[group - 1 :: group]
     for seed in range(3):
@@ -40,7 +40,7 @@ def test_rate_follows_the_credits(module, stages, missing):
     needed = stages + 2
     if missing >= needed:
         return
-    pipe = pipeline(module, Credits=needed - missing, Group=1, Stages=stages)
+    pipe = pipeline(module, Credits=needed - missing, TokensPerResult=1, Stages=stages)
     tokens = random_tokens(2, 60, 8)
     found = pipe.check(tokens, tokens, (8, 8))
     assert found.given[needed - missing] - found.given[0] == needed
@@ -48,7 +48,7 @@ def test_rate_follows_the_credits(module, stages, missing):
 
 @pytest.mark.parametrize(("credits", "group"), [(1, 1), (3, 1), (2, 3)])
 def test_lets_in_no_more_than_there_are_credits_for(module, credits, group):
-    pipe = pipeline(module, Credits=credits, Group=group, Stages=3)
+    pipe = pipeline(module, Credits=credits, TokensPerResult=group, Stages=3)
     tokens = random_tokens(3, 10 * group, 8)
     found = pipe.check(tokens, tokens[group - 1 :: group], (8, 8), stalls=late(300))
     assert sum(cycle < found.given[0] for cycle in found.taken) == credits * group

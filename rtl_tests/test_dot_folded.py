@@ -157,25 +157,30 @@ def test_few_credits_slow_it_down_and_change_nothing(module, credits):
 
 RESTS = {
     "lanes without an input are not cleared": (
-        "if (last_step) token_q[Simd*Width-1:Used]", "if (1'b0) token_q[Simd*Width-1:Used]",
+        "fold_control", "if (last_step) token_q[Bits-1:LastBits]",
+        "if (1'b0) token_q[Bits-1:LastBits]",
     ),
     "they are cleared in every step": (
-        "if (last_step) token_q[Simd*Width-1:Used]", "if (1'b1) token_q[Simd*Width-1:Used]",
+        "fold_control", "if (last_step) token_q[Bits-1:LastBits]",
+        "if (1'b1) token_q[Bits-1:LastBits]",
+    ),
+    "one lane too few is cleared": (
+        "dot_folded", ".LastBits(LastLanes * Width)", ".LastBits((LastLanes + 1) * Width)",
     ),
     "what counts nothing is taken for the other kind of numbers": (
-        "Signed ? Width'(1) << (Width - 1) : '0", "Signed ? '0 : Width'(1)",
+        "dot_folded", "Signed ? Width'(1) << (Width - 1) : '0", "Signed ? '0 : Width'(1)",
     ),
-    "a pass too few": ("(Channels + Pe - 1) / Pe", "Channels / Pe"),
+    "a pass too few": ("dot_folded", "(Channels + Pe - 1) / Pe", "Channels / Pe"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", RESTS)
 @pytest.mark.parametrize("case", [(11, 5, 2, 4, 1, 0), (7, 3, 2, 4, 3, 1)])
 def test_faults_of_the_rest_are_caught(module, fault, case):
-    change = ("hwbnn_dot_folded", *RESTS[fault])
+    where, *change = RESTS[fault]
 
     def faulty(*given, **more):
-        return module(*given, **more, replace=[change])
+        return module(*given, **more, replace=[(f"hwbnn_{where}", *change)])
 
     with pytest.raises(AssertionError):
         Product(faulty, "icarus", case).check(12)

@@ -42,9 +42,9 @@ def check(module, simulator, case, credits=4, **options):
                 for step in range(steps):
                     row = ((vector % groups) * passes + number) * steps + step
                     first, last = step == 0, step == steps - 1 and turn == rounds - 1
-                    above = ((row << 8 | turn) << 1 | first) << 1 | last
+                    above = ((row << 8 | turn) << 2 | first << 1 | last) << 1 | (number == 0)
                     expected.append(above << BITS | tokens[vector * steps + step])
-    bits = (BITS, address + BITS + 10)
+    bits = (BITS, address + BITS + 11)
     found = bench.check(tokens, expected, bits, **options)
     return found, steps * passes * rounds
 
@@ -64,6 +64,9 @@ FAULTS = {
     "rows that do not repeat": ("last_pass && last_group ? '0", "1'b0 ? '0"),
     "a round that does not begin again": ("!freeing_round ? base_q", "1'b0 ? base_q"),
     "groups of the same weights": ("last_pass && last_group ?", "last_pass ?"),
+    "another pass than the first said to be it": (
+        "assign fresh_o = first_pass", "assign fresh_o = last_pass",
+    ),
     "a token freed a pass too early": (
         "assign freeing_round = last_pass && last_round", "assign freeing_round = last_round",
     ),

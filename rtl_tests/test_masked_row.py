@@ -52,17 +52,22 @@ def test_sums_under_masks_and_signs(module, simulator, case):
 
 
 FAULTS = {
-    "a zero that is counted": ("& weights_i[2*i];", "| (1'b0 & weights_i[2*i]);"),
-    "the sign of a weight": ("^ weights_i[2*i + 1])", "~^ weights_i[2*i + 1])"),
-    "the mask of another input": ("& weights_i[2*i];", "& weights_i[0];"),
-    "a plane's weight doubled": ("SumWidth'(count) << b", "SumWidth'(count) << (b == 1 ? 2 : b)"),
-}
+    "a zero that is counted": ("masked", "& weights_i[2*i];", "| (1'b0 & weights_i[2*i]);"),
+    "the sign of a weight": ("masked", "^ weights_i[2*i + 1])", "~^ weights_i[2*i + 1])"),
+    "the mask of another input": ("masked", "& weights_i[2*i];", "& weights_i[0];"),
+    "weights of the sum": ("masked", "{Inputs{1'b1}}", "Inputs'(1)"),
+    "a plane's weight doubled": (
+        "dot", "SumWidth'(count) << b", "SumWidth'(count) << (b == 1 ? 2 : b)",
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_broken_row_is_seen(module, fault):
+    row, *change = FAULTS[fault]
+
     def faulty(*given, **more):
-        return module(*given, **more, replace=[("hwbnn_masked_row", *FAULTS[fault])])
+        return module(*given, **more, replace=[(f"hwbnn_{row}_row", *change)])
 
     with pytest.raises(AssertionError):
         check(faulty, "icarus", (9, 3, 1, 2, 0))

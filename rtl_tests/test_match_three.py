@@ -13,7 +13,7 @@ pytestmark = pytest.mark.hardware
 
 @pytest.mark.parametrize(("simulator", "groups"), [("icarus", 1), ("icarus", 5), ("verilator", 2)])
 def test_equal_places_are_added_up_by_threes(module, simulator, groups):
-    match = module("match_three_bench", simulator, {"ready": False}, Groups=groups)
+    match = module("match_three_bench", simulator, {"ready": False}, Counts=groups)
     words = list(range(64)) if groups == 1 else random_tokens(1, 100, 6 * groups)
     expected = []
     for word in words:
@@ -26,5 +26,5 @@ def test_equal_places_are_added_up_by_threes(module, simulator, groups):
 
 def test_three_synapses_take_two_luts():
     source = (assets("rtl") / "hwbnn_match_three.sv").read_bytes()
-    found = synth({"match.sv": source}, "hwbnn_match_three", parameters={"Groups": 7}).resources
+    found = synth({"match.sv": source}, "hwbnn_match_three", parameters={"Counts": 7}).resources
     assert found.cells == {"LUT6": 14}

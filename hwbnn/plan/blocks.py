@@ -32,7 +32,7 @@ def tree_depth(n: int) -> int:
 
 
 def popcount_latency(inputs: int, per_register: int) -> int:
-    """Cycles of ``popcount``: groups of six are one level, a tree of adders follows."""
+    """Cycles of ``popcount``: counts of six bits are one level, a tree of adders follows."""
     return register_stages(1 + tree_depth(-(-inputs // 6)), per_register)
 
 

@@ -1,9 +1,9 @@
 // A free-running pipeline between its gate and its FIFO: Stages registers, then the last token of
-// every Group goes on.
+// every TokensPerResult goes on.
 module credit_bench #(
   parameter int Width   = 8,
   parameter int Credits = 1,
-  parameter int Group   = 1,
+  parameter int TokensPerResult = 1,
   parameter int Stages  = 3
 ) (
   input  logic             clk_i,
@@ -20,12 +20,12 @@ module credit_bench #(
   logic [7:0] count_q;
 
   hwbnn_credit_gate #(
-    .Credits(Credits), .Group(Group)
+    .Credits(Credits), .TokensPerResult(TokensPerResult)
   ) u_gate (.clk_i, .rst_ni, .valid_i, .ready_o, .valid_o(entered), .credit_i(credit));
   hwbnn_valid_line #(.Stages(Stages)) u_valid (.clk_i, .rst_ni, .valid_i(entered), .valid_o(arrived));
   hwbnn_delay_line #(.Width(Width), .Stages(Stages)) u_data (.clk_i, .data_i, .data_o(data));
 
-  assign last = count_q == 8'(Group - 1);
+  assign last = count_q == 8'(TokensPerResult - 1);
   always_ff @(posedge clk_i) begin
     if (!rst_ni) count_q <= '0;
     else if (arrived) count_q <= last ? '0 : count_q + 8'd1;

@@ -1,5 +1,5 @@
 // Every step as a token: what is read in it, beside its row, its round and whether it is the first of
-// a round or the last of a pass. The last step of a pass gives its credit back some cycles later.
+// a round, the last of a pass or of the first pass. The last step of a pass gives its credit back some cycles later.
 module fold_control_bench #(
   parameter int Bits   = 4,
   parameter int Steps  = 2,
@@ -18,20 +18,21 @@ module fold_control_bench #(
   input  logic [Bits-1:0]                 data_i,
   output logic                            valid_o,
   input  logic                            ready_i,
-  output logic [AddressWidth+Bits+9:0]    data_o
+  output logic [AddressWidth+Bits+10:0]   data_o
 );
   localparam int RoundWidth = Rounds > 1 ? $clog2(Rounds) : 1;
 
   logic [AddressWidth-1:0] row, row_q;
   logic [RoundWidth-1:0] round, round_q;
-  logic step, first, last, first_q, last_q, credit;
+  logic step, first, last, fresh, first_q, last_q, fresh_q, credit;
 
   hwbnn_fold_control #(
     .Bits(Bits), .Steps(Steps), .Passes(Passes), .Rounds(Rounds), .Groups(Groups), .Slots(Slots),
     .Credits(Credits), .AddressWidth(AddressWidth)
   ) u_control (
     .clk_i, .rst_ni, .valid_i, .ready_o, .data_i, .row_o(row), .round_o(round),
-    .token_o(data_o[Bits-1:0]), .step_o(step), .first_o(first), .last_o(last), .credit_i(credit)
+    .token_o(data_o[Bits-1:0]), .step_o(step), .first_o(first), .last_o(last), .fresh_o(fresh),
+    .credit_i(credit)
   );
   hwbnn_valid_line #(.Stages(1)) u_valid (.clk_i, .rst_ni, .valid_i(step), .valid_o);
   hwbnn_valid_line #(.Stages(Back)) u_back (.clk_i, .rst_ni, .valid_i(step && last), .valid_o(credit));
@@ -41,9 +42,10 @@ module fold_control_bench #(
     round_q <= round;
     first_q <= first;
     last_q <= last;
+    fresh_q <= fresh;
   end
 
-  assign data_o[Bits +: AddressWidth+10] = {row_q, 8'(round_q), first_q, last_q};
+  assign data_o[Bits +: AddressWidth+11] = {row_q, 8'(round_q), first_q, last_q, fresh_q};
 
   logic unused_ready;
   assign unused_ready = ready_i;

@@ -122,7 +122,7 @@ def _pipeline(stage: Pipeline, core: str) -> str:
         lines += instance(
             "hwbnn_credit_gate",
             f"u_{name}_gate",
-            {"Credits": stage.credits, "Group": stage.tokens_per_result},
+            {"Credits": stage.credits, "TokensPerResult": stage.tokens_per_result},
             {
                 **CLOCK,
                 "valid_i": f"{before}_valid",
