@@ -3,9 +3,12 @@
 usage: .keras-venv/bin/python scripts/keras_references.py qkeras FOLDER
        TF_USE_LEGACY_KERAS=1 .keras-venv/bin/python scripts/keras_references.py larq FOLDER
 
+With TF_USE_LEGACY_KERAS=1 and QKeras 0.9 on PYTHONPATH (pip install --no-deps --target DIR
+QKeras==0.9.0) the first line makes files of the older generation.
+
 Each network is saved as NAME.keras or NAME.h5, with NAME.npz: integers u (Keras was given u / 256)
-and the value of every layer. tests/readers/keras/files holds what it made; the weights are random,
-so another version of the libraries may make others. Larq is not in .keras-venv by itself:
+and the value of every layer. tests/readers/keras/files holds some that it made; the weights are
+random, so other versions of the libraries may make others. Larq is not in .keras-venv by itself:
 .keras-venv/bin/python -m pip install --no-deps larq==0.13.3 terminaltables==3.1.10
 """
 
@@ -219,6 +222,11 @@ def randomize(model: Any, rng: np.random.Generator) -> None:
 def main(library: str, folder: Path) -> None:
     """Make the networks of one library."""
     folder.mkdir(parents=True, exist_ok=True)
+    is_legacy = os.environ.get("TF_USE_LEGACY_KERAS") == "1"
+    if is_legacy:
+        import tf_keras
+
+        sys.modules["keras"] = tf_keras
     rng = np.random.default_rng(1)
     is_larq = library == "larq"
     for model in larq_networks() if is_larq else qkeras_networks():
@@ -229,16 +237,15 @@ def main(library: str, folder: Path) -> None:
         every = _functional(model, inside)
         values = every.predict((u / 256).astype(np.float32), verbose=0)
         named = {layer.name: value for layer, value in zip(inside, values, strict=True)}
-        np.savez_compressed(folder / f"{model.name}.npz", u=u, **named)
-        model.save(folder / f"{model.name}{'.h5' if is_larq else '.keras'}")
+        name = f"{model.name}_qkeras09" if is_legacy and not is_larq else model.name
+        np.savez_compressed(folder / f"{name}.npz", u=u, **named)
+        model.save(folder / f"{name}{'.h5' if is_legacy else '.keras'}")
 
 
 def _functional(model: Any, inside: list[Any]) -> Any:
     """The model that gives the value of every layer."""
-    if os.environ.get("TF_USE_LEGACY_KERAS") == "1":
-        import tf_keras as keras
-    else:
-        import keras
+    import keras
+
     return keras.Model(model.inputs, [layer.output for layer in inside])
 
 

@@ -24,7 +24,7 @@ from tests.readers.keras.evaluate import values
 FILES = Path(__file__).parent / "files"
 NAMES = (
     *("depthwise.keras", "sequence.keras", "folded.keras", "branches.keras"),
-    *("larq_padded.h5", "larq_dense.h5"),
+    *("folded_qkeras09.h5", "larq_padded.h5", "larq_dense.h5"),
 )
 GRID = 1 << 12
 """Sums that are multiples of ``1 / GRID`` are compared as such: libraries compute in float32."""
