@@ -61,7 +61,13 @@ def evaluate(
         counts: of quantizers whose counts are given, not computed (``real`` stays its argument's):
             what follows them is computed from these.
     """
-    u = np.asarray(x, np.float64)
+    with np.errstate(all="ignore"):  # huge numbers of a damaged file
+        return _evaluated(program, input, np.asarray(x, np.float64), counts)
+
+
+def _evaluated(
+    program: Program, input: Input, u: Floats, counts: Mapping[str, Ints] | None
+) -> dict[str, Value]:
     scale, offset = input.scale, input.offset
     if isinstance(scale, tuple) or isinstance(offset, tuple):
         values = {program.input: Value(u * scale + offset)}

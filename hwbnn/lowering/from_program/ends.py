@@ -60,6 +60,11 @@ def finish(work: ProgramWork, source: ProgramValue, output: str) -> None:
         source = flattening(last, work, source)
     value = source.value
     if value.type.bit:
+        reading = source.reading
+        if output == "class" and value.type.size == 1 and reading and reading.unit[0] > 0:
+            # The sign of one logit is the decision itself.
+            work.build.add(Output(work.build.name("y"), value.name, "decision"))
+            return
         if output == "class":
             raise last.refuse(
                 "the network ends in bits, which have no largest; use output='scores'"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from hwbnn.errors import InputError
 from hwbnn.program import Program
 from hwbnn.readers.onnx.network import OnnxTranslation
@@ -45,4 +47,5 @@ def program(data: bytes) -> Program:
     """The network in the bytes of a file; raises as :func:`read`."""
     model = read_model(data)
     finn = any(node.op in ("MultiThreshold", "XnorPopcountMatMul") for node in model.nodes)
-    return OnnxTranslation(model).program("FINN-ONNX" if finn else "QONNX")
+    with np.errstate(all="ignore"):  # numbers that are not finite are refused where they stand
+        return OnnxTranslation(model).program("FINN-ONNX" if finn else "QONNX")

@@ -134,10 +134,10 @@ class OnnxTranslation:
             raise CannotLower(f"ONNX: expected one input, found {len(names)}; a Graph has one")
         sizes = self.model.inputs[names[0]]
         where = f"input '{shown_name(names[0])}'"
-        if len(sizes) not in (2, 4) or any(n is None or n < 1 for n in sizes[1:]):
+        if len(sizes) not in (2, 3, 4) or any(n is None or n < 1 for n in sizes[1:]):
             raise CannotLower(
-                f"{where}: expected a shape of a batch and a vector or an image, of fixed sizes, "
-                f"found {sizes}; export the network with a fixed input shape"
+                f"{where}: expected a batch of vectors, sequences or images of fixed sizes, found "
+                f"{sizes}; export the network with a fixed input shape"
             )
         known = tuple(int(n) for n in sizes[1:] if n is not None)
         axes, shape = "nf", known
@@ -145,6 +145,8 @@ class OnnxTranslation:
             last = self._begins_channels_last(names[0])
             axes = "nhwc" if last else "nchw"
             shape = known if last else (known[1], known[2], known[0])
+        elif len(known) == 2:  # a sequence is an image of one row
+            axes, shape = "ncw", (1, known[1], known[0])
         self.values[names[0]] = OnnxValue(names[0], axes)
         return names[0], shape, _annotated(shape, self.model.datatypes.get(names[0], ""))
 
@@ -485,9 +487,12 @@ class OnnxTranslation:
         value = self.image(node)
         last = node.domain == CHANNELS_LAST
         weights = self.constant(node, 1, "weights")
+        if value.axes == "ncw" and weights.array.ndim == 3:
+            weights = weights.reshaped((*weights.array.shape[:2], 1, weights.array.shape[2]))
         if weights.array.ndim != 4:
             raise CannotLower(
-                f"{node.label}: expected weights of four axes, found shape {weights.array.shape}"
+                f"{node.label}: expected weights of {len(value.axes)} axes, found shape "
+                f"{weights.array.shape}"
             )
         if not last:
             weights = weights.transposed((0, 2, 3, 1))
@@ -512,7 +517,7 @@ class OnnxTranslation:
         """The argument, which must be an image in the order that the operation takes."""
         value = self.value(node)
         wanted = "nhwc" if node.domain == CHANNELS_LAST else "nchw"
-        if value.axes != wanted:
+        if value.axes not in (wanted, "ncw" if wanted == "nchw" else wanted):
             raise CannotLower(
                 f"{node.label}: expected an image with axes {wanted}, found shape "
                 f"{self.shape(value)} with axes {value.axes}"
@@ -528,6 +533,9 @@ class OnnxTranslation:
         strides = [int(n) for n in given.get("strides") or (1, 1)]
         pads = [int(n) for n in given.get("pads") or (0, 0, 0, 0)]
         dilations = [int(n) for n in given.get("dilations") or (1, 1)]
+        if value.axes == "ncw":  # one row
+            sizes, strides, dilations = ([1, *n][-2:] for n in (sizes, strides, dilations))
+            pads = [0, pads[0], 0, pads[1]] if len(pads) == 2 else pads
         if (len(sizes), len(strides), len(pads), len(dilations)) != (2, 2, 4, 2):
             raise CannotLower(f"{node.label}: expected a window of rows and columns")
         if dilations != [1, 1]:

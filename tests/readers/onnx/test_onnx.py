@@ -252,6 +252,46 @@ def test_softmax_goes_and_argmax_ends_the_network() -> None:
     assert simulate(lower_program(made), np.array([[0, 3, 3]])).tolist() == [[1]]
 
 
+def test_sequences_are_images_of_one_row() -> None:
+    rng = np.random.default_rng(0)
+    model = Model((1, 2, 12))
+    c = model.node(
+        "Conv",
+        "x",
+        rng.integers(-2, 3, (4, 2, 3)).astype(np.float32),
+        rng.normal(size=4).astype(np.float32),
+        pads=[1, 1],
+        strides=[2],
+    )
+    q = model.quant(c, 1.5, 3, signed=0, narrow=0)
+    p = model.node("MaxPool", q, kernel_shape=[2], strides=[2])
+    f = model.node("Flatten", p)
+    weights = rng.integers(-3, 4, (12, 3))
+    model.node("MatMul", f, weights.astype(np.float32))
+    made = program(model.bytes())
+    assert made.shape == (1, 12, 2)
+    graph = lower_program(made, Input("x", (1, 12, 2), -3, 3), "scores")
+    x = rng.integers(-3, 4, (60, 1, 12, 2))
+    constants = read_model(model.bytes()).constants
+    kernel, bias = (c.astype(float) for c in list(constants.values())[:2])
+    padded = np.pad(x[:, 0].transpose(0, 2, 1), ((0, 0), (0, 0), (1, 1)))
+    taps = np.lib.stride_tricks.sliding_window_view(padded, 3, axis=2)[:, :, ::2]
+    sums = np.einsum("nciw,ocw->noi", taps, kernel) + bias[None, :, None]
+    codes = np.round(sums / 1.5).clip(0, 7)
+    pooled = codes.reshape(60, 4, 3, 2).max(axis=-1).reshape(60, 12)
+    assert np.array_equal(simulate(graph, x), pooled @ weights)
+
+
+def test_the_sign_of_one_logit_at_the_end_is_the_decision() -> None:
+    model = Model((1, 3))
+    d = model.node("MatMul", "x", np.array([[1], [-2], [1]], np.float32))
+    model.node("BipolarQuant", model.node("Add", d, np.float32(0.5)), np.float32(1), domain=QONNX)
+    graph = lower_program(program(model.bytes("INT3")))
+    assert graph.meaning == "decision"
+    x = np.array([[0, 0, 0], [0, 1, 0], [1, 1, 1], [-1, 0, 0]])
+    assert simulate(graph, x).ravel().tolist() == [1, 0, 1, 0]
+
+
 # --- refusals ------------------------------------------------------------------------------------
 
 
