@@ -319,6 +319,10 @@ class Concatenation(Layer):
 
     others: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        if not self.others:
+            raise InputError(f"{self.label}: expected two values or more, found one")
+
     @property
     def sources(self) -> tuple[str, ...]:
         """All values, in order."""

@@ -147,6 +147,30 @@ def test_additions_of_commensurable_branches() -> None:
         lower_program(program((5,), layers[0], odd, *layers[2:]), source)
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.5, 1 / 3])
+def test_values_side_by_side_of_bits_and_of_integers(scale: float) -> None:
+    rng = np.random.default_rng(8)
+    layers = (
+        rounding("q", "Quant", "x", low=-1, high=1, step=0.5),
+        sign("b", "Sign", "q", scale=0.5),
+        sign("s", "Sign", "q", at=0.25, scale=0.5),
+        Concatenation("bits", "Concat", "b", ("s", "b")),
+        Convolution("c", "Conv", "bits", rng.choice([-1, 1], (3, 2, 2, 6)), np.full(3, scale)),
+        Concatenation("mixed", "Concat", "c", ("c",)),
+        rounding("p", "Quant", "mixed", low=0, high=3, step=1.5),
+        MaxPooling("m", "MaxPool", "p", (2, 2), (1, 1)),
+        AveragePooling("a", "Mean", "m", (2, 2), (2, 2)),
+        Flattening("f", "Flatten", "a"),
+        dense("y", "f", rng.integers(-3, 4, (3, 6))),
+    )
+    source = Input("x", (4, 4, 2), -3, 3, scale=0.25)
+    x = rng.integers(-3, 4, (60, 4, 4, 2))
+    graph = same_scores(program((4, 4, 2), *layers), source, x)
+    concat = [n for n in graph.nodes if type(n).__name__ == "Concat"]
+    assert len(concat) == 3
+    assert graph.types[concat[1].name].bit
+
+
 def test_an_input_quantizer_is_a_table_or_nothing() -> None:
     weights = np.ones((2, 3), np.int64)
     source = Input.pixels(3)
@@ -396,8 +420,8 @@ REFUSED: dict[str, tuple[tuple[Layer, ...], str]] = {
         r"layer 'y' \(Dense\): reads numbers of a scale for each channel",
     ),
     "side by side": (
-        (sign("s", "Sign", "x"), Concatenation("c", "Concat", "s", ("s",))),
-        r"layer 'c' \(Concat\): values side by side are not lowered",
+        (Relu("r", "ReLU", "x"), Concatenation("c", "Concat", "r", ("x",))),
+        r"layer 'c' \(Concat\): joins real numbers",
     ),
     "bits at the end": (
         (dense("d", "x", [[1, 1], [1, -1]]), sign("s", "Sign", "d")),

@@ -1,4 +1,4 @@
-"""Sums of two values of a program, as integers of one unit."""
+"""Values of a program that meet, added or side by side, as integers of one unit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import gcd, lcm
 
 import numpy as np
 
-from hwbnn.graph import Add, Dot, Rescale, SumPool
+from hwbnn.graph import Add, Concat, Dot, Rescale, SumPool
 from hwbnn.lowering.from_program.readings import (
     LinearReading,
     ProgramValue,
@@ -22,7 +22,7 @@ from hwbnn.lowering.value import TracedValue
 from hwbnn.program import Addition, Concatenation, Layer
 
 MULTIPLIER_LIMIT = 1 << 24
-"""Integers of an addition are multiplied by less than this."""
+"""Integers of values that meet are multiplied by less than this."""
 
 
 def addition(
@@ -42,7 +42,7 @@ def addition(
     ]
     common = [_common([a, b]) for a, b in zip(*units, strict=True)]
     names, factors = [], []
-    for state, of in zip((one, other), units, strict=True):
+    for source, of in zip((one, other), units, strict=True):
         factor = [int(u / g) for u, g in zip(of, common, strict=True)]
         if max(abs(f) for f in factor) >= MULTIPLIER_LIMIT:
             raise layer.refuse(
@@ -50,13 +50,13 @@ def addition(
                 "scale, or scales that are powers of two"
             )
         factors.append(factor)
-        names.append(_multiplied(layer, work, state.value, factor))
+        names.append(_multiplied(layer, work, source.value, factor))
     node = Add(work.build.name("add"), *names)
     t = work.build.add(node)
     work.build.remark(layer.name, node, f"sums of integers, {t.low} to {t.high}")
     ends = [np.zeros(channels, np.int64) for _ in range(2)]
-    for state, factor in zip((one, other), factors, strict=True):
-        both = [end * np.array(factor) for end in summand_ends(state.value)]
+    for source, factor in zip((one, other), factors, strict=True):
+        both = [end * np.array(factor) for end in summand_ends(source.value)]
         ends[0] += np.minimum(*both)
         ends[1] += np.maximum(*both)
     centres = [
@@ -70,10 +70,44 @@ def addition(
 
 
 def concatenation(layer: Concatenation, work: ProgramWork, *sources: ProgramValue) -> ProgramValue:
-    """Refused."""
-    raise layer.refuse(
-        "values side by side are not lowered; use an addition, or one layer of all channels"
-    )
+    """Values side by side, as integers of one unit where there is one."""
+    values = [work.settled(source) for source in sources]
+    units, centres = [], []
+    for source in values:
+        if source.reading is None:
+            raise layer.refuse(
+                "joins real numbers (behind BatchNorm, ReLU or a padded layer); put a quantizer on "
+                "each of its branches"
+            )
+        channels = range(source.value.type.channels)
+        units.append([of_channel(source.reading.unit, c) for c in channels])
+        centres += [of_channel(source.reading.centre, c) for c in channels]
+    every = [u for of in units for u in of]
+    common = _common(every)
+    factors = [[int(u / common) for u in of] for of in units]
+    if max(abs(f) for of in factors for f in of) >= MULTIPLIER_LIMIT or not all(every):
+        # Only a quantizer can read them: its thresholds are a channel's own.
+        factors = [[1] * len(of) for of in units]
+    else:
+        every = [common] * len(every)
+    parts = [source.value for source in values]
+    if all(part.type.bit for part in parts) and all(set(of) == {1} for of in factors):
+        names = [part.name for part in parts]
+        ends = [np.concatenate(end) for end in zip(*((p.low, p.high) for p in parts), strict=True)]
+    else:
+        both = list(zip(parts, factors, strict=True))
+        names = [_multiplied(layer, work, part, of) for part, of in both]
+        limits = [
+            np.sort([end * np.array(of) for end in summand_ends(p)], axis=0) for p, of in both
+        ]
+        ends = [np.concatenate(end) for end in zip(*limits, strict=True)]
+    for name in names[1:]:
+        node = Concat(work.build.name("concat"), names[0], name)
+        t = work.build.add(node)
+        names[0] = node.name
+    work.build.remark(layer.name, node, f"{t.channels} channels")
+    value = TracedValue(node.name, t, ends[0], ends[1], layer.name, is_double=True)
+    return read_as(value, layer.label, LinearReading(short(every), short(centres)))
 
 
 def _multiplied(layer: Layer, work: ProgramWork, value: TracedValue, factor: list[int]) -> str:

@@ -23,6 +23,7 @@ from hwbnn.program import (
     Affine,
     AveragePooling,
     BatchNorm,
+    Concatenation,
     Convolution,
     Dense,
     Flattening,
@@ -63,7 +64,6 @@ _REFUSED = {
     "ConvInteger": "export the network as QONNX (quantizers as Quant nodes)",
     "MatMulInteger": "export the network as QONNX (quantizers as Quant nodes)",
     "Trunc": "a truncation has two meanings in QONNX; use a Quant node in its place",
-    "Concat": "values side by side are not lowered; use an addition",
     "Sigmoid": "put a Quant node in its place, or train with a quantized ReLU",
     "Tanh": "put a Quant node in its place, or train with a sign",
     "LSTM": "recurrent layers are not lowered",
@@ -668,6 +668,32 @@ class OnnxTranslation:
             raise CannotLower(f"{node.label}: divides by a value of the network")
         self.append(node, Affine(self.name(node), node.op, value.name, **parts), value)
 
+    def concat(self, node: OnnxNode) -> None:
+        """``Concat`` of values of the network, along their channels."""
+        values = [self.value(node, i) for i in range(len(node.inputs))]
+        first = values[0]
+        axis = int(node.attributes.get("axis", 1))
+        if any(v.axes != first.axes for v in values) or (
+            first.axes[axis % len(first.axes)] not in "cf"
+        ):
+            raise CannotLower(
+                f"{node.label}: expected values side by side along their channels, found axis "
+                f"{axis} of {', '.join(v.axes for v in values[:4])}"
+            )
+        orders, start = [], 0
+        for value in values:
+            size = self.shapes[value.name][-1]
+            orders.append(start + (np.arange(size) if value.order is None else value.order))
+            start += size
+        if len(values) == 1:
+            self.values[node.outputs[0]] = first
+            return
+        names = tuple(v.name for v in values[1:])
+        layer = Concatenation(self.name(node), node.op, first.name, names)
+        made = self.append(node, layer, first)
+        if any(v.order is not None for v in values):
+            self.values[node.outputs[0]] = replace(made, order=np.concatenate(orders))
+
     def same(self, node: OnnxNode) -> None:
         """Operations that change nothing in inference."""
         self.values[node.outputs[0]] = self.value(node)
@@ -804,6 +830,7 @@ _OPERATIONS: dict[str, Callable[[OnnxTranslation, OnnxNode], None]] = {
     "Sub": OnnxTranslation.elementwise,
     "Mul": OnnxTranslation.elementwise,
     "Div": OnnxTranslation.elementwise,
+    "Concat": OnnxTranslation.concat,
     "Identity": OnnxTranslation.same,
     "Dropout": OnnxTranslation.same,
     "Cast": OnnxTranslation.same,
