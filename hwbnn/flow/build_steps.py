@@ -19,6 +19,7 @@ from hwbnn.flow.synthesis import VITIS, VITIS_LOG, by_vitis, synthesise
 from hwbnn.graph import Graph, Input, save, to_integers
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
+from hwbnn.plan.plan import expect_plan
 from hwbnn.project import Project
 from hwbnn.report import NotDone, Provenance, Report, text
 from hwbnn.simulators import check_input, simulate
@@ -102,7 +103,12 @@ def build(
     """
     target = claim(Path(folder))
     check_choices(backends, rtl_frames, tolerance)
-    samples, labels = data if isinstance(data, tuple) else (data, None)
+    pair = data if isinstance(data, tuple) else (data, None)
+    if len(pair) != 2:
+        raise InputError(
+            f"data: expected samples, or a pair of samples and labels, found {len(pair)} parts"
+        )
+    samples, labels = pair
     shown = progress or Silent()
     with shown.step("lower"), warned_once() as told:
         graph, network = _lowered(model, input, output)
@@ -188,7 +194,9 @@ def warned_once(
 
 def plan_of(graph: Graph, plan: Plan | Callable[[Graph], Plan] | None) -> Plan:
     """The Plan of a Graph: as given, as made for the Graph, or every layer unrolled."""
-    chosen = plan(graph) if callable(plan) else plan or Plan()
+    chosen = plan(graph) if callable(plan) else plan
+    expect_plan(chosen, "build")
+    chosen = chosen or Plan()
     chosen.check(graph)
     return chosen
 

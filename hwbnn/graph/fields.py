@@ -82,8 +82,9 @@ def freeze_affine(node: Named, field: str, channels: int, *, is_bit: bool) -> No
     Numbers that are all the same become one.
     """
     value = getattr(node, field)
-    value = value.tolist() if isinstance(value, np.ndarray) else value
+    value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
     numbers = list(value) if isinstance(value, tuple | list) else [value]
+    numbers = [n.item() if isinstance(n, np.generic) else n for n in numbers]
     expected = "a number" if is_bit else f"one for each of {channels} channels, or a number"
     if len(numbers) not in (1, 1 if is_bit else channels) or not all(
         isinstance(n, int | float) and not isinstance(n, bool) for n in numbers
@@ -118,13 +119,19 @@ def _is_bool(value: object) -> bool:
 
 def integer(node: Named, field: str) -> int:
     """The field itself, if it is an integer that a Graph may hold."""
-    value = getattr(node, field)
+    value = plain(getattr(node, field))
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= LIMIT:
         raise GraphError(
             f"node '{node.name}': {field}: expected an integer below 2^31 in magnitude, "
             f"found {shown(value)}"
         )
+    object.__setattr__(node, field, value)
     return value
+
+
+def plain(value: object) -> object:
+    """An integer of numpy as one of Python; anything else as it is."""
+    return int(value) if isinstance(value, np.integer) else value
 
 
 def integers(

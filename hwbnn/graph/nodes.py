@@ -32,6 +32,7 @@ from hwbnn.graph.fields import (
     freeze_weights,
     integer,
     integers,
+    plain,
     shown,
 )
 from hwbnn.graph.window import Window
@@ -128,18 +129,20 @@ class Input(Node):
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
-        shape = self.shape
+        shape = plain(self.shape)
         if isinstance(shape, int):
             shape = (shape,)
-        good = isinstance(shape, tuple | list) and all(
+        if isinstance(shape, tuple | list):
+            shape = tuple(map(plain, shape))
+        good = isinstance(shape, tuple) and all(
             isinstance(n, int) and not isinstance(n, bool) and 0 < n < LIMIT for n in shape
         )
         if not good or not 1 <= len(shape) <= 4 or prod(shape) > ELEMENTS:
             raise GraphError(
                 f"node '{self.name}': shape: expected 1 to 4 sizes, together at most 2^24 "
-                f"elements, found {shown(shape)}"
+                f"elements, found {shown(self.shape)}"
             )
-        object.__setattr__(self, "shape", tuple(shape))
+        object.__setattr__(self, "shape", shape)
         if integer(self, "low") > integer(self, "high"):
             raise GraphError(f"node '{self.name}': low {self.low} is above high {self.high}")
         if not isinstance(self.bit, bool) or (self.bit and (self.low, self.high) != (0, 1)):
@@ -174,8 +177,8 @@ class Input(Node):
     @classmethod
     def bits(cls, shape: tuple[int, ...] | int, name: str = "x") -> Input:
         """An input of bits, seen by the network as -1 and +1."""
-        wanted = (shape,) if isinstance(shape, int) else shape
-        return cls(name, wanted, 0, 1, bit=True, scale=2.0, offset=-1.0)
+        _expect_one_shape("bits", shape, name)
+        return cls(name, shape, 0, 1, bit=True, scale=2.0, offset=-1.0)  # type: ignore[arg-type]
 
     @classmethod
     def of_floats(cls, data: ArrayLike, bits: int = 10, name: str = "x") -> Input:
@@ -218,9 +221,18 @@ class Input(Node):
         Data normalised channel by channel, ``(u / 255 - mean) / std``, has
         ``scale=[1 / 255 / s for s in std]`` and ``offset=[-m / s for m, s in zip(mean, std)]``.
         """
-        wanted = (shape,) if isinstance(shape, int) else shape
+        _expect_one_shape("pixels", shape, name)
         numbers: dict[str, Any] = {"scale": scale, "offset": offset}
-        return cls(name, wanted, 0, 255, **numbers)
+        return cls(name, shape, 0, 255, **numbers)  # type: ignore[arg-type]
+
+
+def _expect_one_shape(made_by: str, shape: object, name: object) -> None:
+    """Refuse sizes that are given one by one, of which the second would be a name."""
+    if isinstance(name, int | np.integer):
+        raise GraphError(
+            f"Input.{made_by}: expected the shape as one tuple, such as "
+            f"Input.{made_by}(({shown(shape)}, {shown(name)})), found more numbers behind it"
+        )
 
 
 @dataclass(frozen=True, eq=False, slots=True)

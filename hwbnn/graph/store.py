@@ -110,6 +110,8 @@ def load(path: str | Path) -> Graph:
         GraphError: one line, if the file is missing, truncated, newer, malformed or altered.
     """
     try:
+        if not isinstance(path, str | Path):
+            raise GraphError(f"load: expected the name of a file, found {type(path).__name__}")
         status = Path(path).stat()
         if not S_ISREG(status.st_mode):  # a device may never end
             raise GraphError(f"{path}: cannot read the Graph: expected a file")

@@ -22,11 +22,13 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
+from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -61,8 +63,8 @@ class BinaryActivation(nn.Module):
                 f"BinaryActivation: expected a number of channels from 1, found {channels!r}"
             )
         method = resolve(method, "BinaryActivation")
-        self.channels = channels
-        self.quantizer: Activation = method.make_activation(channels)
+        self.channels = int(channels)
+        self.quantizer: Activation = method.make_activation(self.channels)
         self.register_load_state_dict_pre_hook(_renamed)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,6 +73,7 @@ class BinaryActivation(nn.Module):
         Raises:
             InputError: if ``x`` has another number of channels, or holds NaN.
         """
+        expect_tensor("BinaryActivation", x)
         if x.ndim < 2 or x.shape[1] != self.channels:
             raise InputError(
                 f"BinaryActivation: was made for {self.channels} channels, but reads "
@@ -526,6 +529,19 @@ def binary_weight(
     return method.make_weight(shape)
 
 
+def expect_tensor(name: str, x: object) -> None:
+    """Refuse arrays of numpy and lists, which torch's own layers answer with a trace.
+
+    Raises:
+        InputError: naming the layer.
+    """
+    if isinstance(x, np.ndarray | Sequence):
+        raise InputError(
+            f"{name}: expected a tensor of floats, found {type(x).__name__}; "
+            "torch.as_tensor(x, dtype=torch.float32) makes one of an array"
+        )
+
+
 def is_size(n: object) -> bool:
-    """Whether something is an integer from 1."""
-    return isinstance(n, int) and not isinstance(n, bool) and n >= 1
+    """Whether something is an integer from 1, numpy's too."""
+    return isinstance(n, Integral) and not isinstance(n, bool) and n >= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +16,16 @@ from torch.nn import functional
 from hwbnn.errors import InputError
 from hwbnn.graph import Window
 from hwbnn.methods import Codes, Method
-from hwbnn.nn.binary import Lattice, Source, SumLayer, Taps, affine, binary_weight, is_bits
+from hwbnn.nn.binary import (
+    Lattice,
+    Source,
+    SumLayer,
+    Taps,
+    affine,
+    binary_weight,
+    expect_tensor,
+    is_bits,
+)
 
 Size2d = int | tuple[int, int]
 Sides = tuple[int, int, int, int]
@@ -91,7 +101,9 @@ def conv_geometry(
         raise InputError(
             f"{name}: pad: expected -1, 0 or 1, and 0 for inputs that are not bits, found {pad!r}"
         )
-    return ConvGeometry(in_channels, out_channels, sizes, steps, border, pad, groups)
+    return ConvGeometry(
+        int(in_channels), int(out_channels), sizes, steps, border, int(pad), int(groups)
+    )
 
 
 class ConvLayer(SumLayer):
@@ -143,6 +155,7 @@ class ConvLayer(SumLayer):
             InputError: if ``x`` has another number of channels; in evaluation, if ``source`` is
                 given and ``x`` is not on its lattice.
         """
+        expect_tensor(type(self).__name__, x)
         if self.is_sequence:
             if x.ndim != 3 or x.shape[1] != self.in_channels:
                 raise InputError(
@@ -338,6 +351,7 @@ class BinaryConv2d(ConvLayer):
         dilation: must be 1: the places between taps count nothing, which is a third weight.
         source: what arrives, see :class:`~hwbnn.nn.binary.SumLayer`.
         bias: must be false: the BatchNorm behind the layer adds one.
+        padding_mode: must be ``"zeros"``; ``pad`` says what stands outside.
 
     Raises:
         InputError: if a size does not fit, or sums can grow beyond what float32 holds exactly.
@@ -357,8 +371,14 @@ class BinaryConv2d(ConvLayer):
         dilation: Size2d = 1,
         source: Source = None,
         bias: bool = False,
+        padding_mode: str = "zeros",
     ) -> None:
         name = "BinaryConv2d"
+        if padding_mode != "zeros":
+            raise InputError(
+                f"{name}: padding_mode: expected 'zeros', found {padding_mode!r}; pad=-1 or pad=1 "
+                "says what stands outside of bits"
+            )
         if _pair(name, "dilation", dilation, 1) != (1, 1):
             raise InputError(
                 f"{name}: dilation: expected 1, found {dilation!r}: the places between the taps "
@@ -434,7 +454,7 @@ class BinaryConv1d(BinaryConv2d):
 
 def _sides(padding: Any) -> tuple[int, int]:
     """Places left and right of a sequence."""
-    pair = (padding, padding) if isinstance(padding, int) else padding
+    pair = (padding, padding) if isinstance(padding, Integral) else padding
     if not (isinstance(pair, Sequence) and len(pair) == 2 and all(_is_size(n, 0) for n in pair)):
         raise InputError(
             f"BinaryConv1d: padding: expected a number from 0, two, or 'same', found {padding!r}"
@@ -443,17 +463,17 @@ def _sides(padding: Any) -> tuple[int, int]:
 
 
 def _is_size(n: Any, least: int) -> bool:
-    return isinstance(n, int) and not isinstance(n, bool) and n >= least
+    return isinstance(n, Integral) and not isinstance(n, bool) and n >= least
 
 
 def _pair(layer: str, name: str, given: Any, least: int) -> tuple[int, int]:
     """One number for both, or two."""
-    pair = (given, given) if isinstance(given, int) else given
+    pair = (given, given) if isinstance(given, Integral) else given
     if not (
         isinstance(pair, Sequence) and len(pair) == 2 and all(_is_size(n, least) for n in pair)
     ):
         raise InputError(f"{layer}: {name}: expected a number from {least} or two, found {given!r}")
-    return pair[0], pair[1]
+    return int(pair[0]), int(pair[1])
 
 
 def _border(layer: str, given: Any, kernel: tuple[int, int], stride: tuple[int, int]) -> Sides:
@@ -467,6 +487,7 @@ def _border(layer: str, given: Any, kernel: tuple[int, int], stride: tuple[int, 
         before = [(n - 1) // 2 for n in kernel]
         return before[0], kernel[0] - 1 - before[0], before[1], kernel[1] - 1 - before[1]
     if isinstance(given, Sequence) and len(given) == 4 and all(_is_size(n, 0) for n in given):
-        return given[0], given[1], given[2], given[3]
+        top, bottom, left, right = map(int, given)
+        return top, bottom, left, right
     rows, columns = _pair(layer, "padding", given, 0)
     return rows, rows, columns, columns

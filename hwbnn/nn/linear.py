@@ -10,7 +10,15 @@ from torch.nn import functional
 
 from hwbnn.errors import InputError
 from hwbnn.methods import Codes, Method
-from hwbnn.nn.binary import Lattice, Source, SumLayer, Taps, binary_weight, is_size
+from hwbnn.nn.binary import (
+    Lattice,
+    Source,
+    SumLayer,
+    Taps,
+    binary_weight,
+    expect_tensor,
+    is_size,
+)
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 """Dtypes that positions may have."""
@@ -52,6 +60,7 @@ class DenseLayer(SumLayer):
             InputError: if ``x`` has another number of features; in evaluation, if ``source`` is
                 given and ``x`` is not on its lattice.
         """
+        expect_tensor(type(self).__name__, x)
         if x.ndim < 2 or x.shape[-1] != self.in_features:
             raise InputError(
                 f"{type(self).__name__}({self.in_features}, {self.out_features}): expected an "
@@ -134,6 +143,7 @@ class BinaryLinear(DenseLayer):
             raise InputError(
                 f"BinaryLinear: expected sizes from 1, found {in_features!r} and {out_features!r}"
             )
+        in_features, out_features = int(in_features), int(out_features)
         shape = (out_features, in_features)
         weight = binary_weight("BinaryLinear", shape, method, source, bias)
         super().__init__(in_features, out_features, weight, 1, source)

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeGuard, get_args
 
 from hwbnn.errors import PlanError, nearest
 from hwbnn.graph import Add, ChannelPad, Concat, Conv2d, Dot, Graph, MaxPool, Rescale, SumPool
-from hwbnn.graph.fields import shown
+from hwbnn.graph.fields import plain, shown
 
 BEAT_LIMIT = 1 << 16
 """Bits of the widest AXI4-Stream beat at the border."""
@@ -114,6 +114,10 @@ class Folded:
     simd: int
     sums: Sums = "bit_planes"
     multipliers: Multipliers | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("pe", "simd"):  # integers of numpy become those of Python, as JSON has them
+            object.__setattr__(self, name, plain(getattr(self, name)))
 
     def multiplies(self, input_bits: int, weight_bits: int, *, ternary: bool) -> bool:
         """Whether products of integers of so many bits are formed by multipliers of the device.
@@ -433,3 +437,23 @@ def _check_tokens(what: str, found: object) -> None:
 
 def _is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def expect_plan(given: object, where: str) -> None:
+    """Refuse what is no Plan where one may be given.
+
+    Args:
+        given: what stands in a Plan's place; None for none.
+        where: the function that got it, for the message.
+
+    Raises:
+        PlanError: saying how a Plan is made of it.
+    """
+    if given is None or isinstance(given, Plan):
+        return
+    hint = "hwbnn.Plan(layers={...}) makes one"
+    if isinstance(given, Folded | Unrolled):
+        hint = f"hwbnn.Plan(default={given}) lays out all layers so"
+    elif isinstance(given, str):
+        hint = "hwbnn.Plan.from_json(text) makes one of the content of a file"
+    raise PlanError(f"{where}: plan: expected hwbnn.Plan, found {type(given).__name__}; {hint}")

@@ -8,6 +8,7 @@ from typing import Any
 from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Graph, check_graph
 from hwbnn.plan import Plan
+from hwbnn.plan.plan import expect_plan
 from hwbnn.project import Project
 
 __all__ = ["TARGETS", "generate"]
@@ -49,4 +50,5 @@ def generate(graph: Graph, target: str, plan: Plan | None = None, **options: Any
     check_graph(graph, "generate")
     if target not in TARGETS:
         raise InputError(f"target {target!r}: expected one of {nearest(target, TARGETS)}")
+    expect_plan(plan, "generate")
     return TARGETS[target](graph, plan, **options)

@@ -70,7 +70,7 @@ def verify(
     x: ArrayLike,
     *,
     plan: Plan | None = None,
-    backends: Sequence[str] | None = None,
+    backends: Sequence[str] | str | None = None,
     reference: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
     popcount: str = "behavioural",
     seed: int = 1,
@@ -92,7 +92,7 @@ def verify(
         what: a Graph, or a project that was generated from one, in memory or read from its folder.
         x: integers (or bits as 0 and 1, or bool) of shape ``(frames, *input shape)``.
         plan: how hardware is laid out where it has to be generated; that of the project by default.
-        backends: some of :data:`BACKENDS`; by default ``fast`` and that of the project.
+        backends: some of :data:`BACKENDS`, or one; by default ``fast`` and that of the project.
         reference: computes the Graph's output from ``x``; compared like a backend if given.
         popcount: in RTL ``"behavioural"``, fast in simulation, or ``"structural"``, the gates that
             synthesis sees.

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Graph, check_graph, from_bytes
 from hwbnn.plan import Plan
+from hwbnn.plan.plan import expect_plan
 from hwbnn.project import Project
 from hwbnn.simulators import check_input, simulate
 from hwbnn.verification import check_backends
@@ -41,7 +42,7 @@ def run(
     what: Graph | Project,
     x: ArrayLike,
     plan: Plan | None,
-    backends: Sequence[str] | None,
+    backends: Sequence[str] | str | None,
     reference: Reference | None,
     *,
     batch: int | None,
@@ -54,6 +55,7 @@ def run(
         check_graph(what, "verify")
     graph, own_plan = (what, None) if isinstance(what, Graph) else _read(what)
     checked = check_input(graph, x)
+    expect_plan(plan, "verify")
     size = _batch(graph) if batch is None else batch
     if size < 1:
         raise InputError(f"batch: expected at least 1 frame, found {size}")
@@ -63,6 +65,7 @@ def run(
             f"{nearest(options['popcount'], POPCOUNTS)}"
         )
     names = backends if backends is not None else _default_backends(given)
+    names = (names,) if isinstance(names, str) else names
     check_backends(names, options["rtl_frames"])
     with _building(folder) as place:
         job = Job(

@@ -152,6 +152,11 @@ def test_a_tolerance_is_a_part_of_the_samples(tolerance: float) -> None:
         compare_decisions(graph, classes, classes, classes, tolerance=tolerance)
 
 
+def test_data_of_one_part_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"data: expected samples, or a pair .*, found 1 parts"):
+        hwbnn.build(net(), PIXELS, (samples(),), tmp_path / "built")  # type: ignore[arg-type]
+
+
 def test_a_model_in_training_mode_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

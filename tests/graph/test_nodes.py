@@ -25,6 +25,10 @@ REFUSED: dict[str, tuple[Callable[[], Node], str]] = {
     "shape of text": (lambda: Input("x", "ab", 0, 1), r"'x': shape: .* found 'ab'"),  # type: ignore[arg-type]
     "shape too large": (lambda: Input("x", (1 << 16, 1 << 15), 0, 1), r"at most 2\^24 elements"),
     "low above high": (lambda: Input("x", (3,), 5, 4), r"'x': low 5 is above high 4"),
+    "sizes one by one": (
+        lambda: Input.pixels(28, 28),  # type: ignore[arg-type]
+        r"Input\.pixels: expected the shape as one tuple, such as Input\.pixels\(\(28, 28\)\)",
+    ),
     "low not whole": (lambda: Input("x", (3,), 0.5, 4), r"'x': low: .* found 0\.5"),  # type: ignore[arg-type]
     "low a bool": (lambda: Input("x", (3,), False, 4), r"'x': low: .* found False"),
     "high too large": (lambda: Input("x", (3,), 0, 1 << 31), r"'x': high: .* found 2147483648"),
@@ -139,6 +143,15 @@ def test_inputs_of_bits_and_pixels_say_what_the_network_sees() -> None:
     assert (bits.shape, bits.low, bits.high, bits.bit) == ((784,), 0, 1, True)
     assert [bits.scale * u + bits.offset for u in (0, 1)] == [-1, 1]
     assert (pixels.shape, pixels.high, pixels.scale * 255) == ((28, 28), 255, 1)
+
+
+def test_an_input_may_be_described_by_numbers_of_numpy() -> None:
+    """As ``x.min()``, ``x.max()`` and ``np.prod(shape)`` give them."""
+    x = np.array([[0, 3], [16, 2]])
+    given = Input("x", (np.int64(2),), x.min(), x.max(), scale=np.float32(0.5))  # type: ignore[arg-type]
+    assert given == Input("x", (2,), 0, 16, scale=0.5)
+    assert {type(n) for n in (*given.shape, given.low, given.high)} == {int}
+    assert Input.bits(np.prod((2, 3))).shape == Input.pixels(np.int64(6)).shape == (6,)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -49,6 +49,17 @@ class Added(nn.Module):
         return self.left(y) + self.right(y)
 
 
+class Ended(nn.Module):
+    """A network with a function of its own at the end."""
+
+    def __init__(self, end: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.body, self.end = dense(*normal()), end
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.end(self.body(x))
+
+
 def dense(*between: nn.Module, first: nn.Module | None = None, width: int = 8) -> nn.Sequential:
     """A network of two layers, named as Sequential does, with these modules between."""
     head = first or BinaryLinear(20, 8, METHOD, source=LEVELS)
@@ -132,6 +143,31 @@ MISTAKES: dict[str, tuple[Callable[[], Any], Any, tuple[str, ...]]] = {
         lambda: nn.Sequential(*dense(*normal()), nn.Softmax(1)),
         LEVELS,
         ("layer '5' (Softmax)", "return the logits"),
+    ),
+    "a softmax as a function": (
+        lambda: Ended(lambda y: torch.log_softmax(y, 1)),
+        LEVELS,
+        ("function 'log_softmax' in the model", "return the logits"),
+    ),
+    "the class itself": (
+        lambda: Ended(lambda y: y.argmax(1)),
+        LEVELS,
+        ("function 'argmax' in the model", "return the logits"),
+    ),
+    "a sigmoid as a function": (
+        lambda: Ended(torch.sigmoid),
+        LEVELS,
+        ("function 'sigmoid' in the model", "BCEWithLogitsLoss"),
+    ),
+    "a smooth function as a method": (
+        lambda: Ended(lambda y: y.tanh()),
+        LEVELS,
+        ("function 'tanh' in the model", "use nn.Hardtanh, nn.ReLU or nn.PReLU"),
+    ),
+    "a module of torch.jit": (
+        lambda: torch.jit.trace(dense(*normal()), torch.zeros(1, 20)),
+        LEVELS,
+        ("a module of torch.jit", "give the model that it was made of"),
     ),
     "branches of two shapes": (
         Added,

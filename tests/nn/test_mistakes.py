@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,15 @@ from torch.nn import functional
 from hwbnn.errors import HwbnnWarning, InputError
 from hwbnn.graph import Input
 from hwbnn.methods import METHODS, get
-from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, after_step, mlp, network
+from hwbnn.nn import (
+    BinaryActivation,
+    BinaryConv2d,
+    BinaryLinear,
+    QuantLinear,
+    after_step,
+    mlp,
+    network,
+)
 from hwbnn.training.loop import reestimate
 
 PIXELS = Input("x", (6,), 0, 16, scale=1 / 16)
@@ -137,6 +146,16 @@ def test_a_method_may_be_its_name() -> None:
         (lambda: BinaryLinear(6.0, 3, "rbnn"), "BinaryLinear: expected sizes from 1, found 6.0"),
         (lambda: BinaryLinear(6, True, "rbnn"), "BinaryLinear: expected sizes from 1"),
         (
+            lambda: BinaryConv2d(1, 3, 3, "rbnn", padding_mode="reflect"),
+            "BinaryConv2d: padding_mode: expected 'zeros', found 'reflect'; pad=-1",
+        ),
+        (
+            lambda: BinaryLinear(6, 3, "rbnn")(ON.numpy()),
+            "BinaryLinear: expected a tensor of floats, found ndarray; torch.as_tensor",
+        ),
+        (lambda: BinaryConv2d(1, 3, 3, "rbnn")([[1.0]]), "BinaryConv2d: expected .* found list"),
+        (lambda: BinaryActivation(6, "rbnn")(ON.numpy()), "BinaryActivation: .* found ndarray"),
+        (
             lambda: BinaryLinear(6, 3, "rbnn", source="x"),
             "source: expected hwbnn.Input.*found str",
         ),
@@ -163,6 +182,17 @@ def test_one_line_says_what_is_wrong(make: Callable[[], object], said: str) -> N
     with pytest.raises(InputError, match=said) as error:
         make()
     assert "\n" not in str(error.value)
+
+
+def test_sizes_may_be_integers_of_numpy() -> None:
+    """As ``np.prod(shape)`` gives them."""
+    six, three = np.int64(6), np.int32(3)
+    assert BinaryLinear(six, three, "rbnn")(ON).shape == (8, 3)
+    assert QuantLinear(six, three)(ON).shape == (8, 3)
+    conv = BinaryConv2d(three, six, three, "rbnn", padding=(np.int64(1), 0), stride=np.int64(2))
+    assert (conv.kernel, conv.padding, conv.stride) == ((3, 3), (1, 1, 0, 0), (2, 2))
+    sizes = (conv.in_channels, conv.out_channels, *conv.kernel, *conv.padding, *conv.stride)
+    assert {type(n) for n in (*sizes, BinaryActivation(six, "rbnn").channels)} == {int}
 
 
 def test_bias_may_be_said_to_be_none() -> None:

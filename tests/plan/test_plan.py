@@ -13,8 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwbnn.errors import PlanError
+from hwbnn.flow.build_steps import plan_of
 from hwbnn.graph import Add, Dot, Graph, Input, Output
 from hwbnn.plan import Folded, Plan, Unrolled
+from hwbnn.targets import generate
+from hwbnn.verification import verify
 from tests.strategies import graphs, plans
 
 GRAPH = Graph(
@@ -247,3 +250,26 @@ def test_ternary_weights_and_sums_by_planes_take_no_multiplier():
     assert not Folded(1, 1, multipliers="dsp").multiplies(1, 8, ternary=False)
     assert not Folded(1, 1, "bit_serial", multipliers="dsp").multiplies(8, 8, ternary=False)
     assert not Folded(1, 1, multipliers="luts").multiplies(8, 8, ternary=False)
+
+
+@pytest.mark.parametrize(
+    ("instead", "hint"),
+    [
+        (Folded(2, 4), r"found Folded; hwbnn\.Plan\(default=Folded\(pe=2, simd=4"),
+        ("plan.json", r"found str; hwbnn\.Plan\.from_json"),
+        ({}, r"found dict; hwbnn\.Plan\(layers=\{\.\.\.\}\)"),
+    ],
+)
+def test_what_stands_in_a_plans_place_is_refused(instead: Any, hint: str) -> None:
+    for call in (
+        lambda: generate(GRAPH, "rtl", instead),
+        lambda: verify(GRAPH, np.zeros((1, 12), int), plan=instead),
+        lambda: plan_of(GRAPH, instead),
+    ):
+        with pytest.raises(PlanError, match=rf"plan: expected hwbnn\.Plan, {hint}"):
+            call()
+
+
+def test_a_fold_of_numpys_integers_can_be_written() -> None:
+    plan = Plan(default=Folded(np.int64(2), np.int32(4)))  # type: ignore[arg-type]
+    assert Plan.from_json(plan.to_json()) == plan == Plan(default=Folded(2, 4))

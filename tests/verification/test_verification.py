@@ -116,6 +116,10 @@ def test_wrong_arguments_are_refused(graph, x, arguments, message):
         verify(graph, x, **arguments)
 
 
+def test_one_backend_may_be_named_by_itself(graph, x):
+    assert [each.name for each in verify(graph, x, backends="fast").backends] == ["fast"]
+
+
 def test_inputs_that_do_not_fit_are_refused(graph, x):
     with pytest.raises(InputError, match="expected a batch of"):
         verify(graph, x[:, :-1])

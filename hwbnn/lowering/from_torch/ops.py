@@ -165,6 +165,28 @@ _REMEDY = (
     "integer form (BatchNorm, PReLU, ReLU, Hardtanh, Dropout, Scale, constants added or multiplied)"
 )
 
+_CLASS = "the class is the same without it: return the logits and leave it to the loss"
+_CURVE = f"use nn.Hardtanh, nn.ReLU or nn.PReLU in its place: {_REMEDY}"
+_SIGMOID = (
+    "of one logit the decision is the same without it: return the logit and leave it to the loss "
+    f"(BCEWithLogitsLoss); else {_REMEDY}"
+)
+_ADVICE: dict[str, str] = {
+    **dict.fromkeys(("softmax", "logsoftmax", "softmin"), _CLASS),
+    **dict.fromkeys(("argmax", "max", "amax", "topk"), _CLASS),
+    **dict.fromkeys(("gelu", "silu", "mish", "tanh", "elu", "selu", "celu"), _CURVE),
+    **dict.fromkeys(("hardswish", "softplus", "softsign"), _CURVE),
+    **dict.fromkeys(("sigmoid", "logsigmoid", "hardsigmoid"), _SIGMOID),
+    "sign": "its sign of 0 is 0, a third level; use hwbnn.nn.BinaryActivation, whose sign of 0 is "
+    "+1",
+}
+"""What to do instead of a function or a module, by its name in small letters without bars."""
+
+
+def _advice(name: str) -> str:
+    """What to do instead of a module or a function of this name."""
+    return _ADVICE.get(name.lower().replace("_", ""), _REMEDY)
+
 
 Operand = Tensor | int | float
 
@@ -272,19 +294,10 @@ def module_op(name: str, module: nn.Module, *, axes: int = 0) -> TableFunction:
         if reason is not None:
             raise CannotLower(f"{named(name, module)}: {reason}")
     elif type(module) not in MODULES:
-        advice = _REMEDY
+        advice = _advice(type(module).__name__)
         if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
             kind = "Linear" if isinstance(module, nn.Linear) else "Conv2d"
             advice = f"use nn.{kind} itself, or hwbnn.nn.Quant{kind} or hwbnn.nn.Binary{kind}"
-        elif isinstance(module, nn.GELU | nn.SiLU | nn.Tanh | nn.ELU | nn.Hardswish | nn.Softplus):
-            advice = f"use nn.Hardtanh, nn.ReLU or nn.PReLU in its place: {_REMEDY}"
-        elif isinstance(module, nn.Softmax | nn.LogSoftmax):
-            advice = "the class is the same without it: return the logits and leave it to the loss"
-        elif isinstance(module, nn.Sigmoid | nn.LogSigmoid):
-            advice = (
-                "of one logit the decision is the same without it: return the logit and leave it "
-                "to the loss (BCEWithLogitsLoss); else " + _REMEDY
-            )
         raise CannotLower(f"{named(name, module)}: {advice}")
     if isinstance(module, BATCH_NORMS) and module.running_var is None:
         raise CannotLower(
@@ -338,16 +351,12 @@ def function_op(
     target = node.target
     label = function_label(node)
     listed = target in METHODS if isinstance(target, str) else target in FUNCTIONS
-    if target in (torch.sign, "sign", "sign_"):
-        raise CannotLower(
-            f"{label}: its sign of 0 is 0, a third level; use hwbnn.nn.BinaryActivation, whose "
-            "sign of 0 is +1"
-        )
     name = target if isinstance(target, str) else FUNCTIONS.get(target, "")
     if name == "batch_norm":
         _check_batch_norm(label, node, constants)
     if not listed or not set(node.kwargs) <= _KEYWORDS or node.kwargs.get("training"):
-        raise CannotLower(f"{label}: {_REMEDY}")
+        called = target if isinstance(target, str) else getattr(target, "__name__", "")
+        raise CannotLower(f"{label}: {_advice(called)}")
     if name == "where" and (node.args[:1] != (source,) or not _is_comparison(source)):
         raise CannotLower(
             f"{label}: expected where(x >= c, a, b) of constants, which is a step; for two slopes "

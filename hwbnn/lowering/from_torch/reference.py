@@ -121,6 +121,11 @@ def prepare(model: nn.Module) -> nn.Module:
         kind = f"the class {model.__name__}" if is_class else type(model).__name__
         raise CannotLower(f"expected a torch module, found {kind}; give the trained model itself")
     network = unwrap(model)
+    if isinstance(network, torch.jit.ScriptModule):
+        raise CannotLower(
+            f"{type(network).__name__}: a module of torch.jit has no layers of hwbnn left; give "
+            "the model that it was made of"
+        )
     if any(t.is_meta for t in network.state_dict().values() if isinstance(t, torch.Tensor)):
         raise CannotLower("the model's parameters are on the meta device; load its weights first")
     try:
