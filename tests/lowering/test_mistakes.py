@@ -60,6 +60,13 @@ class Ended(nn.Module):
         return self.end(self.body(x))
 
 
+def scripted() -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is going
+        module: nn.Module = torch.jit.trace(dense(*normal()), torch.zeros(1, 20))
+    return module
+
+
 def dense(*between: nn.Module, first: nn.Module | None = None, width: int = 8) -> nn.Sequential:
     """A network of two layers, named as Sequential does, with these modules between."""
     head = first or BinaryLinear(20, 8, METHOD, source=LEVELS)
@@ -165,7 +172,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], Any, tuple[str, ...]]] = {
         ("function 'tanh' in the model", "use nn.Hardtanh, nn.ReLU or nn.PReLU"),
     ),
     "a module of torch.jit": (
-        lambda: torch.jit.trace(dense(*normal()), torch.zeros(1, 20)),
+        scripted,
         LEVELS,
         ("a module of torch.jit", "give the model that it was made of"),
     ),
