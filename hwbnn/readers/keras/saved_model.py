@@ -147,6 +147,11 @@ def _members(data: bytes, where: str) -> dict[str, bytes]:
                         "save the network again with model.save"
                     )
                 entry = named[0]
+                if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise InputError(
+                        f"{where}: zip: {name}: expected it plain or deflated; other ways of "
+                        "packing, which may take any memory, are not unpacked"
+                    )
                 most = FILE_BYTES if name.endswith(".h5") else JSON_BYTES
                 if entry.file_size > min(most, entry.compress_size * _RATIO):
                     raise InputError(

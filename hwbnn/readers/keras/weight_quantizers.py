@@ -111,9 +111,10 @@ def bias_quantizer(config: QuantizerConfig, *, settles: bool = True) -> WeightQu
     Raises:
         CannotLower: for one that has no exact integers; the message says why, not where.
     """
-    if isinstance(config.get("alpha"), str):
+    alpha = config.get("alpha")
+    if isinstance(alpha, str):
         raise CannotLower(
-            f"{config.name}: alpha={config.get('alpha')!r} on a bias is not read; expected a number"
+            f"{config.name}: alpha={alpha[:20]!r} on a bias is not read; set a number"
         )
     return _weights(config, settles)
 
@@ -320,9 +321,8 @@ def _power_weights(config: QuantizerConfig, settles: bool) -> Callable[[Floats],
         magnitude = np.abs(x)
         if most is not None:
             magnitude = np.minimum(magnitude, most)
-        exponent = np.full(x.shape, low)
-        for e in range(low + 1, high + 1):
-            exponent = np.where(magnitude * magnitude >= 2.0 ** (2 * e - 1), e, exponent)
+        fraction, exponent = np.frexp(magnitude)  # fraction * 2^exponent, fraction from 1/2 on
+        exponent = np.clip(exponent - (fraction * fraction < 0.5), low, high)
         exponent = np.where(np.abs(x) < float(np.float32(EPSILON)), low, exponent)
         least, greatest = int(exponent.min()), int(exponent.max())
         if greatest - least >= 15:

@@ -133,6 +133,13 @@ def test_sizes_are_checked_before_unpacking(monkeypatch: pytest.MonkeyPatch) -> 
         from_keras(zipped(members()), "t")
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_ways_of_packing_are_not_unpacked(packing: int) -> None:
+    with pytest.raises(InputError, match="plain or deflated"):
+        from_keras(zipped(members(), packing), "t")
+    assert from_keras(zipped(members(), zipfile.ZIP_DEFLATED), "t").generation == 3
+
+
 def test_a_size_that_the_directory_understates_is_seen() -> None:
     data = bytearray(zipped(members()))
     at = data.rindex(b"config.json") - 46  # the entry in the directory
