@@ -104,11 +104,9 @@ def doctor(as_json: options.Json = False) -> None:
 
 
 def _networks() -> _Columns:
-    from hwbnn.nn import NETWORKS
+    from hwbnn.nn.named import NAMES, hidden_layers
 
-    return ("network", "hidden layers"), [
-        (name, "-".join(map(str, widths))) for name, widths in NETWORKS.items()
-    ]
+    return ("network", "hidden layers"), [(name, hidden_layers(name)) for name in NAMES]
 
 
 def _methods() -> _Columns:

@@ -14,6 +14,13 @@ NAMES: tuple[str, ...] = (*NETWORKS, *CHAINS, *RESIDUAL)
 """Names that :func:`network` knows."""
 
 
+def hidden_layers(name: str) -> str:
+    """The hidden layers of a network of :data:`NAMES`, as people write them."""
+    if name in NETWORKS:
+        return "-".join(map(str, NETWORKS[name]))
+    return str(CHAINS[name] if name in CHAINS else RESIDUAL[name])
+
+
 def takes_images(name: str) -> bool:
     """Whether a network reads images ``(height, width, channels)`` and not rows of any shape."""
     return name not in NETWORKS

@@ -218,6 +218,11 @@ class ConvChain:
     kernel: int = 3
     padding: int = 0
 
+    def __str__(self) -> str:
+        """The hidden layers, as the literature writes them: ``32C5-P-64C5-P-512``."""
+        convolutions = ("P" if n == POOL else f"{n}C{self.kernel}" for n in self.layout)
+        return "-".join((*convolutions, *map(str, self.dense)))
+
 
 CHAINS: Mapping[str, ConvChain] = {
     "lenet": ConvChain((32, POOL, 64, POOL), (512,), kernel=5),

@@ -140,6 +140,11 @@ class ResidualStages:
     shortcut: Shortcut
     projects: bool
 
+    def __str__(self) -> str:
+        """The hidden layers in words."""
+        convolutions = "-".join(f"{2 * self.blocks}x{width}C3" for width in self.widths)
+        return f"{self.widths[0]}C3-{convolutions}, a shortcut per {self.shortcut}"
+
 
 RESIDUAL: Mapping[str, ResidualStages] = {
     "resnet20": ResidualStages((16, 32, 64), 3, "block", projects=False),

@@ -18,6 +18,7 @@ from hwbnn import __version__
 from hwbnn.cli import main
 from hwbnn.cli.app import app
 from hwbnn.cli.info import plain
+from hwbnn.nn import NAMES
 from hwbnn.report import BackendFigures, Report
 from tests.cli.conftest import Call, refused
 from tests.sleepers import SLEEPER, was_ended
@@ -49,6 +50,14 @@ def test_list(call: Call, what: str) -> None:
     assert shown.exit_code == 0
     assert shown.stdout.splitlines()[-1] == f"{what}: {len(rows)}"
     assert all(next(iter(row.values())) in shown.stdout for row in rows)
+
+
+def test_every_network_that_a_recipe_may_name_is_listed(call: Call) -> None:
+    rows = json.loads(call("list", "networks", "--json").stdout)["networks"]
+    assert [row["network"] for row in rows] == list(NAMES)
+    told = {row["network"]: row["hidden layers"] for row in rows}
+    assert (told["tfc"], told["lenet"]) == ("64-64-64", "32C5-P-64C5-P-512")
+    assert told["resnet20"] == "16C3-6x16C3-6x32C3-6x64C3, a shortcut per block"
 
 
 def test_lists_are_plain_text(call: Call) -> None:
