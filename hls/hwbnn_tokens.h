@@ -163,6 +163,26 @@ Pixel:
     }
 }
 
+// Select: the same channels of each pixel.
+template <class data_T, class res_T, typename CONFIG_T>
+void select_tokens(hls::stream<data_T> &x, hls::stream<res_T> &y,
+                   typename CONFIG_T::position_t positions[CONFIG_T::out::size]) {
+    typedef typename data_T::value_type source_t;
+    typedef typename res_T::value_type value_t;
+    const unsigned interval = CONFIG_T::interval;
+Pixel:
+    for (unsigned t = 0; t < CONFIG_T::n_pixels; t++) {
+        #pragma HLS PIPELINE II=interval
+        source_t source[CONFIG_T::in::words];
+        value_t value[CONFIG_T::out::words];
+        #pragma HLS ARRAY_PARTITION variable=source complete
+        #pragma HLS ARRAY_PARTITION variable=value complete
+        receive_all<data_T, CONFIG_T::in::words>(x, source);
+        select<source_t, value_t, CONFIG_T>(source, value, positions);
+        send_all<res_T, CONFIG_T::out::words>(value, y);
+    }
+}
+
 // Concat: pixel by pixel, since the chunks of both sources and of the value may differ.
 template <class data_T, class other_T, class res_T, typename CONFIG_T>
 void concat_tokens(hls::stream<data_T> &x, hls::stream<other_T> &z, hls::stream<res_T> &y) {

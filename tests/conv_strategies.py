@@ -31,6 +31,7 @@ from hwbnn.graph import (
     Node,
     Output,
     Rescale,
+    Select,
     SumPool,
     Threshold,
     Window,
@@ -56,7 +57,8 @@ class ConvLimits(Limits):
         max_side: most rows and columns of the input.
         max_channels: most channels of an image; the edges of machine words are favoured if allowed.
         shortcuts: whether there are blocks with shortcuts.
-        concat: whether there are blocks whose channels stand behind those that they read.
+        concat: whether there are blocks whose channels stand behind those that they read, and
+            whose channels are chosen and put in another order.
     """
 
     max_width: int = 40
@@ -261,6 +263,11 @@ class ConvBuilder(Builder):
         if self.chance(6):
             names = [self.source, self.source]
         self.append(Concat(self.name("concat"), *(names[::-1] if self.chance(2) else names)))
+        if self.chance(2):
+            channels = self.type.channels
+            index = self.choose.rng().permutation(channels)
+            kept = channels if self.chance(2) else self.choose.integer(1, channels)
+            self.append(Select(self.name("select"), self.source, index[:kept]))
 
     def alike(self, bit: bool) -> None:
         """Sums as bits, or as small integers of any sign."""

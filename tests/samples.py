@@ -31,7 +31,11 @@ ONES = np.array([1, 1])
 PLACES = np.array([[0, 1], [1, 0]])
 KERNELS = np.array([[[[True, False]]], [[[True, True]]]])
 SAMPLES: dict[type[Node], tuple[Node, ...]] = {
-    Select: (Select("node", "sums", np.array([1, 0])),),
+    Select: (
+        Select("node", "sums", np.array([1, 0])),
+        Select("node", "image", np.array([1])),
+        Select("node", "image_bits", np.array([1, 0])),
+    ),
     Encode: (Encode("node", "sums", CUTS),),
     Dot: (
         Dot("node", "bits", np.array([[True, False]])),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwbnn.graph import Add, Concat, Conv2d, Graph, MaxPool, Rescale, SumPool, Threshold
+from hwbnn.graph import Add, Concat, Conv2d, Graph, MaxPool, Rescale, Select, SumPool, Threshold
 from tests.conv_strategies import random_conv_graph
 from tests.strategies import random_graph
 
@@ -78,7 +78,16 @@ def test_values_side_by_side_are_of_every_sort() -> None:
             found |= {"of two widths"} if types[0].width != types[1].width else set()
             found |= {"of unlike channels"} if types[0].channels != types[1].channels else set()
             found |= {"several readers"} if len(graph.readers(node.name)) > 1 else set()
+        for node in graph.of_type(Select):
+            t = graph.types[node.source]
+            kind = "some" if len(node.index) < t.channels else "all in another order"
+            found.add(f"{kind} of {'images' if len(t.shape) == 3 else 'rows'}")
     assert found == {
+        *(
+            f"{kind} of {of}"
+            for kind in ("some", "all in another order")
+            for of in ("images", "rows")
+        ),
         *("bits", "integers", "images", "rows", "a value twice", "of two signs"),
         *("of two widths", "of unlike channels", "several readers"),
     }

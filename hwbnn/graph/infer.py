@@ -66,13 +66,12 @@ def _input(node: Input) -> ValueType:
 
 @infer.register
 def _select(node: Select, x: ValueType) -> ValueType:
-    expect_flat(node, x)
-    if int(node.index.max()) >= x.size:
+    if int(node.index.max()) >= x.channels:
         raise GraphError(
-            f"node '{node.name}': index: expected positions below {x.size}, "
+            f"node '{node.name}': index: expected positions below {x.channels}, "
             f"found {int(node.index.max())}"
         )
-    return ValueType((len(node.index),), x.low, x.high, x.step, x.bit)
+    return ValueType((*x.shape[:-1], len(node.index)), x.low, x.high, x.step, x.bit)
 
 
 @infer.register

@@ -237,10 +237,10 @@ def _expect_one_shape(made_by: str, shape: object, name: object) -> None:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Select(Node):
-    """The elements of a flat value that go on: ``y[i] = x[index[i]]``.
+    """The channels that go on, of a flat value the elements: ``y[..., i] = x[..., index[i]]``.
 
     Attributes:
-        index: int64 array ``(m,)`` of distinct positions in ``0 .. n-1``.
+        index: int64 array ``(m,)`` of distinct positions in ``0 .. n-1``, in any order.
     """
 
     source: str

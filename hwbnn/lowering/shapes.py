@@ -107,10 +107,27 @@ def select(
     return _picked(build, name, value, index, text)
 
 
+def channels(build: GraphBuilder, value: TracedValue, index: Ints) -> TracedValue:
+    """Some channels, or all in another order; of a flat value elements.
+
+    Args:
+        build: the Graph so far.
+        value: a value without a pool that waits.
+        index: positions in the network's order, int64 ``(m,)``, distinct.
+    """
+    if len(index) == len(value.low) and (index == np.arange(len(index))).all():
+        return value
+    if value.pending or value.border is not None:
+        value = fix(build, value)
+    kept = index if value.order is None else value.order[index]
+    text = f"{len(index)} of {len(value.low)} channels"
+    return _picked(build, value.layer, value, kept, text)
+
+
 def _picked(
     build: GraphBuilder, layer: str, value: TracedValue, index: Ints, text: str
 ) -> TracedValue:
-    """The elements of a flat value at these positions of the Graph's order, int64 ``(m,)``."""
+    """The channels at these positions of the Graph's order, int64 ``(m,)``."""
     node = Select(build.name("select"), value.name, index)
     t = build.add(node)
     build.remark(layer, node, text)

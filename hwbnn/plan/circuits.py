@@ -235,11 +235,12 @@ def _encode(node: Encode, datapath: Datapath) -> None:
 
 @add.register
 def _select(node: Select, datapath: Datapath) -> None:
-    datapath.resize(datapath.stream.size)
+    x = datapath.source_type(node)
+    datapath.resize(x.channels)
     result = datapath.result(node, len(node.index))
     name = f"v_{node.name}"
     datapath.append(blocks.SelectBlock(name, node.name, datapath.stream, result, node.index))
-    if (bits := datapath.drivers.get(node.source)) is not None:
+    if len(x.shape) == 1 and (bits := datapath.drivers.get(node.source)) is not None:
         datapath.drivers[node.name] = tuple(bits[i] for i in node.index)
 
 

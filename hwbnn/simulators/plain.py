@@ -78,7 +78,7 @@ def evaluate(node: Node, *arguments: Any) -> Array:
 
 @evaluate.register
 def _select(node: Select, x: Array, t: ValueType) -> Array:
-    return x[:, node.index]
+    return x[..., node.index]
 
 
 @evaluate.register

@@ -61,9 +61,9 @@ REFUSED: dict[str, tuple[Callable[[], Graph], str]] = {
         lambda: Graph((X, Select("s", "x", np.array([0, 4])), Output("y", "s"))),
         "'s': index: expected positions below 4, found 4",
     ),
-    "select not flat": (
-        lambda: Graph((PIXELS, Select("s", "x", np.array([0])), Output("y", "s"))),
-        r"'s': expected a flat value, found shape \(2, 3\); put a Flatten first",
+    "select beyond the channels": (
+        lambda: Graph((PIXELS, Select("s", "x", np.array([0, 3])), Output("y", "s"))),
+        "'s': index: expected positions below 3, found 3",
     ),
     "encode bits": (
         lambda: Graph((X, Encode("e", "x", np.zeros((4, 1), int)), Output("y", "e"))),

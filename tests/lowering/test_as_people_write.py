@@ -267,3 +267,22 @@ def test_a_quantised_layer_on_channels_of_their_own_is_exact() -> None:
 def test_a_binary_layer_cannot_take_up_scales_of_channels() -> None:
     with pytest.raises(InputError, match="channels of input 'x' have scales or offsets of their"):
         BinaryConv2d(3, 4, 3, METHOD, source=CHANNELS)
+
+
+def test_an_input_is_averaged_and_chosen_from_first() -> None:
+    """What reads the input by itself: one function for all channels, some of the channels."""
+    source = Input.pixels((6, 6, 3), scale=1.0)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), BinaryActivation(27, METHOD))
+    graph = lower(nn.Sequential(*model, BinaryLinear(27, 3, METHOD)).eval(), source)
+    assert graph.is_exact
+    rows = Input("x", (5,), 0, 9, scale=[1.0, 2.0, 0.5, 1.0, -1.0], offset=-1.0)  # type: ignore[arg-type]
+    chosen = Forward(
+        lambda m, x: m.last(m.sign(x[:, [4, 1, 2]])),
+        sign=BinaryActivation(3, METHOD),
+        last=BinaryLinear(3, 2, METHOD),
+    ).eval()
+    u = random_integers(rows, 100, 0)
+    with torch.no_grad():
+        wanted = chosen(floats(rows, u)).argmax(dim=1).numpy()
+    np.testing.assert_array_equal(simulate(lower(chosen, rows), u)[:, 0], wanted)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hwbnn.errors import CannotLower
-from hwbnn.graph import Concat, Graph, Input
+from hwbnn.graph import Concat, Graph, Input, Select
 from hwbnn.lowering import compare, floats, lower
 from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear
 from hwbnn.simulators import simulate
@@ -38,6 +38,7 @@ class Joined(nn.Module):
         self.stem, self.one, self.two = unit(2, 6, SOURCE), unit(6, 4), unit(6, 5)
         self.sums = BinaryConv2d(6, 3, 3, METHOD, padding=1)
         self.more = BinaryConv2d(4, 6, 3, METHOD, padding=1)
+        self.three = unit(3, 3)
         self.join = join
         self.norm, self.sign = nn.BatchNorm2d(channels), BinaryActivation(channels, METHOD)
         self.head = unit(channels, 4)
@@ -50,6 +51,12 @@ class Joined(nn.Module):
 def network(join: Callable[[Any, Tensor], Tensor], channels: int) -> nn.Module:
     torch.manual_seed(1)
     return trained(Joined(join, channels))
+
+
+def shuffle_unit(m: Any, x: Tensor) -> Tensor:
+    """As ShuffleNet's: half of the channels past a convolution, then all shuffled."""
+    left, right = x.chunk(2, dim=1)
+    return functional.channel_shuffle(torch.cat([left, m.three(right)], 1), 2)
 
 
 EXACT: dict[str, tuple[Callable[[Any, Tensor], Tensor], int]] = {
@@ -150,6 +157,62 @@ def test_rows_side_by_side_keep_the_order_of_flattened_images() -> None:
     torch.manual_seed(3)
     model = trained(Rows())
     same(model, lower(model, SOURCE))
+
+
+CHOSEN: dict[str, tuple[Callable[[Any, Tensor], Tensor], int]] = {
+    "the first channels": (lambda m, x: x[:, :4], 4),
+    "every second channel": (lambda m, x: x[:, 1::2], 3),
+    "channels by number": (lambda m, x: x[:, [5, 0, 3]], 3),
+    "turned round": (lambda m, x: x.flip(1), 6),
+    "shuffled": (lambda m, x: functional.channel_shuffle(x, 3), 6),
+    "half of what there is": (lambda m, x: x[:, : x.size(1) // 2], 3),
+    "a unit of ShuffleNet": (shuffle_unit, 6),
+    "a part of a split": (lambda m, x: torch.split(x, [1, 3, 2], 1)[1], 3),
+    "narrow": (lambda m, x: torch.narrow(x, 1, 2, 3), 3),
+    "sums in front of a BatchNorm": (lambda m, x: m.sign(m.norm(m.more(m.one(x))[:, 2:])), 4),
+}
+
+
+@pytest.mark.parametrize("kind", CHOSEN)
+def test_a_choice_of_channels_is_exact(kind: str) -> None:
+    model = network(*CHOSEN[kind])
+    graph = lower(model, SOURCE)
+    assert graph.is_exact
+    assert graph.of_type(Select)
+    same(model, graph)
+
+
+def test_elements_of_a_flattened_image_are_those_of_torch() -> None:
+    class Rows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.last = unit(2, 3, SOURCE), BinaryLinear(40, 4, METHOD)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(self.stem(x).flatten(1)[:, 30:70])
+
+    torch.manual_seed(3)
+    model = trained(Rows())
+    same(model, lower(model, SOURCE))
+
+
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda m, x: x[:, :, ::2],
+        lambda m, x: x.flip(2),
+        lambda m, x: x[:, [0, 1, 1, 2]],
+        lambda m, x: functional.channel_shuffle(x, 2).flip(3),
+    ],
+    ids=["rows", "rows turned round", "a channel twice", "columns turned round"],
+)
+def test_other_choices_are_refused_by_name(join: Callable[[Any, Tensor], Tensor]) -> None:
+    class Net(Joined):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.join(self, self.stem(x)).flatten(1)
+
+    with pytest.raises(CannotLower, match=r"in the model: expected a choice of channels, each on"):
+        lower(trained(Net(join, 4)), SOURCE, output="scores")
 
 
 def stacked(m: Any, x: Tensor) -> Tensor:

@@ -60,7 +60,8 @@ def test_checks_see_every_function() -> None:
     nodes |= {"concat"}
     assert seen >= {"slide", "arrange", "conv_stream", "conv_unrolled_stream", "pool_stream"}
     assert seen >= {
-        f"{n}_tokens" for n in ("threshold", "rescale", "add", "fork", "channel_pad", "concat")
+        f"{n}_tokens"
+        for n in ("threshold", "rescale", "add", "fork", "channel_pad", "concat", "select")
     }
     assert seen >= nodes | {f"{n}_stream" for n in nodes} | {"popcount", "row_word", "get", "put"}
     assert seen >= {"weight_of", "of", "add"}

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from hwbnn.errors import CannotLower
-from hwbnn.graph.arrays import Float32s
+from hwbnn.graph.arrays import Float32s, Ints
 from hwbnn.lowering.ops import TableFunction
 from hwbnn.lowering.pools import PoolWindow
 from hwbnn.methods import Nonlinearity
@@ -484,6 +485,8 @@ def _check_constant(label: str, value: object) -> None:
 # --- pools, shapes and sums ---
 
 ADDS = frozenset(("add", "iadd", "add_"))
+CHOICES = frozenset(("getitem", "narrow", "index_select", "channel_shuffle", "flip"))
+SPLITS = frozenset(("chunk", "split", "tensor_split", "split_with_sizes"))
 CONCATENATIONS = frozenset(("cat", "concat", "concatenate"))
 WEIGHTED = frozenset(("linear", "conv2d", "conv1d"))
 SHAPES = frozenset(("flatten", "view", "reshape", "squeeze", "unsqueeze"))
@@ -559,6 +562,46 @@ def check_concatenation(call: fx.Node, label: str, ndim: int) -> list[fx.Node]:
     if len(nodes) != len(tensors):
         raise CannotLower(f"{label}: expected values of the network alone, found a constant")
     return nodes
+
+
+def chosen_channels(
+    label: str, function: Callable[[Tensor], Any], shape: tuple[int, ...]
+) -> list[Ints]:
+    """The channels that a function keeps, and in which order, read off numbered elements.
+
+    Args:
+        label: the function, for messages.
+        function: the traced call, or a module.
+        shape: of its argument, batch and channels first.
+
+    Returns:
+        For each result of the function the channel of the argument that each of its channels is.
+
+    Raises:
+        CannotLower: if it does more than choose channels, or takes one twice.
+    """
+    places = math.prod(shape[2:])
+    numbers = torch.arange(math.prod(shape[1:]), dtype=torch.float64).reshape(1, *shape[1:])
+    results = function(numbers.expand(shape).clone())
+    indices = []
+    for result in results if isinstance(results, list | tuple) else [results]:
+        good = isinstance(result, Tensor) and result.ndim == len(shape)
+        good = good and result.shape[2:] == shape[2:] and len(result) == shape[0]
+        found = result[0].flatten(1 if places > 1 else 0).reshape(-1, places) if good else None
+        if found is None or not len(found):
+            raise CannotLower(f"{label}: {_CHOICE}")
+        index = found[:, 0].div(places).floor()
+        whole = index[:, None] * places + torch.arange(places, dtype=torch.float64)
+        if not torch.equal(found, whole) or len(index.unique()) < len(index):
+            raise CannotLower(f"{label}: {_CHOICE}")
+        indices.append(index.numpy().astype(np.int64))
+    return indices
+
+
+_CHOICE = (
+    "expected a choice of channels, each once, with all their rows and columns (x[:, a:b], chunk, "
+    "split, channel_shuffle); crop by the padding of a layer, and repeat by torch.cat"
+)
 
 
 def module_pool(

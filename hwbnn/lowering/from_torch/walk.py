@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph import ArgMax, Input, Lookup, Node, Output, Threshold
-from hwbnn.graph.arrays import Bytes, Float32s
+from hwbnn.graph.arrays import Bytes, Float32s, Ints
 from hwbnn.lowering import layers, pools, shapes, shortcuts
 from hwbnn.lowering.activations import NoExactForm, activation
 from hwbnn.lowering.concatenation import concatenate
@@ -27,16 +27,19 @@ from hwbnn.lowering.encodings import encode
 from hwbnn.lowering.from_torch.layers import check_source, read_activation, read_conv, read_linear
 from hwbnn.lowering.from_torch.ops import (
     ADDS,
+    CHOICES,
     CONCATENATIONS,
     MAX_POOLS,
     MEANS,
     SHAPE_ALONE,
     SHAPES,
+    SPLITS,
     UNCHANGED,
     WEIGHTED,
     check_add,
     check_concatenation,
     check_state,
+    chosen_channels,
     function_label,
     function_op,
     function_pool,
@@ -118,6 +121,7 @@ class Walk:
     _constants: dict[fx.Node, Tensor | int | float] = field(default_factory=dict)
     _sizes: set[fx.Node] = field(default_factory=set)
     _settled: dict[fx.Node, TracedValue] = field(default_factory=dict)
+    _splits: dict[fx.Node, tuple[TracedValue, list[Ints]]] = field(default_factory=dict)
     _sample: Sample = field(init=False)
 
     @property
@@ -216,6 +220,8 @@ class Walk:
         ends = np.full(columns, t.low), np.full(columns, t.high)
 
         def floats(u: Float32s) -> Float32s:
+            if node.is_uniform:  # perhaps of other columns than the input's
+                return node.reals(u).astype(np.float32)
             return node.reals(u.reshape(len(u), -1, t.channels)).astype(np.float32).reshape(u.shape)
 
         label = f"input '{node.name}'"
@@ -243,6 +249,11 @@ class Walk:
             result = value
         elif isinstance(module, nn.Flatten):
             result = shapes.flatten(self.build, value, label, self._sample.shape(call))
+        elif isinstance(module, nn.ChannelShuffle):
+            seen = self._sample.shape(call)
+            assert seen is not None
+            (index,) = chosen_channels(label, module, seen)
+            result = shapes.channels(self.build, self._source(call)[1], index)
         elif isinstance(module, Thermometer):
             thresholds = module.thresholds.numpy()
             result = encode(self.build, name, label, thresholds, self._source(call)[1])
@@ -409,10 +420,25 @@ class Walk:
         if target in ADDS and sum(n in self.values for n in call.all_input_nodes) == 2:
             self._add(call, label)
             return
+        if call.args and call.args[0] in self._splits:
+            held, indices = self._splits[call.args[0]]  # type: ignore[index]
+            part = call.args[1]
+            if target != "getitem" or not isinstance(part, int):
+                raise CannotLower(f"{label}: expected one of the parts of a split, parts[0]")
+            self.values[call] = shapes.channels(self.build, held, indices[part])
+            return
         if target in CONCATENATIONS:
             self._concatenation(call, label)
             return
         value = self._value_of(call, label)
+        if target in CHOICES | SPLITS:
+            value = self._source(call)[1]
+            indices = self._chosen(call, label)
+            if target in SPLITS:
+                self._splits[call] = value, indices
+            else:
+                self.values[call] = shapes.channels(self.build, value, indices[0])
+            return
         if target in SHAPES:
             self.values[call] = shapes.flatten(self.build, value, label, self._sample.shape(call))
         elif target in MAX_POOLS:
@@ -439,6 +465,24 @@ class Walk:
         self.values[call], total = shortcuts.add(self.build, self.build.label, sides)
         if total is not None:
             self.sums[call] = total
+
+    def _chosen(self, call: fx.Node, label: str) -> list[Ints]:
+        """The channels that a call keeps, in each of its results."""
+        source = self._source(call)[0]
+        shape = self._sample.shape(source)
+        assert shape is not None
+        known = {n: self._constants.get(n, self._sample.small[n]) for n in call.all_input_nodes}
+
+        def run(numbers: Tensor) -> Any:
+            known[source] = numbers
+            args: Any = fx.node.map_arg(call.args, known.__getitem__)
+            kwargs: Any = fx.node.map_arg(call.kwargs, known.__getitem__)
+            if isinstance(call.target, str):
+                return getattr(args[0], call.target)(*args[1:], **kwargs)
+            assert callable(call.target)
+            return call.target(*args, **kwargs)
+
+        return chosen_channels(label, run, shape)
 
     def _concatenation(self, call: fx.Node, label: str) -> None:
         """Values side by side along the channels, each of which other calls may read too."""

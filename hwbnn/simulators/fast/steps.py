@@ -85,10 +85,13 @@ def _input(node: Input, form: Encoding, graph: Graph) -> Step:
 @step.register
 def _select(node: Select, form: Encoding, graph: Graph) -> Step | None:
     source, out = Slot(node.source, form), Slot(node.name, form)
+    read = graph.types[node.source]
+    begins = np.arange(0, read.size, read.channels)
+    elements = (begins[:, None] + node.index).ravel()
     if form == "integers":
-        return Step((source,), lambda x, b: conversions.select(b[source], node.index, b[out]))
+        return Step((source,), lambda x, b: conversions.select(b[source], elements, b[out]))
     planes = coding(graph.types[node.name]).planes
-    index, masks = conversions.runs(node.index)
+    index, masks = conversions.runs(elements)
     return Step(
         (source,), lambda x, b: conversions.select_words(b[source], index, masks, planes, b[out])
     )

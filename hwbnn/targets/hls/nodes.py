@@ -84,8 +84,17 @@ def _argmax(node: ArgMax, site: Site) -> Call:
 
 @call_of.register
 def _select(node: Select, site: Site) -> Call:
-    position = Scalar.holding(0, site.type(node.source).size - 1)
-    return site.call(node, "select", constants=(Constant("positions", position, node.index),))
+    x = site.type(node.source)
+    if node.name not in site.image_lanes:
+        elements = (np.arange(0, x.size, x.channels)[:, None] + node.index).ravel()
+        position = Scalar.holding(0, x.size - 1)
+        return site.call(node, "select", constants=(Constant("positions", position, elements),))
+    position = Scalar.holding(0, max(1, x.channels - 1))
+    numbers = {"n_pixels": x.size // x.channels}
+    numbers["interval"] = max(site.chunks(node.source), site.chunks(node.name))
+    constants = (Constant("positions", position, node.index),)
+    call = site.call(node, "select", numbers=numbers, constants=constants)
+    return replace(call, source=site.pixel(node.source), out=site.pixel(node.name), numbers=numbers)
 
 
 @call_of.register
