@@ -36,6 +36,8 @@ SECONDS = 30.0
 """Seconds that reading one file may take."""
 _CHILD = Path(__file__).with_name("hdf5_child.py")
 _HEADER_BYTES = 1 << 26
+_GRACE = 5
+"""Seconds after which a child ends itself that its parent did not end in time."""
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 """First bytes of an HDF5 file."""
 
@@ -146,8 +148,9 @@ class Hdf5Child:
             # No threads of a linear algebra library, which reserve memory; no plugins from a path.
             settings = {"OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
             # -P: the folder of the script, this room, does not hide modules of the same names.
+            limits = (self.memory, self.array_bytes, math.ceil(self.seconds) + _GRACE)
             self._process = subprocess.Popen(
-                [sys.executable, "-P", str(_CHILD), str(self.memory), str(self.array_bytes)],
+                [sys.executable, "-P", str(_CHILD), *map(str, limits)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

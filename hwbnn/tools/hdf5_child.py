@@ -13,6 +13,7 @@ import json
 import math
 import os
 import resource
+import signal
 import sys
 from typing import Any
 
@@ -148,12 +149,13 @@ def answer(data: bytes, most: int) -> tuple[dict[str, Any], list[bytes]]:
         return {"refused": f"damaged: {' '.join(str(error).split())[:200]}"}, []
 
 
-def main(memory: int, most: int) -> None:
+def main(memory: int, most: int, seconds: int) -> None:
     """Answer files until the input ends.
 
     Args:
         memory: bytes of address space beyond those that the libraries take.
         most: bytes that the arrays of one file may have together.
+        seconds: after which a file ends this process, where its parent is gone and cannot.
     """
     source = sys.stdin.buffer
     sink = os.fdopen(os.dup(1), "wb")
@@ -165,7 +167,9 @@ def main(memory: int, most: int) -> None:
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     while len(head := source.read(8)) == 8:
         data = source.read(int.from_bytes(head, "little"))
+        signal.alarm(seconds)
         about, parts = answer(data, most)
+        signal.alarm(0)
         text = json.dumps(about).encode()
         sink.write(len(text).to_bytes(8, "little") + text)
         for part in parts:

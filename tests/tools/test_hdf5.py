@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,6 +148,23 @@ def test_a_file_that_keeps_the_library_busy_is_given_up(monkeypatch: pytest.Monk
         monkeypatch.undo()
         busy.seconds = 60
         assert busy.read(made(ordinary), "t").arrays  # in a new process
+
+
+HANGS = (Path(__file__).parent / "hangs.h5").read_bytes()
+"""A network's file with one byte changed, in whose attributes the library goes round for ever."""
+
+
+def test_a_file_that_hangs_the_library_is_given_up() -> None:
+    with Hdf5Child(seconds=1) as child, pytest.raises(InputError, match="longer than 1 s"):
+        child.read(HANGS, "t")
+
+
+def test_a_child_without_a_parent_ends_itself() -> None:
+    command = [sys.executable, "-P", str(hdf5._CHILD), "0", "1000000", "1"]
+    job = len(HANGS).to_bytes(8, "little") + HANGS
+    done = subprocess.run(command, input=job, capture_output=True)
+    assert done.returncode == -signal.SIGALRM
+    assert done.stdout == b""
 
 
 def _waits(self: Hdf5Child, process: Any, data: bytes, where: str) -> Any:
