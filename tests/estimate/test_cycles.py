@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from hwbnn.errors import PlanError
 from hwbnn.estimate import cycles
 from hwbnn.estimate.cycles import Deadlock
+from hwbnn.estimate.equations import FoldedEquations, WindowEquations
 from hwbnn.estimate.machines import FoldedMachine
-from hwbnn.estimate.schedule import FoldedEquations, WindowEquations, schedule
+from hwbnn.estimate.schedule import schedule
 from hwbnn.graph import (
     Add,
     ChannelPad,
