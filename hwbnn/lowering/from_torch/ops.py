@@ -181,11 +181,11 @@ _ADVICE: dict[str, str] = {
     "sign": "its sign of 0 is 0, a third level; use hwbnn.nn.BinaryActivation, whose sign of 0 is "
     "+1",
 }
-"""What to do instead of a function or a module, by its name in small letters without bars."""
+"""Advice in place of a function or a module, by its name in small letters without bars."""
 
 
 def _advice(name: str) -> str:
-    """What to do instead of a module or a function of this name."""
+    """Advice in place of a module or a function of this name."""
     return _ADVICE.get(name.lower().replace("_", ""), _REMEDY)
 
 
