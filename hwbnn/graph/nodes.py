@@ -129,7 +129,7 @@ class Input(Node):
 
     def __post_init__(self) -> None:
         Node.__post_init__(self)
-        shape = plain(self.shape)
+        shape: Any = plain(self.shape)
         if isinstance(shape, int):
             shape = (shape,)
         if isinstance(shape, tuple | list):

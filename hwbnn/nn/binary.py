@@ -544,4 +544,4 @@ def expect_tensor(name: str, x: object) -> None:
 
 def is_size(n: object) -> bool:
     """Whether something is an integer from 1, numpy's too."""
-    return isinstance(n, Integral) and not isinstance(n, bool) and n >= 1
+    return isinstance(n, Integral) and not isinstance(n, bool) and int(n) >= 1

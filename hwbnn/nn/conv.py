@@ -459,11 +459,11 @@ def _sides(padding: Any) -> tuple[int, int]:
         raise InputError(
             f"BinaryConv1d: padding: expected a number from 0, two, or 'same', found {padding!r}"
         )
-    return pair[0], pair[1]
+    return int(pair[0]), int(pair[1])
 
 
 def _is_size(n: Any, least: int) -> bool:
-    return isinstance(n, Integral) and not isinstance(n, bool) and n >= least
+    return isinstance(n, Integral) and not isinstance(n, bool) and int(n) >= least
 
 
 def _pair(layer: str, name: str, given: Any, least: int) -> tuple[int, int]:
