@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hwbnn.targets import generate
     from hwbnn.training import train
     from hwbnn.verification import verify
+    from hwbnn.writers import to_qonnx
 
 __version__ = "0.1.0"
 
@@ -49,6 +50,7 @@ __all__ = [
     "read",
     "save",
     "simulate",
+    "to_qonnx",
     "train",
     "training",
     "verify",
@@ -70,6 +72,7 @@ _PACKAGES = {
     "read": "lowering",
     "save": "graph",
     "simulate": "simulators",
+    "to_qonnx": "writers",
     "train": "training",
     "verify": "verification",
 }

@@ -1,4 +1,4 @@
-"""Commands that lower a trained model to integers: lower, explain, measure."""
+"""Commands that lower a trained model to integers: lower, explain, measure; and export."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from hwbnn.cli import options
 from hwbnn.cli.files import writable
-from hwbnn.cli.inputs import read_input, read_labels, read_model, read_samples
+from hwbnn.cli.inputs import read_graph, read_input, read_labels, read_model, read_samples
 from hwbnn.cli.network_files import (
     explain_network,
     framework_classes,
@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
     app.command("lower")(lower)
     app.command("explain")(explain)
     app.command("measure")(measure)
+    app.command("export")(export)
 
 
 Fraction = Annotated[
@@ -260,6 +261,31 @@ def explain(
     finish(f"{name}: {told.verdict}", facts, as_json=as_json)
     if not told.is_lowered:
         raise typer.Exit(2)
+
+
+def export(
+    graph: options.GraphArgument,
+    out: Annotated[Path, typer.Option(help="The ONNX file.")] = Path("graph.onnx"),
+    as_json: options.Json = False,
+) -> None:
+    """Write a Graph as QONNX, which FINN and others read: the same integers at every value.
+
+    The input are the Graph's own integers, channels first. What has no exact form there, such as
+    the fixed point of shortcuts, is refused by the node's name.
+
+    For example:
+
+        hwbnn export lenet --out lenet.onnx
+    """
+    from hwbnn.cli.files import write_file
+    from hwbnn.writers import to_qonnx
+
+    writable(out, ".onnx")
+    network = read_graph(graph)
+    data = to_qonnx(network)
+    write_file(out, data)
+    facts = {"file": str(out), "bytes": len(data), "nodes": len(network.nodes)}
+    finish(f"wrote {len(network.nodes)} nodes as QONNX -> {out}", facts, as_json=as_json)
 
 
 def measure(

@@ -24,7 +24,17 @@ from tests.cli.conftest import Call, refused
 from tests.sleepers import SLEEPER, was_ended
 
 COMMANDS = ["demo", "build", "train", "lower", "explain", "measure", "predict", "simulate"]
-COMMANDS += ["generate", "verify", "synth", "publish", "compare", "report", "list", "doctor"]
+COMMANDS += [
+    "generate",
+    "verify",
+    "synth",
+    "publish",
+    "compare",
+    "report",
+    "list",
+    "doctor",
+    "export",
+]
 HWBNN = str(Path(sys.executable).parent / "hwbnn")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from hwbnn.cli.network_files import parsed_input
 from hwbnn.errors import InputError
-from hwbnn.graph import Input, load
+from hwbnn.graph import Graph, Input, load
 from hwbnn.simulators import simulate
 from tests.cli.conftest import Call, refused
 from tests.readers.onnx.writer import Model, small_dense
@@ -88,14 +88,28 @@ def test_commands_for_graphs_take_files_that_say_what_arrives(call: Call) -> Non
     assert json.loads(done.stdout)["classes"] == y[:5].tolist()
 
 
-def test_a_file_is_built_and_verified(call: Call) -> None:
+def test_build_is_given_the_graph_of_a_file(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y, _ = finn()
     np.save("x.npy", x[:10])
     np.save("y.npy", y[:10])
-    given = ("--samples", "x.npy", "--labels", "y.npy", "--backends", "fast")
-    done = call("build", "network", *given, "--out", "core", "--json")
+
+    def build(network: object, input: object, data: object, out: Path, **more: object) -> None:
+        assert isinstance(network, Graph)
+        assert (network.notes["model"], input, more["name"]) == ("FINN-ONNX", None, "network")
+        raise InputError("reached")
+
+    monkeypatch.setattr("hwbnn.flow.build", build)
+    given = ("--samples", "x.npy", "--labels", "y.npy", "--out", "core")
+    assert "reached" in refused(call("build", "network", *given))
+
+
+def test_a_graph_is_exported_and_read_again(call: Call) -> None:
+    done = call("export", "sfc", "--out", "sfc.onnx", "--json")
     assert done.exit_code == 0, done.stderr
-    assert Path("core/graph.npz").exists()
+    assert json.loads(done.stdout)["bytes"] == Path("sfc.onnx").stat().st_size
+    again = call("lower", "sfc.onnx", "--out", "again.npz")
+    assert again.exit_code == 0, again.stderr
+    assert "expected a name ending in .onnx" in refused(call("export", "sfc", "--out", "x.txt"))
 
 
 def test_options_of_files_are_refused_for_models_and_the_other_way_round(call: Call) -> None:

@@ -44,7 +44,7 @@ from hwbnn.readers.onnx.folding import (
     quantizer_settings,
     single,
 )
-from hwbnn.readers.onnx.protobuf import OnnxModel, OnnxNode
+from hwbnn.readers.onnx.protobuf import MOST_AXES, OnnxModel, OnnxNode
 
 DOMAINS = (
     "",
@@ -193,6 +193,7 @@ class OnnxTranslation:
         for name in node.outputs:
             if name and (name in self.values or name in self.constants):
                 raise InputError(f"{node.label}: a second node computes '{shown_name(name)}'")
+        _check_attributes(node)
         if node.op == "Constant":
             self.constants[node.outputs[0]] = _constant(node)
             return
@@ -202,6 +203,9 @@ class OnnxTranslation:
                 raise InputError(
                     f"{node.label}: reads '{shown_name(name)}', which no earlier node computes"
                 )
+        if self.end and moving and node.op in ("Identity", "Cast", "Squeeze", "Reshape"):
+            self.values[node.outputs[0]] = self.values[moving[0]]
+            return
         if self.end and moving:
             raise CannotLower(f"{node.label}: comes behind the choice of the class; leave it out")
         if node.op == "Shape" and moving:
@@ -783,6 +787,34 @@ class OnnxTranslation:
         for name in node.outputs:
             if name:
                 self.values[name] = value
+
+
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("epsilon", "momentum", "alpha", "beta", "out_scale", "out_bias"), float),
+    **dict.fromkeys(("axis", "group", "transA", "transB", "signed", "narrow", "largest"), int),
+    **dict.fromkeys(("select_last_index", "keepdims", "ceil_mode", "count_include_pad"), int),
+    **dict.fromkeys(("allowzero", "training_mode", "storage_order", "sorted"), int),
+    **dict.fromkeys(("perm", "pads", "strides", "kernel_shape", "dilations", "axes"), list),
+    **dict.fromkeys(("shape",), list),
+    **dict.fromkeys(("rounding_mode", "data_layout", "auto_pad", "out_dtype"), str),
+}
+"""The types of attributes that operations read."""
+
+
+def _check_attributes(node: OnnxNode) -> None:
+    """Refuse attributes of a wrong type, and lists that are not integers of 32 bits."""
+    for name, kind in _KINDS.items():
+        value = node.attributes.get(name)
+        good = name not in node.attributes or isinstance(value, kind)
+        if kind is list and good:
+            items = value or []
+            good = len(items) <= MOST_AXES and all(
+                isinstance(n, int) and abs(n) < 1 << 31 for n in items
+            )
+        if kind is int and good and value is not None:
+            good = abs(value) < 1 << 31
+        if not good:
+            raise InputError(f"{node.label}: attribute '{name}': found another type or size")
 
 
 def _constant(node: OnnxNode) -> FoldedConstant:

@@ -11,12 +11,17 @@ from hwbnn.readers.onnx.protobuf import OnnxModel
 
 def execute(model: OnnxModel, x: Any) -> Any:
     """The result of a model on a batch."""
+    return trace(model, x)[model.outputs[0]]
+
+
+def trace(model: OnnxModel, x: Any, name: str = "x") -> dict[str, Any]:
+    """All values of a model on a batch."""
     values: dict[str, Any] = {name: a.astype(np.float64) for name, a in model.constants.items()}
-    values["x"] = np.asarray(x, np.float64)
+    values[name] = np.asarray(x, np.float64)
     for node in model.nodes:
         given = [values[i] for i in node.inputs]
         values[node.outputs[-1]] = OPERATIONS[node.op](node.attributes, *given)
-    return values[model.outputs[0]]
+    return values
 
 
 def quant(a: Any, x: Any, scale: Any, zero: Any, bits: Any) -> Any:
@@ -43,7 +48,10 @@ def conv(a: Any, x: Any, w: Any, bias: Any = 0.0) -> Any:
 
 
 def pool(a: Any, x: Any) -> Any:
-    taps = np.lib.stride_tricks.sliding_window_view(x, a["kernel_shape"], axis=(2, 3))
+    top, left, bottom, right = a.get("pads", (0, 0, 0, 0))
+    sides = ((0, 0), (0, 0), (top, bottom), (left, right))
+    x = np.pad(x, sides, constant_values=-np.inf)
+    taps = np.lib.stride_tricks.sliding_window_view(x, tuple(a["kernel_shape"]), axis=(2, 3))
     rows, columns = a["strides"]
     return taps[:, :, ::rows, ::columns].max(axis=(-2, -1))
 
@@ -72,6 +80,16 @@ OPERATIONS: dict[str, Any] = {
     "MaxPool": pool,
     "Relu": lambda a, x: np.maximum(x, 0),
     "BatchNormalization": norm,
+    "Add": lambda a, x, y: x + y,
+    "Sub": lambda a, x, y: x - y,
+    "Mul": lambda a, x, y: x * y,
+    "Identity": lambda a, x: x,
+    "Pad": lambda a, x, pads, value: np.pad(
+        x, pads.astype(int).reshape(2, -1).T, constant_values=float(value)
+    ),
+    "Gather": lambda a, x, i: np.take(x, i.astype(int), axis=a["axis"]),
+    "Concat": lambda a, *x: np.concatenate(x, axis=a["axis"]),
+    "ArgMax": lambda a, x: x.argmax(axis=a["axis"], keepdims=True),
     "Flatten": lambda a, x: x.reshape(len(x), -1),
     "Reshape": lambda a, x, s: x.reshape(len(x), -1),
     "Transpose": lambda a, x: x.transpose(a["perm"]),

@@ -1,0 +1,78 @@
+"""Writes the messages of an ONNX file: protocol buffers, fields in ascending order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hwbnn.graph.arrays import Array
+
+_TYPES = {"float32": 1, "int64": 7}
+Attribute = int | float | str | Sequence[int]
+
+
+def varint(n: int) -> bytes:
+    """An integer in groups of seven bits; negative ones as of 64 bits."""
+    n &= (1 << 64) - 1
+    out = bytearray()
+    while n > 127:
+        out.append(n & 127 | 128)
+        n >>= 7
+    return bytes([*out, n])
+
+
+def integer(number: int, n: int) -> bytes:
+    """A field of an integer."""
+    return varint(number << 3) + varint(n)
+
+
+def message(number: int, content: bytes | str) -> bytes:
+    """A field of bytes, a text or another message."""
+    data = content.encode() if isinstance(content, str) else content
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def tensor(name: str, array: Array) -> bytes:
+    """A tensor of float32 or int64."""
+    sizes = b"".join(integer(1, n) for n in array.shape)
+    data = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes()
+    return sizes + integer(2, _TYPES[array.dtype.name]) + message(8, name) + message(9, data)
+
+
+def attribute(name: str, value: Attribute) -> bytes:
+    """An attribute of a node."""
+    head = message(1, name)
+    if isinstance(value, float):
+        return head + varint(2 << 3 | 5) + np.float32(value).tobytes() + integer(20, 1)
+    if isinstance(value, int):
+        return head + integer(3, value) + integer(20, 2)
+    if isinstance(value, str):
+        return head + message(4, value) + integer(20, 3)
+    return head + b"".join(integer(8, n) for n in value) + integer(20, 7)
+
+
+def node(
+    op: str,
+    inputs: Sequence[str],
+    output: str,
+    domain: str = "",
+    attributes: Mapping[str, Attribute] | None = None,
+) -> bytes:
+    """A node of one result, which also names it."""
+    parts = [message(1, name) for name in inputs]
+    parts += [message(2, output), message(3, output), message(4, op)]
+    parts += [message(5, attribute(*pair)) for pair in (attributes or {}).items()]
+    return b"".join(parts) + (message(7, domain) if domain else b"")
+
+
+def value_info(name: str, shape: Sequence[int], dtype: str = "float32") -> bytes:
+    """The type of an input or output, with a batch of any size in front."""
+    sizes = message(1, message(2, "N")) + b"".join(message(1, integer(1, n)) for n in shape)
+    kind = message(1, integer(1, _TYPES[dtype]) + message(2, sizes))
+    return message(1, name) + message(2, kind)
+
+
+def annotation(name: str, datatype: str) -> bytes:
+    """FINN's data type of a value."""
+    return message(1, name) + message(2, message(1, "finn_datatype") + message(2, datatype))
