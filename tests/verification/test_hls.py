@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,29 +27,18 @@ from hwbnn.graph import (
     Threshold,
 )
 from hwbnn.plan import Folded, Plan
-from hwbnn.project import Project
 from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from hwbnn.verification import hls
-from hwbnn.verification.results import compare_batch, first_difference
 from tests.lowering.networks import NETWORKS, lowered
 from tests.strategies import random_graph, random_inputs, random_plan
 from tests.targets.hls_networks import every_node, scaled
+from tests.verification.hls_faults import Edit, difference, literal, seen_at, swapped
 
 CASES = (*NETWORKS, *(("graph", seed) for seed in (2, 4, 18, 21)))
 """20 lowered torch networks, and random Graphs with the nodes that those do not have."""
 FRAMES = 64
 IOS = ("io_parallel", "io_stream")
-
-
-def difference(graph: Graph, project: Project, folder: Path, frames: int = FRAMES, **how: str):
-    """The first difference between C simulation and plain simulator; all values must be there."""
-    x = random_inputs(graph, frames, 1)
-    expected = simulate(graph, x, trace=True)
-    run = hls.build(project, folder, **how).run(x)
-    assert set(run.values) | set(run.fused) == set(expected)
-    assert not set(run.values) & set(run.fused)
-    return first_difference(compare_batch(graph, expected, run.values))
 
 
 def network(kind: str, seed: int) -> Graph:
@@ -106,28 +94,6 @@ def test_an_unfused_plan_shows_every_value(io: str, tmp_path: Path) -> None:
     assert difference(graph, unfused, tmp_path) is None
 
 
-Edit = Callable[[bytes], bytes]
-
-
-def literal(index: int, change: Callable[[int], int]) -> Edit:
-    """Change one number of a file of constants."""
-
-    def edit(text: bytes) -> bytes:
-        before, brace, numbers = text.partition(b"{")
-        numbers, end, rest = numbers.partition(b"}")
-        changed = numbers.split(b", ")
-        words = b"0x" in changed[index]  # as decimals, those above 2^63 are too large for C++
-        changed[index] = (b"%#x" if words else b"%d") % change(int(changed[index], 0))
-        return before + brace + b", ".join(changed) + end + rest
-
-    return edit
-
-
-def swapped(old: bytes, new: bytes) -> Edit:
-    """Replace a piece of code."""
-    return lambda text: text.replace(old, new)
-
-
 FAULTS: dict[str, tuple[str, Edit, str]] = {
     "a weight bit": ("weights/weights8.h", literal(0, lambda v: v ^ 1), "fires"),
     "a weight of an integer": ("weights/weights5.h", literal(0, lambda v: v ^ 1), "steps"),
@@ -176,13 +142,8 @@ def test_a_planted_fault_is_seen_at_its_node(fault: str, tmp_path: Path) -> None
     io = "io_stream" if "beats" in fault else "io_parallel"
     project = generate(graph, "hls", Plan(input_beat=16), io=io)
     name, edit, node = FAULTS[fault]
-    name = f"firmware/{name}"
-    faulty = replace(project, files={**project.files, name: edit(project.files[name])})
-    assert faulty.digest != project.digest
     popcount = "tree" if "tree" in fault else "builtin"
-    found = difference(graph, faulty, tmp_path, frames=400, popcount=popcount)
-    assert found is not None
-    assert found.value == node
+    seen_at(node, graph, project, name, edit, tmp_path, frames=400, popcount=popcount)
 
 
 SCALED_FAULTS: dict[str, tuple[str, Edit, str]] = {
@@ -220,12 +181,7 @@ def test_a_fault_in_scale_or_offset_is_seen_at_its_node(fault: str, tmp_path: Pa
     graph = scaled()
     project = generate(graph, "hls", Plan(output_beat=16))
     name, edit, node = SCALED_FAULTS[fault]
-    name = f"firmware/{name}"
-    faulty = replace(project, files={**project.files, name: edit(project.files[name])})
-    assert faulty.digest != project.digest
-    found = difference(graph, faulty, tmp_path, frames=400)
-    assert found is not None
-    assert found.value == node
+    seen_at(node, graph, project, name, edit, tmp_path, frames=400)
 
 
 @pytest.mark.hardware

@@ -12,32 +12,19 @@ import pytest
 from hwbnn.graph import Concat, Graph
 from hwbnn.plan import Folded, Plan
 from hwbnn.project import Project
-from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from hwbnn.targets.hls import site
 from hwbnn.targets.hls.calls import FORK, Call, calls_of
 from hwbnn.targets.hls.depths import least_depths
-from hwbnn.verification import hls
-from hwbnn.verification.results import compare_batch, first_difference
 from tests.conv_strategies import random_conv_graph
-from tests.strategies import random_inputs, random_plan
+from tests.strategies import random_plan
 from tests.targets.hls_networks import images
-from tests.verification.test_hls import Edit, literal, swapped
+from tests.verification.hls_faults import Edit, difference, literal, seen_at, swapped
 
 SEEDS = (1, 33, 35, 71, 80, 90, 104, 117, 136)
 """Random networks that have every function of ``hls/`` for images in every form."""
 NARROW = 24
 """Bits of a token where pixels are to come in several."""
-
-
-def difference(graph: Graph, project: Project, folder: Path, frames: int = 40, **how: str):
-    """The first difference between C simulation and plain simulator; all values must be there."""
-    x = random_inputs(graph, frames, 1)
-    expected = simulate(graph, x, engine="plain", trace=True)
-    run = hls.build(project, folder, **how).run(x)
-    assert set(run.values) | set(run.fused) == set(expected)
-    assert not set(run.values) & set(run.fused)
-    return first_difference(compare_batch(graph, expected, run.values))
 
 
 def network(seed: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Graph, Plan]:
@@ -55,7 +42,7 @@ def test_random_networks_equal_the_simulator_at_every_node(
     graph, plan = network(seed, monkeypatch)
     popcount = ("tree", "builtin")[seed % 3 > 0]
     project = generate(graph, "hls", plan)
-    assert difference(graph, project, tmp_path, popcount=popcount, optimise="-O0") is None
+    assert difference(graph, project, tmp_path, 40, popcount=popcount, optimise="-O0") is None
 
 
 @pytest.mark.hardware
@@ -67,7 +54,7 @@ def test_values_side_by_side_equal_the_simulator_at_every_node(
     graph = random_conv_graph(seed, concat=True)
     assert graph.of_type(Concat)
     project = generate(graph, "hls", random_plan(seed, graph))
-    assert difference(graph, project, tmp_path, optimise="-O0") is None
+    assert difference(graph, project, tmp_path, 40, optimise="-O0") is None
 
 
 def forms(stage: Call) -> set[str]:
@@ -190,12 +177,8 @@ def test_a_planted_fault_is_seen_at_its_node(fault: str, tmp_path: Path) -> None
     name, edit, node = FAULTS[fault]
     made = enumerate(calls_of(graph, Plan(), "io_stream"), start=2)
     at = {stage.value: i for i, stage in made if stage.kind != FORK}
-    name = f"firmware/{name.format(**at)}"
-    faulty = replace(project, files={**project.files, name: edit(project.files[name])})
-    assert faulty.digest != project.digest
-    found = difference(graph, faulty, tmp_path, frames=200, optimise="-O0")
-    assert found is not None
-    assert found.value == node
+    name = name.format(**at)
+    seen_at(node, graph, project, name, edit, tmp_path, frames=200, optimise="-O0")
 
 
 @pytest.mark.hardware

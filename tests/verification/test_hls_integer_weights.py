@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hwbnn.graph import Graph
 from hwbnn.plan import Folded, Plan
-from hwbnn.project import Project
-from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from hwbnn.targets.hls.calls import Call, calls_of
-from hwbnn.verification import hls
-from hwbnn.verification.results import compare_batch, first_difference
 from tests.conv_strategies import random_conv_graph
-from tests.strategies import random_graph, random_inputs, random_plan
+from tests.strategies import random_graph, random_plan
 from tests.targets.hls_networks import integer_images, integer_weights
-from tests.verification.test_hls import IOS, Edit, literal, swapped
+from tests.verification.hls_faults import Edit, difference, literal, seen_at, swapped
+from tests.verification.test_hls import IOS
 
+HOW = {"frames": 200, "optimise": "-O0"}
 # Where a fold does not divide, HLS takes the next larger one that does.
 DENSE = {
     "signed": Folded(3, 5),
@@ -48,16 +44,6 @@ CASES = {
 }
 
 
-def difference(graph: Graph, project: Project, folder: Path, popcount: str = "builtin"):
-    """The first difference between C simulation and plain simulator; all values must be there."""
-    x = random_inputs(graph, 200, 1)
-    expected = simulate(graph, x, engine="plain", trace=True)
-    run = hls.build(project, folder, popcount=popcount, optimise="-O0").run(x)
-    assert set(run.values) | set(run.fused) == set(expected)
-    assert not set(run.values) & set(run.fused)
-    return first_difference(compare_batch(graph, expected, run.values))
-
-
 @pytest.mark.hardware
 @pytest.mark.parametrize("case", CASES)
 def test_every_node_equals_the_simulator(case: str, tmp_path: Path) -> None:
@@ -65,7 +51,7 @@ def test_every_node_equals_the_simulator(case: str, tmp_path: Path) -> None:
     graph = network()
     project = generate(graph, "hls", plan, io=io)
     popcount = "tree" if "folded" in case else "builtin"
-    assert difference(graph, project, tmp_path, popcount) is None
+    assert difference(graph, project, tmp_path, popcount=popcount, **HOW) is None
 
 
 @pytest.mark.hardware
@@ -73,7 +59,7 @@ def test_every_node_equals_the_simulator(case: str, tmp_path: Path) -> None:
 def test_random_networks_equal_the_simulator_at_every_node(seed: int, tmp_path: Path) -> None:
     graph = random_graph(seed, integer_weights=True, based=True, max_width=65, max_depth=3)
     project = generate(graph, "hls", random_plan(seed, graph), io=IOS[seed % 2])
-    assert difference(graph, project, tmp_path) is None
+    assert difference(graph, project, tmp_path, **HOW) is None
 
 
 @pytest.mark.hardware
@@ -81,7 +67,7 @@ def test_random_networks_equal_the_simulator_at_every_node(seed: int, tmp_path: 
 def test_random_images_equal_the_simulator_at_every_node(seed: int, tmp_path: Path) -> None:
     graph = random_conv_graph(seed, integer_weights=True, based=True)
     project = generate(graph, "hls", random_plan(seed, graph))
-    assert difference(graph, project, tmp_path) is None
+    assert difference(graph, project, tmp_path, **HOW) is None
 
 
 def forms(call: Call) -> set[str]:
@@ -143,7 +129,7 @@ FAULTS: dict[str, tuple[str, Edit, str]] = {
 def test_a_planted_fault_is_seen_at_its_node(fault: str, tmp_path: Path) -> None:
     graph = integer_weights()
     name, edit, node = FAULTS[fault]
-    _seen_at(node, graph, generate(graph, "hls"), f"firmware/{name}", edit, tmp_path)
+    seen_at(node, graph, generate(graph, "hls"), name, edit, tmp_path, **HOW)
 
 
 BORDER_FAULTS: dict[str, tuple[str, str]] = {
@@ -159,14 +145,4 @@ def test_a_fault_at_the_border_is_seen_at_its_node(fault: str, tmp_path: Path) -
     line, node = BORDER_FAULTS[fault]
     wrong = line.split(" = ")[0] + (" = mask;" if "mask &" in line else " = true;")
     edit = swapped(line.encode(), wrong.encode())
-    _seen_at(node, graph, generate(graph, "hls"), f"firmware/{DOT}", edit, tmp_path)
-
-
-def _seen_at(
-    node: str, graph: Graph, project: Project, name: str, edit: Edit, folder: Path
-) -> None:
-    faulty = replace(project, files={**project.files, name: edit(project.files[name])})
-    assert faulty.digest != project.digest
-    found = difference(graph, faulty, folder)
-    assert found is not None
-    assert found.value == node
+    seen_at(node, graph, generate(graph, "hls"), DOT, edit, tmp_path, **HOW)
