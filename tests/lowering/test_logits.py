@@ -152,3 +152,29 @@ def test_an_output_has_a_scale_exactly_where_it_is_logits(fields: tuple) -> None
 def test_logits_are_no_bits() -> None:
     with pytest.raises(GraphError, match="meaning logits: expected integers, found 3 bits"):
         Graph((Input.bits(3), Output("y", "x", "logits", 1.0, 0.0)))
+
+
+def test_two_heads_are_one_vector_of_logits() -> None:
+    """A model of two heads is told what to return; joined, each head has its own logits."""
+
+    class Heads(nn.Module):
+        def __init__(self, joined: bool) -> None:
+            super().__init__()
+            self.trunk = network()[:3]  # type: ignore[index]
+            self.one = nn.Sequential(BinaryLinear(30, 3, METHOD), nn.BatchNorm1d(3))
+            self.two = nn.Sequential(BinaryLinear(30, 2, METHOD), Scale(0.5))
+            self.joined = joined
+
+        def forward(self, x: torch.Tensor) -> object:
+            x = self.trunk(x)
+            heads = self.one(x), self.two(x)
+            return torch.cat(heads, 1) if self.joined else heads
+
+    with pytest.raises(CannotLower, match=r"of several heads return torch.cat\(heads, 1\)"):
+        lower(trained(Heads(False)), PIXELS, output="logits")
+    model = trained(Heads(True))
+    graph = lower(model, PIXELS, output="logits")
+    real, found, _ = real_and_found(model, graph)
+    assert real.shape == (300, 5)
+    assert graph.output.scale is not None
+    assert np.abs(found - real).max() <= graph.output.scale

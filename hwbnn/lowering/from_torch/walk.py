@@ -531,7 +531,10 @@ class Walk:
     def _output(self, call: fx.Node) -> None:
         (result,) = call.args
         if not isinstance(result, fx.Node) or result not in self.values:
-            raise CannotLower("the model returns something else than one tensor of logits")
+            raise CannotLower(
+                "the model returns something else than one tensor of logits; of several heads "
+                "return torch.cat(heads, 1) and lower with output='logits', or lower each alone"
+            )
         value = self.values[result]
         if value.is_input:
             raise CannotLower("the model returns its input; expected logits of a binary layer")
