@@ -67,8 +67,8 @@ def node(
 
 
 def value_info(name: str, shape: Sequence[int], dtype: str = "float32") -> bytes:
-    """The type of an input or output, with a batch of any size in front."""
-    sizes = message(1, message(2, "N")) + b"".join(message(1, integer(1, n)) for n in shape)
+    """The type of an input or output, with a batch of one in front, as FINN takes it."""
+    sizes = b"".join(message(1, integer(1, n)) for n in (1, *shape))
     kind = message(1, integer(1, _TYPES[dtype]) + message(2, sizes))
     return message(1, name) + message(2, kind)
 
