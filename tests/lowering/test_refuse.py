@@ -154,8 +154,9 @@ def test_shortcuts_products_and_functions_that_mix_channels() -> None:
         (lambda m, x: m.a(x) - m.a(x).mean(), "function 'mean'"),
         (lambda m, x: torch.add(m.a(x), 1.0, alpha=2), "function 'add'"),
         (lambda m, x: functional.linear(m.a(x), m.w * x.mean()), "function"),
-        (lambda m, x: m.a(x)[:, :2], "function 'getitem'"),
-        (lambda m, x: m.a(x).flip(1), "function 'flip'"),
+        (lambda m, x: m.a(x)[:2], "function 'getitem'"),
+        (lambda m, x: m.a(x)[:, [1, 1]], "function 'getitem'"),
+        (lambda m, x: m.a(x).flip(0), "function 'flip'"),
         (lambda m, x: m.a(x) + float("inf"), "constant inf is not finite"),
         (lambda m, x: m.a(x) + m.w[0] / 0.0, "its constant is not finite"),
         (lambda m, x: m.a(x) * m.w[0].view(1, 1, 6), "a function that keeps shape"),
@@ -251,7 +252,7 @@ def test_ends_that_are_no_logits() -> None:
 def test_arguments_that_are_no_input_or_output() -> None:
     with pytest.raises(InputError, match=r"expected hwbnn\.Input"):
         lower(nn.Sequential(linear()), 6)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="expected one of class, scores"):
-        lower(nn.Sequential(linear()), BITS, output="logits")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="expected one of class, scores, logits"):
+        lower(nn.Sequential(linear()), BITS, output="clas")  # type: ignore[arg-type]
     with pytest.raises(CannotLower, match="expected a torch module, found int"):
         lower(3, BITS)  # type: ignore[arg-type]

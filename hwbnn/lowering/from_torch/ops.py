@@ -580,19 +580,22 @@ def chosen_channels(
     Raises:
         CannotLower: if it does more than choose channels, or takes one twice.
     """
-    places = math.prod(shape[2:])
-    numbers = torch.arange(math.prod(shape[1:]), dtype=torch.float64).reshape(1, *shape[1:])
-    results = function(numbers.expand(shape).clone())
+    places, batch, size = math.prod(shape[2:]), 3, math.prod(shape[1:])
+    # Samples are numbered too: what mixes them is no choice of channels.
+    numbers = torch.arange(batch * size, dtype=torch.float64).reshape(batch, *shape[1:])
+    results = function(numbers.clone())
     indices = []
     for result in results if isinstance(results, list | tuple) else [results]:
         good = isinstance(result, Tensor) and result.ndim == len(shape)
-        good = good and result.shape[2:] == shape[2:] and len(result) == shape[0]
+        good = good and result.shape[2:] == shape[2:] and len(result) == batch
         found = result[0].flatten(1 if places > 1 else 0).reshape(-1, places) if good else None
         if found is None or not len(found):
             raise CannotLower(f"{label}: {_CHOICE}")
         index = found[:, 0].div(places).floor()
         whole = index[:, None] * places + torch.arange(places, dtype=torch.float64)
-        if not torch.equal(found, whole) or len(index.unique()) < len(index):
+        apart = result.flatten(1) - size * torch.arange(batch, dtype=torch.float64)[:, None]
+        is_choice = torch.equal(found, whole) and bool((apart == apart[:1]).all())
+        if not is_choice or len(index.unique()) < len(index) or index.max() >= shape[1]:
             raise CannotLower(f"{label}: {_CHOICE}")
         indices.append(index.numpy().astype(np.int64))
     return indices
