@@ -50,7 +50,7 @@ class ToolFailed(HwbnnError):
 
 
 class HwbnnWarning(UserWarning):
-    """A warning: something that may be meant; work goes on."""
+    """A warning: the input may be a mistake, but is not refused."""
 
 
 class ConstantOutput(HwbnnWarning):

@@ -78,12 +78,12 @@ def _show_warning(
 
 
 def discard_output() -> None:
-    """Send what is still to be printed nowhere, so that Python can end without another error."""
+    """Discard output that is not yet printed, so that Python can end without another error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(error: Any) -> str:
-    """Names the command, what is wrong, and what it takes instead."""
+    """One line: the command, the mistake, and what it takes instead."""
     said = error.format_message().strip().rstrip(".")
     ctx = error.ctx
     if ctx is None:

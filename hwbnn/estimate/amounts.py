@@ -131,7 +131,7 @@ def _axis_out(stage: AxisOut) -> Amounts:
 
 
 def framing(circuit: Circuit) -> Amounts:
-    """The further amounts of the borders, where frames are not told apart by packets."""
+    """Additional amounts of the borders where a packet is not one frame."""
     total = Amounts()
     if circuit.plan.framing == "packet":
         return total
@@ -315,7 +315,7 @@ def _weighted_folded(block: WeightedFolded) -> Amounts:
 
 
 def multipliers(one: int, other: int) -> int:
-    """DSPs of a product of signed numbers of so many bits.
+    """DSPs of a product of signed numbers of these widths.
 
     A factor that is too wide is cut into parts of 17 bits, since a part has no sign of its own.
 

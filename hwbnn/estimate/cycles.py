@@ -90,7 +90,7 @@ def cycles(
 
 
 def _free(circuit: Circuit, frames: int | None) -> Cycles:
-    """Frames as early as they can be: so many, or until they repeat."""
+    """Frames as early as possible: a given number, or until they repeat."""
     run = FrameSequence(circuit.stages)
     states: list[bytes] = []
     seen: dict[tuple[object, ...], int] = {}

@@ -1,4 +1,4 @@
-"""FIFO depths behind forks: what is used of them, and the fewest words that keep the rate."""
+"""FIFO depths behind forks: the words in use, and the fewest words that keep the rate."""
 
 from __future__ import annotations
 

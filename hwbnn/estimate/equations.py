@@ -46,7 +46,7 @@ class Events:
         self.reach = 1
 
     def before(self, frames: int, now: Ints) -> Ints:
-        """The frame that is so many before this one; ``now`` for this one."""
+        """An earlier frame, by its distance from this one; ``now`` at distance 0."""
         if self.interval is not None:
             return now - self.interval * frames
         if not frames:
@@ -57,7 +57,7 @@ class Events:
         return self.past[-frames]
 
     def delayed(self, lag: int, now: Ints | None = None) -> Ints:
-        """When the event passes that is so many before each.
+        """For each event, when the event that lies a number of events before it passes.
 
         >>> events = Events(3, 10)
         >>> events.delayed(1, np.array([0, 3, 5])).tolist()
@@ -87,7 +87,7 @@ class Events:
         return cycles
 
     def apart(self, times: Ints, cycles: int) -> Ints:
-        """The earliest times from these on, each so many cycles behind the one before.
+        """The earliest times not before these, each a number of cycles after the last one.
 
         >>> Events(3, 7).apart(np.array([4, 0, 0]), 2).tolist()
         [4, 6, 8]
@@ -101,7 +101,7 @@ class Events:
         return later
 
     def looped(self, times: Ints, lag: int, cycles: int) -> Ints:
-        """The earliest times from these on, so many cycles behind those ``lag`` events before.
+        """The earliest times not before these, and some cycles after those ``lag`` events earlier.
 
         >>> Events(5, 100).looped(np.array([0, 0, 0, 0, 0]), 2, 3).tolist()
         [0, 0, 3, 3, 6]
@@ -295,7 +295,7 @@ class AddStreamsEquations(Equations):
 
 
 def _lagged(index: Ints, lag: int, number: int) -> Ints:
-    """Of events some of which are numbered, the one that is so many of these before each."""
+    """For each event, the numbered event that lies ``lag`` numbered events before it."""
     frames, place = np.divmod(np.arange(len(index)) - lag, len(index))
     lagged: Ints = index[place] + frames * number
     return lagged

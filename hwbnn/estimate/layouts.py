@@ -96,7 +96,7 @@ class Layers:
         self.layouts = {node.name: list(self._layouts_of(node)) for node in self.products}
 
     def plan(self, base: Plan, cycles: int) -> Plan:
-        """The cheapest layouts whose stages a frame keeps busy for at most so many cycles."""
+        """The cheapest layouts whose stages are busy for at most ``cycles`` cycles a frame."""
         raise NotImplementedError
 
     def cycles(self) -> Iterator[int]:
@@ -105,14 +105,14 @@ class Layers:
             yield from {cycles for _, cycles in layouts}
 
     def cost(self, counts: Amounts) -> float:
-        """LUTs, a block RAM counted as so many."""
+        """LUTs, with block RAMs converted to LUTs."""
         taken = area_of(counts)
         return taken.lut + BRAM_LUTS * (taken.bram36 + taken.bram18 / 2)
 
     def layer_cost(
         self, nodes: Sequence[Node], lanes: int, layout: Layout, behind: Mapping[str, int]
     ) -> _LayerCost:
-        """A product and the nodes behind it, behind a stream of so many lanes.
+        """A product and the nodes behind it, on a stream of ``lanes`` lanes.
 
         Args:
             nodes: the product first.
@@ -278,7 +278,7 @@ class ChainLayers(Layers):
     def candidates(
         self, node: Node, kept: Mapping[int, _FirstLayers], cycles: int
     ) -> Iterator[tuple[Layout, int]]:
-        """Layouts worth a look behind streams of so many lanes, and the lanes that each wants.
+        """Layouts worth a look on streams of these lanes, and the lanes that each wants.
 
         For each way to sum and each ``pe`` those ``simd`` whose products alone, and the streams in
         front of them, are the cheapest.
@@ -349,7 +349,7 @@ class ChainLayers(Layers):
     def extend(
         self, first: _FirstLayers, layer: _LayerCost, node: Node, lanes: int, wanted: int
     ) -> _FirstLayers:
-        """One more layer behind those of a way that gives so many lanes."""
+        """One more layer behind a chain of layers that gives ``lanes`` lanes."""
         cost = first.cost + layer.cost
         if isinstance(layer.layout, Unrolled) and lanes == wanted:
             cost -= first.end  # joins the pipeline of the layer before

@@ -97,7 +97,7 @@ class System:
 
 
 class FrameSequence:
-    """Frames one behind the other, each as early as it can be.
+    """Successive frames, each as early as possible.
 
     Attributes:
         starts: when the first input beat of each frame passes.

@@ -118,7 +118,7 @@ def _points(graph: Graph, base: Plan | None) -> Points:
 
 @dataclass(frozen=True, eq=False)
 class _Key:
-    """A Graph and a Plan that are told apart by what they say."""
+    """A Graph and a Plan, compared by their contents."""
 
     graph: Graph
     base: Plan
@@ -142,7 +142,7 @@ def _remembered(key: _Key) -> Points:
 
 @dataclass(frozen=True)
 class Point:
-    """A Plan and what the whole circuit comes to.
+    """A Plan and the figures of the whole circuit.
 
     Attributes:
         interval: cycles from frame to frame.
@@ -379,7 +379,7 @@ class Points:
 
 
 class _Limit:
-    """The work of a search, the same on every machine and whatever was remembered."""
+    """The work of a search: the same on every machine, whatever caches hold."""
 
     def __init__(self, tell: Callable[[str], None] | None) -> None:
         self.tell = tell
@@ -398,7 +398,7 @@ class _Limit:
 
 
 def beat(graph: Graph, node: Node, given: int, cycles: int) -> int:
-    """The beat itself, or the narrowest that carries a frame in so many cycles.
+    """The beat itself, or the narrowest that carries a frame in ``cycles`` cycles.
 
     Raises:
         PlanError: if none is wide enough.

@@ -1,4 +1,4 @@
-"""The state of a build: its figures so far, and what it goes on without."""
+"""The state of a build: its figures so far, and the parts that it does without."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class BuildState:
     agreement: list[Agreement] = field(default_factory=list)
 
     def report(self, name: str, versions: Mapping[str, str], **more: Any) -> Report:
-        """The report of what is known now.
+        """The report of all figures so far.
 
         Args:
             name: of the network.
@@ -94,7 +94,7 @@ class BuildState:
 
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:
-        """Go on if a tool is missing or fails: what is known without it belongs in the report."""
+        """Continue if a tool is missing or fails: the other figures belong in the report."""
         try:
             yield
         except ToolNotFound as error:

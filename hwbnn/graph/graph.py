@@ -210,7 +210,7 @@ def _checked_notes(notes: Mapping[str, str]) -> dict[str, str]:
 
 
 def check_graph(given: object, where: str) -> None:
-    """Refuse what is no Graph: a model, or a file's name, is handed over by mistake.
+    """Refuse anything but a Graph: a model or a file's name is a common mistake.
 
     Args:
         given: what stands in a Graph's place.

@@ -9,7 +9,7 @@ from hwbnn.graph.fields import shown
 
 
 def flag(method: str, name: str, value: object) -> None:
-    """Refuse what is neither true nor false.
+    """Refuse anything but true and false.
 
     Raises:
         InputError: naming method, hyper-parameter and value.
@@ -31,7 +31,7 @@ def one_of(method: str, name: str, value: object, known: Sequence[str]) -> None:
 
 
 def number(method: str, name: str, value: object, low: float, high: float) -> None:
-    """Refuse what is no number from ``low`` to ``high``.
+    """Refuse anything but a number from ``low`` to ``high``.
 
     Raises:
         InputError: as :func:`flag`.
@@ -45,7 +45,7 @@ def number(method: str, name: str, value: object, low: float, high: float) -> No
 
 
 def integer(method: str, name: str, value: object, low: int, high: int) -> None:
-    """Refuse what is no integer from ``low`` to ``high``.
+    """Refuse anything but an integer from ``low`` to ``high``.
 
     Raises:
         InputError: as :func:`flag`.

@@ -252,11 +252,11 @@ def descend(arrivals: Arrivals, prices: Sequence[float]) -> list[Compression]:
 
 @lru_cache(maxsize=1 << 16)
 def compress(arrivals: Arrivals, uses: int) -> Compression:
-    """The compression of a heap that is best when so many others add up what it leaves.
+    """The cheapest compression of a heap whose result is added up ``uses`` times.
 
     Args:
         arrivals: the heap, its levels from 0 on.
-        uses: how many others.
+        uses: how many sums add up what the compression leaves.
     """
     states = [state for prices in (PRICES, *SHORTER) for state in descend(arrivals, prices)]
     return min(states, key=lambda s: s.luts + BIT * uses * sum(s.left) + LEVEL * s.latest)

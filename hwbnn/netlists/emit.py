@@ -126,7 +126,7 @@ class _Module:
         return self.literal(chain.cin, stage), s, d
 
     def carries(self, run: ChainStack, bits: int) -> list[str]:
-        """A run of carry cells of so many positions, with its chains."""
+        """A run of carry cells of this number of positions, with its chains."""
         name = run.chains[0]
         # Where nothing else stands no carry is passed on.
         s, d = ["1'b0"] * run.positions, ["1'b0"] * run.positions
@@ -180,7 +180,7 @@ def _sum(index: int, chain: CarryChain, cin: str, s: Sequence[str], d: Sequence[
 
 
 def _cells(name: int, cin: str, s: Sequence[str], d: Sequence[str], bits: int) -> list[str]:
-    """Carry cells of so many positions above each other."""
+    """Carry cells of this number of positions above each other."""
     lines = [f"  wire [{len(s) - 1}:0] o{name}, c{name};"]
     for k in range(len(s) // bits):
         part = f"[{k * bits + bits - 1}:{k * bits}]"

@@ -165,7 +165,7 @@ def _check(weights: Ints | Bools, width: int, *numbers: Ints) -> None:
 
 
 def _number(builder: NetlistBuilder, heap: BitHeap, bits: int) -> list[int]:
-    """A heap's value as literals of so many bits."""
+    """A heap's value as ``bits`` literals."""
     rest = BitHeap([list(column) for column in heap.columns])
     # A negative constant wraps around: the sum itself is in range.
     constant = heap.constant % (1 << bits)
@@ -337,7 +337,7 @@ def _halves(size: int) -> tuple[range, ...]:
 
 
 def _settled(builder: NetlistBuilder, heap: BitHeap, size: int) -> BitHeap:
-    """A class compressed as far as it pays in a cluster of so many rows."""
+    """A class compressed as far as it pays in a cluster of this size."""
     heap.cancelled()
     if size == 1:
         return heap
@@ -382,7 +382,7 @@ APART = 2
 
 
 def clusters(signs: Signs | Bools, size: int) -> Iterator[Rows]:
-    """The rows in clusters of so many; the last may be smaller.
+    """The rows in clusters of ``size``; the last may be smaller.
 
     Args:
         signs: ``(rows, inputs)`` of -1, 0 and +1, or bools for -1 and +1.

@@ -18,7 +18,7 @@ from hwbnn.netlists.netlist import TRUE
 
 @dataclass(frozen=True)
 class LayerInputs:
-    """Inputs of so many bits, input ``i`` on signals ``1 + i * width`` on, lowest bit first.
+    """Inputs of ``width`` bits; input ``i`` begins at signal ``1 + i * width``, lowest bit first.
 
     Attributes:
         count: how many there are.

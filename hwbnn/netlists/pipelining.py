@@ -27,7 +27,7 @@ class Pipelining:
 
 
 def pipelining(netlist: Netlist, per_register: int | None) -> Pipelining:
-    """Place registers after so many levels, and after the outputs; none for None."""
+    """Place registers after every ``per_register`` levels and after the outputs; none for None."""
     if per_register is None:
         return Pipelining(0, (0,) * len(netlist.cells), (0,) * netlist.signals)
     level = _logic_depths(netlist)

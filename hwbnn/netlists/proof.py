@@ -119,7 +119,7 @@ def _add_tables(tables: dict[int, tuple[tuple[int, ...], int]], cell: Lut) -> No
 
 
 def checked(netlist: Netlist) -> NetlistReader:
-    """A netlist of which every chain adds what it says.
+    """A netlist in which every chain adds its operands.
 
     Raises:
         Mismatch: naming the cell that does not.
@@ -175,7 +175,7 @@ def _check_atom(
 
 
 def _enumerate(case: _Case, variables: int) -> frozenset[int]:
-    """Go through all values of an atom's inputs: what it says and what its tables do."""
+    """For all values of an atom's inputs: its specification and the outputs of its tables."""
     reached = set()
     for *bits, carry in product((0, 1), repeat=variables + 1):
         if carry not in case.carries:

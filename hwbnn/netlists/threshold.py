@@ -104,7 +104,7 @@ def cheapest(heights: Heights, wanted: int) -> ThresholdChain | None:
 
 @lru_cache(maxsize=1 << 18)
 def _tables(heights: Heights, constant: int, link: int) -> tuple[int, tuple[CarryWindow, ...]]:
-    """The fewest tables one behind the other for these columns, and their windows."""
+    """The shortest chain of tables for these columns, and their windows."""
     best: tuple[int, tuple[CarryWindow, ...]] = (NEVER, ())
     bits, high = link, link
     for columns in range(1, min(len(heights), WIDEST) + 1):
@@ -220,7 +220,7 @@ def _built(builder: NetlistBuilder, heap: BitHeap, threshold: int) -> int:
 
 
 def _above(columns: int, flip: int) -> int:
-    """The sums, as a mask, that carry out of so many columns; flipped, those that do not."""
+    """The sums, as a mask, that carry out of these columns; flipped, those that do not."""
     full = 1 << columns
     return ((1 << full) - 1) << (0 if flip else full)
 

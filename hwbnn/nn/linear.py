@@ -1,4 +1,4 @@
-"""Dense layers; a choice of what is read, and a factor behind the last layer."""
+"""Dense layers; a choice of inputs, and a factor behind the last layer."""
 
 from __future__ import annotations
 

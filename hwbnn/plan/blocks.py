@@ -222,7 +222,7 @@ class Scaled(ByElement):
 
     @property
     def widths(self) -> tuple[int, int, int]:
-        """Bits of a scale, an offset and a constant in the memory; 0 for what is not kept there."""
+        """Bits of a scale, an offset and a constant in the memory; 0 for those not kept there."""
         scale = 0 if self.shift is not None else max(1, int(self.scale.max()).bit_length())
         offset = signed_width(int(self.offset.min()), int(self.offset.max()))
         return scale, offset, self.result.width if self.added.any() else 0

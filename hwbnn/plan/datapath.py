@@ -82,7 +82,7 @@ class Datapath:
         return self.graph.types[node.sources[0]]
 
     def result(self, node: Node, lanes: int) -> TokenStream:
-        """A node's value as a stream of at most so many lanes."""
+        """A node's value as a stream of at most ``lanes`` lanes."""
         return TokenStream.of(self.type(node), lanes)
 
     # ---- Values and their readers ----
@@ -196,7 +196,7 @@ class Datapath:
 
 
 def least_divisor(n: int, parts: int) -> int:
-    """The least divisor of a number that makes at most so many parts of it.
+    """The least divisor of a number that cuts it into at most ``parts`` parts.
 
     >>> least_divisor(12, 5), least_divisor(7, 3)
     (3, 7)

@@ -120,7 +120,7 @@ class Folded:
             object.__setattr__(self, name, plain(getattr(self, name)))
 
     def multiplies(self, input_bits: int, weight_bits: int, *, ternary: bool) -> bool:
-        """Whether products of integers of so many bits are formed by multipliers of the device.
+        """Whether products of integers of these widths are formed by multipliers of the device.
 
         Inputs of one bit need none, nor do ternary weights, nor sums that take a bit plane at a
         time. Else it is as :attr:`multipliers` says, and if that says nothing, where both factors
@@ -440,7 +440,7 @@ def _is_int(value: object) -> TypeGuard[int]:
 
 
 def expect_plan(given: object, where: str) -> None:
-    """Refuse what is no Plan where one may be given.
+    """Refuse anything but a Plan or None.
 
     Args:
         given: what stands in a Plan's place; None for none.

@@ -430,7 +430,7 @@ def gather(datapath: Datapath, product: Product, layout: Folded | None = None) -
 
 
 def _separate(datapath: Datapath, vector: int, cycles: int) -> None:
-    """Bring the stream to vectors of which each begins with a new token, one in so many cycles."""
+    """Make each vector of the stream begin with a new token."""
     lanes = datapath.stream.lanes
     if vector % lanes or vector // lanes > cycles:
         datapath.resize(least_divisor(vector, cycles))

@@ -71,7 +71,7 @@ class TokenStream:
         return replace(self, vector=vector)
 
     def resized(self, lanes: int) -> tuple[TokenStream, ...]:
-        """The streams through which it comes to tokens of this many lanes, that one last.
+        """The streams on the way to tokens of this many lanes; the last one has them.
 
         Empty if it has them already. Where neither number divides the other, the way leads through
         tokens of their least common multiple, or of whole vectors.

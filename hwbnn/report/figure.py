@@ -40,7 +40,7 @@ class Figure:
 
 
 def number(value: int | float) -> str:
-    """A number as people read it: thousands apart, four digits of what is no integer.
+    """A number as people read it: thousands separated, other numbers than integers in four digits.
 
     >>> number(23262), number(97.2), number(431000.0), number(0.00012345)
     ('23,262', '97.2', '431,000', '0.0001234')

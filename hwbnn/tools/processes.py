@@ -148,7 +148,7 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End what is left of a program and its children, and collect it."""
+    """End a program and those of its children that still run, and collect them."""
     if process.returncode is None:
         _kill(process)
         process.wait()

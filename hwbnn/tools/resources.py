@@ -1,4 +1,4 @@
-"""Cells of a mapped design, and what they come to in the terms of each FPGA family."""
+"""Cells of a mapped design, counted as resources of each FPGA family."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ _DIMENSIONS = (3, 1, 3, 1)
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels, split into what is trained on and what is only tested on.
+    """Images and labels, split into a training part and a test part.
 
     Attributes:
         name: the data set's name.

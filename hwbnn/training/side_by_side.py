@@ -1,4 +1,4 @@
-"""Finished runs side by side: what is read of them, and the runs that differ in their seed alone.
+"""Finished runs side by side: reading them, and joining those that differ in their seed alone.
 
 No torch is needed to read what runs left behind, but their recipes name methods, which do need it.
 """

@@ -119,7 +119,7 @@ def verify(
 
 
 def check_backends(names: Iterable[str], rtl_frames: int | None = None) -> None:
-    """Refuse what is no name of a backend, and no number of frames for RTL.
+    """Refuse names that no backend has, and numbers of frames that RTL cannot run.
 
     Raises:
         InputError: naming it, and what there is.

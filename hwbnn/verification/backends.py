@@ -99,10 +99,10 @@ class Backend:
         self.fused: Mapping[str, str] = {}
 
     def prepare(self) -> None:
-        """Generate and compile what is needed."""
+        """Generate and compile the files that it needs."""
 
     def wanted(self, frames: int) -> int:
-        """How many of so many inputs this backend computes; slow backends take the first only."""
+        """How many inputs this backend computes; slow backends take only the first ones."""
         return frames
 
     def batch(self, x: Array, expected: Values) -> None:
@@ -142,7 +142,7 @@ class Fast(Backend):
     """The fast simulator."""
 
     def prepare(self) -> None:
-        """Compile its kernels, which the first call does, and so out of what is timed."""
+        """Compile its kernels by a first call, so that the compilation is not timed."""
         t = self.job.graph.types[self.job.graph.input.name]
         frame: Array = np.full((1, *t.shape), t.low, np.bool_ if t.bit else np.int64)
         begin = time.perf_counter()

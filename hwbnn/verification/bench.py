@@ -150,7 +150,7 @@ def _all_kept(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def read_record(folder: Path, core: Core, frames: Frames) -> Record:
-    """Read what a bench wrote into ``folder`` in a run on so many frames."""
+    """Read the files that a bench wrote into ``folder`` in a run on ``frames`` frames."""
     sent = len(frames)
     result, types = read_result(folder), core.graph.types
     faults = list(result.faults)

@@ -217,7 +217,7 @@ def _number(digits: str) -> int:
 
 
 class _Run:
-    """The recorded part, and what it found.
+    """The recorded part of a run, and its findings.
 
     It lasts until all that is expected has left and ``drain`` cycles more, or until nothing has
     moved for ``limit`` cycles.

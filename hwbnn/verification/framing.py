@@ -114,7 +114,7 @@ def frames_of(framing: Framing, last: NDArray[np.uint8], tokens: int) -> Frames:
 
 
 def packed(framing: Framing, frames: int, tokens: int, seed: int) -> NDArray[np.uint8]:
-    """``tlast`` of each beat of so many whole frames, as a source may send them.
+    """``tlast`` of each beat of a number of whole frames, as a source may send them.
 
     One frame a packet, or several at random (``batch``), or no order at all (``counted``); the last
     beat ends a packet.

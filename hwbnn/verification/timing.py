@@ -58,7 +58,7 @@ class Timing:
         return self._settling.period
 
     def predicted(self, frames: int) -> Cycles:
-        """The token model's run of so many frames."""
+        """The token model's run of this number of frames."""
         if frames not in self._predicted:
             self._predicted[frames] = cycles(self.circuit, frames)
         return self._predicted[frames]
@@ -81,7 +81,7 @@ class Timing:
         self._breach(_fuller(record.most, self.core.fifos, settled=frames >= self.settled))
 
     def _continued(self, cycles: Sequence[int], frames: int) -> Ints:
-        """Starts or ends of so many frames: those known, and their last period again and again."""
+        """Starts or ends of all frames: the known ones, then their last period repeated."""
         assert self._settling.interval is not None
         known = np.array(cycles, np.int64)
         if len(known) == frames:

@@ -41,7 +41,7 @@ def depths(calls: tuple[Call, ...]) -> dict[str, int]:
 
 
 def least_depths(calls: tuple[Call, ...]) -> dict[str, int]:
-    """Depths with which the processes of the calls come to an end, without slack.
+    """The smallest depths with which the processes of the calls end, without slack.
 
     Raises:
         PlanError: if a frame has more tokens than can be gone through.
@@ -66,7 +66,7 @@ def least_depths(calls: tuple[Call, ...]) -> dict[str, int]:
 
 
 def _starts(calls: tuple[Call, ...]) -> dict[str, int]:
-    """Depths before any is deepened: of what is one token, one is enough."""
+    """Depths to start from: a value of one token needs one place."""
     return {name: min(SHALLOW, call.tokens) for call in calls[:-1] for name in call.streams}
 
 

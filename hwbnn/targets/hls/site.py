@@ -76,12 +76,12 @@ class Call:
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """Names of what it makes; a value's own name but for forks."""
+        """Names of its streams: the value's own name, except for forks."""
         return self.writes or (self.value,)
 
     @property
     def tokens(self) -> int:
-        """Tokens of a frame of what it makes."""
+        """Tokens of a frame of its value."""
         return self.shape[0] if len(self.shape) > 1 else 1
 
 

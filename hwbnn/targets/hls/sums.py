@@ -50,7 +50,7 @@ class Accumulator:
 
     @property
     def types(self) -> dict[str, str]:
-        """The members of the config struct that say what is accumulated."""
+        """The members of the config struct that describe the accumulator."""
         accum = Scalar.holding(self.low, self.high)
         return {"accum_t": accum.cpp, "terms": f"hwbnn::{self.terms}", **self.more_types}
 

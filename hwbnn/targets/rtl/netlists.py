@@ -185,7 +185,7 @@ def _count(block: DotNetlist, bits: int, matched: str) -> str:
 
 
 def _weighed(wanted: Ints, scale: Ints, offset: Ints, high: int) -> tuple[str, str]:
-    """Constants, and the comparison of ``scale * raw + offset * total`` with what is wanted.
+    """Constants, and the comparison of ``scale * raw + offset * total`` with the thresholds.
 
     Args:
         wanted: int64 ``(channels,)``.
