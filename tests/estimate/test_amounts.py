@@ -24,8 +24,8 @@ from hwbnn.estimate.primitives import (
     tree,
 )
 from hwbnn.graph import NODE_TYPES
-from hwbnn.plan import circuit
-from hwbnn.plan.blocks import Block, ByElement, Pool
+from hwbnn.plan import TokenStream, circuit
+from hwbnn.plan.blocks import ArgMaxBlock, Block, ByElement, LookupBlock, Pool
 from hwbnn.plan.stages import Pipeline, Stage
 from tests.conv_strategies import conv_graphs, random_conv_graph
 from tests.strategies import graphs, plans, random_graph, random_plan
@@ -161,3 +161,31 @@ def test_random_circuits_reach_every_kind_of_node() -> None:
         for stage in circuit(graph, random_plan(seed, graph)).stages:
             amounts(stage)
     assert met == set(NODE_TYPES)
+
+
+def test_a_block_ram_is_as_deep_and_as_wide_as_it_is() -> None:
+    """One row or one column more takes the next size, or another one."""
+    for width, depth in ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)):
+        whole = np.random.default_rng(depth).random((depth, width)) < 0.5
+        assert rom(whole) == Memory(bram18=1)
+        assert rom(np.concatenate((whole, ~whole[:1]))) != Memory(bram18=1)
+        assert rom(np.concatenate((whole, ~whole[:, :1]), axis=1)) != Memory(bram18=1)
+    # Nine cells of LUTs as deep as 32 are dearer than a block RAM that is read with a register.
+    assert ram(512, 36, registered=True).bram18 == 1
+
+
+@pytest.mark.parametrize(("lanes", "kept"), [(2, 1), (4, 3), (5, 6), (8, 7)])
+def test_a_tree_of_comparisons_keeps_the_better_of_each_pair(lanes: int, kept: int) -> None:
+    """With a register behind each level: as many as there are pairs, and those left over."""
+    source, result = TokenStream(lanes, lanes, 5, signed=True), TokenStream(1, 1, 3)
+    taken = amounts(ArgMaxBlock("a", "a", source, result, 1))
+    assert taken.ff["exact"] == kept * (5 + 1 + 3)
+    assert taken.lut["larger"] == (lanes - 1) * (5 + 1)
+
+
+@pytest.mark.parametrize(("step", "products"), [(1, 0), (3, 4)])
+def test_a_table_of_every_step_divides_by_a_product(step: int, products: int) -> None:
+    source, result = TokenStream(8, 4, 5, signed=True), TokenStream(8, 4, 3)
+    table = np.arange(8)[:, None] + np.arange(4)
+    block = LookupBlock("l", "l", source, result, 0, 0, step, table % 8)
+    assert amounts(block).dsp == products

@@ -13,6 +13,7 @@ from torch import nn
 from hwbnn.errors import CannotLower, InputError, Mismatch
 from hwbnn.graph import Dot, Graph, Input, Lookup, Node, Threshold
 from hwbnn.lowering import compare, lower
+from hwbnn.lowering.from_torch.comparison import _same_order
 from hwbnn.lowering.tables import ThresholdTable, read_thresholds
 from hwbnn.nn import BinaryLinear, mlp
 from tests.lowering.models import METHOD
@@ -134,3 +135,12 @@ def test_a_forward_that_depends_on_more_than_its_input_is_refused() -> None:
 
     with pytest.raises(CannotLower, match="gives different numbers"):
         lower(Moody(), Input.bits(4))
+
+
+def test_logits_nearer_than_the_gap_may_change_places() -> None:
+    """Rows of three logits, and scores: in order, two near ones exchanged, two far ones, a tie."""
+    real = np.array([[-2.0, 0.5, 3.0]] * 4 + [[-3.0, -2.0, -1.0]] * 2)
+    scores = np.array([[0, 1, 2], [1, 0, 2], [0, 2, 1], [0, 1, 1], [0, 1, 2], [2, 1, 0]])
+    assert _same_order(real, scores, 2.5)[:, 0].tolist() == [True, True, True, True, True, True]
+    assert _same_order(real, scores, 2.4)[:, 0].tolist() == [True, False, False, False, True, True]
+    assert _same_order(real, scores)[:, 0].tolist() == [True, False, False, False, True, False]

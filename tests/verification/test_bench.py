@@ -15,7 +15,7 @@ from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.simulators import simulate
 from hwbnn.verification import cocotb_run, verilator
-from hwbnn.verification.bench import Stalls, Stimulus
+from hwbnn.verification.bench import Stalls, Stimulus, read_result
 from hwbnn.verification.core import Core
 from hwbnn.verification.results import compare_batch, first_difference
 
@@ -206,3 +206,19 @@ def test_what_a_waveform_under_verilator_lacks_is_said():
 def test_a_waveform_needs_a_core_built_for_it(core, x, tmp_path):
     with pytest.raises(InputError, match="build the core with waves first"):
         core.run(Stimulus.of_frames(core.core, x), wave=tmp_path / "core.fst")
+
+
+def test_stalls_are_bursts_and_gaps_of_any_mean() -> None:
+    assert Stalls().none is True
+    for seed in range(40):
+        stalls = Stalls.random(seed)
+        assert stalls.none is False
+        assert stalls.source.any()
+        assert stalls.sink.any()
+
+
+@pytest.mark.parametrize(("cycle", "first"), [(-1, None), (0, 0), (7, 7)])
+def test_the_cycle_of_the_first_error_is_read(cycle: int, first: int | None, tmp_path: Path):
+    (tmp_path / "result.txt").write_text(f"cycles 9\nerror {cycle} 2\ntokens x 3\nfaults 0\n")
+    result = read_result(tmp_path)
+    assert (result.cycles, result.error, result.errors, result.counts) == (9, first, 2, {"x": 3})
