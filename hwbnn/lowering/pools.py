@@ -11,6 +11,7 @@ occur; nothing is derived from gains.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from hwbnn.errors import CannotLower
 from hwbnn.graph import MaxPool, SumPool, Window
 from hwbnn.graph.arrays import Array, Bools, Ints
 from hwbnn.lowering.ops import FixedPointReading, MonotoneCheck, StepActivation, TableFunction
-from hwbnn.lowering.tables import batches, merged
+from hwbnn.lowering.tables import batches, evaluate_at, merged
 from hwbnn.lowering.value import FixedPointError, GraphBuilder, TracedValue, WaitingPool
 
 
@@ -153,11 +154,23 @@ def fill_check(check: MonotoneCheck, value: TracedValue, layer: StepActivation) 
     """Record the floats and codes of all integers, in all border classes."""
     before, layer = replace(value, ops=value.ops[: check.cut]), layer.in_order(value.order)
     for border_class in range(len(value.variants)):
-        for _, y in batches(before, border_class=border_class):
+        for y in _telling(before, border_class):
             x = y
             for op in value.ops[check.cut :]:
                 x = op(x)
             check.add(y, layer.codes(x))
+
+
+def _telling(value: TracedValue, border_class: int = 0) -> Iterator[Array]:
+    """Floats that show how each channel moves: the ends where all functions are monotone.
+
+    A network out of a file has such functions alone, and sums of 8 bits take millions of integers.
+    """
+    if value.is_double and all(op.is_monotone for op in value.variants[border_class]):
+        yield evaluate_at(value, np.stack([value.low, value.high]), border_class)
+        return
+    for _, x in batches(value, border_class=border_class):
+        yield x
 
 
 def _falls(value: TracedValue, label: str) -> Bools:
@@ -167,7 +180,7 @@ def _falls(value: TracedValue, label: str) -> Bools:
     rises = np.zeros(len(value.low), np.bool_)
     falls = rises.copy()
     last: Array | None = None
-    for _, x in batches(value):
+    for x in _telling(value):
         joined = x if last is None else np.concatenate((last, x))
         rises |= (joined[1:] > joined[:-1]).any(axis=0)
         falls |= (joined[1:] < joined[:-1]).any(axis=0)

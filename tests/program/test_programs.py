@@ -171,6 +171,33 @@ def test_values_side_by_side_of_bits_and_of_integers(scale: float) -> None:
     assert graph.types[concat[1].name].bit
 
 
+def test_sums_of_eight_bits_behind_batch_norm_and_pool() -> None:
+    """Millions of integers: thresholds are bisected, and the direction of a pool is read off."""
+    rng = np.random.default_rng(9)
+    layers = (
+        rounding("q", "Quant", "x", low=0, high=255, step=1.0),
+        Convolution("c", "Conv", "q", rng.integers(-127, 128, (4, 3, 3, 32)), np.full(4, 0.125)),
+        BatchNorm(
+            "n",
+            "BN",
+            "c",
+            np.array([1.0, -1, 0.5, 2]),
+            rng.normal(size=4),
+            rng.normal(size=4) * 100,
+            rng.uniform(1e4, 1e6, 4),
+            1e-3,
+        ),
+        Relu("r", "ReLU", "n"),
+        MaxPooling("m", "MaxPool", "r", (2, 2), (2, 2)),
+        rounding("p", "Quant", "m", low=0, high=15, step=1 / 4),
+        Flattening("f", "Flatten", "p"),
+        dense("y", "f", rng.integers(-127, 128, (3, 16)), 0.5),
+    )
+    made, source = program((6, 6, 32), *layers), Input("x", (6, 6, 32), 0, 255)
+    graph = same_scores(made, source, rng.integers(0, 256, (30, 6, 6, 32)))
+    assert graph.types["conv_1"].count > 1 << 22
+
+
 def test_an_input_quantizer_is_a_table_or_nothing() -> None:
     weights = np.ones((2, 3), np.int64)
     source = Input.pixels(3)
