@@ -156,7 +156,10 @@ def test_parts_of_random_circuits_add_up(data: st.DataObject) -> None:
 def test_random_circuits_reach_every_kind_of_node() -> None:
     met = set()
     for seed in range(40):
-        graph = random_conv_graph(seed) if seed % 2 else random_graph(seed, max_width=20)
+        if seed % 2:
+            graph = random_conv_graph(seed, concat=seed % 4 == 1)
+        else:
+            graph = random_graph(seed, max_width=20)
         met |= {type(node) for node in graph.nodes}
         for stage in circuit(graph, random_plan(seed, graph)).stages:
             amounts(stage)
