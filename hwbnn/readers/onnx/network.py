@@ -605,6 +605,23 @@ class OnnxTranslation:
             layer = MaxPooling(self.name(node), node.op, value.name, size, size)
         self.append(node, layer, value)
 
+    def reduce_mean(self, node: OnnxNode) -> None:
+        """``ReduceMean`` over rows and columns: a global average."""
+        value = self.image(node)
+        second = self.constant(node, 1, "axes").array.ravel() if len(node.inputs) > 1 else ()
+        axes = [int(a) % len(value.axes) for a in second] or [
+            a % len(value.axes) for a in node.attributes.get("axes", ())
+        ]
+        if sorted(axes) != [i for i, a in enumerate(value.axes) if a in "hw"]:
+            raise CannotLower(f"{node.label}: expected the mean of rows and columns")
+        height, width, _ = self.shapes[value.name]
+        size = (height, width)
+        layer = AveragePooling(self.name(node), node.op, value.name, size, size)
+        made = self.append(node, layer, value)
+        if not node.attributes.get("keepdims", 1):
+            flat = Flattening(self.name(node, " flat"), node.op, made.name)
+            self.append(node, flat, made, "nf")
+
     def batch_norm(self, node: OnnxNode) -> None:
         """``BatchNormalization`` in inference."""
         value = self.value(node)
@@ -856,6 +873,7 @@ _OPERATIONS: dict[str, Callable[[OnnxTranslation, OnnxNode], None]] = {
     "AveragePool": OnnxTranslation.average_pool,
     "GlobalAveragePool": OnnxTranslation.global_pool,
     "GlobalMaxPool": OnnxTranslation.global_pool,
+    "ReduceMean": OnnxTranslation.reduce_mean,
     "BatchNormalization": OnnxTranslation.batch_norm,
     "Relu": OnnxTranslation.relu,
     "Add": OnnxTranslation.elementwise,

@@ -143,6 +143,21 @@ def test_scales_of_depthwise_channels_stay_apart() -> None:
     assert graph.output.reals(simulate(graph, np.ones((1, 2, 2, 2), int))).tolist() == [[1, 0.25]]
 
 
+@pytest.mark.parametrize("op", ["GlobalAveragePool", "ReduceMean"])
+def test_a_mean_of_rows_and_columns_is_a_global_pool(op: str) -> None:
+    model = Model((1, 2, 2, 3))
+    q = model.quant("x", 1.0, 3, narrow=0)
+    if op == "ReduceMean":
+        f = model.node(op, q, axes=[2, 3], keepdims=0)
+    else:
+        f = model.node("Flatten", model.node(op, q))
+    model.node("MatMul", f, np.array([[1, -2], [3, 1]], np.float32))
+    graph = lower_program(program(model.bytes("INT3")), output="scores")
+    x = np.random.default_rng(0).integers(-4, 4, (50, 2, 3, 2))
+    scores = x.sum(axis=(1, 2)) @ np.array([[1, -2], [3, 1]])
+    assert np.array_equal(simulate(graph, x), scores)
+
+
 def test_a_flatten_in_the_order_of_channels_first_brings_weights_along() -> None:
     data = small_conv(2)
     model = read_model(data)
