@@ -52,7 +52,8 @@ def same_class(model: nn.Module, graph: Graph, source: Input) -> None:
     x = torch.from_numpy(u).double()
     scale, offset = (torch.tensor(part).double() for part in (source.scale, source.offset))
     x = (x * scale + offset).float()
-    x = x.permute(0, 3, 1, 2).contiguous() if x.ndim == 4 else x
+    if x.ndim == 4:
+        x = x.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)
     with torch.no_grad():
         wanted = model(x).argmax(dim=1).numpy()
     assert len(np.unique(wanted)) > 1
@@ -286,3 +287,19 @@ def test_an_input_is_averaged_and_chosen_from_first() -> None:
     with torch.no_grad():
         wanted = chosen(floats(rows, u)).argmax(dim=1).numpy()
     np.testing.assert_array_equal(simulate(lower(chosen, rows), u)[:, 0], wanted)
+
+
+def test_images_of_one_channel_are_flattened_by_a_view() -> None:
+    source = Input.pixels((6, 6, 1))
+    torch.manual_seed(4)
+    parts: dict[str, nn.Module] = {
+        "conv": BinaryConv2d(1, 3, 3, METHOD, source=source),
+        "norm": nn.BatchNorm2d(3),
+        "sign": BinaryActivation(3, METHOD),
+        "last": binary(48, 3),
+    }
+    model = trained(
+        Forward(lambda m, x: m.last(m.sign(m.norm(m.conv(x))).view(x.size(0), -1)), **parts)
+    )
+    assert floats(source, np.zeros((2, 6, 6, 1), np.int64)).stride() == (36, 36, 6, 1)
+    same_class(model, lower(model, source), source)

@@ -293,7 +293,9 @@ def floats(source: Input, u: Any, *, is_sequence: bool = False) -> Tensor:
     x = (integers * scale + offset).to(torch.float32)
     if len(source.shape) != 3:
         return x
-    x = x.permute(0, 3, 1, 2).contiguous()
+    # Of one channel, images are contiguous in either order to torch; its convolutions would then
+    # return channels last, which a `view` behind them cannot flatten.
+    x = x.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)
     return x[:, :, 0] if is_sequence else x
 
 
