@@ -7,8 +7,8 @@ The whole backend in four calls::
     result  = hwbnn.verify(project, x)               # every backend equal; cycles counted
     report  = hwbnn.build(model, input, data, "build/")  # all of it, in one call
 
-Everything here is loaded when it is first asked for: with numpy, Typer and Rich alone a Graph can
-be loaded, simulated and generated as RTL, and nothing else is imported for that.
+Public names are imported at first use. With numpy, Typer and Rich alone, a Graph can be loaded,
+simulated and generated as RTL.
 """
 
 from __future__ import annotations

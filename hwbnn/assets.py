@@ -1,4 +1,4 @@
-"""Where hand-written hardware sources and trained networks are, in a checkout and in a wheel."""
+"""Paths of hand-written hardware sources and trained networks, in a checkout and in a wheel."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def assets(kind: str) -> Path:
 
 
 def asset(kind: str, name: str) -> bytes:
-    """The contents of one source file."""
+    """The contents of the file ``name`` in the folder that :func:`assets` gives for ``kind``."""
     return (assets(kind) / name).read_bytes()

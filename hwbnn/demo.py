@@ -12,12 +12,12 @@ from hwbnn.plan import Folded, Plan
 from hwbnn.report import Report
 
 PLAN = Plan({"dot_1": Folded(8, 16), "dot_2": Folded(8, 16), "dot_3": Folded(2, 16)})
-"""Small enough to be synthesised in seconds."""
+"""The Plan of the demo: its core is small enough to be synthesised in seconds."""
 BACKENDS = ("fast", "hls", "rtl", "rtl-cocotb")
 
 
 def steps(place: bool = False) -> int:
-    """How many steps of progress :func:`demo` tells of."""
+    """The number of progress steps that :func:`demo` reports."""
     return 1 + build_steps(BACKENDS, place)
 
 
@@ -31,11 +31,11 @@ def demo(
     """Train a 64-64-64-10 network on scikit-learn's digits and build it.
 
     Args:
-        folder: new or empty, or that of an earlier demo; takes the training run (``run``) and all
-            that :func:`hwbnn.build` makes.
+        folder: a new or empty folder, or that of an earlier demo; the training run is written to
+            its subfolder ``run``, and beside it the files of :func:`hwbnn.build`.
         plan: how the core is laid out.
         place: also place and route for ECP5.
-        progress: told what is done next and how far it is.
+        progress: shows each step and its state; None shows nothing.
 
     Returns:
         The report of the build.

@@ -1,7 +1,7 @@
-"""The family of errors that hwbnn raises for what a user can mend.
+"""The errors that hwbnn raises where a user can remove the cause.
 
 Every message is one line that says what, where, what was expected, what was found and what to do.
-Anything else that escapes is a defect of hwbnn.
+Any other exception that reaches a user is a defect of hwbnn.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 _NAME = 60
-"""Characters of a name that are compared and shown."""
+"""Longer names are compared and shown by this many first characters."""
 _LISTED = 40
 """Names that a message lists at most."""
 
 
 class HwbnnError(Exception):
-    """Root of the family; the command line prints its message and exits with status 2.
+    """Base class of these errors; the command line prints the message and exits with status 2.
 
     Messages can be printed and written as UTF-8, whatever a file's name holds.
     """
@@ -54,29 +54,29 @@ class HwbnnWarning(UserWarning):
 
 
 class ConstantOutput(HwbnnWarning):
-    """A network answers the same to everything: it is lowered, but hardly what was meant."""
+    """A network gives the same output for every input: it is lowered, but probably a mistake."""
 
 
 class TrainingMode(HwbnnWarning):
-    """A model in training mode is read as it computes in evaluation mode."""
+    """A model is in training mode; it is lowered as it computes in evaluation mode."""
 
 
 class Mismatch(HwbnnError):
-    """Two backends differ, or a counted cycle differs from its prediction.
+    """Two backends differ, or a counted number of cycles differs from the predicted one.
 
     The command line exits with status 1, since the input was good and the hardware is not.
     """
 
 
 def nearest(found: object, known: Iterable[object]) -> str:
-    """The known names as a message lists them: those like ``found`` first, the others behind.
+    """The known names as a message lists them: first those similar to ``found``, then the others.
 
     Args:
-        found: the unknown name, of any length; what is no text is like none of them.
-        known: the names that there are, in the order in which they are listed otherwise.
+        found: the unknown name, of any length; an object that is no string is similar to none.
+        known: the names that exist; names that are not similar are listed in this order.
 
     Returns:
-        The names with commas between, at most 40 of them; "none" if there are none.
+        The names separated by commas, at most 40 of them; "none" if there are none.
 
     >>> nearest("bnn_st", ["adabin", "bnn_pp", "bnn_ste"])
     'bnn_ste, bnn_pp, adabin'

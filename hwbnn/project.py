@@ -1,4 +1,4 @@
-"""A generated project: a map of file names to contents, made purely and written safely."""
+"""A generated project: its files in memory, by name; a folder is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SIZE_LIMIT = 1 << 30
 NAME = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 """Allowed names of files: nothing that a shell, Tcl or Make reads as more than a name."""
 LEFT_OUT = re.compile(r"\w+_prj/(?!solution\d+/(impl|syn)/(verilog|report)/).*|\w+\.log")
-"""Databases that Vitis leaves in a project's folder beside RTL and reports; some are huge."""
+"""Databases and logs of Vitis in a project's folder, some of them huge: these are not read."""
 TARGET = re.compile(r"[a-z][a-z0-9]{0,15}")
 """Names of targets."""
 MANIFEST = ".hwbnn-project"
-"""The file that names all others of a written project: what another one may replace."""
+"""The file that lists all others of a written project: only these are replaced by a new one."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Project:
         """One file's contents as text.
 
         Raises:
-            InputError: if there is no such file, or it is no text.
+            InputError: if there is no such file, or it is not UTF-8.
         """
         if name not in self.files:
             raise InputError(f"project: expected a file {name}, found none; generate it again")
@@ -66,7 +66,7 @@ class Project:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over names and contents: the same Graph and Plan always give the same."""
+        """SHA-256 in hexadecimal over names and contents; Graph and Plan determine it."""
         sha = hashlib.sha256(f"hwbnn project {self.target}\n".encode())
         for name, content in self.files.items():
             sha.update(f"{name}\n{len(content)}\n".encode())
@@ -105,7 +105,7 @@ class Project:
 
     @classmethod
     def read(cls, folder: str | Path) -> Project:
-        """The project that :meth:`write` put into a folder, with what was changed there since.
+        """The project that :meth:`write` put into a folder, with any later changes of its files.
 
         Raises:
             InputError: if the folder holds no project.
@@ -156,7 +156,7 @@ def _other(target: Path) -> str:
 
 
 def _exchange(target: Path, fresh: Path, replaced: Path) -> None:
-    """Put a folder in another's place, and that one back if it fails."""
+    """Move ``fresh`` to ``target`` and the old ``target`` to ``replaced``; undone on failure."""
     if not target.exists():
         fresh.rename(target)
         return

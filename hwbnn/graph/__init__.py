@@ -1,4 +1,4 @@
-"""The Graph: what a binary network computes, in integers, and nothing about how."""
+"""The Graph: the function of integers that a binary network computes, without its hardware."""
 
 from __future__ import annotations
 

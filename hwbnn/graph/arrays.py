@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-"""An array whose dtype its docstring says."""
+"""An array whose dtype is stated where it is used."""
 Bools = NDArray[np.bool_]
 """Bits as codes, weights (True for +1), masks."""
 Bytes = NDArray[np.uint8]

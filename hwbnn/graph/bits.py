@@ -1,8 +1,8 @@
-"""Packing of bits into bytes and words, the one order used at every border of the project.
+"""Packing of bits into bytes and words, in the one order that the whole project uses.
 
-Bits are kept as bool arrays (one element a bit, ``True`` for +1) and packed only where they leave
-memory: little-endian, element ``i`` of a row is bit ``i % 8`` of byte ``i // 8``; unused high bits
-are zero.
+Bits are bool arrays (one element per bit, ``True`` for +1) until they are packed, for files, ports
+or fast simulation. The order is little-endian: element ``i`` of a row is bit ``i % 8`` of byte
+``i // 8``; unused high bits are zero.
 """
 
 from __future__ import annotations

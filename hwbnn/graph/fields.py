@@ -1,7 +1,7 @@
 """Checks of a node's fields: names, integers, tuples and arrays.
 
-Arrays are copied, given their dtype and made read-only on construction, so that a node cannot
-change behind a digest. Each function raises GraphError in one line.
+On construction, arrays are copied, converted to their dtype and made read-only, so that a node
+cannot change after a digest was computed. Each check raises a GraphError of one line.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ LIMIT = 1 << 31
 WEIGHT_LIMIT = 1 << 15
 """No weight reaches this magnitude."""
 ELEMENTS = 1 << 24
-"""Elements of the largest input; a file of a few bytes cannot ask for more memory than that."""
+"""Most elements of a value, so that a file of a few bytes cannot ask for unlimited memory."""
 
 
 class Named(Protocol):
-    """A node as the checks of its fields see it: messages begin with its name."""
+    """A node whose fields are checked; messages begin with its name."""
 
     @property
     def name(self) -> str:
@@ -56,7 +56,11 @@ def shown(value: object) -> str:
 
 
 def freeze(node: Named, field: str, dtype: Any, ndim: int, *, limit: int = LIMIT) -> None:
-    """Replace an array field by a read-only copy of this dtype, refusing any change of value."""
+    """Replace an array field by a read-only copy of this dtype, with equal values.
+
+    The array must have ``ndim`` axes and at least one element: bools for a bool dtype, else
+    integers of magnitudes below ``limit``.
+    """
     try:
         array = np.asarray(getattr(node, field))
     except ValueError:
@@ -77,9 +81,9 @@ def freeze(node: Named, field: str, dtype: Any, ndim: int, *, limit: int = LIMIT
 
 
 def freeze_affine(node: Named, field: str, channels: int, *, is_bit: bool) -> None:
-    """Make ``scale`` or ``offset`` of an input a float, or a tuple of one for each channel.
+    """Make ``scale`` or ``offset`` of an input a float, or a tuple of floats, one for each channel.
 
-    Numbers that are all the same become one.
+    Equal numbers become one float. Inputs of bits (``is_bit``) have one number only.
     """
     value = getattr(node, field)
     value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
@@ -101,7 +105,7 @@ def freeze_affine(node: Named, field: str, channels: int, *, is_bit: bool) -> No
 
 
 def freeze_weights(node: Named, ndim: int) -> None:
-    """Freeze the field ``weights`` as int16 numbers; bools, True for +1, become -1 and +1."""
+    """Freeze the field ``weights`` as int16 numbers; a bool becomes +1 (True) or -1 (False)."""
     if _is_bool(getattr(node, "weights", None)):
         freeze(node, "weights", np.bool_, ndim)
         bits: Bools = node.weights  # type: ignore[attr-defined]
@@ -110,7 +114,7 @@ def freeze_weights(node: Named, ndim: int) -> None:
 
 
 def _is_bool(value: object) -> bool:
-    """Whether an array is made of bools; rows of different lengths are none."""
+    """Whether a value is an array of bools; rows of different lengths are no array."""
     try:
         return np.asarray(value).dtype == np.bool_
     except ValueError:
@@ -118,7 +122,7 @@ def _is_bool(value: object) -> bool:
 
 
 def integer(node: Named, field: str) -> int:
-    """The field itself, if it is an integer that a Graph may hold."""
+    """Make a field an ``int`` and return it; refuse all but integers below 2^31 in magnitude."""
     value = plain(getattr(node, field))
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= LIMIT:
         raise GraphError(
@@ -130,16 +134,16 @@ def integer(node: Named, field: str) -> int:
 
 
 def plain(value: object) -> object:
-    """An integer of numpy as one of Python; anything else as it is."""
+    """A numpy integer as a Python ``int``; any other value unchanged."""
     return int(value) if isinstance(value, np.integer) else value
 
 
 def integers(
     node: Named, field: str, length: int, low: int, high: int, *, both: bool = False
 ) -> tuple[int, ...]:
-    """Make a field a tuple of this many integers from ``low`` to ``high``, and return it.
+    """Make a field a tuple of ``length`` integers from ``low`` to ``high``, and return it.
 
-    With ``both``, one integer stands for all.
+    With ``both``, a single integer is repeated ``length`` times.
     """
     value = getattr(node, field)
     if both and isinstance(value, int):
@@ -155,7 +159,7 @@ def integers(
 
 
 def freeze_scale_offset(node: Named, channels: int) -> None:
-    """Freeze the optional fields ``scale`` and ``offset``: both or none, one entry a channel."""
+    """Freeze the optional fields ``scale`` and ``offset``: both or none, one entry per channel."""
     given = [field for field in ("scale", "offset") if getattr(node, field) is not None]
     if len(given) == 1:
         raise GraphError(
@@ -167,7 +171,7 @@ def freeze_scale_offset(node: Named, channels: int) -> None:
 
 
 def expect_channels(node: Named, field: str, channels: int, like: str) -> None:
-    """Refuse an array whose first axis has not this many channels, as the field ``like`` has."""
+    """Refuse an array whose first axis is not ``channels`` long, as that of the field ``like``."""
     found = len(getattr(node, field))
     if found != channels:
         raise GraphError(
@@ -176,7 +180,7 @@ def expect_channels(node: Named, field: str, channels: int, like: str) -> None:
 
 
 def freeze_places(node: Named, classes: int) -> None:
-    """Freeze the optional field ``border_classes``: of each position one of ``classes`` classes."""
+    """Freeze the field ``border_classes``: for each position a class from 0 to ``classes - 1``."""
     freeze(node, "border_classes", np.int64, 2)
     border_classes: Ints = node.border_classes  # type: ignore[attr-defined]
     if int(border_classes.min()) < 0 or int(border_classes.max()) >= classes:

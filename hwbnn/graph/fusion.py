@@ -1,8 +1,8 @@
 """Fusion: the Threshold that is computed together with the weighted sums that it reads.
 
 If one Threshold is the only reader of some sums, the sums need not be stored: hardware compares its
-accumulators, the fast simulator takes sign bits. Everything that interprets a Graph asks here, and
-names what it cannot fuse.
+accumulators, the fast simulator takes sign bits. Everything that interprets a Graph calls
+:func:`fused_threshold`; its flags exclude the kinds of thresholds that a caller cannot fuse.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def fused_threshold(
 ) -> Threshold | None:
     """The Threshold that is computed together with a ``Dot`` or ``Conv2d``: its only reader.
 
-    The flags are the exceptions of a reading. HLS has no accumulators whose thresholds depend on
-    the position (``by_border_class=False``); the fast simulator takes sign bits of plain sums
-    (``scaled=False, multilevel=False``); RTL fuses all.
+    HLS has no accumulators whose thresholds depend on the position (``by_border_class=False``); the
+    fast simulator takes sign bits of plain sums (``scaled=False, multilevel=False``); RTL fuses
+    all.
 
     Args:
         graph: the network.
@@ -31,6 +31,9 @@ def fused_threshold(
         by_border_class: whether thresholds may differ by border class.
         scaled: whether the sums may have scale and offset.
         multilevel: whether the Threshold may make integers, not bits alone.
+
+    Returns:
+        The Threshold, or None where the sums are stored.
     """
     if not isinstance(sums, WeightedSum):
         return None

@@ -1,4 +1,4 @@
-"""The Graph: a checked, frozen sequence of nodes, the only contract between the rooms."""
+"""The Graph: a checked, frozen sequence of nodes, which all packages of hwbnn share."""
 
 from __future__ import annotations
 
@@ -78,17 +78,17 @@ class Graph:
 
     @property
     def is_exact(self) -> bool:
-        """Whether the integers are a float network's without fixed point or rounded weights."""
+        """Whether nothing is approximated: no fixed-point numbers and no rounded weights."""
         return self.fraction is None and self.weight_bits is None
 
     @property
     def input(self) -> Input:
-        """The node that names what arrives."""
+        """The first node, which describes the input."""
         return cast(Input, self.nodes[0])
 
     @property
     def output(self) -> Output:
-        """The node that names what leaves."""
+        """The last node, which describes the output."""
         return cast(Output, self.nodes[-1])
 
     @property
@@ -139,13 +139,13 @@ class Graph:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over what the Graph computes: kinds, names, fields; not over the notes."""
+        """SHA-256 in hexadecimal over kinds, names and fields of the nodes, without the notes."""
         sha = hashlib.sha256(b"hwbnn graph 1\n")
         for node in self.nodes:
             sha.update(f"{type(node).__name__}\n".encode())
             for f in fields(node):
-                # A field that is not given counts as one that does not exist: digests outlive
-                # the coming of optional fields.
+                # A field that is None is left out: digests stay the same when a kind of node
+                # gets new optional fields.
                 if getattr(node, f.name) is not None:
                     sha.update(_canonical(node.file_name(f.name), node.written(f.name)))
         return sha.hexdigest()
@@ -213,11 +213,11 @@ def check_graph(given: object, where: str) -> None:
     """Refuse anything but a Graph: a model or a file's name is a common mistake.
 
     Args:
-        given: what stands in a Graph's place.
-        where: the function that got it, for the message.
+        given: the argument that should be a Graph.
+        where: name of the function that got it, for the message.
 
     Raises:
-        GraphError: saying what makes a Graph of it.
+        GraphError: if it is no Graph; the message names the function that makes one.
     """
     if isinstance(given, Graph):
         return

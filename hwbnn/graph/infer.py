@@ -1,7 +1,7 @@
 """Type inference: each node's shape and exact range of integers.
 
 First the types, a function for each kind of node; then the ranges of weighted sums, exact over all
-border classes of a window; last what nodes expect of the values that they read.
+border classes of a window; last the checks of the values that nodes read.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from hwbnn.graph.window import Window
 PRODUCT_LIMIT = 1 << 62
 """No product of a Rescale reaches this magnitude."""
 BORDER_LIMIT = 1 << 18
-"""Most border classes of a convolution, over all channels: each has a range of its own."""
+"""Most border classes times channels of a convolution: each pair has a range of its own."""
 SIDE_LIMIT = 4096
 KERNEL_LIMIT = 64
-"""Sides of the largest image and window: a file of a few bytes cannot ask for more than these."""
+"""Sides of the largest image and window, so that a small file cannot ask for unlimited work."""
 
 
 @singledispatch
@@ -152,7 +152,7 @@ def _rescale(node: Rescale, x: ValueType) -> ValueType:
     slopes = [(node.multiplier, x.low, x.high)]
     if node.negative is not None:
         slopes = [(node.multiplier, max(x.low, 0), x.high), (node.negative, x.low, min(x.high, -1))]
-    # A slope is monotone, so its ends are the ends of its results.
+    # Each slope is monotone, so its extreme results are at the ends of its range.
     ends = [(slope, end) for slope, low, high in slopes for end in (low, high) if low <= high]
     added = node.bias.astype(object) + node.half.astype(object)
     ends_of = [_shifted(node, slope.astype(object) * end + added) for slope, end in ends]
@@ -162,7 +162,7 @@ def _rescale(node: Rescale, x: ValueType) -> ValueType:
 
 
 def _shifted(node: Rescale, products: NDArray[np.object_]) -> Ints:
-    """The results of these products, which must leave room in 64 bits."""
+    """The products shifted and saturated, as int64; refused if a product reaches 2^62."""
     if max(abs(products.min()), abs(products.max())) >= PRODUCT_LIMIT:
         raise GraphError(
             f"node '{node.name}': its products reach 2^62; use a smaller multiplier or bias"
@@ -176,7 +176,7 @@ def _channel_pad(node: ChannelPad, x: ValueType) -> ValueType:
     expect_integers(node, x)
     shape = (*x.shape[:-1], node.before + x.channels + node.after)
     expect_elements(node, shape)
-    # 0 joins the integers of the source.
+    # The result can be 0 besides the integers of the source.
     step = gcd(x.step, x.low)
     return ValueType(shape, min(x.low, 0), max(x.high, 0), step or 1)
 
@@ -263,7 +263,7 @@ class BorderTerms:
         plus: the sum of the positive weights inside, int64 ``(classes, channels)``.
         minus: the sum of the magnitudes of the negative weights inside, likewise.
         count: how many terms are inside, int64 ``(classes,)``.
-        pads: what the others add to ``D``, int64 ``(classes, channels)``.
+        pads: what the terms outside the image add to ``D``, int64 ``(classes, channels)``.
         unit: greatest common divisor of all weights that are inside in some class; 0 if all are 0.
     """
 
@@ -275,7 +275,7 @@ class BorderTerms:
 
 
 def parts(node: Dot | Conv2d) -> tuple[Ints, Ints]:
-    """The positive weights, and the magnitudes of the negative ones, with 0 for the others."""
+    """The positive weights, and the magnitudes of the negative ones; 0 elsewhere, int64."""
     weights = node.weights.astype(np.int64)
     return np.maximum(weights, 0), np.maximum(-weights, 0)
 
@@ -323,7 +323,7 @@ def sums_type(
     """The type of weighted sums of this shape.
 
     Raises:
-        GraphError: if they pass what a Graph may hold.
+        GraphError: if a sum can reach 2^31 in magnitude.
     """
     low, high, step = x.numbers
     ones = np.ones(shape[-1], np.int64)
@@ -334,14 +334,14 @@ def sums_type(
     pad = node.pad if isinstance(node, Conv2d) else 0
     least = scale * terms.pads + offset * (pad * (node.weights[0].size - count))
     most, strides = least, {0}
-    # The terms of a channel have two coefficients, times the magnitude of the weight.
+    # A term is the magnitude of its weight times one of two coefficients, by the weight's sign.
     for number, coefficient in ((plus, offset + scale), (minus, offset - scale)):
         ends = number * coefficient * low, number * coefficient * high
         least, most = least + np.minimum(*ends), most + np.maximum(*ends)
         strides |= set((coefficient * (number > 0) * step * terms.unit).ravel().tolist())
     lows = set(least.ravel().tolist())
-    # A sum moves by the coefficient of a term times the term's step; channels of other offset
-    # modulo that widen the lattice. Where all is 0, nothing moves.
+    # If one input takes its next value, a sum changes by one of the strides. Least sums that are
+    # not equal modulo the strides make the common step smaller. If all are 0, sums are constant.
     first = min(lows)
     step = gcd(*strides, *(low - first for low in lows)) or 1
     return limited(node, ValueType(shape, first, int(most.max()), step))
@@ -351,7 +351,7 @@ def sums_type(
 
 
 def expect_window(node: Conv2d | MaxPool | SumPool, x: ValueType) -> Window:
-    """The window of a node on its source, if that is an image that it fits."""
+    """The window of a node on its source; refused if this is no image or does not fit."""
     if len(x.shape) != 3:
         raise GraphError(
             f"node '{node.name}': expected an image (height, width, channels), found shape "
@@ -380,7 +380,7 @@ def expect_elements(node: Node, shape: tuple[int, ...]) -> None:
 
 
 def expect_border_classes(node: Node, border_classes: Ints | None, x: ValueType) -> None:
-    """Refuse classes of positions, int64 ``(height, width)`` or None, of another image."""
+    """Refuse border classes, int64 ``(height, width)`` or None, of another size than the source."""
     if border_classes is not None and x.shape[:-1] != border_classes.shape:
         raise GraphError(
             f"node '{node.name}': border_classes: expected the shape {x.shape[:-1]} of its "
@@ -403,7 +403,7 @@ def expect_integers(node: Node, x: ValueType) -> None:
 
 
 def expect_length(node: Node, field: str, found: int, expected: int) -> None:
-    """Refuse a field whose length is not the one that the source asks for."""
+    """Refuse a field whose length differs from the one that the source requires."""
     if found != expected:
         raise GraphError(
             f"node '{node.name}': {field}: expected length {expected} as its source has, "
@@ -412,7 +412,7 @@ def expect_length(node: Node, field: str, found: int, expected: int) -> None:
 
 
 def limited(node: Node, t: ValueType) -> ValueType:
-    """A type of sums, if none of them passes what a Graph may hold."""
+    """The type ``t`` of sums, refused if one of them can reach 2^31 in magnitude."""
     if max(-t.low, t.high) >= LIMIT:
         raise GraphError(
             f"node '{node.name}': sums from {t.low} to {t.high} do not stay below 2^31; "

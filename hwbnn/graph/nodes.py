@@ -1,11 +1,11 @@
-"""The kinds of nodes: frozen values, one class a kind, each of one operation.
+"""The kinds of nodes: one frozen dataclass for each operation.
 
-A node names the earlier values that it reads and says what it computes from them; what it computes
-is defined by :mod:`hwbnn.simulators.plain`.
+A node names the earlier values that it reads and describes its operation;
+:mod:`hwbnn.simulators.plain` defines the result.
 
 Images are ``(height, width, channels)``. All kernels, strides and paddings are in rows and columns;
-padding is ``(top, bottom, left, right)`` and smaller than the kernel, so that no window lies wholly
-outside. The geometry is :class:`~hwbnn.graph.window.Window`.
+padding is ``(top, bottom, left, right)`` and smaller than the kernel, so that every window has a
+tap inside the image. :class:`~hwbnn.graph.window.Window` computes the geometry.
 """
 
 from __future__ import annotations
@@ -38,30 +38,30 @@ from hwbnn.graph.fields import (
 from hwbnn.graph.window import Window
 
 SHIFT_LIMIT = 48
-"""Most places that a Rescale shifts by."""
+"""Largest shift of a Rescale, in bits."""
 INTEGER_WEIGHTS = 5
-"""The format of files that brought weights other than -1 and +1."""
+"""The first file format with weights other than -1 and +1."""
 CHANNEL_SCALES = 6
-"""The format of files that brought an input with a scale or an offset for each channel."""
+"""The first file format with inputs that have a scale or an offset for each channel."""
 MEANINGS = ("class", "decision", "scores", "logits", "bits")
 """The meanings that the output of a Graph may have.
 
-The index of a class; a bit that is the class (1 for the positive one of two); integers that are
-ordered as the logits are; integers that stand for the logits by one scale and one offset; bits of
-any other meaning.
+In this order: the index of a class; a bit that is the class (1 for the positive one of two);
+integers that are ordered as the logits are; integers that give the logits by one scale and one
+offset; bits of any other meaning.
 """
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Node:
-    """The part that all nodes share: the name of the value that they compute.
+    """The base class of nodes; a node and the value that it computes have one name.
 
     Attributes:
-        SOURCE_FIELDS: the fields that name one value each which the node reads, in order.
-        SOURCE_LIST: the field that names any number of further values, a tuple; None for none.
-        SINCE: the format of files that brought this kind.
-        LATER: the fields that a file may lack, with the formats that brought them.
-        FILE_NAMES: the names that fields have in files and digests, where these are others.
+        SOURCE_FIELDS: the fields that each name one value that the node reads, in order.
+        SOURCE_LIST: the field that is a tuple of names of further values; None if there is none.
+        SINCE: the first file format that has this kind.
+        LATER: the fields that a file may lack, each with the first file format that has it.
+        FILE_NAMES: the names of fields in files and digests, where these differ.
     """
 
     SOURCE_FIELDS: ClassVar[tuple[str, ...]] = ("source",)
@@ -85,7 +85,7 @@ class Node:
         return getattr(self, field)
 
     def since(self, field: str) -> int:
-        """The format of files that brought the content which a given field has here."""
+        """The first file format that can hold this node's value of a field."""
         return self.LATER.get(field, 1)
 
     @classmethod
@@ -112,10 +112,10 @@ class Input(Node):
         shape: of a sample, channels last.
         low: the smallest integer.
         high: the largest.
-        bit: whether they are codes of -1 and +1.
-        scale: one number for all, or a tuple of one for each channel (of a flat input: for each
-            element); any sequence may be given. None is 0.
-        offset: likewise.
+        bit: whether the integers are bits, the codes 0 and 1 of -1 and +1.
+        scale: one number for all, or a tuple with a number for each channel (for a flat input: for
+            each element). Any sequence is accepted. A scale must not be 0.
+        offset: one number or a tuple, as ``scale``; it may be 0.
     """
 
     SOURCE_FIELDS: ClassVar[tuple[str, ...]] = ()
@@ -154,7 +154,7 @@ class Input(Node):
             freeze_affine(self, field, self.shape[-1], is_bit=self.bit)
 
     def since(self, field: str) -> int:
-        """The format that brought this content of a field."""
+        """The first file format that can hold this node's value of a field."""
         return CHANNEL_SCALES if isinstance(getattr(self, field), tuple) and field != "shape" else 1
 
     @property
@@ -163,7 +163,7 @@ class Input(Node):
         return not isinstance(self.scale, tuple) and not isinstance(self.offset, tuple)
 
     def reals(self, u: ArrayLike) -> Floats:
-        """The numbers that integers stand for, in float64.
+        """The real numbers that the input's integers stand for, in float64.
 
         Args:
             u: integers, or codes of bits, ``(..., *shape)``.
@@ -182,15 +182,17 @@ class Input(Node):
 
     @classmethod
     def of_floats(cls, data: ArrayLike, bits: int = 10, name: str = "x") -> Input:
-        """An input for floats: each feature's range in training data as integers of so many bits.
+        """An input for floats: integers of ``bits`` bits over each feature's range in the data.
 
         Args:
-            data: floats ``(samples, *shape)``; the last axis has the features.
-            bits: of an integer, 1 to 24: 0 is a feature's least number, ``2^bits - 1`` its largest.
-            name: of the node.
+            data: training data, floats ``(samples, *shape)``; the last axis has the features.
+            bits: width of an integer, 1 to 24: 0 is a feature's least number, ``2^bits - 1`` its
+                largest.
+            name: name of the node.
 
         Raises:
-            GraphError: if a number is not finite, there are none, or ``bits`` is no such number.
+            GraphError: if a number is not finite, ``data`` is empty or has less than two axes, or
+                ``bits`` is not from 1 to 24.
         """
         array = np.asarray(data)
         if type(bits) is not int or not 1 <= bits <= 24:
@@ -227,7 +229,7 @@ class Input(Node):
 
 
 def _expect_one_shape(made_by: str, shape: object, name: object) -> None:
-    """Refuse sizes that are given one by one, of which the second would be a name."""
+    """Refuse sizes given as separate arguments: the second would be taken for the name."""
     if isinstance(name, int | np.integer):
         raise GraphError(
             f"Input.{made_by}: expected the shape as one tuple, such as "
@@ -237,7 +239,7 @@ def _expect_one_shape(made_by: str, shape: object, name: object) -> None:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Select(Node):
-    """The channels that go on, of a flat value the elements: ``y[..., i] = x[..., index[i]]``.
+    """A choice of channels, or of a flat value's elements: ``y[..., i] = x[..., index[i]]``.
 
     Attributes:
         index: int64 array ``(m,)`` of distinct positions in ``0 .. n-1``, in any order.
@@ -272,9 +274,10 @@ class Encode(Node):
 
 
 class WeightedSum(Node):
-    """The part that ``Dot`` and ``Conv2d`` share: integers as weights.
+    """The base class of ``Dot`` and ``Conv2d``, whose weights are integers.
 
-    A layer is *binary* if all its weights are -1 and +1; it alone may have scale and offset.
+    A layer is *binary* if all its weights are -1 and +1; only a binary layer may have ``scale`` and
+    ``offset``.
     """
 
     __slots__ = ()
@@ -290,7 +293,7 @@ class WeightedSum(Node):
 
     @property
     def signs(self) -> Bools:
-        """The weights of a binary layer as bits, True for +1; a new array of their shape.
+        """The weights of a binary layer as bits, True for +1: a new bool array of their shape.
 
         Raises:
             GraphError: if a weight is neither -1 nor +1.
@@ -309,7 +312,7 @@ class WeightedSum(Node):
         return getattr(self, field)
 
     def since(self, field: str) -> int:
-        """The format that brought this content of a field."""
+        """The first file format that can hold this node's value of a field."""
         if field == "weights" and not self.binary:
             return INTEGER_WEIGHTS
         return self.LATER.get(field, 1)
@@ -328,14 +331,14 @@ class Dot(WeightedSum):
 
     ``D[c] = sum_i weights[c, i] * x[i]``, where a bit ``x[i]`` counts as -1 or +1, and ``y = D``;
     or, with ``scale`` and ``offset``, ``y[c] = scale[c] * D[c] + offset[c] * S`` where
-    ``S = sum_i x[i]`` is common to all channels. The latter is a product with weights of two
-    integers a channel, ``offset - scale`` and ``offset + scale``, centred anywhere.
+    ``S = sum_i x[i]`` is common to all channels. The latter is a sum with two weights in each
+    channel, ``offset - scale`` and ``offset + scale``, whose centre need not be 0.
 
     Attributes:
         weights: int16 array ``(channels, n)`` of magnitudes below 2^15; bools may be given, True
             for +1 and False for -1.
-        scale: int64 array ``(channels,)``, or None; of a binary layer alone.
-        offset: int64 array ``(channels,)``, or None; there are both or none.
+        scale: int64 array ``(channels,)``, or None; for binary layers only.
+        offset: int64 array ``(channels,)``; None where ``scale`` is None.
     """
 
     LATER: ClassVar[Mapping[str, int]] = {"scale": 2, "offset": 2}
@@ -358,20 +361,20 @@ class Conv2d(WeightedSum):
     At output position ``(i, j)``, with ``r = i * stride[0] - padding[0]`` and ``q`` likewise for
     columns, channel ``c`` of group ``g`` makes
     ``D = sum_{a, b, k} weights[c, a, b, k] * x[r + a, q + b, g * depth + k]`` where a bit counts
-    as -1 or +1 and what lies outside the image as ``pad``. ``y = D``; or, with ``scale`` and
-    ``offset``, ``y = scale[c] * D + offset[c] * S``, ``S`` being the same sum without weights.
+    as -1 or +1 and each element outside the image as ``pad``. ``y = D``; or, with ``scale`` and
+    ``offset``, ``y = scale[c] * D + offset[c] * S``, where ``S`` is the same sum without weights.
 
     Attributes:
         weights: int16 array ``(channels, rows, columns, depth)`` of magnitudes below 2^15, or bools
-            as for ``Dot``; ``depth`` is the channels of the source over ``groups``.
+            as for ``Dot``; ``depth`` is the number of the source's channels over ``groups``.
         stride: steps of the window, ``(rows, columns)``.
-        padding: places outside the image, ``(top, bottom, left, right)``.
-        pad: the number that stands outside: -1, 0 or +1 for bits (0 leaves the term out), 0 for
+        padding: rows and columns added around the image, ``(top, bottom, left, right)``.
+        pad: the number outside the image: -1, 0 or +1 for bits (0 leaves the term out), 0 for
             integers.
-        groups: how many blocks the channels of source and output fall into; each block of the
-            output reads only its own of the source. Depthwise: as many as the source has channels.
-        scale: int64 array ``(channels,)``, or None; of a binary layer alone.
-        offset: int64 array ``(channels,)``, or None; there are both or none.
+        groups: number of groups of channels, as in PyTorch: each group of the output reads only
+            its own group of the source. Depthwise: the number of the source's channels.
+        scale: int64 array ``(channels,)``, or None; for binary layers only.
+        offset: int64 array ``(channels,)``; None where ``scale`` is None.
     """
 
     SINCE: ClassVar[int] = 3
@@ -412,17 +415,19 @@ class Threshold(Node):
     Channel ``c`` (last axis) counts the ``j`` with ``x >= thresholds[c, j]``, or, where
     ``falling[c]``, with ``x <= thresholds[c, j]``. A threshold out of the value's range says
     *never* or *always*. With ``border_classes`` the thresholds at row ``i`` and column ``j`` of an
-    image are ``thresholds[border_classes[i, j]]``: sums at a zero-padded border are of fewer terms.
+    image are ``thresholds[border_classes[i, j]]``: sums at a zero-padded border have fewer terms.
 
     With ``base`` the result is always an integer, also with one threshold: ``base`` plus the count.
     A base below 0 makes signed activations; with ``base`` 0 and one threshold, 0 and 1 are integers
     and do not stand for -1 and +1.
 
     Attributes:
-        thresholds: int64 array ``(channels, k)``, with ``border_classes`` ``(classes, channels,
-        k)``. falling: bool array ``(channels,)``. border_classes: int64 array ``(height, width)``
-        of classes, or None. base: the result where no threshold is reached, or None: a bit, or a
-        count from 0.
+        thresholds: int64 array ``(channels, k)``; with ``border_classes``,
+            ``(classes, channels, k)``.
+        falling: bool array ``(channels,)``.
+        border_classes: int64 array ``(height, width)`` of classes, or None.
+        base: the result where no threshold is reached; with None, one threshold makes a bit and
+            several make a count from 0.
     """
 
     LATER: ClassVar[Mapping[str, int]] = {"border_classes": 3, "base": 5}
@@ -448,7 +453,7 @@ class Threshold(Node):
 
     @property
     def levels(self) -> int:
-        """Thresholds of a channel: the most that are counted."""
+        """The number of thresholds of a channel, which is the largest count."""
         return int(self.thresholds.shape[-1])
 
     @property
@@ -459,7 +464,7 @@ class Threshold(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Lookup(Node):
-    """A table a channel, from every integer that the source can take to an integer, or to a bit.
+    """A table for each channel: an integer or a bit for every integer that the source can take.
 
     ``y[..., c] = table[c, (x[..., c] - low) // step]`` with ``low`` and ``step`` of the source.
 
@@ -483,17 +488,18 @@ class Lookup(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class MaxPool(Node):
-    """The largest element of each window, channel by channel; the smallest where ``smallest``.
+    """The largest element of each window, in each channel; the smallest where ``smallest[c]``.
 
-    Of bits these are OR and AND of the codes. What lies outside the image never wins. A kernel of
-    1 with a larger stride takes every so many rows and columns.
+    For bits these are OR and AND of the codes. Positions outside the image are left out. A kernel
+    of 1 with a larger stride subsamples rows and columns.
 
     Attributes:
         kernel: ``(rows, columns)``.
         stride: steps of the window, ``(rows, columns)``.
-        padding: places outside the image, ``(top, bottom, left, right)``.
-        smallest: bool array ``(channels,)``, or None for the largest everywhere. A falling
-            threshold turns the order round: the largest sum passes it where all sums do.
+        padding: rows and columns added around the image, ``(top, bottom, left, right)``.
+        smallest: bool array ``(channels,)``, or None for the largest everywhere. The largest sum
+            reaches a falling threshold only if all sums do, so a maximum in front of it equals a
+            minimum of the bits behind it.
     """
 
     SINCE: ClassVar[int] = 3
@@ -515,15 +521,15 @@ class MaxPool(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SumPool(Node):
-    """The sum of each window, channel by channel: of integers, or of bits as -1 and +1.
+    """The sum of each window, in each channel: of integers, or of bits as -1 and +1.
 
-    What lies outside the image adds nothing. Average pooling is this sum; its divisor goes into
-    what follows.
+    Positions outside the image add nothing. Average pooling is this sum; the division is merged
+    into the next node.
 
     Attributes:
         kernel: ``(rows, columns)``.
         stride: steps of the window, ``(rows, columns)``.
-        padding: places outside the image, ``(top, bottom, left, right)``.
+        padding: rows and columns added around the image, ``(top, bottom, left, right)``.
     """
 
     SINCE: ClassVar[int] = 3
@@ -541,7 +547,7 @@ class SumPool(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Add(Node):
-    """Sums of two values of integers, element by element; one channel is added to all channels.
+    """Element-wise sums of two values of integers; a single channel is added to all channels.
 
     Attributes:
         source: a value.
@@ -557,7 +563,7 @@ class Add(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Rescale(Node):
-    """Another fixed-point format, channel by channel: multiply, add, shift, round, saturate.
+    """A change of fixed-point format in each channel: multiply, add, shift, round, saturate.
 
     ``y = min(max((x * m + bias[c] + half) >> shift[c], low), high)`` with an arithmetic shift and
     ``half = 2^(shift[c] - 1)``, 0 where nothing is shifted: halves are rounded up. ``m`` is
@@ -566,11 +572,13 @@ class Rescale(Node):
 
     Attributes:
         multiplier: int64 array ``(channels,)``.
-        bias: int64 array ``(channels,)``, with ``border_classes`` ``(classes, channels)``; below
-        2^62. shift: int64 array ``(channels,)``, 0 to 48. low: the smallest result; smaller ones
-        become it. high: the largest result; larger ones become it. negative: int64 array
-        ``(channels,)``, or None. border_classes: int64 array ``(height, width)`` of classes, or
-        None.
+        bias: int64 array ``(channels,)``, or with ``border_classes`` ``(classes, channels)``, of
+            magnitudes below 2^62.
+        shift: int64 array ``(channels,)``, 0 to 48 bits.
+        low: the smallest result; smaller ones become it.
+        high: the largest result; larger ones become it.
+        negative: int64 array ``(channels,)``, or None.
+        border_classes: int64 array ``(height, width)`` of classes, or None.
     """
 
     SINCE: ClassVar[int] = 3
@@ -618,7 +626,7 @@ class Rescale(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ChannelPad(Node):
-    """Channels of 0 in front of and behind the channels of a value of integers.
+    """Channels of zeros in front of and behind the channels of a value of integers.
 
     Attributes:
         before: how many in front.
@@ -643,7 +651,7 @@ class ChannelPad(Node):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Concat(Node):
-    """The channels of one value, and behind them those of another: of bits both, or of integers.
+    """The channels of one value, then those of another: both values are bits, or both integers.
 
     Attributes:
         source: a value; its channels come first.
@@ -676,10 +684,10 @@ class Output(Node):
     """The output: the source, unchanged.
 
     Attributes:
-        meaning: ``"decision"`` where a single bit is a class, 1 for the positive one; ``"logits"``
-            where the integers stand for a network's numbers; None where the kind of the source says
-            it: see :attr:`hwbnn.graph.Graph.meaning`.
-        scale: of ``"logits"``: an integer ``y`` stands for ``scale * y + offset``.
+        meaning: one of :data:`MEANINGS`; None where the kind of the source determines it, see
+            :attr:`hwbnn.graph.Graph.meaning`.
+        scale: for ``"logits"``, where an integer ``y`` stands for ``scale * y + offset``; else
+            None.
         offset: see ``scale``.
     """
 
@@ -707,7 +715,7 @@ class Output(Node):
                 freeze_affine(self, field, 1, is_bit=True)
 
     def since(self, field: str) -> int:
-        """The format that brought this content of a field."""
+        """The first file format that can hold this node's value of a field."""
         return 6 if self.meaning == "logits" else self.LATER.get(field, 1)
 
     def reals(self, y: ArrayLike) -> Floats:
@@ -720,7 +728,7 @@ class Output(Node):
             ``scale * y + offset``, of the shape of ``y``.
 
         Raises:
-            GraphError: if the output is no logits.
+            GraphError: if the meaning of the output is not ``"logits"``.
         """
         if self.scale is None or self.offset is None:
             raise GraphError(
@@ -731,7 +739,7 @@ class Output(Node):
 
 
 def _check_window(node: Conv2d | MaxPool | SumPool) -> None:
-    """Make stride and padding what they should be, given the kernel."""
+    """Make ``stride`` and ``padding`` tuples; refuse padding that is not less than the kernel."""
     integers(node, "stride", 2, 1, LIMIT - 1, both=True)
     padding = integers(node, "padding", 4, 0, LIMIT - 1)
     rows, columns = node.kernel
@@ -743,7 +751,7 @@ def _check_window(node: Conv2d | MaxPool | SumPool) -> None:
 
 
 def _check_scale_offset(node: WeightedSum) -> None:
-    """Freeze ``scale`` and ``offset``, and refuse them where weights are not two-valued."""
+    """Freeze ``scale`` and ``offset``, and refuse them where the layer is not binary."""
     freeze_scale_offset(node, len(node.weights))
     if node.scale_offset is not None and not node.binary:
         raise GraphError(
@@ -776,4 +784,4 @@ NODE_TYPES: tuple[type[Node], ...] = (
     ArgMax,
     Output,
 )
-"""All kinds of nodes; a completeness test holds every room to this tuple."""
+"""All kinds of nodes; a test checks that every package that interprets Graphs handles each."""

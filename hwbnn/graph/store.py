@@ -19,14 +19,14 @@ from hwbnn.graph.graph import FRACTION_LIMIT, Graph, check_graph
 from hwbnn.graph.nodes import CHANNEL_SCALES, NODE_TYPES, Node
 
 FORMAT = max(CHANNEL_SCALES, *(max(kind.SINCE, *kind.LATER.values(), 1) for kind in NODE_TYPES))
-"""Newest format that is read. A file is written in the oldest that has all its nodes and fields."""
+"""Newest format that is read; a file is written in the oldest with all its kinds and fields."""
 HEADER = "graph.json"
 SIZE_LIMIT = 1 << 30
 """Bytes that the unpacked members of a file may take together; larger files are refused unread."""
 HEADER_LIMIT = 1 << 26
-"""Bytes of the largest header: 64 MiB, hundreds for each node and note that may be."""
+"""Bytes of the largest header, 64 MiB: thousands of bytes for each of the most nodes."""
 BITS_LIMIT = 1 << 27
-"""Weights and other bits of the largest Graph, which take a byte each once they are read."""
+"""Most bits (weights and others) in a file; in memory each of them takes a byte."""
 NODES_LIMIT = 10_000
 _KINDS = {kind.__name__: kind for kind in NODE_TYPES}
 # A member's time stamp would make two saves of one Graph differ.
@@ -34,7 +34,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def to_bytes(graph: Graph) -> bytes:
-    """The Graph as the bytes of an ``.npz`` file, the same bytes for the same Graph and notes."""
+    """The Graph as the bytes of an ``.npz`` file; equal Graphs and notes give equal bytes."""
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     described = []
     for i, node in enumerate(graph.nodes):
@@ -73,13 +73,13 @@ def to_bytes(graph: Graph) -> bytes:
 
 
 def _format(node: Node) -> int:
-    """The oldest format that has this node as it is."""
+    """The oldest format that can hold this node with all its fields."""
     given = (f.name for f in fields(node) if getattr(node, f.name) is not None)
     return max(node.SINCE, *(node.since(name) for name in given))
 
 
 def _least(integers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Integers as a file holds them: weights in 8 bits if they fit, all others in 64."""
+    """Integers as a file holds them: weights in 8 bits if they fit, else 16; all others in 64."""
     if integers.dtype != np.int16:
         return integers.astype("<i8")
     narrow = integers.astype("i1")
@@ -87,11 +87,15 @@ def _least(integers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def save(graph: Graph, path: str | Path) -> Path:
-    """Write the Graph to a file, whole or not at all; returns the path."""
+    """Write the Graph to a file, whole or not at all, and return the path.
+
+    Raises:
+        GraphError: if ``graph`` is no Graph, or the file cannot be written.
+    """
     check_graph(graph, "save")
     target = Path(path)
     try:
-        # The longest name that a folder takes leaves no room for an ending.
+        # A short name: the target's may have the greatest length, so that no ending fits behind it.
         partial = target.with_name(f".{graph.digest[:16]}.part")
         try:
             partial.write_bytes(to_bytes(graph))
@@ -107,7 +111,8 @@ def load(path: str | Path) -> Graph:
     """Read a Graph that :func:`save` wrote.
 
     Raises:
-        GraphError: one line, if the file is missing, truncated, newer, malformed or altered.
+        GraphError: one line, if the file is missing, truncated, malformed or altered, or if its
+            format is newer than this version.
     """
     try:
         if not isinstance(path, str | Path):
@@ -124,15 +129,19 @@ def load(path: str | Path) -> Graph:
 
 
 def from_bytes(data: bytes, name: str = "graph") -> Graph:
-    """The Graph that :func:`to_bytes` packed; ``name`` stands in front of errors."""
+    """The Graph that :func:`to_bytes` packed.
+
+    Raises:
+        GraphError: as :func:`load`; the message begins with ``name``.
+    """
     try:
         return _graph(*_unpack(data))
     except GraphError as error:
         reason = str(error)
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
         reason = f"not a Graph file, or truncated ({_reason(error)})"
-    # What is left to go wrong in the readers of zip, numpy and JSON, some of it in classes without
-    # a public name (zlib.error), all means one thing to the user. It must not crash us.
+    # Damaged files cause many other errors in the readers of zip, numpy and JSON (zlib.error is
+    # one). To the user all mean the same: the file is malformed.
     except Exception as error:
         reason = f"malformed Graph file ({_reason(error)})"
     raise GraphError(f"{name}: {_one_line(reason)}")
@@ -202,7 +211,7 @@ def _graph(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> G
 
 
 def _check_bits(described: list[Any], arrays: dict[str, np.ndarray[Any, Any]]) -> None:
-    """Refuse more bits than :data:`BITS_LIMIT` before they are unpacked, each time one is named."""
+    """Refuse more bits than :data:`BITS_LIMIT` before unpacking; each use of a member counts."""
     fields = [v for entry in described if isinstance(entry, dict) for v in entry.values()]
     packed = [v["array"] for v in fields if isinstance(v, dict) and v["bits"]]
     count = 8 * sum(arrays[key].size for key in packed)
@@ -242,7 +251,7 @@ def _node(form: int, entry: Any, arrays: dict[str, np.ndarray[Any, Any]], unread
 
 
 def _array(bits: int, key: str, arrays: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-    """The member ``key``, unpacked if it holds rows of ``bits`` bits; 0 stands for integers."""
+    """The member ``key``, unpacked if it holds rows of ``bits`` bits; ``bits`` 0 means integers."""
     array = arrays[key]
     if not bits:
         return array

@@ -1,4 +1,4 @@
-"""Values before any input is seen: shape and possible integers; and floats brought to integers."""
+"""Types of values: shape and possible integers; and conversion of floats to an input's integers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ValueType:
         shape: shape of one sample, channels last, without a batch axis.
         low: smallest integer that can occur.
         high: largest integer that can occur.
-        step: distance of neighbouring integers (2 behind a sum of an even number of odd terms).
+        step: distance of neighbouring integers (2 for sums of numbers that are -1 or +1).
         bit: whether the elements are codes of -1 and +1.
     """
 
@@ -51,7 +51,7 @@ class ValueType:
 
     @property
     def numbers(self) -> tuple[int, int, int]:
-        """Lowest, highest and step of what the elements stand for in a sum: a bit for -1 or +1."""
+        """Lowest, highest and step of the elements as terms of a sum, where a bit is -1 or +1."""
         return (-1, 1, 2) if self.bit else (self.low, self.high, self.step)
 
     @property
@@ -83,22 +83,22 @@ def bit_type(shape: tuple[int, ...]) -> ValueType:
 def to_integers(node: Input, x: ArrayLike, *, saturate: bool = False) -> Array:
     """Integers ``u`` with ``x = scale * u + offset``, rounded to the nearest, halves upwards.
 
-    Arrays of integers and bools are taken to be ``u`` already and returned as they are; so are
-    their ranges left to be checked by the simulator.
+    Arrays of integers and bools are taken to be ``u`` already and returned as they are; the
+    simulator checks their ranges.
 
     Args:
-        node: the Input that ``x`` is for; its map leads from integers to floats.
-        x: array of floats, integers or bools of any shape; where channels have scales of their own,
-            channels last.
-        saturate: whether floats out of the Input's range become its ends, as new samples of data
-            may need whose range was read off training data.
+        node: the Input that ``x`` is for; its ``scale`` and ``offset`` are used.
+        x: array of floats, integers or bools of any shape; if channels have scales of their own,
+            channels are the last axis.
+        saturate: whether floats out of the Input's range become its nearest end. New samples may
+            need this if the range was taken from training data.
 
     Returns:
         int64 array of the same shape, or ``x`` itself.
 
     Raises:
         InputError: if a float is not finite or rounds to an integer out of the Input's range; if
-            the last axis is not of the Input's channels where these have scales of their own.
+            channels have scales of their own and the last axis has another number of channels.
 
     >>> to_integers(Input.pixels(3), [0.0, 0.5, 1.0]).tolist()
     [0, 128, 255]

@@ -1,4 +1,4 @@
-"""Sliding windows: their positions, the taps inside the image, classes of positions."""
+"""Sliding windows: their positions, the taps inside the image, border classes of positions."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Window:
     Attributes:
         size: height and width of the image.
         kernel: rows and columns of the window.
-        stride: its steps, ``(rows, columns)``.
-        padding: places outside the image, ``(top, bottom, left, right)``.
+        stride: steps of the window, ``(rows, columns)``.
+        padding: rows and columns added around the image, ``(top, bottom, left, right)``.
     """
 
     size: tuple[int, int]
@@ -28,7 +28,7 @@ class Window:
 
     @property
     def output(self) -> tuple[int, int]:
-        """Rows and columns of positions, 0 or less where the window does not fit.
+        """Numbers of positions along rows and columns; 0 or less where the window does not fit.
 
         >>> Window((5, 6), (3, 3), (2, 2), (1, 1, 1, 1)).output
         (3, 3)
@@ -42,20 +42,20 @@ class Window:
 
     @cached_property
     def inside_rows(self) -> Bools:
-        """For each position, the rows inside, bool ``(output rows, kernel rows)``."""
+        """Which kernel rows lie inside the image, bool ``(output rows, kernel rows)``."""
         return self._inside(0)
 
     @cached_property
     def inside_columns(self) -> Bools:
-        """For each position, the columns inside, bool ``(output columns, kernel columns)``."""
+        """Which kernel columns lie inside the image, bool ``(output columns, kernel columns)``."""
         return self._inside(1)
 
     def origins(self, axis: int) -> Ints:
-        """The row (axis 0) or column (axis 1) of each position's first tap, below 0 outside."""
+        """The row (axis 0) or column (axis 1) of each position's first tap; negative in padding."""
         return np.arange(self.output[axis]) * self.stride[axis] - self.padding[2 * axis]
 
     def spans(self, axis: int) -> tuple[Ints, Ints]:
-        """The distinct stretches of taps inside along one axis: first, and behind the last.
+        """The distinct ranges of taps inside the image along one axis: starts, and exclusive ends.
 
         >>> Window((4, 4), (3, 3), padding=(1, 1, 1, 1)).spans(0)
         (array([0, 0, 1]), array([2, 3, 3]))
@@ -71,10 +71,10 @@ class Window:
 
     @cached_property
     def classes(self) -> Bools:
-        """The border classes, bool ``(classes, kernel rows, kernel columns)``: taps inside.
+        """The taps inside, by border class: bool ``(classes, kernel rows, kernel columns)``.
 
-        Positions are of one class when the same taps lie inside the image. Classes count from 0 in
-        the order in which the output, row by row, first meets them.
+        Positions are of one class when the same taps lie inside the image. Classes are numbered
+        from 0 in the order of their first positions, row by row.
 
         >>> Window((4, 4), (3, 3), padding=(1, 1, 1, 1)).classes.shape
         (9, 3, 3)
@@ -85,7 +85,7 @@ class Window:
 
     @cached_property
     def border_classes(self) -> Ints:
-        """The class of each position, int64 of shape :attr:`output`.
+        """The border class of each position, int64 of shape :attr:`output`.
 
         >>> Window((4, 4), (3, 3), padding=(1, 1, 1, 1)).border_classes.tolist()
         [[0, 1, 1, 2], [3, 4, 4, 5], [3, 4, 4, 5], [6, 7, 7, 8]]
@@ -95,14 +95,14 @@ class Window:
 
 
 def joined_classes(*maps: Ints | None) -> tuple[Ints | None, list[Ints]]:
-    """Classes of positions that are of one class in all of several maps.
+    """Classes by several maps at once: positions share a class if they do so in every map.
 
     Args:
         maps: int64 ``(positions,)`` each, or None for a single class.
 
     Returns:
-        The class of each position, None if there is one; and for each map the class in it of each
-        of those classes.
+        The new class of each position, or None if there is only one; and for each map an int64
+        array ``(new classes,)`` with the map's own class for each new class.
     """
     known = [m for m in maps if m is not None]
     if not known:
@@ -115,7 +115,7 @@ def joined_classes(*maps: Ints | None) -> tuple[Ints | None, list[Ints]]:
 
 
 def _first(masks: Bools) -> tuple[Bools, Ints]:
-    """The distinct rows in order of appearance, and which of them each row is."""
+    """The distinct rows in order of appearance, and for each row its index among them."""
     seen: dict[bytes, int] = {}
     index = np.array([seen.setdefault(row.tobytes(), len(seen)) for row in masks], np.int64)
     first = [int(np.argmax(index == k)) for k in range(len(seen))]
