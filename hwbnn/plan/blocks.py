@@ -1,9 +1,9 @@
 """Blocks: the parts of a free-running pipeline, one class for each module of ``rtl/``.
 
 A block takes a token in any cycle and gives the result a fixed number of cycles later; it has no
-handshake. Each holds the constants exactly as the hardware does, so that what generates and what
-estimates need not derive them again. Latencies are those that the modules' headers state; a bench
-counts them. Matrix products are in :mod:`hwbnn.plan.products`.
+handshake. It holds its constants exactly as the hardware does, so that generators and estimates
+need not derive them again. The headers of the modules state the same latencies, and a test bench
+measures them. Matrix products are in :mod:`hwbnn.plan.products`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hwbnn.plan.tokens import TokenStream
 
 
 def register_stages(depth: int, per_register: int) -> int:
-    """Registers behind ``depth`` levels of logic, one after every ``per_register`` and the last.
+    """Registers of ``depth`` levels of logic: one every ``per_register`` levels, one at the end.
 
     >>> register_stages(5, 2), register_stages(0, 2)
     (3, 0)
@@ -32,7 +32,7 @@ def tree_depth(n: int) -> int:
 
 
 def popcount_latency(inputs: int, per_register: int) -> int:
-    """Cycles of ``popcount``: counts of six bits are one level, a tree of adders follows."""
+    """Cycles of ``popcount``: a level of counters of six bits, then a tree of adders."""
     return register_stages(1 + tree_depth(-(-inputs // 6)), per_register)
 
 
@@ -50,10 +50,10 @@ class Block:
     """One module of a pipeline, with its constants.
 
     Attributes:
-        name: of its instance and of the signals that it drives, legal in every output language.
-        value: the Graph's value that leaves it; None where that is none of them.
-        source: what it takes.
-        result: what it gives.
+        name: name of its instance and signals, legal in every output language.
+        value: the value of the Graph that it computes; None for an intermediate result.
+        source: the stream that it takes.
+        result: the stream that it gives.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Block:
 
     @property
     def tokens_per_result(self) -> int:
-        """Tokens that become one, at the last of them."""
+        """Tokens that are combined into one result; the latency counts from the last of them."""
         return 1
 
 
@@ -76,8 +76,8 @@ class Block:
 class ByElement(Block):
     """A block with constants for each element of a frame, or for each channel of an image.
 
-    Constants come class by class where there are border classes, in each class element by element,
-    in every token those of its lanes; after :attr:`tokens` tokens they repeat.
+    Constants are in the order of border classes, then of elements. Each token uses the constants of
+    its lanes; after :attr:`tokens` tokens they repeat.
 
     Attributes:
         border_classes: int64 ``(positions,)``, the class of each position of an image; None where
@@ -88,7 +88,7 @@ class ByElement(Block):
 
     @property
     def elements(self) -> int:
-        """Elements that there are constants for, over all classes."""
+        """Elements with constants, counted once for each class."""
         raise NotImplementedError
 
     @property
@@ -98,22 +98,22 @@ class ByElement(Block):
 
     @property
     def classes(self) -> int:
-        """Classes of positions."""
+        """Border classes; 1 where constants are the same everywhere."""
         return 1 if self.border_classes is None else int(self.border_classes.max()) + 1
 
     @property
     def tokens(self) -> int:
-        """Tokens of a position, or of what repeats."""
+        """Tokens after which the constants of a class repeat."""
         elements = self.elements // self.classes
         vector = self.result.vector or elements
         return elements // vector * -(-vector // self.lanes)
 
     def in_tokens(self, values: Array, classes: int | None = None) -> Array:
-        """Constants in the order of tokens, zeros in lanes that hold no element.
+        """Constants in the order of tokens, with zeros in lanes that hold no element.
 
         Args:
             values: ``(classes * elements, ...)``.
-            classes: of these constants; those of the block if None.
+            classes: number of classes in ``values``; None for that of the block.
 
         Returns:
             ``(classes, tokens * lanes, ...)``.
@@ -141,16 +141,16 @@ class AffineBlock(ByElement):
 
     @property
     def elements(self) -> int:
-        """Those of the constants."""
+        """As many as there are constants."""
         return len(self.constants)
 
 
 @dataclass(frozen=True, eq=False)
 class Scaled(ByElement):
-    """``scale * x + offset * total + constant``, the total behind the elements of each token.
+    """``scale * x + offset * total + constant``; the last lane of each token is the total.
 
-    Where all tokens have the same constants, multiples are made by shifts and adders
-    (``scaled_fixed``), others multiply by what a memory holds (``scaled``).
+    If all tokens have the same constants, they are multiplied by shifts and adders
+    (``scaled_fixed``); otherwise constants come from a memory, for multipliers (``scaled``).
 
     Attributes:
         scale: int64 ``(elements,)``, none negative.
@@ -171,7 +171,7 @@ class Scaled(ByElement):
 
     @property
     def elements(self) -> int:
-        """Those of the constants."""
+        """As many as there are constants."""
         return len(self.constants)
 
     @property
@@ -186,22 +186,22 @@ class Scaled(ByElement):
 
     @property
     def multiples(self) -> tuple[int, ...]:
-        """The different odd multiples of the total."""
+        """The distinct odd factors of offsets, of which each is multiplied by the total once."""
         return tuple(sorted({offset.odd for offset in self.offsets}))
 
     @property
     def count(self) -> int:
-        """Most terms of a multiple of the total."""
+        """The most terms of an odd factor of offsets; at least 1."""
         return max(1, *(len(terms(odd)) for odd in self.multiples))
 
     @property
     def scale_count(self) -> int:
-        """Most terms of a scale."""
+        """The most terms of a scale; at least 1."""
         return max(1, *(len(terms(int(scale))) for scale in set(self.scale.tolist())))
 
     @property
     def missing(self) -> Ints:
-        """The amount that shifts and adders leave out of each element; ``added`` corrects it."""
+        """By how much shifts and adders fall short in each element; ``added`` corrects it."""
         if not self.fixed:
             return 0 * self.constants
         pairs = zip(self.scale, self.offsets, strict=True)
@@ -209,12 +209,12 @@ class Scaled(ByElement):
 
     @property
     def added(self) -> Ints:
-        """The constants that are added."""
+        """The constants that hardware adds: ``constants``, corrected by ``missing``."""
         return self.constants + self.missing
 
     @property
     def shift(self) -> int | None:
-        """Where all scales are one power of two, its exponent."""
+        """The exponent, if all scales are the same power of two; else None."""
         first = int(self.scale[0])
         if (self.scale == first).all() and first.bit_count() == 1:
             return first.bit_length() - 1
@@ -222,14 +222,14 @@ class Scaled(ByElement):
 
     @property
     def widths(self) -> tuple[int, int, int]:
-        """Bits of a scale, an offset and a constant in the memory; 0 for those not kept there."""
+        """Bits of a scale, an offset and a constant in the memory; 0 if it is not stored."""
         scale = 0 if self.shift is not None else max(1, int(self.scale.max()).bit_length())
         offset = signed_width(int(self.offset.min()), int(self.offset.max()))
         return scale, offset, self.result.width if self.added.any() else 0
 
     @property
     def latency(self) -> int:
-        """Multiples, then their sum."""
+        """Cycles of the multiples, then of their sum."""
         if not self.fixed:
             return 2
         multiples = register_stages(
@@ -245,9 +245,9 @@ class Compare(ByElement):
     """Each element compared with ``k`` constants, a bit for each (``compare``).
 
     Attributes:
-        constants: int64 ``(elements, k)``; the bit is ``x > constant``, from ``low - 1`` to
-            ``high``, which say always and never.
-        falling: bool ``(elements,)``: the bit is ``x <= constant``.
+        constants: int64 ``(elements, k)`` from ``low - 1`` (always) to ``high`` (never); the bit is
+            ``x > constant``.
+        falling: bool ``(elements,)``: whether the bit is ``x <= constant`` instead.
     """
 
     constants: Ints
@@ -255,13 +255,13 @@ class Compare(ByElement):
 
     @property
     def elements(self) -> int:
-        """Those of the constants."""
+        """As many as there are constants."""
         return len(self.constants)
 
 
 @dataclass(frozen=True, eq=False)
 class ThresholdBlock(Compare):
-    """The number of those bits, and a base (``threshold``, ``threshold_base``).
+    """A base plus the number of comparisons that hold (``threshold``, ``threshold_base``).
 
     Attributes:
         logic_levels_per_register: levels of logic between two registers.
@@ -273,7 +273,7 @@ class ThresholdBlock(Compare):
 
     @property
     def latency(self) -> int:
-        """Comparing, then counting where there is something to count."""
+        """One cycle to compare, then those of the popcount if there are several bits."""
         count = self.constants.shape[1]
         return 1 + (popcount_latency(count, self.logic_levels_per_register) if count > 1 else 0)
 
@@ -283,9 +283,9 @@ class LookupBlock(ByElement):
     """``table[((x - low) >> shift) / step]`` (``lookup``).
 
     Attributes:
-        low: the element that reads entry 0.
-        shift: bits of a difference that are always zero.
-        step: odd number that divides all differences.
+        low: the value of ``x`` that reads entry 0.
+        shift: low bits of ``x - low`` that are always zero.
+        step: odd number that divides every ``x - low``.
         table: int64 ``(elements, entries)``.
     """
 
@@ -296,20 +296,20 @@ class LookupBlock(ByElement):
 
     @property
     def latency(self) -> int:
-        """Reading the table, after a product where there is one."""
+        """One cycle to read the table, and one to multiply by :attr:`inverse` if that is not 1."""
         return 1 + (self.inverse > 1)
 
     @property
     def inverse(self) -> int:
-        """Times a multiple of the step this is the multiple over the step, modulo as many bits.
+        """The inverse of ``step`` modulo a power of two that is at least the number of entries.
 
-        The inverse of an odd number modulo a power of two that is at least the entries.
+        Modulo that power, a multiple of ``step`` times the inverse is the multiple over ``step``.
         """
         return int(pow(self.step, -1, 1 << max(1, (self.table.shape[1] - 1).bit_length())))
 
     @property
     def elements(self) -> int:
-        """Those of the tables."""
+        """As many as there are tables."""
         return len(self.table)
 
 
@@ -325,7 +325,7 @@ class SelectBlock(Block):
 
     @property
     def latency(self) -> int:
-        """None: wires."""
+        """0: it consists of wires."""
         return 0
 
 
@@ -354,7 +354,7 @@ class ArgMaxBlock(Block):
 
 @dataclass(frozen=True, eq=False)
 class Pool(Block):
-    """The taps of a window, one a token, become one token; each has a flag whether it is inside.
+    """Combines the taps of a window, one a token; a flag says whether a tap is in the image.
 
     Attributes:
         steps: taps of a window.
@@ -380,7 +380,7 @@ class PoolMax(ByElement, Pool):
 
     @property
     def elements(self) -> int:
-        """Those of a position."""
+        """As many as a position has."""
         return len(self.smallest)
 
 
@@ -401,8 +401,9 @@ class RescaleBlock(ByElement):
 
     Attributes:
         multiplier: int64 ``(elements,)``.
-        negative: int64 ``(elements,)``, the ``m`` where ``x < 0``; None for the multiplier.
-        bias: int64 ``(elements,)``, what rounds included; class by class where there are any.
+        negative: int64 ``(elements,)``, the ``m`` where ``x < 0``; None if that is ``multiplier``.
+        bias: int64 ``(elements,)``, with the constant for rounding; class by class where there are
+            border classes.
         shift: int64 ``(elements,)``.
         low: the smallest result.
         high: the largest result.
@@ -417,7 +418,7 @@ class RescaleBlock(ByElement):
 
     @property
     def elements(self) -> int:
-        """Those of the bias: the other constants are the same in all classes."""
+        """As many as there are biases: the other constants are the same in all classes."""
         return len(self.bias)
 
     @property

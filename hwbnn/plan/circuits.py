@@ -52,12 +52,12 @@ class Circuit:
     Attributes:
         graph: the network that it computes.
         plan: how it is laid out.
-        stages: from border to border, each behind those that drive its streams.
-        taps: by value, those that can be seen.
-        fused: by value, those that cannot: the value whose circuit they went into.
-        interval: cycles that a frame keeps the busiest stage. Without windows it is exactly that
-            from the first beat of a frame to that of the next at full rate; with them it can be
-            more, and :func:`hwbnn.estimate.cycles` says how much.
+        stages: from input to output, each after the stages that drive its streams.
+        taps: by value, the signals of the values that can be observed.
+        fused: by value that cannot be observed, the value whose circuit computes it.
+        interval: cycles for which a frame keeps the busiest stage busy. Without windows this is the
+            initiation interval, from the first beat of a frame to the first beat of the next at
+            full rate. With windows that can be longer: see :func:`hwbnn.estimate.cycles`.
         latency: cycles from the first input beat of a frame to its last output beat, if no storage
             is ever full; exact without windows.
     """
@@ -85,7 +85,7 @@ def circuit(graph: Graph, plan: Plan) -> Circuit:
     """The hardware for a Graph under a Plan.
 
     Raises:
-        PlanError: if the Plan does not fit the Graph, naming what and what would fit.
+        PlanError: if the Plan does not fit the Graph; the message says where, and what would fit.
     """
     plan.check(graph)
     datapath = Datapath(graph, plan)
@@ -104,10 +104,10 @@ def circuit(graph: Graph, plan: Plan) -> Circuit:
 
 
 def add_node(datapath: Datapath, node: Node) -> None:
-    """Add the next node's hardware, and bring its value to those who read it.
+    """Add the next node's hardware, and pass its value on to the nodes that read it.
 
     Raises:
-        PlanError: if there is none for it.
+        PlanError: if there is no hardware for the node, or the Plan does not fit it.
     """
     if node.sources:
         datapath.current = datapath.take(node.sources[0])
@@ -120,7 +120,7 @@ def add(node: Node, datapath: Datapath) -> None:
     """Extend the current stream of a datapath by the hardware of a node.
 
     Raises:
-        PlanError: if there is none for it.
+        PlanError: if there is no hardware for the node, or the Plan does not fit it.
     """
     raise PlanError(f"node '{node.name}': there is no hardware for {type(node).__name__}")
 
@@ -152,7 +152,7 @@ def _lanes(node: Node, t: ValueType, name: str, beat: int) -> int:
     """Elements of a beat.
 
     Raises:
-        PlanError: if the beat is narrower than one.
+        PlanError: if the beat is narrower than one element.
     """
     if beat < t.width:
         raise PlanError(
@@ -175,12 +175,12 @@ def _conv2d(node: Conv2d, datapath: Datapath) -> None:
     add_product(datapath, node)
 
 
-# ---- Elements by themselves, and choices among them ----
+# ---- Elementwise nodes, and selection of elements ----
 
 
 @add.register
 def _threshold(node: Threshold, datapath: Datapath) -> None:
-    if node.source in datapath.fused:  # it stands behind the raw sums already
+    if node.source in datapath.fused:  # already added with the raw sums
         return
     x = datapath.source_type(node)
     datapath.align_channels(x, single=node.border_classes is not None)
@@ -257,7 +257,7 @@ def _flatten(node: Flatten, datapath: Datapath) -> None:
 
 
 def _alias(node: Node, datapath: Datapath) -> None:
-    """The node's value is that of its source."""
+    """Let the node's value be observed on the signals of its source."""
     source = datapath.taps[node.sources[0]]
     datapath.taps[node.name] = replace(
         source, value=node.name, type=datapath.type(node), alias=source.alias or source.value
@@ -294,7 +294,7 @@ def _sum_pool(node: SumPool, datapath: Datapath) -> None:
 
 
 def _pool_windows(datapath: Datapath, node: MaxPool | SumPool, name: str, *, flag: bool) -> None:
-    """The windows of a pool, each chunk of a pixel by itself."""
+    """Add the windows of a pool, which takes each chunk of a pixel separately."""
     x = datapath.source_type(node)
     datapath.align(x.channels)
     lanes = datapath.stream.lanes
@@ -340,16 +340,16 @@ def _channel_pad(node: ChannelPad, datapath: Datapath) -> None:
 def _pad_channels(
     datapath: Datapath, name: str, x: ValueType, ends: tuple[int, int], lanes: int
 ) -> None:
-    """Channels of code 0 in front of and behind those of the current stream."""
+    """Add channels of code 0 before and after the channels of the current stream."""
     size = x.size // x.channels, x.channels // lanes
     padding = (0, 0, ends[0] // lanes, ends[1] // lanes)
-    # Channels are the columns of an image, a row of them for each position.
+    # Pads an image that has a row for each position, with the channels as columns.
     add_windows(datapath, name, Window(size, (1, 1), (1, 1), padding), lanes, 0, 0)
 
 
 @add.register
 def _concat(node: Concat, datapath: Datapath) -> None:
-    """Each value with zeros in the place of the other's channels; the codes are added then."""
+    """Pad each value with zeros in place of the other's channels, then add the codes."""
     other = datapath.take(node.other)
     types = [datapath.graph.types[name] for name in node.sources]
     first, second = (t.channels for t in types)

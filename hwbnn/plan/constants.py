@@ -1,14 +1,14 @@
 """Constants of the hardware: a node's thresholds, tables and weights as the blocks hold them.
 
-Products are formed as *raw sums* that are never negative: ``sum of weight * u`` over all inputs,
-with ``u = x`` for bits and unsigned inputs and ``u = x + 2^(width-1)`` for signed ones, and on top
-an *excess*, a constant of the channel. How much that is depends on the hardware: :func:`by_digits`
-for rows whose digits are wires, signs or masks (``rtl/hwbnn_dot_row.sv``), :class:`ByProducts` for
-weights of several bits from a memory. The value of the ``Dot`` is ``(raw << shift) - constant``,
-with a constant for each channel, so thresholds can be compared with the raw sum itself.
+Hardware computes *raw sums*, which are never negative: ``sum of weight * u`` over all inputs plus
+an *excess*, a constant of the channel. Here ``u = x`` for bits and unsigned inputs, and ``u = x +
+2^(width-1)`` for signed inputs. The excess depends on the hardware: it is :func:`by_digits` where
+weights act as wires, signs or masks (``rtl/hwbnn_dot_row.sv``), and :class:`ByProducts` where
+weights of several bits come from a memory. The value of the ``Dot`` is ``(raw << shift) -
+constant``, with a constant for each channel, so thresholds can be compared with the raw sum itself.
 
-Where a ``Dot`` has scale and offset, the sum of its inputs is formed as one more raw sum, the
-*total*, under weights that are all +1; see :class:`Combination`.
+Where a ``Dot`` has scale and offset, the sum of its inputs is computed as one more raw sum, the
+*total*, with all weights +1; see :class:`Combination`.
 
 A ``Conv2d`` is a ``Dot`` over each window. Where taps outside the image must count nothing,
 hardware feeds the code 0, which a bit layer reads as -1. The constants correct this error. It
@@ -33,11 +33,11 @@ T = TypeVar("T", bound=np.generic)
 
 
 Excess = Callable[[Ints, ValueType], Ints]
-"""How much the raw sums of rows of weights exceed ``sum of weight * u`` over inputs of a type."""
+"""How much raw sums exceed ``sum of weight * u``, int64 ``(channels,)``, from weights and type."""
 
 
 def by_digits(weights: Ints, x: ValueType) -> Ints:
-    """The excess where negative digits count by complements (:mod:`hwbnn.netlists.digits`).
+    """The excess where negative digits add complements of inputs (:mod:`hwbnn.netlists.digits`).
 
     Args:
         weights: int64 ``(channels, inputs)``.
@@ -50,12 +50,12 @@ def by_digits(weights: Ints, x: ValueType) -> Ints:
 class ByProducts:
     """The excess where weights of several bits come from a memory: one for all channels.
 
-    It is the least that leaves no raw sum negative, or where one plane is taken after the other the
-    next one above that ``rtl/hwbnn_weighted_folded.sv`` can start with.
+    It is the least excess with which no raw sum is negative. For bit-serial sums it is rounded up
+    to the next excess for which ``rtl/hwbnn_weighted_folded.sv`` has a start value.
 
     Attributes:
-        added: what the products of a pass have on top, whatever weights and inputs are.
-        doublings: how often a pass doubles what it starts with.
+        added: what hardware adds to the products of a pass, whatever weights and inputs are.
+        doublings: how often a pass doubles its start value.
     """
 
     added: int
@@ -67,7 +67,7 @@ class ByProducts:
         return np.full(len(weights), least + (self.added - least) % (1 << self.doublings))
 
     def start(self, excess: int) -> int:
-        """The start value of a pass."""
+        """The start value of a pass that gives this excess."""
         return (excess - self.added) >> self.doublings
 
 
@@ -77,7 +77,7 @@ class RawSums:
 
     Attributes:
         weights: int64 ``(channels, inputs)``.
-        high: the largest raw sum that can be; none is below 0.
+        high: the largest possible raw sum; no raw sum is below 0.
         shift: as in ``(raw << shift) - constants``.
         constants: int64 ``(classes, channels)``; one class where there is no border.
         excess: int64 ``(channels,)``.
@@ -103,15 +103,15 @@ def raw_sums(
     Args:
         weights: int64 ``(channels, inputs)``.
         x: type of the inputs; its size is theirs.
-        outside: bool ``(classes, inputs)``: those that count nothing and have the code 0; bits
-            only. None for none.
-        excess: what they exceed the sum of products by.
+        outside: bool ``(classes, inputs)``: inputs outside the image, which have the code 0 and
+            must count nothing; only for bits. None if there are none.
+        excess: how much they exceed the sum of products.
     """
     over = excess(weights, x)
     high = int((np.maximum(weights, 0).sum(axis=1) * ((1 << x.width) - 1) + over).max())
     if x.bit:
         classes = np.zeros((1, x.size), np.bool_) if outside is None else outside
-        # A bit of -1 that should not be there takes its weight away from the sum.
+        # An input outside the image is read as -1, which wrongly subtracts its weight.
         inside = weights.sum(axis=1) - classes.astype(np.int64) @ weights.T
         return RawSums(weights, high, 1, inside + 2 * over, over)
     half = 1 << (x.width - 1) if x.signed else 0
@@ -122,8 +122,8 @@ def raw_sums(
 class Combination:
     """How the values of a ``Dot`` with scale and offset relate to raw sums.
 
-    ``scale * raw + offset * total + constants``; without the constants that is from ``lows`` to
-    ``highs``.
+    A value is ``scale * raw + offset * total + constants``; without the constants it is from
+    ``lows`` to ``highs``.
 
     Attributes:
         raw: the raw sums; rows of channels that had a negative scale are negated.
@@ -158,7 +158,7 @@ def combination(
     scale = np.abs(scale)
     raw = raw_sums(weights, x, outside)
     total = raw_sums(np.ones((1, x.size), np.int64), x, outside)
-    # Products may wrap around int64; what they come to with the others does not.
+    # Single products may wrap around in int64, but the final values fit.
     constants = -(scale * raw.constants + offset * total.constants)
     bare = _combined(raw, scale << raw.shift, offset << raw.shift, x)
     return replace(bare, constants=constants)
@@ -168,7 +168,7 @@ def _combined(raw: RawSums, scale: Ints, offset: Ints, x: ValueType) -> Combinat
     """Raw sums and their total combined, without constants."""
     plus = (raw.weights > 0).sum(axis=1, dtype=np.int64)
     top = (1 << x.width) - 1
-    # An input of weight -1 is in the raw sum as its distance from the top.
+    # An input ``u`` of weight -1 adds ``top - u`` to the raw sum.
     base = scale * (x.size - plus) * top
     up, down = plus * (scale + offset) * top, (x.size - plus) * (offset - scale) * top
     lows = base + np.minimum(up, 0) + np.minimum(down, 0)
@@ -184,7 +184,7 @@ def scaled_thresholds(
     x: ValueType,
     outside: Bools | None,
 ) -> tuple[Combination, Ints]:
-    """A ``Dot`` with scale and offset and the ``Threshold`` behind it, as in :func:`fused`.
+    """The sums of a ``Dot`` with scale and offset, and the constants of its ``Threshold``.
 
     Returns:
         The bare combination (``scale * raw + offset * total`` alone) and int64 ``(classes,
@@ -201,13 +201,14 @@ def scaled_thresholds(
 
 @dataclass(frozen=True, eq=False)
 class ThresholdConstants:
-    """The thresholds of a ``Threshold``, for every class of positions of it and its source.
+    """The thresholds of a ``Threshold``, for each pair of its border class and its source's.
 
     Attributes:
         thresholds: int64 ``(classes, channels, k)``.
         falling: bool ``(channels,)``.
         border: int64 ``(classes,)``: the border class of the source.
-        border_classes: int64 ``(positions,)``, the class of each position; None where there is one.
+        border_classes: int64 ``(positions,)``, the class of each position; None if there is only
+            one class.
     """
 
     thresholds: Ints
@@ -217,7 +218,13 @@ class ThresholdConstants:
 
     @classmethod
     def of(cls, node: Threshold, border: Ints | None = None) -> ThresholdConstants:
-        """Those of a node whose source has border classes, int64 ``(positions,)``, or has none."""
+        """The thresholds of a node.
+
+        Args:
+            node: the node.
+            border: int64 ``(positions,)``, the border class of its source at each position; None if
+                the source has no border classes.
+        """
         own = None if node.border_classes is None else node.border_classes.ravel()
         tables = node.thresholds if node.border_classes is not None else node.thresholds[None]
         border_classes, (mine, theirs) = joined_classes(own, border)
@@ -231,7 +238,7 @@ def fused(
     outside: Bools | None = None,
     excess: Excess = by_digits,
 ) -> tuple[RawSums, Ints]:
-    """A ``Dot`` and the ``Threshold`` behind it as raw sums and what they are compared with.
+    """A ``Dot`` and the ``Threshold`` behind it, as raw sums and the constants compared with them.
 
     The rows of falling channels are negated, ``-sum >= -t``, so that every comparison is ``raw >
     constant``.
@@ -249,19 +256,19 @@ def fused(
 
 
 def compared(cuts: ThresholdConstants, x: ValueType) -> Ints:
-    """The constants of comparisons: ``x > c`` or, in falling channels, ``x <= c``."""
+    """Constants ``c`` of the comparisons ``x > c`` or, in falling channels, ``x <= c``."""
     t = cuts.thresholds
     constants = np.where(cuts.falling[:, None], t, t - 1)
     return np.clip(constants, x.low - 1, x.high)
 
 
 def encoded(encode: Encode, x: ValueType) -> Ints:
-    """The constants of comparisons ``x > c``."""
+    """Constants ``c`` of the comparisons ``x > c``, int64 like the thresholds."""
     return np.clip(encode.thresholds - 1, x.low - 1, x.high)
 
 
 def spacing(x: ValueType) -> tuple[int, int]:
-    """The greatest divisor of all differences of a value's elements: zero bits, and an odd number.
+    """The greatest common divisor ``odd << shift`` of all differences, as ``(shift, odd)``.
 
     >>> spacing(ValueType((3,), -5, 19, 12))
     (2, 3)
@@ -275,8 +282,8 @@ def per_element(constants: NDArray[T], elements: int) -> NDArray[T]:
 
     Args:
         constants: ``(classes, channels, ...)``.
-        elements: of a position, or of what repeats; where they are more than the channels, those
-            come again and again, as in a channels-last frame.
+        elements: number of elements after which constants repeat. If it exceeds the channels, the
+            channels repeat within it, as in a channels-last frame.
 
     Returns:
         ``(classes * elements, ...)``.

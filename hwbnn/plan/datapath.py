@@ -19,12 +19,12 @@ S = TypeVar("S", bound=Stage)
 
 @dataclass
 class OpenStream:
-    """A stream that no stage takes yet, and the pipeline at its end that still takes blocks.
+    """A stream that no stage takes yet, and a pipeline behind it that still takes blocks.
 
     Attributes:
-        name: of the stream, as the last stage drives it.
-        driven: that stream.
-        blocks: those of the pipeline behind it, in order; empty while there is none.
+        name: name of the stream that the last stage drives.
+        driven: the layout of that stream.
+        blocks: blocks of the pipeline behind it, in order; empty while there is no pipeline.
     """
 
     name: str
@@ -47,12 +47,13 @@ class Datapath:
     Attributes:
         graph: the network.
         plan: how it is laid out.
-        stages: each behind those that drive its streams.
-        taps: by value, where it can be seen.
-        fused: by value, the value whose circuit it went into.
-        drivers: by value, the literals that drive its bits in the netlist that gives them.
-        pending: by value, a stream for each reader that has not come yet.
+        stages: each after the stages that drive its streams.
+        taps: by value, the signals on which it can be observed.
+        fused: by value that cannot be observed, the value whose circuit computes it.
+        drivers: by value, the literals that drive its bits in the netlist that computes it.
+        pending: by value, a stream for each reader that has not been added yet.
         current: the stream that is being extended.
+        readers: by value, how often it is read.
     """
 
     graph: Graph
@@ -92,7 +93,7 @@ class Datapath:
         return self.pending[value].pop(0)
 
     def give(self, value: str) -> None:
-        """The current stream now brings this value to all its readers: a fork where several."""
+        """Pass the current stream, which is this value, to its readers; several need a fork."""
         readers = self.readers[value]
         if readers < 2:
             self.pending[value] = [self.current] * readers
@@ -103,7 +104,7 @@ class Datapath:
         self.pending[value] = [OpenStream(name, fork.result) for name in fork.outputs]
 
     def tap(self, value: str, signal: str, *, handshake: bool) -> None:
-        """A value can be seen in the current stream, on these signals."""
+        """Note that a value can be observed in the current stream, on these signals."""
         self.taps[value] = Tap(value, self.stream, self.graph.types[value], signal, handshake)
 
     # ---- Stages and blocks ----
@@ -116,7 +117,7 @@ class Datapath:
         *more: object,
         also: Iterable[OpenStream] = (),
     ) -> S:
-        """Add a stage that takes the current stream, and others; its result becomes current."""
+        """Add a stage that takes the current stream and ``also``; its result becomes current."""
         self.close()
         inputs = (self.current.name, *(stream.name for stream in also))
         stage = kind(name, self.stream, result, *more, inputs=inputs)
@@ -125,10 +126,10 @@ class Datapath:
         return stage
 
     def append(self, block: Block) -> None:
-        """Add a block to the open pipeline; its value, if it has one, is seen behind it.
+        """Add a block to the open pipeline; its value, if any, can be observed at its output.
 
-        A block that puts tokens together stands only at the head of a pipeline, or behind a folded
-        product of which a whole frame becomes one token.
+        A block that combines several tokens stands only at the head of a pipeline, or behind a
+        folded product whose frames are single vectors.
         """
         blocks = self.current.blocks
         if block.tokens_per_result > 1 and blocks:
@@ -151,7 +152,7 @@ class Datapath:
                 inputs=(current.name,),
             )
         )  # fmt: skip
-        # The same stream may be waiting for a reader, so it is changed in place.
+        # ``pending`` may hold this same object, so it is changed in place.
         current.name, current.driven = name, current.stream
         current.blocks.clear()
 
@@ -165,29 +166,30 @@ class Datapath:
             self.stage(kind, f"r{len(self.stages)}", target)
 
     def align(self, channels: int) -> None:
-        """Bring it to tokens of at most one position each, of lanes that divide its channels."""
+        """Bring the current stream to a number of lanes that divides the channels."""
         if channels % self.stream.lanes:
             self.resize(largest_divisor(channels, self.stream.lanes))
 
     def align_channels(self, t: ValueType, *, single: bool = False) -> None:
-        """Bring a value to tokens over which constants of channels repeat.
+        """Bring the current stream to lanes with which the constants of channels repeat.
 
         Args:
-            t: its type.
-            single: whether a token may not hold several positions.
+            t: type of its value.
+            single: whether a token must not hold several positions.
         """
         several = not single and self.stream.lanes % t.channels == 0
         if len(t.shape) > 1 and not several:
             self.align(t.channels)
 
     def elements(self, t: ValueType, *, single: bool = False) -> int:
-        """For how many elements of a value a block behind the stream must hold constants.
+        """The number of elements for which a block behind the stream must hold constants.
 
-        All of a flat value; the channels of an image, or the lanes where those are more.
+        That is all elements of a flat value; for an image its channels, or the lanes if a token
+        holds several positions.
 
         Args:
-            t: its type.
-            single: whether tokens of several positions are out of the question.
+            t: type of the value.
+            single: whether a token must not hold several positions.
         """
         lanes, channels = self.stream.lanes, t.channels
         if len(t.shape) == 1:
@@ -196,7 +198,7 @@ class Datapath:
 
 
 def least_divisor(n: int, parts: int) -> int:
-    """The least divisor of a number that cuts it into at most ``parts`` parts.
+    """The least divisor of ``n`` such that ``n / divisor`` is at most ``parts``.
 
     >>> least_divisor(12, 5), least_divisor(7, 3)
     (3, 7)
@@ -205,7 +207,7 @@ def least_divisor(n: int, parts: int) -> int:
 
 
 def largest_divisor(n: int, most: int) -> int:
-    """The largest divisor of a number that is at most this.
+    """The largest divisor of ``n`` that is at most ``most``.
 
     >>> largest_divisor(12, 5), largest_divisor(3, 8)
     (4, 3)

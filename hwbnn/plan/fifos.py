@@ -16,13 +16,13 @@ from hwbnn.plan.stages import AddStreams, Fork, Pipeline, Stage
 
 
 def settled(stages: Sequence[Stage]) -> tuple[list[Stage], int]:
-    """The stages with the fewest credits that keep the full rate, and when the last token leaves.
+    """The stages with the fewest credits for the full rate, and the cycle of the last token.
 
     The first beats of a frame are offered in cycles 0, 1, ...
 
     Args:
-        stages: each behind those that drive its streams; what none of them drives is offered a
-            token a cycle.
+        stages: each after the stages that drive its streams. A stream that none of them drives
+            gets a token a cycle.
     """
     interval = max(stage.interval for stage in stages)
     times: dict[str, Ints] = {}
@@ -42,12 +42,12 @@ def settled(stages: Sequence[Stage]) -> tuple[list[Stage], int]:
 
 
 def with_depths(stages: Sequence[Stage], plan: Plan) -> list[Stage]:
-    """The stages with the depths of a Plan behind their forks, or else ones that always do.
+    """The stages with the Plan's depths of FIFOs behind forks, or depths that are always enough.
 
-    Where branches come together again, a branch that arrives early must hold back what the others
-    have taken and not yet given. It never needs to hold more than these can hold, all together:
-    when they are full, they give. That is what a FIFO gets here; fewer words may do as well, which
-    the token model can tell.
+    Where branches join again, the FIFO of an early branch must hold the tokens that another branch
+    has taken and not yet given. These are never more than the stages of the other branch can hold
+    together, so the FIFO gets that depth. Fewer words may be enough, which the token model of
+    :mod:`hwbnn.estimate` finds out.
     """
     forks = [stage for stage in stages if isinstance(stage, Fork)]
     if all(fork.value in plan.depths for fork in forks):
@@ -63,7 +63,7 @@ def with_depths(stages: Sequence[Stage], plan: Plan) -> list[Stage]:
 
 
 def _held(stage: Stage) -> Fraction:
-    """The part of a frame that a stage can hold."""
+    """The fraction of a frame that a stage can hold."""
     return Fraction(stage.holds, stage.source.tokens)
 
 
@@ -76,7 +76,7 @@ def _deep(fork: Fork, stages: Iterable[Stage], held: dict[str, Fraction]) -> For
         for j in range(len(fork.depths)):
             meet = [s for s in region if isinstance(s, AddStreams) and {i, j} <= branches[s.name]]
             if i != j and meet:
-                # What the other branch leads to without ever coming back holds nothing up.
+                # Stages of the other branch that do not lead to the join delay nothing.
                 back = _leading(meet, region)
                 alone = (name for name in back if j in branches[name] and i not in branches[name])
                 most = max(most, sum((held[name] for name in alone), Fraction(0)))
@@ -107,7 +107,7 @@ def _until_joined(
 
 
 def _leading(to: Sequence[Stage], stages: Sequence[Stage]) -> set[str]:
-    """Names of the stages that lead to one of some stages."""
+    """Names of those ``stages`` whose streams lead to a stage of ``to``."""
     streams, names = {name for stage in to for name in stage.inputs}, set()
     for stage in reversed(stages):
         if streams & set(stage.outputs):

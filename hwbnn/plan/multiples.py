@@ -1,7 +1,7 @@
-"""Multiples by shifts and adders: a constant as few signed powers of two.
+"""Multiplication by shifts and adders: a constant as a sum of few signed powers of two.
 
-To subtract a number, hardware adds its complement, which is one too small. The missing ones are
-added to a constant that exists anyway (``rtl/hwbnn_multiple.sv``).
+To subtract a number, hardware adds its bitwise complement, which is too small by 1. These missing
+1s are added to a constant that exists anyway (``rtl/hwbnn_multiple.sv``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Term:
 
 
 def terms(factor: int) -> tuple[Term, ...]:
-    """The fewest terms whose sum is a factor that is not negative (its non-adjacent form).
+    """The fewest terms whose sum is a non-negative factor (its non-adjacent form).
 
     >>> terms(7)
     (Term(place=0, complement=True), Term(place=3, complement=False))
@@ -38,7 +38,7 @@ def terms(factor: int) -> tuple[Term, ...]:
 
 
 def shortfall(factor: int) -> int:
-    """How much less than the multiple hardware gives: its complements, one each."""
+    """By how much the multiple in hardware is too small: 1 for each complement."""
     return sum(term.complement for term in terms(factor))
 
 
@@ -52,7 +52,7 @@ class Offset:
 
     @classmethod
     def of(cls, value: int) -> Offset:
-        """The one way to write an offset.
+        """The only representation of an offset.
 
         >>> Offset.of(-12)
         Offset(odd=3, shift=2, complement=True)
@@ -63,6 +63,6 @@ class Offset:
 
     @property
     def shortfall(self) -> int:
-        """How much less than the multiple hardware gives."""
+        """By how much the multiple in hardware is too small."""
         missing = shortfall(self.odd) << self.shift
         return 1 - missing if self.complement else missing

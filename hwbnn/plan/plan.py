@@ -17,51 +17,53 @@ from hwbnn.graph.fields import plain, shown
 BEAT_LIMIT = 1 << 16
 """Bits of the widest AXI4-Stream beat at the border."""
 WINDOWED = (Conv2d, MaxPool, SumPool, ChannelPad, Concat)
-"""Nodes that keep tokens of an image for a window."""
+"""Nodes that buffer tokens of an image in a sliding window."""
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
-"""Names of devices; vendor scripts get them as they are."""
+"""Legal names of devices; they are copied into vendor scripts unchanged."""
 MULTIPLIED = 4
-"""Bits from which on both factors of a product are worth a multiplier of the device, by default."""
+"""By default a product uses a DSP multiplier if both factors have at least this many bits."""
 
 
 Sums = Literal["bit_planes", "adder_tree", "bit_serial"]
-"""How inputs of several bits are summed, times +-1 each.
+"""How inputs of several bits are summed.
 
-``bit_planes`` counts every bit plane, all at once, and adds the counts; ``adder_tree`` adds the
-inputs themselves; ``bit_serial`` counts one plane a cycle, and takes as many times the cycles as
-inputs have bits. Inputs of one bit are counted in any case.
+``bit_planes`` takes the popcount of all bit planes in parallel and adds these counts;
+``adder_tree`` adds the inputs themselves; ``bit_serial`` takes the popcount of one bit plane a
+cycle, so it needs as many times the cycles as inputs have bits. Inputs of one bit always use a
+popcount.
 """
 
 
 Multipliers = Literal["dsp", "luts"]
-"""How folded products of integers are formed: by multipliers of the device, or by look-up tables.
+"""How folded layers multiply integers: with the device's DSP multipliers, or in look-up tables.
 
-In look-up tables ``bit_planes`` lets weights through bit plane by bit plane and adds them up,
-``adder_tree`` adds up whole products, and ``bit_serial`` takes one plane a cycle. Multipliers add
-up whole products in any case. Neither is needed where weights are -1, 0 and +1 or inputs are bits,
-nor with ``bit_serial``.
+In look-up tables, ``bit_planes`` masks the weights with each bit plane of the inputs, adds up each
+plane, and then adds the planes; ``adder_tree`` forms whole products and adds them; ``bit_serial``
+handles one bit plane a cycle. DSP multipliers always give whole products. They are never used where
+weights are -1, 0 and +1, where inputs are single bits, or with ``bit_serial``.
 """
 
 Form = Literal["modules", "portable", "xc7", "xcup"]
 """The form of an unrolled layer.
 
-``modules``: an instance of ``rtl/``, every neuron by itself, left to synthesis. The others are
-netlists of :mod:`hwbnn.netlists`, in which neurons share parts of their sums: in SystemVerilog for
-every FPGA, or with the primitives of Xilinx 7-series or UltraScale+.
+``modules``: modules of ``rtl/``, in which each neuron has its own logic; only synthesis optimises
+it. The others are netlists of :mod:`hwbnn.netlists`, in which neurons share parts of their sums:
+``portable`` is SystemVerilog for every FPGA, ``xc7`` and ``xcup`` use the primitives of Xilinx
+7-series and UltraScale+.
 """
 
 Framing = Literal["packet", "counted", "batch"]
 """How frames are told apart on AXI4-Stream.
 
-``packet``: one frame in each packet, whose length is checked. ``counted``: by counting beats;
-``tlast`` of the input is not read, that of the output ends each frame. ``batch``: any number of
-whole frames in a packet, and the output leaves in the same packets.
+``packet``: one frame in each packet, whose length is checked. ``counted``: beats are counted;
+``tlast`` of the input is ignored, and ``tlast`` of the output marks the last beat of each frame.
+``batch``: any number of whole frames in a packet; each output packet has as many frames.
 """
 
 PARTS: Mapping[str, str] = MappingProxyType(
     {"xc7": "xc7z020clg400-1", "xcup": "xczu7ev-ffvc1156-2-e"}
 )
-"""A device that has the primitives of each form; the other forms take that of ``xc7``."""
+"""A device that has the primitives of each form; other forms take the device of ``xc7``."""
 
 RENAMED = {
     "dots": "layers",
@@ -72,18 +74,19 @@ RENAMED = {
     "adders": "adder_tree",
     "serial": "bit_serial",
 }
-"""Names that ``plan.json`` had in earlier versions, and those of today."""
+"""Names in ``plan.json`` of earlier versions, and their current names, for error messages."""
 
 
 @dataclass(frozen=True)
 class Unrolled:
-    """Every synapse has its own gate: a whole input vector a cycle, weights are wires.
+    """Every synapse has its own gate: weights are constants; a whole input vector enters a cycle.
 
-    A ``Conv2d`` takes a whole window a cycle. One of several groups always has the form
-    ``modules``, and with scale and offset it is folded, a group a cycle.
+    A ``Conv2d`` takes a whole window a cycle. If it has several groups, its form is always
+    ``modules``; if it has scale and offset too, it is folded, one group a cycle.
 
     Attributes:
-        sums: how inputs of several bits are summed; not ``bit_serial``; only for ``modules``.
+        sums: how inputs of several bits are summed; never ``bit_serial``, and always
+            ``bit_planes`` for netlists.
         form: modules of ``rtl/``, or a netlist.
     """
 
@@ -96,15 +99,15 @@ class Folded:
     """``pe`` neurons times ``simd`` synapses a cycle, weights in a ROM.
 
     A frame of ``n`` inputs and ``m`` outputs takes ``ceil(n / simd) * ceil(m / pe)`` cycles.
-    Neither needs to divide: the last step and the last pass are filled up with inputs and neurons
-    that count nothing. It takes ``bits`` times as many if inputs of several bits are summed
-    bit-serially. A ``Conv2d`` takes that for each group of each window, ``n`` and ``m`` being the
-    inputs and outputs of a group. Of a layer that is smaller than ``pe`` or ``simd``, all neurons
-    or all inputs are taken at a time.
+    ``simd`` need not divide ``n``, nor ``pe`` divide ``m``: the last step and the last pass are
+    padded with inputs and neurons that add nothing. Bit-serial sums of inputs of ``bits`` bits take
+    ``bits`` times as many cycles. A ``Conv2d`` takes these cycles for each group of each window,
+    where ``n`` and ``m`` are the inputs and outputs of a group. If ``pe`` or ``simd`` is larger
+    than the layer, all its neurons or all its inputs are computed in parallel.
 
     Attributes:
-        pe: neurons at a time.
-        simd: inputs at a time.
+        pe: neurons computed in parallel.
+        simd: inputs of each neuron taken in parallel.
         sums: how inputs of several bits are summed.
         multipliers: how products of integers are formed (:data:`Multipliers`); None for ``dsp``
             where weights and inputs have at least four bits, else ``luts``.
@@ -116,15 +119,15 @@ class Folded:
     multipliers: Multipliers | None = None
 
     def __post_init__(self) -> None:
-        for name in ("pe", "simd"):  # integers of numpy become those of Python, as JSON has them
+        for name in ("pe", "simd"):  # JSON holds integers of Python, not of NumPy
             object.__setattr__(self, name, plain(getattr(self, name)))
 
     def multiplies(self, input_bits: int, weight_bits: int, *, ternary: bool) -> bool:
         """Whether products of integers of these widths are formed by multipliers of the device.
 
-        Inputs of one bit need none, nor do ternary weights, nor sums that take a bit plane at a
-        time. Else it is as :attr:`multipliers` says, and if that says nothing, where both factors
-        have enough bits.
+        Inputs of one bit, ternary weights and bit-serial sums need no multipliers. Otherwise
+        :attr:`multipliers` decides; if it is None, both factors must have at least
+        :data:`MULTIPLIED` bits.
         """
         if input_bits == 1 or ternary or self.sums == "bit_serial":
             return False
@@ -133,11 +136,11 @@ class Folded:
         return self.multipliers == "dsp"
 
     def within(self, outputs: int, inputs: int) -> Folded:
-        """The same, taking no more at a time than a layer of this size has."""
+        """A copy whose ``pe`` and ``simd`` are at most the outputs and inputs of a layer."""
         return replace(self, pe=min(self.pe, outputs), simd=min(self.simd, inputs))
 
     def steps(self, outputs: int, inputs: int) -> int:
-        """Cycles of one vector of a layer of this size, bit-serial sums apart."""
+        """Cycles for one vector of a layer of this size; bit-serial sums multiply them."""
         return -(-outputs // self.pe) * -(-inputs // self.simd)
 
 
@@ -145,11 +148,11 @@ Layout = Unrolled | Folded
 
 
 def fold_candidates(node: Dot | Conv2d) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Values of ``pe`` and of ``simd`` that are worth a look for a layer, smallest first.
+    """Values of ``pe`` and of ``simd`` that are worth trying for a layer, smallest first.
 
-    For each number of passes the least ``pe`` that needs no more, likewise for ``simd``. The
-    ``simd`` of a ``Conv2d`` are parts of a pixel that divide its channels, or whole pixels: others
-    are as legal, and first bring together what they cut.
+    For each possible number of passes, the least ``pe`` that needs no more passes; likewise for
+    ``simd``. For a ``Conv2d``, each ``simd`` divides the input channels of a group, or is their
+    multiple. Other values are legal too, but their tokens must first be regrouped in hardware.
 
     >>> import numpy as np
     >>> fold_candidates(Dot("d", "x", np.zeros((5, 9), np.bool_)))
@@ -165,7 +168,7 @@ def fold_candidates(node: Dot | Conv2d) -> tuple[tuple[int, ...], tuple[int, ...
 
 
 def _least_parts(n: int) -> tuple[int, ...]:
-    """The least size of each number of parts that a number can be cut into."""
+    """For each number of parts that ``n`` can be divided into, the least sufficient part size."""
     return tuple(sorted({-(-n // parts) for parts in range(1, n + 1)}))
 
 
@@ -175,7 +178,7 @@ class Plan:
 
     Attributes:
         layers: the layout of each ``Dot`` and ``Conv2d`` by name; the others take ``default``.
-            Nodes between them follow the stream of their source.
+            All other nodes follow the width of the stream that they read.
         default: layout of those that ``layers`` leaves out.
         input_beat: bits of ``s_axis_tdata``, a multiple of 8; holds a whole number of elements.
         output_beat: bits of ``m_axis_tdata``, likewise.
@@ -185,13 +188,13 @@ class Plan:
         clock_ns: clock period that vendor tools are asked for, in ns.
         part: device that vendor tools are asked for; by default one that has the primitives of the
             forms of the layers.
-        depths: for values with several readers, how many tokens each of these can lag behind, in
-            the order of the Graph; those left out get as many as can ever be of use.
-        buffer_tokens: for nodes that look at an image through a window, how many tokens of the
-            image are kept; those left out get as many as can ever be of use.
+        depths: for values with several readers, the tokens that each reader's FIFO holds, readers
+            in the order of the Graph; values left out get depths that are always enough.
+        buffer_tokens: for nodes that read an image through a window, how many tokens of the image
+            are buffered; nodes left out get as many as can ever be of use.
         lanes: for ``Rescale`` and ``Add`` nodes, the most channels that are computed in a cycle, so
-            that one multiplier serves several; a divisor of all channels. Those left out compute as
-            many as their sources give in a token.
+            that one multiplier serves several; divides the number of channels. Nodes left out
+            compute as many as their sources give in a token.
     """
 
     layers: Mapping[str, Layout] = field(default_factory=dict)
@@ -266,10 +269,10 @@ class Plan:
         return replace(self, layers={**self.layers, **layers})
 
     def check(self, graph: Graph) -> Plan:
-        """The Plan itself, if all that it names is in the graph.
+        """Check that the Plan fits a Graph, and return the Plan itself.
 
         Raises:
-            PlanError: naming what is not there.
+            PlanError: if a name is not in the Graph, or depths or lanes do not fit their node.
         """
         products = {node.name for node in graph.nodes if isinstance(node, Dot | Conv2d)}
         for name in self.layers:
@@ -378,7 +381,7 @@ def _layout_from(given: Any, where: str) -> Layout:
 
 
 def _wanted(found: object, known: Sequence[str]) -> str:
-    """The names to suggest for an unknown one: its name now, or all, nearest first."""
+    """Suggestions for an unknown name: its new name, or all known names, the nearest first."""
     if isinstance(found, str) and found in RENAMED:
         return f"{RENAMED[found]!r}, its name now"
     return nearest(found, known)
@@ -387,7 +390,7 @@ def _wanted(found: object, known: Sequence[str]) -> str:
 def _check_layout(layout: object) -> None:
     if not isinstance(layout, Unrolled | Folded):
         raise PlanError(f"plan: expected Unrolled or Folded, found {shown(layout)}")
-    # Looked at in a list: a stranger's JSON may have put something there that has no hash.
+    # Lists, not sets: a value from JSON may have no hash.
     allowed = [s for s in get_args(Sums) if isinstance(layout, Folded) or s != "bit_serial"]
     if layout.sums not in allowed:
         raise PlanError(
@@ -443,11 +446,11 @@ def expect_plan(given: object, where: str) -> None:
     """Refuse anything but a Plan or None.
 
     Args:
-        given: what stands in a Plan's place; None for none.
-        where: the function that got it, for the message.
+        given: the argument to check; None is accepted.
+        where: the function that received it, for the message.
 
     Raises:
-        PlanError: saying how a Plan is made of it.
+        PlanError: if it is something else; the message says how to make a Plan.
     """
     if given is None or isinstance(given, Plan):
         return

@@ -1,7 +1,7 @@
 """From a ``Dot`` or ``Conv2d`` node to its stages: gathering, raw sums, and what follows.
 
 A ``Conv2d`` is a product over each group of each window. Where the Plan fuses a product with the
-``Threshold`` that alone reads it, thresholds are compared with the raw sums themselves.
+``Threshold`` that is its only reader, thresholds are compared with the raw sums themselves.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hwbnn.plan.stages import SlidingWindow, WindowUnrolled
 from hwbnn.plan.tokens import TokenStream
 
 KEPT = 8
-"""Products of which weights and constants are kept: a search lays each out hundreds of times."""
+"""Products in the caches: a search lays out each product hundreds of times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +36,12 @@ class Product:
         weights: int64 ``(channels, inputs)``.
         x: type of the inputs that a channel sums.
         groups: groups of inputs.
-        geometry: where the window stands; None without one.
-        pad: the code outside the image.
-        outside: bool ``(classes, inputs)``: taps that must count nothing and have the code 0.
-        border_classes: int64 ``(positions,)``, the class of each position; None where there is one.
+        geometry: the windows of a ``Conv2d``; None for a ``Dot``.
+        pad: the code of elements outside the image.
+        outside: bool ``(classes, inputs)``: inputs outside the image, which have the code 0 and
+            must count nothing; None if there are none.
+        border_classes: int64 ``(positions,)``, the class of each position; None if there is only
+            one class.
     """
 
     node: Dot | Conv2d
@@ -54,7 +56,7 @@ class Product:
     @classmethod
     @lru_cache(maxsize=KEPT)
     def of(cls, node: Dot | Conv2d, x: ValueType) -> Product:
-        """The product that a node over a source of this type is."""
+        """The product that a node computes from a source of this type."""
         if isinstance(node, Dot):
             return cls(node, node.weights.astype(np.int64), x)
         weights = node.weights.reshape(len(node.weights), -1).astype(np.int64)
@@ -79,7 +81,7 @@ class Product:
 
     @property
     def positions(self) -> int:
-        """Vectors of a frame, all groups as one."""
+        """Windows of a frame; 1 for a ``Dot``."""
         return prod(self.geometry.output) if self.geometry else 1
 
     @property
@@ -94,13 +96,13 @@ class Product:
 
     @property
     def slides(self) -> bool:
-        """Whether a window must be brought together, or leaves something out."""
+        """Whether a window has several pixels, or windows skip pixels."""
         g = self.geometry
         return g is not None and (g.kernel, g.stride) != ((1, 1), (1, 1))
 
 
 def add_product(datapath: Datapath, node: Dot | Conv2d) -> None:
-    """The values of a node, or those of the Threshold behind it where both become one circuit."""
+    """Add the hardware of a node, and of the Threshold behind it if both are fused."""
     x = datapath.source_type(node)
     if isinstance(node, Conv2d):
         datapath.align(x.channels)
@@ -111,7 +113,7 @@ def add_product(datapath: Datapath, node: Dot | Conv2d) -> None:
 
 
 def _add_values(datapath: Datapath, product: Product) -> None:
-    """The values of a product, or of the Threshold behind it; lanes of tokens may be free."""
+    """Add a product, and a fused Threshold; the last token of a vector may have unused lanes."""
     node = product.node
     threshold = fused_threshold(datapath.graph, node) if datapath.plan.fuse else None
     if node.scale_offset is not None:
@@ -138,12 +140,12 @@ def add_thresholds(
     """Compare the elements of the stream with these constants ``(classes, channels, k)``.
 
     Args:
-        datapath: what it is added to.
+        datapath: the circuit to which the comparison is added.
         node: the Threshold.
         limits: the constants.
         falling: bool ``(channels,)``, as in :class:`~hwbnn.plan.blocks.Compare`.
         border_classes: int64 ``(positions,)``; None where constants are the same everywhere.
-        vector: elements of a vector, where each begins with a token of its own.
+        vector: elements of a vector, if each begins with a new token; else None.
     """
     stream = datapath.stream
     result = datapath.result(node, stream.lanes).in_vectors(vector)
@@ -159,7 +161,7 @@ def add_thresholds(
 
 
 def _add_fused(datapath: Datapath, product: Product, threshold: Threshold) -> None:
-    """Raw sums, compared with what the thresholds are in terms of them."""
+    """Add raw sums, and compare them with thresholds converted to raw sums."""
     node = product.node
     excess = _excess(datapath, product)
     held, raw, limits = _fused(product, threshold, excess)
@@ -176,7 +178,7 @@ def _add_fused(datapath: Datapath, product: Product, threshold: Threshold) -> No
 def _fused(
     product: Product, threshold: Threshold, excess: Excess
 ) -> tuple[ThresholdConstants, RawSums, Ints]:
-    """The thresholds behind a product, its raw sums, and what these are compared with."""
+    """The thresholds behind a product, its raw sums, and the constants compared with these."""
     held = ThresholdConstants.of(threshold, product.border_classes)
     return held, *constants.fused(product.weights, held, product.x, product.outside, excess)
 
@@ -184,7 +186,7 @@ def _fused(
 def _add_scaled(
     datapath: Datapath, product: Product, threshold: Threshold | None, scale: Ints, offset: Ints
 ) -> None:
-    """Raw sums and their total, combined by scale and offset."""
+    """Add raw sums and the total, combined by scale and offset."""
     node, x, outside = product.node, product.x, product.outside
     name = f"v_{node.name}"
     if threshold is None:
@@ -204,7 +206,7 @@ def _add_scaled(
         return
     lanes = _add_raw_sums(datapath, product, bare.raw, total=True)
     result = _sums_stream(product, datapath.type(node), lanes)
-    # What shifts and adders leave out goes into the thresholds, not into adders.
+    # Thresholds correct the amount by which shifts and adders fall short: no adder is needed.
     missing = _scaled(datapath, name, None, result, bare, np.zeros_like(scale), None).missing
     lows, highs = bare.lows - missing, bare.highs - missing
     t = ValueType(datapath.type(node).shape, int(lows.min()), int(highs.max()))
@@ -237,13 +239,13 @@ def _by_channel(table: Ints) -> Ints:
 def _add_raw_sums(
     datapath: Datapath, product: Product, raw: RawSums, *, total: bool = False
 ) -> int:
-    """The raw sums of a product; with ``total`` that of the inputs too.
+    """Add the raw sums of a product; with ``total`` also the sum of its inputs.
 
     Returns:
-        How many channels come in a token.
+        Channels in a token.
     """
     layout = _layout(datapath, product, total=total)
-    # Bits have one plane: it makes no difference how that is summed.
+    # Inputs of one bit have one plane: there is only one way to sum it.
     sums = layout.sums if product.x.width > 1 else "bit_planes"
     per_register = datapath.plan.logic_levels_per_register
     node, weights = product.node.name, raw.weights
@@ -301,7 +303,7 @@ def _excess(datapath: Datapath, product: Product) -> Excess:
 
 
 def _multiplies(product: Product, layout: Folded) -> bool:
-    """Whether a folded product takes multipliers of the device."""
+    """Whether a folded product uses multipliers of the device."""
     width = products.weight_width(product.weights)
     return layout.multiplies(product.x.width, width, ternary=product.ternary)
 
@@ -309,8 +311,8 @@ def _multiplies(product: Product, layout: Folded) -> bool:
 def _layout(datapath: Datapath, product: Product, *, total: bool) -> Layout:
     """The layout of a product.
 
-    An unrolled one of several groups that needs their totals is folded by groups: a stream has
-    room for one total a token.
+    An unrolled product of several groups that needs totals is folded, one group a cycle, because
+    a token has room for only one total.
     """
     layout = datapath.plan.layout(product.node.name)
     inputs = product.weights.shape[1]
@@ -322,19 +324,19 @@ def _layout(datapath: Datapath, product: Product, *, total: bool) -> Layout:
 
 
 def _sums_stream(product: Product, t: ValueType, lanes: int) -> TokenStream:
-    """The stream of a product, as numbers of a type: each vector begins with a new token."""
+    """The stream of a product's results of a type; new tokens for each vector where needed."""
     stream = TokenStream.of(t, lanes)
-    # An unrolled product gives all groups in a token.
+    # A token of an unrolled product has the channels of all groups.
     divides = product.channels % lanes == 0 or lanes % product.channels == 0
     whole = divides or product.vectors == 1
     return stream if whole else stream.in_vectors(product.channels)
 
 
 def _close_up(datapath: Datapath, product: Product) -> None:
-    """Bring tokens of which the last of each vector has lanes free to tokens without.
+    """Resize tokens such that the last token of each vector has no unused lanes.
 
-    Where the common divisor of both is enough to keep up with the product, tokens become narrower
-    at once; else they are put together first.
+    If tokens of the greatest common divisor of lanes and channels keep up with the product, the
+    stream is narrowed to these directly; otherwise tokens are first combined.
     """
     folded = _layout(datapath, product, total=False)
     assert isinstance(folded, Folded)
@@ -359,7 +361,7 @@ def _cycles(product: Product, folded: Folded) -> int:
 
 
 def _form(datapath: Datapath, product: Product) -> NetlistForm | None:
-    """The form of the netlist that a product becomes, if it becomes one."""
+    """The form of a product's netlist; None if it does not become a netlist."""
     layout = datapath.plan.layout(product.node.name)
     if isinstance(layout, Folded) or layout.form == "modules" or product.groups > 1:
         return None
@@ -370,12 +372,12 @@ def _add_compared_netlist(
     datapath: Datapath, product: Product, threshold: Threshold, raw: RawSums, limits: Ints,
     scale_offset: tuple[Ints, Ints] | None,
 ) -> bool:  # fmt: skip
-    """Sums and thresholds as one netlist, if the Plan has one and each channel one constant.
+    """Add sums and thresholds as one netlist, if the Plan wants it and channels have one constant.
 
-    A base that is not 0 would have to be added to its outputs: such sums are compared by a block.
+    A base other than 0 would have to be added to the outputs, so a separate block compares then.
 
     Returns:
-        Whether it is so; else nothing was added.
+        Whether the netlist was added; otherwise nothing was added.
     """
     if _form(datapath, product) is None or limits.shape[::2] != (1, 1) or threshold.base:
         return False
@@ -384,7 +386,7 @@ def _add_compared_netlist(
     least = limits[0, :, 0] + 1
     block = _netlist(datapath, name, threshold.name, product, raw, least, scale_offset, result)
     datapath.append(block)
-    if isinstance(product.node, Dot):  # of an image, each position has bits of its own
+    if isinstance(product.node, Dot):  # the bits of an image differ from position to position
         datapath.drivers[threshold.name] = block.netlist.outputs
     return True
 
@@ -408,7 +410,7 @@ def _netlist(
 
 
 def gather(datapath: Datapath, product: Product, layout: Folded | None = None) -> None:
-    """Bring the stream to the vectors that a product takes, whole ones without a layout."""
+    """Regroup the stream as a product takes its vectors: whole if ``layout`` is None."""
     inputs, groups = product.weights.shape[1], product.groups
     if layout is None:
         if product.slides:
@@ -443,7 +445,20 @@ def add_windows(
     datapath: Datapath, name: str, geometry: Window, lanes: int, outer: int, pad: int, *,
     flag: bool = False,
 ) -> None:  # fmt: skip
-    """The windows of an image tap by tap; with ``outer`` 0 each chunk of a pixel by itself."""
+    """Add the windows of an image, tap by tap.
+
+    Args:
+        datapath: the circuit to which the windows are added.
+        name: of the stage, a letter, ``_`` and the node's name.
+        geometry: the windows.
+        lanes: elements of a token.
+        outer: groups of chunks, as in :class:`SlidingWindow`; 0 if each chunk is a group.
+        pad: the code of elements outside the image.
+        flag: whether a token says if its tap is inside the image.
+
+    Raises:
+        PlanError: if the Plan's ``buffer_tokens`` are too few for a window.
+    """
     datapath.resize(lanes)
     now = datapath.stream
     chunks = now.size // prod(geometry.size) // now.lanes
@@ -462,7 +477,7 @@ def add_windows(
 
 
 def _add_whole_windows(datapath: Datapath, product: Product) -> None:
-    """The windows of an image, each as one token, its inputs group by group."""
+    """Add the windows of an image, each as one token, with its inputs group by group."""
     geometry, groups = product.geometry, product.groups
     assert geometry is not None
     inputs = product.weights.shape[1]

@@ -28,11 +28,11 @@ from hwbnn.plan.tokens import TokenStream
 T = TypeVar("T", bound=np.generic)
 
 KEPT = 32
-"""Layers whose netlists are kept: a circuit is made several times on the way to a core."""
+"""Netlists in the cache: a circuit is built several times on the way to a core."""
 
 
 def row_latency(inputs: int, width: int, per_register: int, sums: Sums) -> int:
-    """Cycles of ``dot_row``: the counts of the bit planes, then their sum; or a tree of adders."""
+    """Cycles of ``dot_row``: popcounts of bit planes, then their sum; or a tree of adders."""
     if sums == "adder_tree":
         return register_stages(tree_depth(inputs), per_register)
     planes = 1 if sums == "bit_serial" else width
@@ -47,11 +47,11 @@ class DotUnrolled(Block):
 
     Attributes:
         node: the ``Dot`` or ``Conv2d``.
-        weights: bool ``(channels, inputs)``; rows of falling fused thresholds are inverted. A row
-            of all +1 behind them gives the total, where that is wanted.
+        weights: bool ``(channels, inputs)``; rows of falling fused thresholds are inverted. If the
+            total is needed, one more row of all +1 at the end gives it.
         logic_levels_per_register: levels of logic between two registers.
         sums: how inputs of several bits are summed.
-        groups: blocks of inputs, each read by its own block of channels alone.
+        groups: groups of channels; each reads only its own group of inputs.
     """
 
     node: str
@@ -83,7 +83,7 @@ class Digit(NamedTuple):
 
 
 def digits_of(weights: Ints) -> tuple[tuple[Digit, ...], ...]:
-    """Of each channel, the digits of its weights, the lowest place first.
+    """The digits of each channel's weights, the lowest place first.
 
     Args:
         weights: int64 ``(channels, inputs)``.
@@ -99,8 +99,9 @@ def digits_of(weights: Ints) -> tuple[tuple[Digit, ...], ...]:
 class WeightedUnrolled(Block):
     """Raw sums of all channels at once, with integer weights (``column_sum`` for each channel).
 
-    A digit of a weight is an input, or its complement, at a place: its bits are counted in columns,
-    or with ``adder_tree`` it is one number of a sum. A weight of 0 has no digit.
+    Each digit of a weight adds the input, or its complement, shifted to the digit's place. The bits
+    of these terms are counted in columns; with ``adder_tree`` the terms are added as numbers. A
+    weight of 0 has no digit.
 
     Attributes:
         node: the ``Dot`` or ``Conv2d``.
@@ -118,7 +119,7 @@ class WeightedUnrolled(Block):
 
     @cached_property
     def digits(self) -> tuple[tuple[Digit, ...], ...]:
-        """Of each channel, the digits of its weights, the lowest place first."""
+        """The digits of each channel's weights, the lowest place first."""
         return digits_of(self.weights)
 
     @cached_property
@@ -154,14 +155,14 @@ class DotNetlist(Block):
     Attributes:
         node: the ``Dot`` or ``Conv2d``.
         weights: int64 ``(channels, inputs)``; rows are as in :class:`DotUnrolled`.
-        wanted: int64 ``(channels,)``: the least raw sums that give a 1; None where the raw sums
-            themselves are given.
-        scale_offset: int64 ``(channels,)`` each, where it is ``scale * raw + offset *
-            total``, with the total of all inputs, that is compared; else None.
-        drivers: constants, and equal bits by equal literals, that the netlist in front gives and
-            this one relies on; None if there are none.
-        netlist: what computes that.
-        form: what it is written in.
+        wanted: int64 ``(channels,)``: the least raw sums that give a 1; None if the outputs are the
+            raw sums themselves.
+        scale_offset: scale and offset, int64 ``(channels,)`` each, if ``scale * raw + offset *
+            total`` is compared, where ``total`` is the sum of all inputs; else None.
+        drivers: literals that drive the inputs in the netlist in front, from which this netlist
+            knows constant and equal inputs; None if nothing is known.
+        netlist: the netlist.
+        form: the form in which it is written.
         logic_levels_per_register: levels of logic between two registers.
         cycles: its latency.
     """
@@ -186,13 +187,13 @@ class DotNetlist(Block):
 class DotFolded(Block):
     """Raw sums of ``pe`` channels from ``simd`` inputs a cycle (``dot_folded``).
 
-    Neither needs to divide: lanes of the last token of a vector that hold no input count nothing,
-    and sums of the last pass that belong to no channel mean nothing.
+    ``pe`` need not divide the channels, nor ``simd`` the inputs: lanes of a vector's last token
+    without an input add nothing, and sums of the last pass without a channel are ignored.
 
-    It stands at the head of its pipeline: it takes a stream with a handshake, keeps it, and lets
-    results in by credits. ``latency`` counts from the last step of a pass. Of an image it takes one
-    window after the other; of a window, one group of inputs after the other, each with channels of
-    its own.
+    It is always the head of its pipeline: it takes a stream with a handshake, buffers it, and ends
+    a pass only if there is a credit for the result. ``latency`` counts from the last step of a
+    pass. An image is computed window by window, and a window group by group; each group has its own
+    channels.
 
     Attributes:
         node: the ``Dot`` or ``Conv2d``.
@@ -200,8 +201,8 @@ class DotFolded(Block):
             are negated.
         logic_levels_per_register: levels of logic between two registers.
         sums: how inputs of several bits are summed.
-        pe: channels at a time.
-        simd: inputs at a time.
+        pe: channels computed in parallel.
+        simd: inputs taken in parallel.
         total: whether each token has the total behind its sums.
         groups: groups of a window.
     """
@@ -227,7 +228,7 @@ class DotFolded(Block):
 
     @property
     def vectors(self) -> int:
-        """Vectors of inputs in a frame: of all windows, all groups."""
+        """Vectors of inputs in a frame: windows times groups."""
         return self.source.size // self.inputs
 
     @property
@@ -237,7 +238,7 @@ class DotFolded(Block):
 
     @property
     def rounds(self) -> int:
-        """Rounds of one pass over the inputs: one, or one a bit plane."""
+        """Rounds over the inputs in one pass: one, or one for each bit plane if bit-serial."""
         return self.source.width if self.sums == "bit_serial" else 1
 
     @property
@@ -254,7 +255,7 @@ class DotFolded(Block):
     def buffer_tokens(self) -> int:
         """Tokens kept: two vectors, so that one can arrive whole while the other is read.
 
-        With a single round nothing is read twice and two tokens keep it going.
+        With a single round nothing is read twice, so two tokens are enough.
         """
         return 2 if self.passes * self.rounds == 1 else 2 * self.steps
 
@@ -267,8 +268,8 @@ class DotFolded(Block):
     def memory(self) -> Bools:
         """The memory of weights in the order in which passes read it, bool ``(rows, pe * simd)``.
 
-        A weight beyond the last input is 1: by it the input that the hardware puts there, the
-        smallest number, counts nothing.
+        Weights beyond the last input are 1: the hardware puts the smallest number there, so that
+        these inputs add nothing.
         """
         return self.ordered(self.weights > 0, 1)
 
@@ -277,7 +278,7 @@ class DotFolded(Block):
 
         Args:
             weights: ``(channels, inputs)``.
-            rest: what stands beyond the last input; beyond the last channel it is 0.
+            rest: the weight beyond the last input; weights beyond the last channel are 0.
         """
         size = (self.groups, self.passes * self.pe, self.steps * self.simd)
         whole = np.zeros(size, weights.dtype)
@@ -288,7 +289,7 @@ class DotFolded(Block):
 
     @property
     def latency(self) -> int:
-        """Cycles from the last step of a pass: read, row, and adding to the total."""
+        """Cycles from the last step of a pass: reading, the row, and accumulation."""
         return 2 + row_latency(
             self.simd, self.source.width, self.logic_levels_per_register, self.sums
         )
@@ -298,12 +299,12 @@ class DotFolded(Block):
 class WeightedFolded(DotFolded):
     """Raw sums of ``pe`` channels from ``simd`` inputs a cycle, with integer weights.
 
-    Weights of -1, 0 and +1 mask what is counted; others let bits of inputs through, or are
-    multiplied with them (``weighted_folded``). ``weights`` is int64 here.
+    Weights of -1, 0 and +1 mask the inputs of a popcount; other weights are gated by bits of
+    inputs, or multiplied with the inputs (``weighted_folded``). ``weights`` is int64 here.
 
     Attributes:
         dsp: whether products are formed by multipliers of the device.
-        start: what a pass begins with.
+        start: the start value of the raw sums in a pass.
     """
 
     dsp: bool = field(default=False, kw_only=True)
@@ -331,7 +332,7 @@ class WeightedFolded(DotFolded):
 
     @property
     def latency(self) -> int:
-        """Cycles from the last step of a pass: read, row, and adding to the total."""
+        """Cycles from the last step of a pass: reading, the row, and accumulation."""
         planes = 1 if self.sums == "bit_serial" else self.source.width
         if self.ternary:
             return 2 + row_latency(self.simd, planes, self.logic_levels_per_register, self.sums)
@@ -357,7 +358,7 @@ def weight_width(weights: Ints) -> int:
 
 @dataclass(frozen=True)
 class FoldedExcess:
-    """The excess of the raw sums of ``weighted_folded`` for any weights; equal where these are.
+    """The excess of raw sums of ``weighted_folded``; equal to another with equal attributes.
 
     Attributes:
         fold: how the product is folded.
@@ -373,7 +374,7 @@ class FoldedExcess:
 
 
 def by_products(weights: Ints, width: int, fold: Folded, *, dsp: bool) -> ByProducts:
-    """The excess of the raw sums of ``weighted_folded``, ternary weights apart.
+    """The excess of raw sums of ``weighted_folded`` for weights that are not ternary.
 
     Args:
         weights: int64 ``(channels, inputs)``.
@@ -403,7 +404,7 @@ def netlist(
         source: the stream of inputs.
         scale_offset: scale and offset, int64 ``(channels,)`` each, as in
             :func:`hwbnn.netlists.thresholds`.
-        drivers: what is known of the inputs, by :func:`known_drivers`.
+        drivers: known relations of the inputs, from :func:`known_drivers`.
     """
     arrays = (weights.ravel(), wanted, *(scale_offset or ()))
     own, *numbers = (n.astype("<i8").tobytes() for n in arrays if n is not None)

@@ -1,7 +1,7 @@
-"""Stages: the parts of a circuit between two handshakes, and when tokens pass them unhindered.
+"""Stages: the parts of a circuit between two handshakes, and their timing without stalls.
 
 Given the cycles in which a frame's tokens are offered to a stage, it computes the cycles in which
-it offers its own. It assumes one frame alone, and that everything behind it is ready. These sums
+it offers its own. It assumes a single frame, and that everything behind it is ready. These times
 give the credits that a free-running pipeline needs, and the latency where no storage is too small
 for a frame; the token model in :mod:`hwbnn.estimate` is always exact.
 
@@ -25,7 +25,7 @@ from hwbnn.plan.tokens import TokenStream
 
 
 def spaced(least: Ints, apart: int = 1) -> Ints:
-    """The earliest cycles from these on that are at least so far apart.
+    """The earliest cycles, none before those of ``least``, that are ``apart`` cycles or more apart.
 
     >>> spaced(np.array([0, 0, 5])).tolist(), spaced(np.array([0, 0, 5]), 2).tolist()
     ([0, 1, 5], [0, 2, 5])
@@ -36,12 +36,12 @@ def spaced(least: Ints, apart: int = 1) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """The part that all stages share.
+    """The base of all stages.
 
     Attributes:
-        name: of its instance and of the stream that it drives.
-        source: what it takes.
-        result: what it gives.
+        name: name of its instance and of the stream that it drives.
+        source: layout of the first stream that it takes.
+        result: layout of the streams that it drives.
         inputs: names of the streams that it takes.
     """
 
@@ -57,16 +57,16 @@ class Stage:
 
     @property
     def interval(self) -> int:
-        """Cycles that a frame keeps it busy."""
+        """Cycles for which a frame keeps it busy."""
         return max(self.source.tokens, self.result.tokens)
 
     @property
     def holds(self) -> int:
-        """Tokens of its source that it can have taken and not yet given."""
+        """The most tokens of its source that it can have taken and not yet given."""
         return 2
 
     def times(self, *offered: Ints) -> Ints:
-        """When it offers its tokens, if those of its sources are offered at these cycles."""
+        """The cycles in which it offers its tokens, if its sources offer theirs in ``offered``."""
         raise NotImplementedError
 
 
@@ -101,7 +101,7 @@ class AxisOut(Stage):
         return ()
 
     def times(self, *offered: Ints) -> Ints:
-        """At once."""
+        """In the same cycle."""
         return offered[0]
 
 
@@ -137,11 +137,11 @@ class Widen(Stage):
 
     @property
     def holds(self) -> int:
-        """A wide token and a part kept aside."""
+        """One wide token and one narrow token kept aside."""
         return self.ratio + 1
 
     def times(self, *offered: Ints) -> Ints:
-        """One cycle after the last part of each."""
+        """One cycle after the last narrow token of each wide token."""
         return np.asarray(offered[0][self.ends] + 1)
 
 
@@ -170,7 +170,7 @@ class Narrow(Stage):
         return np.append(0, np.flatnonzero(np.diff(self.wide)) + 1)
 
     def times(self, *offered: Ints) -> Ints:
-        """Part by part; a wide token is taken while at most one part is left of the one before."""
+        """One a cycle; a wide token is taken while at most one narrow token of the last is left."""
         return spaced(offered[0][self.wide] + 1)
 
 
@@ -181,7 +181,7 @@ class Pipeline(Stage):
     The head is a folded product, or else a gate (``credit_gate``) in front of the first block.
 
     Attributes:
-        blocks: in order; a folded product is the first or none.
+        blocks: in order; only the first can be a folded product.
         credits: results that may be under way or wait in the FIFO.
     """
 
@@ -201,31 +201,31 @@ class Pipeline(Stage):
 
     @property
     def tokens_per_result(self) -> int:
-        """Tokens, or passes of a folded product, that become one."""
+        """Tokens, or passes of a folded product, that are combined into one result."""
         return int(np.prod([block.tokens_per_result for block in self.blocks]))
 
     @property
     def reduces(self) -> bool:
-        """Whether several become one."""
+        """Whether several tokens are combined into one."""
         return self.tokens_per_result > 1
 
     @property
     def interval(self) -> int:
-        """Steps of all passes of a folded product, or tokens."""
+        """Cycles of a folded product at the head, or else tokens of a frame."""
         return self.head.cycles if self.head else self.source.tokens
 
     @property
     def holds(self) -> int:
-        """The tokens that a folded product keeps, and those that results under way were made of."""
+        """Tokens in the buffer of a folded product, and tokens whose results are under way."""
         results = self.credits * -(-self.source.tokens // self.result.tokens)
         return results + (self.head.buffer_tokens if self.head else 0)
 
     def entries(self, offered: Ints) -> Ints:
-        """When tokens, or the last steps of passes, are let in."""
+        """The cycles in which tokens, or the last steps of passes, enter the pipeline."""
         if self.head is None:
             return offered
         steps, rounds, passes = self.head.steps, self.head.rounds, self.head.passes
-        # The first round reads tokens as they arrive; the next vector waits for the last one.
+        # The first round reads tokens as they arrive; the next vector waits for the last round.
         lags = np.arange(steps, 0, -1)
         arrived = (offered.reshape(-1, steps) + lags).max(axis=1)
         first = spaced(arrived, passes * rounds * steps)
@@ -233,7 +233,7 @@ class Pipeline(Stage):
         return np.asarray(first[:, None] + ends).ravel()
 
     def times(self, *offered: Ints) -> Ints:
-        """Through the pipeline, and one cycle in the FIFO."""
+        """After the pipeline's latency, and one cycle in the FIFO."""
         return (
             self.entries(offered[0])[self.tokens_per_result - 1 :: self.tokens_per_result]
             + self.latency
@@ -243,11 +243,11 @@ class Pipeline(Stage):
     def with_credits(self, offered: Ints, interval: int) -> Pipeline:
         """The Pipeline with the fewest credits that let every token in at once.
 
-        A credit is taken when a result's first token is let in and is there again in the cycle
-        after the result left the FIFO; so many are needed as results overlap in that time.
+        A credit is taken when a result's first token enters, and is free again in the cycle after
+        the result left the FIFO. So it needs as many credits as such times overlap.
 
         Args:
-            offered: when an isolated frame's tokens are offered.
+            offered: cycles in which the tokens of a single frame are offered.
             interval: cycles between frames.
         """
         taken = self.entries(offered)[:: self.tokens_per_result]
@@ -255,7 +255,7 @@ class Pipeline(Stage):
 
 
 def _overlaps(starts: Ints, ends: Ints, interval: int) -> int:
-    """The most intervals ``[start, end)`` at a time, repeated every ``interval`` cycles."""
+    """The most times ``[start, end)`` that overlap, if all repeat every ``interval`` cycles."""
     longest = int((ends - starts).max())
     frames = -(-(longest + int(starts[-1] - starts[0])) // interval) + 1
     later = interval * np.arange(frames)[:, None]
@@ -270,16 +270,16 @@ def _overlaps(starts: Ints, ends: Ints, interval: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class SlidingWindow(Stage):
-    """The windows of a kernel that slides over an image, a tap's elements a token (``window``).
+    """The windows of a kernel that slides over an image, one chunk of a tap a token (``window``).
 
     Attributes:
-        geometry: where the window stands.
+        geometry: the windows.
         chunks: tokens of a pixel.
-        outer: groups of chunks; a window's taps come group by group, in each row by row, in each
-            tap chunk by chunk.
-        pad: what stands outside, the code of an element.
-        buffer_tokens: tokens kept, counted from the first tap of the window at hand, or of a later
-            one that begins before it, whether that is inside the image or not.
+        outer: groups of chunks; the taps of a window come group by group, in each group row by row,
+            and in each tap chunk by chunk.
+        pad: the code of elements outside the image.
+        buffer_tokens: tokens that are kept, counted from the first tap of the current window, or of
+            a later window that begins before it, even where that tap is outside the image.
     """
 
     geometry: Window
@@ -290,10 +290,10 @@ class SlidingWindow(Stage):
 
     @property
     def least_buffer_tokens(self) -> int:
-        """Those without which it stands still: from a window's first tap to its last.
+        """The fewest buffer tokens without a deadlock: from a window's first tap to its last.
 
-        More where padding is wider than the kernel: places above and left of the image count, and
-        what is kept for later windows that begin earlier.
+        More are needed where padding is wider than the kernel: positions above and left of the
+        image count too, and so do tokens kept for later windows that begin earlier.
         """
         (_, columns), (rows, wide) = self.geometry.size, self.geometry.kernel
         top, _, left, _ = self.geometry.padding
@@ -302,7 +302,7 @@ class SlidingWindow(Stage):
 
     @property
     def full_buffer_tokens(self) -> int:
-        """Those that let the tokens of the next window in while one is given.
+        """The buffer tokens with which the next window's tokens enter while a window is given.
 
         The window moves farthest from one row of windows, or one image, to the next.
         """
@@ -317,12 +317,12 @@ class SlidingWindow(Stage):
 
     @property
     def holds(self) -> int:
-        """The buffer, and a row: taps are given a row of windows at a time."""
+        """The buffer, and a row of the image, since taps are given a row of windows at a time."""
         return self.buffer_tokens + self.geometry.size[1] * self.chunks
 
     @cached_property
     def taps(self) -> NDArray[np.int64]:
-        """The token of the image that each token of a frame's windows is, -1 outside."""
+        """For each token of a frame's windows, the token of the image; -1 outside the image."""
         (rows, columns), (tall, wide) = self.geometry.size, self.geometry.kernel
         tops, lefts = self.geometry.origins(0), self.geometry.origins(1)
         row = (tops[:, None] + np.arange(tall))[:, None, None, :, None, None]
@@ -334,7 +334,7 @@ class SlidingWindow(Stage):
 
     @cached_property
     def origins(self) -> NDArray[np.int64]:
-        """The token, inside the image or not, of each window's first tap, and of the next image."""
+        """The token of each window's first tap, and of the next image's; it may be outside."""
         rows, columns = self.geometry.size
         tops, lefts = self.geometry.origins(0), self.geometry.origins(1)
         first = tops[:, None] * columns + lefts
@@ -344,7 +344,7 @@ class SlidingWindow(Stage):
     def kept(self) -> NDArray[np.int64]:
         """The first token that is kept during each window, and during the next image's first.
 
-        That is the window's first tap, or that of a later window which begins before it: windows go
+        That is the first tap of the window, or of a later window that begins before it: windows go
         back where padding is wider than the kernel.
         """
         images = 2 + int(np.ptp(self.origins)) // self.source.tokens
@@ -353,7 +353,7 @@ class SlidingWindow(Stage):
         return np.asarray(earliest[: len(self.origins)])
 
     def times(self, *offered: Ints) -> Ints:
-        """A cycle to write a token and one to read it; nothing is early outside the image."""
+        """One cycle to write a token and one to read it; taps outside the image do not wait."""
         inside = self.taps >= 0
         return spaced(np.where(inside, offered[0][self.taps] + 2, 0))
 
@@ -363,8 +363,8 @@ class WindowUnrolled(Stage):
     """Whole windows, each as one token (``window_unrolled``).
 
     Attributes:
-        geometry: where the window stands.
-        pad: what stands outside, the code of an element.
+        geometry: the windows.
+        pad: the code of elements outside the image.
     """
 
     geometry: Window
@@ -372,7 +372,7 @@ class WindowUnrolled(Stage):
 
     @cached_property
     def grid(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Of each place that is walked, row by row: whether it is inside, and ends a window."""
+        """For each position visited, row by row: is it inside the image, does it end a window?"""
         inside, ends = [], []
         for axis in (0, 1):
             size, before = self.geometry.size[axis], self.geometry.padding[2 * axis]
@@ -386,7 +386,7 @@ class WindowUnrolled(Stage):
 
     @property
     def interval(self) -> int:
-        """A cycle for each place."""
+        """One cycle for each position visited."""
         return len(self.grid[0])
 
     @property
@@ -395,7 +395,7 @@ class WindowUnrolled(Stage):
         return (self.geometry.kernel[0] + 1) * self.geometry.size[1] + 3
 
     def times(self, *offered: Ints) -> Ints:
-        """A cycle in the FIFO, and one for the token."""
+        """One cycle in the FIFO, and one for the register of the window."""
         inside, ends = self.grid
         arrived = np.zeros(len(inside), np.int64)
         arrived[inside] = offered[0] + 1
@@ -408,7 +408,7 @@ class Fork(Stage):
 
     Attributes:
         value: the value that has several readers.
-        depths: tokens that each branch can lag behind.
+        depths: tokens that the FIFO of each branch holds.
     """
 
     value: str
@@ -416,7 +416,7 @@ class Fork(Stage):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """A stream a branch."""
+        """One stream for each branch."""
         return tuple(f"{self.name}_{i}" for i in range(len(self.depths)))
 
     def with_depths(self, depths: tuple[int, ...]) -> Fork:
@@ -424,7 +424,7 @@ class Fork(Stage):
         return replace(self, depths=depths)
 
     def times(self, *offered: Ints) -> Ints:
-        """A cycle in the FIFO of a branch."""
+        """One cycle in the FIFO of a branch."""
         return offered[0] + 1
 
 
@@ -434,8 +434,8 @@ class AddStreams(Stage):
 
     Attributes:
         other: the second stream that it takes.
-        repeat: 0 where tokens meet one by one; else ``other`` has one element a token, which is
-            added to all elements of so many tokens of the first.
+        repeat: 0 if tokens are added one to one; otherwise ``other`` has one element a token, which
+            is added to all elements of ``repeat`` tokens of the first stream.
     """
 
     other: TokenStream

@@ -1,4 +1,4 @@
-"""Frames as tokens: the shape of a stream between two stages, and where values can be seen."""
+"""Frames as tokens: the layout of a stream, and the signals where values can be observed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from hwbnn.graph import ValueType
 
 @dataclass(frozen=True, slots=True)
 class TokenStream:
-    """A value that crosses in tokens of some of its elements, element 0 in the lowest bits.
+    """A value sent as tokens of ``lanes`` elements, the first element in the lowest bits.
 
-    A frame, or each vector of it, is ``ceil(its elements / lanes)`` tokens; the last may have fewer
-    elements than lanes, and its other lanes hold anything.
+    A frame, or each vector of a frame, takes ``ceil(elements / lanes)`` tokens. The last token may
+    have fewer elements than lanes; its other lanes are undefined.
 
     Attributes:
         size: elements of a frame.
-        lanes: elements of a token; at most those of a vector.
+        lanes: elements of a token; at most the elements of a vector or frame.
         width: bits of an element.
         signed: whether elements are two's complement.
         flags: bits of a token above its elements.
-        vector: elements of a vector, which begins with a token of its own; None where only a frame
-            does.
+        vector: elements of a vector, if each vector begins with a new token; None if only each
+            frame does.
     """
 
     size: int
@@ -39,12 +39,12 @@ class TokenStream:
 
     @property
     def unit(self) -> int:
-        """Elements of a vector, or of a frame where that is one."""
+        """Elements of a vector, or of a frame if ``vector`` is None."""
         return self.size if self.vector is None else self.vector
 
     @property
     def unit_tokens(self) -> int:
-        """Tokens of a vector, or of a frame where that is one."""
+        """Tokens of a vector, or of a frame if ``vector`` is None."""
         return -(-self.unit // self.lanes)
 
     @property
@@ -59,7 +59,7 @@ class TokenStream:
 
     @property
     def last_lanes(self) -> int:
-        """Elements in the last token of a frame; its other lanes hold anything."""
+        """Elements in the last token of a vector or frame; its other lanes are undefined."""
         return self.unit - (self.unit_tokens - 1) * self.lanes
 
     def with_lanes(self, lanes: int) -> TokenStream:
@@ -67,14 +67,14 @@ class TokenStream:
         return replace(self, lanes=min(lanes, self.unit), flags=0)
 
     def in_vectors(self, vector: int | None) -> TokenStream:
-        """The same elements as vectors of this size, each of tokens of its own."""
+        """The same elements as vectors of this size, each of which begins with a new token."""
         return replace(self, vector=vector)
 
     def resized(self, lanes: int) -> tuple[TokenStream, ...]:
-        """The streams on the way to tokens of this many lanes; the last one has them.
+        """The successive streams that lead to tokens of ``lanes`` lanes; the last one has them.
 
-        Empty if it has them already. Where neither number divides the other, the way leads through
-        tokens of their least common multiple, or of whole vectors.
+        Empty if this stream has them already. If neither number of lanes divides the other, the
+        first stream has their least common multiple of lanes, or a whole vector in a token.
 
         >>> four = TokenStream(24, 4, 1)
         >>> [s.lanes for s in four.resized(8)], [s.lanes for s in four.resized(6)]
@@ -92,7 +92,7 @@ class TokenStream:
 
 @dataclass(frozen=True)
 class Tap:
-    """Where a value of the Graph can be seen.
+    """The signals on which a value of the Graph can be observed.
 
     Token ``k`` of a frame carries the elements from ``k * lanes`` on, the first in the lowest bits;
     an element has the width of its type, two's complement where that is signed.
