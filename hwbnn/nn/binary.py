@@ -1,21 +1,22 @@
-"""Layers of weighted sums: activations, what a layer reads, and what dense and conv share.
+"""Layers of weighted sums: activations, sources, and what dense and conv layers share.
 
 In training a layer computes with the method's codes. In evaluation it first computes the integers
-``D = sum_i (+-1) * u_i`` (float32 holds them exactly: their magnitude stays below 2^24, which is
-checked here for the first layer and by lowering for all) and then applies every scale and offset to
-``D``. This is the order of the hardware, where ``D`` is compared with an integer; the other order,
-scaled weights or normalised inputs inside the sum, rounds differently and flips bits at ties.
+``D = sum_i (+-1) * u_i`` (float32 holds them exactly, because their magnitude stays below 2^24: a
+binary layer checks this when it is made, and lowering checks every layer) and then applies every
+scale and offset to ``D``. This is the order of the hardware, where ``D`` is compared with an
+integer; the other order, scaled weights or normalised inputs inside the sum, rounds differently and
+flips bits at ties.
 
-Three forms of weights end in three integers. Weights ``scale * (+-1)`` need ``D`` alone. Weights of
-two numbers a channel, ``scale * (+-1) + offset``, need ``scale * D + offset * S`` with
-``S = sum_i u_i`` too: where the offset is a fraction of the scale (``Codes.ratio``) that is one
-integer, ``2^fraction * D + ratio * S``; where both are any real numbers the pair ``(D, S)`` is
-finished in float64, whose products are exact here and whose one rounding keeps the order, so that
-what follows is monotone along ``scale * D + offset * S``.
+There are three forms of weights. Weights ``scale * (+-1)`` need ``D`` alone. Weights that take two
+values per channel, ``scale * (+-1) + offset``, need ``scale * D + offset * S`` with
+``S = sum_i u_i``. If the offset is a fraction of the scale (``Codes.ratio``), one integer is
+enough: ``2^fraction * D + ratio * S``. If scale and offset are arbitrary real numbers, the layer
+computes its output from the pair ``(D, S)`` in float64. There the two products are exact and only
+their sum is rounded, which keeps the order: the output is monotone in ``scale * D + offset * S``.
 
 Inputs that stand for ``scale * u + offset`` add ``offset * sum(w)`` to a layer's output. For a
-dense layer that is one number a channel. For a convolution with zero padding it depends on which
-taps are inside the image, so on the position; :class:`Taps` tells which.
+dense layer that is one number per channel. For a convolution with zero padding it depends on which
+taps lie inside the image, and so on the position: see :class:`Taps`.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ from hwbnn.methods.nonlinear import along_channels
 EXACT = 1 << 24
 """float32 holds every integer below this magnitude, so no sum below it is ever rounded."""
 _LATTICE = 1 / 16
-"""How far, in steps, an input may lie from an integer: room for its rounding to float32 alone."""
+"""Largest accepted distance of an input from an integer, in steps; allows float32 rounding."""
 _evaluated_in_training: set[str] = set()
-"""Kinds of layers that were run in training mode without gradients: told once, not for each."""
+"""Layer classes that ran in training mode without gradients; only the first of them warns."""
 
 
 class BinaryActivation(nn.Module):
@@ -53,7 +54,7 @@ class BinaryActivation(nn.Module):
         method: makes the activation; a :class:`~hwbnn.methods.Method` or the name of one.
 
     Raises:
-        InputError: if ``channels`` is no size or ``method`` none.
+        InputError: if ``channels`` is not a positive integer, or ``method`` is not a method.
     """
 
     def __init__(self, channels: int, method: Method | str | None = None) -> None:
@@ -68,7 +69,7 @@ class BinaryActivation(nn.Module):
         self.register_load_state_dict_pre_hook(_renamed)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor) -> Tensor:
-        """The numbers that the codes of ``x`` stand for, of its shape.
+        """The numbers that the codes of ``x`` stand for, in the shape of ``x``.
 
         Raises:
             InputError: if ``x`` has another number of channels, or holds NaN.
@@ -85,7 +86,7 @@ class BinaryActivation(nn.Module):
 
     @property
     def form(self) -> Activation:
-        """The quantizer, by the name that it had in 0.1: people's own models ask for it."""
+        """The quantizer under its name in version 0.1, which users' own models still read."""
         return self.quantizer
 
     def codes(self, x: Tensor) -> Tensor:
@@ -98,7 +99,7 @@ class BinaryActivation(nn.Module):
 
 
 def _renamed(layer: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
-    """Load what was saved when the part was called ``form``."""
+    """Load a state that was saved when the attribute ``quantizer`` was called ``form``."""
     old = f"{prefix}form."
     for key in [key for key in state if key.startswith(old)]:
         state[f"{prefix}quantizer.{key.removeprefix(old)}"] = state.pop(key)
@@ -109,10 +110,10 @@ class Lattice:
     """Integers ``low`` to ``high`` (or bits) that stand for ``scale[k] * u + offset[k]``.
 
     Attributes:
-        name: what they are, for messages.
+        name: name of the source, for messages.
         low: smallest integer.
         high: largest integer.
-        scale: of each channel (of a row: each element), float32 ``(channels,)``; none is 0.
+        scale: of each channel (in a row, of each element), float32 ``(channels,)``; never 0.
         offset: of each channel, float32 ``(channels,)``.
         bit: whether the integers are -1 and +1 alone.
     """
@@ -135,14 +136,14 @@ class Lattice:
 
 
 class ScaledIntegers(Input):
-    """Integers that stand for ``scale * u + offset``, found behind the numbers that arrive."""
+    """The source that lowering gives to a layer without one, for inputs ``scale * u + offset``."""
 
     __slots__ = ()
 
 
 Source = Input | BinaryActivation | Lattice | None
-"""The network's input, an activation whose codes stand for other numbers, integers that stand for
-other numbers channel by channel, or integers as such."""
+"""The origin of a layer's inputs. It is the network's input, or an activation whose codes stand for
+other numbers, or integers with a scale and an offset per channel. None: plain integers."""
 
 
 def largest(source: Source) -> int:
@@ -155,7 +156,7 @@ def largest(source: Source) -> int:
 
 
 def by_channel(source: Source) -> Source:
-    """A source; an input whose channels have scales of their own as the lattice of these."""
+    """The source itself, or a :class:`Lattice` for an input with a scale or offset per channel."""
     if isinstance(source, Input) and not source.is_uniform:
         return Lattice.of(source)
     return source
@@ -167,7 +168,7 @@ def is_bits(source: Source) -> bool:
 
 
 def affine(source: Input | BinaryActivation | None) -> tuple[float, float]:
-    """Scale and offset from the integers of a source to its floats, one for all channels."""
+    """Scale and offset, one each for all channels, from a source's integers to its floats."""
     if isinstance(source, BinaryActivation):
         return source.quantizer.affine()
     if source is None:
@@ -196,7 +197,7 @@ def integers(source: Source, x: Tensor) -> Tensor:
 
 
 def _of_lattice(source: Lattice, x: Tensor) -> Tensor:
-    """The integers of a lattice of channels behind ``(batch, channels, ...)``."""
+    """The integers behind ``(batch, channels, ...)``, for a scale and an offset per channel."""
     scale, offset = along_channels(source.scale, x), along_channels(source.offset, x)
     u = (x.double() - offset.double()) / scale.double()
     nearest = u.round()
@@ -220,7 +221,7 @@ def _of_lattice(source: Lattice, x: Tensor) -> Tensor:
 
 
 def _nearest(source: Input | BinaryActivation, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The integers nearest to what stands behind ``x``, and where ``x`` is on the lattice."""
+    """The nearest integers behind ``x``, and a mask of the elements that are on the lattice."""
     scale, offset = affine(source)
     u = (x - offset) / scale
     nearest = u.round()
@@ -235,8 +236,8 @@ def _nearest(source: Input | BinaryActivation, x: Tensor) -> tuple[Tensor, Tenso
 def _off_lattice_in_training(source: Source, x: Tensor) -> str | None:
     """The message for a batch of training data that evaluation would refuse; None if it is good.
 
-    Data is told from what other layers computed by having no gradient. Half precision rounds off
-    the lattice, so it is not looked at.
+    A tensor that needs no gradient is taken for data, any other for the output of a layer. Half
+    precision is not checked, because its rounding leaves the lattice.
     """
     if x.requires_grad or x.dtype not in (torch.float32, torch.float64):
         return None
@@ -256,7 +257,7 @@ def _off_lattice_in_training(source: Source, x: Tensor) -> str | None:
 
 
 def _off_lattice(source: Input | BinaryActivation, found: float) -> str:
-    """The message for a float that the source cannot give."""
+    """The message for a float that the source cannot produce."""
     scale, offset = affine(source)
     if isinstance(source, BinaryActivation):
         levels = source.quantizer.levels
@@ -275,12 +276,13 @@ def _off_lattice(source: Input | BinaryActivation, found: float) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Taps:
-    """Which of a layer's weights outputs are sums over, as the constant behind them needs it.
+    """Sum and number of the taps inside the image, for the constant that is added to the sums.
 
     Attributes:
-        row: sum of the weights' integers over the taps inside, each times ``offset / scale`` of its
-            input where the source is a :class:`Lattice`; shaped to be broadcast over the sums.
-        count: how many taps are inside, shaped in the same way where it is not one number.
+        row: sum of the weights' integers over the taps inside; if the source is a :class:`Lattice`,
+            each integer is first multiplied by ``offset / scale`` of its input. It broadcasts over
+            the sums.
+        count: how many taps are inside; one number, or a tensor that broadcasts over the sums.
     """
 
     row: Tensor
@@ -288,23 +290,25 @@ class Taps:
 
 
 class SumLayer(nn.Module, ABC):
-    """A layer of weighted sums; channels are the second axis of what it returns.
+    """A layer of weighted sums; channels are the second axis of its output.
 
     Args:
-        weight: makes the weights' codes: a method's part, or one of :mod:`hwbnn.nn.quant`.
+        weight: makes the weights' codes: a :class:`~hwbnn.methods.BinaryWeight` of a method, or a
+            :class:`~hwbnn.nn.quant.QuantWeight`.
         shape: of the weights, output channels first.
         largest_weight: the largest magnitude of the weights' integers.
-        source: what arrives, where that is not integers (or -1 and +1) themselves: for the layer
-            that reads the network's input, the ``Input``; for a layer that reads activations whose
-            codes stand for ``scale * u + centre``, that activation, which the layer refers to and
-            does not own. The layer takes the floats ``x = scale * u + offset`` that the network is
-            trained on; in evaluation it finds the integers ``u`` again, sums these, and applies the
-            map to the sums: ``y = scale * D + offset * sum(w)``. Without a source what arrives is
-            summed as it is: integers exactly, real numbers as float32 rounds.
+        source: where the layer's numbers come from. It is needed if they stand for integers but are
+            not integers themselves: give the ``Input`` to a layer that reads the network's input,
+            and the activation to a layer behind an activation whose codes stand for
+            ``scale * u + centre``. The layer keeps a reference to the activation and does not own
+            it. The layer takes the floats ``x = scale * u + offset`` that the network is trained
+            on. In evaluation it recovers the integers ``u``, sums them, and applies scale and
+            offset to the sums: ``y = scale * D + offset * sum(w)``. Without a source the numbers
+            are summed as they are: integers exactly, real numbers with float32 rounding.
 
     Attributes:
         weight: see ``weight``.
-        inputs: weights of a channel.
+        inputs: number of weights of an output channel.
         bias: of a quantised layer, ``(channels,)``; None for none.
     """
 
@@ -324,18 +328,19 @@ class SumLayer(nn.Module, ABC):
         self.bias = None
 
     def in_training(self, x: Tensor) -> Codes:
-        """The weights' codes for a pass of training, whose data and hooks are looked at.
+        """The weights' codes for a training pass; checks the data and the hooks on the way.
 
-        The data is looked at in pass 1, 2, 4, 8, ...: for nothing, in the long run.
+        The data is checked in pass 1, 2, 4, 8, ... only, so the cost vanishes in a long training.
 
         Args:
-            x: what arrives.
+            x: the layer's input.
 
         Warns:
             HwbnnWarning: if ``x`` is training data that evaluation and hardware would refuse; if
-                the weights were stepped several times and :func:`hwbnn.nn.after_step` was never
-                called, which their method needs; once, if gradients are off, as where accuracy is
-                measured and ``model.eval()`` was forgotten.
+                the optimiser has changed the weights several times, their method needs
+                :func:`hwbnn.nn.after_step`, and it was never called; once, if gradients are off,
+                which means that ``model.eval()`` was probably forgotten before accuracy was
+                measured.
         """
         if not torch.compiler.is_compiling():
             if not torch.is_grad_enabled() and not _evaluated_in_training:
@@ -362,9 +367,9 @@ class SumLayer(nn.Module, ABC):
         return _off_lattice_in_training(self.source, x)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """As in any module, but the source stays a reference: its parameters are not this one's.
+        """As in any module, but ``source`` is no submodule: its parameters are not this layer's.
 
-        A copy of a network refers to the copy of the activation, as ``deepcopy`` knows both.
+        ``deepcopy`` of a network makes the copied layer refer to the copied activation.
         """
         if name == "source":
             object.__setattr__(self, name, value)
@@ -377,7 +382,7 @@ class SumLayer(nn.Module, ABC):
 
     @abstractmethod
     def total(self, u: Tensor) -> Tensor:
-        """``S``: the sums of ``u`` over what each output reads, to be broadcast over ``D``."""
+        """``S``: the sum of the inputs ``u`` that each output reads; it broadcasts over ``D``."""
 
     def integers(self, x: Tensor) -> Tensor:
         """The integers (for bits: -1 and +1) that stand behind the floats ``x``, as float32.
@@ -388,16 +393,16 @@ class SumLayer(nn.Module, ABC):
         return integers(self.source, x)
 
     def sums(self, u: Tensor, codes: Codes | None = None) -> tuple[Tensor, Tensor | None]:
-        """The sums of the hardware: ``D``; with ``Codes.ratio`` ``2^fraction * D + ratio * S``.
+        """The integer sums of the hardware: ``D``, or with a ratio ``2^fraction * D + ratio * S``.
 
         Args:
             u: integers as float32, of the shape of the layer's input.
             codes: the weights' codes, where they are at hand.
 
         Returns:
-            The sums, of the shape of the layer's output; and, where the weights have an offset
-            without a ratio, ``S = sum_i u_i``, to be broadcast over them, else None. All are
-            integers as float32.
+            The sums, of the shape of the layer's output. Then ``S = sum_i u_i``, which broadcasts
+            over the sums, if the weights have an offset but no ratio; else None. All are integers,
+            as float32.
         """
         # Under autocast the sums would be bfloat16, which does not hold 257.
         with torch.autocast(u.device.type, enabled=False):
@@ -410,7 +415,7 @@ class SumLayer(nn.Module, ABC):
             total = self.total(u)
             if codes.ratio is None:
                 return sums, total
-            # float64, so that no term is rounded where the terms are larger than their sum.
+            # float64, so that no term is rounded even if the terms are larger than their sum.
             ratio = along_channels(codes.ratio, sums)
             return (sums.double() * codes.unit + ratio * total.double()).float(), None
 
@@ -420,10 +425,10 @@ class SumLayer(nn.Module, ABC):
         """The layer's output from its integer sums: all scales and offsets, channel by channel.
 
         Args:
-            sums: what :meth:`sums` returns first.
-            total: what it returns second.
+            sums: the first result of :meth:`sums`.
+            total: the second result of :meth:`sums`.
             codes: the weights' codes.
-            taps: says what the sums are over, where that plays a part.
+            taps: returns the taps inside the image; called only if the constant depends on them.
 
         Returns:
             float32, of the shape of the sums.
@@ -454,10 +459,11 @@ class SumLayer(nn.Module, ABC):
     def _finish_pair(
         self, sums: Tensor, total: Tensor, codes: Codes, taps: Callable[[], Taps]
     ) -> Tensor:
-        """``scale * D + offset * S`` with one rounding to float64, the source's map, float32.
+        """``scale * D + offset * S``, with the source's map, as float32.
 
-        Scale and offset have 24 significant bits and the sums have 24, so float64 holds the
-        products exactly. Every later rounding is of one number a channel and keeps order.
+        Scale and offset have 24 significant bits and so have the sums, so float64 holds the
+        products exactly. Every later step applies the same numbers to the whole channel, and its
+        rounding keeps the order.
         """
         assert codes.offset is not None
         unit = torch.ones_like(codes.offset) if codes.scale is None else codes.scale
@@ -475,7 +481,7 @@ class SumLayer(nn.Module, ABC):
 
     @property
     def is_mapped(self) -> bool:
-        """Whether the integers that are summed stand for other numbers."""
+        """Whether the summed integers stand for other numbers."""
         return isinstance(self.source, Lattice) or not is_bits(self.source)
 
     def _said(self) -> str:
@@ -488,7 +494,7 @@ class SumLayer(nn.Module, ABC):
 def binary_weight(
     name: str, shape: tuple[int, ...], method: Method | str | None, source: Source, bias: bool
 ) -> BinaryWeight:
-    """The weights of a binary layer, by its method.
+    """The weights of a binary layer, made by its method.
 
     Args:
         name: the layer's class, for messages.
@@ -498,7 +504,8 @@ def binary_weight(
         bias: must be false.
 
     Raises:
-        InputError: if sums can grow beyond what float32 holds exactly, or a bias is asked for.
+        InputError: if sums can exceed the integers that float32 holds exactly, if ``bias`` is true,
+            or if ``source`` does not suit a binary layer.
     """
     if bias:
         raise InputError(
@@ -530,7 +537,7 @@ def binary_weight(
 
 
 def expect_tensor(name: str, x: object) -> None:
-    """Refuse arrays of numpy and lists, which torch's own layers answer with a trace.
+    """Refuse numpy arrays and lists, for which torch's own layers raise an unclear error.
 
     Raises:
         InputError: naming the layer.
@@ -543,5 +550,5 @@ def expect_tensor(name: str, x: object) -> None:
 
 
 def is_size(n: object) -> bool:
-    """Whether something is an integer from 1, numpy's too."""
+    """Whether ``n`` is an integer of at least 1; integers of numpy count too."""
     return isinstance(n, Integral) and not isinstance(n, bool) and int(n) >= 1

@@ -1,4 +1,4 @@
-"""Convolutions, and the effect of their borders on the constant behind the sums."""
+"""Convolutions, and the effect of their borders on the constant that is added to the sums."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Padding = int | tuple[int, int] | Sides | Literal["same"]
 
 @dataclass(frozen=True)
 class ConvGeometry:
-    """Channels, window and border of a convolution, checked.
+    """Channels, window and border of a convolution; :func:`conv_geometry` checks them.
 
     Attributes:
         in_channels: channels of the image.
@@ -42,7 +42,7 @@ class ConvGeometry:
         kernel: ``(rows, columns)``.
         stride: ``(rows, columns)``.
         padding: ``(top, bottom, left, right)``.
-        pad: the number that stands outside: -1, 0 or +1.
+        pad: value of the pixels outside the image: -1, 0 or +1.
         groups: parts of the channels that are convolved apart.
     """
 
@@ -56,7 +56,7 @@ class ConvGeometry:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the weights, output channels first."""
+        """Shape of the weights, output channels first."""
         return self.out_channels, self.in_channels // self.groups, *self.kernel
 
 
@@ -71,11 +71,11 @@ def conv_geometry(
     groups: int,
     source: Source,
 ) -> ConvGeometry:
-    """The geometry of a layer, from the arguments that it is made with.
+    """The checked geometry of a layer, from the arguments of its constructor.
 
     Args:
         name: the layer's class, for messages.
-        in_channels: as :class:`BinaryConv2d` has it, and so are the others.
+        in_channels: see :class:`BinaryConv2d`, also for the arguments below.
         out_channels: see there.
         kernel: see there.
         stride: see there.
@@ -109,12 +109,13 @@ def conv_geometry(
 class ConvLayer(SumLayer):
     """A convolution of weighted sums over images ``(batch, channels, height, width)``.
 
-    As torch's ``Conv2d`` it correlates: tap ``(ky, kx)`` of the output at ``(y, x)`` reads row
+    Like torch's ``Conv2d`` it correlates: tap ``(ky, kx)`` of the output at ``(y, x)`` reads row
     ``y * stride + ky - top`` and column ``x * stride + kx - left``.
 
-    With ``pad = 0`` a tap outside the image counts nothing, as in torch. Where what arrives stands
-    for ``scale * u + offset`` the constant ``offset * sum(w)`` is then one over the taps inside:
-    it differs from place to place at the border. :meth:`border_classes` says where it is the same.
+    With ``pad = 0`` a tap outside the image adds 0, as in torch. If the input stands for
+    ``scale * u + offset``, then the sum in the constant ``offset * sum(w)`` runs over the taps
+    inside only, so near the border the constant depends on the position. :meth:`border_classes`
+    groups the positions with equal constants.
 
     Args:
         geometry: channels, kernel, stride and border.
@@ -126,7 +127,8 @@ class ConvLayer(SumLayer):
         kernel: ``(rows, columns)``.
         stride: ``(rows, columns)``.
         padding: ``(top, bottom, left, right)``.
-        is_sequence: whether it takes sequences ``(batch, channels, length)``, as images of one row.
+        is_sequence: whether the input has shape ``(batch, channels, length)``; it is then computed
+            as an image of one row.
     """
 
     def __init__(
@@ -179,8 +181,8 @@ class ConvLayer(SumLayer):
         return self.of_training(x, self.in_training(x))
 
     def of_training(self, x: Tensor, codes: Codes) -> Tensor:
-        """The output of a pass of training, by the codes of the moment."""
-        # Weights are fewer than outputs: scaling these is the cheaper order.
+        """The layer's output in training, computed with these codes."""
+        # There are fewer weights than outputs, so scaling the weights is cheaper.
         w = codes.integers
         if codes.scale is not None:
             w = w * codes.scale.view(-1, 1, 1, 1)
@@ -191,12 +193,11 @@ class ConvLayer(SumLayer):
     def product(self, u: Tensor, integers: Tensor) -> Tensor:
         """``D``, ``(batch, out_channels, rows, columns)``."""
         sums = self._convolve(u, integers)
-        # Kernels of a GPU may go by way of fractions (Winograd's); what they come to is next to
-        # the integer.
+        # GPU kernels may compute with fractions (Winograd); their result lies close to the integer.
         return sums if u.device.type == "cpu" else sums.round()
 
     def total(self, u: Tensor) -> Tensor:
-        """``S``, ``(batch, 1 or out_channels, rows, columns)``: each output's own group's."""
+        """``S``, ``(batch, 1 or out_channels, rows, columns)``: sums over each output's group."""
         apart = self._bordered(u)
         apart = apart.reshape(len(u), self.groups, -1, *apart.shape[2:]).sum(dim=2)
         ones = u.new_ones((self.groups, 1, *self.kernel))
@@ -215,17 +216,18 @@ class ConvLayer(SumLayer):
         """The layer's output from its integer sums: all scales and offsets, channel by channel.
 
         Args:
-            sums: what :meth:`sums` returns first, float32 ``(batch, out_channels, rows, columns)``;
-                or such sums of one place in a table ``(n, out_channels)``.
-            total: what it returns second, for a table ``(n, 1 or out_channels)``.
-            codes: the weights' codes, where they are at hand.
-            place: for a table, the class of its place, see :meth:`border_classes`.
-            size: height and width of the image; needed where :meth:`border_classes` tells places
-            apart.
+            sums: the first result of :meth:`sums`, float32
+                ``(batch, out_channels, rows, columns)``; or a table ``(n, out_channels)`` of sums
+                that belong to one position.
+            total: the second result of :meth:`sums`; for a table ``(n, 1 or out_channels)``.
+            codes: the weights' codes; None to compute them.
+            place: for a table, the class of its position, see :meth:`border_classes`.
+            size: height and width of the image; needed if :meth:`border_classes` has several
+                classes.
 
         Returns:
-            float32, of the shape of ``sums``; a table's rows are, bit for bit, what the whole image
-            has at places of that class.
+            float32, of the shape of ``sums``. The rows of a table equal, bit for bit, the output
+            for a whole image at the positions of that class.
         """
         known = codes or self.weight.codes()
         return self._finish(
@@ -233,18 +235,18 @@ class ConvLayer(SumLayer):
         )
 
     def border_classes(self, height: int, width: int) -> tuple[NDArray[np.int64], int]:
-        """The class of each place of the output: where it is the same, so is the constant.
+        """The class of each output position; positions of one class add the same constant.
 
-        Without a border, with one of -1 or +1, or where integers stand for multiples of themselves,
-        all places are one class.
+        There is one class for all positions if the layer has no border, if its border is -1 or +1,
+        or if the offset of the integers is 0.
 
         Args:
             height: rows of the image that the layer reads.
             width: its columns.
 
         Returns:
-            int64 array ``(rows, columns)`` of classes from 0, numbered from the top left in reading
-            order of the kinds of rows, then of columns; and how many there are.
+            int64 array ``(rows, columns)`` of classes from 0, and the number of classes. Classes
+            are numbered from the top left: first by kind of row, then by kind of column.
 
         Raises:
             InputError: if the image is smaller than the window.
@@ -256,7 +258,7 @@ class ConvLayer(SumLayer):
 
     @property
     def _has_places(self) -> bool:
-        """Whether the constant behind the sums differs from place to place."""
+        """Whether the constant that is added to the sums depends on the position."""
         if isinstance(self.source, Lattice):
             moved = bool((self.source.offset != 0).any())
         else:
@@ -276,7 +278,7 @@ class ConvLayer(SumLayer):
     def _taps(
         self, integers: Tensor, is_image: bool, place: int | None, size: tuple[int, int] | None
     ) -> Taps:
-        """Sums of integers and counts over the taps inside, for a whole image or one place."""
+        """Sums of the weights and counts over the taps inside, for an image or one position."""
         weights = integers.detach()
         if isinstance(self.source, Lattice):
             centre = self.source.offset.double() / self.source.scale.double()
@@ -302,15 +304,15 @@ class ConvLayer(SumLayer):
         return Taps(rows[None, :, everywhere], counts[everywhere])
 
     def _convolve(self, x: Tensor, w: Tensor) -> Tensor:
-        """``x``, with its border, against any weights of the layer's shape."""
+        """``x`` with its border, convolved with any weights of the layer's shape."""
         top, bottom, left, right = self.padding
         inner = (top, left)
         if self.pad or (top, left) != (bottom, right):
             x, inner = self._bordered(x), (0, 0)
         stride = self.stride
         if self.kernel == (1, 1) and inner == (0, 0) and stride != (1, 1):
-            # The pixels that a window of one pixel steps over are never read. Leaving them out here
-            # also keeps clear of torch 2.13 on CPUs, whose gradient of such a convolution writes
+            # A window of one pixel never reads the pixels that the stride skips. Dropping them here
+            # also avoids a defect of torch 2.13 on CPUs: its gradient of such a convolution writes
             # outside its memory (one thread, channels last, few channels).
             x, stride = x[:, :, :: stride[0], :: stride[1]], (1, 1)
         return functional.conv2d(x, w, stride=stride, padding=inner, groups=self.groups)
@@ -320,7 +322,7 @@ class ConvLayer(SumLayer):
         return functional.pad(x, (left, right, top, bottom), value=float(self.pad))
 
     def _of_groups(self, x: Tensor) -> Tensor:
-        """A number for each group as one for each output channel."""
+        """Repeat a number per group for each output channel of the group."""
         return x.repeat_interleave(self.out_channels // self.groups, dim=1)
 
     def extra_repr(self) -> str:
@@ -343,15 +345,16 @@ class BinaryConv2d(ConvLayer):
         method: makes the weights, ``(out_channels, in_channels / groups, *kernel)``; a
             :class:`~hwbnn.methods.Method` or the name of one.
         stride: rows and columns from window to window.
-        padding: rows above and below and columns left and right, one number for all or
-            ``(rows, columns)`` as torch has it; ``(top, bottom, left, right)``; or ``"same"``: of
-            ``kernel - 1`` rows half above, the odd one below, and so for columns, with stride 1.
-        pad: the number that stands outside: -1, 0 or +1; other than 0 only for inputs of bits.
+        padding: rows above and below and columns left and right: one number for all;
+            ``(rows, columns)`` as in torch; ``(top, bottom, left, right)``; or ``"same"``, for
+            stride 1 only: ``kernel - 1`` rows, half of them above and the odd one below, and
+            columns in the same way.
+        pad: value of the pixels outside the image: 0, or for inputs of bits also -1 or +1.
         groups: parts of the channels that are convolved apart; divides both numbers of channels.
-        dilation: must be 1: the places between taps count nothing, which is a third weight.
+        dilation: must be 1: larger ones need the weight 0 between the taps, which is not binary.
         source: what arrives, see :class:`~hwbnn.nn.binary.SumLayer`.
         bias: must be false: the BatchNorm behind the layer adds one.
-        padding_mode: must be ``"zeros"``; ``pad`` says what stands outside.
+        padding_mode: must be ``"zeros"``; ``pad`` sets the value outside the image.
 
     Raises:
         InputError: if a size does not fit, or sums can grow beyond what float32 holds exactly.
@@ -401,12 +404,12 @@ class BinaryConv1d(BinaryConv2d):
     Args:
         in_channels: channels of the sequence.
         out_channels: channels that it returns.
-        kernel: places of the window.
+        kernel: length of the window.
         method: makes the weights, ``(out_channels, in_channels / groups, 1, kernel)``.
-        stride: places from window to window.
-        padding: places on each side, ``(left, right)``, or ``"same"``: half of ``kernel - 1`` left,
-            the odd one right, with stride 1.
-        pad: as for :class:`BinaryConv2d`, and so are the others.
+        stride: elements from window to window.
+        padding: elements on each side; ``(left, right)``; or ``"same"``, for stride 1 only:
+            ``kernel - 1`` elements, half of them left and the odd one right.
+        pad: see :class:`BinaryConv2d`, also for the arguments below.
         groups: see there.
         dilation: see there.
         source: see there.
@@ -453,7 +456,7 @@ class BinaryConv1d(BinaryConv2d):
 
 
 def _sides(padding: Any) -> tuple[int, int]:
-    """Places left and right of a sequence."""
+    """Padding left and right of a sequence, from one number or two."""
     pair = (padding, padding) if isinstance(padding, Integral) else padding
     if not (isinstance(pair, Sequence) and len(pair) == 2 and all(_is_size(n, 0) for n in pair)):
         raise InputError(
@@ -467,7 +470,7 @@ def _is_size(n: Any, least: int) -> bool:
 
 
 def _pair(layer: str, name: str, given: Any, least: int) -> tuple[int, int]:
-    """One number for both, or two."""
+    """A pair from one number for both, or from two numbers."""
     pair = (given, given) if isinstance(given, Integral) else given
     if not (
         isinstance(pair, Sequence) and len(pair) == 2 and all(_is_size(n, least) for n in pair)
@@ -477,7 +480,7 @@ def _pair(layer: str, name: str, given: Any, least: int) -> tuple[int, int]:
 
 
 def _border(layer: str, given: Any, kernel: tuple[int, int], stride: tuple[int, int]) -> Sides:
-    """Rows above and below, columns left and right."""
+    """Padding ``(top, bottom, left, right)`` in any of the forms of :class:`BinaryConv2d`."""
     if given == "same":
         if stride != (1, 1):
             raise InputError(

@@ -19,7 +19,7 @@ def parts(model: nn.Module, kind: type[P]) -> list[P]:
 
 
 def set_progress(model: nn.Module, u: float) -> None:
-    """Bring all schedules to the moment ``u``: epochs done over all epochs. May be repeated."""
+    """Set the progress of all schedules to ``u``, completed epochs over all epochs; repeatable."""
     for part in parts(model, Part):
         part.set_progress(u)
 
@@ -40,14 +40,14 @@ def after_step(model: nn.Module) -> None:
 
 
 def penalty(model: nn.Module) -> Tensor | None:
-    """The methods' terms of the loss, differentiable; None for none."""
+    """The sum of the terms that methods add to the loss, differentiable; None for none."""
     terms = [method.penalty(weights) for method, weights in _by_method(model)]
     terms_given = [term for term in terms if term is not None]
     return sum(terms_given[1:], start=terms_given[0]) if terms_given else None
 
 
 def reestimates(model: nn.Module) -> bool:
-    """Whether a method in the model asks for BatchNorm's statistics anew after the last epoch."""
+    """Whether a method in the model needs BatchNorm's statistics re-estimated after training."""
     return any(part.method.reestimates for part in parts(model, Part))
 
 
@@ -59,7 +59,7 @@ def parameter_groups(
     Args:
         model: the network.
         lr: learning rate; parts of methods may scale it for their own parameters.
-        weight_decay: decay for all parameters but those whose method asks for none.
+        weight_decay: weight decay of all parameters but those whose method excludes them.
 
     Returns:
         Dicts with ``params``, ``lr`` and ``weight_decay``; every parameter that asks for a gradient
@@ -87,7 +87,7 @@ def parameter_groups(
 
 
 def _by_method(model: nn.Module) -> Iterator[tuple[Method, list[BinaryWeight]]]:
-    """Each method in the model with its weights: methods that compare equal are one."""
+    """Each method in the model with its weights; methods that compare equal count as one."""
     by_method: dict[Method, list[BinaryWeight]] = {}
     for weight in parts(model, BinaryWeight):  # type: ignore[type-abstract]
         by_method.setdefault(weight.method, []).append(weight)

@@ -1,4 +1,4 @@
-"""Dense layers; a choice of inputs, and a factor behind the last layer."""
+"""Dense layers, a selection of inputs, and a learned factor behind the last layer."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class DenseLayer(SumLayer):
         return self.of_training(x, self.in_training(x))
 
     def of_training(self, x: Tensor, codes: Codes) -> Tensor:
-        """The output of a pass of training, by the codes of the moment."""
+        """The layer's output in training, computed with these codes."""
         y = functional.linear(x, codes.integers)
         if codes.scale is not None:
             y = y * codes.scale
@@ -94,9 +94,9 @@ class DenseLayer(SumLayer):
         """The layer's output from its integer sums: all scales and offsets, channel by channel.
 
         Args:
-            sums: what :meth:`sums` returns first, float32 ``(batch, out_features)``.
-            total: what it returns second.
-            codes: the weights' codes, where they are at hand.
+            sums: the first result of :meth:`sums`, float32 ``(batch, out_features)``.
+            total: the second result of :meth:`sums`.
+            codes: the weights' codes; None to compute them.
 
         Returns:
             float32 ``(batch, out_features)``.
@@ -150,13 +150,13 @@ class BinaryLinear(DenseLayer):
 
 
 class Scale(nn.Module):
-    """One learned factor for all channels: brings a last layer's sums to the size of logits.
+    """One learned factor for all channels, which scales a last layer's sums to logits.
 
     Unlike a BatchNorm it keeps the order of the sums, so that hardware can compare the integers
     themselves.
 
     Args:
-        initial: the factor at the start, positive.
+        initial: the factor before training, positive.
     """
 
     def __init__(self, initial: float) -> None:
@@ -169,21 +169,21 @@ class Scale(nn.Module):
 
 
 class Select(nn.Module):
-    """The elements of a row that what follows reads: ``y[i] = x[index[i]]``.
+    """Selects the elements of a row that the following layer reads: ``y[i] = x[index[i]]``.
 
-    Border pixels that never vary, for example, tell nothing; what nobody reads takes no product, no
-    popcount and no weight, in the simulators and in hardware.
+    Border pixels that never vary, for example, carry no information. An element that is not
+    selected costs no product, no popcount and no weight, in the simulators and in hardware.
 
     Args:
-        inputs: elements of a row that arrives.
-        index: positions of those that go on, distinct.
+        inputs: number of elements of an input row.
+        index: positions of the selected elements, distinct.
 
     Attributes:
         index: int64 ``(m,)``, part of the network's state.
 
     Raises:
-        InputError: if a position is not one of ``inputs`` elements, or comes twice; or for anything
-            but a row of integers, such as a mask.
+        InputError: if a position is outside ``0 .. inputs - 1`` or occurs twice, or if ``index`` is
+            not a row of integers (a mask, for example).
     """
 
     index: Tensor
@@ -196,10 +196,10 @@ class Select(nn.Module):
         self.check()
 
     def check(self) -> None:
-        """Refuse positions that are none; what is loaded is checked too.
+        """Refuse invalid positions, when the layer is made and when a state is loaded.
 
         Raises:
-            InputError: naming one of them.
+            InputError: naming an invalid position.
         """
         positions = self.index.tolist()
         if not positions:
@@ -214,7 +214,7 @@ class Select(nn.Module):
             raise InputError(f"Select: expected distinct positions, found {twice} twice")
 
     def forward(self, x: Tensor) -> Tensor:
-        """The elements that go on.
+        """The selected elements.
 
         Args:
             x: ``(batch, inputs)``.
@@ -223,7 +223,7 @@ class Select(nn.Module):
             ``(batch, m)``.
 
         Raises:
-            InputError: if rows are not of ``inputs`` elements.
+            InputError: if a row does not have ``inputs`` elements.
         """
         if x.dim() != 2 or x.shape[1] != self.inputs:
             raise InputError(
@@ -237,12 +237,12 @@ class Select(nn.Module):
 
 
 def _row(index: Sequence[int]) -> Tensor:
-    """Positions as int64; torch by itself takes a mask, and fractions, for positions too."""
+    """Positions as int64; masks and fractions are refused, which torch would convert."""
     try:
         row = torch.as_tensor(index.tolist() if isinstance(index, Tensor) else list(index))
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"Select: expected a row of integers ({error})") from None
-    # Torch takes an empty list for floats.
+    # Torch makes floats of an empty list.
     if row.dim() != 1 or (row.numel() and row.dtype not in INTEGERS):
         raise InputError(
             f"Select: expected a row of integers, found {row.dtype} of shape "

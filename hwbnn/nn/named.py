@@ -15,7 +15,7 @@ NAMES: tuple[str, ...] = (*NETWORKS, *CHAINS, *RESIDUAL)
 
 
 def hidden_layers(name: str) -> str:
-    """The hidden layers of a network of :data:`NAMES`, as people write them."""
+    """The hidden layers of a network of :data:`NAMES`, in common notation, as ``256-256-256``."""
     if name in NETWORKS:
         return "-".join(map(str, NETWORKS[name]))
     return str(CHAINS[name] if name in CHAINS else RESIDUAL[name])
@@ -41,17 +41,18 @@ def network(
 
     Args:
         name: one of :data:`NAMES`.
-        source: what it reads, for example ``Input.bits(784)`` or ``Input.pixels((32, 32, 3))``.
+        source: the network's input, for example ``Input.bits(784)`` or
+            ``Input.pixels((32, 32, 3))``.
         classes: number of logits.
-        method: how it is trained; a method or the name of one.
+        method: the training method, or its name.
         last: see :func:`hwbnn.nn.mlp`.
-        reads: positions of the elements that it reads, for networks that read rows; None for all.
+        reads: positions of the elements that the network reads, for networks on rows; None for all.
         first: the weights of a quantised first layer, see :func:`hwbnn.nn.mlp`.
-        downsample: of quantised projections, for networks with shortcuts, see
+        downsample: the weights of quantised projections, for networks with shortcuts, see
             :func:`hwbnn.nn.residual`.
 
     Raises:
-        InputError: if no network has this name, or it does not take such an input.
+        InputError: if no network has this name, or it does not accept these arguments.
     """
     if downsample is not None and name not in RESIDUAL:
         raise InputError(f"network '{name}' has no shortcuts; leave downsample out")

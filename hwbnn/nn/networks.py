@@ -39,7 +39,7 @@ class Network(nn.Module):
 
 
 class Mlp(Network):
-    """A network of dense layers, which takes any shape as a row."""
+    """A network of dense layers, which flattens its input to a row."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of a batch.
@@ -65,21 +65,22 @@ def mlp(
     reads: Sequence[int] | None = None,
     first: str | None = None,
 ) -> Mlp:
-    """A multi-layer perceptron with binary weights, in every layer unless said otherwise.
+    """A multi-layer perceptron with binary weights; ``first`` and ``last`` make exceptions.
 
     Args:
         source: what the network reads.
         widths: channels of the hidden layers; may be empty.
         classes: number of logits.
         method: how it is trained.
-        last: what makes logits of the last sums: a BatchNorm, whose gains differ by class (exact in
-            hardware by a table of ranks), or one learned scale (hardware compares the sums); or
+        last: the modules that make the logits. ``"batch_norm"``: a BatchNorm behind a binary layer;
+            its gains differ by class, and hardware ranks the logits exactly by a table.
+            ``"scale"``: one learned factor behind a binary layer; hardware compares the sums. Or
             the weights of a quantised last layer, one of :data:`hwbnn.nn.quant.KINDS`.
-        reads: positions of the elements of a sample that it reads; None for all.
-        first: the weights of a quantised first layer, one of these kinds; None for binary ones.
+        reads: positions of the elements of a sample that the network reads; None for all.
+        first: the weights of a quantised first layer, one of the same kinds; None for binary ones.
 
     Raises:
-        InputError: if a width is not positive, ``last`` is unknown or a position is none.
+        InputError: if a width is not positive, ``last`` is unknown or a position is invalid.
     """
     method = resolve(method, "mlp")
     size = prod(source.shape)
@@ -97,16 +98,16 @@ def dense(
     last: Last,
     first: str | None = None,
 ) -> list[nn.Module]:
-    """Layers with dense ones appended: the hidden ones, and the one that makes logits.
+    """The given layers, then the hidden dense layers and the layer that makes logits.
 
     Args:
-        layers: those in front.
+        layers: the layers in front.
         source: what the network reads.
-        sizes: elements that the first of them reads, then channels of the hidden layers.
+        sizes: elements that the first dense layer reads, then channels of the hidden layers.
         classes: number of logits.
-        method: how they are trained.
+        method: the training method.
         last: see :func:`mlp`.
-        first: see :func:`mlp`; of the first of them.
+        first: the weights of the first dense layer, see :func:`mlp`.
 
     Raises:
         InputError: if a width is not positive or ``last`` is unknown.
@@ -129,10 +130,10 @@ def dense(
 def ending(
     n: int, classes: int, method: Method, last: Last, source: Source = None
 ) -> list[nn.Module]:
-    """The layer that makes logits of ``n`` elements, and what brings its sums to their size.
+    """The layer that makes logits of ``n`` elements, and the module that scales its sums.
 
     Args:
-        n: elements that arrive.
+        n: elements of the layer's input.
         classes: number of logits.
         method: how the network is trained.
         last: see :func:`mlp`.
@@ -149,7 +150,7 @@ def ending(
     if last in KINDS:
         return [QuantLinear(n, classes, last, source=source)]
     layer = BinaryLinear(n, classes, method.logits(), source=source)
-    # Sums of n random signs spread by sqrt(n); the scale brings them to the size of 1.
+    # The sum of n random signs has standard deviation sqrt(n); the factor brings it to 1.
     return [layer, nn.BatchNorm1d(classes) if last == "batch_norm" else Scale(1 / n**0.5)]
 
 
@@ -169,18 +170,18 @@ NETWORKS: Mapping[str, tuple[int, ...]] = {
 }
 """Widths of the hidden layers of the multi-layer perceptrons known by name.
 
-``digits`` is for 8x8 images, 64-64-64-10; the others, 784-w-w-w-10 on MNIST, are those that FINN
-(Umuroglu et al., FPGA 2017) measured hardware with.
+``digits`` is for 8x8 images, 64-64-64-10. The others are 784-w-w-w-10 for MNIST: FINN (Umuroglu et
+al., FPGA 2017) measured its hardware with them.
 """
 
 POOL: Literal["pool"] = "pool"
 
 
 class ImageNetwork(Network):
-    """A network on images of shape ``(height, width, channels)``, which torch sees channels first.
+    """A network on images; its input is ``(height, width, channels)``, in torch channels first.
 
     Attributes:
-        input: what the network reads, of three axes.
+        input: the network's input, of three axes.
         layers: the layers, in order.
     """
 
@@ -202,9 +203,9 @@ class ImageNetwork(Network):
 class ConvChain:
     """A chain of convolutions and max pools, then dense layers.
 
-    Every convolution has stride 1 and every pool is 2x2 with stride 2. Behind a convolution, and
-    its pool where it has one, stand BatchNorm, the method's nonlinearity and its activation:
-    pooling comes first, so that the largest *sum* goes on and not the first bit.
+    Every convolution has stride 1 and every pool is 2x2 with stride 2. A convolution, with its pool
+    if it has one, is followed by BatchNorm, the method's nonlinearity and its activation. The pool
+    comes before the activation, so that it takes the maximum of sums and not of bits.
 
     Attributes:
         layout: channels of a convolution, or :data:`POOL` behind one.
@@ -219,7 +220,7 @@ class ConvChain:
     padding: int = 0
 
     def __str__(self) -> str:
-        """The hidden layers, as the literature writes them: ``32C5-P-64C5-P-512``."""
+        """The hidden layers in the notation of the literature, such as ``32C5-P-64C5-P-512``."""
         convolutions = ("P" if n == POOL else f"{n}C{self.kernel}" for n in self.layout)
         return "-".join((*convolutions, *map(str, self.dense)))
 
@@ -232,9 +233,9 @@ CHAINS: Mapping[str, ConvChain] = {
 """Chains known by name.
 
 ``lenet`` is 32C5-P-64C5-P-512 without padding, for MNIST. ``cnv`` is FINN's (Umuroglu et al., FPGA
-2017) for CIFAR-10, without padding. ``vgg_small`` is the one of the literature on binary networks
-(as IR-Net's and RBNN's code have it), but for its first convolution and its classifier, which are
-binary here and real there.
+2017) for CIFAR-10, without padding. ``vgg_small`` is the network of that name in the literature on
+binary networks (in the code of IR-Net and RBNN, for example), with one difference: its first
+convolution and its classifier are binary here and real there.
 """
 
 
@@ -247,14 +248,14 @@ def chain(
     last: Last = "batch_norm",
     first: str | None = None,
 ) -> ImageNetwork:
-    """A chain of convolutions with binary weights, in every layer unless said otherwise.
+    """A chain of convolutions with binary weights; ``first`` and ``last`` make exceptions.
 
     Args:
         source: what the network reads, of shape ``(height, width, channels)``.
         shape: its layers.
         classes: number of logits.
         method: how it is trained.
-        last: what makes logits of the last sums, see :func:`hwbnn.nn.mlp`.
+        last: the modules that make the logits, see :func:`hwbnn.nn.mlp`.
         first: the weights of a quantised first layer, see :func:`hwbnn.nn.mlp`.
 
     Raises:
@@ -321,7 +322,7 @@ def image_shape(source: Input) -> tuple[int, int, int]:
     """Height, width and channels of an input.
 
     Raises:
-        InputError: if it has not three axes.
+        InputError: if the input does not have three axes.
     """
     if len(source.shape) != 3:
         raise InputError(

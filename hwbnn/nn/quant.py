@@ -1,24 +1,25 @@
-"""Quantised layers: weights that are integers of few bits times a step, for real-valued ends.
+"""Quantised layers: weights that are integers of few bits times a step.
 
-A channel's weights are ``step * q`` with integers ``|q| <= Q``: ``Q = 2^(bits - 1) - 1``, symmetric
-about 0, or 1 for ternary weights. From latent numbers ``w``, with ``v = w / step``::
+They serve as first and last layers, which published networks keep real. A channel's weights are
+``step * q`` with integers ``|q| <= Q``: ``Q = 2^(bits - 1) - 1``, symmetric about 0, or 1 for
+ternary weights. From latent numbers ``w``, with ``v = w / step``::
 
     q = clip(round(v), -Q, Q)          halves to the even integer, as torch rounds
 
     backward: dq/dv = 1 within -Q .. Q, 0 outside (straight through)
 
-The step is learned, one a channel (Esser et al., "Learned Step Size Quantization", ICLR 2020,
-section 2; the formulas are the paper's, a step a channel is ours, the paper has one a layer)::
+The step is learned, one per channel (Esser et al., "Learned Step Size Quantization", ICLR 2020,
+section 2; the formulas are the paper's, which has one step per layer; one per channel is ours)::
 
     d(step q)/dstep = q - v within, Q or -Q outside; times g = 1 / sqrt(N Q), N weights a channel
     start: step = 2 mean|w| / sqrt(Q)
 
 or it follows from the range, ``step = max|w| / Q`` (Krishnamoorthi, "Quantizing deep convolutional
-networks for efficient inference", 2018, section 2.2, symmetric, a scale a channel).
+networks for efficient inference", 2018, section 2.2, symmetric, one scale per channel).
 
-Ternary weights are the case ``Q = 1``: ``-step``, 0 and ``step``, where 0 is all below half a step.
-A learned step is then a learned threshold, in place of the fixed ``0.7 mean|w|`` of Li et al.,
-"Ternary Weight Networks", 2016. A weight of 0 costs nothing where a layer is unrolled.
+Ternary weights are the case ``Q = 1``: ``-step``, 0 and ``step``; every ``|w|`` below half a step
+becomes 0. A learned step is then a learned threshold, in place of the fixed ``0.7 mean|w|`` of Li
+et al., "Ternary Weight Networks", 2016. In an unrolled layer a weight of 0 needs no hardware.
 
 In evaluation a layer sums integers and applies the steps to the sums, as binary layers do.
 """
@@ -46,7 +47,7 @@ StepOrigin = Literal["learned", "range"]
 KINDS = ("ternary", *(f"int{bits}" for bits in range(2, 17)))
 """Kinds of quantised weights: ternary, and symmetric integers of 2 to 16 bits."""
 _LEAST = 1e-12
-"""Least step, so that nothing is divided by 0."""
+"""Smallest step, which prevents a division by 0."""
 
 
 def largest_of(kind: str) -> int:
@@ -59,14 +60,14 @@ def largest_of(kind: str) -> int:
 
 
 class QuantWeight(nn.Module):
-    """Latent numbers, and the integers and steps that they stand for; see the formulas above.
+    """Latent weights, and their integers and steps, by the formulas at the top of this file.
 
     Args:
-        latent: the numbers at the start, output channels first.
+        latent: the latent weights before training, output channels first.
         kind: one of :data:`KINDS`.
         step: whether the step is learned or follows from the range.
-        source: what the layer reads. Where its integers stand for other numbers by a scale of each
-            channel, that scale is part of the weight: ``w[c, k] * scale[k]`` is what is quantised.
+        source: what the layer reads. If its integers have a scale per channel, that scale becomes
+            part of the weight: the layer quantises ``w[c, k] * scale[k]``.
         groups: parts of a convolution's channels that are convolved apart.
 
     Attributes:
@@ -94,7 +95,7 @@ class QuantWeight(nn.Module):
         return self.latent if self.fold is None else self.latent * self.fold
 
     def real(self) -> Tensor:
-        """The numbers that are quantised, of the shape of the weights."""
+        """The real weights before quantisation, of the shape of the weights."""
         return self._folded()
 
     def codes(self) -> Codes:
@@ -113,10 +114,10 @@ class QuantWeight(nn.Module):
         return Codes(held + (held.round() - held).detach() if self.training else held.round(), size)
 
     def watch(self) -> None:
-        """Nothing to look out for: no hook is needed behind a step of the optimiser."""
+        """Does nothing: these weights need no hook after a step of the optimiser."""
 
     def why_not_exact(self) -> str | None:
-        """None: integers are what hardware has."""
+        """None: hardware computes integer weights exactly."""
         return None
 
     def options(self) -> Mapping[str, Options]:
@@ -124,7 +125,7 @@ class QuantWeight(nn.Module):
         return {} if self.step is None else {"step": Options(decay=False)}
 
     def real_weights(self, codes: Codes) -> Tensor:
-        """The weights in real numbers, as they meet the floats that arrive."""
+        """The weights as real numbers, to be multiplied with the layer's float inputs."""
         assert codes.scale is not None
         w = codes.integers * codes.scale.view(-1, *(1,) * (codes.integers.ndim - 1))
         return w if self.fold is None else w / self.fold
@@ -135,7 +136,7 @@ class QuantWeight(nn.Module):
 
 
 class QuantLinear(DenseLayer):
-    """A dense layer of integer weights of few bits times a step a channel.
+    """A dense layer with integer weights of few bits times one step per channel.
 
     Args:
         in_features: length of its input.
@@ -184,7 +185,7 @@ class QuantLinear(DenseLayer):
 
 
 class QuantConv2d(ConvLayer):
-    """A convolution of integer weights of few bits times a step a channel.
+    """A convolution with integer weights of few bits times one step per channel.
 
     Args:
         in_channels: channels of the image.
@@ -194,7 +195,7 @@ class QuantConv2d(ConvLayer):
         step: ``"learned"``, or ``"range"``: from the largest weight of a channel.
         bias: whether a number is added to each channel.
         stride: rows and columns from window to window.
-        padding: as :class:`~hwbnn.nn.conv.BinaryConv2d` has it; outside are zeros.
+        padding: see :class:`~hwbnn.nn.conv.BinaryConv2d`; pixels outside are zeros.
         groups: parts of the channels that are convolved apart; divides both numbers of channels.
         source: what arrives, see :class:`~hwbnn.nn.binary.SumLayer`.
 
@@ -241,7 +242,7 @@ class QuantConv2d(ConvLayer):
 
 
 def check_kind(name: str, weights: object, step: object, source: object) -> None:
-    """Refuse a kind of weights, a step or a source that is none.
+    """Refuse an invalid kind of weights, step or source.
 
     Raises:
         InputError: naming the layer's class.
@@ -260,14 +261,14 @@ def check_kind(name: str, weights: object, step: object, source: object) -> None
 
 
 def _drawn(shape: tuple[int, ...]) -> Tensor:
-    """New weights as torch's layers draw them: uniform, up to 1 over the root of the inputs."""
+    """New weights as torch's layers draw them: uniform, up to 1 / sqrt(number of inputs)."""
     latent = torch.empty(shape)
     nn.init.kaiming_uniform_(latent, a=sqrt(5))
     return latent
 
 
 def _fold(source: Source, latent: Tensor, groups: int) -> Tensor | None:
-    """The scales of a lattice, to be multiplied with weights of its shape; None for none."""
+    """The scales of a lattice, which broadcast over ``latent``; None for other sources."""
     if not isinstance(source, Lattice):
         return None
     apart = source.scale.view(groups, -1).repeat_interleave(len(latent) // groups, dim=0)

@@ -1,22 +1,23 @@
 """Networks with shortcuts: ResNet-20 and ResNet-18 for 32x32 images.
 
-A real stream ``h`` runs through the network. A unit reads its signs and adds to it::
+A stream ``h`` of real numbers runs through the network. A unit reads the activations of ``h``, and
+its output is added to ``h``::
 
     unit(h) = BatchNorm(convolution(activation(h)))
 
     one shortcut per convolution   h' = f(unit(h) + shortcut(h))
     one shortcut per block         h' = f(unit(g(unit(h))) + shortcut(h))
 
-``f`` and ``g`` are the method's nonlinearity (ReActNet's RPReLU, AdaBin's Maxout, both behind the
-sum as in their code) or, where it has none, hardtanh (as in IR-Net's and RBNN's). The stem is
-``f(BatchNorm(convolution(pixels)))``; behind the last block the stream is averaged over the image
-and a dense layer makes logits of these real numbers.
+``f`` and ``g`` are the method's nonlinearity (ReActNet's RPReLU, AdaBin's Maxout, both after the
+sum as in their code) or, if the method has none, hardtanh (as in the code of IR-Net and RBNN). The
+stem is ``f(BatchNorm(convolution(pixels)))``; after the last block the stream is averaged over the
+image, and a dense layer makes logits of these real numbers.
 
 Sources: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016 (shapes and shortcuts
 of ResNet-20); Liu et al., "Bi-Real Net", ECCV 2018 (one shortcut per convolution); the code of
 IR-Net, RBNN and AdaBin (order of the layers). Stem, classifier and 1x1 projections have binary
-weights unless others are asked for; published networks keep the first two real, most of them the
-third too, which quantised weights of 8 bits come close to.
+weights by default. Published networks keep stem and classifier real, and most of them the
+projections too; quantised weights of 8 bits come close to that.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ Shortcut = Literal["block", "conv"]
 
 
 class OptionA(nn.Module):
-    """A shortcut without weights: every ``stride``-th row and column, and channels of zeros added.
+    """A shortcut without weights: takes every ``stride``-th pixel and adds channels of zeros.
 
-    What He et al. call option A. Zeros are the real number 0, whose sign is +1.
+    He et al. call it option A. The zeros are real numbers 0, whose sign is +1.
 
     Args:
         stride: from 1.
@@ -66,7 +67,7 @@ class OptionA(nn.Module):
 
 
 class Unit(nn.Module):
-    """``BatchNorm(convolution(activation(x)))``: what one convolution adds to the stream."""
+    """``BatchNorm(convolution(activation(x)))``: a convolution's term of the stream."""
 
     def __init__(
         self, channels: int, out: int, kernel: int, stride: int, padding: int, method: Method
@@ -80,7 +81,7 @@ class Unit(nn.Module):
         self.norm = nn.BatchNorm2d(out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The shortcut of a stream ``(batch, channels, height, width)``."""
+        """The unit's output for a stream ``(batch, channels, height, width)``."""
         added: Tensor = self.norm(self.conv(self.activation(x)))
         return added
 
@@ -88,14 +89,14 @@ class Unit(nn.Module):
 class Projection(nn.Sequential):
     """A shortcut into more channels: ``BatchNorm(convolution(mean(x)))`` of real numbers.
 
-    The mean over ``stride`` rows and columns, then a 1x1 convolution of quantised weights, as
-    ReActNet's and AdaBin's code for ImageNet have it.
+    The mean over ``stride`` rows and columns, then a 1x1 convolution with quantised weights, as in
+    the code of ReActNet and AdaBin for ImageNet.
 
     Args:
         channels: of the stream that arrives.
         out: channels of the stream that it is added to.
         stride: rows and columns that become one.
-        kind: of the weights, one of :data:`hwbnn.nn.quant.KINDS`.
+        kind: kind of the weights, one of :data:`hwbnn.nn.quant.KINDS`.
     """
 
     def __init__(self, channels: int, out: int, stride: int, kind: str) -> None:
@@ -108,8 +109,8 @@ class Residual(nn.Module):
 
     Args:
         body: one unit, or two with a function between them.
-        shortcut: what the stream passes on its way around.
-        after: what it passes behind the sum.
+        shortcut: the module on the way around the body.
+        after: the module after the sum.
     """
 
     def __init__(self, body: nn.Module, shortcut: nn.Module, after: nn.Module) -> None:
@@ -119,20 +120,21 @@ class Residual(nn.Module):
         self.after = after
 
     def forward(self, x: Tensor) -> Tensor:
-        """The stream behind it."""
+        """The stream after this block, for ``x`` of shape ``(batch, channels, height, width)``."""
         out: Tensor = self.after(self.body(x) + self.shortcut(x))
         return out
 
 
 @dataclass(frozen=True)
 class ResidualStages:
-    """ResidualStages of blocks of two 3x3 convolutions; each stage but the first halves the image.
+    """Stages of blocks of two 3x3 convolutions; each stage but the first halves the image.
 
     Attributes:
         widths: channels of the stages.
-        blocks: in each stage.
+        blocks: number of blocks in each stage.
         shortcut: one per ``"block"`` or one per ``"conv"``.
-        projects: whether a shortcut into more channels is a 1x1 unit; else :class:`OptionA`.
+        projects: whether a shortcut into more channels is a :class:`Unit` of a 1x1 convolution;
+            else it is :class:`OptionA`.
     """
 
     widths: tuple[int, ...]
@@ -152,7 +154,7 @@ RESIDUAL: Mapping[str, ResidualStages] = {
     "resnet18": ResidualStages((64, 128, 256, 512), 2, "block", projects=True),
     "resnet18_conv": ResidualStages((64, 128, 256, 512), 2, "conv", projects=True),
 }
-"""Networks with shortcuts known by name; ``_conv`` has one per convolution."""
+"""Networks with shortcuts known by name; those with ``_conv`` have one per convolution."""
 
 
 def residual(
@@ -165,17 +167,17 @@ def residual(
     first: str | None = None,
     downsample: str | None = None,
 ) -> ImageNetwork:
-    """A network with shortcuts, with binary weights in every layer unless said otherwise.
+    """A network with shortcuts and binary weights; ``first``, ``last``, ``downsample`` excepted.
 
     Args:
         source: what the network reads, of shape ``(height, width, channels)``.
-        stages: of blocks.
+        stages: the stages of blocks.
         classes: number of logits.
         method: how it is trained.
-        last: what makes logits of the last sums, see :func:`hwbnn.nn.mlp`.
+        last: the modules that make the logits, see :func:`hwbnn.nn.mlp`.
         first: the weights of a quantised stem, see :func:`hwbnn.nn.mlp`.
-        downsample: the weights of quantised 1x1 projections (:class:`Projection`), where a shortcut
-            leads into more channels; None for what ``stages`` says.
+        downsample: the weights of quantised 1x1 projections (:class:`Projection`) for shortcuts
+            into more channels; None for the shortcuts that ``stages`` names.
 
     Raises:
         InputError: if the input is no image, or ``last`` or a kind of weights is unknown.

@@ -1,16 +1,15 @@
-"""Thermometer codes: each number of a row as bits that say which thresholds it reaches.
+"""Thermometer codes: a number becomes one bit per threshold, +1 if it reaches the threshold.
 
-Real features become bits before the first layer of sums. A feature of ``k`` bits has ``k``
-thresholds; bit ``j`` is +1 from threshold ``j`` on, and -1 below it, so that near numbers have near
-codes (Buckman et al., "Thermometer encoding: one hot way to resist adversarial examples", ICLR
-2018). Thresholds are uniform over the range, or quantiles of training data, which gives each bit as
-much to say.
+Real features become bits before the first layer. A feature of ``k`` bits has ``k`` thresholds; bit
+``j`` is +1 from threshold ``j`` on and -1 below it, so that close numbers have close codes (Buckman
+et al., "Thermometer encoding: one hot way to resist adversarial examples", ICLR 2018). Thresholds
+are uniform over the range, or quantiles of training data, which divide the data evenly.
 
 The core takes integers: those of an :class:`~hwbnn.graph.Input`, such as
 ``Input.of_floats(data)``. The thresholds of :meth:`Thermometer.uniform` and
-:meth:`Thermometer.quantile` lie half-way between two of them, so that a network trained on the
-floats themselves says of a sample what the core says of the sample's integers (but for floats that
-float32 does not tell from a threshold).
+:meth:`Thermometer.quantile` lie half-way between two of these integers. A network trained on the
+floats themselves therefore gives the same result for a sample as the core gives for the sample's
+integers (except for floats that are equal to a threshold in float32).
 """
 
 from __future__ import annotations
@@ -28,16 +27,16 @@ _MOST_BITS = 255
 
 
 class Thermometer(nn.Module):
-    """Numbers of a row as bits, each a comparison with a threshold.
+    """Turns the numbers of a row into bits by comparing each with its thresholds.
 
     Args:
-        thresholds: floats ``(features, bits)``, of each feature rising.
+        thresholds: floats ``(features, bits)``, rising along each row.
 
     Attributes:
         thresholds: float32, part of the network's state.
 
     Raises:
-        InputError: if they are not finite, or not rising.
+        InputError: if the thresholds are not finite, not rising, or not of two axes.
     """
 
     thresholds: Tensor
@@ -70,7 +69,7 @@ class Thermometer(nn.Module):
             bits: of each feature, from 1.
 
         Raises:
-            InputError: if the input is no row of integers, or ``bits`` no such number.
+            InputError: if the input is no row of integers, or ``bits`` is not from 1 to 255.
         """
         _check(source, bits)
         steps = np.arange(1, bits + 1) / (bits + 1)
@@ -79,7 +78,7 @@ class Thermometer(nn.Module):
 
     @classmethod
     def quantile(cls, source: Input, bits: int, data: ArrayLike) -> Thermometer:
-        """Thresholds that part training data evenly, feature by feature.
+        """Thresholds that divide training data evenly, feature by feature.
 
         Args:
             source: a row of integers and the numbers that they stand for.
@@ -98,7 +97,7 @@ class Thermometer(nn.Module):
             )
         steps = np.arange(1, bits + 1) / (bits + 1)
         at = np.quantile(u.astype(np.float64), steps, axis=0, method="higher").T
-        # A bit that all samples have says nothing.
+        # A bit that is the same in all samples carries no information.
         least = u.min(axis=0).astype(np.float64)[:, None] + 1
         return cls(_half_way(source, np.maximum(at, least)))
 
@@ -143,7 +142,7 @@ def _check(source: object, bits: object) -> None:
 
 
 def _half_way(source: Input, at: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The numbers half-way below these integers, ``(features, bits)``."""
+    """The numbers half a step below these integers, ``(features, bits)``."""
     scale, offset = (
         np.broadcast_to(np.asarray(part), source.shape)[:, None]
         for part in (source.scale, source.offset)
