@@ -3,8 +3,8 @@
 Where to look: :mod:`~hwbnn.lowering.activations` turns BatchNorm and activation into thresholds,
 :mod:`~hwbnn.lowering.tables` evaluates the network on every integer,
 :mod:`~hwbnn.lowering.two_sums` certifies AdaBin's test of two sums,
-:mod:`~hwbnn.lowering.shortcuts` and :mod:`~hwbnn.lowering.line_fit` are fixed point,
-:mod:`~hwbnn.lowering.ops` is the seam for readers of networks. Torch is one of these readers
+:mod:`~hwbnn.lowering.shortcuts` and :mod:`~hwbnn.lowering.line_fit` compute in fixed point,
+:mod:`~hwbnn.lowering.ops` is the interface for readers of networks. Torch is one of these readers
 (:mod:`hwbnn.lowering.from_torch`) and is imported when one of the names below is first used.
 """
 

@@ -1,4 +1,4 @@
-"""Values side by side: the channels of several, one behind the other."""
+"""Concatenation: the channels of several values in one value."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from hwbnn.lowering.value import FixedPointError, GraphBuilder, TracedValue
 def concatenate(
     build: GraphBuilder, label: str, values: Sequence[TracedValue]
 ) -> tuple[TracedValue, Sum | None]:
-    """The channels of all values, of rows their elements.
+    """Concatenate values along their channels, or flat values along their elements.
 
-    Bits stay bits, and integers integers, each channel with the functions that stand behind it:
-    that is exact. Where bits and integers meet, or a value has no integers of its own, all become
-    fixed-point numbers.
+    Values of bits stay bits and values of integers stay integers, each channel with its own
+    functions: that is exact. All values become fixed-point numbers if bits and integers are mixed,
+    or if a value is in fixed point, undecided or dependent on the border class.
 
     Args:
         build: the Graph so far.
@@ -30,7 +30,7 @@ def concatenate(
         values: two or more.
 
     Returns:
-        The value; and the bound of its error, where it is in fixed point.
+        The value; and the bound of its error if it is in fixed point, else None.
 
     Raises:
         CannotLower: as :func:`~hwbnn.lowering.shortcuts.fix`, or if their rows and columns differ.
@@ -98,7 +98,7 @@ def _apart(
 
 
 def _order(first: TracedValue, second: TracedValue) -> Ints | None:
-    """The order of the elements of two rows behind one another; None where it is the network's."""
+    """The order of the elements of two flat values together; None where it is the network's."""
     if first.order is None and second.order is None:
         return None
     orders = [np.arange(len(v.low)) if v.order is None else v.order for v in (first, second)]

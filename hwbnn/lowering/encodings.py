@@ -1,4 +1,4 @@
-"""Thermometer codes: comparisons of numbers as comparisons of the integers behind them."""
+"""Thermometer codes: comparisons of real inputs become comparisons of integers."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from hwbnn.lowering.value import GraphBuilder, TracedValue
 def encode(
     build: GraphBuilder, name: str, label: str, thresholds: Float32s, value: TracedValue
 ) -> TracedValue:
-    """Bits that say which thresholds each element of a row reaches.
+    """Bits that say which thresholds each element of a flat value reaches.
 
     Args:
         build: the Graph so far.
-        name: the layer's in the network.
+        name: the layer's name in the network.
         label: the layer, for messages.
-        thresholds: of the numbers, float32 ``(elements, bits)`` in the network's order.
+        thresholds: of the real numbers, float32 ``(elements, bits)`` in the network's order.
         value: the layer's argument.
 
     Raises:
-        CannotLower: if it is no row of integers, or its numbers fall as these rise.
+        CannotLower: if the value is not flat or has no integers, or its real numbers fall as the
+            integers rise.
     """
     if value.pending or value.type.bit or len(value.shape) != 1:
         raise CannotLower(f"{label}: expected a row of integers, found {value.type}")
     held = thresholds if value.order is None else thresholds[np.argsort(value.order)]
     t, (elements, bits) = value.type, thresholds.shape
-    # Where none is reached, a threshold is above all integers.
+    # A threshold that no integer reaches is set above all integers.
     first = np.full((elements, bits), t.high + 1, np.int64)
     before: Float32s | None = None
     for integers, x in batches(value, reachable=False):

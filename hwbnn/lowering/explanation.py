@@ -1,4 +1,4 @@
-"""The account of a lowering, layer by layer: a value, whose text is for people."""
+"""An account of a lowering, layer by layer: a value that converts to a text for people."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LayerExplanation:
 
     Attributes:
         layer: its qualified name in the network.
-        kind: its class, such as ``BinaryLinear``; ``function`` for a call of the model's forward.
+        kind: its class, such as ``BinaryLinear``; ``function`` for a call in the model's forward.
         node: the node of the Graph that computes it.
         text: one sentence.
     """
@@ -49,9 +49,9 @@ class Explanation:
         output: the meaning of the output, one of :data:`MEANINGS`; None if refused.
         nodes: of the Graph; 0 if refused.
         digest: of the Graph; empty if refused.
-        weight_bits: to which real weights were rounded; None where none were.
+        weight_bits: the bits that real weights were rounded to; None where none were rounded.
         rounded: the layers whose weights were rounded.
-        problems: why it is refused; or what is suspicious, such as a constant output.
+        problems: the reason of a refusal; or warnings, such as a constant output.
     """
 
     layers: tuple[LayerExplanation, ...]
@@ -97,7 +97,7 @@ class Explanation:
 def layer_explanations(
     remarks: list[Remark], kinds: dict[str, str]
 ) -> tuple[LayerExplanation, ...]:
-    """Remarks with the kinds of their layers, by the layer's name."""
+    """Remarks with the kinds of their layers; ``kinds`` has these by the layer's name."""
     return tuple(
         LayerExplanation(r.layer, kinds.get(r.layer, "function"), r.node, r.text) for r in remarks
     )

@@ -1,4 +1,4 @@
-"""From a file of another framework to the Graph: recognised by content, read, lowered."""
+"""From a file of another framework to the Graph: recognise its format, read it, lower it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ def read(
     *,
     weights: str | Path | None = None,
 ) -> Graph:
-    """The Graph of a network in a file: exactly what the file says in real numbers, or refused.
+    """The Graph of a network in a file, equal to the file's real-valued network, or an error.
 
     The kind of the file is recognised by its content: QONNX, FINN-ONNX, a BNN-PYNQ folder, Keras,
     QKeras, Larq. No code of the file is run, and no framework is imported.
 
     Args:
         path: the file or folder.
-        input: what arrives: shape of a sample, channels last; range of the integers, and the map
-            from these to the numbers that the file's network takes. Needed where the format does
-            not say it.
+        input: the network's input: shape of a sample, channels last; range of the integers; scale
+            and offset from these to the numbers that the file's network takes. Needed where the
+            format does not define them.
         output: ``"class"``, ``"scores"`` or ``"logits"``, as for :func:`hwbnn.lower`.
-        weights: the weights of a ``.json`` file of Keras.
+        weights: the file of weights, if ``path`` is a ``.json`` file of Keras.
 
     Returns:
-        The Graph; its notes count the thresholds that executors in float32 may decide otherwise.
+        The Graph; its notes count the pairs of integer and threshold that an executor in float32
+        may decide differently.
 
     Raises:
         InputError: if the file is damaged or of no known kind, or ``input`` is missing or wrong.

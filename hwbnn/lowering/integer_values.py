@@ -1,9 +1,10 @@
 """Floats that are integers: ReLU of sums, rounded numbers, 0 and 1, and multiples of codes.
 
-A layer without a source sums what arrives as it is. Where that is integers, whatever functions made
-them, the sums are exact and so are a Graph's: the functions become one node that computes the same
-integers. A line that may end in plateaus (ReLU of a sum) is a ``Rescale``; few integers are counted
-by a ``Threshold`` from a base; a function that rises and falls is a table.
+A layer without ``source=`` sums its argument as it is. If the argument's floats are integers,
+whatever functions computed them, the sums are exact, in floats and in the Graph: the functions
+become one node that computes the same integers. This node is a ``Rescale`` for a line that may end
+in plateaus (ReLU of a sum), a ``Threshold`` with a base for a few integers, and a table for a
+function that rises and falls.
 """
 
 from __future__ import annotations
@@ -28,21 +29,22 @@ from hwbnn.lowering.tables import (
 from hwbnn.lowering.value import GraphBuilder, TracedValue
 
 _UNIT = 12
-"""Fraction bits of multiples that are summed as codes."""
+"""Most fraction bits of the scale and offset of floats that are summed as codes."""
 _OFF_LINE = 1 / 64
-"""How far from a line, in units of the integers, float32 may round the numbers on it."""
+"""Largest distance from a line, in units of the integers, that is taken for float32's rounding."""
 
 
 def as_integers(build: GraphBuilder, value: TracedValue) -> TracedValue | None:
-    """A value whose floats are integers, as a value of the Graph that is these integers.
+    """A value whose floats are integers, as a value of the Graph with these integers.
 
     Args:
         build: the Graph so far.
-        value: any value without a pool that waits.
+        value: any value.
 
     Returns:
-        The value behind one more node, or itself where it is these integers already; None where
-        the floats are no integers, or no node of a permitted size makes them.
+        The value after one more node, or the value itself if it has these integers already; None
+        if the floats are not integers, no node of a permitted size computes them, or the value is
+        undecided, in fixed point or has a waiting pool.
     """
     if value.pending or value.pool is not None or value.fixed is not None:
         return None
@@ -67,9 +69,10 @@ def as_integers(build: GraphBuilder, value: TracedValue) -> TracedValue | None:
 
 
 def is_integers(value: TracedValue) -> bool:
-    """Whether a layer without a source needs nothing: integers as such, or numbers that are none.
+    """Whether a layer without ``source=`` has no need of :func:`as_integers`.
 
-    Numbers in fixed point, and sums that nothing has decided yet, are read in other ways.
+    Its argument then is the Graph's integers already, or is read in another way: numbers in fixed
+    point, undecided sums, and values of too many integers.
     """
     if value.pending or value.fixed is not None or value.type.count > COUNT_LIMIT:
         return True
@@ -147,14 +150,15 @@ def _line(build: GraphBuilder, value: TracedValue) -> Node | None:
 
 
 def exact_multiple(value: TracedValue, terms: int) -> tuple[float, float] | None:
-    """Scale and offset of floats ``scale * u + offset``, exact in sums of so many terms.
+    """Scale and offset of floats ``scale * u + offset`` whose sums are exact in float32.
 
     Args:
-        value: its integers ``u``; of bits -1 and +1.
-        terms: how many are summed.
+        value: its integers are ``u``; for bits, ``u`` is -1 and +1.
+        terms: how many floats are summed.
 
     Returns:
-        None where channels differ, or float32 would round a sum of the floats.
+        Scale and offset; None where the floats are not on such a line, channels differ, or float32
+        would round a sum of the floats.
     """
     if value.pending or value.border is not None or value.pool is not None:
         return None
@@ -182,11 +186,12 @@ def common_line(value: TracedValue) -> tuple[float, float, float] | None:
     """Scale and offset by which all channels' integers stand for the floats, and their error.
 
     Args:
-        value: any value of decided sums.
+        value: any value.
 
     Returns:
         Scale, offset, and the largest distance of a float from the line, in units of the integers,
-        on every integer; None where the floats are not on one line for all channels.
+        on every integer; None where the floats are not on one line for all channels, or the value
+        is undecided, in fixed point or has border classes or a waiting pool.
     """
     if value.pending or value.border is not None or value.pool is not None:
         return None

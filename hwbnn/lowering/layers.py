@@ -22,9 +22,10 @@ UNDECIDED = (
 )
 
 Finish = Callable[[Float32s, Float32s | None, int], Float32s]
-"""From ``D``, ``S`` where it is needed, and the border class, to the layer's output.
+"""Function from ``D``, ``S`` (where it is needed) and the border class to the layer's output.
 
-Float32 ``(rows, channels)``, ``(rows, 1)`` or None, and an integer; float32 ``(rows, channels)``.
+Arguments: float32 ``(rows, channels)``, float32 ``(rows, 1)`` or None, and an integer. Result:
+float32 ``(rows, channels)``.
 """
 
 
@@ -38,7 +39,7 @@ class Weights:
         integers: int64, -1 and +1 in a binary layer: of a dense layer ``(channels, inputs)`` in the
             network's order, of a convolution ``(channels, rows, columns, inputs of a group)``.
         finish: see :data:`Finish`.
-        text: how they came about where they are no layer's of :mod:`hwbnn.nn`, for people.
+        text: the origin of the weights, for people, if the layer is not one of :mod:`hwbnn.nn`.
         scale_offset: scale and offset of the sums, int64 ``(channels,)`` each; None for plain sums.
         ratio: where the offsets are real numbers: offset over scale, float64 ``(channels,)``.
     """
@@ -53,12 +54,12 @@ class Weights:
 
     @property
     def is_binary(self) -> bool:
-        """Whether all are -1 and +1."""
+        """Whether all weights are -1 or +1."""
         return bool((np.abs(self.integers) == 1).all())
 
     @property
     def most(self) -> int:
-        """The largest sum that inputs of magnitude 1 make."""
+        """The largest sum that inputs of magnitude 1 can give."""
         return int(np.abs(self.integers).reshape(len(self.integers), -1).sum(axis=1).max())
 
 
@@ -70,7 +71,7 @@ class Geometry:
         stride: rows and columns.
         padding: top, bottom, left, right.
         pad: the number outside the image: -1, 0 or +1.
-        groups: parts of the channels that are convolved separately.
+        groups: number of equal parts of the channels, each convolved separately.
         border: class of each position of the result, int64 ``(height, width)``, where the layer's
             ``finish`` depends on it; otherwise None.
     """
@@ -87,8 +88,9 @@ def linear(build: GraphBuilder, weights: Weights, value: TracedValue) -> TracedV
 
     Args:
         build: the Graph so far.
-        weights: the layer's.
-        value: the layer's argument; fixed-point numbers as bare integers.
+        weights: of the layer.
+        value: the layer's argument; if it is fixed-point, a result of
+            :func:`~hwbnn.lowering.shortcuts.fix`.
 
     Raises:
         CannotLower: if its sums are too large or have too many pairs.
@@ -114,8 +116,8 @@ def conv(
 ) -> TracedValue:
     """The sums of a convolution; arguments and errors as for :func:`linear`.
 
-    Where zeros stand outside the image and the integers stand for other numbers, the constant
-    behind the sums depends on the border class.
+    Where the image is padded with zeros and its integers stand for numbers with an offset, the
+    constant added to the sums depends on the border class.
     """
     label, kernel = weights.label, (weights.integers.shape[1], weights.integers.shape[2])
     if any(n >= kernel[side // 2] for side, n in enumerate(geometry.padding)):
@@ -156,9 +158,10 @@ def is_real(value: TracedValue, *, is_binary: bool) -> bool:
     """Whether a layer reads a value as real numbers, in fixed point.
 
     Args:
-        value: what it reads.
-        is_binary: whether its weights are -1 and +1. Others read any real numbers; the integers of
-            an input or of codes are what ``source=`` names.
+        value: the layer's argument.
+        is_binary: whether the layer's weights are -1 and +1. Such a layer reads real numbers only
+            if they are in fixed point already. Any other layer may read real numbers, but not
+            those of an input or of codes: ``source=`` makes their integers known.
     """
     if value.fixed is not None:
         return True
@@ -186,7 +189,7 @@ def _pending(weights: Weights, pairs: Pairs, border_class: int) -> Pending:
 
 
 def pairs_of(plus: Ints, count: int, value: TracedValue) -> Pairs:
-    """The pairs of sums over ``count`` terms of a value, ``plus`` of them of weight +1."""
+    """The pairs of sums over ``count`` terms of a value, ``plus`` of them with weight +1."""
     low, high, step = value.type.numbers
     return Pairs(plus, count, low, step, (high - low) // step)
 
@@ -229,7 +232,7 @@ def _check_decidable(label: str, value: TracedValue) -> None:
 def _finished(
     weights: Weights, sums: TracedValue, node: Dot | Conv2d, value: TracedValue
 ) -> TracedValue:
-    """Sums with their functions; of fixed-point numbers, with the bounds of their error."""
+    """Sums with the layer's function; sums of fixed-point numbers also with bounds of the error."""
     finish = _floats(weights)
     if value.fixed is None:
         if weights.is_binary:
@@ -249,10 +252,10 @@ def _finished(
 def _undecided(
     weights: Weights, sums: TracedValue, node: Conv2d, window: Window, value: TracedValue
 ) -> TracedValue:
-    """Sums of real offsets, with the pairs of each border class."""
+    """Sums of a layer with real offsets, with the pairs of each border class."""
     masks, border = window.classes, None
     if node.pad or len(masks) == 1:
-        # Outside stands one of the numbers that occur inside: all pairs are those within.
+        # Without padding, or with a pad that is a number inside too, all windows have equal pairs.
         masks = np.ones_like(masks[:1])
     else:
         border = BorderClasses(window.border_classes, ())
@@ -280,24 +283,24 @@ def _reachable(node: Conv2d, window: Window, value: TracedValue) -> tuple[Ints, 
 
 
 def _ends(value: TracedValue) -> tuple[Ints, Ints]:
-    """The lowest and the highest number of each channel of the summands."""
+    """The lowest and the highest number of each channel of the terms."""
     if value.type.bit:
         return value.low * 2 - 1, value.high * 2 - 1
     return value.low, value.high
 
 
 def _shorts(integers: Ints) -> Shorts:
-    """Weights as the Graph takes them."""
+    """Weights as int16, the type of the Graph's weights."""
     return integers.astype(np.int16)
 
 
 def _described(weights: Weights, node: Dot | Conv2d, t: ValueType) -> str:
-    """The sums of a layer for people, and how its weights came about."""
+    """The sums of a layer and the origin of its weights, for people."""
     return describe(node, t) + (f"; {weights.text}" if weights.text else "")
 
 
 def _coefficients(weights: np.ndarray, scale_offset: tuple[Ints, Ints] | None) -> tuple[Ints, Ints]:
-    """The factor of each input: its positive part, and how much it is below 0."""
+    """The factor of each input, split into its positive part and the size of its negative part."""
     coefficients: Ints = weights.astype(np.int64)
     if scale_offset is not None:
         scale, offset = (f.reshape(-1, *(1,) * (weights.ndim - 1)) for f in scale_offset)

@@ -1,10 +1,10 @@
 """Fixed-point lines fitted to the network's functions, and then tried on every integer.
 
 The function from an integer ``x`` to one side of a sum is, in each channel, a line that may end in
-plateaus (hardtanh, ReLU), or two lines that meet (PReLU, Maxout). The lines are read off the
-network's functions at points of the range, rounded to integers, and the node that results is then
+plateaus (hardtanh, ReLU), or two lines that meet (PReLU, Maxout). The lines are fitted to the
+network's functions at points of the range, and rounded to integers. The resulting node is then
 compared with these functions on *every* integer that the value can take, in every border class: the
-error is the distance measured there, never a formula's promise.
+error is the largest distance measured there, not one derived from a formula.
 
 Values of millions of integers are compared at sample points that suffice to bound the error of a
 piecewise-linear function (:func:`sample_points`): products, sums and bounds alone give a few
@@ -28,14 +28,14 @@ from hwbnn.lowering.value import TracedValue
 ALLOWED = 1.0
 """Largest error of a Rescale, in units of its result; rounding alone makes half a unit."""
 _FLOAT32 = 2.0**-22
-"""The part of it that the network's own roundings may add, relative."""
+"""Error that the network's own rounding may add to :data:`ALLOWED`, relative to the result."""
 GUARD = 4
-"""Additional fraction bits of the point in which two lines meet."""
+"""Additional fraction bits of the point at which two lines meet."""
 _SAMPLES = 2048
 _LARGEST = 1 << 30
 """Bound of multipliers and results."""
 _SMALL = 1 << 21
-"""Results below which the network's own roundings are a quarter of a unit at most."""
+"""Below this, the network's own rounding moves a result by a quarter of a unit at most."""
 _NEAR = 0.05
 """Points of a plateau differ by less than this, in units."""
 _KINK_POINTS = 257
@@ -50,20 +50,20 @@ _AROUND = 512
 
 @dataclass(frozen=True, eq=False)
 class LineFit:
-    """A Rescale in place of a value's functions, and its distance from them.
+    """A ``Rescale`` that replaces a value's functions, and its error.
 
     Attributes:
         multiplier: int64 ``(channels,)``.
-        bias: int64 ``(channels,)``, with border classes ``(classes, channels)``.
-        shift: one for all channels.
-        negative: int64 ``(channels,)``, or None.
+        bias: int64 ``(classes, channels)``; one class where there are no border classes.
+        shift: right shift, the same for all channels.
+        negative: the multiplier for arguments below 0, int64 ``(channels,)``; None if the same.
         low: smallest result.
         high: largest result.
-        saturates: whether results are held at one of these.
+        saturates: whether some results are clipped to ``low`` or ``high``.
         error: the largest distance from the functions, in units of the result.
-        slope: the largest change of the result from one of the value's integers to the next.
+        slope: the largest change of the result for a change of the value's integer by 1.
         ends: lowest and highest result of each channel.
-        count: how many integers it was tried on.
+        count: how many integers it was compared on.
     """
 
     multiplier: Ints
@@ -79,7 +79,7 @@ class LineFit:
     count: int = 0
 
     def node(self, name: str, source: str, border_class: Ints | None) -> Rescale:
-        """The node."""
+        """The node of the Graph."""
         shift = np.full(len(self.multiplier), self.shift, np.int64)
         bias = self.bias if border_class is not None else self.bias[0]
         return Rescale(
@@ -106,17 +106,18 @@ class LineFit:
 def fit(
     value: TracedValue, fraction: int, *, bent: bool = False, at: Ints | None = None
 ) -> LineFit | None:
-    """The node whose integers, in units of ``2^-fraction``, are the network's floats.
+    """Fit a ``Rescale`` whose results, in units of ``2^-fraction``, are the network's floats.
 
     Args:
-        value: the integers and the functions behind them.
+        value: the integers and the functions applied to them.
         fraction: fraction bits of the result.
         bent: whether to look for two lines that meet where the node's source is 0.
-        at: if the node's source is not the integers ``x`` but ``(x << GUARD) - at``, int64
-            ``(channels,)``.
+        at: int64 ``(channels,)``, if the node reads ``(x << GUARD) - at`` instead of the value's
+            integers ``x``.
 
     Returns:
-        A node tried on all integers; None if no such lines are within :data:`ALLOWED`.
+        The fit, compared with the functions on all integers or on :func:`sample_points`; None if
+        no such lines are within :data:`ALLOWED`.
     """
     unit = float(1 << fraction)
     whole, value = value, merged(value) if at is None else value
@@ -140,7 +141,7 @@ def _read(value: TracedValue, integers: Ints, at: Ints | None) -> Ints:
 
 
 def _points(value: TracedValue) -> Ints:
-    """Ints of the whole range: all, or some at even distances, with those around 0."""
+    """Integers of the whole range: all, or some at even distances, with those around 0."""
     t = value.type
     if t.count <= 2 * _SAMPLES:
         return t.low + t.step * np.arange(t.count, dtype=np.int64)
@@ -162,7 +163,7 @@ def _lines(x: Ints, values: list[Floats], bent: bool) -> LineFit | None:
     low = min(float(v.min()) for v in values)
     high = max(float(v.max()) for v in values)
     sides = [x >= 0, x <= 0] if bent else [np.ones(x.shape, np.bool_)]
-    # A channel that reaches less than the others stays where it ends: no new points.
+    # Points outside a channel's own range are clipped to its end, and so are no new points.
     new = np.concatenate((np.ones((1, x.shape[1]), np.bool_), x[1:] != x[:-1]))
     moving = [_moving(v, new, low, high) for v in values]
     free = [m & new for m in moving]
@@ -195,7 +196,7 @@ def _moving(v: Floats, new: Bools, low: float, high: float) -> Bools:
     moving = np.ones(v.shape, np.bool_)
     for end in (low, high):
         at = np.abs(v - end) < _NEAR
-        # One point alone at an end is where a line ends.
+        # A single point at this value is the end of a line, not a plateau.
         moving &= ~(at & ((at & new).sum(axis=0) > 1))
     return moving
 
@@ -203,8 +204,8 @@ def _moving(v: Floats, new: Bools, low: float, high: float) -> Bools:
 def _slope(x: Ints, v: Floats, among: Bools, *, jumps: bool) -> tuple[Floats, Ints]:
     """The slope between the outermost points of a line, and their distance; by channel.
 
-    A line with fewer than two points is level; with ``jumps``, where it may lead from one plateau
-    to the other, it is as steep as the plateaus require.
+    With fewer than two points the slope is that between the ends of the range. With ``jumps`` it is
+    the steepest one between two neighbouring points, which may lead from plateau to plateau.
     """
     last = len(x) - 1
     columns = np.arange(x.shape[1])
@@ -222,9 +223,9 @@ def _slope(x: Ints, v: Floats, among: Bools, *, jumps: bool) -> tuple[Floats, In
 
 
 def _shift(steepest: float, reach: int) -> int:
-    """Fraction bits of multipliers: a slope rounded to them is a quarter of a unit off at most.
+    """Fraction bits of multipliers: rounding a slope moves results by a quarter of a unit at most.
 
-    Slopes that would not fit get as many as do.
+    Slopes that are too steep for so many bits get as many as fit.
     """
     wanted = max(0, (2 * max(reach, 1) - 1).bit_length())
     while wanted and steepest * 2.0**wanted >= _LARGEST:
@@ -233,13 +234,13 @@ def _shift(steepest: float, reach: int) -> int:
 
 
 def _bias(line: Floats, v: Floats, free: Bools, low: float, high: float) -> Floats:
-    """The bias of a line: the middle of the distances of its points; by channel.
+    """The bias of each channel's line: the middle of the distances of the points from it.
 
-    On a line the distance is to be small; on the lower plateau the line is to be below it, on the
-    upper one above.
+    Points of the line itself must be near it. At points of the lower plateau, the line must be
+    below the plateau; at points of the upper plateau, above it.
     """
     rest = v - line
-    # Where there are smaller numbers, float32's rounding of large ones does not move the line.
+    # Only small numbers are used, if there are any: float32 rounds large ones too much.
     small = free & (np.abs(v) < _SMALL)
     free = np.where(small.any(axis=0), small, free)
     on_low = ~free & (np.abs(v - low) < _NEAR)
@@ -258,7 +259,7 @@ def _bias(line: Floats, v: Floats, free: Bools, low: float, high: float) -> Floa
 
 
 def _tried(line: LineFit, value: TracedValue, unit: float, at: Ints | None) -> LineFit | None:
-    """A node compared with the functions on all integers, or on the sample points."""
+    """Compare a fit with the functions on all integers or the sample points; None if too far."""
     worst, count = 0.0, 0
     low = np.full(len(value.low), line.high, np.int64)
     high = np.full(len(value.low), line.low, np.int64)
@@ -280,7 +281,7 @@ def _tried(line: LineFit, value: TracedValue, unit: float, at: Ints | None) -> L
 
 
 def _spread(line: LineFit, value: TracedValue) -> LineFit:
-    """A node that was fitted to one channel for all, with the ends of each."""
+    """A fit to one channel, repeated for all channels, with the ends of each."""
     count = len(value.low)
     slopes = [line.multiplier, line.negative]
     multiplier, negative = (None if s is None else np.repeat(s, count) for s in slopes)
@@ -302,15 +303,15 @@ def _tries(value: TracedValue, border_class: int) -> Iterator[tuple[Ints, Float3
 
 
 def kinks(value: TracedValue, finer: int) -> Ints:
-    """The point in which the two lines of each channel meet, in parts of an integer.
+    """The point at which the two lines of each channel meet, in units of ``1 / finer``.
 
-    Of two lines that meet, the kink is the point farthest from the chord between their ends. It is
-    searched among ever nearer points; then the lines left and right of the last of these are
-    intersected, as the kink need not be an integer.
+    The kink is the point farthest from the chord between the ends of the two lines. Each round
+    searches a smaller interval around it. The lines to the left and right of the last interval are
+    then intersected, as the kink need not be an integer.
 
     Args:
-        value: the integers and the functions behind them.
-        finer: how many parts an integer has.
+        value: the integers and the functions applied to them.
+        finer: how many parts an integer is divided into.
 
     Returns:
         int64 ``(channels,)``, without meaning where a channel is one line.
@@ -330,7 +331,7 @@ def kinks(value: TracedValue, finer: int) -> Ints:
 
 
 def _nearer(value: TracedValue, low: Ints, high: Ints, values: list[Floats]) -> tuple[Ints, Ints]:
-    """The neighbours of the point farthest from the chord, among some between two."""
+    """Of points from ``low`` to ``high``, the neighbours of the one farthest from the chord."""
     x = np.linspace(low, high, _KINK_POINTS).astype(np.int64)
     y = evaluate_at(value, x).astype(np.float64)
     width = np.maximum(value.high - value.low, 1)
@@ -338,14 +339,14 @@ def _nearer(value: TracedValue, low: Ints, high: Ints, values: list[Floats]) -> 
     far = np.abs(y - chord).argmax(axis=0)
     columns = np.arange(x.shape[1])
     best = x[far, columns]
-    # Points that lie closer than integers repeat: the neighbours are at least one away.
+    # Points less than 1 apart are the same integer, so the neighbours are kept at least 1 away.
     before = np.minimum(x[np.maximum(far - 1, 0), columns], best - 1)
     behind = np.maximum(x[np.minimum(far + 1, len(x) - 1), columns], best + 1)
     return np.maximum(before, value.low), np.minimum(behind, value.high)
 
 
 def _line(x: Ints, y: Floats, to: Ints, then: Floats) -> tuple[Floats, Floats]:
-    """Slope and value at 0 of the line through two points; level where they are one."""
+    """Slope and value at 0 of the line through two points; slope 0 where they are the same."""
     width = to - x
     slope = np.where(width != 0, (then - y) / np.where(width != 0, width, 1), 0.0)
     return slope, y - slope * x
@@ -359,7 +360,7 @@ def sample_points(value: TracedValue, border_class: int = 0) -> Iterator[tuple[I
         border_class: of the position.
 
     Yields:
-        Ints, int64 ``(rows, channels)``, and the network's floats there: points at even
+        Integers, int64 ``(rows, channels)``, and the network's floats there: points at even
         distances, all integers around the ends and 0, and closer and closer around the kinks.
     """
     low, high = value.low, value.high

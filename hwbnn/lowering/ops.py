@@ -1,9 +1,9 @@
 """Float functions of a network, as lowering sees them: arrays in, arrays out, channel by channel.
 
-This is the seam between lowering and the readers of networks. Whatever describes a network (torch
-modules, a file) supplies its functions between a sum and the next activation as
-:class:`ChannelwiseOp`, and its activations as :class:`StepActivation`; lowering evaluates them on
-every integer that can occur and needs no other knowledge of them.
+This is the interface between lowering and the readers of networks. A reader (of torch modules, of a
+file) supplies the functions between a sum and the next activation as :class:`ChannelwiseOp`, and
+the activations as :class:`StepActivation`; lowering evaluates them on every integer that can occur
+and needs to know nothing else about them.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class ChannelwiseOp:
         raise NotImplementedError
 
     def __call__(self, x: Array) -> Array:
-        """The function of float32 ``(rows, channels)``, or of float64 where the reader computes so.
+        """The function's result for ``(rows, channels)``: float32, or float64 if ``x`` is that.
 
         Raises:
             CannotLower: if the result has another shape or type.
         """
-        with np.errstate(all="ignore"):  # as in torch; a NaN is refused by who evaluates
+        with np.errstate(all="ignore"):  # as in torch; the caller refuses a NaN
             y = self.compute(np.array(x, order="C"))
         if not isinstance(y, np.ndarray) or y.shape != x.shape or y.dtype != x.dtype:
             found = f"{y.shape[1:]} and {y.dtype}" if isinstance(y, np.ndarray) else type(y)
@@ -64,9 +64,10 @@ class ChannelwiseOp:
         return y
 
     def picked(self, index: Ints, count: int) -> ChannelwiseOp:
-        """The function for tables whose column ``i`` is column ``index[i]`` of ``count``.
+        """The function of some channels: column ``i`` of a table is channel ``index[i]``.
 
-        Each channel is computed separately: those that are absent are given zeros.
+        The function itself has ``count`` channels. Each is computed separately, so the absent ones
+        are given zeros.
         """
 
         def compute(x: Float32s) -> Float32s:
@@ -118,7 +119,7 @@ class FixedPointReading(ChannelwiseOp):
 
 
 def fixed_point_reading(fraction: int) -> FixedPointReading:
-    """The reading of integers with so many fraction bits."""
+    """The function from integers with ``fraction`` fraction bits to the numbers they stand for."""
     label = f"fixed point of {fraction} bits"
     return FixedPointReading(label, fraction, is_elementwise=True, is_monotone=True)
 
@@ -134,12 +135,13 @@ class StepActivation:
         scale: a code ``q`` stands for ``scale * s + centre``, ``s`` being -1 or +1 for a bit
             (``levels`` 1) and ``q`` otherwise.
         centre: see ``scale``.
-        codes: from floats ``(rows, channels)`` to integers 0 to ``levels``.
-        layer: the reader's own object; two activations are the same if this is.
+        codes: function from floats ``(rows, channels)`` to codes 0 to ``levels``, uint8.
+        layer: the reader's own object; two activations with the same object are the same.
         base: the integer that code 0 becomes in the Graph, see :class:`hwbnn.graph.Threshold`;
             ``scale`` then multiplies these integers. None for bits and counts from 0.
-        certify: from the argument and the thresholds that floats give to the thresholds that are
-            right; for readers whose functions are real, and floats too coarse here and there.
+        certify: function from the argument and the thresholds found in floats to the exact
+            thresholds, both ``ThresholdTable``; for readers whose functions are defined in real
+            numbers. None if the thresholds found in floats are right by definition.
     """
 
     name: str
@@ -156,8 +158,8 @@ class StepActivation:
         """The activation for tables whose columns are in the Graph's order.
 
         Args:
-            order: column ``i`` of the network's own tables is column ``order[i]`` of these; None
-                where they are the same.
+            order: column ``i`` of the network's own tables is column ``order[i]`` of the Graph's;
+                None where they are the same.
         """
         if order is None:
             return self
@@ -184,12 +186,12 @@ class MonotoneCheck:
     """Whether the codes of each channel are monotone in the floats that a max pool compares.
 
     ``code(max y) = max code(y)`` where the code rises with ``y``, and ``= min code(y)`` where it
-    falls: then the codes themselves can be pooled, bits by OR and AND. This is read off every ``y``
-    that can occur, of all border classes together, by the extremes of the floats on each side of
-    each level.
+    falls: then the codes themselves can be pooled, bits by OR and AND. This is checked on every
+    ``y`` that can occur, in all border classes together: the extremes of the floats on the two
+    sides of each level are compared.
 
     Args:
-        cut: how many float functions stand before the pool.
+        cut: how many float functions are applied before the pool.
         levels: the highest code.
         channels: number of channels.
     """

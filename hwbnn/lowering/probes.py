@@ -8,12 +8,13 @@ from hwbnn.graph import Input
 from hwbnn.graph.arrays import Ints
 
 PROBES = 96
-"""Inputs to compare on, unless there are fewer."""
+"""Number of inputs to compare on, where not all inputs are tried."""
 _EXHAUSTIVE = 1 << 10
+"""Up to this number of different inputs, all are tried."""
 
 
 def probes(source: Input) -> Ints:
-    """Inputs to compare on: all of them where they are few, else corners and random ones."""
+    """Inputs to compare on, ``(frames, *shape)``: all if they are few, else corners and random."""
     size = int(np.prod(source.shape))
     span = source.high - source.low + 1
     if span**size <= _EXHAUSTIVE:

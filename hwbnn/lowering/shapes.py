@@ -27,14 +27,14 @@ def torch_shape(shape: tuple[int, ...], *, is_sequence: bool = False) -> tuple[i
 def flatten(
     build: GraphBuilder, value: TracedValue, label: str, shape: tuple[int, ...] | None
 ) -> TracedValue:
-    """A value in one axis, or, where torch's shape stays the same, unchanged.
+    """A value in one axis; a value whose shape torch does not change is returned as it is.
 
     The Graph's elements are in the order of rows, columns, channels; torch's in that of channels,
-    rows, columns. Weights behind it are brought to the Graph's order once.
+    rows, columns. The weights of the next layer are permuted to the Graph's order.
 
     Args:
         build: the Graph so far.
-        value: what is flattened.
+        value: the value to flatten.
         label: the layer or function, for messages.
         shape: torch's shape of the result for a batch of 2.
 
@@ -89,7 +89,7 @@ def select(
 
     Args:
         build: the Graph so far.
-        name: the layer's in the network.
+        name: the layer's name in the network.
         label: the layer, for messages.
         index: positions of the elements in the network's order, int64 ``(m,)``.
         value: the layer's argument.
@@ -108,11 +108,11 @@ def select(
 
 
 def channels(build: GraphBuilder, value: TracedValue, index: Ints) -> TracedValue:
-    """Some channels, or all in another order; of a flat value elements.
+    """Some channels of a value, or all in another order; for a flat value, its elements.
 
     Args:
         build: the Graph so far.
-        value: a value without a pool that waits.
+        value: a value without a waiting pool.
         index: positions in the network's order, int64 ``(m,)``, distinct.
     """
     if len(index) == len(value.low) and (index == np.arange(len(index))).all():
@@ -141,8 +141,8 @@ def in_graph_order(batch: Array, value: TracedValue) -> Array:
     """A batch of torch's numbers in the Graph's order.
 
     Args:
-        batch: ``(batch, ...)``, the result of a call of the network.
-        value: that call's value.
+        batch: ``(batch, ...)``, the result of a layer or function in the network.
+        value: the traced value of this result.
     """
     if value.is_image:
         image = batch[:, :, None] if batch.ndim == 3 else batch

@@ -1,7 +1,7 @@
 """Tabulation: evaluate the network's own functions on every integer that a value can take.
 
-Nothing is derived. The functions between a sum and the next activation are evaluated on all
-integers of the sum, and the result is read off: thresholds and their direction, a table, or the
+Nothing is derived from parameters. The functions between a sum and the next activation are
+evaluated on all integers of the sum, which gives thresholds and their direction, a table, or the
 ranks of the logits. A channel that reaches fewer integers than the whole value keeps its outermost
 output beyond them, so that integers that cannot occur never make a channel look non-monotone.
 """
@@ -26,7 +26,7 @@ FIXED_LIMIT = 1 << 30
 TABLE_LIMIT = 1 << 16
 """Most entries of a channel's ``Lookup``."""
 LONG = 1 << 22
-"""Integers, over all channels, of a value from which on monotone functions are bisected."""
+"""With more integers than this, over all channels, monotone functions are bisected."""
 _CHUNK = 1 << 20
 
 
@@ -52,14 +52,14 @@ class ThresholdTable:
 def evaluate(
     value: TracedValue, start: int, stop: int, *, reachable: bool = True, border_class: int = 0
 ) -> tuple[Ints, Array]:
-    """The float network's numbers for the integers number ``start`` to ``stop`` of a value.
+    """The float network's numbers for the integers at positions ``start`` to ``stop - 1``.
 
     Args:
         value: the value and its functions.
         start: position in ``low, low + step, ..``.
         stop: the position after the last.
-        reachable: hold each channel within the integers that it can reach.
-        border_class: of the position.
+        reachable: whether to clip the integers to those that each channel can reach.
+        border_class: whose functions are evaluated.
 
     Returns:
         The integers, int64 ``(rows,)``, and floats ``(rows, channels)``.
@@ -75,13 +75,16 @@ def evaluate(
 def evaluate_at(
     value: TracedValue, integers: Ints, border_class: int = 0, *, held: bool = True
 ) -> Array:
-    """:func:`evaluate` for some integers.
+    """The float network's numbers, ``(rows, channels)``, for given integers.
 
     Args:
         value: the value and its functions.
         integers: int64 ``(rows,)``, or ``(rows, channels)``.
-        border_class: of the position.
-        held: whether each channel is held within the integers that it can reach.
+        border_class: whose functions are evaluated.
+        held: whether to clip the integers to those that each channel can reach.
+
+    Raises:
+        CannotLower: naming the function whose result is NaN.
     """
     return _run(value, integers, held, border_class)
 
@@ -107,8 +110,8 @@ def _run(value: TracedValue, integers: Ints, reachable: bool, border_class: int)
 def merged(value: TracedValue) -> TracedValue:
     """A value whose functions treat all channels alike, as one channel that reaches all integers.
 
-    A property of all its integers holds for every channel, at a fraction of the time.
-    Others are returned as they are.
+    A property that holds for all integers of this channel holds for every channel, and is checked
+    in a fraction of the time. Any other value is returned as it is.
     """
     if value.border is not None or not all(op.is_elementwise for op in value.ops):
         return value
@@ -119,10 +122,11 @@ def merged(value: TracedValue) -> TracedValue:
 def batches(
     value: TracedValue, *, reachable: bool = True, border_class: int = 0
 ) -> Iterator[tuple[Ints, Array]]:
-    """All of :func:`evaluate`, in pieces that fit a cache.
+    """:func:`evaluate` on all integers of a value, in pieces that fit a cache.
 
     Raises:
-        CannotLower: if the value takes more than :data:`COUNT_LIMIT` integers.
+        CannotLower: if the value takes more than :data:`COUNT_LIMIT` integers, or, in fixed point,
+            more than :data:`FIXED_LIMIT` over all channels.
     """
     count = value.type.count
     if value.fixed is not None and count * len(value.low) > FIXED_LIMIT:
@@ -142,12 +146,12 @@ def batches(
 
 
 def read_thresholds(value: TracedValue, activation: StepActivation) -> ThresholdTable:
-    """The thresholds of an activation behind a value.
+    """The thresholds of an activation that reads a value.
 
-    A rising channel has code ``j + 1`` or more from ``thresholds[c, j]`` on, a falling one up to
-    it. Thresholds are integers that the value takes, or, for a code that never occurs, one above
-    its highest (rising) or below its lowest (falling). A channel of one code for all is rising. A
-    channel has one direction for all border classes.
+    A rising channel has code ``j + 1`` or more for integers from ``thresholds[c, j]`` on, a falling
+    one for integers up to it. Thresholds are integers that the value takes, or, for a code that
+    never occurs, one above its highest (rising) or below its lowest (falling). A channel whose code
+    never changes counts as rising. A channel has one direction for all border classes.
 
     Args:
         value: the argument of the activation.
@@ -179,7 +183,7 @@ def _scan(value: TracedValue, activation: StepActivation, border_class: int) -> 
     low, high, channels = value.type.low, value.type.high, len(value.low)
     rises = np.zeros(channels, np.bool_)
     falls = np.zeros(channels, np.bool_)
-    # Both ends, as the direction shows late.
+    # Both ends are kept, as the direction is known only after the last integer.
     first = np.full((channels, levels), high + 1, np.int64)
     last = np.full((channels, levels), low - 1, np.int64)
     before: Array | None = None
@@ -200,11 +204,11 @@ def _scan(value: TracedValue, activation: StepActivation, border_class: int) -> 
 
 
 def is_long(value: TracedValue, levels: int = 1) -> bool:
-    """Whether a value has more integers than are tabulated where there is a quicker way.
+    """Whether a value is bisected: its functions are monotone, and its integers are many.
 
     Args:
         value: the value.
-        levels: how often its integers are looked through.
+        levels: how many levels are searched; it counts for values in float64 only.
     """
     known = all(op.is_monotone for ops in value.variants for op in ops)
     return known and _is_large(value, levels if value.is_double else 1)
@@ -221,10 +225,10 @@ def _is_large(value: TracedValue, times: int = 1) -> bool:
 
 
 def _bisected(value: TracedValue, activation: StepActivation, border_class: int) -> _Scan:
-    """:func:`_scan` where codes are known to rise, or to fall, in each channel: by bisection.
+    """:func:`_scan` by bisection, where the codes of each channel are known to rise, or to fall.
 
-    Activations keep the order of their arguments, and so do the functions in front of them; so the
-    result is that of a scan of all integers.
+    The activation and the functions before it are monotone, so the result is the same as that of a
+    scan of all integers.
     """
     t, channels, levels = value.type, len(value.low), activation.levels
 
@@ -254,7 +258,7 @@ def _bisected(value: TracedValue, activation: StepActivation, border_class: int)
 
 
 def read_table(value: TracedValue, activation: StepActivation) -> Ints:
-    """The codes themselves, int64 ``(channels, count)``.
+    """The codes of an activation for every integer of a value, int64 ``(channels, count)``.
 
     Raises:
         CannotLower: if the table would be too large.
@@ -270,8 +274,8 @@ class IntervalTable:
     Attributes:
         thresholds: int64 ``(classes, channels, count)``, rising; one above the highest integer
             where a channel has fewer.
-        codes: int64 ``(channels, count + 1)``: the code below the first, between the first and the
-            second, and so on.
+        codes: int64 ``(channels, count + 1)``: the code below the first threshold, between the
+            first and the second, and so on.
     """
 
     thresholds: Ints
@@ -283,13 +287,13 @@ def read_intervals(
 ) -> IntervalTable | None:
     """The thresholds and codes of an activation whose channels need not be monotone.
 
-    In all border classes a channel runs through the same codes, some of which a class may pass
-    over: its thresholds on both sides are then one.
+    A channel has the same sequence of codes in all border classes. A class may skip a code: the
+    thresholds below and above this code are then equal.
 
     Args:
         value: the argument of the activation.
         activation: with codes in the order of the value's channels.
-        most: thresholds of a channel.
+        most: the largest number of thresholds of a channel.
 
     Returns:
         The table; None if a channel needs more than ``most`` thresholds.
@@ -329,15 +333,16 @@ def read_intervals(
 
 
 def _common(runs: list[list[tuple[int, int]]], never: int) -> tuple[list[int], list[list[int]]]:
-    """Codes that several runs of codes all are a part of, and where each run reaches each.
+    """A sequence of codes that contains those of all border classes, and where it changes in each.
 
     Args:
-        runs: for each border class the integers from which on a code holds, rising, and the code.
+        runs: for each border class pairs of the integer from which on a code holds, rising, and
+            this code.
         never: an integer above all.
 
     Returns:
-        The codes; and for each class the integer from which on code 1, 2, .. of these holds or was
-        passed over.
+        The codes; and for each class the integers from which on codes 1, 2, .. of the sequence hold
+        or are skipped.
     """
     codes = [code for _, code in runs[0]]
     for run in runs[1:]:
@@ -345,7 +350,7 @@ def _common(runs: list[list[tuple[int, int]]], never: int) -> tuple[list[int], l
     places = []
     for run in runs:
         row: list[int] = []
-        # From the end: a code that is passed over begins where the next one does.
+        # From the end: a skipped code begins at the same integer as the next one.
         following = never
         position = len(run) - 1
         for at in range(len(codes) - 1, -1, -1):
@@ -358,7 +363,7 @@ def _common(runs: list[list[tuple[int, int]]], never: int) -> tuple[list[int], l
 
 
 def _supersequence(one: list[int], other: list[int]) -> list[int]:
-    """A shortest sequence that both are parts of."""
+    """A shortest sequence that contains both as subsequences."""
     lengths = np.zeros((len(one) + 1, len(other) + 1), np.int64)
     for i in range(len(one) - 1, -1, -1):
         for j in range(len(other) - 1, -1, -1):
@@ -384,9 +389,9 @@ def _supersequence(one: list[int], other: list[int]) -> list[int]:
 def rises_alike(value: TracedValue) -> bool:
     """Whether all channels have the same floats, strictly rising with the integers.
 
-    Then the integers themselves are ordered, ties included, as the floats are, within a channel and
-    between channels. For fixed-point numbers, of which float32 may round some together, the floats
-    need not rise strictly.
+    Then the integers have the order of the floats, ties included, within a channel and between
+    channels. The floats of fixed-point numbers need not rise strictly, as float32 may round two
+    neighbours to the same float.
     """
     before: Array | None = None
     first: Any = None

@@ -4,10 +4,10 @@ A :class:`TracedValue` is a node of the Graph together with the float functions 
 applies to its integers up to the current point (:mod:`hwbnn.lowering.ops`).
 
 Images are ``(height, width, channels)`` in the Graph; torch has ``(batch, channels, height,
-width)``. What a network does to an image between two nodes is done channel by channel, so a table
-of ``(rows, channels)`` describes it completely, at every position. The one exception are the sums
-of a convolution at the border of an image, whose constant depends on which taps lie inside
-(:class:`BorderClasses`).
+width)``. Between two nodes a network treats every channel of an image separately, so a table of
+``(rows, channels)`` describes its functions completely, at every position. There is one exception:
+the constant added to the sums of a convolution may depend, at the border of the image, on which
+taps lie inside (:class:`BorderClasses`).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from hwbnn.lowering.ops import ChannelwiseOp
 from hwbnn.lowering.two_sums import Pending
 
 FRACTION = 18
-"""Fraction bits of fixed-point numbers, unless others are asked for.
+"""Fraction bits of fixed-point numbers, by default.
 
 One flipped activation can flip others, so agreement needs more fraction bits than the size of the
 numbers suggests: ResNet-20 computes 200,000 activations for each image.
 """
 WEIGHT_BITS = 8
-"""Bits that real weights are rounded to, unless others are asked for."""
+"""Bits that real weights are rounded to, by default."""
 _SINGLE = ("y", "argmax", "ranks", "flatten")
 
 
@@ -39,7 +39,7 @@ class BorderClasses:
 
     Attributes:
         classes: the class of each position, int64 ``(height, width)``.
-        first: for each class the function that makes floats of the integers, before all others.
+        first: for each class the function that is applied first, from integers to floats.
     """
 
     classes: Ints
@@ -57,7 +57,7 @@ class WaitingPool:
         stride: rows and columns.
         padding: top, bottom, left, right.
         shape: of its result, channels last.
-        cut: how many of the value's functions stand before it.
+        cut: how many of the value's functions are applied before it.
     """
 
     name: str
@@ -74,9 +74,10 @@ class FixedPointError:
     """How far the integers of a fixed-point value may be from the network's floats.
 
     Attributes:
-        total: at most, in units of the integers, where all earlier activations of the network have
-            the Graph's codes.
-        local: the same, where the network's last sum of two values has the Graph's numbers too.
+        total: upper bound, in units of the integers, if all earlier activations of the network
+            have the same codes as in the Graph.
+        local: upper bound if, in addition, the network's last sum of two values is the same as in
+            the Graph.
     """
 
     total: float
@@ -96,14 +97,14 @@ class TracedValue:
         ops: the functions from the integers as float32 (codes 0 and 1 for bits) to the network's
             floats at the current point.
         is_input: whether it is the network's input.
-        pending: the layer that it comes from, in each border class, where one integer does not
-            decide the next activation; the functions then begin after it. Empty for most.
-        border: where the first function depends on the position.
-        pool: a max pool among the functions that has no node yet.
+        pending: for each border class the layer with real offsets whose two sums no activation
+            has decided yet; ``ops`` then follow the layer's output. Empty for most values.
+        border: the border classes, if the first function depends on the position; else None.
+        pool: a max pool among the functions that has no node yet; else None.
         is_coded: whether an activation computed it: few integers, each standing for one float.
         order: of a flattened image: element ``i`` in torch's order is element ``order[i]`` of the
             Graph's; None where they are the same.
-        fixed: how far the integers are from the floats; None where they are exact.
+        fixed: bounds of the distance from the integers to the floats; None where they are exact.
         is_double: whether the functions compute in float64, not in float32.
     """
 
@@ -140,7 +141,7 @@ class TracedValue:
         return tuple((first, *self.ops) for first in self.border.first)
 
     def after(self, op: ChannelwiseOp) -> TracedValue:
-        """The value one function further on."""
+        """The value with one more function applied."""
         if not self.is_image and self.order is not None and not op.is_elementwise:
             op = op.picked(np.argsort(self.order), len(self.order))
         return replace(self, ops=(*self.ops, op))
@@ -171,13 +172,12 @@ class GraphBuilder:
         label: the call that is lowered now, for messages.
         nodes: of the Graph.
         types: of their values, by name.
-        remarks: what became of each layer.
-        certificates: of each node whose integers were found by trying all pairs of sums: the proof.
-        fixed: of each node of fixed-point numbers: its word length and its error.
-        rounded: of each layer whose real weights were rounded: to how many bits, and by how much.
+        remarks: the lowering of each layer.
+        certificates: by node, the proof for integers that were found by trying all pairs of sums.
+        fixed: by node, the word length and the error of fixed-point numbers, for people.
+        rounded: by layer, to how many bits its real weights were rounded, and how far, for people.
         is_sequence: whether images of one row are sequences in the network: ``(channels, length)``.
-        fixes: values that were converted to fixed point, with their fraction bits: once for all
-            that read them.
+        fixes: results of converting a value to so many fraction bits, which all readers share.
     """
 
     fraction: int = FRACTION
@@ -199,10 +199,10 @@ class GraphBuilder:
         return next(n for i in range(1, 1 + 10**6) if (n := f"{kind}_{i}") not in self.types)
 
     def add(self, node: Node) -> ValueType:
-        """Append a node; its type.
+        """Append a node, and return the type of its value.
 
         Raises:
-            CannotLower: if it does not fit what it reads.
+            CannotLower: if the node does not fit the values that it reads.
         """
         try:
             t = infer(node, *(self.types[s] for s in node.sources))
@@ -215,7 +215,7 @@ class GraphBuilder:
         return t
 
     def replace(self, node: Node) -> ValueType:
-        """Replace the node of this name, which no other node reads yet; its type."""
+        """Replace the node of this name, which no other node reads yet; returns the new type."""
         position = next(i for i, n in enumerate(self.nodes) if n.name == node.name)
         t = infer(node, *(self.types[s] for s in node.sources))
         self.nodes[position] = node
@@ -223,5 +223,5 @@ class GraphBuilder:
         return t
 
     def remark(self, layer: str, node: Node, text: str) -> None:
-        """Record what became of a layer."""
+        """Record the lowering of a layer."""
         self.remarks.append(Remark(layer, node.name, text))

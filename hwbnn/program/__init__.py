@@ -1,9 +1,9 @@
-"""A network as a file says it: typed layers with real scales, channels last, numpy alone.
+"""A network as a file describes it: typed layers with real scales, channels last, in numpy only.
 
-Readers of files (:mod:`hwbnn.readers`) produce a :class:`Program`; one lowering
-(:mod:`hwbnn.lowering.from_program`) makes the Graph of it. :mod:`~hwbnn.program.layers` has the
-layers, :mod:`~hwbnn.program.quantizers` the rules of rounding,
-:mod:`~hwbnn.program.program` the whole and its shapes.
+Readers of files (:mod:`hwbnn.readers`) produce a :class:`Program`; a single lowering
+(:mod:`hwbnn.lowering.from_program`) turns every Program into a Graph.
+:mod:`~hwbnn.program.layers` has the layers, :mod:`~hwbnn.program.quantizers` the rounding rules,
+:mod:`~hwbnn.program.program` the Program itself and the shapes of its values.
 """
 
 from __future__ import annotations

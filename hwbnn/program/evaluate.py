@@ -1,7 +1,7 @@
 """Evaluates a program in float64, layer by layer: an independent check of its Graph.
 
-Sums of codes are summed as integers, so that a sum of 0 is 0 whatever the scales; everything else
-is computed as the layers' docstrings say.
+Codes are summed as integers, so that a sum of 0 is exactly 0 whatever the scales; everything else
+is computed in float64, in the order of the layers' docstrings.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from hwbnn.program.program import Program
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """A batch of one value of a program.
+    """One value of a program, for a batch of inputs.
 
     Attributes:
         real: float64 ``(frames, *shape)``.
-        integers: where the numbers are ``unit * integers + centre``: these, float64; else None.
-        unit: see there.
-        centre: see there.
-        counts: of a quantizer: the edges reached, int64.
+        integers: the integers with ``real = unit * integers + centre``, as float64; else None.
+        unit: see ``integers``.
+        centre: see ``integers``.
+        counts: for a quantizer, the number of edges reached, int64; else None.
     """
 
     real: Floats
@@ -52,16 +52,16 @@ class Value:
 def evaluate(
     program: Program, input: Input, x: Array, counts: Mapping[str, Ints] | None = None
 ) -> dict[str, Value]:
-    """All values of a program on a batch.
+    """All values of a program on a batch, by name.
 
     Args:
         program: the network.
-        input: how integers become the network's numbers.
+        input: has the scale and offset from integers to the network's numbers.
         x: integers of the input, ``(frames, *shape)``; bits as codes 0 and 1.
-        counts: of quantizers whose counts are given, not computed (``real`` stays its argument's):
-            what follows them is computed from these.
+        counts: by a quantizer's name, counts to use instead of the computed ones; later layers
+            are computed from these.
     """
-    with np.errstate(all="ignore"):  # huge numbers of a damaged file
+    with np.errstate(all="ignore"):  # a damaged file may hold huge numbers
         return _evaluated(program, input, np.asarray(x, np.float64), counts)
 
 
@@ -113,7 +113,7 @@ def _value(layer: Layer, value: Value, values: Mapping[str, Value]) -> Value:
         return a.reshape(len(a), -1)
 
     if isinstance(layer, AveragePooling):
-        # A sum of integers first: the mean of codes is then exact where it can be.
+        # Integers are summed first, so that the mean of codes is exact if float64 can hold it.
         if value.integers is None or any(layer.padding):
             return Value(_windows(layer, x, 0.0).mean(axis=(-2, -1)))
         total = _windows(layer, value.integers, 0.0).sum(axis=(-2, -1))
@@ -142,7 +142,7 @@ def _weighted(layer: Dense | Convolution, value: Value) -> Floats:
 
 
 def _sums(layer: Dense | Convolution, weights: Floats, x: Floats, outside: float | None) -> Floats:
-    """Sums of products, with a number outside the image; the layer's own if None."""
+    """Sums of products; ``outside`` is the number outside the image, by default the layer's."""
     if isinstance(layer, Dense):
         return np.asarray(x @ weights.T)
     windows = _windows(layer, x, layer.pad_value if outside is None else outside)

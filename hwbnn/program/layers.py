@@ -1,10 +1,10 @@
 """The layers of a program: what a network's file says, in real numbers, channels last.
 
 Each layer is a frozen value. It has the name and the kind that the file gives it (for messages) and
-names the earlier values that it reads. Numbers are real: weights are integers times a scale of
-their channel, everything else float64 as stored; nothing is folded, so that each file's meaning
-can be evaluated in one written order and decided by rational arithmetic where floats are too
-coarse.
+names the earlier values that it reads. Numbers are real: a weight is an integer times the scale of
+its channel; everything else is float64, as stored in the file. Nothing is folded: each layer is
+evaluated in the one order that its docstring gives, and rational arithmetic decides where floats
+are too coarse.
 
 Images are ``(height, width, channels)``, without a batch axis. Padding is ``(top, bottom, left,
 right)``.
@@ -22,9 +22,9 @@ from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph.arrays import Array, Bools, Floats, Ints
 
 WEIGHT_LIMIT = 1 << 15
-"""No integer weight reaches this magnitude."""
+"""Integer weights are below this in magnitude."""
 MOST_STEPS = 255
-"""Most steps of a quantizer: 8 bits."""
+"""Most steps of a quantizer: one less than the 256 levels of 8 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Layer:
 
     Attributes:
         name: in the file; also the name of the value that it computes, unique in a program.
-        kind: what the file calls it (``QDense``, ``MatMul``), for messages.
+        kind: the file's word for this kind of layer (``QDense``, ``MatMul``), for messages.
         source: the name of the value that it reads: an earlier layer or the program's input.
     """
 
@@ -52,7 +52,7 @@ class Layer:
         return (self.source,)
 
     def refuse(self, why: str) -> CannotLower:
-        """The error that refuses this layer: why, and what to do."""
+        """The error that refuses this layer; ``why`` also says what to change."""
         return CannotLower(f"{self.label}: {why}")
 
 
@@ -60,11 +60,11 @@ class Layer:
 class WeightedLayer(Layer):
     """The part that dense layers and convolutions share: ``y[c] = scale[c] * sum weights[c] * x``.
 
-    A bias is an :class:`Affine` behind it.
+    A bias is a separate :class:`Affine` after it.
 
     Attributes:
         weights: integers of magnitudes below 2^15, int64; the first axis is the output channel.
-        scale: float64 ``(channels,)``, above or below 0, finite.
+        scale: float64 ``(channels,)``, finite, not 0; ``(1,)`` is repeated for all channels.
     """
 
     weights: Ints
@@ -103,8 +103,8 @@ class Convolution(WeightedLayer):
             their groups.
         stride: rows and columns.
         padding: top, bottom, left, right.
-        pad_value: the real number that stands outside the image.
-        groups: parts of the channels that are convolved separately.
+        pad_value: the real number at positions outside the image.
+        groups: number of equal parts of the channels, each convolved separately.
     """
 
     stride: tuple[int, int] = (1, 1)
@@ -149,11 +149,11 @@ class BatchNorm(Layer):
     """``y = (x - mean) / sqrt(variance + epsilon) * gamma + beta``, in this order.
 
     Attributes:
-        gamma: float64 ``(channels,)``, ones where the file has none; likewise the others.
+        gamma: float64 ``(channels,)``, as the other arrays; ones where the file has none.
         beta: zeros where the file has none.
         mean: the moving mean.
-        variance: the moving variance; with epsilon above 0.
-        epsilon: as the file says it.
+        variance: the moving variance; ``variance + epsilon`` is above 0.
+        epsilon: as stored in the file.
     """
 
     gamma: Floats
@@ -176,24 +176,24 @@ class BatchNorm(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Relu(Layer):
-    """``max(x, 0)``; it belongs to the quantizer behind it, and is refused where there is none."""
+    """``max(x, 0)``; its result is real: a quantizer can read it, a layer of sums cannot."""
 
 
 @dataclass(frozen=True, eq=False)
 class Quantizer(Layer):
-    """An activation of a few levels: the number of edges that are reached, times a scale.
+    """An activation of a few levels: the number of edges that are reached, scaled and shifted.
 
     ``y = scale * n + offset``, where ``n`` is the number of edges ``e[j]`` with ``x > e[j]``, or
-    ``x == e[j]`` and ``closed[j]``. A sign has one edge at 0, scale 2, offset -1. Any rule of
-    rounding is a choice of edges and of the side that ties go to: see
-    :mod:`hwbnn.program.quantizers`, which makes them.
+    ``x == e[j]`` and ``closed[j]``. A sign has one edge at 0, scale 2, offset -1. Any rounding
+    rule is a choice of edges and of the side that a tie goes to:
+    :mod:`hwbnn.program.quantizers` makes quantizers from rules.
 
     Attributes:
-        edges: float64 ``(1 or channels, steps)``, rising.
-        closed: bool ``(steps,)`` or like ``edges``: whether a tie reaches the edge.
-        scale: the step, above 0.
-        offset: the value below all edges.
-        rule: for people, such as ``"4 bits, half to even"``.
+        edges: float64 ``(1 or channels, steps)``, never falling along ``steps``.
+        closed: bool ``(steps,)`` or like ``edges``: whether a number equal to an edge reaches it.
+        scale: the distance between two values, above 0.
+        offset: the value of numbers below all edges.
+        rule: a description for people, such as ``"4 bits, half to even"``.
     """
 
     edges: Floats
@@ -224,25 +224,25 @@ class Quantizer(Layer):
 
     @property
     def steps(self) -> int:
-        """Edges of a channel: the highest count."""
+        """The number of edges of a channel, which is the highest count."""
         return int(self.edges.shape[1])
 
     @property
     def is_sign(self) -> bool:
-        """Whether its two values are ``-s`` and ``+s``: a bit of the Graph."""
+        """Whether it has only the values ``-s`` and ``+s``, which are a bit in the Graph."""
         return self.steps == 1 and self.offset == -self.scale / 2
 
     @property
     def base(self) -> int | None:
-        """The integer code below all edges, if codes times ``scale`` are the values."""
+        """The integer ``offset / scale``, the code below all edges; None if it is no integer."""
         base = round(self.offset / self.scale)
         return base if base * self.scale == self.offset else None
 
     def counts(self, x: Array) -> Ints:
-        """The number of edges reached, int64 of the shape of ``x``.
+        """The number of edges that each element reaches, int64 of the shape of ``x``.
 
         Args:
-            x: float64, its last axis the channels.
+            x: float64 ``(..., channels)``.
         """
         n = np.zeros(x.shape, np.int64)
         if len(self.edges) == 1 and (np.diff(self.edges[0]) > 0).all():
@@ -259,7 +259,7 @@ class Quantizer(Layer):
 
 @dataclass(frozen=True, eq=False)
 class MaxPooling(Layer):
-    """The largest of each window; what lies outside the image never wins.
+    """The maximum of each window; positions outside the image are ignored.
 
     Attributes:
         kernel: rows and columns.
@@ -277,10 +277,10 @@ class MaxPooling(Layer):
 
 @dataclass(frozen=True, eq=False)
 class AveragePooling(Layer):
-    """The sum of each window over ``rows * columns``; zeros stand outside and are counted.
+    """The sum of each window divided by ``rows * columns``; positions outside count as zeros.
 
     Attributes:
-        kernel: rows and columns; of a global pool the whole image.
+        kernel: rows and columns; for a global pool, the size of the image.
         stride: rows and columns.
         padding: top, bottom, left, right.
     """
@@ -311,10 +311,10 @@ class Addition(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Concatenation(Layer):
-    """Values side by side along the channels.
+    """Values concatenated along the channels.
 
     Attributes:
-        others: the values behind ``source``, in order.
+        others: the values after ``source``, in order.
     """
 
     others: tuple[str, ...]
@@ -331,9 +331,9 @@ class Concatenation(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Flattening(Layer):
-    """All elements in one axis: rows, columns, channels.
+    """All elements in one axis, in the order of rows, columns, channels.
 
-    A reader whose file has another order brings the weights behind it to this one.
+    If a file uses another order, its reader permutes the weights of the next layer.
     """
 
 
@@ -373,7 +373,7 @@ def _number(layer: Layer, name: str) -> None:
 
 
 def _channels(layer: Layer, name: str, count: int | None = None) -> None:
-    """Freeze an array of one number a channel; with ``count`` a single number stands for all."""
+    """Freeze an array of one number per channel; a single number is repeated ``count`` times."""
     array = np.atleast_1d(np.array(getattr(layer, name), np.float64))
     if count is not None and array.shape == (1,):
         array = np.repeat(array, count)
@@ -390,7 +390,7 @@ def _channels(layer: Layer, name: str, count: int | None = None) -> None:
 
 
 def _check_window(layer: Convolution | MaxPooling | AveragePooling, kernel: Sequence[int]) -> None:
-    """Stride and padding as tuples of fitting integers."""
+    """Check kernel, stride and padding, and store the last two as tuples of integers."""
     for name, count, least in (("stride", 2, 1), ("padding", 4, 0)):
         values = tuple(int(v) for v in getattr(layer, name))
         if len(values) != count or not all(least <= v < 1 << 15 for v in values):

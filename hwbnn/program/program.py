@@ -1,4 +1,4 @@
-"""A program: the layers of a network out of a file, in order, and the shapes of their values."""
+"""A program: the layers of a network read from a file, in order, and the shapes of their values."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from hwbnn.program.layers import (
 )
 
 MOST_LAYERS = 10_000
+"""Most layers of a program."""
 MOST_ELEMENTS = 1 << 23
-"""Elements of the largest value."""
+"""Most elements of a value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +39,15 @@ class Program:
         shape: of the input, channels last, without a batch axis: ``(n,)`` or ``(height, width,
             channels)``.
         layers: in order.
-        output: the name of the value whose elements are the logits; where it is the value of a
-            sign, bits.
-        contract: what arrives, where the file's format says it; otherwise None, and the user does.
+        output: the name of the value whose elements are the logits, or bits if a sign computes it.
+        contract: shape, range, scale and offset of the input's integers, where the file's format
+            defines them; None where the user must give them.
         remarks: what the reader left out or assumed, a sentence each, for people.
+
+    Raises:
+        InputError: if a layer reads a value that no earlier layer computes, names repeat, or
+            shapes do not fit.
+        CannotLower: if the input is neither flat nor an image.
     """
 
     format: str
@@ -80,7 +86,8 @@ class Program:
         """The shape of each value, channels last, without a batch axis.
 
         Raises:
-            InputError: naming the layer that does not fit what it reads.
+            InputError: naming the layer that does not fit the values that it reads.
+            CannotLower: if the input is neither flat nor an image.
         """
         if len(self.shape) not in (1, 3) or not all(0 < n < 1 << 31 for n in self.shape):
             raise CannotLower(
@@ -102,10 +109,10 @@ class Program:
 
 
 def output_shape(layer: Layer, sources: list[tuple[int, ...]]) -> tuple[int, ...]:
-    """The shape of a layer's value, from those of the values that it reads.
+    """The shape of a layer's result, from the shapes of the values that it reads.
 
     Raises:
-        InputError: if it does not fit them.
+        InputError: if the layer does not fit these shapes.
     """
     shape = sources[0]
     if isinstance(layer, Dense):

@@ -1,9 +1,9 @@
-"""Quantizers: rules of rounding as edges and the side that ties go to.
+"""Quantizers: each rounding rule as a list of edges, and the side that a tie goes to.
 
-A function from real numbers to a few rising levels is its edges and what happens on them, so one
-class (:class:`~hwbnn.program.layers.Quantizer`) holds all of them exactly: the edges between codes
-``k`` and ``k + 1`` of a scale ``s`` are ``(k + 1/2) * s`` for rounding to the nearest, which
-float64 holds exactly for every float32 ``s``.
+A function from real numbers to a few rising levels is described completely by its edges and by its
+values exactly on them. One class (:class:`~hwbnn.program.layers.Quantizer`) therefore holds every
+rule exactly. For rounding to the nearest with scale ``s``, the edge between codes ``k`` and
+``k + 1`` is ``(k + 1/2) * s``, which float64 holds exactly for every float32 ``s``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hwbnn.program.layers import MOST_STEPS, Quantizer
 Rounding = Literal[
     "half_even", "half_up", "half_down", "half_away", "half_to_zero", "floor", "ceil", "up", "down"
 ]
-"""Rules of rounding: to the nearest with five rules for halves; floor; ceil; away from 0; to 0."""
+"""Rounding rules: to the nearest (five rules for halves); floor; ceil; away from 0; towards 0."""
 
 _SAID = {
     "half_even": "halves to even",
@@ -45,20 +45,21 @@ def rounding(
     rule: Rounding = "half_even",
     zero_point: int = 0,
 ) -> Quantizer:
-    """Codes ``clip(round(x / step + zero), low, high)``, each for ``scale * (code - zero)``.
+    """Quantizer ``scale * (code - zero)``, ``code = clip(round(x / step + zero), low, high)``.
 
     Args:
         name: of the layer.
-        kind: what the file calls it.
-        source: the value that it reads.
+        kind: the file's word for this kind of layer.
+        source: the name of the value that it reads.
         low: the lowest code.
         high: the highest code.
-        step: distance of the numbers that are rounded to, above 0.
-        scale: of the result; by default ``step``.
+        step: distance between two neighbouring numbers that ``x`` is rounded to, above 0.
+        scale: distance between two values of the result; by default ``step``.
         rule: see :data:`Rounding`.
-        zero_point: ``zero``, the code of 0.
+        zero_point: ``zero``, the code that stands for 0.
 
     Raises:
+        InputError: if ``step`` is not above 0, or there are fewer than two codes.
         CannotLower: if there are more than 256 codes.
 
     >>> q = rounding("q", "Quant", "x", low=-1, high=2, step=0.5)
@@ -92,7 +93,7 @@ def rounding(
 
 
 def _rules(code: np.ndarray, rule: Rounding) -> tuple[np.ndarray, np.ndarray]:
-    """The edges above codes, in steps, and whether a tie goes up."""
+    """For each code the edge above it, in units of ``step``, and whether a tie goes up."""
     none, every = np.zeros(len(code), np.bool_), np.ones(len(code), np.bool_)
     half = code + 0.5
     if rule == "half_even":
@@ -105,7 +106,7 @@ def _rules(code: np.ndarray, rule: Rounding) -> tuple[np.ndarray, np.ndarray]:
         return code + 1.0, every
     if rule == "ceil":
         return code + 0.0, none
-    # From 0 to 1 the code changes right above 0 where numbers are rounded away from 0.
+    # Away from 0, every number above 0 is rounded up: the edge between codes 0 and 1 is 0 itself.
     down = (code >= 0) == (rule == "down")
     return np.where(down, code + 1.0, code + 0.0), down
 
@@ -119,7 +120,7 @@ def sign(
     at: float = 0.0,
     zero_is_positive: bool = True,
 ) -> Quantizer:
-    """``-scale`` below ``at`` and ``+scale`` above; on it ``+scale``, or ``-scale``.
+    """``-scale`` below ``at``, ``+scale`` above; at ``at`` as ``zero_is_positive`` says.
 
     >>> sign("s", "Sign", "x").counts(np.array([-0.5, -0.0, 0.5])).tolist()
     [0, 1, 1]
@@ -145,7 +146,7 @@ def step(
     at: float = 0.0,
     closed: bool = True,
 ) -> Quantizer:
-    """0 below ``at`` and ``scale`` above; on it ``scale`` where ``closed``."""
+    """0 below ``at``, ``scale`` above; at ``at`` itself ``scale`` if ``closed``, else 0."""
     return Quantizer(
         name,
         kind,
@@ -171,12 +172,12 @@ def ternary(
 
     Args:
         name: of the layer.
-        kind: what the file calls it.
-        source: the value that it reads.
-        threshold: from which magnitude on.
+        kind: the file's word for this kind of layer.
+        source: the name of the value that it reads.
+        threshold: the magnitude of both edges.
         scale: of the result.
-        upper_closed: whether ``x = threshold`` gives ``+scale``.
-        lower_closed: whether ``x = -threshold`` gives 0 (``|x| >= threshold`` gives -1 there).
+        upper_closed: whether ``x = threshold`` gives ``+scale``; otherwise it gives 0.
+        lower_closed: whether ``x = -threshold`` gives 0; otherwise it gives ``-scale``.
     """
     return Quantizer(
         name,
