@@ -2,8 +2,8 @@
 
 The functions between a sum and the activation are evaluated on every integer of the sum
 (:mod:`hwbnn.lowering.tables`); the threshold of a channel is the integer at which its code changes.
-A max pool that waits in front of the activation is placed behind it where the codes are monotone in
-what the pool compares (:mod:`hwbnn.lowering.pools`).
+A waiting max pool before the activation is moved after it, if the codes are monotone in the floats
+that the pool compares (:mod:`hwbnn.lowering.pools`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from hwbnn.lowering.value import GraphBuilder, TracedValue
 
 
 class NoExactForm(CannotLower):
-    """No thresholds of permitted number describe an activation; of fixed-point numbers some may."""
+    """An activation needs more thresholds than permitted; a fixed-point argument may need fewer."""
 
 
 def activation(
@@ -45,15 +45,15 @@ def activation(
         build: the Graph so far.
         layer: the activation, its codes in the order of the network's channels.
         value: its argument.
-        is_shared: whether others read the argument too.
+        is_shared: whether other calls read the argument too.
 
     Returns:
         A value whose node computes the codes.
 
     Raises:
-        CannotLower: if no thresholds or tables of a permitted size describe it.
-        NoExactForm: if none do, or if, where channels rise and fall and others read the argument
-            too, its fixed-point form costs less.
+        CannotLower: if the argument has no integers that thresholds can be compared with.
+        NoExactForm: if no thresholds or tables of a permitted size describe the activation; or if
+            channels rise and fall, and the argument is in fixed point and shared.
     """
     check = None if value.pool is None else pools.monotone_check(value, layer)
     reading: Table | Intervals | Thresholds
@@ -133,7 +133,7 @@ class Intervals:
 
     @property
     def falling(self) -> Bools:
-        """No channel: the thresholds are counted from below."""
+        """False for every channel: thresholds are counted from below."""
         return np.zeros(len(self.codes), np.bool_)
 
     def __str__(self) -> str:
@@ -152,7 +152,7 @@ class Thresholds:
         thresholds: int64 ``(channels, levels)``, with ``border_class`` ``(classes, channels,
             levels)``.
         falling: bool ``(channels,)``.
-        counts: how many channels are of each kind.
+        counts: how many channels are ``rising``, ``falling``, ``always`` or ``never``.
         border_class: of each position, or None.
     """
 
@@ -172,11 +172,13 @@ def tabulate_activation(
 ) -> Table | Intervals | Thresholds:
     """An activation as thresholds if every channel is monotone, otherwise as tables or intervals.
 
-    A max pool that waits is left out: these are the codes of the numbers that it compares.
+    A waiting max pool is left out: the result has the codes of the numbers that the pool compares.
 
     Raises:
-        NoExactForm: if there are more than :data:`MOST_THRESHOLDS` intervals, or fixed-point
-            numbers that others read too serve better.
+        CannotLower: if the argument is bits, or neither flat nor an image.
+        NoExactForm: if a channel needs more than :data:`MOST_THRESHOLDS` thresholds; if the
+            argument has too many integers and may rise and fall; or if channels rise and fall, and
+            the argument is in fixed point and shared.
     """
     if value.type.bit or len(value.type.shape) not in (1, 3):
         raise CannotLower(
@@ -218,9 +220,9 @@ def tabulate_activation(
 
 
 TABLE_LEVELS = 16
-"""Codes from which on a table of few integers takes less hardware than comparisons."""
+"""With so many levels or more, a small table takes less hardware than comparisons."""
 SMALL_TABLE = 1024
-"""Most integers of a table; intervals between thresholds take less hardware beyond."""
+"""Most integers of a table; beyond, intervals between thresholds take less hardware."""
 MOST_THRESHOLDS = 255
 """Most thresholds of a channel that rises and falls."""
 
@@ -253,8 +255,8 @@ def certified_test(
         layer: the activation.
         value: its argument, with :attr:`TracedValue.pending`.
         dot: the plain sums.
-        source: the type of what these sum.
-        check: where a max pool waits: records how the codes go with the floats that it compares.
+        source: the type of the value that ``dot`` reads.
+        check: for a waiting max pool: records the floats that it compares, with their codes.
 
     Raises:
         CannotLower: if there is no such test.
@@ -289,7 +291,7 @@ def certified_test(
 def _decided(
     build: GraphBuilder, layer: StepActivation, value: TracedValue, check: MonotoneCheck | None
 ) -> tuple[Thresholds, TracedValue]:
-    """Give the sums before an activation the integers that decide it."""
+    """Replace the plain sums before an activation by integer sums that decide it."""
     sums = next(n for n in build.nodes if n.name == value.name)
     assert isinstance(sums, Dot | Conv2d)
     if sums.scale_offset is not None or any(sums.name in n.sources for n in build.nodes):

@@ -1,11 +1,11 @@
 """Pooling: the maximum and the mean of floats, as maxima, minima and sums of integers.
 
-A max pool behind sums gets no node until the next activation is reached. Where the
-codes rise or fall with the floats that the pool compares, the codes are pooled: thresholds first,
-then OR or AND of bits, which is the least hardware. Otherwise (a channel that rises and falls
-behind the pool) the integers are pooled, the maximum where the floats rise with them and the
-minimum where they fall, and a table follows. Which of them holds is read off all integers that can
-occur; nothing is derived from gains.
+A max pool after sums waits: it gets no node until the next activation is reached. Where the codes
+rise or fall with the floats that the pool compares, the codes are pooled: thresholds first, then OR
+or AND of bits, which takes the least hardware. Otherwise (a channel rises and falls after the pool)
+the integers are pooled, by their maximum where the floats rise with them and by their minimum where
+the floats fall, and a table follows. Whether a channel rises or falls is tried on all integers that
+can occur; nothing is derived from gains.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hwbnn.lowering.value import FixedPointError, GraphBuilder, TracedValue, Wai
 
 
 class NoOrder(CannotLower):
-    """Floats that neither rise nor fall with the integers: these have no maximum in their place."""
+    """Floats neither rise nor fall with their integers, so these cannot be compared instead."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class PoolWindow:
         kernel: rows and columns.
         stride: rows and columns.
         padding: rows above and below, columns left and right.
-        divisor: of a mean: divides the sum.
+        divisor: for a mean, the number that the sum is divided by.
     """
 
     name: str
@@ -68,7 +68,7 @@ def max_pool(
     Args:
         build: the Graph so far.
         shape: the layer.
-        value: its argument, without a pool that waits.
+        value: its argument, without a waiting pool.
         result: height, width and channels of its result.
 
     Raises:
@@ -98,10 +98,10 @@ def bordered_max_pool(
 
 
 def settle(build: GraphBuilder, value: TracedValue) -> TracedValue:
-    """The value, with the pool that waits, if any, as a node on the integers.
+    """The value, with its waiting pool, if any, as a node on the integers.
 
     Raises:
-        CannotLower: if the floats before it neither rise nor fall with the integers.
+        NoOrder: if the floats before the pool neither rise nor fall with the integers.
     """
     pool = value.pool
     if pool is None:
@@ -121,7 +121,7 @@ def settle(build: GraphBuilder, value: TracedValue) -> TracedValue:
 
 
 def pool_node(build: GraphBuilder, source: str, pool: WaitingPool, smallest: Bools) -> MaxPool:
-    """The node of a pool, not yet added."""
+    """The node of a pool, not yet added; ``smallest`` marks channels that take the minimum."""
     chosen = smallest if smallest.any() else None
     return MaxPool(build.name("pool"), source, pool.kernel, pool.stride, pool.padding, chosen)
 
@@ -162,9 +162,10 @@ def fill_check(check: MonotoneCheck, value: TracedValue, layer: StepActivation) 
 
 
 def _telling(value: TracedValue, border_class: int = 0) -> Iterator[Array]:
-    """Floats that show how each channel moves: the ends where all functions are monotone.
+    """Floats that show whether a channel rises or falls: two ends suffice for monotone functions.
 
-    A network out of a file has such functions alone, and sums of 8 bits take millions of integers.
+    All functions of a network from a file are monotone, and its sums of 8-bit codes take millions
+    of integers.
     """
     if value.is_double and all(op.is_monotone for op in value.variants[border_class]):
         yield evaluate_at(value, np.stack([value.low, value.high]), border_class)
@@ -197,7 +198,7 @@ def _falls(value: TracedValue, label: str) -> Bools:
 def mean_pool(
     build: GraphBuilder, shape: PoolWindow, value: TracedValue, result: tuple[int, ...]
 ) -> TracedValue:
-    """The mean of each window: the sum of its integers, and a division behind it.
+    """The mean of each window: the sum of its integers, followed by a division.
 
     Args:
         build: the Graph so far.
@@ -252,12 +253,12 @@ def sum_ends(value: TracedValue, window: Window) -> tuple[Ints, Ints]:
 
 
 def is_summable(value: TracedValue) -> bool:
-    """Whether torch's sums of a value's floats are exact, so that they are sums of integers."""
+    """Whether torch's sums of a value's floats are exact, and so are sums of its integers."""
     return value.pool is None and _unit(value) is not None
 
 
 def _unit(value: TracedValue) -> float | None:
-    """The power of two that the floats are multiples of the integers by, or None."""
+    """The power of two, of either sign, that times the integers gives the floats; or None."""
     if value.pending or value.border is not None:
         return None
     unit = None
@@ -271,7 +272,7 @@ def _unit(value: TracedValue) -> float | None:
             unit = float(x[row, column]) / int(wanted[row, column])
             if unit == 0 or math.frexp(abs(unit))[0] != 0.5:
                 return None
-        # Torch has fixed-point numbers beyond 2^24 rounded to float32.
+        # In torch, fixed-point numbers beyond 2^24 are rounded to float32.
         if not np.array_equal(x, wanted.astype(np.float32) * np.float32(unit or 1.0)):
             return None
     return unit

@@ -51,7 +51,8 @@ class Sum:
     Attributes:
         node: its name.
         fraction: an integer ``v`` stands for ``v / 2^fraction``.
-        error: at most, in units, where the activations and sums of both sides agree.
+        error: its upper bound, in units of ``2^-fraction``, if the earlier activations and sums of
+            both sides agree.
     """
 
     node: str
@@ -105,15 +106,15 @@ WIDE_SUMS = 1 << 30
 def summed(
     build: GraphBuilder, value: TracedValue, terms: int, limit: int = FLOAT32_INTEGERS
 ) -> TracedValue:
-    """:func:`fix`, for sums of so many terms: with fewer bits where they would reach a limit.
+    """:func:`fix` for the terms of sums: with fewer fraction bits if the sums would reach a limit.
 
-    Such sums stand behind the last shortcut, where few activations follow.
+    Such sums come after the last shortcut, where few activations follow.
 
     Args:
         build: the Graph so far.
         value: the terms.
-        terms: how many, each counted by the magnitude of its weight.
-        limit: of the sums; by default what float32 holds exactly.
+        terms: how many terms a sum has, each counted by the magnitude of its weight.
+        limit: bound of the sums; by default that of integers which float32 holds exactly.
     """
     if value.pending:
         value = _of_two_sums(build, settle(build, value), build.fraction)
@@ -130,8 +131,8 @@ def fraction_below(build: GraphBuilder, value: TracedValue, limit: int = 1 << 15
 
     Args:
         build: the Graph so far.
-        value: any value of decided sums.
-        limit: by default that of words of 16 bits.
+        value: any value without undecided sums.
+        limit: bound of the integers' magnitude; by default that of 16-bit words.
     """
     ends = np.linspace(value.type.low, value.type.high, 65).astype(np.int64)
     classes = range(len(value.variants))
@@ -150,10 +151,10 @@ def fraction_of(value: TracedValue) -> int:
 
 
 def settle(build: GraphBuilder, value: TracedValue) -> TracedValue:
-    """The value with the pool that waits, if any, as a node: of its integers, or of fixed point.
+    """The value with its waiting pool, if any, as a node on its integers or on fixed point.
 
-    Sums that have no order as integers (real offsets, other constants at the border of the image,
-    channels that rise and fall in front of the pool) are compared as fixed-point numbers.
+    Sums whose integers cannot be compared (real offsets, constants that differ at the border of the
+    image, channels that rise and fall before the pool) are compared as fixed-point numbers.
 
     Raises:
         CannotLower: as :func:`fix`.
@@ -197,15 +198,16 @@ def _of_integers(build: GraphBuilder, value: TracedValue) -> TracedValue:
 
 
 _TWO_SUMS_LIMIT = 1 << 30
-"""Bound of ``2^F D + R S`` where no activation decides it."""
+"""Bound of ``2^F D + R S`` where no activation reads the sums."""
 
 
 def _of_two_sums(build: GraphBuilder, value: TracedValue, fraction: int) -> TracedValue:
     """Two sums ``D`` and ``S`` of real offsets as one integer, ``2^F D + R S``.
 
-    With ``R / 2^F`` next to ``beta / alpha`` the layer's output is a function of this integer, up
-    to half a unit of ``S / 2^F``, which is part of the error from here on. ``F`` is chosen so that
-    this moves the result by less than half a unit of its own, or as large as sums may be.
+    ``R / 2^F`` is ``beta / alpha`` rounded. The layer's output is then a function of this integer,
+    but for an error of at most half of ``S / 2^F``, which is added to the bounds of the error.
+    ``F`` is the smallest number for which this error moves the result by at most half a unit, or
+    the largest one that the bound of the sums permits.
     """
     node = next(n for n in build.nodes if n.name == value.name)
     assert isinstance(node, Dot | Conv2d)
@@ -281,7 +283,7 @@ def _steepness(value: TracedValue) -> float:
 
 
 def _advanced(build: GraphBuilder, value: TracedValue, fraction: int) -> TracedValue:
-    """The value with as many of its functions as one node can describe turned into that node."""
+    """Replace as many of the value's first functions as possible by one node."""
     for cut in range(len(value.ops), -1, -1):
         if cut == 0 and value.fixed is not None and value.border is None:
             break
@@ -328,8 +330,9 @@ def _rescaled(
     t = build.add(node)
     assert line.ends is not None
     old = value.fixed or FixedPointError(0.0, 0.0)
-    # Between two integers the modules go on as they do from one to the next.
-    # Of sample points: lines are farthest apart at an end or a kink, their rounding anywhere.
+    # Between two integers, the modules are taken to change as from one integer to the next.
+    # Sample points include the ends and kinks, where lines are farthest apart; but rounding can be
+    # largest between them: half a unit more.
     own = line.error + (0.5 if line.count < value.type.count else 0.0)
     error = FixedPointError(old.total * line.slope + own, old.local * line.slope + own)
     ends = f"saturates at {line.low} and {line.high}" if line.saturates else "never saturates"
@@ -364,7 +367,7 @@ def add(
         sides: the terms.
 
     Returns:
-        The sum; and the bound of its error, where it is in fixed point.
+        The sum; and the bound of its error if it is in fixed point, else None.
 
     Raises:
         CannotLower: as :func:`fix`, or if the sides have different shapes.
@@ -402,7 +405,7 @@ def add(
 
 
 def resolution(value: TracedValue) -> float:
-    """The distance from which two of the network's numbers are ordered as the integers are.
+    """The distance beyond which two of the network's numbers have the order of their integers.
 
     Args:
         value: fixed-point numbers that rise alike in all channels.
@@ -423,15 +426,15 @@ def _same_order(one: TracedValue, other: TracedValue) -> bool:
 def subsampled(
     build: GraphBuilder, name: str, value: TracedValue, stride: int, before: int, after: int
 ) -> TracedValue:
-    """Every ``stride``-th row and column of an image, and channels of zeros around.
+    """Every ``stride``-th row and column of an image, with channels of zeros added.
 
     Args:
         build: the Graph so far.
-        name: the layer's in the network.
+        name: the layer's name in the network.
         value: an image.
         stride: from 1.
-        before: channels of zeros in front.
-        after: channels of zeros behind.
+        before: number of channels of zeros before the image's own.
+        after: number of channels of zeros after them.
     """
     value = fix(build, value)
     if stride > 1:

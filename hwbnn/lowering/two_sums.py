@@ -1,10 +1,10 @@
 """AdaBin's layers of two sums: an exact integer test of ``D`` and ``S``, found and then certified.
 
 Where the weights of a channel are ``alpha s + beta`` with any real numbers (AdaBin, Tu et al.,
-ECCV 2022), what follows depends on the pair ``D = sum s_i x_i`` and ``S = sum x_i`` through
-``alpha D + beta S``. The pairs that can occur are finitely many, so there are integers ``F``, ``R``
-and ``T`` such that ``2^F D + R S >= T`` gives the same bit on each of them. They are not derived
-from alpha and beta:
+ECCV 2022), the layer's output is ``alpha D + beta S`` with ``D = sum s_i x_i`` and
+``S = sum x_i``. Only finitely many pairs ``(D, S)`` can occur, so there are integers ``F``, ``R``
+and ``T`` such that ``2^F D + R S >= T`` gives the activation's bit on each of them. These integers
+are not derived from alpha and beta:
 
 1. The trained functions are evaluated on every pair that can occur (:func:`tabulate`). With ``P``
    inputs of weight +1 and ``M`` of weight -1, bits give ``(P + 1) (M + 1)`` pairs.
@@ -16,9 +16,9 @@ from alpha and beta:
 3. The Graph's own nodes are compared with the table on every pair, and the pairs are counted
    (:func:`certify`).
 
-Where taps of a convolution lie outside the image, fewer terms are summed and other constants
-follow: each border class is a layer of its own here (:class:`Pending`), with its own pairs and
-thresholds; ``F``, ``R`` and the direction are those of all classes.
+Where taps of a convolution lie outside the image, fewer terms are summed and the constants differ.
+Each border class is therefore treated as a layer of its own (:class:`Pending`), with its own pairs
+and thresholds; ``F``, ``R`` and the direction are the same for all classes.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ _CHUNK = 1 << 20
 class Pairs:
     """The pairs ``(D, S)`` that each channel of a layer can reach.
 
-    An input element takes ``low, low + step, ..`` in ``levels + 1`` values, each by itself; a
-    bit -1 and +1. ``a`` counts the steps of those with weight +1, ``b`` of those with weight -1;
-    ``S`` follows from ``q = a + b``, and ``D`` from ``q`` and ``a``.
+    Each input element takes any of the ``levels + 1`` values ``low, low + step, ..``, independently
+    of the others; a bit takes -1 or +1. Let ``a`` be the number of steps above ``low``, summed over
+    the inputs with weight +1, and ``b`` the same for weight -1. ``S`` follows from ``q = a + b``,
+    and ``D`` from ``q`` and ``a``.
 
     Attributes:
         plus: number of weights +1 of each channel, int64 ``(channels,)``.
@@ -80,7 +81,7 @@ class Pairs:
 
     @property
     def evaluations(self) -> int:
-        """Table entries: the pairs, and repetitions in channels that have fewer for an ``S``."""
+        """Table entries: the pairs, and repetitions in channels with fewer pairs for an ``S``."""
         return (self.size * self.levels + 1) * self._width * len(self.plus)
 
     @property
@@ -93,7 +94,8 @@ class Pairs:
 
         Yields:
             Positions in :attr:`totals`; ``D`` as int64 ``(totals, width, channels)``, rising along
-            the second axis, the last repeated to fill it; which are no such repetition.
+            the second axis, whose last entry is repeated to fill it; bool of the same shape, False
+            for these repetitions.
         """
         up, down = self.plus * self.levels, (self.size - self.plus) * self.levels
         width, count = self._width, self.size * self.levels + 1
@@ -109,7 +111,7 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class Pending:
-    """A layer whose weights have real offsets, until its activation decides the integers.
+    """A layer whose weights have real offsets, until its activation decides ``F`` and ``R``.
 
     There is one for each border class of a convolution.
 
@@ -151,7 +153,7 @@ class Boundaries:
     last_out: Ints
 
     def room(self, falling: Bools, ratio: Floats, totals: Ints) -> Floats:
-        """The distance of in and out along ``(1, ratio)``, by channel; above 0 they are apart."""
+        """Distance between in and out along ``(1, ratio)``, by channel; above 0 if separable."""
         turn = ratio * totals[:, None]
         rising = (self.first_in + turn).min(axis=0) - (self.last_out + turn).max(axis=0)
         other = (self.first_out + turn).min(axis=0) - (self.last_in + turn).max(axis=0)

@@ -1,9 +1,10 @@
-"""From a program (a network out of a file) to the Graph: exactly, or refused by the layer's name.
+"""From a program (a network read from a file) to the Graph: exactly, or an error names the layer.
 
-Values go through the layers as on the torch way: sums become nodes, and the functions between a
-sum and the next quantizer wait (:mod:`~hwbnn.lowering.from_program.real_ops`) until the quantizer
-is tabulated on every integer that the sum can reach, in float64; near pairs are decided by rational
-arithmetic (:mod:`~hwbnn.lowering.from_program.certificate`).
+The lowering goes through the layers as it does for torch. Sums become nodes. The functions between
+a sum and the next quantizer are collected (:mod:`~hwbnn.lowering.from_program.real_ops`), and the
+quantizer is then tabulated in float64 on every integer that the sum can reach. Where a number is
+too near to an edge for floats, rational arithmetic decides
+(:mod:`~hwbnn.lowering.from_program.certificate`).
 :mod:`~hwbnn.lowering.from_program.dispatch` names the function of each kind of layer.
 """
 

@@ -1,4 +1,4 @@
-"""Values of a program that meet, added or side by side, as integers of one unit."""
+"""Addition and concatenation of a program's values, as integers in one unit."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from hwbnn.lowering.value import TracedValue
 from hwbnn.program import Addition, Concatenation, Layer
 
 MULTIPLIER_LIMIT = 1 << 24
-"""Integers of values that meet are multiplied by less than this."""
+"""Bound of the multipliers that bring integers to a common unit."""
 
 
 def addition(
     layer: Addition, work: ProgramWork, one: ProgramValue, other: ProgramValue
 ) -> ProgramValue:
-    """The sum of two values as integers, where one unit divides those of both."""
+    """The sum of two values as integers, in a unit that divides the units of both."""
     one, other = work.settled(one), work.settled(other)
     if one.reading is None or other.reading is None:
         raise layer.refuse(
@@ -70,7 +70,7 @@ def addition(
 
 
 def concatenation(layer: Concatenation, work: ProgramWork, *sources: ProgramValue) -> ProgramValue:
-    """Values side by side, as integers of one unit where there is one."""
+    """Values concatenated, as integers in one unit if there is a common one."""
     values = [work.settled(source) for source in sources]
     units, centres = [], []
     for source in values:
@@ -86,7 +86,7 @@ def concatenation(layer: Concatenation, work: ProgramWork, *sources: ProgramValu
     common = _common(every)
     factors = [[int(u / common) for u in of] for of in units]
     if max(abs(f) for of in factors for f in of) >= MULTIPLIER_LIMIT or not all(every):
-        # Only a quantizer can read them: its thresholds are a channel's own.
+        # Without a common unit only a quantizer can read them, as it has thresholds per channel.
         factors = [[1] * len(of) for of in units]
     else:
         every = [common] * len(every)
@@ -111,7 +111,7 @@ def concatenation(layer: Concatenation, work: ProgramWork, *sources: ProgramValu
 
 
 def _multiplied(layer: Layer, work: ProgramWork, value: TracedValue, factor: list[int]) -> str:
-    """The name of a value times an integer a channel."""
+    """The name of the node with a value's integers times ``factor``, channel by channel."""
     name, t = value.name, value.type
     if t.bit:
         one: Dot | SumPool = (
@@ -141,7 +141,7 @@ def _multiplied(layer: Layer, work: ProgramWork, value: TracedValue, factor: lis
 
 
 def _common(units: list[Fraction]) -> Fraction:
-    """The largest rational that all are multiples of."""
+    """The largest rational of which all units are multiples."""
     whole = [u for u in units if u]
     if not whole:
         return Fraction(1)

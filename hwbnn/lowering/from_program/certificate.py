@@ -1,11 +1,11 @@
-"""The certificate of thresholds: which integers an executor in float32 may decide otherwise.
+"""The certificate of thresholds: which integers an executor in float32 may decide differently.
 
-A file's network is exact in real numbers; executors of the file round. For every threshold the
-nearest integers that its channel can reach are looked at. Where one is so near that rounding may
-decide it (1e-6 relative to the terms of the sum, and what the sums of scales that are no powers of
-two add up to), the pair is decided by rational arithmetic, and counted: on these pairs an executor
-in float32 may go the other way. Where there are none, equality with every executor is
-unconditional.
+A file's network is defined in real numbers; executors of the file round. For every threshold, the
+nearest integers that its channel can reach are checked. A pair of integer and threshold is near if
+rounding may decide it: the distance is at most 1e-6 relative to the terms of the sum, plus the
+rounding error of float32 sums if scales are no powers of two. Rational arithmetic decides near
+pairs, and they are counted: an executor in float32 may decide them differently. If there are none,
+the Graph equals every executor unconditionally.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ BAND = 1e-6
 
 @dataclass(frozen=True)
 class Certificate:
-    """The count of thresholds that were looked at, and of near ones.
+    """The number of thresholds that were checked, and of near pairs.
 
     Attributes:
-        thresholds: all of the layer, in all border classes.
-        ties: reachable integers that lie on an edge exactly, where float32 finds this too.
-        near: pairs that float32 may decide otherwise.
-        moved: those of them that float64 decided otherwise.
-        nearest: least distance of an integer to an edge that is neither tie nor near, relative to
+        thresholds: all thresholds of the layer, in all border classes.
+        ties: thresholds with an integer exactly on an edge, where float32 computes this exactly.
+        near: all other near pairs, which float32 may decide differently.
+        moved: near pairs and ties that float64 decided differently.
+        nearest: least distance from an integer to an edge, without near pairs and ties, relative to
             the terms of the sum; infinite if there are none.
     """
 
@@ -68,16 +68,20 @@ class Certificate:
 def certify(
     value: TracedValue, table: ThresholdTable, quantizer: Quantizer
 ) -> tuple[ThresholdTable, Certificate]:
-    """The right thresholds, of those that float64 gives.
+    """The exact thresholds, from those that float64 gives, and the certificate.
 
     Args:
         value: the argument of the quantizer; its functions are :class:`RealOp`.
-        table: what float64 gives; all channels monotone.
-        quantizer: with its edges.
+        table: the thresholds that float64 gives; all channels monotone.
+        quantizer: has the edges.
+
+    Raises:
+        CannotLower: if a sum of several square roots cannot be told from 0.
     """
     thresholds, falling = np.array(table.thresholds), np.array(table.falling)
     views = thresholds[None] if value.border is None else thresholds
-    # A channel whose code never changes counts as rising; where it falls, a near pair may show it.
+    # A channel whose code never changes counts as rising. If its exact numbers fall, it is treated
+    # as falling first, as deciding a near pair may show that the code does change.
     turned = np.array(table.constant)
     for channel in np.flatnonzero(turned).tolist():
         turned[channel] = _falls(value, channel)
@@ -93,7 +97,7 @@ def certify(
 
 
 def _falls(value: TracedValue, channel: int) -> bool:
-    """Whether the exact numbers of a channel fall."""
+    """Whether the exact numbers of a channel fall as its integers rise."""
     ends = []
     for integer in (int(value.low[channel]), int(value.high[channel])):
         x = RealNumber.of(integer)
@@ -105,7 +109,7 @@ def _falls(value: TracedValue, channel: int) -> bool:
 
 
 def _turn(value: TracedValue, views: Ints, falling: Bools, channels: Bools) -> None:
-    """Write the thresholds of constant channels for the other direction, in place."""
+    """Reverse the direction of constant channels, thresholds included, in place."""
     t = value.type
     never = (views < t.low) | (views > t.high)
     falling[channels] = ~falling[channels]
@@ -192,7 +196,7 @@ def _decided(edge: _ExactEdge, start: int, step: int, ends: tuple[int, int]) -> 
     count = (last - first) // step
     below, above = -1, count + 1
     near = (start - first) // step
-    # The integers beside decide nearly always; otherwise the change is bisected.
+    # Nearly always the integers next to ``start`` decide; otherwise the change is bisected.
     tried = [near, near - 1]
     while below + 1 < above:
         at = tried.pop(0) if tried else (below + above) // 2
@@ -216,7 +220,10 @@ def _keeps_ties(op: RealOp, channel: int) -> bool:
 def _distances(
     value: TracedValue, ops: list[RealOp], integers: Ints, quantizer: Quantizer, border_class: int
 ) -> tuple[Floats, Floats, Floats]:
-    """Distances to the edges, the bands, and the sizes of the terms, ``(steps, channels)``."""
+    """Distances to the edges, near if at most these bands, and sizes of the terms.
+
+    All are float64 ``(steps, channels)``.
+    """
     held = integers.T.clip(value.low, value.high)
     y = evaluate_at(value, held, border_class)
     edges = np.broadcast_to(quantizer.edges.T, y.shape)

@@ -35,7 +35,7 @@ from hwbnn.program import (
 )
 
 MOST_OPERATIONS = 1 << 34
-"""Multiplications of a frame."""
+"""Most multiplications of a frame."""
 OUTPUTS = ("class", "scores", "logits")
 
 
@@ -76,12 +76,14 @@ def lower_program(
 
     Args:
         program: the network.
-        input: what arrives, as for :func:`hwbnn.lower`; by default what the file's format says.
+        input: the network's input, as for :func:`hwbnn.lower`; by default that which the file's
+            format defines.
         output: as for :func:`hwbnn.lower`.
 
     Raises:
         CannotLower: naming the layer that has no exact form, and what to change.
-        InputError: if ``input`` is missing or does not fit the network.
+        InputError: if ``input`` is missing or does not fit the network, the network is too large,
+            or ``output`` is none of :data:`OUTPUTS`.
     """
     return _run(ProgramWork(program), _checked_input(program, input, output), output)
 
@@ -120,7 +122,7 @@ def _run(work: ProgramWork, source: Input, output: str) -> Graph:
 
 
 def _notes(work: ProgramWork) -> dict[str, str]:
-    """The origin of the Graph, and the counts of near pairs."""
+    """The Graph's notes: its origin, and the counts of thresholds and near pairs."""
     certificates = "; ".join(f"{k}: {text}" for k, text in work.build.certificates.items())
     return {
         **({"certificates": certificates} if certificates else {}),
@@ -132,10 +134,11 @@ def _notes(work: ProgramWork) -> dict[str, str]:
 
 
 def _checked_input(program: Program, source: Input | None, output: str) -> Input:
-    """The integers that arrive: as the user says, or the file.
+    """The network's input: the user's, or by default the file's.
 
     Raises:
-        InputError: if it is missing or does not fit, or there is no such output.
+        InputError: if it is missing or does not fit, the network is too large, or there is no such
+            output.
     """
     given = program.contract if source is None else source
     if given is None:
@@ -165,7 +168,7 @@ def _checked_input(program: Program, source: Input | None, output: str) -> Input
 
 
 def _takes_flat(program: Program, shape: tuple[int, ...]) -> bool:
-    """Whether an image may arrive flat, in the Graph's order: where it is flattened first."""
+    """Whether an image may be given flat, in the Graph's order, as it is flattened first anyway."""
     if shape != (prod(program.shape),):
         return False
     flat = {program.input}

@@ -1,4 +1,4 @@
-"""The ends of a program: the input's integers, and the class, scores or logits."""
+"""The first and last nodes of a program's Graph: the input; the class, scores or logits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def start(work: ProgramWork, node: Input) -> ProgramValue:
     ends = np.full(columns, t.low), np.full(columns, t.high)
     scale, offset = rationals(node.scale), rationals(node.offset)
     reading = LinearReading(short(scale), short(offset))
-    if t.bit:  # of codes 0 and 1
+    if t.bit:  # the input's scale and offset are for codes 0 and 1, a reading's for -1 and +1
         unit = tuple(s / 2 for s in scale)
         reading = LinearReading(unit, tuple(o + u for o, u in paired(offset, unit)))
     value = TracedValue(node.name, t, *ends, node.name, is_input=True, is_double=True)
@@ -38,15 +38,15 @@ def start(work: ProgramWork, node: Input) -> ProgramValue:
 
 
 def finish(work: ProgramWork, source: ProgramValue, output: str) -> None:
-    """Add the nodes behind the logits.
+    """Add the nodes after the logits.
 
     Args:
-        work: all layers are lowered.
-        source: the value of the last.
+        work: the program, all its layers lowered.
+        source: the value of the last layer.
         output: ``"class"``, ``"scores"`` or ``"logits"``.
 
     Raises:
-        CannotLower: if the output has no such form.
+        CannotLower: if the network's output cannot be given in this form.
     """
     last = work.program.by_name[work.program.output]
     work.build.label = last.label
@@ -98,7 +98,7 @@ def _decided(last: Layer, work: ProgramWork, source: ProgramValue) -> None:
         "decision: 1 from 0 on",
     )
     bit = quantized(zero, work, source)
-    del work.codes[zero.name]  # no layer of the program: its output is checked
+    del work.codes[zero.name]  # it is no layer of the program; the output is checked instead
     work.build.add(Output(work.build.name("y"), bit.value.name, "decision"))
 
 

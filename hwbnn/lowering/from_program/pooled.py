@@ -1,4 +1,4 @@
-"""Pools of a program, and the flatten: windows of integers instead of windows of numbers."""
+"""Pooling and flattening of a program's values, as nodes on their integers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hwbnn.program import AveragePooling, Layer, MaxPooling
 
 
 def max_pooling(layer: MaxPooling, work: ProgramWork, source: ProgramValue) -> ProgramValue:
-    """The largest of each window; behind sums it waits for the next quantizer."""
+    """The maximum of each window; after sums it waits for the next quantizer."""
     source = work.settled(source)
     shape = work.program.shapes[layer.name]
     window = pools.PoolWindow(layer.name, layer.label, layer.kernel, layer.stride)
@@ -31,7 +31,7 @@ def max_pooling(layer: MaxPooling, work: ProgramWork, source: ProgramValue) -> P
 
 
 def average_pooling(layer: AveragePooling, work: ProgramWork, source: ProgramValue) -> ProgramValue:
-    """The sum of each window; straight lines may be computed behind the mean."""
+    """The mean of each window, as the sum of its integers; affine functions move after the sum."""
     source = work.settled(source)
     value = source.value
     first = value.ops[0] if value.ops else None
@@ -71,7 +71,7 @@ def average_pooling(layer: AveragePooling, work: ProgramWork, source: ProgramVal
 
 
 def flattening(layer: Layer, work: ProgramWork, source: ProgramValue) -> ProgramValue:
-    """All elements in one axis: rows, columns, channels."""
+    """All elements in one axis, in the order of rows, columns, channels."""
     source = work.settled(source)
     value = source.value
     if not value.is_image:

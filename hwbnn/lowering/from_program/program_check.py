@@ -1,8 +1,8 @@
 """A Graph against the program that it was lowered from: every code, and the order of the logits.
 
-The program is evaluated in float64 by another way (:mod:`hwbnn.program.evaluate`), each layer on
-what the Graph has in front of it. A code may differ where the number lies on an edge but for
-float64's rounding: there the lowering decided by rationals.
+The program is evaluated independently in float64 (:mod:`hwbnn.program.evaluate`), each layer on the
+Graph's values of its arguments. A code may differ only where a number is as near to an edge as
+float64's rounding: there the lowering decided by rational arithmetic.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from hwbnn.program.evaluate import evaluate
 from hwbnn.simulators import simulate
 
 _NEAR = 1e-9
-"""Relative distance to an edge, and of two logits, within which float64 decides nothing."""
+"""Relative distance, to an edge or of two logits, below which float64 is too coarse to decide."""
 _OPERATIONS = 1 << 31
-"""Multiplications that a comparison may take: a few seconds."""
+"""Most multiplications of a comparison: a few seconds."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class CodeNode:
         node: its name.
         factor: see above.
         start: see above.
-        has_near: whether numbers lie so near to edges that rationals decided them.
+        has_near: whether some numbers are so near to edges that rational arithmetic decided them.
     """
 
     node: str
@@ -47,9 +47,10 @@ def check_program(program: Program, graph: Graph, codes: Mapping[str, CodeNode],
 
     Args:
         program: the network.
-        graph: made of it.
-        codes: where the Graph has the counts of each quantizer.
-        x: integers of the input; as many of them are taken as the size of the network permits.
+        graph: lowered from it.
+        codes: by quantizer, the node of the Graph that has its counts.
+        x: integers of the input, ``(frames, *shape)``; large networks are compared on the first
+            frames only.
 
     Returns:
         How many codes were compared.
@@ -96,7 +97,7 @@ def operations(program: Program) -> int:
 def _refuse_codes(
     layer: Quantizer, y: Floats, codes: tuple[Ints, Ints], wrong: Array, near: float
 ) -> None:
-    """Differences where a number lies beside an edge may be right; any other is a defect."""
+    """Refuse differing codes, unless the number is so near to an edge that both may be right."""
     wanted, got = codes
     edges = np.broadcast_to(layer.edges, (y.shape[-1], layer.steps))
     size = np.abs(y).max() + np.abs(layer.edges).max()

@@ -1,10 +1,10 @@
 """The order of a program's logits as integers: exactly, or refused.
 
-Logits are ``gain[c] * D + offset[c]`` with rationals, or have BatchNorm behind the sums. Where one
-unit divides all gains, ``D * gain / unit`` are integers, and the offsets divide into a whole part
-and a rest in [0, 1) whose rank is all that an order needs: ``N`` different rests make scores
-``N * (D * gain / unit + whole) + rank``. Otherwise, where the sums take few values, the Graph has
-the rank of each logit among all that can occur.
+Logits are ``gain[c] * D + offset[c]`` with rational numbers, or results of BatchNorm. Where one
+``unit`` divides all gains, ``D * gain / unit`` is an integer, and ``offset / unit`` is the sum of a
+whole part and a rest in [0, 1). For the order of the logits only the rank of the rest matters: with
+``N`` different rests the scores are ``N * (D * gain / unit + whole) + rank``. Otherwise, where the
+sums take few values, the Graph has a table with the rank of each logit among all that can occur.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def scores(
         build: the Graph so far.
         layer: the last layer, for messages.
         value: the logits, flat.
-        reading: their linear map; None behind BatchNorm.
+        reading: their linear map; None after BatchNorm or ReLU.
 
     Raises:
         CannotLower: if there are no such integers of a permitted size.
@@ -82,9 +82,9 @@ def _scaled(
 def logits(
     build: GraphBuilder, layer: Layer, value: TracedValue, reading: LinearReading | None
 ) -> Output:
-    """The output as integers that stand for the logits by one scale and one offset, exactly.
+    """The output as integers; one scale and one offset give the logits, exactly.
 
-    The node of the output is not added yet; arguments and errors as for :func:`scores`.
+    The returned node is not added to the Graph yet; arguments and errors as for :func:`scores`.
     """
     if reading is None:
         raise CannotLower(
@@ -115,8 +115,8 @@ def logits(
 def _rescaled(
     build: GraphBuilder, value: TracedValue, factors: list[int], bias: list[int]
 ) -> Rescale | None:
-    """A node of ``factor * integer + bias``; None if these are too large."""
-    # All channels see the whole range of the value in the Graph's own bounds.
+    """A node that computes ``factor * integer + bias``; None if these numbers are too large."""
+    # The Graph's own bounds assume that every channel takes the whole range of the value.
     ends = [
         f * end + b
         for f, b in zip(factors, bias, strict=True)
@@ -156,7 +156,10 @@ def _ranked(build: GraphBuilder, layer: Layer, value: TracedValue) -> str:
 
 
 def _ranks(value: TracedValue) -> tuple[Ints, int]:
-    """The dense rank of each logit, int64 ``(channels, count)``, and pairs decided exactly."""
+    """The dense rank of each logit, int64 ``(channels, count)``; how many pairs rationals decided.
+
+    Logits that differ by less than :data:`_NEAR` are ordered by exact arithmetic.
+    """
     pieces = list(batches(value))
     logits = np.concatenate([x for _, x in pieces]).T
     integers = np.concatenate([n for n, _ in pieces])
@@ -185,13 +188,13 @@ def _ranks(value: TracedValue) -> tuple[Ints, int]:
 
 
 def _keys(value: TracedValue, together: Ints, held: Ints) -> list[tuple[int, int]]:
-    """Channel and integer of elements of the flat table."""
+    """Channel and integer of each of these positions in the flat table."""
     channels, columns = np.divmod(together, held.shape[1])
     return list(zip(channels.tolist(), held[channels, columns].tolist(), strict=True))
 
 
 def _distinct(value: TracedValue, together: Ints, held: Ints) -> dict[tuple[int, int], RealNumber]:
-    """The exact numbers of numbers together, each channel and integer once."""
+    """The exact logits at these positions of the flat table, by channel and integer."""
     numbers = {}
     for channel, integer in _keys(value, together, held):
         if (channel, integer) not in numbers:
@@ -206,7 +209,7 @@ def _distinct(value: TracedValue, together: Ints, held: Ints) -> dict[tuple[int,
 def _near_ranks(
     numbers: dict[tuple[int, int], RealNumber],
 ) -> tuple[dict[tuple[int, int], int], int]:
-    """The rank of each number from 0, and the highest."""
+    """The rank of each number, counted from 0, and the highest rank."""
 
     def compare(a: tuple[int, int], b: tuple[int, int]) -> int:
         return numbers[a].plus(numbers[b].times(-1)).sign

@@ -1,4 +1,4 @@
-"""Quantizers of a program: tabulated and certified, or the integers that arrive by another name."""
+"""Quantizers of a program: thresholds with a certificate, or no node if the codes are known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hwbnn.lowering.value import TracedValue
 from hwbnn.program import Quantizer
 
 IDENTITY_LIMIT = 1 << 12
-"""Most integers of a value that are tried for being the codes of the quantizer behind it."""
+"""Most integers of a value that are checked for being its quantizer's codes already."""
 
 
 def quantized(layer: Quantizer, work: ProgramWork, source: ProgramValue) -> ProgramValue:
@@ -39,7 +39,8 @@ def quantized(layer: Quantizer, work: ProgramWork, source: ProgramValue) -> Prog
         table, certificate = certify(argument, table, layer)
         return table
 
-    # One step is a bit, whatever its two values; more steps make signed codes if they can.
+    # One step is a bit, whatever its two values. More steps are signed codes if offset and scale
+    # permit.
     base = layer.base if layer.steps > 1 else None
     step = StepActivation(
         layer.name,
@@ -67,7 +68,7 @@ def quantized(layer: Quantizer, work: ProgramWork, source: ProgramValue) -> Prog
 
 
 def _bit(layer: Quantizer, work: ProgramWork, source: ProgramValue) -> ProgramValue:
-    """A quantizer of bits: the same bits, which stand for other numbers."""
+    """A quantizer that reads bits: the same bits, with another reading."""
     reading = uniform(layer, source)
     unit, centre = reading.unit[0], reading.centre[0]
     pairs = {
@@ -90,7 +91,7 @@ def _bit(layer: Quantizer, work: ProgramWork, source: ProgramValue) -> ProgramVa
 
 
 def _renamed(layer: Quantizer, work: ProgramWork, source: ProgramValue, start: int) -> ProgramValue:
-    """The integers that arrive are the codes, but for a constant."""
+    """A quantizer whose counts are the integers that it reads, plus ``start``: no node."""
     scale = Fraction(layer.scale)
     read = LinearReading((scale,), (Fraction(layer.offset) + scale * start,))
     work.tell(layer, source.value, f"its codes are the integers that it reads, plus {start}")
@@ -99,7 +100,7 @@ def _renamed(layer: Quantizer, work: ProgramWork, source: ProgramValue, start: i
 
 
 def _identity(layer: Quantizer, value: TracedValue, reading: LinearReading) -> int | None:
-    """The counts less the integers that a quantizer reads, where this is one number; else None."""
+    """The counts minus the integers that a quantizer reads, if that is a constant; else None."""
     if len(layer.edges) > 1 or not reading.is_uniform or value.type.step != 1:
         return None
     start: int | None = None
@@ -113,10 +114,10 @@ def _identity(layer: Quantizer, value: TracedValue, reading: LinearReading) -> i
 
 
 def _count(layer: Quantizer, row: int, y: Fraction) -> int:
-    """The edges that a rational reaches."""
+    """The number of edges that a rational reaches."""
     edges, closed = layer.edges[row], layer.closed[row]
     near = int(np.searchsorted(edges, float(y)))
-    # Floats are rounded to the nearest, so only the edges around can be on another side.
+    # Rounding ``y`` to a float can move it past the nearest edges only; these are compared exactly.
     count = 0
     for j in range(len(edges)):
         if abs(j - near) > 2:

@@ -46,8 +46,8 @@ class ProgramValue:
 
     Attributes:
         value: the node, and the functions from its integers to the real numbers.
-        reading: the same as one linear map; None behind BatchNorm and ReLU, or where the offset
-            depends on the position.
+        reading: the same functions as one linear map; None after BatchNorm or ReLU, or where the
+            offset depends on the position.
     """
 
     value: TracedValue
@@ -56,13 +56,13 @@ class ProgramValue:
 
 @dataclass
 class ProgramWork:
-    """A program being lowered: what the lowering of every layer knows and adds to.
+    """A program being lowered: the state that the lowering of every layer reads and extends.
 
     Attributes:
         program: the network.
         build: the Graph so far.
-        codes: where the Graph has the counts of each quantizer.
-        certificate: the counts of all thresholds.
+        codes: by quantizer, the node of the Graph that has its counts.
+        certificate: the counts over the thresholds of all quantizers so far.
     """
 
     program: Program
@@ -71,13 +71,13 @@ class ProgramWork:
     certificate: Certificate = field(default_factory=Certificate)
 
     def settled(self, value: ProgramValue) -> ProgramValue:
-        """The value without a max pool that waits for its quantizer."""
+        """The value, with its waiting max pool, if any, as a node."""
         if value.value.pool is None:
             return value
         return replace(value, value=pools.settle(self.build, value.value))
 
     def tell(self, layer: Layer, value: TracedValue, text: str) -> None:
-        """Remark on a layer that needs no node of its own."""
+        """Add a remark about a layer that needs no node of its own."""
         node = next(n for n in self.build.nodes if n.name == value.name)
         self.build.remark(layer.name, node, text)
 
@@ -85,7 +85,10 @@ class ProgramWork:
 def read_as(
     value: TracedValue, label: str, reading: LinearReading, error: Floats | None = None
 ) -> ProgramValue:
-    """A value whose integers are read by one linear map; tables have codes 0 and 1 for bits."""
+    """A value whose integers are read by one linear map.
+
+    The reading of a bit is for -1 and +1, but the value's function is for codes 0 and 1.
+    """
     gain, offset = reading.unit, reading.centre
     if value.type.bit:
         offset = tuple(c - u for c, u in paired(offset, gain))
@@ -97,30 +100,33 @@ def read_as(
 
 
 def rationals(numbers: float | tuple[float, ...]) -> Rationals:
-    """The rationals of one number, or of one a channel."""
+    """The rationals of one number for all channels, or of one number per channel."""
     return tuple(rational(n) for n in (numbers if isinstance(numbers, tuple) else (numbers,)))
 
 
 def short(numbers: Rationals | list[Fraction]) -> Rationals:
-    """One number where all channels have the same."""
+    """The numbers of all channels, or a single one if these are equal."""
     return tuple(numbers[:1]) if len(set(numbers)) == 1 else tuple(numbers)
 
 
 def paired(a: Rationals, b: Rationals) -> list[tuple[Fraction, Fraction]]:
-    """Numbers of the channels side by side."""
+    """For each channel, its number in ``a`` and its number in ``b``."""
     count = max(len(a), len(b))
     return [(of_channel(a, c), of_channel(b, c)) for c in range(count)]
 
 
 def summand_ends(value: TracedValue) -> tuple[Ints, Ints]:
-    """The lowest and highest number of each channel as sums read them: of bits -1 and +1."""
+    """The lowest and highest number of each channel as sums read them: -1 and +1 for bits."""
     if value.type.bit:
         return value.low * 2 - 1, value.high * 2 - 1
     return value.low, value.high
 
 
 def rounding_error(gain: Rationals, ends: tuple[Ints, Ints], terms: int) -> Floats:
-    """The error of float32 sums whose integers lie between ``ends``, float64 ``(channels,)``."""
+    """The error of float32 sums of so many terms, between ``ends``; float64 ``(channels,)``.
+
+    It is 0 where float32 holds all sums exactly.
+    """
     most = np.maximum(np.abs(ends[0]), np.abs(ends[1]))
     error = terms * 2.0**-24 * most * np.abs(floats(gain))
     safe = [

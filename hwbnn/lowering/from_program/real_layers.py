@@ -17,7 +17,7 @@ from hwbnn.program import Affine, BatchNorm, Relu
 
 
 def affine(layer: Affine, work: ProgramWork, source: ProgramValue) -> ProgramValue:
-    """A constant scale and offset: one more function, and another reading."""
+    """A constant scale and offset: one more function, with the reading changed accordingly."""
     reading = source.reading
     op = affine_op(layer)
     if not layer.scale.all() and reading is not None:
@@ -35,12 +35,12 @@ def affine(layer: Affine, work: ProgramWork, source: ProgramValue) -> ProgramVal
 
 
 def batch_norm(layer: BatchNorm, work: ProgramWork, source: ProgramValue) -> ProgramValue:
-    """BatchNorm, whose root no linear map has."""
+    """BatchNorm: one more function; it has no reading, as its square root is not rational."""
     return ProgramValue(source.value.after(norm_op(layer)), None)
 
 
 def relu(layer: Relu, work: ProgramWork, source: ProgramValue) -> ProgramValue:
-    """``max(x, 0)``: nothing where no number is below 0."""
+    """``max(x, 0)``: one more function, or none if no number is below 0."""
     reading, value = source.reading, source.value
     if reading is not None and value.pool is None:
         low, high = summand_ends(value)

@@ -1,7 +1,8 @@
-"""Real numbers of the form that BatchNorm makes: sums of rationals times square roots.
+"""Real numbers as BatchNorm computes them: sums of rationals times square roots.
 
-Thresholds that float64 cannot decide are decided here: a sign is found by rational arithmetic, with
-squares for one root, and by decimals of 200 digits for several.
+Thresholds that float64 cannot decide are decided here. The sign of such a number is found by
+rational arithmetic, with squares if there is one root, and by decimals of 200 digits if there are
+several.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _NONE: frozenset[Fraction] = frozenset()
 
 
 def rational(x: float) -> Fraction:
-    """The rational that a float stands for: one of a small denominator where that gives the float.
+    """The rational that a float stands for, if possible one with a denominator up to 2^16.
 
     >>> rational(1 / 255), rational(0.5), rational(1 / 127.5)
     (Fraction(1, 255), Fraction(1, 2), Fraction(2, 255))
@@ -34,7 +35,8 @@ class RealNumber:
     """A sum of rationals times square roots of products of rationals.
 
     Attributes:
-        terms: the rational of each set of numbers under a root; of the empty set the rational part.
+        terms: for each set of numbers, the rational factor of the square root of their product;
+            the factor of the empty set is the rational part.
     """
 
     terms: Mapping[frozenset[Fraction], Fraction] = field(default_factory=dict)
@@ -57,7 +59,7 @@ class RealNumber:
         return RealNumber({roots: factor * x for roots, factor in self.terms.items()})
 
     def over_root(self, x: Fraction) -> RealNumber:
-        """The quotient by the square root of a positive rational."""
+        """This number divided by the square root of a positive rational."""
         terms: dict[frozenset[Fraction], Fraction] = {}
         for roots, factor in self.terms.items():
             if x in roots:

@@ -1,9 +1,9 @@
-"""The functions of a file's network between a sum and the next quantizer, in three readings.
+"""The functions of a file's network between a sum and the next quantizer, evaluated in three ways.
 
-Each is evaluated in float64 in the order that the layer's docstring says (:meth:`RealOp.compute`),
-exactly for a single integer (:meth:`RealOp.exact`), and as bounds of what an executor in float32
-may be off (:meth:`RealOp.bound`). All are monotone in each channel, float64's rounding included,
-since each operation is.
+:meth:`RealOp.compute` evaluates a function in float64, in the order of the layer's docstring;
+:meth:`RealOp.exact` evaluates it exactly, for a single integer; :meth:`RealOp.bound` bounds the
+error of an executor in float32. All functions are monotone in each channel, float64's rounding
+included, since each of their operations is.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class RealOp(ChannelwiseOp):
     has_few_lines: bool = field(default=True, kw_only=True)
 
     def exact(self, channel: int, x: RealNumber) -> RealNumber:
-        """The function of one number in one channel, without rounding."""
+        """The function's result for one number in one channel, without rounding."""
         raise NotImplementedError
 
     def bound(self, before: Bound) -> Bound:
-        """Magnitude and error behind the function, of those before it."""
+        """Magnitude and error of the function's result, from those of its argument."""
         raise NotImplementedError
 
 
@@ -46,9 +46,9 @@ class LinearOp(RealOp):
     """``gain * x + offset``: from the Graph's integers to the network's numbers.
 
     Attributes:
-        gain: of each channel, or one.
+        gain: of each channel, or one for all.
         offset: likewise.
-        error: what float32 may be off, float64 ``(channels,)`` or ``(1,)``.
+        error: upper bound of float32's error, float64 ``(channels,)`` or ``(1,)``.
     """
 
     gain: Rationals
@@ -64,7 +64,7 @@ class LinearOp(RealOp):
         return x.times(of_channel(self.gain, channel)).plus(of_channel(self.offset, channel))
 
     def bound(self, before: Bound) -> Bound:
-        """The magnitude of the terms; ``error``."""
+        """The magnitude of the terms, and ``error``."""
         size = before[0] * np.abs(floats(self.gain)) + np.abs(floats(self.offset))
         return size, np.broadcast_to(self.error, size.shape)
 
@@ -130,7 +130,7 @@ class NormOp(RealOp):
         return (x - self.mean) / self._root * self.gamma + self.beta
 
     def exact(self, channel: int, x: RealNumber) -> RealNumber:
-        """The function, exactly; the root stays one."""
+        """The function, exactly; the square root is kept as a root."""
         mean, variance, gamma, beta = (
             Fraction(float(p[channel % len(p)]))
             for p in (self.mean, self.variance, self.gamma, self.beta)
@@ -167,7 +167,7 @@ class ReluOp(RealOp):
         return x if x.sign > 0 else RealNumber.of(0)
 
     def bound(self, before: Bound) -> Bound:
-        """As before."""
+        """Magnitude and error of the argument."""
         return before
 
     def repeated(self, count: int) -> ReluOp:
@@ -192,7 +192,7 @@ def norm_op(layer: BatchNorm) -> NormOp:
 def linear_op(
     label: str, gain: Sequence[Fraction], offset: Sequence[Fraction], error: Floats | None = None
 ) -> LinearOp:
-    """``gain * x + offset``, one number for all channels where these are equal."""
+    """``gain * x + offset``; numbers that are equal in all channels are stored once."""
     parts = [tuple(p[:1]) if len(set(p)) == 1 else tuple(p) for p in (gain, offset)]
     wrong = np.zeros(1) if error is None else error
     same = len(parts[0]) == len(parts[1]) == 1

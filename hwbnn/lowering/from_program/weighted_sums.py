@@ -1,8 +1,8 @@
 """Weighted sums of a program: dense layers and convolutions.
 
-A sum reads integers ``X`` that stand for ``unit * X + centre``. The unit goes into the scale behind
-the sum and the centre into its offset, which depends on the position only where zeros stand outside
-an image that no integer stands for.
+A sum reads integers ``X`` that stand for ``unit * X + centre``. The unit becomes part of the scale
+after the sum, and the centre part of the offset. The offset depends on the position only if no
+integer stands for the number with which the image is padded.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def dense(layer: Dense, work: ProgramWork, source: ProgramValue) -> ProgramValue
 
 
 def convolution(layer: Convolution, work: ProgramWork, source: ProgramValue) -> ProgramValue:
-    """The sums of a convolution; at the border of the image their offset may be another."""
+    """The sums of a convolution; their offset may differ at the border of the image."""
     source = work.settled(source)
     reading = _of_one_unit(layer, source)
     gain, error = _gain(layer, source.value, reading)
@@ -69,10 +69,10 @@ def convolution(layer: Convolution, work: ProgramWork, source: ProgramValue) -> 
 
 
 def uniform(layer: Layer, source: ProgramValue) -> LinearReading:
-    """The reading of a layer's argument, one for all channels.
+    """The reading of a layer's argument, the same for all channels.
 
     Raises:
-        CannotLower: naming the layer, if there is none.
+        CannotLower: naming the layer, if channels differ or there is no reading.
     """
     reading = _of_one_unit(layer, source)
     if len(reading.centre) > 1:
@@ -84,7 +84,7 @@ def uniform(layer: Layer, source: ProgramValue) -> LinearReading:
 
 
 def _of_one_unit(layer: Layer, source: ProgramValue) -> LinearReading:
-    """The reading of a layer's argument, whose unit is one for all channels."""
+    """The reading of a layer's argument, with one unit for all channels."""
     value, reading = source.value, source.reading
     if reading is None:
         later = value.ops[1:] or value.ops
@@ -99,7 +99,7 @@ def _of_one_unit(layer: Layer, source: ProgramValue) -> LinearReading:
 
 
 def _weights(layer: WeightedLayer) -> sums.Weights:
-    """The layer as the sums of all ways in take it; its function is set behind its node."""
+    """The weights for :mod:`hwbnn.lowering.layers`; the caller adds the layer's function."""
     low, high = float(np.abs(layer.scale).min()), float(np.abs(layer.scale).max())
     text = f"scale {low:g}" if low == high else f"scales {low:g} to {high:g}"
     return sums.Weights(layer.name, layer.label, layer.weights, _never, text=text)
@@ -108,7 +108,7 @@ def _weights(layer: WeightedLayer) -> sums.Weights:
 def _gain(
     layer: WeightedLayer, source: TracedValue, reading: LinearReading
 ) -> tuple[Rationals, Floats]:
-    """The factor of each sum, and the error of float32."""
+    """The factor of each sum, and the bound of float32's error."""
     gain = tuple(reading.unit[0] * Fraction(float(s)) for s in layer.scale)
     low, high = summand_ends(source)
     most = int(max(np.abs(low).max(), np.abs(high).max()))
@@ -117,12 +117,12 @@ def _gain(
 
 
 def _centres(layer: WeightedLayer, centre: Rationals, taps: Bools | None = None) -> list[Fraction]:
-    """The sum of weights times the centre of what they multiply, of each channel.
+    """For each output channel, the sum of its weights times the centres of their inputs.
 
     Args:
         layer: the layer.
         centre: of each input channel (of a dense layer: each input), or one for all.
-        taps: of a convolution: the taps that are counted, bool ``(rows, columns)``.
+        taps: for a convolution, the taps to sum over, bool ``(rows, columns)``; None for all.
     """
     weights = layer.weights
     if isinstance(layer, Convolution):
@@ -146,7 +146,7 @@ def _centres(layer: WeightedLayer, centre: Rationals, taps: Bools | None = None)
 
 
 def _pad(layer: Convolution, value: TracedValue, reading: LinearReading) -> int | None:
-    """The integer that stands for the number outside the image; None if there is none."""
+    """The integer that stands for the number outside the image; None if no integer does."""
     if not any(layer.padding):
         return 0
     if len(reading.centre) > 1:
@@ -157,5 +157,5 @@ def _pad(layer: Convolution, value: TracedValue, reading: LinearReading) -> int 
 
 
 def _never(x: Float32s, total: Float32s | None, border_class: int) -> Float32s:
-    """The layer's function is set behind its node."""
+    """Never called: the layer's function is set by the caller of ``_weights``."""
     raise AssertionError
