@@ -1,10 +1,10 @@
-"""Readers of networks' files: a file in, a :class:`~hwbnn.program.Program` out, or a refusal.
+"""Readers of networks' files: each makes a :class:`~hwbnn.program.Program` or refuses the file.
 
-One module a format, listed in :data:`FORMATS`. Each has ``NAME``, ``recognises(path, head)`` and
-``read(path, weights)``; the kind of a file is recognised by its content, never by its name. Files
-are a stranger's: no code of theirs runs, sizes are checked before memory is taken, a damaged file
-is an :class:`~hwbnn.errors.InputError`, a layer without an exact form a
-:class:`~hwbnn.errors.CannotLower` that names it and says what to change.
+There is one module for each format, listed in :data:`FORMATS`. Each has ``NAME``,
+``recognises(path, head)`` and ``read(path, weights)``; the kind of a file is recognised by its
+content, never by its name. Files are untrusted: no code in them runs, and sizes are checked before
+memory is taken. A damaged file raises :class:`~hwbnn.errors.InputError`; a layer without an exact
+form raises :class:`~hwbnn.errors.CannotLower`, which names it and says what to change.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from hwbnn.errors import InputError
 from hwbnn.program import Program
 
 FORMATS: tuple[str, ...] = ("bnn_pynq", "onnx", "keras")
-"""The modules of this package that read files, in the order in which they are asked."""
+"""The modules of this package that read files, in the order in which they are tried."""
 HEAD = 4096
-"""Bytes of a file that a reader sees to recognise it."""
+"""Number of a file's first bytes that a reader gets to recognise it."""
 
 
 class Reader(Protocol):
@@ -28,17 +28,17 @@ class Reader(Protocol):
     NAME: str
 
     def recognises(self, path: Path, head: bytes) -> bool:
-        """Whether a file (``head``: its first bytes) or a folder (``head`` empty) is of this kind.
+        """Whether a file (``head``: its first bytes) or a folder (``head`` empty) has this format.
 
-        It loads nothing but the standard library, and reads no more than it must.
+        Imports only the standard library and reads as little as possible.
         """
 
     def read(self, path: Path, weights: Path | None) -> Program:
-        """The network; ``weights`` where a format has these in a file of their own."""
+        """The network in a file or folder; ``weights`` is a second file, for formats with one."""
 
 
 def recognise(path: Path) -> Reader | None:
-    """The reader of a file or folder, by its content; None if no reader takes it.
+    """The reader of a file or folder, by its content; None if no reader recognises it.
 
     Raises:
         InputError: if there is no such file.
@@ -68,10 +68,10 @@ def read_program(path: Path | str, weights: Path | str | None = None) -> Program
 
     Args:
         path: a file or folder of one of :data:`FORMATS`.
-        weights: a second file, of formats that have weights in one.
+        weights: a second file, for formats that keep the weights in a file of their own.
 
     Raises:
-        InputError: if no reader takes it, or it is damaged.
+        InputError: if no reader recognises the file, or it is damaged.
         CannotLower: naming a layer that has no exact form, and what to change.
     """
     path = Path(path)

@@ -2,13 +2,15 @@
 
 A folder holds ``<layer>-<pe>-weights.bin`` (words of 64 bits) and ``<layer>-<pe>-thres.bin``
 (int64) for each processing element, and ``classes.txt``. Neuron ``n`` is in file ``n mod PE`` at
-place ``n div PE``; each of a neuron's words holds SIMD weights, weight ``i`` in bits ``i * b``. How
-many bits a weight has, PE and SIMD are not in the folder: they follow from the network, which the
-numbers and sizes of the files tell (:data:`NETWORKS`).
+position ``n div PE``. Each word of a neuron holds SIMD weights; weight ``i`` begins at bit
+``i * b``, where ``b`` is the number of bits of a weight. The folder does not state ``b``, PE and
+SIMD: they follow from the network, which is recognised by the number and sizes of the files
+(:data:`NETWORKS`).
 
-Weights of one bit are -1 and +1 (bit 1), of two bits two's complement. Activations of one bit are
-+1 where the sum, counted as that of bits, lies above its threshold; of two bits they are -1, 0 and
-+1: -1 plus the number of thresholds below the sum. Both comparisons are strict.
+Weights of one bit are -1 (bit 0) and +1 (bit 1); weights of two bits are in two's complement.
+Activations of one bit are +1 where the sum, a popcount of XNOR, is above its threshold, else -1.
+Activations of two bits are -1 plus the number of thresholds below the sum: -1, 0 or +1. Both
+comparisons are strict.
 """
 
 from __future__ import annotations
@@ -39,11 +41,11 @@ class PynqNetwork:
     """One of the networks that the folders hold.
 
     Attributes:
-        name: as BNN-PYNQ calls it.
-        weight_bits: 1 or 2.
-        activation_bits: 1 or 2.
-        pe: processing elements of each layer.
-        simd: weights of a word, of each layer.
+        name: name of the network in BNN-PYNQ.
+        weight_bits: bits of a weight, 1 or 2.
+        activation_bits: bits of an activation, 1 or 2.
+        pe: number of processing elements of each layer.
+        simd: number of weights in a word of each layer.
     """
 
     name: str
@@ -71,13 +73,13 @@ NETWORKS = (
 """The networks, with the folding of the published overlays."""
 _LFC_WIDTHS = (784, 1024, 1024, 1024)
 _CNV_CHANNELS = (3, 64, 64, 128, 128, 256, 256, 512, 512)
-"""Inputs of each layer: channels of images, then elements."""
+"""Inputs of each layer: channels for convolutions, then elements for dense layers."""
 _PIXEL_BITS = 7
-"""The input of CNV: 8 bits, signed, of which 7 are behind the binary point."""
+"""Fraction bits of the input of CNV, which has 8 signed bits."""
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """A folder with the first processing element of a first layer."""
+    """Whether a folder has the weights of the first processing element of the first layer."""
     return path.is_dir() and (path / "0-0-weights.bin").is_file()
 
 
@@ -85,7 +87,7 @@ def read(path: Path, weights: Path | None) -> Program:
     """The network in a folder.
 
     Raises:
-        InputError: if files are missing, of other sizes, or of no known network.
+        InputError: if files are missing or of wrong sizes, or belong to no known network.
     """
     if weights is not None:
         raise InputError(f"{path}: a {NAME} has its weights inside; give no second file")
@@ -111,7 +113,7 @@ def _sizes(path: Path) -> dict[tuple[int, int, str], int]:
 
 
 def _network(path: Path, sizes: Mapping[tuple[int, int, str], int]) -> PynqNetwork:
-    """The network whose layers have as many files, and files of its sizes."""
+    """The known network whose layers have the same number and sizes of files."""
     layers = 1 + max(layer for layer, _, _ in sizes)
     elements = tuple(
         1 + max((pe for layer, pe, kind in sizes if (layer, kind) == (i, "weights")), default=-1)
@@ -138,7 +140,7 @@ class _Folder:
     sizes: Mapping[tuple[int, int, str], int]
 
     def label(self, layer: int) -> str:
-        """A layer in messages."""
+        """The name of a layer in messages."""
         return f"{self.path}: layer {layer}"
 
     def words(self, layer: int, kind: str, expected: int | None) -> list[Words]:
@@ -164,7 +166,7 @@ class _Folder:
         return found
 
     def weights(self, layer: int, neurons: int | None, inputs: int) -> Ints:
-        """The weights of a layer, int64 ``(neurons, inputs)``; all rows of the files if None."""
+        """The weights of a layer, int64 ``(neurons, inputs)``; with None, all rows of the files."""
         pe, simd, bits = self.network.pe[layer], self.network.simd[layer], self.network.weight_bits
         places = -(-inputs // simd)
         rows = None if neurons is None else places * (neurons // pe)
@@ -188,7 +190,7 @@ class _Folder:
 
     @property
     def classes(self) -> int | None:
-        """The lines of ``classes.txt``; None if there is no such file."""
+        """The number of lines in ``classes.txt``; None if there is no such file."""
         try:
             with (self.path / "classes.txt").open("rb") as file:
                 text = file.read(1 << 16)
@@ -202,10 +204,10 @@ class _Folder:
         return len(names)
 
     def quantizer(self, layer: int, source: str, neurons: int, inputs: int) -> Quantizer:
-        """The activation of a layer of signed sums over so many inputs."""
+        """The activation behind a layer with signed sums over ``inputs`` inputs."""
         found = self.thresholds(layer, neurons)
         if self.network.activation_bits == 1:
-            # The popcount of p terms +1 of n is above t: 2 p - n > 2 t - n.
+            # A popcount p of n terms is above t where the signed sum 2 p - n is above 2 t - n.
             found = 2 * found - inputs
         edges = np.sort(found, axis=1).astype(np.float64)
         if (np.abs(edges) >= 1 << 31).any():
@@ -228,11 +230,11 @@ class _Folder:
 
 
 def _lfc(folder: _Folder) -> Program:
-    """784 bits, three layers of 1024, the classes."""
+    """The program of LFC: 784 bits, three layers of 1024 neurons, and the classes."""
     layers: list[Layer] = [sign("binarized", "input", "x")]
     for i, inputs in enumerate(_LFC_WIDTHS):
         last = i == len(_LFC_WIDTHS) - 1
-        # Words of the first layer are padded with inputs that are -1.
+        # The first layer is padded to whole words with inputs that are -1.
         simd = folder.network.simd[i]
         padded = -(-inputs // simd) * simd
         weights = folder.weights(i, None if last else 1024, padded)
@@ -256,7 +258,7 @@ def _lfc(folder: _Folder) -> Program:
 
 
 def _less(layer: Layer, part: Ints) -> Quantizer:
-    """A quantizer of sums that lack a part: the thresholds without it."""
+    """A quantizer for sums without a constant ``part``, which is subtracted from its thresholds."""
     assert isinstance(layer, Quantizer)
     edges = layer.edges - part[:, None]
     return Quantizer(
@@ -272,7 +274,7 @@ def _less(layer: Layer, part: Ints) -> Quantizer:
 
 
 def _cnv(folder: _Folder) -> Program:
-    """Six convolutions of 3x3, two pools, three dense layers."""
+    """The program of CNV: six 3x3 convolutions, two pools, three dense layers."""
     scale = 2.0**-_PIXEL_BITS
     limits = {"low": -(1 << _PIXEL_BITS), "high": (1 << _PIXEL_BITS) - 1}
     layers: list[Layer] = [
@@ -311,7 +313,7 @@ def _cnv(folder: _Folder) -> Program:
 
 
 def _pixel_quantizer(folder: _Folder, source: str) -> Quantizer:
-    """The first activation of CNV: thresholds with 8 bits behind the point, sums with 7."""
+    """The first activation of CNV: its thresholds have 8 fraction bits, its sums 7."""
     found = folder.thresholds(0, 64)
     edges = np.sort(found, axis=1) / 2.0
     bits = folder.network.activation_bits
@@ -328,7 +330,7 @@ def _pixel_quantizer(folder: _Folder, source: str) -> Quantizer:
 
 
 def _classes(folder: _Folder, layer: int, weights: Ints) -> Ints:
-    """The rows of the last layer that are classes."""
+    """The weights of the neurons that are classes; the last layer may have more neurons."""
     classes = folder.classes
     if classes is None:
         classes = min(10, len(weights))

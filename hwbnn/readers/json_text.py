@@ -1,4 +1,4 @@
-"""JSON of strangers: limits of size and depth, no key twice, errors of one line."""
+"""Reading of untrusted JSON: limits of size and depth, no key twice, errors of one line."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ MOST_DEPTH = 60
 
 
 def read_json(data: bytes | str, where: str) -> Any:
-    """The value of a JSON text.
+    """Parse a JSON text.
 
     Args:
         data: the text; bytes are UTF-8.
-        where: its file, for messages.
+        where: name of its file, for messages.
 
     Raises:
-        InputError: if it is damaged, too long, nested too deeply, or has a key twice.
+        InputError: if the text is damaged, too long or nested too deeply, or an object has a key
+            twice.
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def read_json(data: bytes | str, where: str) -> Any:
         value = json.loads(data, object_pairs_hook=unique)
     except RecursionError:
         raise InputError(f"{where}: JSON: nested too deeply") from None
-    except ValueError as error:  # a number of thousands of digits and bytes that are no text, too
+    except ValueError as error:  # also for numbers of thousands of digits and bytes not in UTF-8
         text = " ".join(str(error).split())[:100]
         raise InputError(f"{where}: damaged JSON: {ascii(text)[1:-1]}") from None
     if _deeper(value, MOST_DEPTH):
@@ -47,7 +48,7 @@ def read_json(data: bytes | str, where: str) -> Any:
 
 
 def _deeper(value: Any, depth: int) -> bool:
-    """Whether values lie in one another more than this deep."""
+    """Whether lists and objects are nested more than ``depth`` deep."""
     layer = [value]
     for _ in range(depth):
         layer = [

@@ -1,10 +1,10 @@
 """Networks of Keras, QKeras and Larq: ``.keras``, ``.h5``, and ``.json`` with weights.
 
-No library of the network is imported and none of its code runs.
+The network's framework is not imported, and no code of the file runs.
 :mod:`~hwbnn.readers.keras.saved_model` opens the files,
-:mod:`~hwbnn.readers.keras.architecture` has the layers' order,
-:mod:`~hwbnn.readers.keras.stored_weights` their arrays, and
-:mod:`~hwbnn.readers.keras.layers` turns each into layers of a program by
+:mod:`~hwbnn.readers.keras.architecture` reads the layers and their connections,
+:mod:`~hwbnn.readers.keras.stored_weights` finds their arrays, and
+:mod:`~hwbnn.readers.keras.layers` turns each into layers of a program, with
 :mod:`~hwbnn.readers.keras.activation_quantizers` and
 :mod:`~hwbnn.readers.keras.weight_quantizers`.
 """

@@ -1,4 +1,4 @@
-"""Activations of QKeras, Larq and older Keras layers as edges and the side that ties go to.
+"""Activations of QKeras, Larq and older Keras layers as edges, each with the side of its ties.
 
 The rules are those of the libraries in inference: QKeras 0.9 and qkeras-v3 1.2 (``quantizers.py``
 of either; they agree), Larq 0.13 (``quantizers.py``), BinaryNet for Keras. They round half to even.
@@ -18,21 +18,22 @@ from hwbnn.readers.keras.quantizer_config import LARQ, QKERAS, QuantizerConfig
 
 MOST_BITS = 8
 TERNARY_THRESHOLD = float(np.float32(0.33))
-"""QKeras's own, which float32 compares with."""
+"""QKeras's default threshold of ``ternary``, rounded to float32."""
 
 LayerPlace = tuple[str, str, str]
-"""Name and kind of a layer and the value that it reads."""
+"""The name of a layer, its kind, and the name of the value that it reads."""
 
 
 def activation(config: QuantizerConfig, place: LayerPlace) -> Quantizer:
     """The quantizer of an activation.
 
     Args:
-        config: of the quantizer.
-        place: of the layer in the program.
+        config: the configuration of the quantizer.
+        place: name, kind and source of the layer in the program.
 
     Raises:
-        CannotLower: for one that has no few exact levels; the message says why, not where.
+        CannotLower: for an activation without a small number of exact levels; the message does not
+            name the layer.
     """
     if config.name not in _MAKERS:
         raise CannotLower(
@@ -45,14 +46,14 @@ def activation(config: QuantizerConfig, place: LayerPlace) -> Quantizer:
 
 
 def power(config: QuantizerConfig, exponent: int) -> float:
-    """``2^exponent``, within what float64 multiplies exactly."""
+    """``2^exponent``; refused unless the exponent is from -60 to 60."""
     if abs(exponent) > 60:
         raise CannotLower(f"{config.name}: expected a step of 2^-60 to 2^60, found 2^{exponent}")
     return 2.0**exponent
 
 
 def number_alpha(config: QuantizerConfig) -> float:
-    """The scale of a quantizer whose ``alpha`` is a number or missing, as float32 holds it."""
+    """The scale of a quantizer whose ``alpha`` is a number or missing, rounded to float32."""
     alpha = config.get("alpha")
     if alpha is None:
         return 1.0
@@ -78,7 +79,7 @@ def _ternary(config: QuantizerConfig, place: LayerPlace) -> Quantizer:
 
 
 def ternary_threshold(config: QuantizerConfig) -> float:
-    """From which magnitude on ``ternary`` is not 0, as float32 holds it."""
+    """The smallest magnitude for which ``ternary`` is not 0, rounded to float32."""
     if config.get("threshold") is None:
         return TERNARY_THRESHOLD
     threshold = float(np.float32(config.number("threshold", 0.0)))
@@ -100,7 +101,7 @@ def _symmetric(place: LayerPlace, threshold: float, scale: float = 1.0) -> Quant
 
 
 def _quantized_bits(config: QuantizerConfig, place: LayerPlace) -> Quantizer:
-    """``clip(round(x * 2^(u-i)), -2^u + symmetric, 2^u - 1)``, ``u`` bits without the sign."""
+    """``clip(round(x * 2^(u-i)), -2^u + symmetric, 2^u - 1)`` with ``u`` bits besides the sign."""
     config.refuse_partial()
     config.refuse_stochastic()
     bits = config.between("bits", 8, 1, MOST_BITS)
@@ -116,7 +117,7 @@ def _quantized_bits(config: QuantizerConfig, place: LayerPlace) -> Quantizer:
 
 
 def _quantized_relu(config: QuantizerConfig, place: LayerPlace) -> Quantizer:
-    """``clip(round(x * 2^(b-i)), 0, 2^b - 1)``; stochastic rounding acts in training alone."""
+    """``clip(round(x * 2^(b-i)), 0, 2^b - 1)``; rounding is stochastic only in training."""
     config.refuse_partial()
     bits = config.between("bits", 8, 1, MOST_BITS)
     if config.flag("use_sigmoid"):
@@ -230,6 +231,6 @@ _MAKERS: dict[str, tuple[ActivationRule, tuple[str, ...]]] = {
     "ste_tern": (_ste_tern, (*LARQ, "threshold_value", "ternary_weight_networks")),
     "dorefa_quantizer": (_dorefa, (*LARQ, "k_bit", "mode")),
 }
-"""How each is made, and the options that it knows; any other is refused, not overlooked."""
+"""The function that makes each quantizer, and its known options; other options are refused."""
 ACTIVATIONS: tuple[str, ...] = tuple(_MAKERS)
 """The activations that are read."""

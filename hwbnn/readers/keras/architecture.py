@@ -1,7 +1,7 @@
-"""The configuration of a Keras network as layers in order, each with what it reads.
+"""The configuration of a Keras network as layers in order, each with the layers that it reads.
 
-Sequential and functional networks of Keras 2 and 3 differ in where they keep names, the input's
-shape and the connections; behind this module there is one form.
+Sequential and functional networks of Keras 2 and 3 keep names, the input's shape and the
+connections in different places; this module gives all of them one form.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _CLASS = re.compile(r"[A-Za-z_]\w{0,60}", re.ASCII)
 
 @dataclass(frozen=True, eq=False)
 class LayerConfig:
-    """A layer as the configuration says it.
+    """A layer as the configuration describes it.
 
     Attributes:
-        name: of the layer, unique.
-        kind: its class, without a package: ``QDense``.
-        config: its options.
-        sources: names of the layers that it reads; none for an input.
+        name: unique name of the layer.
+        kind: its class without the package, such as ``QDense``.
+        config: its options by name.
+        sources: names of the layers that it reads; empty for an input.
     """
 
     name: str
@@ -40,29 +40,29 @@ class LayerConfig:
 
     @property
     def label(self) -> str:
-        """The layer in messages."""
+        """The name of the layer in messages."""
         return f"layer '{shown_name(self.name)}' ({self.kind})"
 
     def refuse(self, why: str) -> CannotLower:
-        """The error that refuses this layer: why, and what to do."""
+        """The error that refuses this layer; ``why`` is the reason and what to do."""
         return CannotLower(f"{self.label}: {why}")
 
     def damaged(self, why: str) -> InputError:
-        """The error of a layer whose configuration makes no sense."""
+        """The error for a layer whose configuration is damaged."""
         return InputError(f"{self.label}: {why}")
 
     @property
     def rank(self) -> int:
-        """Axes that its windows slide along: 1 for sequences, 2 for images."""
+        """The number of axes that its windows slide along: 1 for sequences, 2 for images."""
         return 1 if "1D" in self.kind else 2
 
     @property
     def kernel_size(self) -> tuple[int, ...]:
-        """Sizes of its kernel, one for each axis that it slides along."""
+        """The sizes of its kernel, one for each axis that the windows slide along."""
         return self.sizes("kernel_size", None, self.rank)
 
     def sizes(self, key: str, default: Any, rank: int) -> tuple[int, ...]:
-        """An option that has one size from 1 for each axis, where one number may stand for all."""
+        """An option with a positive size for each axis; a single number is used for all axes."""
         value = self.config.get(key, default)
         sizes = value if isinstance(value, list) else [value] * rank
         if len(sizes) == 1:
@@ -72,7 +72,7 @@ class LayerConfig:
         return tuple(sizes)
 
     def integer(self, key: str, default: int | None = None) -> int:
-        """An option that is a number from 1."""
+        """An option that is a positive integer."""
         value = self.config.get(key, default)
         if type(value) is not int or not 0 < value < 1 << 24:
             raise self.damaged(f"{key}: expected a number from 1, found {ascii(value)[:40]}")
@@ -93,7 +93,7 @@ class LayerConfig:
         return value
 
     def expect_channels_last(self) -> None:
-        """Refuse the other order of an image's axes."""
+        """Refuse images with channels first."""
         order = self.config.get("data_format")
         if order not in (None, "channels_last"):
             raise self.refuse(
@@ -106,7 +106,7 @@ class LayerConfig:
             raise self.damaged(f"{role}: expected shape {shape}, the file has {array.shape}")
 
     def reals(self, role: str, array: Array) -> Floats:
-        """Weights as float32 holds them, in float64."""
+        """Weights rounded to float32, as a float64 array; refused if one is not finite."""
         with np.errstate(over="ignore"):
             real = np.asarray(array, np.float32).astype(np.float64)
         if not np.isfinite(real).all():
@@ -119,11 +119,11 @@ class Architecture:
     """A network's layers.
 
     Attributes:
-        input: name of its input.
-        shape: of the input, without the batch.
-        layers: in an order in which each reads earlier ones, without the input.
-        stored: all layers in the order of the file, which the names of weights count by.
-        output: name of the layer whose value is the network's.
+        input: name of the input layer.
+        shape: shape of the input, without the batch.
+        layers: the other layers, in an order in which each reads earlier ones only.
+        stored: all layers in the order of the file, which determines the names of weights.
+        output: name of the layer whose value is the network's output.
     """
 
     input: str
@@ -138,7 +138,7 @@ def architecture(model: Mapping[str, Any], where: str) -> Architecture:
 
     Args:
         model: the JSON object of the network.
-        where: its file, for messages.
+        where: name of its file, for messages.
 
     Raises:
         InputError: if the configuration is damaged.
@@ -164,7 +164,7 @@ def architecture(model: Mapping[str, Any], where: str) -> Architecture:
 
 
 def _class(name: Any, where: str) -> str:
-    """A class without its package."""
+    """The name of a class without its package."""
     short = name.rpartition(">")[2].rpartition(".")[2] if isinstance(name, str) else ""
     if not _CLASS.fullmatch(short):
         raise InputError(f"{where}: expected the name of a class, found {ascii(name)[:40]}")
@@ -239,9 +239,9 @@ _ENDS = ("input_layers", "output_layers")
 
 
 def _ends(value: Any, key: str, where: str) -> str:
-    """The one layer that ``input_layers`` or ``output_layers`` names."""
+    """The only layer that ``input_layers`` or ``output_layers`` names."""
     if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
-        value = [value]  # Keras 3, of one tensor
+        value = [value]  # Keras 3 writes a single tensor without a list around it
     if not isinstance(value, list) or not all(
         isinstance(v, list) and v and isinstance(v[0], str) for v in value
     ):
@@ -277,7 +277,7 @@ def _tensors(node: Any, layer: LayerConfig) -> list[str]:
 
 
 def _histories(value: Any, layer: LayerConfig) -> list[str]:
-    """The layers named in Keras 3's form, in any lists."""
+    """The layers that a call of Keras 3 names, in lists of any depth."""
     if isinstance(value, list):
         return [name for inner in value for name in _histories(inner, layer)]
     if not isinstance(value, dict):
@@ -320,7 +320,7 @@ def _ordered(stored: list[LayerConfig], entry: str, where: str) -> list[LayerCon
 
 
 def _input_shape(layer: LayerConfig, where: str, fallback: Any = None) -> tuple[int, ...]:
-    """The shape without the batch, from whichever key this version writes."""
+    """The shape without the batch, under whichever key the file's version of Keras uses."""
     keys = ("batch_shape", "batch_input_shape")
     shape = next((layer.config[key] for key in keys if layer.config.get(key)), fallback)
     if not isinstance(shape, list) or not 2 <= len(shape) <= 4:

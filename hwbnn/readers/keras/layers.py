@@ -1,4 +1,4 @@
-"""Each class of Keras layers as layers of a program, or a refusal that names it."""
+"""Translates each layer of a Keras network to layers of a program, or refuses it by its name."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def program_of(network: Architecture, weights: StoredWeights, generation: int) -
     """The program of a network.
 
     Args:
-        network: its layers.
-        weights: their arrays.
-        generation: 2 for files of Keras 2, 3 for those of Keras 3.
+        network: the layers of the network.
+        weights: the arrays of these layers.
+        generation: 2 for files of Keras 2, 3 for files of Keras 3.
 
     Raises:
         InputError: if the file is damaged.
@@ -29,7 +29,7 @@ def program_of(network: Architecture, weights: StoredWeights, generation: int) -
     net.shapes[network.input] = shape
     for layer in network.layers:
         if layer.name in net.values:
-            continue  # a reshape of the input, which is the input's own shape now
+            continue  # a reshape of the input, already applied to the input's shape
         translate = _LAYERS.get(layer.kind)
         if translate is None:
             raise layer.refuse(_refusal(layer.kind))
@@ -133,13 +133,13 @@ _OPTIONS = frozenset(
         *("ternary_weight_networks", "kernel_range", "bias_range", "depthwise_range"),
     )
 )
-"""Options of layers whose part in inference is nothing, or is read or refused by the layer."""
+"""Options that have no effect in inference, or that the layer's function reads or refuses."""
 _OF_TRAINING = ("_initializer", "_regularizer", "_constraint", "_lr_multiplier")
-"""Ends of the names of options that act in training alone."""
+"""Endings of the names of options that have an effect in training only."""
 
 
 def _check_options(layer: LayerConfig) -> None:
-    """Refuse options that are not known, since they may change what a layer computes."""
+    """Refuse unknown options, since they may change what a layer computes."""
     for name, value in layer.config.items():
         if name in _OPTIONS or name.endswith(_OF_TRAINING) or value is None or value is False:
             continue

@@ -15,14 +15,14 @@ def padding_of(
     kernel: Sequence[int],
     stride: Sequence[int],
 ) -> Margins:
-    """The zeros around a window's image, in rows and columns of the program.
+    """The zeros around the image of a convolution or pool, in the program's rows and columns.
 
     Args:
         net: the network so far.
         layer: the convolution or pool.
-        value: that it reads.
+        value: the value that the layer reads.
         kernel: rows and columns of its window.
-        stride: rows and columns of its steps.
+        stride: steps of the window, in rows and columns.
     """
     said = layer.config.get("padding", "valid")
     if value.padding != NO_MARGINS:
@@ -40,15 +40,15 @@ def padding_of(
 
 
 def same_padding(size: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> Margins:
-    """TensorFlow's padding ``same``: the smaller half first.
+    """TensorFlow's padding ``same``; an odd number of zeros has the larger part at the end.
 
     Args:
         size: rows and columns of the image.
         kernel: rows and columns of the window.
-        stride: its steps.
+        stride: steps of the window, in rows and columns.
 
     Returns:
-        top, bottom, left, right.
+        The number of zeros at the top, bottom, left and right.
 
     >>> same_padding((8, 8), (3, 3), (2, 2))
     (0, 1, 0, 1)

@@ -42,14 +42,14 @@ def batch_norm(net: Translation, layer: LayerConfig) -> LayerValue:
 
 
 def activation(net: Translation, layer: LayerConfig) -> LayerValue:
-    """An activation that is a layer."""
+    """An ``Activation`` or ``QActivation`` layer."""
     value = net.source(layer)
     given = layer.config.get("activation", layer.config.get("quantizer"))
     return replace(value, name=net.activated(layer, value.name, given))
 
 
 def larq_quantizer(net: Translation, layer: LayerConfig) -> LayerValue:
-    """A quantizer of Larq that is a layer by itself."""
+    """A quantizer of Larq used as a layer."""
     value = net.source(layer)
     given = {"class_name": layer.kind, "config": layer.config}
     return replace(value, name=net.activated(layer, value.name, given))
@@ -78,7 +78,7 @@ def identity(net: Translation, layer: LayerConfig) -> LayerValue:
 
 
 def flatten(net: Translation, layer: LayerConfig) -> LayerValue:
-    """A flatten: rows, columns, channels."""
+    """A flatten, in the order rows, columns, channels."""
     value = net.source(layer)
     layer.expect_channels_last()
     return _flattened(net, layer, value)
@@ -93,7 +93,7 @@ def _flattened(net: Translation, layer: LayerConfig, value: LayerValue) -> Layer
 
 
 def reshape(net: Translation, layer: LayerConfig) -> LayerValue:
-    """A reshape that is a flatten, or changes nothing."""
+    """A reshape to one axis, or to the shape that the value has already."""
     value = net.source(layer)
     target = reshaped(layer, value.shape)
     if target == value.shape:
@@ -120,7 +120,7 @@ def addition(net: Translation, layer: LayerConfig) -> LayerValue:
 
 
 def concatenation(net: Translation, layer: LayerConfig) -> LayerValue:
-    """Values side by side along the channels."""
+    """A concatenation of values along the channels."""
     values = _several(net, layer)
     rank = len(values[0].shape)
     if layer.config.get("axis", -1) not in (-1, rank):
@@ -143,7 +143,7 @@ def _several(net: Translation, layer: LayerConfig) -> list[LayerValue]:
 
 
 def zero_padding(net: Translation, layer: LayerConfig) -> LayerValue:
-    """Zeros around an image, which the convolution behind puts there itself."""
+    """Zeros around an image; they become padding of the convolution that follows."""
     value = net.source(layer)
     layer.expect_channels_last()
     if len(value.shape) != 3:

@@ -13,7 +13,7 @@ from hwbnn.readers.keras.translation import NO_MARGINS, LayerValue, Translation
 
 
 def max_pool(net: Translation, layer: LayerConfig) -> LayerValue:
-    """A max pool; what lies outside never wins."""
+    """A max pool; positions outside the image are left out."""
     value, kernel, stride = _pool(net, layer)
     padding = padding_of(net, layer, value, kernel, stride)
     new = MaxPooling(layer.name, layer.kind, value.name, kernel, stride, padding)
@@ -21,7 +21,7 @@ def max_pool(net: Translation, layer: LayerConfig) -> LayerValue:
 
 
 def average_pool(net: Translation, layer: LayerConfig) -> LayerValue:
-    """An average pool without padding, of which QKeras may quantize the factor."""
+    """An average pool without padding; QKeras may quantize its factor ``1 / area``."""
     value, kernel, stride = _pool(net, layer)
     padding = padding_of(net, layer, value, kernel, stride)
     if padding != NO_MARGINS:

@@ -1,6 +1,6 @@
 """The configuration of a quantizer: a JSON object, or text such as ``quantized_relu(2,1)``.
 
-Text is read by a grammar of literals; nothing of it is ever evaluated.
+Text may contain only a name and literals; it is parsed and never evaluated as code.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ POSITIONAL: dict[str, tuple[str, ...]] = {
     "quantized_sigmoid": ("bits", "symmetric", "use_real_sigmoid", "use_stochastic_rounding"),
     "quantized_po2": ("bits", "max_value", "use_stochastic_rounding", "quadratic_approximation"),
 }
-"""The order of the arguments in text, where QKeras 0.9 and qkeras-v3 agree."""
+"""The order of the arguments in text, as far as QKeras 0.9 and qkeras-v3 agree on it."""
 
 QKERAS = (
     *("alpha", "use_stochastic_rounding", "qnoise_factor", "var_name", "use_ste", "use_variables"),
@@ -65,22 +65,22 @@ _LARQ_CLASSES = {
 
 @dataclass(frozen=True)
 class QuantizerConfig:
-    """A quantizer's name and options, as they stand in a file.
+    """The name and options of a quantizer in a file.
 
     Attributes:
-        name: without a package before it: ``quantized_bits``, ``ste_sign``.
-        options: numbers, texts, truth values and None by name.
+        name: name without a package, such as ``quantized_bits`` or ``ste_sign``.
+        options: numbers, texts, booleans and None by name.
     """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """An option."""
+        """The value of an option, or ``default``."""
         return self.options.get(name, default)
 
     def replaced(self, **options: Any) -> QuantizerConfig:
-        """The quantizer with other options."""
+        """A copy of the quantizer with these options replaced."""
         return QuantizerConfig(self.name, {**self.options, **options})
 
     def number(self, name: str, default: float) -> float:
@@ -107,14 +107,14 @@ class QuantizerConfig:
         return bool(value)
 
     def between(self, name: str, default: int, least: int, most: int) -> int:
-        """An option that is an integer within limits."""
+        """An option that is an integer from ``least`` to ``most``."""
         value = self.integer(name, default)
         if not least <= value <= most:
             raise CannotLower(f"{self.name}: expected {name} from {least} to {most}, found {value}")
         return value
 
     def positive(self, name: str, default: float) -> float:
-        """An option that is a positive number, as float32 holds it."""
+        """An option that is a positive number, rounded to float32."""
         with np.errstate(over="ignore", under="ignore"):
             value = float(np.float32(self.number(name, default)))
         if not 0 < value < math.inf:
@@ -124,7 +124,7 @@ class QuantizerConfig:
         return value
 
     def refuse_partial(self) -> None:
-        """Refuse options that leave values unquantized, or choose scales in ways not read.
+        """Refuse options that leave values unquantized, or choose scales in unsupported ways.
 
         Raises:
             CannotLower: naming the option.
@@ -151,7 +151,7 @@ class QuantizerConfig:
             )
 
     def expect_names(self, known: Iterable[str]) -> None:
-        """Refuse options that are not known: they may change the result."""
+        """Refuse unknown options, since they may change the result."""
         known = tuple(known)
         for name in self.options:
             if name not in known:
@@ -161,14 +161,14 @@ class QuantizerConfig:
 
 
 def quantizer(value: Any) -> QuantizerConfig | None:
-    """The quantizer that a configuration holds; None where it holds none.
+    """The quantizer in a configuration; None if there is none.
 
     Args:
         value: None, text, or the JSON object of a serialized quantizer: with ``class_name`` and
             ``config``, and perhaps ``module`` and ``registered_name``.
 
     Raises:
-        CannotLower: if it is neither.
+        CannotLower: if ``value`` is none of these.
     """
     if value is None:
         return None
@@ -192,7 +192,7 @@ def _refused(value: Any) -> QuantizerConfig:
 
 
 def plain_name(name: str) -> str:
-    """A class name without its package, Larq's in their other spelling."""
+    """A class name without its package; names of Larq's classes become those of its functions."""
     short = name.rpartition(">")[2].rpartition(".")[2]
     if not re.fullmatch(r"[A-Za-z_]\w{0,60}", short, re.ASCII):
         raise CannotLower(f"expected the name of a class, found {name[:60]!r}")

@@ -1,8 +1,8 @@
-"""The three kinds of files that Keras writes: what is in them, without Keras.
+"""Reading of the three kinds of files that Keras writes, without Keras.
 
 - ``.keras`` is a zip with ``metadata.json``, ``config.json`` and ``model.weights.h5``;
 - ``.h5`` has the configuration in an attribute, and the weights;
-- ``.json`` has the configuration alone; a second file, ``.h5``, has the weights.
+- ``.json`` has only the configuration; a second file, ``.h5``, has the weights.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ JSON_BYTES = 1 << 26
 ZIP_BYTES = FILE_BYTES + 2 * JSON_BYTES
 MOST_MEMBERS = 1000
 _RATIO = 1100
-"""Bytes that deflate makes of one at most."""
+"""One byte of deflated data cannot unpack to more bytes than this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +32,9 @@ class KerasFile:
     """A network as Keras saved it.
 
     Attributes:
-        where: the file, for messages.
-        config: the JSON object that describes it.
-        weights: its weights.
+        where: name of the file, for messages.
+        config: the JSON object that describes the network.
+        weights: the weights of the network.
         generation: 2 for ``tf_keras`` and earlier, 3 for Keras 3.
     """
 
@@ -45,7 +45,7 @@ class KerasFile:
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether a file is one of these, by its first bytes or the names in its zip."""
+    """Whether a file has one of these formats, by its first bytes or the names in its zip."""
     if head.startswith(SIGNATURE):
         return True
     if head.startswith(b"PK"):
@@ -113,7 +113,7 @@ def from_h5(data: bytes, where: str) -> KerasFile:
 
 
 def from_json(data: bytes, weights: bytes, where: str, where_weights: str) -> KerasFile:
-    """The network in the bytes of a ``.json`` file, with those of its weights."""
+    """The network in the bytes of a ``.json`` file, and the bytes of its file of weights."""
     config = _object(read_json(data, where), where)
     file = read_hdf5(weights, where_weights)
     return KerasFile(where, config, file, _generation(config.get("keras_version"), config))
@@ -132,7 +132,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _members(data: bytes, where: str) -> dict[str, bytes]:
-    """The three members of a zip, whose sizes are checked before they are unpacked."""
+    """The three members of a zip; their sizes are checked before they are unpacked."""
     found: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -189,7 +189,7 @@ def _object(value: Any, where: str) -> dict[str, Any]:
 
 
 def _generation(version: Any, config: dict[str, Any]) -> int:
-    """2 or 3, from the version that the file names, or from the form of its configuration."""
+    """2 or 3, by the Keras version in the file, or else by the form of its configuration."""
     if isinstance(version, str) and version[:2] in ("0.", "1.", "2.", "3."):
         return 3 if version[0] == "3" else 2
     return 3 if "module" in config else 2

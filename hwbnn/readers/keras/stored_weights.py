@@ -1,10 +1,10 @@
-"""The arrays of each layer, found in either of Keras's two arrangements of weights.
+"""The arrays of each layer, in either of the two ways in which Keras stores weights.
 
-- By names (``.h5`` of Keras 2 and 3): group ``<layer>`` with an attribute ``weight_names``, of
-  which the last part is the role: ``dense/kernel:0``.
+- By names (``.h5`` of Keras 2 and 3): HDF5 group ``<layer>`` with an attribute ``weight_names``,
+  where the last part of each name is the role: ``dense/kernel:0``.
 - By class counter (``.keras``, ``.weights.h5``): ``layers/<key>/vars/0, 1, ...``; the key is the
-  class in snake case with a counter in the order of the layers. Later versions note the layer's
-  name as an attribute ``name`` of ``vars``, which is used where it is there.
+  class in snake case with a counter in the order of the layers. Later versions store the layer's
+  name as an attribute ``name`` of ``vars``; if it exists, it is used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class StoredWeights:
 
     Args:
         file: the HDF5 file.
-        layers: of the network, in the order of its configuration.
+        layers: the layers of the network, in the order of its configuration.
     """
 
     def __init__(self, file: Hdf5File, layers: Sequence[LayerConfig]) -> None:
@@ -46,13 +46,13 @@ class StoredWeights:
 
         Args:
             layer: the layer.
-            roles: what its arrays are for, in the order in which it makes them: ``("kernel",
-                "bias")``.
-            inner: more of them, which a part of the layer has: a folded BatchNorm.
-            counter: one that is stored behind ``roles`` and not wanted.
+            roles: roles of its arrays, in the order in which the layer creates them, such as
+                ``("kernel", "bias")``.
+            inner: roles of the arrays of a layer inside this layer, such as a folded BatchNorm.
+            counter: role of an array that may be stored behind ``roles`` and is left out.
 
         Raises:
-            InputError: if the file does not have exactly these.
+            InputError: if the file does not have the arrays of these roles.
         """
         wanted = (*roles, *inner)
         if self._root is not None:
@@ -103,7 +103,7 @@ class StoredWeights:
         return arrays
 
     def _counted(self, layers: Sequence[LayerConfig]) -> dict[str, str]:
-        """The key of each layer."""
+        """The key of each layer in the file, by the layer's name."""
         noted: dict[str, str] = {}
         for path, attributes in self.file.attributes.items():
             parts = path.split("/")

@@ -1,4 +1,4 @@
-"""A Keras network on its way into a program: the values so far, and the steps all layers share."""
+"""The translation of a Keras network to a program: its state, and steps that all layers share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hwbnn.readers.keras.weight_quantizers import QuantizedWeights, bias_quantiz
 Margins = tuple[int, int, int, int]
 NO_MARGINS: Margins = (0, 0, 0, 0)
 _END = ("softmax", "sigmoid")
-"""Functions that may stand at the end, where they do not change which class is largest."""
+"""Functions allowed at the end of a network, where they do not change which class is largest."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class LayerValue:
     """The value of a Keras layer.
 
     Attributes:
-        name: of the value in the program.
-        shape: in Keras, without the batch: flat, ``(steps, channels)`` or an image.
-        padding: zeros around it that a ``ZeroPadding2D`` puts there: top, bottom, left, right.
+        name: name of the value in the program.
+        shape: shape in Keras, without the batch: flat, ``(steps, channels)`` or an image.
+        padding: zeros that a ``ZeroPadding2D`` adds around it: top, bottom, left, right.
     """
 
     name: str
@@ -41,9 +41,9 @@ class Translation:
     """The program of a Keras network, layer by layer.
 
     Args:
-        network: its layers.
-        weights: their arrays.
-        generation: 2 for files of Keras 2, 3 for those of Keras 3.
+        network: the layers of the network.
+        weights: the arrays of these layers.
+        generation: 2 for files of Keras 2, 3 for files of Keras 3.
     """
 
     def __init__(self, network: Architecture, weights: StoredWeights, generation: int) -> None:
@@ -60,9 +60,9 @@ class Translation:
                 self._readers.setdefault(source, []).append(layer.name)
 
     def read_input(self) -> tuple[tuple[int, ...], list[str]]:
-        """The input's shape in the program, and what to say of it.
+        """The input's shape in the program, and remarks on it.
 
-        A reshape of the input makes another shape of it, and is done with that.
+        If the network only reads its input reshaped to an image, the image becomes the input.
         """
         network = self.network
         shape, name = network.shape, network.input
@@ -83,21 +83,21 @@ class Translation:
         return image, [f"the input of shape {shape} is read as an image {image}"]
 
     def add(self, layer: Layer) -> str:
-        """Append a layer of the program; the name of its value.
+        """Append a layer to the program, and return the name of its value.
 
         Raises:
-            InputError: if it does not fit what it reads.
+            InputError: if the layer does not fit the values that it reads.
         """
         self.shapes[layer.name] = output_shape(layer, [self.shapes[s] for s in layer.sources])
         self.layers.append(layer)
         return layer.name
 
     def source(self, layer: LayerConfig, *, pads: bool = False) -> LayerValue:
-        """The one value that a layer reads.
+        """The only value that a layer reads.
 
         Args:
             layer: the layer.
-            pads: whether it takes the zeros that a ``ZeroPadding2D`` before it asks for.
+            pads: whether the layer can add the zeros of a ``ZeroPadding2D`` in front of it.
         """
         if len(layer.sources) != 1:
             raise layer.damaged(f"expected to read one value, found {len(layer.sources)}")
@@ -111,7 +111,7 @@ class Translation:
     def quantized(
         self, layer: LayerConfig, key: str, array: Array, *, is_bias: bool = False
     ) -> QuantizedWeights:
-        """Weights by the quantizer under a key of the layer's configuration."""
+        """Weights quantized by the quantizer under the ``key`` of the layer's configuration."""
         try:
             config = quantizer(layer.config.get(key))
             if config is None or config.name in ("linear", "no_op"):
@@ -131,7 +131,7 @@ class Translation:
         return found
 
     def activated(self, layer: LayerConfig, name: str, given: Any) -> str:
-        """The value behind an activation: a name, text or an object in a configuration."""
+        """The value behind an activation, ``given`` as a name, text or JSON object."""
         try:
             config = quantizer(given)
             if config is None or config.name == "linear":

@@ -1,12 +1,12 @@
-"""Quantizers of weights of QKeras, Larq and older Keras layers: integers and a scale a channel.
+"""Weight quantizers of QKeras, Larq and older Keras layers: integers and a scale for each channel.
 
 The rules are those of the libraries in inference: QKeras 0.9 and qkeras-v3 1.2 (``quantizers.py``
 of either), Larq 0.13 (``quantizers.py``), BinaryNet for Keras. Stored float32 weights are quantized
-in float64, in which the edges between integers are exact; where a scale is computed from the
-weights, those so close to an edge that float32 might take the other integer are counted.
+in float64, in which the edges between integers are exact. Where a scale is computed from the
+weights, the weights so close to an edge that float32 might take the other integer are counted.
 
-Rounding is half to even, but for ``quantized_bits`` with ``alpha="auto"`` or ``"auto_po2"``, whose
-magnitudes are rounded half up.
+Rounding is half to even, except for ``quantized_bits`` with ``alpha="auto"`` or ``"auto_po2"``,
+which rounds magnitudes half up.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from hwbnn.readers.keras.quantizer_config import LARQ, QKERAS, QuantizerConfig
 EPSILON = 1e-7
 """Keras's epsilon, which QKeras adds to denominators and in logarithms."""
 NEAR = 1e-6
-"""Part of a step within which float32 might round to the other side."""
+"""Distance from an edge, in steps, within which float32 might round to the other side."""
 NEAR_EXPONENT = 1e-4
-"""Part of an exponent within which float32 might round to the other power of two."""
+"""Distance of an exponent from one half within which float32 might take the other power of two."""
 ITERATIONS = 5
 MOST_WEIGHT_BITS = 16
 
 
 @dataclass(frozen=True, eq=False)
 class QuantizedWeights:
-    """Integers of a kernel or a bias, and what they stand for: ``codes * scale``.
+    """A kernel or a bias as integers: its values are ``codes * scale``.
 
     Attributes:
         codes: int64, of the shape of the stored weights.
         scale: float64, one for all or one for each index of the last axis, positive.
-        near: how many weights lie so close to the edge between two codes that float32 might take
-            the other.
+        near: number of weights so close to the edge between two codes that float32 might take the
+            other code.
     """
 
     codes: Ints
@@ -53,19 +53,19 @@ class WeightQuantizer:
     """A quantizer of kernels or biases.
 
     Attributes:
-        name: for messages.
-        function: from float64 weights, whose values are float32, to their integers.
+        name: name of the quantizer, for messages.
+        function: quantizes weights, given as float64 numbers that float32 holds exactly.
     """
 
     name: str
     function: Callable[[Floats], QuantizedWeights] = field(compare=False)
 
     def __call__(self, weights: Array) -> QuantizedWeights:
-        """The integers of stored weights, whose last axis has the output channels.
+        """Quantize stored weights, whose last axis has the output channels.
 
         Raises:
             CannotLower: for weights that are not finite, or have no exact integers; the message
-                says why, not where.
+                gives the reason and does not name the layer.
         """
         with np.errstate(over="ignore"):
             single = np.asarray(weights, np.float32)
@@ -85,10 +85,10 @@ class WeightQuantizer:
 
 
 def kernel_quantizer(config: QuantizerConfig, *, settles: bool = True) -> WeightQuantizer:
-    """The quantizer of a kernel, after the library set ``alpha`` as it does for kernels.
+    """The quantizer of a kernel, with the defaults that the library sets for kernels.
 
-    Where a kernel's quantizer has no ``alpha``, QKeras sets ``"auto_po2"`` when the layer is built,
-    and ``symmetric`` for ``quantized_bits``.
+    If a kernel's quantizer has no ``alpha``, QKeras sets ``alpha="auto_po2"`` when the layer is
+    built, and for ``quantized_bits`` also ``symmetric``.
 
     Args:
         config: the quantizer.
@@ -96,7 +96,7 @@ def kernel_quantizer(config: QuantizerConfig, *, settles: bool = True) -> Weight
             qkeras-v3 does, QKeras 0.9 does not.
 
     Raises:
-        CannotLower: for one that has no exact integers; the message says why, not where.
+        CannotLower: for a quantizer without exact integers; the message does not name the layer.
     """
     if config.get("alpha") is None and config.name in _AUTOMATIC:
         config = config.replaced(alpha="auto_po2")
@@ -106,10 +106,10 @@ def kernel_quantizer(config: QuantizerConfig, *, settles: bool = True) -> Weight
 
 
 def bias_quantizer(config: QuantizerConfig, *, settles: bool = True) -> WeightQuantizer:
-    """The quantizer of a bias, as it is written.
+    """The quantizer of a bias, with its options as they are in the file.
 
     Raises:
-        CannotLower: for one that has no exact integers; the message says why, not where.
+        CannotLower: for a quantizer without exact integers; the message does not name the layer.
     """
     alpha = config.get("alpha")
     if isinstance(alpha, str):
@@ -145,9 +145,9 @@ def least_squares_scale(x: Floats, q: Floats, po2: bool) -> Floats:
     """QKeras's scale: ``mean(x * q) / (mean(q * q) + epsilon)`` over all axes but the last.
 
     Args:
-        x: weights.
-        q: their integers, as float64.
-        po2: whether to round it to a power of two.
+        x: weights, float64.
+        q: their integers, as float64 of the same shape.
+        po2: whether to round the scale to a power of two.
     """
     if x.ndim > 1:
         axes = tuple(range(x.ndim - 1))
@@ -179,13 +179,13 @@ def _largest(x: Floats) -> Floats:
 
 
 def _edges_near(v: Floats, edge: float | Floats) -> int:
-    """How many numbers lie within float32's rounding of an edge, and not exactly on it."""
+    """The number of elements within float32's rounding of an edge, but not exactly on it."""
     distance = np.abs(v - edge)
     return int(((distance < NEAR * np.maximum(1.0, np.abs(v))) & (distance > 0)).sum())
 
 
 def _binary_weights(config: QuantizerConfig, settles: bool) -> Callable[[Floats], QuantizedWeights]:
-    """``binary`` and ``stochastic_binary``: the sign, 0 gives +1."""
+    """``binary`` and ``stochastic_binary``: the sign, where 0 gives +1."""
     config.refuse_stochastic()
     use_01 = config.flag("use_01")
     alpha = config.get("alpha")
@@ -204,7 +204,7 @@ def _binary_weights(config: QuantizerConfig, settles: bool) -> Callable[[Floats]
 def _ternary_weights(
     config: QuantizerConfig, settles: bool
 ) -> Callable[[Floats], QuantizedWeights]:
-    """``ternary`` and ``stochastic_ternary``: 0, or the sign from a threshold on."""
+    """``ternary`` and ``stochastic_ternary``: 0 below a threshold of magnitude, else the sign."""
     config.refuse_stochastic()
     alpha = config.get("alpha")
     unrolls = config.between("number_of_unrolls", ITERATIONS, 1, 100)
@@ -237,7 +237,7 @@ def _ternary_weights(
 
 
 def _without_zero_scales(codes: Ints, scale: Floats, near: int) -> QuantizedWeights:
-    """Give channels whose integers are all 0 the scale 1, which means the same."""
+    """Give channels whose integers are all 0 the scale 1, which does not change their values."""
     zero = ~codes.any(axis=tuple(range(codes.ndim - 1)))
     return QuantizedWeights(codes, np.where(zero, 1.0, scale), near)
 
@@ -301,8 +301,8 @@ def _fixed_point_weights(
 def _power_weights(config: QuantizerConfig, settles: bool) -> Callable[[Floats], QuantizedWeights]:
     """``quantized_po2``: a sign and a power of two, never 0.
 
-    The exponent is ``clip(round(log2 |x|))``; ``|x|`` below the epsilon gives the least one. It is
-    decided by squares, exactly: ``round(log2 |x|) >= e`` if ``x^2 >= 2^(2e - 1)``.
+    The exponent is ``clip(round(log2 |x|))``; ``|x|`` below the epsilon gives the least exponent.
+    It is computed exactly by squares: ``round(log2 |x|) >= e`` if ``x^2 >= 2^(2e - 1)``.
     """
     # Exponents are rounded to the nearest in inference even with stochastic rounding.
     bits = config.between("bits", 8, 1, MOST_WEIGHT_BITS)
@@ -380,7 +380,7 @@ def binary_layer_codes(x: Floats) -> Ints:
 
 
 def ternary_layer_codes(x: Floats) -> Ints:
-    """``TernaryDense``: more than 1/2 gives +1, -1/2 and less gives -1."""
+    """``TernaryDense``: numbers above 1/2 give +1, numbers up to -1/2 give -1, others 0."""
     return (x > 0.5).astype(np.int64) - (x <= -0.5).astype(np.int64)
 
 
@@ -415,4 +415,4 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     ),
     "ste_tern": (*LARQ, "threshold_value", "ternary_weight_networks"),
 }
-"""The options of quantizers; any other is refused, not overlooked. Others have Larq's."""
+"""The known options of these quantizers; other options are refused. Other quantizers: Larq's."""

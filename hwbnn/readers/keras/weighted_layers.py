@@ -1,4 +1,4 @@
-"""Dense layers and convolutions: integers of their kernels, biases, padding and activations."""
+"""Dense layers and convolutions: integer kernels, biases, padding and activations."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _OLDER = {
 }
 """Layers of BinaryNet for Keras, and whether their weights are binary."""
 _FOLDED = ("QConv2DBatchnorm", "QDepthwiseConv2DBatchnorm")
-"""Layers of QKeras that have a BatchNorm in them."""
+"""Layers of QKeras that contain a BatchNorm."""
 
 
 def dense(net: Translation, layer: LayerConfig) -> LayerValue:
-    """A dense layer; of sequences and images, at each position: a convolution of one pixel."""
+    """A dense layer; for sequences and images it acts at each position, as a 1x1 convolution."""
     value = input_quantized(net, layer, net.source(layer))
     inputs, units = value.shape[-1], layer.integer("units")
     kernel, bias = _kernel_and_bias(net, layer, "kernel", (inputs, units))
@@ -72,7 +72,7 @@ def convolution(net: Translation, layer: LayerConfig) -> LayerValue:
 
 
 def _masked(layer: LayerConfig, codes: Ints) -> Ints:
-    """The kernel's integers with those at 0 that qkeras-v3's ``mask`` leaves out."""
+    """The kernel's integers, set to 0 where qkeras-v3's ``mask`` is 0."""
     given = layer.config.get("mask")
     if given is None:
         return codes
@@ -88,7 +88,7 @@ def _masked(layer: LayerConfig, codes: Ints) -> Ints:
 
 
 def depthwise(net: Translation, layer: LayerConfig) -> LayerValue:
-    """A convolution of each channel by itself."""
+    """A depthwise convolution."""
     value, channels, geometry = _window(net, layer)
     multiplier = layer.integer("depth_multiplier", 1)
     count = channels * multiplier
@@ -103,7 +103,7 @@ def depthwise(net: Translation, layer: LayerConfig) -> LayerValue:
     rows, columns = shape[:2]
     new = Convolution(
         *(layer.name, layer.kind, value.name),
-        # Output channel c * multiplier + m is of input channel c.
+        # Output channel c * multiplier + m reads input channel c.
         found.codes.transpose(2, 3, 0, 1).reshape(count, rows, columns, 1),
         np.tile(per_channel(found.scale, multiplier), channels),
         **geometry,
@@ -120,7 +120,7 @@ def _finish(
     channels: int,
     shape: tuple[int, ...] | None = None,
 ) -> LayerValue:
-    """The value behind the weights, the bias and the activation of a layer."""
+    """Add a weighted sum with its bias and activation; the result is the value behind them."""
     name = biased(net, layer, net.add(new), bias, channels)
     name = net.activated(layer, name, layer.config.get("activation"))
     if shape is None:
@@ -132,7 +132,7 @@ def _finish(
 def _kernel_codes(
     net: Translation, layer: LayerConfig, key: str, kernel: Array
 ) -> QuantizedWeights:
-    """The integers of a kernel, by its quantizer or by the rule of an older layer."""
+    """The integers of a kernel, by its quantizer or by the fixed rule of a BinaryNet layer."""
     if layer.kind not in _OLDER:
         return net.quantized(layer, key, kernel)
     height = layer.config.get("H", 1.0)
@@ -156,7 +156,7 @@ def _kernel_and_bias(
 def _folded(
     net: Translation, layer: LayerConfig, role: str, shape: tuple[int, ...]
 ) -> tuple[Array, Array]:
-    """Kernel and bias with the BatchNorm folded in, in float32 as QKeras does.
+    """Kernel and bias with the BatchNorm folded in, computed in float32 as in QKeras.
 
     ``inv = gamma / sqrt(variance + epsilon)``; kernel ``inv * kernel``, bias
     ``inv * (bias - mean) + beta``.
@@ -207,7 +207,7 @@ def _window(net: Translation, layer: LayerConfig) -> tuple[LayerValue, int, dict
 def biased(
     net: Translation, layer: LayerConfig, name: str, bias: Array | None, channels: int
 ) -> str:
-    """The value behind a bias, which is quantized where the layer says so."""
+    """The value behind a bias, which is quantized if the layer has a quantizer for it."""
     if bias is None:
         return name
     if bias.shape != (channels,):

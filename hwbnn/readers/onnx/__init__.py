@@ -1,7 +1,7 @@
 """QONNX and FINN-ONNX files: quantized networks as Brevitas, qonnx and FINN save them.
 
-:mod:`~hwbnn.readers.onnx.protobuf` reads the bytes, :mod:`~hwbnn.readers.onnx.folding` folds what
-depends on no input, :mod:`~hwbnn.readers.onnx.network` turns the rest into layers of a program.
+:mod:`~hwbnn.readers.onnx.protobuf` reads the bytes, :mod:`~hwbnn.readers.onnx.folding` folds
+constants, :mod:`~hwbnn.readers.onnx.network` turns the other nodes into layers of a program.
 """
 
 from __future__ import annotations
@@ -47,5 +47,5 @@ def program(data: bytes) -> Program:
     """The network in the bytes of a file; raises as :func:`read`."""
     model = read_model(data)
     finn = any(node.op in ("MultiThreshold", "XnorPopcountMatMul") for node in model.nodes)
-    with np.errstate(all="ignore"):  # numbers that are not finite are refused where they stand
+    with np.errstate(all="ignore"):  # numbers that are not finite are refused where they are read
         return OnnxTranslation(model).program("FINN-ONNX" if finn else "QONNX")

@@ -1,8 +1,8 @@
 """Constants of an ONNX graph: quantized weights as codes, and operations on constants folded.
 
-A quantizer on a constant gives integer codes and a scale; both survive a transpose or a reshape.
+A quantizer on a constant gives integer codes and a scale; a transpose or a reshape keeps both.
 Old exporters compute shapes and parameters in the graph (``Shape-Gather-Concat``, ``Pow`` of a
-variance); what depends on no input is computed here, for a batch of one.
+variance). Values that depend on no input are computed here, for a batch of one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hwbnn.readers.onnx.protobuf import MOST_AXES, OnnxNode
 MOST_ELEMENTS = 1 << 27
 """Elements of the largest constant."""
 NEAR_EDGE = 1e-6
-"""Distance from an edge of rounding within which a weight's code is decided by rationals."""
+"""A weight nearer than this to an edge of rounding gets its code by rational arithmetic."""
 ROUNDINGS = {
     "ROUND": "half_even",
     "HALF_EVEN": "half_even",
@@ -32,17 +32,17 @@ ROUNDINGS = {
     "HALF_UP": "half_away",
     "HALF_DOWN": "half_to_zero",
 }
-"""QONNX's modes of rounding and the rules of :mod:`hwbnn.program.quantizers`."""
+"""The rule of :mod:`hwbnn.program.quantizers` for each rounding mode of QONNX."""
 
 
 @dataclass(frozen=True, eq=False)
 class FoldedConstant:
-    """A constant, and how it came about where a quantizer made it.
+    """A constant, with its codes and scale if it is the output of a quantizer.
 
     Attributes:
-        array: its numbers.
-        codes: integers, int64, of the same shape; None for plain numbers.
-        scale: float64, of the same shape: ``array`` is ``codes * scale``.
+        array: the values.
+        codes: int64, of the same shape; None if no quantizer made the constant.
+        scale: float64, of the same shape, where ``array`` is ``codes * scale``; None likewise.
     """
 
     array: Array
@@ -54,13 +54,13 @@ class FoldedConstant:
         return FoldedConstant(array, codes, scale)
 
     def transposed(self, order: tuple[int, ...]) -> FoldedConstant:
-        """With the axes in another order."""
+        """The constant with its axes in another order."""
         codes = None if self.codes is None else self.codes.transpose(order)
         scale = None if self.scale is None else self.scale.transpose(order)
         return FoldedConstant(self.array.transpose(order), codes, scale)
 
     def reshaped(self, shape: tuple[int, ...]) -> FoldedConstant:
-        """In another shape."""
+        """The constant in another shape."""
         codes = None if self.codes is None else self.codes.reshape(shape)
         scale = None if self.scale is None else self.scale.reshape(shape)
         return FoldedConstant(self.array.reshape(shape), codes, scale)
@@ -73,9 +73,9 @@ class QuantizerSettings:
     Attributes:
         low: the lowest code.
         high: the highest code.
-        zero: the code that stands for 0.
-        rule: of rounding.
-        is_sign: one signed bit, which is -1 and +1.
+        zero: the code of the number 0.
+        rule: the rounding rule, one of :mod:`hwbnn.program.quantizers`.
+        is_sign: whether it has one signed bit, whose values are -1 and +1.
     """
 
     low: int
@@ -94,7 +94,7 @@ def quantizer_settings(node: OnnxNode, zero: Array, bits: Array) -> QuantizerSet
         bits: its bit width.
 
     Raises:
-        CannotLower: if they have no meaning that executors agree on.
+        CannotLower: if executors do not agree on their meaning, or they are not supported.
     """
     given = node.attributes
     for name in ("signed", "narrow"):
@@ -129,7 +129,7 @@ def quantizer_settings(node: OnnxNode, zero: Array, bits: Array) -> QuantizerSet
 
 
 def single(node: OnnxNode, what: str, array: Array) -> float:
-    """The one number of an array, whose elements are all alike."""
+    """The number that all elements of an array equal; refused if elements differ."""
     if not array.size or array.dtype.kind not in "fiub" or not (array == array.flat[0]).all():
         raise CannotLower(
             f"{node.label}: {what}: expected one number for all channels, found shape "
@@ -178,7 +178,7 @@ def _scale(node: OnnxNode, source: Array, scale: Array) -> Floats:
 
 
 def _rounded(x: Floats, scale: Floats, rule: str) -> Ints:
-    """Codes of weights; those near an edge of rounding are decided by rationals."""
+    """Codes of weights; near an edge of rounding they are computed by rational arithmetic."""
     ratio = x / scale
     limit = np.float64(1 << 17)
     codes = _whole(ratio.clip(-limit, limit), rule).astype(np.int64)
@@ -193,7 +193,7 @@ def _rounded(x: Floats, scale: Floats, rule: str) -> Ints:
 
 
 def exact_code(x: Fraction, rule: str) -> int:
-    """A rational rounded by a rule.
+    """The integer that a rounding rule gives for a rational number.
 
     >>> [exact_code(Fraction(n, 2), "half_even") for n in (-3, -1, 1, 3)]
     [-2, 0, 0, 2]
@@ -215,7 +215,7 @@ def exact_code(x: Fraction, rule: str) -> int:
 
 
 def _whole(x: Floats, rule: str) -> Floats:
-    """Floats rounded by a rule."""
+    """Floats rounded by a rounding rule."""
     size, sign = np.abs(x), np.sign(x)
     made = {
         "half_even": np.round(x),
@@ -234,7 +234,7 @@ def fold(node: OnnxNode, parts: list[FoldedConstant | None]) -> FoldedConstant |
 
     Args:
         node: the operation.
-        parts: its arguments, None where one is left out.
+        parts: its arguments, with None for each that is left out.
 
     Raises:
         InputError: if the arguments do not fit.
@@ -313,7 +313,7 @@ def new_shape(node: OnnxNode, shape: tuple[int, ...], second: Array | None) -> t
 
     Args:
         node: the operation.
-        shape: of its argument.
+        shape: the shape of its first argument.
         second: its second argument, if it has one.
     """
     listed = [int(n) for n in second.ravel()] if second is not None else None

@@ -1,9 +1,9 @@
 """From the nodes of a QONNX or FINN-ONNX graph to layers of a program, channels last.
 
-A value of the graph is a value of the program seen in another order of axes: ``nchw``, ``nhwc``,
-``nf``, with further axes of size 1. Transposes move the letters and make no layer; a flatten of
-``nchw`` keeps where each element of the file's order lies, and the weights behind it are brought to
-the program's order. A node whose arguments are all constants is folded.
+A value of the graph is a value of the program with its axes in another order, written as letters:
+``nchw``, ``nhwc``, ``nf``, with further axes of size 1. A transpose permutes the letters and makes
+no layer. A flatten of ``nchw`` records the position of each element in the program's order, and the
+weights behind it are permuted to that order. A node whose arguments are all constants is folded.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _REFUSED = {
     "LSTM": "recurrent layers are not lowered",
     "GRU": "recurrent layers are not lowered",
 }
-"""Operations that are known and refused, and what to do."""
+"""Operations that are always refused, with the advice in the message."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +77,11 @@ class OnnxValue:
     """A value of the graph that depends on the input.
 
     Attributes:
-        name: of the program's value.
-        axes: a letter for each axis of the file: ``n`` batch, ``h``, ``w``, ``c``, ``f`` flat
-            elements, ``1`` none.
-        order: of a flattened image: element ``i`` of the file is element ``order[i]`` of the
-            program's; None where they are the same.
+        name: name of the program's value.
+        axes: a letter for each axis in the file: ``n`` batch, ``h`` rows, ``w`` columns, ``c``
+            channels, ``f`` flat elements, ``1`` an additional axis of size 1.
+        order: for a flattened image, int64: element ``i`` of the file's value is element
+            ``order[i]`` of the program's; None where the orders are equal.
     """
 
     name: str
@@ -91,16 +91,16 @@ class OnnxValue:
 
 @dataclass
 class OnnxTranslation:
-    """A model on its way to a program.
+    """The translation of a model to a program, node by node.
 
     Attributes:
-        model: the file's.
-        layers: so far.
-        values: of the graph, by name.
-        constants: by name.
-        shapes: of the program's values.
+        model: the model of the file.
+        layers: the program's layers so far.
+        values: the graph's values that depend on the input, by name.
+        constants: the graph's constants, by name.
+        shapes: the shapes of the program's values, by name.
         end: the name of the logits, once an ``ArgMax`` or ``TopK`` was reached.
-        remarks: what was left out.
+        remarks: notes on operations that were left out.
     """
 
     model: OnnxModel
@@ -128,7 +128,7 @@ class OnnxTranslation:
     # --- the ends --------------------------------------------------------------------------------
 
     def input(self) -> tuple[str, tuple[int, ...], Input | None]:
-        """The name and shape of the input, and what arrives if FINN's annotation says it."""
+        """The name and shape of the input, and its Input where FINN's annotation gives one."""
         names = [name for name in self.model.inputs if name not in self.constants]
         if len(names) != 1:
             raise CannotLower(f"ONNX: expected one input, found {len(names)}; a Graph has one")
@@ -151,7 +151,7 @@ class OnnxTranslation:
         return names[0], shape, _annotated(shape, self.model.datatypes.get(names[0], ""))
 
     def _begins_channels_last(self, name: str) -> bool:
-        """Whether the first convolution behind the input takes channels last."""
+        """Whether the first operation behind the input that fixes the axes has channels last."""
         reached = {name}
         for node in self.model.nodes:
             if reached.isdisjoint(node.inputs):
@@ -164,7 +164,7 @@ class OnnxTranslation:
         return False
 
     def output(self) -> str:
-        """The program's value that the graph's only result is."""
+        """The name of the program's value that is the graph's only output."""
         if len(self.model.outputs) != 1:
             raise CannotLower(
                 f"ONNX: expected one result, found {len(self.model.outputs)}; keep the logits alone"
@@ -230,7 +230,7 @@ class OnnxTranslation:
         known(self, node)
 
     def shape(self, value: OnnxValue) -> tuple[int, ...]:
-        """The shape of a value as the file has it, for a batch of one."""
+        """The shape of a value in the file's order of axes, for a batch of one."""
         shape = self.shapes[value.name]
         sizes = dict(zip("hwc" if len(shape) == 3 else "f", shape, strict=True))
         return tuple(sizes.get(axis, 1) for axis in value.axes)
@@ -253,7 +253,7 @@ class OnnxTranslation:
         return self.constants[name]
 
     def append(self, node: OnnxNode, layer: Layer, value: OnnxValue, axes: str = "") -> OnnxValue:
-        """Add a layer; its value with the axes of its argument, or others."""
+        """Add a layer; the result is its value, with ``axes`` or else the axes of ``value``."""
         sources = [self.shapes[source] for source in layer.sources]
         self.shapes[layer.name] = output_shape(layer, sources)
         self.layers.append(layer)
@@ -271,7 +271,7 @@ class OnnxTranslation:
         return name
 
     def per_channel(self, node: OnnxNode, value: OnnxValue, array: Array, what: str) -> Floats:
-        """A constant that an operation of elements reads, as one number or one a channel.
+        """A constant of an element-wise operation, as one number or one for each channel.
 
         Raises:
             CannotLower: if it differs between rows or columns.
@@ -294,7 +294,7 @@ class OnnxTranslation:
         return self.in_order(value, numbers.ravel())
 
     def in_order(self, value: OnnxValue, numbers: Floats) -> Floats:
-        """Numbers of the elements of a value in the program's order."""
+        """Numbers that belong to the elements of a value, moved to the program's order."""
         if value.order is None or len(numbers) == 1:
             return numbers
         return numbers[np.argsort(value.order)]
@@ -336,7 +336,7 @@ class OnnxTranslation:
         self.append(node, sign(self.name(node), node.op, value.name, scale=scale), value)
 
     def multi_threshold(self, node: OnnxNode) -> None:
-        """``MultiThreshold``: the number of thresholds that are at most the number."""
+        """``MultiThreshold``: counts the thresholds that are at most the input."""
         value = self.value(node)
         thresholds = self.constant(node, 1, "thresholds").array.astype(np.float64)
         if thresholds.ndim != 2 or not thresholds.size:
@@ -388,7 +388,7 @@ class OnnxTranslation:
         self.append(node, layer, value)
 
     def matmul(self, node: OnnxNode) -> None:
-        """``MatMul`` and ``Gemm``: a dense layer, its bias behind it."""
+        """``MatMul`` and ``Gemm``: a dense layer, and a layer for the bias behind it."""
         value = self.value(node)
         given = node.attributes
         if given.get("transA") or not value.axes.startswith("nf") or value.axes.strip("n1f"):
@@ -418,7 +418,7 @@ class OnnxTranslation:
         self.bias(node, made, beta)
 
     def bias(self, node: OnnxNode, value: OnnxValue, beta: float = 1.0) -> None:
-        """The third argument of a weighted sum, if it has one."""
+        """Add the bias of a weighted sum: its third argument, if it has one."""
         if len(node.inputs) < 3 or not node.inputs[2]:
             return
         bias = self.constant(node, 2, "bias").array.astype(np.float64).ravel() * beta
@@ -459,7 +459,7 @@ class OnnxTranslation:
         )
 
     def xnor_popcount(self, node: OnnxNode) -> None:
-        """``XnorPopcountMatMul``: of inputs and weights 0 and 1, the number of equal pairs."""
+        """``XnorPopcountMatMul``: inputs and weights are 0 and 1; counts the pairs that agree."""
         value = self.value(node)
         bits = self.constant(node, 1, "weights").array
         if bits.ndim != 2 or not np.isin(bits, (0, 1)).all() or value.axes.strip("n1f"):
@@ -487,7 +487,7 @@ class OnnxTranslation:
         self.append(node, layer, made)
 
     def conv(self, node: OnnxNode) -> None:
-        """``Conv``: a convolution, its bias behind it."""
+        """``Conv``: a convolution, and a layer for the bias behind it."""
         value = self.image(node)
         last = node.domain == CHANNELS_LAST
         weights = self.constant(node, 1, "weights")
@@ -518,7 +518,7 @@ class OnnxTranslation:
         self.bias(node, made)
 
     def image(self, node: OnnxNode) -> OnnxValue:
-        """The argument, which must be an image in the order that the operation takes."""
+        """The argument, refused unless it is an image with the operation's order of axes."""
         value = self.value(node)
         wanted = "nhwc" if node.domain == CHANNELS_LAST else "nchw"
         if value.axes not in (wanted, "ncw" if wanted == "nchw" else wanted):
@@ -728,7 +728,7 @@ class OnnxTranslation:
         self.values[node.outputs[0]] = self.value(node)
 
     def transpose(self, node: OnnxNode) -> None:
-        """``Transpose``: the axes in another order."""
+        """``Transpose``: permutes the axes; makes no layer."""
         value = self.value(node)
         axes = [int(a) for a in node.attributes.get("perm") or range(len(value.axes))[::-1]]
         if sorted(axes) != list(range(len(value.axes))) or axes[0] != 0:
@@ -760,7 +760,7 @@ class OnnxTranslation:
         self.flattened(node, value)
 
     def relettered(self, value: OnnxValue, wanted: tuple[int, ...]) -> str:
-        """Axes of a shape that differs by axes of size 1 alone."""
+        """The axes after a reshape that only adds or removes axes of size 1."""
         shape = self.shape(value)
         names = [(a, n) for a, n in zip(value.axes, shape, strict=True) if a not in "n1"]
         made = "n"
@@ -774,7 +774,7 @@ class OnnxTranslation:
         return made
 
     def flattened(self, node: OnnxNode, value: OnnxValue) -> None:
-        """A flatten; the file's order of elements is kept beside."""
+        """A flatten; the value keeps the file's order of elements."""
         shape = self.shapes[value.name]
         if len(shape) == 1:
             self.values[node.outputs[0]] = replace(value, axes="nf")
@@ -788,7 +788,7 @@ class OnnxTranslation:
             self.values[node.outputs[0]] = replace(made, order=order)
 
     def class_choice(self, node: OnnxNode) -> None:
-        """``ArgMax`` and ``TopK`` of one: the end, the class."""
+        """``ArgMax`` and ``TopK`` of one: the class, at the end of the network."""
         value = self.value(node)
         given = node.attributes
         axis = int(given.get("axis", -1 if node.op == "TopK" else 0))
@@ -845,7 +845,7 @@ def _constant(node: OnnxNode) -> FoldedConstant:
 
 
 def _annotated(shape: tuple[int, ...], datatype: str) -> Input | None:
-    """The input that FINN's annotation tells: integers as they are."""
+    """The Input of FINN's data type, with integers of scale 1; None for other types."""
     if datatype == "BIPOLAR":
         return Input("x", shape, 0, 1, bit=True, scale=2.0, offset=-1.0)
     if datatype == "BINARY":
@@ -894,4 +894,4 @@ _OPERATIONS: dict[str, Callable[[OnnxTranslation, OnnxNode], None]] = {
     "ArgMax": OnnxTranslation.class_choice,
     "TopK": OnnxTranslation.class_choice,
 }
-"""The operations that are taken on values of the network."""
+"""The operations that are read, and the method that translates each."""

@@ -1,12 +1,12 @@
 """The wire format of ONNX files: protocol buffers, read without their library.
 
 An ONNX file is a tree of messages, each a sequence of fields ``(number, value)``; the numbers are
-those of ``onnx.proto`` (ONNX, IR version 3 to 13). A hundred lines read all that a quantized
+those of ``onnx.proto`` (ONNX, IR version 3 to 13). This module reads the messages that a quantized
 network needs, so that the base install (numpy alone) takes QONNX files; the ``onnx`` package would
 bring protobuf and 32 MB for the same nodes, attributes and tensors.
 
-Files are a stranger's: lengths are checked before anything is taken, nothing is copied but the
-tensors, and what names other files (external data), other graphs or functions is refused.
+Files are untrusted: lengths are checked before data are read, only tensors are copied, and
+references to other files (external data), inner graphs and functions are refused.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _DTYPES = {
     12: "<u4",
     13: "<u8",
 }
-"""numpy's names of the types of tensors."""
+"""numpy's names of the types of tensors, by ONNX's numbers."""
 _LISTS = {4: "<f4", 5: "<i4", 7: "<i8", 10: "<f8", 11: "<u8"}
-"""Fields of a tensor that list its elements one by one."""
+"""The fields of a tensor that list its elements one by one, and the types of these."""
 
 Fields = Iterator[tuple[int, int, Any]]
 
@@ -55,10 +55,10 @@ class OnnxNode:
     """One operation of the file.
 
     Attributes:
-        op: its type.
-        domain: who defines the type; empty for ONNX itself.
-        name: of the node; its first output where it has none.
-        inputs: names of values; empty for one that is left out.
+        op: type of the operation, such as ``"Conv"``.
+        domain: the domain that defines the type; empty for ONNX itself.
+        name: name of the node, or of its first output if the node has none.
+        inputs: names of values; an empty name for an optional input that is left out.
         outputs: names of values.
         attributes: integers, floats, texts, lists of these, and arrays.
     """
@@ -72,7 +72,7 @@ class OnnxNode:
 
     @property
     def label(self) -> str:
-        """The node in messages."""
+        """The name of the node in messages."""
         return f"layer '{shown_name(self.name)}' ({shown_name(self.op)})"
 
 
@@ -81,10 +81,10 @@ class OnnxModel:
     """The parts of a file that a network consists of.
 
     Attributes:
-        nodes: in order.
+        nodes: the operations, in the file's order.
         constants: arrays by name.
         inputs: the shapes of the inputs by name; None for a size that is not fixed.
-        outputs: names of the results.
+        outputs: names of the outputs.
         datatypes: FINN's annotations (``finn_datatype``) by the value's name.
         opsets: the version of each domain.
     """
@@ -98,7 +98,7 @@ class OnnxModel:
 
 
 def is_model(head: bytes) -> bool:
-    """Whether bytes begin like a model: fields of one up to its graph."""
+    """Whether bytes begin with fields of a model, the graph among them."""
     at, seen = 0, False
     try:
         while at < len(head):
@@ -139,7 +139,7 @@ class _Wire:
     count: int = 0
 
     def fields(self, start: int, end: int) -> Fields:
-        """The fields of a message: number, kind, and an integer or a stretch of bytes."""
+        """The fields of a message: number, kind, and an integer or the start and end of bytes."""
         at = start
         while at < end:
             self.count += 1
@@ -163,14 +163,14 @@ class _Wire:
             at += size
 
     def text(self, place: Any) -> str:
-        """A text."""
+        """The text in a field of bytes."""
         try:
             return bytes(self.data[_start(place) : place[1]]).decode()
         except UnicodeDecodeError:
             raise InputError(f"ONNX: byte {place[0]}: expected UTF-8") from None
 
     def model(self) -> OnnxModel:
-        """The whole file."""
+        """Read the whole file."""
         found = OnnxModel()
         graphs = 0
         for number, _, value in self.fields(0, len(self.data)):
@@ -192,7 +192,7 @@ class _Wire:
         return found
 
     def graph(self, found: OnnxModel, place: Any) -> None:
-        """The graph of a model."""
+        """Add the content of the graph message to ``found``."""
         for number, _, value in self.fields(_start(place), place[1]):
             if number == 1:
                 found.nodes.append(self.node(value))
@@ -267,7 +267,7 @@ class _Wire:
         if kind in lists:
             return name, lists[kind]
         if single is None:
-            # proto3 leaves a field out that is 0 or empty.
+            # proto3 does not write fields that are 0 or empty.
             single = floats or ints or texts or {1: 0.0, 2: 0, 3: ""}.get(kind)
         return name, single
 
@@ -320,7 +320,7 @@ class _Wire:
         return name, array.reshape(shape)
 
     def integers(self, wire: int, value: Any) -> list[int]:
-        """One integer, or many packed into one field."""
+        """The integer, or the packed integers, of one field."""
         if wire == _VARINT:
             return [_signed(value)]
         at, end = _start(value), value[1]
@@ -331,7 +331,7 @@ class _Wire:
         return found
 
     def numbers(self, wire: int, value: Any, kind: str) -> list[float]:
-        """One float, or many packed into one field."""
+        """The float, or the packed floats, of one field."""
         start, end = _start(value), value[1]
         if (end - start) % np.dtype(kind).itemsize:
             raise InputError(f"ONNX: byte {start}: expected whole numbers of {kind}")
@@ -358,21 +358,21 @@ class _Wire:
         return name, tuple(shape)
 
     def dimension(self, place: Any) -> int | None:
-        """A size, or None for one that has a name."""
+        """The size of an axis, or None if it is not fixed."""
         for number, _, value in self.fields(_start(place), place[1]):
             if number == 1:
                 return _signed(value)
         return None
 
     def inside(self, place: Any, wanted: int) -> list[Any]:
-        """The contents of all fields of a number."""
+        """The messages in all fields with the number ``wanted``."""
         found = [v for n, _, v in self.fields(_start(place), place[1]) if n == wanted]
         for each in found:
             _start(each)
         return found
 
     def annotation(self, found: OnnxModel, place: Any) -> None:
-        """A value's annotations: FINN's data type is kept."""
+        """Read a value's annotations; only FINN's data type is kept."""
         name = ""
         for number, _, value in self.fields(_start(place), place[1]):
             if number == 1:
@@ -408,7 +408,7 @@ def _start(place: Any) -> int:
 
 
 def _array(where: str, listed: list[Any], kind: np.dtype[Any]) -> Array:
-    """Listed elements as an array; halves are listed as the integers of their bits."""
+    """Listed elements as an array; float16 elements are listed as integers with the same bits."""
     if kind == np.float16:
         if not all(0 <= n < 1 << 16 for n in listed):
             raise InputError(f"{where}: expected 16 bits for each element")
