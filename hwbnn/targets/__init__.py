@@ -1,4 +1,4 @@
-"""Targets: what a Graph can be generated as. Each is a pure function to a Project."""
+"""Targets: the kinds of project that a Graph can become. Each is a pure function to a Project."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hwbnn.project import Project
 __all__ = ["TARGETS", "generate"]
 
 
-# A target is imported when it is asked for: each may need packages that the others do not.
+# A target is imported only when it is used: it may need packages that the others do not.
 def _rtl(graph: Graph, plan: Plan | None = None, **options: Any) -> Project:
     """SystemVerilog with AXI4-Stream ports, for every FPGA; options: name."""
     from hwbnn.targets.rtl import generate as made
@@ -34,16 +34,17 @@ TARGETS: dict[str, Callable[..., Project]] = {"rtl": _rtl, "hls": _hls}
 
 
 def generate(graph: Graph, target: str, plan: Plan | None = None, **options: Any) -> Project:
-    """The files of a Graph for a target, in memory: the same for the same arguments.
+    """Generate the project of a Graph for a target, in memory; equal arguments give equal files.
 
     Args:
         graph: the network.
         target: one of :data:`TARGETS`.
-        plan: how it is laid out in hardware; by default all layers unrolled.
-        **options: what the target takes besides.
+        plan: how the network is laid out in hardware; by default all layers are unrolled.
+        **options: further options of the target: ``name`` of ``"rtl"``, ``io`` of ``"hls"``.
 
     Raises:
-        InputError: if there is no such target.
+        GraphError: if ``graph`` is not a Graph.
+        InputError: if there is no such target, or an option has a value that is not allowed.
         PlanError: if the Plan does not fit the Graph or the target.
         ToolNotFound: if a package that the target needs is not installed.
     """

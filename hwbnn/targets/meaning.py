@@ -1,4 +1,4 @@
-"""The meaning of a core's output, as ``core.json`` and the README say it."""
+"""The meaning of a core's output, as ``core.json`` and the README state it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hwbnn.graph import Graph
 
 
 def meaning_for_programs(graph: Graph) -> dict[str, object]:
-    """The meaning of the output for programs, where it is not plain from the last node."""
+    """The entries of ``core.json`` that state the output's meaning; empty if it has none."""
     output = graph.output
     if output.meaning is None:
         return {}
@@ -17,7 +17,7 @@ def meaning_for_programs(graph: Graph) -> dict[str, object]:
 
 
 def meaning_for_people(graph: Graph) -> str:
-    """The meaning of the output's numbers, for the README; empty where there is none to state."""
+    """A sentence of the README that states the output's meaning; empty if it has none."""
     if graph.meaning == "decision":
         return (
             "The bit is the class: 1 where the network's logit is at least 0, the positive class."

@@ -1,4 +1,4 @@
-"""Blocks as modules: each wraps a hand-written one and holds its constants."""
+"""Blocks as modules: each wraps a hand-written module and holds its constants."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ def modules(core: str, pipeline: Pipeline) -> dict[str, str]:
 
 
 def library_module(block: Block) -> tuple[str, dict[str, object]] | None:
-    """The hand-written module of a block without constants, which stands in the top itself."""
+    """The hand-written module of a block without constants, and its parameters; None for others.
+
+    The top module instantiates it directly.
+    """
     elements = {
         "Lanes": block.source.lanes,
         "Width": block.source.width,
@@ -156,7 +159,7 @@ def _select(block: blocks.SelectBlock, name: str) -> str:
 
 @wrapped.register
 def _pool_max(block: PoolMax) -> Wrapped:
-    """The instance for a pool of largest or smallest elements."""
+    """The module of a pool that takes the largest or the smallest elements."""
     smallest = in_order(block.smallest.astype(np.int64), block)
     parameters: dict[str, object] = {
         **by_element(block),
@@ -171,7 +174,7 @@ def _pool_max(block: PoolMax) -> Wrapped:
 
 @wrapped.register
 def _rescale(block: RescaleBlock) -> Wrapped:
-    """The instance for a change of format."""
+    """The module of a Rescale."""
     slopes = [block.multiplier] if block.negative is None else [block.multiplier, block.negative]
     shift = int(block.shift.min())
     more = block.shift - shift
@@ -207,7 +210,7 @@ def _rescale(block: RescaleBlock) -> Wrapped:
 
 
 def _ends(stream: TokenStream) -> tuple[int, int]:
-    """The least and the largest number that an element's bits can say."""
+    """The least and the largest number that an element's bits can represent."""
     if stream.signed:
         return -(1 << (stream.width - 1)), (1 << (stream.width - 1)) - 1
     return 0, (1 << stream.width) - 1
@@ -229,7 +232,7 @@ def _factor_width(slopes: list[Ints]) -> int:
 
 
 def _factors(block: RescaleBlock, slopes: list[Ints], more: Ints, factor_width: int) -> list[int]:
-    """Element by element: the factors, above them how many places more it is shifted."""
+    """An integer for each element: its factors, and above them its additional right shift."""
     mask = (1 << factor_width) - 1
     above = len(slopes) * factor_width
     rows = [
@@ -244,7 +247,7 @@ def _factors(block: RescaleBlock, slopes: list[Ints], more: Ints, factor_width: 
 
 @wrapped.register
 def _scaled(block: Scaled) -> Wrapped:
-    """The instance for a block."""
+    """The module of a scale and an offset, with factors as wires or in a memory."""
     return _fixed(block) if block.fixed else _from_memory(block)
 
 
@@ -277,7 +280,7 @@ def _fixed(block: Scaled) -> Wrapped:
 
 
 def _terms(factors: list[int] | tuple[int, ...], count: int) -> list[int]:
-    """The bytes that stand for the terms of each factor, filled up to the same number."""
+    """The terms of each factor as one byte each, filled up with zeros to ``count`` a factor."""
     row: list[int] = []
     for factor in factors:
         codes = [128 + 64 * term.complement + term.place for term in terms(factor)]
@@ -290,7 +293,7 @@ def _from_memory(block: Scaled) -> Wrapped:
     below = offset_width + constant_width
     element = below + scale_width
     mask_offset, mask_constant = (1 << offset_width) - 1, (1 << constant_width) - 1
-    # The same scales and offsets in all classes of positions.
+    # All border classes have the same scales and offsets.
     again = len(block.constants) // len(block.scale)
     scales, offsets = np.tile(block.scale, again), np.tile(block.offset, again)
     rows = [

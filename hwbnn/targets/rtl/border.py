@@ -1,4 +1,4 @@
-"""The AXI4-Stream border of a core: its ports, and the modules of each way to tell frames apart."""
+"""The AXI4-Stream ports of a core, and for each framing the modules behind them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ IN: dict[Framing, str] = {
     "counted": "hwbnn_axis_in_counted",
     "batch": "hwbnn_axis_in_batch",
 }
-"""The module where frames arrive."""
+"""The module that receives frames, for each framing."""
 OUT: dict[Framing, str] = {
     "packet": "hwbnn_axis_out",
     "counted": "hwbnn_axis_out",
     "batch": "hwbnn_axis_out_batch",
 }
-"""The module where they leave."""
+"""The module that sends frames, for each framing."""
 _ENDS = ("frame_valid", "frame_ready", "frame_last")
 """The signals that tell the output whether a frame ends its packet."""
 
@@ -44,7 +44,7 @@ def ports(input_beat: int, output_beat: int) -> list[str]:
 
 
 def axis_in(stage: AxisIn, framing: Framing) -> str:
-    """The instance where frames arrive, and the wires that it drives."""
+    """The instance that receives frames, and the wires that it drives."""
     text = described(f"Input {stage.name.removeprefix('v_')}", stage.result)
     text += wires(stage.name, stage.result, handshake=True)
     ends: dict[str, str] = {}
@@ -67,12 +67,12 @@ def axis_in(stage: AxisIn, framing: Framing) -> str:
 
 
 def axis_out(stage: AxisOut, framing: Framing, frames: int) -> str:
-    """The instance where frames leave.
+    """The instance that sends frames.
 
     Args:
-        stage: the border.
+        stage: the output stage.
         framing: how frames are told apart.
-        frames: of ``batch``, the frames that the core can hold.
+        frames: the most frames that the core can hold; used by the framing ``batch`` alone.
     """
     stream = stage.source
     parameters = {

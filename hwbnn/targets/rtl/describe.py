@@ -44,10 +44,10 @@ def core(
 
     Args:
         circuit: the core.
-        predicted: its cycles.
-        names: its modules, those of the library among them, from the leaves up.
-        library: its modules that all cores share.
-        name: that of the core.
+        predicted: its predicted cycles.
+        names: the names of all its modules, each behind the modules that it instantiates.
+        library: the names of its hand-written modules, which all cores share.
+        name: the name of the core.
     """
     simulated = [f"sim/{trace_name(name)}.sv"]
     if netlists.models(circuit):
@@ -124,7 +124,7 @@ def _fifos(circuit: Circuit, predicted: Cycles) -> dict[str, object]:
 
 
 def example(circuit: Circuit) -> NDArray[Any]:
-    """An input that shows the order of elements: it counts through the integers."""
+    """One frame of varying elements, as an example of their order; ``(1, *shape of the input)``."""
     t = circuit.graph.types[circuit.graph.input.name]
     counted = t.low + np.arange(t.size) * 7 % 11 % (t.high - t.low + 1)
     return counted.reshape(1, *t.shape).astype(np.bool_ if t.bit else np.int64)

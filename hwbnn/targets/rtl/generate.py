@@ -1,4 +1,4 @@
-"""The files of an RTL core: hand-written modules, generated ones, and what describes them."""
+"""The files of an RTL core: hand-written modules, generated modules and descriptions."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ NAME = re.compile(r"[a-z][a-z0-9]{0,31}")
 
 
 def generate(graph: Graph, plan: Plan, *, name: str = CORE) -> Project:
-    """The RTL core of a Graph under a Plan; the same files for the same arguments.
+    """Generate the RTL core of a Graph under a Plan; equal arguments give equal files.
 
-    ``rtl/`` holds the design, listed in ``files.f`` from the leaves up; ``library.f`` lists those
-    that all cores share, ``core.f`` the others. ``sim/`` holds a wrapper that shows every value to
-    a bench and is no part of the design.
+    ``rtl/`` holds the design. ``files.f`` lists its files, each behind the modules that it
+    instantiates; ``library.f`` lists the files that all cores share, ``core.f`` the others.
+    ``sim/`` holds a wrapper that shows every value to a test bench and is no part of the design.
 
     Args:
         graph: the network.
         plan: how it is laid out.
-        name: what the names of the core's own modules begin with (``<name>_top``, ...). Cores of
-            different names stand in one design; the modules of the library, ``hwbnn_*``, are the
-            same in all of them and are read once.
+        name: the prefix of the core's own modules (``<name>_top``, ...). Cores of different names
+            can stand in one design; the modules of the library, ``hwbnn_*``, are the same for all
+            cores and are read once.
 
     Raises:
-        InputError: if the name is not of a-z and 0-9, or too long.
+        InputError: if the name is not a letter with at most 31 of a-z and 0-9 behind it.
         PlanError: if the Plan does not fit the Graph.
     """
     core = _checked(name)
@@ -62,7 +62,7 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE) -> Project:
 
 
 def _checked(name: str) -> str:
-    """The name of a core, without '_', so that no core's modules have another's names."""
+    """Check a core's name: it has no '_', so that modules of two cores never have the same name."""
     if not NAME.fullmatch(name):
         raise InputError(
             f"core name {name[:60]!r}: expected at most 32 of a-z and 0-9, beginning with a letter"
@@ -72,7 +72,7 @@ def _checked(name: str) -> str:
 
 @cache
 def _library() -> dict[str, frozenset[str]]:
-    """The hand-written modules, each with those that it instantiates."""
+    """The names of the hand-written modules, each with the names of those that it instantiates."""
     texts = {path.stem: path.read_text() for path in sorted(assets("rtl").glob("*.sv"))}
     return {name: frozenset(_instantiated(text)) & texts.keys() for name, text in texts.items()}
 
@@ -82,7 +82,7 @@ def _instantiated(text: str) -> list[str]:
 
 
 def _needed(texts: Iterable[str]) -> list[str]:
-    """The hand-written modules that these need, those that others instantiate first."""
+    """The hand-written modules that these texts need, each behind those that it instantiates."""
     library = _library()
     ordered: list[str] = []
 

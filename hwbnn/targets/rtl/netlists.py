@@ -1,4 +1,4 @@
-"""Layers that are netlists: the netlist, a model beside it, and what simulates its primitives."""
+"""Layers as netlists: the netlist, a behavioural model, simulation models of its primitives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hwbnn.targets.rtl.verilog import HEADER, constant, instance, joined
 from hwbnn.targets.rtl.wrapped import digit_bits
 
 MODELS = "hwbnn_primitives"
-"""Name of the file that has the primitives."""
+"""Name of the file with simulation models of the FPGA's primitives, without its suffix."""
 
 LUTS = "".join(
     f"""
@@ -34,7 +34,10 @@ endmodule
 
 
 def _carry(bits: int) -> str:
-    """A carry cell; the two families name the carry in differently."""
+    """The model of a carry cell of 4 bits (7 series) or of 8 (UltraScale+).
+
+    The carry inputs of the two have different names.
+    """
     seven = bits == 4
     ports = "input wire CI, CYINIT" if seven else "input wire CI, CI_TOP"
     first = "CI | CYINIT" if seven else "CI"
@@ -72,12 +75,12 @@ endmodule
 
 
 def models(circuit: Circuit) -> str:
-    """Modules that stand for the primitives of a circuit in simulation; empty if it has none."""
+    """Simulation models of the primitives in a circuit; empty if it has none."""
     return primitives({block.form for block in circuit.blocks if isinstance(block, DotNetlist)})
 
 
 def primitives(forms: Collection[NetlistForm]) -> str:
-    """Modules that stand for the primitives of netlists in these forms; empty for portable ones."""
+    """Simulation models of the primitives in netlists of these forms; empty if all are portable."""
     carries = [bits for form, bits in (("xc7", 4), ("xcup", 8)) if form in forms]
     if not carries:
         return ""
@@ -95,14 +98,15 @@ def netlist(block: DotNetlist, name: str) -> str:
         about += (
             "// It relies on constant and equal bits among those that the layer in front gives.\n"
         )
-    # Simulators that count instead need not read it; it has bits that nothing reads on purpose.
+    # Simulators that use $countones instead need not read it. Some of its bits are unused on
+    # purpose.
     lint = "  /* verilator lint_off UNUSEDSIGNAL */\n  /* verilator lint_off PINCONNECTEMPTY */\n"
     head, body = text.split(");\n", 1)
     return f"{HEADER}\n{about}\n`ifndef HWBNN_COUNTONES\n{head});\n{lint}{body}`endif\n"
 
 
 def body(block: DotNetlist, name: str) -> str:
-    """The body of the layer's module: the netlist, or what counts to the same."""
+    """The body of the layer's module: the netlist, or under HWBNN_COUNTONES a behavioural model."""
     delay = {"clk_i": "clk_i", "data_i": "counted", "data_o": "data_o"}
     sizes = {"Width": block.result.bits, "Stages": block.latency}
     passed = {"clk_i": "clk_i", "rst_ni": "rst_ni", "valid_i": "valid_i", "valid_o": "valid_o"}
@@ -116,7 +120,7 @@ def body(block: DotNetlist, name: str) -> str:
 
 
 def _counted(block: DotNetlist) -> str:
-    """The raw sums as counts of bits, and what they are compared with."""
+    """The behavioural model: raw sums as counts of bits, compared with thresholds if it has any."""
     if not (np.abs(block.weights) == 1).all():
         return _counted_digits(block)
     channels, inputs = block.weights.shape
@@ -147,7 +151,7 @@ def _counted(block: DotNetlist) -> str:
 
 
 def _counted_digits(block: DotNetlist) -> str:
-    """The same under integer weights: the digits of each column are counted."""
+    """The behavioural model for integer weights: it counts the digits of each column."""
     channels = len(block.weights)
     bits = Digits.of(block.weights).width((1 << block.source.width) - 1)
     text = (
@@ -176,7 +180,10 @@ def _counted_digits(block: DotNetlist) -> str:
 
 
 def _count(block: DotNetlist, bits: int, matched: str) -> str:
-    """The ones of all planes, by their weights, once each plane has been matched with something."""
+    """An expression that counts the ones of all bit planes, plane b with weight ``2**b``.
+
+    ``matched`` is an operation that is applied to each plane before its ones are counted.
+    """
     inputs, width = block.weights.shape[1], block.source.width
     return " + ".join(
         f"({bits}'($countones(planes[{b * inputs} +: {inputs}]{matched})) << {b})"
@@ -191,7 +198,7 @@ def _weighed(wanted: Ints, scale: Ints, offset: Ints, high: int) -> tuple[str, s
         wanted: int64 ``(channels,)``.
         scale: int64 ``(channels,)``, none negative.
         offset: int64 ``(channels,)``.
-        high: the largest raw sum, and total.
+        high: the largest value of a raw sum, and of the total.
     """
     largest = max(high * int(np.max(scale + np.abs(offset))), int(np.abs(wanted).max()), high)
     wide = largest.bit_length() + 1

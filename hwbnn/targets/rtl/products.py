@@ -1,4 +1,4 @@
-"""Products as modules: all weights as wires, folded with a memory of weights, or a netlist."""
+"""Modules of weighted sums: weights as wires, folded with a memory of weights, or a netlist."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hwbnn.targets.rtl.wrapped import PASSED, Wrapped, digit_bits, module_name, 
 
 
 def unrolled(block: DotUnrolled) -> Wrapped:
-    """All channels at once."""
+    """The module of an unrolled layer with weights of -1 and +1: all channels at once."""
     channels, inputs = block.weights.shape
     rows = [row_integer(row) for row in block.weights]
     groups = f", {block.groups} groups" if block.groups > 1 else ""
@@ -42,7 +42,10 @@ def unrolled(block: DotUnrolled) -> Wrapped:
 
 
 def weighted_unrolled(block: WeightedUnrolled, core: str) -> dict[str, str]:
-    """All channels at once: wires for the digits of weights, and a sum for each channel."""
+    """The module of an unrolled layer with integer weights: all channels at once, by name.
+
+    The digits of weights are wires; each channel has an instance that adds its digits.
+    """
     name = module_name(core, block)
     channels, inputs = block.weights.shape
     sums = block.result.width
@@ -70,7 +73,7 @@ def weighted_unrolled(block: WeightedUnrolled, core: str) -> dict[str, str]:
 def _digit_sum(
     block: WeightedUnrolled, channel: int, digits: tuple[Digit, ...], result: str
 ) -> str:
-    """The sum of the digits of a channel."""
+    """The instance that adds the digits of a channel."""
     sums = block.result.width
     channels, inputs = block.weights.shape
     first = channel // (channels // block.groups) * inputs
@@ -114,7 +117,7 @@ def _digit_sum(
 
 
 def folded(block: DotFolded, core: str, pipeline: Pipeline) -> dict[str, str]:
-    """The folded product and the memory of its weights."""
+    """The modules of a folded layer, by name: the product and the memory of its weights."""
     size, inputs = block.weights.shape
     name, memory = module_name(core, block), f"{core}_rom_{block.node}"
     address = max(1, (block.rows - 1).bit_length())
@@ -180,7 +183,7 @@ def _folded_kind(block: DotFolded) -> tuple[str, dict[str, object]]:
 
 
 def _memory(name: str, block: DotFolded, address: int) -> str:
-    """The weights in the order in which the passes read them, a register behind the memory."""
+    """The memory of the weights, in the order in which they are read, with a registered output."""
     width = block.memory.shape[1]
     filled = "".join(
         f"    rows[{i}] = {literal(row_integer(row), width)};\n"
@@ -206,14 +209,15 @@ def _memory(name: str, block: DotFolded, address: int) -> str:
         f"input  logic [{address - 1}:0] row_i",
         f"output logic [{width - 1}:0] weights_o",
     ]
-    # Mapped together with the adders, which leave it slack, yosys's ABC shares so much between the
-    # columns of a deep table that it takes three times the LUTs (128 rows of 512 bits: 1,024 apart,
-    # about 4,300 together). In a shallow one, constant columns should reach the products.
+    # A deep memory is mapped apart from the adders. Mapped together with them, which leave it
+    # slack, yosys's ABC shares so much logic between its columns that it takes more LUTs (128 rows
+    # of 512 bits: 1,024 apart, about 4,300 together). A shallow memory is mapped together with the
+    # adders, so that its constant columns simplify them.
     return module(name, comment, declared, body, apart=block.rows > 8)
 
 
 def netlist(block: DotNetlist, core: str) -> dict[str, str]:
-    """The netlist of a layer, and the module around it."""
+    """The modules of a layer as a netlist, by name: the netlist, and the module around it."""
     name, inner = module_name(core, block), f"{core}_net_{block.node}"
     channels, inputs = block.weights.shape
     comment = (

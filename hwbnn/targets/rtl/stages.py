@@ -58,24 +58,29 @@ def wires(name: str, stream: TokenStream, handshake: bool) -> str:
 
 
 def described(what: str, stream: TokenStream) -> str:
-    """A heading for a stage."""
+    """A comment that stands above a stage and describes the stream that it drives."""
     tokens = "a token" if stream.tokens == 1 else f"{stream.tokens} tokens"
     return f"\n  // ---- {what}: {tokens} of {stream.lanes} x {stream.width} bits a frame ----\n\n"
 
 
 def input_ports(name: str) -> dict[str, str]:
-    """The ports of an instance that take a stream."""
+    """The input ports of an instance, connected to the wires of a stream."""
     return {"valid_i": f"{name}_valid", "ready_o": f"{name}_ready", "data_i": f"{name}_data"}
 
 
 def output_ports(name: str) -> dict[str, str]:
-    """The ports of an instance that drive one."""
+    """The output ports of an instance, connected to the wires of a stream."""
     return {"valid_o": f"{name}_valid", "ready_i": f"{name}_ready", "data_o": f"{name}_data"}
 
 
 @singledispatch
 def stage_text(stage: Stage, core: str) -> str:
-    """The wires that a stage drives and its instances, in the core of this name."""
+    """The Verilog of a stage: the wires that it drives and its instances.
+
+    Args:
+        stage: the stage.
+        core: the name of the core, with which the names of generated modules begin.
+    """
     raise TypeError(f"no module for {type(stage).__name__}")
 
 
@@ -179,7 +184,7 @@ def _geometry(stage: SlidingWindow | WindowUnrolled) -> dict[str, object]:
 
 
 def _pad(stage: SlidingWindow | WindowUnrolled) -> int:
-    """The padding, in all lanes of a token of the image."""
+    """The padding value, repeated in all lanes of a token of the image."""
     width = stage.source.width
     return sum(stage.pad << i * width for i in range(stage.source.lanes))
 

@@ -10,21 +10,21 @@ from hwbnn.targets.rtl.stages import fifos, stage_text
 from hwbnn.targets.rtl.verilog import instance, module, vector
 
 CORE = "hwbnn"
-"""Name of a core that was given none: what the names of its own modules begin with."""
+"""Default name of a core; the names of its generated modules begin with it."""
 
 
 def top_name(core: str) -> str:
-    """The top module of the core of this name."""
+    """The name of the top module of a core."""
     return f"{core}_top"
 
 
 def trace_name(core: str) -> str:
-    """The simulation wrapper around it."""
+    """The module name of the simulation wrapper around the top module."""
     return f"{core}_trace"
 
 
 def top(circuit: Circuit, predicted: Cycles, core: str) -> str:
-    """The text of the top module of the core of this name, whose cycles are predicted."""
+    """The text of a core's top module; the predicted cycles stand in its comment."""
     plan = circuit.plan
     held = frames_held(circuit) if plan.framing == "batch" else 0
     body = "".join(_stage(stage, core, plan.framing, held) for stage in circuit.stages)
@@ -46,7 +46,7 @@ def _stage(stage: Stage, core: str, framing: Framing, held: int) -> str:
 
 
 def trace_wrapper(circuit: Circuit, core: str) -> str:
-    """A wrapper for simulation: the top module, every tap, and how full every FIFO ever was."""
+    """A wrapper for simulation: the top module, with every tap and every FIFO's maximum fill."""
     plan = circuit.plan
     ports = border.ports(plan.input_beat, plan.output_beat)
     names = [port.split()[-1] for port in ports]

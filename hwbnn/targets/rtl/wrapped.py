@@ -20,11 +20,11 @@ PASSED = {
     "valid_o": "valid_o",
     "data_o": "data_o",
 }
-"""Ports of a block's module, which are those of the hand-written one in it."""
+"""Ports of a block's module, each connected to the same port of the hand-written one in it."""
 
 
 class Wrapped(NamedTuple):
-    """A hand-written module and what its instance is given.
+    """A hand-written module, and the constants and parameters of its instance.
 
     Attributes:
         kind: name of the module, without the library's prefix.
@@ -40,12 +40,12 @@ class Wrapped(NamedTuple):
 
 
 def by_element(block: ByElement) -> dict[str, object]:
-    """How constants repeat: the elements of a token, and the tokens after which they do."""
+    """The parameters for how constants repeat: elements of a token, and the period in tokens."""
     return {"Lanes": block.lanes, "Tokens": block.tokens}
 
 
 def border_classes(block: ByElement) -> dict[str, object]:
-    """The classes of positions, where there are several."""
+    """The parameters that give each position its border class; empty if there is one class."""
     if block.border_classes is None or block.classes == 1:
         return {}
     width = (block.classes - 1).bit_length()
@@ -59,12 +59,12 @@ def border_classes(block: ByElement) -> dict[str, object]:
 def in_order(
     values: NDArray[np.int64] | NDArray[np.object_], block: ByElement, *, classes: int | None = None
 ) -> list[int]:
-    """All constants, class by class and token by token, zeros in lanes that hold no element.
+    """All constants, class by class and token by token, with zeros in lanes without an element.
 
     Args:
-        values: ``(classes * elements, ...)``.
-        block: whose constants they are.
-        classes: of these constants; those of the block if None.
+        values: the constants, ``(classes * elements, ...)``.
+        block: the block that they belong to.
+        classes: the number of classes of these constants; that of the block if None.
     """
     return [int(value) for value in block.in_tokens(values, classes).ravel()]
 
@@ -75,7 +75,7 @@ def module_name(core: str, block: Block) -> str:
 
 
 def ports(block: Block) -> list[str]:
-    """The ports of a block's module, those of the wrapped one."""
+    """The port declarations of a block's module; the hand-written module has the same ports."""
     return [
         "input  logic clk_i",
         "input  logic rst_ni",
@@ -87,7 +87,9 @@ def ports(block: Block) -> list[str]:
 
 
 def digit_bits(source: TokenStream, digit: Digit, first: int = 0) -> list[str]:
-    """The bits of an input that a digit counts, the lowest first, complemented where it is -1.
+    """The bits of an input that a digit of a weight adds, the lowest first.
+
+    A digit of -1 complements all bits; of a signed input, the sign bit is complemented once more.
 
     Args:
         source: the stream of inputs, a whole vector a token.
