@@ -30,14 +30,15 @@ def generate(graph: Graph, plan: Plan | None = None, io: str | None = None) -> P
 
     Args:
         graph: the network.
-        plan: how it is laid out; by default all layers unrolled. A folded ``Dot`` is written for
-            ``(n / simd) * (m / pe)`` cycles a frame, which is hls4ml's reuse factor, with the next
-            larger ``pe`` and ``simd`` that divide; an unrolled one for one cycle. The result of
-            Vitis is not predicted.
-        io: ``"io_parallel"`` (a frame at once on wide ports) or ``"io_stream"`` (AXI4-Stream; a
-            beat has the most elements that divide the frame, of an image its pixels, and fit the
-            Plan's beat). By default parallel for dense networks; convolutions and pools are for
-            streams alone.
+        plan: how the network is laid out; by default all layers are unrolled. A folded ``Dot`` of
+            ``m`` outputs and ``n`` inputs is written for ``(n / simd) * (m / pe)`` cycles a frame,
+            which is hls4ml's reuse factor; its ``pe`` and ``simd`` are rounded up to divisors of
+            ``m`` and ``n``. An unrolled ``Dot`` is written for one cycle. The cycles that Vitis
+            achieves are not predicted.
+        io: ``"io_parallel"`` (a frame at once on wide ports) or ``"io_stream"`` (AXI4-Stream; the
+            elements of a beat are the largest divisor of the frame, or of a token of an image,
+            that fits the Plan's beat). By default ``"io_parallel"``, but ``"io_stream"`` for
+            networks that need it: those with convolutions or pools, for example.
 
     Raises:
         PlanError: if the Plan does not fit the Graph, or asks for more than HLS unrolls.
@@ -91,16 +92,16 @@ def model(
 
 
 def parse_report(folder: str | Path) -> dict[str, Any]:
-    """hls4ml's reading of the reports that Vitis left in a project's folder.
+    """The reports that Vitis wrote into a project's folder, as hls4ml parses them.
 
-    Untested on a report of a real Vitis; the format is the one that hls4ml reads.
+    Not tested with a report of a real Vitis; the format is the one that hls4ml reads.
 
     Returns:
         At least ``{"CSynthesisReport": {"WorstLatency": "12", "LUT": "3456", ...}}``, values as
         text; further keys where co-simulation or Vivado left reports.
 
     Raises:
-        ToolFailed: if there is no report of the synthesis, or none of the expected form.
+        ToolFailed: if there is no synthesis report, or it is not of the expected form.
         ToolNotFound: if hls4ml is not installed.
     """
     report: dict[str, Any] = _hosted("modelgraph").parse_report(Path(folder))
@@ -108,7 +109,7 @@ def parse_report(folder: str | Path) -> dict[str, Any]:
 
 
 def _hosted(name: str) -> Any:
-    """A module of this package that needs hls4ml; what else the package does must not need it."""
+    """Import a module that needs hls4ml; the rest of this package works without hls4ml."""
     try:
         return importlib.import_module(f"hwbnn.targets.hls.{name}")
     except ImportError as error:

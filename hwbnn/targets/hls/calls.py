@@ -1,4 +1,4 @@
-"""A Graph and a Plan as the functions of ``hls/`` that compute it, call by call."""
+"""The calls of C++ functions of ``hls/`` that compute a Graph under a Plan."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ TOP = "hwbnn_top"
 PORTS = {"io_parallel": ("frame_in", "frame_out"), "io_stream": ("s_axis", "m_axis")}
 """Names of the top function's ports for each of hls4ml's io types."""
 FORK = "Fork"
-"""Kind of the calls that copy a stream, which make no value of their own."""
+"""Kind of the calls that copy a stream and compute no value of their own."""
 
 
 def default_io(graph: Graph) -> str:
-    """The io type of a Graph for which none is chosen: parallel, where no node needs a stream."""
+    """The default io type of a Graph: ``io_stream`` if a node needs it, else ``io_parallel``."""
     return "io_stream" if any(needs_stream(n) for n in graph.nodes) else "io_parallel"
 
 
 def calls_of(graph: Graph, plan: Plan, io: str) -> tuple[Call, ...]:
-    """The calls of a Graph in program order; in ``io_stream`` with forks for several readers.
+    """The calls of a Graph in program order; in ``io_stream``, values with several readers fork.
 
     Raises:
         PlanError: if the Plan does not fit the Graph, or asks for more than HLS unrolls.
@@ -50,9 +50,9 @@ def calls_of(graph: Graph, plan: Plan, io: str) -> tuple[Call, ...]:
 
 
 def forked(calls: tuple[Call, ...]) -> tuple[Call, ...]:
-    """The calls with a fork behind each value that several read: a stream has one reader.
+    """The calls, with forks behind each value that several calls read: a stream has one reader.
 
-    A fork has two streams; of n readers, n - 1 stand behind one another.
+    A fork has two output streams; for n readers, a chain of n - 1 forks follows the value.
     """
     readers: dict[str, list[tuple[int, int]]] = {}
     for i, each in enumerate(calls):
@@ -64,7 +64,7 @@ def forked(calls: tuple[Call, ...]) -> tuple[Call, ...]:
     for name, places in readers.items():
         left = name
         for k, (i, j) in enumerate(places[:-1]):
-            # No value has a blank in its name.
+            # No value has a blank in its name, so these names are new.
             taken, rest = f"{name} {k}", f"{name} {k} rest"
             forks.setdefault(name, []).append(_fork(sources[name], left, (taken, rest)))
             read[i][j], left = taken, rest

@@ -1,13 +1,13 @@
 """The depths of the streams between calls that keep shortcuts from deadlock.
 
-Behind a fork one branch may have to keep tokens until the other gives its first. The order of a
+Behind a fork one branch may have to keep tokens until the other gives its first one. The order of a
 process's reads and writes never depends on data. So whether a network deadlocks depends only on the
 depths, not on the speeds: one run in any order decides it. :func:`depths` runs them token by token
-and deepens a stream where all stand still (Parks' algorithm). A frame leaves every stream empty, so
-that one frame decides for all frames.
+and deepens a stream when none of them can move (Parks' algorithm). A frame leaves every stream
+empty, so one frame decides for all frames.
 
-This holds of the processes as they are written in ``hls/``. A pipeline that Vitis makes may keep
-tokens back while it waits for the next; :data:`SLACK` more places are for those.
+This holds for the processes as they are written in ``hls/``. A pipeline that Vitis builds may hold
+tokens back while it waits for the next one; :data:`SLACK` more places make up for these tokens.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from hwbnn.errors import PlanError
 from hwbnn.targets.hls.calls import FORK, Call
 
 SHALLOW = 2
-"""Depth of a stream of an image that no shortcut needs deeper."""
+"""Depth of an image's stream, unless a shortcut needs a deeper one."""
 SLACK = 64
 """Places of a deepened stream beyond those that the run needs."""
 
 MOVES_LIMIT = 1 << 23
-"""Most reads and writes of a frame that are gone through, some ten seconds of them."""
+"""Limit of the reads and writes of a frame that are run; so many take about ten seconds."""
 
 Move = tuple[str, int]
 """A stream and +1 for a token written to it, -1 for one read."""
@@ -41,10 +41,10 @@ def depths(calls: tuple[Call, ...]) -> dict[str, int]:
 
 
 def least_depths(calls: tuple[Call, ...]) -> dict[str, int]:
-    """The smallest depths with which the processes of the calls end, without slack.
+    """The depths, without slack, with which the processes of all calls finish a frame.
 
     Raises:
-        PlanError: if a frame has more tokens than can be gone through.
+        PlanError: if a frame has more tokens than :data:`MOVES_LIMIT` allows.
     """
     depth = _starts(calls)
     if any(call.kind == FORK for call in calls):
@@ -57,8 +57,8 @@ def least_depths(calls: tuple[Call, ...]) -> dict[str, int]:
             )
         run = Processes.of(calls, depth)
         while blocked := run.go():
-            # Full streams whose readers wait for another stream that is empty: joins. Other full
-            # streams stand behind those. Of several the shallowest.
+            # Joins are full streams whose readers wait for another stream, which is empty. All
+            # other full streams wait for these. Of several joins, deepen the shallowest.
             full = [name for name, sign in blocked.values() if sign > 0]
             joins = [name for name in full if blocked[run.reader[name]][1] < 0]
             run.deepen(min(joins, key=lambda name: depth[name]))
@@ -66,23 +66,23 @@ def least_depths(calls: tuple[Call, ...]) -> dict[str, int]:
 
 
 def _starts(calls: tuple[Call, ...]) -> dict[str, int]:
-    """Depths to start from: a value of one token needs one place."""
+    """The initial depth of each stream: a value of one token needs one place."""
     return {name: min(SHALLOW, call.tokens) for call in calls[:-1] for name in call.streams}
 
 
 @dataclass
 class Processes:
-    """The processes of the calls in the middle of a frame.
+    """The state of all calls' processes in the middle of a frame.
 
     Attributes:
-        processes: what each has still to do.
-        waiting: the next move of each that is not at its end.
+        processes: the remaining moves of each process.
+        waiting: the next move of each process that has not finished.
         fill: tokens in each stream.
-        depth: most tokens that each holds; may grow during the run.
+        depth: the most tokens that each stream holds; it may grow during the run.
         writer: the process that writes each stream.
         reader: the process that reads each stream.
-        ready: processes that may be able to move, a heap: those next to the output first, since
-            what is drained soon is filled little.
+        ready: a heap of the negated numbers of processes that may be able to move. Processes next
+            to the output come first: they drain the streams, which then hold few tokens.
     """
 
     processes: list[Iterator[Move]]
@@ -95,7 +95,7 @@ class Processes:
 
     @classmethod
     def of(cls, calls: tuple[Call, ...], depth: dict[str, int]) -> Processes:
-        """The beginning of a frame."""
+        """The state at the beginning of a frame, when all streams are empty."""
         tokens = {name: call.tokens for call in calls for name in call.streams}
         processes = [moves(call, tokens, last=call is calls[-1]) for call in calls]
         waiting = {i: first for i, p in enumerate(processes) if (first := next(p, None))}
@@ -105,22 +105,25 @@ class Processes:
         return cls(processes, waiting, dict.fromkeys(depth, 0), depth, writer, reader, ready)
 
     def go(self) -> dict[int, Move]:
-        """Run until all are at their ends or none can move; gives what each waits for.
+        """Run until all processes have finished or none can move.
 
-        The order of the moves makes no difference to where that is. Only neighbours of what moved
-        are looked at again, so that the time grows with the moves, not with moves times calls.
+        The final state does not depend on the order of the moves. Only the neighbours of a process
+        that moved are tried again, so the time grows with the moves, not with moves times calls.
+
+        Returns:
+            The move that each unfinished process waits for; empty if all have finished.
         """
         while self.ready:
             self._advance(-heappop(self.ready))
         return dict(self.waiting)
 
     def deepen(self, name: str) -> None:
-        """One more place in a full stream, for the process that writes it."""
+        """Add one place to a full stream, and let the process that writes it try again."""
         self.depth[name] += 1
         heappush(self.ready, -self.writer[name])
 
     def _advance(self, i: int) -> None:
-        """Let one process move as far as it can, and wake those that waited for its moves."""
+        """Let one process move as far as it can, and let those that waited for it try again."""
         move, fill, depth = self.waiting.get(i), self.fill, self.depth
         while move is not None:
             name, sign = move
@@ -129,7 +132,7 @@ class Processes:
                 self.waiting[i] = move
                 return
             fill[name] = filled
-            # A reader waits for the first token of an empty stream, a writer for a place of a full.
+            # A reader waits for a token in an empty stream, a writer for a place in a full one.
             other = self.reader[name] if sign > 0 else self.writer[name]
             if self.waiting.get(other) == (name, -sign):
                 heappush(self.ready, -other)
@@ -141,9 +144,9 @@ def moves(call: Call, tokens: dict[str, int], *, last: bool = False) -> Iterator
     """The reads and writes of a call's function for one frame, in its order.
 
     Args:
-        call: the call; what it reads at the port always comes, what the last one writes goes.
-        tokens: tokens of a frame of each stream.
-        last: whether it is the last.
+        call: the call; accesses to the ports of the top function never wait and are left out.
+        tokens: tokens of a frame, for each stream.
+        last: whether it is the last call, which writes to the output port.
     """
     writes = [] if last else [(name, 1) for name in call.streams]
     if "grid_rows" in call.numbers:
@@ -160,7 +163,7 @@ def moves(call: Call, tokens: dict[str, int], *, last: bool = False) -> Iterator
     for t in range(steps):
         for name in call.reads:
             count, rest = divmod(tokens[name], steps)
-            # A value of one channel has one token for several of the other, and comes first.
+            # A source of one channel may have one token for several steps, read in the first.
             period = steps // tokens[name] if rest or not count else 1
             if t % period == 0:
                 yield from ((name, -1) for _ in range(max(1, count)))
@@ -185,5 +188,5 @@ def _window_moves(call: Call, tokens: int, writes: list[Move]) -> Iterator[Move]
 
 
 def _places(grid: int, kernel: int, stride: int) -> range:
-    """Grid rows, or columns, at which a window is one of the output's."""
+    """The grid rows, or columns, that complete a window of the output."""
     return range(kernel - 1, grid, stride)

@@ -1,4 +1,4 @@
-"""The files that an HLS project has beside those that hls4ml writes."""
+"""The files of an HLS project that hls4ml does not write."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hwbnn.targets.meaning import meaning_for_programs
 FRAMES = 8
 """Frames of the test bench that hls4ml writes."""
 BENCH_ELEMENTS = 1 << 21
-"""Elements of those frames together; of larger frames there are fewer, but one at least."""
+"""Limit of the elements of those frames together; large frames are fewer, but at least one."""
 SUMS = ("Dot", "Neurons", "Conv2d", "ConvNeurons")
 """Kinds of calls that a Plan folds."""
 BENCH_INPUT, BENCH_OUTPUT = "tb_data/tb_input_features.dat", "tb_data/tb_output_predictions.dat"
@@ -23,8 +23,9 @@ BENCH_INPUT, BENCH_OUTPUT = "tb_data/tb_input_features.dat", "tb_data/tb_output_
 def core(site: Site, calls: tuple[Call, ...]) -> dict[str, Any]:
     """The contents of ``core.json``, the description of the project for programs.
 
-    ``trace`` has one entry a slot of the C simulation: the value, its elements, and whether they
-    are bits. ``fused`` names the values that no call shows, and the value that they went into.
+    ``trace`` has one entry for each slot of the C simulation: the value, the number of its
+    elements, and whether they are bits. ``fused`` maps each value that no trace shows to the value
+    whose call computes it.
     """
     graph, ports = site.graph, {}
     for kind, value, port, n in zip(
@@ -113,7 +114,7 @@ def _declared(element: str, port: dict[str, Any], io: str) -> str:
 
 
 def bench_data(graph: Graph) -> dict[str, bytes]:
-    """Frames of hls4ml's test bench and what they give, one a line, for C and RTL simulation."""
+    """The input and output frames of hls4ml's test bench, one a line, for C and RTL simulation."""
     t = graph.types[graph.input.name]
     rng = np.random.default_rng(int(graph.digest[:16], 16))
     frames = max(1, min(FRAMES, BENCH_ELEMENTS // t.size))

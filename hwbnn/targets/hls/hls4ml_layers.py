@@ -1,7 +1,7 @@
-"""hls4ml layers of our own: one class a kind of call, two templates for all of them.
+"""hls4ml layers of our own: one class for each kind of call, two templates for all classes.
 
-A layer holds its :class:`~hwbnn.targets.hls.calls.Call` and says it in hls4ml's terms. Nothing of
-hls4ml's own arithmetic takes part: not its layers, converters, quantizers or binary lowering.
+A layer holds its :class:`~hwbnn.targets.hls.calls.Call` and translates it to hls4ml's terms.
+hls4ml's own layers, converters, quantizers and binary lowering are not used.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ExactConstant(WeightVariable):  # type: ignore[misc]  # hls4ml has no type
 class HwbnnPort(Layer):  # type: ignore[misc]
     """The array or stream that enters the top function.
 
-    hls4ml's own ``Input`` layer is one that its precision passes look for.
+    It takes the place of hls4ml's own ``Input`` layer, which hls4ml's precision passes look for.
     """
 
     def initialize(self) -> None:
@@ -62,15 +62,15 @@ class HwbnnPort(Layer):  # type: ignore[misc]
 
 
 class HwbnnLayer(Layer):  # type: ignore[misc]
-    """A call; its attributes ``call``, ``shape``, ``var_name``, ``slot`` come with the layer.
+    """The layer of a call, with the attributes ``call``, ``shape``, ``var_name`` and ``slot``.
 
-    A fork has an output a stream; the others have one.
+    A fork has an output for each of its streams; the other layers have one output.
     """
 
     def initialize(self) -> None:
-        """Declare the value that the call makes, its constants, and the type of a weight.
+        """Declare the value that the call computes, its constants, and the type of a weight.
 
-        The words of integer weights hold several; ``coefficient_t`` is the type of one.
+        A word of integer weights holds several of them; ``coefficient_t`` is the type of one.
         """
         call: Call = self.get_attr("call")
         for k, output in enumerate(self.outputs):
@@ -141,7 +141,7 @@ class HwbnnCall(FunctionCallTemplate):  # type: ignore[misc]
 
 
 def register() -> None:
-    """Make hls4ml's Vitis backend know our layers; once, whoever asks again."""
+    """Register our layers with hls4ml's Vitis backend; further calls do nothing."""
     if "HwbnnPort" in layer_map:
         return
     backend = get_backend(BACKEND)

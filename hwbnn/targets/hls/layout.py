@@ -15,7 +15,7 @@ from hwbnn.graph import ValueType
 from hwbnn.graph.bits import pack_words
 
 WORD = 64
-"""Bits of the widest word: the widest that C++ prints as a literal and counts in one step."""
+"""Bits of the widest word: the widest C++ literal, and the most bits of one popcount."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Plain:
-    """Integers, or bits at the border: one element a word.
+    """Integers, or bits at the ports of the top function: one element in each word.
 
     Attributes:
         size: elements.
         word: the type of a word.
-        base: what is added to every element as it is written (``hwbnn::counted``).
+        base: the integer that is added to each element when it is written (``hwbnn::counted``).
     """
 
     size: int
@@ -78,9 +78,9 @@ class Plain:
 
 @dataclass(frozen=True)
 class Packed:
-    """Bits in words, in segments of ``segment`` elements, each of which begins a word.
+    """Bits packed into words; each segment of ``segment`` elements begins a new word.
 
-    A folded ``Dot`` reads one segment of ``simd`` elements a cycle.
+    A folded ``Dot`` reads ``simd`` elements a cycle: one or more whole segments.
     """
 
     size: int
@@ -153,14 +153,15 @@ class Constant:
 class Fold:
     """The fold of a ``Dot`` or ``Conv2d``: ``pe`` outputs times ``simd`` inputs a cycle.
 
-    Its weights are read a row of ``simd`` an output a cycle (:mod:`hwbnn.targets.hls.weights`).
+    In each cycle, a row of ``simd`` weights is read for each of the ``pe`` outputs
+    (:mod:`hwbnn.targets.hls.weights`).
 
     Attributes:
         outputs: how many outputs; of a convolution, its channels.
-        inputs: inputs of an output; of a convolution, the weights of a channel.
+        inputs: inputs that each output reads; of a convolution, the weights of a channel.
         pe: outputs that are computed at once.
         simd: inputs that are added at once.
-        segment: inputs that begin a word each, a divisor of ``simd``; ``simd`` itself by default.
+        segment: inputs in a segment if they are bits, a divisor of ``simd``; 0 means ``simd``.
     """
 
     outputs: int
@@ -171,12 +172,12 @@ class Fold:
 
     @property
     def steps(self) -> int:
-        """Cycles that one fold of outputs takes."""
+        """Cycles that ``pe`` outputs take."""
         return self.inputs // self.simd
 
     @property
     def folds(self) -> int:
-        """Folds of ``pe`` outputs."""
+        """How many times ``pe`` outputs are computed in a frame."""
         return self.outputs // self.pe
 
     @property
@@ -190,7 +191,7 @@ class Fold:
         return self.folds * self.steps
 
     def numbers(self) -> dict[str, int]:
-        """The members of the config struct that say the fold."""
+        """The members of the config struct that describe the fold."""
         return {
             "n_in": self.inputs,
             "n_out": self.outputs,

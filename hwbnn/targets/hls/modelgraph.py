@@ -20,7 +20,7 @@ from hwbnn.targets.hls.hls4ml_layers import BACKEND, register
 
 
 def layer_list(site: Site, calls: tuple[Call, ...]) -> list[dict[str, Any]]:
-    """The layers that :meth:`ModelGraph.from_layer_list` takes: the port, then a layer a call."""
+    """The layers for :meth:`ModelGraph.from_layer_list`: the port, then one for each call."""
     port_in, port_out = PORTS[site.io]
     first = calls[0]
     lanes, size = site.input_lanes, site.type(first.value).size
@@ -28,7 +28,7 @@ def layer_list(site: Site, calls: tuple[Call, ...]) -> list[dict[str, Any]]:
         {
             "class_name": "HwbnnPort",
             "name": port_in,
-            # io_stream: beats of lanes, in hls4ml the last axis of a tensor; io_parallel: one beat.
+            # io_stream: beats of lanes; hls4ml takes the last axis for a beat. io_parallel: one.
             "shape": [size] if lanes == size else [size // lanes, lanes],
             "word": first.source.word,
         }
@@ -49,13 +49,13 @@ def layer_list(site: Site, calls: tuple[Call, ...]) -> list[dict[str, Any]]:
                 "slot": None if call.kind == FORK else next(slots),
             }
         )
-    # The last value is the output itself: the driver reads it from the port.
+    # The last value is the output itself, not traced: the simulation reads it from the port.
     layers[-1].update(var_name=port_out, slot=None)
     return layers
 
 
 def stream_names(calls: tuple[Call, ...]) -> dict[str, str]:
-    """hls4ml's names of all streams: a value's with a prefix, since hls4ml has names of its own."""
+    """The names of all streams in hls4ml; a prefix keeps values' names apart from hls4ml's own."""
     names: dict[str, str] = {}
     for i, call in enumerate(calls):
         if call.kind == FORK:
@@ -76,17 +76,18 @@ def model_of(site: Site, calls: tuple[Call, ...], folder: Path) -> ModelGraph:
         part=site.plan.device,
         clock_period=site.plan.clock_ns,
         io_type=io,
-        # C simulation would read the text files and synthesis the headers: only headers, for both.
+        # With text files, C simulation would read them, but synthesis the headers. Without them,
+        # both read the headers.
         write_weights_txt=False,
     )
     unrolled = all(call.reuse == 1 for call in calls)
     config["HLSConfig"] = {
         "Model": {
-            # Every type of ours is explicit; hls4ml asks for a default all the same.
+            # All our types are explicit, but hls4ml requires a default.
             "Precision": "ap_int<32>",
             "ReuseFactor": 1,
             "Strategy": "Latency",
-            # A pipelined top would unroll the folds inside it.
+            # A pipelined top function would unroll the loops of folded layers.
             "PipelineStyle": "pipeline" if unrolled and io == "io_parallel" else "dataflow",
             "PipelineInterval": 1 if unrolled and io == "io_parallel" else None,
         },
@@ -96,7 +97,7 @@ def model_of(site: Site, calls: tuple[Call, ...], folder: Path) -> ModelGraph:
             if "call" in layer
         },
     }
-    # hls4ml prints; standard output is our caller's.
+    # hls4ml prints, but standard output belongs to our caller.
     with contextlib.redirect_stdout(text_io.StringIO()):
         model = ModelGraph.from_layer_list(config, layers)
     _check_untouched(model, layers)
@@ -108,10 +109,10 @@ def model_of(site: Site, calls: tuple[Call, ...], folder: Path) -> ModelGraph:
 
 
 def _check_untouched(model: ModelGraph, layers: list[dict[str, Any]]) -> None:
-    """hls4ml's passes ran over the model; none may have added, removed or changed a layer.
+    """Check that hls4ml's passes over the model have added, removed or changed no layer.
 
     Raises:
-        ToolFailed: naming the layer, if one did.
+        ToolFailed: if they have; the message names the layers.
     """
     names, names_now = [layer["name"] for layer in layers], [n.name for n in model.get_layers()]
     if names_now != names:
@@ -133,10 +134,10 @@ def _check_untouched(model: ModelGraph, layers: list[dict[str, Any]]) -> None:
 
 
 def files_of(model: ModelGraph, folder: Path) -> dict[str, bytes]:
-    """The files that hls4ml writes into its folder, without what differs from run to run.
+    """The files that hls4ml writes, with the parts replaced that differ from run to run.
 
     Raises:
-        ToolFailed: if the folder's name is left in one of them.
+        ToolFailed: if one of them still contains the folder's name.
     """
     with contextlib.redirect_stdout(text_io.StringIO()):
         model.write()
@@ -164,7 +165,7 @@ def parse_report(folder: Path) -> dict[str, Any]:
     try:
         with contextlib.redirect_stdout(said):
             report = parse_vivado_report(str(folder))
-    # hls4ml raises whatever a missing element of a file happens to raise.
+    # If an element is missing in a file, hls4ml may raise any exception.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise ToolFailed(f"{folder}: cannot read the synthesis report ({reason})") from error

@@ -40,7 +40,11 @@ from hwbnn.targets.hls.sums import integers, masked, sum_function, sum_members, 
 
 @singledispatch
 def call_of(node: Node, site: Site) -> Call:
-    """The call that makes a node's value."""
+    """The call that computes a node's value.
+
+    Raises:
+        PlanError: if HLS has no such node, or the node asks for more than HLS unrolls.
+    """
     raise PlanError(f"node '{node.name}': HLS has no {type(node).__name__}; use the target 'rtl'")
 
 
@@ -59,7 +63,7 @@ def _input(node: Input, site: Site) -> Call:
 def _output(node: Output, site: Site) -> Call:
     t, port = site.type(node.name), site.port(node.name)
     lanes = site.lanes(node.name, site.plan.output_beat)
-    # io_stream: beats of lanes, in hls4ml the last axis of a tensor; io_parallel: one beat.
+    # io_stream: beats of lanes; hls4ml takes the last axis for a beat. io_parallel: one beat.
     shape = (t.size,) if lanes == t.size else (t.size // lanes, lanes)
     if node.name in site.image_lanes:
         numbers = site.token_numbers(node.name)
@@ -134,7 +138,7 @@ def _threshold(node: Threshold, site: Site) -> Call:
         assert isinstance(source, Dot)
         return _dense(source, site, node)
     x = site.type(node.source)
-    # x <= t is not x >= t + 1: falling channels share the comparator of rising ones.
+    # x <= t is the negation of x >= t + 1: rising and falling channels share a comparator.
     reaching = node.thresholds + node.falling[:, None]
     falling = Constant("falling", Scalar(1), node.falling.astype(np.int64))
     numbers = {"n_channels": x.channels, "n_levels": reaching.shape[-1]}
@@ -148,7 +152,7 @@ def _threshold(node: Threshold, site: Site) -> Call:
 
 
 def _counted(call: Call, threshold: Threshold | None) -> Call:
-    """A call whose value starts at the base of its Threshold, if that has one."""
+    """The call, with the base of its Threshold added to each element if there is a base."""
     if threshold is None or not threshold.base:
         return call
     assert isinstance(call.out, Plain)
@@ -269,7 +273,7 @@ def _convolution(node: Conv2d, site: Site, threshold: Threshold | None = None) -
     within_limit(node.name, row.words, "words of a window", advice)
     value = node if threshold is None else threshold
     unrolled = not isinstance(site.plan.layout(node.name), Folded)
-    # The function takes constants of every layer; those that its layer has not are one zero.
+    # The function takes all kinds of constants; for kinds that this layer lacks, a single zero.
     none = {"factors": "n_factors", "thresholds": "n_thresholds"}
     constants = {constant.name: constant for constant in members["constants"]}
     for name, number in none.items():
@@ -310,7 +314,7 @@ def _max_pool(node: MaxPool, site: Site) -> Call:
     smallest = np.zeros(x.channels, np.int64)
     if node.smallest is not None:
         smallest = node.smallest.astype(np.int64)
-    # Outside is what never wins: of bits the codes of `smallest` themselves.
+    # The padding never wins. For bits, it is `smallest` itself: 1 where 0 wins, 0 where 1 wins.
     fill = smallest if x.bit else np.where(smallest == 1, x.high, x.low)
     return _pool(node, site, "bit_max_pool" if x.bit else "max_pool", fill, smallest)
 
@@ -360,10 +364,10 @@ def _pool(
 
 
 def _window_numbers(node: Conv2d | MaxPool | SumPool, value: str, site: Site) -> dict[str, int]:
-    """The members of a config struct that say how a window walks; ``value`` is the call's."""
+    """The members of a config struct that describe a sliding window; ``value`` is the call's."""
     window = window_of(node, site.type(node.source).shape)
     (height, width), (top, _, left, _) = window.size, window.padding
-    # The window takes every pixel, and goes as far as the last place of the output.
+    # The grid covers every pixel, and reaches as far as the window of the last output.
     last = [
         (n - 1) * s + k for n, s, k in zip(window.output, node.stride, node.kernel, strict=True)
     ]
@@ -389,6 +393,6 @@ def _window_numbers(node: Conv2d | MaxPool | SumPool, value: str, site: Site) ->
 
 
 def _reachable(name: str, thresholds: Ints, x: ValueType) -> Constant:
-    """Thresholds of ``x >= t``, those out of range moved to its ends, where they mean the same."""
+    """Thresholds of ``x >= t``, clipped to ``x.low .. x.high + 1``, which changes no decision."""
     clipped = np.clip(thresholds, x.low, x.high + 1)
     return Constant(name, Scalar.holding(x.low, x.high + 1), clipped.reshape(-1))

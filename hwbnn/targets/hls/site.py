@@ -1,4 +1,4 @@
-"""A Call of a function of ``hls/``, and the Site: the surroundings of the node that it is for."""
+"""A Call of a C++ function of ``hls/``, and the Site: the Graph, Plan and io type of all calls."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from hwbnn.plan import Folded, Plan
 from hwbnn.targets.hls.layout import Constant, Fold, Packed, Plain, Scalar, ValueLayout
 
 UNROLL_LIMIT = 4096
-"""Most iterations of an unrolled loop and most parts of an array; ``hwbnn::unroll_limit``."""
+"""Limit of an unrolled loop's iterations and of an array's parts; ``hwbnn::unroll_limit``."""
 
 TOKEN_BITS = 1024
 """Bits of the widest token."""
@@ -41,22 +41,23 @@ class Call:
     """One call of a function of ``hls/``.
 
     Attributes:
-        value: name of the Graph's value that it makes; of the one that it copies, for a fork.
-        reads: the values that it reads, none where it reads the port.
+        value: name of the Graph's value that it computes; for a fork, of the value that it copies.
+        reads: names of the values or streams that it reads; empty if it reads the input port.
         kind: kind of the node, ``"Neurons"`` for a ``Dot`` with its ``Threshold``.
         function: name of the C++ function template.
-        source: layout of the value that it reads, or of a part of it that the function takes.
-        out: layout of the value that it makes, likewise.
-        shape: what leaves it: the tokens of a frame and the words of one; of a value that is one
-            token its words alone.
+        source: layout of the value that it reads, or of the part of it that one run of the
+            function reads (a token, a pixel or a window).
+        out: layout of the value that it computes, or of such a part of it.
+        shape: ``(tokens of a frame, words of a token)`` of its value; ``(words,)`` alone if the
+            whole value is one token.
         numbers: integer members of its config struct.
         types: type members of its config struct, in C++.
         constants: arrays passed to the function, in order.
-        fused: values that it computes and does not show.
-        reuse: cycles in which it takes one frame, a convolution one place of its window (hls4ml's
-            reuse factor).
-        writes: names of its streams where these are not the value alone.
-        weight: type of one of its weights, if these are integers other than -1 and +1.
+        fused: names of values that it computes inside, so that no trace shows them.
+        reuse: cycles that it takes for one frame, or a convolution for one position of its window
+            (hls4ml's reuse factor).
+        writes: names of its output streams, for a fork; empty if ``value`` is the only one.
+        weight: type of one weight, if the weights are integers other than -1 and +1.
     """
 
     value: str
@@ -76,18 +77,18 @@ class Call:
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """Names of its streams: the value's own name, except for forks."""
+        """Names of its output streams: the value's own name, except for forks."""
         return self.writes or (self.value,)
 
     @property
     def tokens(self) -> int:
-        """Tokens of a frame of its value."""
+        """Tokens of its value in a frame."""
         return self.shape[0] if len(self.shape) > 1 else 1
 
 
 @dataclass(frozen=True)
 class Site:
-    """The surroundings of nodes, from which calls are derived: Graph, Plan, kind of ports."""
+    """The Graph, the Plan and the io type, from which the calls of nodes are derived."""
 
     graph: Graph
     plan: Plan
@@ -99,13 +100,13 @@ class Site:
 
     @cached_property
     def hidden(self) -> frozenset[str]:
-        """Values that are fused into the circuit of their reader."""
+        """Names of values that are fused into the circuit of their reader."""
         sums = (n for n in self.graph.nodes if isinstance(n, WeightedSum))
         return frozenset(n.name for n in sums if fusable(self, n) is not None)
 
     @cached_property
     def image_lanes(self) -> Mapping[str, int]:
-        """Elements of a token, of the values that cross a stream pixel by pixel."""
+        """Elements of a token, for each value that crosses a stream pixel by pixel."""
         return image_lanes(self.graph, self.hidden) if self.io == "io_stream" else {}
 
     def chunks(self, name: str) -> int:
@@ -118,13 +119,13 @@ class Site:
         return self.channels(node.source) if isinstance(node, Flatten) else self.type(name).channels
 
     def function(self, name: str) -> str:
-        """The C++ function of a node: in io_stream the one around it that has streams."""
+        """The C++ function of this name; in io_stream, its wrapper with streams as arguments."""
         return name if self.io == "io_parallel" else f"{name}_stream"
 
     def call(self, node: Any, function: str, **rest: Any) -> Call:
-        """The call of a node inside the network; ``rest`` are further fields of it.
+        """The call of a node inside the network; ``rest`` are further fields of the Call.
 
-        A node whose value is an image is an element-wise one here, called for each token.
+        If the value of the node is an image, the C++ function runs once for each token.
         """
         if node.name in self.image_lanes:
             layouts = self.token(node.source), self.token(node.name)
@@ -141,7 +142,7 @@ class Site:
         return {"n_tokens": self.shape(name)[0], "n_chunks": self.chunks(name)}
 
     def layout(self, name: str) -> ValueLayout:
-        """The layout of a whole value between calls, as the weighted sums that read it take it."""
+        """The layout of a whole value between calls, as its readers expect it."""
         t = self.type(name)
         if not t.bit:
             return Plain(t.size, Scalar(t.width, t.signed))
@@ -151,7 +152,7 @@ class Site:
         return Packed(t.size, self._segment(name, self.image_lanes.get(name, t.size)))
 
     def _segment(self, name: str, segment: int) -> int:
-        """Elements of a value of bits that begin a word: what divides every reader's steps."""
+        """Elements of a segment of a packed value: a divisor of every reader's steps."""
         for reader in self.graph.readers(name):
             if isinstance(reader, Dot | Conv2d):
                 segment = gcd(segment, *_steps(self.plan, reader))
@@ -160,7 +161,7 @@ class Site:
         return segment
 
     def _keeps_words(self, node: Node) -> bool:
-        """Whether a node takes tokens of bits word by word, so that they stay as they are cut."""
+        """Whether a node works on words of bits, so that it keeps the segments of its source."""
         return isinstance(node, Flatten | MaxPool) and node.name in self.image_lanes
 
     def pixel(self, name: str) -> ValueLayout:
@@ -178,14 +179,18 @@ class Site:
         return (self.layout(name).words,)
 
     def port(self, name: str) -> Plain:
-        """The layout of a value, or of a token of it, at the ports, where bits have a word each."""
+        """The layout of a value, or of its tokens, at the ports, where each bit is a word."""
         t = self.type(name)
         return Plain(self.image_lanes.get(name, t.size), Scalar(t.width, t.signed))
 
     def lanes(self, name: str, beat: int) -> int:
-        """Elements of a beat: in io_stream the most that divide the frame and fit ``beat`` bits.
+        """Elements of a beat of ``beat`` bits at the input or output.
 
-        Beats of an image divide its pixels.
+        In io_stream it is the largest divisor that fits: of the elements of a frame, or for an
+        image of the elements of a token. In io_parallel a beat is a whole frame.
+
+        Raises:
+            PlanError: if no element fits.
         """
         t = self.type(name)
         if self.io == "io_parallel":
@@ -210,7 +215,7 @@ class Site:
         return self.lanes(self.graph.output.name, self.plan.output_beat)
 
     def fold(self, node: Dot | Conv2d) -> Fold:
-        """The fold of a node; unrolled is the one that takes all in one cycle."""
+        """The fold of a node; that of an unrolled node computes everything in one cycle."""
         outputs, inputs = len(node.weights), node.weights[0].size
         layout = self.plan.layout(node.name)
         pe, simd = outputs, inputs
@@ -223,9 +228,9 @@ class Site:
 
 
 def dividing(node: Dot | Conv2d, folded: Folded) -> Folded:
-    """The fold of a node in HLS, whose loops have no rest: the next larger ones that divide.
+    """The fold of a node in HLS: ``pe`` and ``simd`` rounded up to divisors of outputs and inputs.
 
-    It takes no more cycles than the Plan's.
+    The loops of HLS have no remainder. The fold takes no more cycles than the Plan's.
     """
     groups = node.groups if isinstance(node, Conv2d) else 1
     outputs, inputs = len(node.weights) // groups, node.weights[0].size
@@ -237,7 +242,7 @@ def dividing(node: Dot | Conv2d, folded: Folded) -> Folded:
 
 
 def _steps(plan: Plan, node: Dot | Conv2d) -> tuple[int, ...]:
-    """Counts that a word of bits must divide where a node reads it: step, group of channels."""
+    """Counts that a segment must divide for this reader: a step, the channels of a group."""
     layout = plan.layout(node.name)
     depth = (node.weights.shape[3],) if isinstance(node, Conv2d) else ()
     if isinstance(layout, Folded):
@@ -246,7 +251,7 @@ def _steps(plan: Plan, node: Dot | Conv2d) -> tuple[int, ...]:
 
 
 def fusable(site: Site, sums: WeightedSum) -> Threshold | None:
-    """The Threshold that becomes one circuit with a Dot or Conv2d, if the Plan wants that."""
+    """The Threshold that is fused with a weighted sum; None if there is none or no fusion."""
     if not site.plan.fuse:
         return None
     # Accumulators are compared with one set of thresholds at all positions.
@@ -254,10 +259,10 @@ def fusable(site: Site, sums: WeightedSum) -> Threshold | None:
 
 
 def within_limit(name: str, count: int, what: str, advice: str) -> None:
-    """Check that Vitis can unroll what a node asks for.
+    """Check that Vitis can unroll ``count`` iterations or parts.
 
     Raises:
-        PlanError: if it is too much.
+        PlanError: if there are too many; ``what`` and ``advice`` stand in the message.
     """
     if count > UNROLL_LIMIT:
         raise PlanError(
@@ -266,7 +271,7 @@ def within_limit(name: str, count: int, what: str, advice: str) -> None:
 
 
 def needs_stream(node: Node) -> bool:
-    """Whether a node looks at an image place by place, so that it needs it as a stream."""
+    """Whether a node reads an image position by position, so that it needs it as a stream."""
     return (
         isinstance(node, Conv2d | MaxPool | SumPool)
         or getattr(node, "border_classes", None) is not None
@@ -274,12 +279,12 @@ def needs_stream(node: Node) -> bool:
 
 
 def image_lanes(graph: Graph, hidden: Collection[str]) -> dict[str, int]:
-    """Elements of a token, of each value that crosses a stream pixel by pixel.
+    """Elements of a token, for each value that crosses a stream pixel by pixel.
 
-    Those are the images of a Graph that has a node which needs a stream, and what a Flatten makes
-    of them if only dense layers read it. A token is a pixel's channels, or the largest equal part
-    of them that fits :data:`TOKEN_BITS`; values of element-wise nodes have the parts of their
-    sources.
+    If some node of the Graph needs a stream, these values are its images, and each flattened image
+    that only dense layers read. If no node does, there are none. A token holds the channels of a
+    pixel, or the largest equal part of them that fits :data:`TOKEN_BITS`. The values of
+    element-wise nodes and pools have tokens as large as their sources'.
 
     Args:
         graph: the network.
@@ -310,7 +315,7 @@ def image_lanes(graph: Graph, hidden: Collection[str]) -> dict[str, int]:
 
 
 def _lanes(graph: Graph, names: set[str]) -> int:
-    """The elements of a token of all of these values."""
+    """The elements of a token, the same for all of these values."""
     types = [graph.types[name] for name in names]
     channels = next(t.channels for t in types if len(t.shape) == 3)
     widest = max(t.width for t in types)

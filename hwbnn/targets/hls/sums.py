@@ -1,7 +1,8 @@
 """HLS calls of Dot and Conv2d: the accumulators and constants that dense and windowed sums share.
 
-The *terms* of ``hls/hwbnn_dot.h`` and ``hls/hwbnn_weighted.h`` say what an accumulator counts or
-sums. It is brought to the value of the sum by :class:`Accumulator`, and so are thresholds to it.
+The *terms*, structs of ``hls/hwbnn_dot.h`` and ``hls/hwbnn_weighted.h``, define what an accumulator
+counts or sums. :class:`Accumulator` says how the weighted sum follows from it, and converts
+thresholds on the sum to thresholds on the accumulator.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ ADVICE = "fold it with a smaller pe or simd"
 
 @dataclass(frozen=True, eq=False)
 class Accumulator:
-    """The content of the accumulators of a layer, and how thresholds are brought to it.
+    """The content of the accumulators of a layer, and how thresholds on the sum apply to it.
 
-    With neither ``differing`` nor ``row``, thresholds are compared with the sum itself.
+    If both ``differing`` and ``row`` are None, thresholds are compared with the sum itself.
 
     Attributes:
         terms: name of the C++ struct that adds a step.
-        low: no partial sum, in whatever order, is below it.
-        high: none is above it.
-        differing: int64 ``(channels,)``, how many terms of a channel count, if the accumulator is
-            the number of those that differ from their weights.
-        row: int64 ``(channels,)``, the sum of a channel's weights, if the accumulator is the sum of
-            those whose bit is +1.
+        low: lower bound of every partial sum, in whatever order the terms are added.
+        high: upper bound of every partial sum.
+        differing: int64 ``(channels,)``, the nonzero weights of a channel, if the accumulator
+            counts the inputs that differ from their weights.
+        row: int64 ``(channels,)``, the sum of a channel's weights, if the accumulator adds the
+            weights whose input bit is +1.
         more_types: further types of the config struct.
     """
 
@@ -56,25 +57,25 @@ class Accumulator:
 
     @property
     def row_constants(self) -> Ints:
-        """The number of each channel that brings its accumulator to the sum, int64."""
+        """The constant of each channel that turns its accumulator into the sum, int64."""
         constants = self.differing if self.row is None else self.row
         assert constants is not None
         return constants
 
     def thresholds(self, t: ValueType, thresholds: Ints) -> Constant:
-        """The thresholds of the accumulator: it passes them where the sum reaches those given.
+        """Thresholds on the accumulator that decide as the given thresholds on the sum decide.
 
         Args:
             t: type of the sum.
-            thresholds: int64 array ``(channels, k)``.
+            thresholds: int64 array ``(channels, k)``; the sum reaches one where it is at least it.
         """
         if self.differing is not None:
-            # Of n terms d differ: n - 2 d >= t just where d < floor((n - t) / 2) + 1.
+            # If d of n terms differ: n - 2 d >= t exactly where d < floor((n - t) / 2) + 1.
             n = self.differing[:, None]
             limits = np.clip((n - thresholds) // 2 + 1, 0, n + 1)
             low, high = 0, int(n.max()) + 1
         elif self.row is not None:
-            # Where weights of sum r are of bits +1: 2 r - row >= t just where r >= (t + row) / 2.
+            # If the weights of +1 bits sum to r: 2 r - row >= t exactly where r >= (t + row) / 2.
             low, high = self.low, self.high + 1
             limits = np.clip(-(-(thresholds + self.row[:, None]) // 2), low, high)
         else:
@@ -85,13 +86,13 @@ class Accumulator:
 
 
 def masked(sums: Dot | Conv2d, site: Site) -> bool:
-    """Whether some bits of a window lie outside the image and count nothing."""
+    """Whether windows of bits reach outside the image, where inputs must add nothing."""
     inside = isinstance(sums, Dot) or sums.pad != 0 or not any(sums.padding)
     return not inside and site.type(sums.source).bit
 
 
 def sum_function(sums: Dot | Conv2d, site: Site, threshold: Threshold | None) -> str:
-    """The C++ function of a layer: of a dense one, or of the products of a convolution."""
+    """The C++ function of a dense layer, or of the products of a convolution."""
     name = "dot" if threshold is None else "neurons"
     if sums.scale_offset is not None:
         name = f"scaled_{name}"
@@ -101,18 +102,19 @@ def sum_function(sums: Dot | Conv2d, site: Site, threshold: Threshold | None) ->
 
 
 def _has_row_constants(sums: Dot | Conv2d, site: Site) -> bool:
-    """Whether a number of each channel brings its accumulator to the sum."""
+    """Whether a constant of each channel turns its accumulator into the sum."""
     return not sums.binary and site.type(sums.source).bit and not masked(sums, site)
 
 
 def sum_members(sums: Dot | Conv2d, site: Site, threshold: Threshold | None) -> dict[str, Any]:
     """The fields that all calls of weighted sums share: numbers, types, constants, reuse, weight.
 
-    With a Threshold, rows of falling channels are negated and thresholds are on the accumulator.
+    With a Threshold, rows of falling channels are negated, and thresholds are converted to
+    thresholds on the accumulator.
 
     Args:
         sums: the node.
-        site: its place.
+        site: the Graph, the Plan and the io type.
         threshold: the Threshold that is fused with it, if any.
     """
     fold, t = site.fold(sums), site.type(sums.name)
@@ -152,7 +154,7 @@ def sum_members(sums: Dot | Conv2d, site: Site, threshold: Threshold | None) -> 
 
 
 def _packed(sums: Dot | Conv2d, site: Site, fold: Fold, weights: Ints) -> WeightWords:
-    """The words of a layer's weights, int64 ``(outputs, inputs)``, in the form that it reads."""
+    """A layer's weights, int64 ``(outputs, inputs)``, packed into the words that it reads."""
     if sums.binary:
         return pack.signs(fold, weights > 0)
     if site.type(sums.source).bit and is_ternary(weights):
@@ -201,7 +203,7 @@ def _weight(weights: Ints) -> Scalar:
 
 
 def _product(layout: Layout, weights: Ints, x: ValueType) -> str:
-    """How products of weights and integers are formed: the name of a struct without its end."""
+    """How weights and integers are multiplied: the name of a C++ struct without ``_product``."""
     ternary, width = is_ternary(weights), weight_width(weights)
     if isinstance(layout, Folded) and layout.multiplies(x.width, width, ternary=ternary):
         return "dsp"
@@ -211,7 +213,7 @@ def _product(layout: Layout, weights: Ints, x: ValueType) -> str:
 
 
 def integers(name: str, values: Ints) -> Constant:
-    """Constants of any shape, flat, in the narrowest type that holds them."""
+    """A Constant of integers of any shape, flattened, in the narrowest type that holds them."""
     scalar = Scalar.holding(int(values.min()), int(values.max()))
     return Constant(name, scalar, values.reshape(-1))
 
@@ -220,7 +222,7 @@ def threshold_sizes(name: str, rows: int, count: int) -> dict[str, int]:
     """The members of a config struct that say how many thresholds there are.
 
     Raises:
-        PlanError: if these are too many to be read at once.
+        PlanError: if there are too many thresholds to be read at once.
     """
     within_limit(name, rows * count, "thresholds read at once", "use the target 'rtl'")
     return {"n_levels": count, "n_thresholds": rows * count}

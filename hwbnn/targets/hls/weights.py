@@ -1,7 +1,8 @@
 """Weights as words of constants, in the order in which folded hardware reads them.
 
-Signs are one bit a weight, ternary weights two rows of bits, other integers the fewest bits that
-hold them. These mirror ``hls/hwbnn_dot.h`` and ``hls/hwbnn_weighted.h``.
+A weight of -1 or +1 is one bit; ternary weights are two rows of bits; other integers have the
+fewest bits that hold them all. The layouts mirror ``hls/hwbnn_dot.h`` and
+``hls/hwbnn_weighted.h``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class WeightWords:
     """The weights of a layer, and the members of its config struct that say how to read them.
 
     Attributes:
-        constant: the words ``[fold][step][word]``, flat.
+        constant: the words ``[fold][step][word]``, flattened.
         numbers: at least ``word_rows``, ``step_words`` and ``n_weights``.
     """
 
@@ -43,7 +44,7 @@ def signs(fold: Fold, weights: Bools) -> WeightWords:
 
 
 def ternary(fold: Fold, weights: Ints) -> WeightWords:
-    """Weights of -1, 0 and +1: in each step the words of their signs, then those of their masks.
+    """Weights of -1, 0 and +1: in each step the bits of those that are +1, then of the nonzero.
 
     Args:
         fold: the fold of the layer.
@@ -80,7 +81,7 @@ def integers(fold: Fold, weights: Ints, weight: Scalar) -> WeightWords:
 
 
 def _short_rows(fold: Fold, bits: Bools) -> WeightWords:
-    """Rows that fit into a word, as many in one as there is room for.
+    """Rows that fit into a word, packed as many to a word as fit.
 
     Args:
         fold: the fold of the layer.
@@ -110,6 +111,6 @@ def _packed(bits: Bools) -> Words:
 
 
 def _words(words: Words, width: int, word_rows: int) -> WeightWords:
-    """Words ``(cycles, words of a step)`` of ``width`` bits."""
+    """The WeightWords of an array of words, ``(cycles, words of a step)``, of ``width`` bits."""
     numbers = {"word_rows": word_rows, "step_words": words.shape[1], "n_weights": words.size}
     return WeightWords(Constant("weights", Scalar(width), words.reshape(-1)), numbers)
