@@ -1,8 +1,8 @@
 """A network's floats against its integers on the user's own data: classes, accuracy, logits.
 
-Networks without shortcuts have equal classes on every sample (:func:`check_accuracy`). Shortcuts
-are in fixed point: a number may be a unit or so off, a bit near its threshold may flip, and the
-effect is measured on a whole test set, for one word length after the other (:func:`measure`).
+An exact Graph gives the network's class for every sample (:func:`check_accuracy`). Shortcuts are in
+fixed point: a number may be about a unit off, and a bit near its threshold may flip. The effect is
+measured on a whole test set, at several word lengths (:func:`measure`).
 """
 
 from __future__ import annotations
@@ -54,20 +54,22 @@ def check_accuracy(
         graph: lowered from it with ``output="class"``.
         x: integers of the input, ``(frames, *shape)``.
         labels: the class of each sample, integers ``(frames,)``.
-        tolerance: of a Graph of fixed-point numbers or rounded weights: part of the samples, 0 to
-            1, by which the two accuracies may differ. An exact Graph has no tolerance: every class
+        tolerance: for a Graph with fixed-point numbers or rounded weights: the largest permitted
+            difference of the two accuracies, 0 to 1. An exact Graph has no tolerance: every class
             must be equal.
         engine: which simulator runs the Graph, see :func:`hwbnn.simulate`.
-        progress: told how far it is.
+        progress: called with the current task, the frames done and the number of frames.
 
     Returns:
-        Both accuracies. A Graph that answers the same to all samples is also a
-        :class:`~hwbnn.errors.ConstantOutput` warning.
+        Both accuracies.
+
+    Warns:
+        ConstantOutput: if the Graph gives the same class for all samples.
 
     Raises:
         InputError: if the Graph does not end in a class, or ``x`` or ``labels`` do not fit.
-        Mismatch: if the two part: any class of an exact Graph, the accuracies of another by more
-            than ``tolerance``.
+        Mismatch: if a class differs and the Graph is exact; or if the accuracies of another Graph
+            differ by more than ``tolerance``.
     """
     classes = class_count(graph)
     frames = check_input(graph, x)
@@ -85,7 +87,7 @@ def check_accuracy(
 
 
 def _classes(real: Floats) -> Ints:
-    """The class of each row of logits; of a single one the decision ``z >= 0``."""
+    """The class of each row of logits; for a single logit ``z`` the decision ``z >= 0``."""
     if real.shape[1] == 1:
         return (real[:, 0] >= 0).astype(np.int64)
     best: Ints = real.argmax(axis=1)
@@ -97,17 +99,16 @@ class FixedPointResult:
     """A network's floats against its integers on a data set, at one word length.
 
     Attributes:
-        fraction: fraction bits of the numbers that shortcuts add; None for a network
-            without.
-        width: bits of the widest of these numbers; 0 for a network without.
-        frames: inputs.
+        fraction: fraction bits of the fixed-point numbers; None for a network without them.
+        width: bits of the widest of these numbers; 0 for a network without them.
+        frames: number of inputs.
         largest: largest distance of a logit from the network's.
         mean: mean distance of the logits.
-        spread: standard deviation of the network's logits, to compare these with.
-        agreement: part of the frames with the same class.
-        accuracy_float: part of the frames whose class is right in floats.
-        accuracy_integer: part of the frames whose class is right in integers.
-        weight_bits: to which real weights were rounded; None where none were.
+        spread: standard deviation of the network's logits, to compare the distances with.
+        agreement: part of the frames with the same class, 0 to 1.
+        accuracy_float: part of the frames whose class is right in floats, 0 to 1.
+        accuracy_integer: part of the frames whose class is right in integers, 0 to 1.
+        weight_bits: the bits that real weights were rounded to; None where none were rounded.
     """
 
     fraction: int | None
@@ -159,17 +160,17 @@ def measure(
         input: as for :func:`hwbnn.lower`.
         x: integers of the input, ``(frames, *shape)``.
         labels: classes, ``(frames,)``.
-        fractions: word lengths: fraction bits.
+        fractions: word lengths to try, in fraction bits.
         weight_bits: as for :func:`hwbnn.lower`.
         engine: which simulator runs the Graphs, see :func:`hwbnn.simulate`.
-        progress: told how far it is.
+        progress: called with the current task, the frames done and the number of frames.
 
     Returns:
-        One for each word length; a single one for a network without shortcuts, which has none.
+        One result for each word length; a single one for a network without fixed-point numbers.
 
     Raises:
-        CannotLower: as for :func:`hwbnn.lower`, saying which word length.
-        InputError: if ``x`` or ``labels`` do not fit.
+        CannotLower: as for :func:`hwbnn.lower`, naming the word length.
+        InputError: if ``x`` or ``labels`` do not fit, or the only logit is decided by two sums.
     """
     network = prepare(model)
     frames = np.asarray(x)
@@ -234,7 +235,7 @@ def _integers(walk: Walk, frames: Ints, engine: str, told: FrameProgress) -> tup
 
 
 def _ranked(walk: Walk, name: str, sums: Ints) -> Ints:
-    """The integers whose largest is the class: the sums, or their ranks."""
+    """Integers of which the largest is the class: the sums, or their ranks."""
     if walk.decision is not None:
         assert walk.scores is not None
         logit: Ints = (evaluate_at(walk.scores, sums) >= 0).astype(np.int64)
@@ -267,4 +268,4 @@ def _stood_for(value: TracedValue, sums: Ints) -> Floats:
 
 
 def _silent(what: str, done: int, of: int) -> None:
-    """Tells nobody."""
+    """Ignore the progress."""

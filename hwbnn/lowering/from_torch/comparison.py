@@ -33,7 +33,7 @@ _BATCH = 256
 _KEPT = 16
 _SHOWN = 1
 _ROUNDING = 2.0**-10
-"""Room for the rounding of logits in units of integers, far below the half unit of an error."""
+"""Tolerance for the rounding of logits, in units of the integers; a real error is half a unit."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,12 @@ class CodeDifference:
     """One element in which Graph and network differ.
 
     Attributes:
-        frame: which input.
-        element: which element of the value, flat.
-        integer: what the Graph's node read there (its source's element); None for a class.
+        frame: index of the input.
+        element: index of the element in the flat value.
+        integer: the integer that the activation's node read; None for sums, logits and classes, or
+            if the node's source has another size.
         network: the float network's code.
-        graph: the Graph's.
+        graph: the Graph's code.
     """
 
     frame: int
@@ -61,10 +62,10 @@ class NodeComparison:
 
     Attributes:
         node: its name in the Graph.
-        layer: what makes the same in the network.
-        compared: elements compared.
-        differing: elements that differ.
-        differences: the first of them.
+        layer: the layer of the network that computes the same.
+        compared: number of elements compared.
+        differing: number of elements that differ.
+        differences: the first elements that differ.
     """
 
     node: str
@@ -90,9 +91,9 @@ class ModelComparison:
     """A Graph against its float network on a batch of inputs.
 
     Attributes:
-        frames: inputs compared.
+        frames: number of inputs compared.
         nodes: every activation in order, then the order of the logits and the class.
-        constant: the output, if it is the same for all of two or more different inputs.
+        constant: says which output, if it is the same for two or more different inputs; else empty.
     """
 
     frames: int
@@ -120,14 +121,14 @@ def compare(
 ) -> ModelComparison:
     """Compare a Graph with the float network that it was lowered from, input by input.
 
-    With fixed-point numbers bits of the network may differ from the Graph's by right. Each layer is
-    then run on what the Graph has in front of it: activations are to be equal on the numbers that
-    the Graph has, and sums as near as lowering says. How far the two drift apart from input to
-    logits is another question, which :func:`hwbnn.lowering.measure` answers.
+    With fixed-point numbers, some bits of the network may differ from the Graph's without a defect.
+    Each layer is therefore run on the Graph's values of its arguments: activations must be equal on
+    these, and sums as near as lowering promises. How far Graph and network drift apart from the
+    input to the logits is another question, which :func:`hwbnn.lowering.measure` answers.
 
     Args:
         model: the network; it is copied, not changed.
-        graph: what :func:`hwbnn.lower` made of it, or a Graph of the same nodes.
+        graph: the result of :func:`hwbnn.lower` for it, or a Graph with the same nodes.
         x: integers of the Graph's input, ``(frames, *shape)``.
         engine: which simulator runs the Graph, one of :data:`hwbnn.simulators.ENGINES`.
 
@@ -136,7 +137,8 @@ def compare(
         scores are ordered differently; for the class in how many frames it differs.
 
     Warns:
-        TrainingMode: if the model is in training mode; it is compared as it is in evaluation mode.
+        TrainingMode: if the model is in training mode; it is compared in evaluation mode.
+        ConstantOutput: if the output is the same for two or more different inputs.
 
     Raises:
         InputError: if ``x`` does not fit, or the Graph is not one of this model.
@@ -169,7 +171,7 @@ def compare(
 
 
 def compare_walk(walk: Walk, graph: Graph, x: ArrayLike, engine: str = "plain") -> ModelComparison:
-    """:func:`compare`, for a network that is walked already."""
+    """:func:`compare`, for a network whose walk has been run already."""
     frames = check_input(graph, x)
     counts: dict[str, _Count] = {}
     outputs: list[Array] = []
@@ -226,7 +228,7 @@ _Pair = tuple[str, str, Array | None, Array, Array]
 
 
 def _pairs(walk: Walk, graph: Graph, batch: Array, values: dict[str, Array]) -> Iterator[_Pair]:
-    """The pairs to compare: node, layer, the node's source, the network's codes, the Graph's."""
+    """For each comparison: node, layer, node's source, codes of the network and of the Graph."""
     recorder = Recorder(walk.traced)
     x = floats(walk.source, batch.astype(np.int64), is_sequence=walk.build.is_sequence)
     logits = recorder.record(x)
@@ -283,7 +285,7 @@ def _ends(
 
 
 def _on_line(name: str, line: tuple[float, float, float], real: Array, found: Array) -> _Pair:
-    """Integers that stand for logits, against what the logits are in their units."""
+    """Integers that stand for logits, against the logits in units of these integers."""
     scale, offset, error = line
     exact = (real.astype(np.float64) - offset) / scale
     least, most = np.ceil(exact - error - _ROUNDING), np.floor(exact + error + _ROUNDING)
@@ -291,7 +293,7 @@ def _on_line(name: str, line: tuple[float, float, float], real: Array, found: Ar
 
 
 def _decision(walk: Walk, values: dict[str, Array], recorder: Recorder) -> _Pair:
-    """The bit of a network of one logit; of fixed point where its error cannot change it."""
+    """The bit of a network with one logit; left out where a fixed-point error may change it."""
     assert walk.decision is not None
     call, value, name = walk.decision
     bits = values[name].reshape(len(values[name]), -1).astype(np.int64)
@@ -333,7 +335,7 @@ def _codes_of(walk: Walk, call: fx.Node, recorder: Recorder) -> Array:
 def _same_order(real: Array, scores: Array, gap: float = 0.0) -> Array:
     """Whether scores are ordered as the logits are, bool ``(frames, 1)``.
 
-    Ties included; with a gap only of logits that are further apart than it.
+    Without a gap, ties must agree too; with a gap, only logits that differ by more are compared.
     """
     if gap:
         apart: Array = real[:, :, None] - real[:, None, :] > gap

@@ -1,7 +1,7 @@
-"""Layers of ``hwbnn.nn`` read from torch: their weights, source and scale, checked for integers.
+"""Layers of ``hwbnn.nn`` read from torch: their weights, source and scale.
 
-A layer's ``source`` says which integers stand behind the floats that it reads; what the Graph has
-there must be these integers, which is checked on every one of them.
+A layer's ``source`` says which integers the floats that it reads stand for. The Graph must have
+the same integers there, which is checked on every one of them.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from hwbnn.nn.linear import DenseLayer
 def read_activation(
     name: str, layer: BinaryActivation, value: TracedValue, axes: int
 ) -> StepActivation:
-    """An activation as lowering takes it.
+    """An activation layer of torch as a :class:`~hwbnn.lowering.ops.StepActivation`.
 
     Args:
-        name: the layer's in the network.
+        name: the layer's name in the network.
         layer: the layer.
         value: its argument.
-        axes: behind the channels of its argument in the network.
+        axes: number of axes after the channels of its argument in the network.
 
     Raises:
-        CannotLower: if its method has no exact form.
+        CannotLower: if its method has no exact form, or it was made for another number of channels.
     """
     label = named(name, layer)
     check_method(label, layer.quantizer.why_not_exact())
@@ -65,13 +65,14 @@ def read_linear(name: str, layer: DenseLayer, value: TracedValue, source: Input)
     """The weights of a dense layer.
 
     Args:
-        name: the layer's in the network.
+        name: the layer's name in the network.
         layer: the layer.
         value: its argument.
         source: the input contract.
 
     Raises:
-        CannotLower: if its method has no exact form, or it reads anything but the Graph's integers.
+        CannotLower: if its method has no exact form, or it reads other numbers than the Graph's
+            integers.
     """
     return _weights(name, layer, value, source)
 
@@ -90,10 +91,14 @@ def read_conv(
 
 
 def check_method(label: str, reason: str | None) -> None:
-    """Refuse a part whose method has no exact form.
+    """Refuse a layer whose method has no exact form.
+
+    Args:
+        label: the layer, for messages.
+        reason: the method's reason; None if it has an exact form.
 
     Raises:
-        CannotLower: naming the layer, with the method's own reason.
+        CannotLower: naming the layer, with the reason.
     """
     if reason is not None:
         raise CannotLower(f"{label}: {reason}")
@@ -159,7 +164,7 @@ def _finished(
     border_class: int,
     size: dict[str, Any],
 ) -> Float32s:
-    """The layer's output for tables of its sums; its codes are not computed for each piece."""
+    """The layer's output for tables of its sums; ``codes`` are its weights, computed once."""
     where = {"place": border_class, **size} if size else {}
     both = [None if a is None else torch.from_numpy(np.ascontiguousarray(a)) for a in (sums, total)]
     with reference_mode():
@@ -169,7 +174,7 @@ def _finished(
 
 
 def _check_reads_integers(label: str, layer: SumLayer, value: TracedValue, source: Input) -> None:
-    """Refuse a layer that would sum anything but the integers of the Graph."""
+    """Refuse a layer that would sum other numbers than the integers of the Graph."""
     declared = layer.source
     if declared is None:
         if value.fixed is None and not is_identity(value):
@@ -201,7 +206,7 @@ def _check_reads_integers(label: str, layer: SumLayer, value: TracedValue, sourc
 
 
 def _check_invertible(label: str, layer: SumLayer, value: TracedValue) -> None:
-    """Refuse a map whose floats, once rounded to float32, lead back to other integers."""
+    """Refuse a scale and offset whose floats, rounded to float32, lead back to other integers."""
     for integers, x in batches(value):
         wanted = np.clip(integers[:, None], value.low, value.high)
         wanted = wanted * 2 - 1 if value.type.bit else wanted

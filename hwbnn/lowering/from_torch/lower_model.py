@@ -1,4 +1,4 @@
-"""Lowering: a trained float network in, the Graph of the same bits out, or a refusal."""
+"""Lowering: from a trained float network to a Graph that computes the same bits, or an error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def lower(
     fraction: int | None = None,
     weight_bits: int = WEIGHT_BITS,
 ) -> Graph:
-    """The Graph that computes, in integers, what a trained network computes: exactly, or refused.
+    """A Graph that computes in integers exactly what a trained network computes, or an error.
 
     The model is copied, taken out of its wrappers and put in evaluation mode; its binary layers
     become sums, and the functions between a sum and the next activation are tabulated on every
@@ -41,39 +41,40 @@ def lower(
     compared on random and corner inputs, at every activation.
 
     Shortcuts add numbers in fixed point (:mod:`hwbnn.lowering.shortcuts`): all activations are
-    exact on these numbers, which are close to the network's; how close is measured
-    (:func:`hwbnn.lowering.measure`). The notes of the Graph then list these nodes.
+    exact on these numbers, which are close to the network's. :func:`hwbnn.lowering.measure`
+    measures how close. The notes of the Graph then list these nodes.
 
     Args:
         model: a torch module of ``hwbnn.nn`` layers, of torch's channel-wise modules and functions
             (BatchNorm, PReLU, ReLU, Hardtanh, Dropout, clip, round, comparisons), pools and
-            Flatten, of constants added and multiplied, and of sums of two of its values
-            (shortcuts).
-        input: required; what arrives: shape of a sample, of an image ``(height, width, channels)``
-            where the model takes ``(batch, channels, height, width)``; range of the integers, and
-            the map from these to the floats that the model was trained on.
-        output: ``"class"``: the index of the largest logit, ties to the lowest; of a model with one
-            logit the bit that is 1 where it is at least 0, the decision of binary cross entropy.
-            ``"scores"``: integers that are ordered as the logits are, ties included.
-            ``"logits"``: integers that stand for the logits by one scale and one offset for all,
-            ``graph.output.reals(y)``: sums where these are on one line, else fixed-point numbers of
-            16 bits. For the k best classes take one of the two and sort.
-        fraction: fraction bits of the numbers that shortcuts add, 0 to 20; by default
-            :data:`~hwbnn.lowering.value.FRACTION`. Networks without shortcuts have none.
-        weight_bits: to which real weights (``nn.Linear``, ``nn.Conv2d``) are rounded, 2 to 16.
+            Flatten, of constants added and multiplied, of ``nn.Linear`` and ``nn.Conv2d``, and of
+            sums of two values (shortcuts) and concatenations.
+        input: required: the shape of a sample, for images ``(height, width, channels)`` where the
+            model takes ``(batch, channels, height, width)``; the range of the integers; and scale
+            and offset from these to the floats that the model was trained on.
+        output: ``"class"``: the index of the largest logit, the lowest of equal ones; for a model
+            with one logit a bit that is 1 if the logit is at least 0, the decision of binary cross
+            entropy. ``"scores"``: integers that are ordered as the logits are, ties included.
+            ``"logits"``: integers which one scale and one offset turn into the logits, see
+            ``graph.output.reals(y)``: sums if the logits are on one line, else fixed-point numbers
+            of 16 bits. For the k best classes take scores or logits and sort them.
+        fraction: fraction bits of fixed-point numbers, 0 to 20; by default
+            :data:`~hwbnn.lowering.value.FRACTION`. Exact networks have none.
+        weight_bits: the bits that real weights (``nn.Linear``, ``nn.Conv2d``) are rounded to, 2 to
+            16.
 
     Returns:
-        The Graph; its notes say which model and which reference it equals.
+        The Graph; its notes name the model and the reference that it equals.
 
     Warns:
         TrainingMode: if the model is in training mode: an accuracy that was measured in this mode
             is not that of the Graph.
-        ConstantOutput: if the output is the same whatever arrives.
+        ConstantOutput: if the output is the same for every input.
 
     Raises:
         CannotLower: naming the layer that has no exact integer form, and what to change.
         Mismatch: if Graph and model differ on an input: a defect of hwbnn, please report it.
-        InputError: if ``input`` or ``output`` is not what is asked for.
+        InputError: if an argument is none of those described above.
     """
     walk = begin(prepare(model), input, output, fraction, weight_bits)
     warn_of_training_mode(model)
@@ -92,7 +93,7 @@ def explain(
     fraction: int | None = None,
     weight_bits: int = WEIGHT_BITS,
 ) -> Explanation:
-    """The lowering of each layer, or where it stops and what to change.
+    """The lowering of each layer, or the layer at which it stops and what to change.
 
     Args:
         model: as for :func:`lower`.
@@ -103,6 +104,9 @@ def explain(
 
     Returns:
         A value; ``print`` shows a line for each layer, the output's meaning and the verdict.
+
+    Raises:
+        InputError: if an argument is none of those that :func:`lower` takes.
     """
     remarks: list[Remark] = []
     kinds: dict[str, str] = {}
@@ -150,7 +154,7 @@ def begin(
     fraction: int | None,
     weight_bits: int = WEIGHT_BITS,
 ) -> Walk:
-    """A walk that has not begun, its arguments checked."""
+    """A walk that has not been run yet, with its arguments checked."""
     if not isinstance(source, Input):
         raise InputError(
             "lower: input: expected hwbnn.Input, what the model takes, such as Input.bits(784) or "

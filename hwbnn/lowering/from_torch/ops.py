@@ -1,10 +1,10 @@
-"""Torch's modules, functions and pools that lowering knows, as functions of arrays.
+"""Torch's modules, functions and pools that lowering supports, as functions of arrays.
 
-A function between a sum and the next bit maps each element by its own channel alone, in the same
-way wherever the element stands in a batch; so its values on a table of integers are its values in
-the network. Anything that is not listed here is refused by name. Left out on purpose: functions
-whose CPU kernels compute vectors and remainders differently (``tanh``, ``add`` with ``alpha``), and
-functions that mix channels.
+A function between a sum and the next activation maps each element by its channel only, in the same
+way at every position of a batch; so its values on a table of integers are its values in the
+network. Anything that is not listed here is refused by name. Left out on purpose: functions whose
+CPU kernels round differently in vector code and in the scalar code for the last elements
+(``tanh``, ``add`` with ``alpha``), and functions that mix channels.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ MODULES: tuple[type[nn.Module], ...] = (
     nn.AlphaDropout,
     Scale,
 )
-"""Modules between a sum and the next bit; exactly these types: a subclass may compute anything.
+"""Modules allowed between a sum and the next activation, but not subclasses of them.
 
-Allowed is also a method's ``Nonlinearity``, which promises to work channel by channel.
+A subclass may compute anything. A method's ``Nonlinearity`` is allowed too: it promises to work
+channel by channel.
 """
 
 UNCHANGED: tuple[type[nn.Module], ...] = (
@@ -54,12 +55,12 @@ UNCHANGED: tuple[type[nn.Module], ...] = (
     nn.Dropout2d,
     nn.AlphaDropout,
 )
-"""Modules that change nothing in evaluation."""
+"""Modules that return their argument in evaluation mode."""
 
 BATCH_NORMS = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm
 
 _ALIKE = nn.ReLU | nn.ReLU6 | nn.Hardtanh | nn.Identity | nn.Dropout | nn.Dropout2d | Scale
-"""Those that do the same to all channels, and are monotone."""
+"""Modules that do the same to all channels, and are monotone."""
 
 FUNCTIONS: dict[Callable[..., Any], str] = {
     operator.add: "add",
@@ -159,7 +160,7 @@ _KEYWORDS = frozenset(
     ]
 )
 SHAPE_ALONE = frozenset(("expand_as", "expand", "zeros_like", "ones_like"))
-"""Functions of constants and of the shape of a value: what they give is a constant."""
+"""Functions of constants and of the shape of a value; their result is a constant."""
 _COMPARISONS = frozenset(("ge", "gt", "le", "lt"))
 _REMEDY = (
     "between a binary layer and the next activation only channel-wise functions have an exact "
@@ -181,11 +182,11 @@ _ADVICE: dict[str, str] = {
     "sign": "its sign of 0 is 0, a third level; use hwbnn.nn.BinaryActivation, whose sign of 0 is "
     "+1",
 }
-"""Advice in place of a function or a module, by its name in small letters without bars."""
+"""Advice for a refused function or module, by its name in lower case without underscores."""
 
 
 def _advice(name: str) -> str:
-    """Advice in place of a module or a function of this name."""
+    """The advice for a refused module or function of this name."""
     return _ADVICE.get(name.lower().replace("_", ""), _REMEDY)
 
 
@@ -210,14 +211,14 @@ def table_function(
 ) -> TableFunction:
     """A function of tensors as a function of tables.
 
-    Torch's BatchNorm rounds by other formulas in other memory layouts; a batch in the network is
-    contiguous, and so are the tables.
+    Torch's BatchNorm rounds by different formulas in different memory layouts; a batch in the
+    network is contiguous, and so are the tables.
 
     Args:
-        label: what it is and where, for messages.
+        label: the function and its place in the network, for messages.
         function: the trained module itself, or the traced function with its constants.
-        axes: behind the channels in the network: 2 of images, 1 of sequences; a table is given to
-            it as ``(rows, channels)`` and so many axes of length 1.
+        axes: number of axes after the channels in the network: 2 for images, 1 for sequences. The
+            function gets a table as ``(rows, channels)`` with so many more axes of length 1.
         is_elementwise: see :class:`~hwbnn.lowering.ops.ChannelwiseOp`.
         is_monotone: see there.
         has_few_lines: see there.
@@ -228,7 +229,7 @@ def table_function(
         table = table.reshape(*table.shape, *(1,) * axes)
         with reference_mode():
             y = function(table)
-            # Bools stand for 0 and 1 wherever numbers are computed of them.
+            # Torch computes with bools as with 0 and 1.
             y = y.float() if y.dtype == torch.bool else y
         if y.shape != table.shape or y.dtype != torch.float32:
             raise CannotLower(
@@ -253,7 +254,7 @@ def named(name: str, module: nn.Module) -> str:
 
 
 def kind_of(module: nn.Module) -> type[nn.Module]:
-    """The class of a module; of one with parametrizations, whose values are read, its own class."""
+    """The class of a module, without the class that torch's parametrizations put around it."""
     kind = type(module)
     return kind.__bases__[0] if parametrize.is_parametrized(module) else kind
 
@@ -280,12 +281,12 @@ def check_state(name: str, module: nn.Module) -> None:
 
 
 def module_op(name: str, module: nn.Module, *, axes: int = 0) -> TableFunction:
-    """The function of a module between a sum and the next bit.
+    """The function of a module between a sum and the next activation.
 
     Args:
-        name: the module's in the network.
+        name: the module's name in the network.
         module: the module.
-        axes: behind the channels of what it reads: 2 of images, 1 of sequences.
+        axes: number of axes after the channels of its argument: 2 for images, 1 for sequences.
 
     Raises:
         CannotLower: if its type is not in :data:`MODULES`, or it depends on the batch.
@@ -317,9 +318,9 @@ def module_op(name: str, module: nn.Module, *, axes: int = 0) -> TableFunction:
 
 
 def _is_monotone(module: nn.Module) -> bool:
-    """Whether a module consists of products, sums and bounds alone, and slopes of one sign.
+    """Whether a module consists only of products, sums, bounds and slopes of one sign.
 
-    Each of these keeps the order of its arguments, or reverses it as a whole, and so does rounding.
+    Each of these keeps the order of its arguments or reverses it; rounding keeps it too.
     """
     if isinstance(module, Nonlinearity):
         return module.is_monotone
@@ -343,11 +344,11 @@ def function_op(
         node: the call.
         source: the argument that depends on the input.
         constants: values of the other arguments that are traced.
-        axes: behind the channels of what it reads: 2 of images, 1 of sequences.
+        axes: number of axes after the channels of its argument: 2 for images, 1 for sequences.
 
     Raises:
-        CannotLower: if it is not listed, works in place on what others read, or a constant is not
-            finite.
+        CannotLower: if the function is not listed, it works in place on a value that others read,
+            or a constant is not finite.
     """
     target = node.target
     label = function_label(node)
@@ -386,7 +387,7 @@ def function_op(
             out = target(*args, **kwargs)
         return out
 
-    # A constant over a value falls where the value rises, on each side of 0.
+    # A constant divided by a value is monotone on each side of 0, but not over both.
     first = node.args[:1] == (source,) or name in ("add", "mul")
     return table_function(
         label,
@@ -420,11 +421,11 @@ _STRAIGHT = frozenset(
         "detach",
     ]
 )
-"""Functions of products, sums and bounds alone, with the value as their first argument."""
+"""Functions that consist only of products, sums and bounds, if the value is the first argument."""
 
 
 def _others(node: fx.Node, source: fx.Node) -> list[Any]:
-    """The arguments of a call but the one that depends on the input."""
+    """The arguments of a call except the one that depends on the input."""
     return [a for a in (*node.args, *node.kwargs.values()) if a is not source]
 
 
@@ -466,7 +467,7 @@ def function_label(node: fx.Node) -> str:
 
 
 def _check_constant(label: str, value: object) -> None:
-    """A number, a flag, or a tensor of finite numbers; its shape is checked when it is used."""
+    """Accept a finite number, a flag, or a tensor of finite numbers of any shape."""
     if value is None or isinstance(value, bool):
         return
     if isinstance(value, int | float):
@@ -515,7 +516,7 @@ _NAMES = {
 def target_name(call: fx.Node) -> str:
     """The name of a traced function or method.
 
-    ``torch.nn.functional.max_pool2d`` and ``torch.max_pool2d`` are one.
+    ``torch.nn.functional.max_pool2d`` and ``torch.max_pool2d`` have the same name here.
     """
     if isinstance(call.target, str):
         return call.target
@@ -528,7 +529,7 @@ def check_add(call: fx.Node, label: str) -> tuple[fx.Node, fx.Node]:
     """The two values that a call adds.
 
     Raises:
-        CannotLower: if it does more than add them, or overwrites one that others read.
+        CannotLower: if the call does more than add them, or overwrites one that others read.
     """
     if len(call.args) != 2 or call.kwargs:
         raise CannotLower(f"{label}: expected the sum of two values, a + b, and nothing more")
@@ -541,15 +542,15 @@ def check_add(call: fx.Node, label: str) -> tuple[fx.Node, fx.Node]:
 
 
 def check_concatenation(call: fx.Node, label: str, ndim: int) -> list[fx.Node]:
-    """The values that a call puts side by side along the channels.
+    """The values that a call concatenates along the channels.
 
     Args:
-        call: of ``torch.cat``.
+        call: a call of ``torch.cat``.
         label: the call, for messages.
-        ndim: axes of its result.
+        ndim: number of axes of its result.
 
     Raises:
-        CannotLower: if it is along another axis, or of anything but values.
+        CannotLower: if it concatenates along another axis, or constants.
     """
     given = dict(zip(("tensors", "dim"), call.args, strict=False)) | dict(call.kwargs)
     tensors, axis = given.get("tensors"), given.get("dim", given.get("axis", 0))
@@ -567,7 +568,7 @@ def check_concatenation(call: fx.Node, label: str, ndim: int) -> list[fx.Node]:
 def chosen_channels(
     label: str, function: Callable[[Tensor], Any], shape: tuple[int, ...]
 ) -> list[Ints]:
-    """The channels that a function keeps, and in which order, read off numbered elements.
+    """The channels that a function keeps, in order, found by running it on numbered elements.
 
     Args:
         label: the function, for messages.
@@ -575,13 +576,13 @@ def chosen_channels(
         shape: of its argument, batch and channels first.
 
     Returns:
-        For each result of the function the channel of the argument that each of its channels is.
+        For each result of the function, int64 indices of the argument's channels that it has.
 
     Raises:
-        CannotLower: if it does more than choose channels, or takes one twice.
+        CannotLower: if the function does more than choose channels, or takes a channel twice.
     """
     places, batch, size = math.prod(shape[2:]), 3, math.prod(shape[1:])
-    # Samples are numbered too: what mixes them is no choice of channels.
+    # Samples are numbered too, to refuse a function that mixes samples.
     numbers = torch.arange(batch * size, dtype=torch.float64).reshape(batch, *shape[1:])
     results = function(numbers.clone())
     indices = []
@@ -621,8 +622,8 @@ def module_pool(
         name: its name in the network.
         label: the module in messages.
         module: the module.
-        size: of the image that it reads, channels last; for means.
-        is_sequence: whether its numbers are those of one axis, and images have one row.
+        size: shape of the image that it reads, channels last; needed for means.
+        is_sequence: whether it pools a sequence, which the Graph has as an image of one row.
 
     Raises:
         CannotLower: if it dilates, returns indices, or its windows differ in size.
@@ -637,7 +638,7 @@ def module_pool(
 
 
 def _of_row(given: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a pool over a sequence as those of one over an image of one row."""
+    """The arguments of a pool over a sequence, as those for an image of one row."""
     row = {"kernel_size": 1, "stride": 1, "dilation": 1, "padding": 0, "output_size": 1}
     wide = dict(given)
     for key, across in row.items():

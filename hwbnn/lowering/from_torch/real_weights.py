@@ -1,16 +1,16 @@
 """Layers of real weights (``nn.Linear``, ``nn.Conv2d``, functions) as layers of integer weights.
 
-What is read is either integers that stand for other numbers, channel by channel
-(``x[k] = scale[k] * u + offset[k]``: the input, codes of an activation, what BatchNorm makes of
-these), or fixed-point numbers. The scales become part of the weights, the offsets part of the
-constant behind the sums. Then:
+Such a layer reads one of two things. The first is integers that stand for other numbers, channel by
+channel: ``x[k] = scale[k] * u + offset[k]`` (the input, codes of an activation, BatchNorm of
+these). The second is fixed-point numbers. The scales become part of the weights, the offsets part
+of the constant added to the sums. Then:
 
-* weights that are a step times small integers, or two numbers a channel, are recognised: nothing is
-  rounded;
-* others are rounded to a stated number of bits, symmetric about 0, by a step a channel, the largest
-  weight over the largest integer (Krishnamoorthi, "Quantizing deep convolutional networks for
-  efficient inference", 2018, section 2.2). The change of the network is then measured on the user's
-  data, as that of fixed point is.
+* weights that are a step times small integers, or take two values in each channel, are recognised:
+  nothing is rounded;
+* other weights are rounded to a given number of bits, symmetric about 0. The step of a channel is
+  its largest weight over the largest integer (Krishnamoorthi, "Quantizing deep convolutional
+  networks for efficient inference", 2018, section 2.2). The effect on the network is then measured
+  on the user's data, as it is for fixed point.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from hwbnn.nn.linear import DenseLayer
 MOST_BITS = 16
 """Most bits of weights: the Graph's own bound."""
 _SMALL = 127
-"""Largest integer of weights that are recognised as a step times integers."""
+"""Largest integer in weights that are recognised as a step times integers."""
 _SAME = 2.0**-22
 """Relative difference of numbers that are the same up to float32's rounding."""
 _STRAIGHT = 2.0**-18
-"""Relative difference of a line's points from it."""
+"""Relative distance from a line up to which points count as lying on it."""
 
 
 class EvaluatedWeight(nn.Module):
@@ -47,8 +47,8 @@ class EvaluatedWeight(nn.Module):
 
     Args:
         codes: the weights.
-        text: how they came about, for people.
-        is_rounded: whether they differ from the network's own.
+        text: how they were obtained, for people.
+        is_rounded: whether they differ from the network's own weights.
     """
 
     def __init__(self, codes: Codes, text: str, *, is_rounded: bool) -> None:
@@ -66,19 +66,19 @@ class EvaluatedWeight(nn.Module):
         return Codes(buffers["integers"], buffers["scale"], buffers["offset"])
 
     def why_not_exact(self) -> str | None:
-        """None: integers are what hardware has."""
+        """None: integer weights always have an exact form."""
         return None
 
 
 @dataclass(frozen=True, eq=False)
 class ConvWindow:
-    """How a convolution moves.
+    """Stride, padding and groups of a convolution.
 
     Attributes:
         stride: rows and columns.
         padding: top, bottom, left, right, of zeros.
-        groups: parts of the channels that are convolved apart.
-        is_sequence: whether the network has it move over sequences.
+        groups: number of equal parts of the channels, each convolved separately.
+        is_sequence: whether it is a convolution over sequences in the network.
     """
 
     stride: tuple[int, int]
@@ -123,7 +123,7 @@ def module_weights(label: str, module: nn.Linear | nn.Conv1d | nn.Conv2d) -> Pla
 
 
 def binary_weights(label: str, layer: DenseLayer | ConvLayer) -> PlainWeights:
-    """The numbers that a layer's codes stand for, to be summed over numbers that are no codes.
+    """The real weights that a layer's integers stand for, where it reads real numbers.
 
     Raises:
         CannotLower: if a convolution pads with other numbers than 0.
@@ -144,14 +144,14 @@ def binary_weights(label: str, layer: DenseLayer | ConvLayer) -> PlainWeights:
 def function_weights(
     label: str, name: str, weight: object, bias: object, given: dict[str, Any]
 ) -> PlainWeights:
-    """The weights of a call of ``linear`` or ``conv2d``, evaluated once.
+    """The weights of a call of ``linear``, ``conv1d`` or ``conv2d``, evaluated once.
 
     Args:
         label: the call, for messages.
         name: ``"linear"``, ``"conv1d"`` or ``"conv2d"``.
-        weight: the value of its weight.
+        weight: the value of its weight; None if that is no constant.
         bias: the value of its bias, or None.
-        given: further arguments of ``conv2d``: stride, padding, dilation, groups.
+        given: further arguments of a convolution: stride, padding, dilation, groups.
 
     Raises:
         CannotLower: if a weight depends on the network's input.
@@ -170,7 +170,7 @@ def function_weights(
 def _convolution(
     label: str, weight: Tensor, bias: Tensor | None, given: dict[str, Any]
 ) -> PlainWeights:
-    """The weights of a convolution; of a sequence as those of an image of one row."""
+    """The weights of a convolution; a sequence is treated as an image of one row."""
     is_sequence = weight.ndim == 3
     weight = weight[:, :, None] if is_sequence else weight
     padding = given.get("padding", 0)
@@ -186,7 +186,7 @@ def _convolution(
 
 
 def dilated(weight: Tensor, dilation: tuple[int, int]) -> Tensor:
-    """The kernel with zeros between its taps, which is a dilated convolution's."""
+    """The kernel of a dilated convolution, with the zeros between its taps."""
     if dilation == (1, 1):
         return weight
     rows, columns = ((n - 1) * d + 1 for n, d in zip(weight.shape[2:], dilation, strict=True))
@@ -202,9 +202,9 @@ def border(
 
     Args:
         label: the layer, for messages.
-        padding: as torch has it: a number, two, ``"same"`` or ``"valid"``.
+        padding: torch's argument: one number, two numbers, ``"same"`` or ``"valid"``.
         kernel: rows and columns of the window, dilation included.
-        dilation: of the window.
+        dilation: of the window; ``kernel`` includes it already.
     """
     if padding == "valid":
         return 0, 0, 0, 0
@@ -217,15 +217,16 @@ def border(
 
 
 def lattice(label: str, value: TracedValue) -> Lattice | None:
-    """The map from a value's integers to the network's floats, where it is a line a channel.
+    """The map from a value's integers to the network's floats, if it is a line in each channel.
 
     Args:
-        label: of what is read, for messages.
+        label: the value, for messages.
         value: any value.
 
     Returns:
-        Scales and offsets in the network's order; None where the floats are on no line, or a
-        channel's floats are all one number.
+        Scales and offsets in the network's order; None if a channel's floats are not on a line or
+        are all equal, or the value is undecided, in fixed point or has border classes or a waiting
+        pool.
     """
     if value.pending or value.border is not None or value.pool is not None:
         return None
@@ -251,12 +252,12 @@ def lattice(label: str, value: TracedValue) -> Lattice | None:
 
 
 def quantised(plain: PlainWeights, read: Lattice | None, bits: int) -> SumLayer:
-    """A layer of integer weights in place of one of real weights.
+    """A layer of integer weights that replaces one of real weights.
 
     Args:
-        plain: the weights.
-        read: the integers that it reads; None for fixed-point numbers.
-        bits: that weights are rounded to, 2 to 16.
+        plain: the real weights.
+        read: the integers that the layer reads; None for fixed-point numbers.
+        bits: the number of bits that weights are rounded to, 2 to 16.
 
     Raises:
         CannotLower: if a weight is not finite.
@@ -305,7 +306,7 @@ def _is_uniform(read: Lattice) -> bool:
 
 
 def _scalar(read: Lattice) -> Source:
-    """A lattice of one scale and offset; None where it is the integers themselves."""
+    """A lattice of one scale and offset as an ``Input``; None for scale 1 and offset 0."""
     scale, offset = float(read.scale[0]), float(read.offset[0])
     if (scale, offset) == (1.0, 0.0):
         return None
@@ -313,7 +314,7 @@ def _scalar(read: Lattice) -> Source:
 
 
 def _spread(scale: Tensor, plain: PlainWeights) -> Tensor:
-    """The scales of what is read, to be multiplied with the weights."""
+    """The scales of the numbers that are read, in a shape to multiply the weights by."""
     if plain.window is None:
         return scale.double()
     groups, weight = plain.window.groups, plain.weight
@@ -322,7 +323,7 @@ def _spread(scale: Tensor, plain: PlainWeights) -> Tensor:
 
 
 def _rounded(weight: Tensor, bits: int) -> tuple[Codes, str]:
-    """Weights rounded to so many bits, by a step a channel."""
+    """Weights rounded to so many bits, with one step per channel, and a text for people."""
     largest = (1 << (bits - 1)) - 1
     rows = weight.flatten(1)
     most = rows.abs().amax(dim=1)
@@ -336,7 +337,7 @@ def _rounded(weight: Tensor, bits: int) -> tuple[Codes, str]:
 
 
 def _recognised(rows: Floats, shape: torch.Size) -> tuple[Codes | None, str]:
-    """Weights that are a step times small integers, or two numbers a channel; else None."""
+    """Weights that are a step times small integers, or take two values a channel; else None."""
     steps = np.ones(len(rows))
     integers = np.zeros(rows.shape)
     for channel, row in enumerate(rows):
@@ -361,7 +362,7 @@ def _step(row: Floats) -> float | None:
     sizes = np.unique(np.abs(row[row != 0]))
     if not sizes.size:
         return 1.0
-    # Numbers that differ by float32's rounding alone are one.
+    # Numbers that differ only by float32's rounding count as one.
     sizes = sizes[np.concatenate(([True], np.diff(sizes) > sizes[1:] * _SAME))]
     if sizes.size > _SMALL or sizes[-1] / sizes[0] > _SMALL * (1 + _SAME):
         return None
@@ -372,12 +373,12 @@ def _step(row: Floats) -> float | None:
     if not good.any():
         return None
     multiple = multiples[int(good.argmax())]
-    # The float32 number that gives the weights back best.
+    # The float32 number whose multiples are nearest to the weights.
     return float(np.float32((sizes / multiple).mean()))
 
 
 def _two_valued(rows: Floats, shape: torch.Size) -> tuple[Codes | None, str]:
-    """Weights of two numbers a channel: ``scale * (+-1) + offset``."""
+    """Weights that take two values in each channel: ``scale * (+-1) + offset``; else None."""
     low, high = rows.min(axis=1), rows.max(axis=1)
     upper: Bools = rows > ((low + high) / 2)[:, None]
     near = np.where(upper, high[:, None], low[:, None])

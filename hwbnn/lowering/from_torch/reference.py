@@ -1,8 +1,8 @@
 """The float reference: a private copy of a model in evaluation mode, and the calls that it makes.
 
-Lowering is exact against this copy, run eagerly on a CPU in float32 by the installed torch. The
-copy is taken out of its wrappers (``torch.compile``, averages, data-parallel, Lightning), and read
-as a list of calls by ``torch.fx``, with binary layers and torch's own modules as leaves.
+A Graph equals this copy, run eagerly on a CPU in float32 by the installed torch. The copy is taken
+out of its wrappers (``torch.compile``, averages, data-parallel, Lightning). ``torch.fx`` traces it
+to a list of calls, with binary layers and torch's own modules as leaves.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _expect_passed_through(model: nn.Module, name: str) -> None:
         return
     try:
         nodes = list(_Shallow().trace(model).nodes)
-    except (Exception, SystemExit):  # whatever a forward raises, it is not the one call expected
+    except (Exception, SystemExit):  # a forward that raises is not the single call expected
         nodes = []
     if [n.op for n in nodes] != ["placeholder", "call_module", "output"] or nodes[1].target != name:
         raise CannotLower(
@@ -137,12 +137,12 @@ def prepare(model: nn.Module) -> nn.Module:
 
 
 def warn_of_training_mode(model: nn.Module) -> None:
-    """Tell the caller of the function that calls this that a model is in training mode.
+    """Warn that a model is in training mode; the warning points two calls up, at the user's code.
 
-    Only parts that compute something else in that mode count: BatchNorm, Dropout, binary layers.
+    Only modules that compute something else in that mode count: BatchNorm, Dropout, binary layers.
 
     Warns:
-        TrainingMode: naming the first such part.
+        TrainingMode: naming the first such module.
     """
     network = unwrap(model)
     for name, module in network.named_modules():
@@ -185,13 +185,13 @@ def trace(network: nn.Module) -> fx.GraphModule:
         graph = _Tracer().trace(network)
     except HwbnnError:
         raise
-    except (Exception, SystemExit) as error:  # user code runs here, on stand-ins: all may happen
+    except (Exception, SystemExit) as error:  # user code runs here, on proxies: it may raise any
         raise CannotLower(
             f"{type(network).__name__}: its forward cannot be traced ({_reason(error)}); branches "
             "on values and loops over batches have no place in a fixed circuit: write it as a "
             "sequence of layers"
         ) from None
-    # Values that nobody reads are dropped; in-place calls are kept: later calls see their effect.
+    # Values that no call reads are dropped. In-place calls are kept: later calls see their effect.
     graph.eliminate_dead_code(
         lambda node: node.op in ("placeholder", "output") or str(node.target).endswith("_")
     )
@@ -199,7 +199,7 @@ def trace(network: nn.Module) -> fx.GraphModule:
 
 
 def _reason(error: BaseException) -> str:
-    """An error of user code, in a line."""
+    """An error of user code, in one line."""
     text = str(error).partition("\n")[0][:140]
     is_bare = isinstance(error, SystemExit) or not text
     return f"{type(error).__name__} {text}".rstrip() if is_bare else text
@@ -210,8 +210,8 @@ class Recorder(fx.Interpreter):
 
     Attributes:
         values: the result of each node of the trace in the last run.
-        at: the call that runs, or that failed.
-        instead: numbers that later calls read in place of a node's result.
+        at: the call that is running, or that failed.
+        instead: by node, numbers that later calls read instead of the node's result.
     """
 
     def __init__(self, traced: fx.GraphModule) -> None:
@@ -222,15 +222,15 @@ class Recorder(fx.Interpreter):
         self.instead: dict[fx.Node, Tensor] = {}
 
     def record(self, x: Tensor) -> Any:
-        """Run on a batch of floats; the network's output."""
+        """Run the network on a batch of floats and return its output."""
         with reference_mode():
             return self.run(x)
 
     def run_node(self, n: fx.Node) -> Any:
-        """One call; a tensor is kept as it is now, even if a later call works in place on it.
+        """Run one call; a copy of its result is kept, as a later call may change it in place.
 
         Raises:
-            CannotLower: if its result is NaN, or its argument was overwritten by another call.
+            CannotLower: if the result has a NaN, or another call has overwritten an argument.
         """
         for source in n.all_input_nodes:
             self._check_kept(n, source)
@@ -248,7 +248,7 @@ class Recorder(fx.Interpreter):
         return self.instead.get(n, result)
 
     def _check_kept(self, n: fx.Node, source: fx.Node) -> None:
-        """Refuse a value that was changed in place, which no circuit does."""
+        """Refuse a value that was changed in place before this call reads it."""
         kept, now = self.values.get(source), self.env.get(source)
         if source in self.instead or not isinstance(kept, Tensor) or not isinstance(now, Tensor):
             return
@@ -285,16 +285,16 @@ def floats(source: Input, u: Any, *, is_sequence: bool = False) -> Tensor:
         is_sequence: whether the network takes sequences, see :func:`takes_sequences`.
 
     Returns:
-        ``(batch, *shape)``; of images, whose shape is ``(height, width, channels)``,
-        ``(batch, channels, height, width)``; of sequences ``(batch, channels, length)``.
+        Float32 ``(batch, *shape)``; for images, whose shape is ``(height, width, channels)``,
+        ``(batch, channels, height, width)``; for sequences ``(batch, channels, length)``.
     """
     integers = torch.as_tensor(u).to(torch.float64)
     scale, offset = (integers.new_tensor(part) for part in (source.scale, source.offset))
     x = (integers * scale + offset).to(torch.float32)
     if len(source.shape) != 3:
         return x
-    # Of one channel, images are contiguous in either order to torch; its convolutions would then
-    # return channels last, which a `view` behind them cannot flatten.
+    # To torch, images of one channel are contiguous in either order; its convolutions would then
+    # return channels last, which a later `view` cannot flatten.
     x = x.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)
     return x[:, :, 0] if is_sequence else x
 
@@ -303,10 +303,10 @@ _OF_SEQUENCES = (nn.Conv1d, BinaryConv1d, nn.MaxPool1d, nn.AvgPool1d, nn.Adaptiv
 
 
 def takes_sequences(network: nn.Module, source: Input) -> bool:
-    """Whether a network gets an input of shape ``(1, length, channels)`` as a sequence.
+    """Whether a network takes an input of shape ``(1, length, channels)`` as a sequence.
 
-    That is ``(batch, channels, length)``; so it is where the network has a convolution or a pool of
-    one dimension.
+    A sequence is ``(batch, channels, length)`` in torch. A network takes one if it has a
+    one-dimensional convolution or pool.
     """
     is_row = len(source.shape) == 3 and source.shape[0] == 1
     return is_row and any(isinstance(m, _OF_SEQUENCES) for m in network.modules())
@@ -317,8 +317,8 @@ class Sample:
     """The results of all calls of a network for two batches of different size and contents.
 
     Attributes:
-        small: value of each call for a batch of 2, all integers of the input lowest.
-        large: the same for a batch of 3, all highest.
+        small: value of each call for a batch of 2, with the lowest integer at all of the input.
+        large: value of each call for a batch of 3, with the highest integer.
     """
 
     small: Mapping[fx.Node, Any]
@@ -330,7 +330,7 @@ class Sample:
         return tuple(value.shape) if isinstance(value, Tensor) else None
 
     def constant(self, call: fx.Node) -> Tensor | int | float | None:
-        """A call's value, if it is a number or tensor, the same for both batches."""
+        """A call's value, if it is a number or tensor that is equal for both batches; else None."""
         value, other = self.small[call], self.large[call]
         if isinstance(value, Tensor) and isinstance(other, Tensor):
             return value if torch.equal(value, other) else None

@@ -1,9 +1,9 @@
 """From calls of the float network to nodes of a Graph, one call at a time.
 
-The network is cut at its binary layers and activations. The functions between two cuts are
-collected, and tabulated when the next cut is reached; so no method and no module needs an exporter
-of its own. Each call of the network gives a :class:`~hwbnn.lowering.value.TracedValue`, which any
-number of later calls may read.
+The network is divided at its binary layers and activations. The functions between two of these are
+collected, and tabulated when the next layer or activation is reached; so no method and no module
+needs an exporter of its own. Each call of the network gives a
+:class:`~hwbnn.lowering.value.TracedValue`, which any number of later calls may read.
 """
 
 from __future__ import annotations
@@ -88,19 +88,20 @@ class Walk:
         output: one of :data:`OUTPUTS`.
         build: the Graph so far.
         codes: for each activation call the node of the Graph with the same codes.
-        logits: the call whose result are the logits, and the node whose integers are ordered as
-            these; None if the network ends in bits.
+        logits: the call that returns the logits, and the node whose integers are ordered as the
+            logits are; None if the network ends in bits.
         values: the value of each call.
         sums: the fixed-point sums of two values, by call.
         scores: the value whose floats are the logits.
-        line: of an output of logits: scale and offset of its integers, and how far these may be
-            from the network's logits, in units of the integers; else None.
-        gap: how far apart two logits must be to be ordered alike; 0 without fixed-point numbers.
-        decision: of a network of one logit: the call whose result is the logit, its value, and the
-            node of the bit that it becomes.
-        constant: what the output always is, if that can be said without an input.
-        original: the calls of the network as it is, where layers of real weights were replaced in
-            ``traced``; else None.
+        line: for an output of logits: scale and offset of its integers, and the largest distance of
+            these from the network's logits, in units of the integers; else None.
+        gap: the distance beyond which two logits surely have the order of their integers; 0 without
+            fixed-point numbers.
+        decision: for a network with one logit and output ``"class"``: the call that returns the
+            logit, its value, and the node of the bit ``logit >= 0``; else None.
+        constant: a sentence about an output that is the same for every input; else empty.
+        original: the calls of the network before layers were replaced in ``traced``; None if none
+            were.
     """
 
     network: nn.Module
@@ -135,7 +136,7 @@ class Walk:
         return self.build.remarks
 
     def run(self) -> None:
-        """Walk all calls.
+        """Lower all calls, in order.
 
         Raises:
             CannotLower: naming the layer that has no exact form, and what to change.
@@ -168,7 +169,7 @@ class Walk:
             self._function(call)
 
     def _label(self, call: fx.Node) -> str:
-        """The call in messages."""
+        """The call, for messages."""
         if call.op == "call_module":
             return named(str(call.target), self.traced.get_submodule(str(call.target)))
         if call.op in ("call_function", "call_method"):
@@ -176,7 +177,7 @@ class Walk:
         return "the model"
 
     def _is_fixed(self, call: fx.Node) -> bool:
-        """Whether a call computes with sizes and constants alone; its value is then kept."""
+        """Whether a call reads only sizes and constants; its value is then stored."""
         if target_name(call) in SHAPE_ALONE and self._is_of_shape(call):
             return True
         asks = call.target == "size" or (call.target is getattr and call.args[1:] == ("shape",))
@@ -192,7 +193,7 @@ class Walk:
         return True
 
     def _is_of_shape(self, call: fx.Node) -> bool:
-        """Whether a call repeats a constant over a value's shape; the constant is then kept."""
+        """Whether a call repeats a constant over a value's shape; the constant is then stored."""
         values = [self._sample.small[call], self._sample.large[call]]
         if not all(isinstance(v, Tensor) and v.ndim >= 2 for v in values):
             return False
@@ -220,7 +221,7 @@ class Walk:
         ends = np.full(columns, t.low), np.full(columns, t.high)
 
         def floats(u: Float32s) -> Float32s:
-            if node.is_uniform:  # perhaps of other columns than the input's
+            if node.is_uniform:  # then the table may have other columns than the input
                 return node.reals(u).astype(np.float32)
             return node.reals(u.reshape(len(u), -1, t.channels)).astype(np.float32).reshape(u.shape)
 
@@ -276,7 +277,7 @@ class Walk:
         self.values[call] = result
 
     def _source(self, call: fx.Node) -> tuple[fx.Node, TracedValue]:
-        """The call whose value another call reads, and that value without a pool that waits."""
+        """The call whose value ``call`` reads, and this value with its waiting pool as a node."""
         (source,) = [n for n in call.all_input_nodes if n in self.values]
         if source not in self._settled:
             self._settled[source] = shortcuts.settle(self.build, self.values[source])
@@ -285,16 +286,17 @@ class Walk:
     def _fixed(
         self, call: fx.Node, terms: int = 0, limit: int = shortcuts.WIDE_SUMS
     ) -> TracedValue:
-        """The argument of a call as fixed-point numbers alone.
+        """The argument of a call as fixed-point numbers, with no other function after them.
 
-        The numbers that the Graph then has are a value of their own in the trace, from which the
-        comparison of Graph and network goes on.
+        A call is inserted into the trace that stands for these numbers, so that the comparison of
+        Graph and network can continue from them.
 
         Args:
             call: reads one value of the network.
-            terms: where it sums so many of the numbers, each counted by the magnitude of its
-                weight: fewer fraction bits where the sums would reach ``limit``.
-            limit: see there.
+            terms: how many numbers the call sums, each counted by the magnitude of its weight; 0 if
+                it does not sum. The numbers have fewer fraction bits if the sums would reach
+                ``limit``.
+            limit: bound of the sums.
         """
         source, value = self._source(call)
         fixed = (
@@ -314,7 +316,7 @@ class Walk:
         return self.values[held]
 
     def _activation(self, call: fx.Node, name: str, module: BinaryActivation) -> TracedValue:
-        """The codes of an activation: exact if there is such a form, else of fixed point."""
+        """The codes of an activation: exact if possible, else those of fixed-point numbers."""
         value = self._value_of(call, named(name, module))
         layer = read_activation(name, module, value, self._axes(value))
         is_shared = any(user is not call for user in call.all_input_nodes[0].users)
@@ -360,7 +362,7 @@ class Walk:
         return layers.conv(self.build, weights, geometry, value)
 
     def _integers(self, call: fx.Node) -> TracedValue:
-        """The argument of a call as integers of the Graph, where its floats are integers."""
+        """The argument of a call as integers of the Graph, if its floats are integers."""
         source, value = self._source(call)
         found = None if value.type.bit else as_integers(self.build, value)
         if found is not None:
@@ -368,7 +370,7 @@ class Walk:
         return self._settled[source]
 
     def _plain(self, call: fx.Node, name: str, plain: PlainWeights) -> TracedValue:
-        """The sums of a layer of real weights, replaced by one of integer weights."""
+        """The sums of a layer of real weights, which a layer of integer weights replaces."""
         value = self._source(call)[1]
         _expect_axes(plain, value)
         read = lattice(f"what {plain.label} reads", value)
@@ -384,7 +386,7 @@ class Walk:
         return self._layer(call, name, layer)  # type: ignore[arg-type]
 
     def _replace(self, call: fx.Node, layer: nn.Module) -> None:
-        """A layer in place of a call of the traced network; the network itself is left alone."""
+        """Replace a call of the trace by a layer; the network itself is not changed."""
         if self.original is None:
             self.original = trace(self.network)
         name = f"integer_weights_{sum(n.op == 'call_module' for n in self.traced.graph.nodes)}"
@@ -395,7 +397,7 @@ class Walk:
         call.op, call.target, call.args, call.kwargs = "call_module", name, (source,), {}
 
     def _weighted(self, call: fx.Node, label: str, target: str) -> TracedValue:
-        """The sums of a call of ``linear`` or ``conv2d``, whose weights are evaluated once."""
+        """The sums of a call of a function in :data:`WEIGHTED`; its weights are evaluated once."""
         names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
         given = dict(zip(names, call.args, strict=False)) | dict(call.kwargs)
         known = {
@@ -485,7 +487,7 @@ class Walk:
         return chosen_channels(label, run, shape)
 
     def _concatenation(self, call: fx.Node, label: str) -> None:
-        """Values side by side along the channels, each of which other calls may read too."""
+        """Values concatenated along the channels, each of which other calls may read too."""
         shape = self._sample.shape(call)
         assert shape is not None
         nodes = check_concatenation(call, label, len(shape))
@@ -493,7 +495,7 @@ class Walk:
             raise CannotLower(f"{label}: expected values of the network alone, found a constant")
         sources = []
         for node in nodes:
-            # Pools that wait become nodes, once for all readers.
+            # Waiting pools become nodes, which all readers share.
             if node not in self._settled:
                 self._settled[node] = shortcuts.settle(self.build, self.values[node])
             sources.append(self._settled[node])
@@ -518,7 +520,7 @@ class Walk:
         return (*rows, *shape[2:], shape[1])
 
     def _axes(self, value: TracedValue) -> int:
-        """The axes behind the channels of a value in the network."""
+        """The number of axes after the channels of a value in the network."""
         if not value.is_image:
             return 0
         return 1 if self.build.is_sequence else 2
@@ -567,7 +569,7 @@ class Walk:
         self._append(Output(self.build.name("y"), last))
 
     def _logits(self, call: fx.Node, value: TracedValue) -> None:
-        """The output as integers that stand for the logits by one scale and one offset."""
+        """Add the output as integers which one scale and one offset turn into the logits."""
         line = common_line(value)
         if line is None:
             value = shortcuts.fix(self.build, value, shortcuts.fraction_below(self.build, value))
@@ -583,9 +585,9 @@ class Walk:
         self.build.remark(value.layer, node, text)
 
     def _decided(self, call: fx.Node, value: TracedValue) -> str:
-        """The name of a bit that is 1 where the only logit is at least 0.
+        """The name of a bit that is 1 if the only logit is at least 0.
 
-        That is the decision of binary cross entropy: a probability of one half or more.
+        This is the decision of binary cross entropy: a probability of one half or more.
         """
         layer = value.layer
         sign = StepActivation(layer, f"the logit of layer '{layer}'", 1, 1.0, 0.0, _is_positive)
@@ -651,17 +653,17 @@ class Walk:
 
 
 def _same(x: Tensor) -> Tensor:
-    """Fixed-point numbers, which are the network's up to their rounding."""
+    """Stands in the trace for fixed-point numbers: those of the network, up to rounding."""
     return x
 
 
 def _most(layer: DenseLayer | ConvLayer) -> int:
-    """The largest sum that inputs of magnitude 1 make with a layer's integers."""
+    """The largest sum of a layer's integer weights times inputs of magnitude 1."""
     return int(layer.weight.codes().integers.abs().flatten(1).sum(dim=1).max())
 
 
 def _expect_axes(plain: PlainWeights, value: TracedValue) -> None:
-    """Refuse a layer that does not fit the shape which arrives."""
+    """Refuse a layer that does not fit the shape of its argument."""
     if value.is_image == (plain.window is None):
         wanted = "a row for each sample" if plain.window is None else "images"
         raise CannotLower(
@@ -671,7 +673,7 @@ def _expect_axes(plain: PlainWeights, value: TracedValue) -> None:
 
 
 def _is_positive(x: Float32s) -> Bytes:
-    """1 for logits from 0."""
+    """The codes of ``x >= 0``."""
     return (x >= 0).astype(np.uint8)
 
 
@@ -680,7 +682,7 @@ def constant_class(value: TracedValue, last: Node) -> str:
 
     Args:
         value: the scores.
-        last: the node that they are compared at: their sums, or the table of their ranks.
+        last: the node whose integers are compared: the sums, or the table of ranks.
     """
     low, high = value.low, value.high
     if isinstance(last, Lookup) and last.source == value.name:
