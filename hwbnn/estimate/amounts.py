@@ -1,8 +1,8 @@
 """The amounts of logic and flip-flops in a circuit, counted from its constants.
 
-Each stage and block is taken apart into what its module of ``rtl/`` is made of: bits of adders,
-patterns of groups, bits compared, memories, registers. :mod:`hwbnn.estimate.area` says what one of
-each takes.
+Each stage and block is split into the parts of its module of ``rtl/``: bits of adders, distinct
+weight patterns of popcounts, compared bits, memories, registers. :mod:`hwbnn.estimate.area` has the
+LUTs and flip-flops of one of each part.
 """
 
 from __future__ import annotations
@@ -69,14 +69,22 @@ from hwbnn.plan.stages import (
 )
 
 DSP_BITS = (25, 18)
-"""Bits of the factors of a multiplier, in two's complement."""
+"""Bits of the factors of a DSP's multiplier, in two's complement."""
 DSP_PART = 17
-"""Bits of a part of a factor that is wider."""
+"""Bits of the parts into which a wider factor is split."""
 
 
 @dataclass
 class Amounts:
-    """Amounts of each kind of part; memories as what they take."""
+    """Amounts of the parts of a circuit.
+
+    Attributes:
+        lut: amounts of the parts that take LUTs, by the names of :data:`hwbnn.estimate.area.LUT`.
+        ff: amounts of the parts that take flip-flops, by the names of its ``FF``.
+        bram18: block RAMs of 18 Kbit.
+        bram36: block RAMs of 36 Kbit.
+        dsp: DSP multipliers.
+    """
 
     lut: Counter[str] = field(default_factory=Counter)
     ff: Counter[str] = field(default_factory=Counter)
@@ -101,7 +109,7 @@ class Amounts:
 
 
 def bits_of(values: NDArray[np.int64], width: int) -> Bools:
-    """The bits of integers, the last axis ``width`` times as long."""
+    """The bits of integers, the lowest first; the last axis becomes ``width`` times as long."""
     bits = (values[..., None] >> np.arange(width) & 1).astype(np.bool_)
     return bits.reshape(*values.shape[:-1], -1)
 
@@ -131,14 +139,14 @@ def _axis_out(stage: AxisOut) -> Amounts:
 
 
 def framing(circuit: Circuit) -> Amounts:
-    """Additional amounts of the borders where a packet is not one frame."""
+    """Additional amounts of the borders if a packet is not always one frame."""
     total = Amounts()
     if circuit.plan.framing == "packet":
         return total
     bits = log2_up(circuit.stages[0].source.tokens)
     total.lut["counter"] += bits
     total.ff["exact"] += bits
-    if circuit.plan.framing == "batch":  # whether frames inside end a packet
+    if circuit.plan.framing == "batch":  # a FIFO: does each frame inside end its packet?
         _add_fifo(total, 2 + circuit.latency // circuit.interval, 1)
     return total
 
@@ -185,7 +193,7 @@ def _dot_unrolled(block: DotUnrolled) -> Amounts:
 
 @amounts.register
 def _dot_netlist(block: DotNetlist) -> Amounts:
-    """The netlist as it is; in the portable form synthesis maps the outputs of tables apart."""
+    """The netlist's cells; in the portable form a table with two outputs takes two LUTs."""
     tables = [cell for cell in block.netlist.cells if isinstance(cell, Lut)]
     delays = registers(
         block.netlist, pipelining(block.netlist, block.logic_levels_per_register)
@@ -217,7 +225,7 @@ def _weighted_unrolled(block: WeightedUnrolled) -> Amounts:
         total.lut["adder"] += sum(row.adders for row in rows)
         total.ff["tree"] += sum(row.registers - row.numbers for row in rows)
         total.ff["tree_low"] += sum(row.numbers for row in rows)
-        # Shorter columns are there earlier, and wait.
+        # The counts of shorter columns are ready earlier and wait in registers.
         total.ff["exact"] += sum(
             (longest - popcount_latency(count, per_register)) * count.bit_length()
             for count in columns.values()
@@ -263,11 +271,11 @@ def _dot_folded(block: DotFolded) -> Amounts:
 
 
 def _folded_steps(block: DotFolded, total: int) -> Amounts:
-    """The parts around the rows of a folded product: counters, tokens kept, weights, totals.
+    """The parts around the rows of a folded product: counters, buffer, weights, accumulators.
 
     Args:
         block: the product.
-        total: bits of all totals.
+        total: bits of all accumulators.
     """
     counted = (block.rows, block.steps, block.passes, block.rounds)
     counters = sum(log2_up(count) for count in counted)
@@ -285,7 +293,7 @@ def _folded_steps(block: DotFolded, total: int) -> Amounts:
 
 @amounts.register
 def _weighted_folded(block: WeightedFolded) -> Amounts:
-    """Masks and counts, products and trees, or multipliers and trees."""
+    """Masks and popcounts, gated weights and adder trees, or multipliers and adder trees."""
     pe, simd, per_register = block.pe, block.simd, block.logic_levels_per_register
     total = _folded_steps(block, pe * block.result.width)
     planes = 1 if block.sums == "bit_serial" else block.source.width
@@ -317,7 +325,7 @@ def _weighted_folded(block: WeightedFolded) -> Amounts:
 def multipliers(one: int, other: int) -> int:
     """DSPs of a product of signed numbers of these widths.
 
-    A factor that is too wide is cut into parts of 17 bits, since a part has no sign of its own.
+    A factor that is too wide is split into parts of 17 bits, since a part is unsigned.
 
     >>> [multipliers(*widths) for widths in ((10, 24), (15, 26), (24, 25), (25, 27), (29, 21))]
     [1, 2, 2, 4, 4]
@@ -379,7 +387,7 @@ def _compare(block: Compare) -> Amounts:
 
 
 def add_rows(total: Amounts, elements: Bools, block: ByElement) -> None:
-    """Add the ROM of constants, a row a token of each class; a single row is no memory."""
+    """Add the ROM of constants, one row for each token of each class; a single row needs none."""
     count = block.classes * block.tokens
     if count > 1 and (elements != elements[:1]).any():
         total.memory(rom(block.in_tokens(elements).reshape(count, -1)))
@@ -440,14 +448,14 @@ def _argmax(block: ArgMaxBlock) -> Amounts:
 
 @amounts.register
 def _window(stage: SlidingWindow) -> Amounts:
-    """A memory of the slots; counters of positions, and pointers and fills that move by steps."""
+    """A memory for the buffered tokens; counters of positions; pointers and fill levels."""
     geometry, tokens = stage.geometry, stage.source.tokens
     counted = (stage.chunks, *geometry.kernel, *geometry.output, *geometry.size, *geometry.size)
     counters = sum(log2_up(count) for count in counted)
-    # Where windows go back, what the next row and the next image keep is counted too.
+    # Where windows go back, fill levels of the next row and the next image are counted too.
     counts = 4 if (stage.origins > stage.kept).any() else 2
     pointers, fills = 3 * log2_up(stage.buffer_tokens), counts * (log2_up(2 * tokens) + 2)
-    # Each of them chooses among several steps, and wraps around or is compared.
+    # Pointers and fill levels choose among several steps, and wrap around or are compared.
     total = Amounts(
         Counter(window=1, window_counter=counters, window_pointer=pointers, window_fill=fills)
     )
@@ -480,7 +488,7 @@ def _window_unrolled(stage: WindowUnrolled) -> Amounts:
 
 @amounts.register
 def _fork(stage: Fork) -> Amounts:
-    """A FIFO a branch."""
+    """One FIFO for each branch."""
     total = Amounts()
     for depth in stage.depths:
         _add_fifo(total, depth, stage.source.bits)
@@ -489,7 +497,7 @@ def _fork(stage: Fork) -> Amounts:
 
 @amounts.register
 def _join(stage: AddStreams) -> Amounts:
-    """Two FIFOs of two, and an adder an element."""
+    """Two FIFOs of two words, and one adder for each element."""
     bits = stage.result.bits
     total = Amounts(Counter(add=bits), Counter(exact=bits + 1))
     for stream in (stage.source, stage.other):
@@ -503,7 +511,7 @@ def _add_fifo(total: Amounts, depth: int, bits: int) -> None:
     total.ff["exact"] += counters
     memory = fifo(depth, bits)
     if memory.bram18 or memory.bram36:
-        # A word that is read as it is written goes past the block RAM.
+        # A word that is read in the cycle in which it is written bypasses the block RAM.
         total.lut["stream_fifo_past"] += bits
         total.ff["exact"] += bits
     total.memory(memory)
@@ -521,7 +529,7 @@ def _pool_max(block: PoolMax) -> Amounts:
 
 @amounts.register
 def _pool_sum(block: PoolSum) -> Amounts:
-    """An adder an element."""
+    """One adder for each element."""
     bits, steps = block.result.bits, log2_up(block.steps)
     total = Amounts(Counter(pool_sum=bits, counter=steps))
     total.ff = Counter(exact=bits + steps)
@@ -530,7 +538,7 @@ def _pool_sum(block: PoolSum) -> Amounts:
 
 @amounts.register
 def _rescale(block: RescaleBlock) -> Amounts:
-    """Multipliers; a shift of some places, and saturation.
+    """Multipliers, shifters and saturation.
 
     A multiplier that is a single DSP holds the registers of the product and of the sum.
     """

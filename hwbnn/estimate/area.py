@@ -1,12 +1,12 @@
-"""LUTs, flip-flops and block RAMs of a circuit on Xilinx 7-series, foreseen before it is generated.
+"""LUTs, flip-flops and block RAMs of a circuit on Xilinx 7-series, estimated before generation.
 
-A circuit is taken apart (:mod:`hwbnn.estimate.amounts`) and every part multiplied by what yosys
-made of its like: the coefficients are a least-squares fit of relative errors to generated layers,
-and to stages of images and shortcuts with the constants of bundled networks. Whole networks, to
-which nothing was fitted, show what the estimate is worth. All are in ``benchmarks/results``
-(``luts.json``, ``luts_images.json``), written by ``benchmarks/luts``; :data:`STAGE_ERRORS` says how
-far off stages of each kind are. LUTs are raw counts, each mapped one counted, as
-:class:`hwbnn.tools.resources.Resources` has them.
+A circuit is split into parts (:mod:`hwbnn.estimate.amounts`), and the amount of each part is
+multiplied by a coefficient. The coefficients were fitted to results of yosys, with least squares of
+relative errors: for generated layers, and for stages of images and shortcuts with the constants of
+bundled networks. Whole networks were left out of the fit and show how accurate the estimate is. All
+results are in ``benchmarks/results`` (``luts.json``, ``luts_images.json``), written by
+``benchmarks/luts``; :data:`STAGE_ERRORS` has the errors for each kind of stage. LUTs are raw
+counts, in which each mapped LUT counts as one, as in :class:`hwbnn.tools.resources.Resources`.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ LUT: Mapping[str, float] = MappingProxyType({
     "up": 0.0, "up_bits": 1.8, "up_parts": 1.6, "window": 0.0, "window_counter": 0.0,
     "window_fill": 2.5, "window_pad": 0.84, "window_pointer": 5.3,
 })
-"""LUTs of one of each part. A part that takes none has its share in others that go with it."""
+"""LUTs of one of each part. Those of a part with 0 are included in parts that come with it."""
 RULED: Mapping[str, float] = MappingProxyType({"adder_weighted": 1.0, "mask": 0.5})
-"""LUTs of parts of products with integer weights, by rule: nothing is fitted to these."""
+"""LUTs of one of each part of products with integer weights: set by rule, not fitted."""
 FF: Mapping[str, float] = MappingProxyType({
     "exact": 1.0, "memory": 1.0, "axis_in": 19.0, "rescale_joined": 1.7, "rescale_wires": 1.8,
     "tree": 0.53, "tree_low": 2.4, "up": 7.5, "valid": 0.0,
@@ -45,7 +45,7 @@ FF: Mapping[str, float] = MappingProxyType({
 _EACH = {**LUT, **RULED}
 
 ERROR_PERCENT = 25
-"""No network of the calibration is farther off than this, in LUTs or flip-flops."""
+"""An upper bound on the errors of all networks in the calibration, in LUTs and flip-flops."""
 
 STAGE_ERRORS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
@@ -62,9 +62,9 @@ STAGE_ERRORS: Mapping[str, tuple[int, int]] = MappingProxyType(
         "network": (-3, 0),
     }
 )
-"""By kind of stage of images and shortcuts, the lowest and the highest error of estimated LUTs in
-percent, in cores of one such stage between its borders, or of several (`network`, to which nothing
-is fitted). Their multipliers are exact. Measurements are those of ``benchmarks/luts/images.py``."""
+"""For each kind of stage of images and shortcuts, the lowest and highest error of estimated LUTs
+in percent. Each core has one such stage between its borders, or several (`network`, left out of the
+fit). Numbers of multipliers are exact. ``benchmarks/luts/images.py`` made the measurements."""
 
 SOURCE = f"hwbnn, estimate before generation, calibrated on yosys 0.70 to within {ERROR_PERCENT} %"
 
@@ -74,12 +74,12 @@ class Area:
     """The resources of a circuit, or of a part of one.
 
     Attributes:
-        lut: LUTs of all kinds, small ones not paired.
+        lut: LUTs of all sizes, two small ones never counted as one.
         ff: flip-flops.
         bram18: block RAMs of 18 Kbit.
         bram36: block RAMs of 36 Kbit.
         dsp: multipliers.
-        stages: the same by stage, if there are several.
+        stages: the resources of each stage, by name; empty for a part of a circuit.
     """
 
     lut: int

@@ -1,10 +1,10 @@
-"""Cycles of a circuit, exact: its handshakes are fixed by numbers of tokens and never by data.
+"""Exact cycles of a circuit: its handshakes depend on numbers of tokens, never on data.
 
-Without stalls the cycles solve equations (:mod:`hwbnn.estimate.schedule`). Under stalls, and where
-an output of batches waits for its input, a model of the handshakes is stepped through tokens
-without data: one small state machine stands for each module of ``rtl/`` that holds tokens, with the
-same registers.
-What a machine offers in a cycle depends on its registers alone, as in the hardware.
+Without stalls the cycles solve equations (:mod:`hwbnn.estimate.schedule`). Under stalls, and for
+the framing ``batch``, where output may wait for input, a model of the handshakes is simulated with
+tokens without data: each module of ``rtl/`` that holds tokens is a small state machine with the
+same registers. The wires that a machine drives in a cycle depend on its registers alone, as in the
+hardware.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from hwbnn.plan.stages import Fork, Pipeline
 Pattern = Callable[[int], bool]
 _SHALLOW = "plan: nothing can move {}; depths and buffer_tokens need to be larger, or left out"
 MOST_FRAMES = 4096
-"""A circuit settles after as many frames as it can hold, far fewer than these."""
+"""The most frames that are computed: a circuit settles after those that it can hold, far fewer."""
 
 
 class Deadlock(PlanError):
-    """The circuit stands still for ever. No generated one does; one with less storage may."""
+    """The circuit stalls for ever; this takes a Plan with less storage than by default."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,13 @@ class Cycles:
     Attributes:
         starts: for each frame, the cycle in which its first input beat is taken.
         ends: for each frame, the cycle in which its last output beat is taken.
-        fills: the most words that the FIFO held which drives a stream, by the stream's name: those
-            of pipelines, and of the branches of forks.
-        interval: cycles between the starts of successive frames once they repeat, on average over
-            the frames that it takes to repeat (a whole number unless credits are too few); None
-            if they were not seen to.
-        period: frames after which the starts repeat; 1 where all are as far apart, None as above.
+        fills: by stream, the most words in the FIFO that drives it: the FIFOs of pipelines, and of
+            the branches of forks.
+        interval: cycles between the starts of successive frames in the steady state, averaged over
+            a period (a whole number unless credits are too few); None if no steady state was
+            reached.
+        period: frames after which the distances of starts repeat, 1 if all are equal; None if no
+            steady state was reached.
     """
 
     starts: tuple[int, ...]
@@ -67,15 +68,15 @@ def cycles(
     source: Pattern | None = None,
     sink: Pattern | None = None,
 ) -> Cycles:
-    """When frames, back to back, cross a circuit.
+    """The cycles in which back-to-back frames enter and leave a circuit.
 
     Args:
         circuit: the circuit.
         frames: how many; by default as many as it takes until the circuit's state repeats, and at
             least 3.
-        source: whether a beat that is not offered yet may be in this cycle; then it stays until it
-            is taken. Always, by default.
-        sink: whether the receiver is ready in this cycle. Always, by default.
+        source: whether the sender begins to offer a beat in a cycle if none is offered; the beat
+            stays until it is taken. By default it always does.
+        sink: whether the receiver is ready in a cycle. By default it always is.
 
     Raises:
         Deadlock: if the storage of the stages was made too small for anything to move.
@@ -83,7 +84,7 @@ def cycles(
     """
     if frames is not None and frames < 1:
         raise PlanError(f"plan: frames: expected at least 1, found {frames!r}")
-    # The equations leave out that an output of batches may wait for the end of its input.
+    # The equations leave out that output in batches may wait for the end of its input.
     if source is None and sink is None and circuit.plan.framing != "batch":
         return _free(circuit, frames)
     return _Steps(circuit, frames, source, sink).run()
@@ -115,7 +116,7 @@ def _free(circuit: Circuit, frames: int | None) -> Cycles:
 def frames_held(circuit: Circuit) -> int:
     """The most frames whose last input beat was taken and whose last output beat has not left.
 
-    That many are inside when all storage is full and one beat of the first frame is left.
+    These are inside when all storage is full and one beat of the first frame has not left.
     """
     run = _Steps(circuit, MOST_FRAMES, None, None)
     run.sink = lambda now: run.given < run.out_beats - 1
@@ -130,10 +131,10 @@ def frames_held(circuit: Circuit) -> int:
 
 
 class _Steps:
-    """The circuit's machines, the two borders, and what was seen.
+    """The simulation of a circuit's machines and its two borders, with its results.
 
-    In a cycle only those machines are stepped that a token reaches or leaves, or that asked for it;
-    the others stand still.
+    In each cycle only those machines are stepped that a token enters or leaves, or that asked for
+    this cycle; the others do not change.
     """
 
     def __init__(
@@ -151,7 +152,7 @@ class _Steps:
         self.ends_of = ends
         self.live: set[int] = set()  # streams on which a token passes in this cycle
         self.soon: list[int] = []  # machines that move by themselves in this cycle
-        self.calls: list[tuple[int, int]] = []  # later cycles, and which do so then
+        self.calls: list[tuple[int, int]] = []  # later cycles, and the machines that move in them
         self.in_beats = stages[0].source.tokens
         self.out_beats = stages[-1].result.tokens
         self.batch = circuit.plan.framing == "batch"
@@ -187,12 +188,12 @@ class _Steps:
         return settled and len(self.ends) >= 3
 
     def cycle(self, now: int) -> None:
-        """One cycle, in which something may move."""
+        """Simulate one cycle, in which something may move."""
         self.borders(now)
         self.step(now)
 
     def borders(self, now: int) -> None:
-        """The beats that are offered and taken outside the circuit."""
+        """Set which beats are offered and taken outside the circuit."""
         wires = self.wires
         more = self.frames is None or self.taken < self.frames * self.in_beats
         if not wires.valid[0] and more:
@@ -206,14 +207,14 @@ class _Steps:
             self.look(number)
 
     def look(self, number: int) -> None:
-        """See whether a token passes on a stream in the coming cycle."""
+        """Note whether a token passes on a stream in the coming cycle."""
         if self.wires.valid[number] and self.wires.ready[number]:
             self.live.add(number)
         else:
             self.live.discard(number)
 
     def step(self, now: int) -> None:
-        """One cycle."""
+        """Step the machines for which this cycle matters."""
         live, wires, calls = self.live, self.wires, self.calls
         valid, ready, passed = wires.valid, wires.ready, wires.passed
         if 0 in live:
@@ -242,7 +243,7 @@ class _Steps:
         self.live = {n for i in called for n in streams[i] if valid[n] and ready[n]}
 
     def take(self, now: int) -> None:
-        """An input beat is taken."""
+        """Take an input beat."""
         if self.taken % self.in_beats == 0:
             self.starts.append(now)
             if self.frames is None and self.interval is None:
@@ -251,7 +252,7 @@ class _Steps:
         self.wires.valid[0] = False
 
     def settle(self, now: int) -> None:
-        """See whether the circuit is as it was at the start of an earlier frame."""
+        """Check whether the circuit's state is that at the start of an earlier frame."""
         state = (tuple(m.state(now) for m in self.machines), self.given % self.out_beats)
         before = self.seen.setdefault(state, len(self.starts) - 1)
         frames = len(self.starts) - 1 - before

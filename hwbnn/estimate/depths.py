@@ -15,9 +15,9 @@ LEAST = 2
 
 
 def used_depths(graph: Graph, plan: Plan) -> Plan:
-    """The Plan with FIFOs behind forks as deep as they were ever filled, the rate being the same.
+    """The Plan with FIFOs behind forks only as deep as they are ever filled, at the same rate.
 
-    Two runs of the token model, for any number of forks.
+    This takes two or three runs of the token model, for any number of forks.
     """
     hardware = circuit(graph, plan)
     forks = _forks(hardware)
@@ -36,10 +36,10 @@ def used_depths(graph: Graph, plan: Plan) -> Plan:
 
 
 def least_depths(graph: Graph, plan: Plan) -> Plan:
-    """The Plan with the fewest words behind each fork that keep its rate, one after the other.
+    """The Plan with the fewest words behind each fork that keep its rate, found FIFO by FIFO.
 
-    With one word less in any FIFO of more than two the interval is longer, or nothing moves at all.
-    Takes some runs of the token model a FIFO.
+    With one word less in any FIFO of more than two words the interval would be longer, or the
+    circuit would deadlock. This takes several runs of the token model for each FIFO.
     """
     wanted = _interval(graph, plan)
     plan = used_depths(graph, plan)
@@ -65,7 +65,7 @@ def _forks(hardware: Circuit) -> list[Fork]:
 
 
 def _interval(graph: Graph, plan: Plan) -> Fraction | None:
-    """Cycles from frame to frame; None where nothing moves for ever."""
+    """Cycles from frame to frame; None for a deadlock."""
     try:
         return cycles(circuit(graph, plan)).interval
     except Deadlock:

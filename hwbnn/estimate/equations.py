@@ -1,8 +1,9 @@
-"""Equations of the stages of a circuit without stalls: when each token passes at the earliest.
+"""Equations of the stages of a circuit without stalls: the earliest cycle of each token.
 
-A token passes at the largest of some earlier passes plus fixed delays ("max-plus" equations;
-Baccelli, Cohen, Olsder and Quadrat, "Synchronization and Linearity", 1992, chapters 2 and 9). One
-class for each kind of stage says which. :mod:`hwbnn.estimate.schedule` solves them for a circuit.
+The cycle in which a token passes is a maximum of cycles of earlier tokens plus fixed delays
+("max-plus" equations; Baccelli, Cohen, Olsder and Quadrat, "Synchronization and Linearity", 1992,
+chapters 2 and 9). Each kind of stage has a class with its equations.
+:mod:`hwbnn.estimate.schedule` solves them for a circuit.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from hwbnn.plan.stages import (
 )
 
 NEVER = -(1 << 50)
-"""When the tokens before the first frame pass."""
+"""The cycle of all tokens before the first frame: earlier than any other."""
 
 
 class Events:
-    """Cycles of the same events in frame after frame.
+    """The cycles of a frame's events, and of the same events in earlier frames.
 
     Attributes:
         now: cycles of this frame's events.
-        interval: cycles from frame to frame; None where frames before this one are known instead.
-        past: frames before this one, the latest last.
-        reach: the most frames that were looked back.
+        interval: cycles from frame to frame; None if cycles of earlier frames are kept instead.
+        past: cycles of events in earlier frames, the latest frame last.
+        reach: how many frames back the equations have looked.
     """
 
     def __init__(self, number: int, interval: int | None) -> None:
@@ -46,7 +47,7 @@ class Events:
         self.reach = 1
 
     def before(self, frames: int, now: Ints) -> Ints:
-        """An earlier frame, by its distance from this one; ``now`` at distance 0."""
+        """The cycles of the frame that is ``frames`` before this one; ``now`` for 0."""
         if self.interval is not None:
             return now - self.interval * frames
         if not frames:
@@ -57,7 +58,7 @@ class Events:
         return self.past[-frames]
 
     def delayed(self, lag: int, now: Ints | None = None) -> Ints:
-        """For each event, when the event that lies a number of events before it passes.
+        """For each event, the cycle of the event that is ``lag`` events before it.
 
         >>> events = Events(3, 10)
         >>> events.delayed(1, np.array([0, 3, 5])).tolist()
@@ -74,7 +75,7 @@ class Events:
         return np.concatenate((far[len(now) - rest :], near[: len(now) - rest]))
 
     def at(self, index: Ints, now: Ints | None = None) -> Ints:
-        """When events pass whose numbers may be below 0: those of frames before this one."""
+        """The cycles of events by number; numbers below 0 are events of earlier frames."""
         now = self.now if now is None else now
         frames, place = np.divmod(index, len(now))
         if self.interval is not None:
@@ -87,7 +88,7 @@ class Events:
         return cycles
 
     def apart(self, times: Ints, cycles: int) -> Ints:
-        """The earliest times not before these, each a number of cycles after the last one.
+        """The earliest times not before these, each at least ``cycles`` after the one before it.
 
         >>> Events(3, 7).apart(np.array([4, 0, 0]), 2).tolist()
         [4, 6, 8]
@@ -101,13 +102,13 @@ class Events:
         return later
 
     def looped(self, times: Ints, lag: int, cycles: int) -> Ints:
-        """The earliest times not before these, and some cycles after those ``lag`` events earlier.
+        """The earliest times not before these, and ``cycles`` after those ``lag`` events earlier.
 
         >>> Events(5, 100).looped(np.array([0, 0, 0, 0, 0]), 2, 3).tolist()
         [0, 0, 3, 3, 6]
         """
         later = np.maximum(times, self.delayed(lag, times) + cycles)
-        # Twice as many loops at each turn.
+        # Each iteration covers twice as many loops as the last.
         far, delay = lag, cycles
         while far < len(later):
             later[far:] = np.maximum(later[far:], later[:-far] + delay)
@@ -115,7 +116,7 @@ class Events:
         return later
 
     def next_frame(self) -> None:
-        """Keep this frame's cycles, and begin with the next."""
+        """Keep this frame's cycles, and begin the next frame."""
         self.past = [*self.past, self.now][-self.reach - 1 :]
         self.now = self.now + len(self.now)
 
@@ -128,10 +129,10 @@ class Equations:
     """The equations of a stage.
 
     Attributes:
-        stage: the stage.
-        taken: events of the streams that it takes.
+        taken: events of the streams that the stage takes.
         given: events of the streams that it drives.
-        inner: events inside on which later ones depend, where there are any.
+        interval: cycles from frame to frame; None if each frame is as early as possible.
+        inner: events inside the stage on which later events depend, if there are any.
     """
 
     inner: Events
@@ -143,12 +144,12 @@ class Equations:
         self.interval = interval
 
     def solve(self) -> Solved:
-        """Cycles before which tokens cannot be taken and given, from when they pass now."""
+        """Cycles before which tokens cannot be taken and given, from the current cycles."""
         raise NotImplementedError
 
 
 class AxisInEquations(Equations):
-    """A FIFO of two."""
+    """A FIFO of two tokens."""
 
     def solve(self) -> Solved:
         """Cycles before which tokens cannot be taken and given."""
@@ -156,7 +157,7 @@ class AxisInEquations(Equations):
 
 
 class AxisOutEquations(Equations):
-    """Nothing: the receiver takes every beat at once."""
+    """No equations: the receiver takes every beat at once."""
 
     def solve(self) -> Solved:
         """Cycles before which tokens cannot be taken and given."""
@@ -164,13 +165,13 @@ class AxisOutEquations(Equations):
 
 
 class WidenEquations(Equations):
-    """A wide token, and a part kept aside."""
+    """One wide token, and one narrow token kept aside."""
 
     def __init__(
         self, stage: Widen, taken: Sequence[Events], given: Sequence[Events], interval: int | None
     ) -> None:
         super().__init__(stage, taken, given, interval)
-        self.inner = Events(stage.source.tokens, interval)  # parts become part of a wide token
+        self.inner = Events(stage.source.tokens, interval)  # narrow tokens enter a wide token
         self.wide, self.ends = stage.wide, stage.ends
 
     def solve(self) -> Solved:
@@ -181,7 +182,7 @@ class WidenEquations(Equations):
 
 
 class NarrowEquations(Equations):
-    """A wide token is taken while at most one part is left."""
+    """A wide token is taken while at most one narrow token of the last one is left."""
 
     def __init__(
         self, stage: Narrow, taken: Sequence[Events], given: Sequence[Events], interval: int | None
@@ -195,7 +196,7 @@ class NarrowEquations(Equations):
 
 
 class WindowEquations(Equations):
-    """Slots for tokens, and a register for the tap that is offered."""
+    """A buffer of tokens, and a register for the tap that is offered."""
 
     def __init__(
         self,
@@ -211,8 +212,8 @@ class WindowEquations(Equations):
         self.read = taps[self.inside]
         self.first = max(0, int(taps[0]))
         windows, total = len(kept) - 1, stage.source.tokens
-        # A token has a slot from the end of this tap on: the last before the first window that
-        # keeps few enough tokens before it.
+        # There is room for a token after this tap: the last one before the first window that no
+        # longer keeps the token ``buffer_tokens`` earlier.
         left = np.arange(total) - stage.buffer_tokens
         earlier = (left - kept[0]) // total
         window = np.searchsorted(kept, left - earlier * total, side="right")
@@ -228,7 +229,7 @@ class WindowEquations(Equations):
 
 
 class WindowUnrolledEquations(Equations):
-    """A FIFO of two, a walk over places, and a register for the window."""
+    """A FIFO of two tokens, a scan over positions, and a register for the window."""
 
     def __init__(
         self, stage: WindowUnrolled, taken: Sequence[Events], given: Sequence[Events],
@@ -236,7 +237,7 @@ class WindowUnrolledEquations(Equations):
     ) -> None:  # fmt: skip
         super().__init__(stage, taken, given, interval)
         inside, ends = stage.grid
-        self.inner = Events(len(inside), interval)  # places are passed
+        self.inner = Events(len(inside), interval)  # positions are passed
         self.pixels, self.ends = np.flatnonzero(inside), np.flatnonzero(ends)
         self.behind = np.asarray(np.cumsum(ends) - ends - 1)
         self.before: Ints = _lagged(self.pixels, 2, len(inside))
@@ -251,7 +252,7 @@ class WindowUnrolledEquations(Equations):
 
 
 class ForkEquations(Equations):
-    """A FIFO a branch."""
+    """One FIFO for each branch."""
 
     def __init__(
         self, stage: Fork, taken: Sequence[Events], given: Sequence[Events], interval: int | None
@@ -269,7 +270,7 @@ class ForkEquations(Equations):
 
 
 class AddStreamsEquations(Equations):
-    """A FIFO of two for each stream, and a register for the sum."""
+    """A FIFO of two tokens for each stream, and a register for the sum."""
 
     def __init__(
         self,
@@ -295,14 +296,14 @@ class AddStreamsEquations(Equations):
 
 
 def _lagged(index: Ints, lag: int, number: int) -> Ints:
-    """For each event, the numbered event that lies ``lag`` numbered events before it."""
+    """For each event number of ``index``, the one ``lag`` entries before it, over frames."""
     frames, place = np.divmod(np.arange(len(index)) - lag, len(index))
     lagged: Ints = index[place] + frames * number
     return lagged
 
 
 class GateEquations(Equations):
-    """Credits for the results that are under way or wait."""
+    """Credits for the results that are under way or wait in the FIFO."""
 
     def __init__(
         self,
@@ -317,11 +318,11 @@ class GateEquations(Equations):
             stage.latency,
             stage.tokens_per_result,
         )
-        self.inner = Events(stage.result.tokens, interval)  # first tokens of results are let in
+        self.inner = Events(stage.result.tokens, interval)  # first tokens of results enter
 
     @property
     def arrivals(self) -> Ints:
-        """When results reach the FIFO."""
+        """The cycles in which results reach the FIFO."""
         last: Ints = self.taken[0].now[self.tokens_per_result - 1 :: self.tokens_per_result]
         return last + self.latency
 
@@ -336,7 +337,7 @@ class GateEquations(Equations):
 
 
 class FoldedEquations(Equations):
-    """Tokens kept, passes over the vectors of them, and credits."""
+    """A buffer of tokens, passes over its vectors, and credits."""
 
     def __init__(
         self,
@@ -356,11 +357,11 @@ class FoldedEquations(Equations):
         self.inner = Events(vectors * self.passes, interval)  # last steps of passes
         self.vectors = Events(vectors, interval)  # last steps of vectors
         self.takes = Events(vectors * (1 if self.once else self.passes), interval)  # of credits
-        self.last = Events(stage.source.tokens, interval)  # tokens are given up
+        self.last = Events(stage.source.tokens, interval)  # tokens leave the buffer
 
     @property
     def arrivals(self) -> Ints:
-        """When results reach the FIFO."""
+        """The cycles in which results reach the FIFO."""
         ends: Ints = self.vectors.now if self.once else self.inner.now
         return ends + self.latency
 
@@ -381,7 +382,7 @@ class FoldedEquations(Equations):
         ends = self.inner.now.reshape(-1, passes)
         self.takes.now = (ends[:, 0] if self.once else self.inner.now).copy()
         self.vectors.now = ends[:, -1].copy()
-        # The last round over a vector gives its tokens up.
+        # The last round over a vector frees its tokens.
         last = read
         if passes > 1:
             last = ends[:, -2, None] + (rounds - 1) * steps + 1 + at
@@ -402,11 +403,11 @@ KINDS: dict[type[Stage], type[Equations]] = {
     Fork: ForkEquations,
     AddStreams: AddStreamsEquations,
 }
-"""Kinds of stages and their equations; those of pipelines: :func:`equations_of`."""
+"""The equations of each kind of stage; for pipelines see :func:`equations_of`."""
 
 
 def equations_of(stage: Stage) -> type[Equations]:
-    """The equations of a stage; those of a pipeline depend on what lets tokens in."""
+    """The equations of a stage; for a pipeline they depend on its head."""
     if isinstance(stage, Pipeline):
         return FoldedEquations if stage.head else GateEquations
     return KINDS[type(stage)]

@@ -38,21 +38,21 @@ BRAM_LUTS = 380
 """LUTs that a block RAM of 36 Kbit counts as when layouts of a layer are compared: a Zynq 7020 has
 53,200 LUTs and 140 of them."""
 FINER = 1.1
-"""Ratio of neighbouring numbers of cycles that points are made for."""
+"""Ratio of successive numbers of cycles for which points are computed."""
 FINEST = 1.03
 """The same for chains of few weights, whose points take little time."""
 FEW = 100_000
-"""Weights of such a chain at most."""
+"""The most weights of such a chain."""
 SMOOTH = 0.7
-"""A size has many divisors if it has so many for each of its bits."""
+"""A size has many divisors if it has at least this many for each of its bits."""
 APART = 1.12
-"""Ratio of neighbouring parts of a size that has few divisors."""
+"""The least ratio of successive ``pe`` or ``simd`` that are tried for a size with few divisors."""
 CHEAPEST = 2
-"""Layouts of a layer with the same ``pe`` whose cost is worked out with all that is around them."""
+"""For each ``pe``, how many layouts have their cost computed with all stages around them."""
 MORE = 1.3
-"""How many times the inputs that are needed at a time are looked at where they fit the lanes."""
+"""A ``simd`` that fits the lanes is tried up to this multiple of the least that is fast enough."""
 FULL = (64, 128, 256, 512)
-"""Rows of memories of weights that fill the LUTs or block RAMs that they are made of."""
+"""Depths with which a memory of weights fills its LUTs or block RAMs."""
 
 
 def is_chain(graph: Graph) -> bool:
@@ -67,10 +67,10 @@ class _LayerCost:
 
     Attributes:
         layout: the layout.
-        cost: estimated LUTs of its stages, block RAM counted as so many.
-        end: those of them that are gone if the next layer joins the last pipeline.
+        cost: estimated LUTs of its stages, with block RAMs converted to LUTs.
+        end: the part of the cost that is saved if the next layer joins the last pipeline.
         given: lanes of the stream that it gives.
-        interval: cycles that a frame keeps its busiest stage.
+        interval: cycles for which a frame keeps its busiest stage busy.
     """
 
     layout: Layout
@@ -81,10 +81,10 @@ class _LayerCost:
 
 
 class Layers:
-    """The products of a Graph and what their layouts cost; what was asked is remembered.
+    """The products of a Graph and the costs of their layouts, which are cached.
 
     Attributes:
-        looks: layouts that were asked for, remembered or not.
+        looks: how many costs of layouts were requested, cached or not.
     """
 
     def __init__(self, graph: Graph, base: Plan) -> None:
@@ -100,7 +100,7 @@ class Layers:
         raise NotImplementedError
 
     def cycles(self) -> Iterator[int]:
-        """Cycles of all layouts of all layers, each once a layer."""
+        """The cycles of all layouts of all layers, each number once for each layer."""
         for layouts in self.layouts.values():
             yield from {cycles for _, cycles in layouts}
 
@@ -112,13 +112,13 @@ class Layers:
     def layer_cost(
         self, nodes: Sequence[Node], lanes: int, layout: Layout, behind: Mapping[str, int]
     ) -> _LayerCost:
-        """A product and the nodes behind it, on a stream of ``lanes`` lanes.
+        """The cost of a product and the nodes behind it, on a stream of ``lanes`` lanes.
 
         Args:
             nodes: the product first.
-            lanes: of the stream in front.
-            layout: of the product.
-            behind: :attr:`~hwbnn.plan.Plan.lanes`.
+            lanes: lanes of the stream in front.
+            layout: layout of the product.
+            behind: lanes of the nodes behind it, as :attr:`hwbnn.plan.Plan.lanes`.
         """
         product = nodes[0]
         own = {node.name: behind[node.name] for node in nodes if node.name in behind}
@@ -160,12 +160,12 @@ class Layers:
                 yield Folded(pe, simd, "bit_serial"), steps * width
 
     finer = FINER
-    """Ratio of neighbouring numbers of cycles that points are made for."""
+    """Ratio of successive numbers of cycles for which points are computed."""
     folds_to_one = True
-    """Whether a layer may be folded by all of its size."""
+    """Whether ``pe`` and ``simd`` of a folded layer may both be all neurons and all inputs."""
 
     def sizes(self, candidates: Sequence[int], n: int) -> list[int]:
-        """Parts of a size that layouts are made of."""
+        """The values of ``pe`` or ``simd`` that are tried for a size ``n``."""
         return _thinned(candidates, n)
 
     def _windows(self, node: Dot | Conv2d) -> int:
@@ -177,7 +177,7 @@ class NetworkLayers(Layers):
     """Any network: each layer's layout is chosen behind those of the layers before it."""
 
     def plan(self, base: Plan, cycles: int) -> Plan:
-        """As of any :class:`Layers`: each layer takes the cheapest layout behind the others."""
+        """As in :class:`Layers`: each layer takes the cheapest layout behind those before it."""
         datapath = Datapath(self.graph, base)
         for node in self.graph.nodes:
             if isinstance(node, Dot | Conv2d):
@@ -195,7 +195,7 @@ class NetworkLayers(Layers):
         return datapath.plan
 
     def behind(self, node: Dot | Conv2d) -> list[Node]:
-        """A product and the nodes behind it that follow its lanes alone."""
+        """A product and the nodes behind it that only follow its lanes."""
         nodes: list[Node] = [node]
         while True:
             readers = self.graph.readers(nodes[-1].name)
@@ -204,9 +204,9 @@ class NetworkLayers(Layers):
             nodes.append(readers[0])
 
     def fast(self, node: Dot | Conv2d, cycles: int) -> list[Layout]:
-        """Layouts worth a look: for each way to sum and each ``pe`` the least ``simd`` that does.
+        """Layouts to try: for each way to sum and each ``pe``, the least fast enough ``simd``.
 
-        Where none is fast enough, all that take the fewest cycles.
+        If none is fast enough, all layouts that take the fewest cycles.
         """
         layouts = self.layouts[node.name]
         enough = [each for each in layouts if each[1] <= cycles]
@@ -222,7 +222,7 @@ class NetworkLayers(Layers):
 
 @dataclass(frozen=True)
 class _FirstLayers:
-    """Layouts of the first layers, what they cost, and how much of that ends the last pipeline."""
+    """Layouts of the first layers, with cost and end as in :class:`_LayerCost`."""
 
     cost: float
     end: float
@@ -232,9 +232,9 @@ class _FirstLayers:
 class ChainLayers(Layers):
     """A chain: the cheapest layouts of the first layers are kept for each number of lanes.
 
-    Streams between layers cost as much as what counts in them, where the lanes of one layer do not
-    divide those of the next. So for each ``pe`` the ``simd`` are looked at that fit the lanes in
-    front, whether they divide the layer or not.
+    Where the lanes of one layer do not divide the lanes of the next, resizing the stream can cost
+    as much as the layers. So for each ``pe``, values of ``simd`` are tried that fit the lanes in
+    front, whether they divide the inputs or not.
     """
 
     folds_to_one = False
@@ -255,7 +255,7 @@ class ChainLayers(Layers):
         return sorted({*divisors(n), *candidates})
 
     def plan(self, base: Plan, cycles: int) -> Plan:
-        """As of any :class:`Layers`: the cheapest of all kept layouts of the whole chain."""
+        """As in :class:`Layers`: the cheapest of all kept layouts of the whole chain."""
         datapath = Datapath(self.graph, base)
         for node in self.before:
             add_node(datapath, node)
@@ -278,14 +278,14 @@ class ChainLayers(Layers):
     def candidates(
         self, node: Node, kept: Mapping[int, _FirstLayers], cycles: int
     ) -> Iterator[tuple[Layout, int]]:
-        """Layouts worth a look on streams of these lanes, and the lanes that each wants.
+        """Layouts to try behind streams of these lanes, and the lanes that each needs.
 
-        For each way to sum and each ``pe`` those ``simd`` whose products alone, and the streams in
-        front of them, are the cheapest.
+        For each way to sum and each ``pe``, the values of ``simd`` for which the product alone and
+        the resizing of the stream in front of it cost least.
         """
         assert isinstance(node, Dot)
         outputs, inputs = node.weights.shape
-        before: dict[int, float] = {}  # the least cost of a stream of so many lanes
+        before: dict[int, float] = {}  # by lanes, the least cost of the layers before
         folds: set[tuple[int, Sums]] = set()
         for layout, taken in self.layouts[node.name]:
             if isinstance(layout, Unrolled):
@@ -311,9 +311,9 @@ class ChainLayers(Layers):
     def simds(
         self, inputs: int, passes: int, cycles: int, given_lanes: Iterable[int]
     ) -> Iterator[int]:
-        """Numbers of inputs at a time that are fast enough: the least, and what fits the lanes.
+        """Values of ``simd`` that are fast enough: the least, and those that fit the lanes.
 
-        Also the least under which memories of weights have no more rows than fill them.
+        Also the least with which memories of weights have at most a number of rows of :data:`FULL`.
         """
         rows = {cycles, *(full for full in FULL if passes <= full < cycles)}
         given: set[int] = set()
@@ -349,7 +349,7 @@ class ChainLayers(Layers):
     def extend(
         self, first: _FirstLayers, layer: _LayerCost, node: Node, lanes: int, wanted: int
     ) -> _FirstLayers:
-        """One more layer behind a chain of layers that gives ``lanes`` lanes."""
+        """The first layers, which give ``lanes`` lanes, with one more layer behind them."""
         cost = first.cost + layer.cost
         if isinstance(layer.layout, Unrolled) and lanes == wanted:
             cost -= first.end  # joins the pipeline of the layer before
@@ -358,7 +358,7 @@ class ChainLayers(Layers):
         return _FirstLayers(cost, layer.end, (*first.chosen, layer.layout))
 
     def resize(self, node: Node, lanes: int, wanted: int) -> float:
-        """LUTs that bring a stream to the lanes that a layer wants."""
+        """LUTs that resize a stream to the lanes that a layer needs."""
         key = (node.name, lanes, wanted)
         if key not in self.resizes:
             cost, now = 0.0, TokenStream.of(self.graph.types[node.sources[0]], lanes)
@@ -371,7 +371,7 @@ class ChainLayers(Layers):
 
 
 def _thinned(candidates: Sequence[int], n: int) -> list[int]:
-    """The divisors of a size where there are many; else more sizes of a part, some apart.
+    """The divisors of ``n`` if there are many; otherwise also some of the candidates.
 
     >>> _thinned((1, 2, 3, 4, 6, 12), 12), _thinned((1, 2, 3, 4, 5, 6, 7, 13), 13)
     ([1, 2, 3, 4, 6, 12], [1, 2, 3, 4, 5, 6, 7, 13])
@@ -388,7 +388,7 @@ def _thinned(candidates: Sequence[int], n: int) -> list[int]:
 
 @lru_cache(maxsize=1024)
 def divisors(n: int) -> tuple[int, ...]:
-    """All of them, the smallest first.
+    """All divisors of ``n``, the smallest first.
 
     >>> divisors(12)
     (1, 2, 3, 4, 6, 12)

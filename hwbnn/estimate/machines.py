@@ -23,10 +23,10 @@ class Wires:
     """The handshakes of all streams of a circuit, by number.
 
     Attributes:
-        numbers: of each stream by its name; 0 is the one that enters the circuit.
-        valid: whether its driver offers a token in this cycle.
-        ready: whether its reader takes one.
-        passed: whether one passes.
+        numbers: by name, the number of each stream; 0 is the one that enters the circuit.
+        valid: by number, whether the driver offers a token in this cycle.
+        ready: by number, whether the reader can take a token.
+        passed: by number, whether a token passes.
     """
 
     def __init__(self, stages: Sequence[Stage]) -> None:
@@ -38,12 +38,12 @@ class Wires:
 
 
 class Machine:
-    """One stage: what it offers on its wires, and what a cycle does to it.
+    """The state machine of one stage: how it drives its wires, and how a cycle changes it.
 
-    What it offers in a cycle depends on its registers alone, as in the hardware.
+    Its wires in a cycle depend on its registers alone, as in the hardware.
 
     Attributes:
-        stage: the stage it stands for.
+        stage: the stage.
         inputs: numbers of the streams that it takes.
         outputs: numbers of the streams that it drives.
         most: the most tokens that it held at each output.
@@ -60,33 +60,34 @@ class Machine:
             wires.ready[number] = True
 
     def step(self, now: int) -> int | None:
-        """One cycle.
+        """Simulate one cycle.
 
-        It needs to be called where a token passes at one of its streams, and in the cycles that it
-        asked for.
+        It must be called in each cycle in which a token passes on one of its streams, and in the
+        cycles that it returned.
 
         Returns:
-            The next cycle in which it will move by itself, if no token comes or goes until then.
+            The next cycle in which it will move by itself if no token passes before; None if there
+            is no such cycle.
         """
         raise NotImplementedError
 
     def state(self, now: int) -> Hashable:
-        """Everything that its future depends on."""
+        """The state on which all later cycles depend, relative to ``now``."""
         raise NotImplementedError
 
     def offer(self, *, valid: bool, ready: bool) -> None:
-        """Set the wires of a machine of one stream each way."""
+        """Set the wires of a machine with one input and one output stream."""
         self.wires.valid[self.given] = valid
         self.wires.ready[self.taken] = ready
 
     def held(self, tokens: int, output: int = 0) -> None:
-        """Note how many tokens it holds."""
+        """Note how many tokens it holds at an output."""
         if tokens > self.most[output]:
             self.most[output] = tokens
 
 
 class AxisInMachine(Machine):
-    """``axis_in`` while all packets have the right length: its FIFO of two."""
+    """``axis_in`` while all packets have the right length: its FIFO of two tokens."""
 
     fill = 0
 
@@ -103,7 +104,7 @@ class AxisInMachine(Machine):
 
 
 class WidenMachine(Machine):
-    """``stream_up``: parts of the wide token, whether it waits, whether a part is kept aside."""
+    """``stream_up``: its narrow tokens, is the wide token complete, is one kept aside?"""
 
     def __init__(self, stage: Widen, wires: Wires) -> None:
         super().__init__(stage, wires)
@@ -112,7 +113,7 @@ class WidenMachine(Machine):
         self.full = self.aside = False
 
     def step(self, now: int) -> int | None:
-        """A part in, a wide token out."""
+        """A narrow token in, a wide token out."""
         push, pop = self.wires.passed[self.taken], self.wires.passed[self.given]
         waiting = push or self.aside
         take = waiting and (not self.full or pop)
@@ -133,7 +134,7 @@ class WidenMachine(Machine):
 
 
 class NarrowMachine(Machine):
-    """``stream_down``: parts left to give, and how far in the frame the next wide token is."""
+    """``stream_down``: narrow tokens left to give, and the place of the next wide token."""
 
     def __init__(self, stage: Narrow, wires: Wires) -> None:
         super().__init__(stage, wires)
@@ -142,7 +143,7 @@ class NarrowMachine(Machine):
         self.left = 0
 
     def step(self, now: int) -> None:
-        """A wide token in, a part out."""
+        """A wide token in, a narrow token out."""
         self.left -= self.wires.passed[self.given]
         if self.wires.passed[self.taken]:
             parts = min(self.ratio, self.tokens - self.count)
@@ -157,19 +158,19 @@ class NarrowMachine(Machine):
 
 
 class GateMachine(Machine):
-    """``credit_gate``, the pipeline as the cycles in which results leave it, ``credit_fifo``."""
+    """``credit_gate``, a pipeline as a list of cycles in which results leave, ``credit_fifo``."""
 
     def __init__(self, stage: Pipeline, wires: Wires) -> None:
         super().__init__(stage, wires)
         self.credits = stage.credits
         self.latency = stage.latency
         self.tokens_per_result = stage.tokens_per_result
-        self.count = 0  # tokens of this result that were let in
+        self.count = 0  # tokens of this result that have entered
         self.due: deque[int] = deque()
         self.fill = 0
 
     def step(self, now: int) -> int | None:
-        """A token let in, a result into the FIFO, one out of it."""
+        """A token into the pipeline, a result into the FIFO, a result out of it."""
         if self.wires.passed[self.taken]:
             self.credits -= self.count == 0
             self.count = (self.count + 1) % self.tokens_per_result
@@ -180,7 +181,7 @@ class GateMachine(Machine):
         return self.due[0] if self.due else None
 
     def arrive(self, now: int) -> None:
-        """The end of the pipeline."""
+        """Move a result from the pipeline into the FIFO, and one out of it."""
         arrived = bool(self.due) and self.due[0] == now
         if arrived:
             self.due.popleft()
@@ -190,12 +191,12 @@ class GateMachine(Machine):
         self.held(self.fill)
 
     def state(self, now: int) -> Hashable:
-        """Counters, and how far the results are."""
+        """Counters, and the cycles until each result leaves the pipeline."""
         return self.count, self.credits, self.fill, tuple(t - now for t in self.due)
 
 
 class FoldedMachine(GateMachine):
-    """``dot_folded`` at the head of a pipeline: tokens kept, step and pass, credits."""
+    """``dot_folded`` at the head of a pipeline: buffered tokens, step and pass, credits."""
 
     def __init__(self, stage: Pipeline, wires: Wires) -> None:
         super().__init__(stage, wires)
@@ -206,10 +207,10 @@ class FoldedMachine(GateMachine):
         self.one_per_frame = stage.reduces
         self.kept = self.fresh = 0  # tokens kept, and those of them that no pass has read
         self.at = self.round = 0  # step, and round over the tokens, through all passes
-        self.idle_until = 0  # rounds that touch neither end are stepped through at once
+        self.idle_until = 0  # rounds that take and free no tokens are simulated at once
 
     def step(self, now: int) -> int | None:
-        """A token kept, a step of a pass, a result into the FIFO, one out of it."""
+        """A token into the buffer, a step of a pass, a result into the FIFO, a result out of it."""
         if now >= self.idle_until and self.can_read():
             self.read(now)
         if self.wires.passed[self.taken]:
@@ -224,7 +225,7 @@ class FoldedMachine(GateMachine):
         return following if due is None or due > following else due
 
     def can_read(self) -> bool:
-        """Whether there is a token to read, and a credit where the last step of a pass takes it."""
+        """Whether there is a token to read, and a credit if this step takes one."""
         if self.round == 0 and not self.fresh:
             return False
         return self.credits > 0 or self.at < self.steps - 1 or not self.takes()
@@ -235,7 +236,7 @@ class FoldedMachine(GateMachine):
         return ends and (self.round < self.rounds or not self.one_per_frame)
 
     def read(self, now: int) -> None:
-        """One step."""
+        """Simulate one step of a pass."""
         first, last = self.round == 0, self.round == self.last_round
         self.fresh -= first
         self.kept -= last
@@ -288,13 +289,13 @@ class WindowMachine(Machine):
         return now + 1 if not self.valid and self.there() else None
 
     def there(self) -> bool:
-        """Whether the next tap has been written, or lies outside of an image that has begun."""
+        """Whether the next tap has been written, or is outside an image that has begun."""
         if self.tap == 0:
             return self.written > max(0, self.taps[0])
         return self.taps[self.tap] < 0 or self.taps[self.tap] < self.written
 
     def filled(self) -> None:
-        """The tokens that it offers, and how many it keeps."""
+        """Set its wires, and note how many tokens it keeps."""
         fill = self.written - self.first_kept[self.tap // self.size]
         self.held(fill)
         self.offer(valid=self.valid, ready=fill < self.buffer_tokens)
@@ -305,7 +306,7 @@ class WindowMachine(Machine):
 
 
 class WindowUnrolledMachine(Machine):
-    """``window_unrolled``: its FIFO of two, its place in the grid, a register for the window."""
+    """``window_unrolled``: its FIFO of two tokens, its position, a register for the window."""
 
     def __init__(self, stage: WindowUnrolled, wires: Wires) -> None:
         super().__init__(stage, wires)
@@ -314,7 +315,7 @@ class WindowUnrolledMachine(Machine):
         self.valid = False
 
     def step(self, now: int) -> int | None:
-        """A pixel in, a place passed, a window out."""
+        """A pixel in, a position passed, a window out."""
         pop = self.wires.passed[self.given]
         go = (not self.valid or pop) and self.there()
         self.fill += self.wires.passed[self.taken]
@@ -327,7 +328,7 @@ class WindowUnrolledMachine(Machine):
         return now + 1 if not self.valid and self.there() else None
 
     def there(self) -> bool:
-        """Whether the next place's pixel waits, or it lies outside in a walk that has begun."""
+        """Whether the next position's pixel waits, or it is outside an image that has begun."""
         return self.fill > 0 or not (self.inside[self.place] or self.place == 0)
 
     def state(self, now: int) -> Hashable:
@@ -366,7 +367,7 @@ class AddStreamsMachine(Machine):
     def __init__(self, stage: AddStreams, wires: Wires) -> None:
         super().__init__(stage, wires)
         self.repeat = max(1, stage.repeat)
-        self.count = 0  # tokens of the first that have met the one at hand of the other
+        self.count = 0  # tokens of the first stream that were added to the current one of the other
         self.fills = [0, 0]
         self.valid = False
 
@@ -387,7 +388,7 @@ class AddStreamsMachine(Machine):
         return now + 1 if not self.valid and self.there() else None
 
     def there(self) -> bool:
-        """Whether there is a token of each."""
+        """Whether there is a token of each stream."""
         return self.fills[0] > 0 and self.fills[1] > 0
 
     def state(self, now: int) -> Hashable:

@@ -1,8 +1,9 @@
 """LUTs of popcounts, adder trees and memories on Xilinx 7-series, part by part.
 
 The rules for memories are those of yosys 0.70's ``memory_libmap`` with its library for ``xc7``:
-each form has a cost and the cheapest is taken. A block RAM of 18 Kbit costs 129 and one of 36 Kbit
-257, a cell of four LUTs that hold 6 x 32 or 3 x 64 bits costs 8, a bit of a ROM in logic 1/64.
+each form of a memory has a cost, and the cheapest form is taken. A block RAM of 18 Kbit costs 129
+and one of 36 Kbit 257, a cell of four LUTs that hold 6 x 32 or 3 x 64 bits costs 8, a bit of a ROM
+in logic 1/64.
 """
 
 from __future__ import annotations
@@ -62,9 +63,9 @@ def rom(rows: Bools) -> Memory:
 
 
 def _joined(depth: int) -> int:
-    """LUTs of a bit of a ROM of at most 256 rows: one, two or four that are joined.
+    """LUTs for one bit of a ROM of at most 256 rows: one, or two or four joined by multiplexers.
 
-    One row more costs nothing: it comes by the set or reset of the register behind.
+    One more row costs nothing: the set or reset of the register behind gives it.
 
     >>> [_joined(depth) for depth in (0, 1, 64, 65, 66, 128, 129, 130, 192, 256)]
     [0, 1, 1, 1, 2, 2, 2, 4, 4, 4]
@@ -76,7 +77,7 @@ def _joined(depth: int) -> int:
 
 
 def columns(rows: Bools) -> int:
-    """Bits of a ROM that differ from one another and vary; equal ones are made once.
+    """Distinct columns of a ROM that are not constant; equal columns share their logic.
 
     >>> columns(np.array([[0, 1, 0, 1], [1, 1, 1, 0]], np.bool_))
     2
@@ -93,7 +94,7 @@ def ram(depth: int, width: int, *, registered: bool) -> Memory:
     Args:
         depth: words.
         width: bits of a word.
-        registered: whether the read port has a register, without which it can be no block RAM.
+        registered: whether the read port has a register; without one it cannot be a block RAM.
     """
     behind = width if registered else 0
     if depth == 1 or depth * width < _REGISTER_BITS:
@@ -108,7 +109,7 @@ def ram(depth: int, width: int, *, registered: bool) -> Memory:
 
 
 def fifo(depth: int, width: int) -> Memory:
-    """A RAM whose read address is a register, as that of a FIFO: a block RAM where that costs less.
+    """The RAM of a FIFO, whose read address is a register: a block RAM if that costs less.
 
     Synthesis moves the register of the address into the block RAM.
     """
@@ -121,7 +122,7 @@ def fifo(depth: int, width: int) -> Memory:
 
 
 def _cells(depth: int, width: int) -> tuple[int, int]:
-    """The fewest cells of LUTs that hold it, and their depth."""
+    """The fewest cells of LUTs that hold a memory, and the depth of a cell."""
     return min(
         ((-(-width // w) * -(-depth // d), d) for w, d in _CELLS),
         key=lambda each: (each[0], -each[1]),
@@ -129,7 +130,7 @@ def _cells(depth: int, width: int) -> tuple[int, int]:
 
 
 def _block(depth: int, width: int) -> tuple[int, Memory]:
-    """The cheapest block RAMs that hold it, and their cost."""
+    """The cost of the cheapest block RAMs that hold a memory, and their resources."""
     cost, kind, count, deep = min(
         (
             cost * -(-width // w) * -(-depth // d),
@@ -151,12 +152,12 @@ COUNTED = 6
 
 @dataclass(frozen=True)
 class Tree:
-    """A tree of adders, as ``sum_tree`` makes it.
+    """A tree of adders, as in ``sum_tree``.
 
     Attributes:
         adders: bits of all adders.
         registers: bits of all registers.
-        numbers: numbers in those registers; each has a lowest bit.
+        numbers: how many numbers those registers hold; each has one lowest bit.
     """
 
     adders: int
@@ -165,12 +166,12 @@ class Tree:
 
 
 def tree(leaves: Sequence[tuple[int, int]], per_register: int, before: int = 0) -> Tree:
-    """The tree over numbers that are at most ``high`` and have ``zeros`` low bits that are zero.
+    """The adder tree over numbers, each at most ``high``, whose ``zeros`` lowest bits are 0.
 
     Args:
         leaves: ``(high, zeros)`` of each number.
         per_register: levels of adders between two registers.
-        before: levels in front of the leaves.
+        before: levels of logic in front of the leaves.
     """
     adders = registers = numbers = 0
     depth = (len(leaves) - 1).bit_length()
@@ -189,7 +190,7 @@ def tree(leaves: Sequence[tuple[int, int]], per_register: int, before: int = 0) 
 
 
 def count_tree(inputs: int, per_register: int) -> Tree:
-    """The tree of a ``popcount``, with the registers of its counters where it has them."""
+    """The tree of a ``popcount``, with the registers of its counters if it has any."""
     counters = -(-inputs // COUNTED)
     sizes = [len(range(first, inputs, counters)) for first in range(counters)]
     adders = tree([(size, 0) for size in sizes], per_register, before=1)
@@ -200,7 +201,7 @@ def count_tree(inputs: int, per_register: int) -> Tree:
 
 
 def match_tree(inputs: int, per_register: int) -> Tree:
-    """The tree of a ``matches``, with the registers of its tables where it has them."""
+    """The tree of a ``matches``, with the registers of its tables if it has any."""
     sizes = [size for size in threes(inputs) for _ in range(2)]
     depth = 1 + (-(-inputs // COUNTED) - 1).bit_length()
     before = depth - (len(sizes) - 1).bit_length()
@@ -217,22 +218,22 @@ def match_tree(inputs: int, per_register: int) -> Tree:
 
 
 def match_tables(inputs: int) -> int:
-    """Tables in front of the tree of a ``matches``: sums and carries of threes, counts of those."""
+    """Tables before the tree of a ``matches``: sums and carries of threes, and their popcounts."""
     sizes = threes(inputs)
     return 2 * sum(sizes) + 2 * sum(size.bit_length() for size in sizes if size > 1)
 
 
 def threes(inputs: int) -> list[int]:
-    """How many threes of inputs each pair of counters of a ``matches`` counts."""
+    """How many threes of inputs each pair of counters in a ``matches`` takes."""
     pairs = -(-inputs // 18)
     return [len(range(first, -(-inputs // 3), pairs)) for first in range(pairs)]
 
 
 def row_tree(inputs: int, width: int, per_register: int, *, varying: bool = False) -> Tree:
-    """The trees of a ``dot_row``: a count for each bit plane, and the sum of the counts.
+    """The trees of a ``dot_row``: a popcount for each bit plane, and the sum of these counts.
 
     Args:
-        inputs: of the row.
+        inputs: inputs of the row.
         width: bit planes.
         per_register: levels of adders between two registers.
         varying: whether weights are signals.
@@ -252,7 +253,7 @@ def adder_tree(inputs: int, width: int, per_register: int) -> Tree:
 
 
 def patterns(weights: Bools) -> int:
-    """Different patterns of weights, added up over counters; a pattern and its complement are one.
+    """Distinct weight patterns, summed over counters; a pattern and its complement count once.
 
     Channels whose weights agree in the inputs of a counter share its count.
     """

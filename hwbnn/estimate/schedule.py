@@ -1,4 +1,4 @@
-"""Cycles without stalls, solved as equations: when each token of a frame passes.
+"""Cycles without stalls, as the solution of equations: when each token of a frame passes.
 
 A circuit whose handshakes never depend on data is a timed event graph, whose stages have equations
 (:mod:`hwbnn.estimate.equations`). Their earliest solution is found by raising times until no token
@@ -32,7 +32,7 @@ from hwbnn.graph.arrays import Ints
 from hwbnn.plan.stages import Fork, Stage
 
 SWEEPS = 64
-"""Sweeps after which there is no schedule of an interval, or it is not found."""
+"""The most sweeps over the stages in the search for a schedule of an interval."""
 
 
 class System:
@@ -42,7 +42,7 @@ class System:
         events: by stream, when its tokens pass; "" is the source.
         equations: stage by stage.
         last: the stream that leaves the circuit.
-        moved: tokens whose times were looked at, over all sweeps.
+        moved: tokens whose times were computed, over all sweeps.
     """
 
     def __init__(self, stages: Sequence[Stage], interval: int | None) -> None:
@@ -62,15 +62,15 @@ class System:
         for _, each in self.equations:
             self.everything += [e for e in vars(each).values() if isinstance(e, Events)]
 
-        # In none of the frames that end is a token later than if stages worked one after the other.
+        # In a frame that ends, no token is later than if the stages worked one after the other.
         self.longest = sum(4 * s.interval + getattr(s, "latency", 0) + 8 for s in stages)
 
     def solve(self, latest: int, sweeps: int | None = None) -> bool:
-        """Raise times until all equations hold; False if that has no end.
+        """Raise times until all equations hold; False if that does not end.
 
         Args:
             latest: no token of a solution is later than this.
-            sweeps: over the stages, after which it is given up.
+            sweeps: the most sweeps over the stages; None for any number.
         """
         changed, order = set(self.everything), self.equations
         for sweep in count():
@@ -102,8 +102,8 @@ class FrameSequence:
     Attributes:
         starts: when the first input beat of each frame passes.
         ends: when its last output beat passes.
-        fills: the most words that each FIFO held, by the stream that it drives: those of pipelines,
-            and of the branches of forks.
+        fills: by stream, the most words in the FIFO that drives it: the FIFOs of pipelines, and of
+            the branches of forks.
     """
 
     def __init__(self, stages: Sequence[Stage]) -> None:
@@ -113,7 +113,7 @@ class FrameSequence:
         self.fills: dict[str, int] = {}
 
     def step(self) -> bool:
-        """One more frame; False if it never gets through."""
+        """Compute one more frame; False if it never gets through."""
         system = self.system
         if self.starts:
             for events in system.everything:
@@ -132,7 +132,7 @@ class FrameSequence:
         return True
 
     def _fill(self, name: str, arrivals: Ints) -> None:
-        """How full a FIFO is behind the arrivals of this frame."""
+        """Note how full a FIFO becomes with the arrivals of this frame."""
         popped = self.system.events[name]
         counts = np.arange(len(arrivals)) + 1
         for frames in range(popped.reach + 1):
@@ -151,7 +151,7 @@ class FrameSequence:
 
     @property
     def reach(self) -> int:
-        """Frames that the future depends on."""
+        """How many of the last frames later frames depend on."""
         return max(events.reach for events in self.system.everything)
 
 
@@ -176,7 +176,7 @@ class Schedule:
 
 
 def _most(pushed: Ints, popped: Ints, interval: int) -> int:
-    """Words that a FIFO holds at most, each push counted before a pop in the same cycle."""
+    """The most words in a FIFO; in each cycle the push is counted before the pop."""
     frames = -(-int((popped - pushed).max()) // interval) + 1
     gone = np.sort((popped - interval * np.arange(frames + 1)[:, None]).ravel())
     before = np.searchsorted(gone, pushed, side="left")
@@ -190,14 +190,14 @@ def schedule(
     free: bool = False,
     moved: Callable[[int], None] | None = None,
 ) -> Schedule | None:
-    """The earliest schedule of an interval, beats offered evenly; None if there is none.
+    """The earliest schedule of an interval, with beats offered evenly; None if none is found.
 
     Args:
-        stages: those of a circuit.
+        stages: the stages of a circuit.
         interval: cycles from frame to frame.
         free: whether the FIFOs behind forks hold any number of words, not those of the stages.
-        moved: gets the number of tokens whose times were looked at: the work, the same on every
-            machine.
+        moved: called with the number of tokens whose times were computed: a measure of work that
+            is the same on every machine.
     """
     if max(stage.interval for stage in stages) > interval:
         return None

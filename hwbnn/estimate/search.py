@@ -5,7 +5,7 @@ circuit, FIFOs, adders and rescalers included. So a longer interval never takes 
 budget is never slower, and a budget of N LUTs is never slower than a Plan for an interval that
 takes N LUTs.
 
-For each of several cycle limits one point is made: the cheapest layouts whose stages all stay
+For each of several cycle limits one point is computed: the cheapest layouts whose stages all stay
 within the limit (:mod:`hwbnn.estimate.layouts`).
 """
 
@@ -35,13 +35,14 @@ from hwbnn.plan.plan import BEAT_LIMIT
 from hwbnn.plan.stages import Fork, Stage
 
 LONGER = 16
-"""The next interval for which a schedule is sought is longer by this fraction: 1 / 16."""
+"""If an interval has no schedule, the next one that is tried is longer by 1 / 16."""
 LOOKS = 200_000
-"""Layouts looked at, and tokens of schedules in thousands, after which a search ends with the best
-that it has: a Plan does not depend on the speed of a machine. All of a bundled network takes less.
+"""The work after which a search ends with its best Plan so far: layouts that were tried, plus
+thousands of tokens of schedules. So a Plan does not depend on the speed of the machine. A complete
+search for any bundled network takes less work.
 """
 TOKENS = 1000
-"""Tokens of a schedule, moved once each, that count as a layout."""
+"""So many tokens of a schedule, each computed once, count as much work as one layout."""
 
 
 def plan_for_ii(
@@ -56,13 +57,13 @@ def plan_for_ii(
     Args:
         graph: the network.
         cycles: largest initiation interval that is good enough.
-        base: what to take for everything else. If its default is ``Unrolled`` as netlists, layers
-            may become these netlists too; each is made to see what it takes, by itself: what it
-            saves behind another netlist is left out.
-        tell: gets a line if the search ended at its limit of :data:`LOOKS`.
+        base: the Plan for everything else. If its default layout is an ``Unrolled`` netlist, layers
+            may become such netlists too. Each netlist is built by itself to find its LUTs, so
+            savings behind another netlist are not counted.
+        tell: called with a line of text if the search ended at its limit of :data:`LOOKS`.
 
     Raises:
-        PlanError: if no Plan is that fast; names the nearest that can be reached.
+        PlanError: if no Plan is that fast; the message has the nearest interval that was found.
     """
     if isinstance(cycles, bool) or not isinstance(cycles, int) or cycles < 1:
         raise PlanError(f"plan: interval: expected at least 1 cycle, found {cycles!r}")
@@ -77,11 +78,11 @@ def plan_for_luts(
     Args:
         graph: the network.
         budget: LUTs, raw count, of the whole core. Block RAM is not limited.
-        base: what to take for everything else, and netlists, as for :func:`plan_for_ii`.
-        tell: gets a line if the search ended at its limit of :data:`LOOKS`.
+        base: the Plan for everything else, as in :func:`plan_for_ii`.
+        tell: called with a line of text if the search ended at its limit of :data:`LOOKS`.
 
     Raises:
-        PlanError: if every Plan takes more; names the smallest and its interval.
+        PlanError: if every Plan takes more; the message has the smallest Plan and its interval.
     """
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
         raise PlanError(f"plan: LUTs: expected a positive number, found {budget!r}")
@@ -89,7 +90,7 @@ def plan_for_luts(
 
 
 def layout_summary(graph: Graph, plan: Plan) -> str:
-    """The layouts of a Plan in one line, and the cycles that a frame keeps the busiest stage."""
+    """One line: the layouts of a Plan, and the cycles of its busiest stage for a frame."""
     cycles = circuit(graph, plan).interval
     return f"{_layouts(graph, plan)}, a frame every {cycles:,} cycles"
 
@@ -125,7 +126,7 @@ class _Key:
 
     @cached_property
     def said(self) -> tuple[str, str]:
-        """The digest of the one, the text of the other."""
+        """The digest of the Graph and the text of the Plan."""
         return self.graph.digest, self.base.to_json()
 
     def __eq__(self, other: object) -> bool:
@@ -157,17 +158,18 @@ class Point:
 
 @dataclass
 class _Draft:
-    """A point of which FIFOs behind forks are still to be sized.
+    """A point whose FIFOs behind forks have not been sized yet.
 
-    Its circuit is made again for that: circuits hold arrays of the weights, and there are hundreds
-    of drafts.
+    Its circuit is built again when they are: circuits hold arrays of the weights, too large to keep
+    for hundreds of drafts.
 
     Attributes:
         graph: the network.
         plan: the Plan.
-        bound: no interval is shorter.
-        least: LUTs without more than two words behind forks.
-        looks: layouts that were looked at for it, and thousands of tokens of its schedules.
+        bound: the interval is not shorter than this.
+        least: LUTs with two words in each FIFO behind a fork.
+        looks: layouts that were tried for it, plus thousands of tokens of its schedules.
+        point: the point; None until its FIFOs are sized.
     """
 
     graph: Graph
@@ -182,7 +184,7 @@ class _Draft:
         if self.point is None:
             hardware = circuit(self.graph, self.plan)
             shortest = _scheduled(hardware.stages, self._moved)
-            if shortest is None:  # with the FIFOs that are always deep enough
+            if shortest is None:  # use FIFOs that are always deep enough
                 interval = predicted_cycles(hardware).interval
                 assert interval is not None
                 self.point = Point(ceil(interval), _luts(hardware.stages), self.plan)
@@ -198,10 +200,10 @@ class _Draft:
 
 
 def _scheduled(stages: Sequence[Stage], moved: Callable[[int], None]) -> Schedule | None:
-    """The schedule of the shortest interval that has one; FIFOs behind forks hold any number.
+    """The schedule of the shortest interval that has one, with unlimited FIFOs behind forks.
 
-    It is longer than the cycles of the busiest stage where windows wait for rows. None if there is
-    no schedule of twice as many cycles either, so that it would take long to find one.
+    The interval is longer than the cycles of the busiest stage where windows wait for rows. None if
+    about twice these cycles have no schedule either: it would take too long to find one.
     """
     least = low = high = max(stage.interval for stage in stages)
     while (best := schedule(stages, high, free=True, moved=moved)) is None:
@@ -238,7 +240,7 @@ def _luts(stages: Sequence[Stage]) -> int:
 
 
 class Points:
-    """The points of one Graph, made as they are asked for and remembered."""
+    """The points of one Graph, computed on demand and cached."""
 
     def __init__(self, graph: Graph, base: Plan) -> None:
         self.graph = graph
@@ -249,17 +251,17 @@ class Points:
         # Pools and borders may be busier than all products at their slowest.
         while (least := self.draft(self.goals[-1]).bound) > self.goals[-1]:
             self.goals.append(least)
-        # No layout is fast enough for the first of them.
+        # Drop the first goals, for which no layout is fast enough.
         self.goals = self.goals[bisect_left(self.goals, True, key=self.reached) :]
 
     def reached(self, goal: int) -> bool:
-        """Whether layouts are as fast as that."""
+        """Whether some layouts are as fast as a goal, in cycles."""
         return self.draft(goal).bound <= goal
 
     def _goals(self) -> list[int]:
-        """Numbers of cycles that points are made for, the smallest first.
+        """Numbers of cycles for which points are computed, the smallest first.
 
-        Those that layouts of many layers have in common come first where some are near one another.
+        Of numbers near one another, the one that layouts of the most layers have in common is used.
         """
         borders = (self.graph.input, self.graph.output)
         fastest = max(_fastest(self.graph, node) for node in borders)
@@ -281,7 +283,7 @@ class Points:
         return self.goals[self.goals.index(goal) - 1] if goal != self.goals[0] else 0
 
     def choices(self, goals: Iterable[int], limit: _Limit) -> Iterator[tuple[int, _Draft]]:
-        """The drafts of these goals, without those that are that of another goal too."""
+        """The drafts of these goals, except drafts that are fast enough for a smaller goal."""
         for goal in goals:
             draft = self.draft(goal)
             limit.seen.append(draft)
@@ -289,7 +291,7 @@ class Points:
                 yield goal, draft
 
     def lanes(self, goal: int) -> dict[str, int]:
-        """The fewest channels at a time with which rescalers and adders are fast enough."""
+        """The fewest lanes with which ``Rescale`` and ``Add`` nodes are fast enough."""
         lanes = dict(self.base.lanes)
         for node in self.graph.nodes:
             if isinstance(node, Rescale | Add) and node.name not in lanes:
@@ -317,11 +319,11 @@ class Points:
     def for_interval(self, cycles: int, tell: Callable[[str], None] | None) -> Plan:
         """The point of the fewest LUTs that is fast enough."""
         for node in (self.graph.input, self.graph.output):
-            beat(self.graph, node, BEAT_LIMIT, cycles)  # refuses what no beat carries
+            beat(self.graph, node, BEAT_LIMIT, cycles)  # raises if no beat is wide enough
         limit = _Limit(tell)
         best: Point | None = None
         nearest: list[int] = []
-        # Of a goal above it a draft may be faster than it had to be, and in time.
+        # The draft of a larger goal may be faster than that goal, and fast enough.
         goals = (goal for goal in reversed(self.goals) if self.before(goal) < cycles)
         for _, draft in self.choices(goals, limit):
             if draft.bound <= cycles and (best is None or draft.least < best.lut):
@@ -379,14 +381,14 @@ class Points:
 
 
 class _Limit:
-    """The work of a search: the same on every machine, whatever caches hold."""
+    """The limit on the work of a search: the same on every machine, whatever is cached."""
 
     def __init__(self, tell: Callable[[str], None] | None) -> None:
         self.tell = tell
         self.seen: list[_Draft] = []
 
     def over(self, best: str) -> bool:
-        """Whether it is used up by the drafts that were seen; says so."""
+        """Whether the drafts so far have reached the limit; if so, ``tell`` is called."""
         if sum(draft.looks for draft in self.seen) <= LOOKS:
             return False
         if self.tell is not None:
@@ -398,10 +400,10 @@ class _Limit:
 
 
 def beat(graph: Graph, node: Node, given: int, cycles: int) -> int:
-    """The beat itself, or the narrowest that carries a frame in ``cycles`` cycles.
+    """The bits of the given beat if it carries a frame in ``cycles`` cycles, or of the narrowest.
 
     Raises:
-        PlanError: if none is wide enough.
+        PlanError: if no beat is wide enough.
     """
     t = graph.types[node.name]
     if given >= t.width and -(-t.size // (given // t.width)) <= cycles:

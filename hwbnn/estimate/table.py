@@ -1,4 +1,4 @@
-"""A circuit stage by stage: how busy each is, what it takes, how full its storage gets."""
+"""A table of a circuit's stages: how busy each is, its resources, and the fill of its FIFO."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class StageRow:
 
     Attributes:
         stage: its name in the top module.
-        node: the node that it is for; for a resizer or a fork, the stream that it takes.
-        cycles: those of a frame in which it does something.
-        busy: that as a share of the interval; below 1 even for the busiest where it waits for
-            others between two frames.
-        lut: estimated, as are the others of its kind.
+        node: the nodes that it computes; for a fork the value, for a resizer the stream it takes.
+        cycles: cycles for which a frame keeps it busy.
+        busy: these cycles as a fraction of the interval; below 1 even for the busiest stage if that
+            waits for others between two frames.
+        lut: LUTs; they are estimated, like all its resources.
         ff: flip-flops.
         bram: block RAMs of 36 Kbit, smaller ones counted as halves.
         dsp: multipliers.
         depth: tokens of the FIFO behind it, branch by branch for a fork; empty if it has none.
-        fill: the most that the token model saw in there.
+        fill: the most tokens in that FIFO, from the token model.
     """
 
     stage: str
@@ -52,7 +52,7 @@ class StageRow:
     fill: tuple[int, ...]
 
     def cells(self) -> tuple[object, ...]:
-        """The cells of its row, as :data:`COLUMNS`."""
+        """The cells of its row, in the order of :data:`COLUMNS`."""
         depth, fill = (" ".join(map(str, numbers)) for numbers in (self.depth, self.fill))
         busy = f"{float(100 * self.busy):.0f} %"
         bram = f"{self.bram:g}"
@@ -65,7 +65,8 @@ def rows(circuit: Circuit, predicted: Cycles | None = None) -> tuple[StageRow, .
 
     Args:
         circuit: the circuit.
-        predicted: its run to a steady state, if there is one already.
+        predicted: the result of :func:`~hwbnn.estimate.cycles.cycles` to a steady state; None to
+            compute it.
     """
     predicted = predicted or cycles(circuit)
     interval = predicted.interval or Fraction(circuit.interval)
@@ -85,7 +86,7 @@ def rows(circuit: Circuit, predicted: Cycles | None = None) -> tuple[StageRow, .
 
 
 def error_note(stage_rows: tuple[StageRow, ...]) -> str:
-    """How far off the estimates of LUTs were where they were compared with synthesis, in a line."""
+    """A line with the estimated LUTs, and with the errors of such estimates against synthesis."""
     total = sum(row.lut for row in stage_rows)
     kinds = (f"{kind} {low:+d} to {high:+d} %" for kind, (low, high) in STAGE_ERRORS.items())
     return (
@@ -95,12 +96,12 @@ def error_note(stage_rows: tuple[StageRow, ...]) -> str:
 
 
 def bottleneck(stage_rows: tuple[StageRow, ...]) -> StageRow:
-    """The busiest stage, the first of those alike."""
+    """The busiest stage; of several that are equally busy, the first."""
     return max(stage_rows, key=lambda row: row.busy)
 
 
 def facts(stage_rows: tuple[StageRow, ...]) -> list[Mapping[str, object]]:
-    """The rows for programs: plain values."""
+    """The rows as plain values for JSON."""
     return [
         {name: list(v) if isinstance(v, tuple) else v for name, v in vars(row).items()}
         | {"busy": round(float(row.busy), 4)}
