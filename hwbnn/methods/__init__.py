@@ -1,4 +1,4 @@
-"""Methods of binary training: a file each, behind one interface.
+"""Methods of binary training: one file per method, all with the same interface.
 
 To add one: write ``hwbnn/methods/<name>.py`` with a frozen dataclass derived from
 :class:`~hwbnn.methods.base.Method`, and name it below.
@@ -84,14 +84,14 @@ def get(name: str, /, **hyper: Any) -> Method:
 
 
 def resolve(method: object, who: str) -> Method:
-    """A method that is given as itself or by its name, then with its default hyper-parameters.
+    """The method itself, or the method of the given name with default hyper-parameters.
 
     Args:
         method: a :class:`Method` or one of :data:`METHODS`.
-        who: what messages call the one that asks.
+        who: the caller's name, for messages.
 
     Raises:
-        InputError: if it is neither.
+        InputError: if ``method`` is neither.
     """
     if isinstance(method, str):
         return get(method)

@@ -1,10 +1,11 @@
-"""AdaBin: weights and activations of two learned values, found by equalizing and by gradients.
+"""AdaBin: weights and activations take two learned values each.
 
 Source: Tu, Chen, Ren, Wang, "AdaBin: Improving Binary Neural Networks with Adaptive Binary Sets",
-ECCV 2022, and its two reference implementations (PyTorch, MindSpore). The paper states the idea
-and the formulas; numbers of schedules are those of the code.
+ECCV 2022, and its two reference implementations (PyTorch, MindSpore). The values of weights follow
+from the latent weights (equalization), those of activations are learned by gradients. The paper
+states the idea and the formulas; the constants of the schedules come from the code.
 
-Weights, a channel of N latent numbers W at a time::
+Weights, for each channel of N latent numbers W::
 
     beta = mean(W)    alpha = sqrt(mean((W - beta)^2))    x = (W - beta) / alpha
     w = alpha * sign(x) + beta
@@ -12,37 +13,39 @@ Weights, a channel of N latent numbers W at a time::
     backward: dsign/dx = k t (1 - tanh(t x)^2); x, alpha and beta pass their own gradients
     t = 10^(-3 + 4 u) and k = max(1 / t, 1) at progress u
 
-Activations, with a layer's learned alpha and beta (1 and 0 at the start), ``A = |alpha|``::
+Activations, with the layer's learned alpha and beta (initially 1 and 0), ``A = |alpha|``::
 
     x^ = (x - beta) / A    s = sign(x^)    h = max(2 - 2 |x^|, 0)
     form "paper":  a = A s + beta      da/dA = s - x^ h           da/dbeta = 1 - h    da/dx = h
     form "code":   a = A (s + beta)    da/dA = s + beta - x^ h    da/dbeta = A - h    da/dx = h
 
-In front of an activation stands Maxout, ``f(x) = p max(x, 0) + n min(x, 0)`` with p and n learned
-for each channel, 1 and 0.25 at the start; at x = 0 the derivative is p.
+Before each activation comes Maxout, ``f(x) = p max(x, 0) + n min(x, 0)`` with p and n learned for
+each channel, initially 1 and 0.25; at x = 0 the derivative is p.
 
-What is ours. A weight's offset beta meets ``S``, the sum of a layer's inputs, so a neuron in
-integers is ``D + rho S >= tau`` with ``rho = beta / alpha``. ``mode`` says how rho becomes one:
+Our own part: the offset beta of the weights is multiplied by ``S``, the sum of a layer's inputs, so
+a neuron in integers is ``D + rho S >= tau`` with ``rho = beta / alpha``. ``mode`` selects how rho
+becomes an integer:
 
-* ``"qat"``: in the model, ``rho = R / 2^fraction`` with an integer R, rounded and held to
-  ``|rho| <= 1``, gradients straight through the rounding. The sums ``2^fraction D + R S`` are then
-  integers.
-* ``"exact"``: rho as it is. Lowering finds, for each channel, integers that decide every sum that
-  can occur as the float network does, and refuses where there are none or too many sums.
-* ``"drop"``: ``beta = 0`` behind the sign, an ablation: the network is one of -1 and +1.
+* ``"qat"``: the model itself uses ``rho = R / 2^fraction`` with an integer R, rounded and clipped
+  to ``|rho| <= 1``; gradients pass straight through the rounding. The sums ``2^fraction D + R S``
+  are then integers.
+* ``"exact"``: rho stays a real number. For each channel lowering looks for integers that decide
+  every possible sum as the float network does, and refuses if there are none or if there are too
+  many sums.
+* ``"drop"``: ``beta = 0`` after the sign, an ablation: all weights are -1 and +1 times a scale.
 
 Other deviations. ``alpha`` of a channel is ``sqrt(variance + 1e-12)``: the code divides by zero for
-equal weights. ``alpha`` of an activation counts by its magnitude, at least 2^-10, and cannot divide
-by zero when it crosses 0; in form "paper" that is the same function (a negative one turns the sign
-round twice) but at ``x = beta``, in form "code" it is one of centre ``-alpha beta``. Slopes of
-Maxout count by their magnitude as well: where one is negative the function turns round, a neuron
-has two thresholds, and hardware needs a table of all sums for the whole layer (in a network of
-784-256-256-256-10 on MNIST 11 of 768 channels did so); ``maxout = "free"`` lets them. Weight decay
-spares sets and slopes; the code decays them. The layer that makes logits has no offset (the paper
-keeps it in real numbers): logits are compared across classes, and sums of one integer D a class can
-be ranked in a small table. The first layer is binary like the others (the paper keeps it, too, in
-real numbers) and reads integers or bits as they come; with 8-bit pixels mode ``"exact"`` meets too
-many sums and is refused.
+equal weights. An activation uses ``|alpha|``, at least 2^-10, so that nothing is divided by zero
+when alpha crosses 0. In form "paper" a negative alpha then gives the same function (it flips the
+sign twice) except at ``x = beta``; in form "code" the centre becomes ``-alpha beta``. Maxout uses
+the magnitudes of its slopes as well. With a negative slope the function would be non-monotone, the
+neuron would have two thresholds, and hardware would need a table of all sums for the whole layer
+(in a network of 784-256-256-256-10 on MNIST 11 of 768 channels had one). ``maxout = "free"`` allows
+negative slopes. Weight decay excludes alpha, beta and the slopes; the code decays them. The layer
+that makes logits has no offset (the paper keeps this layer real): logits are compared across
+classes, and one integer D per class can be ranked by a small table. The first layer is binary like
+the others (the paper keeps it real, too) and reads integers or bits directly; with 8-bit pixels
+mode ``"exact"`` has too many sums and is refused.
 """
 
 from __future__ import annotations
@@ -69,7 +72,7 @@ Slopes = Literal["monotone", "free", "none"]
 MAX_FRACTION = 12
 """Most fractional bits of rho in mode ``"qat"``."""
 _SMALLEST = 2.0**-10
-"""Least magnitude of an activation's alpha: its two values stay apart in float32."""
+"""Smallest magnitude of an activation's alpha, so that its two values differ in float32."""
 _WEIGHTS = Ede()
 _ACTIVATIONS = Polynomial()
 
@@ -81,9 +84,9 @@ class AdaBin(Method):
     Attributes:
         mode: how the offsets of weights become integers: ``"qat"``, ``"exact"`` or ``"drop"``.
         fraction: fractional bits of ``rho = beta / alpha`` in mode ``"qat"``, 0 to 12.
-        form: activations as the paper or as the code computes them.
-        maxout: what stands in front of activations: Maxout with slopes from 0, ``"monotone"``; with
-            slopes of any sign, ``"free"``; or nothing, ``"none"``.
+        form: formula of the activations, of the paper (``"paper"``) or of its code (``"code"``).
+        maxout: function before the activations: Maxout with slopes from 0, ``"monotone"``; with
+            slopes of any sign, ``"free"``; or none, ``"none"``.
     """
 
     name: ClassVar[str] = "adabin"
@@ -105,7 +108,7 @@ class AdaBin(Method):
         return EqualizedWeight(self, shape)
 
     def make_activation(self, channels: int) -> Activation:
-        """Two learned values for all channels, -1 and +1 at the start."""
+        """Two learned values for all channels, initially -1 and +1."""
         return LearnedSet(self)
 
     def make_nonlinearity(self, channels: int) -> Nonlinearity | None:
@@ -115,7 +118,7 @@ class AdaBin(Method):
         return Maxout(self, channels, is_free=self.maxout == "free")
 
     def logits(self) -> AdaBin:
-        """Without offsets, so that a class's logit is a function of one small integer."""
+        """The method without offsets: a class's logit is then a function of one small integer."""
         return replace(self, mode="drop")
 
     def schedule(self, u: float) -> Settings:
@@ -124,14 +127,14 @@ class AdaBin(Method):
 
 
 class EqualizedWeight(LatentWeight):
-    """Latent numbers whose mean and deviation, channel by channel, are the weights' two values."""
+    """Latent weights; each channel's mean and standard deviation give the two weight values."""
 
     def __init__(self, method: AdaBin, shape: tuple[int, ...]) -> None:
         super().__init__(method, shape, _WEIGHTS, transform=standardize, decay=True)
         self._mode, self._fraction = method.mode, method.fraction
 
     def codes(self) -> Codes:
-        """Signs, deviation and mean of each channel; the mean as the mode has it."""
+        """Signs, standard deviation and mean of each channel; the mode decides about the mean."""
         signs, scale, centre = _equalize(self.latent, self.settings)
         if self._mode == "drop":
             return Codes(signs, scale)
@@ -175,18 +178,18 @@ class LearnedSet(Activation):
         return scale.item(), _centre(scale, self.beta.detach(), self._form).item()
 
     def options(self) -> Mapping[str, Options]:
-        """No decay: nothing says that the values should be 0."""
+        """No decay: there is no reason to pull these values to 0."""
         return {"alpha": Options(decay=False), "beta": Options(decay=False)}
 
 
 def _equalize(latent: Tensor, settings: Settings) -> tuple[Tensor, Tensor, Tensor]:
-    """Signs of the standardised latent numbers, deviations and means, differentiable."""
+    """Signs of the standardised latent numbers, standard deviations and means, differentiable."""
     out: tuple[Tensor, Tensor, Tensor] = _Equalize.apply(latent, _WEIGHTS, settings)  # type: ignore[no-untyped-call]
     return out
 
 
 class _Equalize(torch.autograd.Function):
-    """Equalization as one function: eight passes over the weights each way become four or so."""
+    """Equalization as one function: about four passes over the weights each way, not eight."""
 
     @staticmethod
     def forward(
@@ -216,7 +219,7 @@ class _Equalize(torch.autograd.Function):
 
 
 def _bits(x: Tensor, beta: Tensor) -> Tensor:
-    """``sign(x - beta)``: a difference of floats has the sign of the real one."""
+    """``sign(x - beta)``; a difference of floats has the sign of the exact difference."""
     return sign(x.detach() - beta.detach())
 
 
@@ -242,7 +245,7 @@ class _Set(torch.autograd.Function):
         x, signs, scale, beta = ctx.saved_tensors
         near = (x - beta).div_(scale)
         passed = _ACTIVATIONS.backward(grad, near, ctx.settings)
-        # Beyond 1 nothing passes; clipped, so that an infinity does not meet that zero.
+        # Beyond 1 no gradient passes; clipping avoids the product of an infinity and that zero.
         of_scale = _dot(grad, signs) - _dot(near.clamp_(-1, 1), passed)
         total, through = grad.sum(dtype=torch.float32), passed.sum(dtype=torch.float32)
         if ctx.form == "code":
@@ -253,6 +256,6 @@ class _Set(torch.autograd.Function):
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     """``sum(a b)`` over all elements in one pass, as float32."""
     if a.stride() == b.stride() and a.is_contiguous(memory_format=torch.channels_last):
-        # In the order of memory: to flatten images of this layout is to copy them, slowly.
+        # Read in memory order: flattening images of this layout would copy them, which is slow.
         a, b = (x.as_strided((x.numel(),), (1,)) for x in (a, b))
     return torch.dot(a.flatten().float(), b.flatten().float())

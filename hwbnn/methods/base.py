@@ -1,15 +1,17 @@
 """The parts of every method of binary training.
 
-A method says how a layer's bits are had from real numbers that can be trained (the *latent*
-weights), what gradient passes the jump, and what happens around the optimiser's steps. It is a
-frozen value (:class:`Method`) that makes modules: one :class:`BinaryWeight` for each layer of
-weights, one :class:`Activation` for each layer of activations. All that is learned lives in these
-modules, as parameters and buffers; all that changes with time is a pure function of the progress of
-training (:meth:`Method.schedule`), which is a buffer where a method has a schedule. So a
-``state_dict`` of the model is the whole state of a method.
+A method defines how a layer's bits follow from real numbers that can be trained (the *latent*
+weights), which gradient replaces the derivative of the sign, and what happens around the
+optimiser's steps. It is a frozen value (:class:`Method`) that makes modules: one
+:class:`BinaryWeight` for each layer of weights, one :class:`Activation` for each layer of
+activations. Everything that is learned is a parameter or buffer of these modules. Everything that
+changes with time is a pure function of the training progress (:meth:`Method.schedule`); the
+progress is a buffer if the method has a schedule. A ``state_dict`` of the model is therefore the
+whole state of a method.
 
-The layers themselves (:mod:`hwbnn.nn`) know only this file. In training they compute with what
-:meth:`BinaryWeight.codes` returns; in evaluation with the same codes, hard; lowering reads these.
+The layers themselves (:mod:`hwbnn.nn`) know only this file. In training they compute with the
+result of :meth:`BinaryWeight.codes`. In evaluation they compute with the hard codes, -1 and +1, and
+lowering reads these.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from hwbnn.methods.estimators import Estimator, Settings, quantize, sign
 from hwbnn.methods.formulas import Formulas
 
 _UNITS = 1 << 62
-"""Units of progress from start to end: a float from 2^-9 on is a whole number of them."""
+"""Units of progress from start to end; every float from 2^-9 on is a multiple of a unit."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,13 @@ class Codes:
 
     Attributes:
         integers: tensor ``(channels, ...)``: -1 and +1 in a binary layer, in a quantised one (see
-            :mod:`hwbnn.nn.quant`) integers of few bits; in training it carries the gradient to the
-            latent weights, and may be soft where the method's F is.
+            :mod:`hwbnn.nn.quant`) integers of few bits. In training it carries the gradient to the
+            latent weights, and its values may be soft if the estimator's F is.
         scale: tensor ``(channels,)`` of any sign, or None for 1.
         offset: tensor ``(channels,)``, or None for 0.
-        ratio: integers as a float tensor ``(channels,)``, or None. Where they are given,
-            ``offset[c]`` is ``scale[c] * ratio[c] / 2^fraction`` exactly (and the tensor ``offset``
-            that product rounded), so that the layer's sums are integers times one real number.
+        ratio: integers as a float tensor ``(channels,)``, or None. If given, the exact offset is
+            ``scale[c] * ratio[c] / 2^fraction`` (the tensor ``offset`` holds the rounded product),
+            so that the layer's sums are integers times one real number.
         fraction: how many fractional bits ``ratio`` has; None without it.
     """
 
@@ -75,10 +77,9 @@ class Options:
 class Part(nn.Module):
     """A learned part of a method, in one layer of a network.
 
-    Where the method has a schedule, the part has a buffer ``progress``: the moment of training as
-    an int64 scalar in units of 2^-62. It is an integer so that ``model.half()`` does not move it. A
-    ``state_dict`` without it, of before it was part of one, loads too, and leaves the moment as it
-    is.
+    If the method has a schedule, the part has a buffer ``progress``: the progress of training as an
+    int64 scalar in units of 2^-62. It is an integer so that ``model.half()`` does not change it.
+    Older files have a ``state_dict`` without this buffer; loading one keeps the current progress.
 
     Attributes:
         method: the method that made it.
@@ -89,19 +90,19 @@ class Part(nn.Module):
         self.method = method
         self._settings: Settings = method.schedule(0.0)
         self._seen: tuple[Tensor | None, int] | None = None
-        """The buffer and its version to which the settings belong; None without a schedule."""
+        """The buffer and its version for which ``_settings`` is valid; None without a schedule."""
         if method.has_schedule:
             self.register_buffer("progress", torch.zeros((), dtype=torch.int64))
             self._note()
 
     @property
     def settings(self) -> Settings:
-        """The settings of the method's schedule at the part's moment of training."""
+        """The settings of the method's schedule at the current progress of training."""
         seen = self._seen
         if seen is not None and not torch.compiler.is_compiling():
             buffer = self._buffers["progress"]
-            # Loading, averaging and copying write the buffer: its version says so without a look
-            # at its value, for which a GPU would be waited for.
+            # Loading, averaging and copying write the buffer. Its version shows this without
+            # reading its value, which would wait for a GPU.
             if buffer is not None and (
                 buffer is not seen[0] or buffer.is_inference() or buffer._version != seen[1]
             ):
@@ -110,7 +111,7 @@ class Part(nn.Module):
         return self._settings
 
     def set_progress(self, u: float) -> None:
-        """Move to the moment ``u`` of training, 0 at the start and 1 at the end."""
+        """Set the progress of training to ``u``, 0 at the start and 1 at the end."""
         if self._seen is not None:
             units = round(u * _UNITS)
             self._buffers["progress"].fill_(units)  # type: ignore[union-attr]
@@ -119,13 +120,13 @@ class Part(nn.Module):
         self._settings = self.method.schedule(u)
 
     def _note(self) -> None:
-        """Hold that the settings are those of the buffer as it is now."""
+        """Record that the settings belong to the buffer's current version."""
         buffer = self._buffers["progress"]
         assert buffer is not None
         self._seen = buffer, _writes(buffer)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """A copy's buffer counts its versions anew."""
+        """Forget the recorded version: the buffer of a copy counts its versions from 0."""
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         if self._seen is not None:
             self._seen = None, -1
@@ -135,15 +136,15 @@ class Part(nn.Module):
         if self._seen is not None and key not in state_dict:
             state_dict[key] = self._buffers["progress"]
         super()._load_from_state_dict(state_dict, prefix, *rest)
-        # Read at once: a model that is compiled next asks no buffer for its version.
+        # Update the settings now: a compiled model does not look at the buffer's version.
         _ = self.settings
 
     def options(self) -> Mapping[str, Options]:
-        """How the optimiser treats each of the part's own parameters; those left out, as usual."""
+        """Optimiser options of the part's own parameters, by name; others have the defaults."""
         return {}
 
     def why_not_exact(self) -> str | None:
-        """Why this part has no exact integer form and what to choose instead; None if it has."""
+        """Why this part has no exact integer form, with an alternative; None if it has one."""
         return None
 
     def extra_repr(self) -> str:
@@ -152,14 +153,14 @@ class Part(nn.Module):
 
 
 def _writes(tensor: Tensor) -> int:
-    """How often a tensor was written; -1 for a tensor of inference mode, which counts nothing."""
+    """How often a tensor was written; -1 for a tensor of inference mode, which has no count."""
     return -1 if tensor.is_inference() else tensor._version
 
 
 _STEPS = 3
-"""Steps of an optimiser without the method's hook after which a loop has forgotten it."""
+"""Number of optimiser steps without the method's hook after which a warning is given."""
 _forgotten: set[str] = set()
-"""Names of methods whose forgotten hook was said: once, not for each layer."""
+"""Names of methods whose missing hook was reported: once, not for each layer."""
 
 
 class BinaryWeight(Part, ABC):
@@ -168,14 +169,14 @@ class BinaryWeight(Part, ABC):
     shape: tuple[int, ...]
     """Shape of the bits, output channels first."""
     is_watched: bool = True
-    """Whether to look out for steps without the method's hook; no longer once it was called."""
+    """Whether to watch for steps without the method's hook; false once the hook was called."""
     _steps: int = -1
     _version: int = -1
 
     def watch(self) -> None:
-        """Look, in a pass of training, whether weights are stepped and the hook is forgotten.
+        """Check, in a training pass, whether weights change and the method's hook is not called.
 
-        Parameters count the writes to them; a step is several writes between two passes.
+        Torch counts the writes to a parameter; any writes between two passes count as one step.
 
         Warns:
             HwbnnWarning: once for all layers of a method, after three steps without a call of
@@ -215,27 +216,27 @@ class BinaryWeight(Part, ABC):
 
     @abstractmethod
     def real(self) -> Tensor:
-        """The real numbers whose signs are the bits, of their shape: latent and transformed.
+        """The real numbers whose signs are the bits: the transformed latent weights, of ``shape``.
 
-        What is observed in the course of training: their distance from the codes, their margins.
+        Training reports observe them: their distance from the codes, and their margins.
         """
 
     @abstractmethod
     def codes(self) -> Codes:
         """The weights as the layer uses them now.
 
-        In training mode with gradients, by the settings of the moment. In evaluation mode always
-        the *final* form: ``integers`` exactly -1 and +1, whatever the schedule says. A network in
-        evaluation is then what hardware will compute, at every moment of training.
+        In training mode the codes carry gradients and follow the current settings. In evaluation
+        mode they always have the *final* form: ``integers`` are exactly -1 and +1, whatever the
+        schedule says. A network in evaluation mode therefore always computes as hardware will.
         """
 
 
 class Activation(Part, ABC):
     """The activations of one layer: small integers, and the numbers that they stand for.
 
-    A code ``q`` in ``0 .. levels`` stands for ``scale * s + centre``, where ``s`` is -1 or +1 for a
-    bit (``levels`` 1) and ``q`` itself else. ``forward`` returns these numbers, in training with
-    the method's gradient.
+    A code ``q`` in ``0 .. levels`` stands for ``scale * s + centre``. For a bit (``levels`` is 1)
+    ``s`` is -1 or +1, else ``s`` is ``q``. ``forward`` returns these numbers, in training with the
+    method's gradient.
     """
 
     levels: int = 1
@@ -255,14 +256,14 @@ class Activation(Part, ABC):
         """
 
     def affine(self) -> tuple[float, float]:
-        """``(scale, centre)`` of what the codes stand for."""
+        """``(scale, centre)`` of the numbers that the codes stand for."""
         return 1.0, 0.0
 
     @property
     def is_mapped(self) -> bool:
-        """Whether the codes may stand for other numbers than ``s`` and ``q``, now or once trained.
+        """Whether the codes may stand for numbers other than ``s``, now or after training.
 
-        The layer behind must then be told: ``BinaryLinear(..., source=activation)``.
+        The next layer then needs it as its source: ``BinaryLinear(..., source=activation)``.
         """
         return type(self).affine is not Activation.affine
 
@@ -270,18 +271,18 @@ class Activation(Part, ABC):
 class Nonlinearity(Part, ABC):
     """A learned function between BatchNorm and activation, channel by channel.
 
-    Lowering tabulates it with its neighbours, so it must map each element by its channel alone,
-    in the same way wherever the element stands in a batch.
+    Lowering tabulates it together with the modules around it, so its result for an element may
+    depend on the element's value and channel only, not on its position in the batch.
     """
 
     @property
     def is_monotone(self) -> bool:
-        """Whether each channel is known never to fall, and to consist of a few straight lines."""
+        """Whether each channel is known to be non-decreasing and piecewise linear (few pieces)."""
         return False
 
     @property
     def has_few_lines(self) -> bool:
-        """Whether each channel is known to consist of a few straight lines."""
+        """Whether each channel is known to be piecewise linear, with few pieces."""
         return self.is_monotone
 
     @abstractmethod
@@ -290,7 +291,7 @@ class Nonlinearity(Part, ABC):
 
 
 class SignActivation(Activation):
-    """Bits by the sign, with a surrogate gradient: what most methods do."""
+    """Bits by the sign, with a surrogate gradient, as in most methods."""
 
     def __init__(self, method: Method, channels: int, estimator: Estimator) -> None:
         super().__init__(method)
@@ -309,33 +310,33 @@ class SignActivation(Activation):
 class Method(ABC):
     """How a binary network is trained: a frozen dataclass of hyper-parameters.
 
-    A new method is one file with a subclass and one line in :mod:`hwbnn.methods`; the contract
-    tests come with the name. Only :meth:`make_weight` and :meth:`make_activation` must be given.
-    The hooks get all parts that one method has in a model at once, so that they may use one kernel
-    for all.
+    A new method is one file with a subclass, and one line in :mod:`hwbnn.methods`; the contract
+    tests then cover it by its name. Only :meth:`make_weight` and :meth:`make_activation` are
+    required. A hook gets all weights of its method in a model at once, so that it can use one
+    kernel for all.
     """
 
     name: ClassVar[str]
     """Its name in :data:`hwbnn.methods.METHODS`."""
     formulas: ClassVar[Formulas]
-    """The closed formulas of its paper, to which the contract tests hold it."""
+    """The closed formulas of its paper, against which the contract tests compare it."""
     colour: ClassVar[str] = "#555555"
-    """The colour of its lines where methods are compared; another for each."""
+    """The colour of its lines in plots that compare methods; each method has its own."""
     dashed: ClassVar[bool] = False
-    """Whether these lines are dashed: colours of one kind are told apart by all eyes."""
+    """Whether these lines are dashed, so that similar colours can be told apart by everyone."""
     reestimates: ClassVar[bool] = False
-    """Whether BatchNorm's statistics are taken anew over the training set after the last epoch."""
+    """Whether to re-estimate BatchNorm's statistics on the training set after the last epoch."""
 
     @abstractmethod
     def make_weight(self, shape: tuple[int, ...]) -> BinaryWeight:
-        """New weights of a layer, drawn from torch's generator; output channels first."""
+        """New weights of this shape (output channels first), drawn from torch's generator."""
 
     @abstractmethod
     def make_activation(self, channels: int) -> Activation:
         """A new activation of this many channels."""
 
     def make_nonlinearity(self, channels: int) -> Nonlinearity | None:
-        """A new function in front of an activation of this many channels; None for none."""
+        """A new function before an activation of this many channels; None for none."""
         return None
 
     def logits(self) -> Method:
@@ -347,21 +348,21 @@ class Method(ABC):
         return self
 
     def schedule(self, u: float) -> Settings:
-        """The settings that change in the course of training, a pure function of progress.
+        """The settings that change during training, as a pure function of the progress.
 
         Args:
-            u: epochs done over all epochs, 0 to 1.
+            u: completed epochs over all epochs, 0 to 1.
         """
         return {}
 
     @property
     def has_step_hook(self) -> bool:
-        """Whether something is to be done after each step of the optimiser."""
+        """Whether the method needs :meth:`after_step` after each step of the optimiser."""
         return type(self).after_step is not Method.after_step
 
     @property
     def has_schedule(self) -> bool:
-        """Whether anything changes in the course of training."""
+        """Whether any setting changes during training."""
         return type(self).schedule is not Method.schedule
 
     def penalty(self, weights: Sequence[BinaryWeight]) -> Tensor | None:
@@ -378,5 +379,5 @@ class Method(ABC):
 
 
 def _moment(units: int) -> float:
-    """Progress, 0 to 1, whatever a file says."""
+    """Progress as a float, clipped to 0 to 1 in case a file holds another value."""
     return min(max(units / _UNITS, 0.0), 1.0)

@@ -1,4 +1,4 @@
-"""Bi-Real Net: a smoother derivative behind the sign of activations, weights with a scale.
+"""Bi-Real Net: a smoother gradient for the sign of activations, and weights with a scale.
 
 Forward: weights ``mean|W[c]| * sign(W[c])`` for each output channel c, activations ``sign(x)``.
 
@@ -7,11 +7,11 @@ to the gradient.
 
 Source: Liu, Wu, Luo, Yang, Liu, Cheng, "Bi-Real Net", ECCV 2018, and its published code.
 
-What deviates: a method is its quantizers alone; the paper's shortcuts around each convolution are
-the network's (``resnet18_conv``), and chains have none. The code hands ``dL/d(scale * sign)`` to
-the latent weights without the factor ``scale``; here the chain rule keeps it, a factor per channel
-that Adam divides out again. In front of a BatchNorm the scale changes nothing but the size of
-gradients.
+Deviations: a method consists of its quantizers only. The paper's shortcuts around each convolution
+belong to the network (``resnet18_conv``), and chains have none. The code passes
+``dL/d(scale * sign)`` to the latent weights without the factor ``scale``; here the chain rule keeps
+this factor per channel, which Adam divides out again. Before a BatchNorm the scale changes only the
+size of gradients.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""BinaryConnect: binary weights, activations that are not.
+"""BinaryConnect: binary weights, and activations that are not binary.
 
 Forward: weights ``sign(W)``; activations as published ``max(x, 0)`` in real numbers, or by default
 unsigned integers of a few bits (:class:`~hwbnn.methods.multibit.UnsignedSteps`).
@@ -7,10 +7,11 @@ Backward: 1 for weights, whose latent numbers are clipped to [-1, 1] after each 
 integers ``1[0 < x < high]``.
 
 Source: Courbariaux, Bengio, David, "BinaryConnect", NeurIPS 2015, deterministic form, and its
-published code. The rate of a layer's latent weights times ``sqrt((in + out) / 1.5)`` is theirs.
+published code. The option ``glorot_lr``, a factor ``sqrt((in + out) / 1.5)`` on the learning rate
+of a layer's latent weights, is theirs.
 
-What deviates: the integers, without which nothing lowers: a network with ``activation = "relu"``
-is trained as published and refused by lowering. The code evaluates its stochastic form with *real*
+Deviations: the integer activations, which lowering needs: a network with ``activation = "relu"`` is
+trained as published and refused by lowering. The code evaluates its stochastic form with *real*
 weights; here evaluation is always with the signs.
 """
 

@@ -4,15 +4,15 @@ Source: Xu et al., "Margin-Aware Binarized Weight Networks for Image Classificat
 
 - What the paper's abstract states: weights are binarised, activations are not; a constraint named
   Binary-L2 draws the real weights to -1 and +1, so that they keep a margin to the jump at 0 and
-  binarising them loses less.
-- Our reading: its code is not public and we had no more than that to go by, so the formula, the
-  ramp and the rates are ours. Weights are deterministic BinaryConnect's: ``sign(W)``, gradient
-  straight through, ``W`` clipped to [-1, 1]. The term acts on the latent weights, with gradient
+  lose less when they are binarised.
+- Our reading: its code is not public and we had only the abstract, so the formula, the ramp and the
+  rates are ours. Weights are those of deterministic BinaryConnect: ``sign(W)``, gradient straight
+  through, ``W`` clipped to [-1, 1]. The term acts on the latent weights, with gradient
   ``strength * (W - sign(W))``.
-- What deviates: real activations (``activation = "relu"``, as published) have no exact integer
-  form, and lowering refuses them. The default is unsigned integers of a few bits, which lower
-  exactly; ``"sign"``, which makes it a network of bits throughout, is our extension and not the
-  paper's method.
+- Deviations: real activations (``activation = "relu"``, as published) have no exact integer form,
+  and lowering refuses them. The default is unsigned integers of a few bits, which lower exactly;
+  ``"sign"``, which makes all weights and activations bits, is our extension and not the paper's
+  method.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class BinaryL2(BinaryConnect):
     """Weights ``sign(W)``, a term of the loss for ``|W|`` near 1, and activations of a few bits.
 
     Forward ``sign(W)``; backward straight through, and ``W`` clipped to [-1, 1] after each step.
-    To the loss comes, summed over all weights, with gradient in ``W``:
+    This term, summed over all weights, is added to the loss:
 
     ========= ================================= ================================
     form      term                              gradient
@@ -52,21 +52,21 @@ class BinaryL2(BinaryConnect):
     1-w2      ``strength / 2 * (1 - W^2)``      ``-strength * W``
     ========= ================================= ================================
 
-    The factors make ``l2`` and ``quartic`` equally curved at -1 and +1. ``l2`` pushes away from 0
-    with its full strength, which freezes signs early where it is large; ``quartic`` and ``1-w2``
-    (after Tang et al., "How to Train a Compact Binary Neural Network", AAAI 2017) leave weights
-    near 0 free.
+    The factors give ``l2`` and ``quartic`` the same curvature at -1 and +1. ``l2`` pushes away from
+    0 with its full strength, which freezes signs early if the strength is large; ``quartic`` and
+    ``1-w2`` (after Tang et al., "How to Train a Compact Binary Neural Network", AAAI 2017) leave
+    weights near 0 free.
 
     Attributes:
         form: one of :data:`FORMS`.
-        strength: factor of the term once it is ramped up; 0 for no term. The term is a sum over all
+        strength: factor of the term after the ramp; 0 for no term. The term is a sum over all
             weights and the loss a mean over images, so it is small. At 1e-5 the mean of ``1 - |W|``
             falls in every layer (784-128-128-10 on MNIST, six epochs: by 0.39, 0.04 and 0.01), at
             1e-6 in the first alone; at 1e-4 it falls by 0.73, 0.34 and 0.11, signs freeze early,
             and accuracy on held-out images is 1 % lower.
-        ramp: the term grows linearly from 0 over this share of training; 0 for no ramp.
-        activation: as BinaryConnect's, or ``"sign"``: bits, our extension.
-        bits: as BinaryConnect's, like ``high`` and ``glorot_lr``.
+        ramp: share of training over which the term grows linearly from 0; 0 for no ramp.
+        activation: as in BinaryConnect, or ``"sign"``: bits, our extension.
+        bits: as in BinaryConnect, like ``high`` and ``glorot_lr``.
     """
 
     name: ClassVar[str] = "binary_l2"
@@ -91,7 +91,7 @@ class BinaryL2(BinaryConnect):
         return super().make_activation(channels)
 
     def schedule(self, u: float) -> Settings:
-        """The strength of the moment."""
+        """The current strength of the term."""
         return {"strength": self.strength * (1.0 if u >= self.ramp else u / self.ramp)}
 
     def penalty(self, weights: Sequence[BinaryWeight]) -> Tensor | None:
@@ -114,7 +114,7 @@ def binary_penalty(latent: Sequence[Tensor], form: PenaltyForm, strength: float)
 
 
 class _Penalty(torch.autograd.Function):
-    """Value and gradient in four passes over memory a layer; autograd's own would take ten."""
+    """Value and gradient in four passes over memory per layer; autograd would take ten."""
 
     @staticmethod
     def forward(ctx: Any, form: PenaltyForm, strength: float, *latent: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ class _Penalty(torch.autograd.Function):
         total = latent[0].new_zeros(())
         for w in latent:
             if form == "l2":
-                # Minus zero plus zero is plus zero, whose sign is +1 as everywhere.
+                # -0.0 + 0.0 is +0.0, so the sign of zero is +1 here too.
                 pull = w - torch.copysign(w.new_ones(()), w + 0.0)
                 total += 0.5 * pull.square().sum()
             elif form == "quartic":

@@ -1,4 +1,4 @@
-"""BNN++: SignSwish forward and backward, steeper with time, and hard before it is done.
+"""BNN++: SignSwish forward and backward, steeper with time, and hard in the last epochs.
 
 Forward: weights ``SS_mu(W / s)``, soft, with s the standard deviation of the layer's latent weights
 (``scale = "std"``) or 1 (``scale = "none"``); in the last share ``hard`` of the epochs
@@ -13,19 +13,19 @@ Source: Lu, Yu, Li, Partovi Nia, "Understanding Neural Network Binarization with
 Backward Proximal Quantizers", NeurIPS 2023, of which we had the abstract and summaries: BNN++ is
 BNN+ with its hard sign replaced by the SignSwish whose derivative BNN+ uses.
 
-What is our reading, the paper's text not being at hand: the schedule of mu and the numbers in it,
-the scale by the deviation (mu has a meaning only against it), the hard phase, activations that are
-hard from the start, and ``mode = "monotone"``, which keeps the condition of
-:mod:`~hwbnn.methods.prox_connect` where SignSwish breaks it. ``mode = "raw"`` is the pair as
+Our own choices, because we did not have the paper's text: the schedule of mu and its constants, the
+division by the standard deviation (mu is relative to it), the hard phase, activations that are hard
+from the start, and ``mode = "monotone"``, which keeps the condition of
+:mod:`~hwbnn.methods.prox_connect` where SignSwish violates it. ``mode = "raw"`` is the pair as
 published.
 
-``mu_last`` and ``hard`` are chosen by the accuracy on held-out images after ten epochs: SS' reaches
-latent weights up to ``2.4 s / mu``, so a large mu leaves most of them where they are, and a hard
-phase that comes with it finds little left to mend.
+``mu_last`` and ``hard`` are chosen by the accuracy on held-out images after ten epochs. SS' is
+positive for latent weights up to ``2.4 s / mu`` only, so with a large mu most of them no longer
+move, and the hard phase can then improve little.
 
-A soft network is another function than that of its signs. So BatchNorm's statistics are taken anew
-after the last epoch, in evaluation a layer always uses the signs, and a network whose last epoch
-was soft is not lowered.
+A network with soft weights and the network with their signs are different functions. BatchNorm's
+statistics are therefore re-estimated after the last epoch, a layer always uses the signs in
+evaluation, and a network whose last epoch was soft is not lowered.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class BnnPP(Method):
 
     Attributes:
         mode: ``"monotone"`` or ``"raw"``, see :class:`~hwbnn.methods.estimators.SignSwish`.
-        scale: ``"std"`` or ``"none"``: what latent weights are divided by.
+        scale: divisor of the latent weights: ``"std"``, or ``"none"`` for 1.
         mu_first: steepness in the first epoch.
         mu_last: steepness when the hard phase begins.
         hard: share of the epochs, the last ones, in which weights are signs; above 0.
@@ -92,16 +92,17 @@ class BnnPP(Method):
 
 
 def rising(u: float, first: float, last: float, hard: float) -> Settings:
-    """``mu`` from ``first`` geometrically to ``last`` at ``1 - hard``, and whether that is past.
+    """``mu``, geometrically from ``first`` to ``last`` at ``u = 1 - hard``, and ``hard``.
 
-    The bound counts as past, but for a rounding error: epoch 9 of 10 is in a last tenth.
+    The setting ``hard`` is 1 from ``u = 1 - hard`` on, else 0. A tolerance absorbs rounding errors,
+    so that ``u = 0.9`` belongs to a last tenth.
     """
     done = min(u / (1 - hard), 1.0) if hard < 1 else 1.0
     return {"mu": first * (last / first) ** done, "hard": float(done > 1 - 1e-9)}
 
 
 def by_deviation(latent: Tensor) -> Tensor:
-    """The latent numbers over their standard deviation in the layer, constant to the gradient."""
+    """The latent numbers over the layer's standard deviation, which gets no gradient."""
     numbers = latent.detach()
-    # Never a division by zero: a single number, or numbers all equal, are divided by little.
+    # The bound avoids a division by zero for a single number or for equal numbers.
     return latent / numbers.std(correction=0).clamp_min_(1e-12)

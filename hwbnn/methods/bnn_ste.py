@@ -18,8 +18,7 @@ from hwbnn.methods.estimators import ClipSTE, StraightThrough
 from hwbnn.methods.formulas import Formulas
 from hwbnn.methods.latent import LatentWeight, clip, glorot_rate
 
-# Latent weights never leave [-1, 1], where the clipped estimator is the plain one, which costs
-# nothing.
+# Latent weights stay in [-1, 1], where the clipped estimator equals this one, which costs nothing.
 _WEIGHTS = StraightThrough()
 _ACTIVATIONS = ClipSTE()
 

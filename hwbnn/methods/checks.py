@@ -1,4 +1,4 @@
-"""Checks of hyper-parameters: one line that names method, hyper-parameter and what was found."""
+"""Checks of hyper-parameters; an error names method, hyper-parameter and value in one line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def number(method: str, name: str, value: object, low: float, high: float) -> No
         InputError: as :func:`flag`.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    # No NaN is between two numbers; an integer of any size is compared as it is.
+    # A comparison with NaN is false; Python compares integers of any size exactly.
     if not is_number or not low <= value <= high:  # type: ignore[operator]
         raise InputError(
             f"{method}: {name}: expected a number from {low:g} to {high:g}, found {shown(value)}"
@@ -60,7 +60,7 @@ def at_least(method: str, name: str, value: float, other: str, bound: float) -> 
     """Refuse a hyper-parameter below another one of its method.
 
     Raises:
-        InputError: as :func:`flag`, and naming the other.
+        InputError: as :func:`flag`, and naming the other hyper-parameter.
     """
     if value < bound:
         raise InputError(f"{method}: {name}: expected at least {other} = {bound}, found {value}")

@@ -1,12 +1,11 @@
-"""Estimators: what binarises a number, and the gradient that passes in place of its derivative.
+"""Estimators: a function that binarises, and the gradient that replaces its derivative.
 
 An :class:`Estimator` is a pair of functions (F, B): ``y = F(x)`` and ``dL/dx = B(x) * dL/dy``. F is
-hard or soft, B smooth or clipped. Where an estimator changes in the course of training, its numbers
-arrive as the settings whose *names* it holds, so that weights and activations of one layer may
-follow different ones. :func:`sign` is the one rule for the sign of zero.
+hard or soft, B smooth or clipped. If an estimator changes during training, it holds the *names* of
+its settings and gets their values in each call, so that weights and activations of one layer can
+follow different settings. :func:`sign` alone defines the sign of zero.
 
-``backward`` computes in place wherever it can: on small layers a training step is mostly passes
-over memory.
+``backward`` computes in place if it can: on small layers most of a training step is memory traffic.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from hwbnn.errors import InputError
 
 _SQRT2 = 2.0**0.5
 _FLAT = 20.0
-"""tanh of it is 1 in float64, so nothing changes beyond; and no infinity meets a zero there."""
+"""tanh is 1 in float64 from here on; clipping to it avoids products of infinity and zero."""
 
 Settings = Mapping[str, float]
-"""The settings of a schedule at one moment: names and numbers."""
+"""The values of a schedule's settings at one moment, by name."""
 
 
 def sign(x: Tensor) -> Tensor:
-    """-1 or +1 for each element, +1 for zero of either sign: what a bit stands for, everywhere.
+    """-1 or +1 for each element, and +1 for zero of either sign, in the whole package.
 
     Args:
         x: tensor of any shape and any real dtype.
@@ -49,21 +48,21 @@ def sign(x: Tensor) -> Tensor:
     if torch.compiler.is_compiling():
         return torch.where(x >= 0, 1, torch.where(x < 0, -1, x)).to(x.dtype)
     refuse_nan("sign", x)
-    # Writing the comparison as numbers is 14 times as quick as torch.where on a CPU; copysign
-    # would be as quick and wrong at -0.0.
+    # Writing the comparison as numbers is 14 times as fast as torch.where on a CPU; copysign would
+    # be as fast, but wrong at -0.0.
     return torch.ge(x, 0, out=torch.empty_like(x)).mul_(2).sub_(1)
 
 
 def refuse_nan(what: str, x: Tensor) -> None:
-    """Raise if an element of ``x`` is NaN, to which no code belongs.
+    """Raise if an element of ``x`` is NaN, which has no code.
 
-    Compiled code does not stop to look: there a NaN goes on to the loss.
+    Compiled code does not check: a NaN then reaches the loss.
 
     Raises:
-        InputError: it begins with ``what``.
+        InputError: if there is a NaN; the message begins with ``what``.
     """
-    # A sum is NaN if an element is, and costs a fifth of isnan(); infinities that cancel make it
-    # NaN too, so it only raises the question.
+    # The sum is NaN if an element is, and costs a fifth of isnan(). Infinities of both signs make
+    # it NaN too, so isnan() decides then.
     if torch.compiler.is_compiling() or not x.is_floating_point() or not bool(x.sum().isnan()):
         return
     if bool(x.isnan().any()):
@@ -76,8 +75,8 @@ def refuse_nan(what: str, x: Tensor) -> None:
 class Estimator(ABC):
     """A pair of elementwise functions: F makes the value, B passes the gradient.
 
-    ``y = F(x)`` and ``dL/dx = B(x) * dL/dy``. An estimator holds no state; what changes in the
-    course of training arrives as ``settings``.
+    ``y = F(x)`` and ``dL/dx = B(x) * dL/dy``. An estimator holds no state: everything that changes
+    during training is in ``settings``.
     """
 
     def forward(self, x: Tensor, settings: Settings) -> Tensor:
@@ -86,19 +85,19 @@ class Estimator(ABC):
 
     @abstractmethod
     def surrogate(self, x: Tensor, settings: Settings) -> Tensor:
-        """B: what stands in for the derivative of F, of the shape of ``x``."""
+        """B: the replacement for the derivative of F, of the shape of ``x``."""
 
     def backward(self, grad: Tensor, x: Tensor, settings: Settings) -> Tensor:
         """``B(x) * grad``; an estimator overrides it where one kernel does both."""
         return self.surrogate(x, settings) * grad
 
     def is_hard(self, settings: Settings) -> bool:
-        """Whether F gives only -1 and +1 now; a network is lowered only where it does."""
+        """Whether F now gives only -1 and +1, without which a network is not lowered."""
         return True
 
 
 class _Quantize(torch.autograd.Function):
-    """The one autograd function of all methods; the estimator comes in as an argument."""
+    """The autograd function of most methods; the estimator is an argument."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, estimator: Estimator, settings: Settings) -> Tensor:
@@ -119,7 +118,7 @@ def quantize(x: Tensor, estimator: Estimator, settings: Settings) -> Tensor:
     Args:
         x: tensor of any shape, floating point.
         estimator: F and B.
-        settings: what the method's schedule says now.
+        settings: the current settings of the method's schedule.
 
     Returns:
         Tensor of the shape and dtype of ``x``.
@@ -145,7 +144,7 @@ class StraightThrough(Estimator):
 class ClipSTE(Estimator):
     """Straight through within [-1, 1]: ``F = sign``, ``B(x) = 1 if |x| <= 1 else 0``.
 
-    The bounds count as within, so that a number clipped to 1 can come back. Source: Hubara et al.,
+    The bounds are included, so that a number clipped to 1 can still change. Source: Hubara et al.,
     "Binarized Neural Networks", NeurIPS 2016, equation 4.
     """
 
@@ -154,7 +153,7 @@ class ClipSTE(Estimator):
         return (x.abs() <= 1).to(x.dtype)
 
     def backward(self, grad: Tensor, x: Tensor, settings: Settings) -> Tensor:
-        """One pass over memory; the kernel's interval is open, hence the next number above 1."""
+        """``B(x) * grad`` in one pass; the kernel's interval is open, so it ends just above 1."""
         bound = 1 + torch.finfo(x.dtype).eps
         passed: Tensor = torch.ops.aten.hardtanh_backward(grad, x, -bound, bound)
         return passed
@@ -178,10 +177,10 @@ class Polynomial(Estimator):
 
 
 def sharpening(u: float, first: float, last: float) -> Settings:
-    """``t`` geometrically from ``first`` to ``last`` at progress ``u``, and ``k = max(1/t, 1)``.
+    """``t``, geometrically from ``first`` to ``last`` at progress ``u``; and ``k = max(1/t, 1)``.
 
-    So the peak ``k t`` of :class:`Ede` is 1 until ``t`` is, then ``t``; IR-Net, RBNN and AdaBin
-    share it.
+    The peak ``k t`` of :class:`Ede` is thus 1 while ``t <= 1``, and ``t`` after that. IR-Net, RBNN
+    and AdaBin use this schedule.
     """
     t = 10 ** (log10(first) + (log10(last) - log10(first)) * u)
     return {"t": t, "k": max(1 / t, 1.0)}
@@ -207,7 +206,7 @@ class Ede(Estimator):
         return self.backward(torch.ones_like(x), x, settings)
 
     def backward(self, grad: Tensor, x: Tensor, settings: Settings) -> Tensor:
-        """``B(x) * grad``, by the kernel that is the derivative of tanh."""
+        """``B(x) * grad``, by torch's kernel for the derivative of tanh."""
         t, peak = settings[self.t], settings[self.k] * settings[self.t]
         passed: Tensor = torch.ops.aten.tanh_backward(grad, (x * t).tanh_())
         return passed if peak == 1 else passed.mul_(peak)
@@ -239,7 +238,7 @@ class Triangle(Estimator):
 
 
 def _half(x: Tensor, mu: float) -> tuple[Tensor, Tensor]:
-    """``y = mu x / 2`` and ``tanh(y)``, from which SignSwish and its derivative are made."""
+    """``y = mu x / 2`` and ``tanh(y)``, from which SignSwish and its derivative are computed."""
     y = (x * (mu / 2)).clamp_(-_FLAT, _FLAT)
     return y, y.tanh()
 
@@ -280,7 +279,7 @@ class SignSwish(Estimator):
 
     ``SS_mu(x) = 2 s (1 + mu x (1 - s)) - 1`` with ``s = sigmoid(mu x)``. With ``y = mu x / 2`` and
     ``h = tanh(y)`` this is ``h + y (1 - h^2)``, and its derivative in x is
-    ``mu (1 - h^2) (1 - y h)``; so it is computed. It is 1 at ``mu x = 1.27846``, peaks at
+    ``mu (1 - h^2) (1 - y h)``; the code uses these forms. SS is 1 at ``mu x = 1.27846``, peaks at
     ``mu x = 2.39936`` with 1.19968, and falls back to 1 beyond.
 
     Source of the function: Darabi et al., "BNN+", 2018; of its use in both directions: Lu, Yu, Li,
@@ -289,10 +288,11 @@ class SignSwish(Estimator):
 
     Attributes:
         mode: ``"raw"`` as above; ``"monotone"``: ``F = clip(SS, -1, 1)`` and
-            ``B = max(SS', 0) + mu / 1000``, which keep what ProxConnect++ asks of a pair, F not
-            decreasing and B positive, where the raw pair breaks it (beyond 2.39936).
+            ``B = max(SS', 0) + mu / 1000``, which keep the condition of ProxConnect++ (F does not
+            decrease, B is positive) also beyond ``mu |x| = 2.39936``, where the raw pair violates
+            it.
         mu: name of the setting that says how steep it is.
-        hard: name of the setting that is not 0 in the hard phase.
+        hard: name of the setting that is nonzero in the hard phase.
     """
 
     mode: Literal["monotone", "raw"] = "monotone"
@@ -312,7 +312,7 @@ class SignSwish(Estimator):
         return soft.clamp_(-1, 1) if self.mode == "monotone" else soft
 
     def surrogate(self, x: Tensor, settings: Settings) -> Tensor:
-        """``SS'_mu(x)``, in mode monotone with its negative part cut off and a floor."""
+        """``SS'_mu(x)``; in mode monotone its negative part is cut off and ``mu / 1000`` added."""
         mu = settings[self.mu]
         slope = _slope(x, mu)
         return slope.clamp_min_(0).add_(mu / 1000) if self.mode == "monotone" else slope

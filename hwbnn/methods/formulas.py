@@ -1,4 +1,4 @@
-"""The closed formulas of the papers: values and gradients to which every method is held.
+"""The closed formulas of the papers: values and gradients that every method must match.
 
 They are written as published, for float64, and share no code with the estimators that training
 uses; the contract tests compare the two.
@@ -15,7 +15,7 @@ from torch import Tensor
 from hwbnn.methods.estimators import Settings
 
 Formula = Callable[[Tensor, Settings], Tensor]
-"""A function of real numbers, element by element, and of the settings at one moment."""
+"""An elementwise function of real numbers and of the settings at one moment."""
 
 
 def hard(x: Tensor, s: Settings) -> Tensor:
@@ -28,8 +28,9 @@ class Formulas:
     """The closed formulas of a method.
 
     Attributes:
-        weight: gradient of the binary weights, a function of the real numbers whose signs they are.
-        activation: gradient of an activation as it is made: dL/dx for dL/dy = 1.
+        weight: gradient of the binary weights, as a function of the real numbers behind their
+            signs.
+        activation: gradient of a newly made activation: dL/dx for dL/dy = 1.
         value: the binary weights.
     """
 
@@ -59,7 +60,7 @@ def ede(x: Tensor, s: Settings) -> Tensor:
 
 
 def triangle(t: str, k: str | None) -> Formula:
-    """``k max(0, sqrt(2) t - t^2 |x|)``, with the settings of these names; ``k = 1`` for None."""
+    """``k max(0, sqrt(2) t - t^2 |x|)``, with ``t`` and ``k`` by setting name; None is k = 1."""
 
     def formula(x: Tensor, s: Settings) -> Tensor:
         slope = s[t]
@@ -69,7 +70,7 @@ def triangle(t: str, k: str | None) -> Formula:
 
 
 def sign_swish(x: Tensor, s: Settings) -> Tensor:
-    """SignSwish as published, clipped to [-1, 1]; the sign once the settings say so."""
+    """SignSwish as published, clipped to [-1, 1]; or the sign if the setting ``hard`` is set."""
     z = s["mu"] * x
     rise = torch.sigmoid(z)
     soft = (2 * rise * (1 + z * (1 - rise)) - 1).clamp(-1, 1)
@@ -83,12 +84,12 @@ def swish_slope(x: Tensor, s: Settings) -> Tensor:
 
 
 def swish_slope_above_zero(x: Tensor, s: Settings) -> Tensor:
-    """The derivative of SignSwish where it is positive, and a thousandth of ``mu`` everywhere."""
+    """The positive part of SignSwish's derivative, plus a thousandth of ``mu``."""
     return swish_slope(x, s).clamp(min=0) + s["mu"] / 1000
 
 
 def within(high: float) -> Formula:
-    """1 where ``0 < x < high``, else 0: the gradient of steps over that range."""
+    """1 where ``0 < x < high``, else 0: the gradient of quantisation steps over that range."""
 
     def formula(x: Tensor, s: Settings) -> Tensor:
         return ((x > 0) & (x < high)).to(x.dtype)

@@ -8,14 +8,14 @@ from ``t_first`` to ``t_last`` over the epochs and ``k = max(1/t, 1)``. The grad
 the standardisation; the scale is constant to it.
 
 Source: Qin et al., "Forward and Backward Information Retention for Accurate Binary Neural
-Networks", CVPR 2020, and its published code, which takes t from 0.001 to 10 for ResNet-20. (From
-0.1 for VGG-small, as we remember the paper, whose text was not at hand.)
+Networks", CVPR 2020, and its published code, which takes t from 0.001 to 10 for ResNet-20. (For
+VGG-small we recall a start of 0.1; we did not have the paper's text.)
 
-What deviates: ``std`` divides by the number of weights, not by one less, which is a factor of ``1 -
-1/(2n)``, and never by zero: a channel of equal weights is all +1. Shortcuts are the network's, and
-chains have none. t starts at 1: below it the gradient is nearly that of the identity for all
-numbers up to ``1 / t``, with which runs of tens of epochs begin too slowly, by the accuracy on
-held-out images; the published starts are for hundreds.
+Deviations: ``std`` divides by the number n of weights, not by n - 1, which is a factor of about
+``1 - 1/(2n)``. It is never zero: a channel of equal weights becomes all +1. Shortcuts belong to the
+network, and chains have none. t starts at 1. With a smaller t the gradient is nearly that of the
+identity for all numbers up to ``1 / t``, and runs of tens of epochs then begin too slowly, measured
+by the accuracy on held-out images; the published starts are for hundreds of epochs.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class IrNet(Method):
 
     Attributes:
         t_first: steepness in the first epoch.
-        t_last: steepness that the last epoch comes close to.
+        t_last: steepness at the end of training; the last epoch comes close to it.
     """
 
     name: ClassVar[str] = "ir_net"
@@ -70,5 +70,5 @@ class IrNet(Method):
 
 
 def power_of_two(real: Tensor) -> Tensor:
-    """The power of two next, in its logarithm, to ``mean |w|`` of each channel; 0 for 0."""
+    """The power of two nearest to ``mean |w|`` of each channel, by its logarithm; 0 for 0."""
     return mean_magnitude(real).log2_().round_().exp2_()

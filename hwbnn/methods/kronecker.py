@@ -1,9 +1,9 @@
-"""Weights seen as matrices: two small factors do the work of one large one.
+"""Linear maps of weights by two small matrices in place of a large one (Kronecker product).
 
-A channel's ``n`` weights are read as an ``(a, b)`` matrix with ``a * b = n``, as square as can be.
-``X -> A^T X B`` is then the linear map ``kron(A^T, B^T)`` on ``n`` numbers, row by row, for
-``n (a + b)`` products in place of ``n^2``, and ``a^2 + b^2`` numbers to hold in place of ``n^2``.
-Source: Lin et al., "Rotated Binary Neural Network", NeurIPS 2020.
+A channel's ``n`` weights are read as an ``(a, b)`` matrix with ``a * b = n``, as square as
+possible. ``X -> A^T X B`` is then the linear map ``kron(A^T, B^T)`` on ``n`` numbers, row by row,
+for ``n (a + b)`` products in place of ``n^2``, and it takes ``a^2 + b^2`` parameters in place of
+``n^2``. Source: Lin et al., "Rotated Binary Neural Network", NeurIPS 2020.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 def sides(n: int) -> tuple[int, int]:
     """``(a, b)`` with ``a * b = n`` and ``a`` the largest divisor up to ``sqrt(n)``.
 
-    A prime ``n`` is ``(1, n)``: there the small factor does nothing and the other is the large one.
+    A prime ``n`` gives ``(1, n)``: the second matrix is then as large as the full one.
 
     >>> sides(784), sides(288), sides(13)
     ((28, 28), (16, 18), (1, 13))
@@ -27,7 +27,7 @@ def sides(n: int) -> tuple[int, int]:
 
 
 def inputs(shape: tuple[int, ...]) -> int:
-    """Weights of a channel, for weights of this shape, output channels first."""
+    """Number of weights per channel, for a weight shape with output channels first."""
     return prod(shape[1:])
 
 
@@ -54,6 +54,6 @@ def haar(n: int) -> Tensor:
         float32 ``(n, n)``, orthogonal to the rounding of float32.
     """
     q, r = torch.linalg.qr(torch.randn(n, n, dtype=torch.float64))
-    # A QR decomposition that a library makes is unique only once its signs are fixed.
+    # The QR decomposition is unique only after its signs are fixed.
     orthogonal: Tensor = (q * r.diagonal().sign()).float()
     return orthogonal

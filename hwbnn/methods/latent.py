@@ -1,4 +1,4 @@
-"""The latent weight that most methods share: a number a weight, a transform, a pair, a scale."""
+"""The latent weight that most methods share: with a transform, an estimator and a scale."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Transform = Callable[[Tensor], Tensor]
 
 
 class LatentWeight(BinaryWeight):
-    """One latent number a weight; the weight is ``scale[c] * F(transform(latent))``.
+    """One latent number per weight; the weight is ``scale[c] * F(transform(latent))``.
 
     The latent numbers start Glorot uniform: between -b and b with b = sqrt(6 / (in + out)).
 
@@ -23,9 +23,9 @@ class LatentWeight(BinaryWeight):
         method: the method that makes it.
         shape: output channels first, ``(out, in, ...)``.
         estimator: F and B.
-        transform: what is done to the latent numbers before F, differentiable; None for nothing.
-        scale: makes the factors ``(out,)`` of the transformed numbers; detached there if no
-            gradient is to pass through it; None for 1.
+        transform: differentiable function of the latent numbers, applied before F; None for none.
+        scale: computes the factors ``(out,)`` from the transformed numbers, and detaches them if no
+            gradient shall pass through them; None for 1.
         lr_scale: factor on the learning rate of the latent numbers.
         decay: whether weight decay acts on them.
     """
@@ -55,17 +55,17 @@ class LatentWeight(BinaryWeight):
         return self.latent if self._transform is None else self._transform(self.latent)
 
     def codes(self) -> Codes:
-        """F of the real numbers, in evaluation their signs; and the scale."""
+        """F of the real numbers (in evaluation their signs), and the scale."""
         real = self.real()
         signs = quantize(real, self.estimator, self.settings) if self.training else sign(real)
         return Codes(signs, None if self._scale is None else self._scale(real))
 
     def options(self) -> Mapping[str, Options]:
-        """As said when it was made; by default the latent numbers do not decay."""
+        """The options given to the constructor; by default the latent numbers do not decay."""
         return self._options
 
     def why_not_exact(self) -> str | None:
-        """A soft F: the network that was trained is not the one of signs."""
+        """The reason while F is soft: the trained network is not the network of the signs."""
         if self.estimator.is_hard(self.settings):
             return None
         return (
@@ -76,12 +76,12 @@ class LatentWeight(BinaryWeight):
 
 
 def fans(shape: tuple[int, ...]) -> int:
-    """Number of inputs plus outputs of one position: what Glorot's rules divide by."""
+    """Fan-in plus fan-out, the divisor of Glorot's rule."""
     return (shape[0] + shape[1]) * prod(shape[2:])
 
 
 def glorot_rate(shape: tuple[int, ...]) -> float:
-    """``sqrt((in + out) / 1.5)``: what BinaryConnect multiplies a layer's learning rate by."""
+    """``sqrt((in + out) / 1.5)``: BinaryConnect's factor on a layer's learning rate."""
     return sqrt(fans(shape) / 1.5)
 
 
@@ -91,16 +91,16 @@ def mean_magnitude(real: Tensor) -> Tensor:
 
 
 def standardize(latent: Tensor) -> Tensor:
-    """Each channel less its mean, over its standard deviation; differentiable, of its shape.
+    """Each channel minus its mean, over its standard deviation; differentiable, same shape.
 
-    The deviation is the population's, and ``sqrt(variance + 1e-12)``, so that a channel of equal
+    The deviation is ``sqrt(variance + 1e-12)`` with the biased variance, so that a channel of equal
     numbers becomes 0.
     """
     return standardized_rows(latent)[0].view_as(latent)
 
 
 def standardized_rows(latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """As :func:`standardize`, ``(channels, n)``; each row's mean; one over each row's deviation."""
+    """:func:`standardize` as rows ``(channels, n)``, each row's mean, and 1 over its deviation."""
     rows = latent.flatten(1)
     # One kernel each way; the formula written out takes eight passes over memory.
     return torch.native_layer_norm(rows, rows.shape[1:], None, None, 1e-12)
@@ -112,14 +112,14 @@ def clip(weights: Sequence[BinaryWeight], bound: float = 1.0) -> None:
     latent = [w.latent.data for w in weights if isinstance(w, LatentWeight)]
     if not latent:
         return
-    # One call for all layers: a network of many small ones would else spend its time in calls.
+    # One call for all layers saves the overhead of a call per layer in networks of small layers.
     torch._foreach_clamp_min_(latent, -bound)
     torch._foreach_clamp_max_(latent, bound)
 
 
 def scaled_signs(method: Method, shape: tuple[int, ...]) -> LatentWeight:
-    """Weights ``mean|W[c]| sign(W[c])``, the scale constant to the gradient.
+    """Weights ``mean|W[c]| sign(W[c])``; no gradient passes through the scale.
 
-    They decay: with a scale their size matters.
+    Weight decay acts on them, because with a scale their size matters.
     """
     return LatentWeight(method, shape, ClipSTE(), scale=mean_magnitude, decay=True)

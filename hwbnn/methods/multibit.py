@@ -1,8 +1,8 @@
-"""Activations of more than a bit: unsigned integers of a few bits, and the real ReLU.
+"""Activations of more than one bit: unsigned integers of a few bits, and the real ReLU.
 
 With weights -1 and +1 the sums of unsigned integers are integers, so a layer behind such an
-activation is as exact as one behind bits; its next activation is ``2^bits - 1`` thresholds a
-channel.
+activation is as exact as one behind bits. In hardware such an activation is ``2^bits - 1``
+thresholds per channel.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ BITS = (2, 8)
 
 
 def check_bits(method: str, bits: object, high: object) -> None:
-    """Refuse numbers of bits and ranges that :class:`UnsignedSteps` does not have.
+    """Refuse numbers of bits and ranges that :class:`UnsignedSteps` does not support.
 
     Raises:
-        InputError: one line, beginning with ``method``.
+        InputError: with a message of one line that begins with ``method``.
     """
     integer(method, "bits", bits, *BITS)
     number(method, "high", high, 2**-8, 2**8)
@@ -40,17 +40,17 @@ def check_bits(method: str, bits: object, high: object) -> None:
 
 @dataclass(frozen=True)
 class UnsignedSteps(Estimator):
-    """A ReLU in equal steps: ``F(x) = step * q``, gradient straight through within the range.
+    """A quantised ReLU: ``F(x) = step * q``, gradient straight through within the range.
 
     - Step: ``step = high / 2^bits``, a power of two, so that ``x / step`` and ``step * q`` are
       exact in every floating point type.
-    - Range: codes 0 to ``2^bits - 1``; the highest stands for ``high - step``. Numbers beyond take
-      the code at their end.
+    - Range: codes 0 to ``2^bits - 1``; the highest stands for ``high - step``. Numbers outside the
+      range are clipped to it.
     - Rounding: ``q`` is the integer nearest to ``x / step``.
-    - Ties: halfway between two integers the even one, as IEEE 754 rounds.
+    - Ties: rounded to the even integer, as in IEEE 754.
     - Backward: ``B(x) = 1 if 0 < x < high else 0``, as for a clipped ReLU.
 
-    All of this is this project's choice; the published margin-aware method leaves activations real.
+    All of this is our own choice; the published margin-aware method leaves activations real.
 
     Attributes:
         bits: of a code.
@@ -92,7 +92,7 @@ class UnsignedSteps(Estimator):
         return ((x > 0) & (x < self.high)).to(x.dtype)
 
     def backward(self, grad: Tensor, x: Tensor, settings: Settings) -> Tensor:
-        """One pass over memory; the kernel's interval is open at both ends too."""
+        """``B(x) * grad`` in one pass; the kernel's interval is open at both ends too."""
         passed: Tensor = torch.ops.aten.hardtanh_backward(grad, x, 0.0, self.high)
         return passed
 
@@ -104,11 +104,11 @@ class UnsignedActivation(Activation):
         method: the method that makes it.
         channels: length of its input's channel axis.
         bits: of a code, 2 to 8.
-        high: end of the range, a power of two. BatchNorm's learned gain stands before it, so that
-            it decides where training starts and not what can be learned.
+        high: end of the range, a power of two. The BatchNorm before it has a learned gain, so
+            ``high`` affects the start of training and not what can be learned.
 
     Raises:
-        InputError: if ``bits`` or ``high`` is none of these.
+        InputError: if ``bits`` or ``high`` is invalid.
     """
 
     def __init__(self, method: Method, channels: int, bits: int, *, high: float = 2.0) -> None:
@@ -142,7 +142,7 @@ class ReluActivation(Activation):
         return functional.relu(x)
 
     def codes(self, x: Tensor) -> Tensor:
-        """There are none.
+        """Not available: real numbers have no codes.
 
         Raises:
             CannotLower: always.
@@ -150,7 +150,7 @@ class ReluActivation(Activation):
         raise CannotLower(self.why_not_exact())
 
     def why_not_exact(self) -> str:
-        """Real numbers have no codes."""
+        """The reason: real numbers have no codes."""
         return (
             "its activations are real numbers, as published, which no integer sums hold; train "
             'with activation = "unsigned" (2 to 8 bits) or "sign"'

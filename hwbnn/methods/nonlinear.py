@@ -1,7 +1,7 @@
 """Learned functions between BatchNorm and activation, channel by channel.
 
-Each belongs to one method, whose file says where it is from; what they share is that a parameter is
-a number a channel and that weight decay spares it.
+Each belongs to one method, whose file names the source. They have in common that a parameter is one
+number per channel and that weight decay does not act on it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hwbnn.methods.base import Method, Nonlinearity, Options
 
 
 class RPReLU(Nonlinearity):
-    """``PReLU(x + before) + after``: one learned slope and two learned shifts a channel."""
+    """``PReLU(x + before) + after``: one learned slope and two learned shifts per channel."""
 
     def __init__(self, method: Method, channels: int) -> None:
         super().__init__(method)
@@ -52,7 +52,7 @@ class Maxout(Nonlinearity):
     Args:
         method: the method that makes it.
         channels: length of its input's channel axis.
-        is_free: whether slopes keep their sign; else they count by their magnitude, so that the
+        is_free: whether slopes may be negative; else their magnitudes are used, so that the
             function never falls.
     """
 
@@ -64,7 +64,7 @@ class Maxout(Nonlinearity):
 
     @property
     def is_monotone(self) -> bool:
-        """Whether no slope is below 0, or none counts as such."""
+        """Whether no slope is below 0, or only the magnitudes are used."""
         slopes = torch.stack([self.positive, self.negative])
         return not self._is_free or bool((slopes >= 0).all())
 
@@ -87,14 +87,14 @@ class Maxout(Nonlinearity):
 
 
 class _TwoSlopes(torch.autograd.Function):
-    """Maxout as one function: autograd's own takes the mask of each half anew, by slow kernels."""
+    """Maxout as one function: autograd would compute each half's mask again by slow kernels."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         rising, falling = (along_channels(slope, x) for slope in (positive, negative))
         above, below = x.clamp(min=0), x.clamp(max=0)
         ctx.save_for_backward(x, above, below, positive, negative)
-        # One product is 0, so that nothing is rounded twice and the order of the x is kept.
+        # One of the products is 0, so nothing is rounded twice and the order of x is kept.
         return torch.addcmul(above * rising, below, falling)
 
     @staticmethod
@@ -102,7 +102,7 @@ class _TwoSlopes(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, above, below, positive, negative = ctx.saved_tensors
         rising, falling = (along_channels(slope, x) for slope in (positive, negative))
-        # Writing the comparison as numbers is many times as quick as torch.where on a CPU.
+        # Writing the comparison as numbers is many times as fast as torch.where on a CPU.
         slope = torch.ge(x, 0, out=torch.empty_like(x)).mul_(rising - falling).add_(falling)
         others = [axis for axis in range(x.ndim) if axis != 1]
         of_positive = (above * grad).sum(dim=others, dtype=positive.dtype)
@@ -111,10 +111,10 @@ class _TwoSlopes(torch.autograd.Function):
 
 
 def magnitude(x: Tensor) -> Tensor:
-    """``|x|`` with derivative 1 at 0: with that of ``abs``, 0, it would stay there for ever."""
+    """``|x|`` with derivative 1 at 0; with the 0 of ``abs``, x would stay at 0 for ever."""
     return x * torch.where(x < 0, -1.0, 1.0)
 
 
 def along_channels(parameter: Tensor, x: Tensor) -> Tensor:
-    """A parameter ``(channels,)`` to be broadcast over ``x``, its second axis, and in its dtype."""
+    """A parameter ``(channels,)`` in the dtype of ``x``, to broadcast along its second axis."""
     return parameter.to(x.dtype).view(-1, *(1,) * (x.ndim - 2))

@@ -1,8 +1,8 @@
-"""ProxConnect++: any pair of a forward and a backward quantizer that keeps its condition.
+"""ProxConnect++: any pair of forward and backward quantizer that satisfies its condition.
 
-Forward: weights ``F(W)``, in the end signs; activations ``sign(x)``.
+Forward: weights ``F(W)``, which are signs at the end; activations ``sign(x)``.
 
-Backward: ``B(W)`` for weights, of the pair chosen; ``max(2 - 2|x|, 0)`` for activations.
+Backward: ``B(W)`` of the chosen pair for weights; ``max(2 - 2|x|, 0)`` for activations.
 
 The condition is that F does not decrease and B is positive wherever a latent weight can be. Then,
 with ``T(x)`` the integral of ``1/B``, a step ``W - rate * B(W) * G`` is to first order the step
@@ -10,14 +10,14 @@ with ``T(x)`` the integral of ``1/B``, a step ``W - rate * B(W) * G`` is to firs
 proximal map: training is ProxConnect (Dockhorn et al., NeurIPS 2021) in other coordinates.
 
 Source: Lu, Yu, Li, Partovi Nia, "Understanding Neural Network Binarization with Forward and
-Backward Proximal Quantizers", NeurIPS 2023, whose framework and special cases these are; the
-derivation above is ours, as the paper's text was not at hand.
+Backward Proximal Quantizers", NeurIPS 2023, which gives the framework and the special cases; the
+derivation above is ours, as we did not have the paper's text.
 
-Where a pair's B is positive only on an interval (stated with each of :data:`PAIRS`), latent weights
-are clipped into it after each step, so that the condition holds at every step and not in name only.
-The steepness of a pair grows geometrically over the epochs; soft pairs become signs in the last
-share ``hard`` of them, and BatchNorm's statistics are taken anew after the last epoch. Schedules
-and numbers are our choice.
+If a pair's B is positive only on an interval (stated for each of :data:`PAIRS`), latent weights are
+clipped to it after each step, so that the condition really holds at every step. The steepness of a
+pair grows geometrically over the epochs. Soft pairs become signs in the last share ``hard`` of the
+epochs, and BatchNorm's statistics are re-estimated after the last epoch. Schedules and constants
+are our choice.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from hwbnn.methods.latent import LatentWeight, clip
 _ACTIVATIONS = Polynomial()
 _MOMENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _INSIDE = 1 - 2**-7
-"""How close to the end of the interval where B is positive a latent weight may come."""
+"""Share of the interval where B is positive that latent weights may use."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ class Instance:
         why: why, and where, B is positive.
         reach: B is positive for ``|x| < reach / steepness``; inf for everywhere.
         steep: name of the setting that is the steepness; None for a pair that does not change.
-        first: steepness in the first epoch, if not told otherwise.
-        last: steepness at the end.
-        limit: bound on the latent weights that the case has of itself, inf for none.
+        first: steepness in the first epoch, by default.
+        last: steepness at the end, by default.
+        limit: bound on the latent weights that belongs to the special case itself; inf for none.
     """
 
     pair: Estimator
@@ -102,7 +102,7 @@ class Instance:
     limit: float = inf
 
     def bound(self, settings: Settings) -> float:
-        """The largest magnitude of a latent weight at which the condition is sure to hold."""
+        """The largest magnitude of a latent weight for which the condition certainly holds."""
         steepness = 1.0 if self.steep is None else settings[self.steep]
         return min(self.limit, _INSIDE * self.reach / steepness)
 
@@ -151,19 +151,19 @@ PAIRS: Mapping[str, Instance] = {
 
 @dataclass(frozen=True)
 class ProxConnect(Method):
-    """Weights by one of eight pairs of forward and backward whose condition is checked when made.
+    """Weights by one of eight forward-backward pairs; the condition is checked at construction.
 
     Attributes:
         pair: name of the pair, one of :data:`PAIRS`.
-        first: steepness in the first epoch, above 0; None for the pair's own. Without effect on
-            pairs that do not change.
-        last: steepness that the end comes to, at least ``first``; None for the pair's own.
+        first: steepness in the first epoch, above 0; None for the pair's own. It has no effect on
+            pairs without a steepness.
+        last: steepness at the end, at least ``first``; None for the pair's own.
         bound: latent weights are clipped to ``[-bound, bound]`` after each step; None for the
-            largest interval on which the condition is sure to hold.
+            largest interval on which the condition certainly holds.
         hard: share of the epochs, the last ones, in which soft weights become signs.
 
     Raises:
-        InputError: if a hyper-parameter is none of these, or the pair breaks the condition within
+        InputError: if a hyper-parameter is invalid, or if the pair violates the condition within
             ``bound`` at some moment of training.
     """
 
@@ -220,7 +220,7 @@ class ProxConnect(Method):
         self.after_step(weights)
 
     def after_step(self, weights: Sequence[BinaryWeight]) -> None:
-        """Clip the latent weights to where the condition holds now."""
+        """Clip the latent weights to the interval on which the condition holds now."""
         if weights:
             bound = self._bound(weights[0].settings)
             if bound < inf:
@@ -235,13 +235,13 @@ class ProxConnect(Method):
 
 
 def broken(pair: Estimator, settings: Settings, bound: float, samples: int = 2001) -> str | None:
-    """Where a pair breaks the condition of ProxConnect++, by sampling; None if it nowhere does.
+    """Where a pair violates the condition of ProxConnect++, by sampling; None if nowhere.
 
     Args:
         pair: F and B.
-        settings: of the moment.
+        settings: the current settings.
         bound: latent weights lie in ``[-bound, bound]``; with inf the samples go to 1000.
-        samples: evenly spaced numbers, and as many spaced evenly in their logarithm.
+        samples: number of evenly spaced samples; as many more are logarithmically spaced.
 
     Returns:
         One clause that names a number at which F decreases or B is not positive.

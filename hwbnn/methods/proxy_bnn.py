@@ -1,4 +1,4 @@
-"""ProxyBNN: the weights that are binarised are learned combinations of a learned basis.
+"""ProxyBNN: binarises weights that are learned combinations of a learned basis.
 
 Source: He et al., "ProxyBNN: Learning Binarized Neural Networks via Proxy Matrices", ECCV 2020.
 
@@ -6,13 +6,13 @@ Source: He et al., "ProxyBNN: Learning Binarized Neural Networks via Proxy Matri
   basis vectors, the proxy matrix; basis and coefficients are both learned by back-propagation,
   which lowers the quantisation error without a regulariser that draws the coefficients to -1 and
   +1.
-- Our reading, as no code is public and shapes, start and rates were not to be had: coefficients
-  ``Z`` of the weights' shape, one basis ``P`` for all channels of a layer. ``P`` starts as the
-  identity, where the method is the plain straight-through baseline, so that whatever differs comes
-  from learning the basis.
-- What deviates: for layers of many inputs the basis is a Kronecker product of two small matrices,
+- Our reading, as no code is public and we had no shapes, start values or learning rates:
+  coefficients ``Z`` of the weights' shape, and one basis ``P`` for all channels of a layer. ``P``
+  starts as the identity. The method then equals the plain straight-through baseline, so that every
+  difference comes from learning the basis.
+- Deviations: for layers of many inputs the basis is a Kronecker product of two small matrices,
   since ``P`` itself would have ``inputs^2`` parameters. The layer of logits, which published
-  networks keep real, is binary here and has no scale, so that sums compare as they are.
+  networks keep real, is binary here and has no scale, so that hardware compares its sums directly.
 """
 
 from __future__ import annotations
@@ -33,36 +33,37 @@ from hwbnn.methods.kronecker import haar, inputs, sides, transform
 from hwbnn.methods.latent import LatentWeight, clip, mean_magnitude
 
 FULL_LIMIT = 512
-"""Most inputs of a layer whose basis is, by default, one full matrix."""
+"""Largest number of inputs of a layer whose basis is one full matrix in form ``"auto"``."""
 
 _PAIR = ClipSTE()
 
 
 @dataclass(frozen=True)
 class ProxyBNN(Method):
-    """Weights ``sign(Z P)`` with coefficients and basis learned, activations ``sign(x)``.
+    """Weights ``sign(Z P)`` with learned coefficients and basis; activations ``sign(x)``.
 
     Forward: ``W = Z P`` for coefficients ``(channels, n)`` and a basis ``(n, n)``; in Kronecker
     form ``W_c = A^T Z_c B`` (:mod:`hwbnn.methods.kronecker`). The layer's weight is
     ``mean|W_c| sign(W_c)``, the mean without gradient.
 
     Backward: ``G = dL/dsign * 1[|W| <= 1]``, then ``dL/dZ = G P^T`` and ``dL/dP = Z^T G``.
-    ``Z`` is clipped to [-1, 1] after each step, as the baseline's latent weights are. A step of
-    gradient descent on both so changes ``W`` by ``-lr (G P^T P + Z Z^T G)``: the basis weighs
-    inputs against each other, and channels of like weights share what they learn.
+    ``Z`` is clipped to [-1, 1] after each step, like the baseline's latent weights. A step of
+    gradient descent on both thus changes ``W`` by ``-lr (G P^T P + Z Z^T G)``: the basis mixes the
+    gradients of the inputs, and channels with similar weights share their updates.
 
     ``W`` stays the same if a row of ``P`` grows as its column of ``Z`` shrinks. With
-    ``renormalise`` each epoch starts with rows of length 1, ``W`` unchanged.
+    ``renormalise`` each epoch starts with rows of ``P`` of length 1, and ``W`` stays unchanged.
 
     Attributes:
         form: ``"full"``; ``"kronecker"``; ``"auto"``: full up to :data:`FULL_LIMIT` inputs.
-        start: of the basis: ``"identity"``, the baseline; ``"haar"``, a random rotation.
-        basis_lr: factor on the learning rate of the basis; 0 holds it. It never decays. A step of
-            the basis moves all weights of a layer at once. At 0.1 a basis moves by about a tenth of
-            its own size (784-128-128-10 on MNIST, six epochs: 0.10 to 0.13 a layer), and 8 to 9 %
-            of the signs differ from those of the coefficients; at 0.01 it moves by 0.01.
+        start: initial basis: ``"identity"``, which is the baseline; ``"haar"``, a random rotation.
+        basis_lr: factor on the learning rate of the basis; 0 freezes it. Weight decay never acts on
+            it. A step of the basis moves all weights of a layer at once. At 0.1 a basis moves by
+            about a tenth of its own size (784-128-128-10 on MNIST, six epochs: 0.10 to 0.13 a
+            layer), and 8 to 9 % of the signs differ from those of the coefficients; at 0.01 it
+            moves by 0.01.
         orthogonality: factor of ``||P^T P - I||^2``, summed over all bases, in the loss.
-        renormalise: rows of length 1 at each epoch's start.
+        renormalise: whether rows of the basis are scaled to length 1 at each epoch's start.
         scale: ``"mean"`` as above, or ``"none"``: 1.
     """
 
@@ -93,7 +94,7 @@ class ProxyBNN(Method):
         return SignActivation(self, channels, _PAIR)
 
     def logits(self) -> Method:
-        """Without a scale."""
+        """The method without a scale."""
         return replace(self, scale="none")
 
     def penalty(self, weights: Sequence[BinaryWeight]) -> Tensor | None:
@@ -104,7 +105,7 @@ class ProxyBNN(Method):
         return self.orthogonality * torch.stack([_skewness(basis) for basis in bases]).sum()
 
     def on_epoch(self, weights: Sequence[BinaryWeight]) -> None:
-        """Give the bases' rows length 1."""
+        """Scale the rows of all bases to length 1, if ``renormalise`` is set."""
         if self.renormalise:
             for weight in weights:
                 if isinstance(weight, ProxyWeight):
@@ -116,7 +117,7 @@ class ProxyBNN(Method):
 
 
 class ProxyWeight(LatentWeight):
-    """Coefficients and the basis that they combine.
+    """Coefficients, and the basis that they combine.
 
     Attributes:
         latent: the coefficients ``Z``, of the weights' shape.
@@ -148,14 +149,14 @@ class ProxyWeight(LatentWeight):
             return (self.latent.flatten(1) @ self.right).view(self.shape)
 
     def options(self) -> Mapping[str, Options]:
-        """The basis has its own rate and does not decay, which would shrink what it spans."""
+        """The basis has its own learning rate and no decay, which would shrink the weights."""
         basis = Options(self._basis_lr, decay=False)
         names = ("right",) if self.left is None else ("left", "right")
         return {**super().options(), **dict.fromkeys(names, basis)}
 
     @torch.no_grad()
     def renormalise(self) -> None:
-        """Rows of the basis to length 1, their lengths into the coefficients."""
+        """Scale the basis' rows to length 1 and multiply the coefficients by the old lengths."""
         coefficients = self.latent.data.view(len(self.latent), -1, len(self.right))
         coefficients.mul_(_take_lengths(self.right))
         if self.left is not None:
@@ -163,7 +164,7 @@ class ProxyWeight(LatentWeight):
 
 
 def _take_lengths(basis: Tensor) -> Tensor:
-    """Divide the rows of a matrix by their lengths, in place; the lengths, 1 for rows of zeros."""
+    """Divide the rows of a matrix by their lengths in place; return these (1 for zero rows)."""
     lengths = basis.norm(dim=1)
     lengths = torch.where(lengths > 0, lengths, torch.ones_like(lengths))
     basis.div_(lengths[:, None])
@@ -171,6 +172,6 @@ def _take_lengths(basis: Tensor) -> Tensor:
 
 
 def _skewness(basis: Tensor) -> Tensor:
-    """``||P^T P - I||^2``, Frobenius."""
+    """``||P^T P - I||^2`` in the Frobenius norm."""
     gram = basis.t() @ basis
     return (gram - torch.eye(len(basis), dtype=basis.dtype, device=basis.device)).square().sum()

@@ -2,21 +2,22 @@
 
 Source: Lin et al., "Rotated Binary Neural Network", NeurIPS 2020, and its authors' code.
 
-- What paper and code state: bi-rotation with two small orthogonal matrices a layer, found once an
-  epoch by alternating singular value decompositions; an adjustable rotated weight with a learned
-  gate a channel; a surrogate gradient that narrows in the course of training; a learned scale a
+- What paper and code state: a bi-rotation with two small orthogonal matrices per layer, computed
+  once per epoch by alternating singular value decompositions; an adjustable rotated weight with a
+  learned gate per channel; a surrogate gradient that narrows during training; a learned scale per
   channel.
 - Our reading: the gradient passes through the rotation. The authors' code cuts it there, and its
   gate starts at exactly 1, so that no gradient at all reaches the latent weights until weight decay
-  has moved it; ``detach_rotation = True`` with ``gate = 1`` is that code. Channels of equal
+  has moved it; ``detach_rotation = True`` with ``gate = 1`` behaves as that code. Channels of equal
   weights, whose standard deviation is 0 and which become NaN there, become zeros.
-- What deviates: the code also standardises the activations of every sample, in evaluation too. A
-  bit is then compared with the mean of its sample, which no constant threshold is; the default is
-  none (as in ReCU, by the same group), and lowering refuses ``centre = "sample"``. The layer of
-  logits, real in the paper, is binary here and has no learned scale, so that sums compare as they
-  are. The rotation is refined at an epoch's start and not within its first ``forward``, so it is
-  the same on every device. ``turn_until`` and ``t_max`` have defaults for runs of tens of epochs,
-  chosen by the accuracy on held-out images; 1 and 10 are the code's, for hundreds.
+- Deviations: the code also standardises the activations of every sample, in evaluation too. Each
+  activation is then compared with the mean of its sample, which is not a constant threshold. The
+  default is no standardisation (as in ReCU, by the same group), and lowering refuses
+  ``centre = "sample"``. The layer of logits, real in the paper, is binary here and has no learned
+  scale, so that hardware compares its sums directly. The rotation is refined at an epoch's start
+  and not within its first ``forward``, so it is the same on every device. The defaults of
+  ``turn_until`` and ``t_max`` are for runs of tens of epochs, chosen by the accuracy on held-out
+  images; the code has 1 and 10, for hundreds of epochs.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from hwbnn.methods.latent import LatentWeight, mean_magnitude
 _WEIGHTS = Triangle("t", "k")
 _ACTIVATIONS = Triangle("t_activation", None)
 _EPS = 1e-8
-"""Added to variances: what is constant becomes 0 and not NaN, and nothing else is seen of it."""
+"""Added to variances: constant inputs become 0 and not NaN; other effects are negligible."""
 
 
 @dataclass(frozen=True)
@@ -53,28 +54,29 @@ class RBNN(Method):
     ``w_c = X_c + |sin(phi_c)| (R1^T X_c R2 - X_c)``, and the layer's weight is
     ``alpha_c sign(w_c)``, with ``phi`` and ``alpha`` learned.
 
-    Backward, at progress u: ``t = t_min (t_max / t_min)^u``, ``k = max(1 / t, 1)``, and signs of
-    weights pass ``max(k (sqrt(2) t - t^2 |w|), 0)``; those of activations the same with
-    ``max(t, 1)`` and ``k = 1``. All else is differentiated as it is.
+    Backward, at progress u: ``t = t_min (t_max / t_min)^u``, ``k = max(1 / t, 1)``, and the
+    gradient of the weights' signs is ``max(k (sqrt(2) t - t^2 |w|), 0)``; that of the activations'
+    signs is the same with ``max(t, 1)`` for ``t`` and with ``k = 1``. Everything else has its true
+    derivative.
 
-    Once an epoch, ``alternations`` times in turn, ``B_c = sign(R1^T X_c R2)``, ``R1`` and ``R2``
-    are set to what maximises ``sum_c tr(B_c^T R1^T X_c R2)``.
+    Once per epoch and ``alternations`` times, ``B_c = sign(R1^T X_c R2)``, ``R1`` and ``R2`` are
+    set in turn, each to maximise ``sum_c tr(B_c^T R1^T X_c R2)``.
 
     Attributes:
         t_min: steepness at the start.
         t_max: steepness at the end; 10 in the code, which trains for hundreds of epochs.
-        alternations: in an epoch; 0 keeps the first, random rotation.
-        turn_until: share of training after which the rotation rests. A turn of three alternations
-            flips 1 to 3 bits in 100, which the small rates of late epochs no longer mend; the code
-            turns to the end, over hundreds of epochs.
-        gate: ``|sin(phi)|`` at the start, 0 to 1. At exactly 1, the authors' start, ``phi`` is at
-            a maximum, and the gradient of the gate is no more than a rounding error: the gate
-            moves by weight decay alone, which acts on ``phi`` with ``detach_rotation``. The
-            default is below 1, so that the gradient itself moves it.
+        alternations: number per epoch; 0 keeps the initial random rotation.
+        turn_until: share of training after which the rotation stays fixed. An update of three
+            alternations flips 1 to 3 % of the bits, and the small learning rates of late epochs
+            cannot recover from that; the code updates to the end, over hundreds of epochs.
+        gate: ``|sin(phi)|`` at the start, 0 to 1. At exactly 1, the authors' start, ``phi`` is at a
+            maximum, and the gradient of the gate is only a rounding error. The gate then changes by
+            weight decay alone, which acts on ``phi`` only with ``detach_rotation``. The default is
+            below 1, so that the gradient itself changes the gate.
         scale: whether ``alpha`` is learned, or 1.
         detach_rotation: cut the gradient at ``R1^T X_c R2``, as the authors' code does. Latent
-            weights then learn by ``1 - |sin(phi)|`` of their gradient, and ``phi`` decays as all
-            else does: with ``gate = 1`` that is the authors' training.
+            weights then get ``1 - |sin(phi)|`` of their gradient, and weight decay acts on ``phi``,
+            too; with ``gate = 1`` that is the authors' training.
         centre: ``"none"``, or ``"sample"``: standardise each sample's activations before the sign.
         lr_scale: factor on the learning rate of the latent weights, which are never clipped.
     """
@@ -111,24 +113,24 @@ class RBNN(Method):
         return RotatedWeight(self, shape)
 
     def make_activation(self, channels: int) -> Activation:
-        """The sign, of standardised samples if ``centre`` says so."""
+        """The sign, of standardised samples if ``centre`` is ``"sample"``."""
         kind = SignActivation if self.centre == "none" else CentredActivation
         return kind(self, channels, _ACTIVATIONS)
 
     def logits(self) -> Method:
-        """Without a learned scale."""
+        """The method without a learned scale."""
         return replace(self, scale=False)
 
     def schedule(self, u: float) -> Settings:
-        """``t`` and ``k`` of weights, ``t_activation``, and whether the rotation turns."""
+        """``t`` and ``k`` of weights, ``t_activation``, and ``turns``: 1 while rotations change."""
         weights = sharpening(u, self.t_min, self.t_max)
         turns = float(u < self.turn_until)
         return {**weights, "t_activation": max(weights["t"], 1.0), "turns": turns}
 
     def on_epoch(self, weights: Sequence[BinaryWeight]) -> None:
-        """Refine the rotations, from latent weights and rotations alone, not from data.
+        """Refine the rotations from latent weights and rotations alone, without data.
 
-        Both are in a checkpoint, so a resumed run refines as the uninterrupted one does.
+        A checkpoint holds both, so a resumed run refines as an uninterrupted one does.
         """
         for weight in weights:
             if isinstance(weight, RotatedWeight) and weight.settings["turns"]:
@@ -136,7 +138,7 @@ class RBNN(Method):
 
 
 class RotatedWeight(LatentWeight):
-    """Latent weights behind a rotation.
+    """Latent weights with a gated rotation before the sign.
 
     Attributes:
         left: ``R1``, ``(a, a)``, a buffer.
@@ -158,12 +160,12 @@ class RotatedWeight(LatentWeight):
         self.alpha = nn.Parameter(mean_magnitude(self.latent)) if method.scale else None
 
     def standard(self) -> Tensor:
-        """The latent weights, each channel of mean 0 and (unbiased) variance 1; ``(channels, n)``.
+        """The latent weights ``(channels, n)``, each channel with mean 0 and unbiased variance 1.
 
-        A channel of equal weights, or of one, becomes zeros.
+        A channel of equal weights, or of a single weight, becomes zeros.
         """
         n = inputs(self.shape)
-        # The kernel divides by the biased deviation.
+        # The kernel divides by the biased standard deviation.
         unbiased = self.latent.new_full((n,), sqrt((n - 1) / n))
         return functional.layer_norm(self.latent.flatten(1), (n,), weight=unbiased, eps=_EPS)
 
@@ -181,15 +183,15 @@ class RotatedWeight(LatentWeight):
         return replace(super().codes(), scale=self.alpha)
 
     def options(self) -> Mapping[str, Options]:
-        """No decay of the angles, unless it is what starts them, as in the authors' code.
+        """Weight decay acts on the angles only with ``detach_rotation``, as in the authors' code.
 
-        It opens the gates whatever the loss says.
+        Decay changes the gates independently of the loss.
         """
         return {**super().options(), "phi": Options(decay=self._detach)}
 
     @torch.no_grad()
     def refine(self, alternations: int) -> None:
-        """Turn the rotation towards the signs of the weights, in place."""
+        """Rotate the weights closer to their signs: update ``left`` and ``right`` in place."""
         a, b = len(self.left), len(self.right)
         x = self.standard().view(-1, a, b)
         for _ in range(alternations):
@@ -199,7 +201,7 @@ class RotatedWeight(LatentWeight):
 
 
 def sign_agreement(signs: Tensor, x: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """``sum_c tr(B_c^T R1^T X_c R2)``, what the rotation maximises.
+    """``sum_c tr(B_c^T R1^T X_c R2)``, which the rotation maximises.
 
     Args:
         signs: ``B``, ``(channels, a, b)``.
@@ -211,25 +213,25 @@ def sign_agreement(signs: Tensor, x: Tensor, left: Tensor, right: Tensor) -> Ten
 
 
 def best_left(signs: Tensor, x: Tensor, right: Tensor) -> Tensor:
-    """The orthogonal ``R1`` of the largest :func:`sign_agreement`, all else given."""
+    """The orthogonal ``R1`` that maximises :func:`sign_agreement` for the other arguments."""
     u, vh = _bases(torch.tensordot(signs @ right.t(), x, dims=([0, 2], [0, 2])))
     return (u @ vh).t().to(x)
 
 
 def best_right(signs: Tensor, x: Tensor, left: Tensor) -> Tensor:
-    """The orthogonal ``R2`` of the largest :func:`sign_agreement`, all else given."""
+    """The orthogonal ``R2`` that maximises :func:`sign_agreement` for the other arguments."""
     u, vh = _bases(torch.tensordot(x, left @ signs, dims=([0, 1], [0, 1])))
     return (u @ vh).to(x)
 
 
 def _bases(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """``U`` and ``V^T`` of a small matrix; in float64 on the CPU, where all devices have one."""
+    """``U`` and ``V^T`` of a small matrix, in float64 on the CPU: equal for all devices."""
     u, _, vh = torch.linalg.svd(matrix.to("cpu", torch.float64))
     return u, vh
 
 
 class CentredActivation(SignActivation):
-    """The sign of activations standardised over each sample, as the authors' code has it."""
+    """The sign of activations standardised over each sample, as in the authors' code."""
 
     def forward(self, x: Tensor) -> Tensor:
         """-1 or +1 for each element of ``x``, of its shape and dtype."""
@@ -240,7 +242,7 @@ class CentredActivation(SignActivation):
         return super().codes(_standardise(x))
 
     def why_not_exact(self) -> str:
-        """A threshold that moves with the data."""
+        """The reason: a threshold that depends on the data."""
         return (
             "each bit is compared with the mean of its sample, which is no constant threshold; "
             'train with centre = "none"'

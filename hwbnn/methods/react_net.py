@@ -1,22 +1,22 @@
-"""ReActNet: signs and nonlinearities whose places are learned, channel by channel.
+"""ReActNet: signs and nonlinearities with learned shifts per channel.
 
 Forward: weights ``mean|W[c]| * sign(W[c])``; between BatchNorm and activation RPReLU,
 ``f(x) = PReLU_a(x + p) + q``; activations RSign, ``sign(x + s)``. Each channel learns p, q, s and
 the slope a.
 
-Backward: ``1[|W| <= 1]`` for weights, the scale constant to it; ``max(2 - 2|x + s|, 0)`` for
-activations, and its sum for s; RPReLU's own derivative.
+Backward: ``1[|W| <= 1]`` for weights, with no gradient through the scale; ``max(2 - 2|x + s|, 0)``
+for activations, and the sum of these gradients for s; the true derivative for RPReLU.
 
-Source: Liu, Shen, Savvides, Cheng, "ReActNet", ECCV 2020, and its published code, from which the
-starts are: 0 for p, q and s, 1/4 for the slopes.
+Source: Liu, Shen, Savvides, Cheng, "ReActNet", ECCV 2020, and its published code, which also gives
+the start values: 0 for p, q and s, 1/4 for the slopes.
 
-What deviates: in chains, without shortcuts, q and s only ever act as their sum. As in
-:mod:`~hwbnn.methods.bi_real` the factor ``mean|W|`` stays in the weights' gradient, from which the
-code leaves it out. Training in two steps (first with real weights) and a teacher are matters of the
+Deviations: in chains, without shortcuts, q and s act only as their sum. As in
+:mod:`~hwbnn.methods.bi_real` the weights' gradient contains the factor ``mean|W|``, which the code
+leaves out. Training in two steps (first with real weights) and a teacher network belong to the
 recipe, and ours has neither. Weight decay acts on the latent weights alone.
 
-A network lowers exactly, whatever was learned: where a slope is positive, RPReLU and BatchNorm fold
-into one threshold a channel; a channel with a negative slope becomes a table.
+A network lowers exactly for all learned values: with positive slopes RPReLU and BatchNorm fold into
+one threshold per channel, and a channel with a negative slope becomes a table.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _ACTIVATIONS = Polynomial()
 
 @dataclass(frozen=True)
 class ReactNet(Method):
-    """Weights ``mean|W| sign(W)``, RPReLU, and activations with a learned threshold a channel."""
+    """Weights ``mean|W| sign(W)``, RPReLU, and activations with a learned shift per channel."""
 
     name: ClassVar[str] = "react_net"
     formulas: ClassVar[Formulas] = Formulas(formulas.clipped, formulas.polynomial)
@@ -52,16 +52,16 @@ class ReactNet(Method):
         return scaled_signs(self, shape)
 
     def make_nonlinearity(self, channels: int) -> Nonlinearity:
-        """RPReLU, at the start a PReLU of slope 1/4."""
+        """RPReLU, initially a PReLU of slope 1/4."""
         return RPReLU(self, channels)
 
     def make_activation(self, channels: int) -> Activation:
-        """RSign, at the start the sign."""
+        """RSign, initially the sign."""
         return RSign(self, channels)
 
 
 class RSign(Activation):
-    """``sign(x + shift)``, one learned shift a channel; backward ``max(2 - 2|x + shift|, 0)``."""
+    """``sign(x + shift)``, one learned shift per channel; gradient ``max(2 - 2|x + shift|, 0)``."""
 
     def __init__(self, method: Method, channels: int) -> None:
         super().__init__(method)

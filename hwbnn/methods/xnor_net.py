@@ -1,4 +1,4 @@
-"""XNOR-Net: weights with a scale that the gradient passes through; without the input's scale K.
+"""XNOR-Net: weights with a scale that passes the gradient; without the inputs' scale K.
 
 Forward: weights ``a[c] * sign(W[c])`` with ``a[c] = mean|W[c]|`` of each output channel,
 activations ``sign(x)``.
@@ -7,18 +7,18 @@ Backward, with G the gradient of ``a * sign(W)`` and n the weights of a channel:
 
     dL/dW = a 1[|W| <= 1] G + sign(W) / n * sum(G * sign(W))
 
-which is the derivative of ``mean|W| * sign(W)`` with the sign straight through (the paper writes
-``G / n`` for the second term: that of one weight in place of the channel's sum); activations
-``1[|x| <= 1]``. After each step the latent weights are clipped to [-1, 1], and with ``centre`` each
-channel's mean over its inputs is taken off before.
+which is the derivative of ``mean|W| * sign(W)`` with a straight-through sign (the paper writes
+``G / n`` for the second term: the gradient of one weight in place of the channel's sum);
+activations ``1[|x| <= 1]``. After each step the latent weights are clipped to [-1, 1]. With
+``centre``, each channel's mean over its inputs is subtracted before that.
 
 Sources: Rastegari, Ordonez, Redmon, Farhadi, "XNOR-Net", ECCV 2016; the public PyTorch port of it,
 from which the formula above was read (times ``n (1 - 1/inputs)`` there, a constant factor that Adam
 divides out); the paper's own gradient from a summary of it.
 
-What deviates: the paper also scales each output by K, the mean magnitude of the inputs that it saw.
-K depends on the data, so that no threshold on the integer sum says the same; it is left out, as in
-the port. Centring is the port's and off by default.
+Deviations: the paper also scales each output by K, the mean magnitude of the inputs under its
+window. K depends on the data, so no constant threshold on the integer sum is equivalent; K is left
+out, as in the port. Centring comes from the port and is off by default.
 """
 
 from __future__ import annotations
@@ -37,17 +37,18 @@ from hwbnn.methods.estimators import ClipSTE, StraightThrough
 from hwbnn.methods.formulas import Formulas
 from hwbnn.methods.latent import LatentWeight, clip
 
-# Latent weights never leave [-1, 1], where the clipped estimator is the plain one.
+# Latent weights stay in [-1, 1], where the clipped estimator equals this one.
 _WEIGHTS = StraightThrough()
 _ACTIVATIONS = ClipSTE()
 
 
 @dataclass(frozen=True)
 class XnorNet(Method):
-    """Weights ``mean|W| sign(W)``, the gradient also through the mean; latents clipped.
+    """Weights ``mean|W| sign(W)`` with a gradient through the mean; latent weights clipped.
 
     Attributes:
-        centre: take each channel's mean over its inputs off the latent weights after each step.
+        centre: subtract each channel's mean over its inputs from the latent weights after each
+            step.
     """
 
     name: ClassVar[str] = "xnor_net"
