@@ -39,7 +39,7 @@ class NoExactForm(CannotLower):
 def activation(
     build: GraphBuilder, layer: StepActivation, value: TracedValue, *, is_shared: bool = False
 ) -> TracedValue:
-    """The codes of an activation.
+    """Add the nodes that compute the codes of an activation.
 
     Args:
         build: the Graph so far.
@@ -313,7 +313,7 @@ def _decided(
 
 
 def _table_of(table: ThresholdTable, t: ValueType) -> Ints:
-    """The codes that thresholds amount to, int64 ``(channels, count)``."""
+    """The table of codes that equals these thresholds, int64 ``(channels, count)``."""
     x = np.arange(t.low, t.high + 1, t.step)
     reached = np.where(
         table.falling[:, None, None],

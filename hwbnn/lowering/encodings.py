@@ -25,8 +25,8 @@ def encode(
         value: the layer's argument.
 
     Raises:
-        CannotLower: if the value is not flat or has no integers, or its real numbers fall as the
-            integers rise.
+        CannotLower: if the value is not flat, is bits or undecided, or its real numbers fall as
+            the integers rise.
     """
     if value.pending or value.type.bit or len(value.shape) != 1:
         raise CannotLower(f"{label}: expected a row of integers, found {value.type}")

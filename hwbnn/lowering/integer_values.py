@@ -114,7 +114,7 @@ def _ends(value: TracedValue) -> tuple[Ints, Ints] | None:
 
 
 def _node(build: GraphBuilder, value: TracedValue, low: int, high: int) -> Node | None:
-    """The node that computes the floats; None if none of a permitted size does."""
+    """The node that computes the floats as integers; None if it would be too large."""
     classes = None if value.border is None else value.border.classes
     if high - low <= MOST_THRESHOLDS:
 
@@ -137,7 +137,7 @@ def _node(build: GraphBuilder, value: TracedValue, low: int, high: int) -> Node 
 
 
 def _line(build: GraphBuilder, value: TracedValue) -> Node | None:
-    """A ``Rescale`` that is the floats, on every integer; None if there is none."""
+    """A ``Rescale`` whose results equal the floats on every integer; None if there is none."""
     line = fit(value, 0)
     if line is None or line.error or line.count < merged(value).type.count:
         return None

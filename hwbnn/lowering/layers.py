@@ -155,7 +155,7 @@ def conv(
 
 
 def is_real(value: TracedValue, *, is_binary: bool) -> bool:
-    """Whether a layer reads a value as real numbers, in fixed point.
+    """Whether a layer reads a value as real numbers, which then must be in fixed point.
 
     Args:
         value: the layer's argument.
@@ -195,7 +195,7 @@ def pairs_of(plus: Ints, count: int, value: TracedValue) -> Pairs:
 
 
 def check_pairs(label: str, pairs: Sequence[Pairs]) -> None:
-    """Refuse more pairs of sums than can be tried.
+    """Refuse a layer with more pairs of sums than can be tried.
 
     Raises:
         CannotLower: naming the layer.

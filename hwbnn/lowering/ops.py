@@ -26,7 +26,7 @@ class ChannelwiseOp:
     """A float function on ``(rows, channels)`` that acts on each channel separately.
 
     Attributes:
-        label: what it is and where, for messages.
+        label: the function and its place in the network, for messages.
         is_elementwise: whether it does the same to all channels.
         is_monotone: whether each channel is known to be monotone, float32's rounding included, and
             to consist of a few straight lines.
@@ -126,7 +126,7 @@ def fixed_point_reading(fraction: int) -> FixedPointReading:
 
 @dataclass(frozen=True, eq=False)
 class StepActivation:
-    """An activation of a few levels, as lowering sees it.
+    """An activation of a few levels, in the form that lowering uses.
 
     Attributes:
         name: the layer's qualified name in the network.
@@ -176,7 +176,7 @@ class CodeReading(ChannelwiseOp):
     is_bit: bool
 
     def compute(self, x: Array) -> Array:
-        """The numbers behind codes, in an array of any shape."""
+        """The numbers that codes stand for, in an array of any shape."""
         real = x.dtype.type
         signs = x * real(2) - real(1) if self.is_bit else x
         return np.asarray(signs * real(self.activation.scale) + real(self.activation.centre))

@@ -49,9 +49,9 @@ class PoolWindow:
     divisor: int = 1
 
     def border(self, size: tuple[int, ...], result: tuple[int, ...]) -> tuple[int, int, int, int]:
-        """Four-sided padding with which an image of ``size`` gives one of ``result``.
+        """The padding (top, bottom, left, right) for which ``size`` gives a result of ``result``.
 
-        With ``ceil_mode`` the last windows reach further out than the padding.
+        With ``ceil_mode`` the last windows reach beyond torch's own padding.
         """
         ends = []
         for i in range(2):
@@ -135,7 +135,7 @@ def _minimum(smallest: Bools) -> str:
 def pool_codes(
     build: GraphBuilder, value: TracedValue, codes: str, check: MonotoneCheck
 ) -> MaxPool:
-    """The pool that waited, as a node on the codes of the floats that it compares."""
+    """Add a waiting pool as a node on the codes of the floats that it compares."""
     assert value.pool is not None
     smallest: Bools = ~check.rising
     node = pool_node(build, codes, value.pool, smallest)
@@ -244,7 +244,7 @@ def mean_pool(
 
 
 def sum_ends(value: TracedValue, window: Window) -> tuple[Ints, Ints]:
-    """The range of the sums of each channel."""
+    """The lowest and highest sum of each channel, int64 ``(channels,)`` each."""
     low, high = value.low, value.high
     if value.type.bit:
         low, high = 2 * low - 1, 2 * high - 1

@@ -91,7 +91,7 @@ def select(
         build: the Graph so far.
         name: the layer's name in the network.
         label: the layer, for messages.
-        index: positions of the elements in the network's order, int64 ``(m,)``.
+        index: positions of the selected elements in the network's order, int64 ``(m,)``.
         value: the layer's argument.
 
     Raises:
@@ -127,7 +127,7 @@ def channels(build: GraphBuilder, value: TracedValue, index: Ints) -> TracedValu
 def _picked(
     build: GraphBuilder, layer: str, value: TracedValue, index: Ints, text: str
 ) -> TracedValue:
-    """The channels at these positions of the Graph's order, int64 ``(m,)``."""
+    """The channels at positions ``index``, int64 ``(m,)``, in the Graph's order."""
     node = Select(build.name("select"), value.name, index)
     t = build.add(node)
     build.remark(layer, node, text)

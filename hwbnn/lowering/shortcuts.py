@@ -2,7 +2,7 @@
 
 The sum of two real-valued branches has no exact integer form. Each side becomes integers in units
 of ``2^-fraction``, by a ``Rescale`` that is compared with the network's functions on all integers
-of its source (:mod:`hwbnn.lowering.line_fit`); the sum of these integers is exact. Functions behind
+of its source (:mod:`hwbnn.lowering.line_fit`); the sum of these integers is exact. Functions after
 the sum are tabulated on these integers, as anywhere else: an activation's thresholds are exactly
 those of the trained modules *on fixed-point numbers*. The sum therefore differs from the network's
 by the errors of its two sides, which :class:`~hwbnn.lowering.value.FixedPointError` bounds. A bit
@@ -10,7 +10,7 @@ may differ where the float is closer to its threshold than that. How many bits d
 (:func:`hwbnn.lowering.measure`), not assumed.
 
 Ranges are intervals, channel by channel, from the inputs on, so nothing overflows, and a value
-saturates only where the network's own does.
+saturates only where the network's own value does.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def is_plain(value: TracedValue, fraction: int) -> bool:
 
 
 def fix(build: GraphBuilder, value: TracedValue, fraction: int | None = None) -> TracedValue:
-    """A value as integers in units of ``2^-fraction``, with no other function behind them.
+    """A value as integers in units of ``2^-fraction``, with no other function after them.
 
     Args:
         build: the Graph so far, with its number of fraction bits.
@@ -127,7 +127,7 @@ def summed(
 
 
 def fraction_below(build: GraphBuilder, value: TracedValue, limit: int = 1 << 15) -> int:
-    """The most fraction bits, up to the builder's, with which a value's numbers stay below a limit.
+    """The most fraction bits, up to the builder's, for which a value's integers are below a limit.
 
     Args:
         build: the Graph so far.
@@ -273,7 +273,7 @@ def _of_pair(pending: Pending, unit: int) -> TableFunction:
 
 
 def _steepness(value: TracedValue) -> float:
-    """The largest change of a value of two sums for a change of ``D`` by 1, over its channels."""
+    """The largest change of the value, over its channels, when ``D`` changes by 1."""
     channels = len(value.pending[0].ratio)
     x = np.linspace(-1024, 1024, 65).astype(np.float32)[:, None].repeat(channels, axis=1)
     y = value.pending[0].finish(x, np.zeros((len(x), 1), np.float32))
@@ -300,7 +300,7 @@ def _advanced(build: GraphBuilder, value: TracedValue, fraction: int) -> TracedV
 
 
 def _bent(build: GraphBuilder, value: TracedValue, fraction: int) -> TracedValue:
-    """Two lines that meet anywhere: the integers are shifted so that they meet at 0."""
+    """Fit two lines that meet anywhere: the integers are shifted so that the lines meet at 0."""
     for cut in range(len(value.ops), 1, -1):
         head = replace(value, ops=value.ops[:cut])
         at = kinks(head, 1 << GUARD)
@@ -324,7 +324,7 @@ def _bent(build: GraphBuilder, value: TracedValue, fraction: int) -> TracedValue
 def _rescaled(
     build: GraphBuilder, value: TracedValue, line: LineFit, cut: int, fraction: int
 ) -> TracedValue:
-    """The value behind a node that describes its first functions."""
+    """The value after a node that replaces its first ``cut`` functions."""
     classes = None if value.border is None else value.border.classes
     node = line.node(build.name("rescale"), value.name, classes)
     t = build.add(node)

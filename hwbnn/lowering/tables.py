@@ -32,7 +32,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class ThresholdTable:
-    """The thresholds that a table of codes amounts to, channel by channel.
+    """The thresholds of an activation, channel by channel.
 
     Attributes:
         thresholds: int64 ``(channels, levels)``, with border classes ``(classes, channels,

@@ -70,13 +70,13 @@ class Pairs:
 
     @property
     def count(self) -> int:
-        """Pairs of all channels."""
+        """The number of pairs, over all channels."""
         up, down = self.plus * self.levels, (self.size - self.plus) * self.levels
         return sum((int(p) + 1) * (int(m) + 1) for p, m in zip(up, down, strict=True))
 
     @property
     def _width(self) -> int:
-        """Most pairs with one ``S``."""
+        """The largest number of pairs with the same ``S``."""
         return int(np.minimum(self.plus, self.size - self.plus).max()) * self.levels + 1
 
     @property
@@ -90,7 +90,7 @@ class Pairs:
         return self.size * self.low + self.step * np.arange(self.size * self.levels + 1)
 
     def batches(self) -> Iterator[tuple[slice, Ints, Bools]]:
-        """The pairs, some values of ``S`` at a time.
+        """The pairs, for some values of ``S`` at a time.
 
         Yields:
             Positions in :attr:`totals`; ``D`` as int64 ``(totals, width, channels)``, rising along
@@ -171,9 +171,9 @@ def tabulate(
 
     Args:
         pending: the layer.
-        ops: the functions behind it.
-        activation: the activation behind these.
-        check: where a max pool stands among the functions: records the floats that it compares.
+        ops: the functions after it.
+        activation: the activation after these.
+        check: for a max pool among the functions: records the floats that it compares.
 
     Raises:
         CannotLower: naming the function whose result is NaN.
@@ -250,7 +250,7 @@ class HalfPlanes:
 
 
 def find(label: str, pendings: Sequence[Pending], coded: Sequence[PairCodes]) -> HalfPlanes:
-    """The integer test of fewest fractional bits for each channel.
+    """The integer test with the fewest fraction bits for each channel.
 
     Args:
         label: the layer in messages.
@@ -259,7 +259,7 @@ def find(label: str, pendings: Sequence[Pending], coded: Sequence[PairCodes]) ->
 
     Raises:
         CannotLower: if no half-plane separates a channel, or more than :data:`MAX_FRACTION`
-            fractional bits would be needed.
+            fraction bits would be needed.
     """
     ratio, levels = pendings[0].ratio, len(coded[0].boundaries)
     check_steepness(label, ratio)
@@ -328,7 +328,7 @@ def _end(good: Callable[[Floats], Bools], ratio: Floats, side: float) -> Floats:
 
 
 def _simplest(label: str, ratio: Floats, low: Floats, high: Floats) -> tuple[Ints, Ints]:
-    """The fewest fractional bits with a ratio between the ends, and the nearest such ratio."""
+    """The fewest fraction bits that allow a ratio between the ends, and the nearest such ratio."""
     needed = np.full(len(ratio), -1, np.int64)
     chosen = np.zeros(len(ratio), np.int64)
     for fraction in range(MAX_FRACTION + 1):
@@ -379,7 +379,7 @@ def certify(
         How many pairs were compared, which is all that there are.
 
     Raises:
-        Mismatch: naming the first pair that differs, or that some were left out.
+        Mismatch: naming the first pair that differs, or saying that some pairs were left out.
     """
     assert dot.scale_offset is not None
     scale, offset = dot.scale_offset

@@ -48,7 +48,7 @@ class BorderClasses:
 
 @dataclass(frozen=True, eq=False)
 class WaitingPool:
-    """A max pool of floats that has no node yet, see :mod:`hwbnn.lowering.pools`.
+    """A max pool that has no node yet, see :mod:`hwbnn.lowering.pools`.
 
     Attributes:
         name: the layer's name in the network.
@@ -86,7 +86,7 @@ class FixedPointError:
 
 @dataclass(frozen=True, eq=False)
 class TracedValue:
-    """A value of the Graph on its way through the float network.
+    """A value of the Graph, with the float functions applied to it up to the current point.
 
     Attributes:
         name: the node of the Graph that computes it.

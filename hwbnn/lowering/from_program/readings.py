@@ -1,4 +1,4 @@
-"""Integers and the real numbers that they stand for, on the way from a program to the Graph."""
+"""Readings: which real numbers the integers of a program's Graph stand for."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LinearReading:
 
 @dataclass(frozen=True, eq=False)
 class ProgramValue:
-    """A value of the program on its way into the Graph.
+    """A value of the program, as a node of the Graph and the functions after it.
 
     Attributes:
         value: the node, and the functions from its integers to the real numbers.

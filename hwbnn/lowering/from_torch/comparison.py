@@ -310,7 +310,7 @@ def _decision(walk: Walk, values: dict[str, Array], recorder: Recorder) -> _Pair
 
 
 def _instead(walk: Walk, values: dict[str, Array]) -> dict[fx.Node, torch.Tensor]:
-    """The Graph's values at activations and sums, as the network's floats."""
+    """By call, the Graph's values of activations and sums, as the network's floats."""
     values_of = {}
     for call, name in [*walk.codes.items(), *((c, s.node) for c, s in walk.sums.items())]:
         value = walk.values[call]
@@ -322,7 +322,7 @@ def _instead(walk: Walk, values: dict[str, Array]) -> dict[fx.Node, torch.Tensor
 
 
 def _codes_of(walk: Walk, call: fx.Node, recorder: Recorder) -> Array:
-    """The codes behind the numbers that an activation of the float network returned."""
+    """The codes for the numbers that an activation of the float network returned."""
     layer = walk.traced.get_submodule(str(call.target))
     assert isinstance(layer, BinaryActivation)
     scale, centre = layer.quantizer.affine()

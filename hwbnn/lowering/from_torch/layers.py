@@ -105,7 +105,7 @@ def check_method(label: str, reason: str | None) -> None:
 
 
 def check_source(label: str, layer: SumLayer, source: Input) -> None:
-    """Refuse a first layer that was made for another input than the one given.
+    """Refuse a first layer that was made for an input other than the given one.
 
     Raises:
         CannotLower: naming the layer and both inputs.

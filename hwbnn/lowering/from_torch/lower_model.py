@@ -74,7 +74,7 @@ def lower(
     Raises:
         CannotLower: naming the layer that has no exact integer form, and what to change.
         Mismatch: if Graph and model differ on an input: a defect of hwbnn, please report it.
-        InputError: if an argument is none of those described above.
+        InputError: if ``input``, ``output``, ``fraction`` or ``weight_bits`` is not as described.
     """
     walk = begin(prepare(model), input, output, fraction, weight_bits)
     warn_of_training_mode(model)
@@ -106,7 +106,7 @@ def explain(
         A value; ``print`` shows a line for each layer, the output's meaning and the verdict.
 
     Raises:
-        InputError: if an argument is none of those that :func:`lower` takes.
+        InputError: as for :func:`lower`.
     """
     remarks: list[Remark] = []
     kinds: dict[str, str] = {}

@@ -61,7 +61,7 @@ _LIGHTNING = ("model", "network", "net")
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """The network inside ``torch.compile``, averages, data-parallel wrappers, Lightning modules.
+    """The network without its wrappers: ``torch.compile``, averages, data-parallel, Lightning.
 
     Raises:
         CannotLower: if a LightningModule does not say which of its modules is the network, or its
@@ -92,7 +92,7 @@ class _Shallow(fx.Tracer):
 
 
 def _expect_passed_through(model: nn.Module, name: str) -> None:
-    """Refuse a LightningModule that computes anything but its network."""
+    """Refuse a LightningModule whose ``forward`` does more than call its network."""
     owner = next(base for base in type(model).__mro__ if "forward" in vars(base))
     if owner.__name__ == "LightningModule" or owner is nn.Module:
         return
@@ -176,7 +176,7 @@ class _Tracer(fx.Tracer):
 
 
 def trace(network: nn.Module) -> fx.GraphModule:
-    """The calls that a prepared network makes.
+    """The calls that a prepared network makes, traced by ``torch.fx``.
 
     Raises:
         CannotLower: if its forward branches on values or cannot be traced.

@@ -132,7 +132,7 @@ class Walk:
 
     @property
     def remarks(self) -> list[Remark]:
-        """The lowered layers, so far."""
+        """The remarks on the layers lowered so far."""
         return self.build.remarks
 
     def run(self) -> None:
