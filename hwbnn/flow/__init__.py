@@ -1,4 +1,4 @@
-"""All of it in one call: lower, simulate, generate, verify, synthesise, report; and publish."""
+"""The whole flow in one call: lower, simulate, generate, verify, synthesise, report; publish."""
 
 from __future__ import annotations
 

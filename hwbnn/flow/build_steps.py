@@ -43,9 +43,9 @@ TOOLS = (
     *("torch", "numba", "hls4ml", "g++", "verilator", "cocotb", "pyosys", "nextpnr-ecp5"),
     *("vitis_hls", "vitis-run"),
 )
-"""Tools that may have a part in a report."""
+"""Tools whose versions a report names."""
 CONTENTS = frozenset({"graph.npz", "rtl", "hls", "run", VITIS, VITIS_LOG, REPORT, TEXT})
-"""Names in the folder of a build or a demo."""
+"""Names of the files and folders that a build or a demo makes."""
 
 
 def build(
@@ -65,41 +65,44 @@ def build(
     provenance: Provenance | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Lower a model, generate it, compute it by every backend, synthesise it and report.
+    """Lower a model, generate its projects, compare all backends, synthesise it and report.
 
     The folder then holds ``graph.npz``, the projects ``rtl`` and ``hls``, ``report.json`` and
-    ``report.txt``; where Vitis HLS is on PATH also ``hls-vitis``, a project with ``io_stream`` and
-    the RTL that Vitis made of it, whose figures are reported and which is compared too. What a
-    missing or a failing tool prevents is left out, and the report says so.
+    ``report.txt``. If Vitis HLS is on PATH, it also holds ``hls-vitis``, a project with
+    ``io_stream`` and the RTL that Vitis makes from it; this RTL is compared too, and the report has
+    the figures of Vitis. Steps whose tool is missing or fails are left out, and the report says so.
 
     Args:
         model: a trained torch module, or a Graph that was lowered before.
-        input: what the module takes; None for a Graph.
-        data: samples ``(frames, *shape)``, integers or floats of the input's map, or a pair of
-            samples and their classes. Every backend computes all of them, but for ``rtl_frames``.
+        input: the module's input; None for a Graph.
+        data: samples ``(frames, *shape)``, either the input's integers or the floats that they
+            stand for; or a pair of samples and their classes. Every backend computes all samples,
+            but RTL at most ``rtl_frames``.
         folder: a new or an empty folder, or that of an earlier build.
-        plan: how the core is laid out, or what says so of the lowered Graph, such as a search for a
-            goal; by default every layer unrolled.
-        name: what the report calls the network; by default the folder's name.
-        data_name: what the report calls the data.
+        plan: how the core is laid out, or a function that makes a Plan for the lowered Graph, such
+            as a search for a goal; by default every layer is unrolled.
+        name: name of the network in the report; by default the folder's name.
+        data_name: name of the data in the report.
         output: see :func:`hwbnn.lower`.
         backends: see :func:`hwbnn.verification.verify`.
-        rtl_frames: how many of the samples RTL computes at most; by default all of them.
+        rtl_frames: most samples that RTL computes; by default all of them.
         place: also synthesise, place and route for ECP5, for the clock frequency (minutes).
-        tolerance: how far the accuracies of the float network and of a Graph of fixed point may
-            part, as a share of the labelled samples; an exact Graph must decide all alike.
-        provenance: what the model was trained by and on, for the report.
-        progress: told what is done next and how far it is.
+        tolerance: largest difference of the accuracies of the float network and of a fixed-point
+            Graph, as a share of the labelled samples. An exact Graph must give the float network's
+            class for every sample.
+        provenance: recipe and training data of the model, for the report.
+        progress: shows each step and its state; None shows nothing.
 
     Returns:
-        The report; ``report.ok`` says whether all that was compared is equal.
+        The report; ``report.ok`` says whether everything compared is equal.
 
     Raises:
         CannotLower: if the model has no exact integer form.
         InputError: if data, folder or another argument do not fit.
         PlanError: if the Plan does not fit the network.
-        Mismatch: if float network and Graph part on the labelled samples; nothing is written then.
-        ToolFailed: if a tool that is there ends with an error; the report is written before.
+        Mismatch: if float network and Graph differ on the labelled samples; nothing is written
+            then.
+        ToolFailed: if an installed tool ends with an error; the report is written before.
     """
     target = claim(Path(folder))
     check_choices(backends, rtl_frames, tolerance)
@@ -131,17 +134,17 @@ def build(
 
 
 def steps(backends: Sequence[str], place: bool = False) -> int:
-    """How many steps of progress :func:`build` tells of."""
+    """The number of progress steps that :func:`build` reports."""
     from hwbnn.verification import vitis
 
     return 5 + len(backends) + 2 * place + 2 * (vitis.find() is not None)
 
 
 def claim(folder: Path) -> Path:
-    """The folder, if it may be written: new, empty, or with nothing in it but a build's things.
+    """The folder, if it may be written: new, empty, or with nothing but files of a build.
 
     Raises:
-        InputError: if it is not, naming what else is in it.
+        InputError: if the folder holds anything else; the message names it.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; name an empty or a new folder")
@@ -152,7 +155,7 @@ def claim(folder: Path) -> Path:
 
 
 def check_choices(backends: Sequence[str], rtl_frames: int | None, tolerance: float) -> None:
-    """Refuse before a long computation what its later steps would refuse."""
+    """Refuse bad arguments at once, rather than in a late step of a long computation."""
     check_tolerance(tolerance)
     verification.check_backends(backends, rtl_frames)
     for name in backends:
@@ -167,13 +170,13 @@ def check_choices(backends: Sequence[str], rtl_frames: int | None, tolerance: fl
 def warned_once(
     told: list[type[Warning]] | None = None,
 ) -> Iterator[list[type[Warning]]]:
-    """Of several steps that find the output constant or the model in training, one alone warns.
+    """Show warnings of a constant output or of training mode once, though several steps give them.
 
     Args:
-        told: the kinds of warnings of earlier steps.
+        told: the kinds of warnings that earlier steps have shown.
 
     Yields:
-        The kinds of warnings so far, to be given to later steps.
+        The kinds of warnings shown so far, as ``told`` of later steps.
     """
     so_far = [] if told is None else told
     with warnings.catch_warnings():
@@ -193,7 +196,7 @@ def warned_once(
 
 
 def plan_of(graph: Graph, plan: Plan | Callable[[Graph], Plan] | None) -> Plan:
-    """The Plan of a Graph: as given, as made for the Graph, or every layer unrolled."""
+    """The Plan of a Graph: the given one, the result of a function, or every layer unrolled."""
     chosen = plan(graph) if callable(plan) else plan
     expect_plan(chosen, "build")
     chosen = chosen or Plan()
@@ -204,7 +207,7 @@ def plan_of(graph: Graph, plan: Plan | Callable[[Graph], Plan] | None) -> Plan:
 def check_samples(
     graph: Graph, samples: ArrayLike, labels: ArrayLike | None
 ) -> tuple[Array, Array | None]:
-    """Samples as the Graph takes them, at least one, and their classes where they have some."""
+    """Samples as integers of the Graph, at least one, and their classes, or None without labels."""
     x = check_input(graph, samples)
     if not len(x):
         raise InputError("data: holds no samples; nothing would be compared")
@@ -237,17 +240,17 @@ def measure_network(
     data_name: str,
     tolerance: float = TOLERANCE,
 ) -> None:
-    """Compare the Graph with the float network, value by value and by what both get right.
+    """Compare the Graph with the float network, value by value and by accuracy.
 
     Args:
-        state: of the build; it gets agreement, accuracy and what fixed point changes.
+        state: the state of the build, which gets agreement, accuracy and effect of fixed point.
         network: the float network, or None where there is none.
-        classes: those of the frames, or None.
-        data_name: what the report calls the data.
+        classes: the classes of the frames, or None.
+        data_name: name of the data in the report.
         tolerance: see :func:`build`.
 
     Raises:
-        Mismatch: if the two part: an exact Graph in a single decision, one of fixed point in its
+        Mismatch: if the two differ: for an exact Graph in one decision, for a fixed-point Graph in
             accuracy by more than ``tolerance``.
     """
     graph, x = state.graph, state.x
@@ -272,7 +275,7 @@ def measure_network(
 def _fixed_point(
     state: BuildState, network: nn.Module | None, classes: Array | None, data_name: str
 ) -> None:
-    """Measure what fixed point changes on the samples, and how that moves with the word length."""
+    """Measure the effect of fixed point on the samples, for several word lengths."""
     bits = state.graph.fraction
     if bits is None:
         return
@@ -290,7 +293,7 @@ def _fixed_point(
             classes,
             progress=lambda what, n, of: state.progress.detail(f"{what}: {n:,} of {of:,}"),
         )
-    except InputError as error:  # samples and labels are checked: a logit that has no integer
+    except InputError as error:  # not of samples or labels, checked before: a logit has no integer
         state.not_done.append(NotDone("fixed point by word length", str(error)))
         return
     state.fixed_point += [reporting.fixed_point(each, bits, data_name) for each in measured]
@@ -308,7 +311,7 @@ def hardware(
 
 
 def _generate(state: BuildState, plan: Plan) -> dict[str, Project]:
-    """Both projects, written."""
+    """Generate and write both projects."""
     projects = {}
     for target in ("rtl", "hls"):
         with state.progress.step(f"generate {target}"), state.attempt(f"project {target}"):
@@ -325,10 +328,10 @@ def _verify(
     backends: Sequence[str],
     scratch: Path,
 ) -> list[BackendResult]:
-    """Each backend on all samples; those that lack a tool are left out."""
+    """Run each backend on all samples; a backend whose tool is missing is left out."""
     done: list[BackendResult] = []
     for name in backends:
-        # What was written is what is verified; other backends generate what they need.
+        # The written projects are verified; other backends generate what they need.
         what = projects.get(name.partition("-")[0], state.graph)
         if name == "hls-stream":
             what = state.graph
@@ -337,7 +340,7 @@ def _verify(
 
 
 def _written(state: BuildState, name: str) -> Report:
-    """The report, written as JSON and as text."""
+    """Write the report as JSON and as text, and return it."""
     if (state.folder / "run").is_dir():
         state.files["training run"] = "run"
     state.files["report"] = f"{REPORT}, {TEXT}"

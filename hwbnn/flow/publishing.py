@@ -1,7 +1,7 @@
-"""From a finished run to a folder of ``models/``: its Graph, its weights, and what was measured.
+"""From a finished run to a folder of ``models/`` with its Graph, its weights and its reports.
 
-Publishing does everything once: it reads run and data, lowers the network, compares it with the
-Graph, builds its core and verifies that by every backend.
+Publishing does each step once: it reads run and data, lowers the network, compares it with the
+Graph, builds its core and verifies the core by every backend.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ GRAPH = "graph.npz"
 REPORT = "report.json"
 """The report of the network: how it was trained, its accuracy, the comparison with its Graph."""
 BUILD = "build.json"
-"""The report of its core, in the same schema: backends, cycles, resources."""
+"""The report of the network's core, in the same schema: backends, cycles, resources."""
 MODEL_LIMIT = 1_500_000
-"""Bytes up to which the float weights are published too; larger ones are had by training again."""
+"""The float weights are published if they are not larger, in bytes; else train them again."""
 
 
 def publish(
@@ -55,33 +55,33 @@ def publish(
     """Publish the network of a finished run, and verify its core on the whole test set.
 
     The folder gets ``recipe.toml``, ``graph.npz``, ``model.safetensors`` if that is small, and two
-    reports: ``report.json`` of the network, ``build.json`` of its core. The projects that are
-    generated are not kept: they follow from the Graph and the Plan. Every number in a report is
-    computed here or read from the run's history.
+    reports: ``report.json`` of the network, ``build.json`` of its core. The generated projects are
+    not kept, since they can be generated again from the Graph and the Plan. Every number in a
+    report is computed here or read from the run's history.
 
     Args:
         run: folder that :func:`hwbnn.train` wrote.
-        folder: where the network's files go; made if missing; its name becomes the network's.
-        plan: makes the Plan of the lowered Graph; by default every layer is unrolled.
+        folder: folder for the network's files, created if missing; its name becomes the network's.
+        plan: function that makes a Plan for the lowered Graph; by default every layer is unrolled.
         backends: see :func:`hwbnn.verification.verify`; without any no core is built, and there is
             no ``build.json``.
-        rtl_frames: how many of the test images RTL computes at most; by default all of them.
+        rtl_frames: most test images that RTL computes; by default all of them.
         data: the images that the run was trained on, if not those that its recipe names.
         data_folder: local folder of data sets, see :func:`hwbnn.training.dataset`.
         tolerance: see :func:`hwbnn.build`.
-        progress: told what is done next and how far it is.
+        progress: shows each step and its state; None shows nothing.
 
     Returns:
         The report of the core, or that of the network where none is built; ``report.ok`` says
-        whether all that was compared is equal.
+        whether everything compared is equal.
 
     Raises:
         InputError: if the run is not finished or was trained on other data, or an argument does
-            not fit; nothing has changed in the folder then.
+            not fit; the folder is then not changed.
         CannotLower: if the network has no exact integer form; nothing is written then.
-        Mismatch: if the run's files do not belong together, or Graph and network part; nothing is
-            written then.
-        ToolFailed: if a tool that is there ends with an error.
+        Mismatch: if the run's files do not belong together, or Graph and network differ; nothing
+            is written then.
+        ToolFailed: if an installed tool ends with an error.
     """
     from hwbnn.lowering import lower
     from hwbnn.training import History, data_of, load_model, torch_threads
@@ -100,7 +100,7 @@ def publish(
         graph = lower(model, recipe.graph_input())
         chosen = plan_of(graph, plan)
         if backends:
-            circuit(graph, chosen)  # refuses a Plan that fits no circuit before a file is changed
+            circuit(graph, chosen)  # refuses a Plan that does not fit, before a file is changed
         x, classes = check_samples(graph, recipe.encode(images.test_images), images.test_labels)
         state = BuildState(graph, target, x, shown, rtl_frames=rtl_frames)
         state.provenance = history.provenance
@@ -127,7 +127,7 @@ def publish(
 
 
 def _check_accuracy(run: Path, state: BuildState, history: History) -> None:
-    """Refuse weights that are not those of the history."""
+    """Refuse weights whose accuracy is not the one in the run's history."""
     reached = state.accuracy[0].float_network
     assert reached is not None
     if reached.value != 100 * history.accuracy:
@@ -138,7 +138,7 @@ def _check_accuracy(run: Path, state: BuildState, history: History) -> None:
 
 
 def training_of(history: History) -> Training:
-    """The entry of a report on how a run was trained; no two runs have the same."""
+    """The entry of a report on how a run was trained; it differs from run to run."""
     return Training(
         len(history.epochs),
         history.seconds,
@@ -153,7 +153,7 @@ def training_of(history: History) -> Training:
 def _write(folder: Path, run: Path, graph: Graph, report: Report) -> None:
     from hwbnn.training.folder import MODEL, RECIPE
 
-    # A build of what lay there before says nothing of what is published now.
+    # An earlier report of a core in this folder does not describe the network published now.
     try:
         (folder / BUILD).unlink(missing_ok=True)
     except OSError as error:

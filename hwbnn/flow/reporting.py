@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from hwbnn.lowering import FixedPointResult, ModelComparison
 
 TIMING = ("logic_delay", "Fmax")
-"""Figures of synthesis and placement that are no resources."""
+"""Figures of synthesis and placement that are timing, not resources."""
 LEVELS = (1, 2, 3, 4, 6, 8)
-"""Levels between registers for which a report says the latency."""
+"""Numbers of logic levels between registers for which a report gives the latency."""
 
 
 def accuracy(floats: Array | None, integer: Array, classes: Array, name: str) -> Accuracy:
-    """How many of the labelled frames the Graph, and the model that it came from, have right.
+    """The accuracy of the Graph, and of the float network, on labelled frames.
 
     Args:
-        floats: the float network's classes ``(frames,)``; None where there is no network.
-        integer: the Graph's.
-        classes: the right ones.
-        name: of the data, for the report.
+        floats: classes by the float network, ``(frames,)``; None where there is no network.
+        integer: classes by the Graph, ``(frames,)``.
+        classes: the correct classes, ``(frames,)``.
+        name: name of the data in the report.
     """
     network = None
     if floats is not None:
@@ -67,9 +67,9 @@ def fixed_point(measured: FixedPointResult, fraction: int, data: str) -> FixedPo
     """The effect of fixed point at one word length, for the report.
 
     Args:
-        measured: what was measured, of a network with shortcuts.
-        fraction: that of the Graph that the report is of.
-        data: the data's name.
+        measured: the results at this word length.
+        fraction: fraction bits of the Graph of the report.
+        data: name of the data in the report.
     """
     assert measured.fraction is not None
     source = f"simulators against torch {importlib.metadata.version('torch')}, eager, CPU, float32"
@@ -89,7 +89,7 @@ def fixed_point(measured: FixedPointResult, fraction: int, data: str) -> FixedPo
 
 
 def lowered_backend(comparison: ModelComparison) -> BackendFigures:
-    """The comparison of the Graph with the float network, beside the backends."""
+    """The comparison of the Graph with the float network, as an entry among the backends."""
     first = next((str(node) for node in comparison.nodes if node.differing), "")
     return BackendFigures(
         "float network", comparison.frames, comparison.compared, comparison.differing, failure=first
@@ -124,11 +124,11 @@ def core(
     """A core's cycles and resources.
 
     Args:
-        name: what the report calls it.
-        digest: of its project.
-        counted: the backend that counted its cycles, where one did.
+        name: name of the core in the report.
+        digest: digest of its project.
+        counted: results of the backend that counted its cycles; None if none did.
         measured: figures of synthesis and placement by name.
-        depths: from :func:`depths_of`.
+        depths: the result of :func:`depths_of`.
     """
     check = counted.cycles if counted else None
     cycles = (
@@ -145,16 +145,16 @@ def core(
 
 
 def depths_of(graph: Graph, plan: Plan, delay: Figure | None) -> tuple[Depth, ...]:
-    """How the latency of a core follows from the levels between registers of unrolled layers.
+    """The latency of a core for several numbers of logic levels per register in unrolled layers.
 
     Args:
-        graph: what it computes.
-        plan: how it is laid out.
-        delay: the longest delay of its logic, if it was measured.
+        graph: the network of the core.
+        plan: the Plan of the core.
+        delay: the longest delay of its logic; None if it was not measured.
 
     Returns:
-        Nothing if the latency does not depend on them, or the Graph has windows, for which the
-        stages alone do not give it exactly.
+        An entry for each number of levels. Empty if the latency does not depend on it, or if the
+        Graph has windows, where the stages alone do not give the latency exactly.
     """
     if any(isinstance(node, WINDOWED) for node in graph.nodes):
         return ()
@@ -169,5 +169,5 @@ def depths_of(graph: Graph, plan: Plan, delay: Figure | None) -> tuple[Depth, ..
 
 
 def _programs(result: BackendResult) -> list[str]:
-    """The programs that ran, each with its version."""
+    """The programs that a backend ran, each with its version."""
     return [f"{n} {v}" for n, v in result.notes.items() if n not in ("io", "popcount")]

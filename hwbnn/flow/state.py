@@ -1,4 +1,4 @@
-"""The state of a build: its figures so far, and the parts that it does without."""
+"""The state of a build: its figures so far, and the steps that were left out."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from hwbnn.verification import BackendResult, verify
 
 
 class Progress(Protocol):
-    """Progress reporting: long work tells its steps."""
+    """An object that shows the progress of a long computation."""
 
     def step(self, what: str) -> AbstractContextManager[None]:
-        """A context for the time that ``what`` takes."""
+        """A context manager that is open while the step ``what`` runs."""
 
     def detail(self, what: str) -> None:
-        """How far the present step is."""
+        """Show how far the current step is."""
 
 
 class Silent:
-    """Shows nothing."""
+    """A :class:`Progress` that shows nothing."""
 
     def step(self, what: str) -> AbstractContextManager[None]:
-        """Nothing."""
+        """Show nothing."""
         return nullcontext()
 
     def detail(self, what: str) -> None:
-        """Nothing."""
+        """Show nothing."""
 
 
 @dataclass
@@ -73,9 +73,9 @@ class BuildState:
         """The report of all figures so far.
 
         Args:
-            name: of the network.
-            versions: of the tools and packages that had a part in it.
-            **more: fields of the report that the state does not hold.
+            name: name of the network.
+            versions: versions of the tools and packages that were used.
+            **more: other fields of the report.
         """
         return Report(
             name,
@@ -94,7 +94,7 @@ class BuildState:
 
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:
-        """Continue if a tool is missing or fails: the other figures belong in the report."""
+        """Note a missing or failing tool as not done, and continue: other figures are reported."""
         try:
             yield
         except ToolNotFound as error:
@@ -106,7 +106,7 @@ class BuildState:
     def verify(
         self, name: str, what: Graph | Project, plan: Plan, scratch: Path
     ) -> Sequence[BackendResult]:
-        """One backend on all samples; nothing if it lacks a tool."""
+        """Run one backend on all samples; the result is empty if a tool is missing or fails."""
         with self.attempt(f"verify {name}"), self.progress.step(f"verify {name}"):
             result = verify(
                 what,

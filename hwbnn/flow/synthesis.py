@@ -1,4 +1,4 @@
-"""Synthesis of a core: its design files and its family; by yosys, and by Vitis HLS where it is."""
+"""Synthesis of a core by yosys, and by Vitis HLS where it is installed."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from hwbnn.verification import BackendResult
 from hwbnn.verification.core import DAMAGE, Core, malformed
 
 DEFAULT_FAMILY = "xc7"
-"""The family for which a core that fits every FPGA is synthesised by default."""
+"""The family for which a core without primitives of a family is synthesised."""
 
 
 def design(project: Project) -> tuple[dict[str, bytes], str]:
-    """The files of the design in reading order, and its top module; no bench among them.
+    """The design files in reading order, without test benches, and the name of the top module.
 
     Args:
-        project: of the target ``rtl``.
+        project: a project of the target ``rtl``.
 
     Raises:
-        InputError: if it is another project, or its ``core.json`` is not as hwbnn writes it.
+        InputError: if the project has another target, or its ``core.json`` is damaged.
     """
     if project.target != "rtl":
         raise InputError(f"expected a project of target 'rtl', found '{project.target}'")
@@ -43,13 +43,13 @@ def design(project: Project) -> tuple[dict[str, bytes], str]:
 
 
 def netlist_family(project: Project) -> str | None:
-    """The family whose primitives a core's netlists have; None if it fits every FPGA.
+    """The FPGA family whose primitives a core's netlists use; None if they use none.
 
     Args:
-        project: of the target ``rtl``.
+        project: a project of the target ``rtl``.
 
     Raises:
-        InputError: if layers are made for several families, or it is another project.
+        InputError: if layers are made for several families, or the project has another target.
     """
     core = Core.of(project)
     blocks = circuit(core.graph, core.plan).blocks
@@ -64,20 +64,20 @@ def netlist_family(project: Project) -> str | None:
 
 
 VITIS, VITIS_LOG = "hls-vitis", "vitis.log"
-"""Where a build leaves the project that Vitis HLS synthesised, and what Vitis said."""
+"""Names of the project that Vitis HLS synthesised and of its log, in the folder of a build."""
 NAMES = {"xc7": "Xilinx 7-series", "xcup": "Xilinx UltraScale+"}
 """Families for which a core can be synthesised."""
 UNPLACED = (
     "placing is for ECP5, and the core's netlists have primitives of {}; made 'portable', or of "
     "'modules', it has none"
 )
-"""Why a core is not placed."""
+"""The reason in a report why a core is not placed."""
 
 
 def synthesise(
     state: BuildState, project: Project, plan: Plan, results: Sequence[BackendResult], place: bool
 ) -> None:
-    """Resources of the core, on demand its placed clock; both beside its cycles."""
+    """Add to the state the core's cycles and resources, and with ``place`` its placed clock."""
     figures = _resources(state, project, place)
     timed = next((each for each in results if each.cycles is not None), None)
     depths = reporting.depths_of(state.graph, plan, figures.get("logic_delay"))
@@ -85,7 +85,7 @@ def synthesise(
 
 
 def _resources(state: BuildState, project: Project, place: bool) -> dict[str, Figure]:
-    """The figures of synthesis and placement; figures that are missing are noted as not done."""
+    """The figures of synthesis and placement; steps that fail are noted as not done."""
     from hwbnn.tools import yosys
 
     figures: dict[str, Figure] = {}
@@ -107,7 +107,7 @@ def _resources(state: BuildState, project: Project, place: bool) -> dict[str, Fi
 
 
 def _placed(state: BuildState, project: Project) -> dict[str, Figure]:
-    """The clock frequency after place and route; none if the design is too large, say."""
+    """The figures after place and route; empty if it fails, as for a design that is too large."""
     from hwbnn.tools import nextpnr, yosys
 
     with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
@@ -121,7 +121,7 @@ def _placed(state: BuildState, project: Project) -> dict[str, Figure]:
 
 
 def by_vitis(state: BuildState, plan: Plan, scratch: Path) -> None:
-    """Synthesis by Vitis HLS where it is installed; the RTL that it exports is one more backend."""
+    """Synthesise by Vitis HLS if it is installed, and verify the RTL that it exports."""
     from hwbnn.verification import vitis
     from hwbnn.verification.exported import rtl_files
 

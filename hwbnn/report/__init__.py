@@ -1,4 +1,4 @@
-"""Reports: every number with where it came from, for people and for programs."""
+"""Reports: every number with its source, for people and for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frozen dataclasses to and from JSON, strictly: nothing unknown, no wrong type."""
+"""Frozen dataclasses to and from JSON; unknown entries and wrong types are refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def plain(value: Any) -> Any:
-    """A dataclass as objects, lists, numbers and text."""
+    """A dataclass as dicts, lists, numbers and text, ready for JSON."""
     if is_dataclass(value):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
@@ -27,18 +27,18 @@ def plain(value: Any) -> Any:
 
 
 def read(kind: type[T], given: Any, where: str) -> T:
-    """A dataclass from what :func:`plain` made of it.
+    """Rebuild a dataclass from the output of :func:`plain`.
 
     Fields may hold text, numbers, dataclasses, ``tuple[X, ...]``, ``Mapping[str, X]`` and
     ``X | None``; those with a default may be left out.
 
     Args:
-        kind: the dataclass.
-        given: what JSON gave.
-        where: what messages call it.
+        kind: the class to build.
+        given: the parsed JSON.
+        where: its name in messages.
 
     Raises:
-        InputError: naming the place, what was expected and what was found.
+        InputError: if an entry is missing, unknown or of a wrong type; the message says where.
     """
     if not isinstance(given, dict):
         raise _wrong(where, "an object", given)
@@ -78,7 +78,7 @@ def _value(hint: Any, given: Any, where: str) -> Any:
     if is_dataclass(hint):
         return read(cast(Any, hint), given, where)
     expected = args or (hint,)
-    # JSON has one kind of number: a whole one is good where a fraction may stand.
+    # JSON may write a float without a fraction, so an int is accepted for a float.
     wanted = (*expected, int) if float in expected else expected
     if not isinstance(given, wanted) or (isinstance(given, bool) and bool not in expected):
         raise _wrong(where, " or ".join(_WORDS[e] for e in expected), given)
@@ -90,7 +90,7 @@ def _value(hint: Any, given: Any, where: str) -> Any:
 
 
 def _is_text(given: str) -> bool:
-    """Whether it can be written and shown: no lone surrogate, nothing that steers a terminal."""
+    """Whether a text is safe to write and show: no lone surrogates, no control characters."""
     return all(c.isprintable() or c in "\n\t" for c in given)
 
 

@@ -1,4 +1,4 @@
-"""A number that says where it came from."""
+"""A number with its unit and source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hwbnn.errors import InputError
 
 LARGEST = 1e30
-"""No number of a report is larger."""
+"""The largest number that a report may have."""
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,10 @@ class Figure:
 
     Attributes:
         value: the number; finite.
-        unit: such as ``"LUT"``, ``"cycles"``, ``"MHz"``; "" for a plain count.
-        source: who says so, with its version, and how far to trust it: ``"counted by verilator
-            5.48.0"``, ``"predicted"``, ``"yosys 0.70 synth_xilinx, estimate before placement"``.
+        unit: unit such as ``"LUT"``, ``"cycles"``, ``"MHz"``; "" for a plain count.
+        source: the tool with its version, and whether the number is counted, measured, predicted or
+            estimated: ``"counted by verilator 5.48.0"``, ``"yosys 0.70 synth_xilinx, estimate
+            before placement"``.
     """
 
     value: int | float
@@ -40,7 +41,7 @@ class Figure:
 
 
 def number(value: int | float) -> str:
-    """A number as people read it: thousands separated, other numbers than integers in four digits.
+    """A number as text: integers with thousands separated, other numbers in four digits.
 
     >>> number(23262), number(97.2), number(431000.0), number(0.00012345)
     ('23,262', '97.2', '431,000', '0.0001234')

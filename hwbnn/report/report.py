@@ -15,23 +15,24 @@ from hwbnn.report.figure import Figure
 
 FORMAT = 2
 _READ = (1, 2)
-"""Formats that are read; the first had the hardware alone."""
+"""Formats that are read; format 1 had only figures of the hardware."""
 _FORMAT_KEY = "hwbnn report"
 SIZE_LIMIT = 64 << 20
-"""Bytes that a report may have; a larger one is refused unread."""
+"""Most bytes of a report; a larger file is refused unread."""
 _HLS4ML_KEY = "hls4ml"
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """The recipe and the data that a network was trained by and on.
+    """The recipe by which, and the data on which, a network was trained.
 
     Attributes:
-        recipe: SHA-256 of its recipe.
+        recipe: SHA-256 of the recipe.
         data: name of the data set.
         origin: where the data came from.
-        sha256: of the data set: all pixels and labels of the training and of the test part.
-        input: what the network takes and how a pixel becomes it; "" where a run does not say so.
+        sha256: SHA-256 of all pixels and labels of the training part and the test part.
+        input: the network's input and how a pixel is mapped to it; "" if the run does not record
+            it.
     """
 
     recipe: str
@@ -43,13 +44,13 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How many frames of a data set are classified rightly.
+    """The share of frames of a data set that are classified correctly.
 
     Attributes:
         data: the data set and which part of it.
         frames: how many frames.
-        float_network: the trained network, in percent; None if it was not there.
-        integer_graph: the Graph, in percent.
+        float_network: accuracy of the trained network in percent; None if it was not given.
+        integer_graph: accuracy of the Graph in percent.
     """
 
     data: str
@@ -65,15 +66,15 @@ class FixedPointFigures:
     Attributes:
         data: the data set and which part of it.
         frames: how many frames.
-        fraction: fraction bits of the numbers that shortcuts add.
+        fraction: fraction bits of the fixed-point numbers.
         width: bits of the widest of these numbers.
         is_chosen: whether the Graph of this report has this word length.
-        largest: largest distance of a logit from the float network's.
-        mean: mean distance of the logits.
+        largest: largest difference of a logit from the float network's.
+        mean: mean difference of the logits.
         spread: standard deviation of the float network's logits.
-        agreement: frames of the same class, in percent.
-        float_network: frames classified rightly by the float network, in percent.
-        integers: the same by the integers.
+        agreement: frames to which both networks give the same class, in percent.
+        float_network: frames that the float network classifies correctly, in percent.
+        integers: frames that the Graph classifies correctly, in percent.
     """
 
     data: str
@@ -94,14 +95,14 @@ class BackendFigures:
     """One backend that computed the Graph, compared with the plain simulator bit for bit.
 
     Attributes:
-        name: such as ``"rtl verilator"``.
-        frames: frames computed.
-        bits: bits compared, over all values.
-        mismatches: bits that differ.
-        rate: frames a second, with who measured it; None if it was not.
-        failure: what is wrong first, in one line; "" if nothing is.
-        fused: values that this backend does not show, and the value that they went into.
-        ran: of a core with netlists, what ran of these, in words; "" of all others.
+        name: name of the backend, such as ``"rtl"``.
+        frames: number of frames computed.
+        bits: number of bits compared, over all values.
+        mismatches: number of bits that differ.
+        rate: frames per second, with its source; None if it was not measured.
+        failure: the first thing that is wrong, in one line; "" if nothing is.
+        fused: values that this backend does not show, each with the value that it is part of.
+        ran: for a core with netlists, which form of them ran, in words; "" for others.
     """
 
     name: str
@@ -124,8 +125,8 @@ class Prediction:
     """A quantity, predicted before the core was built and measured on it.
 
     Attributes:
-        predicted: what was foreseen, if it was.
-        measured: what was counted, synthesised or placed, if it was.
+        predicted: the figure before the core was built; None if there is none.
+        measured: the figure of simulation, synthesis or placement; None if there is none.
     """
 
     predicted: Figure | None = None
@@ -133,7 +134,7 @@ class Prediction:
 
     @property
     def holds(self) -> bool:
-        """Whether it was measured, and is as predicted."""
+        """Whether both figures exist and are equal."""
         if self.predicted is None or self.measured is None:
             return False
         return self.predicted.value == self.measured.value
@@ -145,9 +146,9 @@ class Depth:
 
     Attributes:
         logic_levels_per_register: levels of logic between two registers (:class:`hwbnn.plan.Plan`).
-        is_chosen: whether the core of this report has these.
-        latency: of the whole core, in cycles.
-        logic_delay: the longest delay of logic between registers, where it was measured.
+        is_chosen: whether the core of this report has this number of levels.
+        latency: latency of the whole core, in cycles.
+        logic_delay: the longest delay of logic between registers; None if it was not measured.
     """
 
     logic_levels_per_register: int
@@ -161,12 +162,12 @@ class CoreFigures:
     """A generated core.
 
     Attributes:
-        name: what this report calls it, such as ``"unrolled"``.
-        digest: of its project.
+        name: name of the core in this report, such as ``"rtl"``.
+        digest: digest of its project.
         cycles: ``latency`` and ``initiation_interval``; measured must equal predicted.
-        resources: LUT and others by name; predictions are estimates.
+        resources: LUTs and other resources by name; predictions are estimates.
         timing: ``Fmax``, ``logic_delay``, ... by name.
-        depths: how its latency follows from the levels between registers, where it does.
+        depths: its latency for several numbers of levels between registers, if it depends on them.
     """
 
     name: str
@@ -192,13 +193,13 @@ class Training:
     """How a network was trained.
 
     Attributes:
-        epochs: times that all training images were met.
+        epochs: number of epochs.
         seconds: wall-clock time.
         cpu_seconds: processor time.
-        settings: where and how it was computed.
-        versions: of what the weights depend on.
-        loss: on the training images, epoch by epoch, as each was trained on.
-        accuracy: likewise, share from 0 to 1.
+        settings: settings of the machine and of torch.
+        versions: versions of the packages that the weights depend on.
+        loss: mean loss on the training images in each epoch, measured while training.
+        accuracy: likewise the accuracy on the training images, from 0 to 1.
     """
 
     epochs: int
@@ -215,11 +216,11 @@ class Agreement:
     """One value of the Graph, compared with the float network.
 
     Attributes:
-        node: its name in the Graph.
-        layer: the layer of the network that computes the same.
-        compared: elements compared.
-        differing: elements that differ.
-        first: the first of these, a line each.
+        node: name of the value in the Graph.
+        layer: the layer of the network that computes the same value.
+        compared: number of elements compared.
+        differing: number of elements that differ.
+        first: descriptions of the first differing elements, one line each.
     """
 
     node: str
@@ -231,11 +232,11 @@ class Agreement:
 
 @dataclass(frozen=True)
 class NotDone:
-    """A step without a figure in the report.
+    """A step that was left out.
 
     Attributes:
-        what: such as ``"place and route"``.
-        why: such as the tool that is missing and how to get it.
+        what: the step, such as ``"place and route"``.
+        why: the reason, such as the tool that is missing and how to get it.
     """
 
     what: str
@@ -244,23 +245,23 @@ class NotDone:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that is known of a network and its hardware.
+    """All figures of a network and its hardware.
 
     Attributes:
-        network: its name.
-        digest: of its Graph.
-        accuracy: on data sets.
-        backends: every backend that computed it, compared.
+        network: name of the network.
+        digest: digest of its Graph.
+        accuracy: accuracy on each data set.
+        backends: every backend that computed the network, with its comparison.
         cores: every core that was generated.
-        hls_synthesis: what Vitis HLS reported, by hls4ml's names (``WorstLatency``, ``LUT``, ...),
-            where it ran.
-        versions: of the tools and packages that had a part in it.
-        not_done: what is missing here, and why.
-        files: where what belongs to it lies, by name.
-        fixed_point: what fixed point changes, for each word length that was measured.
-        provenance: what it was trained by and on, where that is known.
-        training: how that went, of a network that was published.
-        agreement: the float network against the Graph, value by value, in order.
+        hls_synthesis: figures of Vitis HLS by hls4ml's names (``WorstLatency``, ``LUT``, ...);
+            empty if it did not run.
+        versions: versions of the tools and packages that were used.
+        not_done: steps that were left out, and why.
+        files: paths of the files of the build, by description.
+        fixed_point: the effect of fixed point, for each word length that was measured.
+        provenance: recipe and training data, if known.
+        training: how the network was trained; only for published networks.
+        agreement: comparison of the Graph with the float network, value by value, in order.
     """
 
     network: str
@@ -279,7 +280,7 @@ class Report:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Everything that is wrong, a line each."""
+        """Everything that is wrong, one line each."""
         backends = [
             backend.failure or f"{backend.name}: {_differ(backend)}"
             for backend in self.backends
@@ -294,14 +295,14 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether all that was compared is equal, and something was."""
+        """Whether something was compared, and nothing is wrong."""
         return bool(self.backends or self.agreement) and not self.failures
 
     def to_json(self) -> str:
         """The report as JSON text, keys sorted.
 
-        Each core has an entry ``hls4ml`` besides: the same figures under the keys of hls4ml's
-        reports, for scripts that read those.
+        Each core also has an entry ``hls4ml``: the same figures under the keys of hls4ml's
+        reports, for scripts that read these.
         """
         document = {_FORMAT_KEY: FORMAT, **plain(self)}
         for told, core in zip(document["cores"], self.cores, strict=True):
@@ -313,7 +314,7 @@ class Report:
         """The report in a file.
 
         Raises:
-            InputError: one line, if it cannot be read or is no report.
+            InputError: one line, if the file cannot be read or is no report.
         """
         path = Path(file)
         try:
@@ -327,10 +328,10 @@ class Report:
 
     @classmethod
     def from_json(cls, text: str | bytes, name: str = "report") -> Report:
-        """A report from :meth:`to_json`'s text.
+        """The report in the text that :meth:`to_json` wrote.
 
         Raises:
-            InputError: one line, if the text is no report of a version that is known here.
+            InputError: one line, if the text is no report or has an unknown format.
         """
         try:
             given = json.loads(text, parse_constant=_no_constant)
@@ -347,14 +348,14 @@ class Report:
         cores = given.get("cores")
         for core in cores if isinstance(cores, list) else ():
             if isinstance(core, dict):
-                core.pop(_HLS4ML_KEY, None)  # made from the other entries, and made again
+                core.pop(_HLS4ML_KEY, None)  # derived from the other entries
         return read(cls, given, name)
 
 
 def hls4ml_keys(core: CoreFigures) -> dict[str, dict[str, str]]:
-    """A core's figures under the keys of hls4ml's ``CSynthesisReport``; text, as they are there.
+    """A core's figures as text, under the keys of hls4ml's ``CSynthesisReport``.
 
-    Only what is known is in it. LUT, FF and so on are those of the synthesis that measured them.
+    Unknown figures are left out. LUT, FF and so on are the measured figures of synthesis.
     """
     named: dict[str, Prediction] = {**core.cycles, **core.resources}
     keys = {

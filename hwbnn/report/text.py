@@ -22,7 +22,7 @@ from hwbnn.report.report import (
 )
 
 _NUMBERS = 4
-"""Columns of figures."""
+"""Number of columns for figures."""
 
 _LABELS = {
     "initiation_interval": "interval",
@@ -36,7 +36,7 @@ def text(report: Report, width: int = 80) -> str:
 
     Args:
         report: the report.
-        width: columns that a line may have.
+        width: most characters of a line.
     """
     out = StringIO()
     console = Console(file=out, width=width, color_system=None, legacy_windows=False)
@@ -76,13 +76,13 @@ _HEAD = "bold"
 
 
 class _Sources:
-    """Sources in the order in which they are met, numbered."""
+    """Numbers the sources of figures in the order of their first use."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
 
     def of(self, *figures: Figure | None) -> Text:
-        """The marks of where these come from."""
+        """The marks of the sources of these figures, such as ``[1]``."""
         used = dict.fromkeys(figure.source for figure in figures if figure is not None)
         marks = [self.numbers.setdefault(name, len(self.numbers) + 1) for name in used]
         return Text(" ".join(f"[{mark}]" for mark in marks))

@@ -1,4 +1,4 @@
-"""Tools outside Python and optional packages: found, described, started; nothing else starts them.
+"""External tools and optional packages: only this package finds, describes and starts them.
 
 :func:`find` and :func:`require` locate a tool, :func:`run` starts a program without a shell;
 :mod:`hwbnn.tools.yosys` synthesises and :mod:`hwbnn.tools.nextpnr` places and routes.

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the catalogue.
+    """One tool or package of the catalogue.
 
     Attributes:
-        name: what :func:`hwbnn.tools.find` is asked for.
-        purpose: what cannot be done without it.
+        name: its name for :func:`hwbnn.tools.find`.
+        purpose: what cannot be done without it, as a verb phrase.
         get: how to get it.
-        distribution: the Python package that brings it, or "".
+        distribution: the Python package that contains it, or "".
         module: the import name of that package.
-        programs: names of executables to look for on ``PATH``, after the package.
-        version_args: what makes the executable print its version.
-        version_pattern: where the version stands in what it prints.
+        programs: names of executables to look for on ``PATH``, if the package is not installed.
+        version_args: arguments with which the executable prints its version.
+        version_pattern: regular expression that finds the version in this output.
         minimum: the oldest version that works.
     """
 
@@ -128,4 +128,4 @@ CATALOGUE: tuple[Entry, ...] = (
         version_pattern=r"v?(20\d\d\.\d)",
     ),
 )
-"""Everything that base hwbnn does not need, in the order in which a user meets it."""
+"""All tools and packages beyond the base install, in the order in which a user needs them."""

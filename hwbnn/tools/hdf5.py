@@ -1,8 +1,8 @@
-"""HDF5 files of strangers, read in a child process with limits of time and memory.
+"""Untrusted HDF5 files, read in a child process with limits of time and memory.
 
-Damaged files can keep the HDF5 library busy for ever, or end the process that it runs in. So only
-the child (:mod:`hwbnn.tools.hdf5_child`) opens them, and hands back plain arrays. It follows no
-link to another file, reads plain or gzip data only, and checks shapes before it takes memory.
+With a damaged file the HDF5 library can run for ever or crash its process. So only the child
+(:mod:`hwbnn.tools.hdf5_child`) opens files, and returns plain arrays. It follows no link to another
+file, reads only plain or gzip data, and checks shapes before it takes memory.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from hwbnn.graph.arrays import Array
 from hwbnn.tools.find import require
 
 FILE_BYTES = 1 << 28
-"""Bytes that a file may have."""
+"""Most bytes of a file."""
 ARRAY_BYTES = 1 << 28
-"""Bytes that the arrays of a file may have together."""
+"""Most bytes of all arrays of a file together."""
 MEMORY = 1 << 30
-"""Bytes that the child may take for a file, beyond what the libraries take by themselves."""
+"""Most memory in bytes of the child for a file, beyond what the libraries take."""
 SECONDS = 30.0
-"""Seconds that reading one file may take."""
+"""Longest time in seconds for one file."""
 _CHILD = Path(__file__).with_name("hdf5_child.py")
 _HEADER_BYTES = 1 << 26
 _GRACE = 5
-"""Seconds after which a child ends itself that its parent did not end in time."""
+"""The child ends itself this many seconds after the limit if its parent has not ended it."""
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 """First bytes of an HDF5 file."""
 
 
 @dataclass(frozen=True, eq=False)
 class Hdf5File:
-    """The content of an HDF5 file, as far as files of networks need it.
+    """The parts of an HDF5 file that readers of networks need.
 
     Attributes:
-        attributes: of each group, by its path without a slash before it ("" is the root): texts
-            and lists of texts by name.
-        arrays: numbers by path, in the order of the file; little-endian, read-only.
+        attributes: for each HDF5 group, by its path without a leading slash ("" is the root): its
+            texts and lists of texts, by name.
+        arrays: numeric arrays by path, in the order of the file; little-endian and read-only.
     """
 
     attributes: Mapping[str, Mapping[str, Any]]
@@ -57,12 +57,12 @@ class Hdf5File:
 
 
 class Hdf5Child:
-    """A child process that reads HDF5 files one after another; it is started at the first one.
+    """A child process that reads HDF5 files one after another; it is started for the first file.
 
     Args:
-        seconds: that one file may take.
-        memory: bytes that it may take for a file, beyond what the libraries take by themselves.
-        array_bytes: bytes that the arrays of one file may have together.
+        seconds: longest time in seconds for one file.
+        memory: most memory in bytes for one file, beyond what the libraries take.
+        array_bytes: most bytes of all arrays of one file together.
     """
 
     def __init__(
@@ -100,11 +100,12 @@ class Hdf5Child:
         """Read one file.
 
         Args:
-            data: the file.
+            data: the bytes of the file.
             where: its name, for messages.
 
         Raises:
-            InputError: if it is damaged, has what is not read, or takes too long or too much.
+            InputError: if the file is damaged or too large, has content that is not supported, or
+                takes too long or too much memory.
             ToolNotFound: without h5py.
         """
         if not data.startswith(SIGNATURE):
@@ -135,7 +136,7 @@ class Hdf5Child:
             raise InputError(f"{where}: damaged HDF5 file: {reason}; save it again") from None
         except InputError:
             raise
-        except BaseException:  # an interrupt too leaves a child in the middle of an answer
+        except BaseException:  # also after an interrupt: the child may have sent half an answer
             self.close()
             raise
         finally:
@@ -145,9 +146,9 @@ class Hdf5Child:
         if self._process is None or self._process.poll() is not None:
             self.close()
             require("h5py")
-            # No threads of a linear algebra library, which reserve memory; no plugins from a path.
+            # One thread of linear algebra, since threads reserve memory; no HDF5 plugins.
             settings = {"OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
-            # -P: the folder of the script, this room, does not hide modules of the same names.
+            # -P: modules in the script's folder do not hide others with the same names.
             limits = (self.memory, self.array_bytes, math.ceil(self.seconds) + _GRACE)
             self._process = subprocess.Popen(
                 [sys.executable, "-P", str(_CHILD), *map(str, limits)],

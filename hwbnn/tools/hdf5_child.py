@@ -1,4 +1,4 @@
-"""Reads HDF5 files in this process, which a damaged one may end or keep busy as it likes.
+"""Reads HDF5 files in a process of its own, which a damaged file may crash or block.
 
 Started by :mod:`hwbnn.tools.hdf5` as a script, with limits of memory and time. It takes files one
 after another from its standard input: 8 bytes, the length as a little-endian number, then the file.
@@ -21,28 +21,28 @@ import h5py
 import numpy as np
 
 TEXTS = ("model_config", "keras_version", "name")
-"""Attributes of groups that hold one text."""
+"""Attributes of HDF5 groups that hold one text."""
 LISTS = ("layer_names", "weight_names")
-"""Attributes of groups that hold a list of names, in parts with a number behind if it is long."""
+"""Attributes of HDF5 groups that hold a list of names; long lists are in numbered parts."""
 LEFT_OUT = ("optimizer", "optimizer_weights")
-"""Groups at the top that are not read."""
+"""HDF5 groups at the top that are not read."""
 OBJECTS = 20_000
 DEPTH = 12
 PARTS = 1000
 RATIO = 1032
-"""Bytes that deflate makes of one at most."""
+"""One byte of deflated data cannot unpack to more bytes than this."""
 
 
 class Refused(Exception):
-    """The file is not one to read; one line."""
+    """The file is refused; the message is one line."""
 
 
 class Reading:
     """The attributes and arrays of one file.
 
     Args:
-        data: the file.
-        most: bytes that all arrays may have together.
+        data: the bytes of the file.
+        most: most bytes of all arrays together.
     """
 
     def __init__(self, data: bytes, most: int) -> None:
@@ -92,7 +92,7 @@ class Reading:
         return found
 
     def _array(self, item: Any, path: str) -> np.ndarray[Any, Any]:
-        """One array, after its shape and its way of storing were found harmless."""
+        """Read one array, after checking its shape and storage."""
         kind = item.dtype
         if kind.kind not in "fiub" or kind.hasobject or kind.itemsize > 8:
             raise Refused(f"{path!r} has elements of kind {str(kind)[:40]!r}, which are no numbers")
@@ -145,7 +145,7 @@ def answer(data: bytes, most: int) -> tuple[dict[str, Any], list[bytes]]:
         return {"refused": str(error)[:300]}, []
     except MemoryError:
         return {"refused": "reading it takes more memory than is given to it"}, []
-    except Exception as error:  # whatever a damaged file makes of a library
+    except Exception as error:  # a damaged file can raise any exception in the libraries
         return {"refused": f"damaged: {' '.join(str(error).split())[:200]}"}, []
 
 
@@ -153,13 +153,14 @@ def main(memory: int, most: int, seconds: int) -> None:
     """Answer files until the input ends.
 
     Args:
-        memory: bytes of address space beyond those that the libraries take.
-        most: bytes that the arrays of one file may have together.
-        seconds: after which a file ends this process, where its parent is gone and cannot.
+        memory: most bytes of address space beyond what the libraries take; 0 for no limit.
+        most: most bytes of all arrays of one file together.
+        seconds: time for one file, after which this process ends itself, in case its parent is
+            gone and cannot end it.
     """
     source = sys.stdin.buffer
     sink = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # nothing that a library prints comes among the answers
+    os.dup2(2, 1)  # output of the libraries must not mix with the answers
     if memory and sys.platform == "linux":
         pages = int(open("/proc/self/statm").read().split()[0])  # noqa: PTH123, SIM115
         limit = pages * resource.getpagesize() + memory

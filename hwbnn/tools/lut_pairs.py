@@ -1,13 +1,13 @@
-"""Pairing of small LUTs: the LUTs of a mapped netlist when two share one.
+"""Pairing of small LUTs: how many physical LUTs a mapped netlist takes if two can share one.
 
 A 7-series LUT has six inputs and one output, or five inputs and two outputs: two functions that
-together read at most five signals fit in one. Synthesis counts them apart, placement joins some. So
-that netlists of different tools compare, one rule is applied to all of them: LUTs of one to five
-inputs are paired greedily, those of most inputs first, each with the unpaired LUT that reads most
-of the same signals, the first in the netlist among equals, as long as both together read at most
-five; along each signal the first :data:`REACH` unpaired readers are looked at. What is left is
-paired by size alone. Nothing about places or carry chains is asked, so this is about the best that
-placement can do.
+together read at most five signals fit in one LUT. Synthesis counts them separately; placement
+merges some. To make netlists of different tools comparable, one rule is applied to all of them.
+LUTs of one to five inputs are paired greedily, beginning with those of most inputs. Each is paired
+with the unpaired LUT that shares most signals with it, if both together read at most five; among
+equals, with the first in the netlist. For each signal the first :data:`REACH` unpaired readers are
+tried. The remaining LUTs are paired by their numbers of inputs alone. Placement and carry chains
+are ignored, so this is about the best that placement can reach.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 INPUTS = 5
-"""Signals that the two functions of one LUT may read together."""
+"""Most signals that the two functions of one LUT may read together."""
 REACH = 32
-"""Readers of one signal that are looked at for a partner."""
+"""Number of readers of one signal that are tried as partners."""
 
 _SMALL = re.compile(r"LUT[1-5]")
 
 
 def small_luts(module: Mapping[str, Any]) -> list[frozenset[int]]:
-    """The signals that each LUT of one to five inputs reads, from yosys's JSON of a module."""
+    """The signals of each LUT with one to five inputs, from yosys's JSON of a module."""
     luts = []
     for cell in module["cells"].values():
         if _SMALL.fullmatch(cell["type"]):
@@ -36,10 +36,10 @@ def small_luts(module: Mapping[str, Any]) -> list[frozenset[int]]:
 
 
 def pairs(luts: Sequence[frozenset[int]]) -> int:
-    """How many pairs of these LUTs share one, by the rule of this module.
+    """The number of pairs of these LUTs that share a LUT, by the rule of this module.
 
     Args:
-        luts: the signals that each reads, at most five.
+        luts: for each LUT the signals that it reads, at most five.
 
     >>> pairs([frozenset({1, 2, 3}), frozenset({3, 4, 5}), frozenset({1, 6, 7, 8, 9})])
     1
@@ -72,7 +72,7 @@ def _partner(
     for signal in sorted(luts[i]):
         near = readers[signal]
         seen = kept = 0
-        # Readers that have been paired are dropped on the way, or the same would be met again.
+        # Readers that are already paired are removed, so that they are not visited again.
         while kept < len(near) and seen < REACH:
             j = near[kept]
             if not free[j] and j != i:
@@ -88,7 +88,7 @@ def _partner(
 
 
 def _pairs_by_size(sizes: Sequence[int]) -> int:
-    """Pairs of LUTs that share nothing: sizes that add up to at most five, largest first."""
+    """The number of pairs without shared signals: sizes sum to at most five, largest first."""
     count = [0] * (INPUTS + 1)
     for size in sizes:
         count[size] += 1

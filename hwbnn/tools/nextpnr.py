@@ -1,10 +1,9 @@
-"""Place and route for Lattice ECP5 by nextpnr: the clock that a design reaches once it is placed.
+"""Place and route for Lattice ECP5 by nextpnr: the clock frequency that a placed design reaches.
 
 No open place and route for Xilinx devices is packaged, so this is the portable measure of timing.
-The design is placed out of context: its ports stay without pads, however many there are, and the
-clock is ideal; what is measured are the paths between registers. The packaged nextpnr is
-WebAssembly: the first run on a machine translates it for that machine, which takes a minute or two,
-and keeps the result in the user's cache folder.
+The design is placed out of context: its ports get no pads, and the clock is ideal. Only paths
+between registers are measured. The packaged nextpnr is WebAssembly: the first run on a machine
+compiles it, which takes a minute or two, and stores the result in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ class Hop:
 
     Attributes:
         kind: ``"clk-to-q"``, ``"logic"``, ``"routing"`` or ``"setup"``.
-        cell: the cell where it ends.
-        ns: its delay.
+        cell: the cell where this part ends.
+        ns: delay of this part in nanoseconds.
     """
 
     kind: str
@@ -52,14 +51,14 @@ class Placement:
     """The result of place and route.
 
     Attributes:
-        fmax: reached clock frequency in MHz by clock.
-        used: cells in use by kind, those with any.
+        fmax: maximum frequency in MHz of each clock, by name.
+        used: number of cells in use, by kind; kinds without any are left out.
         available: cells that the device has of each of these kinds.
         path: the slowest path between registers.
         device: full name with its speed grade, such as ``"LFE5U-85F-6"``.
-        seed: seed of the placer; another one moves Fmax by a few percent.
-        seconds: what it took.
-        tool: name and version.
+        seed: seed of the placer; another seed changes Fmax by a few percent.
+        seconds: time that place and route took.
+        tool: name and version of the tool.
     """
 
     fmax: Mapping[str, float]
@@ -73,22 +72,22 @@ class Placement:
 
     @property
     def fmax_mhz(self) -> float:
-        """Frequency that the slowest clock reaches."""
+        """Maximum frequency of the slowest clock."""
         return min(self.fmax.values())
 
     @property
     def logic_ns(self) -> float:
-        """The delay of cells on the slowest path."""
+        """The delay of cells on the slowest path, in nanoseconds."""
         return sum(hop.ns for hop in self.path if hop.kind != "routing")
 
     @property
     def routing_ns(self) -> float:
-        """The delay of wires on the slowest path."""
+        """The delay of wires on the slowest path, in nanoseconds."""
         return sum(hop.ns for hop in self.path if hop.kind == "routing")
 
     @property
     def source(self) -> str:
-        """The source that figures of this placement name."""
+        """The source of the figures of this placement, for reports."""
         return (
             f"{self.tool}, placed and routed out of context on {self.device} with seed {self.seed}"
         )
@@ -115,14 +114,14 @@ def place(
     """Place and route a netlist of ``synth(..., "ecp5", netlist=...)``.
 
     Args:
-        netlist: yosys's JSON.
+        netlist: the JSON file that yosys wrote.
         device: one of :data:`DEVICES`.
         speed: speed grade, 6 (slowest) to 8.
         seed: seed of the placer.
-        target_mhz: frequency to strive for; missing it is no error.
-        log: where to leave all that nextpnr says.
-        timeout: seconds that it may take.
-        on_stage: called with a line at each stage.
+        target_mhz: frequency that nextpnr optimises for; missing it is no error.
+        log: file for the whole output of nextpnr.
+        timeout: longest time in seconds; None for no limit.
+        on_stage: called with a line of text at each stage.
 
     Raises:
         InputError: for an unknown device, speed grade or target.
@@ -180,7 +179,7 @@ def _placement(
     """Read nextpnr's JSON report."""
     fmax = {clock: float(told["achieved"]) for clock, told in sorted(report["fmax"].items())}
     use = {kind: told for kind, told in report["utilization"].items() if told["used"]}
-    # One path is given for each pair of clock domains; those to and from ports measure nothing.
+    # The report has a path for each pair of clock domains; paths from and to ports are left out.
     inner: list[list[dict[str, Any]]] = [
         path["path"]
         for path in report["critical_paths"]

@@ -8,10 +8,11 @@ from hwbnn.tools.find import require
 
 
 def explained(error: ModuleNotFoundError) -> Exception:
-    """The error as one that says how to get the package, if it is one that an extra brings.
+    """The error to raise for a failed import, which says how to get an optional package.
 
     Returns:
-        A :class:`~hwbnn.errors.ToolNotFound`, or ``error`` itself for any other module.
+        A :class:`~hwbnn.errors.ToolNotFound` for a missing package of the catalogue, or ``error``
+        itself for any other module.
     """
     missing = (error.name or "").partition(".")[0]
     for entry in CATALOGUE:

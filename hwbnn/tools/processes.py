@@ -1,4 +1,4 @@
-"""Starting a program: its output into a log, its failure into one line."""
+"""Running external programs: output goes to a log, a failure becomes an error of one line."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Finished:
     """A program that ended with status 0.
 
     Attributes:
-        seconds: wall-clock time that it took.
-        tail: the last lines that it printed.
+        seconds: wall-clock time of the run.
+        tail: the last lines of its output.
     """
 
     seconds: float
@@ -46,22 +46,23 @@ def run(
 ) -> Finished:
     """Run a program to its end, never through a shell.
 
-    The program has a process group of its own; at a timeout, or when an exception ends the wait for
-    it (an interrupt, or what a handler of a signal raises), the whole group is ended, so that no
-    compiler or simulator is left behind.
+    The program has a process group of its own. At a timeout, or when an exception ends the wait for
+    it (an interrupt, or an exception of a signal handler), all processes of this group are killed,
+    so that no compiler or simulator is left running.
 
     Args:
         command: program and arguments.
-        cwd: where to run it.
-        log: file that takes all it prints (standard output and error), after the command itself.
-        env: its environment, such as :func:`hwbnn.tools.environment` makes; this process's if None.
-        timeout: seconds that it may take.
-        on_line: called with each line that it prints; what it raises ends the program.
-        name: what messages call it; by default the file name of the program.
+        cwd: working directory of the program.
+        log: file for the command line and all output (standard output and error).
+        env: environment variables, such as those of :func:`hwbnn.tools.environment`; None for those
+            of this process.
+        timeout: longest time in seconds; None for no limit.
+        on_line: called with each line of output; an exception that it raises ends the program.
+        name: name of the program in messages; by default its file name.
 
     Raises:
-        ToolFailed: if it cannot be started, ends with another status than 0 or takes too long; one
-            line that has the most telling of its last lines and names the log.
+        ToolFailed: if the program cannot be started, ends with a status other than 0 or takes too
+            long; the message has the first error among its last lines, and names the log.
     """
     words = [str(word) for word in command]
     name = name or Path(words[0]).name
@@ -124,7 +125,7 @@ def _status(status: int) -> str:
 
 @contextlib.contextmanager
 def _deadline(process: subprocess.Popen[str], timeout: float | None) -> Iterator[threading.Event]:
-    """Ends the program when its time is over; the event says whether that came about."""
+    """End the program after ``timeout`` seconds; the event is set if that happened."""
     late = threading.Event()
 
     def end() -> None:
@@ -148,7 +149,7 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End a program and those of its children that still run, and collect them."""
+    """End a program and its running children, and wait for the program."""
     if process.returncode is None:
         _kill(process)
         process.wait()

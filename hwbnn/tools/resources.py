@@ -14,9 +14,9 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "ecp5": "synth_ecp5",
     }
 )
-"""The families that :func:`hwbnn.tools.yosys.synth` knows, and the command for each."""
+"""The families of :func:`hwbnn.tools.yosys.synth`, and the synthesis command for each."""
 XILINX = ("xc7", "xcup")
-"""7-series and UltraScale+: the same LUTs, other carry cells."""
+"""7-series and UltraScale+: equal LUTs, different carry cells."""
 
 # LUTs that one memory cell takes (UG474, table "Distributed RAM Configuration").
 _LUTRAM = {
@@ -24,7 +24,7 @@ _LUTRAM = {
     "RAM128X1D": 4, "RAM256X1S": 4, "RAM32M": 4, "RAM64M": 4, "TRELLIS_DPR16X4": 4,
 }  # fmt: skip
 _SRL = {"SRL16E": 1, "SRLC16E": 1, "SRLC32E": 1}
-# An ECP5 carry cell adds two bits and takes the two LUT4s of its slice.
+# An ECP5 carry cell adds two bits and uses the two LUT4s of its slice.
 _LOGIC = {"LUT6_2": 1, "INV": 1, "CCU2C": 2, **{f"LUT{k}": 1 for k in range(1, 7)}}
 _FF = re.compile(r"FD[RSCP]E(_1)?|TRELLIS_FF")
 _KNOWN = re.compile(r"CARRY[48]|MUXF[789]|RAMB(18|36)E1|DSP48E1|PFUMX|L6MUX21|DP16KD|MULT\d+X\d+D")
@@ -37,8 +37,7 @@ class Resources:
     Attributes:
         family: ``"xc7"``, ``"xcup"`` or ``"ecp5"``.
         cells: number of cells of each kind.
-        shared: pairs of LUTs that fit in one by the rule of :mod:`hwbnn.tools.lut_pairs`; None
-        where
+        shared: number of pairs of LUTs that fit in one, by :mod:`hwbnn.tools.lut_pairs`; None where
             the family has no such LUTs.
     """
 
@@ -54,7 +53,7 @@ class Resources:
 
     @property
     def logic_lut(self) -> int:
-        """LUTs that compute, each mapped one counted (on ECP5, LUT4s and those in carry cells)."""
+        """Mapped LUTs used as logic (for ECP5: LUT4s, with those in carry cells)."""
         return self._sum(_LOGIC)
 
     @property
@@ -69,12 +68,12 @@ class Resources:
 
     @property
     def lut(self) -> int:
-        """All LUTs, each mapped one counted: what a comparison of raw counts takes."""
+        """All mapped LUTs, for logic, memory and shift registers, without pairing small ones."""
         return self.logic_lut + self.lutram + self.srl
 
     @property
     def lut_paired(self) -> int | None:
-        """All LUTs when small ones share one, by the rule of :mod:`hwbnn.tools.lut_pairs`."""
+        """All LUTs if pairs of small ones share a LUT, see :mod:`hwbnn.tools.lut_pairs`."""
         return None if self.shared is None else self.lut - self.shared
 
     @property

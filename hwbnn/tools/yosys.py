@@ -1,4 +1,4 @@
-"""Synthesis by yosys: what a design takes on Xilinx or ECP5 before placement.
+"""Synthesis by yosys: the resources of a design on Xilinx or ECP5 before placement.
 
 yosys comes as a library (``pyosys``) that may end its process, so it runs in a child. Every file is
 copied into a scratch folder under a checked name; nothing of a file's content reaches a command.
@@ -36,9 +36,9 @@ class PathStep:
     """A cell on the slowest path.
 
     Attributes:
-        cell: its kind, such as ``"LUT6"``.
-        pin: where the path leaves it, or ends in it.
-        ns: when the signal is there, counted from the clock edge.
+        cell: kind of the cell, such as ``"LUT6"``.
+        pin: the pin where the path leaves the cell, or ends in it.
+        ns: arrival time of the signal after the clock edge, in nanoseconds.
     """
 
     cell: str
@@ -52,12 +52,12 @@ class Synthesis:
 
     Attributes:
         resources: the cells that the design takes.
-        logic_ns: delay of the slowest path to a register or port, logic only: no wire and no
-            setup time is in it. None where yosys has no delays.
+        logic_ns: delay in nanoseconds of the slowest path to a register or port, without wires and
+            setup time. None where yosys has no delays.
         path: the cells of that path, from its start.
-        seconds: what it took.
-        peak_bytes: memory that yosys and ABC took at most, added up.
-        tool: name and version.
+        seconds: time that the synthesis took.
+        peak_bytes: the peak memory of yosys plus the peak memory of ABC.
+        tool: name and version of the tool.
         command: the synthesis command of that tool.
     """
 
@@ -71,7 +71,7 @@ class Synthesis:
 
     @property
     def source(self) -> str:
-        """The source that figures of this synthesis name."""
+        """The source of the figures of this synthesis, for reports."""
         return f"{self.tool} {self.command}, estimate before placement"
 
     def figures(self) -> dict[str, Figure]:
@@ -101,14 +101,14 @@ def synth(
 
     Args:
         sources: SystemVerilog files in reading order, as contents by name (those of a
-            :class:`~hwbnn.project.Project`) or as paths. Other files, which the design may read by
-            ``$readmemh``, are put beside them under their names.
+            :class:`~hwbnn.project.Project`) or as paths. Other files are copied beside them under
+            their names, so that the design can read them by ``$readmemh``.
         top: name of the top module.
         family: ``"xc7"`` (Xilinx 7-series), ``"xcup"`` (UltraScale+) or ``"ecp5"``.
         parameters: values for integer parameters of the top module.
-        netlist: where to leave the mapped netlist as JSON, as nextpnr reads it.
-        log: where to leave all that yosys says.
-        timeout: seconds that it may take.
+        netlist: file for the mapped netlist as JSON, which nextpnr reads.
+        log: file for the whole output of yosys.
+        timeout: longest time in seconds; None for no limit.
         on_pass: called with the name of each pass as it begins.
 
     Raises:
@@ -127,7 +127,7 @@ def synth(
             path.write_bytes(content)
         job = folder / "job.json"
         job.write_text(json.dumps(_passes(list(contents), top, family, parameters or {})))
-        # -P: the folder of the script, this room, does not hide modules of the same names.
+        # -P: modules in the script's folder do not hide others with the same names.
         child = Path(__file__).with_name("yosys_child.py")
         done = run(
             [sys.executable, "-P", child, job],
@@ -180,28 +180,28 @@ def _passes(
 ) -> list[str]:
     """The yosys commands, in order; paths are relative to the folder of the design."""
     read = [
-        # Modules are elaborated where they are instantiated, not with their default parameters.
+        # -defer: modules are elaborated with the parameters of their instances, not the defaults.
         f"read_verilog -sv -defer -D SYNTHESIS {name}"
         for name in names
         if name.endswith((".sv", ".v"))
     ]
-    # ABC would prove that what it mapped is equal. That takes most of the time, 115 s instead of
-    # 18 s for 64 inputs and 32 neurons as plain sums, and no figure comes of it.
+    # ABC would prove that the mapped logic is equivalent. That takes most of the time: 115 s, not
+    # 18 s, for 64 inputs and 32 neurons as plain sums. It changes no figure.
     unproved = "scratchpad -set abc9.verify false"
     settings = "".join(f" -chparam {name} {value}" for name, value in parameters.items())
-    # Only after `hierarchy` has set the parameters may `flatten` run: contents of LUTs would be
-    # lost otherwise.
+    # `flatten` must run after `hierarchy` has set the parameters, or contents of LUTs are lost.
     elaborate = f"hierarchy -check -top {top}{settings}"
-    # Modules that ask to be mapped on their own (`keep_hierarchy`) join the others afterwards.
+    # Modules with `keep_hierarchy` are mapped separately, and flattened afterwards.
     whole = ["setattr -mod -unset keep_hierarchy", "flatten", "clean", "delete t:$scopeinfo"]
     if family in XILINX:
-        # The stages of the command by name: `begin` is done here, so that designs may instantiate
-        # primitives; `check` would drop the delays that `sta` reads.
+        # Run the command from its stage `prepare` up to, but without, its stage `check`. `library`
+        # replaces the earlier stage `begin`, so that designs may instantiate primitives; `check`
+        # would drop the delays that `sta` reads.
         library = ["read_verilog -lib -specify +/xilinx/cells_sim.v"]
         library += ["read_verilog -lib +/xilinx/cells_xtra.v"]
         flow = f"{FAMILIES[family]} -flatten -noiopad -noclkbuf -run prepare:check"
         passes = [*library, *read, elaborate, flow, "hierarchy -check", *whole]
-        if family == "xc7":  # the only one whose delays are known
+        if family == "xc7":  # the only family for which yosys has delays
             passes += ["check -noinit", "tee -o ../sta.txt sta"]
         passes += ["blackbox =A:whitebox"]
     else:
@@ -248,7 +248,7 @@ def _result(
 
 
 def _timing(text: str) -> tuple[float | None, tuple[PathStep, ...]]:
-    """The latest arrival that `sta` prints, and the path to it, which it prints backwards."""
+    """The latest arrival time in the output of `sta`, and its path, printed there backwards."""
     latest = _ARRIVAL.search(text)
     if latest is None:
         return None, ()

@@ -1,4 +1,4 @@
-"""Runs yosys passes in this process, which yosys may end as it likes.
+"""Runs yosys passes in a process of its own, because yosys may end its process.
 
 Started by :mod:`hwbnn.tools.yosys` as a script, with the name of a job file: a JSON list of passes.
 It imports nothing of hwbnn, so that it starts at once.

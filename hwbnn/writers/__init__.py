@@ -1,4 +1,4 @@
-"""Ways out: a Graph as a file that other tools take."""
+"""Writers: a Graph as a file for other tools."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ Attribute = int | float | str | Sequence[int]
 
 
 def varint(n: int) -> bytes:
-    """An integer in groups of seven bits; negative ones as of 64 bits."""
+    """An integer in the variable-length format; negative ones as 64-bit two's complement."""
     n &= (1 << 64) - 1
     out = bytearray()
     while n > 127:
@@ -23,12 +23,12 @@ def varint(n: int) -> bytes:
 
 
 def integer(number: int, n: int) -> bytes:
-    """A field of an integer."""
+    """The field ``number`` with an integer."""
     return varint(number << 3) + varint(n)
 
 
 def message(number: int, content: bytes | str) -> bytes:
-    """A field of bytes, a text or another message."""
+    """The field ``number`` with bytes, a text or another message."""
     data = content.encode() if isinstance(content, str) else content
     return varint(number << 3 | 2) + varint(len(data)) + data
 
@@ -59,7 +59,7 @@ def node(
     domain: str = "",
     attributes: Mapping[str, Attribute] | None = None,
 ) -> bytes:
-    """A node of one result, which also names it."""
+    """A node with one output; the node has the output's name."""
     parts = [message(1, name) for name in inputs]
     parts += [message(2, output), message(3, output), message(4, op)]
     parts += [message(5, attribute(*pair)) for pair in (attributes or {}).items()]

@@ -1,9 +1,9 @@
-"""A Graph as QONNX: what FINN, qonnx and others read, with the same integers at every value.
+"""A Graph as QONNX, which FINN, qonnx and others read, with the same integers at every value.
 
-Values are float32 tensors of integers, channels first; bits are -1 and +1. Weights stand behind
+Values are float32 tensors of integers, channels first; bits are -1 and +1. Weights are outputs of
 ``BipolarQuant`` or ``Quant`` with scale 1, thresholds are ``MultiThreshold``. float32 holds
 integers below 2^24, so that any executor computes them exactly; a Graph with larger ones is
-refused. The input are the Graph's own integers, as its ``finn_datatype`` says.
+refused. The input takes the Graph's own integers; its ``finn_datatype`` gives their type.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ GENERAL = "qonnx.custom_op.general"
 _IR, _OPSET = 8, 13
 _EXACT = 1 << 24
 MOST_STEPS = 1 << 12
-"""Most thresholds of a channel that a table becomes."""
+"""Most thresholds for a channel of a table."""
 
 
 @dataclass
@@ -52,10 +52,10 @@ class QonnxModel:
     """A model under construction.
 
     Attributes:
-        graph: that is written.
-        parts: the fields of the ONNX graph.
-        count: constants and nodes without a name so far.
-        writing: the node of the Graph that is written, for messages.
+        graph: the Graph that is written.
+        parts: the fields of the ONNX graph so far.
+        count: number of names made so far.
+        writing: name of the Graph's node that is being written, for messages.
     """
 
     graph: Graph
@@ -64,18 +64,18 @@ class QonnxModel:
     writing: str = ""
 
     def name(self) -> str:
-        """A name that no value of a Graph has."""
+        """A new name that no value of the Graph has."""
         self.count += 1
         return f"with_{self.count}_"
 
     def constant(self, array: Array) -> str:
-        """A constant; integers of indices and shapes stay int64."""
+        """Add a constant of the array's dtype (int64 for indices and shapes); returns its name."""
         name = self.name()
         self.parts.append(messages.message(5, messages.tensor(name, array)))
         return name
 
     def real(self, array: Array) -> str:
-        """A constant of float32 numbers, which hold it exactly."""
+        """Add a constant as float32; refused where float32 does not hold it exactly."""
         single = np.asarray(array, np.float64).astype(np.float32)
         if not np.array_equal(single.astype(np.float64), np.asarray(array, np.float64)):
             raise InputError(
@@ -91,7 +91,7 @@ class QonnxModel:
         domain: str = "",
         **attributes: Any,
     ) -> str:
-        """Add a node; the name of its result."""
+        """Add a node, and return the name of its output."""
         made = output or self.name()
         self.parts.append(messages.message(1, messages.node(op, inputs, made, domain, attributes)))
         return made
@@ -101,7 +101,7 @@ class QonnxModel:
         return len(self.graph.types[name].shape) == 3
 
     def per_channel(self, name: str, numbers: Array) -> str:
-        """A constant of one number a channel, for a value of this name."""
+        """Add a constant with a number for each channel of the value ``name``."""
         shape = (1, -1, 1, 1) if self.is_image(name) else (1, -1)
         return self.real(np.asarray(numbers).reshape(shape))
 
@@ -110,10 +110,10 @@ def to_qonnx(graph: Graph) -> bytes:
     """The bytes of an ONNX file that computes what a Graph computes.
 
     Args:
-        graph: of an input in one axis or of an image.
+        graph: a Graph whose input has one axis or is an image.
 
     Raises:
-        InputError: naming the node that has no such form.
+        InputError: if a node has no exact form in QONNX; the message names it.
     """
     check_graph(graph, "to_qonnx")
     if len(graph.input.shape) not in (1, 3):
@@ -152,7 +152,7 @@ def to_qonnx(graph: Graph) -> bytes:
 
 @singledispatch
 def write(node: Node, model: QonnxModel) -> None:
-    """Add the ONNX nodes of one node of the Graph; the last is named as it."""
+    """Add the ONNX nodes for one node of the Graph; the last of them has its name."""
     raise _refuse(node, f"a {type(node).__name__} has no form in QONNX")
 
 
@@ -256,7 +256,7 @@ def _max_pool(node: MaxPool, model: QonnxModel) -> None:
 @write.register
 def _sum_pool(node: SumPool, model: QonnxModel) -> None:
     channels = model.graph.types[node.source].channels
-    # A convolution with ones: an average would be divided, and rounded.
+    # A convolution with ones, because an average pool would divide and round.
     ones = np.ones((channels, 1, *node.kernel))
     model.node(
         "Conv",
@@ -348,7 +348,7 @@ def _multi_threshold(
     is_image: bool,
     output: str = "",
 ) -> str:
-    """Counts of thresholds times a scale, plus a bias."""
+    """Add a ``MultiThreshold``: the count of thresholds times a scale, plus a bias."""
     scale, bias = affine
     return model.node(
         "MultiThreshold",
@@ -364,7 +364,7 @@ def _multi_threshold(
 
 
 def _coefficients(node: Dot | Conv2d) -> Ints:
-    """The integers that inputs are multiplied by."""
+    """The integers by which the inputs are multiplied."""
     weights: Ints = node.weights.astype(np.int64)
     if node.scale_offset is not None:
         shape = (-1,) + (1,) * (weights.ndim - 1)
@@ -374,7 +374,7 @@ def _coefficients(node: Dot | Conv2d) -> Ints:
 
 
 def _weights(node: Dot | Conv2d, model: QonnxModel, integers: Array) -> str:
-    """Weights behind the quantizer that says how many bits they have."""
+    """Add weights and a quantizer with their number of bits; returns the quantizer's output."""
     name = model.real(integers)
     one = model.real(np.array(1.0))
     if (np.abs(integers) == 1).all():
@@ -387,7 +387,7 @@ def _weights(node: Dot | Conv2d, model: QonnxModel, integers: Array) -> str:
 
 
 def _pads(padding: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    """ONNX's order: top, left, bottom, right."""
+    """The padding in ONNX's order: top, left, bottom, right."""
     return padding[0], padding[2], padding[1], padding[3]
 
 
@@ -397,7 +397,7 @@ def _first(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _datatype(t: ValueType) -> str:
-    """FINN's name of the type of the input."""
+    """FINN's name of a value's type."""
     if t.bit:
         return "BIPOLAR"
     return f"{'INT' if t.signed else 'UINT'}{t.width}"
