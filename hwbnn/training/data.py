@@ -1,8 +1,9 @@
-"""Data sets of images as arrays of integers, from scikit-learn or a local folder, digests checked.
+"""Image data sets as integer arrays, from scikit-learn, a local folder or OpenML.
 
-``digits`` comes inside scikit-learn's wheel. ``mnist`` and ``fashion_mnist`` are read from a folder
-with the four IDX files of their publishers, ``cifar10`` from one with its six batches, or fetched
-once from OpenML through scikit-learn and kept as the same files in its data folder.
+The digests of all arrays are checked. ``digits`` comes inside scikit-learn's wheel. ``mnist`` and
+``fashion_mnist`` are read from a folder with the four IDX files of their publishers, ``cifar10``
+from one with its six batches. Without a folder they are fetched once from OpenML through
+scikit-learn, and kept as the same files in scikit-learn's data folder.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from hwbnn.training.image_files import (
 )
 
 FOLDER_VARIABLE = "HWBNN_DATA"
-"""Environment variable that names the folder of data sets where no option does."""
+"""Environment variable that names the folder of data sets if no option does."""
 
 _DIMENSIONS = (3, 1, 3, 1)
 
@@ -50,12 +51,13 @@ class Dataset:
         train_labels: uint8 array ``(n,)`` of classes from 0.
         test_images: uint8 array ``(m, *shape)``.
         test_labels: uint8 array ``(m,)``.
-        classes: what the labels stand for.
+        classes: names of the classes, in the order of the labels.
         high: the largest pixel that can occur (16 for ``digits``, else 255); the smallest is 0.
         origin: where the arrays came from, for reports.
 
     Raises:
-        InputError: if the arrays do not fit together.
+        InputError: if the arrays have wrong dtypes or shapes, or hold pixels or labels out of
+            range.
     """
 
     name: str
@@ -103,7 +105,7 @@ class Dataset:
 
 
 def part_digest(images: Bytes, labels: Bytes) -> str:
-    """SHA-256 over all pixels, then all labels, one byte each, in order."""
+    """SHA-256 of all pixels, then all labels, as one byte each, in order."""
     sha = hashlib.sha256(np.ascontiguousarray(images).tobytes())
     sha.update(np.ascontiguousarray(labels).tobytes())
     return sha.hexdigest()
@@ -111,19 +113,19 @@ def part_digest(images: Bytes, labels: Bytes) -> str:
 
 @dataclass(frozen=True)
 class Published:
-    """A data set as it is published, before its files are read.
+    """The properties of a published data set, which need none of its files.
 
     Attributes:
         classes: names of the classes.
         shape: shape of one image.
         high: the largest pixel that can occur; the smallest is 0.
-        train_size: images in the training part; the first ones of the OpenML table.
+        train_size: number of training images, which come first in the OpenML table.
         train_digest: SHA-256 (:func:`part_digest`) of the training part.
         test_digest: the same of the test part.
         openml: number of the OpenML data set; 0 for none.
-        folders: names that the folder of the files may have inside a folder of data sets.
-        layout: of the files (:mod:`hwbnn.training.image_files`): ``"idx"``, or CIFAR's
-            ``"batches"``; empty if there are none.
+        folders: names that the data set's folder may have inside a folder of data sets.
+        layout: format of the files (:mod:`hwbnn.training.image_files`): ``"idx"``, or CIFAR's
+            ``"batches"``; empty if there are no files.
     """
 
     classes: tuple[str, ...]
@@ -196,7 +198,8 @@ PUBLISHED: dict[str, Published] = {
         (32, 32, 3),
         255,
         50_000,
-        # Of the images in the order of their own digests, see hwbnn.training.image_files.by_digest.
+        # Digests of the images sorted by their own digests, see
+        # hwbnn.training.image_files.by_digest.
         "1bfc07133540c0f75b30d4288f9236001091c26c9886b9f37d46a8bc66fdcc6c",
         "af1227671396612a0e2c37fb8b7aa96c0301f0463487e1afc591a17a607e58b2",
         openml=40927,
@@ -215,17 +218,18 @@ def dataset(name: str, folder: str | Path | None = None) -> Dataset:
 
     Args:
         name: one of :data:`DATASETS`.
-        folder: where the files of the data set are: their folder or one above it (``DIR/mnist``,
-            ``DIR/cifar-10-batches-bin``). Without it the folder named by the environment
-            variable ``HWBNN_DATA`` counts; without that the set is fetched from OpenML once.
+        folder: the folder of the data set's files, or the folder above it (``DIR`` for
+            ``DIR/mnist`` or ``DIR/cifar-10-batches-bin``). None uses the folder in the environment
+            variable ``HWBNN_DATA``; if that is not set either, the data set is fetched from OpenML
+            once.
 
     Returns:
         The data set, its digests equal to the published ones.
 
     Raises:
-        InputError: if no data set has this name, it is not in the folder, a file is damaged, or it
-            is not to be fetched.
-        ToolNotFound: if scikit-learn is needed and missing.
+        InputError: if no data set has this name, it is not in the folder, a file is damaged, or the
+            data set cannot be fetched.
+        ToolNotFound: if scikit-learn is needed but not installed.
     """
     if name not in PUBLISHED:
         raise InputError(f"data set {name!r}: expected one of {nearest(name, DATASETS)}")
@@ -244,7 +248,7 @@ Arrays = tuple[Bytes, Bytes, Bytes, Bytes]
 
 
 def _checked(name: str, arrays: Arrays, origin: str) -> Dataset:
-    """The data set of these arrays, if they are the published ones."""
+    """The data set of these arrays, whose digests must be the published ones."""
     published = PUBLISHED[name]
     digests = (part_digest(*arrays[:2]), part_digest(*arrays[2:]))
     if digests != (published.train_digest, published.test_digest):
@@ -261,8 +265,8 @@ def _checked(name: str, arrays: Arrays, origin: str) -> Dataset:
 def _digits() -> Arrays:
     """The 8x8 digits of scikit-learn, pixels 0 to 16.
 
-    The publishers of this excerpt give no split. Of each class's images, in the order of the file,
-    every fifth one (positions 4, 9, ...) is for testing.
+    The publishers of this excerpt define no split. Of each class's images, in the order of the
+    file, every fifth one (positions 4, 9, ...) belongs to the test part.
     """
     bunch = _sklearn().datasets.load_digits()
     images, labels = bunch.images.astype(np.uint8), bunch.target.astype(np.uint8)
@@ -273,7 +277,7 @@ def _digits() -> Arrays:
 
 
 def _from_folder(name: str, folder: Path) -> tuple[Arrays, Path]:
-    """The arrays of the data set's files, and the folder in which they were found."""
+    """The arrays of the data set's files, and the folder that holds these files."""
     published = PUBLISHED[name]
     is_idx = published.layout == "idx"
     files = IDX_FILES if is_idx else CIFAR_FILES
@@ -297,7 +301,7 @@ def _idx(files: list[Path]) -> Arrays:
 
 
 def _batches(files: list[Path]) -> Arrays:
-    """The arrays of CIFAR-10's six files, each part in the order of its images' digests."""
+    """The arrays of CIFAR-10's six files, each part sorted by its images' digests."""
     parts = [read_records(file) for file in files]
     images, labels = (np.concatenate(kind) for kind in zip(*parts[:-1], strict=True))
     return *by_digest(images, labels), *by_digest(*parts[-1])
@@ -309,7 +313,7 @@ def _present(file: Path, may_be_zipped: bool) -> Path | None:
 
 
 def _from_openml(name: str) -> Arrays:
-    """The arrays as OpenML has them, kept as their publishers' files in scikit-learn's folder."""
+    """The arrays from OpenML; also kept in scikit-learn's folder in the publishers' format."""
     sklearn = _sklearn()
     published = PUBLISHED[name]
     is_idx = published.layout == "idx"
@@ -319,9 +323,9 @@ def _from_openml(name: str) -> Arrays:
         return _from_folder(name, kept)[0]
     try:
         with warnings.catch_warnings():
-            # What it warns of on the way to giving up is said by the error below.
+            # The error below reports the same problem as this warning.
             warnings.filterwarnings("ignore", "A network error occurred", UserWarning)
-            # One parser needs no pandas and is slow, which is why its result is kept.
+            # The parser that works without pandas is slow, which is why the result is kept.
             parser = "pandas" if find_spec("pandas") else "liac-arff"
             images, labels = sklearn.datasets.fetch_openml(
                 data_id=published.openml, as_frame=False, parser=parser, return_X_y=True
@@ -345,7 +349,7 @@ def _from_openml(name: str) -> Arrays:
 
 
 def _keep(folder: Path, arrays: Arrays, is_idx: bool) -> None:
-    """Write the arrays as their publishers' files."""
+    """Write the arrays as files in the publishers' format."""
     folder.mkdir(parents=True, exist_ok=True)
     if is_idx:
         for file, array in zip(IDX_FILES, arrays, strict=True):
@@ -369,20 +373,20 @@ def _sklearn() -> Any:
 
 
 def most_varying(samples: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
-    """The elements that vary most: those of the largest variance, the first among equals.
+    """Positions of the elements with the largest variance; among equals the first ones.
 
     Args:
-        samples: uint8 array ``(n, *shape)``, the integers that a network takes.
-        count: how many elements, at most those of a sample.
+        samples: uint8 array ``(n, *shape)``, the integer inputs of a network.
+        count: number of elements, at most the size of a sample.
 
     Returns:
-        Their positions in a flat sample, rising, int64 ``(count,)``.
+        Positions in a flattened sample, in rising order, int64 ``(count,)``.
 
     >>> most_varying(np.array([[0, 1, 0, 9], [0, 0, 1, 9], [0, 1, 1, 0]], np.uint8), 2)
     array([1, 3])
     """
     rows = samples.reshape(len(samples), -1)
     total = rows.sum(axis=0, dtype=np.int64)
-    # Times n squared, so that it is an integer: the same choice on every machine.
+    # The variance times n squared is an integer, so every machine makes the same choice.
     spread = len(rows) * np.einsum("ni,ni->i", rows, rows, dtype=np.int64) - total**2
     return np.sort(np.argsort(-spread, kind="stable")[:count])

@@ -1,7 +1,7 @@
 """The folder of a run: recipe, weights, history and the last checkpoint.
 
-Loading any of them runs no code: TOML, safetensors and JSON cannot hold any, and the checkpoint is
-read with ``weights_only``.
+Loading these files runs no code: TOML, safetensors and JSON cannot contain code, and the checkpoint
+is read with ``weights_only``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CHECKPOINT = "checkpoints/last.ckpt"
 
 
 SIZE_LIMIT = 1 << 30
-"""Bytes that a file of weights, or a checkpoint, may have; a larger one is refused unread."""
+"""Largest file of weights in bytes (a checkpoint: 4 times that); larger ones are not read."""
 _DAMAGED = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, EOFError),
     *(RecursionError, RuntimeError, MemoryError, AssertionError, ImportError),
@@ -46,13 +46,13 @@ _DAMAGED = (
 
 
 def provenance(folder: str | Path) -> Provenance | None:
-    """The recipe and data of the network in a folder, as its history or its report says.
+    """The recipe and data of the network in a folder, from its history or its report.
 
     Args:
         folder: of a run, or one of ``models/``.
 
     Returns:
-        None if the folder has neither.
+        The provenance; None if the folder has neither file.
 
     Raises:
         InputError: if the file is damaged.
@@ -65,15 +65,15 @@ def provenance(folder: str | Path) -> Provenance | None:
 
 
 def named(known: Provenance) -> str:
-    """A data set as messages name it."""
+    """The name of a data set in messages: name, origin and the start of its SHA-256."""
     return f"data set '{known.data}' ({known.origin}, SHA-256 {known.sha256[:12]})"
 
 
 def check_recipe(folder: Path, recipe: Recipe, known: Provenance) -> None:
-    """Refuse a recipe that is not the one that the network in this folder was trained by.
+    """Refuse a recipe other than the one with which the network in this folder was trained.
 
     Raises:
-        InputError: naming what was expected and what was found.
+        InputError: naming the expected and the given recipe or input.
     """
     if known.recipe != recipe.digest:
         raise InputError(
@@ -94,17 +94,17 @@ def data_of(
     data: Dataset | None = None,
     data_folder: str | Path | None = None,
 ) -> Dataset:
-    """The data set that the network in a folder was trained on, held to its digest.
+    """The data set on which the network in a folder was trained; its digest is checked.
 
     Args:
         folder: of a run, or one of ``models/``.
-        recipe: the one in the folder, where it is read already.
-        data: images to be taken in place of those that the recipe names.
+        recipe: the recipe in the folder, if it has been read already.
+        data: images to use in place of the data set that the recipe names.
         data_folder: local folder of data sets, see :func:`hwbnn.training.dataset`.
 
     Raises:
-        InputError: if the network was trained by another recipe or on other data; it says which
-            data were expected and which were found.
+        InputError: if the network was trained with another recipe or on other data; the message
+            names the expected and the given data.
     """
     place = Path(folder)
     recipe = recipe or Recipe.read(place / RECIPE)
@@ -125,13 +125,13 @@ def load_model(folder: str | Path) -> tuple[Network, Recipe]:
     """The network of a finished run, from ``recipe.toml`` and ``model.safetensors`` alone.
 
     Args:
-        folder: the run's folder, or one of ``models/``. No code in it is run.
+        folder: the run's folder, or one of ``models/``. No code in it is executed.
 
     Returns:
         The network in evaluation mode on the CPU, and its recipe.
 
     Raises:
-        InputError: if a file is missing, damaged, or of another network.
+        InputError: if a file is missing or damaged, or belongs to another network.
     """
     recipe = Recipe.read(Path(folder) / RECIPE)
     file = Path(folder) / MODEL
@@ -162,18 +162,18 @@ def load_model(folder: str | Path) -> tuple[Network, Recipe]:
             f"{file}: no valid safetensors file ({_reason(error)}); get it again"
         ) from error
     if not any(name.endswith(".progress") for name in tensors):
-        # Files of before the moment was a part of the state; they are of after the last epoch.
+        # Older files lack the training progress; they were written after the last epoch.
         set_progress(model, (recipe.epochs - 1) / recipe.epochs)
     return model.eval(), recipe
 
 
 def _renamed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors by the names that they have now: an activation's quantizer was its form."""
+    """Tensors under their present names: ``quantizer`` of an activation was called ``form``."""
     return {name.replace(".form.", ".quantizer."): value for name, value in tensors.items()}
 
 
 def _reason(error: BaseException) -> str:
-    """An error of a reader in one printable line, not long."""
+    """The text of an error as one short printable line."""
     text = " ".join(str(getattr(error, "strerror", None) or error).split())
     return printable(text)[:160] or type(error).__name__
 
@@ -185,7 +185,7 @@ def model_bytes(model: Network, recipe: Recipe) -> bytes:
 
 
 def write(file: Path, content: str | bytes | Mapping[str, Any]) -> Path:
-    """Write text, bytes, or a table as JSON, whole or not at all; returns the path.
+    """Write text, bytes, or a table as JSON, completely or not at all, and return the path.
 
     Raises:
         InputError: if the file cannot be written.
@@ -200,7 +200,7 @@ def write(file: Path, content: str | bytes | Mapping[str, Any]) -> Path:
             with part.open("wb") as stream:
                 stream.write(data)
                 stream.flush()
-                # A machine that stops now must not be left with a new name and no content.
+                # If the machine stops after the renaming, the file must have its content.
                 os.fsync(stream.fileno())
             part.replace(file)
         finally:
@@ -211,7 +211,7 @@ def write(file: Path, content: str | bytes | Mapping[str, Any]) -> Path:
 
 
 def finished_epochs(folder: str | Path) -> int:
-    """Epochs that a run can go on after, by its checkpoint; 0 without one.
+    """Number of finished epochs in a run's checkpoint; 0 without one.
 
     Raises:
         InputError: if the checkpoint is damaged.
@@ -221,17 +221,17 @@ def finished_epochs(folder: str | Path) -> int:
 
 
 def prepare(recipe: Recipe, folder: Path, resume: bool, data: Dataset) -> None:
-    """Make the folder of a run, or check the one that is to go on.
+    """Make the folder of a run, or check the folder of a run to be resumed.
 
     Args:
-        recipe: what will be trained; it is written into the folder.
+        recipe: the recipe of the run; it is written into the folder.
         folder: the run's folder.
-        resume: whether a run that lies there is meant to go on.
-        data: what it is trained on.
+        resume: whether to resume a run in this folder.
+        data: the run's data set.
 
     Raises:
-        InputError: if the folder holds another run, or one that is not to go on; if it cannot be
-            written; if the checkpoint is damaged.
+        InputError: if the folder holds another run, or a run although ``resume`` is false; if it
+            cannot be written; if the checkpoint is damaged.
     """
     holds_run = any((folder / name).exists() for name in (RECIPE, MODEL, CHECKPOINT))
     if holds_run and not resume:
@@ -244,7 +244,7 @@ def prepare(recipe: Recipe, folder: Path, resume: bool, data: Dataset) -> None:
     write(folder / RECIPE, recipe.to_toml())
     try:
         checkpoint.parent.mkdir(exist_ok=True)
-        # A process that was killed while it wrote may have left this.
+        # A process that was killed while writing may have left this file.
         checkpoint.with_name(f"{checkpoint.name}.part").unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{checkpoint.parent}: cannot make it: {error.strerror}") from error
@@ -263,7 +263,7 @@ def _check_checkpoint(recipe: Recipe, file: Path, data: Dataset) -> None:
 
 @dataclass(frozen=True)
 class _Checkpoint:
-    """The recipe in a checkpoint, the SHA-256 of its data ("" in older ones), its epochs."""
+    """A checkpoint's recipe, SHA-256 of the data ("" in older files) and number of epochs."""
 
     recipe: str
     data: str
@@ -275,7 +275,7 @@ def _read_checkpoint(file: Path) -> _Checkpoint:
         if file.stat().st_size > 4 * SIZE_LIMIT:
             raise ValueError("too large")
         with warnings.catch_warnings():
-            # What torch remarks on a file that it goes on to refuse is said by the error below.
+            # If torch warns about a file and then refuses it, the error below says so.
             warnings.simplefilter("ignore")
             kept = torch.load(file, map_location="cpu", weights_only=True)
         checkpoint = _Checkpoint(kept["recipe"], kept.get("data", ""), len(kept["history"]))

@@ -1,4 +1,4 @@
-"""The history of a run: on what it was trained, how it went, epoch by epoch."""
+"""The history of a run: its recipe and data, and its figures epoch by epoch."""
 
 from __future__ import annotations
 
@@ -16,25 +16,28 @@ from hwbnn.report import Provenance
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """The observed quantities of one layer's weights at the end of an epoch.
+    """Quantities observed in one layer's weights at the end of an epoch.
 
-    Here ``w`` are the real numbers whose signs are the bits (after the method's transform), ``b``
-    the bits as -1 and +1. A number is None where it is not defined, as for weights that are all 0.
+    Here ``w`` are the real numbers whose signs are the bits (after the method's transform), and
+    ``b`` are the bits as -1 and +1. A quantity is None if it is undefined, for example for weights
+    that are all 0.
 
     Attributes:
-        name: of the layer in the model.
+        name: name of the layer in the model.
         weights: number of bits.
-        error: quantization error ``sum_c ||w_c - a_c b_c||^2 / ||w||^2`` with the scale ``a_c`` of
-            each channel that makes it least (mean of ``|w_c|``, XNOR-Net's), from 0 to 1. Not with
-            the method's own scale: BatchNorm makes up for any, and ``w`` may be standardised.
-        cosine: between ``w`` and ``b``, over the whole layer: of the angle that RBNN makes small.
-        flips: share of the bits that are not what they were at the start of the epoch.
-        gap: mean of ``max(0, 1 - |w|)``: what lacks to a margin of 1.
+        error: quantization error ``sum_c ||w_c - a_c b_c||^2 / ||w||^2``, from 0 to 1, with the
+            best scale ``a_c`` of each channel (the mean of ``|w_c|``, as in XNOR-Net). The method's
+            own scale is not used, because BatchNorm compensates any scale and ``w`` may be
+            standardised.
+        cosine: cosine of the angle between ``w`` and ``b`` over the whole layer, which RBNN makes
+            small.
+        flips: share of the bits that differ from those at the start of the epoch.
+        gap: mean of ``max(0, 1 - |w|)``, the distance to a margin of 1.
         margins: the quantiles :data:`QUANTILES` of ``|w|`` over the standard deviation of ``w``.
-        gradient: share of the layer's trainable numbers that the gradient of the loss reaches on
-            the probe, see :class:`hwbnn.training.observe.Observer`.
-        activation_gradient: the same of the inputs of the activation behind the layer; None behind
-            the last one.
+        gradient: share of the layer's trainable numbers with a nonzero gradient of the loss on the
+            probe batch, see :class:`hwbnn.training.observe.Observer`.
+        activation_gradient: the same share of the inputs of the next activation; None if no
+            activation follows.
     """
 
     name: str
@@ -49,7 +52,7 @@ class LayerRecord:
 
     @classmethod
     def read(cls, entries: Mapping[str, Any]) -> LayerRecord:
-        """The layer of a table, as JSON or a checkpoint has it."""
+        """The record in a table from ``history.json`` or a checkpoint."""
         margins = entries["margins"]
         record = cls(**{**entries, "margins": None if margins is None else tuple(margins)})
         if not _is_line(record.name) or not isinstance(record.weights, int):
@@ -61,9 +64,9 @@ class LayerRecord:
 
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-"""Those of :attr:`LayerRecord.margins`."""
+"""The quantiles in :attr:`LayerRecord.margins`, from 0 to 1."""
 LARGEST = 1e30
-"""No number that is observed is larger; what a picture shows must stay far within floats."""
+"""Upper limit of every observed number, so that plots stay well within the range of floats."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,15 @@ class Epoch:
 
     Attributes:
         epoch: from 1.
-        loss: mean over the epoch's images, as they were met.
-        accuracy: share of them, 0 to 1, that were right when they were met, in training mode.
-        held_out: accuracy on the held-out training images in evaluation mode, None without any.
-        learning_rate: of the next step.
+        loss: mean over the epoch's images, computed during training.
+        accuracy: share of them, 0 to 1, classified correctly during training, in training mode.
+        held_out: accuracy on the held-out training images in evaluation mode; None if there are
+            none.
+        learning_rate: learning rate of the next step.
         seconds: wall-clock time.
-        cpu_seconds: processor time of this process, over all its threads; unlike the former it does
-            not grow when the machine is shared.
-        layers: what was seen of each layer, in order; empty in runs of earlier versions.
+        cpu_seconds: processor time of this process over all its threads; unlike ``seconds`` it does
+            not grow if other programs use the machine.
+        layers: the observed quantities of each layer, in order; empty in runs of earlier versions.
     """
 
     epoch: int
@@ -93,11 +97,11 @@ class Epoch:
 
     @classmethod
     def read(cls, entries: Mapping[str, Any]) -> Epoch:
-        """The epoch of a table, as ``history.json`` or a checkpoint has it.
+        """The epoch in a table from ``history.json`` or a checkpoint.
 
         Raises:
-            TypeError: if an entry is missing, unknown, or no finite number.
-            LookupError: likewise, in a layer.
+            TypeError: if an entry is missing or unknown, or is not a finite number.
+            LookupError: if an entry of a layer is missing.
         """
         layers = tuple(LayerRecord.read(layer) for layer in entries.get("layers", ()))
         known = {f.name for f in fields(cls)}
@@ -112,7 +116,7 @@ _NO_NUMBERS = frozenset({"name", "layers", "provenance", "settings", "versions",
 
 
 def _check_numbers(record: LayerRecord | Epoch | History, needed: tuple[str, ...]) -> None:
-    """Refuse what no run has written: a file may come from a stranger."""
+    """Refuse values that no run writes, because a file may come from an unknown source."""
     for f in fields(record):
         value = getattr(record, f.name)
         if f.name in _NO_NUMBERS or (value is None and f.name not in needed):
@@ -129,7 +133,7 @@ def _check_numbers(record: LayerRecord | Epoch | History, needed: tuple[str, ...
 HISTORY = "history.json"
 """The file of a run's folder that holds its history."""
 SIZE_LIMIT = 256 << 20
-"""Bytes that a history may have; a larger one is refused unread."""
+"""Largest history file in bytes; larger ones are refused unread."""
 
 
 @dataclass(frozen=True)
@@ -137,14 +141,14 @@ class History:
     """The history of a finished run, as ``history.json`` holds it.
 
     Attributes:
-        provenance: what the run was trained by and on.
-        accuracy: share, 0 to 1, of the whole test set that is right after the last epoch.
+        provenance: the recipe and the data of the run.
+        accuracy: share, 0 to 1, of the whole test set classified correctly after the last epoch.
         test_images: size of the test set.
         seconds: wall-clock time of all epochs.
         cpu_seconds: processor time of all epochs.
-        settings: where and how it was computed.
-        versions: of what the weights depend on.
-        epochs: in order.
+        settings: device, precision and threads of the computation.
+        versions: versions of the packages on which the weights depend.
+        epochs: the epochs, in order.
     """
 
     provenance: Provenance
@@ -181,7 +185,7 @@ class History:
         """The history in the folder of a finished run.
 
         Raises:
-            InputError: one line, if there is none, or it is not as a run writes it.
+            InputError: in one line, if there is no history, or if no run can have written it.
         """
         file = Path(folder) / HISTORY
         try:
@@ -207,7 +211,7 @@ class History:
     @classmethod
     def _of(cls, told: Mapping[str, Any]) -> History:
         data = told["data"]
-        # Runs before this entry was written say nothing of the input; their recipe does.
+        # Histories of earlier versions lack the input; their recipe defines it.
         lines = (told["recipe"], data["name"], data["origin"], data["sha256"])
         made_from = Provenance(*lines, data.get("input", ""))
         history = cls(
@@ -237,5 +241,5 @@ def _is_line(value: object) -> bool:
 
 
 def printable(text: str) -> str:
-    """A text with what is not printable, such as a lone surrogate, as question marks."""
+    """The text with question marks for unprintable characters, such as lone surrogates."""
     return "".join(c if c.isprintable() else "?" for c in text)

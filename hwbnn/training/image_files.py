@@ -1,13 +1,13 @@
-"""The files in which data sets of images are published: IDX, and CIFAR-10's batches of records.
+"""File formats of published image data sets: IDX, and CIFAR-10's batches of records.
 
-An IDX file, plain or gzipped, is: two zero bytes, a type code (8 for unsigned bytes, the only one
-used here), the number of axes, each axis' length as a big-endian 32-bit integer, then the elements,
-last axis fastest.
+An IDX file, plain or gzipped, consists of two zero bytes, a type code (8 for unsigned bytes, the
+only one used here), the number of axes, each axis' length as a big-endian 32-bit integer, and the
+elements with the last axis running fastest.
 
-A record of CIFAR-10 is 1 byte of label and 3072 bytes of pixels of a 32x32 image: 1024 of red row
-by row, then of green, then of blue. Its publishers' folder ``cifar-10-batches-bin`` has five
-batches to train on and one to test. Krizhevsky, "Learning Multiple Layers of Features from Tiny
-Images", 2009.
+A record of CIFAR-10 is 1 byte for the label and 3072 bytes for the pixels of a 32x32 image: 1024
+red ones row by row, then the green ones, then the blue ones. The publishers' folder
+``cifar-10-batches-bin`` has five batches for training and one for testing. Krizhevsky, "Learning
+Multiple Layers of Features from Tiny Images", 2009.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ IDX_FILES = (
     "t10k-labels-idx1-ubyte",
 )
 IDX_LIMIT = 1 << 30
-"""Elements that a file may hold; one that announces more is refused unread."""
+"""Largest number of elements of a file; a file whose header gives more is refused unread."""
 _UNSIGNED_BYTES = 8
 
 
@@ -41,7 +41,7 @@ def read_idx(path: str | Path, ndim: int) -> NDArray[np.uint8]:
 
     Args:
         path: the file; gzipped if its name ends in ``.gz``.
-        ndim: axes that it must have: 3 for images, 1 for labels.
+        ndim: required number of axes: 3 for images, 1 for labels.
 
     Returns:
         uint8 array.
@@ -71,7 +71,7 @@ def read_idx(path: str | Path, ndim: int) -> NDArray[np.uint8]:
                     f"{path}: its header announces {'x'.join(map(str, shape))} elements, more "
                     f"than {IDX_LIMIT}; refused"
                 )
-            # One byte more than announced tells a file that is too long without reading all of it.
+            # Reading one byte too many detects a file that is too long without reading all of it.
             data = stream.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -106,7 +106,7 @@ CIFAR_FILES = (*CIFAR_BATCHES, CIFAR_TEST)
 CIFAR_SHAPE = (32, 32, 3)
 _PIXELS = 3 * 32 * 32
 CIFAR_LIMIT = 60_000 * (1 + _PIXELS)
-"""Bytes that a file may have; a larger one is refused unread."""
+"""Largest file in bytes; larger ones are refused unread."""
 
 
 def read_records(path: Path) -> tuple[Bytes, Bytes]:
@@ -130,21 +130,22 @@ def read_records(path: Path) -> tuple[Bytes, Bytes]:
 
 
 def write_records(path: Path, images: Bytes, labels: Bytes) -> None:
-    """One file of images ``(n, 32, 32, 3)`` and labels ``(n,)``."""
+    """Write images ``(n, 32, 32, 3)`` and labels ``(n,)`` into one file."""
     planes = images.transpose(0, 3, 1, 2).reshape(len(images), _PIXELS)
     path.write_bytes(np.concatenate([labels[:, None], planes], axis=1).tobytes())
 
 
 def from_planes(rows: Bytes) -> Bytes:
-    """Images ``(n, 32, 32, 3)`` from rows of 3072 pixels, colour by colour."""
+    """Images ``(n, 32, 32, 3)`` from rows ``(n, 3072)``: all red, then green, then blue pixels."""
     return np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 
 def by_digest(images: Bytes, labels: Bytes) -> tuple[Bytes, Bytes]:
-    """Images and labels in the order of the images' SHA-256, whichever order they came in.
+    """Images and labels sorted by the images' SHA-256.
 
-    Places that pass the data set on keep its split but not its order; with this order a training
-    run meets the same images wherever they are from. Equal images stand by their labels.
+    Distributors of the data set keep its split but not its order. With this order a training run
+    gets the same images in the same order, wherever the files come from. Equal images are sorted by
+    their labels.
     """
     digests = [hashlib.sha256(image.tobytes()).digest() for image in images]
     order = sorted(range(len(digests)), key=lambda i: (digests[i], labels[i]))

@@ -1,4 +1,4 @@
-"""The training loop: what Lightning's Trainer runs, and what it keeps."""
+"""The training loop that Lightning's Trainer runs, and the state that it keeps."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ from hwbnn.training.recipe import Recipe
 
 
 class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
-    """Trains one model by a recipe. All images lie on the device; a batch is an index.
+    """Trains one model by a recipe.
 
-    Lightning's loader is ``range(steps)``: a step's number is all that it hands out, and the images
-    of the step follow from seed, epoch and number (:mod:`hwbnn.training.order`). With several
-    processes each takes every ``n``-th image of a batch.
+    All images are on the device, and a batch is a tensor of indices. Lightning's loader is
+    ``range(steps)``: it gives only the number of a step, and the images of the step follow from
+    seed, epoch and number (:mod:`hwbnn.training.order`). Each of ``n`` processes takes every
+    ``n``-th image of a batch.
 
     Args:
         recipe: how to train.
@@ -60,7 +61,7 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         self.model = model
         self.history: list[Epoch] = []
         self.has_begun = False
-        """Whether training has begun, so that a checkpoint, if any, is restored."""
+        """Whether training has begun; a checkpoint, if any, is restored by then."""
         self.encoded = recipe.encode(images)
         self.labels = labels
         self.shape = images.shape[1:]
@@ -69,7 +70,7 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         """Steps in an epoch."""
 
     def configure_optimizers(self) -> Any:
-        """The optimiser, its rate set before every step as the recipe says."""
+        """The optimiser, and the recipe's learning rate for every step."""
         recipe, total = self.recipe, self.steps * self.recipe.epochs
         rate = recipe.learning_rate
         parameters = parameter_groups(self.model, rate, recipe.weight_decay)
@@ -87,11 +88,11 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         }
 
     def on_fit_start(self) -> None:
-        """Bring the training images to the device, with a border for shifts."""
+        """Copy the training images to the device, with a border for shifts."""
         border = self.recipe.shift
         images = torch.tensor(self.encoded[: self.count].reshape(-1, *self.shape))
         if border:
-            # The border is pixel 0 and, among bits, code 0: -1.
+            # The border has pixel 0, or for bits code 0, which is -1.
             colours = (0, 0) * (len(self.shape) - 2)
             images = functional.pad(images, (*colours, *(border,) * 4))
         self.images = images.to(self.device)
@@ -99,7 +100,7 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         self.observer = self._observer()
 
     def _observer(self) -> Observer:
-        """It looks at the first images of the file, as many as a batch has, unshifted."""
+        """An observer whose probe is the first images of the file, one batch, unshifted."""
         recipe = self.recipe
         probe = torch.tensor(self.encoded[: min(recipe.batch, self.count)]).to(self.device)
         inputs = seen(self.model.input, probe)
@@ -107,15 +108,15 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         return Observer(self.model, inputs, wanted, lambda y, t: _loss(recipe.loss, y, t))
 
     def on_train_start(self) -> None:
-        """All is restored that is to be."""
+        """Record that training begins; everything has been restored by now."""
         self.has_begun = True
 
     def on_train_epoch_start(self) -> None:
-        """Draw the epoch's order and shifts; bring the methods to the moment."""
+        """Draw the epoch's order and shifts, and set the methods' progress."""
         recipe, epoch = self.recipe, self.current_epoch
-        # Whatever draws from torch's generator in this epoch then depends on no earlier one.
+        # Draws from torch's generator in this epoch thus do not depend on earlier epochs.
         torch.manual_seed(order.stream(recipe.seed, epoch, "torch"))
-        # A method's own change of bits between two epochs counts as one of the epoch that begins.
+        # If a method changes bits between two epochs, they count as flips of the new epoch.
         set_progress(self.model, epoch / recipe.epochs)
         self.observer.start()
         start_epoch(self.model, epoch / recipe.epochs)
@@ -127,12 +128,12 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         self.shifts = [self._drawn(name, 2 * recipe.shift) for name in ("rows", "columns")]
         flips = recipe.augmentation == "crop_flip"
         self.flips = self._drawn("flips", 1) == 1 if flips else None
-        # Loss, images right, images; kept on the device, so that no step waits for it.
+        # Sum of losses, correct images, images; on the device, so that no step waits for it.
         self.totals = torch.zeros(3, dtype=torch.float64, device=self.device)
         self.started = time.monotonic(), time.process_time()
 
     def _drawn(self, purpose: str, high: int) -> Tensor:
-        """An integer from 0 to ``high`` for each image, by seed, epoch and the image's index."""
+        """An integer from 0 to ``high`` per image, which follows from seed, epoch and index."""
         seed, everyone = self.recipe.seed, np.arange(self.count)
         drawn = order.integers(seed, self.current_epoch, purpose, everyone, 0, high)
         return torch.from_numpy(drawn).to(self.device)
@@ -152,12 +153,12 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         return loss if extra is None else loss + extra
 
     def inputs(self, index: Tensor) -> Tensor:
-        """The images of a batch as the network takes them: floats, colours in the second axis."""
+        """The float inputs of the network for a batch, colours in the second axis."""
         source = self.model.input
         return seen(source, self.gather(index).view(-1, *source.shape))
 
     def gather(self, index: Tensor) -> Tensor:
-        """The images of a batch, each shifted and mirrored as its epoch says.
+        """The images of a batch, each with this epoch's shift and mirroring.
 
         Args:
             index: int64 tensor ``(batch,)``.
@@ -176,13 +177,13 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         return self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]]
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Let the methods act on the stepped weights."""
+        """Call the methods' hooks after the optimiser's step."""
         after_step(self.model)
 
     def on_train_epoch_end(self) -> None:
-        """Write the epoch into the history; after the last one, take statistics anew if asked."""
+        """Add the epoch to the history; re-estimate statistics after the last one if required."""
         if self.current_epoch + 1 == self.recipe.epochs and reestimates(self.model):
-            # Every process goes over all images, so that all come to the same statistics.
+            # Every process goes over all images, so that all get the same statistics.
             reestimate(self.model, map(self.inputs, self.batches))
         self._share_buffers()
         totals = self.trainer.strategy.reduce(self.totals, reduce_op="sum")
@@ -205,19 +206,19 @@ class Loop(LightningModule):  # type: ignore[misc]  # Lightning is not followed
         )
 
     def _share_buffers(self) -> None:
-        """Give all processes the first one's statistics, so that they hold one model."""
+        """Copy the first process' buffers to all processes, so that their models are equal."""
         if self.trainer.world_size > 1:
             for buffer in self.model.buffers():
                 torch.distributed.broadcast(buffer, src=0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep recipe, digest of the data and history with the weights."""
+        """Add recipe, digest of the data and history to the checkpoint."""
         checkpoint["recipe"] = self.recipe.to_toml()
         checkpoint["data"] = self.data
         checkpoint["history"] = [asdict(epoch) for epoch in self.history]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the history back, from a checkpoint that has all that training goes on with."""
+        """Restore the history; refuse a checkpoint that lacks anything needed to resume."""
         parts = [len(checkpoint[name]) for name in ("optimizer_states", "lr_schedulers")]
         if parts != [1, 1] or len(checkpoint["history"]) != checkpoint["epoch"] + 1:
             raise ValueError("optimiser, learning rate or history are missing")
@@ -228,21 +229,21 @@ def _loss(name: str, logits: Tensor, wanted: Tensor) -> Tensor:
     """The mean loss of a batch of ``(batch, classes)`` logits for ``(batch,)`` classes."""
     if name == "cross_entropy":
         return functional.cross_entropy(logits, wanted)
-    # Courbariaux et al. 2016: +1 for the class, -1 for the others, squared hinge over all.
+    # Courbariaux et al. 2016: targets +1 for the class and -1 for the others, squared hinge.
     target = functional.one_hot(wanted, logits.shape[1]).to(logits.dtype) * 2 - 1
     return (1 - target * logits).clamp(min=0).square().mean()
 
 
 @torch.no_grad()
 def reestimate(model: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Replace the running statistics of every BatchNorm by the mean over these batches.
+    """Replace the running statistics of every BatchNorm by their mean over these batches.
 
-    All else is in evaluation, so the statistics are those of the hard weights; a BatchNorm behind
-    another one reads what that one makes of its batch. What the statistics were before, and how
-    quickly they moved, plays no part.
+    All other modules are in evaluation mode, so the statistics are those of the hard weights. A
+    BatchNorm behind another one gets inputs that the other one normalised by the same batch. The
+    previous statistics and momenta have no influence.
 
     Args:
-        model: the network; put back into the mode in which it was.
+        model: the network; its mode is restored afterwards.
         batches: inputs of the model, at least one.
     """
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]

@@ -1,7 +1,7 @@
 """Statistics of the weights during training: flips, margins, gradients.
 
 Observing changes nothing: it reads the methods' parts without gradients, and its one forward and
-backward pass runs on copies of all buffers, so that no BatchNorm learns of it.
+backward pass runs on copies of all buffers, so that BatchNorm's statistics stay as they are.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 class Observer:
     """Watches the binary layers of one model, epoch by epoch.
 
-    Gradients are looked at on a *probe*, a fixed batch in training mode. A gradient counts as
-    arriving if it is not exactly 0. The methods' penalties take no part in it: they pull at every
-    weight, whatever the estimator lets through.
+    Gradients are computed on a *probe*, a fixed batch in training mode. A gradient counts if it is
+    not exactly 0. The methods' penalties are left out, because they give every weight a gradient,
+    whatever the estimator lets through.
 
     Args:
         model: the network.
-        inputs: the probe's floats, as the model takes them, on its device.
+        inputs: the probe's floats, in the model's input shape, on the model's device.
         wanted: the probe's classes, int64 ``(batch,)``.
-        loss: of logits and classes.
+        loss: function of logits and classes.
     """
 
     def __init__(self, model: nn.Module, inputs: Tensor, wanted: Tensor, loss: Loss) -> None:
@@ -42,7 +42,7 @@ class Observer:
         self.loss = loss
         self.weights: dict[str, BinaryWeight] = {}
         self.activations: dict[str, BinaryActivation] = {}
-        """Each activation by the name of the layer in front of it."""
+        """Each activation, by the name of the layer before it."""
         layer = ""
         for name, module in model.named_modules():
             if isinstance(module, BinaryWeight):
@@ -53,7 +53,7 @@ class Observer:
         self.before: dict[str, Tensor] = {}
 
     def start(self) -> None:
-        """Remember the bits: what flips is counted from here."""
+        """Store the bits; later flips are counted relative to them."""
         self.before = {name: _seen(weight)[0] >= 0 for name, weight in self.weights.items()}
 
     def layers(self) -> tuple[LayerRecord, ...]:
@@ -65,9 +65,9 @@ class Observer:
         )
 
     def _gradients(self) -> tuple[dict[str, float], dict[str, float]]:
-        """Shares of trainable numbers of each layer, and of activations' inputs, that are reached.
+        """Shares of each layer's trainable numbers and activation inputs with a nonzero gradient.
 
-        Neither parameters' ``grad`` nor buffers nor torch's generators are touched.
+        Parameters' ``grad``, buffers and torch's generators stay unchanged.
         """
         owned = {
             name: [p for p in weight.parameters() if p.requires_grad]
@@ -78,7 +78,7 @@ class Observer:
             copies = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
             logits = functional_call(self.model, copies, (self.inputs,))
             inputs = list(entered.values())
-            # In training a loss of mixed precision has float32 logits too.
+            # Mixed-precision training computes the loss of float32 logits, too.
             gradients = torch.autograd.grad(
                 self.loss(logits.float(), self.wanted), [*parameters, *inputs], allow_unused=True
             )
@@ -88,7 +88,7 @@ class Observer:
 
     @contextmanager
     def _entering(self) -> Iterator[dict[str, Tensor]]:
-        """The inputs of each activation, by layer, once the model has run."""
+        """Yields a dictionary that a run of the model fills: activation inputs, by layer."""
         entered: dict[str, Tensor] = {}
 
         def keeper(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
@@ -107,7 +107,7 @@ class Observer:
 
 @contextmanager
 def _as_in_training(model: nn.Module) -> Iterator[None]:
-    """With gradients, in training mode; modes and generators are put back."""
+    """With gradients and in training mode; restores modes and generators afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     device = next(model.parameters()).device
     with torch.enable_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -139,17 +139,17 @@ def _layer(
     reached: float,
     arriving: float | None,
 ) -> LayerRecord:
-    """One layer's numbers, from its real numbers ``w`` and its codes."""
+    """One layer's record, from its real numbers ``w`` and its codes."""
     bits = codes.integers
     size = w.abs()
     norm = float(w.norm())
-    # The best scale of a channel is w_c b_c / n; what it explains of ||w||^2 is (w_c b_c)^2 / n.
+    # The best scale of a channel is w_c b_c / n; its share of ||w||^2 is (w_c b_c)^2 / n.
     agreed = (w * bits).flatten(1).sum(dim=1)
     explained = float(agreed.square().sum()) * w.shape[0] / w.numel()
     spread = float(w.std(correction=0))
     margins = None
     if spread > 0:
-        # numpy selects where torch sorts: a fifth of the time.
+        # numpy selects the quantiles and torch sorts, which takes five times as long.
         quantiles = np.quantile(size.float().cpu().numpy(), QUANTILES) / spread
         margins = tuple(_short(q) for q in quantiles.tolist())
     return LayerRecord(
@@ -172,5 +172,5 @@ def _reached(gradients: Sequence[Tensor | None], owners: Sequence[Tensor]) -> fl
 
 
 def _short(value: float) -> float:
-    """With six digits: more is noise, and every run keeps these numbers of every epoch."""
+    """The value with six digits; more would be noise, and every run keeps these numbers."""
     return float(f"{value:.6g}")

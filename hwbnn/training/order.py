@@ -1,8 +1,8 @@
 """Data order and augmentation as pure functions of (seed, epoch, index).
 
-Nothing here keeps a state, so a run that was stopped and resumed meets the same samples in the same
-order, changed in the same way, as one that was not; whatever the device, the number of processes or
-the library's version.
+There is no state. A run that was stopped and resumed therefore gets the same samples in the same
+order with the same augmentation as an uninterrupted one. Device, number of processes and library
+versions have no influence.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
 def stream(seed: int, epoch: int, purpose: str) -> int:
-    """A 64-bit number that names one stream of draws.
+    """A 64-bit number that identifies one stream of random draws.
 
     Args:
         seed: the recipe's seed.
         epoch: epoch from 0.
-        purpose: what the draws are for; streams of different purposes are unrelated.
+        purpose: name of the use of the draws; streams of different purposes are unrelated.
     """
     named = hashlib.sha256(f"{seed} {epoch} {purpose}".encode()).digest()
     return int.from_bytes(named[:8], "little")
 
 
 def draws(seed: int, epoch: int, purpose: str, index: NDArray[np.integer]) -> Words:
-    """One 64-bit draw for each index, the same whichever other indices are asked for.
+    """One 64-bit draw per index, which does not depend on the other indices.
 
-    It is output number ``index`` of SplitMix64 started at :func:`stream`.
+    The draw is output number ``index`` of SplitMix64 with the seed :func:`stream`.
 
     Args:
         seed: the recipe's seed.
@@ -56,9 +56,10 @@ def draws(seed: int, epoch: int, purpose: str, index: NDArray[np.integer]) -> Wo
 
 
 def permutation(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
-    """The order in which an epoch meets ``n`` samples.
+    """The order of ``n`` samples in an epoch.
 
-    Samples are sorted by their draws. Equal draws, which hardly occur, keep the lower index first.
+    Samples are sorted by their draws. For equal draws, which hardly occur, the lower index is
+    first.
 
     Returns:
         int64 array ``(n,)``, each of ``0 .. n-1`` once.
@@ -71,15 +72,16 @@ def integers(
 ) -> NDArray[np.int64]:
     """One integer in ``low .. high`` for each index.
 
-    The remainder of 64 random bits favours no value by more than ``(high - low) / 2^64``.
+    It is a remainder of 64 random bits, which favours no value by more than
+    ``(high - low) / 2^64``.
     """
     span = np.uint64(high - low + 1)
     return (draws(seed, epoch, purpose, index) % span).astype(np.int64) + low
 
 
 def batches(order: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
-    """An epoch's order cut into batches of at most ``size``, whose sizes differ by one at most.
+    """The order split into batches of at most ``size``, whose sizes differ by at most one.
 
-    No sample is left out, and no batch is a small rest whose statistics would be poor.
+    No sample is left out, and there is no small last batch, whose statistics would be poor.
     """
     return np.array_split(order, -(-len(order) // size))

@@ -1,6 +1,6 @@
-"""Plots of runs side by side: the quantities, how matplotlib draws them, and the page.
+"""Plots that compare runs: the quantities, the matplotlib figures, and the HTML page.
 
-Matplotlib is imported here alone, when a figure is made.
+Matplotlib is imported only in this file, when a figure is made.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 
 DASHES = (0, (4, 1.5))
 MARKS = ("", "o", "s", "^", "v", "D")
-"""Marks on the lines of a method's further configurations."""
+"""Line markers that distinguish the configurations of one method."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One quantity.
+    """One plotted quantity.
 
     Attributes:
-        name: of its files.
-        title: above it.
-        axis: what the vertical axis shows, with its unit.
-        says: how to read it, for people who choose a method.
-        of: the number in one epoch, or in one layer of it.
+        name: stem of its file names.
+        title: title above the plot.
+        axis: label of the quantity's axis, with its unit.
+        says: explanation of the plot, for readers who choose a method.
+        of: function from an epoch, or from a layer of it, to the number.
         per_layer: whether ``of`` takes a layer.
         log: whether the axis is logarithmic.
     """
@@ -159,14 +159,14 @@ MARGINS = Picture(
 
 
 WIDTH = 7.2
-"""Inches: the text of a page."""
+"""Width of a figure in inches, that of a page's text."""
 
 
 def figures(configurations: Sequence[Configuration]) -> list[tuple[Picture, Figure]]:
-    """Every picture that has something to show.
+    """Every picture for which the runs have data.
 
     Args:
-        configurations: of one network, data set and number of epochs.
+        configurations: configurations of one network, data set and number of epochs.
 
     Returns:
         Pictures and matplotlib figures, accuracy first.
@@ -191,7 +191,7 @@ def figures(configurations: Sequence[Configuration]) -> list[tuple[Picture, Figu
 
 
 def _loss_axis(configurations: Sequence[Configuration]) -> str:
-    """The loss with its unit, where all runs have one."""
+    """The name of the loss with its unit, if all runs have the same loss."""
     names = {run.recipe.loss for configuration in configurations for run in configuration.runs}
     return (
         {"cross_entropy": "cross entropy (nats)", "squared_hinge": "squared hinge loss"}[
@@ -203,7 +203,7 @@ def _loss_axis(configurations: Sequence[Configuration]) -> str:
 
 
 def style(configuration: Configuration) -> dict[str, Any]:
-    """How a configuration's lines are drawn."""
+    """Keyword arguments of matplotlib for a configuration's lines."""
     method = kind(configuration.method)
     return {
         "color": method.colour,
@@ -243,7 +243,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 def _draw(axes: Axes, configuration: Configuration, of: Callable[[Epoch], float | None]) -> bool:
-    """A configuration's mean over seeds and the band from its lowest to its highest run."""
+    """Draw the mean over seeds in a band from lowest to highest; False if there are no numbers."""
     curves = configuration.curve(of)
     if np.isnan(curves).all():
         return False
@@ -268,7 +268,7 @@ def _whole(picture: Picture, configurations: Sequence[Configuration]) -> Figure 
 
 
 def _sizes(configurations: Sequence[Configuration]) -> list[int]:
-    """Bits of each layer; all runs are of one network, old ones may have seen no layers."""
+    """Number of bits of each layer; runs of earlier versions may have recorded no layers."""
     seen = [
         run.history.epochs[-1].layers
         for configuration in configurations
@@ -278,7 +278,7 @@ def _sizes(configurations: Sequence[Configuration]) -> list[int]:
 
 
 def _in_layer(epoch: Epoch, number: int, of: Callable[[LayerRecord], Any]) -> Any:
-    """Of a layer by its number: its name depends on what the method puts between layers."""
+    """``of`` the layer of this number; names of layers differ between methods."""
     return of(epoch.layers[number]) if number < len(epoch.layers) else None
 
 
@@ -350,7 +350,7 @@ def _margins(configurations: Sequence[Configuration]) -> Figure | None:
 
 
 def _rows(axes: Axes, configurations: Sequence[Configuration], axis: str) -> None:
-    """A row for each configuration, the first on top."""
+    """Label one row per configuration, the first on top."""
     axes.set_yticks(
         range(len(configurations)),
         [configuration.label for configuration in configurations],
@@ -377,21 +377,22 @@ td:first-child, th:first-child { text-align: left; }
 
 
 def compare_runs(runs: Sequence[str | Path], folder: str | Path) -> Path:
-    """Plot finished runs side by side into a page.
+    """Plot finished runs side by side in an HTML page.
 
     Runs that differ in their seed alone are one line, their mean, in a band from the lowest to the
     highest.
 
     Args:
         runs: folders that :func:`hwbnn.train` wrote, of one network, data set and number of epochs.
-        folder: gets ``compare.html``, which needs no other file, and each picture as
+        folder: folder for ``compare.html``, which needs no other file, and for each picture as
             ``<name>.svg`` and ``<name>.png``.
 
     Returns:
         The page's path.
 
     Raises:
-        InputError: if a run is not finished or does not fit the others, or nothing can be written.
+        InputError: if a run is not finished or does not match the others, or a file cannot be
+            written.
         ToolNotFound: if matplotlib is missing.
     """
     configurations = by_configuration([read_run(run) for run in runs])
@@ -403,7 +404,7 @@ def compare_runs(runs: Sequence[str | Path], folder: str | Path) -> Path:
         files |= {f"{picture.name}.svg": svg, f"{picture.name}.png": drawn(figure, "png")}
         sections.append(_section(picture, svg))
     files[PAGE] = _page(configurations, sections)
-    # All is drawn before the first file is written, and no file takes the place of a folder.
+    # Everything is drawn and checked before the first file is written.
     for name in files:
         if (target / name).is_dir():
             raise InputError(f"{target / name}: is a folder; name another place for the page")
@@ -413,7 +414,7 @@ def compare_runs(runs: Sequence[str | Path], folder: str | Path) -> Path:
 
 
 def drawn(figure: Figure, kind: str) -> bytes:
-    """A figure as a file; the same figure gives the same bytes."""
+    """The bytes of a figure's file, ``"svg"`` or ``"png"``; equal figures give equal bytes."""
     import matplotlib as mpl
 
     stream = io.BytesIO()

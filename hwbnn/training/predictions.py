@@ -1,4 +1,4 @@
-"""Predictions of a trained model: classes of images, and how many are right."""
+"""Predictions of a trained model: logits, classes and accuracy."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from hwbnn.lowering import floats, takes_sequences
 
 _BATCH = 1000
 _IMAGES = 200
-"""The same of images: what their first layers return is large."""
+"""Batch size for networks on images, whose first layers have large outputs."""
 
 
 def seen(source: Input, u: Tensor, model: nn.Module | None = None) -> Tensor:
     """The floats for integers ``(batch, *source.shape)``, see :func:`hwbnn.lowering.floats`.
 
-    The channels of an image lie next to each other in memory: so convolutions on a CPU are quicker.
+    Images are channels-last in memory, which makes convolutions on a CPU faster.
 
     Args:
         source: the input contract.
         u: the integers.
-        model: that reads them, which may take sequences.
+        model: the model that reads the floats; it may take sequences.
     """
     x = floats(source, u, is_sequence=model is not None and takes_sequences(model, source))
     return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
@@ -34,10 +34,10 @@ def seen(source: Input, u: Tensor, model: nn.Module | None = None) -> Tensor:
 
 @torch.no_grad()
 def logits(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The model's logits in evaluation mode, in float32, on the device where it is.
+    """The model's logits, computed in evaluation mode on the model's device.
 
     Args:
-        model: the network; put back into the mode in which it was.
+        model: the network; its mode is restored afterwards.
         source: its input.
         u: integers of shape ``(n, *source.shape)``.
 
@@ -60,7 +60,7 @@ def logits(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.
 
 
 def predict(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """The class of the largest logit, the lowest of equals; of one, [logit >= 0].
+    """The class with the largest logit; among equals the lowest class.
 
     Args:
         model: the network.
@@ -86,7 +86,7 @@ def accuracy(
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """With this many threads of torch, and then as many as before."""
+    """Sets the number of torch's threads, and restores the former number afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

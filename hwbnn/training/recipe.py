@@ -1,7 +1,7 @@
-"""A recipe: everything that decides a trained network, as a value and as a TOML file.
+"""A recipe: everything that determines a trained network, as a value and as a TOML file.
 
-A recipe names a network, a method and a data set from hwbnn's own tables, so that a file from a
-stranger can choose but not bring code.
+A recipe names a network, a method and a data set from hwbnn's own tables, so a file from an unknown
+source can select code but not contain any.
 """
 
 from __future__ import annotations
@@ -31,19 +31,20 @@ from hwbnn.nn.quant import KINDS
 from hwbnn.training.data import DATASETS, PUBLISHED
 
 FILE_LIMIT = 1 << 16
-"""Bytes that a recipe's file may have."""
+"""Largest recipe file in bytes."""
 
 
 INPUTS = ("bits", "pixels", "centred")
-"""The input of the network: bits (a pixel against a threshold), or the pixels as they are, which it
-is trained on as ``u / high`` (0 to 1) or, centred, as ``2 u / high - 1`` (-1 to 1)."""
+"""The input of the network: bits (each pixel compared with a threshold), or pixels ``u``, which
+training sees as ``u / high`` (0 to 1) or, centred, as ``2 u / high - 1`` (-1 to 1)."""
 OPTIMISERS = ("adam", "sgd")
 SCHEDULES = ("constant", "linear", "cosine", "exponential")
-"""How the learning rate goes from ``learning_rate`` to ``final_rate``, step by step."""
+"""Course of the learning rate from ``learning_rate`` to ``final_rate``, step by step."""
 LOSSES = ("cross_entropy", "squared_hinge")
 AUGMENTATIONS = ("none", "shift", "crop_flip")
-"""Changes of training images: none; a shift by up to ``shift`` pixels each way, which is a
-crop of the image with a border of zeros; that, and every other image mirrored left to right."""
+"""Augmentation of training images: none; a random shift by up to ``shift`` pixels each way, which
+is a crop of the image with a border of zeros; or this shift and, with probability 1/2, a left-right
+flip."""
 
 Rule = tuple[Callable[[Any], bool], str | tuple[str, ...]]
 
@@ -115,16 +116,16 @@ RULES: dict[str, Rule] = {
     "hyper": (_is_table, "a table of the method's hyper-parameters"),
     "about": (_is_line, "at most 400 printable characters in one line"),
 }
-"""The allowed values of each entry, and how a message says them; names are listed."""
+"""The check of each entry, and the allowed values in words or as a list of names."""
 
 
 def _shown(value: Any) -> str:
-    """A value as an error shows it: one line, not long."""
+    """A value for an error message, as one short line."""
     return "nothing" if value is None else shown(value)
 
 
 def _toml(value: Any) -> str:
-    """A value as TOML writes it; JSON writes a printable string as TOML's basic string."""
+    """A value in TOML syntax; for a printable string TOML's syntax is the same as JSON's."""
     if isinstance(value, bool | str):
         return json.dumps(value, ensure_ascii=False)
     return repr(value)
@@ -138,37 +139,39 @@ class Recipe:
         network: one of :data:`hwbnn.nn.NAMES`.
         data: one of :data:`hwbnn.training.data.DATASETS`.
         input: one of :data:`INPUTS`.
-        threshold: with ``input = "bits"``, a pixel at or above it becomes +1, others -1; it is
-            applied on the host, so that hardware receives bits. None with any other input.
-        last: one of :data:`hwbnn.nn.networks.LASTS`: ``"int8"`` for a quantised last layer.
+        threshold: with ``input = "bits"`` a pixel at or above it becomes +1, others -1. The host
+            applies it, so that hardware receives bits. None with any other input.
+        last: the modules that make the logits, one of :data:`hwbnn.nn.networks.LASTS`, for example
+            ``"int8"`` for a quantised last layer.
         first: the weights of a quantised first layer, one of :data:`hwbnn.nn.quant.KINDS`, such as
             ``"int8"`` or ``"ternary"``; None for binary ones.
-        downsample: the weights of quantised 1x1 projections on shortcuts, likewise.
-        reads: how many elements of a sample the network reads: those that vary most over the
-            training images (:func:`~hwbnn.training.data.most_varying`); what nobody reads takes
-            no hardware. None for all.
-        epochs: times that all training images are met.
-        batch: images in a batch at most; batches of an epoch differ by one image at most.
-        learning_rate: at the first step.
-        final_rate: at the end of the last step; None for ``learning_rate``.
-        schedule: one of :data:`SCHEDULES`, from the one to the other.
+        downsample: the weights of quantised 1x1 projections on shortcuts, one of the same kinds;
+            None for none.
+        reads: number of elements of a sample that the network reads: those that vary most over the
+            training images (:func:`~hwbnn.training.data.most_varying`). Other elements need no
+            hardware. None for all.
+        epochs: number of passes over all training images.
+        batch: largest number of images in a batch; batches of an epoch differ by at most one image.
+        learning_rate: learning rate at the first step (after the warm-up).
+        final_rate: learning rate at the end of training; None with a constant schedule.
+        schedule: one of :data:`SCHEDULES`, between these two rates.
         optimiser: one of :data:`OPTIMISERS`.
-        momentum: with ``optimiser = "sgd"``; None with any other.
-        warm_up: epochs in which the rate rises linearly from 0 to ``learning_rate``, before the
-            schedule begins; None for none.
-        weight_decay: L2 penalty on what the method does not exempt.
+        momentum: momentum with ``optimiser = "sgd"``; None with any other.
+        warm_up: number of epochs before the schedule in which the rate rises linearly from 0 to
+            ``learning_rate``; None for none.
+        weight_decay: L2 penalty on the parameters that the method does not exempt.
         loss: one of :data:`LOSSES`.
         augmentation: one of :data:`AUGMENTATIONS`.
-        shift: pixels, with an augmentation.
-        seed: of the first weights, the order of data and the augmentation.
-        held_out: this many of the last training images are kept from training, and the accuracy on
-            them is told after each epoch: for choosing a recipe without the test images.
+        shift: largest shift in pixels, with an augmentation; 0 without.
+        seed: seed of the initial weights, the order of data and the augmentation.
+        held_out: number of the last training images that are not used for training. The accuracy on
+            them is reported after each epoch, for choosing a recipe without the test images.
         method: one of :data:`hwbnn.methods.METHODS`.
         hyper: the method's hyper-parameters.
-        about: one line on where the recipe comes from.
+        about: one line about the origin of the recipe.
 
     Raises:
-        InputError: one line that names the entry, what is expected and what was found.
+        InputError: in one line that names the entry, the expected values and the given one.
     """
 
     network: str
@@ -209,7 +212,7 @@ class Recipe:
         self._check_pairs()
 
     def _check_pairs(self) -> None:
-        """Refuse entries that do not go together."""
+        """Refuse entries that contradict each other."""
         published = PUBLISHED[self.data]
         if self.input == "bits" and not 1 <= (self.threshold or 0) <= published.high:
             raise InputError(
@@ -241,7 +244,7 @@ class Recipe:
             )
 
     def _check_steps(self) -> None:
-        """Refuse entries of the optimiser that do not go together."""
+        """Refuse entries of the optimiser that contradict each other."""
         if (self.optimiser == "sgd") != (self.momentum is not None):
             raise InputError(
                 f"recipe: momentum: expected a number with optimiser 'sgd' and nothing without, "
@@ -260,7 +263,7 @@ class Recipe:
             )
 
     def rate(self, u: float) -> float:
-        """The learning rate at progress ``u``, steps done over all steps, 0 to 1."""
+        """The learning rate at progress ``u``: completed steps over all steps, 0 to 1."""
         first = self.learning_rate
         last = first if self.final_rate is None else self.final_rate
         rise = (self.warm_up or 0) / self.epochs
@@ -275,7 +278,8 @@ class Recipe:
     def graph_input(self) -> Input:
         """The input contract of the trained network, for :func:`hwbnn.lower`.
 
-        Images ``(height, width, channels)`` if the network reads these, else one row of pixels.
+        Its shape is ``(height, width, channels)`` if the network reads images, else one row of
+        pixels.
         """
         published = PUBLISHED[self.data]
         shape: tuple[int, ...] = (prod(published.shape),)
@@ -288,7 +292,7 @@ class Recipe:
 
     @property
     def contract(self) -> str:
-        """The input and how a pixel becomes it, in one line, to be compared."""
+        """The input, and its relation to the pixels, as one line for comparisons."""
         source = self.graph_input()
         shape = "x".join(map(str, source.shape))
         if self.input == "bits":
@@ -299,11 +303,10 @@ class Recipe:
         )
 
     def encode(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Images as the integers that the Graph takes; done on the host.
+        """Images as the integer inputs of the Graph; the host does this.
 
         Args:
-            images: uint8 array ``(n, *shape)``, as a :class:`~hwbnn.training.data.Dataset`
-                has them.
+            images: uint8 array ``(n, *shape)``, as in a :class:`~hwbnn.training.data.Dataset`.
 
         Returns:
             uint8 array ``(n, *shape)`` with the shape of :meth:`graph_input`: bits as 0 and 1, or
@@ -327,8 +330,8 @@ class Recipe:
         """The network with new weights, drawn from torch's generator.
 
         Args:
-            reads: positions of the elements that it reads, as many as :attr:`reads` says; by
-                default the first ones, for what is loaded next to replace.
+            reads: positions of the elements that the network reads, :attr:`reads` of them. By
+                default the first ones, which loading a state replaces.
         """
         if reads is None and self.reads is not None:
             reads = range(self.reads)
@@ -364,10 +367,10 @@ class Recipe:
 
         Args:
             text: the text; its entries are the attributes, ``hyper`` is a table.
-            name: stands in front of errors.
+            name: prefix of error messages.
 
         Raises:
-            InputError: if it is no TOML, has unknown entries, or lacks one.
+            InputError: if the text is no valid TOML, or an entry is unknown, missing or invalid.
         """
         try:
             entries = tomllib.loads(text)

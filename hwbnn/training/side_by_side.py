@@ -1,6 +1,6 @@
-"""Finished runs side by side: reading them, and joining those that differ in their seed alone.
+"""Reads finished runs for comparison, and joins runs that differ only in their seed.
 
-No torch is needed to read what runs left behind, but their recipes name methods, which do need it.
+Reading the files of runs needs no torch, but their recipes name methods, which need it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class FinishedRun:
     """A finished run, as its folder describes it.
 
     Attributes:
-        folder: where it lies.
-        recipe: how it was trained.
-        history: how that went.
+        folder: the run's folder.
+        recipe: the recipe of the run.
+        history: the history of the run.
     """
 
     folder: Path
@@ -36,13 +36,14 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class Configuration:
-    """Runs by one recipe, but for the seed.
+    """Runs whose recipes differ only in the seed.
 
     Attributes:
-        label: its method; with what sets it apart from other configurations of this method.
-        method: its method.
-        variant: its number among the configurations of this method, from 0.
-        runs: its runs, by seed.
+        label: the method's name, and the entries that differ from other configurations of the
+            method.
+        method: the method's name.
+        variant: number of the configuration among those of its method, from 0.
+        runs: the runs, sorted by seed.
     """
 
     label: str
@@ -51,7 +52,7 @@ class Configuration:
     runs: tuple[FinishedRun, ...]
 
     def curve(self, of: Callable[[Epoch], float | None]) -> Floats:
-        """A number of each run in each epoch, NaN where it has none: ``(runs, epochs)``."""
+        """The values of ``of``, float64 ``(runs, epochs)``, with NaN for None."""
         rows = [[of(epoch) for epoch in run.history.epochs] for run in self.runs]
         return np.array([[np.nan if x is None else x for x in row] for row in rows], np.float64)
 
@@ -60,7 +61,7 @@ def read_run(folder: str | Path) -> FinishedRun:
     """The run in a folder.
 
     Raises:
-        InputError: if no finished run lies there, or its files do not belong together.
+        InputError: if the folder holds no finished run, or its files do not belong together.
     """
     place = Path(folder)
     recipe = Recipe.read(place / RECIPE)
@@ -78,8 +79,8 @@ def by_configuration(runs: Sequence[FinishedRun]) -> list[Configuration]:
     """The configurations: methods in the order of :data:`hwbnn.methods.METHODS`.
 
     Raises:
-        InputError: if the runs are not of one network, data set and number of epochs, which no
-            picture could show side by side; or if a run is named twice.
+        InputError: if the runs differ in network, data set or number of epochs, so that no picture
+            can compare them; or if a run is given twice.
     """
     if not runs:
         raise InputError("compare: expected the folder of at least one run, found none")
@@ -139,7 +140,7 @@ def _difference(recipe: Recipe, siblings: Sequence[Recipe]) -> str:
 
 
 def middle(curves: Floats) -> Floats:
-    """The mean over runs at each epoch; NaN where no run has a number."""
+    """The mean over runs at each epoch, ``(epochs,)``; NaN where no run has a number."""
     known = ~np.isnan(curves)
     count = known.sum(axis=0)
     total = np.where(known, curves, 0.0).sum(axis=0)
@@ -148,7 +149,7 @@ def middle(curves: Floats) -> Floats:
 
 
 def spread(curves: Floats) -> tuple[Floats, Floats]:
-    """The lowest and the highest run at each epoch."""
+    """The lowest and the highest value at each epoch, ``(epochs,)`` each."""
     low = np.where(np.isnan(curves), np.inf, curves).min(axis=0)
     high = np.where(np.isnan(curves), -np.inf, curves).max(axis=0)
     return low, high

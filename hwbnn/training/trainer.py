@@ -1,4 +1,4 @@
-"""Lightning's Trainer as hwbnn runs it: quiet, without files of its own, safe to interrupt."""
+"""Lightning's Trainer in hwbnn: quiet, without files of its own, and safe to interrupt."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from hwbnn.training.loop import Loop
 
 @dataclass(frozen=True)
 class TrainerSettings:
-    """Where and how a run is computed; nothing of it is part of a recipe.
+    """Device, precision and callbacks of a run, which are not part of a recipe.
 
     Attributes:
         accelerator: ``"cpu"``, ``"gpu"`` or ``"auto"``.
         devices: number of devices, or ``"auto"``.
-        precision: Lightning's name of it.
-        threads: of torch on the CPU.
+        precision: Lightning's name of the precision.
+        threads: number of torch's threads on the CPU.
         progress: whether to show a progress bar.
         on_epoch: called with each epoch when it ends, or None.
     """
@@ -45,16 +45,16 @@ class TrainerSettings:
 
 
 class KeepLast(Checkpoint):  # type: ignore[misc]  # Lightning is not followed
-    """Writes a checkpoint at the end of each epoch, over the one before; whole or not at all.
+    """Replaces the checkpoint at the end of each epoch, completely or not at all.
 
-    Being a ``Checkpoint``, it is called after the module's own hook, so the history is in it.
+    Lightning calls a ``Checkpoint`` after the module's own hook, so the file has the full history.
     """
 
     def __init__(self, file: Path) -> None:
         self.file = file
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write it."""
+        """Write the checkpoint."""
         part = self.file.with_name(self.file.name + ".part")
         trainer.save_checkpoint(part, weights_only=False)
         if trainer.is_global_zero:
@@ -64,13 +64,13 @@ class KeepLast(Checkpoint):  # type: ignore[misc]  # Lightning is not followed
 
 
 class EpochCallback(Checkpoint):  # type: ignore[misc]  # Lightning is not followed
-    """Calls a function with each epoch; after the module's own hook, for the same reason."""
+    """Calls a function with each epoch, after the module's own hook has recorded it."""
 
     def __init__(self, function: Callable[[Epoch], None]) -> None:
         self.function = function
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Call it with the epoch that ended."""
+        """Call the function with the epoch that ended."""
         if trainer.is_global_zero and isinstance(pl_module, Loop):
             self.function(pl_module.history[-1])
 
@@ -79,12 +79,12 @@ def make_trainer(settings: TrainerSettings, epochs: int, keep: Path) -> Trainer:
     """Lightning's Trainer, without logs and files of its own.
 
     Args:
-        settings: where and how it computes.
-        epochs: to stop after, counted from the run's beginning.
-        keep: file of the checkpoint.
+        settings: device, precision and callbacks.
+        epochs: number of epochs, counted from the run's beginning.
+        keep: path of the checkpoint file.
 
     Raises:
-        InputError: if the settings do not fit the machine.
+        InputError: if the machine does not support the settings.
     """
     callbacks: list[Callback] = [KeepLast(keep)]
     if settings.progress:
@@ -120,16 +120,16 @@ def make_trainer(settings: TrainerSettings, epochs: int, keep: Path) -> Trainer:
 
 
 def fit(trainer: Trainer, loop: Loop, start: Path | None) -> None:
-    """Train; ``loop`` holds model and history afterwards.
+    """Train the loop's model; ``loop`` holds model and history afterwards.
 
     Args:
         trainer: from :func:`make_trainer`.
-        loop: what to train.
-        start: checkpoint to go on from, loaded with ``weights_only``; None to begin.
+        loop: the model and its training steps.
+        start: checkpoint to resume from, loaded with ``weights_only``; None to begin.
 
     Raises:
-        InputError: if the checkpoint is not one of this loop.
-        KeyboardInterrupt: if interrupted; the checkpoint of the last whole epoch is there.
+        InputError: if the checkpoint does not belong to this loop.
+        KeyboardInterrupt: if interrupted; the checkpoint of the last complete epoch exists then.
     """
     with _interrupts():
         try:
@@ -152,16 +152,16 @@ def fit(trainer: Trainer, loop: Loop, start: Path | None) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without Lightning's remarks on hardware and its own products; its warnings stay."""
+    """Suppresses Lightning's messages about hardware and its own products, but not warnings."""
     logs = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
     verbosities = [log.level for log in logs]
     for log in logs:
         log.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            # Lightning 2.6 asks torch 2.13 this way; nothing that we pass it changes that.
+            # Lightning 2.6 causes this warning of torch 2.13; our arguments cannot avoid it.
             warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
-            # It then takes another precision; make_trainer refuses that.
+            # Lightning then falls back to another precision, which make_trainer refuses.
             warnings.filterwarnings("ignore", ".*AMP with fp16 is not supported", UserWarning)
             yield
     finally:
@@ -171,9 +171,9 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def _interrupts() -> Iterator[None]:
-    """An interrupt stays a KeyboardInterrupt, and the next one is heard again.
+    """Keeps an interrupt a KeyboardInterrupt, and restores the handler for later interrupts.
 
-    Lightning ignores further interrupts and exits with status 1 instead.
+    By itself Lightning ignores further interrupts and exits with status 1.
     """
     is_main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Training by a recipe into a folder, and going on after a stop."""
+"""Training by a recipe into a folder, and resuming a stopped run."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class TrainResult:
 
     Attributes:
         model: the network after the last epoch, in evaluation mode on the CPU.
-        recipe: how it was trained.
-        accuracy: share, 0 to 1, of the *whole* test set that it classifies rightly after the last
-            epoch, in float32 on the CPU.
+        recipe: the recipe of the run.
+        accuracy: share, 0 to 1, of the *whole* test set that the network classifies correctly after
+            the last epoch, in float32 on the CPU.
         images: size of the test set.
         history: the epochs, in order.
-        seconds: wall-clock time of all epochs, those before a stop included.
-        folder: where the run's files lie.
+        seconds: wall-clock time of all epochs, including those before a stop.
+        folder: the folder of the run's files.
     """
 
     model: Network
@@ -69,23 +69,23 @@ def train(
     """Train a network by a recipe and write it into a folder.
 
     On a CPU the same recipe gives the same weights, bit for bit, with the same versions, kind of
-    CPU and number of threads; also when the run was stopped after an epoch and resumed.
+    CPU and number of threads, also if the run was stopped after an epoch and resumed.
 
     Args:
-        recipe: what to train and how.
-        folder: where the run's files go; made if missing. ``recipe.toml``, ``model.safetensors``,
-            ``history.json`` and ``checkpoints/last.ckpt``, the latter after every epoch.
-        resume: go on after the last finished epoch in the folder, or begin if there is none.
-        until: stop after this many epochs, as if interrupted: only the checkpoint is left, and the
-            result is that of the last epoch made. Without it all of the recipe's epochs are made.
-        data: images to take in place of those that the recipe names, of the same shape.
+        recipe: network, data set and training.
+        folder: folder for the run's files, made if missing: ``recipe.toml``, ``model.safetensors``,
+            ``history.json`` and, after every epoch, ``checkpoints/last.ckpt``.
+        resume: continue after the last finished epoch in the folder, or begin if there is none.
+        until: stop after this many epochs, as if interrupted: only the checkpoint is written, and
+            the result describes the network at that point. None for all epochs of the recipe.
+        data: images to use in place of the recipe's data set, of the same shape.
         data_folder: local folder of data sets, see :func:`hwbnn.training.data.dataset`.
         accelerator: ``"cpu"``, ``"gpu"`` or ``"auto"``, as in Lightning's Trainer.
-        devices: number of devices, or ``"auto"``, as in Lightning's Trainer. With more than one,
-            BatchNorm's statistics are those of one device's share of a batch.
-        precision: one of :data:`PRECISIONS`; the weights stay float32 in all.
-        threads: of torch on the CPU. One by default: sums then have one order on every machine, and
-            layers of this size gain little from a second.
+        devices: number of devices, or ``"auto"``, as in Lightning's Trainer. With several devices
+            each computes BatchNorm's statistics on its own share of a batch.
+        precision: one of :data:`PRECISIONS`; the weights are float32 in each.
+        threads: number of torch's threads on the CPU. The default is 1: sums then have the same
+            order on every machine, and layers of this size gain little from a second thread.
         progress: show Lightning's progress bar.
         on_epoch: called with each epoch when it ends.
 
@@ -95,7 +95,7 @@ def train(
     Raises:
         InputError: if the folder holds another run or cannot be written, a checkpoint is damaged,
             the data or the settings do not fit, or training diverges.
-        KeyboardInterrupt: if interrupted; resuming goes on after the last whole epoch.
+        KeyboardInterrupt: if interrupted; ``resume`` continues after the last complete epoch.
     """
     if isinstance(threads, bool) or not 1 <= threads <= 1024:
         raise InputError(f"threads: expected 1 to 1024, found {threads}")
@@ -110,15 +110,15 @@ def train(
     _check_data(recipe, images)
     target = Path(folder)
 
-    # Lightning takes two seconds to import; recipes and data sets are of use without it.
+    # Importing Lightning takes two seconds, and recipes and data sets do not need it.
     from hwbnn.training.loop import Loop
     from hwbnn.training.trainer import TrainerSettings, fit, make_trainer, quiet
 
     settings = TrainerSettings(accelerator, devices, precision, threads, progress, on_epoch)
     with torch.random.fork_rng(devices=[]), torch_threads(threads), quiet():
         trainer = make_trainer(settings, last, target / CHECKPOINT)
-        # Lightning starts this program again for each further device: only the first process may
-        # find the folder as the caller left it.
+        # Lightning starts this program again for each further device, so only the first process
+        # sees the folder in its original state.
         if trainer.is_global_zero:
             prepare(recipe, target, resume, images)
         start = target / CHECKPOINT
@@ -127,7 +127,7 @@ def train(
         loop = Loop(recipe, model, images.train_images, images.train_labels, images.digest)
         fit(trainer, loop, start if start.exists() else None)
         model = loop.model.cpu().eval()
-        # A run that was finished already makes no epoch, so nothing has moved its schedules.
+        # Resuming a finished run trains no epoch, so nothing else sets the schedules' progress.
         set_progress(model, (last - 1) / recipe.epochs)
         u = recipe.encode(images.test_images)
         reached = accuracy(model, model.input, u, images.test_labels)
@@ -147,7 +147,7 @@ def train(
 
 
 def _read(recipe: Recipe, images: Dataset) -> list[int] | None:
-    """The elements that the network reads, chosen on the images that it is trained on."""
+    """Positions of the elements that the network reads, chosen on its training images."""
     if recipe.reads is None:
         return None
     own = images.train_images[: len(images.train_images) - recipe.held_out]
@@ -171,7 +171,7 @@ def _check_data(recipe: Recipe, images: Dataset) -> None:
 
 
 def _history(result: TrainResult, images: Dataset, settings: TrainerSettings) -> History:
-    """How the run went, on what, and with which versions."""
+    """The history of a finished run."""
     recipe = result.recipe
     return History(
         Provenance(recipe.digest, images.name, images.origin, images.digest, recipe.contract),
@@ -191,6 +191,6 @@ def _history(result: TrainResult, images: Dataset, settings: TrainerSettings) ->
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a run's weights depend on."""
+    """Versions of Python and of the packages on which a run's weights depend."""
     packages = ("hwbnn", "torch", "lightning", "numpy", "scikit-learn", "safetensors")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
