@@ -1,4 +1,4 @@
-"""Simulators of a Graph: the plain one defines it, the fast one equals it."""
+"""Simulators of a Graph: the plain one defines its values, the fast one computes the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decisions: the classes that a Graph gives, beside the user's labels and the float network's."""
+"""Comparison of a Graph's classes with the float network's classes and with the user's labels."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from hwbnn.graph import ArgMax, Graph
 from hwbnn.graph.arrays import Array, Ints
 
 TOLERANCE = 0.01
-"""Part of the samples by which the accuracies of a fixed-point Graph and its floats may differ."""
+"""How much the accuracies of a fixed-point Graph and its float network may differ, from 0 to 1."""
 
 
 @dataclass(frozen=True)
 class AccuracyCheck:
-    """The float network and its Graph on labelled samples.
+    """The classes of a float network and of its Graph on labelled samples.
 
     Attributes:
-        frames: how many samples.
-        accuracy_float: part of them whose class is right in floats.
-        accuracy_integer: part of them whose class is right in integers.
-        differing: samples whose two classes differ.
-        fraction: fraction bits of a fixed-point Graph; None for one without such numbers.
-        constant: the class, if the Graph answers the same to all samples; otherwise None.
+        frames: the number of samples.
+        accuracy_float: the part of them that the float network classifies right, 0 to 1.
+        accuracy_integer: the part of them that the Graph classifies right, 0 to 1.
+        differing: the number of samples to which the two give different classes.
+        fraction: fraction bits of a fixed-point Graph; None for a Graph that has no such numbers.
+        constant: the class, if the Graph gives the same class for all samples; otherwise None.
     """
 
     frames: int
@@ -38,7 +38,7 @@ class AccuracyCheck:
 
     @property
     def agreement(self) -> float:
-        """Part of the samples with the same class."""
+        """The part of the samples with the same class in both, 0 to 1."""
         return 1 - self.differing / self.frames
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ def class_count(graph: Graph) -> int:
     """The number of classes that a Graph decides between; 2 where it decides on one logit.
 
     Raises:
-        InputError: if its output is no class.
+        InputError: if its output is not a class.
     """
     if graph.meaning == "decision":
         return 2
@@ -80,7 +80,7 @@ def check_labels(
         where: the name of the labels in messages.
 
     Raises:
-        InputError: in one line, if they do not fit.
+        InputError: if the labels are not one class from 0 to ``classes - 1`` for each sample.
     """
     try:
         array = np.asarray(labels)
@@ -119,7 +119,11 @@ def check_labels(
 
 
 def check_tolerance(tolerance: float) -> None:
-    """Refuse a tolerance that is no part of the samples."""
+    """Refuse a tolerance that is not between 0 and 1.
+
+    Raises:
+        InputError: if it is not.
+    """
     if not 0 <= tolerance <= 1:  # NaN too
         raise InputError(
             f"tolerance: expected a part of the samples, from 0 to 1, found {tolerance}"
@@ -141,24 +145,23 @@ def compare_decisions(
     *,
     tolerance: float = TOLERANCE,
 ) -> AccuracyCheck:
-    """Compare the classes of a float network with those of its Graph, by the labels.
+    """Compare the classes of a float network with those of its Graph, and both with the labels.
 
     Args:
-        graph: whether it is exact or fixed point decides what may differ.
+        graph: the Graph; if it is exact, every class must be equal.
         floats: classes of the float network, ``(frames,)``.
         integers: classes of the Graph, ``(frames,)``.
         labels: right classes, ``(frames,)``, as :func:`check_labels` returns them.
-        tolerance: of a fixed-point Graph: part of the samples, 0 to 1, by which the two accuracies
-            may differ. An exact Graph has no tolerance: every class must be equal.
+        tolerance: by how much the two accuracies may differ, 0 to 1, if the Graph is fixed point.
 
     Returns:
-        Both accuracies. A Graph that answers the same to all samples is also a
-        :class:`~hwbnn.errors.ConstantOutput` warning.
+        Both accuracies. If the Graph gives the same class for all samples, it also warns with
+        :class:`~hwbnn.errors.ConstantOutput`.
 
     Raises:
-        InputError: if ``tolerance`` is no number from 0 to 1.
-        Mismatch: if the two part: any class of an exact Graph, the accuracies of another by more
-            than ``tolerance``.
+        InputError: if ``tolerance`` is not a number from 0 to 1.
+        Mismatch: if a class of an exact Graph differs, or the accuracies of a fixed-point Graph
+            differ by more than ``tolerance``.
     """
     check_tolerance(tolerance)
     differs = floats != integers

@@ -1,4 +1,4 @@
-"""Running a Graph on a batch of inputs, whichever engine does it."""
+"""Running a Graph on a batch of inputs, with any of the engines."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hwbnn.graph.arrays import Array
 from hwbnn.simulators import plain
 
 Engine = Callable[[Graph, Array, bool], dict[str, Array]]
-"""From a Graph, a checked batch, and whether every value is wanted, to values by name."""
+"""Takes a Graph, a checked batch, and whether every value is wanted; returns values by name."""
 
 FrameProgress = Callable[[str, int, int], None]
-"""Is told what computes or is computed, how many frames of it are done, and of how many."""
+"""Takes the name of the work in progress, the frames done so far, and all frames."""
 
 WORTH = 1 << 30
-"""Synapses times samples from which on ``"auto"`` loads numba; below, plain is done sooner."""
+"""Products of weights and inputs from which on ``"auto"`` uses numba; below, plain is faster."""
 
 
 def _fast(graph: Graph, x: Array, trace: bool) -> dict[str, Array]:
@@ -43,20 +43,20 @@ def _auto(graph: Graph, x: Array, trace: bool) -> dict[str, Array]:
 
 
 ENGINES: dict[str, Engine] = {"auto": _auto, "plain": plain.run, "fast": _fast}
-"""All of them return the same; ``"auto"`` takes what is there and quicker for the batch."""
+"""All engines return the same; ``"auto"`` chooses the faster one of those that are installed."""
 
 
 def check_input(graph: Graph, x: ArrayLike) -> Array:
-    """The batch as the simulators' traces show it, of shape ``(batch, *shape)``: int64, or bool.
+    """Check a batch; return it as ``(batch, *shape)``, bool if the input is bits, else int64.
 
     Raises:
-        InputError: naming the input, what it takes and what was given.
+        InputError: if it does not fit the input in shape, type or range.
     """
     return _checked(graph, x).astype(np.bool_ if graph.input.bit else np.int64)
 
 
 def _checked(graph: Graph, x: ArrayLike) -> Array:
-    """The batch with the user's own type of integers, but bits as bool; not copied if it can be."""
+    """The batch with the user's own integer type, or bool for bits; copied only if necessary."""
     node, t = graph.input, graph.types[graph.input.name]
     array = np.asarray(x)
     wanted = "x".join(map(str, t.shape))
@@ -77,7 +77,7 @@ def _checked(graph: Graph, x: ArrayLike) -> Array:
             f"input '{node.name}': expected integers from {t.low} to {t.high}, found "
             f"{int(array.min())} to {int(array.max())}"
         )
-    # Files may hold the other byte order, which compiled code does not read.
+    # Arrays from files may have the other byte order, which compiled code does not read.
     return array.astype(np.bool_ if t.bit else array.dtype.newbyteorder("="), copy=False)
 
 
@@ -100,12 +100,13 @@ def simulate(
         graph: the network.
         x: integers (or bits as 0 and 1, or bool) of shape ``(batch, *input shape)``.
         engine: one of :data:`ENGINES`.
-        trace: return every node's value by name, not the output alone.
+        trace: whether to return every node's value by name, instead of the output alone.
 
     Returns:
         int64 array ``(batch, *output shape)``, bool if the output is bits; with ``trace`` a dict.
 
     Raises:
+        GraphError: if ``graph`` is not a Graph.
         InputError: if ``x`` does not fit the Graph's input, or no engine has this name.
         ToolNotFound: if the engine needs a package that is not installed.
     """

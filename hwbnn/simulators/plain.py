@@ -1,7 +1,7 @@
 """The plain simulator: the definition of every node.
 
-Whatever else computes a Graph (the fast simulator, HLS, RTL) is right when it equals this file.
-Values are int64 arrays ``(batch, *shape)``; bits are bool arrays of their codes.
+The fast simulator, HLS and RTL are right when they compute the same as this file. Values are int64
+arrays ``(batch, *shape)``; values of bits are bool arrays, True for +1.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from hwbnn.graph.arrays import Array
 BATCH = 1024
 """Most samples that are computed at once."""
 ELEMENTS = 1 << 26
-"""Most elements of all values of the samples that are computed at once, to bound the memory."""
+"""Limit of the elements of all values that are computed at once, to bound the memory."""
 OUTSIDE = 1 << 40
-"""Larger than every element: what stands outside the image of a pool and never wins."""
+"""Larger than every element: a pool is padded with it, negated, so that padding never wins."""
 
 
 def run(graph: Graph, x: Array, trace: bool = True) -> dict[str, Array]:
-    """Every value of the Graph by name for a checked batch ``x``; without ``trace`` the output."""
+    """Values by name for a checked batch ``x``: every value, or without ``trace`` the output."""
     kept = [node.name for node in graph.nodes] if trace else [graph.output.name]
     each = sum(t.size for t in graph.types.values())
     batch = min(BATCH, max(1, ELEMENTS // each))
@@ -72,7 +72,7 @@ def _run(graph: Graph, x: Array) -> dict[str, Array]:
 
 @singledispatch
 def evaluate(node: Node, *arguments: Any) -> Array:
-    """The value of one node from its sources' values, then their types, in order."""
+    """The value of one node; ``arguments`` are its sources' values, then their types, in order."""
     raise GraphError(f"node '{node.name}': the simulator has no {type(node).__name__}")
 
 
@@ -110,7 +110,7 @@ def _conv2d(node: Conv2d, x: Array, t: ValueType) -> Array:
 
 @evaluate.register
 def _max_pool(node: MaxPool, x: Array, t: ValueType) -> Array:
-    # The smallest is minus the largest of minus the elements.
+    # The smallest element is the largest of the negated elements, negated.
     order = np.ones(t.channels, np.int64)
     if node.smallest is not None:
         order[node.smallest] = -1
@@ -188,12 +188,12 @@ def _output(node: Output, x: Array, t: ValueType) -> Array:
 
 
 def signs(bits: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The numbers that codes stand for: -1 for False, +1 for True."""
+    """The numbers of bits: -1 for False, +1 for True."""
     return np.where(bits, 1, -1).astype(np.int64)
 
 
 def numbers(x: Array, t: ValueType) -> NDArray[np.int64]:
-    """The numbers that the elements of a value stand for in a sum."""
+    """The numbers that a value's elements add to a sum: bits as -1 and +1, integers as they are."""
     return signs(x) if t.bit else x
 
 
@@ -201,7 +201,7 @@ def _product(x: NDArray[np.int64], weights: Array) -> NDArray[np.int64]:
     """``x @ weights``, exactly."""
     largest = int(np.abs(x).max(initial=0)) * int(np.abs(weights).max(initial=0))
     if largest * len(weights) < 1 << 53:
-        # float64 holds every partial sum, and its product is many times as quick as int64's.
+        # float64 holds every partial sum exactly; its matrix product is much faster than int64's.
         return (x.astype(np.float64) @ weights.astype(np.float64)).astype(np.int64)
     product: NDArray[np.int64] = x @ weights.astype(np.int64)
     return product
@@ -210,7 +210,14 @@ def _product(x: NDArray[np.int64], weights: Array) -> NDArray[np.int64]:
 def _combined(
     node: Dot | Conv2d, sums: Array, total: Array, own: slice = slice(None)
 ) -> NDArray[np.int64]:
-    """``D``, or ``scale * D + offset * S`` with the factors of the channels ``own``."""
+    """The weighted sums ``D``, or ``scale * D + offset * S`` with the sum ``S`` of all inputs.
+
+    Args:
+        node: the node that has the factors.
+        sums: ``D``, of the channels ``own``.
+        total: ``S``.
+        own: the channels that are computed.
+    """
     if node.scale_offset is None:
         return sums
     scale, offset = node.scale_offset

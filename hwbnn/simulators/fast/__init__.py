@@ -1,7 +1,7 @@
-"""The fast simulator: packed bits, XOR and population counts, compiled by numba.
+"""The fast simulator: packed bits, XOR and popcounts, compiled by numba.
 
 :mod:`.compiled` runs a Graph, :mod:`.steps` says how each kind of node is computed, the other
-modules hold the kernels. Whatever it computes equals :mod:`hwbnn.simulators.plain`.
+modules hold the kernels. All values equal those of :mod:`hwbnn.simulators.plain`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["SAMPLES", "Compiled", "compiled", "run"]
 
 @lru_cache(maxsize=16)
 def compiled(graph: Graph, trace: bool = False) -> Compiled:
-    """The compiled form of a Graph; that of the last few Graphs is kept."""
+    """The compiled form of a Graph; the forms of the last 16 are kept."""
     return Compiled(graph, trace)
 
 
 def run(graph: Graph, x: Array, trace: bool = True) -> dict[str, Array]:
-    """The output, or with ``trace`` every value, by name, for a checked batch ``x``."""
+    """Values by name for a checked batch ``x``: every value, or without ``trace`` the output."""
     return compiled(graph, trace).run(x)

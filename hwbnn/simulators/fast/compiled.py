@@ -1,9 +1,10 @@
 """A Graph compiled into steps, and batches run through them on all cores.
 
-A Graph is compiled once into steps (:mod:`.steps`); a batch goes through them in blocks whose
-values stay in a core's L2, one thread a core, each thread taking the next block when it is free.
-Whatever it computes equals :mod:`hwbnn.simulators.plain`. A trace adds steps and replaces none: the
-values that it shows are those that the output was made from, but for sums that are never stored.
+A Graph is compiled once into steps (:mod:`.steps`). A batch goes through them in blocks whose
+values stay in a core's L2. There is one thread for each core; a thread that is free takes the next
+block. All values equal those of :mod:`hwbnn.simulators.plain`. A trace adds steps and replaces
+none: it shows the values from which the output is computed. Only fused sums, which are never
+stored, are computed for the trace alone.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from hwbnn.simulators.fast.slots import Encoding, Slot, Step, item, rows
 from hwbnn.simulators.fast.steps import short_step, split_step, step
 
 BLOCK_BYTES = 768 * 1024
-"""Bytes of a core's L2 for the values of one block, if a single tile does not take more."""
+"""Bytes of a core's L2 for the values of one block, unless a single tile takes more."""
 WIDTHS = (96, 64, 32)
-"""Lanes of a tile, the widest that fits: wide ones meet each weight more often once it is read."""
+"""Lanes of a tile; the widest that fits is taken, since it uses each loaded weight more often."""
 FORMS: tuple[Encoding, ...] = ("bytes", "pairs", "words", "shorts", "integers")
 SAMPLES = 3840
 """Most samples in a block."""
@@ -40,7 +41,7 @@ class Compiled:
     Attributes:
         graph: what it computes.
         trace: whether every value is returned, not the output alone.
-        sample_bytes: what the values of one sample take while it is computed.
+        sample_bytes: bytes of memory that one sample takes while it is computed.
     """
 
     def __init__(self, graph: Graph, trace: bool = False) -> None:
@@ -59,11 +60,11 @@ class Compiled:
 
         Args:
             x: integers within the input's range, or bool for bits, ``(batch, *shape)``; not
-                checked, as :func:`hwbnn.simulators.simulate` does it.
+                checked here, but by :func:`hwbnn.simulators.simulate`.
             threads: threads that share the batch; by default one for each available core.
 
         Returns:
-            Arrays ``(batch, *shape)``, bool for bits and int64 else, as the plain simulator's.
+            Arrays ``(batch, *shape)``, bool for bits and int64 else, as in the plain simulator.
         """
         n, types, lanes = len(x), self.graph.types, self._lanes
         samples = np.ascontiguousarray(x.reshape(n, prod(x.shape[1:])))
@@ -86,13 +87,13 @@ class Compiled:
         return "words" if self.graph.types[name].bit else "integers"
 
     def _compile(self) -> list[tuple[Slot, Step]]:
-        """The steps that the taps need, found from the last node to the first, in running order."""
+        """The steps that compute the returned values, in the order in which they run."""
         wanted: dict[str, set[Encoding]] = defaultdict(set)
         for slot in self._taps:
             wanted[slot.value].add(slot.form)
         steps: list[tuple[Slot, Step]] = []
         for node in reversed(self.graph.nodes):
-            # A form may be made from one that comes behind it, so it is looked at first.
+            # A form may be computed from a form further behind in FORMS, so it is visited first.
             for form in FORMS:
                 if form not in wanted[node.name]:
                     continue
@@ -113,7 +114,8 @@ class Compiled:
     def _arrange(self) -> tuple[dict[Slot, int], int]:
         """The offset of each slot's array in the memory of a block, and the size of that memory.
 
-        Arrays take the place of those that no later step reads. Both are bytes of one sample.
+        An array may reuse the memory of arrays that no later step reads. Offsets and size are in
+        bytes for one sample.
         """
         read = [{self._root(slot) for slot in each.reads} for _, each in self._steps]
         last = {slot: i for i, slots in enumerate(read) for slot in slots}
@@ -135,7 +137,7 @@ class Compiled:
         return places, max(ends.values())
 
     def _root(self, slot: Slot) -> Slot:
-        """The slot whose array this one has."""
+        """The slot whose array this slot shares; the slot itself if it has its own."""
         while slot in self._same:
             slot = self._same[slot]
         return slot
@@ -147,7 +149,7 @@ class Compiled:
         queue: Iterator[int],
         tiles: int,
     ) -> None:
-        """Take blocks from the queue until it is empty, and fill their rows of the values."""
+        """Take blocks from the queue until it is empty; write their samples into ``values``."""
         lanes = self._lanes
         memory = _memory(tiles * lanes * self.sample_bytes)
         buffers, filled = self._buffers(memory, tiles), tiles * lanes
@@ -181,7 +183,7 @@ class Compiled:
 
 
 def _memory(size: int) -> NDArray[np.uint8]:
-    """Bytes that begin on a line of the cache, so that no vector of 64 bytes lies across two."""
+    """Memory that begins at a cache line, so that no vector of 64 bytes crosses a line."""
     memory = np.empty(size + 64, np.uint8)
     skip = -memory.ctypes.data % 64
     return memory[skip : skip + size]

@@ -1,4 +1,4 @@
-"""Kernels that bring values from one form into another, and pick elements."""
+"""Kernels that convert values from one form to another, and select elements."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hwbnn.graph.arrays import Int32s, Ints, Words
 from hwbnn.simulators.fast.kernels import ONE, ZERO, jit
 
 STRIP = 64
-"""Elements that go from lanes to samples at once, or back: rows that stay in L1 meanwhile."""
+"""Elements that are transposed at once between samples and lanes; their rows stay in L1."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _test_64_bytes(context: Any, row: Any, start: Any, mask: Any) -> Any:
-    """A word whose bit ``i`` says whether ``row[start + i] & mask`` is not zero; uint8 row."""
+    """A word whose bit ``i`` is 1 if ``row[start + i] & mask`` is not zero; ``row`` is uint8."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         row, start, mask = arguments
@@ -39,13 +39,13 @@ def _test_64_bytes(context: Any, row: Any, start: Any, mask: Any) -> Any:
 
 @jit
 def pack_bytes(x: NDArray[np.uint8], planes: int, first: int, last: int, out: Words) -> None:
-    """Bits ``first`` to ``last - 1`` of each byte into planes of a value of ``planes`` planes.
+    """Pack the bits of bytes into the bit planes ``first`` to ``last - 1`` of a value.
 
     Args:
         x: ``(samples, n)``, contiguous.
-        planes: planes of the value; if it is one, any byte but 0 is a set bit.
-        first: plane that bit 0 of the bytes belongs to.
-        last: plane behind the last that the bytes reach.
+        planes: all planes of the value; if there is one, each byte other than 0 is a set bit.
+        first: the plane of bit 0 of the bytes.
+        last: the plane behind the last one that is packed.
         out: words ``(tiles, planes * words, lanes)``.
     """
     n, lanes = x.shape[1], out.shape[2]
@@ -58,7 +58,7 @@ def pack_bytes(x: NDArray[np.uint8], planes: int, first: int, last: int, out: Wo
             for k in range(n // 64):
                 out[t, row + k, s] = _test_64_bytes(x[sample], 64 * k, mask)
             rest = n % 64
-            if rest and n >= 64:  # the last 64 bytes, less those that are packed already
+            if rest and n >= 64:  # test the last 64 bytes, drop those that are packed already
                 word = _test_64_bytes(x[sample], n - 64, mask)
                 out[t, row + count - 1, s] = word >> np.uint64(64 - rest)
             elif rest:
@@ -70,7 +70,7 @@ def pack_bytes(x: NDArray[np.uint8], planes: int, first: int, last: int, out: Wo
 
 @jit
 def transpose(x: NDArray[Any], out: NDArray[Any]) -> None:
-    """Rows of samples ``(samples, n)`` into lanes ``(tiles, rows, lanes)``; 0 behind ``n`` rows."""
+    """Samples ``(samples, n)`` to rows ``(tiles, rows, lanes)``; rows behind the ``n`` are 0."""
     lanes = out.shape[2]
     out[:, x.shape[1] :] = 0
     for strip in range(0, x.shape[1], STRIP):
@@ -82,7 +82,7 @@ def transpose(x: NDArray[Any], out: NDArray[Any]) -> None:
 
 @jit
 def collect(integers: Int32s, out: NDArray[Any]) -> None:
-    """Undo :func:`transpose`: lanes into rows of samples ``(samples, n)``."""
+    """Undo :func:`transpose`: rows ``(tiles, rows, lanes)`` to samples ``(samples, n)``."""
     lanes = integers.shape[2]
     for strip in range(0, out.shape[1], STRIP):
         for sample in range(len(out)):
@@ -93,7 +93,7 @@ def collect(integers: Int32s, out: NDArray[Any]) -> None:
 
 @jit
 def collect_bits(words: Words, out: NDArray[np.bool_]) -> None:
-    """Words of one plane into rows of bits ``(samples, n)``."""
+    """Words of one plane ``(tiles, words, lanes)`` to bits ``(samples, n)``."""
     lanes = words.shape[2]
     for sample in range(len(out)):
         t, s = sample // lanes, sample % lanes
@@ -105,7 +105,7 @@ def collect_bits(words: Words, out: NDArray[np.bool_]) -> None:
 
 @jit
 def split(integers: Int32s, low: int, planes: int, out: Words) -> None:
-    """Integers less ``low`` into bit planes."""
+    """Subtract ``low`` from integers and split them into words of ``planes`` bit planes."""
     count = out.shape[1] // planes
     for t in range(len(out)):
         out[t] = ZERO
@@ -118,14 +118,14 @@ def split(integers: Int32s, low: int, planes: int, out: Words) -> None:
 
 
 def runs(index: Ints) -> tuple[Ints, Words]:
-    """Moves of the bits at the positions ``index`` into words: neighbours that stay so at once.
+    """How to select the bits at the positions ``index``, in runs of neighbouring bits.
 
     Args:
-        index: the position of each bit that goes on, int64 ``(m,)``.
+        index: the position of each selected bit, int64 ``(m,)``.
 
     Returns:
-        For each run the word that it comes from and goes to, and by how much it is shifted right
-        and then left, int64 ``(runs, 4)``; and where it stands in the word that it goes to, uint64.
+        For each run the source word, the destination word, and by how many bits it is shifted right
+        and then left, int64 ``(runs, 4)``; its mask in the destination word, uint64 ``(runs,)``.
     """
     to = np.arange(len(index))
     starts = np.ones(len(index), np.bool_)
@@ -140,7 +140,7 @@ def runs(index: Ints) -> tuple[Ints, Words]:
 
 @jit
 def select_words(words: Words, moves: Ints, masks: Words, planes: int, out: Words) -> None:
-    """The bits of :func:`runs`, in each of ``planes`` planes."""
+    """Select bits by the moves and masks of :func:`runs`, in each of ``planes`` planes."""
     count, out_words = words.shape[1] // planes, out.shape[1] // planes
     for t in range(len(out)):
         out[t] = ZERO
@@ -154,7 +154,7 @@ def select_words(words: Words, moves: Ints, masks: Words, planes: int, out: Word
 
 @jit
 def select(integers: Int32s, index: Ints, out: Int32s) -> None:
-    """The rows at the positions ``index``."""
+    """Select the rows at the positions ``index``."""
     for t in range(len(out)):
         for i in range(len(index)):
             out[t, i] = integers[t, index[i]]
@@ -162,7 +162,10 @@ def select(integers: Int32s, index: Ints, out: Int32s) -> None:
 
 @jit
 def _copy_bits(words: Words, begin: int, count: int, to: int, out: Words) -> None:
-    """Set a run of bits, which are 0, to bits of another array ``(words, lanes)``."""
+    """Copy ``count`` bits from bit ``begin`` of ``words`` to bit ``to`` of ``out``.
+
+    Both arrays are ``(words, lanes)``; the bits of ``out`` must be 0 before.
+    """
     done = 0
     while done < count:
         source, place = begin + done, to + done
@@ -181,11 +184,11 @@ def concat_bits(
     """At each position ``first`` bits of one value, then ``second`` of the other.
 
     Args:
-        one: ``(tiles, words, lanes)``, of ``positions * first`` bits a sample.
-        other: likewise, of ``positions * second``.
-        first: channels of the one.
-        second: channels of the other.
-        positions: rows times columns.
+        one: ``(tiles, words, lanes)``, ``positions * first`` bits for each sample.
+        other: ``(tiles, words, lanes)``, ``positions * second`` bits for each sample.
+        first: channels of ``one``.
+        second: channels of ``other``.
+        positions: rows times columns of the image.
         out: ``(tiles, words, lanes)``.
     """
     for t in range(len(out)):

@@ -10,7 +10,7 @@ from hwbnn.simulators.fast.kernels import jit
 
 @jit
 def encode(integers: Int32s, cuts: Ints, out: Int32s) -> None:
-    """Each row compared with cuts of its own, into one row a cut."""
+    """Compare each row with its own thresholds ``cuts``; each gives a row of 0 and 1."""
     for t in range(len(out)):
         for i in range(len(cuts)):
             for j in range(cuts.shape[1]):
@@ -20,7 +20,7 @@ def encode(integers: Int32s, cuts: Ints, out: Int32s) -> None:
 
 @jit
 def lookup(integers: Int32s, table: Ints, low: int, step: int, out: Int32s) -> None:
-    """Entries ``(x - low) // step`` of the table of channel ``i % channels``."""
+    """Look up entry ``(x - low) // step`` in the table of each element's channel."""
     for t in range(len(out)):
         for i in range(out.shape[1]):
             c = i % len(table)
@@ -30,7 +30,7 @@ def lookup(integers: Int32s, table: Ints, low: int, step: int, out: Int32s) -> N
 
 @jit
 def argmax(integers: Int32s, out: Int32s) -> None:
-    """The first row that holds the largest integer."""
+    """The number of the first row that holds the largest integer, for each lane."""
     for t in range(len(out)):
         best = integers[t, 0].copy()
         out[t, 0] = 0
@@ -43,7 +43,7 @@ def argmax(integers: Int32s, out: Int32s) -> None:
 
 @jit
 def add(a: Int32s, b: Int32s, channels: int, out: Int32s) -> None:
-    """Sums of rows; ``b`` has as many rows as ``a``, or one for every ``channels`` of them."""
+    """Add rows; ``b`` has as many rows as ``a``, or one row for each ``channels`` rows of ``a``."""
     for t in range(len(out)):
         for i in range(out.shape[1]):
             j = i if b.shape[1] == a.shape[1] else i // channels
@@ -62,12 +62,12 @@ def rescale(
     kinds: Ints,
     out: Int32s,
 ) -> None:
-    """``((x * slope + bias) >> shift)``, from ``low`` to ``high``.
+    """``(x * slope + bias) >> shift``, clipped to ``low .. high``.
 
     Args:
         integers: ``(tiles, positions * channels, lanes)``.
         slopes: ``(2, channels)``, for ``x >= 0`` and for ``x < 0``.
-        bias: ``(classes, channels)``, with what makes the shift round.
+        bias: ``(classes, channels)``, including the half that makes the shift round.
         shift: ``(channels,)``.
         low: the smallest result.
         high: the largest result.
@@ -88,7 +88,7 @@ def rescale(
 
 @jit
 def pad_channels(integers: Int32s, channels: int, before: int, after: int, out: Int32s) -> None:
-    """Rows of 0 in front of and behind the ``channels`` of each position."""
+    """Add ``before`` rows of 0 in front of the channels of each position and ``after`` behind."""
     each = before + channels + after
     for t in range(len(out)):
         for i in range(out.shape[1]):

@@ -1,7 +1,7 @@
-"""The steps of nodes with integer weights, and of a ``Threshold`` with either.
+"""The steps of ``Dot`` and ``Conv2d`` with integer weights, also fused with a ``Threshold``.
 
-Their kernels are in :mod:`.products`. A ``Threshold`` that is the only reader of the sums takes
-them as they are made, whether it makes bits or integers.
+Their kernels are in :mod:`.products`. A ``Threshold`` that is the only reader of the sums is
+applied to them before they are stored, whether its result is bits or integers.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ SHORT, WORD = 1 << 15, 1 << 31
 
 
 class Packing(NamedTuple):
-    """How a node with integer weights is computed.
+    """How the inputs and weights of a node with integer weights are packed.
 
     Attributes:
         form: the form of the value that it reads.
-        base: what an element of code 0 stands for.
-        gain: how much each step of the code adds.
-        chunk: words whose products 16 bits hold, in which those of bytes are added up.
-        weights: each channel's, ``(channels, rows, columns, numbers of a pixel that it reads)``.
-        bound: what no sum of products reaches in magnitude.
+        base: the value of an element whose code is 0.
+        gain: the value of each step of the code.
+        chunk: for bytes, the most words whose products 16 bits can add up.
+        weights: int64 ``(channels, rows, columns, numbers of a pixel that a channel reads)``.
+        bound: bound on the magnitude of every sum of products.
     """
 
     form: Encoding
@@ -43,11 +43,11 @@ class Packing(NamedTuple):
 
 
 def packing(node: Dot | Conv2d, t: ValueType) -> Packing | None:
-    """The packing of a node that reads values of this type; None if they pass 16 bits."""
+    """The packing of a node that reads values of this type; None if these do not fit 16 bits."""
     base, gain, _ = coding(t)
     most = 1 if t.bit else t.high - t.low
     if most < 1 << 8 and int(np.abs(node.weights).max()) < 1 << 7:
-        # Two neighbours are added up by one instruction, which saturates.
+        # One instruction adds two neighbouring products in 16 bits and saturates.
         weights = _aligned(node, packed.BYTES)
         pairs = weights.reshape(-1, 2)
         ends = np.maximum(pairs, 0).sum(axis=1), np.maximum(-pairs, 0).sum(axis=1)
@@ -64,12 +64,12 @@ def packing(node: Dot | Conv2d, t: ValueType) -> Packing | None:
 
 
 def _magnitude(node: Dot | Conv2d) -> int:
-    """The largest sum of a channel's weights without their signs."""
+    """The largest sum of the magnitudes of a channel's weights."""
     return int(np.abs(node.weights.astype(np.int64)).reshape(len(node.weights), -1).sum(1).max())
 
 
 def _aligned(node: Dot | Conv2d, size: int) -> Ints:
-    """Weights for whole words of a pixel: zeros for other channels that its first and last hold."""
+    """Weights for whole words of a pixel, with zeros for channels of other groups in the words."""
     weights = node.weights.astype(np.int64)
     if isinstance(node, Dot):
         weights = weights[:, None, None]
@@ -85,7 +85,7 @@ def _aligned(node: Dot | Conv2d, size: int) -> Ints:
 
 
 def packed_step(node: Node, form: Encoding, graph: Graph) -> Step:
-    """A value in a packed form, from its own words or integers."""
+    """The step that computes a packed form of a value from its words or integers."""
     t, size, out = graph.types[node.name], SIZES[form], Slot(node.name, form)
     channels, base = t.channels, t.low if form == "bytes" else 0
     if t.bit:
@@ -96,7 +96,7 @@ def packed_step(node: Node, form: Encoding, graph: Graph) -> Step:
 
 
 def _tiles(weights: Ints, groups: int, size: int) -> Int32s:
-    """Weights as kernels take them, ``(groups, blocks, words, CHANNELS)``."""
+    """Weights in the layout of the kernels, int32 ``(groups, blocks, words, CHANNELS)``."""
     flat = weights.reshape(groups, len(weights) // groups, -1)
     words = np.ascontiguousarray(flat.astype(f"<i{4 // size}")).view("<i4")
     whole = np.pad(words, ((0, 0), (0, -words.shape[1] % products.CHANNELS), (0, 0)))
@@ -105,7 +105,7 @@ def _tiles(weights: Ints, groups: int, size: int) -> Int32s:
 
 
 def _constants(node: Dot | Conv2d, graph: Graph, base: int) -> tuple[Ints, Ints]:
-    """The class of each position, and what each class adds, int64 ``(classes, outputs)``."""
+    """The class of each position, and the constants of classes, int64 ``(classes, outputs)``."""
     weights = node.weights.astype(np.int64)
     kinds = np.zeros(graph.types[node.name].size // len(weights), np.int64)
     constant: Ints = base * weights.reshape(len(weights), -1).sum(axis=1)[None]
@@ -117,12 +117,12 @@ def _constants(node: Dot | Conv2d, graph: Graph, base: int) -> tuple[Ints, Ints]
 
 
 def _is_depthwise(grid: Grid, t: ValueType) -> bool:
-    """Whether each channel of integers makes one of its own."""
+    """Whether each output channel reads one input channel, of integers."""
     return grid.groups == grid.channels == grid.outputs > 1 and not t.bit
 
 
 def integers(node: Dot | Conv2d, graph: Graph, grid: Grid) -> Step:
-    """The sums themselves."""
+    """The step that stores the weighted sums."""
     t, out = graph.types[node.source], Slot(node.name, "integers")
     if _is_depthwise(grid, t):
         source, taps = Slot(node.source, "integers"), node.weights.reshape(grid.outputs, -1)
@@ -142,10 +142,10 @@ def integers(node: Dot | Conv2d, graph: Graph, grid: Grid) -> Step:
 
 
 def threshold(node: Threshold, form: Encoding, graph: Graph, grid: Grid) -> Step | None:
-    """A ``Threshold`` and the sums with integer weights in front of it; None if they part.
+    """A step for a ``Threshold`` fused with sums of integer weights; None if they are not fused.
 
     With the sum ``constant + gain * M``, ``sum >= t`` is ``M > ceil((t - constant) / gain) - 1``.
-    Where channels fall the weights are negated, and ``sum <= t`` is
+    For falling channels the weights are negated, and ``sum <= t`` is
     ``-M > -floor((t - constant) / gain) - 1``.
     """
     feeding = graph.node(node.source)
@@ -175,7 +175,10 @@ def threshold(node: Threshold, form: Encoding, graph: Graph, grid: Grid) -> Step
 def _cuts(
     feeding: Dot | Conv2d, node: Threshold, graph: Graph, chosen: Packing
 ) -> tuple[Ints, Int32s]:
-    """The class of each position, and what ``M`` must pass, ``(classes, channels, k)``."""
+    """The class of each position, and the cuts, int32 ``(classes, channels, k)``.
+
+    A threshold is reached where ``M``, or ``-M`` in falling channels, is greater than its cut.
+    """
     kinds, constant = _constants(feeding, graph, chosen.base)
     own = None if node.border_classes is None else node.border_classes.ravel()
     places, (theirs, mine) = joined_classes(kinds if len(constant) > 1 else None, own)
@@ -188,7 +191,7 @@ def _cuts(
 
 
 def _plain(node: Dot | Conv2d, graph: Graph) -> Step:
-    """The sums as the plain simulator computes them."""
+    """The step that lets the plain simulator compute the sums."""
     t, result = graph.types[node.source], graph.types[node.name]
     source, out = Slot(node.source, "words" if t.bit else "integers"), Slot(node.name, "integers")
 

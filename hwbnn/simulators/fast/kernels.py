@@ -1,16 +1,17 @@
 """The basis of the fast simulator's kernels: layout of the samples, compiler, bits of a row.
 
-Samples lie side by side: an array is ``(tiles, rows, lanes)``, a row holds one word of each of
-``lanes`` samples, a multiple of :data:`LANES`, and every inner loop runs over a row, so that the
-compiler makes vector instructions of it without shuffles. A value has some of five forms:
+Samples lie side by side: an array is ``(tiles, rows, lanes)``, where a row holds one word of each
+of ``lanes`` samples, a multiple of :data:`LANES`. Every inner loop runs over a row, so that the
+compiler turns it into vector instructions without shuffles. A value is kept in one or more of five
+forms:
 
-- *words* (uint64): its bits packed along the elements, 64 a word, element 0 lowest, unused high
+- *words* (uint64): its bits packed along the elements, 64 in a word, element 0 lowest, unused high
   bits zero; a value of several bit planes has the rows of its highest plane first;
-- *integers* (int32): one row an element;
-- *shorts* (int16): likewise, and a row of 0 behind them;
+- *integers* (int32): one row for each element;
+- *shorts* (int16): one row for each element, and a row of 0 behind them;
 - *bytes* and *pairs* (int32): four or two elements of a pixel in a word (:mod:`.packed`).
 
-Lanes without a sample hold another valid value. Kernels release the interpreter's lock.
+Lanes without a sample hold a copy of a valid one. Kernels release the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -27,24 +28,24 @@ from numba.extending import intrinsic
 from hwbnn.graph.arrays import Words
 
 LANES = 32
-"""Samples that a kernel takes at once: four vectors of eight words."""
+"""Samples that a kernel computes at once: four vectors of eight 64-bit words."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 ZERO, ONE = np.uint64(0), np.uint64(1)
 FIRST = cast(int, np.int64(0))
-"""The first bit: numba would compile a version of its own for a literal 0."""
+"""The number 0 as int64: for a literal 0 numba would compile another version of a kernel."""
 
 
 def jit(function: F) -> F:
-    """Compile on first use; machine code is kept on disk where a folder for it can be written."""
+    """Compile on first use; machine code is kept on disk if a folder for it is writable."""
     options = {"nogil": True, "error_model": "numpy", "boundscheck": False}
     try:
         compiled = njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder beside the source or in the user's home can be written
+    except RuntimeError:  # neither a folder beside the source nor one in the home is writable
         return cast(F, njit(**options)(function))
-    # numba compiles again when the kernel's own file changes, but not when this file does, whose
-    # functions are compiled into kernels of other files: it becomes part of the comparison.
+    # numba compiles a kernel again when the kernel's own file changes. Functions of this file are
+    # compiled into kernels of other files, so this file's contents are compared as well.
     kept: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if not hasattr(kept, "_source_stamp"):
         return cast(F, njit(**options)(function))
@@ -68,14 +69,14 @@ def popcount(context: Any, x: Any) -> Any:
 
 @jit
 def put_bits(source: Words, bit: int, count: int, out: Words, place: int) -> None:
-    """Copy ``count`` bits from ``bit`` on to ``place`` on, where no bit is set yet.
+    """Copy ``count`` bits of each lane from ``source`` to ``out``, where they must still be 0.
 
     Args:
         source: words ``(rows, lanes)``.
-        bit: the first bit.
+        bit: the number of the first bit in ``source``.
         count: bits to copy.
         out: words ``(rows, lanes)``; words that are filled as a whole need not be zero before.
-        place: where the first bit goes.
+        place: the number of the first bit in ``out``.
     """
     while count > 0:
         k, o = bit // 64, place // 64

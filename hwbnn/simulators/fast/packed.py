@@ -1,8 +1,8 @@
 """Kernels that pack the channels of each pixel into words of 32 bits, for :mod:`.products`.
 
-A value in the form *bytes* has four codes ``u`` of 8 bits in a word, one in the form *pairs* two
-integers of 16 bits; the first channel is in the lowest bits. The last word of a pixel is filled up
-with 0, and so is a row behind the last pixel, which stands for places outside the image.
+A word of a value in the form *bytes* holds four codes ``u`` of 8 bits; a word in the form *pairs*
+holds two integers of 16 bits. The first channel is in the lowest bits. The last word of a pixel is
+filled up with 0. A row of 0 behind the last pixel is read for pixels outside the image.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ EIGHT = ir.VectorType(WORD, VECTOR)
 
 
 def spread(b: Any, word: Any) -> Any:
-    """Code of a vector of one word."""
+    """Code for a vector that holds one word in all lanes."""
     first = b.insert_element(ir.Constant(EIGHT, ir.Undefined), word, WORD(0))
     return b.shuffle_vector(first, first, ir.Constant(EIGHT, [0] * VECTOR))
 
 
 def vectors(b: Any, data: Any, row: Any, lanes: Any, s: Any) -> list[Any]:
-    """Pointers to the vectors of a row, from a lane on."""
+    """Pointers to the vectors of a row, beginning with lane ``s``."""
     first = b.gep(data, [b.add(b.mul(row, lanes), s)])
     row = b.bitcast(first, EIGHT.as_pointer())
     return [b.gep(row, [PLACE(v)]) for v in range(VECTORS)]
@@ -73,12 +73,12 @@ def _pack_bytes(
     Args:
         context: numba's.
         x: int32 ``(rows, lanes)``.
-        row: the first of the rows.
-        count: how many, 1 to 4.
-        less: taken off each element.
+        row: the first of the rows to pack.
+        count: how many rows, 1 to 4.
+        less: subtracted from each element.
         s: the first lane.
         out: int32 ``(words, lanes)``.
-        k: which of them is filled.
+        k: the word of ``out`` that is filled.
     """
     integers = (types.intp,) * 4
     return types.void(x, *integers, out, types.intp), _packed(BYTES)
@@ -88,19 +88,19 @@ def _pack_bytes(
 def _pack_pair(
     context: Any, x: Any, row: Any, count: Any, less: Any, s: Any, out: Any, k: Any
 ) -> Any:
-    """The same into one word of two integers."""
+    """As :func:`_pack_bytes`, for one word of two integers; ``count`` is 1 or 2."""
     integers = (types.intp,) * 4
     return types.void(x, *integers, out, types.intp), _packed(PAIRS)
 
 
 @jit
 def pack(x: Int32s, channels: int, base: int, size: int, out: Int32s) -> None:
-    """Integers less ``base``, packed.
+    """Subtract ``base`` from integers and pack them.
 
     Args:
         x: integers ``(tiles, pixels * channels, lanes)``.
-        channels: of a pixel.
-        base: taken off.
+        channels: channels of a pixel.
+        base: subtracted from each integer.
         size: numbers in a word.
         out: int32 ``(tiles, pixels * words + 1, lanes)``.
     """
@@ -119,7 +119,7 @@ def pack(x: Int32s, channels: int, base: int, size: int, out: Int32s) -> None:
 
 @jit
 def unpack(x: Words, channels: int, size: int, out: Int32s) -> None:
-    """Bits as numbers 0 and 1, packed; ``x`` words ``(tiles, words, lanes)`` of one plane."""
+    """Pack bits as the numbers 0 and 1; ``x`` is words ``(tiles, words, lanes)`` of one plane."""
     each = -(-channels // size)
     for t in range(len(x)):
         for k in range(out.shape[1] - 1):
@@ -137,8 +137,8 @@ def unpack(x: Words, channels: int, size: int, out: Int32s) -> None:
 
 @jit
 def _spread_bits(bits: int, size: int) -> int:
-    """The lowest bits of a word, each in the lowest bit of a number of its own."""
-    # A product with ones at every so many bits spreads them; a mask picks those that are wanted.
+    """Spread the lowest ``size`` bits: each becomes the lowest bit of a number of a packed word."""
+    # The product has shifted copies of the bits; the mask keeps one bit of each copy.
     if size == BYTES:
         return (bits * 0x00204081) & 0x01010101
     return (bits * 0x00008001) & 0x00010001

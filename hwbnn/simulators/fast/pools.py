@@ -14,7 +14,10 @@ LOWEST = np.int32(-(2**31))
 
 @jit
 def _taps(grid: Grid, p: int) -> tuple[int, int, int, int]:
-    """The rows and columns of the image that a window sees: first, behind the last; likewise."""
+    """The rows and columns of the image inside a window: ``(top, bottom, left, right)``.
+
+    ``bottom`` and ``right`` are those behind the last.
+    """
     y = p // grid.out_columns * grid.down - grid.top
     z = p % grid.out_columns * grid.right - grid.left
     rows = max(0, y), min(grid.height, y + grid.rows)
@@ -24,13 +27,13 @@ def _taps(grid: Grid, p: int) -> tuple[int, int, int, int]:
 
 @jit
 def pool_bits(x: Words, grid: Grid, smallest: Words, positions: int, out: Words) -> None:
-    """OR of each window, channel by channel; AND where ``smallest``.
+    """OR of each window, channel by channel; AND for the channels in ``smallest``.
 
     Args:
         x: words ``(tiles, words, lanes)``, one plane.
         grid: geometry.
-        smallest: bits of the channels, words ``(words of a pixel,)``.
-        positions: how many windows.
+        smallest: one bit for each channel, words ``(words of a pixel,)``.
+        positions: the number of windows.
         out: words ``(tiles, words, lanes)``.
     """
     seen = np.empty((len(smallest), x.shape[2]), np.uint64)
@@ -45,7 +48,7 @@ def pool_bits(x: Words, grid: Grid, smallest: Words, positions: int, out: Words)
                     seen[:] = ZERO
                     bit = (i * grid.width + j) * grid.channels
                     put_bits(x[t], bit, grid.channels, seen, FIRST)
-                    for k in range(len(smallest)):  # AND is OR of what is turned round
+                    for k in range(len(smallest)):  # AND is the inverted OR of inverted bits
                         for s in range(x.shape[2]):
                             extreme[k, s] |= seen[k, s] ^ smallest[k]
             for k in range(len(smallest)):
@@ -58,7 +61,7 @@ def pool_bits(x: Words, grid: Grid, smallest: Words, positions: int, out: Words)
 def pool_integers(
     x: Int32s, grid: Grid, smallest: NDArray[np.bool_], positions: int, out: Int32s
 ) -> None:
-    """The largest of each window, channel by channel; the smallest where ``smallest``."""
+    """The largest element of each window, by channel; the smallest where ``smallest`` is True."""
     for t in range(len(x)):
         for p in range(positions):
             top, bottom, left, right = _taps(grid, p)
@@ -68,7 +71,7 @@ def pool_integers(
                 for i in range(top, bottom):
                     for j in range(left, right):
                         row = (i * grid.width + j) * grid.channels + c
-                        for s in range(x.shape[2]):  # inverted bits turn the order round
+                        for s in range(x.shape[2]):  # inverted integers have the opposite order
                             out[t, o, s] = max(out[t, o, s], x[t, row, s] ^ turned)
                 for s in range(x.shape[2]):
                     out[t, o, s] ^= turned

@@ -1,19 +1,20 @@
 """Kernels of weighted sums with integer weights: products of 8 or 16 bits, added up in 32.
 
-A value ``x = base + gain * u`` comes packed (:mod:`.packed`), and so do the weights: a sum is a
-constant plus ``gain`` times the products of ``u`` with the weights. One or two instructions make
-the sum of the products of two words:
+A value ``x = base + gain * u`` and the weights are packed (:mod:`.packed`). A sum is a constant
+plus ``gain`` times the sum of the products of ``u`` with the weights. One or two instructions
+compute the sum of the products of two words:
 
-- of *bytes*, ``u`` is unsigned and a weight signed, and two neighbouring products must not pass 16
-  bits. As many of them are added up in 16 bits as their range allows, then in 32.
-- of *pairs*, both are signed; two products are added up in 32 bits at once.
+- *bytes*: ``u`` is unsigned and a weight signed, and the sum of two neighbouring products must fit
+  16 bits. As many sums are added up in 16 bits as their range allows, then in 32.
+- *pairs*: both are signed; two products are added up in 32 bits directly.
 
 The sums of a *tile*, :data:`CHANNELS` channels by :data:`~hwbnn.simulators.fast.kernels.LANES`
-samples in vectors of eight, stay in registers while the words go by, as in :mod:`.windows`. Where
-the processor has no such instructions, LLVM gets plain multiplications, which give the same sums.
+samples in vectors of eight, stay in registers during the loop over the words, as in
+:mod:`.windows`. If the processor has no such instructions, the code has plain multiplications,
+which give the same sums.
 
-What becomes of the sums of a window is one of three: they are stored, or a ``Threshold`` behind
-them takes them while they are in a core's L1.
+The sums of a window are then stored (:func:`sums`), or a ``Threshold`` turns them into integers
+(:func:`levels`) or bits (:func:`bits`) while they are in a core's L1.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ from hwbnn.simulators.fast.windows import Grid
 CHANNELS = 2
 """Channels of a tile; weights are padded to whole tiles."""
 STRIP = 96
-"""Words of a window that meet all weights before the next do: 12 KiB of a core's L1."""
+"""Words of a window that are multiplied by all weights before the next: 12 KiB of a core's L1."""
 WORTH = 4
-"""Words that 16 bits must hold so that adding up in 16 bits first is quicker."""
+"""Least number of words for which adding up in 16 bits first is faster."""
 
 _SHORT, _BYTE = ir.IntType(16), ir.IntType(8)
 _SHORTS = ir.VectorType(_SHORT, 2 * VECTOR)
@@ -63,7 +64,7 @@ def _has_instructions(context: Any) -> bool:
 
 
 def _instruction(b: Any, name: str, part: Any, result: Any, x: Any, w: Any) -> Any:
-    """One of the processor's instructions on vectors of parts of words."""
+    """One of the processor's instructions; its vectors have elements of types part and result."""
     given, whole = (ir.VectorType(t, VECTOR * 32 // t.width) for t in (part, result))
     kind = ir.FunctionType(whole, [given, given])
     function = cgutils.get_or_insert_function(b.module, kind, f"llvm.x86.avx2.{name}")
@@ -80,12 +81,12 @@ def _products(b: Any, own: bool, size: int, x: Any, w: Any) -> Any:
 
 
 def _widened(b: Any, sums: Any) -> Any:
-    """Sums of 16 bits, two neighbours added up in 32."""
+    """Sums of 16 bits, each two neighbours added up in 32 bits."""
     return _instruction(b, "pmadd.wd", _SHORT, WORD, sums, ir.Constant(_SHORTS, [1] * 2 * VECTOR))
 
 
 def _written_out(b: Any, size: int, x: Any, w: Any) -> Any:
-    """The sums of products without the processor's own instructions."""
+    """The sums of products, computed by plain shifts and multiplications."""
     bits, total = 32 // size, ir.Constant(EIGHT, [0] * VECTOR)
     for i in range(size):
         above = ir.Constant(EIGHT, [32 - bits - bits * i] * VECTOR)
@@ -151,7 +152,7 @@ def _added(size: int) -> Any:
 
 
 def _add_narrowly(b: Any, words: tuple[Any, Any, Any], each: Any, sums: dict[Any, Any]) -> None:
-    """Code that adds the products of bytes up in 16 bits, ``batch`` words at a time."""
+    """Code that adds up products of bytes in 16 bits, ``batch`` words at a time."""
     begin, stop, batch = words
     narrow = {place: cgutils.alloca_once(b, _SHORTS) for place in _SUMS}
 
@@ -175,18 +176,18 @@ def _add_bytes(
     context: Any, x: Any, w: Any, rows: Any, s: Any, begin: Any, stop: Any, block: Any, batch: Any,
     total: Any,
 ) -> Any:  # fmt: skip
-    """Add the products of a tile to its sums, of some words of bytes.
+    """Add to the sums of a tile the products of words ``begin`` to ``stop - 1``, in bytes.
 
     Args:
         context: numba's.
         x: int32 ``(rows, lanes)``.
         w: weights, int32 ``(blocks, words, CHANNELS)``.
-        rows: which row of ``x`` each word is, int64 ``(words,)``.
+        rows: the row of ``x`` that holds each word, int64 ``(words,)``.
         s: the first lane.
         begin: the first word.
         stop: the word behind the last.
-        block: which block of channels.
-        batch: words whose products 16 bits hold.
+        block: the number of the block of channels.
+        batch: the most words whose products 16 bits can add up.
         total: the sums, int32 ``(blocks * CHANNELS, LANES)``.
     """
     return types.void(x, w, rows, _ONE, _ONE, _ONE, _ONE, _ONE, total), _added(BYTES)
@@ -197,20 +198,20 @@ def _add_pairs(
     context: Any, x: Any, w: Any, rows: Any, s: Any, begin: Any, stop: Any, block: Any, batch: Any,
     total: Any,
 ) -> Any:  # fmt: skip
-    """The same of words of pairs; ``batch`` is not looked at."""
+    """As :func:`_add_bytes`, for words of pairs; ``batch`` is not used."""
     return types.void(x, w, rows, _ONE, _ONE, _ONE, _ONE, _ONE, total), _added(PAIRS)
 
 
 @jit
 def _find(grid: Grid, size: int, p: int, group: int, nothing: int, rows: Ints) -> None:
-    """The words of a window.
+    """Find the row of each word of a window.
 
     Args:
         grid: geometry.
         size: numbers in a word.
         p: the position.
         group: the group of channels.
-        nothing: the word for places outside.
+        nothing: the row of 0 for pixels outside the image.
         rows: filled, int64 ``(words,)``.
     """
     y = p // grid.out_columns * grid.down - grid.top
@@ -229,15 +230,15 @@ def _find(grid: Grid, size: int, p: int, group: int, nothing: int, rows: Ints) -
 
 @jit
 def _window(x: Int32s, s: int, rows: Ints, w: Int32s, size: int, batch: int, total: Int32s) -> None:
-    """The sums of products of one window, some words at a time, which stay in a core's L1.
+    """The sums of products of one window, in strips of words that stay in a core's L1.
 
     Args:
         x: int32 ``(rows, lanes)``.
         s: the first lane.
-        rows: which of them the words of the window are, int64 ``(words,)``.
+        rows: the row of ``x`` that holds each word of the window, int64 ``(words,)``.
         w: weights, int32 ``(blocks, words, CHANNELS)``.
         size: numbers in a word.
-        batch: words whose products 16 bits hold.
+        batch: the most words whose products 16 bits can add up.
         total: filled, int32 ``(blocks * CHANNELS, LANES)``.
     """
     total[:] = 0
@@ -250,19 +251,19 @@ def _window(x: Int32s, s: int, rows: Ints, w: Int32s, size: int, batch: int, tot
                 _add_pairs(x, w, rows, s, begin, stop, block, batch, total)
 
 
-# ---- What becomes of the sums ----
+# ---- Storing the sums, or their thresholds ----
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _put_sum(context: Any, total: Any, c: Any, constant: Any, twice: Any, s: Any, out: Any) -> Any:
-    """Store a constant and once or twice the sums of one channel.
+    """Store the sums of one channel, doubled if ``twice``, plus a constant.
 
     Args:
         context: numba's.
         total: int32 ``(channels, LANES)``.
         c: the channel.
-        constant: what is added.
-        twice: 1 if the sums count twice, else 0.
+        constant: the constant.
+        twice: 1 to double the sums, else 0.
         s: the first lane.
         out: int32 ``(channels, lanes)``.
     """
@@ -301,8 +302,8 @@ def sums(
         grid: geometry.
         w: weights, int32 ``(groups, blocks, words of a window, CHANNELS)``, padded with 0.
         size: numbers in a word.
-        batch: words whose products 16 bits hold.
-        gain: 1 or 2, how often the products count.
+        batch: the most words whose products 16 bits can add up.
+        gain: 1 or 2, the factor of the sums of products.
         constant: int64 ``(classes, outputs)``.
         kinds: class of each position, int64 ``(positions,)``.
         out: integers ``(tiles, positions * outputs, lanes)``.
@@ -333,15 +334,15 @@ def levels(
     kinds: Ints,
     out: Int32s,
 ) -> None:
-    """The number of thresholds that sums of products reach, from ``base`` on.
+    """``base`` plus the number of thresholds that sums of products reach.
 
     Args:
-        x: as for :func:`sums`, and so are the others that are not listed.
+        x: as for :func:`sums`; so are ``grid``, ``w``, ``size``, ``batch``, ``kinds`` and ``out``.
         grid: geometry.
         w: weights.
         size: numbers in a word.
-        batch: words whose products 16 bits hold.
-        cuts: int32 ``(classes, outputs, k)``; what is above one reaches it.
+        batch: the most words whose products 16 bits can add up.
+        cuts: int32 ``(classes, outputs, k)``; a sum reaches a threshold if it is above the cut.
         base: added to the number.
         kinds: class of each position.
         out: integers ``(tiles, positions * outputs, lanes)``.
@@ -376,11 +377,11 @@ def bits(
     """Whether sums of products are above their cuts.
 
     Args:
-        x: as for :func:`sums`, and so are the others that are not listed.
+        x: as for :func:`sums`; so are ``grid``, ``w``, ``size``, ``batch`` and ``kinds``.
         grid: geometry.
         w: weights.
         size: numbers in a word.
-        batch: words whose products 16 bits hold.
+        batch: the most words whose products 16 bits can add up.
         cuts: int32 ``(classes, groups, blocks * CHANNELS)``.
         kinds: class of each position.
         out: words ``(tiles, words, lanes)``, one plane.
@@ -408,14 +409,14 @@ def bits(
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _multiply_add(context: Any, x: Any, row: Any, w: Any, tap: Any, s: Any, out: Any) -> Any:
-    """Add a tap's products to the sums of all channels, each channel by its own weight.
+    """Add a tap's products to the sums of all channels; each channel has its own weight.
 
     Args:
         context: numba's.
         x: integers ``(rows, lanes)``.
-        row: that of the first channel.
+        row: the row of the first channel.
         w: int32 ``(taps, channels)``.
-        tap: which tap.
+        tap: the number of the tap.
         s: the first lane.
         out: integers ``(channels, lanes)``.
     """
@@ -447,7 +448,7 @@ def depthwise(x: Int32s, grid: Grid, w: Int32s, positions: int, out: Int32s) -> 
         x: integers ``(tiles, pixels * channels, lanes)``.
         grid: geometry; groups are single channels.
         w: int32 ``(taps, channels)``.
-        positions: how many windows.
+        positions: the number of windows.
         out: integers ``(tiles, positions * channels, lanes)``.
     """
     for t in range(len(x)):

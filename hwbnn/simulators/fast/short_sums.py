@@ -1,9 +1,10 @@
 """Binary neurons over small windows of integers: additions of 16 bits instead of bit planes.
 
-The taps of a window are taken in quads, four at a time. Of each quad the sums with all sixteen
-signs are made once for all channels; a channel then adds one of them for each quad, of 32 samples
-in an instruction. With eight bit planes a small window fills less than half of its words. For
-larger windows :mod:`.windows` is quicker, and the tables here would not fit into L1.
+The taps of a window are divided into quads of four. For each quad, the sums with all sixteen
+combinations of signs are computed once for all channels. A channel then adds one of these sums for
+each quad, for 32 samples in one instruction. As eight bit planes, a small window would fill less
+than half of its words. For larger windows :mod:`.windows` is faster, and the tables here would not
+fit into L1.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from hwbnn.simulators.fast.kernels import FIRST, LANES, ZERO, jit, put_bits
 from hwbnn.simulators.fast.windows import Grid
 
 CHANNELS = 16
-"""Channels of a block, whose signs fill a short; lists of channels are padded to a multiple."""
+"""Channels of a block; their sign bits fill a short. Channels are padded to whole blocks."""
 QUAD = 4
-"""Taps of a quad; lists of taps are padded to a multiple."""
+"""Taps of a quad; taps are padded to whole quads."""
 SIGNS = 1 << QUAD
-"""Sums in the table of a quad: that of number ``i`` adds the taps whose bit of ``i`` is set and
-subtracts the others."""
+"""Sums in the table of a quad: sum ``i`` adds the taps whose bit in ``i`` is set and subtracts the
+others."""
 MOST = 64
-"""Taps of a window whose tables (16 KiB) stay in a core's L1."""
+"""Largest number of taps of a window; its tables (16 KiB) stay in a core's L1."""
 
 LINE = 64
-"""Bytes of a line of the cache, and of a vector; tables begin on one."""
+"""Bytes of a cache line, and of a vector; tables begin at a line."""
 
 _WORD, _SHORT = ir.IntType(64), ir.IntType(16)
 _VECTOR, _WORDS = ir.VectorType(_SHORT, LANES), ir.VectorType(_WORD, LANES)
@@ -40,12 +41,12 @@ _VECTOR, _WORDS = ir.VectorType(_SHORT, LANES), ir.VectorType(_WORD, LANES)
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _fill(context: Any, x: Any, places: Any, table: Any) -> Any:
-    """The sums of each quad of taps with all signs.
+    """Fill the table: for each quad of taps, the sums with all combinations of signs.
 
     Args:
         context: numba's.
         x: int16, flat.
-        places: int64 ``(quads * QUAD,)``, where in ``x`` the samples of each tap are.
+        places: int64 ``(quads * QUAD,)``, the index in ``x`` of each tap's first sample.
         table: int16, ``(quads, SIGNS, LANES)`` flat, filled.
     """
 
@@ -62,7 +63,7 @@ def _fill(context: Any, x: Any, places: Any, table: Any) -> Any:
                 _row(b, data, b.load(b.gep(places, [b.add(first, _WORD(i))]))) for i in range(QUAD)
             ]
             sums = [b.neg(b.add(b.add(taps[0], taps[1]), b.add(taps[2], taps[3])))]
-            for tap in taps:  # the next bit: the same sums, and the tap added instead of subtracted
+            for tap in taps:  # with the next bit set, the tap is added instead of subtracted
                 twice = b.add(tap, tap)
                 sums += [b.add(partial, twice) for partial in sums]
             begin = b.mul(loop.index, _WORD(SIGNS * LANES))
@@ -78,12 +79,12 @@ def _fill(context: Any, x: Any, places: Any, table: Any) -> Any:
 def _put_signs(
     context: Any, table: Any, chosen: Any, start: Any, block: Any, out: Any, s: Any
 ) -> Any:
-    """Set the bits of a block of channels in words in which they are 0, where signs are negative.
+    """Set the bits of those channels of a block whose sums are negative; they must be 0 before.
 
     Args:
         context: numba's.
-        table: of :func:`_fill`.
-        chosen: int64 ``(blocks, quads, CHANNELS)``, where in ``table`` each sum begins.
+        table: as filled by :func:`_fill`.
+        chosen: int64 ``(blocks, quads, CHANNELS)``, the index in ``table`` of each sum to add.
         start: int16 ``(blocks * CHANNELS,)``, added to the sums.
         block: which block.
         out: words ``(words of the channels, lanes)``.
@@ -124,13 +125,13 @@ def _put_signs(
 
 
 def _row(builder: Any, data: Any, place: Any) -> Any:
-    """The vector that begins at a place."""
+    """The vector that begins at the index ``place``."""
     row = builder.bitcast(builder.gep(data, [place]), _VECTOR.as_pointer())
     return builder.load(row, align=2)
 
 
 def _spread(builder: Any, number: Any) -> Any:
-    """A vector of one number."""
+    """A vector that holds one number in all lanes."""
     undefined = ir.Constant(ir.VectorType(number.type, LANES), ir.Undefined)
     first = builder.insert_element(undefined, number, ir.IntType(32)(0))
     lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
@@ -139,13 +140,13 @@ def _spread(builder: Any, number: Any) -> Any:
 
 @jit
 def signs(x: Shorts, grid: Grid, chosen: Ints, start: Shorts, kinds: Ints, out: Words) -> None:
-    """Binary neurons: the sign bits of sums of signed elements, plus a start.
+    """Binary neurons: the sign bits of a start value plus sums of signed elements.
 
     Args:
         x: int16 ``(tiles, elements + 1, lanes)``, the last row 0.
         grid: geometry, without groups of channels.
-        chosen: int64 ``(blocks, quads, CHANNELS)``: where in the tables of a window the sum with
-            a channel's signs begins. Taps behind the last and channels behind the last have any.
+        chosen: int64 ``(blocks, quads, CHANNELS)``: the index, in the tables of a window, of the
+            sum with a channel's signs. The signs of padded taps and channels do not matter.
         start: int16 ``(classes, blocks * CHANNELS)``.
         kinds: class of each position, int64 ``(positions,)``.
         out: words ``(tiles, words, lanes)``, one plane.
@@ -172,7 +173,7 @@ def signs(x: Shorts, grid: Grid, chosen: Ints, start: Shorts, kinds: Ints, out: 
 
 @jit
 def _find(grid: Grid, p: int, nothing: int, rows: Ints) -> None:
-    """The row of each tap of a window, and ``nothing`` for taps outside the image and the last."""
+    """The row of each tap of a window; ``nothing`` for padded taps and those outside the image."""
     y = p // grid.out_columns * grid.down - grid.top
     z = p % grid.out_columns * grid.right - grid.left
     rows[:] = nothing
@@ -187,7 +188,7 @@ def _find(grid: Grid, p: int, nothing: int, rows: Ints) -> None:
 
 @jit
 def narrow(x: NDArray[Any], out: Shorts) -> None:
-    """Integers of a few bits ``(tiles, rows, lanes)`` as shorts, and a row of 0 behind them."""
+    """Copy integers ``(tiles, rows, lanes)``, which fit 16 bits, to shorts; append a row of 0."""
     for t in range(len(out)):
         for i in range(x.shape[1]):
             for s in range(x.shape[2]):

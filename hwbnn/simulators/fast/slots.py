@@ -14,7 +14,7 @@ Encoding = Literal["words", "shorts", "bytes", "pairs", "integers"]
 
 
 class Slot(NamedTuple):
-    """One value in one form."""
+    """The array of one value in one form (:mod:`.kernels`)."""
 
     value: str
     form: Encoding
@@ -29,7 +29,7 @@ class Step(NamedTuple):
 
     Attributes:
         reads: slots that must be filled before.
-        run: fills the step's own slot of the buffers, from them or from the samples of the block.
+        run: takes the samples of a block and the buffers; fills the step's own slot.
     """
 
     reads: tuple[Slot, ...]
@@ -37,7 +37,7 @@ class Step(NamedTuple):
 
 
 class Coding(NamedTuple):
-    """The coding of the integers of a value in words: ``x = base + gain * u``, ``u`` in planes."""
+    """How a value's integers are bit planes: ``x = base + gain * u``, ``u`` of ``planes`` bits."""
 
     base: int
     gain: int
@@ -45,20 +45,20 @@ class Coding(NamedTuple):
 
 
 def coding(t: ValueType) -> Coding:
-    """The coding of a value of this type; a bit counts as -1 or +1."""
+    """The coding of a value of this type; bits are -1 and +1."""
     if t.bit:
         return Coding(-1, 2, 1)
     return Coding(t.low, 1, max(1, (t.high - t.low).bit_length()))
 
 
 def item(slot: Slot) -> np.dtype[Any]:
-    """The type of what a row holds for each sample."""
+    """The dtype of a slot's array."""
     own = {"words": np.uint64, "shorts": np.int16}
     return np.dtype(own.get(slot.form, np.int32))
 
 
 def rows(slot: Slot, t: ValueType) -> int:
-    """Rows of the buffer of a slot; behind shorts, bytes and pairs there is one of 0."""
+    """Rows of a slot's array; shorts, bytes and pairs end with a row of 0."""
     if slot.form == "words":
         return coding(t).planes * -(-t.size // 64)
     if slot.form in ("bytes", "pairs"):

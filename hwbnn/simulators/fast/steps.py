@@ -1,8 +1,8 @@
 """The steps of each kind of node in the fast simulator, each one call of a kernel.
 
 A step writes one *slot*, a value in one of its forms (:mod:`.kernels`), and reads others. Bits
-are kept as words; integers as integers, and as words (bit planes) where a ``Dot`` or ``Conv2d``
-reads them. What the nodes with weights become is in :mod:`.sums`.
+are kept as words, integers as integers and in each form that a ``Dot`` or ``Conv2d`` reads. The
+steps of ``Dot`` and ``Conv2d`` are in :mod:`.sums`.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from hwbnn.simulators.fast.slots import Buffers, Encoding, Slot, Step, coding
 
 @singledispatch
 def step(node: Node, form: Encoding, graph: Graph) -> Step | None:
-    """The step that makes the node's value in this form; None for the general way to words."""
+    """The step that computes the node's value in this form; None if :func:`split_step` does."""
     raise GraphError(f"node '{node.name}': the fast simulator has no {type(node).__name__}")
 
 
 def split_step(node: Node, graph: Graph) -> Step:
-    """The general way to words: bit planes of the integers."""
+    """The step that splits the integers of any node into words (bit planes)."""
     t = graph.types[node.name]
     source, out = Slot(node.name, "integers"), Slot(node.name, "words")
     low, planes = (0, 1) if t.bit else (t.low, coding(t).planes)
@@ -54,7 +54,7 @@ def split_step(node: Node, graph: Graph) -> Step:
 
 
 def short_step(node: Node, graph: Graph) -> Step:
-    """Integers as shorts; those of the samples come straight from there."""
+    """The step that copies integers to shorts; those of the input come from the samples."""
     out = Slot(node.name, "shorts")
     if isinstance(node, Input):
         return Step((), lambda x, b: conversions.transpose(x, b[out]))
@@ -178,7 +178,7 @@ def _rescale(node: Rescale, form: Encoding, graph: Graph) -> Step | None:
 
 
 def _by_class(array: NDArray[np.int64], ndim: int) -> NDArray[np.int64]:
-    """An array whose first axis is classes; without them there is one."""
+    """A copy of an array with classes as its first axis; without classes the axis has size 1."""
     return np.array(array if array.ndim == ndim else array[None])
 
 
@@ -195,7 +195,7 @@ def _add(node: Add, form: Encoding, graph: Graph) -> Step | None:
     if form == "words":
         return None
     channels = graph.types[node.name].channels
-    # The one that may have a single channel comes second.
+    # The source that may have a single channel comes second.
     names = sorted(node.sources, key=lambda name: -graph.types[name].channels)
     wide, narrow = (Slot(name, "integers") for name in names)
     out = Slot(node.name, form)
@@ -253,5 +253,5 @@ def _argmax(node: ArgMax, form: Encoding, graph: Graph) -> Step | None:
 @step.register(Flatten)
 @step.register(Output)
 def _same(node: Flatten | Output, form: Encoding, graph: Graph) -> Step:
-    """Elements keep their order: the slot is its source's, and nothing is left to do."""
+    """Elements keep their order: the slot shares its source's array, and the step does nothing."""
     return Step((Slot(node.source, form),), lambda x, b: None)

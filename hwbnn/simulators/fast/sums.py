@@ -1,7 +1,8 @@
 """The steps of the nodes with weights: ``Dot``, ``Conv2d``, and a ``Threshold`` with either.
 
-A ``Dot`` is a convolution of one position whose window is everything. A ``Threshold`` of sums takes
-their sign bits straight to words, so that the sums are never stored.
+A ``Dot`` is computed as a convolution with a single window, which is the whole value. A
+``Threshold`` of sums becomes a bias: sign bits go straight into words, and the sums are never
+stored.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from hwbnn.simulators.fast.windows import CHANNELS
 
 
 def grid(node: Dot | Conv2d | MaxPool | SumPool, graph: Graph) -> windows.Grid:
-    """The geometry of a node for the kernels."""
+    """The geometry of a node's windows, for the kernels."""
     read, sums = graph.types[node.source], graph.types[node.name]
     if isinstance(node, Dot):
         return windows.Grid(1, 1, read.size, 1, 1, 1, 1, 0, 0, 1, 1, sums.size)
@@ -47,8 +48,9 @@ class Border(NamedTuple):
 
     Attributes:
         kinds: class of each position, int64 ``(positions,)``.
-        constant: ``D`` where no bit differs from the weights, int64 ``(classes, outputs)``.
-        none_set: ``S`` where no bit is set, int64 ``(classes,)``.
+        constant: the weighted sum ``D`` if no bit differs from the weights, int64
+            ``(classes, outputs)``.
+        none_set: the sum ``S`` of all inputs if no bit is set, int64 ``(classes,)``.
     """
 
     kinds: Ints
@@ -57,7 +59,7 @@ class Border(NamedTuple):
 
 
 def border(node: Dot | Conv2d, graph: Graph) -> Border:
-    """The border classes of a node; one if places outside count as what no bit set stands for."""
+    """The border classes of a node; a single one if the padding equals the code 0."""
     base, gain, planes = coding(graph.types[node.source])
     flat = node.signs.reshape(len(node.weights), -1)
     plus = flat.sum(axis=1, dtype=np.int64)
@@ -79,12 +81,12 @@ def border(node: Dot | Conv2d, graph: Graph) -> Border:
 
 
 def tiled(rows: NDArray[Any], groups: int, front: bool) -> NDArray[Any]:
-    """The channels of each group in whole blocks, padded with zeros.
+    """The channels of each group, padded with zeros to whole blocks.
 
     Args:
         rows: array ``(..., outputs)``.
-        groups: groups of channels.
-        front: the last channel first, padded in front; else padded behind.
+        groups: the number of groups of channels.
+        front: reverse the order of the channels and pad in front; otherwise pad behind.
 
     Returns:
         Array ``(..., groups, blocks * CHANNELS)``.
@@ -100,7 +102,13 @@ def tiled(rows: NDArray[Any], groups: int, front: bool) -> NDArray[Any]:
 def tiled_weights(
     node: Dot | Conv2d, front: bool, inverted: NDArray[np.bool_] | None = None
 ) -> Any:
-    """The weights as kernels take them, words ``(groups, blocks, words, CHANNELS)``."""
+    """The weights in the layout of the kernels, words ``(groups, blocks, words, CHANNELS)``.
+
+    Args:
+        node: the node.
+        front: as for :func:`tiled`.
+        inverted: bool ``(outputs,)``: channels whose weights are negated; none by default.
+    """
     groups = node.groups if isinstance(node, Conv2d) else 1
     bits = node.signs.reshape(len(node.weights), -1)
     if inverted is not None:
@@ -111,7 +119,7 @@ def tiled_weights(
 
 
 def integers(node: Dot | Conv2d, graph: Graph) -> Step:
-    """The sums themselves."""
+    """The step that stores the weighted sums."""
     if not node.binary:
         return integer_sums.integers(node, graph, grid(node, graph))
     _, gain, planes = coding(graph.types[node.source])
@@ -132,15 +140,15 @@ def integers(node: Dot | Conv2d, graph: Graph) -> Step:
 
 
 def neurons(node: Threshold, graph: Graph) -> Step | None:
-    """A ``Threshold`` and the sums in front of it at once; None if it does not make bits of sums.
+    """A step for a ``Threshold`` fused with the sums in front of it; None if they are not fused.
 
     With the sum ``A - gain * M`` (:mod:`.windows`), ``sum >= t`` is
-    ``M <= floor((A - t) / gain)``, and ``sum <= t`` is ``M >= ceil((A - t) / gain)``. The latter
-    counts the bits that agree instead, by inverted weights, so that both fire where a biased count
-    is negative.
+    ``M <= floor((A - t) / gain)``, and ``sum <= t`` is ``M >= ceil((A - t) / gain)``. For the
+    latter, inverted weights count the bits that agree instead of those that differ. Then the
+    result is 1 in both cases exactly if a biased count is negative.
     """
     feeding = graph.node(node.source)
-    # Sign bits are of plain sums, one for each neuron.
+    # A sign bit needs an unscaled sum and a single threshold.
     if fused_threshold(graph, feeding, scaled=False, multilevel=False) is not node:
         return None
     assert isinstance(feeding, Dot | Conv2d)
@@ -167,7 +175,7 @@ def neurons(node: Threshold, graph: Graph) -> Step | None:
 
 
 def counts(node: Threshold, graph: Graph) -> Step | None:
-    """A ``Threshold`` that makes integers and the sums in front of it; None if they part."""
+    """A step for a multi-level ``Threshold`` fused with its sums; None if they are not fused."""
     feeding = graph.node(node.source)
     if not isinstance(feeding, Dot | Conv2d) or feeding.binary:
         return None
@@ -175,28 +183,28 @@ def counts(node: Threshold, graph: Graph) -> Step | None:
 
 
 def _bound(node: Conv2d, graph: Graph) -> int:
-    """A bound on the magnitude of all sums of signed elements, and of their parts."""
+    """A bound on the magnitude of all sums of signed elements, and of all partial sums."""
     t = graph.types[node.source]
     return int(node.weights[0].size) * max(-t.low, t.high)
 
 
 def _is_short(node: Conv2d, graph: Graph) -> bool:
-    """Whether the sums and their distance from any threshold fit 16 bits, and that is quicker."""
+    """Whether :mod:`.short_sums` applies (sums less thresholds fit 16 bits) and is faster."""
     t, terms = graph.types[node.source], node.weights[0].size
     fits = not t.bit and node.groups == 1 and 2 * _bound(node, graph) + 2 < 1 << 15
-    # For each quad of taps and 32 samples, a channel reads a place and what is there, and all of
-    # them share the work at a table. Of words there are 8 samples in a vector, and each takes three
-    # operations.
+    # In 16 bits, a channel takes two loads for each quad of taps and 32 samples, and all channels
+    # share the work of filling the table. With bit planes, a vector holds a word of 8 samples, and
+    # each vector takes three operations.
     quads = -(-terms // short_sums.QUAD)
     table = 2 * short_sums.SIGNS * quads // len(node.weights)
     return fits and terms <= short_sums.MOST and 2 * quads + table < 12 * coding(t).planes
 
 
 def _short_neurons(feeding: Conv2d, node: Threshold, graph: Graph) -> Step:
-    """Neurons over few integers.
+    """The step of binary neurons over small windows of integers (:mod:`.short_sums`).
 
-    ``sum >= t`` is ``t - 1 - sum < 0``, so that signs are the opposite of the weights there;
-    ``sum <= t`` is ``sum - t - 1 < 0``.
+    ``sum >= t`` is ``t - 1 - sum < 0``, so the signs are those of the negated weights;
+    ``sum <= t`` is ``sum - t - 1 < 0``, so the signs are those of the weights.
     """
     flat = feeding.signs.reshape(len(feeding.weights), -1) ^ ~node.falling[:, None]
     ends = -len(flat) % short_sums.CHANNELS, -flat.shape[1] % short_sums.QUAD

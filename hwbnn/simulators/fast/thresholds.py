@@ -1,7 +1,7 @@
 """Kernels that compare integers with thresholds of their channel, eight samples at once.
 
-A threshold is a *cut* here: what is above it passes it. ``x >= t`` is above ``t - 1``; where
-channels fall, ``x <= t`` is not above ``t``.
+Thresholds are given as *cuts*: an integer passes a cut if it is greater. ``x >= t`` passes the cut
+``t - 1``. In falling channels ``x <= t`` is the negation of passing the cut ``t``.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ def put_level(
     context: Any, x: Any, row: Any, s: Any, cuts: Any, c: Any, start: Any, sign: Any, out: Any,
     o: Any, to: Any,
 ) -> Any:  # fmt: skip
-    """Store ``start`` plus ``sign`` times how many cuts of a channel the elements of a row pass.
+    """Store ``start + sign * n``, where ``n`` is the number of cuts that an element passes.
 
     Args:
         context: numba's.
         x: int32 ``(rows, lanes)``.
-        row: which row.
+        row: the row of ``x`` that is read.
         s: its first lane.
         cuts: int32 ``(channels, k)``.
-        c: which channel.
-        start: the result where none is passed.
+        c: the channel whose cuts are used.
+        start: the result if no cut is passed.
         sign: 1 or -1.
         out: int32 ``(rows, lanes)``.
-        o: which row is filled.
+        o: the row of ``out`` that is filled.
         to: its first lane.
     """
 
@@ -70,12 +70,12 @@ def put_level(
 def push_bits(
     context: Any, x: Any, row: Any, s: Any, first: Any, last: Any, cuts: Any, out: Any
 ) -> Any:
-    """Whether the elements of up to 32 rows are above their cuts, as bits of words.
+    """Whether the elements of up to 32 rows pass their cuts, as bits of 32-bit words.
 
     Args:
         context: numba's.
         x: int32 ``(rows, lanes)``.
-        row: that of channel 0.
+        row: the row of channel 0.
         s: the first lane.
         first: the channel of the lowest bit.
         last: the channel of the highest bit.
@@ -110,7 +110,7 @@ def push_bits(
 
 @jit
 def levels(x: Int32s, cuts: Array, falling: Array, kinds: Ints, base: int, out: Int32s) -> None:
-    """The number of thresholds of its channel that each row reaches, from ``base`` on.
+    """``base`` plus the number of thresholds of its channel that each element reaches.
 
     Args:
         x: integers ``(tiles, positions * channels, lanes)``.
@@ -118,7 +118,7 @@ def levels(x: Int32s, cuts: Array, falling: Array, kinds: Ints, base: int, out: 
         falling: bool ``(channels,)``.
         kinds: class of each position, int64 ``(positions,)``.
         base: added to the number.
-        out: ``(tiles, positions * channels, lanes)``.
+        out: integers ``(tiles, positions * channels, lanes)``.
     """
     channels, most = len(falling), base + cuts.shape[2]
     for t in range(len(out)):
@@ -132,12 +132,12 @@ def levels(x: Int32s, cuts: Array, falling: Array, kinds: Ints, base: int, out: 
 
 @jit
 def bits(x: Int32s, cuts: Array, falling: Array, kinds: Ints, out: Words) -> None:
-    """Whether each row reaches the threshold of its channel.
+    """Whether each element reaches the threshold of its channel.
 
     Args:
         x: integers ``(tiles, positions * channels, lanes)``.
         cuts: int32 ``(classes, channels)``.
-        falling: which channels fall, uint32, 32 a word.
+        falling: the falling channels, one bit each, 32 in a word.
         kinds: class of each position, int64 ``(positions,)``.
         out: words ``(tiles, words, lanes)``, one plane.
     """

@@ -1,22 +1,23 @@
 """Kernels of weighted sums over windows of bits: ``Dot`` and ``Conv2d``.
 
-A value ``x = base + gain * u`` with unsigned ``u`` of some bit planes meets weights -1 and +1. With
-``M`` the sum over the planes of ``2^plane`` times the number of bits in which plane and weights
-differ, the sum of products is ``constant - gain * M``; weights alone make the constant. Places
-outside an image are ``u = 0``; what they should have been is in the constant of the border class.
+A value ``x = base + gain * u``, with unsigned ``u`` in bit planes, is multiplied by weights -1 and
++1. Let ``M`` be the sum over the planes of ``2^plane`` times the number of bits in which plane and
+weights differ. Then the sum of products is ``constant - gain * M``, where the constant depends on
+the weights alone. Pixels outside the image have ``u = 0``; the constant of each border class
+corrects this to their true value.
 
-For each position the words of the window are found in the rows of the source, where channels fall
-on whole words, or else gathered into rows of their own; a ``Dot`` is one position whose window is
-everything.
+If channels fall on whole words, the words of a window inside the image are read from the rows of
+the source; otherwise they are gathered into rows of their own. A ``Dot`` has a single window, which
+is the whole value.
 
 The innermost kernel counts the differing bits of a *tile*, :data:`CHANNELS` channels by
 :data:`~hwbnn.simulators.fast.kernels.LANES` samples. The sixteen sums of a tile, vectors of eight
-words, stay in registers while all words of the inputs go by; each vector of inputs meets four
-weights, each weight four vectors. What remains for each word is one XOR, one population count and
-one addition, as far as the processor has vectors for these.
+words, stay in registers during the loop over the words of the inputs. Each loaded vector of inputs
+is used for four weights, each weight for four vectors. Each word then takes one XOR, one popcount
+and one addition, as vector instructions if the processor has them.
 
-The vectors are written out for LLVM, which makes of them what the processor has: its own loop
-vectoriser would take one loop over the samples for each word and go through memory in between.
+The kernel is written with explicit vectors for LLVM, which maps them to the processor's own. LLVM's
+loop vectoriser would instead loop over the samples for each word, with sums in memory in between.
 """
 
 from __future__ import annotations
@@ -42,26 +43,29 @@ _SUMS = [(c, v) for c in range(CHANNELS) for v in range(VECTORS)]
 
 
 def _function(builder: Any, name: str, arguments: int) -> Any:
-    """An operation of LLVM on vectors."""
+    """An LLVM intrinsic on vectors."""
     kind = ir.FunctionType(_VECTOR, [_VECTOR] * arguments)
     return cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{VECTOR}i64")
 
 
 def _spread(builder: Any, word: Any) -> Any:
-    """A vector of one word."""
+    """A vector that holds one word in all lanes."""
     first = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), word, ir.IntType(32)(0))
     lanes = ir.Constant(ir.VectorType(ir.IntType(32), VECTOR), [0] * VECTOR)
     return builder.shuffle_vector(first, first, lanes)
 
 
 def _vectors(builder: Any, place: Any) -> list[Any]:
-    """Pointers to the vectors of a row, from the place of its first word."""
+    """Pointers to the vectors of a row; ``place`` points to its first word."""
     row = builder.bitcast(place, _VECTOR.as_pointer())
     return [builder.gep(row, [_WORD(v)]) for v in range(VECTORS)]
 
 
 def _counted(context: Any, b: Any, signature: Any, arguments: Any) -> dict[tuple[int, int], Any]:
-    """Code of a tile: its sums by channel and vector. Arguments are those of :func:`push_signs`."""
+    """Code that computes a tile; returns its sums by channel and vector.
+
+    The arguments are those of :func:`push_signs`.
+    """
     x, w, start, rows = (
         context.make_array(signature.args[i])(context, b, arguments[i]) for i in (0, 1, 2, 3)
     )
@@ -109,17 +113,17 @@ def _add_words(
 def push_signs(
     context: Any, x: Any, w: Any, start: Any, rows: Any, s: Any, block: Any, planes: Any, out: Any
 ) -> Any:
-    """Shift the sign bits of the sums of a tile into words from below, channel by channel.
+    """Shift the sign bits of a tile's sums into the low end of words, channel by channel.
 
     Args:
         context: numba's.
         x: words ``(rows, lanes)``.
         w: weights ``(blocks, words, CHANNELS)``.
         start: uint64 ``(blocks * CHANNELS,)``, added to the sums.
-        rows: int64 ``(planes * words,)``, which row of ``x`` each word is.
+        rows: int64 ``(planes * words,)``, the row of ``x`` that holds each word.
         s: the first lane.
-        block: which block of channels.
-        planes: bit planes; sums count twice from plane to plane.
+        block: the number of the block of channels.
+        planes: bit planes; the sums so far are doubled before each next plane.
         out: uint64 ``(LANES,)``.
     """
 
@@ -142,7 +146,10 @@ def push_signs(
 def store_sums(
     context: Any, x: Any, w: Any, start: Any, rows: Any, s: Any, block: Any, planes: Any, out: Any
 ) -> Any:
-    """Store the sums of a tile in ``out``, uint64 ``(CHANNELS, LANES)``; rest as above."""
+    """Store the sums of a tile in ``out``, uint64 ``(CHANNELS, LANES)``.
+
+    The other arguments are those of :func:`push_signs`.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         sums = _counted(context, builder, signature, arguments)
@@ -166,10 +173,10 @@ class Grid(NamedTuple):
         channels: channels of the image.
         rows: rows of the window.
         columns: columns of the window.
-        down: steps from position to position.
-        right: likewise along a row.
-        top: rows above the image.
-        left: columns in front of the image.
+        down: stride in rows.
+        right: stride in columns.
+        top: rows of padding above the image.
+        left: columns of padding in front of the image.
         out_columns: positions in a row.
         groups: groups of channels.
         outputs: channels of the result.
@@ -191,7 +198,7 @@ class Grid(NamedTuple):
 
 @jit
 def _find(x: Words, planes: int, grid: Grid, y: int, z: int, first: int, rows: Ints) -> bool:
-    """The rows of a window whose first pixel is at ``(y, z)``, if it is made of whole rows.
+    """Find the rows of ``x`` that hold the window whose first pixel is at ``(y, z)``.
 
     Args:
         x: words ``(rows, lanes)``.
@@ -199,8 +206,11 @@ def _find(x: Words, planes: int, grid: Grid, y: int, z: int, first: int, rows: I
         grid: geometry.
         y: row of the image, perhaps outside.
         z: column of the image, perhaps outside.
-        first: channel that the group begins with.
+        first: the first channel of the group.
         rows: filled, int64 ``(planes * words,)``.
+
+    Returns:
+        False if the window is not inside the image, or its channels are not whole words.
     """
     depth = grid.channels // grid.groups
     inside = y >= 0 and z >= 0 and y + grid.rows <= grid.height and z + grid.columns <= grid.width
@@ -220,9 +230,9 @@ def _find(x: Words, planes: int, grid: Grid, y: int, z: int, first: int, rows: I
 
 @jit
 def gather(x: Words, planes: int, grid: Grid, y: int, z: int, first: int, out: Words) -> None:
-    """The bits of a window without gaps, zeros for places outside; arguments as above.
+    """Copy the bits of a window to ``out`` without gaps, zeros for pixels outside the image.
 
-    ``out`` is words ``(planes * words, lanes)``.
+    ``out`` is words ``(planes * words, lanes)``; the other arguments are those of :func:`_find`.
     """
     depth, words, all_words = grid.channels // grid.groups, len(out) // planes, len(x) // planes
     run = grid.columns if grid.groups == 1 else 1
@@ -241,7 +251,7 @@ def gather(x: Words, planes: int, grid: Grid, y: int, z: int, first: int, out: W
 
 @jit
 def _window(x: Words, planes: int, grid: Grid, p: int, group: int, own: Words, rows: Ints) -> Words:
-    """The words in which a window is found, and by ``rows`` where: those of the source, or ``own``.
+    """The array that holds the words of a window, ``x`` or ``own``; ``rows`` says in which rows.
 
     Args:
         x: words ``(rows, lanes)``.
@@ -249,7 +259,7 @@ def _window(x: Words, planes: int, grid: Grid, p: int, group: int, own: Words, r
         grid: geometry.
         p: the position.
         group: the group of channels.
-        own: words ``(planes * words, lanes)``, filled where the source's rows do not fit.
+        own: words ``(planes * words, lanes)``, filled if the rows of ``x`` cannot be used directly.
         rows: filled, int64 ``(planes * words,)``.
     """
     y = p // grid.out_columns * grid.down - grid.top
@@ -268,7 +278,7 @@ def _window(x: Words, planes: int, grid: Grid, p: int, group: int, own: Words, r
 
 @jit
 def _set_bits(x: Words, planes: int, rows: Ints, out: Ints) -> None:
-    """The number of bits of each lane that are set, those of higher planes weighted."""
+    """Count the set bits of each lane into ``out``, those of plane ``b`` with weight ``2**b``."""
     words = len(rows) // planes
     out[:] = 0
     for plane in range(planes):
@@ -283,7 +293,7 @@ def _set_bits(x: Words, planes: int, rows: Ints, out: Ints) -> None:
 def signs(
     x: Words, planes: int, grid: Grid, w: Words, start: Words, kinds: Ints, out: Words
 ) -> None:
-    """Binary neurons: the sign bits of weighted counts of differing bits, plus a start.
+    """Binary neurons: the sign bits of a start value plus the weighted count of differing bits.
 
     Args:
         x: words ``(tiles, planes * words, lanes)``.
@@ -329,7 +339,7 @@ def sums(
     kinds: Ints,
     out: Int32s,
 ) -> None:
-    """Sums of signed elements: a constant, less a multiple of the weighted count of differing bits.
+    """Weighted sums: a constant plus multiples of the counts of differing bits and of set bits.
 
     Args:
         x: words ``(tiles, planes * words, lanes)``.
@@ -338,8 +348,8 @@ def sums(
         w: weights ``(groups, blocks, words, CHANNELS)``, in each group the first channel first,
             padded behind to whole blocks.
         constant: int64 ``(classes, outputs)``.
-        factors: int64 ``(2, outputs)``: what each differing bit counts; and what each bit of the
-            window that is set counts.
+        factors: int64 ``(2, outputs)``: the factors of the weighted count of differing bits, and
+            of the weighted count of set bits in the window.
         kinds: class of each position, int64 ``(positions,)``.
         out: integers ``(tiles, positions * outputs, lanes)``.
     """
