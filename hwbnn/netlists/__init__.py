@@ -1,7 +1,8 @@
 """Layers of binary neurons as netlists of look-up tables and carry chains.
 
-:func:`thresholds` and :func:`sums` make one from weights; :func:`prove_thresholds` and
-:func:`prove_sums` prove it, :func:`evaluate` computes it, :func:`system_verilog` writes it.
+:func:`thresholds` and :func:`sums` build netlists from weights, :func:`prove_thresholds` and
+:func:`prove_sums` prove them correct, :func:`evaluate` simulates them, and :func:`system_verilog`
+writes them.
 """
 
 from __future__ import annotations

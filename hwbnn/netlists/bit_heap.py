@@ -1,7 +1,8 @@
-"""Heaps of weighted bits, and the chains that compress them put into a netlist.
+"""Heaps of weighted bits, and the carry chains that compress them in a netlist.
 
-A heap stands for an integer: the sum of its bits, those of column ``i`` times ``2^i``, and of a
-constant. Only its bits take hardware; the constant is carried along until something is compared.
+A heap represents an integer: the sum of its bits, each bit of column ``i`` times ``2^i``, plus a
+constant. Only its bits take hardware; the constant is kept apart until the value is compared or
+given out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from hwbnn.netlists.chains import Arrivals, ChainPart, ChainPlan, Compression, H
 from hwbnn.netlists.netlist import FALSE, TRUE, Atom, Function, NetlistBuilder
 
 ODD = sum(1 << i for i in range(1, 64, 2))
-"""Mask of a sum's lowest bit."""
+"""Mask of all odd sums: as the mask of a Function, it gives the lowest bit of a sum."""
 
 
 @dataclass
@@ -39,13 +40,13 @@ class BitHeap:
         return sum(len(column) << i for i, column in enumerate(self.columns))
 
     def arrivals(self, builder: NetlistBuilder) -> Arrivals:
-        """The levels at which its bits are there, from 0 on."""
+        """The levels of logic at which its bits are ready, counted from the earliest."""
         depth = builder.depth
         arrivals = (sorted(depth[literal >> 1] for literal in column) for column in self.columns)
         return relative(tuple(map(tuple, arrivals)))
 
     def add(self, literal: int, column: int) -> None:
-        """Add a bit; constants go to the constant."""
+        """Add a literal to a column; a constant literal is added to :attr:`constant`."""
         if literal in (FALSE, TRUE):
             self.constant += literal << column
             return
@@ -63,7 +64,7 @@ class BitHeap:
                 self.constant -= (sign < 0) << i
 
     def cancelled(self) -> None:
-        """Join equal and opposite bits of a column: they need no counting."""
+        """Merge equal bits of a column and cancel opposite ones: neither need to be counted."""
         for i in range(2 * len(self.columns) + 2):
             if i >= len(self.columns):
                 break
@@ -85,7 +86,7 @@ class BitHeap:
 
 
 def compressed(builder: NetlistBuilder, heap: BitHeap, compression: Compression) -> BitHeap:
-    """The heap that the chains of a compression leave of another one."""
+    """Put the chains of a compression into the netlist; return the heap that is left."""
     columns = [list(column) for column in heap.columns]
     left = BitHeap(columns, heap.constant)
     for plan in compression.chains:
@@ -99,9 +100,9 @@ class _Taken:
 
     Attributes:
         part: the part.
-        table: those of its first column.
-        plain: how many of them, apart from the table's, have to be plain.
-        extra: what the table does not take, or takes from the next column.
+        table: literals of its first column.
+        plain: how many of them enter no table, as carry in or second operand, and must be plain.
+        extra: the second operand, or literals of the next column.
     """
 
     part: ChainPart
@@ -118,8 +119,8 @@ class _Taken:
 def _take(builder: NetlistBuilder, heap: BitHeap, plan: ChainPlan) -> None:
     """Put one chain into the netlist; its bits leave the heap, its results join it."""
     taken = _picked(builder, heap, plan)
-    # Every input of a chain may be complemented if its outputs are: so that there are plain ones
-    # where they have to be.
+    # All inputs of a chain may be complemented if its outputs are complemented too: this is done
+    # where more literals are plain then, of those that must be.
     flipped = _lacking(taken, 1) < _lacking(taken, 0)
     cin = _parted(taken, plan, flipped)
     first = _plain(builder, cin[0]) if cin else FALSE
@@ -141,7 +142,7 @@ def _take(builder: NetlistBuilder, heap: BitHeap, plan: ChainPlan) -> None:
 
 
 def _picked(builder: NetlistBuilder, heap: BitHeap, plan: ChainPlan) -> list[_Taken]:
-    """Take the bits of a chain from the heap, those that are there first first."""
+    """Take the bits of a chain from the heap, the earliest first."""
     at = plan.start
     taken: list[_Taken] = []
     ready = builder.depth
@@ -155,15 +156,15 @@ def _picked(builder: NetlistBuilder, heap: BitHeap, plan: ChainPlan) -> list[_Ta
 
 
 def _lacking(taken: Sequence[_Taken], kind: int) -> int:
-    """Literals that would have to be of this kind and are not."""
+    """How many literals of a kind, 0 for plain and 1 for inverted, are missing."""
     there = (sum(literal & 1 == kind for literal in t.table) for t in taken)
     return sum(max(0, t.wanted - count) for t, count in zip(taken, there, strict=True))
 
 
 def _parted(taken: Sequence[_Taken], plan: ChainPlan, flipped: bool) -> list[int]:
-    """Complement all literals if wanted, and part off those that stand alone: the carry in."""
+    """Complement all literals if ``flipped``, and separate those that enter no table."""
     for t in taken:
-        # Plain ones last: those are parted off, and one is left last for a table.
+        # Plain ones last: these are separated, and one is left last for a table.
         t.table = sorted((literal ^ flipped for literal in t.table), key=lambda x: -(x & 1))
         t.extra = [literal ^ flipped for literal in t.extra]
     cin = [taken[0].table.pop()] if plan.cin else []
@@ -182,7 +183,7 @@ def _earliest(heap: BitHeap, column: int, count: int, ready: Sequence[int]) -> l
 
 
 def _plain(builder: NetlistBuilder, literal: int) -> int:
-    """The literal where no table can take it inverted: at the cost of a LUT if it is."""
+    """The literal as a plain signal; it takes a LUT if it is inverted."""
     if literal <= TRUE or not literal & 1:
         return literal
     return builder.lut([literal], Function((1,), 0b10))[0]
@@ -202,7 +203,7 @@ def _positions(
         elif t.part.kind == "pair":
             bits = [*t.table, link] if t.part.linked else t.table
             count = len(bits)
-            # Two equal bits generate what either of them is.
+            # The generate input is read where the two bits are equal: it is 1 if both are 1.
             one, two = builder.lut(bits, Function((1,) * count, ODD), Function((1,) * count, 0b100))
             s.append(one)
             d.append(two)
@@ -228,15 +229,16 @@ def _positions(
 def _full(builder: NetlistBuilder, t: _Taken, s: list[int], d: list[int]) -> Atom:
     """Up to six bits of a column in two positions.
 
-    With ``r`` half of the others' sum: the first position adds the parity of all to the carry and
-    generates the last bit, so that ``r`` is what is left for the second, with the extra bit.
+    Let ``r`` be half the sum of all bits but the last, rounded down. The first position adds the
+    parity of all bits to the carry and generates the last bit. That leaves ``r`` and the extra bit
+    for the second position.
     """
     bits = list(t.table)
     if len(bits) == 6:
         bits[5] = _plain(builder, bits[5])
     count = len(bits)
     ones, last = (1,) * count, (0,) * (count - 1) + (1,)
-    # The parity of five others is equal to the sixth bit where it is read.
+    # Where the generate input is read, the parity of the five others equals the sixth bit.
     generate = Function((1,) * 5 + (0,), ODD) if count == 6 else Function(last, 0b10)
     low = builder.lut(bits, Function(ones, ODD), generate)
     others = [*bits[:-1], *t.extra]

@@ -2,9 +2,9 @@
 
 A carry cell has four positions, or eight, and most chains are shorter. Two chains in one run of
 cells are separated by one position whose propagate input is 0. Its sum bit is the carry out of the
-chain below; its generate input is the carry into the chain above. No carry ever passes it, so the
-chains stay what they are alone. Only chains of one stage and of one level share a run: they cannot
-read each other.
+chain below; its generate input is the carry into the chain above. No carry ever passes it, so each
+chain works as it would alone. Only chains of the same stage and the same level share a run: they
+cannot read each other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hwbnn.netlists.netlist import TRUE, CarryChain, Lut, Netlist
 from hwbnn.netlists.pipelining import Pipelining, drives, pipelining, reads
 
 LONGEST = 16
-"""Positions of a run in which chains are put above each other."""
+"""The most positions of a run that several chains share."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,9 @@ class ChainStack:
 
     Attributes:
         chains: indices of the netlist's cells, the lowest first.
-        starts: the first position of each; the one below it, if there is one, is its carry in.
-        positions: all of them, those above the last chain too: full cells.
+        starts: the first position of each; the position below that, if there is one, passes its
+            carry in.
+        positions: all positions of the cells, including unused ones above the last chain.
     """
 
     chains: tuple[int, ...]
@@ -39,11 +40,11 @@ class ChainStack:
 
 
 def stacks(netlist: Netlist, plan: Pipelining, bits: int) -> tuple[ChainStack, ...]:
-    """The runs of a netlist's chains, which take few carry cells.
+    """The runs of a netlist's chains, placed such that they take few carry cells.
 
     Args:
-        netlist: its chains that are wires take none.
-        plan: in which stage each cell is.
+        netlist: the netlist; chains that are only wires take no cells.
+        plan: the stage of each cell.
         bits: positions of a carry cell.
     """
     pairs = {c.first: c.second for c in netlist.cells if isinstance(c, Lut) and c.second}
@@ -56,10 +57,10 @@ def stacks(netlist: Netlist, plan: Pipelining, bits: int) -> tuple[ChainStack, .
 
 
 def carries(netlist: Netlist, bits: int = 4, per_register: int | None = None) -> int:
-    """Carry cells in the text of a netlist: CARRY4 for four bits, CARRY8 for eight.
+    """The number of carry cells of a netlist: CARRY4 for four bits, CARRY8 for eight.
 
     Args:
-        netlist: what is written.
+        netlist: the netlist.
         bits: positions of a cell.
         per_register: levels of logic between two registers; None for none at all.
     """
@@ -68,7 +69,7 @@ def carries(netlist: Netlist, bits: int = 4, per_register: int | None = None) ->
 
 
 def _ranks(netlist: Netlist) -> Iterator[int]:
-    """For each cell a number that is higher than those of all cells it depends on."""
+    """For each cell, a number that is higher than the numbers of all cells on which it depends."""
     rank = [0] * netlist.signals
     for cell in netlist.cells:
         own = 1 + max((rank[signal] for signal in reads(cell)), default=0)
@@ -82,9 +83,10 @@ class _Kind(NamedTuple):
     """The properties of a chain that decide where it can be placed.
 
     Attributes:
-        size: its positions and the one above it.
-        gives: whether it needs that at the top of a run: its carry comes out beside its sums.
-        enters: whether it needs one below it at the bottom.
+        size: its positions, and one above it.
+        gives: whether it needs the one above even at the top of a run, to give its carry beside its
+            last sum.
+        enters: whether it needs one below even at the bottom of a run, for its carry in.
     """
 
     size: int
@@ -95,7 +97,7 @@ class _Kind(NamedTuple):
 def _joined(
     netlist: Netlist, chains: Sequence[int], pairs: Mapping[int, int], bits: int
 ) -> Iterator[ChainStack]:
-    """Chains that may share cells: the longest that is left, and what fills its cells best."""
+    """Runs of these chains: each is the longest one left, with chains that fill its cells best."""
     waiting: dict[_Kind, deque[int]] = defaultdict(deque)
     for index in chains:
         chain = netlist.cells[index]
@@ -112,22 +114,22 @@ def _joined(
 
 
 def _enters(chain: CarryChain, pairs: Mapping[int, int]) -> bool:
-    """Whether a chain's carry in cannot come into its first position from outside.
+    """Whether a chain's carry in cannot enter its first position directly.
 
-    A slice has one way in for that and for a generate input that is not the second output of the
-    table beside it.
+    A slice has a single pin for the carry in and for a generate input that is not the second output
+    of the table beside it.
     """
     return chain.cin > TRUE and chain.d[0] > TRUE and pairs.get(chain.s[0] >> 1) != chain.d[0] >> 1
 
 
 def _total(kinds: Sequence[_Kind]) -> int:
-    """Positions of chains of these kinds above each other."""
+    """Positions that chains of these kinds take in one run."""
     return sum(kind.size for kind in kinds) + kinds[0].enters - (not kinds[-1].gives)
 
 
 @lru_cache(maxsize=1 << 14)
 def _filled(left: tuple[tuple[_Kind, int], ...], bits: int) -> tuple[_Kind, ...]:
-    """The first of these kinds of chains, with the others that leave fewest positions unused.
+    """The first of these kinds of chains, with others that leave the fewest positions unused.
 
     Args:
         left: kinds and how many there are of each, the longest first.
@@ -137,7 +139,7 @@ def _filled(left: tuple[tuple[_Kind, int], ...], bits: int) -> tuple[_Kind, ...]
     stack: list[tuple[int, tuple[_Kind, ...]]] = [(0, (left[0][0],))]
     while stack:
         at, kinds = stack.pop()
-        # At the bottom one that needs nothing below it, at the top one that needs nothing above.
+        # At the bottom a chain that needs none below it, at the top one that needs none above.
         placed = tuple(sorted(kinds, key=lambda kind: (not kind.gives, kind.enters)))
         total = _total(placed)
         if len(kinds) > 1 and total > LONGEST:

@@ -1,19 +1,20 @@
 """The search for the carry chains that compress a heap of bits best.
 
-A heap is known by its heights, the bits in each column. A chain starts at a column and takes bits
-column by column, in parts of three kinds, each with the carry from below:
+The search knows a heap by its heights, the numbers of bits in each column. A chain starts at a
+column and takes bits column by column, in parts of three kinds, each with the carry from below:
 
-- ``full``: six bits of a column become one of it and one of the next, in two LUTs (the carry-chain
-  counters of Preusser, "Generic and universal parallel matrix summation with a flexible compression
-  goal for Xilinx FPGAs", FPL 2017); four bits of a column leave room for one of the next.
+- ``full``: six bits of a column become one bit of the same column and one of the next, in two LUTs
+  (the carry-chain counters of Preusser, "Generic and universal parallel matrix summation with a
+  flexible compression goal for Xilinx FPGAs", FPL 2017). A part that takes only four bits can also
+  take one of the next column.
 - ``pair``: two bits of a column become one, in one LUT: a plain adder.
 - ``triple``: three bits of a column become one and a *link*, in one LUT: a ternary adder. Its
   second operand is the link from below, or else one more bit of the column: with a carry in, five
   bits become three.
 
 A LUT takes at most two bits off a heap. The best chain for a given price of a LUT in bits is found
-by going through all of them, column by column; a heap is compressed by taking the best chain again
-and again while the price falls.
+by trying all chains, column by column. A heap is compressed by taking the best chain again and
+again while the price falls.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from functools import lru_cache
 
 Heights = tuple[int, ...]
 Arrivals = tuple[tuple[int, ...], ...]
-"""A heap as the levels at which its bits are there: a sorted tuple a column."""
+"""A heap as the levels of logic at which its bits are ready: a sorted tuple for each column."""
 
 PRICES = (1.95, 1.8, 1.6, 1.45, 1.3, 1.15, 0.99, 0.8, 0.66, 0.45)
-"""Bits that a LUT must take off the heap, while the best chains are taken."""
+"""Successive prices: the bits that each LUT of a chain must take off the heap."""
 SHORTER = (
     (1.95, 1.45, 0.99, 0.66),
     (1.6, 1.3, 0.99, 0.66),
@@ -37,9 +38,9 @@ SHORTER = (
 )
 """Other such series, which are better for some heaps."""
 BIT = 0.55
-"""LUTs that a bit left in a heap costs each of those who add it up."""
+"""The cost in LUTs of a bit left in a heap, for each sum that adds it up."""
 LEVEL = 0.3
-"""LUTs that a level less is worth to a heap."""
+"""The cost in LUTs of each level of logic."""
 GAIN = 1e-6
 
 
@@ -49,9 +50,9 @@ class ChainPart:
 
     Attributes:
         kind: ``full``, ``pair`` or ``triple``.
-        bits: taken from the first column.
-        extra: taken besides: by ``full`` from the next column, by ``triple`` from its own, as the
-            operand that has to be a plain signal.
+        bits: bits taken from the first column.
+        extra: further bits: ``full`` takes them from the next column, ``triple`` from the first, as
+            its second operand, which must be a plain signal.
         linked: whether a link from below is an operand.
     """
 
@@ -62,7 +63,7 @@ class ChainPart:
 
     @property
     def positions(self) -> int:
-        """Places of the carry chain, and LUTs."""
+        """Positions of the carry chain, which is also the number of LUTs."""
         return 2 if self.kind == "full" else 1
 
 
@@ -102,14 +103,14 @@ class ChainPlan:
             at += part.positions
 
     def after(self, arrivals: Arrivals) -> Arrivals:
-        """The heap when the bits that are there first have been taken."""
+        """The heap after the chain has taken the earliest bits."""
         columns = [list(column) for column in arrivals]
         late = 0
         for at, count in self.taken():
             if count:
                 late = max(late, columns[at][count - 1])
                 del columns[at][:count]
-        # Tables, the chain behind them, and between tables that feed each other a level more.
+        # Tables and the chain behind them are one level; tables linked to each other are one more.
         late += 1 + any(part.linked for part in self.parts)
         top = self.start + self.luts
         columns += [[] for _ in range(top + 1 - len(columns))]
@@ -124,7 +125,7 @@ class ChainPlan:
 
 @lru_cache(maxsize=1 << 18)
 def best_chain(heights: Heights, price: float) -> tuple[float, ChainPlan | None]:
-    """The chain that takes most bits off, less ``price`` for each LUT, and that difference."""
+    """The most bits that a chain takes off, less ``price`` for each LUT, and that chain."""
     best: tuple[float, ChainPlan | None] = (0.0, None)
     for start, height in enumerate(heights):
         if height < 2:
@@ -140,7 +141,7 @@ def best_chain(heights: Heights, price: float) -> tuple[float, ChainPlan | None]
 def _parts(
     heights: Heights, height: int, link: int, carry: bool, first: bool, price: float
 ) -> tuple[float, tuple[ChainPart, ...], bool]:
-    """The best rest of a chain: bits taken off less the price, its parts, whether it carries.
+    """The best rest of a chain: bits taken off less the price, its parts, can it carry out?
 
     Args:
         heights: columns from the present position on.
@@ -165,12 +166,12 @@ def _parts(
 def _choices(
     heights: Heights, height: int, link: int, carry: bool, first: bool
 ) -> list[tuple[ChainPart, int, bool]]:
-    """Parts that can come next, the bits that each takes off, and whether it carries."""
+    """Parts that can come next, the bits that each takes off, and whether it can carry out."""
     choices: list[tuple[ChainPart, int, bool]] = []
     most = min(height, 2 - link)
     if most + link:
         choices.append((ChainPart("pair", most, 0, bool(link)), most - 1, most + link + carry >= 2))
-    # Before a first triple a carry in takes a position: its own way in is the second operand's.
+    # Before a first triple, a carry in takes a position: the second operand needs its pin.
     if height >= 2:
         bits = min(height, 3)
         extra = int(not link and height > 3)
@@ -189,12 +190,12 @@ def _choices(
 
 @dataclass(frozen=True)
 class Compression:
-    """Chains in order, and what they leave.
+    """Chains in order, and the heap that they leave.
 
     Attributes:
         chains: in order.
-        luts: of all of them.
-        arrivals: what is left in the end.
+        luts: LUTs of all chains.
+        arrivals: the heap that is left.
     """
 
     chains: tuple[ChainPlan, ...]
@@ -203,12 +204,12 @@ class Compression:
 
     @property
     def left(self) -> Heights:
-        """The heights in the end."""
+        """The heights of the heap that is left."""
         return heights_of(self.arrivals)
 
     @property
     def latest(self) -> int:
-        """The level at which all is there."""
+        """The level at which all bits are ready."""
         return max((column[-1] for column in self.arrivals if column), default=0)
 
 
@@ -218,20 +219,20 @@ def heights_of(arrivals: Arrivals) -> Heights:
 
 
 def there(arrivals: Arrivals, level: int) -> Heights:
-    """Bits of each column that are there at a level."""
+    """Bits of each column that are ready at a level."""
     return tuple(bisect_right(column, level) for column in arrivals)
 
 
 def relative(arrivals: Arrivals) -> Arrivals:
-    """Levels counted from the first: the same for heaps that differ in nothing else."""
+    """Levels counted from the earliest: equal for heaps that differ only by a delay."""
     first = min((column[0] for column in arrivals if column), default=0)
     return tuple(tuple(level - first for level in column) for column in arrivals)
 
 
 def descend(arrivals: Arrivals, prices: Sequence[float]) -> list[Compression]:
-    """Take the best chains while prices fall; all states on the way, the first untouched.
+    """Take the best chains while prices fall; return all states, the first without chains.
 
-    At each price, bits that are there early are taken before the later ones are looked at.
+    At each price, early bits are taken before later bits are considered.
     """
     states = [Compression((), 0, arrivals)]
     for price in prices:
@@ -256,7 +257,7 @@ def compress(arrivals: Arrivals, uses: int) -> Compression:
 
     Args:
         arrivals: the heap, its levels from 0 on.
-        uses: how many sums add up what the compression leaves.
+        uses: how many sums add up the heap that is left.
     """
     states = [state for prices in (PRICES, *SHORTER) for state in descend(arrivals, prices)]
     return min(states, key=lambda s: s.luts + BIT * uses * sum(s.left) + LEVEL * s.latest)
@@ -264,7 +265,7 @@ def compress(arrivals: Arrivals, uses: int) -> Compression:
 
 @lru_cache(maxsize=1 << 12)
 def to_number(arrivals: Arrivals) -> Compression:
-    """The compression of a heap to a number: one bit a column at most."""
+    """The compression of a heap to a number: at most one bit in each column."""
     ways = [
         _rippled(state)
         for prices in (PRICES, *SHORTER)
@@ -275,7 +276,7 @@ def to_number(arrivals: Arrivals) -> Compression:
 
 
 def _rippled(state: Compression) -> Compression:
-    """Two rows added by one chain."""
+    """Add the two rows that are left with one chain."""
     heights = state.left
     start = next((i for i, height in enumerate(heights) if height > 1), None)
     if start is None:

@@ -1,17 +1,18 @@
-"""Integer weights as signed powers of two, and the raw sums that hardware forms of them.
+"""Integer weights as signed powers of two, and the raw sums that hardware computes with them.
 
 Each weight becomes as few digits ``+-2^k`` as it can: its plain binary digits, or its non-adjacent
-form where that has fewer (7 is 8 - 1). A layer of integer weights is so a layer of rows of -1, 0
-and +1, one for each neuron and place ``k``, whose sums a neuron adds up times ``2^k``.
+form where that has fewer (7 is 8 - 1). So a layer of integer weights is a layer of rows of -1, 0
+and +1, one row for each neuron and place ``k``. A neuron adds up the sums of its rows, each times
+``2^k``.
 
-Hardware counts a digit of -1 by the complement of the input, so that no number in it is ever
+For a digit of -1, hardware adds the complement of the input, so that no number in it is ever
 negative. The *raw sum* of a neuron is
 
-    sum of 2^k * u  over its positive digits  +  sum of 2^k * (2^width - 1 - u)  over its negative
+    sum of 2^k * u  over positive digits  +  sum of 2^k * (2^width - 1 - u)  over negative digits
 
-with ``u`` the input, or the input plus ``2^(width - 1)`` where inputs are signed. It exceeds ``sum
-of w * u`` by a constant of the neuron, which whatever reads it has in its own constants. Under
-weights of -1 and +1 it is that of ``rtl/hwbnn_dot_row.sv``.
+Here ``u`` is the input, plus ``2^(width - 1)`` if inputs are signed. The raw sum exceeds ``sum of
+w * u`` by a constant of the neuron; whatever reads it corrects this in its own constants. For
+weights of -1 and +1 it is the sum of ``rtl/hwbnn_dot_row.sv``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from hwbnn.graph.arrays import Bools, Ints, Signs
 
 @dataclass(frozen=True, eq=False)
 class Digits:
-    """Weights as ``plus - minus``; no power of two is in both of an element.
+    """Weights as ``plus - minus``; no power of two is in both for the same weight.
 
     Attributes:
         plus: int64 ``(neurons, inputs)``, the positive digits of each weight, none negative.
@@ -72,12 +73,12 @@ class Digits:
         return int((self.plus | self.minus).max(initial=0)).bit_length()
 
     def at(self, place: int) -> Signs:
-        """The digits of a place, ``(neurons, inputs)``."""
+        """The digits -1, 0 and +1 of a place, int8 ``(neurons, inputs)``."""
         made: Signs = ((self.plus >> place & 1) - (self.minus >> place & 1)).astype(np.int8)
         return made
 
     def rows(self) -> tuple[Signs, tuple[tuple[int, int], ...]]:
-        """All rows of digits that are not zero, and the neuron and the place of each.
+        """All rows of digits that are not all zero, and the neuron and the place of each row.
 
         Rows come neuron by neuron, the lowest place first.
         """

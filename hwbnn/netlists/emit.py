@@ -18,15 +18,15 @@ _SLICE = {"xc7": 4, "xcup": 8}
 def system_verilog(
     netlist: Netlist, name: str, form: NetlistForm = "portable", *, per_register: int | None = None
 ) -> str:
-    """The text of a module.
+    """A netlist as the text of a SystemVerilog module.
 
     Its ports are ``x_i``, ``y_o`` and, with registers, ``clk_i``. Inputs and outputs are those of
     the netlist, the first in bit 0. With registers its latency is :func:`latency`.
 
     Args:
-        netlist: what it computes.
+        netlist: the netlist.
         name: of the module, a plain identifier.
-        form: what it is made of.
+        form: the primitives of an FPGA family, or operators alone.
         per_register: levels of logic between two registers; None for none at all.
     """
     return _Module(netlist, form, pipelining(netlist, per_register)).text(name)
@@ -38,7 +38,7 @@ def latency(netlist: Netlist, per_register: int | None) -> int:
 
 
 class _Module:
-    """The text of a module in the making."""
+    """Writes the text of a module."""
 
     def __init__(self, netlist: Netlist, form: NetlistForm, plan: Pipelining) -> None:
         self.netlist, self.form, self.plan = netlist, form, plan
@@ -68,18 +68,18 @@ class _Module:
         return f"{head}{chr(10).join(body)}\n  assign y_o = {{{outputs}}};\nendmodule\n"
 
     def signal(self, signal: int, stage: int) -> str:
-        """A signal as it is in a stage."""
+        """The name of a signal, delayed to a stage."""
         late = stage - max(self.plan.signals[signal], 0)
         return f"n{signal}_{late}" if late > 0 else f"n{signal}"
 
     def literal(self, literal: int, stage: int) -> str:
-        """A literal likewise."""
+        """A literal as an expression, delayed to a stage."""
         if literal in (FALSE, TRUE):
             return f"1'b{literal}"
         return ("~" if literal & 1 else "") + self.signal(literal >> 1, stage)
 
     def delays(self) -> list[str]:
-        """The registers."""
+        """The lines of all registers."""
         lines: list[str] = []
         steps: list[str] = []
         for signal, late in sorted(registers(self.netlist, self.plan).items()):
@@ -91,7 +91,7 @@ class _Module:
         return lines
 
     def lut(self, index: int, lut: Lut, stage: int) -> list[str]:
-        """A table."""
+        """The lines of a table."""
         names = [self.signal(i, stage) for i in lut.inputs]
         outs = [o for o in (lut.first, lut.second) if o]
         if self.form == "portable":
@@ -109,7 +109,7 @@ class _Module:
         return [wires, f"  {kind} #(.INIT({width}'h{lut.init:x})) u{index} ({', '.join(ports)});"]
 
     def chain(self, index: int, chain: CarryChain, stage: int) -> list[str]:
-        """A carry chain; with the primitives of a family its cells are written by themselves."""
+        """The lines of a carry chain; :meth:`carries` writes the carry cells of a family."""
         cin, s, d = self.operands(chain, stage)
         if chain.wires:
             lines = [f"  wire n{chain.sums[0]} = {s[0]};"] if chain.sums[0] else []
@@ -126,9 +126,9 @@ class _Module:
         return self.literal(chain.cin, stage), s, d
 
     def carries(self, run: ChainStack, bits: int) -> list[str]:
-        """A run of carry cells of this number of positions, with its chains."""
+        """The lines of a run of carry cells of ``bits`` positions, with its chains."""
         name = run.chains[0]
-        # Where nothing else stands no carry is passed on.
+        # Unused positions pass no carry on.
         s, d = ["1'b0"] * run.positions, ["1'b0"] * run.positions
         lines, first = [], "1'b0"
         for index, start in zip(run.chains, run.starts, strict=True):
@@ -166,7 +166,7 @@ def _expression(lut: Lut, output: int, names: Sequence[str]) -> str:
 
 
 def _sum(index: int, chain: CarryChain, cin: str, s: Sequence[str], d: Sequence[str]) -> list[str]:
-    """A chain as a sum: where ``s`` is 1 one operand is, where it is 0 both are ``d``."""
+    """A chain as an addition: where ``s`` is 1 one operand is 1, where it is 0 both are ``d``."""
     size = len(s)
     both = [f"{{{', '.join(reversed(bits))}}}" for bits in (s, d)]
     lines = [
@@ -180,7 +180,7 @@ def _sum(index: int, chain: CarryChain, cin: str, s: Sequence[str], d: Sequence[
 
 
 def _cells(name: int, cin: str, s: Sequence[str], d: Sequence[str], bits: int) -> list[str]:
-    """Carry cells of this number of positions above each other."""
+    """The lines of a column of carry cells, of ``bits`` positions each."""
     lines = [f"  wire [{len(s) - 1}:0] o{name}, c{name};"]
     for k in range(len(s) // bits):
         part = f"[{k * bits + bits - 1}:{k * bits}]"

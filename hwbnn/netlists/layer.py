@@ -1,18 +1,18 @@
-"""A layer of neurons as a netlist, parts of its sums shared between neurons.
+"""A layer of neurons as a netlist, in which neurons share parts of their sums.
 
 Take two neurons: over the inputs that have equal weights in both, their sums are the same number
-``a``; over the others one is ``d`` and the other ``n_d - d``. So ``a`` and ``d`` are counted once,
-and the neurons compare ``a + d`` and ``a - d``. A cluster of ``r`` neurons sorts the inputs into
-``2^(r-1)`` *classes* by their columns of weights up to sign; each input is counted once for the
-whole cluster. The cluster is then halved again and again; each half adds up the class sums it
-needs, until single neurons are left. The best cluster size is found by building some. Neurons are
-clustered by similarity, which saves a few percent in trained layers and nothing in random ones.
-Constant neurons cost nothing; equal neurons are built once.
+``a``; over the other ``n_d`` inputs, one sum is ``d`` and the other ``n_d - d``. So ``a`` and ``d``
+are counted once, and the neurons compare ``a + d`` and ``a - d``. A cluster of ``r`` neurons sorts
+the inputs into ``2^(r-1)`` *classes* by their columns of weights up to sign; each input is counted
+once for the whole cluster. The cluster is then halved again and again; each half adds up the class
+sums it needs, until single neurons are left. The best cluster size is found by building some
+clusters of each size. Neurons are clustered by similarity, which saves a few percent in trained
+layers and nothing in random ones. Constant neurons cost nothing; equal neurons are built once.
 
 Integer weights are rows of digits (:mod:`hwbnn.netlists.digits`), one row for each place of a
-neuron. Rows share as neurons do, whether they are of one neuron or of several; an input is in no
-class of rows that all leave it out. A neuron adds up its rows, each shifted to its place, in one
-heap.
+neuron. Rows share sums as neurons do, whether they belong to one neuron or to several. An input
+whose digits are 0 in all rows of a cluster is in none of its classes. A neuron adds up its rows,
+each shifted to its place, in one heap.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ CLUSTER_SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12)
 TRIES = 3
 """Clusters of each size that are built to compare sizes."""
 WHOLE = 1 << 12
-"""Synapses up to which all clusters are built for that."""
+"""Up to this many synapses, all clusters are built to compare sizes."""
 SAMPLED = 24
-"""Rows of digits of larger layers that are built for that, all those of some neurons."""
+"""In larger layers, rows of digits that are built to compare sizes: all rows of some neurons."""
 
 
 @dataclass(frozen=True)
 class _Class:
-    """LayerInputs with the same signs, or the opposite ones, in all rows of a cluster.
+    """The inputs with the same signs, or the opposite signs, in all rows of a cluster.
 
     Attributes:
-        heap: their sum under the signs of the first row that does not leave them out.
-        high: what it comes to under the opposite signs, together with that sum.
+        heap: their sum with the signs of the first row in which these are not 0.
+        high: that sum plus the sum with the opposite signs, which is a constant.
     """
 
     heap: BitHeap
@@ -60,7 +60,7 @@ class _Class:
 
 
 _Classes = dict[tuple[int, ...], _Class]
-"""By column of signs, of which the first that is not 0 is +1."""
+"""Classes by their column of signs; the first sign that is not 0 is +1."""
 _Finish = Callable[[NetlistBuilder, int, BitHeap], None]
 
 
@@ -82,13 +82,13 @@ def thresholds(
 
     Args:
         weights: integers ``(neurons, inputs)``, or bools for -1 and +1.
-        wanted: int64 ``(neurons,)``.
-        width: bits of an input; input ``i`` is signals ``1 + i * width`` on, lowest bit first.
+        wanted: int64 ``(neurons,)``, the least value with which a neuron gives 1.
+        width: bits of an input; input ``i`` begins at signal ``1 + i * width``, lowest bit first.
         signed: whether inputs are two's complement.
-        cluster_size: neurons of a cluster; by default what takes fewest LUTs.
+        cluster_size: rows of a cluster; by default the size that costs least.
         scale_offset: scale and offset, int64 ``(neurons,)`` each, no scale negative.
-        drivers: the outputs of the netlist that drives the inputs, if one does: what is constant,
-            equal or opposite there is not counted, or counted once.
+        drivers: the output literals of the netlist that drives the inputs, if there is one.
+            Constant inputs are then not counted, and equal or opposite inputs are counted once.
 
     Raises:
         InputError: for arrays that do not fit each other.
@@ -127,8 +127,11 @@ def sums(
         weights: integers ``(neurons, inputs)``, or bools for -1 and +1.
         width: bits of an input.
         signed: whether inputs are two's complement.
-        cluster_size: neurons of a cluster; by default what takes fewest LUTs.
-        drivers: the outputs of the netlist that drives the inputs, if one does.
+        cluster_size: rows of a cluster; by default the size that costs least.
+        drivers: as in :func:`thresholds`.
+
+    Raises:
+        InputError: for weights that are not a matrix, or drivers that do not fit.
     """
     _check(weights, width)
     inputs = LayerInputs(weights.shape[1], width, signed, drivers)
@@ -145,7 +148,7 @@ def sums(
 
 
 def _distinct(neurons: Iterable[int], *numbers: NDArray[np.generic]) -> dict[int, int]:
-    """Of each of these neurons the first one that has the same numbers."""
+    """For each of these neurons, the first one that has the same numbers."""
     firsts: dict[bytes, int] = {}
     same = {}
     for neuron in map(int, neurons):
@@ -179,7 +182,7 @@ def _number(builder: NetlistBuilder, heap: BitHeap, bits: int) -> list[int]:
 
 
 def _with_ones(heap: BitHeap, ones: Sequence[int]) -> BitHeap:
-    """A heap with a constant as bits: ``1 + x`` is ``~x`` and, in the next column, ``x``."""
+    """A heap plus a constant: ``1 + x`` is ``~x`` and, in the next column, ``x``."""
     columns = [list(column) for column in heap.columns]
     columns += [[] for _ in range(len(ones) + 1 - len(columns))]
     for i, one in enumerate(ones):
@@ -196,13 +199,13 @@ def _with_ones(heap: BitHeap, ones: Sequence[int]) -> BitHeap:
 
 @dataclass(frozen=True)
 class _Sums:
-    """The rows of digits of a layer, and what becomes of the sums of its neurons.
+    """The rows of digits of a layer, and the sums of its neurons so far.
 
     Attributes:
         signs: the rows, int8 ``(rows, inputs)`` of -1, 0 and +1, none all 0.
         owners: the neuron and the place of each row.
-        finish: takes the heap of a neuron.
-        left: by neuron that has several rows, its heap so far and how many are missing.
+        finish: called with the complete heap of each neuron.
+        left: by neuron with several rows, its heap so far and how many rows are missing.
     """
 
     signs: Signs
@@ -212,20 +215,20 @@ class _Sums:
 
     @classmethod
     def of(cls, weights: Ints | Bools, finish: _Finish) -> _Sums:
-        """Those of a layer."""
+        """The rows of a layer's weights."""
         return cls(*Digits.of(weights).rows(), finish)
 
     @property
     def neurons(self) -> int:
-        """Those that have rows."""
+        """The number of neurons that have rows."""
         return len({neuron for neuron, _ in self.owners})
 
     def again(self) -> _Sums:
-        """The same, no row counted yet."""
+        """A copy in which no row has been counted yet."""
         return _Sums(self.signs, self.owners, self.finish)
 
     def some(self) -> _Sums:
-        """The rows of some neurons, as far apart as there are enough of them."""
+        """A copy with the rows of some neurons, spread evenly over the layer."""
         neurons = sorted({neuron for neuron, _ in self.owners})
         enough = -(-SAMPLED * len(neurons) // len(self.owners))
         kept = set(neurons[:: max(1, len(neurons) // max(2, enough))])
@@ -233,7 +236,7 @@ class _Sums:
         return _Sums(self.signs[rows], tuple(self.owners[row] for row in rows), self.finish)
 
     def counted(self, builder: NetlistBuilder, row: int, heap: BitHeap) -> None:
-        """A row's sum is there; with the last one of a neuron, the neuron's is."""
+        """Take the sum of a row; with the last row of a neuron, finish the neuron."""
         neuron, place = self.owners[row]
         rows = self._rows[neuron]
         if rows == 1 and not place:
@@ -259,7 +262,7 @@ def _layer(
     finish: _Finish,
     totals: Totals | None = None,
 ) -> NetlistBuilder:
-    """A builder with all neurons of a layer, each given to ``finish`` as a heap."""
+    """A builder with all neurons of a layer; ``finish`` is called with the heap of each."""
     if not len(weights):
         return _begun(inputs, None)
     layer = _Sums.of(weights, finish)
@@ -273,7 +276,7 @@ def _layer(
 
 
 def _begun(inputs: LayerInputs, totals: Totals | None) -> NetlistBuilder:
-    """A builder with what neurons have in common, if there is something."""
+    """A new builder, with the multiples of the total if neurons add these."""
     builder = NetlistBuilder(inputs.count * inputs.width)
     if totals is not None:
         totals.begin(builder)
@@ -281,7 +284,7 @@ def _begun(inputs: LayerInputs, totals: Totals | None) -> NetlistBuilder:
 
 
 def _best_size(layer: _Sums, inputs: LayerInputs, totals: Totals | None) -> int:
-    """The size of clusters that takes fewest LUTs a neuron, levels weighed in, by building some."""
+    """The size of clusters with the least LUTs and levels for a neuron, found by building some."""
     costs: dict[int, float] = {}
     large = layer.signs.size > WHOLE
     if large and layer.neurons < len(layer.signs):
@@ -293,7 +296,7 @@ def _best_size(layer: _Sums, inputs: LayerInputs, totals: Totals | None) -> int:
         common = builder.luts
         chosen, tried = list(clusters(layer.signs, size)), layer.again()
         if large:
-            # The first are more alike than the last: some of all.
+            # The first clusters are more alike than the last: take some of all.
             whole = [rows for rows in chosen if len(rows) == size]
             chosen = whole[:: -(-len(whole) // TRIES)]
         for rows in chosen:
@@ -376,9 +379,9 @@ def _halved(
 Rows = tuple[int, ...]
 
 MATCHED = 8
-"""Rows from which on the halves of a cluster are found first, and then matched."""
+"""Least size of clusters whose halves are found first, and then matched."""
 APART = 2
-"""LayerInputs of a class that are no gain: they are as well added up by each half."""
+"""The first so many inputs of a class save nothing: each half could as well add them up itself."""
 
 
 def clusters(signs: Signs | Bools, size: int) -> Iterator[Rows]:
@@ -435,7 +438,7 @@ def _column_classes(signs: Signs, rows: Rows) -> Ints:
 
 
 def _shared(one: Ints, other: Ints) -> int:
-    """LayerInputs that two clusters have in the same classes, without the first few of each."""
+    """The number of inputs that two clusters share in classes, without the first few of each."""
     both = (one >= 0) & (other >= 0)
     one, other = one[both], other[both]
     joint = (one >> 1) << 32 | (other >> 1) << 1 | (one ^ other) & 1

@@ -1,4 +1,4 @@
-"""The inputs of a layer as literals of its netlist, and how far sums over them reach."""
+"""The inputs of a layer as literals of its netlist, and the ranges of sums over them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class LayerInputs:
         count: how many there are.
         width: bits of an input.
         signed: whether they are two's complement: then half of the range is added to each.
-        drivers: where inputs are bits that another netlist drives, the literals there, so that
-            constants need no counting, and equal and opposite ones are counted once; None if
-            nothing is known of them.
+        drivers: if inputs are single bits that another netlist drives, its output literals. Then
+            constant inputs need no counting, and equal or opposite inputs are counted once. None if
+            nothing is known of the inputs.
 
     Raises:
         InputError: for drivers that are not one literal for each input of one bit.
@@ -50,12 +50,12 @@ class LayerInputs:
 
     @property
     def high(self) -> int:
-        """The largest value of one."""
+        """The largest value of an input."""
         return (1 << self.width) - 1
 
     @cached_property
     def literals(self) -> tuple[int, ...]:
-        """A constant for each bit, or the literal of the first that is equal or opposite."""
+        """For each bit, a constant, or the literal of the first bit equal or opposite to it."""
         literals = [2 * (1 + i) for i in range(self.count * self.width)]
         first: dict[int, int] = {}
         for i, driver in enumerate(self.drivers or ()):
@@ -68,18 +68,18 @@ class LayerInputs:
 
     @property
     def told(self) -> tuple[int, ...] | None:
-        """Drivers that say the same in one way alone; None if they say nothing."""
+        """The drivers in a unique form, usable as a key; None if they carry no information."""
         nothing = tuple(range(2, 2 * (1 + self.count * self.width), 2))
         return None if self.literals == nothing else self.literals
 
     def bits(self, i: int) -> Iterator[tuple[int, int]]:
-        """The literals of an input that is never negative, each with its column."""
+        """Literals of an input, plus half of the range if it is signed, each with its column."""
         for bit in range(self.width):
             turned = self.signed and bit == self.width - 1
             yield self.literals[i * self.width + bit] ^ turned, bit
 
     def total(self) -> BitHeap:
-        """Their sum."""
+        """The sum of all inputs."""
         heap = BitHeap()
         for i in range(self.count):
             for literal, bit in self.bits(i):

@@ -1,9 +1,9 @@
 """The data type of a netlist: look-up tables and carry chains.
 
-A *signal* is an integer: 0 is the constant zero, then come the inputs, then what cells drive. A
-*literal* is a signal or its complement, ``2 * signal + inverted``. Cells hold signals alone: an
-inverted input is part of a table. What a carry chain adds is kept beside what it is made of, so
-that the one can be proved from the other (:mod:`hwbnn.netlists.proof`).
+A *signal* is an integer: 0 is the constant zero, then come the inputs, then the signals that cells
+drive. A *literal* is a signal or its complement, ``2 * signal + inverted``. Tables read signals
+only: the inversion of an input is part of the table. A carry chain also declares the sum that it
+adds up, so that this can be proved from its cells (:mod:`hwbnn.netlists.proof`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Lut:
         init: the table. With two outputs it has 64 bits: ``second`` reads the lower 32 under the
             first five inputs; ``first`` reads all 64, its sixth input being 1 if it has none.
         first: the signal of the output O6.
-        second: the signal of the output O5; 0 without.
+        second: the signal of the output O5; 0 if it is not used.
     """
 
     inputs: tuple[int, ...]
@@ -47,9 +47,9 @@ class Atom:
     from the atom's first position, the carry and the link above them.
 
     Attributes:
-        positions: how many there are.
+        positions: how many positions it has.
         terms: literals with weights relative to the atom's first position.
-        constant: an integer, relative likewise.
+        constant: an integer, also relative to that position.
         link: a signal that goes with the carry, to the next position; 0 for none.
     """
 
@@ -69,8 +69,9 @@ class CarryChain:
         d: literals, likewise.
         sums: signals of ``o`` at each position; 0 where it is not used.
         carry: signal of the carry out of the last position; 0 if it is not used.
-        atoms: what it adds; together they cover all positions.
-        negated: carries are the complements of what the atoms say: only in comparisons.
+        atoms: the terms that it adds; together they cover all positions.
+        negated: whether carries and links are complements of those in the atoms; only in
+            comparisons.
     """
 
     cin: int
@@ -150,11 +151,11 @@ def _table(weights: tuple[int, ...], constant: int, mask: int) -> int:
 
 @dataclass
 class NetlistBuilder:
-    """A netlist in the making; equal cells are made once.
+    """A netlist under construction; equal cells are added once.
 
     Attributes:
         inputs: number of inputs.
-        cells: so far.
+        cells: the cells so far.
         depth: levels of logic before each signal.
     """
 
@@ -179,10 +180,13 @@ class NetlistBuilder:
     def lut(
         self, literals: Sequence[int], first: Function, second: Function | None = None
     ) -> tuple[int, int]:
-        """The literals of one or two functions of the same literals, in one LUT.
+        """The output literals of one or two functions of the same literals, computed by one LUT.
 
-        With six different signals, a second function must be what the first one is where the
-        literal given last is 0, and that literal must be plain.
+        With six different signals, the second function must equal the first function where the last
+        literal is 0, and that literal must be plain.
+
+        Raises:
+            ValueError: if a second function of six signals is not half of the first.
         """
         signals, reduced = _reduced(literals, first, second)
         tables = [_table(weights, constant, mask) for weights, constant, mask in reduced]
@@ -231,8 +235,8 @@ class NetlistBuilder:
         carry: bool = True,
         negated: bool = False,
     ) -> tuple[tuple[int, ...], int]:
-        """A carry chain: the literals of its sums, if wanted, and of its carry, if wanted."""
-        # Equal cells may add up different things that come to the same: each says what it adds.
+        """Add a carry chain; return the literals of its sums and carry, 0 where not wanted."""
+        # Equal chains may declare different atoms of the same value: each keeps its own.
         key = (cin, tuple(s), tuple(d), sums, carry, negated, tuple(atoms))
         if key not in self._known:
             level = max(self.depth[literal >> 1] for literal in (cin, *s, *d))
@@ -246,7 +250,7 @@ class NetlistBuilder:
         return tuple(2 * o for o in outputs), 2 * last
 
     def netlist(self, outputs: Sequence[int]) -> Netlist:
-        """The value, without the cells that no output needs."""
+        """The finished netlist, without the cells that no output needs."""
         return swept(Netlist(self.inputs, len(self.depth), tuple(self.cells), tuple(outputs)))
 
 
@@ -276,7 +280,7 @@ def _reduced(
 
 
 def swept(netlist: Netlist) -> Netlist:
-    """The same outputs from the cells that they need alone."""
+    """The netlist with only those cells that its outputs need."""
     needed = bytearray(netlist.signals)
     for literal in netlist.outputs:
         needed[literal >> 1] = 1
@@ -290,7 +294,7 @@ def swept(netlist: Netlist) -> Netlist:
         else:
             if not (needed[cell.carry] or any(needed[o] for o in cell.sums)):
                 continue
-            # What a comparison adds stays, though a bit of it may not matter: proofs go by it.
+            # All terms of a comparison stay, even if some bits do not matter: proofs need them.
             terms = (literal for atom in cell.atoms for literal, _ in atom.terms)
             reads = tuple(literal >> 1 for literal in (cell.cin, *cell.s, *cell.d, *terms))
         for signal in reads:

@@ -1,7 +1,7 @@
 """Registers in a netlist: the pipeline stage of each cell.
 
-A carry chain and the tables that feed it are one unit, two levels deep where the tables of the
-chain feed each other by links, else one; a stage has so many levels of them.
+A carry chain and the tables that feed it are one unit. It has two levels of logic if its tables
+feed each other by links, else one. A stage has a given number of levels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Pipelining:
     Attributes:
         stages: how many there are; 0 without registers.
         cells: the stage of each cell.
-        signals: the stage in which each signal is made; -1 for constants and inputs.
+        signals: the stage that drives each signal; -1 for constants and inputs.
     """
 
     stages: int
@@ -50,7 +50,7 @@ def pipelining(netlist: Netlist, per_register: int | None) -> Pipelining:
 
 
 def _join_chains(netlist: Netlist, cells: list[int]) -> None:
-    """Move tables that feed a chain to its stage, but never behind another that reads them."""
+    """Move tables that feed a chain to its stage, but to no stage after that of another reader."""
     first: dict[int, int] = {}  # the first stage in which a signal is read
     feeding: set[int] = set()
     for i in reversed(range(len(cells))):
@@ -68,7 +68,7 @@ def _stage(level: int, per_register: int) -> int:
 
 
 def _logic_depths(netlist: Netlist) -> list[int]:
-    """Levels before each signal; all that a chain gives is as late as its last."""
+    """Levels before each signal; all outputs of a chain have the level of its latest input."""
     level = [0] * netlist.signals
     for cell in netlist.cells:
         if isinstance(cell, Lut):
@@ -83,7 +83,7 @@ def _logic_depths(netlist: Netlist) -> list[int]:
 
 
 def registers(netlist: Netlist, plan: Pipelining) -> dict[int, int]:
-    """Registers behind each signal, for cells and outputs of later stages that read it."""
+    """The number of registers behind each signal, for later stages and outputs that read it."""
     delays: dict[int, int] = {}
 
     def read(signal: int, stage: int) -> None:

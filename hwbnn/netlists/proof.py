@@ -1,15 +1,15 @@
-"""Proof that a netlist computes its layer, for all inputs that there can be at once.
+"""Proof that a netlist computes its layer, for all possible inputs.
 
-Three steps, each read from the finished netlist. What an input is comes from
-:mod:`hwbnn.netlists.layer_inputs`, which is also used to make netlists:
+The proof has three steps, and reads the finished netlist alone. Only the literals of inputs come
+from :mod:`hwbnn.netlists.layer_inputs`, which is also used to build netlists:
 
 1. Every carry chain computes the sum that it declares. Each atom is checked for all values of its
    inputs, carry and link (at most eight bits together). By induction along the chain, the chain
    adds up what its atoms declare.
-2. From an output back to the inputs, each chain's results are replaced by what it adds; that works
-   only if all of them are there with the weights that they have in the chain. What is left is the
-   sum of inputs that the output compares, or is.
-3. That sum is the neuron's: the same weights, and with the constant the same threshold.
+2. From an output back to the inputs, the results of each chain are replaced by the terms that it
+   adds. This is valid only if all its results are there, with the weights that they have in the
+   chain. That leaves the sum of inputs that the output compares, or is.
+3. That sum must be the neuron's: the same weights, and with the constant the same threshold.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from hwbnn.netlists.layer_inputs import LayerInputs
 from hwbnn.netlists.netlist import FALSE, TRUE, Atom, CarryChain, Lut, Netlist, Terms
 
 _Table = int | tuple[tuple[int, ...], int, int]
-"""A constant, or a table with its inputs and whether it is complemented."""
+"""A constant, or inputs of a table, its contents, and whether its output is complemented."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """An atom and its tables, whatever signals they have.
+    """An atom and its tables, with signals numbered by the atom, so that equal ones are found.
 
     Attributes:
         terms: number of a signal, whether it is complemented, and its weight.
         s: propagate tables.
         d: generate tables.
         link: the link's table; FALSE for none.
-        constant: what is added.
-        columns: as many as it spans.
-        carries: the carries in that can be.
+        constant: the constant that is added.
+        columns: how many columns it spans.
+        carries: the possible carries in.
         compares: whether it has no sum bits.
         negated: whether its carries are complements.
     """
@@ -59,13 +59,13 @@ class _Case:
 
 @dataclass
 class NetlistReader:
-    """The cells of a netlist by what they drive, and which atoms have been checked.
+    """The cells of a netlist by the signals that they drive, and the atoms checked so far.
 
     Attributes:
         netlist: the netlist.
         tables: inputs and contents of the table that drives a signal.
         chains: index of the chain that drives a signal.
-        checked: the carries out that each atom can give.
+        checked: the possible carries out of each atom checked.
     """
 
     netlist: Netlist
@@ -75,7 +75,7 @@ class NetlistReader:
 
     @classmethod
     def of(cls, netlist: Netlist) -> NetlistReader:
-        """Of a netlist, nothing of it checked yet."""
+        """A reader of a netlist, of which no atom has been checked yet."""
         tables: dict[int, tuple[tuple[int, ...], int]] = {}
         chains: dict[int, int] = {}
         for i, cell in enumerate(netlist.cells):
@@ -87,7 +87,7 @@ class NetlistReader:
         return cls(netlist, tables, chains, {})
 
     def origin(self, literal: int) -> int:
-        """The literal itself, or the one that a table of one input makes it of."""
+        """The literal itself, or the literal from which a table of one input computes it."""
         inputs, init = self.tables.get(literal >> 1, ((), 0))
         if len(inputs) != 1 or init not in (0b01, 0b10):
             return literal
@@ -119,10 +119,10 @@ def _add_tables(tables: dict[int, tuple[tuple[int, ...], int]], cell: Lut) -> No
 
 
 def checked(netlist: Netlist) -> NetlistReader:
-    """A netlist in which every chain adds its operands.
+    """Check that every chain of a netlist adds its operands; return its reader.
 
     Raises:
-        Mismatch: naming the cell that does not.
+        Mismatch: if one does not; the message has the number of the cell.
     """
     reader = NetlistReader.of(netlist)
     for i, cell in enumerate(netlist.cells):
@@ -146,7 +146,7 @@ def _check_chain(reader: NetlistReader, index: int, chain: CarryChain) -> None:
         except Mismatch as error:
             raise Mismatch(f"netlist: cell {index}: {error}") from None
         at, link = at + count, atom.link
-    # A comparison gives its carry alone; a sum all its bits, and its carry if there can be one.
+    # A comparison gives only its carry; a sum gives all bits, and its carry if that can be 1.
     if compares:
         unseen = not chain.carry
     else:
@@ -159,7 +159,7 @@ def _check_atom(
     reader: NetlistReader, atom: Atom, positions: tuple[Sequence[int], Sequence[int]],
     carries: frozenset[int], compares: bool, negated: bool,
 ) -> frozenset[int]:  # fmt: skip
-    """Check an atom for these carries in; the carries out that can be."""
+    """Check an atom for these carries in; return the possible carries out."""
     added = [(literal, weight) for literal, weight in atom.terms if literal > TRUE]
     constant = atom.constant + sum(weight for literal, weight in atom.terms if literal == TRUE)
     signals = list(dict.fromkeys(literal >> 1 for literal, _ in added))
@@ -175,7 +175,7 @@ def _check_atom(
 
 
 def _enumerate(case: _Case, variables: int) -> frozenset[int]:
-    """For all values of an atom's inputs: its specification and the outputs of its tables."""
+    """Compare an atom's tables with its declared sum, for all inputs; return its carries out."""
     reached = set()
     for *bits, carry in product((0, 1), repeat=variables + 1):
         if carry not in case.carries:
@@ -190,7 +190,7 @@ def _enumerate(case: _Case, variables: int) -> frozenset[int]:
         c ^= case.negated
         above = c + (_value(case.link, bits) ^ case.negated if case.link != FALSE else 0)
         if case.compares:
-            # The sum bits are not there: what goes up is what counts.
+            # There are no sum bits: only the carry and the link to the next position count.
             if above != said >> case.columns:
                 raise Mismatch(f"a window comes to {said} and gives {above}")
         elif digits + (above << case.columns) != said:
@@ -211,7 +211,7 @@ def _value(table: _Table, bits: Sequence[int]) -> int:
 
 
 def _added(chain: CarryChain) -> tuple[Terms, int]:
-    """All that a chain adds, with weights from its first position, and the constant."""
+    """The terms that a chain adds, with weights from its first position, and the constant."""
     terms: list[tuple[int, int]] = []
     constant = (chain.cin if chain.cin in (FALSE, TRUE) else 0) ^ chain.negated
     if chain.cin not in (FALSE, TRUE):
@@ -239,8 +239,8 @@ class _Sum:
     """An integer as a sum of signals.
 
     Attributes:
-        weights: of each signal.
-        constant: what is added.
+        weights: by signal, its weight.
+        constant: the constant that is added.
     """
 
     weights: dict[int, int]
@@ -263,7 +263,7 @@ class _Sum:
 
 
 def _traced(reader: NetlistReader, total: _Sum, modulus: int = 0) -> _Sum:
-    """The same sum, up to a modulus if there is one, over inputs alone.
+    """The same sum over inputs alone; equal modulo ``modulus`` if that is not 0.
 
     Results of chains are replaced by what the chains add, the last chain first.
     """
@@ -281,7 +281,7 @@ def _traced(reader: NetlistReader, total: _Sum, modulus: int = 0) -> _Sum:
             over = total.weights.pop(signal, 0) - (weight << place)
             if over % modulus if modulus else over:
                 raise Mismatch(f"netlist: cell {index}: a result has lost its weight")
-        # Chains that share a table share a link: what others have of it stays.
+        # Chains that share a table share a link: the part of other chains stays.
         total.add(reader.origin(2 * chain.atoms[-1].link), -weight << len(chain.s))
         terms, constant = _added(chain)
         total.constant += weight * constant
@@ -294,7 +294,7 @@ def _traced(reader: NetlistReader, total: _Sum, modulus: int = 0) -> _Sum:
 
 
 def _neuron(row: Ints, inputs: LayerInputs, minus: int = 0) -> _Sum:
-    """The raw sum of a neuron: its weights times the inputs, and what ``minus`` adds to that."""
+    """The raw sum of a neuron; ``minus`` is the sum of its negative digits."""
     total = _Sum({}, minus * inputs.high)
     for i, weight in enumerate(row.tolist()):
         for literal, bit in inputs.bits(i) if weight else ():
@@ -320,7 +320,7 @@ def _same(found: _Sum, expected: _Sum, modulus: int = 0) -> bool:
 
 
 def _opened(netlist: Netlist, inputs: LayerInputs, outputs: int) -> NetlistReader:
-    """The netlist, its chains checked, if it has the inputs and outputs of the layer."""
+    """A reader of the netlist, after its chains, inputs and outputs have been checked."""
     if netlist.inputs != inputs.count * inputs.width or len(netlist.outputs) != outputs:
         raise Mismatch("netlist: other inputs or outputs than the layer has")
     return checked(netlist)
@@ -333,17 +333,18 @@ def prove_thresholds(
     """Prove a netlist of :func:`hwbnn.netlists.layer.thresholds` for all inputs.
 
     Args:
-        netlist: what is to be proved.
+        netlist: the netlist to prove.
         weights: integers ``(neurons, inputs)``, or bools for -1 and +1.
         wanted: int64 ``(neurons,)``.
         width: bits of an input.
         signed: whether inputs are two's complement.
-        scale_offset: scale and offset of each neuron, where it compares these times sum and total.
-        drivers: the outputs of the netlist that drives the inputs: it is proved for all that these
-            can be by the constants and the equal and opposite ones among them.
+        scale_offset: scale and offset, int64 ``(neurons,)`` each, as in
+            :func:`~hwbnn.netlists.layer.thresholds`.
+        drivers: the output literals of the netlist that drives the inputs. The proof then covers
+            all inputs that their constant, equal and opposite literals allow.
 
     Raises:
-        Mismatch: naming the neuron, or the cell that does not add what it says.
+        Mismatch: if it is wrong; the message has the neuron, or the cell that does not add its sum.
     """
     inputs = LayerInputs(weights.shape[1], width, signed, drivers)
     own, minus = integers(weights), Digits.of(weights).minus.sum(axis=1).tolist()
@@ -374,7 +375,7 @@ def _compares(reader: NetlistReader, literal: int, expected: _Sum, least: int) -
     for term, weight in terms:
         total.add(reader.origin(term), weight)
     total = _traced(reader, total)
-    # The carry says that the total is at least this.
+    # The carry is 1 if the total is at least this power of two.
     total.constant -= 1 << sum(atom.positions for atom in chain.atoms)
     if chain.negated:
         total.weights = {signal: -weight for signal, weight in total.weights.items()}
@@ -389,14 +390,14 @@ def prove_sums(
     """Prove a netlist of :func:`hwbnn.netlists.layer.sums` for all inputs.
 
     Args:
-        netlist: what is to be proved.
+        netlist: the netlist to prove.
         weights: integers ``(neurons, inputs)``, or bools for -1 and +1.
         width: bits of an input.
         signed: whether inputs are two's complement.
-        drivers: the outputs of the netlist that drives the inputs.
+        drivers: as in :func:`prove_thresholds`.
 
     Raises:
-        Mismatch: naming the neuron, or the cell that does not add what it says.
+        Mismatch: if it is wrong; the message has the neuron, or the cell that does not add its sum.
     """
     inputs = LayerInputs(weights.shape[1], width, signed, drivers)
     digits = Digits.of(weights)
@@ -408,7 +409,7 @@ def prove_sums(
             total.add(reader.origin(literal), 1 << i)
         total = _traced(reader, total, 1 << bits)
         expected = _neuron(row, inputs, minus[neuron])
-        # Both are numbers of so many bits: equal up to 2^bits is equal.
+        # Both are numbers of ``bits`` bits: equal modulo 2^bits means equal.
         if not _same(total, expected, 1 << bits) or (total.constant - expected.constant) % (
             1 << bits
         ):

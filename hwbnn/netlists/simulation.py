@@ -1,4 +1,4 @@
-"""Evaluation of a netlist for many frames at a time, a bit of a word for each frame."""
+"""Evaluation of a netlist for many frames at a time, one bit of a word for each frame."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def evaluate(netlist: Netlist, x: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The outputs of a netlist.
 
     Args:
-        netlist: what is computed.
+        netlist: the netlist.
         x: bool ``(frames, inputs)``.
 
     Returns:
@@ -44,7 +44,7 @@ def evaluate(netlist: Netlist, x: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _batch(netlist: Netlist, steps: list[_Step], x: NDArray[np.bool_]) -> NDArray[np.bool_]:
     words = pack_words(np.ascontiguousarray(x.T))
-    # The last row takes what nobody reads.
+    # Unused outputs are written to the last row.
     values = np.zeros((netlist.signals + 1, words.shape[1]), np.uint64)
     values[1 : netlist.inputs + 1] = words
     for step in steps:
@@ -59,7 +59,7 @@ class _Step(ABC):
 
     @abstractmethod
     def run(self, values: Words) -> None:
-        """Compute what they drive."""
+        """Compute the signals that the cells drive."""
 
 
 class _Luts(_Step):
@@ -106,7 +106,7 @@ class _Chains(_Step):
         self.carry = np.array([chain.carry or -1 for chain in chains], np.int64)
 
     def run(self, values: Words) -> None:
-        """Ripple."""
+        """Ripple the carries from position to position."""
         carry = _literals(values, self.cin)
         for s, d, sums in zip(self.s, self.d, self.sums, strict=True):
             passes = _literals(values, s)

@@ -1,13 +1,13 @@
-"""A heap compared with a number, by a carry chain that gives nothing but its carry.
+"""A heap compared with a number, by a carry chain of which only the carry out is used.
 
 ``sum >= t`` is the carry of ``sum + (2^B - t)`` out of ``B`` columns. A position of the chain need
-not be one column: a *window* of ``w`` columns, with up to five bits of them in one LUT, passes a
-carry on if they come to ``2^w - 1`` and generates one from ``2^w`` on, provided that they cannot
-come to more than ``2^(w+1) - 2``. Where the constant leaves no room for that, a column of up to
-three bits, the constant's among them, takes a LUT of its own and a link, as in a ternary adder. The
-same heap complemented, compared with the complement, has another constant; the cheaper is taken. A
-comparison of few windows uses no carry cells: each window is a table that reads the carry of the
-one before. The heap is compressed first as long as that saves LUTs.
+not be one column: a *window* of ``w`` columns, with up to five bits in one LUT, passes a carry on
+if its sum is ``2^w - 1`` and generates a carry if its sum is ``2^w`` or more, provided that its sum
+cannot exceed ``2^(w+1) - 2``. Where the constant leaves no room for that, a column of up to three
+bits, including the constant's, takes a LUT of its own and a link, as in a ternary adder. The
+complemented heap, compared with the complemented threshold, has another constant; the cheaper of
+both is taken. A comparison of few windows uses no carry cells: each window is a table that reads
+the carry of the one before. The heap is compressed first as long as that saves LUTs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NEVER = 1 << 20
 CELL = 1.0
 """LUTs that a carry cell of four positions is worth."""
 WIDEST = 12
-"""Most columns of a table, whose function is a mask of ``2^(columns + 1)`` bits on its way: with a
+"""The most columns of a table. Its function is first a mask of ``2^(columns + 1)`` bits, and with a
 large scale a heap has many columns without a bit."""
 
 
@@ -41,8 +41,8 @@ class CarryWindow:
     """A position of the chain.
 
     Attributes:
-        columns: how many it spans.
-        link: whether it leaves a link: then it is one column.
+        columns: how many columns it spans.
+        link: whether it gives a link to the next window; in carry cells only if it is one column.
     """
 
     columns: int
@@ -54,12 +54,13 @@ class ThresholdChain:
     """A chain of windows.
 
     Attributes:
-        luts: what it takes.
+        luts: LUTs that it takes.
         windows: in order.
         cin: the constant carry into the first.
         complemented: whether the bits and the answer are complemented.
         constant: what is added to the bits.
-        tables: whether it is a table a window, each but the last with a link, and no carry cell.
+        tables: whether each window is one table, which reads the link of the one before, without
+            carry cells.
     """
 
     luts: int
@@ -71,7 +72,7 @@ class ThresholdChain:
 
     @property
     def cost(self) -> float:
-        """LUTs, carry cells and levels weighed in."""
+        """LUTs, plus carry cells and levels converted to LUTs."""
         if self.tables:
             return self.luts + LEVEL * (len(self.windows) - 1)
         return self.luts + CELL * (len(self.windows) + 1) / 4
@@ -104,7 +105,7 @@ def cheapest(heights: Heights, wanted: int) -> ThresholdChain | None:
 
 @lru_cache(maxsize=1 << 18)
 def _tables(heights: Heights, constant: int, link: int) -> tuple[int, tuple[CarryWindow, ...]]:
-    """The shortest chain of tables for these columns, and their windows."""
+    """The fewest tables in a chain for these columns, and their windows."""
     best: tuple[int, tuple[CarryWindow, ...]] = (NEVER, ())
     bits, high = link, link
     for columns in range(1, min(len(heights), WIDEST) + 1):
@@ -113,7 +114,7 @@ def _tables(heights: Heights, constant: int, link: int) -> tuple[int, tuple[Carr
         digit = constant & ((1 << columns) - 1)
         if bits > 6:
             break
-        # It can carry, but no more than 1; bits that never matter would be made for nothing.
+        # The carry must be able to be 1, and never 2; a window that never carries wastes a table.
         if not 1 << columns <= high + digit < 2 << columns:
             continue
         if columns == len(heights):
@@ -179,7 +180,7 @@ def reaches(builder: NetlistBuilder, heap: BitHeap, threshold: int) -> int:
         return TRUE
     if wanted > heap.high:
         return FALSE
-    # Complementing chains moves the constant while the heap is compressed: go by the largest sum.
+    # Complemented chains change the constant during compression: look at the largest sum again.
     left = compressed(builder, heap, planned(heap.arrivals(builder), wanted))
     left.cancelled()
     wanted = threshold - left.constant
@@ -191,7 +192,7 @@ def reaches(builder: NetlistBuilder, heap: BitHeap, threshold: int) -> int:
 
 
 def _built(builder: NetlistBuilder, heap: BitHeap, threshold: int) -> int:
-    """The chain of the cheapest comparison of a heap as it is."""
+    """Build the cheapest comparison of a heap, without more compression; return its literal."""
     comparison = cheapest(heap.heights, threshold - heap.constant)
     if comparison is None:
         raise AssertionError(f"no comparison of {heap.heights}")
@@ -220,7 +221,7 @@ def _built(builder: NetlistBuilder, heap: BitHeap, threshold: int) -> int:
 
 
 def _above(columns: int, flip: int) -> int:
-    """The sums, as a mask, that carry out of these columns; flipped, those that do not."""
+    """A mask of the sums that carry out of these columns; if flipped, of those that do not."""
     full = 1 << columns
     return ((1 << full) - 1) << (0 if flip else full)
 
@@ -229,7 +230,7 @@ def _window(
     builder: NetlistBuilder, terms: list[tuple[int, int]], digit: int, link: int, flip: int,
     columns: int, s: list[int], d: list[int],
 ) -> Atom:  # fmt: skip
-    """Up to five bits: a carry passes where they come to all ones, and is made above that."""
+    """Up to five bits: a carry passes if their sum is all ones, and is generated above that."""
     if link:
         # Where carries are complements, so are links.
         terms = [*terms, (link ^ flip, 1)]
@@ -253,7 +254,7 @@ def _linked(
     builder: NetlistBuilder, terms: list[tuple[int, int]], digit: int, link: int, flip: int,
     s: list[int], d: list[int],
 ) -> tuple[Atom, int]:  # fmt: skip
-    """A column of three, the constant's bit among them, whose upper half is the next link."""
+    """A column of up to three bits, with the constant's; the upper half of its sum is the link."""
     below = [link] if link else []
     count = len(terms)
     literals = [literal for literal, _ in terms]
@@ -275,12 +276,12 @@ def _table(
     builder: NetlistBuilder, terms: list[tuple[int, int]], digit: int, link: int, flip: int,
     window: CarryWindow, s: list[int], d: list[int],
 ) -> tuple[Atom, int]:  # fmt: skip
-    """Up to six bits, the carry from below among them, whose own carry is a link, or the answer."""
+    """Up to six bits, with the carry from below; their carry is the link, or the answer."""
     bits = [*terms, (link, 1)]
     weights = tuple(weight for _, weight in bits)
     function = Function(weights, _above(window.columns, flip), digit)
     output = builder.lut([literal for literal, _ in bits], function)[0]
-    # Opposite bits may leave a constant: it is the carry itself then.
+    # Opposite bits may make the output a constant, which is then the carry itself.
     linked = window.link and output > TRUE
     s.append(FALSE)
     d.append(flip if linked else output)

@@ -2,7 +2,7 @@
 
 AdaBin's weights have two values a channel, so that its sums need the total of the inputs beside the
 raw sum (:mod:`hwbnn.nn.binary`). The total is the same for all neurons, so it is counted once and
-each multiple of it is made once. A neuron adds its multiple to its scaled sum before the
+each multiple of it is computed once. A neuron adds its multiple to its scaled sum before the
 comparison.
 """
 
@@ -25,7 +25,7 @@ class Totals:
     Attributes:
         scale: int64 ``(neurons,)``, none negative.
         offset: int64 ``(neurons,)``.
-        total: makes the heap of all inputs.
+        total: returns the heap of all inputs.
     """
 
     scale: Ints
@@ -34,7 +34,7 @@ class Totals:
     _made: dict[int, BitHeap] = field(default_factory=dict)
 
     def begin(self, builder: NetlistBuilder) -> None:
-        """Add up the multiples that neurons need, in a netlist that has just begun."""
+        """Compute the multiples that neurons need, at the beginning of a netlist."""
         uses = Counter(abs(int(r)) for r in self.offset if r)
         once = self.total()
         if uses:
@@ -47,7 +47,7 @@ class Totals:
             self._made[factor] = compressed(builder, heap, compress(heap.arrivals(builder), count))
 
     def weighed(self, row: int, raw: BitHeap) -> BitHeap:
-        """A neuron's raw sum times its scale, and its multiple of the total."""
+        """A neuron's raw sum times its scale, plus its multiple of the total."""
         heap, offset = BitHeap(), int(self.offset[row])
         for shift in _ones(int(self.scale[row])):
             heap.add_all(raw, 1, shift)
