@@ -1,4 +1,4 @@
-"""The command line: thin commands over the package, one file for those of one subject."""
+"""The command line: thin commands over the package, one file per subject."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from types import FrameType
 
 def main() -> None:
     """Run the command line; the entry point ``hwbnn``."""
-    # As an exception, so that the programs that a command has started are ended with it; nohup has
-    # SIGHUP ignored, which it stays.
+    # Raise an exception, so that programs that a command has started end with it. Under nohup
+    # SIGHUP is ignored, and it stays ignored.
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _end)
-    # Names of files may hold what the terminal's encoding cannot express.
+    # File names may contain characters that the terminal's encoding lacks.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

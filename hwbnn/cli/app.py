@@ -23,11 +23,11 @@ Exit status: 0 good; 1 the hardware differs or a goal was missed; 2 bad input or
 """
 
 _EARLIER = {"ways": "backends", "made": "form"}
-"""Earlier names of options, which are taken as before and no longer shown."""
+"""Earlier names of options, which are still accepted but no longer shown."""
 
 
 class _Group(TyperGroup):
-    """Commands whose foreseen errors become one line; others are defects and keep their trace."""
+    """Commands whose expected errors become one line; others are defects and keep their trace."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         """Read the program's own options."""
@@ -35,7 +35,7 @@ class _Group(TyperGroup):
             return super().make_context(*args, **kwargs)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find a command; an unknown one is answered by those that there are."""
+        """Find a command; for an unknown one the error lists the existing ones."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             names = nearest(args[0], self.commands)
             raise InputError(f"no command {args[0][:60]!r}; expected one of {names}")

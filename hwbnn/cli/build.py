@@ -132,7 +132,7 @@ def build(
 def _to_build(
     folder: str | None, model: str | None, graph: str | None
 ) -> tuple[nn.Module | Graph, Input | None, str]:
-    """The model and its input, or the Graph, that is built; and its name."""
+    """The network to build (a model with its input, or a Graph with None), and its name."""
     if graph is None:
         given = read_model(folder, model)
         return given.model, given.input, given.name

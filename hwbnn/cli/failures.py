@@ -1,4 +1,4 @@
-"""Errors become one clear line on standard error and an exit status."""
+"""Turns errors into one clear line on standard error and an exit status."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from hwbnn.cli.output import complain, note
 from hwbnn.errors import ConstantOutput, HwbnnError, Mismatch, nearest
 
 UsageError: Any = typer.BadParameter.__base__
-"""Of the click that Typer uses, which may be a copy of its own."""
+"""The usage error of the click that Typer uses, which may be Typer's own copy."""
 
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """Turn every foreseen error into one line; others are defects and keep their trace.
+    """Turn every expected error into one line; other errors are defects and keep their trace.
 
-    The exit status is 1 for a mismatch, 130 for an interrupt, and 2 for whatever the user or the
-    machine can mend: arguments, files, permissions, space, memory, missing packages.
+    The exit status is 1 for a mismatch, 130 for an interrupt, and 2 for problems that the user can
+    solve: arguments, files, permissions, space, memory, missing packages.
     """
     try:
         with warnings.catch_warnings():
@@ -73,7 +73,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """A warning on standard error, in one line, without the place in our code."""
+    """Print a warning on standard error, in one line, without our source location."""
     note(f"warning: {message}")
 
 
@@ -83,7 +83,7 @@ def discard_output() -> None:
 
 
 def _usage(error: Any) -> str:
-    """One line: the command, the mistake, and what it takes instead."""
+    """One line with the mistake, the command, and the accepted alternatives."""
     said = error.format_message().strip().rstrip(".")
     ctx = error.ctx
     if ctx is None:

@@ -1,4 +1,4 @@
-"""Reading and writing arrays and other files; every failure is one line."""
+"""Reading and writing arrays and other files; every failure gives an error of one line."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hwbnn.graph.arrays import Array
 
 
 def read_array(path: Path, key: str = "") -> Array:
-    """The numbers of a ``.npy``, ``.npz`` or ``.csv`` file; nothing in it is ever run.
+    """The array in a ``.npy``, ``.npz`` or ``.csv`` file; no code in it is ever run.
 
     Args:
-        path: the file. A ``.csv`` has a sample a row, commas between, and perhaps one line of
-            column names; it is read as integers if every number is written as one.
-        key: name of the array in a ``.npz`` that holds several.
+        path: the file. A ``.csv`` has one sample per row, separated by commas, and may begin with
+            one line of column names. It is read as integers if all numbers are written as integers.
+        key: name of the array, if a ``.npz`` holds several.
     """
     if path.suffix not in (".npy", ".npz", ".csv"):
         raise InputError(f"{path}: expected a file ending in .npy, .npz or .csv")
@@ -82,11 +82,11 @@ def _numbers(row: str) -> bool:
 
 
 def writable(path: Path, *suffixes: str) -> Path:
-    """The path itself, if a file can be written there; asked before long work, so none is lost.
+    """The path itself, if a file can be written there; checked before long work is done.
 
     Args:
-        path: a file, there or not.
-        suffixes: the endings that its name may have.
+        path: the file, which need not exist.
+        suffixes: the allowed endings of its name.
     """
     if path.suffix not in suffixes:
         raise InputError(f"{path}: expected a name ending in {', '.join(suffixes)}")
@@ -97,7 +97,7 @@ def writable(path: Path, *suffixes: str) -> Path:
 
 
 def writable_folder(path: Path) -> Path:
-    """The path itself, if a folder is there or can be made; asked before long work."""
+    """The path itself, if the folder exists or can be made; checked before long work is done."""
     _check_place(path)
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: is a file; name an empty or a new folder")
@@ -105,7 +105,7 @@ def writable_folder(path: Path) -> Path:
 
 
 def _check_place(path: Path) -> None:
-    """Refuse a place that cannot be written."""
+    """Refuse a path that cannot be written."""
     reason = "name a place that you may write to"
     try:
         path.exists()  # asked for what it raises: a name may be too long
@@ -120,7 +120,7 @@ def _check_place(path: Path) -> None:
 
 
 def write_file(path: Path, content: bytes) -> Path:
-    """Write a file whole or not at all, its folder made where missing."""
+    """Write a file completely or not at all; make its folder if it is missing."""
     partial = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def write_file(path: Path, content: bytes) -> Path:
 
 
 def write_array(path: Path, array: Array) -> Path:
-    """Write integers as ``.npy``, or as ``.csv`` with a sample a row."""
+    """Write integers as ``.npy``, or as ``.csv`` with one sample per row."""
     stream = io.BytesIO()
     if path.suffix == ".csv":
         np.savetxt(stream, array.reshape(len(array), -1), fmt="%d", delimiter=",")

@@ -122,7 +122,7 @@ def generate(
 
 
 def show_stages(graph: Graph, plan: Plan, *, quiet: bool) -> list[Mapping[str, object]]:
-    """Print a core stage by stage and its slowest stage; returns the same for programs."""
+    """Print the core's stages and its slowest stage; return the stages as plain values."""
     from hwbnn.estimate import table as estimated
     from hwbnn.plan import circuit
 
@@ -209,7 +209,7 @@ def verify(
 
 
 def _rows(result: Verification) -> list[tuple[object, ...]]:
-    """A row for each backend; cycles only where they were counted."""
+    """A row per backend, with latency and interval in cycles if they were counted."""
     rows: list[tuple[object, ...]] = []
     for backend in result.backends:
         cycles = backend.cycles
@@ -235,7 +235,7 @@ def _measured(cycles: Prediction) -> str:
 
 
 def random_input(graph: Graph, frames: int, seed: int) -> Array:
-    """Random samples over the whole range of the input."""
+    """Random integers ``(frames, *shape)`` over the whole range of the input."""
     node = graph.input
     rng = np.random.default_rng(seed)
     return rng.integers(node.low, node.high, (frames, *node.shape), endpoint=True)
@@ -305,7 +305,7 @@ def synth(
 
 
 def _family(own: str | None, wanted: str | None) -> str:
-    """The FPGA family to synthesise for: the wanted one, if it has the netlists' primitives."""
+    """The FPGA family for synthesis; refused if the core's netlists are for another family."""
     if own is not None and wanted not in (None, own):
         raise InputError(
             f"synth: the core's netlists have primitives of {own}, and none of {wanted}; "

@@ -133,7 +133,7 @@ def _models() -> _Columns:
 
 
 def _method_of(folder: Path) -> str:
-    """The method that a recipe names; the recipe itself needs torch to be read as one."""
+    """The method that a recipe names, read as plain TOML, because ``Recipe`` needs torch."""
     try:
         method = tomllib.loads((folder / "recipe.toml").read_text()).get("method", "bnn_ste")
     except (OSError, ValueError):
@@ -147,7 +147,7 @@ def _about(documented: object) -> str:
 
 
 def plain(text: str) -> str:
-    """Text of a docstring without reStructuredText's marks of code."""
+    """Text of a docstring without the markup of reStructuredText."""
     named = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"\1", text)
     return named.replace("`", "")
 

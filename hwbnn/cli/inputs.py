@@ -1,4 +1,4 @@
-"""Reads what users name on the command line: Graphs, models, projects, recipes, samples."""
+"""Reads the inputs named on the command line: Graphs, models, projects, recipes, samples."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def bundled() -> dict[str, Path]:
-    """Folders of the trained networks that come with hwbnn, by name."""
+    """Folders of the trained networks that are part of hwbnn, by name."""
     try:
         folder = assets("models")
     except ToolNotFound:
@@ -37,7 +37,7 @@ def bundled() -> dict[str, Path]:
 
 
 def _exists(path: Path) -> bool:
-    """Whether there is something of this name; a name may be too long, or forbidden to look at."""
+    """Whether the path exists; an error if its name is too long or access is forbidden."""
     try:
         return path.exists()
     except OSError as error:
@@ -45,7 +45,7 @@ def _exists(path: Path) -> bool:
 
 
 def graph_file(given: str) -> Path:
-    """The file of a Graph named by itself, by its folder, or by the name of a bundled network."""
+    """The Graph file for a file's path, its folder's path, or the name of a bundled network."""
     path = Path(given)
     if _exists(path):
         if path.is_dir() and _exists(path / "graph.npz"):
@@ -66,17 +66,17 @@ def graph_file(given: str) -> Path:
 
 
 def read_graph(given: str) -> Graph:
-    """The Graph that :func:`graph_file` finds, or that of a network's file."""
+    """The Graph of :func:`graph_file`, or of another framework's network file."""
     path = network_file(given)
     return load(graph_file(given)) if path is None else read_network(path, "", None)
 
 
 def read_project(given: str, plan: Plan | None) -> Project:
-    """The project in a folder, or a core generated from the Graph that is named.
+    """The project in a folder, or a core generated from the named Graph.
 
     Args:
-        given: a project's folder, or anything that :func:`graph_file` takes.
-        plan: the layout of a core that is generated; None for that of the project.
+        given: a project's folder, or any argument of :func:`read_graph`.
+        plan: the layout of a generated core; None to read a project as it is.
     """
     if plan is None and _exists(Path(given) / "core.json"):
         return Project.read(given)
@@ -89,7 +89,7 @@ def read_plan(path: Path | None) -> Plan:
 
 
 def read_input(graph: Graph, path: Path, key: str = "") -> Array:
-    """A batch for a Graph: floats brought to integers by its Input's map, everything checked."""
+    """A checked batch for a Graph; floats become integers by the scale and offset of its Input."""
     array = read_array(path, key)
     if path.suffix == ".csv" and array.shape[1:] == (graph.types[graph.input.name].size,):
         array = array.reshape(-1, *graph.input.shape)
@@ -99,13 +99,13 @@ def read_input(graph: Graph, path: Path, key: str = "") -> Array:
 
 
 def read_labels(path: Path, key: str, samples: int, classes: int | None = None) -> Array:
-    """Classes, one for each sample.
+    """The labels in a file: one class per sample.
 
     Args:
         path: the file.
-        key: name of the array in a ``.npz`` that holds several.
-        samples: how many there must be.
-        classes: each must be below this number; None where it is not known yet.
+        key: name of the array, if a ``.npz`` holds several.
+        samples: required number of labels.
+        classes: number of classes, an upper limit of the labels; None if it is not known yet.
     """
     from hwbnn.simulators.decisions import check_labels
 
@@ -120,7 +120,7 @@ def read_samples(
     labels_key: str,
     data: Path | None,
 ) -> tuple[Array, Array | None, str]:
-    """Samples, their classes and their name: a person's own, or the test set of the recipe."""
+    """Samples, their classes (or None) and their name: the user's, or the recipe's test set."""
     if samples is None and labels is not None:
         raise InputError("labels: expected --samples besides --labels, found --labels alone")
     if samples is not None:
@@ -139,13 +139,13 @@ def read_samples(
 
 
 def place_of(given: str) -> Path:
-    """The folder of a run, of a bundled network, or around a recipe's file."""
+    """The folder of a run, of a bundled network, or of a recipe's file."""
     path = Path(given)
     return path if path.is_dir() else bundled().get(given, path.parent)
 
 
 def tell_unread(recipe: Recipe, data: Path | None) -> None:
-    """Say so if a folder is named for a data set that is in none."""
+    """Note that a given folder is not used, if the recipe's data set needs no folder."""
     if data is not None and recipe.data == "digits":
         note(f"--data {data} is not read: the data set 'digits' is a part of scikit-learn")
 
@@ -173,9 +173,9 @@ class Given:
 
     Attributes:
         model: the network.
-        input: what it takes.
-        recipe: how it was trained; None for a user's own.
-        name: what to call it.
+        input: the model's input.
+        recipe: the recipe of its training; None for a user's own model.
+        name: the model's name in messages and reports.
     """
 
     model: nn.Module
@@ -185,15 +185,15 @@ class Given:
 
 
 def read_model(folder: str | None, factory: str | None) -> Given:
-    """The model in a folder, or the one that a factory makes.
+    """The model in a folder, or the one that a factory function makes.
 
     Args:
-        folder: of a finished training run, or the name of a bundled network.
-        factory: ``package.module:function``; the function takes nothing and returns the model and
-            its :class:`hwbnn.Input`.
+        folder: folder of a finished training run, or the name of a bundled network.
+        factory: ``package.module:function``; the function has no arguments and returns the model
+            and its :class:`hwbnn.Input`.
 
     Raises:
-        InputError: if not exactly one of both is given, or it leads to no model.
+        InputError: if not exactly one of the two is given, or it gives no model.
     """
     if (folder is None) == (factory is None):
         raise InputError(
@@ -219,7 +219,7 @@ def read_model(folder: str | None, factory: str | None) -> Given:
 
 
 def _made(factory: str) -> Given:
-    """The model of a user's factory; the one place where hwbnn runs code that is not its own."""
+    """The model of a user's factory; only this function runs code that is not hwbnn's own."""
     module_name, colon, name = factory.partition(":")
     if not colon or not name.isidentifier() or not module_name.replace(".", "_").isidentifier():
         raise InputError(f"--model {factory}: expected package.module:factory")
@@ -254,7 +254,7 @@ def _made(factory: str) -> Given:
     except Exception as error:  # the user's own code may raise anything
         raise InputError(f"--model {factory}: {_told(error)}") from error
     pair = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
-    # What is no torch module after all is refused by lowering.
+    # This check needs no torch; lowering refuses objects that are no torch modules.
     if not hasattr(pair[0], "named_modules") or not isinstance(pair[1], Input):
         raise InputError(
             f"--model {factory}: expected it to return (torch.nn.Module, hwbnn.Input), found "
@@ -266,7 +266,7 @@ def _made(factory: str) -> Given:
 
 
 def _told(error: Exception) -> str:
-    """An error of the user's own code, with the place where it was raised."""
+    """An error of the user's own code, with the source location that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if f.filename[:1] != "<" and "site-packages" not in f.filename]
     place = f" ({own[-1].filename}, line {own[-1].lineno})" if len(own) > 1 else ""

@@ -170,7 +170,7 @@ def _compared(
     labels_key: str,
     outputs: Path | None,
 ) -> dict[str, Any]:
-    """The results of a file's Graph on samples, beside classes and the framework's outputs."""
+    """Accuracy of a file's Graph on samples, and its differences from the framework's classes."""
     from hwbnn.simulators import simulate
 
     if samples is None:
@@ -194,7 +194,7 @@ def _compared(
 def _tell_file(
     graph: Graph, path: Path, out: Path, compared: dict[str, Any], *, as_json: bool
 ) -> None:
-    """Save the Graph of a network's file and say so; status 1 if the framework differs."""
+    """Save the Graph of a network's file and report it; exit status 1 if a class differs."""
     from hwbnn.graph import save
 
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Networks in files of other frameworks, as the command line names them."""
+"""Reads networks in files of other frameworks for the command line."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _RANGE = re.compile(
 
 
 def network_file(given: str | None) -> Path | None:
-    """The path of a file or folder that a reader takes; None for anything else.
+    """The path of a file or folder for which there is a reader; None for anything else.
 
     Args:
-        given: as the user named it; a training run or a bundled network is none.
+        given: the user's argument; a training run or a bundled network gives None.
     """
     if given is None:
         return None
@@ -51,10 +51,10 @@ def network_file(given: str | None) -> Path | None:
 
 
 def parsed_input(text: str, shape: tuple[int, ...]) -> Input | None:
-    """The input that ``--input`` says, of a network's shape; None for an empty text.
+    """The input that the text of ``--input`` describes; None for an empty text.
 
     Raises:
-        InputError: if it is not in the form that the option's help tells.
+        InputError: if the text does not have the form in the option's help.
 
     >>> parsed_input("0..255*2/255-1", (4,)).offset
     -1.0
@@ -101,7 +101,7 @@ def read_network(
 
 
 def _input(path: Path, program: Program, given: str) -> Input | None:
-    """The input that a user gives, or None where the file says it."""
+    """The user's input, or None if the file defines it; an error if neither does."""
     if program.contract is None and not given:
         raise InputError(
             f"{path}: the file does not say which integers arrive; give --input for shape "
@@ -111,7 +111,7 @@ def _input(path: Path, program: Program, given: str) -> Input | None:
 
 
 def explain_network(path: Path, given_input: str, weights: Path | None) -> Explanation:
-    """The account of a network's file."""
+    """The explanation of how a network's file is lowered, or why it is refused."""
     from hwbnn.lowering.explanation import Explanation
     from hwbnn.lowering.from_program import explain_program
     from hwbnn.readers import read_program
@@ -124,12 +124,12 @@ def explain_network(path: Path, given_input: str, weights: Path | None) -> Expla
 
 
 def framework_classes(path: Path, key: str, frames: int) -> Array:
-    """The classes that a framework gives, bool ``(frames, classes)``: the largest, ties too.
+    """A framework's classes as bool ``(frames, classes)``; with ties several are true.
 
     Args:
-        path: its outputs: a class, or all logits, for each sample.
-        key: name of the array in a ``.npz``.
-        frames: how many samples.
+        path: file of its outputs: a class, or all logits, for each sample.
+        key: name of the array, if a ``.npz`` holds several.
+        frames: number of samples.
     """
     found = read_array(path, key)
     if len(found) != frames or found.ndim not in (1, 2) or found.dtype.kind not in "iuf":

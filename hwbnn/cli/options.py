@@ -1,4 +1,4 @@
-"""Options that several commands share, with one name and one explanation."""
+"""Options that several commands share, each with one name and one help text."""
 
 from __future__ import annotations
 
@@ -133,5 +133,5 @@ Tolerance = Annotated[
 
 
 def listed(names: str) -> list[str]:
-    """The names in a text with commas between."""
+    """The names in a comma-separated text."""
     return [name.strip() for name in names.split(",")]

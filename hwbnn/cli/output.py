@@ -19,10 +19,10 @@ from hwbnn.report import Report, renderable
 
 
 class _Console(Console):
-    """A console; made at each use, since callers may have replaced the streams meanwhile."""
+    """A console, which is made for each use because callers may replace the standard streams."""
 
     def on_broken_pipe(self) -> None:
-        """Let the error escape; :mod:`hwbnn.cli.failures` has the one answer to it."""
+        """Raise the error, which :mod:`hwbnn.cli.failures` handles."""
         raise BrokenPipeError
 
 
@@ -31,17 +31,17 @@ def _err() -> Console:
 
 
 def printable(text: str) -> str:
-    """A text on one line, in which nothing steers the terminal: a file's name may hold anything."""
+    """The text on one line without control characters, which file names may contain."""
     return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def complain(message: str) -> None:
-    """An error on standard error, in one line."""
+    """Print an error on standard error, in one line."""
     _err().print(Text.assemble(("error: ", "bold red"), printable(message)))
 
 
 def note(message: str) -> None:
-    """A remark for people, on standard error."""
+    """Print a remark for people on standard error."""
     _err().print(Text(printable(message), "dim"))
 
 
@@ -49,8 +49,8 @@ def finish(result: str, facts: Mapping[str, Any], *, as_json: bool, failed: bool
     """End a command: one line for people, or all facts as JSON for programs.
 
     Args:
-        result: what came out, and where it lies.
-        facts: the same for programs; plain values.
+        result: the result and the path of its file or folder.
+        facts: the same for programs, as plain values.
         as_json: print ``facts`` and nothing else.
         failed: whether the hardware differs or a goal was missed: the command exits with 1.
     """
@@ -63,11 +63,11 @@ def finish(result: str, facts: Mapping[str, Any], *, as_json: bool, failed: bool
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table on standard output; numbers to the right."""
+    """Print a table on standard output, with numbers aligned to the right."""
     shown = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for i, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
-        # Names stand first and are typed again: never broken.
+        # The first column has names, which users copy: never wrap them.
         shown.add_column(
             column, justify="right" if numeric else "left", overflow="fold", no_wrap=i == 0
         )
@@ -79,12 +79,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 
 
 def show_report(report: Report) -> None:
-    """A report as a table on standard output."""
+    """Print a report as a table on standard output."""
     _Console(highlight=False).print(renderable(report))
 
 
 class Steps:
-    """Progress of a command of several steps: one line each, with the seconds that it took."""
+    """Progress of a command with several steps: one line per step, with its seconds."""
 
     def __init__(self, count: int) -> None:
         """Expect ``count`` steps."""
@@ -95,7 +95,7 @@ class Steps:
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Show that ``what`` is being done while the block runs."""
+        """Show ``what`` as the current step while the block runs."""
         console = _err()
         self._done += 1
         self._label = f"[{self._done}/{self._count}] {what}"
@@ -106,13 +106,13 @@ class Steps:
         console.print(Text(f"{self._label}  {time.monotonic() - begin:.1f} s"))
 
     def detail(self, what: str) -> None:
-        """Show how far the present step is; only a terminal does."""
+        """Show the progress of the current step, in a terminal only."""
         if self._status is not None:
             self._status.update(Text(f"{self._label} ... {what}"))
 
 
 def tell_report(report: Report, path: Path, *, as_json: bool, what: str = "") -> None:
-    """End a command with a report; a last line says what its file is, or whether all is equal."""
+    """End a command with a report; the last line names its file, or says if all is equal."""
     if as_json:
         typer.echo(report.to_json(), nl=False)
     else:

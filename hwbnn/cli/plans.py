@@ -1,4 +1,4 @@
-"""The Plan that the options of a command ask for."""
+"""Makes the Plan that the options of a command describe."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from hwbnn.project import Project
 
 
 def of_rate(interval: int | None, fps: float | None, mhz: float) -> int | None:
-    """The interval in cycles that a rate asks for, or the one that is given.
+    """The given interval in cycles, or the interval for a rate in frames per second.
 
     Raises:
-        InputError: if both are given, or the rate is more than a frame a cycle.
+        InputError: if both are given, or the rate is above one frame per cycle.
     """
     if fps is None:
         return interval
@@ -40,21 +40,22 @@ def planner(
     form: str | None = None,
     framing: str | None = None,
 ) -> Callable[[Graph], Plan]:
-    """A function from a Graph to its Plan: from a file, or one that meets a goal, or unrolled.
+    """A function from a Graph to its Plan: read from a file, found for a goal, or unrolled.
 
-    What does not depend on the Graph is checked at once.
+    Everything that does not depend on the Graph is checked immediately.
 
     Args:
-        plan: a file.
+        plan: a Plan's JSON file.
         interval: largest interval, in cycles.
-        luts: most LUTs.
-        framing: how frames are told apart (:data:`hwbnn.plan.Framing`), with or without a file.
-        form: form of unrolled layers (:data:`hwbnn.plan.plan.Form`), without a file.
+        luts: largest number of LUTs.
+        framing: how AXI4-Stream packets carry frames (:data:`hwbnn.plan.Framing`); allowed with a
+            file too.
+        form: form of unrolled layers (:data:`hwbnn.plan.plan.Form`); not allowed with a file.
 
     Raises:
-        InputError: if more than one is given.
-        PlanError: if the file holds no Plan, or ``form`` is unknown; the function that is returned
-            raises it where no Plan meets the goal.
+        InputError: if more than one of file, interval and LUTs is given, or a form with a file.
+        PlanError: if the file holds no Plan, or ``form`` is unknown; the returned function raises
+            it if no Plan meets the goal.
     """
     given = [x for x in (plan, interval, luts) if x is not None]
     if len(given) > 1:
@@ -88,7 +89,7 @@ def read_core(
     form: str | None,
     framing: str | None = None,
 ) -> Project:
-    """A project in a folder as it is, or a core of a Graph with the Plan that is asked for."""
+    """A project in a folder as it is, or a core of a Graph with the Plan of these options."""
     if plan is None and interval is None and luts is None and form is None and framing is None:
         return read_project(given, None)
     find = planner(plan, interval, luts, form, framing)

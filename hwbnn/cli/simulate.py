@@ -1,4 +1,4 @@
-"""Commands that compute your own samples: predict, simulate."""
+"""Commands that compute a network on the user's samples: predict, simulate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hwbnn.graph import ArgMax, Graph
 from hwbnn.simulators import ENGINES, simulate
 
 SHOWN = 20
-"""Samples listed on the screen; all of them go into the file."""
+"""Largest number of samples printed; the output file has all of them."""
 
 
 def register(app: typer.Typer) -> None:
@@ -121,10 +121,10 @@ def simulate_(
 
 
 def classes(graph: Graph) -> int:
-    """How many classes the output tells apart; a single bit tells two apart.
+    """Number of classes of the Graph's output; a single bit has two.
 
     Raises:
-        InputError: if the Graph ends in something else than a class.
+        InputError: if the Graph does not end in a class or a single bit.
     """
     last = graph.node(graph.output.source)
     if isinstance(last, ArgMax):
