@@ -302,9 +302,9 @@ def _decided(
     test = certified_test(layer, value, sums, build.types[sums.source], check)
     if check is not None and not check.is_monotone:
         raise CannotLower(
-            f"{layer.label}: a channel rises and falls behind the max pool in front of it, and the "
-            f"weights of layer '{value.layer}' have real offsets; use slopes above 0, or train "
-            "with mode 'qat' or 'drop'"
+            f"{layer.label}: a channel rises and falls between the max pool before it and the "
+            f"activation, and the weights of layer '{value.layer}' have real offsets; use slopes "
+            "above 0, or train with mode 'qat' or 'drop'"
         )
     t = build.replace(test.dot)
     build.certificates[sums.name] = test.text

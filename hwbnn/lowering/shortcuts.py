@@ -375,8 +375,8 @@ def add(
     one, other = (settle(build, side) for side in sides)
     if one.shape != other.shape or not _same_order(one, other):
         raise CannotLower(
-            f"{label}: adds values of shapes {one.shape} and {other.shape}; expected one shape, "
-            "and images flattened behind their sum"
+            f"{label}: adds values of shapes {one.shape} and {other.shape}; expected equal shapes; "
+            "flatten images after their sum, not before"
         )
     exact = not any(s.type.bit or s.fixed or s.pending for s in (one, other))
     exact = exact and is_identity(one) and is_identity(other)
@@ -456,8 +456,8 @@ def subsampled(
 def _refusal(value: TracedValue, fraction: int) -> str:
     ops = ", ".join(op.label for op in value.ops) or f"layer '{value.layer}'"
     return (
-        f"{ops}: before a shortcut's sum; no fixed-point line, or two lines that meet, with "
-        f"{fraction} fraction bits comes within {ALLOWED:g} unit of it on all integers from "
+        f"{ops}: has no fixed-point form: neither one line nor two lines that meet, with "
+        f"{fraction} fraction bits, come within {ALLOWED:g} unit of it on all integers from "
         f"{value.type.low} to {value.type.high} of layer '{value.layer}'; use BatchNorm, PReLU, "
         "Maxout, RPReLU or Hardtanh there, and gains that keep the numbers small"
     )

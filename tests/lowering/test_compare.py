@@ -133,7 +133,7 @@ def test_a_forward_that_depends_on_more_than_its_input_is_refused() -> None:
             self.calls += 1
             return self.layer(x) * self.calls
 
-    with pytest.raises(CannotLower, match="gives different numbers"):
+    with pytest.raises(CannotLower, match="give different numbers"):
         lower(Moody(), Input.bits(4))
 
 

@@ -148,7 +148,7 @@ def test_real_numbers_before_a_binary_layer() -> None:
 def test_shortcuts_products_and_functions_that_mix_channels() -> None:
     for function, said in (
         (lambda m, x: m.b(m.s(m.a(x) + x)), "its bits are added to other numbers"),
-        (lambda m, x: m.a(x) * m.a(x), "of values that meet only sums of two are lowered"),
+        (lambda m, x: m.a(x) * m.a(x), "only a sum of two values"),
         (lambda m, x: torch.square(m.a(x)), "function 'square'"),
         (lambda m, x: m.a(x).tanh(), "function 'tanh'"),
         (lambda m, x: m.a(x) - m.a(x).mean(), "function 'mean'"),

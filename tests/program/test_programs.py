@@ -444,7 +444,7 @@ REFUSED: dict[str, tuple[tuple[Layer, ...], str]] = {
     ),
     "a scale a channel": (
         (dense("d", "x", [[1, 0], [0, 1]], [0.5, 1]), dense("y", "d", [[1, 1], [0, 1]])),
-        r"layer 'y' \(Dense\): reads numbers of a scale for each channel",
+        r"layer 'y' \(Dense\): reads numbers whose scale differs between channels",
     ),
     "side by side": (
         (Relu("r", "ReLU", "x"), Concatenation("c", "Concat", "r", ("x",))),

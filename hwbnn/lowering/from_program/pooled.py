@@ -46,9 +46,7 @@ def average_pooling(layer: AveragePooling, work: ProgramWork, source: ProgramVal
     padded = any(layer.padding)
     reading = source.reading
     if padded and (reading is None or len(value.ops) > 1 or any(reading.centre)):
-        raise layer.refuse(
-            "pads with zeros, which no integer in front of it stands for; use no padding"
-        )
+        raise layer.refuse("pads with zeros, for which its argument has no integer; use no padding")
     node = SumPool(work.build.name("sum"), value.name, layer.kernel, layer.stride, layer.padding)
     t = work.build.add(node)
     size = (value.type.shape[0], value.type.shape[1])

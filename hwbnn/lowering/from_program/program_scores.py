@@ -88,8 +88,8 @@ def logits(
     """
     if reading is None:
         raise CannotLower(
-            f"{layer.label}: its logits are real numbers behind BatchNorm or ReLU, which no one "
-            "scale makes integers; use output='scores' or 'class'"
+            f"{layer.label}: its logits are results of BatchNorm or ReLU, which no single scale "
+            "turns into integers; use output='scores' or 'class'"
         )
     count = value.type.size
     gains = [of_channel(reading.unit, c) for c in range(count)]

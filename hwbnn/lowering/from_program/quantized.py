@@ -82,7 +82,7 @@ def _bit(layer: Quantizer, work: ProgramWork, source: ProgramValue) -> ProgramVa
         )
     ((low, high),) = pairs
     if low == high:
-        raise layer.refuse("makes one number of both of -1 and +1; look at its thresholds")
+        raise layer.refuse("gives the same number for -1 and +1; look at its thresholds")
     scale, offset = Fraction(layer.scale), Fraction(layer.offset)
     read = LinearReading((scale * (high - low) / 2,), (offset + scale * (high + low) / 2,))
     work.tell(layer, source.value, "the same bits")

@@ -77,8 +77,8 @@ def uniform(layer: Layer, source: ProgramValue) -> LinearReading:
     reading = _of_one_unit(layer, source)
     if len(reading.centre) > 1:
         raise layer.refuse(
-            f"reads numbers of an offset for each channel, from layer '{source.value.layer}'; put "
-            "a quantizer in front of it"
+            f"reads numbers whose offset differs between channels, from layer "
+            f"'{source.value.layer}'; put a quantizer in front of it"
         )
     return reading
 
@@ -92,8 +92,8 @@ def _of_one_unit(layer: Layer, source: ProgramValue) -> LinearReading:
         raise layer.refuse(f"reads real numbers, behind {ops}; put a quantizer in front of it")
     if len(set(reading.unit)) > 1 or not reading.unit[0]:
         raise layer.refuse(
-            f"reads numbers of a scale for each channel, from layer '{value.layer}'; put a "
-            "quantizer of one scale in front of it"
+            f"reads numbers whose scale differs between channels or is 0, from layer "
+            f"'{value.layer}'; put a quantizer of one scale in front of it"
         )
     return reading
 

@@ -238,9 +238,9 @@ def _pairs(walk: Walk, graph: Graph, batch: Array, values: dict[str, Array]) -> 
         eager = walk.network(x)
     if not torch.equal(as_traced, eager):
         raise CannotLower(
-            f"{type(walk.network).__name__}: run as it is and as it was traced it gives different "
+            f"{type(walk.network).__name__}: the model and its torch.fx trace give different "
             "numbers; its forward depends on something besides its input (chance, a counter, a "
-            "global), or it adds in place (+=) to what is read again: take it out"
+            "global), or adds in place (+=) to a value that is read again: take that out"
         )
     if walk.sums:
         recorder.instead = _instead(walk, values)

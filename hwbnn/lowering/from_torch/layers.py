@@ -251,8 +251,8 @@ def _not_integers(value: TracedValue, source: Input) -> str:
     ops = ", ".join(op.label for op in value.ops)
     if _activation_of(value) is not None and len(value.ops) == 1:
         return (
-            f"it reads real numbers, from {ops}, whose codes stand for others than -1 and +1 (or "
-            "integers); make it with source=activation, so that it sums the codes first (a trained "
-            "layer too: layer.source = activation)"
+            f"it reads real numbers, from {ops}, whose codes stand for numbers other than -1 and "
+            "+1 (or integers); make it with source=activation, so that it sums the codes first (a "
+            "trained layer too: layer.source = activation)"
         )
     return f"it reads real numbers, from {ops}; put a BinaryActivation before it"

@@ -476,8 +476,8 @@ def _check_constant(label: str, value: object) -> None:
         return
     if not isinstance(value, Tensor):
         raise CannotLower(
-            f"{label}: two values of the network meet here, of which only sums (a + b) are "
-            f"lowered; {_REMEDY}"
+            f"{label}: reads two values of the network, which only a sum (a + b) and torch.cat "
+            f"may; {_REMEDY}"
         )
     if not bool(torch.isfinite(value).all()):
         raise CannotLower(f"{label}: its constant is not finite")
@@ -674,8 +674,7 @@ def _window(name: str, label: str, given: dict[str, Any], size: tuple[int, ...])
         raise CannotLower(f"{label}: return_indices has no place in a circuit")
     if padding != (0, 0) and given.get("count_include_pad") is False:
         raise CannotLower(
-            f"{label}: divides by other numbers at the border; use count_include_pad=True or no "
-            "padding"
+            f"{label}: its divisor differs at the border; use count_include_pad=True or no padding"
         )
     divisor = given.get("divisor_override") or kernel[0] * kernel[1]
     return PoolWindow(name, label, kernel, stride, padding, int(divisor))

@@ -643,7 +643,7 @@ class Walk:
         if len(moving) != 1 or moving[0] not in call.args:
             raise CannotLower(
                 f"{label}: expected one value of the network as its argument, found "
-                f"{len(moving)}; of values that meet only sums of two are lowered"
+                f"{len(moving)}; only a sum of two values (a + b) and torch.cat may read several"
             )
         return self.values[moving[0]]
 
