@@ -192,7 +192,7 @@ def _lines(x: Ints, values: list[Floats], bent: bool) -> LineFit | None:
 
 
 def _moving(v: Floats, new: Bools, low: float, high: float) -> Bools:
-    """Points that are on no plateau at the lowest or the highest value of all channels."""
+    """Points that do not lie on a plateau at the lowest or the highest value of all channels."""
     moving = np.ones(v.shape, np.bool_)
     for end in (low, high):
         at = np.abs(v - end) < _NEAR
@@ -295,7 +295,7 @@ def _spread(line: LineFit, value: TracedValue) -> LineFit:
 
 
 def _tries(value: TracedValue, border_class: int) -> Iterator[tuple[Ints, Float32s]]:
-    """The integers that a node is compared on, and the floats of the functions."""
+    """The integers that a fit is compared on, and the results of the functions there."""
     if is_piecewise(value):
         yield from sample_points(value, border_class)
         return
@@ -357,7 +357,7 @@ def sample_points(value: TracedValue, border_class: int = 0) -> Iterator[tuple[I
 
     Args:
         value: one whose functions are all ``is_piecewise_linear``.
-        border_class: of the position.
+        border_class: whose functions are evaluated.
 
     Yields:
         Integers, int64 ``(rows, channels)``, and the network's floats there: points at even

@@ -67,7 +67,7 @@ def max_pool(
 
     Args:
         build: the Graph so far.
-        shape: the layer.
+        shape: the layer's window.
         value: its argument, without a waiting pool.
         result: height, width and channels of its result.
 
@@ -202,7 +202,7 @@ def mean_pool(
 
     Args:
         build: the Graph so far.
-        shape: the layer.
+        shape: the layer's window.
         value: its argument.
         result: height, width and channels of its result.
 

@@ -151,7 +151,7 @@ def in_graph_order(batch: Array, value: TracedValue) -> Array:
 
 
 def in_torch_order(batch: Array, value: TracedValue, *, is_sequence: bool = False) -> Array:
-    """A batch of the Graph's numbers in torch's order and shape."""
+    """A batch of the Graph's numbers, ``(batch, *shape)``, in torch's order and shape."""
     if value.is_image:
         image = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
         return image[:, :, 0] if is_sequence else image

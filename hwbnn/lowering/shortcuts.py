@@ -49,10 +49,10 @@ class Sum:
     """A sum of two values: its node, and how far it may be from the network's.
 
     Attributes:
-        node: its name.
+        node: the node's name.
         fraction: an integer ``v`` stands for ``v / 2^fraction``.
-        error: its upper bound, in units of ``2^-fraction``, if the earlier activations and sums of
-            both sides agree.
+        error: upper bound of the distance from the network's sum, in units of ``2^-fraction``, if
+            the earlier activations and sums of both sides agree.
     """
 
     node: str

@@ -227,10 +227,11 @@ class HalfPlanes:
         ratio: ``R``, int64 ``(channels,)``.
         inside: ``T``, int64 ``(classes, channels, levels)``, without meaning where ``always`` or
             ``never``.
-        falling: bool ``(channels,)``, where the test is ``<=`` instead.
-        always: bool ``(classes, channels, levels)``.
-        never: bool ``(classes, channels, levels)``.
-        gap: least distance between set and clear along ``(1, beta / alpha)``, in units of ``D``.
+        falling: bool ``(channels,)``, True where the test is ``<=`` instead of ``>=``.
+        always: bool ``(classes, channels, levels)``, True where every pair passes the test.
+        never: bool ``(classes, channels, levels)``, True where no pair passes the test.
+        gap: least distance between pairs with the bit set and pairs with it clear, along
+            ``(1, beta / alpha)``, in units of ``D``.
     """
 
     fraction: int
@@ -253,7 +254,7 @@ def find(label: str, pendings: Sequence[Pending], coded: Sequence[PairCodes]) ->
     """The integer test with the fewest fraction bits for each channel.
 
     Args:
-        label: the layer in messages.
+        label: the layer, for messages.
         pendings: the layer, in each border class.
         coded: the result of :func:`tabulate` for each.
 
@@ -368,12 +369,12 @@ def certify(
     """Compare two nodes of the Graph with the table on every pair, and count the pairs.
 
     Args:
-        label: the layer in messages.
+        label: the layer, for messages.
         pairs: the pairs that can occur.
         coded: the codes of the trained functions.
         dot: the sums, with scale and offset.
         threshold: the codes.
-        border_class: of these pairs.
+        border_class: the border class of these pairs.
 
     Returns:
         How many pairs were compared, which is all that there are.

@@ -93,7 +93,7 @@ class TracedValue:
         type: its shape and range.
         low: smallest integer of each channel, int64 ``(channels,)``.
         high: largest integer of each channel.
-        layer: the layer of the network that it comes from, for messages.
+        layer: the layer of the network that computed it, for messages.
         ops: the functions from the integers as float32 (codes 0 and 1 for bits) to the network's
             floats at the current point.
         is_input: whether it is the network's input.
@@ -170,8 +170,8 @@ class GraphBuilder:
         fraction: fraction bits of fixed-point numbers, where there are any.
         weight_bits: bits that real weights are rounded to, where there are any.
         label: the call that is lowered now, for messages.
-        nodes: of the Graph.
-        types: of their values, by name.
+        nodes: the nodes so far.
+        types: by node, the type of its value.
         remarks: the lowering of each layer.
         certificates: by node, the proof for integers that were found by trying all pairs of sums.
         fixed: by node, the word length and the error of fixed-point numbers, for people.

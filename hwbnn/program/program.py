@@ -104,7 +104,7 @@ class Program:
 
     @cached_property
     def by_name(self) -> dict[str, Layer]:
-        """The layers by name."""
+        """The layers by their names."""
         return {layer.name: layer for layer in self.layers}
 
 

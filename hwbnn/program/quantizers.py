@@ -56,7 +56,7 @@ def rounding(
         step: distance between two neighbouring numbers that ``x`` is rounded to, above 0.
         scale: distance between two values of the result; by default ``step``.
         rule: see :data:`Rounding`.
-        zero_point: ``zero``, the code that stands for 0.
+        zero_point: ``zero`` in the formula, the code that stands for 0.
 
     Raises:
         InputError: if ``step`` is not above 0, or there are fewer than two codes.

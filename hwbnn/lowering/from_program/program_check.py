@@ -30,9 +30,9 @@ class CodeNode:
     """The node whose integers are the counts of a quantizer: ``factor * integer + start``.
 
     Attributes:
-        node: its name.
-        factor: see above.
-        start: see above.
+        node: the node's name.
+        factor: multiplies the node's integers.
+        start: is added to the product.
         has_near: whether some numbers are so near to edges that rational arithmetic decided them.
     """
 

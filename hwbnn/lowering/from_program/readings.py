@@ -22,7 +22,7 @@ class LinearReading:
     """The real numbers that integers ``X`` stand for: ``unit * X + centre``; a bit is -1 or +1.
 
     Attributes:
-        unit: of each channel, or one for all.
+        unit: one rational per channel, or a single one for all channels.
         centre: likewise.
     """
 

@@ -20,9 +20,9 @@ from hwbnn.lowering.ops import ChannelwiseOp
 from hwbnn.program import Affine, BatchNorm
 
 Bound = tuple[Floats, Floats]
-"""The sum of the magnitudes of all terms so far, and the error of float32, ``(rows, channels)``."""
+"""The sum of the terms' magnitudes and the error of float32, each float64 ``(rows, channels)``."""
 Rationals = tuple[Fraction, ...]
-"""One rational a channel, or a single one for all."""
+"""One rational per channel, or a single one for all channels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,14 +176,14 @@ class ReluOp(RealOp):
 
 
 def affine_op(layer: Affine) -> AffineOp:
-    """The function of a layer."""
+    """The function of an :class:`~hwbnn.program.Affine`."""
     parts = layer.scale, layer.divisor, layer.offset
     same = all(len(p) == 1 for p in parts)
     return AffineOp(layer.label, *parts, is_elementwise=same)
 
 
 def norm_op(layer: BatchNorm) -> NormOp:
-    """The function of a layer."""
+    """The function of a :class:`~hwbnn.program.BatchNorm`."""
     numbers = layer.mean, layer.variance, layer.epsilon, layer.gamma, layer.beta
     same = all(len(p) == 1 for p in (layer.mean, layer.variance, layer.gamma, layer.beta))
     return NormOp(layer.label, *numbers, is_elementwise=same)

@@ -186,7 +186,7 @@ def compare_walk(walk: Walk, graph: Graph, x: ArrayLike, engine: str = "plain") 
 
 
 def _constant(graph: Graph, frames: Array, outputs: list[Array]) -> str:
-    """The constant output, if it is the same for all of two or more different inputs."""
+    """A text about the output, if it is the same for two or more different inputs; else empty."""
     if graph.meaning not in ("class", "decision") or not (frames != frames[:1]).any():
         return ""
     every = np.concatenate(outputs)

@@ -220,8 +220,11 @@ def table_function(
         axes: number of axes after the channels in the network: 2 for images, 1 for sequences. The
             function gets a table as ``(rows, channels)`` with so many more axes of length 1.
         is_elementwise: see :class:`~hwbnn.lowering.ops.ChannelwiseOp`.
-        is_monotone: see there.
-        has_few_lines: see there.
+        is_monotone: see :class:`~hwbnn.lowering.ops.ChannelwiseOp`.
+        has_few_lines: see :class:`~hwbnn.lowering.ops.ChannelwiseOp`.
+
+    Returns:
+        The function; it raises ``CannotLower`` if ``function`` changes shape or type.
     """
 
     def compute(x: Float32s) -> Float32s:
@@ -573,7 +576,7 @@ def chosen_channels(
     Args:
         label: the function, for messages.
         function: the traced call, or a module.
-        shape: of its argument, batch and channels first.
+        shape: of the function's argument, ``(batch, channels, ...)``.
 
     Returns:
         For each result of the function, int64 indices of the argument's channels that it has.

@@ -95,7 +95,7 @@ class PlainWeights:
         label: the layer, for messages.
         weight: float32 ``(channels, inputs)``, or ``(channels, inputs of a group, rows, columns)``.
         bias: float32 ``(channels,)``, or None.
-        window: of a convolution; None for a dense layer.
+        window: stride, padding and groups of a convolution; None for a dense layer.
     """
 
     label: str

@@ -114,7 +114,8 @@ def prepare(model: nn.Module) -> nn.Module:
         model: any torch module; it is not changed.
 
     Raises:
-        CannotLower: if it is no module or cannot be copied.
+        CannotLower: if ``model`` is no module, comes from ``torch.jit``, is on the meta device or
+            cannot be copied.
     """
     if not isinstance(model, nn.Module):
         is_class = isinstance(model, type)
@@ -356,7 +357,7 @@ def sample(traced: fx.GraphModule, source: Input) -> Sample:
     """Run a network on its smallest and its largest input.
 
     Raises:
-        CannotLower: if it does not take inputs of this shape.
+        CannotLower: if the network does not take inputs of this shape.
     """
     recorders = Recorder(traced), Recorder(traced)
     try:

@@ -83,11 +83,11 @@ class Walk:
 
     Attributes:
         network: the prepared network.
-        traced: its calls.
+        traced: the calls of the network, as ``torch.fx`` traced them.
         source: the input contract.
         output: one of :data:`OUTPUTS`.
         build: the Graph so far.
-        codes: for each activation call the node of the Graph with the same codes.
+        codes: by call of an activation, the node of the Graph with the same codes.
         logits: the call that returns the logits, and the node whose integers are ordered as the
             logits are; None if the network ends in bits.
         values: the value of each call.
