@@ -119,8 +119,8 @@ class _Taken:
 def _take(builder: NetlistBuilder, heap: BitHeap, plan: ChainPlan) -> None:
     """Put one chain into the netlist; its bits leave the heap, its results join it."""
     taken = _picked(builder, heap, plan)
-    # All inputs of a chain may be complemented if its outputs are complemented too: this is done
-    # where more literals are plain then, of those that must be.
+    # All inputs of a chain may be complemented if its outputs are complemented too. This is done if
+    # fewer literals that must be plain are inverted then.
     flipped = _lacking(taken, 1) < _lacking(taken, 0)
     cin = _parted(taken, plan, flipped)
     first = _plain(builder, cin[0]) if cin else FALSE
@@ -162,7 +162,7 @@ def _lacking(taken: Sequence[_Taken], kind: int) -> int:
 
 
 def _parted(taken: Sequence[_Taken], plan: ChainPlan, flipped: bool) -> list[int]:
-    """Complement all literals if ``flipped``, and separate those that enter no table."""
+    """Complement literals if ``flipped``, and separate those of no table; return the carry in."""
     for t in taken:
         # Plain ones last: these are separated, and one is left last for a table.
         t.table = sorted((literal ^ flipped for literal in t.table), key=lambda x: -(x & 1))

@@ -101,7 +101,7 @@ class Netlist:
         inputs: number of inputs, the signals from 1 on.
         signals: number of signals, with the constant.
         cells: in order.
-        outputs: a literal for each output, plain or constant unless made by hand.
+        outputs: a literal for each output; builders give only plain literals and constants.
     """
 
     inputs: int

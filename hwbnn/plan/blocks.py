@@ -88,7 +88,7 @@ class ByElement(Block):
 
     @property
     def elements(self) -> int:
-        """Elements with constants, counted once for each class."""
+        """The number of elements that have constants, summed over all classes."""
         raise NotImplementedError
 
     @property
@@ -147,10 +147,10 @@ class AffineBlock(ByElement):
 
 @dataclass(frozen=True, eq=False)
 class Scaled(ByElement):
-    """``scale * x + offset * total + constant``; the last lane of each token is the total.
+    """``scale * x + offset * total + constant``; the last lane of each source token is the total.
 
-    If all tokens have the same constants, they are multiplied by shifts and adders
-    (``scaled_fixed``); otherwise constants come from a memory, for multipliers (``scaled``).
+    If all tokens have the same constants, shifts and adders form the products (``scaled_fixed``);
+    otherwise multipliers do, with constants from a memory (``scaled``).
 
     Attributes:
         scale: int64 ``(elements,)``, none negative.

@@ -54,7 +54,7 @@ class Circuit:
         plan: how it is laid out.
         stages: from input to output, each after the stages that drive its streams.
         taps: by value, the signals of the values that can be observed.
-        fused: by value that cannot be observed, the value whose circuit computes it.
+        fused: values that cannot be observed, each with the value whose circuit includes it.
         interval: cycles for which a frame keeps the busiest stage busy. Without windows this is the
             initiation interval, from the first beat of a frame to the first beat of the next at
             full rate. With windows that can be longer: see :func:`hwbnn.estimate.cycles`.

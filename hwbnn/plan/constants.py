@@ -33,7 +33,10 @@ T = TypeVar("T", bound=np.generic)
 
 
 Excess = Callable[[Ints, ValueType], Ints]
-"""How much raw sums exceed ``sum of weight * u``, int64 ``(channels,)``, from weights and type."""
+"""A function of weights ``(channels, inputs)`` and type of inputs that gives the excess.
+
+The excess is int64 ``(channels,)``: how much each raw sum exceeds ``sum of weight * u``.
+"""
 
 
 def by_digits(weights: Ints, x: ValueType) -> Ints:
@@ -62,7 +65,7 @@ class ByProducts:
     doublings: int = 0
 
     def __call__(self, weights: Ints, x: ValueType) -> Ints:
-        """The excess of rows of weights."""
+        """The excess of rows of weights, int64 ``(channels,)``."""
         least = int(-np.minimum(weights, 0).sum(axis=1).min()) * ((1 << x.width) - 1)
         return np.full(len(weights), least + (self.added - least) % (1 << self.doublings))
 

@@ -49,7 +49,7 @@ class Datapath:
         plan: how it is laid out.
         stages: each after the stages that drive its streams.
         taps: by value, the signals on which it can be observed.
-        fused: by value that cannot be observed, the value whose circuit computes it.
+        fused: values that cannot be observed, each with the value whose circuit includes it.
         drivers: by value, the literals that drive its bits in the netlist that computes it.
         pending: by value, a stream for each reader that has not been added yet.
         current: the stream that is being extended.

@@ -57,7 +57,8 @@ Framing = Literal["packet", "counted", "batch"]
 
 ``packet``: one frame in each packet, whose length is checked. ``counted``: beats are counted;
 ``tlast`` of the input is ignored, and ``tlast`` of the output marks the last beat of each frame.
-``batch``: any number of whole frames in a packet; each output packet has as many frames.
+``batch``: any number of whole frames in a packet; each output packet has the frames of one input
+packet.
 """
 
 PARTS: Mapping[str, str] = MappingProxyType(
@@ -140,7 +141,7 @@ class Folded:
         return replace(self, pe=min(self.pe, outputs), simd=min(self.simd, inputs))
 
     def steps(self, outputs: int, inputs: int) -> int:
-        """Cycles for one vector of a layer of this size; bit-serial sums multiply them."""
+        """Cycles for one vector of a layer of this size; bit-serial sums take them for each bit."""
         return -(-outputs // self.pe) * -(-inputs // self.simd)
 
 

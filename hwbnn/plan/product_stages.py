@@ -324,7 +324,7 @@ def _layout(datapath: Datapath, product: Product, *, total: bool) -> Layout:
 
 
 def _sums_stream(product: Product, t: ValueType, lanes: int) -> TokenStream:
-    """The stream of a product's results of a type; new tokens for each vector where needed."""
+    """The stream of a product's results, in vectors if lanes and channels do not divide."""
     stream = TokenStream.of(t, lanes)
     # A token of an unrolled product has the channels of all groups.
     divides = product.channels % lanes == 0 or lanes % product.channels == 0
@@ -410,7 +410,7 @@ def _netlist(
 
 
 def gather(datapath: Datapath, product: Product, layout: Folded | None = None) -> None:
-    """Regroup the stream as a product takes its vectors: whole if ``layout`` is None."""
+    """Regroup the stream into the tokens that a product takes: whole vectors if it is unrolled."""
     inputs, groups = product.weights.shape[1], product.groups
     if layout is None:
         if product.slides:

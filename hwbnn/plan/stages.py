@@ -170,7 +170,7 @@ class Narrow(Stage):
         return np.append(0, np.flatnonzero(np.diff(self.wide)) + 1)
 
     def times(self, *offered: Ints) -> Ints:
-        """One a cycle; a wide token is taken while at most one narrow token of the last is left."""
+        """One a cycle; a wide token is taken when at most one narrow token is still to be given."""
         return spaced(offered[0][self.wide] + 1)
 
 
@@ -196,7 +196,7 @@ class Pipeline(Stage):
 
     @property
     def latency(self) -> int:
-        """Cycles from letting a token in to its result reaching the FIFO."""
+        """Cycles from the entry of a token until its result reaches the FIFO."""
         return sum(block.latency for block in self.blocks)
 
     @property
@@ -312,7 +312,7 @@ class SlidingWindow(Stage):
         moves = [(rows - (out_rows - 1) * down) * columns - across]
         moves += [right] if out_columns > 1 else []
         moves += [down * columns - across] if out_rows > 1 else []
-        # Three cycles pass from the end of a window until a token that it made room for is a tap.
+        # A token that gets room at the end of a window can be a tap three cycles later.
         return self.least_buffer_tokens + max(moves) * self.chunks + 3
 
     @property
