@@ -1,11 +1,12 @@
-"""Verification: every backend that computes a Graph is held, bit for bit, to the plain simulator.
+"""Verification: every backend that computes a Graph is compared with the plain simulator.
 
-:func:`verify` is the one call. The parts behind it: :mod:`~hwbnn.verification.results` compares
-traces, :mod:`~hwbnn.verification.verilator` runs cores under a C++ bench,
-:mod:`~hwbnn.verification.cocotb_run` does under cocotb, :mod:`~hwbnn.verification.hls` runs C
-simulations, :mod:`~hwbnn.verification.vitis` runs Vitis HLS and :mod:`~hwbnn.verification.exported`
-the RTL that it exports, :mod:`~hwbnn.verification.timing` holds counted cycles to predicted ones.
-Nothing is imported before it is needed: simulators import this too.
+The comparison is bit for bit. :func:`verify` is the function to call. The modules behind it:
+:mod:`~hwbnn.verification.results` compares traces, :mod:`~hwbnn.verification.verilator` runs cores
+under a C++ bench, :mod:`~hwbnn.verification.cocotb_run` runs them under cocotb,
+:mod:`~hwbnn.verification.hls` runs C simulations, :mod:`~hwbnn.verification.vitis` runs Vitis HLS,
+:mod:`~hwbnn.verification.exported` runs the RTL that Vitis exports, and
+:mod:`~hwbnn.verification.timing` compares counted cycles with predicted ones. Nothing is imported
+before it is needed, because the Python inside a simulator imports this package too.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ _HOMES = {
     "Verification": "results",
     "BackendResult": "results",
 }
-"""Names that are imported when they are first asked for, and where they are."""
+"""Names that are imported on first use, and the modules that define them."""
 
 BACKENDS = (
     *("fast", "hls", "hls-stream", "rtl", "rtl-cocotb", "rtl-icarus"),
@@ -58,10 +59,11 @@ BACKENDS = (
 )
 """Backends that compute a Graph.
 
-``fast`` is the fast simulator. ``hls`` is C simulation of HLS, ``io_parallel`` or for networks of
-images ``io_stream``; ``hls-stream`` is ``io_stream`` in any case. ``rtl`` is RTL under Verilator
-with the C++ bench; ``rtl-cocotb`` and ``rtl-icarus`` are RTL with cocotb, under Verilator and under
-Icarus Verilog. ``hls-rtl`` and ``hls-rtl-icarus`` are RTL that Vitis HLS exported, likewise.
+``fast`` is the fast simulator. ``hls`` is C simulation of HLS, in ``io_parallel``, or in
+``io_stream`` for networks that need it; ``hls-stream`` is always ``io_stream``. ``rtl`` is RTL
+under Verilator with the C++ bench; ``rtl-cocotb`` and ``rtl-icarus`` are RTL with cocotb, under
+Verilator and under Icarus Verilog. ``hls-rtl`` and ``hls-rtl-icarus`` are RTL that Vitis HLS
+exported, with cocotb under the same two simulators.
 """
 
 
@@ -82,31 +84,35 @@ def verify(
 ) -> Verification:
     """Compute a batch of inputs by several backends and compare every value, bit for bit.
 
-    RTL runs at full rate, where every cycle is held to the prediction, and again under random
+    RTL runs at full rate, where every cycle is compared with the prediction, and again under random
     stalls after a reset in the middle of a frame. Where layers are netlists, all frames run through
-    their models, which count ones, and the first through the netlists, as a result of its own. A
-    difference is a result and raises nothing; see
+    their behavioural models, which count ones, and the first frames also run through the netlists
+    as a separate result. A difference is reported in the result and raises nothing; see
     :meth:`~hwbnn.verification.results.Verification.raise_for_mismatch`.
 
     Args:
         what: a Graph, or a project that was generated from one, in memory or read from its folder.
         x: integers (or bits as 0 and 1, or bool) of shape ``(frames, *input shape)``.
-        plan: how hardware is laid out where it has to be generated; that of the project by default.
-        backends: some of :data:`BACKENDS`, or one; by default ``fast`` and that of the project.
+        plan: the Plan for hardware that has to be generated; by default that of the project, or
+            all layers unrolled.
+        backends: one or more of :data:`BACKENDS`; by default ``fast``, and for a project also the
+            backend that runs it.
         reference: computes the Graph's output from ``x``; compared like a backend if given.
-        popcount: in RTL ``"behavioural"``, fast in simulation, or ``"structural"``, the gates that
-            synthesis sees.
-        seed: of stalls and of what registers hold before reset; different in every run of RTL.
-        batch: frames computed and kept at a time; by default 1000, or fewer where all values of
-            so many take more than some hundred megabytes.
-        rtl_frames: how many of the inputs RTL computes at most; by default all of them.
-        folder: where to build, and to find what was built; a temporary one by default.
-        wave: FST file that takes the first frames in RTL.
-        progress: called with the name of a backend, frames done and frames in all.
+        popcount: the popcounts in RTL: ``"behavioural"``, fast in simulation, or ``"structural"``,
+            the gates that synthesis sees.
+        seed: seed of the stalls and of the values that registers have before reset; each batch in
+            RTL uses the next seed.
+        batch: frames that are computed and kept in memory at a time; by default 1000, or fewer if
+            their values would take more than some hundred megabytes.
+        rtl_frames: the most frames that RTL computes; by default all of them.
+        folder: where to build, and where earlier builds are found; by default a temporary folder.
+        wave: FST file in which the first frames in RTL are recorded.
+        progress: called with the name of a backend, the frames done and all frames.
 
     Raises:
+        GraphError: if ``what`` is neither a Graph nor a project.
         InputError: if ``x`` does not fit the Graph, or there is no such backend.
-        ToolNotFound: if a backend needs what is not installed.
+        ToolNotFound: if a backend needs a tool that is not installed.
         ToolFailed: if a tool ends with an error.
     """
     from hwbnn.verification.batches import run
@@ -119,10 +125,10 @@ def verify(
 
 
 def check_backends(names: Iterable[str], rtl_frames: int | None = None) -> None:
-    """Refuse names that no backend has, and numbers of frames that RTL cannot run.
+    """Check names of backends, and the number of frames that RTL computes.
 
     Raises:
-        InputError: naming it, and what there is.
+        InputError: if a name is not one of :data:`BACKENDS`, or ``rtl_frames`` is below 1.
     """
     from hwbnn.errors import InputError, nearest
 

@@ -1,7 +1,7 @@
-"""The backends that a verification can run, each behind the same few calls.
+"""The backends that a verification can run, all with the same interface.
 
-A backend is prepared once (generated, compiled), takes one batch after another, and then gives its
-results. All are held to the plain simulator, whose values of a batch are computed once for all.
+A backend is prepared once (generated, compiled), computes one batch after another, and then returns
+its results. All backends are compared with the plain simulator, which computes each batch once.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ class Job:
     """The subject and the options of a verification.
 
     Attributes:
-        graph: what every backend must compute.
-        plan: how hardware is laid out, where a backend has to generate it.
-        given: the project that the user gave, if it was one.
-        frames: inputs in all.
+        graph: the Graph that every backend must compute.
+        plan: the Plan for hardware that a backend has to generate.
+        given: the user's project, or None if the user gave a Graph.
+        frames: the number of all inputs.
         folder: where backends build.
-        reference: a callable that computes the output, if there is one.
+        reference: a callable that computes the output, or None.
         popcount: form of the ``popcount`` module in RTL
             (:data:`hwbnn.verification.verilator.POPCOUNTS`).
         hls_popcount: form of the popcount in HLS (:data:`hwbnn.verification.hls.POPCOUNTS`).
-        rtl_frames: how many inputs RTL computes at most, or None for all.
-        seed: of stalls and of what registers hold before reset.
+        rtl_frames: the most frames that RTL computes, or None for all.
+        seed: seed of the stalls and of the values that registers have before reset.
         wave: FST file for the first frames in RTL, or None.
-        progress: called with the backend's name, frames done and frames in all.
+        progress: called with the backend's name, the frames done and all frames.
     """
 
     graph: Graph
@@ -64,7 +64,7 @@ class Job:
     progress: FrameProgress | None = None
 
     def project(self, target: str, **options: Any) -> Project:
-        """The project that was given if it is of this kind, else one that is generated."""
+        """The user's project if it has this target and io type, else a newly generated one."""
         given = self.given
         if given is not None and given.target == target:
             wanted = options.get("io")
@@ -74,10 +74,10 @@ class Job:
 
 
 def io(project: Project) -> str:
-    """hls4ml's ``io_parallel`` or ``io_stream``, which an ``hls`` project was generated for.
+    """The io type of an ``hls`` project: ``io_parallel`` or ``io_stream``.
 
     Raises:
-        InputError: if the project does not say so.
+        InputError: if its ``core.json`` does not state the io type.
     """
     try:
         return str(json.loads(project.text("core.json"))["io"])
@@ -86,10 +86,10 @@ def io(project: Project) -> str:
 
 
 class Backend:
-    """The part that all backends share: comparing, and adding up."""
+    """The base class of all backends: it compares values and adds up frames and seconds."""
 
     def __init__(self, name: str, job: Job) -> None:
-        """Begin with nothing done; ``name`` is what the backend was asked for by."""
+        """Begin with nothing computed; ``name`` is the name of the backend."""
         self.name, self.job = name, job
         self.comparison = Comparison(job.graph)
         self.frames = 0
@@ -114,7 +114,7 @@ class Backend:
         return {}
 
     def results(self) -> list[BackendResult]:
-        """The results: one, or several of a backend that runs several times."""
+        """The results; more than one if the backend runs in several ways."""
         return [self.result()]
 
     def result(self, **more: Any) -> BackendResult:
@@ -142,7 +142,7 @@ class Fast(Backend):
     """The fast simulator."""
 
     def prepare(self) -> None:
-        """Compile its kernels by a first call, so that the compilation is not timed."""
+        """Compile its kernels by a first call, so that later timings exclude the compilation."""
         t = self.job.graph.types[self.job.graph.input.name]
         frame: Array = np.full((1, *t.shape), t.low, np.bool_ if t.bit else np.int64)
         begin = time.perf_counter()
@@ -150,7 +150,7 @@ class Fast(Backend):
         self.build_seconds = time.perf_counter() - begin
 
     def batch(self, x: Array, expected: Values) -> None:
-        """Without trace for the speed, with it for every value; both must give the output."""
+        """Run without trace for the timing and with trace for all values; compare both outputs."""
         graph, output = self.job.graph, self.job.graph.output.name
         begin = time.perf_counter()
         alone = simulate(graph, x, engine="fast")
@@ -190,7 +190,7 @@ class Hls(Backend):
     """C simulation of an HLS project."""
 
     def __init__(self, name: str, job: Job, io: str | None) -> None:
-        """Take hls4ml's ``io_parallel`` or ``io_stream``, or None for what suits the Graph."""
+        """Set hls4ml's io type, ``io_parallel`` or ``io_stream``; None for the Graph's default."""
         super().__init__(name, job)
         self.io = io
 

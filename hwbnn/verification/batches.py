@@ -1,4 +1,4 @@
-"""One verification: the backends prepared, every batch through all of them, the results."""
+"""One verification: prepare the backends, run each batch through all of them, collect results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hwbnn.verification.rtl_backends import HlsRtl, Rtl
 from hwbnn.verification.verilator import POPCOUNTS
 
 ELEMENTS = 1 << 24
-"""Elements of all values of a batch, about; a few copies of them are kept, of 8 bytes each."""
+"""About the most elements of all values of a batch; a few int64 copies of them are kept."""
 
 _MAKERS: Mapping[str, Callable[[str, Job], Backend]] = {
     "fast": Fast,
@@ -90,7 +90,7 @@ def run(
 
 
 def _batch(graph: Graph) -> int:
-    """Frames whose values fit the memory that a batch may take."""
+    """The default number of frames in a batch, at most 1000, so that their values fit memory."""
     return max(1, min(1000, ELEMENTS // sum(t.size for t in graph.types.values())))
 
 
@@ -106,7 +106,7 @@ def _read(project: Project) -> tuple[Graph, Plan | None]:
 
 
 def _default_backends(given: Project | None) -> list[str]:
-    """The fast simulator, and the backend that runs the project."""
+    """``fast``, and for a project also the backend that runs it."""
     if given is None:
         return ["fast"]
     stream = given.target == "hls" and io(given) == "io_stream"

@@ -1,8 +1,8 @@
-"""The input and the record of a bench, for any simulator that drives the core.
+"""The input and the record of a bench, the same for all simulators.
 
-The C++ driver and the cocotb bench take the same files (beats, ends of packets, stall patterns) and
-write the same files (tokens of every tap, beats of the output, cycles); this module makes the first
-and reads the second, so that both are judged by the same lines.
+The C++ driver and the cocotb bench read the same files (beats, ends of packets, stall patterns) and
+write the same files (tokens of every tap, beats of the output, cycles). This module writes the
+former and reads the latter, so that the same code checks both benches.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _ALWAYS: Bools = np.ones(1, np.bool_)
 
 @dataclass(frozen=True)
 class Stalls:
-    """In which cycles each side of the border is willing, as patterns that repeat.
+    """Patterns of the cycles in which source and sink do not stall; both repeat for ever.
 
-    The source offers its next beat in the first willing cycle after the last one was taken and
-    then holds it; the sink is ready in exactly its willing cycles.
+    The source offers its next beat in the first True cycle after the core took the last one, and
+    holds it until the core takes it. The sink is ready in exactly the True cycles.
 
     Attributes:
-        source: bool array, at least one True.
-        sink: bool array, at least one True.
+        source: bool array ``(cycles,)``, at least one True.
+        sink: bool array ``(cycles,)``, at least one True.
     """
 
     source: Bools = field(default_factory=_ALWAYS.copy)
@@ -40,7 +40,7 @@ class Stalls:
 
     @classmethod
     def random(cls, seed: int) -> Stalls:
-        """Bursts and gaps of random mean lengths; the two patterns never fall into step."""
+        """Bursts and gaps of random mean lengths; the lengths of the patterns are coprime."""
         rng = np.random.default_rng(seed)
         return cls(_bursts(rng, 1009), _bursts(rng, 997))
 
@@ -59,14 +59,14 @@ def _bursts(rng: np.random.Generator, length: int) -> Bools:
 
 @dataclass(frozen=True)
 class Stimulus:
-    """Everything that one run of a bench is given.
+    """The inputs of one run of a bench.
 
     Attributes:
         beats: uint8 array ``(n, bytes of a beat)``.
         last: uint8 array ``(n,)``: 1 where a beat ends a packet.
-        stalls: when source and sink are willing.
-        cut: cycles of a first part, from the same beats, which a reset then cuts off; 0 for none.
-        seed: of the values that registers have before reset.
+        stalls: when source and sink stall.
+        cut: if not 0, the beats are first sent for this many cycles, and a reset follows.
+        seed: seed of the values that registers have before reset.
         keep: uint8 array ``(n, ceil(bytes / 8))``: ``tkeep`` of each beat; all ones by default.
     """
 
@@ -79,23 +79,26 @@ class Stimulus:
 
     @classmethod
     def of_frames(cls, core: Core, x: Array, **options: Any) -> Stimulus:
-        """The frames of a batch of inputs ``(frames, *shape)``, back to back, in right packets."""
+        """The frames of inputs ``(frames, *shape)``, back to back, in packets of right length."""
         beats = core.input.pack(x).reshape(-1, core.input.bytes)
         seed = options.get("seed", 1)
         last = packed(core.plan.framing, len(x), core.input.tokens, seed)
         return cls(beats, last, **options)
 
     def frames(self, core: Core) -> Frames:
-        """The frames that the core takes out of the beats."""
+        """The frames into which the core divides the beats."""
         return frames_of(core.plan.framing, self.last, core.input.tokens)
 
     def write(self, folder: Path, frame: int, frames: Frames | None = None) -> dict[str, int]:
-        """Write the arrays into ``folder``; the numbers that a bench takes beside them.
+        """Write the arrays into ``folder``, one file each.
 
         Args:
-            folder: where the bench looks for them.
-            frame: cycles within which a sound core moves something, if nothing stalls it.
-            frames: of the beats; by default every packet is one.
+            folder: where the bench reads them.
+            frame: cycles within which a correct core makes a transfer, if nothing stalls it.
+            frames: the frames of the beats; by default each packet is one.
+
+        Returns:
+            The numbers that a bench takes besides the files, by name.
         """
         sent = len(self.beats)
         frames = frames or frames_of("packet", self.last, 1)
@@ -112,8 +115,8 @@ class Stimulus:
         pause = len(self.stalls.source) + len(self.stalls.sink)
         frame += pause
         numbers = {"frames": len(frames), "cut": self.cut, "seed": self.seed}
-        # Longer than anything that a sound core does without a transfer; then, to see that no
-        # more comes out than should.
+        # The bench stops after `limit` cycles without a transfer, longer than in any correct core.
+        # After the last frame it runs for `drain` more cycles, to see that nothing else comes out.
         return numbers | {"limit": 1000 + 4 * frame, "drain": 64 + frame}
 
 
@@ -124,14 +127,15 @@ class Record:
     Attributes:
         values: each tapped value and the output, ``(frames, *shape)``; fewer frames than were sent
             if tokens are missing.
-        starts: cycle in which the first beat of each frame was taken, from the end of reset.
-        ends: cycle in which the last beat of each output frame was taken.
-        cycles: cycles simulated.
-        error: cycle in which ``error_o`` was first high; None if never.
-        errors: cycles in which it was.
-        faults: breaches of the stream rules, in words; none for a sound core.
+        starts: int64 ``(frames,)``: cycle in which the core took the first beat of each frame,
+            counted from the end of reset.
+        ends: int64 ``(frames,)``: cycle in which the sink took the last beat of each output frame.
+        cycles: the number of cycles simulated.
+        error: the first cycle in which ``error_o`` was high; None if never.
+        errors: the number of cycles in which ``error_o`` was high.
+        faults: violations of the stream rules, in words; none for a correct core.
         most: the most words that each FIFO held, by the stream that it drives.
-        seconds: wall-clock time that the simulator took.
+        seconds: wall-clock time of the simulation.
     """
 
     values: Mapping[str, Array]
@@ -180,7 +184,7 @@ def read_record(folder: Path, core: Core, frames: Frames) -> Record:
 
 @dataclass(frozen=True)
 class Result:
-    """A run of a bench as it is printed: cycles, tokens of each stream, fills, error, faults."""
+    """The contents of ``result.txt``: cycles, tokens of each stream, fills, errors, faults."""
 
     cycles: int
     error: int | None
@@ -191,7 +195,7 @@ class Result:
 
 
 def read_result(folder: Path) -> Result:
-    """Read the bench's own lines."""
+    """Read ``result.txt``, which the bench wrote into ``folder``."""
     lines = (folder / "result.txt").read_text().splitlines()
     words = [line.split() for line in lines]
     counts, most = ({w[1]: int(w[2]) for w in words if w[0] == k} for k in ("tokens", "most"))
@@ -206,7 +210,13 @@ def read_result(folder: Path) -> Result:
 
 
 def read_tokens(path: Path, size: int, a_frame: int = 1) -> NDArray[np.uint8]:
-    """The recorded tokens of whole frames, mapped and not read: ``(tokens, bytes)``."""
+    """The recorded tokens of whole frames, uint8 ``(tokens, bytes)``, as a memory map of the file.
+
+    Args:
+        path: the file.
+        size: bytes of a token.
+        a_frame: tokens of a frame.
+    """
     count = path.stat().st_size // size // a_frame * a_frame
     if count == 0:
         return np.zeros((0, size), np.uint8)
@@ -216,12 +226,12 @@ def read_tokens(path: Path, size: int, a_frame: int = 1) -> NDArray[np.uint8]:
 def _check_border(
     folder: Path, core: Core, tokens: Array, t: ValueType, ended: NDArray[np.bool_]
 ) -> list[str]:
-    """Whether tlast, tkeep (where the core has them) and unused bits are as promised."""
+    """Check tlast and tkeep (if the core has them) and unused bits; returns the faults."""
     out = core.output
     frames = len(tokens) // out.tokens
     last = np.zeros((frames, out.tokens, 1), np.uint8)
     last[:, -1, 0] = ended[:frames]
-    # Every beat is full but the last, which keeps the bytes that its elements reach.
+    # All beats are full, except that the last beat keeps only the bytes that hold elements.
     kept = np.ones((out.tokens, out.bytes), np.uint8)
     kept[-1, -(-out.used[-1] // 8) :] = 0
     keep = np.packbits(kept, axis=1, bitorder="little")

@@ -1,11 +1,11 @@
-"""The stream bench that runs inside a simulator, for one module as for a whole network.
+"""The stream bench that runs inside a simulator, for a single module or a whole network.
 
-It takes the files of :class:`hwbnn.verification.bench.Stimulus` and writes those that
-:func:`hwbnn.verification.bench.read_record` reads, like the C++ driver; the plusarg ``hwbnn_job``
-names a JSON file that says where they are and what the ports are called. Nothing is judged in here
-except the rule of every stream (what is offered stays until taken) and that what is taken has no X.
+Like the C++ driver, it reads the files of :class:`hwbnn.verification.bench.Stimulus` and writes the
+files for :func:`hwbnn.verification.bench.read_record`. The plusarg ``hwbnn_job`` names a JSON file
+with the folder of these files and the names of the ports. The bench itself checks only two rules of
+each stream: valid and data stay unchanged until ready, and data that is taken has no X.
 
-This module is imported by the simulator's own Python and needs cocotb and cocotbext-axi alone.
+This module is imported by the Python inside the simulator and needs only cocotb and cocotbext-axi.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 
 def _bare(package: str) -> None:
-    """Have modules of a package imported alone, without all others, which its own code imports.
+    """Let modules of a package be imported without the package's ``__init__``.
 
-    All of them are half of what a short run takes.
+    The ``__init__`` imports all modules, which takes half the time of a short run.
     """
     spec = importlib.util.find_spec(package)
     if spec is not None and package not in sys.modules:
@@ -58,10 +58,10 @@ async def drive(dut: Any, job: dict[str, Any]) -> None:
     bench = _Bench(dut, job)
     await bench.reset()
     if job["cut"]:
-        # A first part that a reset cuts off in the middle: nothing of it may be left behind.
+        # First send for some cycles, and reset within a frame: no data may survive the reset.
         bench.send()
         await ClockCycles(bench.clock, job["cut"])
-        # One cycle: in a longer reset, what a pipeline holds would run out of it unseen.
+        # One cycle: during a longer reset, old data would leave the pipelines unnoticed.
         await bench.reset(1)
     run = _Run(bench, job)
     bench.send()
@@ -70,7 +70,7 @@ async def drive(dut: Any, job: dict[str, Any]) -> None:
 
 
 class _Bench:
-    """The module with a source and a sink at its border."""
+    """The module with a source and a sink at its ports."""
 
     def __init__(self, dut: Any, job: dict[str, Any]) -> None:
         self.dut, self.job = dut, job
@@ -118,7 +118,7 @@ class _Bench:
         return transaction
 
     def _kept(self, begin: int, end: int) -> list[int]:
-        """Of each byte of these beats, whether it is kept."""
+        """The bits of tkeep for each byte of the beats ``begin`` to ``end - 1``."""
         size = -(-self._size // 8)
         beats = (
             int.from_bytes(self._keep[k * size : (k + 1) * size], "little")
@@ -132,7 +132,7 @@ class _Bench:
 
 
 def _end(dut: Any, port: dict[str, Any], clock: Any, reset: Any, axis: Any, side: int) -> Any:
-    """A source (side 0) or sink (side 1) of cocotbext-axi; None where the module has no ready."""
+    """A source (side 0) or sink (side 1) of cocotbext-axi; no sink (None) if there is no ready."""
     polarity = {"reset_active_level": False}
     if "axis" in port:
         end = axis(AxiStreamBus.from_prefix(dut, port["axis"]), clock, reset, **polarity)
@@ -165,7 +165,7 @@ class _Recorder:
         self._held: str | None = None
 
     def sample(self, cycle: int) -> bool:
-        """Look at the signals in one cycle; whether an expected transfer takes place."""
+        """Sample the signals in one cycle; returns whether an expected transfer takes place."""
         if not self._high(self._valid, cycle):
             if self._held is not None:
                 self._fault("valid fell before ready", cycle)
@@ -187,7 +187,7 @@ class _Recorder:
             (folder / f"{self.name}{name and '_'}{name}.bin").write_bytes(data)
 
     def _keep(self, data: str, cycle: int) -> None:
-        # Lanes beyond the end of a frame may hold anything, X too.
+        # Lanes beyond the end of a frame may have any value, even X.
         used = self._used[self.count % len(self._used)]
         if not set(data[len(data) - used :]) <= set("01"):
             self._fault("X among the data", cycle)
@@ -209,7 +209,7 @@ class _Recorder:
 
 
 def _number(digits: str) -> int:
-    """The number that the binary digits say, X taken as 0."""
+    """The number of a string of binary digits; digits other than 0 and 1 count as 0."""
     try:
         return int(digits, 2)
     except ValueError:
@@ -217,10 +217,10 @@ def _number(digits: str) -> int:
 
 
 class _Run:
-    """The recorded part of a run, and its findings.
+    """The recorded part of a run.
 
-    It lasts until all that is expected has left and ``drain`` cycles more, or until nothing has
-    moved for ``limit`` cycles.
+    It ends ``drain`` cycles after the last expected output beat, or after ``limit`` cycles without
+    a transfer.
     """
 
     def __init__(self, bench: _Bench, job: dict[str, Any]) -> None:
@@ -248,7 +248,7 @@ class _Run:
             self._cycles += 1
 
     def _sample(self, cycle: int) -> bool:
-        """Look at all signals in one cycle; whether anything moves."""
+        """Sample all signals in one cycle; returns whether there is any transfer."""
         taken = all(str(signal.value) == "1" for signal in self._source)
         if taken and next(self._firsts):
             self._starts.append(cycle)

@@ -1,9 +1,9 @@
 """Running cores and single modules under cocotb, in Icarus Verilog or Verilator.
 
-The same bench as in :mod:`hwbnn.verification.verilator` with cocotbext-axi at the border: slower by
-far, but it also runs under Icarus, whose X shows what was never set, and it takes any module. What
-the ports of a core are called is a parameter, so that a core with the same border that another tool
-made (RTL exported from HLS) is driven by the same bench.
+The bench does the same as that of :mod:`hwbnn.verification.verilator`, with cocotbext-axi at the
+ports. It is far slower, but it also runs under Icarus, where uninitialised signals are X, and it
+can drive any module. The names of a core's ports are parameters, so that the same bench drives RTL
+of another tool (exported from HLS).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _RAISED = re.compile(r"\s+[\w.]*(?:Error|Exception|Failure): ")
 _UNWANTED = frozenset(
     {"WAVES", "GUI", "PYTEST_CURRENT_TEST", "COCOTB_TEST_FILTER", "COCOTB_TESTCASE"}
 )
-"""Variables by which the runner would do something else than it is asked to."""
+"""Environment variables that would change what the runner does."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Module:
         top: name of the module.
         folder: where it was compiled.
         waves: whether it can write a waveform.
+        parameters: the Verilog parameters that it was compiled with.
     """
 
     simulator: str
@@ -69,11 +70,11 @@ class Module:
         """Run :mod:`hwbnn.verification.cocotb_bench` on a job.
 
         Args:
-            job: what the bench does; its files are in ``scratch``.
-            scratch: folder of the job's files.
-            seed: of what registers hold before reset, under Verilator.
+            job: the description of the run for the bench, as JSON values.
+            scratch: the folder with the files of the job.
+            seed: under Verilator, the seed of the values that registers have before reset.
             wave: FST file to write, for a module built with ``waves``.
-            plusargs: more arguments, for what RTL asks by ``$value$plusargs``.
+            plusargs: further arguments, which RTL reads by ``$value$plusargs``.
 
         Raises:
             Mismatch: if an assertion in the RTL failed.
@@ -105,7 +106,7 @@ class Module:
     def _arguments(
         self, given: Sequence[str], seed: int, wave: Path | None
     ) -> dict[str, list[str]]:
-        """The job that the simulation is started with."""
+        """The runner's arguments for plusargs, seed and waveform."""
         plusargs = [f"+{argument}" for argument in given]
         if self.simulator == "icarus":
             return {"plusargs": plusargs + ([f"+dumpfile_path={wave}"] if wave else [])}
@@ -130,8 +131,8 @@ def build_module(
     """Compile a module with its parameters for one of the simulators.
 
     Raises:
-        ToolNotFound: without cocotb or the simulator.
-        ToolFailed: if the simulator refuses the sources; the log is named.
+        ToolNotFound: if cocotb, cocotbext-axi or the simulator is not installed.
+        ToolFailed: if the simulator refuses the sources; the message names the log.
     """
     arguments = {
         "icarus": ["-g2012"],
@@ -168,13 +169,13 @@ class Ports:
     Attributes:
         clock: the clock.
         reset: the synchronous reset, active low.
-        source: the AXI4-Stream that takes frames.
-        sink: the AXI4-Stream that gives them.
-        error: what is high after a packet of a wrong length, or None.
-        also: what is recorded with each output beat, by its name in the files; ``tlast`` and
-            ``tkeep`` are checked.
-        upper: whether signals of a stream are in capitals (``TDATA``).
-        high: inputs that are 1 all the time.
+        source: the AXI4-Stream input of frames.
+        sink: the AXI4-Stream output of frames.
+        error: the output that is high after a packet of a wrong length, or None.
+        also: further signals to record with each output beat, by the name in the recorded files;
+            ``tlast`` and ``tkeep`` are checked.
+        upper: whether the signals of a stream are in capitals (``TDATA``).
+        high: inputs that are always 1.
     """
 
     clock: str = "aclk"
@@ -191,7 +192,7 @@ class Ports:
         return f"{stream}_{name.upper() if self.upper else name}"
 
     def stream(self, prefix: str) -> dict[str, str]:
-        """The bench's description of one side of the border."""
+        """The description of the input or output stream, for the bench."""
         signals = {key: self.signal(prefix, f"t{key}") for key in ("valid", "ready", "data")}
         return {"axis": prefix, **signals}
 
@@ -201,10 +202,10 @@ class CocotbSimulation:
     """A core compiled for cocotb; runs like a :class:`~.verilator.VerilatorSimulation`.
 
     Attributes:
-        core: what the core says of itself.
+        core: the description of the core.
         module: the compiled top module.
-        build_seconds: what the compilation took.
-        ports: what its ports are called.
+        build_seconds: wall-clock time of the compilation.
+        ports: the names of its ports.
         memories: files that the RTL reads from the folder in which it runs.
     """
 
@@ -222,9 +223,10 @@ class CocotbSimulation:
         Args:
             stimulus: beats and stalls.
             wave: FST file to write, for a core built with ``waves``.
-            plusargs: more arguments, for what RTL asks by ``$value$plusargs``.
+            plusargs: further arguments, which RTL reads by ``$value$plusargs``.
 
         Raises:
+            InputError: if ``wave`` is given, but the core was built without ``waves``.
             Mismatch: if an assertion in the RTL failed.
             ToolFailed: if the simulator ends with an error.
         """
@@ -248,7 +250,7 @@ class CocotbSimulation:
         sink = ports.stream(ports.sink)
         also = {key: ports.signal(ports.sink, name) for key, name in ports.also.items()}
         taps = [_tap(stream, frames) for stream in core.taps]
-        # All bits of a beat count: those that carry nothing must be zero.
+        # All bits of a beat are recorded: unused ones must be zero.
         whole = [core.output.bits] * core.output.tokens
         output = _recorded("m_axis", core.output, frames, whole, sink) | {"also": also}
         return {
@@ -293,12 +295,12 @@ def build(
         folder: where to build.
         simulator: one of :data:`SIMULATORS`.
         popcount: one of :data:`hwbnn.verification.verilator.POPCOUNTS`.
-        waves: make it able to write waveforms (slower).
+        waves: whether runs can write waveforms; such a core is slower.
 
     Raises:
-        InputError: if it is no ``rtl`` project.
-        ToolNotFound: without cocotb, cocotbext-axi or the simulator.
-        ToolFailed: if the simulator refuses the sources; the log is named.
+        InputError: if it is not an ``rtl`` project.
+        ToolNotFound: if cocotb, cocotbext-axi or the simulator is not installed.
+        ToolFailed: if the simulator refuses the sources; the message names the log.
     """
     core = Core.of(project)
     sources = project.write(folder / "project")
@@ -326,7 +328,12 @@ def _runner(simulator: str) -> Any:
 
 @contextlib.contextmanager
 def _failing(what: str, log: Path) -> Iterator[None]:
-    """The runner's ways to fail (it exits, or raises bare errors) as one of ours."""
+    """Convert failures of the runner, which exits or raises built-in errors, to our own errors.
+
+    Raises:
+        Mismatch: if an assertion in the RTL failed, or the core drives X at its ports.
+        ToolFailed: for any other failure.
+    """
     try:
         yield
     except (SystemExit, RuntimeError, ValueError) as error:
@@ -343,16 +350,16 @@ def _failing(what: str, log: Path) -> Iterator[None]:
 
 
 def _why(said: Sequence[str]) -> str:
-    """The line that says most: an exception in the bench, or what the simulator says last."""
+    """The most informative line: an exception in the bench, or the last line of the simulator."""
     raised = [line.strip() for line in said if _RAISED.match(line)]
     return raised[-1][:300] if raised else telling(said[-1:])
 
 
 @contextlib.contextmanager
 def _environment(simulator: str) -> Iterator[None]:
-    """Sets what the simulator needs; the runner reads this process's own environment."""
+    """Set environment variables for the simulator; the runner uses this process's environment."""
     changes = settings() if simulator == "verilator" else {}
-    # Our bench asserts nothing; for assertions cocotb would load pytest and all its plugins.
+    # Our bench has no assert; to rewrite asserts, cocotb would load pytest and all its plugins.
     changes["COCOTB_REWRITE_ASSERTION_FILES"] = ""
     before = dict(os.environ)
     for name in _UNWANTED & os.environ.keys():

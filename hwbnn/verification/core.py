@@ -1,4 +1,4 @@
-"""The description of a generated core: layouts and cycles in ``core.json``, Graph, Plan."""
+"""The description of a generated core: its Graph, its Plan, and the layouts in ``core.json``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hwbnn.verification.wire import WireLayout
 
 FORMAT = 1
 LARGEST = 1 << 40
-"""A count of a core is below that: cycles of a frame, elements, words."""
+"""Upper limit of all counts in ``core.json``: cycles of a frame, elements, words."""
 DAMAGE = (
     *(ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError),
     GraphError,
@@ -37,20 +37,21 @@ def malformed(error: Exception) -> InputError:
 
 @dataclass(frozen=True)
 class Core:
-    """A core as its benches see it.
+    """A core as the benches need it.
 
     Attributes:
-        graph: what it is said to compute.
-        plan: how.
-        input: the Graph's input on ``s_axis``.
-        output: the Graph's output on ``m_axis``.
-        taps: the streams that carry the other values, in program order.
-        fused: values that no stream carries, and the value that they went into.
+        graph: the Graph that it should compute.
+        plan: the Plan that it was generated with.
+        input: the layout of the Graph's input on ``s_axis``.
+        output: the layout of the Graph's output on ``m_axis``.
+        taps: the layouts of the other values on their streams, in program order.
+        fused: values that no stream carries, each with the value into which it is fused.
         latency: predicted cycles from the first input beat to the last output beat of one frame.
         interval: predicted cycles between the first beats of successive frames at full rate.
-        top: the simulation wrapper that shows the taps.
-        sources: its files and those of the design.
-        fifos: predicted most words of each FIFO, by the stream that it drives, at full rate.
+        top: the module name of the simulation wrapper, which shows the taps.
+        sources: the files of the design and of the wrapper.
+        fifos: predicted maximum fill of each FIFO at full rate, in words, by the stream that it
+            drives.
     """
 
     graph: Graph
@@ -66,15 +67,15 @@ class Core:
     fifos: Mapping[str, int] = field(default_factory=dict)
 
     def pack(self, x: ArrayLike) -> NDArray[np.uint8]:
-        """Frames as they cross ``s_axis``.
+        """Pack frames into the beats of ``s_axis``.
 
         Args:
             x: integers (or bits as 0 and 1, or bool) of shape ``(frames, *input shape)``.
 
         Returns:
             uint8 array ``(frames * beats, bytes of a beat)``, little-endian: the bytes of
-            ``s_axis_tdata``, beat after beat, the lowest first. Which beats have ``tlast`` is the
-            framing's rule (:mod:`hwbnn.verification.framing`).
+            ``s_axis_tdata``, beat after beat, the lowest byte first. Which beats have ``tlast``
+            depends on the framing (:mod:`hwbnn.verification.framing`).
 
         Raises:
             InputError: if ``x`` does not fit the Graph's input.
@@ -83,7 +84,7 @@ class Core:
         return self.input.pack(checked).reshape(-1, self.input.bytes)
 
     def unpack(self, beats: ArrayLike) -> NDArray[Any]:
-        """Frames out of what crossed ``m_axis``; undoes what the core packs.
+        """Unpack the beats of ``m_axis`` into frames.
 
         Args:
             beats: uint8 array of whole frames, ``(frames * beats, bytes of a beat)`` or flat.
@@ -92,7 +93,7 @@ class Core:
             Array ``(frames, *output shape)``, bool for bits and int64 else.
 
         Raises:
-            InputError: if these are no bytes, or not those of whole frames.
+            InputError: if ``beats`` is not uint8, or not of whole frames.
         """
         given, frame = np.asarray(beats), self.output.tokens * self.output.bytes
         if given.dtype != np.uint8 or given.size % frame:
@@ -108,7 +109,7 @@ class Core:
         """Read a generated ``rtl`` project.
 
         Raises:
-            InputError: if it is no such project, or its files do not fit each other.
+            InputError: if it is not an ``rtl`` project, or its files contradict each other.
         """
         if project.target != "rtl":
             raise InputError(f"project: expected one of the target 'rtl', found '{project.target}'")
@@ -127,7 +128,7 @@ class Core:
 
 
 def _read(said: Mapping[str, Any], graph: Graph, project: Project) -> Core:
-    """The core from its parsed description; raises ``ValueError`` and the like if malformed."""
+    """The core from the contents of ``core.json``; raises an error of DAMAGE if malformed."""
     if said["hwbnn core"] != FORMAT:
         raise ValueError(f"format {said['hwbnn core']!r}, expected {FORMAT}")
     if said["graph"] != graph.digest:
@@ -156,7 +157,7 @@ def _read(said: Mapping[str, Any], graph: Graph, project: Project) -> Core:
 
 
 def _stream(value: str, said: Mapping[str, Any], graph: Graph) -> WireLayout:
-    """A layout, held to the type that the Graph gives the value."""
+    """A layout from ``core.json``, checked against the type of the value in the Graph."""
     lanes, tokens, width = (_count(said[key]) for key in ("lanes", "tokens", "width"))
     t = graph.types[check_name(value)]
     if lanes > max(t.size, BEAT_LIMIT):

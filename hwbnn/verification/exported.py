@@ -1,11 +1,11 @@
 """RTL that Vitis HLS exported from a project, under the cocotb bench that drives our own cores.
 
-The border is another than that of our cores. Vitis names the ports after the streams of the C++
-top function (``s_axis_TDATA``), the clock ``ap_clk`` and the reset ``ap_rst_n``, and starts the
-function when ``ap_start`` is high; a beat is an array whose elements take whole bytes each; there
-is no ``tlast``, ``tkeep`` or ``error_o``. The values inside cannot be seen, so the output alone is
-compared. This is what Vitis documents; it is tested with one of our cores behind such a border, and
-untried with RTL of a real Vitis.
+The ports differ from those of our cores. Vitis names the ports after the streams of the C++ top
+function (``s_axis_TDATA``), the clock ``ap_clk`` and the reset ``ap_rst_n``. It starts the function
+when ``ap_start`` is high. In a beat, each element takes whole bytes. There is no ``tlast``,
+``tkeep`` or ``error_o``. The values inside are not visible, so only the output is compared. This
+follows the documentation of Vitis. It is tested with one of our cores behind such ports, but has
+never been tried with RTL of a real Vitis.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hwbnn.verification.core import DAMAGE, Core, malformed
 from hwbnn.verification.wire import WireLayout
 
 PLACES = ("impl/verilog", "syn/verilog")
-"""Where Vitis leaves Verilog in a solution's folder: exported as an IP core, or synthesised."""
+"""Where Vitis writes Verilog in a solution's folder: exported as an IP core, or synthesised."""
 SIGNALS = {"TDATA": "data", "TVALID": "valid", "TREADY": "ready"}
 _PORT = re.compile(
     r"\b(?:input|output)\s+(?:(?:wire|reg|logic)\s+)?(?:\[\s*(\d+)\s*:\s*0\s*\]\s*)?(\w+)\s*[,;)]"
@@ -36,7 +36,7 @@ _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 def rtl_files(project: Project) -> list[str]:
-    """The files of the RTL that Vitis left in a project's folder; none if there is no RTL."""
+    """The paths of the RTL files that Vitis wrote into a project's folder; empty if none."""
     for place in PLACES:
         files = [n for n in project.files if f"/{PurePosixPath(n).parent}".endswith(f"/{place}")]
         if files:
@@ -45,13 +45,13 @@ def rtl_files(project: Project) -> list[str]:
 
 
 def exported(project: Project) -> tuple[Core, Ports]:
-    """A project's exported RTL as the bench sees it.
+    """A project's exported RTL as a Core for the bench, and the names of its ports.
 
     Args:
         project: of the target ``hls`` and ``io_stream``, read from a folder in which Vitis ran.
 
     Raises:
-        InputError: if it is another project, or has no RTL.
+        InputError: if the project is of another target or io type, or has no RTL.
         ToolFailed: if the RTL's top module does not have the ports that Vitis should give it.
     """
     about = _about(project)
@@ -75,7 +75,8 @@ def _read(project: Project, about: Mapping[str, Any], files: Sequence[str]) -> t
     ports = _ports(project.text(file))
     graph = from_bytes(project.files["graph.npz"])
     source, sink = (_stream(graph, about[kind], ports) for kind in ("input", "output"))
-    # What a frame takes is not known before; the bench must only not give up too early.
+    # The cycles of a frame are not known. This estimate only keeps the bench from stopping too
+    # early.
     patience = sum(about["reuse"].values()) + source.tokens + sink.tokens
     plan = Plan.from_json(project.text("plan.json"), "plan.json")
     hidden = {node.name: graph.output.name for node in graph.nodes if node is not graph.output}
@@ -100,13 +101,13 @@ def _about(project: Project) -> dict[str, Any]:
 
 
 def _ports(text: str) -> dict[str, int]:
-    """The bits of each port of the first module of a file."""
+    """The width in bits of each port of the first module in a file."""
     module = _COMMENT.sub("", text).partition("endmodule")[0]
     return {name: int(high or 0) + 1 for high, name in _PORT.findall(module)}
 
 
 def _stream(graph: Graph, about: Mapping[str, Any], ports: Mapping[str, int]) -> WireLayout:
-    """The layout of one side: its elements fill whole bytes."""
+    """The layout of the input or output stream: each element fills whole bytes."""
     value, lanes, tokens = str(about["value"]), int(about["lanes"]), int(about["beats"])
     t = graph.types[value]
     padded = -(-t.width // 8) * 8
@@ -120,13 +121,13 @@ def _stream(graph: Graph, about: Mapping[str, Any], ports: Mapping[str, int]) ->
 
 
 def _named(about: Mapping[str, Any], ports: Mapping[str, int], file: str) -> Ports:
-    """The names of the ports; each must be in the RTL."""
+    """The names of the ports, which are checked to be in the RTL."""
     sides = [check_name(about[kind]["port"]) for kind in ("input", "output")]
     wanted = ["ap_clk", "ap_rst_n", *(f"{side}_{s}" for side in sides for s in SIGNALS)]
     missing = [name for name in wanted if name not in ports]
     if missing:
         raise ToolFailed(f"Vitis HLS: {PurePosixPath(file).name}: expected a port {missing[0]}")
-    # A function with a handshake of its own runs as long as these are high.
+    # A function with a block-level handshake runs as long as these are high.
     high = tuple(name for name in ("ap_start", "ap_continue") if name in ports)
     source, sink = sides
     return Ports("ap_clk", "ap_rst_n", source, sink, None, also={}, upper=True, high=high)
@@ -145,8 +146,8 @@ def build(
 
     Raises:
         InputError: if the project has no RTL of Vitis with streams.
-        ToolNotFound: without cocotb, cocotbext-axi or the simulator.
-        ToolFailed: if the simulator refuses the sources, or the ports are others than expected.
+        ToolNotFound: if cocotb, cocotbext-axi or the simulator is not installed.
+        ToolFailed: if the simulator refuses the sources, or the RTL has other ports than expected.
     """
     core, ports = exported(project)
     sources = project.write(folder / "project")
@@ -158,7 +159,7 @@ def build(
         simulator=simulator,
         waves=waves,
     )
-    # Vitis keeps constants in files beside the RTL, which it reads by their bare names.
+    # Vitis writes constants to files beside the RTL, and the RTL reads them by names without paths.
     others = [n for n in rtl_files(project) if n not in core.sources]
     memories = tuple(sources / name for name in others if name.endswith((".dat", ".mem")))
     return CocotbSimulation(core, module, time.perf_counter() - begin, ports, memories)

@@ -1,8 +1,8 @@
-"""Which frames a core takes out of the beats that it is sent: the model of its border.
+"""The model of a core's input: how the beats that are sent to it are divided into frames.
 
-For any sequence of packets, right or wrong in length, it gives: how many frames come out, which of
+For any sequence of packets, of right or wrong length, it says how many frames come out, which of
 them are complete, where ``tlast`` is at the output, and how often ``error_o`` is high. The rules
-are those of ``rtl/hwbnn_axis_in.sv``, ``_counted`` and ``_batch``.
+are those of ``rtl/hwbnn_axis_in.sv``, ``hwbnn_axis_in_counted.sv`` and ``hwbnn_axis_in_batch.sv``.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class Frames:
     """The frames of a sequence of beats.
 
     Attributes:
-        begins: int64 array ``(frames,)``: the beat that each frame begins with.
-        lengths: int64 array ``(frames,)``: beats that each has of its own; a core fills up those
-            that lack some with zero beats.
-        last: bool array ``(frames,)``: whether ``tlast`` ends the frame at the output.
-        errors: cycles in which ``error_o`` is high.
+        begins: int64 array ``(frames,)``: the number of each frame's first beat.
+        lengths: int64 array ``(frames,)``: beats of each frame that were sent; a core fills up
+            frames with fewer than ``tokens`` beats with zero beats.
+        last: bool array ``(frames,)``: whether ``tlast`` is on the frame's last beat at the output.
+        errors: the number of cycles in which ``error_o`` is high.
         tokens: beats of a whole frame.
     """
 
@@ -36,12 +36,12 @@ class Frames:
     tokens: int
 
     def __len__(self) -> int:
-        """How many frames come out."""
+        """The number of frames that come out."""
         return len(self.begins)
 
     @property
     def whole(self) -> NDArray[np.bool_]:
-        """Bool array ``(frames,)``: which have all their beats, so that their values are right."""
+        """Bool array ``(frames,)``: whether all beats of a frame were sent."""
         return np.asarray(self.lengths == self.tokens)
 
     def firsts(self, beats: int) -> NDArray[np.uint8]:
@@ -67,15 +67,15 @@ class Frames:
 
 
 def frames_of(framing: Framing, last: NDArray[np.uint8], tokens: int) -> Frames:
-    """The frames that a core takes out of beats that are sent one after another.
+    """The frames into which a core divides a sequence of beats.
 
-    - ``packet``: each packet gives one frame; a short one is filled up, the surplus beats of a long
-      one are dropped, and either is an error.
-    - ``counted``: each ``tokens`` beats are a frame; nothing is an error.
-    - ``batch``: a packet gives as many frames as it has beats for; the last one is filled up if it
-      lacks some, which is an error. ``tlast`` is on the packet's last frame alone.
+    - ``packet``: each packet gives one frame. A short packet is filled up, and the surplus beats of
+      a long packet are dropped; both are errors.
+    - ``counted``: each ``tokens`` beats are a frame; there are no errors.
+    - ``batch``: a packet gives as many frames as it has beats for. If its last frame lacks beats,
+      the frame is filled up, which is an error. ``tlast`` is on the packet's last frame alone.
 
-    Beats behind the last ``tlast`` give those frames that are whole.
+    Beats behind the last ``tlast`` give only whole frames, with ``packet`` at most one.
 
     Args:
         framing: how the core tells frames apart.
@@ -92,7 +92,7 @@ def frames_of(framing: Framing, last: NDArray[np.uint8], tokens: int) -> Frames:
     rest = len(last) - open_at
     if framing == "packet":
         errors = int((sizes != tokens).sum())
-        if rest >= tokens:  # its last beat should have been the packet's
+        if rest >= tokens:  # tlast is missing on the last beat of the frame
             starts, sizes = np.append(starts, open_at), np.append(sizes, tokens)
             errors += 1
         return Frames(starts, np.minimum(sizes, tokens), np.ones(len(starts), bool), errors, tokens)
@@ -114,10 +114,10 @@ def frames_of(framing: Framing, last: NDArray[np.uint8], tokens: int) -> Frames:
 
 
 def packed(framing: Framing, frames: int, tokens: int, seed: int) -> NDArray[np.uint8]:
-    """``tlast`` of each beat of a number of whole frames, as a source may send them.
+    """``tlast`` of each beat, uint8 ``(frames * tokens,)``, for a source that sends whole frames.
 
-    One frame a packet, or several at random (``batch``), or no order at all (``counted``); the last
-    beat ends a packet.
+    A packet has one frame, or with ``batch`` a random number of frames; with ``counted`` it ends
+    at random beats. The last beat always ends a packet.
     """
     last = np.zeros(frames * tokens, np.uint8)
     rng = np.random.default_rng(seed)

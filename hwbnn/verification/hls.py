@@ -1,8 +1,8 @@
 """Running an HLS project: C simulation of whole batches.
 
-C simulation compiles the very C++ that Vitis would synthesise, at the standard that Vitis takes
-(C++11), into a library that runs a batch a call; hls4ml's own ``predict`` and ``trace`` cross from
-Python a frame at a time and carry values as floats.
+C simulation compiles the same C++ that Vitis would synthesise, in the standard that Vitis accepts
+(C++11), into a library that computes a whole batch in one call. hls4ml's own ``predict`` and
+``trace`` call the C++ once for each frame and pass values as floats.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from hwbnn.targets import generate
 from hwbnn.verification.core import DAMAGE, malformed
 
 POPCOUNTS = {"builtin": ("-DHWBNN_POPCOUNT_BUILTIN",), "tree": ()}
-"""Compiler options of the two forms of the popcount: the compiler's, and what synthesis sees."""
+"""Compiler options of both forms of popcount: the compiler's builtin, or as synthesis sees it."""
 OPTIONS = (
     *("-std=c++11", "-fPIC", "-shared", "-fvisibility=hidden", "-DHWBNN_TRACE_VALUES"),
-    # The start-up code of ten thousands of constants compiles three times as fast without inlined
-    # constructors; what runs is as fast.
+    # Without inlined constructors, the start-up code of ten thousands of constants compiles three
+    # times as fast. The simulation runs as fast as before.
     *("--param", "early-inlining-insns=0"),
 )
 _SLOT = re.compile(r"HWBNN_TRACE\((\d+),")
-"""A value that the generated C++ traces, by its number."""
+"""The line of generated C++ that traces a value; it captures the number of the value's slot."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class BatchResult:
     """The results of a batch.
 
     Attributes:
-        values: every value that the project shows, by name: arrays ``(frames, *shape)``, bool for
+        values: every value that the project traces, by name: arrays ``(frames, *shape)``, bool for
             bits and int64 else. Without tracing, the output alone.
-        fused: values that it does not show, and the value that they went into.
-        seconds: what the batch took.
+        fused: values that are not traced, each with the value whose call computes it.
+        seconds: wall-clock time of the batch.
     """
 
     values: dict[str, Array]
@@ -72,7 +72,7 @@ class CSimulation:
     Attributes:
         graph: what the project computes.
         about: its ``core.json``.
-        build_seconds: what the compilation took; 0 if an earlier one was taken.
+        build_seconds: wall-clock time of the compilation; 0 if an earlier build was reused.
         library: the loaded library.
     """
 
@@ -86,7 +86,8 @@ class CSimulation:
 
         Args:
             x: integers (or bits as 0 and 1, or bool) of shape ``(frames, *input shape)``.
-            trace: give every value that the project shows, not the output alone.
+            trace: whether to return every value that the project traces, instead of the output
+                alone.
 
         Raises:
             InputError: if ``x`` does not fit the Graph's input.
@@ -135,14 +136,14 @@ def build(
 
     Args:
         project: from ``generate(graph, "hls", plan)``, or read from its folder.
-        folder: where to build; a library that an earlier build of the same left there is taken.
+        folder: where to build; a library from an earlier build of the same project is reused.
         popcount: one of :data:`POPCOUNTS`.
-        optimise: the compiler's option; higher levels than ``-O1`` gain little here.
+        optimise: the compiler's option; optimisation beyond ``-O1`` gains little here.
 
     Raises:
-        InputError: if the project is none of HLS, or no popcount has this name.
-        ToolNotFound: without g++.
-        ToolFailed: if the compiler refuses the sources; the log is named.
+        InputError: if the project is not of the target ``hls``, or no popcount has this name.
+        ToolNotFound: if g++ is not installed.
+        ToolFailed: if the compiler refuses the sources; the message names the log.
     """
     if project.target != "hls":
         raise InputError(f"project: expected one of the target 'hls', found '{project.target}'")
@@ -171,9 +172,9 @@ def arguments(options: Sequence[str]) -> list[str]:
 
 
 def _read(project: Project) -> tuple[Graph, dict[str, Any]]:
-    """The Graph and ``core.json``, which must name the values that the C++ traces.
+    """Read the Graph and ``core.json``, and check that both agree with what the C++ traces.
 
-    The library writes these values into memory of the size that the Graph gives them.
+    The library writes traced values into arrays whose sizes come from the Graph.
     """
     if "graph.npz" not in project.files:
         raise InputError("project: expected a file graph.npz, found none; generate it again")
@@ -201,14 +202,15 @@ def run(
     trace: bool = True,
     popcount: str = "builtin",
 ) -> BatchResult:
-    """Generate if need be, compile and compute a batch in one call.
+    """Generate the project if necessary, compile it and compute a batch, in one call.
 
     Args:
-        what: a Graph, or a project of the target ``hls``; ``io`` and ``plan`` are for a Graph.
+        what: a Graph, or a project of the target ``hls``, for which ``io`` and ``plan`` have no
+            effect.
         x: integers of shape ``(frames, *input shape)``.
         io: ``"io_parallel"`` or ``"io_stream"``.
-        plan: how the Graph is laid out.
-        trace: give every value that the project shows, not the output alone.
+        plan: how the Graph is laid out; by default all layers are unrolled.
+        trace: whether to return every value that the project traces, instead of the output alone.
         popcount: one of :data:`POPCOUNTS`.
     """
     project = what if isinstance(what, Project) else generate(what, "hls", plan, io=io)

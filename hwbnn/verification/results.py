@@ -1,7 +1,8 @@
-"""The results of a verification: exact comparison of values, cycles, and what failed first.
+"""The results of a verification: exact comparison of values, cycles, and the first failure.
 
-Every backend is held to the plain simulator here: every element equal, or the first difference is
-named by its node in program order, then by frame and element. There is no tolerance.
+Every element of a backend's values must equal that of the plain simulator; there is no tolerance.
+The first difference is the one of the first node in program order, then of the first frame, then of
+the first element.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ class Difference:
     """The first element of a value that is not as expected.
 
     Attributes:
-        value: name of the node that makes the value.
-        frame: index of the sample in the batch.
+        value: name of the node that computes the value.
+        frame: index of the sample among all inputs.
         element: index in the flattened value.
-        expected: the integer (or bit code) that the plain simulator gives.
-        found: the integer that was found; None if the frame never came.
+        expected: the integer, or 0 or 1 for a bit, of the plain simulator.
+        found: the integer or bit of the backend; None if the frame never came.
     """
 
     value: str
@@ -48,11 +49,11 @@ class NodeResult:
     """The result of comparing one value.
 
     Attributes:
-        value: name of the node that makes the value.
-        frames: frames compared, those that never came among them.
-        bits: bits compared, in the width that hardware keeps an element in.
-        mismatches: bits that differ; all bits of a frame that never came.
-        first: where the first of them is.
+        value: name of the node that computes the value.
+        frames: the number of frames compared, including those that never came.
+        bits: the number of bits compared, with elements as wide as in hardware.
+        mismatches: the number of bits that differ, including all bits of frames that never came.
+        first: the first difference; None if there is none.
     """
 
     value: str
@@ -62,7 +63,7 @@ class NodeResult:
     first: Difference | None = None
 
     def __add__(self, later: NodeResult) -> NodeResult:
-        """The two results as one, ``later`` over the frames that follow."""
+        """Both results as one; ``later`` is the result of the frames that follow."""
         return NodeResult(
             self.value,
             self.frames + later.frames,
@@ -88,11 +89,12 @@ class Comparison:
             expected: arrays ``(frames, *shape)`` by value name, as ``simulate(..., trace=True)``
                 gives them.
             found: integer or bool arrays by value name, each of the expected shape or flat
-                ``(frames, size)``. Values that are not in it are not compared; one with fewer
-                frames lacks the last ones.
+                ``(frames, size)``. Values that are missing here are not compared. If an array has
+                fewer frames, the last frames are missing.
 
         Raises:
-            InputError: if a found value is no value of the Graph, or has another shape or type.
+            InputError: if ``found`` has a name that is not a value of the Graph, or an array of
+                another shape or type.
         """
         for name in found:
             if name not in expected:
@@ -151,7 +153,7 @@ def _compare(name: str, t: ValueType, expected: Array, found: Array, offset: int
 
 
 def _differing_bits(expected: Array, found: Array, width: int) -> int:
-    """Bits that differ in two's complement of ``width``, at least one a differing element."""
+    """Bits that differ in two's complement of ``width`` bits, at least one for each element."""
     bits = np.bitwise_count((expected ^ found) & ((1 << width) - 1))
     return int(np.maximum(bits, 1).sum())
 
@@ -161,12 +163,12 @@ class CycleCheck:
     """Cycles predicted by the token model and counted in a run without stalls.
 
     Attributes:
-        latency: cycles from the first input beat taken to the last output beat taken, of a frame
-            that meets an empty core; measured on the first frame.
-        interval: cycles between the first beats of successive frames at full rate; measured between
-            the last frames, and not measured where these are too few.
-        frames: frames whose every start and end was held to the prediction.
-        first: the first start or end that is not as predicted, in words.
+        latency: cycles from the first input beat of a frame to its last output beat, if the core is
+            empty before; measured on the first frame.
+        interval: cycles between the first beats of successive frames at full rate (initiation
+            interval); measured on the last frames, and not measured if there are too few frames.
+        frames: the number of frames whose starts and ends were compared with the prediction.
+        first: the first difference from the prediction, in words; None if there is none.
     """
 
     latency: Prediction
@@ -176,7 +178,7 @@ class CycleCheck:
 
     @property
     def ok(self) -> bool:
-        """Whether every counted cycle is the predicted one."""
+        """Whether all counted cycles are as predicted."""
         return self.first is None
 
 
@@ -187,14 +189,14 @@ class BackendResult:
     Attributes:
         name: ``fast``, ``hls io_parallel``, ``rtl`` and so on.
         nodes: one comparison for each value that this backend shows, in program order.
-        frames: inputs computed.
-        seconds: what computing them took, without compilation and comparison.
-        build_seconds: what generating and compiling took.
-        cycles: cycles predicted and counted; None where there are none.
-        fused: values that this backend does not show, and the value that they went into.
-        faults: breaches of the protocol, in words.
-        notes: what else there is to know, such as the simulator and its version.
-        ran: of a core with netlists, what ran of these, in words; "" of all others.
+        frames: the number of inputs computed.
+        seconds: wall-clock time of computing them, without compilation and comparison.
+        build_seconds: wall-clock time of generating and compiling.
+        cycles: cycles predicted and counted; None if the backend counts no cycles.
+        fused: values that this backend does not show, each with the value into which it is fused.
+        faults: violations of the protocol, in words.
+        notes: further information, such as the simulator and its version.
+        ran: for a core with netlists, which form of them was simulated, in words; else "".
     """
 
     name: str
@@ -225,18 +227,18 @@ class BackendResult:
 
     @property
     def frames_per_second(self) -> float:
-        """Frames computed in a second of running."""
+        """Frames computed per second, without compilation and comparison."""
         return self.frames / self.seconds if self.seconds else 0.0
 
     @property
     def ok(self) -> bool:
-        """Whether something was compared, all of it was equal, and the protocol was kept."""
+        """Whether values were compared, all were equal, and protocol and cycles were right."""
         timed = self.cycles is None or self.cycles.ok
         return bool(self.bits) and not self.mismatches and not self.faults and timed
 
     @property
     def failure(self) -> str | None:
-        """The first fault, in one line."""
+        """The first failure, in one line; None if the backend is right."""
         if self.first is not None:
             return f"{self.name}: {self.first}"
         if self.faults:
@@ -251,21 +253,21 @@ class Verification:
     """The results of all backends.
 
     Attributes:
-        backends: one result for each, in the order asked for.
+        backends: the results of the backends in the given order; RTL has several.
     """
 
     backends: tuple[BackendResult, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether every backend is right, and there is one."""
+        """Whether there is at least one backend, and all of them are right."""
         return bool(self.backends) and all(backend.ok for backend in self.backends)
 
     def raise_for_mismatch(self) -> Verification:
         """The verification itself, if every backend is right.
 
         Raises:
-            Mismatch: naming the backend and the first difference.
+            Mismatch: if one is not; the message names the backend and its first failure.
         """
         for backend in self.backends:
             if not backend.ok:

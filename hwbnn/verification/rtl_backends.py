@@ -21,26 +21,26 @@ from hwbnn.verification.results import BackendResult, Comparison
 from hwbnn.verification.timing import Timing, check_stalled
 
 SLOW_CYCLES = 20_000
-"""Cycles, about, that a run under cocotb takes at most, and any run under stalls."""
+"""About the most cycles of a run under cocotb, and of any run under stalls."""
 LEAST_FRAMES = 4
 MANY_FRAMES = 300
-"""Above so many, compiling with optimisation takes less time than it saves."""
+"""Above this number of frames, optimisation saves more time than it costs in compilation."""
 WAVE_FRAMES = 3
 NETLIST_FRAMES = 200
-"""Frames that a netlist computes where its model, which counts ones instead, computes all: the
-netlist of a large layer simulates about a hundred times slower."""
+"""The most frames that a netlist computes; its behavioural model, which counts ones, computes all
+frames. The netlist of a large layer simulates about a hundred times slower."""
 RAN = {
     "behavioural": "models that count ones in their place",
     "structural": "the netlists themselves",
 }
-"""The part of a core's netlists that is simulated, by the form of popcounts."""
+"""The form of a core's netlists that is simulated, in words, by the form of popcounts."""
 
 
 class Rtl(Backend):
     """A core in a simulator, driven by the C++ bench or by cocotb."""
 
     def __init__(self, name: str, job: Job, simulator: str, cocotb: bool) -> None:
-        """Take one of the simulators of cocotb, or Verilator with the C++ bench."""
+        """Choose a simulator and a bench: cocotb if ``cocotb``, else the C++ bench of Verilator."""
         super().__init__(name, job)
         self.simulator, self.cocotb = simulator, cocotb
         self.timing: Timing | None = None
@@ -78,7 +78,7 @@ class Rtl(Backend):
         self.fused = self.core.fused
 
     def wanted(self, frames: int) -> int:
-        """All, or as many as were asked for; under cocotb as many as take a minute."""
+        """All frames, at most ``rtl_frames``; with cocotb so few that they take SLOW_CYCLES."""
         self.total = self._most(frames)
         if self.cocotb:
             self.total = min(self.total, self._few())
@@ -91,7 +91,7 @@ class Rtl(Backend):
         return max(LEAST_FRAMES, SLOW_CYCLES // max(1, self.core.interval))
 
     def batch(self, x: Array, expected: Values) -> None:
-        """Run at full rate, compare every tap, and hold each cycle to the prediction."""
+        """Run at full rate, compare every tap, and compare the cycles with the prediction."""
         self.first = self.first or (x, expected)
         stimulus = Stimulus.of_frames(self.core, x, seed=self.job.seed + self.batches)
         self.batches += 1
@@ -114,7 +114,7 @@ class Rtl(Backend):
         progress: verilator.OnFrames | None = None,
         **more: Any,
     ) -> Record | None:
-        """One run; what breaks a rule is added to ``faults``; None if an assertion ended it."""
+        """Run the core once; add its faults to ``faults``. None if an assertion in RTL failed."""
         if isinstance(self.simulation, verilator.VerilatorSimulation):
             more["progress"] = progress
         try:
@@ -128,7 +128,7 @@ class Rtl(Backend):
         return record
 
     def results(self) -> list[BackendResult]:
-        """At full rate, and under stalls after a reset in the middle of a frame."""
+        """The results at full rate, under stalls after a reset within a frame, and of netlists."""
         if self.first is None:
             return [self.result(ran=self.ran)]
         x, expected = self.first
@@ -166,7 +166,7 @@ class Rtl(Backend):
         )
 
     def _settle(self, x: Array, timing: Timing) -> None:
-        """Repeat the inputs until the core is full, so that its interval shows."""
+        """Run with repeated inputs, enough to fill the core, so that its interval is measured."""
         frames = np.resize(x, (timing.settled, *x.shape[1:]))
         record = self._run(Stimulus.of_frames(self.core, frames, seed=self.job.seed), self.faults)
         if record is not None:
@@ -185,7 +185,7 @@ class Rtl(Backend):
         comparison = Comparison(self.job.graph)
         if record is not None:
             comparison.add({name: value[:n] for name, value in expected.items()}, record.values)
-            # Pauses of cocotbext-axi begin a cycle later or not; the C++ bench is exact.
+            # Pauses of cocotbext-axi may begin a cycle late; those of the C++ bench are exact.
             late = None if self.cocotb else check_stalled(self.core, record, stalls, n)
             faults += [late] if late is not None else []
         seconds = record.seconds if record is not None else 0.0
@@ -196,7 +196,7 @@ class Rtl(Backend):
 
     @property
     def ran(self) -> str:
-        """The part of the core's netlists that is simulated, in words; "" if it has none."""
+        """The form of the core's netlists that is simulated, in words; "" if it has none."""
         if self.timing is None or not has_netlists(self.timing.circuit):
             return ""
         return RAN[self.job.popcount]
@@ -217,10 +217,10 @@ class Rtl(Backend):
 
 
 class HlsRtl(Rtl):
-    """The RTL that Vitis HLS exported from a project: its output, no cycles being predicted."""
+    """The RTL that Vitis HLS exported from a project; only its output is compared, no cycles."""
 
     def __init__(self, name: str, job: Job, simulator: str) -> None:
-        """Take one of the simulators of cocotb."""
+        """Choose a simulator of cocotb."""
         super().__init__(name, job, simulator, cocotb=True)
 
     def prepare(self) -> None:
@@ -241,7 +241,7 @@ class HlsRtl(Rtl):
 
 
 def has_netlists(circuit: Circuit) -> bool:
-    """Whether layers of a core are netlists, with models that count beside them."""
+    """Whether a core has layers that are netlists, each with a behavioural model."""
     return any(isinstance(block, DotNetlist) for block in circuit.blocks)
 
 

@@ -17,17 +17,25 @@ from hwbnn.verification.core import Core
 from hwbnn.verification.results import CycleCheck
 
 FRAMES = 64
-"""Frames of a run that are stepped through; later ones repeat what the last period was like."""
+"""Frames of a run for which the token model is stepped; later frames repeat its last period."""
 STEPPED = 200_000
-"""Cycles, about, after which no more frames are, if the circuit has settled."""
+"""About the number of cycles that the model is stepped, unless the circuit settles later."""
 
 
 @dataclass
 class Timing:
-    """Checks the runs of one core, without stalls; the first breach is kept.
+    """Compares runs of one core without stalls with the token model.
 
-    A frame's start is the cycle that takes its first input beat, its end the cycle that takes its
-    last output beat.
+    A frame's start is the cycle in which its first input beat is taken; its end is the cycle in
+    which its last output beat is taken.
+
+    Attributes:
+        core: the core.
+        frames: the number of frames compared.
+        latency: the counted latency in cycles; None before the first run.
+        interval: the counted initiation interval in cycles, rounded up; None before a run that is
+            long enough.
+        first: the first difference from the prediction, in words; None if there is none.
     """
 
     core: Core
@@ -48,23 +56,23 @@ class Timing:
 
     @property
     def settled(self) -> int:
-        """Frames after which the starts repeat, with two to spare."""
+        """The number of frames after which the pattern of the starts repeats, plus two."""
         return len(self._settling.starts) + 2
 
     @property
     def period(self) -> int:
-        """Frames after which they do."""
+        """The period of that pattern, in frames."""
         assert self._settling.period is not None
         return self._settling.period
 
     def predicted(self, frames: int) -> Cycles:
-        """The token model's run of this number of frames."""
+        """The prediction of the token model for a run of this number of frames."""
         if frames not in self._predicted:
             self._predicted[frames] = cycles(self.circuit, frames)
         return self._predicted[frames]
 
     def add(self, record: Record, frames: int) -> None:
-        """Check a run of ``frames`` frames, back to back and never stalled."""
+        """Compare a run of ``frames`` frames, which were sent back to back and never stalled."""
         self.frames += frames
         if len(record.starts) != frames or len(record.ends) != frames:
             self._breach(f"{frames} frames sent, {len(record.ends)} came out")
@@ -72,7 +80,7 @@ class Timing:
         few = max(1, STEPPED // max(1, self.core.interval))
         known = min(frames, max(min(FRAMES, few), self.settled + self.period))
         model = self.predicted(known)
-        # Benches may begin in different cycles; the first start is common.
+        # Benches may begin in different cycles; align the first start.
         begin = int(record.starts[0]) - model.starts[0]
         starts, ends = record.starts - begin, record.ends - begin
         wanted = tuple(self._continued(cycles, frames) for cycles in (model.starts, model.ends))
@@ -91,15 +99,15 @@ class Timing:
         return np.concatenate([known, known[k - self.period] + (again + 1) * apart])
 
     def _compare_stated(self, starts: Ints, ends: Ints) -> None:
-        """Hold the latency and the interval to what the core says of itself."""
+        """Compare the latency and the interval with those in ``core.json``."""
         if self.latency is None:
             self.latency = int(ends[0] - starts[0])
         if self.latency != self.core.latency:
             self._breach(f"latency: predicted {self.core.latency}, counted {self.latency}")
         if len(starts) < self.settled:
             return
-        # Where a slow border sends the credits of two pipelines back in bursts, frames start in
-        # bursts too: the interval is that of a whole period, rounded up.
+        # If slow input or output returns the credits of two pipelines in bursts, frames start in
+        # bursts too. The interval is therefore the mean of a whole period, rounded up.
         taken = int(starts[-1] - starts[-1 - self.period])
         self.interval = -(-taken // self.period)
         if self.interval != self.core.interval:
@@ -111,7 +119,7 @@ class Timing:
         self.first = self.first or what
 
     def result(self, programs: Sequence[str] = ()) -> CycleCheck:
-        """The result of all runs, counted by these programs."""
+        """The result of all runs; ``programs`` are the simulators that counted the cycles."""
         source = f"counted by {', '.join(programs)}" if programs else "counted in simulation"
         latency = _prediction(self.core.latency, self.latency, source)
         interval = _prediction(self.core.interval, self.interval, source)
@@ -126,7 +134,10 @@ def _prediction(predicted: int, counted: int | None, source: str) -> Prediction:
 
 
 def _fuller(fills: Mapping[str, int], said: Mapping[str, int], *, settled: bool) -> str | None:
-    """The first FIFO that was not as full as was said; before a core is full it may be less."""
+    """The first FIFO whose maximum fill is not as predicted, in words; None if there is none.
+
+    The fill may be less than predicted if the core was not yet full (``settled`` is False).
+    """
     for name, most in said.items():
         if not (fills[name] == most or (not settled and fills[name] < most)):
             return f"FIFO {name}: predicted at most {most} words, found {fills[name]}"
@@ -134,10 +145,13 @@ def _fuller(fills: Mapping[str, int], said: Mapping[str, int], *, settled: bool)
 
 
 def check_stalled(core: Core, record: Record, stalls: Stalls, frames: int) -> str | None:
-    """Hold a run under stalls to the token model under the same; the first breach, in words.
+    """Compare a run under stalls with the token model under the same stalls.
 
-    The stalls must have been those of the C++ bench, whose cycles begin with the first in which a
+    The run must be one of the C++ bench: its stall patterns begin in the first cycle in which a
     beat can be taken.
+
+    Returns:
+        The first difference, in words; None if there is none.
     """
     model = cycles(
         circuit(core.graph, core.plan),
@@ -153,7 +167,7 @@ def check_stalled(core: Core, record: Record, stalls: Stalls, frames: int) -> st
 
 
 def _first_breach(counted: tuple[Ints, Ints], predicted: tuple[Ints, Ints]) -> str | None:
-    """The first start or end, frame by frame, that is not as predicted."""
+    """The first start or end, frame by frame, that is not as predicted, in words; None if none."""
     wrong = np.array([c != p for c, p in zip(counted, predicted, strict=True)])
     if not wrong.any():
         return None

@@ -1,7 +1,7 @@
 """Running a generated core under Verilator, driven by a lean C++ bench.
 
-A core is built once (:func:`build`) and run any number of times. The build folder may be kept: a
-later build of the same project with the same tool then takes the executable that is there.
+A core is built once (:func:`build`) and run any number of times. If the build folder is kept, a
+later build of the same project with the same tool reuses the executable in it.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from hwbnn.verification.core import Core
 
 _OPTIONS = (
     *("--cc", "--exe", "--build", "-O3", "--no-timing", "--assert", "-Wno-fatal"),
-    # What is not reset starts at random, and so does what is assigned X.
+    # Variables without reset start with random values; X in assignments is random too.
     *("--x-initial", "unique", "--x-assign", "unique"),
-    # Without splitting, a large unrolled layer is one C++ function that g++ takes gigabytes for.
+    # Without splitting, a large unrolled layer is one C++ function; g++ needs gigabytes for it.
     *("--output-split", "5000", "--output-split-cfuncs", "200"),
 )
 ONE_FILE = 24
-"""Designs of at most so many files of C++ are compiled as one. File by file, with headers that are
-compiled before, a small one takes twice the work; a large one takes less memory and more cores."""
+"""Designs of at most this number of C++ files are compiled as one file. File by file, with
+precompiled headers, a small design takes twice the work; a large one needs less memory and uses
+more cores."""
 _MAKEFLAGS = (
-    # The wheel lacks the option by which compilers read such headers, and the path of Python.
+    # The wheel lacks the option by which compilers read precompiled headers, and Python's path.
     "CFG_CXXFLAGS_PCH_I=-include",
     "PYTHON3=" + sys.executable.replace("$", "$$").replace(" ", r"\ "),
 )
 _AS_ONE = rf"VM_PARALLEL_BUILDS=$$(if\ $$(word\ {ONE_FILE + 1},$$(wildcard\ *.cpp)),1,0)"
 POPCOUNTS = {"behavioural": ("-DHWBNN_COUNTONES",), "structural": ()}
-"""Forms of the ``popcount`` module, cycle for cycle the same: counted at once, which simulates many
-times faster, and the gates that synthesis sees."""
+"""Options for the forms of the ``popcount`` module, which are equal cycle for cycle: behavioural
+code, which simulates many times faster, or the gates that synthesis sees."""
 
 OnFrames = Callable[[int], None]
 
@@ -49,9 +50,9 @@ class VerilatorSimulation:
     """A core compiled with the C++ bench.
 
     Attributes:
-        core: what the core says of itself.
+        core: the description of the core.
         executable: the compiled bench.
-        build_seconds: what the compilation took; 0 if an earlier one was taken.
+        build_seconds: wall-clock time of the compilation; 0 if an earlier build was reused.
         waves: whether it can write a waveform.
     """
 
@@ -74,11 +75,12 @@ class VerilatorSimulation:
             stimulus: beats and stalls.
             wave: FST file to write, for a core built with ``waves``.
             progress: called with the number of output frames so far, about a hundred times.
-            plusargs: more arguments, for what RTL asks by ``$value$plusargs``.
+            plusargs: further arguments, which RTL reads by ``$value$plusargs``.
 
         Raises:
+            InputError: if ``wave`` is given, but the core was built without ``waves``.
             Mismatch: if an assertion in the RTL failed.
-            ToolFailed: if the executable cannot be run to its end.
+            ToolFailed: if the executable ends with an error.
         """
         if wave is not None and not self.waves:
             raise InputError(f"{wave}: build the core with waves first")
@@ -115,16 +117,16 @@ def build(
 
     Args:
         project: from ``generate(graph, "rtl", plan)``, or read from its folder.
-        folder: where to build; an executable that an earlier build of the same left there is taken.
+        folder: where to build; an executable from an earlier build of the same project is reused.
         popcount: one of :data:`POPCOUNTS`.
-        waves: make it able to write waveforms (slower).
-        optimise: compile for a long run; False compiles sooner.
-        jobs: C++ compilers at once.
+        waves: whether runs can write waveforms; such a core is slower.
+        optimise: whether the C++ compiler optimises; without, it compiles faster and runs slower.
+        jobs: the number of C++ compilers that run at once.
 
     Raises:
-        InputError: if it is no ``rtl`` project.
-        ToolNotFound: without Verilator, make or a C++ compiler.
-        ToolFailed: if Verilator or the C++ compiler refuses the sources; the log is named.
+        InputError: if it is not an ``rtl`` project.
+        ToolNotFound: if Verilator, Perl, make or g++ is not installed.
+        ToolFailed: if Verilator or the C++ compiler refuses the sources; the message names the log.
     """
     core = Core.of(project)
     verilator, environment = tools.require("verilator"), settings(as_one=True)
@@ -147,7 +149,7 @@ def build(
 
 
 def _bench_header(core: Core) -> str:
-    """The part of the C++ bench that depends on the core: names, sizes."""
+    """The header of the C++ bench that depends on the core: names and sizes."""
     taps = "".join(f" \\\n  TAP({t.value}, {t.bytes}, {t.tokens})" for t in core.taps)
     fifos = "".join(f" \\\n  FIFO({name})" for name in core.fifos)
     return (
@@ -165,14 +167,15 @@ def _bench_header(core: Core) -> str:
 
 
 def settings(*, as_one: bool = False) -> dict[str, str]:
-    """The environment in which Verilator and make find what they need, and ccache, if it is there.
+    """The environment variables for Verilator and make, and for ccache if it is installed.
 
     Args:
-        as_one: compile small designs as one file. Not with cocotb: the function that lists every
-            signal for it, a megabyte of a small network, must not be optimised with the rest.
+        as_one: whether to compile small designs as one file; must be False with cocotb. For cocotb
+            Verilator generates a function that lists every signal, a megabyte for a small network;
+            it must not be optimised together with the rest.
 
     Raises:
-        ToolNotFound: without Verilator or what it needs.
+        ToolNotFound: if Verilator, Perl, make or g++ is not installed.
     """
     environment = tools.environment(tools.require("verilator"))
     environment["MAKEFLAGS"] = " ".join([*_MAKEFLAGS, *([_AS_ONE] if as_one else [])])
@@ -185,7 +188,7 @@ def settings(*, as_one: bool = False) -> dict[str, str]:
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """The packages that Verilator's FST writer needs and does not find."""
+    """Raise ToolNotFound with advice if the compiler missed a header of the FST writer."""
     try:
         yield
     except ToolFailed as error:
@@ -198,7 +201,7 @@ def explained() -> Iterator[None]:
 
 
 def _listener(progress: OnFrames | None, said: list[str]) -> Callable[[str], None]:
-    """Passes on the frame counts that the bench prints, and keeps what else is printed."""
+    """A function of printed lines: it reports counts of frames and adds other lines to ``said``."""
 
     def listen(line: str) -> None:
         if not line.isdigit():

@@ -1,7 +1,7 @@
-"""Vitis HLS: synthesis of a project where it is installed, what it reports, the RTL it exports.
+"""Vitis HLS: synthesis of a project, its report, and the RTL that it exports.
 
-No Vitis was there when this was written. It is tested with a stand-in for the program that leaves a
-report in the published format; reports and RTL of a real Vitis are untried.
+This was written without access to Vitis. It is tested with a program that takes the place of Vitis
+and writes a report in the published format; it has never been tried with a real Vitis.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "vitis_hls": ("-f", "build_prj.tcl"),
     "vitis-run": ("--tcl", "build_prj.tcl", "--mode", "hls"),
 }
-"""Programs that run the build script, the first that is there, and their arguments."""
+"""Programs that can run the build script, and their arguments; the first one on PATH is used."""
 MISSING = (
     f"neither {' nor '.join(PROGRAMS)} is on PATH: synthesis of HLS needs Vitis from AMD; source "
     "its settings64.sh, or use the target 'rtl', which needs none"
 )
-"""The message where there is no Vitis HLS."""
+"""The message of the error if there is no Vitis HLS."""
 UNITS = {
     **dict.fromkeys(("TargetClockPeriod", "EstimatedClockPeriod"), "ns"),
     **dict.fromkeys(("BestLatency", "WorstLatency", "IntervalMin", "IntervalMax"), "cycles"),
@@ -41,8 +41,8 @@ class VitisSynthesis:
 
     Attributes:
         project: the project, with the RTL that Vitis wrote among its files.
-        figures: the report's, by hls4ml's names (:data:`UNITS`).
-        unknown: entries of the report that are no numbers, as they stand there (``undef``).
+        figures: the figures of the report, by hls4ml's names (:data:`UNITS`).
+        unknown: entries of the report that are not numbers, as text (such as ``undef``).
     """
 
     project: Project
@@ -61,15 +61,15 @@ def synthesise(
     """Run Vitis HLS on a project in a folder and read its report.
 
     Args:
-        project: of the target ``hls``.
-        folder: where to write the project; an empty folder, a new one, or one of a project.
-        export: also export the RTL as an IP core.
-        log: file for all that Vitis prints; by default ``vitis.log`` in the folder.
+        project: a project of the target ``hls``.
+        folder: where to write the project: a new or empty folder, or the folder of a project.
+        export: whether to export the RTL as an IP core too.
+        log: file for all output of Vitis; by default ``vitis.log`` in the folder.
 
     Raises:
-        InputError: if the project is none of HLS.
+        InputError: if the project is not of the target ``hls``.
         ToolNotFound: if no Vitis HLS is on PATH.
-        ToolFailed: if it ends with an error, or leaves no report; the log is named.
+        ToolFailed: if Vitis ends with an error or writes no report; the message names the log.
     """
     if project.target != "hls":
         raise InputError(f"project: expected one of the target 'hls', found '{project.target}'")
@@ -88,7 +88,7 @@ def synthesise(
         report = parse_report(sources)["CSynthesisReport"]
         return _read(report, Project.read(sources), program)
     except (ToolFailed, InputError) as error:
-        # The folder may be a scratch folder; what the program said is in the log.
+        # The folder may be temporary, but the log has the output of the program.
         raise ToolFailed(f"{error}; the log is {log}") from error
 
 

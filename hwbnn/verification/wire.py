@@ -1,7 +1,7 @@
 """Packing of frames into the tokens of a stream, and back.
 
-A frame of ``n`` elements of ``width`` bits crosses a stream of ``lanes`` elements as
-``ceil(n / lanes)`` tokens: element 0 in the lowest bits of the first token, unused high bits zero.
+A frame of ``n`` elements of ``width`` bits crosses a stream as ``ceil(n / lanes)`` tokens of
+``lanes`` elements. Element 0 is in the lowest bits of the first token; unused high bits are zero.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class WireLayout:
         tokens: tokens in a frame.
         width: bits of an element, two's complement where the value is signed.
         bits: bits of the data signal, at least ``lanes * pitch``.
-        padded: bits of an element together with those that fill it up, as where another tool gives
-            each element whole bytes; they carry nothing. 0 where elements lie side by side.
+        padded: bits of an element including padding above it, for RTL of another tool that gives
+            each element whole bytes; 0 if there is no padding between elements.
     """
 
     value: str
@@ -42,12 +42,12 @@ class WireLayout:
 
     @property
     def pitch(self) -> int:
-        """Bits from the beginning of an element to that of the next."""
+        """Bits from the beginning of an element to the beginning of the next one."""
         return self.padded or self.width
 
     @property
     def used(self) -> list[int]:
-        """Low bits of each token of a frame that carry elements."""
+        """For each token of a frame, how many of its low bits carry elements."""
         last = self.size - (self.tokens - 1) * self.lanes
         return [self.lanes * self.pitch] * (self.tokens - 1) + [last * self.pitch]
 
@@ -57,7 +57,7 @@ class WireLayout:
         return -(-self.bits // 8)
 
     def pack(self, frames: Array) -> NDArray[np.uint8]:
-        """Tokens of a batch.
+        """Pack a batch of frames into tokens.
 
         Args:
             frames: bool or int64 array ``(frames, *shape)``.
@@ -77,7 +77,7 @@ class WireLayout:
         return tokens
 
     def unpack(self, tokens: NDArray[np.uint8], t: ValueType) -> Array:
-        """Undo :meth:`pack` for a value of type ``t``; what lies beyond the frame is left out.
+        """Undo :meth:`pack` for a value of type ``t``; bits beyond the elements are ignored.
 
         Args:
             tokens: uint8 array ``(frames * tokens, bytes)``.
