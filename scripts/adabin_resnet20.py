@@ -1,28 +1,29 @@
 """The AdaBin authors' own ResNet-20 for CIFAR-10, as a Graph.
 
-The file is theirs (``resnet20_1w1a``, published with Tu et al., "AdaBin: Improving Binary Neural
-Networks with Adaptive Binary Sets", ECCV 2022; a ``state_dict`` whose keys begin with ``module.``).
-Its network, in the layers of :mod:`hwbnn.nn`:
+The authors' file is ``resnet20_1w1a``, published with Tu et al., "AdaBin: Improving Binary Neural
+Networks with Adaptive Binary Sets", ECCV 2022; it holds a ``state_dict`` whose keys begin with
+``module.``. Its network, in the layers of :mod:`hwbnn.nn`:
 
-* pixels, normalised by a mean and a deviation a channel; a 3x3 stem of real weights; BatchNorm;
-  Maxout;
-* 18 convolutions of weights of two numbers a channel, activations of form "code" with two numbers a
-  layer, zeros outside the image, one shortcut a convolution: ``h' = maxout(norm(conv(act(h))) +
-  shortcut(h))``, and from 16 to 32 and 64 channels option A: every second row and column, and
-  channels of zeros on both sides;
+* pixels, normalised by a mean and a standard deviation per channel; a 3x3 stem of real weights;
+  BatchNorm; Maxout;
+* 18 convolutions whose weights take two values per channel; activations of form "code", which take
+  two values per layer; zeros outside the image; one shortcut per convolution:
+  ``h' = maxout(norm(conv(act(h))) + shortcut(h))``; and, from 16 to 32 and 64 channels, option A:
+  every second row and column, and channels of zeros on both sides;
 * the mean over the image, BatchNorm, a dense layer of real weights and a bias.
 
-Nothing is trained again. The stem becomes one of integer weights of ``--stem-bits``, the classifier
-one of ``--weight-bits``; lowering makes two sums a convolution one integer, and the stream of the
-shortcuts fixed point (``--fraction``). The network is chaotic: a change of the stem's weights by
-one part in 10,000 changes the class of one image in thirteen, and the accuracy by some tenths of a
-percentage point, which is why many bits are kept here.
+Nothing is trained again. The stem gets integer weights of ``--stem-bits`` bits, the classifier of
+``--weight-bits`` bits. Lowering combines the two sums of a convolution into one integer, and puts
+the stream of the shortcuts into fixed point (``--fraction``). The network is chaotic: changing the
+stem's weights by one part in 10,000 changes the class of one image in thirteen, and the accuracy by
+some tenths of a percentage point. This is why many bits are used here.
 
-Measured on all 10,000 test images, float 87.99 %: with 20 fraction bits, a stem of 16 bits and a
-classifier of 8 or of 10 bits 87.90 % in integers, the class of the floats for 95.7 %; with 18 bits
-87.84 %; with 16 bits and a stem of 8 bits 87.62 %. These settings were tried on these same images.
-Of the first of them HLS on 20 images and RTL on 50 equal the simulator at every node, and a frame
-takes the 36,864 cycles that are predicted::
+On all 10,000 test images the float network reaches 87.99 %. With 20 fraction bits, a stem of 16
+bits and a classifier of 8 or of 10 bits the integers reach 87.90 %, and their class equals that of
+the floats for 95.7 % of the images. With 18 fraction bits they reach 87.84 %; with 16 fraction bits
+and a stem of 8 bits 87.62 %. The settings were chosen on these same images. For the first setting
+HLS on 20 images and RTL on 50 equal the simulator at every node, and a frame takes the predicted
+36,864 cycles::
 
     python scripts/adabin_resnet20.py resnet20_1w1a.th --data cifar-10-folder --out adabin.npz
     hwbnn verify adabin.npz images.npy --interval 40000 --backends fast,rtl
@@ -48,9 +49,9 @@ from hwbnn.nn import RESIDUAL, ImageNetwork, QuantConv2d, Residual, Unit, residu
 from hwbnn.nn.binary import Lattice
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of each colour, which the authors normalise images by."""
+"""Mean and standard deviation of each colour, by which the authors normalise images."""
 PIXELS = Input.pixels((32, 32, 3))
-"""What the network takes: 8-bit pixels, as ``u / 255``."""
+"""The network's input: 8-bit pixels, as ``u / 255``."""
 
 
 class Normalise(nn.Module):
@@ -78,7 +79,7 @@ def load(path: Path, stem_bits: int | None = None) -> ImageNetwork:
     """The authors' trained network, in evaluation mode.
 
     Args:
-        path: their file; it is read without running code that it may hold.
+        path: their file; no code in it is run.
         stem_bits: bits of the integer weights of the first convolution; None for real weights.
     """
     file: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -115,13 +116,13 @@ def load(path: Path, stem_bits: int | None = None) -> ImageNetwork:
 
 
 def normalised() -> Lattice:
-    """The pixels behind the numbers that the first convolution reads."""
+    """The source of the first convolution: pixels with each colour's scale and offset."""
     mean, deviation = torch.tensor(MEAN), torch.tensor(DEVIATION)
     return Lattice("pixels", 0, 255, 1 / (255 * deviation), -mean / deviation)
 
 
 def _copy(module: nn.Module, theirs: dict[str, Tensor], prefix: str, **names: str) -> None:
-    """Copy tensors, by our name and theirs, and take them out of the file's."""
+    """Copy tensors, given as our name = their name, and remove them from ``theirs``."""
     with torch.no_grad():
         for ours, name in names.items():
             module.get_parameter(ours).copy_(theirs.pop(f"{prefix}.{name}"))
@@ -143,7 +144,7 @@ def test_images(folder: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any
 
 
 def main() -> None:
-    """Lower, and count right classes in floats and in integers."""
+    """Lower the network, and count correct classes of floats and of integers."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("file", type=Path, help="the authors' resnet20_1w1a.th")
     parser.add_argument("--data", type=Path, help="folder of CIFAR-10's binary files")

@@ -1,8 +1,8 @@
-"""The figures of README.md and of the pages that it links to, from what was measured.
+"""Writes the figures in README.md and in the pages that it links to, from the reports.
 
-``models/<name>/report.json`` is what training and lowering measured, ``models/<name>/build.json``
-what ``hwbnn build`` or ``hwbnn demo`` reported of the hardware: both are
-:class:`hwbnn.report.Report`. What is measured beside others is in ``benchmarks/figures.py``.
+``models/<name>/report.json`` has the results of training and lowering, and
+``models/<name>/build.json`` the hardware report of ``hwbnn build`` or ``hwbnn demo``; both are
+:class:`hwbnn.report.Report`. ``benchmarks/figures.py`` makes the figures of the benchmarks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hwbnn.report import Report, number, text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ADABIN = {"qat": "sfc_adabin", "exact": "sfc_adabin_exact", "drop": "sfc_adabin_drop"}
-"""AdaBin's modes and the published networks trained in them."""
+"""AdaBin's modes, and the published network of each."""
 SUMMARY = {
     "digits": "build.json",
     "sfc": "build_folded.json",
@@ -31,7 +31,7 @@ SUMMARY = {
     "cnv": "build.json",
     "resnet20_rbnn": "build.json",
 }
-"""The networks that the first page shows, and the core of each."""
+"""The networks in the table of README.md, and the report file of each network's core."""
 COLUMNS = ("latency", "initiation_interval", "LUT", "FF")
 MARK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
@@ -59,7 +59,7 @@ def networks(root: Path) -> Iterator[str]:
 
 
 def summary(root: Path) -> Iterator[str]:
-    """Some of the networks, each with its core."""
+    """The table in README.md: some networks, each with its core."""
     yield (
         "| network | data | float | integers | bits compared | differing | LUT "
         "| latency, cycles | interval, cycles |"
@@ -94,7 +94,7 @@ def _recipe(folder: Path) -> dict[str, Any]:
 
 
 def models(root: Path) -> Iterator[str]:
-    """A table of the folders of ``models/``: what each was trained by, and its Graph's digest."""
+    """A table of the folders of ``models/``: recipe, accuracy and digest of the Graph."""
     yield "| folder | network | data set | input | method | seed | test accuracy | graph |"
     yield "|---|---|---|---|---|---:|---:|---|"
     for path in sorted((root / "models").glob("*/report.json")):
@@ -115,7 +115,7 @@ def models(root: Path) -> Iterator[str]:
 
 
 def shortcuts(root: Path) -> Iterator[str]:
-    """Of networks with shortcuts, what each word length of their fixed point changes."""
+    """For networks with shortcuts, the effect of each word length of their fixed point."""
     found = {
         path.parent.name: Report.read(path).fixed_point
         for path in sorted((root / "models").glob("*/report.json"))
@@ -146,7 +146,7 @@ def shortcuts(root: Path) -> Iterator[str]:
 
 
 def curves(root: Path) -> Iterator[str]:
-    """How training went: the accuracy on training images at some ten epochs."""
+    """The course of training: the accuracy on training images at about ten epochs."""
     yield "| network | epochs | training images right, by epoch |"
     yield "|---|---:|---|"
     for path in sorted((root / "models").glob("*/report.json")):
@@ -160,7 +160,7 @@ def curves(root: Path) -> Iterator[str]:
 
 
 def adabin(root: Path) -> Iterator[str]:
-    """AdaBin's three modes: what each reaches, what lowering certified, what the core takes."""
+    """AdaBin's three modes: accuracy, integers certified by lowering, and resources."""
     folders = {mode: root / "models" / name for mode, name in ADABIN.items()}
     runs = read(root, "methods")["experiments"]["sfc"]["rows"]
     reached = {row["method"]: row for row in runs}
@@ -181,7 +181,7 @@ def adabin(root: Path) -> Iterator[str]:
 
 
 def _integers(graph: Graph) -> Iterator[str]:
-    """What each layer with an offset sums, and what was certified of it."""
+    """The integer sums of each layer, and the number of certified pairs ``(D, S)``."""
     parts = graph.notes.get("certificates", "").split("; ")
     said = dict(part.split(": ", 1) for part in parts if part)
     for dot in graph.of_type(Dot):
@@ -223,12 +223,12 @@ def hardware(root: Path) -> Iterator[str]:
 
 
 def _core_name(report: Report, path: Path) -> str:
-    """The network, and what ``build_<plan>.json`` says of its Plan."""
+    """The network's name, and the Plan's name from ``build_<plan>.json``."""
     return report.network + path.stem.removeprefix("build").replace("_", ", ")
 
 
 def demo(root: Path) -> Iterator[str]:
-    """What the demo prints."""
+    """The output of the demo."""
     report = Report.from_json((root / "models" / "digits" / "build.json").read_bytes())
     yield "```text"
     yield from text(report, width=100).rstrip().splitlines()
@@ -258,7 +258,7 @@ PAGES = (
 
 
 def written(page: str, root: Path) -> str:
-    """The page with its figures as the reports have them."""
+    """The page with its figures replaced by those of the reports."""
     return MARK.sub(
         lambda found: found[1] + "\n".join(SECTIONS[found[2]](root)) + "\n" + found[3], page
     )

@@ -1,6 +1,6 @@
-"""Runs pytest in forks of this process, which has imported what takes long once for all.
+"""Runs pytest in forks of this process, which has already imported the slow modules.
 
-The project itself must not be imported here: every fork imports it anew, with what was changed.
+The project itself must not be imported here: every fork imports it anew, with the change to test.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import Any
 TESTING = ("pytest", "hypothesis", "hypothesis.strategies")
 HEAVY = (*TESTING, "numpy", "numba", "torch", "lightning", "sklearn", "hls4ml")
 HEAVY += ("typer.testing", "rich.console", "safetensors.numpy", "matplotlib")
-"""Modules that many tests import; those that are not installed are left out."""
+"""Modules that many tests import; missing ones are skipped."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 WALL = 12
-"""Times the processor's seconds that a run may take on the wall: it may wait on a busy machine."""
+"""Limit of wall-clock time over the limit of processor time, for runs on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Outcome:
     """How a run of pytest ended.
 
     Attributes:
-        status: pytest's exit status, None if it was ended because it took too long.
+        status: pytest's exit status; None if the run was ended because it took too long.
         failed: the first test that failed.
-        seconds: what it took of the processor, with the programs that it ran.
+        seconds: processor time, including the programs that it started.
     """
 
     status: int | None
@@ -50,13 +50,13 @@ class FirstFailure:
         self.file = file
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Hear of a test's phase."""
+        """Record the first failed phase of a test."""
         if report.failed and not self.file.exists():
             self.file.write_text(report.nodeid)
 
 
 def preload(names: Sequence[str]) -> None:
-    """Import modules that forks will need, those that are installed."""
+    """Import the installed ones of these modules, which forks will need."""
     for name in names:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
@@ -69,13 +69,13 @@ def pytest_in_fork(
 
     Args:
         tree: the copy.
-        arguments: pytest's, without the name of the program.
-        limit: seconds of the processor that the process may take.
-        environment: variables that are set for it.
+        arguments: pytest's arguments, without the program's name.
+        limit: limit of the process' processor time in seconds.
+        environment: environment variables to set.
     """
     with tempfile.TemporaryDirectory(prefix="hwbnn-mutant-") as folder:
         failure = Path(folder) / "failed"
-        # What a handler of a signal raises inside of a fork's own callbacks would be lost.
+        # An exception of a signal handler inside a fork's own callbacks would be lost.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         process = os.fork()
         if process == 0:
@@ -87,14 +87,15 @@ def pytest_in_fork(
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process, signal.SIGKILL)  # what it may have left running
         failed = failure.read_text() if failure.is_file() else ""
-    # By a signal: the processor's limit (SIGXCPU) or ours on the wall; anything else is a crash.
+    # These signals mean the limit of processor time (SIGXCPU) or of wall-clock time (SIGKILL);
+    # other signals mean a crash.
     ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     code = None if ended in (signal.SIGXCPU, signal.SIGKILL) else os.waitstatus_to_exitcode(status)
     return Outcome(code, failed, used.ru_utime + used.ru_stime)
 
 
 def _wait(process: int, until: float) -> tuple[int, resource.struct_rusage]:
-    """The status of a fork and what it used; ends it when its time on the wall is over."""
+    """The status of a fork and its resource usage; ends the fork after its wall-clock limit."""
     try:
         while time.monotonic() < until:
             ended, status, used = os.wait4(process, os.WNOHANG)
@@ -111,7 +112,7 @@ def _wait(process: int, until: float) -> tuple[int, resource.struct_rusage]:
 
 
 def _kill(process: int) -> None:
-    """End a fork and what it has started."""
+    """End a fork and the processes that it has started."""
     for kill in (os.killpg, os.kill):  # it may have no group of its own yet
         with contextlib.suppress(ProcessLookupError, PermissionError):
             kill(process, signal.SIGKILL)
@@ -124,7 +125,7 @@ def _child(
     environment: Mapping[str, str],
     folder: Path,
 ) -> None:
-    """The fork: never returns."""
+    """Run pytest in the fork; never returns."""
     status = 3
     try:
         os.setsid()
@@ -145,7 +146,7 @@ def _child(
             del sys.modules[name]
         import pytest
 
-        # Plugins that are imported before pytest sees them raise this, where warnings are errors.
+        # Plugins that are imported before pytest starts cause this warning, which may be an error.
         arguments = ["-W", "ignore::pytest.PytestAssertRewriteWarning", *arguments]
         status = int(pytest.main(arguments, plugins=[FirstFailure(folder / "failed")]))
     except BaseException:

@@ -1,14 +1,14 @@
-"""Makes small networks of QKeras or Larq with random weights, and what these libraries compute.
+"""Makes small networks of QKeras or Larq with random weights, and the libraries' results.
 
 usage: .keras-venv/bin/python scripts/keras_references.py qkeras FOLDER
        TF_USE_LEGACY_KERAS=1 .keras-venv/bin/python scripts/keras_references.py larq FOLDER
 
 With TF_USE_LEGACY_KERAS=1 and QKeras 0.9 on PYTHONPATH (pip install --no-deps --target DIR
-QKeras==0.9.0) the first line makes files of the older generation.
+QKeras==0.9.0) the first command makes files in the older .h5 format.
 
 Each network is saved as NAME.keras or NAME.h5, with NAME.npz: integers u (Keras was given u / 256)
-and the value of every layer. tests/readers/keras/files holds some that it made; the weights are
-random, so other versions of the libraries may make others. Larq is not in .keras-venv by itself:
+and the value of every layer. tests/readers/keras/files has such files. The weights are random, so
+other versions of the libraries may make other weights. Larq is not in .keras-venv by itself:
 .keras-venv/bin/python -m pip install --no-deps larq==0.13.3 terminaltables==3.1.10
 """
 
@@ -27,7 +27,7 @@ FRAMES = 24
 
 
 def qkeras_networks() -> list[Any]:
-    """Layers and quantizers of QKeras, each in some network."""
+    """Networks that together use the layers and quantizers of QKeras."""
     import keras
     from qkeras import (
         QActivation,
@@ -143,7 +143,7 @@ def qkeras_networks() -> list[Any]:
 
 
 def larq_networks() -> list[Any]:
-    """Layers and quantizers of Larq."""
+    """Networks that together use the layers and quantizers of Larq."""
     import larq
     import tf_keras as keras
 
@@ -200,7 +200,7 @@ def larq_networks() -> list[Any]:
 
 
 def randomize(model: Any, rng: np.random.Generator) -> None:
-    """Random weights; gains have both signs."""
+    """Set random weights; the gains of BatchNorm get both signs."""
     weights = []
     for variable in model.weights:
         old = np.asarray(variable)
@@ -243,7 +243,7 @@ def main(library: str, folder: Path) -> None:
 
 
 def _functional(model: Any, inside: list[Any]) -> Any:
-    """The model that gives the value of every layer."""
+    """The model whose outputs are the values of all layers."""
     import keras
 
     return keras.Model(model.inputs, [layer.output for layer in inside])

@@ -1,4 +1,4 @@
-"""A lock on a folder that a process holds until it ends, however it ends."""
+"""A lock on a folder, which a process holds until it ends in any way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import IO
 def locked(folder: Path) -> IO[str]:
     """Make the folder and lock it; the lock is held until the file returned is closed.
 
-    Forks of this process do not hold it: one that outlives a killed process locks nobody out.
+    Forks of this process do not hold the lock, so a fork that outlives a killed process blocks
+    nobody.
 
     Raises:
         BlockingIOError: if another process holds the lock.

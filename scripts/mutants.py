@@ -1,10 +1,11 @@
 """Mutants of a Python source: the same text with one small fault.
 
-Kinds: a comparison with its neighbour (``<`` and ``<=``, ``==`` and ``!=``), an integer one more or
-one less, ``and`` and ``or``, a condition negated, True and False, an arithmetic operator with its
-counterpart, ``None`` in place of what is returned, and a call, a ``raise`` or an augmented
-assignment left out. Annotations, decorators, messages of exceptions, f-strings and blocks for type
-checkers are left alone: no test could or should notice.
+Kinds: a comparison replaced by a similar one (``<`` by ``<=``, ``==`` by ``!=``), an integer
+increased or decreased by one, ``and`` exchanged with ``or`` and True with False, a condition
+negated, an arithmetic operator replaced by its counterpart, ``None`` returned in place of a value,
+and a call, a ``raise`` or an augmented assignment removed. Annotations, decorators, messages of
+exceptions, f-strings and blocks for type checkers are not changed, because no test could or should
+notice.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitOr: ast.BitAnd,
 }
 Replacement = tuple[str, ast.AST, str]
-"""Kind, the node that is replaced, and the text in its place."""
+"""Kind of the fault, the node to replace, and the new text."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,13 @@ class Mutant:
     """One fault.
 
     Attributes:
-        file: path of the source, seen from the repository.
-        line: first line of what is replaced, from 1.
-        start: first byte of it in the file.
-        end: byte behind it.
-        kind: of the fault.
-        before: the text that is replaced.
-        after: the text in its place.
+        file: path of the source, relative to the repository.
+        line: first line of the replaced text, from 1.
+        start: offset of its first byte in the file.
+        end: offset behind its last byte.
+        kind: kind of the fault.
+        before: the replaced text.
+        after: the new text.
         function: first line of the innermost function around it, decorators included; 0 if none.
     """
 
@@ -67,7 +68,7 @@ class Mutant:
 
     @property
     def name(self) -> str:
-        """What tells it from all others of one version of the sources."""
+        """A name that is unique within one version of the sources."""
         return f"{self.file}:{self.line}:{self.start}:{self.kind}:{self.after}"
 
     def applied(self, source: bytes) -> bytes:
@@ -76,7 +77,7 @@ class Mutant:
 
 
 def mutants(file: str, source: bytes) -> list[Mutant]:
-    """All mutants of a source by its text; a few of them are none, see :func:`is_one`."""
+    """All candidates for mutants of a source; :func:`is_one` rejects a few of them."""
     starts = [0]
     for line in source.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
@@ -92,7 +93,7 @@ def mutants(file: str, source: bytes) -> list[Mutant]:
 
 
 def is_one(mutant: Mutant, source: bytes) -> bool:
-    """Whether the source with it is Python, and another program."""
+    """Whether the changed source is valid Python and a different program."""
     try:
         changed = ast.parse(mutant.applied(source))
     except SyntaxError:
@@ -101,7 +102,7 @@ def is_one(mutant: Mutant, source: bytes) -> bool:
 
 
 def _replacements(node: ast.AST, function: int) -> Iterator[tuple[int, Replacement]]:
-    """The replacements in a node and below it, with the function that they are in."""
+    """The replacements in a node and below it, each with the line of its function."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         function = min([node.lineno, *(d.lineno for d in node.decorator_list)])
     for replacement in _of(node):
@@ -111,7 +112,7 @@ def _replacements(node: ast.AST, function: int) -> Iterator[tuple[int, Replaceme
 
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
-    """What is looked at below a node."""
+    """The children of a node that may be changed."""
     left_out: tuple[str, ...] = ("annotation", "returns", "decorator_list", "type_comment")
     if isinstance(node, ast.JoinedStr | ast.Raise) or _is_for_type_checkers(node):
         return
@@ -168,5 +169,5 @@ def _is_text(node: ast.AST) -> bool:
 
 
 def _text(node: ast.expr) -> str:
-    """In brackets, so that it can stand where the other stood, over several lines too."""
+    """The source text in brackets, so that it can replace any expression, even a long one."""
     return f"({ast.unparse(node)})"

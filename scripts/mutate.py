@@ -1,4 +1,4 @@
-"""Mutation testing: small faults in the code, one at a time, and which of them no test notices.
+"""Mutation testing: puts small faults into the code, one at a time, and runs the tests.
 
     scripts/mutate map                       which tests call which functions: once, 'not hardware'
     scripts/mutate map --hardware tests/targets/test_rtl.py   and of chosen files those that compile
@@ -43,31 +43,31 @@ ROOMS = ("graph", "lowering", "simulators", "plan", "estimate", "targets", "veri
 MAP = "map.json"
 RESULTS = "mutants.jsonl"
 ORIGINAL = "original"
-"""File in the folder of it all: the source that a mutant is in, as it was without it."""
+"""File in the work folder: the original text of the source that holds the mutant."""
 CURRENT = "current"
-"""File in the folder of it all: the path of that source; it is there while a mutant is."""
+"""File in the work folder: the path of that source; it exists while the mutant does."""
 KILLED, SURVIVED, UNTESTED = "killed", "survived", "no test calls it"
 OUTLIVED = "outlived the cap"
 TOO_LONG = "its tests take too long"
 BROKEN = "its tests do not run without it"
 PYTEST = ("-q", "-n", "0", "-p", "no:cacheprovider")
 FIRST = 8.0
-"""Seconds of the quick tests that are run before the others: most mutants are killed by them."""
+"""Seconds of quick tests that run before the others, because they kill most mutants."""
 MANY = 20
-"""Mutants from which on it pays to import what takes long before."""
+"""Number of mutants from which on it pays to import slow modules in advance."""
 FAR = 3.0
-"""Times a test that is not of the mutant's own room is put back, as if it took so much longer."""
+"""Factor on the time of tests of other packages than the mutant's, which puts them back."""
 
 
 @dataclass(frozen=True)
 class Suite:
-    """Which tests there are, how long they take and what they call.
+    """The tests, their times and the functions that they call.
 
     Attributes:
-        seconds: of each test by its name.
-        hardware: names of those that compile hardware.
-        callers: for ``file:line`` of a function, the tests that call it.
-        users: for a file, the tests that call anything in it.
+        seconds: time of each test, by its name.
+        hardware: names of the tests that compile hardware.
+        callers: the tests that call a function, by its ``file:line``.
+        users: the tests that call any function of a file, by the file.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -77,11 +77,11 @@ class Suite:
 
     @classmethod
     def read(cls, entries: Mapping[str, Mapping[str, Any]]) -> Suite:
-        """From the map of all test files."""
+        """The suite in the map of all test files."""
         tests = cls()
         for recorded in entries.values():
             passed = {name: e for name, e in recorded.items() if not e.get("failed")}
-            # What one test's fixtures call may be a fixture of the whole file.
+            # A fixture of one test may belong to the whole file, and so may its calls.
             shared = {call for e in passed.values() for call in e.get("setup", ())}
             for name, entry in passed.items():
                 tests.seconds[name] = entry["seconds"]
@@ -93,15 +93,15 @@ class Suite:
         return tests
 
     def noticing(self, mutant: Mutant) -> set[str]:
-        """All tests that may notice it."""
+        """All tests that may notice the mutant."""
         called = self.callers.get(f"{mutant.file}:{mutant.function}", set())
-        # Nothing calls compiled functions and constants as far as the map can see.
+        # The map has no calls of compiled functions and no uses of constants.
         return called or self.users.get(mutant.file, set())
 
     def chosen(self, mutant: Mutant, budget: float, hardware: float) -> list[str]:
-        """Tests that may notice it, quickest and nearest first, within two budgets.
+        """Tests that may notice the mutant, within two budgets; quick and near ones first.
 
-        Those of hardware come last.
+        Tests that compile hardware come last.
         """
         names, near = self.noticing(mutant), f"tests/{room(mutant)}/"
 
@@ -121,12 +121,12 @@ class Suite:
 
 
 def room(mutant: Mutant) -> str:
-    """The package below ``hwbnn`` that it is in."""
+    """The package below ``hwbnn`` that holds the mutant."""
     return Path(mutant.file).parts[1]
 
 
 def copied(work: Path) -> Path:
-    """The copy of the committed files, made if it is not there."""
+    """The copy of the committed files, made if it does not exist."""
     tree = work / "tree"
     if not tree.is_dir():
         work.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ def copied(work: Path) -> Path:
 
 
 def written(file: Path, content: str | bytes) -> None:
-    """Replace a file, whole or not at all."""
+    """Replace a file completely or not at all."""
     part = file.with_name(f"{file.name}.part")
     part.write_bytes(content.encode() if isinstance(content, str) else content)
     part.replace(file)
@@ -149,7 +149,7 @@ def written(file: Path, content: str | bytes) -> None:
 
 @contextmanager
 def mutated(work: Path, tree: Path, mutant: Mutant) -> Iterator[None]:
-    """The mutant in the copy, for a while; a kill leaves what :func:`restore` needs."""
+    """Puts the mutant into the copy for a while; :func:`restore` can repair a killed run."""
     source = (tree / mutant.file).read_bytes()
     written(work / ORIGINAL, source)
     written(work / CURRENT, mutant.file)
@@ -161,7 +161,7 @@ def mutated(work: Path, tree: Path, mutant: Mutant) -> Iterator[None]:
 
 
 def restore(work: Path, tree: Path) -> None:
-    """Take out the mutant that is in the copy, if one is, perhaps since a run was killed."""
+    """Remove the mutant from the copy, if a killed run has left one."""
     current = work / CURRENT
     if current.is_file():
         written(tree / current.read_text(), (work / ORIGINAL).read_bytes())
@@ -169,7 +169,7 @@ def restore(work: Path, tree: Path) -> None:
 
 
 def make_map(given: argparse.Namespace) -> int:
-    """Run the tests once, file by file, and keep what they call."""
+    """Run the tests once, file by file, and record the functions that they call."""
     tree = copied(given.work)
     restore(given.work, tree)
     file = given.work / MAP
@@ -215,7 +215,7 @@ def run(given: argparse.Namespace) -> int:
     sample = sampled(tree, given.rooms.split(","), given.mutants, given.seed)
     only = given.only.split(",") if given.only else given.rooms.split(",")
     known = results(given.work)
-    # Without the half line that a kill may have left: the next one would be part of it.
+    # Remove a partial line that a kill may have left: the next line would be joined to it.
     written(given.work / RESULTS, "".join(json.dumps(result) + "\n" for result in known))
     done = {result["name"] for result in known}
     begun = time.monotonic()
@@ -232,7 +232,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def again(given: argparse.Namespace) -> int:
-    """Try the mutants that no test has killed with more tests, perhaps new ones."""
+    """Run further tests, perhaps new ones, on the mutants that no test has killed."""
     tree = copied(given.work)
     restore(given.work, tree)
     for name in {test.partition("::")[0] for test in given.tests}:
@@ -260,7 +260,7 @@ def again(given: argparse.Namespace) -> int:
 
 
 def sampled(tree: Path, rooms: Sequence[str], count: int, seed: int) -> list[Mutant]:
-    """That many of all mutants of the rooms, drawn by the seed; a larger sample holds a smaller."""
+    """A random sample of the packages' mutants; a larger sample contains a smaller one."""
     every: list[Mutant] = []
     for room in rooms:
         for path in sorted((tree / "hwbnn" / room).rglob("*.py")):
@@ -271,7 +271,7 @@ def sampled(tree: Path, rooms: Sequence[str], count: int, seed: int) -> list[Mut
 
 
 def tried(tree: Path, mutant: Mutant, tests: Suite, given: argparse.Namespace) -> dict[str, Any]:
-    """What becomes of a mutant."""
+    """The result of a mutant: killed, survived, or why it was not tested."""
     chosen = tests.chosen(mutant, given.budget, given.hardware)
     status = SURVIVED if chosen else TOO_LONG if tests.noticing(mutant) else UNTESTED
     killer, seconds, broken = "", 0.0, False
@@ -285,7 +285,7 @@ def tried(tree: Path, mutant: Mutant, tests: Suite, given: argparse.Namespace) -
                 break
             if outcome.status != 0:
                 status, killer = KILLED, outcome.failed
-                # Anything but failed tests may be the tests' own trouble, and then shows nothing.
+                # Other statuses than failed tests may be a problem of the tests themselves.
                 broken = outcome.status != 1
                 break
     if broken:
@@ -302,7 +302,7 @@ def tried(tree: Path, mutant: Mutant, tests: Suite, given: argparse.Namespace) -
 
 
 def batches(chosen: Sequence[str], tests: Suite) -> Iterator[list[str]]:
-    """The tests as they are run: a few quick ones, the others, and each of hardware by itself."""
+    """The runs of pytest: a few quick tests, the others, and each hardware test alone."""
     software = [n for n in chosen if n not in tests.hardware]
     spent = list(accumulate(tests.seconds[n] for n in software))
     first = sum(s <= FIRST for s in spent)
@@ -313,9 +313,9 @@ def batches(chosen: Sequence[str], tests: Suite) -> Iterator[list[str]]:
 def variables(tree: Path, mutant: Mutant | None = None) -> dict[str, str]:
     """The environment of pytest in the copy.
 
-    Without bytecode: files are changed and changed back within the time stamp's precision. numba
-    compares time stamps too, so kernels that may be changed are compiled into a folder of their
-    own; two threads because torch 2.13 has been seen to crash with one.
+    Bytecode is off, because files are changed and restored within the precision of time stamps.
+    numba compares time stamps too, so kernels that may be changed are compiled into a folder of
+    their own. There are two threads, because torch 2.13 sometimes crashes with one.
     """
     found = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "CI": "true"}
     found |= {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
@@ -325,7 +325,7 @@ def variables(tree: Path, mutant: Mutant | None = None) -> dict[str, str]:
 
 
 def results(work: Path) -> list[dict[str, Any]]:
-    """What is known so far; half a line, from a kill, is left out."""
+    """The results so far, without a partial line that a kill has left."""
     file = work / RESULTS
     known = []
     for line in file.read_text().splitlines() if file.is_file() else []:
@@ -343,7 +343,7 @@ def shown(result: Mapping[str, Any]) -> str:
 
 
 def report(given: argparse.Namespace) -> int:
-    """The share killed, and the survivors, in Markdown; also into report.md."""
+    """Print the share of killed mutants and the survivors, and write both into report.md."""
     known = results(given.work)
     counts = Counter(result["status"] for result in known)
     lines = [
@@ -421,6 +421,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    # A plain kill ends like an error: the tests under way are ended too, the mutant is taken out.
+    # SIGTERM ends like an error: running tests are ended too, and the mutant is removed.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     sys.exit(main())

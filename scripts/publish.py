@@ -1,8 +1,8 @@
-"""The trained SFC of every method into ``models/sfc_<method>``, verified by every backend.
+"""Publishes the trained SFC of every method into ``models/sfc_<method>``, verified.
 
-Each run goes through :func:`hwbnn.flow.publish`: lowered, compared with its float network, with
-HLS and with RTL at every node on the whole test set, and synthesised. What is there already and
-whole is left as it is; one network that cannot be published does not stop the others.
+:func:`hwbnn.flow.publish` lowers each run, compares it with its float network, with HLS and with
+RTL at every node on the whole test set, and synthesises it. Folders that are already complete stay
+as they are. If one network cannot be published, the others are still published.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from hwbnn.training import History, Recipe
 REPOSITORY = Path(__file__).resolve().parent.parent
 LANES = 16
 OPTIONAL = ("place and route", "synthesis by Vitis HLS")
-"""What a build may leave undone: no backend depends on it."""
+"""Steps that a build may skip, because no backend depends on them."""
 
 
 def folded(graph: Graph) -> Plan:
-    """Every layer ``pe`` 16 times ``simd`` 16, whole where 16 does not divide it.
+    """A Plan with ``pe`` 16 and ``simd`` 16; a dimension that 16 does not divide is unrolled.
 
-    As the published cores were built; folds need not divide since.
+    The published cores were built like this. Today a fold need not divide the dimension.
     """
     dots = {}
     for dot in graph.of_type(Dot):
@@ -40,7 +40,7 @@ def folded(graph: Graph) -> Plan:
 
 
 def is_whole(run: Path, folder: Path) -> bool:
-    """Whether the folder holds this run's network and a build of it that found all equal."""
+    """Whether the folder holds this run's network and a build report in which all is equal."""
     try:
         recipe = Recipe.read(run / "recipe.toml")
         history = History.read(run)
@@ -50,7 +50,7 @@ def is_whole(run: Path, folder: Path) -> bool:
         return False
     known = report.provenance
     same = known is not None and known.recipe == recipe.digest and built.digest == report.digest
-    # Another run by the same recipe took other seconds and, elsewhere, has other weights.
+    # Another run of the same recipe has other times and, on another machine, other weights.
     same = same and report.training == training_of(history)
     complete = all(entry.what in OPTIONAL for entry in built.not_done)
     return bool(same and built.ok and complete)
@@ -59,8 +59,8 @@ def is_whole(run: Path, folder: Path) -> bool:
 def publish(run: Path, folder: Path, backends: list[str]) -> tuple[str, str]:
     """Publish one run; ``ok``, ``none`` or ``FAIL``, and one line about it.
 
-    ``none`` is a network without an exact integer form, as one of real activations: lowering
-    refuses it, and it has no folder.
+    ``none`` means a network without an exact integer form, for example with real activations:
+    lowering refuses it, and it gets no folder.
     """
     if is_whole(run, folder):
         return "ok", "there already"
@@ -82,7 +82,7 @@ def publish(run: Path, folder: Path, backends: list[str]) -> tuple[str, str]:
 
 
 def main() -> int:
-    """Publish them in turn; 1 if one failed."""
+    """Publish the runs one after the other; the exit status is 1 if one failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", type=Path, help="folder with sfc/<method>-<seed> in it")
     parser.add_argument("--experiment", default="sfc", help="one of benchmarks/methods")

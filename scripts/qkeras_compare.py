@@ -1,9 +1,9 @@
-"""Compares a QKeras network, as Keras computed it, with simulator, HLS and RTL, bit for bit.
+"""Compares Keras's results of a QKeras network with simulator, HLS and RTL, bit for bit.
 
 usage: .venv/bin/python scripts/qkeras_compare.py FOLDER
 
-FOLDER has digits.keras and digits.npz, as scripts/qkeras_digits.py writes them. Prints what was
-compared; exit status 1 if anything differs.
+FOLDER has digits.keras and digits.npz, written by scripts/qkeras_digits.py. Prints the comparisons;
+the exit status is 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import hwbnn
 from hwbnn.simulators import simulate
 
 FRAMES = 16
-"""Images that HLS and RTL are run on; the simulator takes all."""
+"""Number of images for HLS and RTL; the simulator computes all images."""
 
 
 def main(folder: Path, backends: tuple[str, ...] = ("hls", "rtl")) -> int:
-    """Compare; the number of values that differ."""
+    """Compare, and return the number of differing values."""
     given = np.load(folder / "digits.npz", allow_pickle=False)
     images = given["images"].astype(np.int64)
     pixels = hwbnn.Input("x", (8, 8, 1), 0, 16, scale=1 / 16)  # Keras was given x / 16

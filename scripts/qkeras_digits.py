@@ -1,9 +1,9 @@
-"""Trains a small binary QKeras network on scikit-learn's digits and saves what it computes.
+"""Trains a small binary QKeras network on scikit-learn's digits and saves its results.
 
 usage: .keras-venv/bin/python scripts/qkeras_digits.py FOLDER
 
-Writes digits.keras (the network) and digits.npz (test images, labels, and what Keras computes of
-them) into FOLDER. It runs in the environment of scripts/setup-keras and knows nothing of hwbnn.
+Writes digits.keras (the network) and digits.npz (test images, labels and Keras's results for them)
+into FOLDER. It runs in the environment of scripts/setup-keras and does not use hwbnn.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sklearn.datasets import load_digits
 
 
 def network() -> keras.Model:
-    """A convolution and two dense layers, all of binary weights and activations."""
+    """A convolution and two dense layers, all with binary weights and activations."""
     # docs/qkeras.md shows from here
     layers = keras.layers
     return keras.Sequential(
@@ -44,7 +44,7 @@ def network() -> keras.Model:
 
 
 def main(folder: Path) -> None:
-    """Train, save the network, and what it computes of the test images."""
+    """Train, and save the network and its results for the test images."""
     keras.utils.set_random_seed(1)
     digits = load_digits()
     order = np.random.default_rng(1).permutation(len(digits.data))

@@ -1,7 +1,7 @@
-"""A pytest plugin that writes which functions each test calls: what mutation testing chooses by.
+"""A pytest plugin that records which functions each test calls, for mutation testing.
 
-Only calls are traced, not lines, so tests take little longer. Functions that numba compiles and
-those called in other processes are not seen.
+Only calls are traced, not lines, so tests take little longer. Functions that numba compiles, and
+calls in other processes, are not recorded.
 
     TOUCHED=FILE python -m pytest -p scripts.touched tests/graph
 """
@@ -23,9 +23,9 @@ ROOT = f"{Path(__file__).resolve().parent.parent}/"
 
 
 def cpu_seconds() -> float:
-    """What this process and the programs that it has run have had of processors.
+    """Processor time of this process and of the finished programs that it has started.
 
-    Unlike the time on the wall it hardly depends on what else the machine does.
+    Unlike wall-clock time it hardly depends on the load of the machine.
     """
     used = os.times()
     return time.process_time() + used.children_user + used.children_system
@@ -39,7 +39,7 @@ class Touched:
         self.tests: dict[str, dict[str, Any]] = {}
 
     def trace(self, calls: set[str]) -> Any:
-        """A trace function that notes calls and asks for no lines."""
+        """A trace function that records calls and does not trace lines."""
 
         def note(frame: FrameType, event: str, _: object) -> None:
             code = frame.f_code
@@ -65,21 +65,21 @@ class Touched:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
-        """Fixtures: those of a module are made in the first test that asks for them."""
+        """Trace the fixtures; those of a module are made in the first test that uses them."""
         yield from self.phase(item, "setup")
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
-        """The test itself."""
+        """Trace the test itself."""
         yield from self.phase(item, "call")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember what failed without any mutant: it shows nothing."""
+        """Mark tests that fail without a mutant, because they cannot detect one."""
         if report.failed and report.nodeid in self.tests:
             self.tests[report.nodeid]["failed"] = True
 
     def pytest_sessionfinish(self) -> None:
-        """Write all."""
+        """Write the calls of all tests."""
         self.file.write_text(json.dumps(self.tests))
 
 
@@ -88,6 +88,6 @@ def _is_hardware(item: pytest.Item) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take part where a file is named."""
+    """Register the plugin if ``TOUCHED`` names a file."""
     if "TOUCHED" in os.environ:
         config.pluginmanager.register(Touched(Path(os.environ["TOUCHED"])))

@@ -1,9 +1,9 @@
-"""Train the recipes of a list, one after the other, and go on where a stop left off.
+"""Train the recipes of a list one after the other, and resume after a stop.
 
-The first recipe of the list that is not finished is resumed at its last whole epoch, then the next.
-A queue may be killed at any moment: at most the epoch under way is made again, and the weights come
-out the same, bit for bit. Runs are kept in $HWBNN_RUNS, else in ~/.local/share/hwbnn/runs, each in
-a folder named after its recipe.
+The first unfinished recipe of the list is resumed after its last complete epoch, then the next one.
+A queue may be killed at any moment: at most the current epoch is repeated, and the weights are the
+same, bit for bit. Runs are kept in $HWBNN_RUNS, else in ~/.local/share/hwbnn/runs, each in a folder
+named after its recipe.
 """
 
 from __future__ import annotations
@@ -32,36 +32,36 @@ AUTOGROUP = Path("/proc/self/autogroup")
 
 
 class OutOfTime(Exception):
-    """The next epoch would not end in time; the checkpoint of the last one is written.
+    """Raised if the next epoch would not end in time, after the last checkpoint was written.
 
-    Its text says how far the run is.
+    Its text gives the progress of the run.
     """
 
 
 @dataclass(frozen=True)
 class Job:
-    """A recipe of the list and the folder of its run."""
+    """A recipe of the list, and the folder of its run."""
 
     recipe: Recipe
     folder: Path
 
     @property
     def has_results(self) -> bool:
-        """Whether results lie in the folder, of this recipe or of another one."""
+        """Whether the folder has results, of this recipe or of another one."""
         return (self.folder / MODEL).is_file() and (self.folder / HISTORY).is_file()
 
     def is_finished(self) -> bool:
-        """Whether the run has made all of its epochs and written its results.
+        """Whether the run has trained all of its epochs and written its results.
 
         Raises:
-            InputError: if the results are those of another recipe, or it cannot be read which.
+            InputError: if the results belong to another recipe, or their recipe cannot be read.
         """
         if not self.has_results:
             return False
         found = Recipe.read(self.folder / RECIPE)
         for field in fields(Recipe):
             mine, theirs = getattr(self.recipe, field.name), getattr(found, field.name)
-            # What a recipe tells about itself changes no weight.
+            # The entry 'about' does not affect the weights.
             if field.name != "about" and mine != theirs:
                 raise InputError(
                     f"{self.folder}: holds a finished run with {field.name} = {theirs!r}, the "
@@ -71,10 +71,10 @@ class Job:
         return True
 
     def state(self) -> str:
-        """How far the run is, in words.
+        """The progress of the run in words.
 
         Raises:
-            InputError: if the results are those of another recipe, or the checkpoint is damaged.
+            InputError: if the results belong to another recipe, or the checkpoint is damaged.
         """
         if self.is_finished():
             return "finished"
@@ -82,7 +82,7 @@ class Job:
 
 
 def read_queue(file: Path, runs: Path) -> list[Job]:
-    """The jobs of a list: a recipe's file on each line, seen from the list; ``#`` begins a remark.
+    """The jobs of a list: one recipe file per line, relative to the list; ``#`` starts a comment.
 
     Raises:
         InputError: if the list or a recipe cannot be read, or two recipes have one name.
@@ -107,7 +107,7 @@ def read_queue(file: Path, runs: Path) -> list[Job]:
 
 @contextmanager
 def only_one(runs: Path) -> Iterator[None]:
-    """Refuse a second queue over the same runs; the lock of a killed process is gone with it.
+    """Refuse a second queue over the same runs; a killed process leaves no lock.
 
     Raises:
         InputError: if another queue runs, or the folder cannot be written.
@@ -123,10 +123,10 @@ def only_one(runs: Path) -> Iterator[None]:
 
 
 def deadline(until: str | None, minutes: float | None, now: datetime) -> datetime | None:
-    """When to stop: at the next HH:MM of this machine's clock, or after some minutes.
+    """The time to stop: the next HH:MM of this machine's clock, or some minutes from now.
 
     Raises:
-        InputError: if both are given or one makes no sense.
+        InputError: if both are given, or one is invalid.
     """
     if until is not None and minutes is not None:
         raise InputError("expected one of --until and --minutes, found both")
@@ -144,7 +144,7 @@ def deadline(until: str | None, minutes: float | None, now: datetime) -> datetim
 
 
 class Teller:
-    """Says of every epoch how it went and when the run is expected to end; ends it in time."""
+    """Reports every epoch and the expected end of the run, and ends the run in time."""
 
     def __init__(self, job: Job, later: int, stop: datetime | None) -> None:
         self.job = job
@@ -153,7 +153,7 @@ class Teller:
         self.begun = time.monotonic()
 
     def __call__(self, epoch: Epoch) -> None:
-        """An epoch has ended and its checkpoint is written."""
+        """Report an epoch whose checkpoint is written; raise if the next one would end too late."""
         now, tick = datetime.now(), time.monotonic()
         seconds, self.begun = tick - self.begun, tick
         left = self.job.recipe.epochs - epoch.epoch
@@ -170,12 +170,12 @@ class Teller:
 
 
 def told(line: str) -> None:
-    """A line with the time in front."""
+    """Print a line that begins with the time."""
     print(f"{datetime.now():%d %b %H:%M:%S} {line}", flush=True)
 
 
 def work(jobs: Sequence[Job], stop: datetime | None, data: Path | None) -> int:
-    """Train what is not finished; 0 if all is, 1 if a recipe failed, 3 if time ran out."""
+    """Train unfinished jobs; 0 if all are finished then, 1 if one failed, 3 if time ran out."""
     failed = 0
     for number, job in enumerate(jobs):
         name = job.folder.name
@@ -199,7 +199,7 @@ def work(jobs: Sequence[Job], stop: datetime | None, data: Path | None) -> int:
 
 
 def overview(jobs: Sequence[Job]) -> int:
-    """Say how far all are; 0, or 1 if that cannot be said of one."""
+    """Print the progress of all jobs; 0, or 1 if that of a job cannot be read."""
     failed = 0
     for job in jobs:
         try:
@@ -212,20 +212,21 @@ def overview(jobs: Sequence[Job]) -> int:
 
 
 def give_way() -> None:
-    """Let the processes of all other sessions go first, where Linux weighs sessions as wholes.
+    """Lower the priority of this process' session, if Linux schedules sessions as groups.
 
-    Such a kernel compares a nice value only with those in its session, which may hold nothing else.
-    A session that others share, a terminal's for one, is left as it is: they would be slowed too.
+    Such a kernel compares nice values only within a session, which may have no other process. A
+    session with other processes, such as a terminal's, is left as it is, because they would be
+    slowed too.
     """
     if os.getsid(0) != os.getpid():
         return
-    # No such file, not allowed, or too soon after another change: nice 19 has to do.
+    # If the file is missing, forbidden, or was changed too recently, nice 19 must suffice.
     with suppress(OSError):
         AUTOGROUP.write_text("19")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, or say how far all is."""
+    """Train, or print the progress."""
     parser = argparse.ArgumentParser("scripts/train-queue", description=__doc__.splitlines()[0])
     parser.add_argument("--queue", type=Path, default=QUEUE, help="list of recipes, a file a line")
     parser.add_argument("--runs", type=Path, help=f"folder of the runs; else ${RUNS_VARIABLE}")
