@@ -24,7 +24,7 @@ from hwbnn.plan.stages import Fork, Pipeline
 Pattern = Callable[[int], bool]
 _SHALLOW = "plan: nothing can move {}; depths and buffer_tokens need to be larger, or left out"
 MOST_FRAMES = 4096
-"""The most frames that are computed; a circuit settles after far fewer, which it can hold."""
+"""The most frames to compute: a circuit settles after as many as it can hold, far fewer."""
 
 
 class Deadlock(PlanError):

@@ -40,7 +40,7 @@ BRAM_LUTS = 380
 FINER = 1.1
 """Ratio of successive numbers of cycles for which points are computed."""
 FINEST = 1.03
-"""The same for chains of few weights, whose points take little time."""
+"""The same ratio for chains of few weights, whose points take little time."""
 FEW = 100_000
 """The most weights of such a chain."""
 SMOOTH = 0.7
@@ -251,7 +251,7 @@ class ChainLayers(Layers):
         self.products_alone: dict[tuple[str, Folded], float] = {}
 
     def sizes(self, candidates: Sequence[int], n: int) -> list[int]:
-        """All of them: chains have few layers."""
+        """All divisors and candidates: a chain has few layers, so all of these can be tried."""
         return sorted({*divisors(n), *candidates})
 
     def plan(self, base: Plan, cycles: int) -> Plan:

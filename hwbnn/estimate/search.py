@@ -42,7 +42,7 @@ thousands of tokens of schedules. So a Plan does not depend on the speed of the 
 search for any bundled network takes less work.
 """
 TOKENS = 1000
-"""So many tokens of a schedule, each computed once, count as much work as one layout."""
+"""This many tokens of a schedule, each computed once, count as much work as one layout."""
 
 
 def plan_for_ii(
@@ -255,7 +255,7 @@ class Points:
         self.goals = self.goals[bisect_left(self.goals, True, key=self.reached) :]
 
     def reached(self, goal: int) -> bool:
-        """Whether some layouts are as fast as a goal, in cycles."""
+        """Whether some layouts reach a goal, a number of cycles."""
         return self.draft(goal).bound <= goal
 
     def _goals(self) -> list[int]:

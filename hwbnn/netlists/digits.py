@@ -87,7 +87,7 @@ class Digits:
         return stacked[neurons, places], tuple(zip(neurons.tolist(), places.tolist(), strict=True))
 
     def width(self, high: int) -> int:
-        """Bits of the largest raw sum over inputs of up to ``high``; at least 1."""
+        """Bits of the largest raw sum, if inputs are at most ``high``; at least 1."""
         return max(1, (int(self.highs.max()) * high).bit_length())
 
 

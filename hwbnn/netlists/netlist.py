@@ -84,7 +84,7 @@ class CarryChain:
 
     @property
     def wires(self) -> bool:
-        """Whether it takes no carry cell: a sum or a carry that is one of its inputs."""
+        """Whether it needs no carry cell, because its sum or carry equals one of its inputs."""
         if not any(self.s) and not any(self.sums):
             return True
         return len(self.s) == 1 and self.cin == FALSE and self.d[0] == FALSE

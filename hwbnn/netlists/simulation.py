@@ -15,7 +15,7 @@ from hwbnn.netlists.netlist import CarryChain, Cell, Lut, Netlist
 
 ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 BATCH = 4096
-"""Frames at a time: their words of all signals stay small enough for the caches."""
+"""Frames evaluated at a time: few enough for the words of all signals to fit the caches."""
 
 
 def evaluate(netlist: Netlist, x: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -83,7 +83,7 @@ class _Luts(_Step):
         self.second = np.array([lut.second for lut in luts if lut.second], np.int64)
 
     def run(self, values: Words) -> None:
-        """Halve the tables input by input, the sixth last."""
+        """Select half of each table by each input in turn, the sixth last."""
         rows: list[Words] = list(self.tables)
         for bit in range(6):
             select = values[self.inputs[bit]] | self.tied[bit][:, None]
