@@ -2,7 +2,7 @@
 
 The whole backend in four calls::
 
-    graph   = hwbnn.lower(model, input)              # exact, or an error that names the layer
+    graph   = hwbnn.lower(model, input)              # integers, or an error that names the layer
     project = hwbnn.generate(graph, "rtl", plan)     # files, in memory
     result  = hwbnn.verify(project, x)               # every backend equal; cycles counted
     report  = hwbnn.build(model, input, data, "build/")  # all of it, in one call

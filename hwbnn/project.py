@@ -131,7 +131,7 @@ class Project:
 
 
 def _target(about: object, root: Path) -> str:
-    """The target that a project's ``core.json`` names."""
+    """The target named in ``core.json``, whose parsed content is ``about``."""
     target = about.get("target") if isinstance(about, dict) else None
     if isinstance(about, dict) and target is None and "hwbnn core" in about:
         return "rtl"  # cores of earlier versions do not name it
@@ -144,7 +144,7 @@ def _target(about: object, root: Path) -> str:
 
 
 def _other(target: Path) -> str:
-    """Something at this place that is no file of a project; empty if nothing would be lost."""
+    """The name of a file at ``target`` that no project wrote; empty if there is none."""
     if not target.exists():
         return ""
     if not target.is_dir():

@@ -109,7 +109,7 @@ class Input(Node):
     they are kept so that a user's own floats can be brought to integers and back.
 
     Attributes:
-        shape: of a sample, channels last.
+        shape: shape of one sample, channels last.
         low: the smallest integer.
         high: the largest.
         bit: whether the integers are bits, the codes 0 and 1 of -1 and +1.
