@@ -1,3 +1,3 @@
-"""Measurements side by side; each script prints a table and writes it to ``results/``."""
+"""Comparative measurements; each script prints a table and writes it to ``results/``."""
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Figures of the pages from ``benchmarks/results``: what was measured beside others.
+"""Figures of the pages from ``benchmarks/results``, the comparisons with other tools.
 
-``scripts/figures`` puts them there, between those of trained networks.
+``scripts/figures`` writes them into the pages, with the figures of trained networks.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from benchmarks.circuits.report import with_sums
 from hwbnn.report import number
 
 READING = {"sfc": 784, "sfc_392": 392, "sfc_256": 256}
-"""Networks that read fewer and fewer of their inputs, and how many pixels."""
+"""Networks that read fewer and fewer pixels of an image, and the number of pixels."""
 
 
 def methods(root: Path) -> Iterator[str]:
-    """The methods side by side, a row each."""
+    """A table of the methods, one row each."""
     try:
         found = read(root, "methods")
     except FileNotFoundError:
@@ -56,7 +56,7 @@ def _compared(row: dict[str, Any] | None, found: dict[str, Any]) -> tuple[str, s
 
 
 def speeds(root: Path) -> Iterator[str]:
-    """Images a second of every way, as the benchmark last measured them."""
+    """Images per second of every backend in the last measurement."""
     found = read(root, "simulators")
     yield _measured(found)
     yield ""
@@ -67,7 +67,7 @@ def speeds(root: Path) -> Iterator[str]:
 
 
 def cnv(root: Path) -> Iterator[str]:
-    """Images of the convolutional network a second, memory, and the distance from the limit."""
+    """For the convolutional network: images per second, memory, and the share of the limit."""
     found = read(root, "cnv")
     bound, took = found["limit"], {row["name"]: row for row in found["memory"]}
     yield _measured(found)
@@ -94,12 +94,12 @@ def cnv(root: Path) -> Iterator[str]:
 
 
 def integers(root: Path) -> Iterator[str]:
-    """Layers with integer weights, beside torch and the machine's limit."""
+    """Layers with integer weights, compared with torch and with the machine's limit."""
     yield from integer_layers(read(root, "integers"))
 
 
 def integer_layers(found: dict[str, Any]) -> Iterator[str]:
-    """The table of what ``python -m benchmarks.speed integers`` measured."""
+    """The table of the results of ``python -m benchmarks.speed integers``."""
     machine, limits = found["machine"], [row["limit_gmacs"] for row in found["layers"]]
     yield (
         f"{machine['cpu']}, one core, at a load of {machine['load_before']:.0f} to "
@@ -118,7 +118,7 @@ def integer_layers(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _measured(found: dict[str, Any]) -> str:
-    """What was measured, on what machine, and what else it did."""
+    """The network, the machine, and the machine's load."""
     machine = found["machine"]
     return (
         f"Network: {found['what']}. Machine: {machine['cpu']}, {machine['cores']} cores, at a load "
@@ -128,7 +128,7 @@ def _measured(found: dict[str, Any]) -> str:
 
 
 def circuits(root: Path) -> Iterator[str]:
-    """LUTs of unrolled layers by every way of making them, and what they come to."""
+    """LUTs of unrolled layers from every generator; then clock, folded layers, whole core."""
     found = read(root, "circuits")["measured"]
     versions = {key.split("/")[1]: row["version"] for key, row in found.items() if "version" in row}
     makers = ("hwbnn", "plain", *versions)
@@ -145,7 +145,7 @@ def circuits(root: Path) -> Iterator[str]:
 
 
 def reading(root: Path) -> Iterator[str]:
-    """What networks that read fewer pixels come to."""
+    """Accuracy and LUTs of networks that read fewer pixels."""
     images, found = read(root, "circuits_images"), read(root, "circuits")["measured"]
     yield "| network | pixels read | test images right | LUT |"
     yield "|---|---:|---:|---:|"
@@ -155,7 +155,7 @@ def reading(root: Path) -> Iterator[str]:
 
 
 def _placed_and_folded(root: Path) -> str:
-    """What placement made of a small layer, and what a synapse of a folded one takes."""
+    """Clock and latency of a small placed layer, and LUTs per synapse of a folded one."""
     curve = read(root, "circuits_clock").items()
     placed = [row for key, row in curve if key.startswith("64x32,") and "fmax_mhz" in row]
     most, fewest = (
@@ -170,7 +170,7 @@ def _placed_and_folded(root: Path) -> str:
 
 
 def _whole(root: Path) -> str:
-    """What a whole core takes, beside FINN's."""
+    """Resources of a whole core, compared with FINN's."""
     core = read(root, "circuits_models")["sfc, whole"]
     return (
         "The whole core of `sfc`, with stream ports, ArgMax and registers after three levels of "
@@ -187,7 +187,7 @@ def _luts(row: dict[str, Any]) -> str:
 
 
 def read(root: Path, name: str) -> dict[str, Any]:
-    """What was measured last, by the name of its file."""
+    """The last results in the file of this name."""
     path = root / "benchmarks" / "results" / f"{name}.json"
     found: dict[str, Any] = json.loads(path.read_bytes())
     return found

@@ -1,6 +1,6 @@
-"""What all benchmarks share: contenders that take turns, the machine, tables of results.
+"""The common part of all benchmarks: contenders that take turns, the machine, tables.
 
-A busy machine is then busy for all contenders alike.
+Because they take turns, other load on the machine slows all contenders alike.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from statistics import median
 from typing import Any
 
 Run = Callable[[int], float | None]
-"""Computes this many samples; returns the seconds that count, or None for all of the call's."""
+"""Computes a number of samples; returns the seconds to count, or None for the whole call."""
 
 
 @dataclass
 class Contender:
-    """One way of computing the network.
+    """One measured way of computing the network.
 
     Attributes:
         name: as the table shows it.
         run: see :data:`Run`.
-        most: samples that it can be given at once.
-        note: what a reader of the table must know.
-        samples: how many it is given in each round, found by :func:`calibrate`.
+        most: largest number of samples per call.
+        note: remark for readers of the table.
+        samples: number of samples per round, set by :func:`calibrate`.
         seconds: what each round took.
         core_seconds: what each round took of the cores, all threads and programs together.
     """
@@ -47,19 +47,19 @@ class Contender:
 
     @property
     def rates(self) -> list[float]:
-        """Samples a second in each round."""
+        """Samples per second in each round."""
         return [self.samples / s for s in self.seconds]
 
     @property
     def rate(self) -> float:
-        """Samples a second, the median of the rounds."""
+        """Samples per second, the median of the rounds."""
         return median(self.rates)
 
     @property
     def core_rate(self) -> float:
-        """Samples in a second of one core, the best of the rounds.
+        """Samples per second of processor time, the best of the rounds.
 
-        Unlike the rate it hardly depends on what else the machine does.
+        Unlike the rate it hardly depends on the machine's other load.
         """
         return max(self.samples / s for s in self.core_seconds)
 
@@ -72,7 +72,7 @@ def timed(contender: Contender, samples: int) -> float:
 
 
 def calibrate(contender: Contender, seconds: float) -> None:
-    """Choose how many samples make a round of about this length; compiles what is compiled."""
+    """Choose samples per round so that it takes about ``seconds``; compiles on the way."""
     samples = min(16, contender.most)
     timed(contender, samples)
     while (took := timed(contender, samples)) < seconds / 2 and samples < contender.most:
@@ -81,7 +81,7 @@ def calibrate(contender: Contender, seconds: float) -> None:
 
 
 def race(contenders: Sequence[Contender], rounds: int, seconds: float) -> None:
-    """Measure all of them in turn ``rounds`` times; their order alternates."""
+    """Measure all contenders in turn, ``rounds`` times, in alternating order."""
     for contender in contenders:
         calibrate(contender, seconds)
     for number in range(rounds):
@@ -92,7 +92,7 @@ def race(contenders: Sequence[Contender], rounds: int, seconds: float) -> None:
 
 
 def _core_seconds() -> float:
-    """Time that this program and those that it ran have had on cores."""
+    """Processor time of this program and of the finished programs that it has started."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(u.ru_utime + u.ru_stime for u in used)
 
@@ -102,7 +102,7 @@ INSTRUCTIONS = ("avx2", "avx512f", "avx512_vpopcntdq", "avx512_vnni", "amx_int8"
 
 
 def describe() -> dict[str, Any]:
-    """Processor, memory, system, and the versions of everything that is measured."""
+    """Processor, memory, system, and the versions of all measured packages."""
     cpu = _cpuinfo()
     flags = cpu.get("flags", cpu.get("Features", "")).split()
     return {
@@ -145,7 +145,7 @@ def _first_line(command: list[str]) -> str | None:
 
 
 def arguments(about: str, kinds: Iterable[str], results: Path) -> argparse.Namespace:
-    """What the command line says: how long to measure, which kinds of ways, where to write."""
+    """The command line's arguments: duration, kinds of contenders, folder of the results."""
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="turns of each way")
     parser.add_argument("--seconds", type=float, default=0.5, help="about what one turn takes")
@@ -155,7 +155,7 @@ def arguments(about: str, kinds: Iterable[str], results: Path) -> argparse.Names
 
 
 def entry(c: Contender) -> dict[str, Any]:
-    """What the results keep of a contender."""
+    """The entry of a contender in the results."""
     rates = sorted(c.rates)
     return {
         "name": c.name,
@@ -169,12 +169,12 @@ def entry(c: Contender) -> dict[str, Any]:
 
 
 def shortened(rate: float) -> float:
-    """A rate as a whole number, a small one with two digits behind the point."""
+    """A rate as a whole number; below 100 with two digits behind the point."""
     return round(rate) if rate >= 100 else round(rate, 2)
 
 
 def core_seconds(work: Callable[[], object], times: int = 20) -> float:
-    """Seconds on the core, of all threads together, of the quickest of some runs."""
+    """Processor time in seconds, over all threads, of the fastest of some runs."""
     found = []
     for _ in range(times):
         begin = time.process_time()
@@ -184,7 +184,7 @@ def core_seconds(work: Callable[[], object], times: int = 20) -> float:
 
 
 def heading(found: dict[str, Any]) -> Iterator[str]:
-    """What was measured, and on what."""
+    """Lines about the measurement and the machine."""
     machine = found["machine"]
     yield f"{found['what']}."
     yield (
@@ -196,7 +196,7 @@ def heading(found: dict[str, Any]) -> Iterator[str]:
 
 
 def ways(entries: list[dict[str, Any]]) -> Iterator[str]:
-    """The table of images a second."""
+    """The table of images per second."""
     first = entries[0]["a_core_second"]
     yield "| way | images/s | lowest to highest | images in a core's second | of the first's | |"
     yield "|---|---:|---:|---:|---:|---|"
@@ -208,13 +208,13 @@ def ways(entries: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def is_due(key: str, names: Sequence[str], kept: Container[str], *others: str) -> bool:
-    """Whether a case is measured, which is then told: if it is named, or if none is and it is new.
+    """Whether to measure a case: if it is named, or if none is named and it has no results yet.
 
     Args:
-        key: the case, by which it may be named.
-        names: those that are named.
-        kept: cases that there are results of.
-        others: what else it may be named by, for several cases.
+        key: name of the case; it is printed if the case is to be measured.
+        names: names on the command line.
+        kept: cases that have results.
+        others: further names of the case, which several cases may share.
     """
     due = not {key, *others}.isdisjoint(names) if names else key not in kept
     if due:

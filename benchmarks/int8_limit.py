@@ -1,10 +1,10 @@
-"""The machine's own limit for products of 8-bit integers, measured by what computes nothing else.
+"""The machine's limit for products of 8-bit integers, measured by a kernel of products only.
 
-A matrix product of unsigned by signed bytes with AVX2 takes three instructions for 32 products: it
-multiplies bytes and adds two neighbours up in 16 bits, adds two of these up in 32, and adds that to
-a sum. The kernel does these three on vectors that stay in registers; no exact product of full 8-bit
-integers on such a processor can be quicker. (Where numbers are so small that 16 bits hold several
-products, sums in 16 bits may pass this limit.)
+A matrix product of unsigned by signed bytes with AVX2 takes three instructions for 32 products: one
+multiplies bytes and adds two neighbours in 16 bits, one adds two of these sums in 32 bits, and one
+adds the result to a running sum. The kernel executes these three on vectors that stay in registers;
+no exact product of full 8-bit integers on such a processor can be faster. (If numbers are so small
+that 16 bits hold several products, sums in 16 bits can exceed this limit.)
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from benchmarks.harness import describe
 from hwbnn.errors import ToolNotFound
 
 CHAINS = 5
-"""Independent sums: enough to hide latency; sums and factors fit into 16 vector registers."""
+"""Number of independent sums: they hide the latency and, with factors, fit 16 registers."""
 PRODUCTS = 32
-"""Products of an instruction on vectors of 256 bits."""
+"""Products per instruction on vectors of 256 bits."""
 MACS = CHAINS * PRODUCTS
-"""Multiply-accumulates of one turn of the kernel's loop."""
+"""Multiply-accumulates per iteration of the kernel's loop."""
 
 _WORD = ir.IntType(32)
 _WORDS, _SHORTS, _BYTES = (ir.VectorType(ir.IntType(n), 256 // n) for n in (32, 16, 8))
@@ -34,7 +34,7 @@ _WORDS, _SHORTS, _BYTES = (ir.VectorType(ir.IntType(n), 256 // n) for n in (32, 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _turns(context: Any, x: Any, turns: Any) -> Any:
-    """Sums of products of vectors of ``x``, int32 ``(CHAINS * 8,)``, with one that changes."""
+    """Sums of products of the vectors in ``x``, int32 ``(CHAINS * 8,)``, with a changing one."""
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
         array, turns = arguments
@@ -76,9 +76,9 @@ def _products(x: Any, turns: int) -> Any:
 
 
 def macs_per_second() -> float:
-    """Multiply-accumulates of 8-bit integers in a second of one core, the best of short runs.
+    """Multiply-accumulates of 8-bit integers per second of one core, the best of short runs.
 
-    By the time that the thread has on the core: what other programs take of it is not counted.
+    It counts the thread's processor time, so other programs do not matter.
 
     Raises:
         ToolNotFound: if the processor has no AVX2.

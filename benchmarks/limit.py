@@ -1,8 +1,8 @@
-"""The machine's own limit for XNOR-popcount arithmetic, measured by what computes nothing else.
+"""The machine's limit for XNOR-popcount arithmetic, measured by a kernel of only these.
 
-Per word and channel, the arithmetic is one XOR, one population count and one addition. The kernel
-does these three on vectors that stay in registers, so that neither loads nor loops are in the way;
-nothing that computes binary dot products word by word on this processor can be quicker.
+Per word and channel, the arithmetic is one XOR, one popcount and one addition. The kernel executes
+these three on vectors that stay in registers, without the cost of loads and loops; no program that
+computes binary dot products word by word on this processor can be faster.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 CHAINS = 12
-"""Independent sums: enough to hide latency, few enough for 32 vector registers."""
+"""Number of independent sums: they hide the latency and fit 32 vector registers."""
 LANES = 8
-"""64-bit words of a vector; the compiler splits it where vectors are shorter."""
+"""64-bit words per vector; the compiler splits it if the processor's vectors are shorter."""
 WORD = 64
-"""Multiply-accumulates of a word."""
+"""Multiply-accumulates per word."""
 MACS = CHAINS * LANES * WORD
-"""Multiply-accumulates of one turn of the kernel's loop."""
+"""Multiply-accumulates per iteration of the kernel's loop."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -69,7 +69,7 @@ def _popcounts(words: Any, turns: int) -> Any:
 
 @njit  # type: ignore[untyped-decorator]
 def _chain(x: Any, a: Any, turns: int) -> Any:
-    """Ten operations a turn, each waiting for the one before, that nothing shortens."""
+    """Ten dependent operations per iteration, which the compiler cannot shorten."""
     for _ in range(turns):
         x = (x ^ a) + a
         x = (x ^ a) + a
@@ -80,10 +80,10 @@ def _chain(x: Any, a: Any, turns: int) -> Any:
 
 
 def macs_per_second() -> float:
-    """Binary multiply-accumulates in a second of one core.
+    """Binary multiply-accumulates per second of one core.
 
-    Like :func:`clock_hz` the best of short runs, by the time that the thread has on the core: what
-    other programs take of it is not counted.
+    Like :func:`clock_hz` it is the best of short runs and counts the thread's processor time, so
+    other programs do not matter.
     """
     words = np.random.default_rng(0).integers(0, 2**63, CHAINS * LANES, np.uint64)
     turns = 200_000
@@ -91,13 +91,13 @@ def macs_per_second() -> float:
 
 
 def clock_hz() -> float:
-    """Cycles in a second of one core under load, of which an XOR or an addition takes one."""
+    """Clock of one core under load in Hz; an XOR or an addition takes one cycle."""
     turns = 500_000
     return 10 * turns / _best(lambda: _chain(np.uint64(1), np.uint64(0x9E3779B97F4A7C15), turns))
 
 
 def _best(work: Callable[[], object]) -> float:
-    """Seconds of the quickest of some runs."""
+    """Seconds of the fastest of some runs."""
     times = []
     for _ in range(20):  # the first compiles
         begin = time.thread_time()

@@ -1,9 +1,9 @@
-"""Time of a training step: every method, plain float32, and Brevitas' 1W1A layers, same network.
+"""Time of a training step of one network: every method, float32, and Brevitas' 1W1A layers.
 
 usage: python -m benchmarks.training [--networks sfc,lfc] [--rounds N] [--steps N] [--methods ...]
 
-Writes ``benchmarks/results/training.json`` and the table beside it. Brevitas takes part where the
-Python that runs this can import it; ``benchmarks/README.md`` says how.
+Writes ``benchmarks/results/training.json`` and the table beside it. Brevitas takes part if this
+Python can import it, see ``benchmarks/README.md``.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ from hwbnn.nn.named import network
 RESULTS = Path(__file__).parent / "results"
 BATCH = 256
 EPOCH = 235
-"""Steps of an epoch of MNIST, over which an epoch's own work is spread."""
+"""Steps per epoch of MNIST; the work at an epoch's start is divided by this number."""
 VARIANTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "proxy_bnn, full": ("proxy_bnn", {"form": "full"}),
     "proxy_bnn, kronecker": ("proxy_bnn", {"form": "kronecker"}),
 }
-"""Forms of methods that differ in cost, beside the defaults."""
+"""Variants of methods with other costs than the defaults."""
 LIMITS = {"bnn_ste": 1.3, "proxy_bnn, full": None}
 LIMIT = 2.5
-"""Step time over float32's that is promised; None for no promise."""
+"""Promised upper limit of step time over that of float32; None for no promise."""
 
 
 @dataclass
 class Contender:
-    """One way of training the network.
+    """One measured way of training the network.
 
     Attributes:
         name: as the table shows it.
         model: the network.
-        after: what follows a step of the optimiser.
-        extra: what is added to the loss, or None.
+        after: called after a step of the optimiser.
+        extra: returns a term to add to the loss, or None.
         epoch_seconds: processor time of the work at the start of an epoch.
         seconds: processor time of a step in each round.
         wall_seconds: the same on the wall.
@@ -67,7 +67,7 @@ class Contender:
     wall_seconds: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """The optimiser, as training makes it."""
+        """Make the optimiser as training does."""
         groups = parameter_groups(self.model, 1e-3)
         self.optimiser = torch.optim.Adam(groups, lr=1e-3, fused=True)
 
@@ -84,12 +84,12 @@ class Contender:
 
     @property
     def step_seconds(self) -> float:
-        """Processor time of a step, median of the rounds, with its share of the epoch's work."""
+        """Processor time of a step: median of the rounds, plus its share of the epoch's work."""
         return median(self.seconds) + self.epoch_seconds / EPOCH
 
 
 def of_method(name: str, net: str) -> Contender:
-    """Our network by a method, in the middle of training, where its schedules are under way."""
+    """Our network with a method, its schedules in the middle of training."""
     method_name, hyper = VARIANTS.get(name, (name, {}))
     model = network(net, Input.bits(784), 10, methods.get(method_name, **hyper), last="scale")
     begin = time.process_time()
@@ -116,15 +116,16 @@ def _sequence(
 
 
 def plain(net: str) -> Contender:
-    """The same network with float32 weights and hardtanh: what binary training is paid beside."""
+    """The same network with float32 weights and hardtanh, the reference for the cost."""
     model = _sequence(net, lambda n, m: nn.Linear(n, m, bias=False), nn.Hardtanh)
     return Contender("float32", model, _nothing, _nothing)
 
 
 def brevitas(net: str) -> Contender | None:
-    """The same network of Brevitas' layers, with the quantizers of its own 1W1A examples.
+    """The same network with Brevitas' layers and the quantizers of its own 1W1A examples.
 
-    Like their trainer it clips the weights after each step. None where it cannot be imported.
+    Like Brevitas' trainer it clips the weights after each step. None if Brevitas cannot be
+    imported.
     """
     try:
         from brevitas.nn import QuantIdentity, QuantLinear
@@ -153,7 +154,7 @@ def brevitas(net: str) -> Contender | None:
 
 
 def race(contenders: Sequence[Contender], rounds: int, steps: int) -> None:
-    """Take turns, ``steps`` steps each, in alternating order; a first round is not counted."""
+    """Contenders take turns of ``steps`` steps in alternating order; round one is not counted."""
     torch.manual_seed(0)
     x = torch.randint(0, 2, (BATCH, 784)).float() * 2 - 1
     wanted = torch.randint(0, 10, (BATCH,))
@@ -168,7 +169,7 @@ def race(contenders: Sequence[Contender], rounds: int, steps: int) -> None:
 
 
 def measure(net: str, names: Sequence[str], rounds: int, steps: int) -> list[dict[str, Any]]:
-    """An entry for each way of training one network."""
+    """An entry per contender for one network."""
     torch.manual_seed(0)
     candidates = [plain(net), brevitas(net), *(of_method(name, net) for name in names)]
     contenders = [c for c in candidates if c is not None]
@@ -232,7 +233,7 @@ def _brevitas_version() -> str | None:
 
 
 def table(found: Mapping[str, Any]) -> str:
-    """The results for people, in Markdown."""
+    """The results as a Markdown table."""
     machine = found["machine"]
     who = f"Brevitas {found['brevitas']}" if found["brevitas"] else "Brevitas was not installed"
     lines = [

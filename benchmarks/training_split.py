@@ -1,10 +1,11 @@
-"""What a training step's time is spent on, beside the same network with float32 weights.
+"""The parts of a training step's time, compared with float32 weights in the same network.
 
 usage: python -m benchmarks.training_split [--steps N] [recipes ...]
 
 Writes ``benchmarks/results/training_split.json`` and a table beside it. Both networks take turns in
-one process. A step's processor time is measured without a profiler; the profiler, which sees the
-wall clock, says the shares: other work on the machine lengthens all parts alike.
+one process. A step's processor time is measured without a profiler. The profiler, which measures
+wall-clock time, gives the shares of the parts, because other load on the machine lengthens all
+parts alike.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 RECIPES = ("models/cnv", "models/resnet20_rbnn", "models/resnet20_conv_adabin")
 PARTS = ("convolution", "binarization", "BatchNorm", "pooling", "optimiser", "data")
-"""``convolution`` has the products of dense layers too; ``binarization`` all else between layers:
-signs and scales of weights and activations, learned slopes, shortcuts, and the methods' own part of
-a step."""
+"""The parts of a step. ``convolution`` includes the products of dense layers. ``binarization`` is
+everything else between layers: signs and scales of weights and activations, learned slopes,
+shortcuts, and the methods' own part of a step."""
 
 
 def part_of(name: str, around: list[str]) -> str:
-    """The part that an operator belongs to, by its name and the labels that it stands in."""
+    """The part to which an operator belongs, by its name and the labels around it."""
     if "step: data" in around:
         return "data"
     if "step: optimiser" in around:
@@ -53,7 +54,7 @@ def part_of(name: str, around: list[str]) -> str:
 
 
 def float_network(model: nn.Module) -> nn.Module:
-    """The same network with float32 weights and hardtanh for what binarizes activations."""
+    """The same network with float32 weights, and hardtanh in place of binary activations."""
     twin = deepcopy(model)
     for parent in list(twin.modules()):
         for name, child in list(parent.named_children()):
@@ -80,7 +81,7 @@ def float_network(model: nn.Module) -> nn.Module:
 
 
 def stepper(model: nn.Module, recipe: Recipe, after: Callable[[], None]) -> Callable[[], None]:
-    """One step of training on random images, its phases labelled."""
+    """A function for one training step on random images, with labels for its phases."""
     source = recipe.graph_input()
     images = torch.randint(0, source.high + 1, (recipe.batch, *source.shape), dtype=torch.uint8)
     wanted = torch.randint(0, 10, (recipe.batch,))
@@ -101,7 +102,7 @@ def stepper(model: nn.Module, recipe: Recipe, after: Callable[[], None]) -> Call
 
 
 def shares(step: Callable[[], None], steps: int) -> dict[str, float]:
-    """The share of a step's time that each part takes; each operator's own time counts once."""
+    """The share of each part in a step's time; only each operator's own time is counted."""
     with profile(activities=[ProfilerActivity.CPU]) as seen_by:
         for _ in range(steps):
             step()
@@ -116,7 +117,7 @@ def shares(step: Callable[[], None], steps: int) -> dict[str, float]:
 
 
 def measure(recipe: Recipe, steps: int, rounds: int) -> dict[str, Any]:
-    """Least milliseconds of a step and the share of each part, binary and float32."""
+    """Shortest step in milliseconds and the share of each part, for binary and float32."""
     torch.manual_seed(0)
     model = recipe.make_model().train()
     start_epoch(model, 0.5)
@@ -145,7 +146,7 @@ def measure(recipe: Recipe, steps: int, rounds: int) -> dict[str, Any]:
 
 
 def table(results: Mapping[str, Any]) -> str:
-    """The results for people, in Markdown."""
+    """The results as a Markdown table."""
     lines = [
         "# What a training step's time is spent on",
         "",
