@@ -70,7 +70,7 @@ class CSimulation:
     """A project compiled for C simulation.
 
     Attributes:
-        graph: what the project computes.
+        graph: the Graph that the project computes.
         about: its ``core.json``.
         build_seconds: wall-clock time of the compilation; 0 if an earlier build was reused.
         library: the loaded library.

@@ -39,7 +39,7 @@ class Compiled:
     """A Graph as steps over packed values; runs any number of batches, from any thread.
 
     Attributes:
-        graph: what it computes.
+        graph: the Graph that it computes.
         trace: whether every value is returned, not the output alone.
         sample_bytes: bytes of memory that one sample takes while it is computed.
     """

@@ -237,7 +237,7 @@ def _dot(node: Dot, site: Site) -> Call:
 
 
 def _dense(sums: Dot, site: Site, threshold: Threshold | None = None) -> Call:
-    """The call of a dense layer, perhaps with the Threshold that is fused with it."""
+    """The call of a dense layer, and of the Threshold that is fused with it, if there is one."""
     node = sums if threshold is None else threshold
     members = sum_members(sums, site, threshold)
     source = site.layout(sums.source)
@@ -262,7 +262,7 @@ def _conv2d(node: Conv2d, site: Site) -> Call:
 
 
 def _convolution(node: Conv2d, site: Site, threshold: Threshold | None = None) -> Call:
-    """The call of a convolution, perhaps with the Threshold that is fused with it."""
+    """The call of a convolution, and of the Threshold that is fused with it, if there is one."""
     x = site.type(node.source)
     outside = masked(node, site)
     members = sum_members(node, site, threshold)

@@ -28,7 +28,7 @@ class Wrapped(NamedTuple):
 
     Attributes:
         kind: name of the module, without the library's prefix.
-        comment: what it does here.
+        comment: the comment of the generated module, in one or more lines.
         body: declarations of constants.
         parameters: of the instance.
     """
