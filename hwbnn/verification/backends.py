@@ -82,7 +82,7 @@ def io(project: Project) -> str:
     try:
         return str(json.loads(project.text("core.json"))["io"])
     except DAMAGE:
-        raise InputError("core.json: says no io; generate the project again") from None
+        raise InputError("core.json: expected an entry 'io'; generate the project again") from None
 
 
 class Backend:

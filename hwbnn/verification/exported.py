@@ -91,7 +91,7 @@ def _about(project: Project) -> dict[str, Any]:
         about = json.loads(project.text("core.json"))
         streams = about["io"] == "io_stream"
     except DAMAGE:
-        raise InputError("core.json: says no io; generate the project again") from None
+        raise InputError("core.json: expected an entry 'io'; generate the project again") from None
     if not streams:
         raise InputError(
             "project: its RTL takes a frame at once on wide ports, and the bench drives streams; "

@@ -104,7 +104,7 @@ def _read(report: Mapping[str, str], project: Project, program: Tool) -> VitisSy
         except (ValueError, InputError):  # such as "undef", or "inf"
             unknown[name] = str(said)[:40]
     if not figures:
-        raise ToolFailed(f"{program.name}: its synthesis report has no figure that is known here")
+        raise ToolFailed(f"{program.name}: its synthesis report has no figure such as LUT")
     return VitisSynthesis(project, figures, unknown)
 
 
