@@ -1,4 +1,4 @@
-"""Measures a network.
+"""Speed of the simulators on one network, measured.
 
 usage: python -m benchmarks.speed sfc|cnv|integers [options, see --help]
 """

@@ -1,4 +1,4 @@
-"""FIFO depths behind forks: the words in use, and the fewest words that keep the rate."""
+"""Shorter FIFOs behind forks than plan/fifos.py gives: the fewest words that keep the rate."""
 
 from __future__ import annotations
 

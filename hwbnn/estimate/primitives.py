@@ -1,4 +1,4 @@
-"""LUTs of popcounts, adder trees and memories on Xilinx 7-series, part by part.
+"""Parts of popcounts, adder trees and memories on Xilinx 7-series; area.py has LUTs of each.
 
 The rules for memories are those of yosys 0.70's ``memory_libmap`` with its library for ``xc7``:
 each form of a memory has a cost, and the cheapest form is taken. A block RAM of 18 Kbit costs 129

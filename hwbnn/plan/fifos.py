@@ -1,4 +1,4 @@
-"""Depths of FIFOs: the fewest credits of a pipeline, and a safe depth behind each fork."""
+"""Depths of FIFOs that always suffice: credits of each pipeline, words behind each fork."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a ``Dot`` or ``Conv2d`` node to its stages: gathering, raw sums, and what follows.
+"""From a ``Dot`` or ``Conv2d`` node to its stages: inputs, raw sums, the thresholds fused behind.
 
 A ``Conv2d`` is a product over each group of each window. Where the Plan fuses a product with the
 ``Threshold`` that is its only reader, thresholds are compared with the raw sums themselves.

@@ -1,4 +1,4 @@
-"""The certificate of thresholds: which integers an executor in float32 may decide differently.
+"""Near pairs: integers so close to a threshold that a float32 executor may decide differently.
 
 A file's network is defined in real numbers; executors of the file round. For every threshold, the
 nearest integers that its channel can reach are checked. A pair of integer and threshold is near if

@@ -1,4 +1,4 @@
-"""Quantizers of a program: thresholds with a certificate, or no node if the codes are known."""
+"""From sum, BatchNorm and quantizer to thresholds (certified), or no node if codes are known."""
 
 from __future__ import annotations
 

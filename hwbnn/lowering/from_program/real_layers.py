@@ -1,4 +1,4 @@
-"""Functions of a program between a sum and the next quantizer: affine maps, BatchNorm, ReLU."""
+"""The layers of a program that wait for a quantizer: affine maps, BatchNorm and ReLU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The depths of the streams between calls that keep shortcuts from deadlock.
+"""Depths of HLS streams between calls, so that no shortcut comes to a deadlock.
 
 Behind a fork one branch may have to keep tokens until the other gives its first one. The order of a
 process's reads and writes never depends on data. So whether a network deadlocks depends only on the

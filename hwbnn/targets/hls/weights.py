@@ -1,4 +1,4 @@
-"""Weights as words of constants, in the order in which folded hardware reads them.
+"""Weights of HLS projects: words of constants, in the order in which folded layers read them.
 
 A weight of -1 or +1 is one bit; ternary weights are two rows of bits; other integers have the
 fewest bits that hold them all. The layouts mirror ``hls/hwbnn_dot.h`` and
