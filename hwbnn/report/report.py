@@ -196,7 +196,7 @@ class Training:
         epochs: number of epochs.
         seconds: wall-clock time.
         cpu_seconds: processor time.
-        settings: settings of the computation, such as threads and machine.
+        settings: settings of the training, such as accelerator, precision and threads.
         versions: versions of the packages that the weights depend on.
         loss: mean loss on the training images in each epoch, measured while training.
         accuracy: likewise the accuracy on the training images, from 0 to 1.
