@@ -413,7 +413,7 @@ def beat(graph: Graph, node: Node, given: int, cycles: int) -> int:
         nearest = _fastest(graph, node)
         raise PlanError(
             f"plan: '{node.name}' takes {nearest} cycles a frame through the widest beat of "
-            f"{BEAT_LIMIT} bits, over the interval of {cycles}; take at least {nearest}"
+            f"{BEAT_LIMIT} bits, more than the interval of {cycles}; take at least {nearest}"
         )
     return wider
 

@@ -192,10 +192,10 @@ def _enumerate(case: _Case, variables: int) -> frozenset[int]:
         if case.compares:
             # There are no sum bits: only the carry and the link to the next position count.
             if above != said >> case.columns:
-                raise Mismatch(f"a window comes to {said} and gives {above}")
+                raise Mismatch(f"a window adds up to {said} but carries {above}")
         elif digits + (above << case.columns) != said:
             above <<= case.columns
-            raise Mismatch(f"bits that come to {said} are added to {digits + above}")
+            raise Mismatch(f"a sum of {said} is computed as {digits + above}")
         reached.add(c)
     return frozenset(reached)
 

@@ -186,7 +186,7 @@ def test_what_cannot_be_reached_names_the_nearest() -> None:
             Output("y", "dot"),
         )
     )
-    with pytest.raises(PlanError, match=r"'x' takes 2 cycles .* over the interval of 1; .* 2$"):
+    with pytest.raises(PlanError, match=r"'x' takes 2 cycles .* than the interval of 1; .* 2$"):
         plan_for_ii(wide, 1)
     assert circuit(wide, plan_for_ii(wide, 2)).interval <= 2
     with pytest.raises(PlanError, match=r"within 50 LUTs; the smallest takes about [\d,]+, with"):
