@@ -78,7 +78,10 @@ class Rtl(Backend):
         self.fused = self.core.fused
 
     def wanted(self, frames: int) -> int:
-        """All frames, at most ``rtl_frames``; with cocotb so few that they take SLOW_CYCLES."""
+        """All frames, at most ``rtl_frames``; with cocotb so few that they take about SLOW_CYCLES.
+
+        But with cocotb it is at least LEAST_FRAMES, if there are so many.
+        """
         self.total = self._most(frames)
         if self.cocotb:
             self.total = min(self.total, self._few())

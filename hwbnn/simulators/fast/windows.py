@@ -204,8 +204,8 @@ def _find(x: Words, planes: int, grid: Grid, y: int, z: int, first: int, rows: I
         x: words ``(rows, lanes)``.
         planes: bit planes.
         grid: geometry.
-        y: row of the image, perhaps outside.
-        z: column of the image, perhaps outside.
+        y: row of the image; it may be outside the image.
+        z: column of the image; it may be outside the image.
         first: the first channel of the group.
         rows: filled, int64 ``(planes * words,)``.
 

@@ -42,9 +42,10 @@ def unrolled(block: DotUnrolled) -> Wrapped:
 
 
 def weighted_unrolled(block: WeightedUnrolled, core: str) -> dict[str, str]:
-    """The module of an unrolled layer with integer weights: all channels at once, by name.
+    """The module of an unrolled layer with integer weights: its name and its text.
 
-    The digits of weights are wires; each channel has an instance that adds its digits.
+    It computes all channels at once. The digits of weights are wires; each channel has an instance
+    that adds its digits.
     """
     name = module_name(core, block)
     channels, inputs = block.weights.shape

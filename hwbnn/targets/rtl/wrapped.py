@@ -70,7 +70,7 @@ def in_order(
 
 
 def module_name(core: str, block: Block) -> str:
-    """The generated module of a block in the core of this name."""
+    """The name of the generated module of a block; it begins with the name of the core."""
     return f"{core}_{block.name}"
 
 
