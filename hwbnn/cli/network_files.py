@@ -45,7 +45,7 @@ def network_file(given: str | None) -> Path | None:
     if path.is_file() and path.suffix not in (".npz", ".toml"):
         raise InputError(
             f"{given}: expected the folder of a training run, or a network's file: "
-            f"{', '.join(names())}; found neither"
+            f"{', '.join(names())}; found none"
         )
     return None
 

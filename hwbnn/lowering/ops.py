@@ -118,12 +118,6 @@ class FixedPointReading(ChannelwiseOp):
         return x * np.float32(2.0**-self.fraction)
 
 
-def fixed_point_reading(fraction: int) -> FixedPointReading:
-    """The function from integers with ``fraction`` fraction bits to the numbers they stand for."""
-    label = f"fixed point of {fraction} bits"
-    return FixedPointReading(label, fraction, is_elementwise=True, is_monotone=True)
-
-
 @dataclass(frozen=True, eq=False)
 class StepActivation:
     """An activation of a few levels, in the form that lowering uses.

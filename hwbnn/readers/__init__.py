@@ -78,6 +78,6 @@ def read_program(path: Path | str, weights: Path | str | None = None) -> Program
     reader = recognise(path)
     if reader is None:
         raise InputError(
-            f"{path}: expected a network, one of {', '.join(names()) or 'none'}; found neither"
+            f"{path}: expected a network, one of {', '.join(names()) or 'none'}; found none"
         )
     return reader.read(path, None if weights is None else Path(weights))
