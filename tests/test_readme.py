@@ -18,11 +18,13 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
 RUN = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 """Pages whose blocks are run, each in a folder that is empty but for the files in ``GIVEN``."""
 _QKERAS = REPOSITORY / "tests" / "readers" / "keras" / "files"
+_ONNX = REPOSITORY / "tests" / "readers" / "onnx" / "files"
 GIVEN = {
     "docs/qkeras.md": {
         "digits.keras": _QKERAS / "qkeras_digits.keras",
         "digits.npz": _QKERAS / "qkeras_digits.npz",
-    }
+    },
+    "docs/ways-in.md": {"net.onnx": _ONNX / "ours_qonnx_mixed_conv.onnx"},
 }
 """Files that pages tell how to make by other programs."""
 ROOMS = ("benchmarks", "docs", "hls", "models", "recipes", "rtl", "rtl_tests")
