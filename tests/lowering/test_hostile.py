@@ -59,7 +59,7 @@ def test_what_is_overwritten_in_place_and_read_again_is_refused(form: str) -> No
 
 
 def test_a_sum_in_place_into_what_is_read_again_is_refused() -> None:
-    with pytest.raises(CannotLower, match=r"in place \(\+=\) to what is read again"):
+    with pytest.raises(CannotLower, match=r"in place \(\+=\) to a value that is read again"):
         lower(Shortcut(added_in_place), PIXELS, fraction=4)
 
 
