@@ -404,13 +404,7 @@ class OnnxTranslation:
         if not given.get("transB"):
             weights = weights.transposed((1, 0))
         codes, scale = self.weights(node, weights)
-        if codes.shape[1] != self.shape(value)[1]:
-            raise InputError(
-                f"{node.label}: expected weights of {self.shape(value)[1]} inputs, found "
-                f"{codes.shape[1]}"
-            )
-        if value.order is not None:
-            codes = codes[:, np.argsort(value.order)]
+        codes = self.of_inputs(node, value, codes)
         alpha = float(given.get("alpha", 1.0)) if node.op == "Gemm" else 1.0
         layer = Dense(self.name(node), node.op, value.name, codes, scale * alpha)
         made = self.append(node, layer, value, value.axes)
@@ -429,6 +423,19 @@ class OnnxTranslation:
             )
         layer = Affine(self.name(node, " bias"), f"bias of {node.op}", value.name, offset=bias)
         self.append(node, layer, value)
+
+    def of_inputs(self, node: OnnxNode, value: OnnxValue, weights: Ints) -> Ints:
+        """Weights ``(channels, inputs)`` of a flat value, inputs in the program's order.
+
+        Raises:
+            InputError: if the value has another number of inputs.
+        """
+        if weights.shape[1] != self.shape(value)[1]:
+            raise InputError(
+                f"{node.label}: expected weights of {self.shape(value)[1]} inputs, found "
+                f"{weights.shape[1]}"
+            )
+        return weights if value.order is None else weights[:, np.argsort(value.order)]
 
     def weights(self, node: OnnxNode, given: FoldedConstant) -> tuple[Ints, Floats]:
         """Integer weights and a scale for each output channel, the first axis.
@@ -465,13 +472,7 @@ class OnnxTranslation:
         if bits.ndim != 2 or not np.isin(bits, (0, 1)).all() or value.axes.strip("n1f"):
             raise CannotLower(f"{node.label}: expected a matrix of 0 and 1 behind a flat value")
         weights = 2 * bits.T.astype(np.int64) - 1
-        if weights.shape[1] != self.shape(value)[1]:
-            raise InputError(
-                f"{node.label}: expected weights of {self.shape(value)[1]} inputs, found "
-                f"{weights.shape[1]}"
-            )
-        if value.order is not None:
-            weights = weights[:, np.argsort(value.order)]
+        weights = self.of_inputs(node, value, weights)
         source = next((one for one in self.layers if one.name == value.name), None)
         if not (
             isinstance(source, Quantizer)
