@@ -180,7 +180,7 @@ def _convolution(
     if is_sequence:
         stride, dilation = (1, stride[1]), (1, dilation[1])
     weight = dilated(weight, dilation)
-    sides = border(label, padding, weight.shape[2:], dilation)
+    sides = border(padding, weight.shape[2:])
     window = ConvWindow(stride, sides, int(given.get("groups", 1)), is_sequence)
     return PlainWeights(label, weight, bias, window)
 
@@ -195,16 +195,12 @@ def dilated(weight: Tensor, dilation: tuple[int, int]) -> Tensor:
     return wide
 
 
-def border(
-    label: str, padding: object, kernel: tuple[int, ...], dilation: tuple[int, int]
-) -> tuple[int, int, int, int]:
+def border(padding: object, kernel: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Top, bottom, left and right of torch's padding.
 
     Args:
-        label: the layer, for messages.
         padding: torch's argument: one number, two numbers, ``"same"`` or ``"valid"``.
         kernel: rows and columns of the window, dilation included.
-        dilation: of the window; ``kernel`` includes it already.
     """
     if padding == "valid":
         return 0, 0, 0, 0
