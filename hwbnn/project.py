@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from hwbnn.errors import InputError
+from hwbnn.notebook import html_table
 
 SIZE_LIMIT = 1 << 30
 """Bytes that the files of a project may have together."""
@@ -26,7 +27,7 @@ MANIFEST = ".hwbnn-project"
 """The file that lists all others of a written project: only these are replaced by a new one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Project:
     """The files that a target generates, in memory.
 
@@ -47,6 +48,18 @@ class Project:
                     "digits, '_', '-', '.' and '/'"
                 )
         object.__setattr__(self, "files", MappingProxyType(dict(sorted(self.files.items()))))
+
+    def __repr__(self) -> str:
+        size = sum(map(len, self.files.values()))
+        return (
+            f"<Project: {self.target}, {len(self.files)} files, {size:,} bytes, "
+            f"digest {self.digest[:12]}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The files as a table, for notebooks."""
+        rows = [(name, len(content)) for name, content in self.files.items()]
+        return html_table(repr(self)[1:-1], ("file", "bytes"), rows)
 
     def text(self, name: str) -> str:
         """One file's contents as text.

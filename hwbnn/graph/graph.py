@@ -17,6 +17,7 @@ from hwbnn.graph.fields import shown
 from hwbnn.graph.infer import infer
 from hwbnn.graph.nodes import NODE_TYPES, ArgMax, Input, Node, Output, WeightedSum
 from hwbnn.graph.values import ValueType
+from hwbnn.notebook import html_table
 
 N = TypeVar("N", bound=Node)
 
@@ -26,7 +27,7 @@ WEIGHT_LIMIT = 16
 """Most bits of weights."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """A network as integer arithmetic: nodes in program order, each reading earlier values.
 
@@ -51,7 +52,7 @@ class Graph:
     notes: Mapping[str, str] = field(default_factory=dict)
     fraction: int | None = None
     weight_bits: int | None = None
-    types: Mapping[str, ValueType] = field(init=False, repr=False)
+    types: Mapping[str, ValueType] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))
@@ -149,6 +150,27 @@ class Graph:
                 if getattr(node, f.name) is not None:
                     sha.update(_canonical(node.file_name(f.name), node.written(f.name)))
         return sha.hexdigest()
+
+    def __repr__(self) -> str:
+        arithmetic = "exact" if self.is_exact else "approximated"
+        return (
+            f"<Graph: {self.types[self.input.name]} -> {self.meaning}, {len(self.nodes)} nodes, "
+            f"{arithmetic}, digest {self.digest[:12]}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The nodes as a table, for notebooks."""
+        rows = [
+            (
+                node.name,
+                type(node).__name__,
+                ", ".join(node.sources),
+                self.types[node.name],
+                node.weights.size if isinstance(node, WeightedSum) else "",
+            )
+            for node in self.nodes
+        ]
+        return html_table(repr(self)[1:-1], ("value", "node", "reads", "type", "weights"), rows)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Graph) and self.digest == other.digest

@@ -11,7 +11,7 @@ tap inside the image. :class:`~hwbnn.graph.window.Window` computes the geometry.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import prod
 from typing import Any, ClassVar
 
@@ -52,7 +52,13 @@ offset; bits of any other meaning.
 """
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+def _short(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"<{value.dtype} {'x'.join(map(str, value.shape))}>"
+    return repr(value)
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Node:
     """The base class of nodes; a node and the value that it computes have one name.
 
@@ -99,8 +105,14 @@ class Node:
         names = tuple(getattr(self, field) for field in self.SOURCE_FIELDS)
         return names if self.SOURCE_LIST is None else (*names, *getattr(self, self.SOURCE_LIST))
 
+    def __repr__(self) -> str:
+        """The fields that are set; an array by its dtype and shape."""
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        told = (f"{name}={_short(value)}" for name, value in given.items() if value is not None)
+        return f"{type(self).__name__}({', '.join(told)})"
 
-@dataclass(frozen=True, eq=False, slots=True)
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Input(Node):
     """The input: integers ``low .. high``, or bits, in an array of this shape.
 
@@ -237,7 +249,7 @@ def _expect_one_shape(made_by: str, shape: object, name: object) -> None:
         )
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Select(Node):
     """A choice of channels, or of a flat value's elements: ``y[..., i] = x[..., index[i]]``.
 
@@ -255,7 +267,7 @@ class Select(Node):
             raise GraphError(f"node '{self.name}': index: expected distinct positions from 0")
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Encode(Node):
     """Comparisons of each element with thresholds of its own: integers to bits (a thermometer).
 
@@ -325,7 +337,7 @@ class WeightedSum(Node):
         return self.scale, self.offset
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Dot(WeightedSum):
     """Weighted sums of the elements of a flat value: a product with a matrix of integers.
 
@@ -354,7 +366,7 @@ class Dot(WeightedSum):
         _check_scale_offset(self)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Conv2d(WeightedSum):
     """Weighted sums over windows of an image.
 
@@ -408,7 +420,7 @@ class Conv2d(WeightedSum):
         return self.weights.shape[1], self.weights.shape[2]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Threshold(Node):
     """The number of thresholds of its channel that an integer reaches; with one threshold, a bit.
 
@@ -462,7 +474,7 @@ class Threshold(Node):
         return self.levels == 1 and self.base is None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Lookup(Node):
     """A table for each channel: an integer or a bit for every integer that the source can take.
 
@@ -486,7 +498,7 @@ class Lookup(Node):
             raise GraphError(f"node '{self.name}': table: expected codes 0 and 1")
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class MaxPool(Node):
     """The largest element of each window, in each channel; the smallest where ``smallest[c]``.
 
@@ -519,7 +531,7 @@ class MaxPool(Node):
             freeze(self, "smallest", np.bool_, 1)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class SumPool(Node):
     """The sum of each window, in each channel: of integers, or of bits as -1 and +1.
 
@@ -545,7 +557,7 @@ class SumPool(Node):
         _check_window(self)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Add(Node):
     """Element-wise sums of two values of integers; a single channel is added to all channels.
 
@@ -561,7 +573,7 @@ class Add(Node):
     other: str
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Rescale(Node):
     """A change of fixed-point format in each channel: multiply, add, shift, round, saturate.
 
@@ -624,7 +636,7 @@ class Rescale(Node):
         return np.where(self.shift > 0, np.int64(1) << np.maximum(self.shift - 1, 0), 0)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class ChannelPad(Node):
     """Channels of zeros in front of and behind the channels of a value of integers.
 
@@ -649,7 +661,7 @@ class ChannelPad(Node):
             )
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Concat(Node):
     """The channels of one value, then those of another: both values are bits, or both integers.
 
@@ -665,21 +677,21 @@ class Concat(Node):
     other: str
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Flatten(Node):
     """All elements in one axis, the last axis fastest (channels last)."""
 
     source: str
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class ArgMax(Node):
     """The index of the largest element of a flat value, as one integer; ties go to the lowest."""
 
     source: str
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Output(Node):
     """The output: the source, unchanged.
 

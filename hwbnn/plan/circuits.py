@@ -45,7 +45,7 @@ from hwbnn.plan.stages import AddStreams, AxisIn, AxisOut, Pipeline, Stage
 from hwbnn.plan.tokens import Tap
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Circuit:
     """A Graph under a Plan, as hardware.
 
@@ -69,6 +69,12 @@ class Circuit:
     fused: Mapping[str, str]
     interval: int
     latency: int
+
+    def __repr__(self) -> str:
+        return (
+            f"<Circuit: graph {self.graph.digest[:12]}, {len(self.stages)} stages, "
+            f"interval {self.interval}, {self.plan!r}>"
+        )
 
     @property
     def pipelines(self) -> tuple[Pipeline, ...]:

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeGuard, get_args
 
@@ -173,7 +173,7 @@ def _least_parts(n: int) -> tuple[int, ...]:
     return tuple(sorted({-(-n // parts) for parts in range(1, n + 1)}))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """How each node becomes hardware. The same Graph under any Plan gives the same bits.
 
@@ -260,6 +260,17 @@ class Plan:
             return self.part
         forms = {getattr(layout, "form", "") for layout in (self.default, *self.layers.values())}
         return PARTS["xcup" if "xcup" in forms else "xc7"]
+
+    def __repr__(self) -> str:
+        """The fields that differ from their defaults, as a call that makes the Plan again."""
+        told = []
+        for f in fields(self):
+            value = getattr(self, f.name)
+            default = f.default if f.default_factory is MISSING else f.default_factory()
+            if value != default:
+                shown_value = dict(value) if isinstance(value, Mapping) else value
+                told.append(f"{f.name}={shown_value!r}")
+        return f"Plan({', '.join(told)})"
 
     def layout(self, name: str) -> Layout:
         """The layout of a ``Dot`` or ``Conv2d`` by its name."""
