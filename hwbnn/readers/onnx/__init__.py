@@ -1,7 +1,10 @@
 """QONNX and FINN-ONNX files: quantized networks as Brevitas, qonnx and FINN save them.
 
 :mod:`~hwbnn.readers.onnx.protobuf` reads the bytes, :mod:`~hwbnn.readers.onnx.folding` folds
-constants, :mod:`~hwbnn.readers.onnx.network` turns the other nodes into layers of a program.
+constants, :mod:`~hwbnn.readers.onnx.network` turns the other nodes into layers of a program. Its
+table names the function of each operation: weighted sums are in ``sums.py``, quantizers in
+``quantizers.py``, pools in ``windows.py``, and so on; :mod:`~hwbnn.readers.onnx.translation` has
+what they share.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import numpy as np
 
 from hwbnn.errors import InputError
 from hwbnn.program import Program
-from hwbnn.readers.onnx.network import OnnxTranslation
+from hwbnn.readers.onnx.network import translate
 from hwbnn.readers.onnx.protobuf import MOST_BYTES, is_model, read_model
 
 __all__ = ["NAME", "program", "read", "recognises"]
@@ -48,4 +51,4 @@ def program(data: bytes) -> Program:
     model = read_model(data)
     finn = any(node.op in ("MultiThreshold", "XnorPopcountMatMul") for node in model.nodes)
     with np.errstate(all="ignore"):  # numbers that are not finite are refused where they are read
-        return OnnxTranslation(model).program("FINN-ONNX" if finn else "QONNX")
+        return translate(model, "FINN-ONNX" if finn else "QONNX")
