@@ -7,7 +7,10 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a run try more damaged files than continuous integration does."""
-    parser.addoption("--mutants", type=int, default=200, help="damaged files of each kind to try")
+    parser.addoption(
+        "--mutants", type=int, help="damaged files of each kind to try; by default 200 or fewer"
+    )
+    parser.addoption("--mutant-seed", type=int, default=0, help="seed of the damage")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -190,7 +190,9 @@ class _Folder:
 
     @property
     def classes(self) -> int | None:
-        """The number of lines in ``classes.txt``; None if there is no such file."""
+        """The number of lines in ``classes.txt``; None if there is no such regular file."""
+        if not (self.path / "classes.txt").is_file():  # opening a pipe would wait for ever
+            return None
         try:
             with (self.path / "classes.txt").open("rb") as file:
                 text = file.read(1 << 16)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +53,8 @@ class FileKind:
             others of the kind's own.
         corpus: files that once raised something else, by what was wrong with them.
         same: whether a mutant that is read must equal its sample: so where the file has a digest.
-        share: of the mutants of a run, for readers that take long.
+        share: of the mutants of a run, for readers that take long, unless their number is given.
+        right: raises AssertionError if what a mutant was read as is not what it holds.
     """
 
     name: str
@@ -61,6 +64,7 @@ class FileKind:
     corpus: Mapping[str, bytes] = field(default_factory=dict)
     same: bool = True
     share: float = 1.0
+    right: Callable[[bytes, object], None] | None = None
 
     def __repr__(self) -> str:
         return self.name
@@ -149,3 +153,19 @@ def _reshaped(content: bytes, rng: np.random.Generator) -> Any:
     )
     with np.errstate(all="ignore"):
         return changes[rng.integers(len(changes))]()
+
+
+@contextmanager
+def within(seconds: int) -> Iterator[None]:
+    """Fail what takes longer, by processor time: a busy machine fails nothing."""
+
+    def late(number: int, frame: object) -> None:
+        raise AssertionError(f"took more than {seconds} s of the processor")
+
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import tempfile
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -12,11 +14,15 @@ import numpy as np
 from hwbnn.graph import Input
 from hwbnn.lowering.from_program import lower_program
 from hwbnn.lowering.from_program.program_check import operations
-from hwbnn.program import Program
+from hwbnn.lowering.probes import probes
+from hwbnn.program import Dense, Program, Quantizer
 from hwbnn.readers import bnn_pynq
 from hwbnn.readers.onnx import program
+from hwbnn.readers.onnx.protobuf import read_model
+from hwbnn.simulators import simulate
 from tests.fuzz.kinds import FileKind, flipped
-from tests.readers.bnn_pynq.folders import write_lfc
+from tests.readers.bnn_pynq.folders import LFC_FOLDINGS, write_lfc
+from tests.readers.onnx.executor import trace
 from tests.readers.onnx.writer import Model, integer, message, small_conv, small_dense
 
 MOST_OPERATIONS = 1 << 18
@@ -24,11 +30,12 @@ MOST_OPERATIONS = 1 << 18
 
 
 def lowered(made: Program) -> object:
-    """The Graph of a program, if it is small."""
+    """The Graph of a program, and the program itself; only of a small one."""
     size = sum(int(np.prod(shape)) for shape in made.shapes.values())
     if operations(made) + size > MOST_OPERATIONS:
         return None
-    return lower_program(made, made.contract or Input("x", made.shape, -4, 3, scale=0.25))
+    source = made.contract or Input("x", made.shape, -4, 3, scale=0.25)
+    return lower_program(made, source), made
 
 
 def read_onnx(data: bytes) -> object:
@@ -80,29 +87,106 @@ def folder() -> Path:
 _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 
 
-def in_folder(name: str) -> Callable[[bytes], object]:
-    """Reads a folder with one file of other content."""
+def read_folder(data: bytes) -> object:
+    """The program of a folder in which some files have other contents, or are missing."""
+    changed: dict[str, str | None] = json.loads(data)
+    good = {name: (folder() / name).read_bytes() for name in changed if (folder() / name).exists()}
+    try:
+        for name, text in changed.items():
+            if text is None:
+                (folder() / name).unlink()
+            elif text in ("link", "pipe"):
+                (folder() / name).unlink(missing_ok=True)
+                if text == "link":
+                    (folder() / name).symlink_to("/dev/zero")
+                else:
+                    os.mkfifo(folder() / name)
+            else:
+                (folder() / name).write_bytes(bytes.fromhex(text))
+        return bnn_pynq.read(folder(), None)
+    finally:
+        for name in changed:
+            (folder() / name).unlink(missing_ok=True)
+        for name, content in good.items():
+            (folder() / name).write_bytes(content)
 
-    def read(data: bytes) -> object:
-        file = folder() / name
-        good = file.read_bytes()
-        file.write_bytes(data)
-        try:
-            made = bnn_pynq.read(folder(), None)
-        finally:
-            file.write_bytes(good)
-        return made.format, made.shapes[made.output]
 
-    return read
+def files_change(data: bytes, rng: np.random.Generator) -> bytes:
+    """One to three files of a folder damaged, missing, exchanged, renamed, links or pipes."""
+    names = sorted(each.name for each in folder().iterdir())
+    changed: dict[str, str | None] = {}
+    for i in rng.integers(0, len(names), int(rng.integers(1, 4))).tolist():
+        name = names[i]
+        content, action = (folder() / name).read_bytes(), rng.integers(10)
+        if action == 0:
+            changed[name] = None
+        elif action == 1:
+            changed[name] = (folder() / names[int(rng.integers(len(names)))]).read_bytes().hex()
+        elif action == 2:
+            changed[f"{int(rng.integers(12))}-{int(rng.integers(99))}-thres.bin"] = content.hex()
+        elif action == 3:
+            changed[name] = ("link", "pipe")[int(rng.integers(2))]
+        else:
+            changed[name] = (flipped, grown)[action % 2](content, rng).hex()
+    return json.dumps(changed).encode()
 
 
-def content(name: str) -> bytes:
-    """A file of the folder."""
-    return (folder() / name).read_bytes()
+def holds(data: bytes, found: object) -> None:
+    """See that the program has the words of the changed files, unpacked one by one."""
+    assert isinstance(found, Program)
+    for name, text in json.loads(data).items():
+        match = re.fullmatch(r"([0-3])-([0-9]+)-(weights|thres)\.bin", name)
+        if match is None or text in (None, "link", "pipe"):
+            continue
+        layer, element, content = int(match[1]), int(match[2]), bytes.fromhex(text)
+        count, simd = LFC_FOLDINGS[layer]
+        if element >= count or (layer == 3 and match[3] == "thres"):
+            continue
+        words = [int.from_bytes(content[i : i + 8], "little") for i in range(0, len(content), 8)]
+        rows = found.by_name[f"{layer}-{match[3]}"]
+        if isinstance(rows, Dense):
+            own = rows.weights[element::count]
+            steps = -(-rows.weights.shape[1] // simd)
+            for row, at in zip(own, range(0, len(words), steps), strict=False):
+                bits = [words[at + i // simd] >> i % simd & 1 for i in range(len(row))]
+                assert row.tolist() == [2 * b - 1 for b in bits]
+        elif layer > 0:
+            assert isinstance(rows, Quantizer)
+            signed = [w - (w >> 63 << 64) for w in words]
+            wanted = [sorted(signed[i : i + 2]) for i in range(0, len(signed), 2)]
+            assert rows.edges[element::count].tolist() == wanted
+
+
+def ordered_as_executed(data: bytes, found: object) -> None:
+    """See that the scores of a small ONNX file are ordered as the tests' executor has its logits.
+
+    What the executor does not know, and numbers beyond all measure, say nothing.
+    """
+    if not isinstance(found, tuple):
+        return
+    graph, made = found
+    x = probes(graph.input)[:16]
+    real = graph.input.reals(x)
+    model = read_model(data)
+    try:
+        with np.errstate(all="ignore"):
+            given = real.transpose(0, 3, 1, 2) if real.ndim == 4 else real
+            logits = trace(model, given, next(n for n in model.inputs if n not in model.constants))[
+                model.outputs[0]
+            ]
+    except (KeyError, ValueError, IndexError, TypeError):
+        return
+    logits = np.asarray(logits).reshape(len(x), -1)
+    scores = simulate(lower_program(made, graph.input, "scores"), x).reshape(len(x), -1)
+    if logits.shape != scores.shape or not np.isfinite(logits).all():
+        return
+    for one, other in zip(scores, logits, strict=True):
+        falls = np.diff(other[np.argsort(one, kind="stable")]).min(initial=0.0)
+        assert falls >= -1e-6 * np.abs(other).max(initial=1.0)
 
 
 def kinds() -> tuple[FileKind, ...]:
-    """ONNX files, and the files of a BNN-PYNQ folder."""
+    """ONNX files, and BNN-PYNQ folders."""
     onnx = FileKind(
         "ONNX file",
         (small_dense(), small_conv(first="none")),
@@ -110,20 +194,18 @@ def kinds() -> tuple[FileKind, ...]:
         changes=(flipped, grown),
         corpus=corpus(),
         same=False,
+        right=ordered_as_executed,
     )
-    names = ("0-0-weights.bin", "1-5-thres.bin", "classes.txt")
-    parts = [
-        FileKind(
-            f"BNN-PYNQ {name}",
-            (content(name),),
-            in_folder(name),
-            changes=(flipped, grown),
-            same=False,
-            share=0.05,
-        )
-        for name in names
-    ]
-    return (onnx, *parts)
+    pynq = FileKind(
+        "BNN-PYNQ folder",
+        (b"{}",),
+        read_folder,
+        changes=(files_change,),
+        same=False,
+        share=0.3,
+        right=holds,
+    )
+    return onnx, pynq
 
 
 KINDS = kinds()

@@ -7,9 +7,6 @@ cut off (``CUT``), so that a command line that happens to be right ends soon.
 from __future__ import annotations
 
 import random
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -23,6 +20,7 @@ from hwbnn.errors import ToolFailed
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Threshold, save, to_bytes
 from hwbnn.plan import Plan
 from hwbnn.targets import generate
+from tests.fuzz.kinds import within
 
 SEEDS = 12
 CASES = 20
@@ -145,22 +143,6 @@ def command_line(rng: random.Random, files: list[str]) -> list[str]:
     if name == "verify":
         words += ["--backends", rng.choice(["fast", "plain", "fsat", "fast,fast", ""])]
     return words
-
-
-@contextmanager
-def within(seconds: int) -> Iterator[None]:
-    """Fail what takes longer, by processor time: a busy machine fails nothing."""
-
-    def late(number: int, frame: object) -> None:
-        raise AssertionError(f"took more than {seconds} s of the processor")
-
-    before = signal.signal(signal.SIGPROF, late)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
 
 
 @pytest.fixture

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hwbnn.errors import HwbnnError
 from tests.fuzz import graphs, keras_files, network_files, plans, projects, runs
-from tests.fuzz.kinds import FileKind
+from tests.fuzz.kinds import FileKind, within
 
 KINDS: tuple[FileKind, ...] = (
     *graphs.KINDS,
@@ -21,36 +25,83 @@ KINDS: tuple[FileKind, ...] = (
 )
 
 
-def check(kind: FileKind, data: bytes, expected: object | None, what: str) -> None:
-    """See a file refused in one line, or read as what is expected."""
+MUTANTS = 200
+"""Damaged files of a kind, unless a number is given."""
+SECONDS = 30
+"""What one file may take, of the processor; most take some hundredths of a second."""
+MEMORY = 1 << 29
+"""Bytes by which the peak of the process may grow while one file is read."""
+
+
+def check(kind: FileKind, data: bytes, expected: object | None, what: str) -> bool:
+    """See a file refused in one line, or read as what is expected; whether it was read."""
     try:
-        value = kind.read(data)
+        with within(SECONDS), bounded(MEMORY):
+            value = kind.read(data)
     except HwbnnError as error:
         text = str(error)
         assert text.isprintable(), (what, text)
         assert len(text) < 2000, (what, text)
         text.encode()
-        return
+        return False
     except BaseException as error:
         raise AssertionError(
             f"{kind.name}, {what}: {type(error).__name__}: {error!s:.300}"
         ) from error
     if expected is not None and kind.same:
         assert value == expected, (kind.name, what)
+    if kind.right is not None:
+        try:
+            kind.right(data, value)
+        except AssertionError as error:
+            raise AssertionError(f"{kind.name}, {what}: read as another network") from error
+    return True
+
+
+@contextmanager
+def bounded(size: int) -> Iterator[None]:
+    """Fail what makes the memory of this process grow by more than ``size`` bytes at its peak."""
+    before = _reset_peak()
+    yield
+    grown = _status("VmHWM") - before
+    assert grown < size, f"took {grown >> 20} MiB of memory"
+
+
+def _reset_peak() -> int:
+    """Forget the peak of the memory so far; the memory now, in bytes."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def _status(name: str) -> int:
+    text = Path("/proc/self/status").read_text()
+    return int(text.split(f"{name}:")[1].split()[0]) << 10
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_damaged_files_are_refused_in_one_line_or_read_alike(
     kind: FileKind, pytestconfig: pytest.Config
 ) -> None:
-    mutants = max(10, round(pytestconfig.getoption("mutants") * kind.share))
+    given = pytestconfig.getoption("mutants")
+    mutants = given if given is not None else max(10, round(MUTANTS * kind.share))
+    first = pytestconfig.getoption("mutant_seed")
     values = [kind.read(sample) for sample in kind.samples]
+    read, slowest, begin = 0, 0.0, time.monotonic()
     for seed in range(mutants):
-        rng = np.random.default_rng((zlib.crc32(kind.name.encode()), seed))
+        rng = np.random.default_rng(
+            (zlib.crc32(kind.name.encode()), seed, first)[: 2 + (first > 0)]
+        )
         i = seed % len(kind.samples)
         change = kind.changes[seed // len(kind.samples) % len(kind.changes)]
         data = change(kind.samples[i], rng)
-        check(kind, data, values[i], f"sample {i}, seed {seed}, {change.__name__}")
+        start = time.process_time()
+        what = f"sample {i}, seed {first} {seed}, {change.__name__}"
+        read += check(kind, data, values[i], what)
+        slowest = max(slowest, time.process_time() - start)
+    print(
+        f"{kind.name}: {mutants:,} damaged files, {mutants - read:,} refused, {read:,} read; "
+        f"slowest {slowest:.2f} s, all {time.monotonic() - begin:,.0f} s"
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,3 +122,30 @@ def test_a_reader_that_raises_anything_else_is_caught() -> None:
         check(kind, b"bad", 1, "sample")
     with pytest.raises(AssertionError, match="planted"):
         check(kind, b"worse", 1, "sample")
+
+
+def test_a_reader_that_takes_too_much_is_caught() -> None:
+    """The faults: one that computes without end, one that takes memory."""
+
+    def endless(data: bytes) -> object:
+        while True:
+            pass
+
+    def large(data: bytes) -> object:
+        return np.ones(MEMORY // 4)
+
+    with pytest.raises(AssertionError, match="took more than 1 s of the processor"), within(1):
+        endless(b"")
+    with pytest.raises(AssertionError, match=r"took .* MiB of memory"):
+        check(FileKind("planted", (b"",), large), b"", None, "sample")
+
+
+def test_a_file_that_is_read_as_another_is_caught() -> None:
+    def right(data: bytes, value: object) -> None:
+        assert value == len(data)
+
+    kind = FileKind("planted", (b"a",), len, same=False, right=right)
+    assert check(kind, b"ab", None, "sample")
+    wrong = FileKind("planted", (b"a",), lambda data: 1, same=False, right=right)
+    with pytest.raises(AssertionError, match="planted, sample: read as another network"):
+        check(wrong, b"ab", None, "sample")

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+LFC_FOLDINGS = ((32, 64), (64, 32), (32, 64), (16, 8))
+"""Processing elements and SIMD of the layers of LFC."""
+
 
 def write_layer(
     folder: Path, layer: int, weights: Any, thresholds: Any, folding: tuple[int, int], bits: int
@@ -37,10 +40,9 @@ def write_lfc(folder: Path, seed: int, activation_bits: int) -> dict[str, Any]:
     """A random LFC; its weights and thresholds by layer."""
     rng = np.random.default_rng(seed)
     sizes = ((832, 1024), (1024, 1024), (1024, 1024), (1024, 64))
-    foldings = ((32, 64), (64, 32), (32, 64), (16, 8))
     found = {}
     folder.mkdir(parents=True, exist_ok=True)
-    for i, ((inputs, outputs), folding) in enumerate(zip(sizes, foldings, strict=True)):
+    for i, ((inputs, outputs), folding) in enumerate(zip(sizes, LFC_FOLDINGS, strict=True)):
         weights = rng.choice([-1, 1], (outputs, inputs))
         if i == 0:
             weights[:, 784:] = 1
