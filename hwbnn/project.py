@@ -19,8 +19,13 @@ SIZE_LIMIT = 1 << 30
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 """Allowed names of files: nothing that a shell, Tcl or Make reads as more than a name."""
-LEFT_OUT = re.compile(r"\w+_prj/(?!solution\d+/(impl|syn)/(verilog|report)/).*|\w+\.log")
-"""Databases and logs of Vitis in a project's folder, some of them huge: these are not read."""
+BUILT = re.compile(r"build/|(.*/)?__pycache__/")
+"""Folders in a project for what its own scripts and benches make: not read, and not kept."""
+LEFT_OUT = re.compile(
+    rf"({BUILT.pattern}).*|"
+    r"\w+_prj/(?!solution\d+/(impl|syn)/(verilog|report)/).*|\w+\.log"
+)
+"""What tools make in a project's folder, some of it huge: these files are not read."""
 TARGET = re.compile(r"[a-z][a-z0-9]{0,15}")
 """Names of targets."""
 MANIFEST = ".hwbnn-project"
@@ -165,7 +170,9 @@ def _other(target: Path) -> str:
     manifest = target / MANIFEST
     known = {MANIFEST, *manifest.read_text().splitlines()} if manifest.is_file() else set()
     inside = (p for p in target.rglob("*") if p.is_symlink() or not p.is_dir())
-    return min({p.relative_to(target).as_posix() for p in inside} - known, default="")
+    names = {p.relative_to(target).as_posix() for p in inside} - known
+    built = manifest.is_file()  # by the scripts of the project that is there
+    return min((name for name in names if not (built and BUILT.match(name))), default="")
 
 
 def _exchange(target: Path, fresh: Path, replaced: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hwbnn.verification.framing import frames_of
+from hwbnn.plan.framing import frames_of
 from rtl_tests.bench import Found, ModuleBench, random_tokens
 
 BENCH = {"axis": ("source", "sink"), "error": True}

@@ -1,6 +1,6 @@
 """Whole cores in each way to tell frames apart: packets of any length, stalls, resets, faults.
 
-What comes out is held to the model of the border (:mod:`hwbnn.verification.framing`): the number of
+What comes out is held to the model of the border (:mod:`hwbnn.plan.framing`): the number of
 frames, the values of those that have all their beats, ``tlast``, and every cycle of ``error_o``.
 """
 

@@ -215,3 +215,18 @@ def test_what_vitis_leaves_beside_rtl_and_reports_is_no_part_of_a_project(tmp_pa
     (folder / "vitis.log").write_text("said")
     found = set(Project.read(folder).files)
     assert found == {*PROJECT.files, "core.json"} | {f"top_prj/solution1/{n}" for n in kept}
+
+
+def test_what_scripts_of_a_project_build_is_no_part_of_it(tmp_path: Path) -> None:
+    project = Project("rtl", {"core.json": b'{"target": "rtl"}', "graph.npz": b"g"})
+    folder = project.write(tmp_path / "p")
+    for name in ("build/a.out", "sim/__pycache__/test_core.pyc"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_bytes(b"x")
+    assert Project.read(folder).digest == project.digest
+    project.write(folder)
+    assert not (folder / "build").exists()
+    (tmp_path / "other" / "build").mkdir(parents=True)
+    (tmp_path / "other" / "build" / "mine").write_bytes(b"x")
+    with pytest.raises(InputError, match="holds other files"):
+        project.write(tmp_path / "other")

@@ -24,7 +24,7 @@ from hwbnn.estimate.amounts import Amounts, amounts, framing
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Lookup, Node, Output, Threshold
 from hwbnn.plan import Circuit, Folded, Layout, Plan, Sums, Unrolled, circuit
 from hwbnn.project import Project
-from hwbnn.targets.rtl import generate
+from hwbnn.targets.ip import generate
 from hwbnn.tools.yosys import synth
 
 RESULTS = Path(__file__).parent.parent / "results" / "luts.json"

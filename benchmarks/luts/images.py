@@ -36,7 +36,7 @@ from hwbnn.graph import (
 )
 from hwbnn.plan import Circuit, Folded, Layout, Plan, Unrolled, circuit
 from hwbnn.project import Project
-from hwbnn.targets.rtl import generate
+from hwbnn.targets.ip import generate
 from hwbnn.tools.yosys import synth
 
 RESULTS = Path(__file__).parents[1] / "results" / "luts_images.json"

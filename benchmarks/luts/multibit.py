@@ -22,7 +22,7 @@ import numpy as np
 from hwbnn.graph import Dot, Graph, Input, Output, Threshold
 from hwbnn.plan import Folded, Layout, Plan, Unrolled, circuit
 from hwbnn.project import Project
-from hwbnn.targets.rtl import generate
+from hwbnn.targets.ip import generate
 from hwbnn.tools.yosys import synth
 
 RESULTS = Path(__file__).parent.parent / "results" / "multibit.json"

@@ -62,6 +62,14 @@ def generate(
             "can hold two cores."
         ),
     ] = "hwbnn",
+    vectors: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="For rtl: samples in the test vectors that go with the core; by default 32, or "
+            "fewer if the core is large or slow.",
+        ),
+    ] = None,
     stages: Annotated[
         bool,
         typer.Option(
@@ -104,7 +112,7 @@ def generate(
     find = planner(plan, of_rate(interval, fps, mhz), luts, form, framing)
     network = read_graph(graph)
     chosen = find(network)
-    extra = {"io": io} if target == "hls" else {"name": name}
+    extra = {"io": io} if target == "hls" else {"name": name, "vectors": vectors}
     project = make(network, target, chosen, **extra)
     project.write(out)
     facts: dict[str, object] = {

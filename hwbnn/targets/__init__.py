@@ -16,8 +16,8 @@ __all__ = ["TARGETS", "generate"]
 
 # A target is imported only when it is used: it may need packages that the others do not.
 def _rtl(graph: Graph, plan: Plan | None = None, **options: Any) -> Project:
-    """SystemVerilog with AXI4-Stream ports, for every FPGA; options: name."""
-    from hwbnn.targets.rtl import generate as made
+    """SystemVerilog with AXI4-Stream ports, for every FPGA; options: name, vectors."""
+    from hwbnn.targets.ip import generate as made
 
     return made(graph, plan or Plan(), **options)
 
@@ -40,7 +40,8 @@ def generate(graph: Graph, target: str, plan: Plan | None = None, **options: Any
         graph: the network.
         target: one of :data:`TARGETS`.
         plan: how the network is laid out in hardware; by default all layers are unrolled.
-        **options: further options of the target: ``name`` of ``"rtl"``, ``io`` of ``"hls"``.
+        **options: further options of the target: ``name`` and ``vectors`` of ``"rtl"``, ``io`` of
+            ``"hls"``.
 
     Raises:
         GraphError: if ``graph`` is not a Graph.

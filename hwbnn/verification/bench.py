@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from hwbnn.graph import ValueType
 from hwbnn.graph.arrays import Array, Bools
+from hwbnn.plan.framing import Frames, frames_of, packed
 from hwbnn.verification.core import Core
-from hwbnn.verification.framing import Frames, frames_of, packed
 
 _ALWAYS: Bools = np.ones(1, np.bool_)
 

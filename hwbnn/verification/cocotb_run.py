@@ -23,12 +23,12 @@ from typing import Any
 
 from hwbnn import tools
 from hwbnn.errors import InputError, Mismatch, ToolFailed
+from hwbnn.plan.wire import WireLayout
 from hwbnn.project import Project
 from hwbnn.tools.processes import telling
 from hwbnn.verification.bench import Record, Stimulus, read_record
 from hwbnn.verification.core import Core
 from hwbnn.verification.verilator import POPCOUNTS, explained, settings
-from hwbnn.verification.wire import WireLayout
 
 _TOOLS = {"icarus": "iverilog", "verilator": "verilator"}
 SIMULATORS = tuple(_TOOLS)

@@ -15,9 +15,9 @@ from hwbnn.graph import Graph, check_name, from_bytes
 from hwbnn.graph.fields import shown
 from hwbnn.plan import Plan
 from hwbnn.plan.plan import BEAT_LIMIT
+from hwbnn.plan.wire import WireLayout
 from hwbnn.project import Project
 from hwbnn.simulators import check_input
-from hwbnn.verification.wire import WireLayout
 
 FORMAT = 1
 LARGEST = 1 << 40
@@ -75,7 +75,7 @@ class Core:
         Returns:
             uint8 array ``(frames * beats, bytes of a beat)``, little-endian: the bytes of
             ``s_axis_tdata``, beat after beat, the lowest byte first. Which beats have ``tlast``
-            depends on the framing (:mod:`hwbnn.verification.framing`).
+            depends on the framing (:mod:`hwbnn.plan.framing`).
 
         Raises:
             InputError: if ``x`` does not fit the Graph's input.

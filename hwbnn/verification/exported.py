@@ -20,11 +20,11 @@ from typing import Any
 from hwbnn.errors import InputError, ToolFailed
 from hwbnn.graph import Graph, check_name, from_bytes
 from hwbnn.plan import Plan
+from hwbnn.plan.wire import WireLayout
 from hwbnn.project import Project
 from hwbnn.verification import cocotb_run
 from hwbnn.verification.cocotb_run import CocotbSimulation, Ports
 from hwbnn.verification.core import DAMAGE, Core, malformed
-from hwbnn.verification.wire import WireLayout
 
 PLACES = ("impl/verilog", "syn/verilog")
 """Where Vitis writes Verilog in a solution's folder: exported as an IP core, or synthesised."""

@@ -11,7 +11,7 @@ from benchmarks.luts import images
 from hwbnn.estimate import area
 from hwbnn.estimate.area import ERROR_PERCENT, FF, LUT, SOURCE, STAGE_ERRORS
 from hwbnn.plan import Framing, circuit
-from hwbnn.targets.rtl import generate
+from hwbnn.targets.ip import generate
 from hwbnn.tools.yosys import synth
 from tests.strategies import random_graph, random_plan
 

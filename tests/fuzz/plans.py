@@ -9,7 +9,7 @@ from typing import Any
 from hwbnn.graph import Graph
 from hwbnn.plan import Plan, circuit
 from hwbnn.plan.stages import Fork, SlidingWindow
-from hwbnn.targets.rtl import generate
+from hwbnn.targets.ip import generate
 from tests.conv_strategies import random_conv_graph
 from tests.fuzz.kinds import FileKind, flipped, json_change
 from tests.strategies import random_plan

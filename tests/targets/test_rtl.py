@@ -69,8 +69,8 @@ def test_the_listed_files_are_there_and_no_other_sources():
 
 
 def test_every_module_bears_the_prefix_and_the_name_of_its_file():
-    library = {path.stem for path in assets("rtl").glob("*.sv")}
-    own = re.compile("hwbnn_(top|trace|(v|raw|rom|net)_.+)")
+    library = {path.stem for path in assets("rtl").rglob("*.sv")}
+    own = re.compile("hwbnn_(top|tb|trace|(v|raw|rom|net)_.+)")
     # No node, whatever its name, takes the name of a module of the library.
     assert not any(own.fullmatch(name) for name in library)
     for seed in range(20):
@@ -90,12 +90,12 @@ def modules_of(project):
 
 
 def test_cores_of_different_names_share_the_library_alone():
-    library = {path.stem for path in assets("rtl").glob("*.sv")}
+    library = {path.stem for path in assets("rtl").rglob("*.sv")}
     one, two = (generate(network(), "rtl", PLANS[1], name=name) for name in ("eins", "eins2"))
     both = modules_of(one).keys() & modules_of(two).keys()
     assert both
     assert both <= library
-    assert all(one.files[f"rtl/{name}.sv"] == two.files[f"rtl/{name}.sv"] for name in both)
+    assert all(one.files[modules_of(one)[n]] == two.files[modules_of(two)[n]] for n in both)
     assert {"eins_top", "eins_trace", "eins_raw_module", "eins_rom_module"} < modules_of(one).keys()
     said = json.loads(one.text("core.json"))
     assert (said["top"], said["simulation"]["top"]) == ("eins_top", "eins_trace")

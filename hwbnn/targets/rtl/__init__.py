@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hwbnn.targets.rtl.generate import generate
+from hwbnn.targets.rtl.generate import Design, build_of, design
 
-__all__ = ["generate"]
+__all__ = ["Design", "build_of", "design"]

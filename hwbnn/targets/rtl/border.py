@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from hwbnn.plan import Framing
 from hwbnn.plan.stages import AxisIn, AxisOut
 from hwbnn.targets.rtl.stages import CLOCK, described, input_ports, output_ports, wires
@@ -24,22 +27,47 @@ _ENDS = ("frame_valid", "frame_ready", "frame_last")
 """The signals that tell the output whether a frame ends its packet."""
 
 
-def ports(input_beat: int, output_beat: int) -> list[str]:
-    """The ports of the top module."""
+@dataclass(frozen=True)
+class Port:
+    """One port of the top module.
+
+    Attributes:
+        name: its name.
+        output: whether the core drives it.
+        width: its bits; None for a single wire without a range.
+        bus: the prefix of the AXI4-Stream that it belongs to; "" if to none.
+    """
+
+    name: str
+    output: bool = False
+    width: int | None = None
+    bus: str = ""
+
+    @property
+    def signal(self) -> str:
+        """The name without the prefix of its stream, ``"tdata"`` for example."""
+        return self.name.removeprefix(f"{self.bus}_") if self.bus else self.name
+
+
+def ports(input_beat: int, output_beat: int) -> tuple[Port, ...]:
+    """The ports of the top module: everything that is written about them comes from here."""
+    streams: list[Port] = []
+    for bus, beat, sends in (("s_axis", input_beat, False), ("m_axis", output_beat, True)):
+        widths = {"tdata": beat, "tkeep": beat // 8}
+        streams += [
+            Port(f"{bus}_{name}", sends != (name == "tready"), widths.get(name), bus)
+            for name in SIGNALS
+        ]
+    return (Port("aclk"), Port("aresetn"), *streams, Port("error_o", output=True))
+
+
+def declared(listed: Iterable[Port]) -> list[str]:
+    """The declarations of ports in SystemVerilog, without commas."""
     return [
-        "input  logic aclk",
-        "input  logic aresetn",
-        f"input  logic {vector(input_beat)} s_axis_tdata",
-        f"input  logic {vector(input_beat // 8)} s_axis_tkeep",
-        "input  logic s_axis_tvalid",
-        "output logic s_axis_tready",
-        "input  logic s_axis_tlast",
-        f"output logic {vector(output_beat)} m_axis_tdata",
-        f"output logic {vector(output_beat // 8)} m_axis_tkeep",
-        "output logic m_axis_tvalid",
-        "input  logic m_axis_tready",
-        "output logic m_axis_tlast",
-        "output logic error_o",
+        f"{'output' if port.output else 'input '} logic "
+        + (f"{vector(port.width)} " if port.width is not None else "")
+        + port.name
+        for port in listed
     ]
 
 

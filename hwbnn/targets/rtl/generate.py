@@ -1,30 +1,75 @@
-"""The files of an RTL core: hand-written modules, generated modules and descriptions."""
+"""The design of an RTL core: hand-written and generated modules, in the order to read them."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 from hwbnn.assets import asset, assets
 from hwbnn.errors import InputError
-from hwbnn.estimate import cycles
-from hwbnn.graph import Graph, to_bytes
-from hwbnn.plan import Plan, circuit
-from hwbnn.project import Project
-from hwbnn.targets.rtl import describe, netlists
+from hwbnn.estimate import Cycles, cycles
+from hwbnn.graph import Graph
+from hwbnn.plan import Circuit, Plan, circuit
+from hwbnn.targets.rtl import netlists
 from hwbnn.targets.rtl.blocks import modules
 from hwbnn.targets.rtl.top import CORE, top, top_name, trace_name, trace_wrapper
+from hwbnn.targets.rtl.verilog import HEADER
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,31}")
 
 
-def generate(graph: Graph, plan: Plan, *, name: str = CORE) -> Project:
-    """Generate the RTL core of a Graph under a Plan; equal arguments give equal files.
+@dataclass(frozen=True)
+class Design:
+    """A core in SystemVerilog, and everything that files beside it are written from.
 
-    ``rtl/`` holds the design. ``files.f`` lists its files, each behind the modules that it
-    instantiates; ``library.f`` lists the files that all cores share, ``core.f`` the others.
-    ``sim/`` holds a wrapper that shows every value to a test bench and is no part of the design.
+    Attributes:
+        circuit: the circuit that it implements.
+        predicted: its predicted cycles.
+        name: the prefix of its own modules.
+        library: the names of its hand-written modules, each behind those that it instantiates.
+        own: the text of each generated module by name, in the same order; the top module is last.
+        build: 16 hexadecimal digits that are the same for equal Graphs under equal Plans.
+    """
+
+    circuit: Circuit
+    predicted: Cycles
+    name: str
+    library: tuple[str, ...]
+    own: Mapping[str, str]
+    build: str
+
+    @property
+    def modules(self) -> list[str]:
+        """The names of all modules, each behind those that it instantiates."""
+        return [*self.library, *self.own]
+
+    @property
+    def simulated(self) -> list[str]:
+        """The files that only simulation reads: models of primitives, and the wrapper with taps."""
+        models = [f"sim/{netlists.MODELS}.sv"] if netlists.models(self.circuit) else []
+        return [*models, f"sim/{trace_name(self.name)}.sv"]
+
+    def files(self) -> dict[str, bytes]:
+        """The files of ``rtl/`` and ``sim/`` by path."""
+        files = {f"rtl/{module}.sv": text.encode() for module, text in self.own.items()}
+        files |= {f"rtl/{module}.sv": asset("rtl", f"{module}.sv") for module in self.library}
+        wrapper = trace_wrapper(self.circuit, self.name, self.build)
+        files[f"sim/{trace_name(self.name)}.sv"] = _stamped(wrapper, self.build).encode()
+        if primitives := netlists.models(self.circuit):
+            files[f"sim/{netlists.MODELS}.sv"] = primitives.encode()
+        return files
+
+
+def build_of(graph: Graph, plan: Plan) -> str:
+    """The build of a Graph under a Plan: 16 hexadecimal digits of a SHA-256 over both."""
+    return hashlib.sha256(f"{graph.digest}\n{plan.to_json()}".encode()).hexdigest()[:16]
+
+
+def design(graph: Graph, plan: Plan, *, name: str = CORE) -> Design:
+    """Generate the SystemVerilog of a Graph under a Plan; equal arguments give equal texts.
 
     Args:
         graph: the network.
@@ -38,27 +83,20 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE) -> Project:
         PlanError: if the Plan does not fit the Graph.
     """
     core = _checked(name)
-    core_circuit = circuit(graph, plan)
+    core_circuit, build = circuit(graph, plan), build_of(graph, plan)
     predicted = cycles(core_circuit)
     texts: dict[str, str] = {}
     for pipeline in core_circuit.pipelines:
         texts |= modules(core, pipeline)
-    texts[top_name(core)] = top(core_circuit, predicted, core)
-    library = _needed(texts.values())
-    names = [*library, *texts]
-    files = {f"rtl/{module}.sv": text.encode() for module, text in texts.items()}
-    files |= {f"rtl/{module}.sv": asset("rtl", f"{module}.sv") for module in library}
-    files |= {f"sim/{trace_name(core)}.sv": trace_wrapper(core_circuit, core).encode()}
-    if primitives := netlists.models(core_circuit):
-        files[f"sim/{netlists.MODELS}.sv"] = primitives.encode()
-    for listed, modules_of in (("files.f", names), ("library.f", library), ("core.f", [*texts])):
-        files[listed] = "".join(f"rtl/{module}.sv\n" for module in modules_of).encode()
-    files["graph.npz"] = to_bytes(graph)
-    files["plan.json"] = plan.to_json().encode()
-    files["core.json"] = describe.core(core_circuit, predicted, names, library, core).encode()
-    files["README.md"] = describe.readme(core_circuit, predicted, core).encode()
-    files["vivado.tcl"] = describe.vivado(plan, names, core).encode()
-    return Project("rtl", files)
+    texts[top_name(core)] = top(core_circuit, predicted, core, build)
+    library = tuple(_needed(texts.values()))
+    own = {module: _stamped(text, build) for module, text in texts.items()}
+    return Design(core_circuit, predicted, core, library, own, build)
+
+
+def _stamped(text: str, build: str) -> str:
+    """A generated module with its build in the header."""
+    return text.replace(HEADER, f"{HEADER}\n// Build {build}.", 1)
 
 
 def _checked(name: str) -> str:

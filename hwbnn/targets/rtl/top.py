@@ -23,18 +23,41 @@ def trace_name(core: str) -> str:
     return f"{core}_trace"
 
 
-def top(circuit: Circuit, predicted: Cycles, core: str) -> str:
-    """The text of a core's top module; the predicted cycles stand in its comment."""
+def top(circuit: Circuit, predicted: Cycles, core: str, build: str) -> str:
+    """The text of a core's top module; the predicted cycles stand in its comment.
+
+    Its parameter ``Build`` is the build of the core. What instantiates it and gives another one,
+    because it was generated with another core, does not elaborate.
+    """
     plan = circuit.plan
     held = frames_held(circuit) if plan.framing == "batch" else 0
-    body = "".join(_stage(stage, core, plan.framing, held) for stage in circuit.stages)
+    body = _build_check(top_name(core), build)
+    body += "".join(_stage(stage, core, plan.framing, held) for stage in circuit.stages)
     comment = (
         f"A network of {len(circuit.graph.nodes)} nodes, graph {circuit.graph.digest[:16]}.\n"
         f"{predicted.latency} cycles from the first input beat of a frame to its last output beat, "
         f"{predicted.interval} from frame to frame."
     )
-    ports = border.ports(plan.input_beat, plan.output_beat)
-    return module(top_name(core), comment, ports, body)
+    ports = border.declared(border.ports(plan.input_beat, plan.output_beat))
+    parameter = f"parameter logic [63:0] Build = 64'h{build}"
+    return module(top_name(core), comment, ports, body, parameters=[parameter])
+
+
+def _build_check(top: str, build: str) -> str:
+    """The check that whatever instantiates the top module was generated with it."""
+    wrong = f'"{top}: this is build {build}, build %h is asked for; take all files of one", Build'
+    return f"""
+  localparam logic [63:0] OwnBuild = 64'h{build};
+
+`ifdef __ICARUS__  // which has no elaboration tasks
+  initial if (Build != OwnBuild) $fatal(1, {wrong});
+`else
+  if (Build != OwnBuild) begin : gen_build
+    $error({wrong});
+  end
+`endif
+
+"""
 
 
 def _stage(stage: Stage, core: str, framing: Framing, held: int) -> str:
@@ -45,12 +68,16 @@ def _stage(stage: Stage, core: str, framing: Framing, held: int) -> str:
     return stage_text(stage, core)
 
 
-def trace_wrapper(circuit: Circuit, core: str) -> str:
+def trace_wrapper(circuit: Circuit, core: str, build: str) -> str:
     """A wrapper for simulation: the top module, with every tap and every FIFO's maximum fill."""
     plan = circuit.plan
-    ports = border.ports(plan.input_beat, plan.output_beat)
-    names = [port.split()[-1] for port in ports]
-    body = instance(top_name(core), "u_top", {}, dict(zip(names, names, strict=True)))
+    listed = border.ports(plan.input_beat, plan.output_beat)
+    names = [port.name for port in listed]
+    ports = border.declared(listed)
+    parameter = f"parameter logic [63:0] Build = 64'h{build}"
+    body = instance(
+        top_name(core), "u_top", {"Build": "Build"}, dict(zip(names, names, strict=True))
+    )
     body += "\n"
     for tap in circuit.taps.values():
         name, signal = f"tap_{tap.value}", f"u_top.{tap.signal}"
@@ -67,7 +94,7 @@ def trace_wrapper(circuit: Circuit, core: str) -> str:
         "For simulation only: the streams behind the network's values, read by their names, and\n"
         "the most words that each FIFO held since reset."
     )
-    return module(trace_name(core), comment, ports, body)
+    return module(trace_name(core), comment, ports, body, parameters=[parameter])
 
 
 def _most(name: str, fill: str) -> str:

@@ -74,12 +74,22 @@ def vector(bits: int) -> str:
     return f"[{bits - 1}:0]"
 
 
-def module(name: str, comment: str, ports: Sequence[str], body: str, *, apart: bool = False) -> str:
-    """A file with one module; ``ports`` are declarations without commas.
+def module(
+    name: str,
+    comment: str,
+    ports: Sequence[str],
+    body: str,
+    *,
+    parameters: Sequence[str] = (),
+    apart: bool = False,
+) -> str:
+    """A file with one module; ``ports`` and ``parameters`` are declarations without commas.
 
     ``apart`` asks synthesis to keep the module's hierarchy, so that it is mapped by itself.
     """
     kept = "(* keep_hierarchy *)\n" if apart else ""
     about = "\n".join(f"// {line}".rstrip() for line in comment.splitlines())
     declared = ",\n".join(f"  {port}" for port in ports)
-    return f"{HEADER}\n{about}\n\n{kept}module {name} (\n{declared}\n);\n{body}endmodule\n"
+    given = ",\n".join(f"  {parameter}" for parameter in parameters)
+    head = f"module {name} #(\n{given}\n) (" if given else f"module {name} ("
+    return f"{HEADER}\n{about}\n\n{kept}{head}\n{declared}\n);\n{body}endmodule\n"

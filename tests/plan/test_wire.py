@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwbnn.graph import ValueType, bit_type
-from hwbnn.verification.wire import WireLayout
+from hwbnn.plan.wire import WireLayout
 
 TYPES = [
     bit_type((13,)),

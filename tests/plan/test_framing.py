@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hwbnn.verification.framing import frames_of, packed
+from hwbnn.plan.framing import frames_of, packed
 
 FRAMINGS = ("packet", "counted", "batch")
 

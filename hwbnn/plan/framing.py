@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwbnn.graph.arrays import Ints
-from hwbnn.plan import Framing
+from hwbnn.plan.plan import Framing
 
 
 @dataclass(frozen=True)

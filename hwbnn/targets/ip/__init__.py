@@ -1,0 +1,7 @@
+"""An RTL core as a product: the design with its benches, its packaging and its description."""
+
+from __future__ import annotations
+
+from hwbnn.targets.ip.generate import generate
+
+__all__ = ["generate"]

@@ -1,0 +1,48 @@
+"""The folder of an RTL core: design, benches, packaging, and what it says of itself."""
+
+from __future__ import annotations
+
+from hwbnn.graph import Graph, to_bytes
+from hwbnn.plan import Plan
+from hwbnn.project import Project
+from hwbnn.targets.ip import bench, describe, wrapper
+from hwbnn.targets.ip.vectors import Vectors
+from hwbnn.targets.rtl import design
+from hwbnn.targets.rtl.top import CORE
+
+
+def generate(graph: Graph, plan: Plan, *, name: str = CORE, vectors: int | None = None) -> Project:
+    """Generate the RTL core of a Graph under a Plan; equal arguments give equal files.
+
+    ``rtl/`` holds the design. ``files.f`` lists its files, each behind the modules that it
+    instantiates; ``library.f`` lists the files that all cores share, ``core.f`` the others.
+    ``ip/`` has a top module in Verilog. ``sim/`` holds benches, their vectors, and a wrapper
+    that shows every value; these are no part of the design.
+
+    Args:
+        graph: the network.
+        plan: how it is laid out.
+        name: the prefix of the core's own modules (:func:`hwbnn.targets.rtl.design`).
+        vectors: samples in the vectors of the benches; by default 32, or fewer if the core is
+            large or slow.
+
+    Raises:
+        InputError: if the name is not a letter with at most 31 of a-z and 0-9 behind it, or
+            ``vectors`` is not a number that is allowed.
+        PlanError: if the Plan does not fit the Graph.
+    """
+    core = design(graph, plan, name=name)
+    made = Vectors.of(core, vectors)
+    files = core.files() | wrapper.files(core) | bench.files(made)
+    for listed, names in (
+        ("files.f", core.modules),
+        ("library.f", core.library),
+        ("core.f", core.own),
+    ):
+        files[listed] = "".join(f"rtl/{module}.sv\n" for module in names).encode()
+    files["graph.npz"] = to_bytes(graph)
+    files["plan.json"] = plan.to_json().encode()
+    files["core.json"] = describe.core(core).encode()
+    files["README.md"] = describe.readme(made).encode()
+    files["vivado.tcl"] = describe.vivado(core).encode()
+    return Project("rtl", files)
