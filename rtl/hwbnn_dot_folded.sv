@@ -15,7 +15,7 @@
 // Serial takes one bit plane a cycle, the highest first: every pass goes over the tokens Width times
 // and doubles its sums in between.
 //
-// The weights come from a memory outside, in the cycle after the address row_o: row (pass *
+// The weights come from a memory outside, Reads cycles after the address row_o: row (pass *
 // ceil(Inputs / Simd) + token) of Pe * Simd bits, channel by channel, and group by group. The pipeline
 // behind runs free: the last step of a pass waits for a credit, which stands for room for one result
 // in the credit_fifo at the end. Where the pipeline makes one result of a whole frame, only the first
@@ -24,8 +24,8 @@
 // Initiation interval: ceil(Inputs / Simd) * ceil(Channels / Pe) cycles, Width times as many if
 // Serial. It needs enough Credits, and Slots for the tokens of two vectors (for 2 tokens where each is
 // read once).
-// Latency: from the last step of a pass to valid_o 2 cycles and those of dot_row over Simd, of
-// Width 1 if Serial.
+// Latency: from the last step of a pass to valid_o Reads + 1 cycles and those of dot_row over Simd,
+// of Width 1 if Serial.
 
 module hwbnn_dot_folded #(
   parameter int Inputs   = 8,
@@ -43,7 +43,8 @@ module hwbnn_dot_folded #(
   parameter int Slots    = 4,     // tokens of input that are kept
   parameter int Credits  = 1,
   parameter bit OnePerFrame  = 1'b0,
-  parameter int AddressWidth = 2  // of the rows of weights
+  parameter int AddressWidth = 2, // of the rows of weights
+  parameter int Reads        = 1   // cycles from row_o to weights_i
 ) (
   input  logic                    clk_i,
   input  logic                    rst_ni,
@@ -121,7 +122,7 @@ module hwbnn_dot_folded #(
     : ($clog2((Simd + 5) / 6) + Levels) / Levels + ($clog2(StepBits) + Levels - 1) / Levels;
 
   logic [Width*Simd-1:0] planes;
-  logic [StepBits*Simd-1:0] step_planes;
+  logic [StepBits*Simd-1:0] read_planes, step_planes;
   logic added, clear_added, double_added, first_added, last_added, valid_q;
   logic [3:0] flags;
 
@@ -138,13 +139,23 @@ module hwbnn_dot_folded #(
     logic [RoundWidth-1:0] plane_q;
 
     always_ff @(posedge clk_i) plane_q <= RoundWidth'(Width - 1) - round;
-    assign step_planes = planes[plane_q*Simd +: Simd];
+    assign read_planes = planes[plane_q*Simd +: Simd];
   end else begin : gen_parallel
-    assign step_planes = planes;
+    assign read_planes = planes;
   end
 
+  // The token comes one cycle after the step, and waits here for its weights.
+  hwbnn_delay_line #(
+    .Width(StepBits * Simd),
+    .Stages(Reads - 1)
+  ) u_planes_read (
+    .clk_i,
+    .data_i(read_planes),
+    .data_o(step_planes)
+  );
+
   hwbnn_valid_line #(
-    .Stages(Stages + 1)
+    .Stages(Stages + Reads)
   ) u_valid (
     .clk_i,
     .rst_ni,
@@ -154,7 +165,7 @@ module hwbnn_dot_folded #(
 
   hwbnn_delay_line #(
     .Width(4),
-    .Stages(Stages + 1)
+    .Stages(Stages + Reads)
   ) u_flags (
     .clk_i,
     .data_i({first_step && first_round, first_step && !first_round, first_pass, last_step}),

@@ -13,13 +13,13 @@
 // and doubles its sums in between, Start too.
 //
 // The weights come from a memory outside: row (pass * ceil(Inputs / Simd) + token) of Pe * Simd *
-// WeightWidth bits, channel by channel, group by group, in the cycle after its address.
+// WeightWidth bits, channel by channel, group by group, Reads cycles after its address.
 //
 // Initiation interval: ceil(Inputs / Simd) * ceil(Channels / Pe) cycles, Width times as many if
 // Serial. It needs enough Credits, and Slots for the tokens of two vectors (for 2 tokens where each is
 // read once).
-// Latency: from the last step of a pass to valid_o 2 cycles and those of masked_row or weighted_row
-// over Simd, of Width 1 if Serial.
+// Latency: from the last step of a pass to valid_o Reads + 1 cycles and those of masked_row or
+// weighted_row over Simd, of Width 1 if Serial.
 
 module hwbnn_weighted_folded #(
   parameter int Inputs      = 8,
@@ -40,7 +40,8 @@ module hwbnn_weighted_folded #(
   parameter int Slots       = 4,     // tokens of input that are kept
   parameter int Credits     = 1,
   parameter bit OnePerFrame  = 1'b0,
-  parameter int AddressWidth = 2     // of the rows of weights
+  parameter int AddressWidth = 2,    // of the rows of weights
+  parameter int Reads       = 1      // cycles from row_o to weights_i
 ) (
   input  logic                    clk_i,
   input  logic                    rst_ni,
@@ -81,7 +82,7 @@ module hwbnn_weighted_folded #(
   logic [Simd*Width-1:0] token;
   logic [RoundWidth-1:0] round;
   logic [Width*Simd-1:0] planes;
-  logic [StepBits*Simd-1:0] step_planes;
+  logic [StepBits*Simd-1:0] read_planes, step_planes;
   logic unused_fresh;
   logic step, first, last, added, clear_added, double_added, last_added, valid_q;
   logic [2:0] flags;
@@ -125,13 +126,23 @@ module hwbnn_weighted_folded #(
     logic [RoundWidth-1:0] plane_q;
 
     always_ff @(posedge clk_i) plane_q <= RoundWidth'(Width - 1) - round;
-    assign step_planes = planes[plane_q*Simd +: Simd];
+    assign read_planes = planes[plane_q*Simd +: Simd];
   end else begin : gen_parallel
-    assign step_planes = planes;
+    assign read_planes = planes;
   end
 
+  // The token comes one cycle after the step, and waits here for its weights.
+  hwbnn_delay_line #(
+    .Width(StepBits * Simd),
+    .Stages(Reads - 1)
+  ) u_planes_read (
+    .clk_i,
+    .data_i(read_planes),
+    .data_o(step_planes)
+  );
+
   hwbnn_valid_line #(
-    .Stages(Stages + 1)
+    .Stages(Stages + Reads)
   ) u_valid (
     .clk_i,
     .rst_ni,
@@ -141,7 +152,7 @@ module hwbnn_weighted_folded #(
 
   hwbnn_delay_line #(
     .Width(3),
-    .Stages(Stages + 1)
+    .Stages(Stages + Reads)
   ) u_flags (
     .clk_i,
     .data_i({first && round == '0, first && round != '0, last}),

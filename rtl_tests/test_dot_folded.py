@@ -46,6 +46,8 @@ FORMS = [
     ((10, 5, 4, 7, 3, 1), {"adders": 1, "totals": 1}),
     ((7, 3, 2, 4, 1, 0), {"groups": 3}),
     ((9, 2, 2, 8, 2, 1), {"groups": 2, "totals": 1}),
+    ((12, 4, 2, 3, 1, 0), {"reads": 2}),
+    ((7, 5, 3, 3, 2, 1), {"reads": 2, "serial": 1, "totals": 1}),
 ]
 
 
@@ -65,7 +67,8 @@ class Product:
         self.rounds = self.width if self.serial else 1
         slots = slots or (2 if self.passes * self.rounds == 1 else 2 * self.steps)
         plane = 1 if self.serial else self.width
-        self.latency = 2 + row_latency(self.simd, plane, levels, form.get("adders", 0))
+        row = row_latency(self.simd, plane, levels, form.get("adders", 0))
+        self.latency = form.get("reads", 1) + row + 1
         # Row by row as the memory holds them: group, pass, token, channel of the pass, input.
         # A weight without an input is 1; what one without a channel is makes no difference.
         whole = rng.integers(0, 2, (self.groups, self.passes * self.pe, self.steps * self.simd))
@@ -170,6 +173,7 @@ RESTS = {
     "what counts nothing is taken for the other kind of numbers": (
         "dot_folded", "Signed ? Width'(1) << (Width - 1) : '0", "Signed ? '0 : Width'(1)",
     ),
+    "a token does not wait for its weights": ("dot_folded", ".Stages(Reads - 1)", ".Stages(1)"),
     "a pass too few": ("dot_folded", "(Channels + Pe - 1) / Pe", "Channels / Pe"),
 }  # fmt: skip
 

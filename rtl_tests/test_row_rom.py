@@ -22,6 +22,9 @@ pytestmark = pytest.mark.hardware
         ("icarus", 6, 2, Places(2, 1)),
         ("verilator", 5, 3, Places()),
         ("verilator", 7, 2, Places(4, 3)),
+        ("icarus", 4, 65, Places()),  # deeper than memories in LUTs
+        ("icarus", 4, 24, Places(3, 5)),
+        ("verilator", 5, 1, Places(70, 99)),
     ],
 )
 def test_each_token_meets_its_row(module, simulator, width, rows, places):
@@ -33,7 +36,7 @@ def test_each_token_meets_its_row(module, simulator, width, rows, places):
         **{"Width": width, "Rows": rows, "Contents": literal(contents, width)},
         **places.parameters,
     )
-    tokens = random_tokens(2, 50, 8)
+    tokens = random_tokens(2, max(50, 2 * rows + 3), 8)
     expected = [contents[places.row(i, rows)] << 8 | token for i, token in enumerate(tokens)]
     for seed in range(3):
         rom.check(tokens, expected, (8, width + 8), stalls=Stalls.random(seed), cut=5, seed=seed)

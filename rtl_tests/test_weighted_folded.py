@@ -26,6 +26,7 @@ CASES = [
     ((7, 5, 2, 3, 3, 1, 4), {"serial": 1}),
     ((6, 4, 2, 3, 2, 0, 3), {"groups": 3}),
     ((5, 1, 1, 5, 8, 1, 8), {"adders": 1, "dsp": 1}),
+    ((8, 4, 2, 4, 2, 1, 3), {"reads": 2}),
 ]
 
 
@@ -47,16 +48,17 @@ class Product:
         planes = 1 if flags["serial"] else self.width
         start = 0
         if flags["ternary"]:
-            self.latency = 2 + masked_latency(self.simd, planes, levels, flags["adders"])
+            row = masked_latency(self.simd, planes, levels, flags["adders"])
             self.above = top * (self.weights < 0).sum(axis=1)
         else:
-            self.latency = 2 + row_latency(self.simd, planes, levels, flags["adders"], flags["dsp"])
+            row = row_latency(self.simd, planes, levels, flags["adders"], flags["dsp"])
             # Any start will do that leaves no sum negative.
             added = self.steps * self.simd * on_top(self.width, bits, flags["dsp"])
             least = int(-np.minimum(self.weights, 0).sum(axis=1).min()) * top
             doubled = self.rounds - 1
             start = -(-(least - added) // (1 << doubled))
             self.above = np.full(len(self.weights), (start << doubled) + added)
+        self.latency = form.get("reads", 1) + row + 1
         most = np.maximum(self.weights, 0).sum(axis=1) * top + self.above
         self.sum_width = int(most.max()).bit_length()
         whole = rng.integers(
@@ -76,7 +78,7 @@ class Product:
             **{"WeightWidth": bits, "SumWidth": self.sum_width, "Levels": levels},
             **{"Slots": 2 if self.passes * self.rounds == 1 else 2 * self.steps},
             **{"Credits": credits, "Rows": literal(rows, bits), "Groups": self.groups},
-            **{"Start": literal([start], self.sum_width)},
+            **{"Start": literal([start], self.sum_width), "Reads": form.get("reads", 1)},
             **{name.capitalize(): value for name, value in flags.items()},
         )
 

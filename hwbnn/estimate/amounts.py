@@ -32,6 +32,7 @@ from hwbnn.netlists.netlist import Lut
 from hwbnn.netlists.pipelining import pipelining, registers
 from hwbnn.plan import Circuit
 from hwbnn.plan.blocks import (
+    SHALLOW,
     AffineBlock,
     ArgMaxBlock,
     Block,
@@ -288,6 +289,9 @@ def _folded_steps(block: DotFolded, total: int) -> Amounts:
         around.lut["plane"] = block.simd * (block.rounds - 1)
         around.ff["exact"] += log2_up(block.rounds)
         around.memory(rom(block.memory))
+        if block.reads == 2:  # the weights behind the memory, and the token that waits for them
+            planes = 1 if block.sums == "bit_serial" else block.source.width
+            around.ff["exact"] += block.memory.shape[1] + block.simd * planes
     return around
 
 
@@ -390,9 +394,12 @@ def add_rows(total: Amounts, elements: Bools, block: ByElement) -> None:
     """Add the ROM of constants, one row for each token of each class; a single row needs none."""
     count = block.classes * block.tokens
     if count > 1 and (elements != elements[:1]).any():
-        total.memory(rom(block.in_tokens(elements).reshape(count, -1)))
+        rows = block.in_tokens(elements).reshape(count, -1)
+        total.memory(rom(rows))
         total.lut["counter"] += log2_up(count)
         total.ff["exact"] += log2_up(count)
+        if count > SHALLOW:  # the row that waits behind the memory
+            total.ff["exact"] += rows.shape[1]
     if block.border_classes is not None:
         places = rom(bits_of(block.border_classes[:, None], log2_up(block.classes)))
         if places.bram18 or places.bram36:

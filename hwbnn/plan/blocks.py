@@ -16,6 +16,9 @@ from hwbnn.graph.arrays import Array, Bools, Ints
 from hwbnn.plan.multiples import Offset, shortfall, terms
 from hwbnn.plan.tokens import TokenStream
 
+SHALLOW = 64
+"""Rows of a memory of constants that is made of LUTs; a deeper one becomes block RAM."""
+
 
 def register_stages(depth: int, per_register: int) -> int:
     """Registers of ``depth`` levels of logic: one every ``per_register`` levels, one at the end.

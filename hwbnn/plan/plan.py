@@ -185,6 +185,10 @@ class Plan:
         output_beat: bits of ``m_axis_tdata``, likewise.
         framing: how frames are told apart at the border (:data:`Framing`).
         logic_levels_per_register: levels of adders or comparators between two registers.
+        memory_registers: registers behind the memories of weights of folded layers, 1 or 2. The
+            second lets the core run at a higher clock, since the output of a block RAM is slow; it
+            costs a cycle of latency for each such layer, and its flip-flops. A memory of at most 64
+            rows is made of LUTs and keeps one.
         fuse: whether a ``Dot`` and the ``Threshold`` that alone reads it become one circuit.
         clock_ns: clock period that vendor tools are asked for, in ns.
         part: device that vendor tools are asked for; by default one that has the primitives of the
@@ -204,6 +208,7 @@ class Plan:
     output_beat: int = 8
     framing: Framing = "packet"
     logic_levels_per_register: int = 2
+    memory_registers: int = 1
     fuse: bool = True
     clock_ns: float = 5.0
     part: str | None = None
@@ -242,6 +247,10 @@ class Plan:
         if not _is_int(per_register) or not 1 <= per_register <= 64:
             raise PlanError(
                 f"plan: logic_levels_per_register: expected 1 to 64, found {shown(per_register)}"
+            )
+        if not _is_int(self.memory_registers) or self.memory_registers not in (1, 2):
+            raise PlanError(
+                f"plan: memory_registers: expected 1 or 2, found {shown(self.memory_registers)}"
             )
         if not isinstance(self.fuse, bool):
             raise PlanError(f"plan: fuse: expected true or false, found {shown(self.fuse)}")
@@ -331,7 +340,7 @@ class Plan:
             plain[name] = dict(plain[name])
             if not plain[name]:
                 del plain[name]
-        for name, default in (("part", None), ("framing", "packet")):
+        for name, default in (("part", None), ("framing", "packet"), ("memory_registers", 1)):
             if plain[name] == default:
                 del plain[name]
         return json.dumps(plain, indent=2, sort_keys=True) + "\n"

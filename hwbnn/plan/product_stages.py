@@ -257,8 +257,13 @@ def _add_raw_sums(
         size = product.vectors * -(-product.channels // layout.pe) * lanes
         result = TokenStream(size, lanes, raw.width)
         head = name, None, datapath.stream, result, node, weights, per_register, sums, layout.pe
+        registers = datapath.plan.memory_registers
         if product.binary:
-            datapath.append(products.DotFolded(*head, layout.simd, total, groups=product.groups))
+            datapath.append(
+                products.DotFolded(
+                    *head, layout.simd, total, groups=product.groups, memory_registers=registers
+                )
+            )
             return layout.pe
         dsp, start = _multiplies(product, layout), 0
         if not product.ternary:
@@ -266,7 +271,13 @@ def _add_raw_sums(
             start = added.start(int(raw.excess[0]))
         datapath.append(
             products.WeightedFolded(
-                *head, layout.simd, total, groups=product.groups, dsp=dsp, start=start
+                *head,
+                layout.simd,
+                total,
+                groups=product.groups,
+                memory_registers=registers,
+                dsp=dsp,
+                start=start,
             )
         )
         return layout.pe

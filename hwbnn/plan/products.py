@@ -15,6 +15,7 @@ from hwbnn.netlists import Netlist, NetlistForm, sums, thresholds
 from hwbnn.netlists.digits import Digits
 from hwbnn.netlists.layer_inputs import LayerInputs
 from hwbnn.plan.blocks import (
+    SHALLOW,
     Block,
     popcount_latency,
     register_stages,
@@ -205,6 +206,7 @@ class DotFolded(Block):
         simd: inputs taken in parallel.
         total: whether each token has the total behind its sums.
         groups: groups of a window.
+        memory_registers: registers behind a deep memory of weights, 1 or 2.
     """
 
     node: str
@@ -215,6 +217,7 @@ class DotFolded(Block):
     simd: int
     total: bool
     groups: int = field(default=1, kw_only=True)
+    memory_registers: int = field(default=1, kw_only=True)
 
     @property
     def inputs(self) -> int:
@@ -265,6 +268,11 @@ class DotFolded(Block):
         return self.groups * self.passes * self.steps
 
     @property
+    def reads(self) -> int:
+        """Cycles from the address of a row of weights until they are there: 1 or 2."""
+        return self.memory_registers if self.rows > SHALLOW else 1
+
+    @property
     def memory(self) -> Bools:
         """The memory of weights in the order in which passes read it, bool ``(rows, pe * simd)``.
 
@@ -290,9 +298,8 @@ class DotFolded(Block):
     @property
     def latency(self) -> int:
         """Cycles from the last step of a pass: reading, the row, and accumulation."""
-        return 2 + row_latency(
-            self.simd, self.source.width, self.logic_levels_per_register, self.sums
-        )
+        row = row_latency(self.simd, self.source.width, self.logic_levels_per_register, self.sums)
+        return self.reads + row + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -334,14 +341,13 @@ class WeightedFolded(DotFolded):
     def latency(self) -> int:
         """Cycles from the last step of a pass: reading, the row, and accumulation."""
         planes = 1 if self.sums == "bit_serial" else self.source.width
+        per_register = self.logic_levels_per_register
         if self.ternary:
-            return 2 + row_latency(self.simd, planes, self.logic_levels_per_register, self.sums)
-        multiplied = (
-            1 if self.dsp else register_stages(tree_depth(planes), self.logic_levels_per_register)
-        )
-        return (
-            2 + multiplied + register_stages(tree_depth(self.simd), self.logic_levels_per_register)
-        )
+            row = row_latency(self.simd, planes, per_register, self.sums)
+        else:
+            multiplied = 1 if self.dsp else register_stages(tree_depth(planes), per_register)
+            row = multiplied + register_stages(tree_depth(self.simd), per_register)
+        return self.reads + row + 1
 
 
 def is_ternary(weights: Ints) -> bool:

@@ -14,6 +14,7 @@ module dot_folded_bench #(
   parameter int Totals   = 0,
   parameter int Slots    = 4,
   parameter int Credits  = 1,
+  parameter int Reads    = 1,
   // As the memory holds them.
   parameter logic [Groups*((Channels+Pe-1)/Pe)*((Inputs+Simd-1)/Simd)*Pe*Simd-1:0] Rows = '0
 ) (
@@ -30,19 +31,23 @@ module dot_folded_bench #(
   localparam int AddressWidth = Depth > 1 ? $clog2(Depth) : 1;
 
   logic [AddressWidth-1:0] row;
-  logic [Pe*Simd-1:0] weights_q;
+  logic [Pe*Simd-1:0] weights;
   logic [(Pe+Totals)*SumWidth-1:0] sums;
   logic valid, credit;
 
-  always_ff @(posedge clk_i) weights_q <= Rows[row*Pe*Simd +: Pe*Simd];
+  hwbnn_delay_line #(
+    .Width(Pe*Simd), .Stages(Reads)
+  ) u_weights (
+    .clk_i, .data_i(Rows[row*Pe*Simd +: Pe*Simd]), .data_o(weights)
+  );
 
   hwbnn_dot_folded #(
     .Inputs(Inputs), .Channels(Channels), .Pe(Pe), .Simd(Simd), .Width(Width), .Signed(Signed),
     .SumWidth(SumWidth), .Levels(Levels), .Adders(Adders), .Serial(Serial), .Groups(Groups), .Totals(Totals),
     .Slots(Slots), .Credits(Credits),
-    .AddressWidth(AddressWidth)
+    .AddressWidth(AddressWidth), .Reads(Reads)
   ) u_dot (
-    .clk_i, .rst_ni, .valid_i, .ready_o, .data_i, .row_o(row), .weights_i(weights_q),
+    .clk_i, .rst_ni, .valid_i, .ready_o, .data_i, .row_o(row), .weights_i(weights),
     .valid_o(valid), .data_o(sums), .credit_i(credit)
   );
   hwbnn_credit_fifo #(

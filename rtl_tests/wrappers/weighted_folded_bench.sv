@@ -17,6 +17,7 @@ module weighted_folded_bench #(
   parameter int Groups   = 1,
   parameter int Slots    = 4,
   parameter int Credits  = 1,
+  parameter int Reads    = 1,
   // As the memory holds them.
   parameter logic [Groups*((Channels+Pe-1)/Pe)*((Inputs+Simd-1)/Simd)*Pe*Simd*WeightWidth-1:0]
     Rows = '0
@@ -35,19 +36,23 @@ module weighted_folded_bench #(
   localparam int AddressWidth = Depth > 1 ? $clog2(Depth) : 1;
 
   logic [AddressWidth-1:0] row;
-  logic [Row-1:0] weights_q;
+  logic [Row-1:0] weights;
   logic [Pe*SumWidth-1:0] sums;
   logic valid, credit;
 
-  always_ff @(posedge clk_i) weights_q <= Rows[row*Row +: Row];
+  hwbnn_delay_line #(
+    .Width(Row), .Stages(Reads)
+  ) u_weights (
+    .clk_i, .data_i(Rows[row*Row +: Row]), .data_o(weights)
+  );
 
   hwbnn_weighted_folded #(
     .Inputs(Inputs), .Channels(Channels), .Groups(Groups), .Pe(Pe), .Simd(Simd), .Width(Width),
     .Signed(Signed), .WeightWidth(WeightWidth), .SumWidth(SumWidth), .Levels(Levels),
     .Ternary(Ternary), .Adders(Adders), .Dsp(Dsp), .Serial(Serial), .Start(Start),
-    .Slots(Slots), .Credits(Credits), .AddressWidth(AddressWidth)
+    .Slots(Slots), .Credits(Credits), .AddressWidth(AddressWidth), .Reads(Reads)
   ) u_dot (
-    .clk_i, .rst_ni, .valid_i, .ready_o, .data_i, .row_o(row), .weights_i(weights_q),
+    .clk_i, .rst_ni, .valid_i, .ready_o, .data_i, .row_o(row), .weights_i(weights),
     .valid_o(valid), .data_o(sums), .credit_i(credit)
   );
   hwbnn_credit_fifo #(

@@ -143,6 +143,7 @@ def folded(block: DotFolded, core: str, pipeline: Pipeline) -> dict[str, str]:
             "Credits": pipeline.credits,
             "OnePerFrame": pipeline.reduces,
             "AddressWidth": address,
+            "Reads": block.reads,
         },
         {
             **PASSED,
@@ -184,19 +185,20 @@ def _folded_kind(block: DotFolded) -> tuple[str, dict[str, object]]:
 
 
 def _memory(name: str, block: DotFolded, address: int) -> str:
-    """The memory of the weights, in the order in which they are read, with a registered output."""
+    """The memory of the weights, in the order in which they are read, with registered outputs."""
     width = block.memory.shape[1]
     filled = "".join(
         f"    rows[{i}] = {literal(row_integer(row), width)};\n"
         for i, row in enumerate(block.memory)
     )
-    body = (
-        f"  logic [{width - 1}:0] rows [0:{block.rows - 1}];\n\n"
-        f"  initial begin\n{filled}  end\n\n"
-        "  always_ff @(posedge clk_i) weights_o <= rows[row_i];\n"
-    )
+    body = f"  logic [{width - 1}:0] rows [0:{block.rows - 1}];\n"
+    if block.reads == 2:
+        body += f"  logic [{width - 1}:0] read_q;\n"
+        reading = "begin\n    read_q <= rows[row_i];\n    weights_o <= read_q;\n  end"
+    else:
+        reading = f"weights_o <= rows[{'0' if block.rows == 1 else 'row_i'}];"
+    body += f"\n  initial begin\n{filled}  end\n\n  always_ff @(posedge clk_i) {reading}\n"
     if block.rows == 1:
-        body = body.replace("rows[row_i]", "rows[0]")
         body += "\n  logic unused_row;\n  assign unused_row = row_i[0];\n"
     each = f"{block.simd} bits"
     if isinstance(block, WeightedFolded):
