@@ -30,6 +30,7 @@ from hwbnn.simulators.decisions import (
     class_count,
     compare_decisions,
 )
+from hwbnn.simulators.margins import margins
 from hwbnn.targets import generate
 from hwbnn.tools import versions
 from hwbnn.verification import BackendResult
@@ -268,7 +269,8 @@ def measure_network(
 
             floats = predict(network, graph.input, x)
             compare_decisions(graph, floats, integer, classes, tolerance=tolerance)
-        state.accuracy.append(reporting.accuracy(floats, integer, classes, data_name))
+        state.accuracy.append(reporting.accuracy(graph, x, floats, integer, classes, data_name))
+    state.margins = margins(graph, x)
     _fixed_point(state, network, classes, data_name)
 
 

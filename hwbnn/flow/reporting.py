@@ -5,13 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hwbnn.graph import Graph
+import numpy as np
+
+from hwbnn.graph import Encode, Graph, Output, Threshold
 from hwbnn.graph.arrays import Array
+from hwbnn.graph.nodes import Node, WeightedSum
 from hwbnn.plan import Plan, circuit
 from hwbnn.plan.plan import WINDOWED
+from hwbnn.plan.products import weight_width
 from hwbnn.report import (
+    CLASS_LIMIT,
     Accuracy,
     Agreement,
     BackendFigures,
@@ -19,8 +24,12 @@ from hwbnn.report import (
     Depth,
     Figure,
     FixedPointFigures,
+    NodeFigures,
     Prediction,
+    StageTable,
 )
+from hwbnn.simulators.decisions import class_count
+from hwbnn.simulators.roc import roc
 from hwbnn.verification import BackendResult
 
 if TYPE_CHECKING:
@@ -32,10 +41,14 @@ LEVELS = (1, 2, 3, 4, 6, 8)
 """Numbers of logic levels between registers for which a report gives the latency."""
 
 
-def accuracy(floats: Array | None, integer: Array, classes: Array, name: str) -> Accuracy:
+def accuracy(
+    graph: Graph, x: Array, floats: Array | None, integer: Array, classes: Array, name: str
+) -> Accuracy:
     """The accuracy of the Graph, and of the float network, on labelled frames.
 
     Args:
+        graph: the Graph.
+        x: the frames, integers of its input.
         floats: classes by the float network, ``(frames,)``; None where there is no network.
         integer: classes by the Graph, ``(frames,)``.
         classes: the correct classes, ``(frames,)``.
@@ -46,7 +59,43 @@ def accuracy(floats: Array | None, integer: Array, classes: Array, name: str) ->
         source = f"torch {importlib.metadata.version('torch')}, eager, CPU, float32"
         network = Figure(100 * float((floats == classes).mean()), "%", source)
     right = Figure(100 * float((integer == classes).mean()), "%", "plain simulator")
-    return Accuracy(name, len(classes), network, right)
+    curve = roc(graph, x, integer, classes)
+    return Accuracy(name, len(classes), network, right, _confusion(graph, integer, classes), curve)
+
+
+def _confusion(graph: Graph, given: Array, classes: Array) -> tuple[tuple[int, ...], ...]:
+    """Frames by correct class and by the class that the Graph gives; empty for many classes."""
+    count = class_count(graph)
+    if count > CLASS_LIMIT:
+        return ()
+    table = np.bincount(classes * count + given.astype(np.int64), minlength=count * count)
+    return tuple(map(tuple, table.reshape(count, count).tolist()))
+
+
+def nodes(graph: Graph) -> tuple[NodeFigures, ...]:
+    """The nodes of a Graph, for the report."""
+    return tuple(_node(graph, node) for node in graph.nodes)
+
+
+def _node(graph: Graph, node: Node) -> NodeFigures:
+    t = graph.types[node.name]
+    size = (t.shape, t.low, t.high, t.width)
+    layer = graph.layer_names.get(node.name, "")
+    more: dict[str, Any] = {}
+    if isinstance(node, WeightedSum):
+        zeros = int((node.weights == 0).sum())
+        bits = 1 if node.binary else weight_width(node.weights.astype(np.int64))
+        more |= {"weights": node.weights.size, "zeros": zeros, "weight_bits": bits}
+    if isinstance(node, Threshold | Encode):
+        more["levels"] = node.thresholds.shape[-1]
+    for field in ("kernel", "stride", "groups"):
+        if hasattr(node, field):
+            more[field] = getattr(node, field)
+    if isinstance(node, Output):
+        more["meaning"] = graph.meaning
+    return NodeFigures(
+        node.name, type(node).__name__, node.sources, *size, bit=t.bit, layer=layer, **more
+    )
 
 
 def agreement(comparison: ModelComparison) -> list[Agreement]:
@@ -111,6 +160,8 @@ def backend(result: BackendResult) -> BackendFigures:
         failure,
         result.fused,
         result.ran,
+        {node.value: node.bits for node in result.nodes},
+        {node.value: node.mismatches for node in result.nodes if node.mismatches},
     )
 
 
@@ -120,6 +171,7 @@ def core(
     counted: BackendResult | None,
     measured: Mapping[str, Figure],
     depths: tuple[Depth, ...] = (),
+    stages: StageTable | None = None,
 ) -> CoreFigures:
     """A core's cycles and resources.
 
@@ -129,6 +181,7 @@ def core(
         counted: results of the backend that counted its cycles; None if none did.
         measured: figures of synthesis and placement by name.
         depths: the result of :func:`depths_of`.
+        stages: its stages.
     """
     check = counted.cycles if counted else None
     cycles = (
@@ -141,6 +194,7 @@ def core(
         {key: Prediction(None, figure) for key, figure in measured.items() if key not in TIMING},
         {key: Prediction(None, figure) for key, figure in measured.items() if key in TIMING},
         depths,
+        stages,
     )
 
 

@@ -21,6 +21,7 @@ from hwbnn.report import (
     CoreFigures,
     Figure,
     FixedPointFigures,
+    MarginHistogram,
     NotDone,
     Provenance,
     Report,
@@ -68,6 +69,8 @@ class BuildState:
     rtl_frames: int | None = None
     provenance: Provenance | None = None
     agreement: list[Agreement] = field(default_factory=list)
+    margins: tuple[MarginHistogram, ...] = ()
+    commands: tuple[str, ...] = ()
 
     def report(self, name: str, versions: Mapping[str, str], **more: Any) -> Report:
         """The report of all figures so far.
@@ -89,6 +92,9 @@ class BuildState:
             files=dict(self.files),
             fixed_point=tuple(self.fixed_point),
             provenance=self.provenance,
+            nodes=reporting.nodes(self.graph),
+            margins=self.margins,
+            commands=self.commands,
             **more,
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hwbnn.errors import InputError
+from hwbnn.estimate.stage_figures import stage_table
 from hwbnn.flow import reporting
 from hwbnn.flow.state import BuildState
 from hwbnn.graph import check_name
@@ -81,7 +82,8 @@ def synthesise(
     figures = _resources(state, project, place)
     timed = next((each for each in results if each.cycles is not None), None)
     depths = reporting.depths_of(state.graph, plan, figures.get("logic_delay"))
-    state.cores.append(reporting.core("rtl", project.digest, timed, figures, depths))
+    stages = stage_table(circuit(state.graph, plan))
+    state.cores.append(reporting.core("rtl", project.digest, timed, figures, depths, stages))
 
 
 def _resources(state: BuildState, project: Project, place: bool) -> dict[str, Figure]:

@@ -127,6 +127,12 @@ class Graph:
         return tuple(node for node in sums if not node.binary)
 
     @cached_property
+    def layer_names(self) -> dict[str, str]:
+        """The layer of the user's network that a node comes from, for the nodes that notes name."""
+        pairs = (entry.partition("=") for entry in self.notes.get("layers", "").split())
+        return {node: layer for node, _, layer in pairs if layer and node in self._named}
+
+    @cached_property
     def _named(self) -> Mapping[str, Node]:
         return {node.name: node for node in self.nodes}
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from hwbnn.report.figure import Figure, number
+from hwbnn.report.network import MarginHistogram, NodeFigures, RocCurve
 from hwbnn.report.report import (
+    CLASS_LIMIT,
     Accuracy,
     Agreement,
     BackendFigures,
@@ -16,9 +18,11 @@ from hwbnn.report.report import (
     Report,
     Training,
 )
+from hwbnn.report.stages import PartFigures, StageFigures, StageTable
 from hwbnn.report.text import renderable, text
 
 __all__ = [
+    "CLASS_LIMIT",
     "Accuracy",
     "Agreement",
     "BackendFigures",
@@ -26,10 +30,16 @@ __all__ = [
     "Depth",
     "Figure",
     "FixedPointFigures",
+    "MarginHistogram",
+    "NodeFigures",
     "NotDone",
+    "PartFigures",
     "Prediction",
     "Provenance",
     "Report",
+    "RocCurve",
+    "StageFigures",
+    "StageTable",
     "Training",
     "number",
     "renderable",

@@ -12,10 +12,14 @@ from typing import Any
 from hwbnn.errors import InputError
 from hwbnn.report.codec import plain, read
 from hwbnn.report.figure import Figure
+from hwbnn.report.network import NODE_LIMIT, MarginHistogram, NodeFigures, RocCurve
+from hwbnn.report.stages import StageTable
 
-FORMAT = 2
-_READ = (1, 2)
-"""Formats that are read; format 1 had only figures of the hardware."""
+FORMAT = 3
+_READ = (1, 2, 3)
+"""Formats that are read: 1 had only figures of the hardware, 2 no nodes, stages and margins."""
+CLASS_LIMIT = 100
+"""The most classes of which a report has the confusion matrix."""
 _FORMAT_KEY = "hwbnn report"
 SIZE_LIMIT = 64 << 20
 """Most bytes of a report; a larger file is refused unread."""
@@ -51,12 +55,25 @@ class Accuracy:
         frames: how many frames.
         float_network: accuracy of the trained network in percent; None if it was not given.
         integer_graph: accuracy of the Graph in percent.
+        confusion: frames of each correct class (a row) by the class that the Graph gives (a
+            column); empty if it was not counted, or there are more than :data:`CLASS_LIMIT`.
+        roc: for two classes, what other cuts on the score would give.
     """
 
     data: str
     frames: int
     float_network: Figure | None
     integer_graph: Figure
+    confusion: tuple[tuple[int, ...], ...] = ()
+    roc: RocCurve | None = None
+
+    def __post_init__(self) -> None:
+        rows = self.confusion
+        square = all(len(row) == len(rows) for row in rows) and len(rows) <= CLASS_LIMIT
+        if not square or any(count < 0 for row in rows for count in row):
+            raise InputError(
+                f"confusion: expected a square of counts, at most {CLASS_LIMIT} classes"
+            )
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,8 @@ class BackendFigures:
         failure: the first thing that is wrong, in one line; "" if nothing is.
         fused: values that this backend does not show, each with the value that it is part of.
         ran: for a core with netlists, which form of them ran, in words; "" for others.
+        bits_by_node: bits compared, by value; empty if it was not noted.
+        differing_by_node: bits that differ, by value; values that are equal are left out.
     """
 
     name: str
@@ -113,6 +132,8 @@ class BackendFigures:
     failure: str = ""
     fused: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     ran: str = ""
+    bits_by_node: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    differing_by_node: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def ok(self) -> bool:
@@ -168,6 +189,7 @@ class CoreFigures:
         resources: LUTs and other resources by name; predictions are estimates.
         timing: ``Fmax``, ``logic_delay``, ... by name.
         depths: its latency for several numbers of levels between registers, if it depends on them.
+        stages: its stages, with estimated resources; None if they were not noted.
     """
 
     name: str
@@ -176,6 +198,7 @@ class CoreFigures:
     resources: Mapping[str, Prediction] = field(default_factory=lambda: MappingProxyType({}))
     timing: Mapping[str, Prediction] = field(default_factory=lambda: MappingProxyType({}))
     depths: tuple[Depth, ...] = ()
+    stages: StageTable | None = None
 
     @property
     def failure(self) -> str:
@@ -262,6 +285,9 @@ class Report:
         provenance: recipe and training data, if known.
         training: how the network was trained; only for published networks.
         agreement: comparison of the Graph with the float network, value by value, in order.
+        nodes: the nodes of the Graph, in order; empty if they were not noted.
+        margins: how far sums are from thresholds, for each ``Threshold`` that was measured.
+        commands: command lines that make this report again.
     """
 
     network: str
@@ -277,6 +303,20 @@ class Report:
     provenance: Provenance | None = None
     training: Training | None = None
     agreement: tuple[Agreement, ...] = ()
+    nodes: tuple[NodeFigures, ...] = ()
+    margins: tuple[MarginHistogram, ...] = ()
+    commands: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        known: set[str] = set()
+        for node in self.nodes:
+            if node.name in known or not known.issuperset(node.sources):
+                raise InputError(
+                    f"nodes: {node.name[:60]!a}: expected a new name, and sources before it"
+                )
+            known.add(node.name)
+        if len(self.nodes) > NODE_LIMIT:
+            raise InputError(f"nodes: expected at most {NODE_LIMIT}, found {len(self.nodes):,}")
 
     @property
     def failures(self) -> tuple[str, ...]:
