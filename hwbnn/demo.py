@@ -68,6 +68,7 @@ def demo(
         name="digits 64-64-64-10",
         data_name="digits, test part",
         backends=BACKENDS,
+        command=f"hwbnn demo{' --place' * place}",
         place=place,
         progress=shown,
     )

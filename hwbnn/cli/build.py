@@ -11,7 +11,7 @@ from hwbnn.cli import options
 from hwbnn.cli.files import writable_folder
 from hwbnn.cli.inputs import place_of, read_graph, read_model, read_samples
 from hwbnn.cli.network_files import network_file, read_network
-from hwbnn.cli.output import Steps, tell_report
+from hwbnn.cli.output import Steps, command_line, tell_report
 from hwbnn.cli.plans import planner
 from hwbnn.errors import InputError
 from hwbnn.graph import Graph, Input
@@ -46,7 +46,7 @@ def demo(
 
     writable_folder(out)
     report = run(out, place=place, progress=Steps(steps(place)))
-    tell_report(report, out / "report.txt", as_json=as_json)
+    tell_report(report, out / "report.html", as_json=as_json)
 
 
 def build(
@@ -120,13 +120,14 @@ def build(
         name=name,
         data_name=data_name,
         provenance=known,
+        command=command_line(),
         backends=names,
         rtl_frames=rtl_frames,
         tolerance=tolerance,
         place=place,
         progress=Steps(steps(names, place)),
     )
-    tell_report(report, out / "report.txt", as_json=as_json)
+    tell_report(report, out / "report.html", as_json=as_json)
 
 
 def _to_build(

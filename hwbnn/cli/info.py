@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 
 from hwbnn.cli import options
-from hwbnn.cli.files import read_bytes
-from hwbnn.cli.inputs import bundled
+from hwbnn.cli.files import read_bytes, writable, write_file
+from hwbnn.cli.inputs import bundled, read_graph
 from hwbnn.cli.output import finish, table, tell_report
 from hwbnn.errors import InputError, nearest
-from hwbnn.report import Report
+from hwbnn.report import Report, page
 
 _Columns = tuple[tuple[str, ...], Sequence[tuple[object, ...]]]
 
@@ -182,16 +182,49 @@ def report(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="A folder that `build` or `demo` made.")
     ],
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it as a page for browsers.")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Show the report of a build: accuracy, equality, cycles, resources, each with its source.
+
+    With --html it becomes one page that needs nothing else: to open in a browser, to print, to
+    send. In the folder of a published network the page has the reports of network and core.
 
     For example:
 
         hwbnn report hwbnn-demo
 
         hwbnn report hwbnn-demo --json
+
+        hwbnn report models/lenet --html lenet.html
     """
     path = folder / "report.json" if folder.is_dir() else folder
     report_read = Report.from_json(read_bytes(path), str(path))
+    if html is not None:
+        _write_page(report_read, path, writable(html, ".html"), as_json=as_json)
+        return
     tell_report(report_read, path, as_json=as_json, what=f"report of {report_read.network}")
+
+
+def _write_page(given: Report, path: Path, html: Path, *, as_json: bool) -> None:
+    """Write the page of a report, with what the files beside it say of the same Graph."""
+    whole = given
+    names = ("build.json",) if path.name == "report.json" else ("report.json",)
+    for other in (path.parent / name for name in names):
+        if other.is_file():
+            beside = Report.from_json(read_bytes(other), str(other))
+            if beside.digest == given.digest:
+                core, network = (given, beside) if given.cores else (beside, given)
+                whole = core.joined(network)
+    graph_file = path.parent / "graph.npz"
+    if not whole.nodes and graph_file.is_file():
+        from hwbnn.flow import with_nodes
+
+        whole = with_nodes(whole, read_graph(str(graph_file)))
+    write_file(html, page(whole).encode())
+    size = html.stat().st_size
+    facts = {"page": str(html), "bytes": size, "ok": whole.ok}
+    line = f"page of {whole.network}, {size:,} bytes -> {html}"
+    finish(line, facts, as_json=as_json, failed=not whole.ok)

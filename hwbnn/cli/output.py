@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -76,6 +78,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
             *(Text(f"{cell:,}" if isinstance(cell, int) else printable(str(cell))) for cell in row)
         )
     _Console(highlight=False).print(shown)
+
+
+def command_line() -> str:
+    """The command line as the user typed it, for reports."""
+    return shlex.join(("hwbnn", *map(printable, sys.argv[1:])))
 
 
 def show_report(report: Report) -> None:

@@ -10,7 +10,7 @@ import typer
 from hwbnn.cli import options
 from hwbnn.cli.files import writable_folder
 from hwbnn.cli.inputs import read_recipe, tell_unread
-from hwbnn.cli.output import Steps, finish, note, tell_report
+from hwbnn.cli.output import Steps, command_line, finish, note, tell_report
 from hwbnn.cli.plans import planner
 
 
@@ -103,8 +103,8 @@ def publish(
 ) -> None:
     """Lower a finished run, verify its core on the whole test set, and write its folder.
 
-    The folder gets recipe, Graph, reports and, where they are small, the weights: what `hwbnn list
-    models` shows of the networks that come with hwbnn.
+    The folder gets recipe, Graph, reports with their page and, where they are small, the weights:
+    what `hwbnn list models` shows of the networks that come with hwbnn.
 
     For example:
 
@@ -125,6 +125,7 @@ def publish(
         rtl_frames=rtl_frames,
         data_folder=data,
         tolerance=tolerance,
+        command=command_line(),
         progress=Steps(1 + steps(names)),
     )
     tell_report(report, out / "build.json", as_json=as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hwbnn.flow.build_steps import build, claim, steps
 from hwbnn.flow.publishing import publish
+from hwbnn.flow.reporting import with_nodes
 from hwbnn.flow.state import Progress, Silent
 from hwbnn.flow.synthesis import DEFAULT_FAMILY, design, netlist_family
 
@@ -17,4 +18,5 @@ __all__ = [
     "netlist_family",
     "publish",
     "steps",
+    "with_nodes",
 ]

@@ -21,7 +21,7 @@ from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
 from hwbnn.plan.plan import expect_plan
 from hwbnn.project import Project
-from hwbnn.report import NotDone, Provenance, Report, text
+from hwbnn.report import NotDone, Provenance, Report, page, text
 from hwbnn.simulators import check_input, simulate
 from hwbnn.simulators.decisions import (
     TOLERANCE,
@@ -40,12 +40,13 @@ if TYPE_CHECKING:
 
 REPORT = "report.json"
 TEXT = "report.txt"
+PAGE = "report.html"
 TOOLS = (
     *("torch", "numba", "hls4ml", "g++", "verilator", "cocotb", "pyosys", "nextpnr-ecp5"),
     *("vitis_hls", "vitis-run"),
 )
 """Tools whose versions a report names."""
-CONTENTS = frozenset({"graph.npz", "rtl", "hls", "run", VITIS, VITIS_LOG, REPORT, TEXT})
+CONTENTS = frozenset({"graph.npz", "rtl", "hls", "run", VITIS, VITIS_LOG, REPORT, TEXT, PAGE})
 """Names of the files and folders that a build or a demo makes."""
 
 
@@ -64,14 +65,16 @@ def build(
     place: bool = False,
     tolerance: float = TOLERANCE,
     provenance: Provenance | None = None,
+    command: str = "",
     progress: Progress | None = None,
 ) -> Report:
     """Lower a model, generate its projects, compare all backends, synthesise it and report.
 
-    The folder then holds ``graph.npz``, the projects ``rtl`` and ``hls``, ``report.json`` and
-    ``report.txt``. If Vitis HLS is on PATH, it also holds ``hls-vitis``, a project with
-    ``io_stream`` and the RTL that Vitis makes from it; this RTL is compared too, and the report has
-    the figures of Vitis. Steps whose tool is missing or fails are left out, and the report says so.
+    The folder then holds ``graph.npz``, the projects ``rtl`` and ``hls``, and the report as
+    ``report.html``, ``report.txt`` and ``report.json``. If Vitis HLS is on PATH, it also holds
+    ``hls-vitis``, a project with ``io_stream`` and the RTL that Vitis makes from it; this RTL is
+    compared too, and the report has the figures of Vitis. Steps whose tool is missing or fails are
+    left out, and the report says so.
 
     Args:
         model: a trained torch module, or a Graph that was lowered before.
@@ -92,6 +95,7 @@ def build(
             Graph, as a share of the labelled samples. An exact Graph must give the float network's
             class for every sample.
         provenance: recipe and training data of the model, for the report.
+        command: the command line that does this, for the report.
         progress: shows each step and its state; None shows nothing.
 
     Returns:
@@ -119,6 +123,7 @@ def build(
         chosen = plan_of(graph, plan)
     x, classes = check_samples(graph, to_integers(graph.input, samples), labels)
     state = BuildState(graph, target, x, shown, rtl_frames=rtl_frames, provenance=provenance)
+    state.commands = (command,) if command else ()
     with (
         shown.step(f"compare with the float network on {len(x):,} frames"),
         warned_once(told),
@@ -342,14 +347,15 @@ def _verify(
 
 
 def _written(state: BuildState, name: str) -> Report:
-    """Write the report as JSON and as text, and return it."""
+    """Write the report as JSON, as text and as a page, and return it."""
     if (state.folder / "run").is_dir():
         state.files["training run"] = "run"
-    state.files["report"] = f"{REPORT}, {TEXT}"
+    state.files["report"] = f"{PAGE}, {TEXT}, {REPORT}"
     report = state.report(name, versions(*TOOLS))
     try:
         (state.folder / REPORT).write_text(report.to_json())
         (state.folder / TEXT).write_text(text(report))
+        (state.folder / PAGE).write_text(page(report), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{state.folder}: cannot write the report: {error.strerror}") from error
     return report

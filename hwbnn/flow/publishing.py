@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hwbnn.errors import InputError, Mismatch
 from hwbnn.flow.build_steps import (
+    PAGE,
     TOOLS,
     check_choices,
     check_samples,
@@ -24,7 +25,7 @@ from hwbnn.flow.build_steps import (
 from hwbnn.flow.state import BuildState, Progress, Silent
 from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan, circuit
-from hwbnn.report import Report, Training
+from hwbnn.report import Report, Training, page
 from hwbnn.simulators.decisions import TOLERANCE
 from hwbnn.tools import versions
 
@@ -36,6 +37,8 @@ REPORT = "report.json"
 """The report of the network: how it was trained, its accuracy, the comparison with its Graph."""
 BUILD = "build.json"
 """The report of the network's core, in the same schema: backends, cycles, resources."""
+TRAIN = "hwbnn train recipe.toml --out run"
+"""The command line that trains a published network again."""
 MODEL_LIMIT = 1_500_000
 """The float weights are published if they are not larger, in bytes; else train them again."""
 
@@ -50,12 +53,14 @@ def publish(
     data: Dataset | None = None,
     data_folder: str | Path | None = None,
     tolerance: float = TOLERANCE,
+    command: str = "",
     progress: Progress | None = None,
 ) -> Report:
     """Publish the network of a finished run, and verify its core on the whole test set.
 
     The folder gets ``recipe.toml``, ``graph.npz``, ``model.safetensors`` if that is small, and two
-    reports: ``report.json`` of the network, ``build.json`` of its core. The generated projects are
+    reports: ``report.json`` of the network, ``build.json`` of its core; both make the page
+    ``report.html``. The generated projects are
     not kept, since they can be generated again from the Graph and the Plan. Every number in a
     report is computed here or read from the run's history.
 
@@ -69,6 +74,7 @@ def publish(
         data: the images that the run was trained on, if not those that its recipe names.
         data_folder: local folder of data sets, see :func:`hwbnn.training.dataset`.
         tolerance: see :func:`hwbnn.build`.
+        command: the command line that does this, for the report.
         progress: shows each step and its state; None shows nothing.
 
     Returns:
@@ -104,6 +110,7 @@ def publish(
         x, classes = check_samples(graph, recipe.encode(images.test_images), images.test_labels)
         state = BuildState(graph, target, x, shown, rtl_frames=rtl_frames)
         state.provenance = history.provenance
+        state.commands = (TRAIN, command) if command else ()
         measure_network(state, model, classes, f"{images.name}, test part", tolerance)
     _check_accuracy(source, state, history)
     of_network = state.report(
@@ -113,6 +120,7 @@ def publish(
         agreement=tuple(state.agreement),
     )
     _write(target, source, graph, of_network)
+    _save(target / PAGE, page(of_network))
     if not backends:
         return of_network
     with tempfile.TemporaryDirectory(prefix="hwbnn-publish-") as scratch:
@@ -121,6 +129,7 @@ def publish(
     state.files.clear()
     report = state.report(target.resolve().name, versions(*TOOLS))
     _save(target / BUILD, report.to_json())
+    _save(target / PAGE, page(report.joined(of_network)))
     if state.failures:
         raise state.failures[0]
     return report

@@ -26,6 +26,7 @@ from hwbnn.report import (
     FixedPointFigures,
     NodeFigures,
     Prediction,
+    Report,
     StageTable,
 )
 from hwbnn.simulators.decisions import class_count
@@ -77,6 +78,13 @@ def nodes(graph: Graph) -> tuple[NodeFigures, ...]:
     return tuple(_node(graph, node) for node in graph.nodes)
 
 
+def with_nodes(report: Report, graph: Graph) -> Report:
+    """A report with the nodes of its Graph; the same report where the Graph is another."""
+    if report.digest != graph.digest:
+        return report
+    return replace(report, nodes=nodes(graph))
+
+
 def _node(graph: Graph, node: Node) -> NodeFigures:
     t = graph.types[node.name]
     size = (t.shape, t.low, t.high, t.width)
@@ -87,7 +95,7 @@ def _node(graph: Graph, node: Node) -> NodeFigures:
         bits = 1 if node.binary else weight_width(node.weights.astype(np.int64))
         more |= {"weights": node.weights.size, "zeros": zeros, "weight_bits": bits}
     if isinstance(node, Threshold | Encode):
-        more["levels"] = node.thresholds.shape[-1]
+        more["thresholds"] = node.thresholds.shape[-1]
     for field in ("kernel", "stride", "groups"):
         if hasattr(node, field):
             more[field] = getattr(node, field)
@@ -141,7 +149,15 @@ def lowered_backend(comparison: ModelComparison) -> BackendFigures:
     """The comparison of the Graph with the float network, as an entry among the backends."""
     first = next((str(node) for node in comparison.nodes if node.differing), "")
     return BackendFigures(
-        "float network", comparison.frames, comparison.compared, comparison.differing, failure=first
+        "float network",
+        comparison.frames,
+        comparison.compared,
+        comparison.differing,
+        failure=first,
+        bits_by_node={node.node: node.compared for node in comparison.nodes},
+        differing_by_node={
+            node.node: node.differing for node in comparison.nodes if node.differing
+        },
     )
 
 
@@ -168,6 +184,7 @@ def backend(result: BackendResult) -> BackendFigures:
 def core(
     name: str,
     digest: str,
+    plan: Plan,
     counted: BackendResult | None,
     measured: Mapping[str, Figure],
     depths: tuple[Depth, ...] = (),
@@ -178,6 +195,7 @@ def core(
     Args:
         name: name of the core in the report.
         digest: digest of its project.
+        plan: its Plan.
         counted: results of the backend that counted its cycles; None if none did.
         measured: figures of synthesis and placement by name.
         depths: the result of :func:`depths_of`.
@@ -195,6 +213,8 @@ def core(
         {key: Prediction(None, figure) for key, figure in measured.items() if key in TIMING},
         depths,
         stages,
+        plan.device,
+        Figure(plan.clock_ns, "ns", "asked for by the Plan"),
     )
 
 

@@ -82,8 +82,10 @@ def synthesise(
     figures = _resources(state, project, place)
     timed = next((each for each in results if each.cycles is not None), None)
     depths = reporting.depths_of(state.graph, plan, figures.get("logic_delay"))
-    stages = stage_table(circuit(state.graph, plan))
-    state.cores.append(reporting.core("rtl", project.digest, timed, figures, depths, stages))
+    known = timed.cycles if timed is not None else None
+    laid_out = (known.circuit if known else None) or circuit(state.graph, plan)
+    stages = stage_table(laid_out, known.predicted if known else None)
+    state.cores.append(reporting.core("rtl", project.digest, plan, timed, figures, depths, stages))
 
 
 def _resources(state: BuildState, project: Project, place: bool) -> dict[str, Figure]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hwbnn.report.figure import Figure, number
-from hwbnn.report.network import MarginHistogram, NodeFigures, RocCurve
+from hwbnn.report.node_figures import MarginHistogram, NodeFigures, RocCurve
+from hwbnn.report.page import page
 from hwbnn.report.report import (
     CLASS_LIMIT,
     Accuracy,
@@ -42,6 +43,7 @@ __all__ = [
     "StageTable",
     "Training",
     "number",
+    "page",
     "renderable",
     "text",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from hwbnn.errors import InputError
 from hwbnn.report.codec import plain, read
 from hwbnn.report.figure import Figure
-from hwbnn.report.network import NODE_LIMIT, MarginHistogram, NodeFigures, RocCurve
+from hwbnn.report.node_figures import NODE_LIMIT, MarginHistogram, NodeFigures, RocCurve
 from hwbnn.report.stages import StageTable
 
 FORMAT = 3
@@ -190,6 +190,10 @@ class CoreFigures:
         timing: ``Fmax``, ``logic_delay``, ... by name.
         depths: its latency for several numbers of levels between registers, if it depends on them.
         stages: its stages, with estimated resources; None if they were not noted.
+        part: the device that it was made for; "" if it was not noted.
+        clock: the clock period that was asked for, in ns; None if it was not noted.
+        available: what the device has of each resource, by the names of ``resources``; empty if it
+            is not known.
     """
 
     name: str
@@ -199,6 +203,14 @@ class CoreFigures:
     timing: Mapping[str, Prediction] = field(default_factory=lambda: MappingProxyType({}))
     depths: tuple[Depth, ...] = ()
     stages: StageTable | None = None
+    part: str = ""
+    clock: Figure | None = None
+    available: Mapping[str, Figure] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        # Other numbers are divided by it.
+        if self.clock is not None and not self.clock.value >= 1e-6:
+            raise InputError(f"core: clock: expected a period in ns, found {self.clock}")
 
     @property
     def failure(self) -> str:
@@ -317,6 +329,36 @@ class Report:
             known.add(node.name)
         if len(self.nodes) > NODE_LIMIT:
             raise InputError(f"nodes: expected at most {NODE_LIMIT}, found {len(self.nodes):,}")
+
+    def joined(self, network: Report) -> Report:
+        """The report of a core, with what only the report of its network has.
+
+        Args:
+            network: a report of the same Graph, which gives training and agreement.
+
+        Raises:
+            InputError: if it is a report of another Graph.
+        """
+        if network.digest != self.digest:
+            raise InputError(
+                f"report: expected reports of one Graph, found {self.digest[:12]!a} and "
+                f"{network.digest[:12]!a}"
+            )
+        return replace(
+            self,
+            accuracy=self.accuracy or network.accuracy,
+            provenance=self.provenance or network.provenance,
+            training=self.training or network.training,
+            agreement=self.agreement or network.agreement,
+            nodes=self.nodes or network.nodes,
+            margins=self.margins or network.margins,
+        )
+
+    def _repr_html_(self) -> str:
+        """The most important figures, for notebooks."""
+        from hwbnn.report.page import summary
+
+        return summary(self)
 
     @property
     def failures(self) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from hwbnn.errors import InputError
+
 
 @dataclass(frozen=True)
 class PartFigures:
@@ -49,6 +51,13 @@ class StageFigures:
     parts: tuple[PartFigures, ...]
     depth: tuple[int, ...] = ()
     fill: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.busy <= 1 or len(self.fill) != len(self.depth):
+            raise InputError(
+                f"stage {self.name[:60]!a}: expected a share 'busy' from 0 to 1, and a fill for "
+                "each depth"
+            )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from hwbnn.report.report import (
     Prediction,
     Report,
 )
+from hwbnn.report.sources import SourceNotes
 
 _NUMBERS = 4
 """Number of columns for figures."""
@@ -75,17 +76,12 @@ Row = list[Text]
 _HEAD = "bold"
 
 
-class _Sources:
-    """Numbers the sources of figures in the order of their first use."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
+class _Sources(SourceNotes):
+    """Source notes as text."""
 
     def of(self, *figures: Figure | None) -> Text:
         """The marks of the sources of these figures, such as ``[1]``."""
-        used = dict.fromkeys(figure.source for figure in figures if figure is not None)
-        marks = [self.numbers.setdefault(name, len(self.numbers) + 1) for name in used]
-        return Text(" ".join(f"[{mark}]" for mark in marks))
+        return Text(" ".join(f"[{mark}]" for mark in self.marks(*figures)))
 
 
 def _sections(report: Report, sources: _Sources) -> Iterator[list[Row]]:

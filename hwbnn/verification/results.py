@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hwbnn.errors import InputError, Mismatch
+from hwbnn.estimate import Cycles
 from hwbnn.graph import Graph, ValueType
 from hwbnn.graph.arrays import Array
+from hwbnn.plan import Circuit
 from hwbnn.report import Prediction
 
 
@@ -169,12 +171,16 @@ class CycleCheck:
             interval); measured on the last frames, and not measured if there are too few frames.
         frames: the number of frames whose starts and ends were compared with the prediction.
         first: the first difference from the prediction, in words; None if there is none.
+        circuit: the circuit whose cycles were predicted; None if it was not kept.
+        predicted: its cycles to a steady state; None if they were not kept.
     """
 
     latency: Prediction
     interval: Prediction
     frames: int
     first: str | None = None
+    circuit: Circuit | None = field(default=None, compare=False, repr=False)
+    predicted: Cycles | None = field(default=None, compare=False, repr=False)
 
     @property
     def ok(self) -> bool:

@@ -123,7 +123,7 @@ class Timing:
         source = f"counted by {', '.join(programs)}" if programs else "counted in simulation"
         latency = _prediction(self.core.latency, self.latency, source)
         interval = _prediction(self.core.interval, self.interval, source)
-        return CycleCheck(latency, interval, self.frames, self.first)
+        return CycleCheck(latency, interval, self.frames, self.first, self.circuit, self._settling)
 
 
 def _prediction(predicted: int, counted: int | None, source: str) -> Prediction:

@@ -15,6 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from hwbnn import __version__
+from hwbnn.assets import assets
 from hwbnn.cli import main
 from hwbnn.cli.app import app
 from hwbnn.cli.info import plain
@@ -207,3 +208,21 @@ def test_commands_are_those_of_the_table() -> None:
     names = [command.name for command in app.registered_commands]
     assert sorted(str(name) for name in names) == sorted(COMMANDS)
     assert isinstance(app, typer.Typer)
+
+
+def test_report_as_a_page(call: Call) -> None:
+    folder = assets("models") / "lenet"
+    shown = call("report", str(folder), "--html", "new/page.html")
+    assert shown.exit_code == 0, shown.output
+    page = Path("new/page.html").read_bytes()
+    assert f"page of lenet, {len(page):,} bytes -> new/page.html" in shown.stdout
+    # The nodes are those of graph.npz, training is that of report.json, the core of build.json.
+    for told in ("conv_1", "Mean loss on the training images", "cycles as predicted"):
+        assert told.encode() in page
+    assert call("report", str(folder / "build.json"), "--html", "same.html").exit_code == 0
+    assert Path("same.html").read_bytes() == page
+    refused(call("report", str(folder), "--html", "page.txt"), "expected a name ending in .html")
+    bad = Report("net", "0" * 64, backends=(BackendFigures("rtl", 3, 30, 1),))
+    Path("report.json").write_text(bad.to_json())
+    assert call("report", ".", "--html", "bad.html").exit_code == 1
+    assert "NOT equal" in Path("bad.html").read_text()

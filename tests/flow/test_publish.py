@@ -74,7 +74,7 @@ def test_the_report_says_what_is_measured(run: Path, tmp_path: Path) -> None:
     report = publish(run, tmp_path / "digits", backends=())
     assert report == Report.read(tmp_path / "digits" / "report.json")
     names = sorted(p.name for p in (tmp_path / "digits").iterdir())
-    assert names == ["graph.npz", "model.safetensors", "recipe.toml", "report.json"]
+    assert names == ["graph.npz", "model.safetensors", "recipe.toml", "report.html", "report.json"]
     graph = load(tmp_path / "digits" / "graph.npz")
     digits = dataset("digits")
     found = simulate(graph, digits.test_images.reshape(355, 64))[:, 0]
@@ -135,7 +135,14 @@ def test_the_core_is_built_with_the_plan_of_the_graph(
 
     folder = tmp_path / "mine"
     report = publish(run, folder, plan=plan, backends=("fast",))
-    names = ["build.json", "graph.npz", "model.safetensors", "recipe.toml", "report.json"]
+    names = [
+        "build.json",
+        "graph.npz",
+        "model.safetensors",
+        "recipe.toml",
+        "report.html",
+        "report.json",
+    ]
     assert sorted(p.name for p in folder.iterdir()) == names
     assert Report.read(folder / "build.json") == report
     assert report.network == "mine"

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from hwbnn.assets import assets
-from hwbnn.report import Report, text
+from hwbnn.report import Report, page, text
 from hwbnn.training import History, Recipe, load_model
 from hwbnn.training.folder import CHECKPOINT, finished_epochs
 from tests.fuzz.kinds import FileKind, flipped, json_change
+from tests.report.sample import report as full_report
 
 DIGITS = assets("models") / "digits"
 RECIPE, WEIGHTS = ((DIGITS / name).read_bytes() for name in ("recipe.toml", "model.safetensors"))
@@ -42,6 +43,7 @@ def checkpoint() -> bytes:
 def read_report(data: bytes) -> Report:
     report = Report.from_json(data)
     text(report).encode()
+    page(report).encode()
     report.to_json().encode()
     return report
 
@@ -84,7 +86,7 @@ def with_number(old: bytes, new: bytes) -> bytes:
 KINDS = (
     FileKind(
         "report",
-        REPORTS,
+        (*REPORTS, full_report().to_json().encode()),
         read_report,
         (flipped, json_change),
         {

@@ -44,12 +44,24 @@ def _broken() -> list[tuple[str, object]]:
     without = _told()
     del without["digest"]
     figure = ("accuracy", 0, "integer_graph")
+    core = ("cores", 0)
     return [
+        (r"clock: expected a period in ns", changed(*core, "clock", "value", to=0)),
+        (r"'busy' from 0 to 1", changed(*core, "stages", "stages", 0, "busy", to=1.5)),
+        (r"a fill for each depth", changed(*core, "stages", "stages", 1, "fill", to=[])),
+        (r"node 'x': expected sizes from 1", changed("nodes", 0, "shape", to=[0])),
+        (r"nodes: 't': expected a new name", changed("nodes", 2, "name", to="t")),
+        (r"nodes: 'x': expected a new name, and sources", changed("nodes", 0, "sources", to=["t"])),
+        (r"confusion: expected a square", changed("accuracy", 0, "confusion", to=[[1, 2]])),
+        (r"confusion: expected a square", changed("accuracy", 0, "confusion", to=[[-1]])),
+        (r"roc: expected counts", changed("accuracy", 0, "roc", "chosen_true", to=10**6)),
+        (r"roc: expected counts", changed("accuracy", 0, "roc", "true_positives", to=[0])),
+        (r"margins of 't': expected at most 64", changed("margins", 0, "counts", to=[1] * 65)),
         (r"expected a report with the entry 'hwbnn report'", []),
         (r"expected a report with the entry 'hwbnn report'", {"network": "x"}),
-        (r"expected format 2, found '3'; a newer hwbnn", changed("hwbnn report", to=3)),
-        (r"expected format 2", changed("hwbnn report", to=True)),
-        (r"expected format 2", changed("hwbnn report", to=10**4000)),
+        (r"expected format 3, found '4'; a newer hwbnn", changed("hwbnn report", to=4)),
+        (r"expected format 3", changed("hwbnn report", to=True)),
+        (r"expected format 3", changed("hwbnn report", to=10**4000)),
         (r"network: expected printable text", changed("network", to="\ud800")),
         (r"network: expected printable text", changed("network", to="\x1b[2J")),
         (r"versions: expected names of printable text", changed("versions", to={"\ud800": "1"})),
@@ -110,7 +122,7 @@ def test_numbers_read_well() -> None:
 
 def test_good_needs_something_compared_and_nothing_wrong() -> None:
     assert report().ok
-    assert not replace(report(), backends=()).ok
+    assert not replace(report(), backends=(), agreement=()).ok
     assert not replace(report(), backends=(BackendFigures("fast", 3, 0, 0),)).ok
     assert not replace(report(), backends=(BackendFigures("fast", 3, 9, 1),)).ok
     assert not replace(

@@ -30,7 +30,7 @@ class NodeFigures:
         weights: the number of its weights.
         zeros: how many of them are 0.
         weight_bits: bits of a weight: 1 if all are -1 or +1; 0 if there are no weights.
-        levels: thresholds of each channel; 0 if it is no ``Threshold`` or ``Encode``.
+        thresholds: thresholds of each channel; 0 if it is no ``Threshold`` or ``Encode``.
         kernel: rows and columns of its window; empty if it has none.
         stride: steps of the window.
         groups: groups of channels of a convolution.
@@ -49,14 +49,21 @@ class NodeFigures:
     weights: int = 0
     zeros: int = 0
     weight_bits: int = 0
-    levels: int = 0
+    thresholds: int = 0
     kernel: tuple[int, ...] = ()
     stride: tuple[int, ...] = ()
     groups: int = 1
     meaning: str = ""
 
     def __post_init__(self) -> None:
-        counts = (self.width, self.weights, self.zeros, self.weight_bits, self.levels, self.groups)
+        counts = (
+            self.width,
+            self.weights,
+            self.zeros,
+            self.weight_bits,
+            self.thresholds,
+            self.groups,
+        )
         sizes = (*self.shape, *self.kernel, *self.stride)
         if not self.shape or min(sizes) < 1 or min(counts) < 0 or self.zeros > self.weights:
             raise InputError(f"node {self.name[:60]!a}: expected sizes from 1 and counts from 0")
