@@ -42,6 +42,8 @@ TRIES = 3
 """Clusters of each size that are built to compare sizes."""
 WHOLE = 1 << 12
 """Up to this many synapses, all clusters are built to compare sizes."""
+LUT_INPUTS = 6
+"""Inputs of a LUT."""
 SAMPLED = 24
 """In larger layers, rows of digits that are built to compare sizes: all rows of some neurons."""
 
@@ -285,6 +287,11 @@ def _begun(inputs: LayerInputs, totals: Totals | None) -> NetlistBuilder:
 
 def _best_size(layer: _Sums, inputs: LayerInputs, totals: Totals | None) -> int:
     """The size of clusters with the least LUTs and levels for a neuron, found by building some."""
+    bits = Counter[int]()
+    for (neuron, _), row in zip(layer.owners, layer.signs, strict=True):
+        bits[neuron] += int(np.count_nonzero(row)) * inputs.width
+    if totals is None and max(bits.values(), default=0) <= LUT_INPUTS:
+        return 1  # each neuron is one LUT: there is nothing to share
     costs: dict[int, float] = {}
     large = layer.signs.size > WHOLE
     if large and layer.neurons < len(layer.signs):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hwbnn.nn.binary import BinaryActivation, SumLayer
 from hwbnn.nn.conv import BinaryConv1d, BinaryConv2d
+from hwbnn.nn.fan_in import Connections
 from hwbnn.nn.hooks import (
     after_step,
     parameter_groups,
@@ -13,7 +14,7 @@ from hwbnn.nn.hooks import (
     set_progress,
     start_epoch,
 )
-from hwbnn.nn.linear import BinaryLinear, Scale, Select
+from hwbnn.nn.linear import BinaryLinear, GroupSum, Scale, Select
 from hwbnn.nn.named import NAMES, network, takes_images
 from hwbnn.nn.networks import (
     CHAINS,
@@ -39,7 +40,9 @@ __all__ = [
     "BinaryConv1d",
     "BinaryConv2d",
     "BinaryLinear",
+    "Connections",
     "ConvChain",
+    "GroupSum",
     "ImageNetwork",
     "Last",
     "Mlp",

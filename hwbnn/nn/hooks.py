@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from hwbnn.methods import BinaryWeight, Method, Options, Part
+from hwbnn.nn.linear import DenseLayer
 from hwbnn.nn.quant import QuantWeight
 
 P = TypeVar("P", bound=Part)
@@ -22,6 +23,8 @@ def set_progress(model: nn.Module, u: float) -> None:
     """Set the progress of all schedules to ``u``, completed epochs over all epochs; repeatable."""
     for part in parts(model, Part):
         part.set_progress(u)
+    for layer in _choosing(model):
+        layer.connections.set_progress(u)
 
 
 def start_epoch(model: nn.Module, u: float) -> None:
@@ -37,6 +40,8 @@ def after_step(model: nn.Module) -> None:
         for weight in weights:
             weight.is_watched = False
         method.after_step(weights)
+    for layer in _choosing(model):
+        layer.connections.after_step(layer.weight)
 
 
 def penalty(model: nn.Module) -> Tensor | None:
@@ -84,6 +89,13 @@ def parameter_groups(
         }
         for options, members in by_options.items()
     ]
+
+
+def _choosing(model: nn.Module) -> Iterator[Any]:
+    """The layers whose neurons choose the inputs that they read."""
+    for module in model.modules():
+        if isinstance(module, DenseLayer) and module.connections is not None:
+            yield module
 
 
 def _by_method(model: nn.Module) -> Iterator[tuple[Method, list[BinaryWeight]]]:

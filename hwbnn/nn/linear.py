@@ -16,9 +16,11 @@ from hwbnn.nn.binary import (
     SumLayer,
     Taps,
     binary_weight,
+    by_channel,
     expect_tensor,
     is_size,
 )
+from hwbnn.nn.fan_in import Connections
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 """Dtypes that positions may have."""
@@ -33,6 +35,11 @@ class DenseLayer(SumLayer):
         weight: makes the weights' codes.
         largest_weight: the largest magnitude of the weights' integers.
         source: what arrives, see :class:`~hwbnn.nn.binary.SumLayer`.
+        connections: the inputs that each channel reads; None for all. The weights are then those of
+            the candidates, of the shape ``connections.shape``.
+
+    Attributes:
+        connections: see ``connections``.
     """
 
     def __init__(
@@ -42,10 +49,13 @@ class DenseLayer(SumLayer):
         weight: nn.Module,
         largest_weight: int,
         source: Source,
+        connections: Connections | None = None,
     ) -> None:
-        super().__init__(weight, (out_features, in_features), largest_weight, source)
+        inputs = in_features if connections is None else connections.fan_in
+        super().__init__(weight, (out_features, inputs), largest_weight, source)
         self.in_features = in_features
         self.out_features = out_features
+        self.connections = connections
 
     def forward(self, x: Tensor) -> Tensor:
         """The layer's output.
@@ -73,20 +83,30 @@ class DenseLayer(SumLayer):
 
     def of_training(self, x: Tensor, codes: Codes) -> Tensor:
         """The layer's output in training, computed with these codes."""
-        y = functional.linear(x, codes.integers)
+        if self.connections is not None:
+            self.connections.watch(x)
+        y = self.product(x, codes.integers)
         if codes.scale is not None:
             y = y * codes.scale
         if codes.offset is not None:
-            y = y + codes.offset * x.sum(dim=-1, keepdim=True)
+            y = y + codes.offset * self.total(x)
         return y
 
     def product(self, u: Tensor, integers: Tensor) -> Tensor:
         """``D``, ``(batch, out_features)``."""
-        return functional.linear(u, integers)
+        if self.connections is None:
+            return functional.linear(u, integers)
+        return self.connections.sums(u, integers)
 
     def total(self, u: Tensor) -> Tensor:
-        """``S``, ``(batch, 1)``."""
-        return u.sum(dim=-1, keepdim=True)
+        """``S``, ``(batch, 1)``, or ``(batch, out_features)`` if channels read different inputs."""
+        if self.connections is None:
+            return u.sum(dim=-1, keepdim=True)
+        return self.connections.sums(u, u.new_ones(self.connections.shape))
+
+    def matrix(self, integers: Tensor) -> Tensor:
+        """The weights' integers by input, ``(out_features, in_features)``: 0 for one not read."""
+        return integers if self.connections is None else self.connections.matrix(integers)
 
     def finish(
         self, sums: Tensor, total: Tensor | None = None, codes: Codes | None = None
@@ -102,18 +122,21 @@ class DenseLayer(SumLayer):
             float32 ``(batch, out_features)``.
         """
         known = codes or self.weight.codes()
-        return self._finish(sums, total, known, lambda: Taps(self._row(known), self.in_features))
+        return self._finish(sums, total, known, lambda: Taps(self._row(known), self.inputs))
 
     def _row(self, codes: Codes) -> Tensor:
         """The sums of the weights' integers, ``(out_features,)``, see :class:`Taps`."""
         if isinstance(self.source, Lattice):
             centre = self.source.offset.double() / self.source.scale.double()
             return (codes.integers.detach().double() @ centre).float()
+        if self.connections is not None:
+            return self.connections.of_read(codes.integers).sum(dim=1)
         return codes.integers.sum(dim=1)
 
     def extra_repr(self) -> str:
         """Sizes and source, for ``print(model)``."""
-        return f"{self.in_features}, {self.out_features}{self._said()}"
+        few = "" if self.connections is None else f", fan_in={self.connections.fan_in}"
+        return f"{self.in_features}, {self.out_features}{few}{self._said()}"
 
 
 class BinaryLinear(DenseLayer):
@@ -125,9 +148,13 @@ class BinaryLinear(DenseLayer):
         method: makes the weights; a :class:`~hwbnn.methods.Method` or the name of one.
         source: what arrives, see :class:`~hwbnn.nn.binary.SumLayer`.
         bias: must be false: the BatchNorm behind the layer adds one.
+        fan_in: inputs that each channel reads, which training chooses (:mod:`hwbnn.nn.fan_in`);
+            None for all. Call :func:`hwbnn.nn.start_epoch` and :func:`hwbnn.nn.after_step` in
+            training, which choose and end the choice.
 
     Raises:
-        InputError: if a size is not positive, or sums can grow beyond what float32 holds exactly.
+        InputError: if a size is not positive, sums can grow beyond what float32 holds exactly, or
+            ``fan_in`` is not from 1 to ``in_features``.
     """
 
     def __init__(
@@ -138,15 +165,71 @@ class BinaryLinear(DenseLayer):
         *,
         source: Source = None,
         bias: bool = False,
+        fan_in: int | None = None,
     ) -> None:
         if not (is_size(in_features) and is_size(out_features)):
             raise InputError(
                 f"BinaryLinear: expected sizes from 1, found {in_features!r} and {out_features!r}"
             )
         in_features, out_features = int(in_features), int(out_features)
-        shape = (out_features, in_features)
+        connections = None if fan_in is None else Connections(in_features, out_features, fan_in)
+        shape = (out_features, in_features) if connections is None else connections.shape
         weight = binary_weight("BinaryLinear", shape, method, source, bias)
-        super().__init__(in_features, out_features, weight, 1, source)
+        super().__init__(in_features, out_features, weight, 1, source, connections)
+        if connections is not None:
+            connections.choose(self.weight)
+
+
+class GroupSum(DenseLayer):
+    """Votes: class ``c`` is the sum of the ``c``-th group of equal size of the inputs.
+
+    Its weights are fixed, 1 within the group and 0 elsewhere, so that hardware only counts bits
+    (Petersen et al., "Deep Differentiable Logic Gate Networks", NeurIPS 2022, section 3.2).
+
+    Args:
+        in_features: length of its input, a multiple of ``classes``.
+        classes: number of its channels.
+        source: what arrives, see :class:`~hwbnn.nn.binary.SumLayer`.
+
+    Raises:
+        InputError: if a size is not positive, or groups are not of equal size.
+    """
+
+    def __init__(self, in_features: int, classes: int, *, source: Source = None) -> None:
+        if not (is_size(in_features) and is_size(classes)) or in_features % classes:
+            raise InputError(
+                f"GroupSum: expected inputs in groups of equal size for {classes!r} classes, found "
+                f"{in_features!r} inputs"
+            )
+        weight = _GroupWeight(int(in_features), int(classes))
+        super().__init__(int(in_features), int(classes), weight, 1, by_channel(source))
+
+
+class _GroupWeight(nn.Module):
+    """The fixed weights of a :class:`GroupSum`.
+
+    Attributes:
+        shape: classes and inputs.
+    """
+
+    def __init__(self, inputs: int, classes: int) -> None:
+        super().__init__()
+        self.shape = (classes, inputs)
+        integers = torch.eye(classes).repeat_interleave(inputs // classes, dim=1)
+        self.register_buffer("integers", integers, persistent=False)
+
+    def codes(self) -> Codes:
+        """The integers 0 and 1."""
+        integers = self.integers
+        assert isinstance(integers, Tensor)
+        return Codes(integers)
+
+    def watch(self) -> None:
+        """Does nothing: these weights never change."""
+
+    def why_not_exact(self) -> str | None:
+        """None: hardware counts exactly."""
+        return None
 
 
 class Scale(nn.Module):

@@ -10,7 +10,9 @@ from hwbnn.methods import Method
 from hwbnn.nn.networks import CHAINS, NETWORKS, Last, Network, chain, mlp
 from hwbnn.nn.residual import RESIDUAL, residual
 
-NAMES: tuple[str, ...] = (*NETWORKS, *CHAINS, *RESIDUAL)
+MLP = "mlp"
+"""The name of a multi-layer perceptron of any widths."""
+NAMES: tuple[str, ...] = (*NETWORKS, MLP, *CHAINS, *RESIDUAL)
 """Names that :func:`network` knows."""
 
 
@@ -18,12 +20,14 @@ def hidden_layers(name: str) -> str:
     """The hidden layers of a network of :data:`NAMES`, in common notation, as ``256-256-256``."""
     if name in NETWORKS:
         return "-".join(map(str, NETWORKS[name]))
+    if name == MLP:
+        return "as widths say"
     return str(CHAINS[name] if name in CHAINS else RESIDUAL[name])
 
 
 def takes_images(name: str) -> bool:
     """Whether a network reads images ``(height, width, channels)`` and not rows of any shape."""
-    return name not in NETWORKS
+    return name not in NETWORKS and name != MLP
 
 
 def network(
@@ -36,6 +40,9 @@ def network(
     reads: Sequence[int] | None = None,
     first: str | None = None,
     downsample: str | None = None,
+    widths: Sequence[int] | None = None,
+    fan_in: int | None = None,
+    thermometer: Sequence[int] | None = None,
 ) -> Network:
     """A network known by name, with new weights.
 
@@ -50,14 +57,37 @@ def network(
         first: the weights of a quantised first layer, see :func:`hwbnn.nn.mlp`.
         downsample: the weights of quantised projections, for networks with shortcuts, see
             :func:`hwbnn.nn.residual`.
+        widths: channels of the hidden layers of :data:`MLP`; None for any other network.
+        fan_in: inputs that each channel reads, for networks on rows, see :func:`hwbnn.nn.mlp`.
+        thermometer: integers to compare each element with, for networks on rows, see
+            :func:`hwbnn.nn.mlp`.
 
     Raises:
         InputError: if no network has this name, or it does not accept these arguments.
     """
+    if (widths is None) == (name == MLP):
+        raise InputError(
+            f"network '{name}': expected widths of the hidden layers with '{MLP}' and none with "
+            f"any other network, found {widths}"
+        )
     if downsample is not None and name not in RESIDUAL:
         raise InputError(f"network '{name}' has no shortcuts; leave downsample out")
-    if name in NETWORKS:
-        return mlp(source, NETWORKS[name], classes, method, last=last, reads=reads, first=first)
+    if not takes_images(name):
+        return mlp(
+            source,
+            NETWORKS[name] if widths is None else widths,
+            classes,
+            method,
+            last=last,
+            reads=reads,
+            first=first,
+            fan_in=fan_in,
+            thermometer=thermometer,
+        )
+    if (fan_in, thermometer) != (None, None):
+        raise InputError(
+            f"network '{name}' reads images; fan_in and thermometer are for networks on rows"
+        )
     if reads is not None:
         raise InputError(f"network '{name}' reads whole images; only rows can be read in part")
     if name in CHAINS:

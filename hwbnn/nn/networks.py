@@ -15,13 +15,15 @@ from hwbnn.graph import Input
 from hwbnn.methods import Method, resolve
 from hwbnn.nn.binary import BinaryActivation, Source
 from hwbnn.nn.conv import BinaryConv2d
-from hwbnn.nn.linear import BinaryLinear, Scale, Select
+from hwbnn.nn.linear import BinaryLinear, GroupSum, Scale, Select
 from hwbnn.nn.quant import KINDS, QuantConv2d, QuantLinear
+from hwbnn.nn.thermometer import Thermometer
 
 Last = str
-"""The modules that make logits: ``"batch_norm"`` or ``"scale"`` behind a binary layer, or the
-weights of a quantised layer with a bias, one of :data:`hwbnn.nn.quant.KINDS`."""
-LASTS = ("batch_norm", "scale", *KINDS)
+"""The modules that make logits: ``"batch_norm"`` or ``"scale"`` behind a binary layer;
+``"group_sum"``, votes of the last hidden layer, a group of it for each class; or the weights of a
+quantised layer with a bias, one of :data:`hwbnn.nn.quant.KINDS`."""
+LASTS = ("batch_norm", "scale", "group_sum", *KINDS)
 
 
 class Network(nn.Module):
@@ -64,6 +66,8 @@ def mlp(
     last: Last = "batch_norm",
     reads: Sequence[int] | None = None,
     first: str | None = None,
+    fan_in: int | None = None,
+    thermometer: Sequence[int] | None = None,
 ) -> Mlp:
     """A multi-layer perceptron with binary weights; ``first`` and ``last`` make exceptions.
 
@@ -74,29 +78,40 @@ def mlp(
         method: how it is trained.
         last: the modules that make the logits. ``"batch_norm"``: a BatchNorm behind a binary layer;
             its gains differ by class, and hardware ranks the logits exactly by a table.
-            ``"scale"``: one learned factor behind a binary layer; hardware compares the sums. Or
-            the weights of a quantised last layer, one of :data:`hwbnn.nn.quant.KINDS`.
+            ``"scale"``: one learned factor behind a binary layer; hardware compares the sums.
+            ``"group_sum"``: the last hidden layer votes, a group of its channels for each class.
+            Or the weights of a quantised last layer, one of :data:`hwbnn.nn.quant.KINDS`.
         reads: positions of the elements of a sample that the network reads; None for all.
         first: the weights of a quantised first layer, one of the same kinds; None for binary ones.
+        fan_in: inputs that each hidden channel reads, see :mod:`hwbnn.nn.fan_in`; None for all.
+        thermometer: integers with which each element of a sample is compared; the first layer reads
+            the bits of these comparisons. None: it reads the elements themselves.
 
     Raises:
-        InputError: if a width is not positive, ``last`` is unknown or a position is invalid.
+        InputError: if a width is not positive, ``last`` is unknown, a position is invalid, or the
+            input is bits and has a thermometer.
     """
     method = resolve(method, "mlp")
     size = prod(source.shape)
     front: list[nn.Module] = [] if reads is None else [Select(size, reads)]
-    sizes = (size if reads is None else len(reads), *widths)
-    return Mlp(source, dense(front, source, sizes, classes, method, last, first))
+    read = size if reads is None else len(reads)
+    given: Source = source
+    if thermometer is not None:
+        front.append(Thermometer.at(source, read, thermometer))
+        read, given = read * len(thermometer), None
+    sizes = (read, *widths)
+    return Mlp(source, dense(front, given, sizes, classes, method, last, first, fan_in))
 
 
 def dense(
     layers: Sequence[nn.Module],
-    source: Input,
+    source: Source,
     sizes: Sequence[int],
     classes: int,
     method: Method,
     last: Last,
     first: str | None = None,
+    fan_in: int | None = None,
 ) -> list[nn.Module]:
     """The given layers, then the hidden dense layers and the layer that makes logits.
 
@@ -108,6 +123,7 @@ def dense(
         method: the training method.
         last: see :func:`mlp`.
         first: the weights of the first dense layer, see :func:`mlp`.
+        fan_in: see :func:`mlp`.
 
     Raises:
         InputError: if a width is not positive or ``last`` is unknown.
@@ -116,7 +132,7 @@ def dense(
     for n, m in pairwise(sizes):
         read = reads(layers, source)
         layers.append(
-            BinaryLinear(n, m, method, source=read)
+            BinaryLinear(n, m, method, source=read, fan_in=fan_in)
             if kind is None
             else QuantLinear(n, m, kind, source=read, bias=False)
         )
@@ -143,10 +159,13 @@ def ending(
         InputError: if ``last`` is unknown.
     """
     if last not in LASTS:
-        ends = nearest(last, ("batch_norm", "scale", "ternary", "int8"))
+        ends = nearest(last, ("batch_norm", "scale", "group_sum", "ternary", "int8"))
         raise InputError(
             f"last: expected one of {ends}, or another of 'int2' to 'int16', found {last!r}"
         )
+    if last == "group_sum":
+        votes = GroupSum(n, classes, source=source)
+        return [votes, Scale((classes / n) ** 0.5)]
     if last in KINDS:
         return [QuantLinear(n, classes, last, source=source)]
     layer = BinaryLinear(n, classes, method.logits(), source=source)
@@ -154,7 +173,7 @@ def ending(
     return [layer, nn.BatchNorm1d(classes) if last == "batch_norm" else Scale(1 / n**0.5)]
 
 
-def reads(layers: Sequence[nn.Module], source: Input) -> Source:
+def reads(layers: Sequence[nn.Module], source: Source) -> Source:
     """The ``source`` argument of the layer that comes next."""
     activations = [layer for layer in layers if isinstance(layer, BinaryActivation)]
     if not activations:

@@ -14,6 +14,8 @@ integers (except for floats that are equal to a threshold in float32).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -100,6 +102,32 @@ class Thermometer(nn.Module):
         # A bit that is the same in all samples carries no information.
         least = u.min(axis=0).astype(np.float64)[:, None] + 1
         return cls(_half_way(source, np.maximum(at, least)))
+
+    @classmethod
+    def at(cls, source: Input, features: int, limits: Sequence[int]) -> Thermometer:
+        """Bit ``j`` of every feature says whether its integer reaches ``limits[j]``.
+
+        Args:
+            source: the integers, of any shape, and the numbers that they stand for.
+            features: how many arrive.
+            limits: rising, each above the lowest integer and up to the highest.
+
+        Raises:
+            InputError: if the input is bits or has scales by channel, or ``limits`` are not rising
+                or out of its range.
+        """
+        if source.bit or not source.is_uniform:
+            raise InputError(
+                f"Thermometer: expected an input of integers with one scale, found {source}"
+            )
+        rising = all(isinstance(t, int) for t in limits) and list(limits) == sorted(set(limits))
+        if not limits or not rising or limits[0] <= source.low or limits[-1] > source.high:
+            raise InputError(
+                f"Thermometer: expected rising integers from {source.low + 1} to {source.high}, "
+                f"found {list(limits)}"
+            )
+        row = (np.asarray(limits) - 0.5) * source.scale + source.offset
+        return cls(np.tile(row, (features, 1)))
 
     @property
     def bits(self) -> int:

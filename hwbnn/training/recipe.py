@@ -26,6 +26,7 @@ from hwbnn.graph.fields import shown
 from hwbnn.methods import METHODS
 from hwbnn.methods import get as get_method
 from hwbnn.nn import NAMES, RESIDUAL, Network, network, takes_images
+from hwbnn.nn.named import MLP
 from hwbnn.nn.networks import LASTS
 from hwbnn.nn.quant import KINDS
 from hwbnn.training.data import DATASETS, PUBLISHED
@@ -83,6 +84,12 @@ def _is_line(v: Any) -> bool:
     return isinstance(v, str) and len(v) <= 400 and v.isprintable()
 
 
+def _is_integers(low: int, high: int, most: int) -> Callable[[Any], bool]:
+    """Whether a value is a list of at most ``most`` integers from ``low`` to ``high``."""
+    check, _ = _integer(low, high)
+    return lambda v: isinstance(v, list | tuple) and 1 <= len(v) <= most and all(map(check, v))
+
+
 def _is_table(v: Any) -> bool:
     return isinstance(v, Mapping) and all(
         isinstance(key, str) and (isinstance(x, int | float) or _is_line(x)) for key, x in v.items()
@@ -99,6 +106,13 @@ RULES: dict[str, Rule] = {
     "first": _one_of_or_none(KINDS),
     "downsample": _one_of_or_none(KINDS),
     "reads": _or_none(_integer(1, 2**31 - 1)),
+    "widths": _or_none(
+        (_is_integers(1, 1 << 20, 16), "a list of 1 to 16 integers from 1 to 1048576")
+    ),
+    "fan_in": _or_none(_integer(1, 1 << 20)),
+    "thermometer": _or_none(
+        (_is_integers(1, 255, 255), "a list of 1 to 255 integers from 1 to 255")
+    ),
     "batch": _integer(2, 100_000),
     "learning_rate": _number("a number above 0 and below 10", lambda v: v > 0),
     "final_rate": _or_none(_number("a number from 0 to below 10", lambda v: True)),
@@ -128,6 +142,8 @@ def _toml(value: Any) -> str:
     """A value in TOML syntax; for a printable string TOML's syntax is the same as JSON's."""
     if isinstance(value, bool | str):
         return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, tuple):
+        return repr(list(value))
     return repr(value)
 
 
@@ -150,6 +166,12 @@ class Recipe:
         reads: number of elements of a sample that the network reads: those that vary most over the
             training images (:func:`~hwbnn.training.data.most_varying`). Other elements need no
             hardware. None for all.
+        widths: channels of the hidden layers, with ``network = "mlp"``; None with any other.
+        fan_in: inputs that each channel of a hidden layer reads, for a network on rows; training
+            chooses which (:mod:`hwbnn.nn.fan_in`). None for all.
+        thermometer: with ``input`` other than bits, for a network on rows: pixel values, rising;
+            the first layer reads one bit for each of them, whether the pixel reaches it. Hardware
+            compares. None: the first layer reads the pixels.
         epochs: number of passes over all training images.
         batch: largest number of images in a batch; batches of an epoch differ by at most one image.
         learning_rate: learning rate at the first step (after the warm-up).
@@ -183,6 +205,9 @@ class Recipe:
     first: str | None = None
     downsample: str | None = None
     reads: int | None = None
+    widths: Sequence[int] | None = None
+    fan_in: int | None = None
+    thermometer: Sequence[int] | None = None
     batch: int = 100
     learning_rate: float = 1e-3
     final_rate: float | None = None
@@ -208,6 +233,9 @@ class Recipe:
                     expected = f"one of {nearest(value, expected)}"
                 raise InputError(f"recipe: {name}: expected {expected}, found {_shown(value)}")
         object.__setattr__(self, "hyper", MappingProxyType(dict(self.hyper)))
+        for name in ("widths", "thermometer"):
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, tuple(given))
         get_method(self.method, **self.hyper)
         self._check_pairs()
 
@@ -232,6 +260,7 @@ class Recipe:
                 f"recipe: reads: expected at most the {size} pixels of '{self.data}', of a network "
                 f"that reads rows, found {self.reads} with '{self.network}'"
             )
+        self._check_rows()
         if self.downsample is not None and self.network not in RESIDUAL:
             raise InputError(
                 f"recipe: downsample: network '{self.network}' has no shortcuts; remove the entry"
@@ -241,6 +270,26 @@ class Recipe:
             raise InputError(
                 f"recipe: held_out: expected at most half of the {published.train_size} training "
                 f"images of '{self.data}', found {self.held_out}"
+            )
+
+    def _check_rows(self) -> None:
+        """Refuse entries for networks on rows that contradict each other."""
+        if (self.widths is None) == (self.network == MLP):
+            raise InputError(
+                f"recipe: widths: expected a list of widths with network '{MLP}' and nothing with "
+                f"any other, found {_shown(self.widths)} with '{self.network}'"
+            )
+        for name in ("fan_in", "thermometer"):
+            if getattr(self, name) is not None and takes_images(self.network):
+                raise InputError(
+                    f"recipe: {name}: expected a network that reads rows, found '{self.network}'"
+                )
+        if self.thermometer is not None and (
+            self.input == "bits" or list(self.thermometer) != sorted(set(self.thermometer))
+        ):
+            raise InputError(
+                f"recipe: thermometer: expected rising values of pixels and an input other than "
+                f"'bits', found {list(self.thermometer)} with input '{self.input}'"
             )
 
     def _check_steps(self) -> None:
@@ -347,6 +396,9 @@ class Recipe:
             reads=reads,
             first=self.first,
             downsample=self.downsample,
+            widths=self.widths,
+            fan_in=self.fan_in,
+            thermometer=self.thermometer,
         )
 
     def to_toml(self) -> str:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwbnn.errors import InputError
+from hwbnn.errors import InputError, Mismatch
 from hwbnn.netlists import evaluate, prove_sums, prove_thresholds, sums, thresholds
 from hwbnn.netlists.cells import carries
+from hwbnn.netlists.netlist import Lut
 
 
 def layer(seed, neurons, inputs, width, signed):
@@ -103,6 +104,24 @@ def test_thresholds_that_are_always_or_never_reached_take_nothing(cluster_size):
         constant = thresholds(weights, wanted, cluster_size=cluster_size, scale_offset=scale_offset)
         assert (constant.cells, constant.outputs) == ((), outputs)
         prove_thresholds(constant, weights, wanted, scale_offset=scale_offset)
+
+
+def test_a_neuron_of_six_inputs_is_one_table():
+    """Whatever neurons have in common: a table shared between two would save nothing."""
+    rng = np.random.default_rng(2)
+    weights = np.zeros((40, 90), np.int64)
+    for row in weights:
+        row[rng.choice(20, 6, replace=False)] = rng.choice([-1, 1], 6)
+    wanted = rng.integers(1, 7, 40)
+    netlist = thresholds(weights, wanted)
+    distinct = {(tuple(row), int(t)) for row, t in zip(weights, wanted, strict=True)}
+    assert netlist.luts == len(distinct)
+    assert {len(cell.inputs) for cell in netlist.cells if isinstance(cell, Lut)} == {6}
+    prove_thresholds(netlist, weights, wanted)
+    wrong = wanted.copy()
+    wrong[7] = wanted[7] % 6 + 1
+    with pytest.raises(Mismatch):
+        prove_thresholds(netlist, weights, wrong)
 
 
 def test_what_layers_take():

@@ -56,7 +56,7 @@ def test_images_are_flattened_and_either_ending_makes_logits() -> None:
 
 def test_names_that_are_unknown() -> None:
     with pytest.raises(
-        InputError, match="network 'xfc': expected one of tfc, sfc, lfc, digits, lenet, cnv"
+        InputError, match="network 'xfc': expected one of tfc, sfc, lfc, digits, mlp, lenet, cnv"
     ):
         network("xfc", Input.bits(4), 2, METHOD)
     with pytest.raises(InputError, match=r"last: expected one of batch_norm, .* found 'sum'"):

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hwbnn.errors import InputError
 from hwbnn.graph import Input
 from hwbnn.methods import METHODS
-from hwbnn.nn import NAMES
+from hwbnn.nn import NAMES, takes_images
+from hwbnn.nn.named import MLP
 from hwbnn.nn.networks import LASTS
 from hwbnn.training import DATASETS, Recipe
 from hwbnn.training.data import PUBLISHED
@@ -33,8 +34,16 @@ def recipes(draw: st.DrawFn) -> Recipe:
     shift = draw(st.integers(0, 8))
     rates = st.floats(1e-8, 9.9)
     method = draw(st.sampled_from(METHODS))
+    name = draw(st.sampled_from(NAMES))
+    limits = st.lists(st.integers(1, 255), min_size=1, max_size=5, unique=True).map(sorted)
+    rows = not takes_images(name)
     return Recipe(
-        network=draw(st.sampled_from(NAMES)),
+        network=name,
+        widths=draw(st.lists(st.integers(1, 5000), min_size=1, max_size=4))
+        if name == MLP
+        else None,
+        fan_in=draw(st.none() | st.integers(1, 64)) if rows else None,
+        thermometer=draw(st.none() | limits) if rows and taken != "bits" else None,
         data=data,
         epochs=epochs,
         input=taken,
@@ -76,6 +85,7 @@ def test_every_entry_changes_the_digest() -> None:
         "last": "scale",
         "first": "int8",
         "reads": 300,
+        "fan_in": 6,
         "batch": 50,
         "learning_rate": 0.002,
         "final_rate": 0.001,
@@ -96,6 +106,9 @@ def test_every_entry_changes_the_digest() -> None:
     made.append(replace(base, input="centred", threshold=None))
     made.append(replace(base, optimiser="sgd", momentum=0.0))
     made.append(replace(base, optimiser="sgd", momentum=0.9))
+    made.append(replace(base, input="pixels", threshold=None, thermometer=[64, 128]))
+    made.append(replace(base, network="mlp", widths=[30, 20]))
+    made.append(replace(base, network="mlp", widths=[30, 21]))
     made.append(replace(base, network="resnet20"))
     made.append(replace(base, network="resnet20", downsample="int8"))
     assert len({recipe.digest for recipe in made}) == len(made)
@@ -108,6 +121,8 @@ def test_every_entry_changes_the_digest() -> None:
         "method",
         "optimiser",
         "momentum",
+        "thermometer",
+        "widths",
     }
 
 
@@ -142,6 +157,16 @@ def refused(text: str, *parts: str) -> None:
         ("reads = 0", ["reads", "from 1"]),
         ("reads = 65", ["reads", "at most the 64 pixels of 'digits'", "found 65"]),
         ('network = "lenet"\nreads = 3', ["reads", "of a network that reads rows", "lenet"]),
+        ("widths = [10, 20]", ["widths", "with network 'mlp'", "found (10, 20) with 'digits'"]),
+        ('network = "mlp"', ["widths", "a list of widths", "found nothing"]),
+        ('network = "mlp"\nwidths = [0]', ["widths", "from 1"]),
+        ('network = "mlp"\nwidths = "10"', ["widths", "list", "'10'"]),
+        ('network = "lenet"\nfan_in = 6', ["fan_in", "reads rows", "'lenet'"]),
+        ("fan_in = 0", ["fan_in", "from 1"]),
+        ("thermometer = []", ["thermometer", "list of 1 to 255"]),
+        ("thermometer = [8, 4]", ["thermometer", "rising", "[8, 4]"]),
+        ("thermometer = [4.5]", ["thermometer", "integers"]),
+        ('network = "lenet"\nthermometer = [4]', ["thermometer", "reads rows"]),
         ("epochs = 0", ["epochs", "from 1"]),
         ("epochs = 2.0", ["epochs", "integer", "2.0"]),
         ("epochs = true", ["epochs", "True"]),

@@ -136,24 +136,39 @@ def _weights(name: str, layer: SumLayer, value: TracedValue, source: Input, **si
         if array is not None and not bool(torch.isfinite(array).all()):
             raise CannotLower(f"{label}: the {part} of its weights is not finite")
     _check_reads_integers(label, layer, value, source)
-    integers = codes.integers.numpy().astype(np.int64)
+    integers = _matrix(layer, codes.integers).numpy().astype(np.int64)
 
     def finish(sums: Float32s, total: Float32s | None, border_class: int) -> Float32s:
         return _finished(layer, codes, sums, total, border_class, size)
 
     weights = Weights(name, label, integers, finish, text=getattr(layer.weight, "text", ""))
+    chooses = isinstance(layer, DenseLayer) and layer.connections is not None
     if codes.ratio is not None:
         ratio = codes.ratio.numpy()
         if not np.array_equal(ratio, np.rint(ratio)):
             raise CannotLower(f"{label}: its ratios are not integers: a defect of its method")
+        if chooses:
+            # Neurons add up different inputs, so that each weight takes up its share of S.
+            both = codes.integers * codes.unit + codes.ratio[:, None]
+            return replace(weights, integers=_matrix(layer, both).numpy().astype(np.int64))
         unit = np.full(len(integers), codes.unit, np.int64)
         return replace(weights, scale_offset=(unit, ratio.astype(np.int64)))
     if codes.offset is None:
         return weights
+    if chooses:
+        raise CannotLower(
+            f"{label}: its weights have real offsets, and each neuron reads inputs of its own "
+            "(fan_in); train it with mode 'qat' or 'drop'"
+        )
     offset = codes.offset.double().numpy()
     scale = np.ones_like(offset) if codes.scale is None else codes.scale.double().numpy()
     with np.errstate(divide="ignore", invalid="ignore"):  # refused once it is used
         return replace(weights, ratio=offset / scale)
+
+
+def _matrix(layer: SumLayer, integers: Tensor) -> Tensor:
+    """A layer's integers in their place: a neuron that reads few inputs has zeros elsewhere."""
+    return layer.matrix(integers) if isinstance(layer, DenseLayer) else integers
 
 
 def _finished(

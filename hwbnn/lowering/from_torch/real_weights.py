@@ -134,7 +134,7 @@ def binary_weights(label: str, layer: DenseLayer | ConvLayer) -> PlainWeights:
     weight = weight if codes.scale is None else weight * codes.scale.double().view(ends)
     weight = weight if codes.offset is None else weight + codes.offset.double().view(ends)
     if isinstance(layer, DenseLayer):
-        return PlainWeights(label, weight.float(), layer.bias)
+        return PlainWeights(label, layer.matrix(weight).float(), layer.bias)
     if layer.pad:
         raise CannotLower(f"{label}: pads with {layer.pad}, but reads real numbers; take pad=0")
     window = ConvWindow(layer.stride, layer.padding, layer.groups, layer.is_sequence)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -349,7 +348,7 @@ class Walk:
             if value.is_input and is_binary and is_mapped:
                 return self._plain(call, name, binary_weights(named(name, module), module))
         if module.source is None and layers.is_real(value, is_binary=is_binary):
-            most = prod(module.weight.shape[1:]) if is_binary else _most(module)
+            most = module.inputs if is_binary else _most(module)
             limit = FLOAT32_INTEGERS if is_binary else shortcuts.WIDE_SUMS
             value = self._fixed(call, most, limit)
         if value.pending:
