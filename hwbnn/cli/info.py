@@ -30,11 +30,13 @@ def register(app: typer.Typer) -> None:
 def list_(
     what: Annotated[
         str | None,
-        typer.Argument(metavar="[WHAT]", help="networks, methods, models, targets or data."),
+        typer.Argument(
+            metavar="[WHAT]", help="networks, methods, models, targets, data, devices or boards."
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """List what there is of a kind: networks, methods, models, targets or data.
+    """List what there is of a kind: networks, methods, models, targets, data, devices or boards.
 
     Without a kind, all of them by their names.
 
@@ -43,6 +45,8 @@ def list_(
         hwbnn list
 
         hwbnn list models
+
+        hwbnn list devices
 
         hwbnn list data --json
     """
@@ -169,12 +173,36 @@ def _data() -> _Columns:
     ]
 
 
+def _devices() -> _Columns:
+    from hwbnn.devices import DEVICES, FAMILIES
+
+    columns = ("device", "LUT", "FF", "BRAM_36K", "URAM", "DSP", "document")
+    return columns, [
+        (
+            d.name + "/".join(d.variants),
+            *(d.lut, d.ff, d.bram18 // 2, d.uram, d.dsp),
+            FAMILIES[d.family].document,
+        )
+        for d in DEVICES.values()
+    ]
+
+
+def _boards() -> _Columns:
+    from hwbnn.devices import BOARDS
+
+    return ("board", "part", "clock, MHz", "maker"), [
+        (b.name, b.part, "" if b.mhz is None else f"{b.mhz:g}", b.maker) for b in BOARDS.values()
+    ]
+
+
 KINDS: dict[str, Callable[[], _Columns]] = {
     "networks": _networks,
     "methods": _methods,
     "models": _models,
     "targets": _targets,
     "data": _data,
+    "devices": _devices,
+    "boards": _boards,
 }
 
 

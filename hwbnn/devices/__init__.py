@@ -1,0 +1,20 @@
+"""FPGA devices and boards: what a part has, read from its full name."""
+
+from __future__ import annotations
+
+from hwbnn.devices.boards import BOARDS, Board
+from hwbnn.devices.part_number import PartNumber, known_part, read_board, read_part
+from hwbnn.devices.product_table import DEVICES, FAMILIES, Device, Family
+
+__all__ = [
+    "BOARDS",
+    "DEVICES",
+    "FAMILIES",
+    "Board",
+    "Device",
+    "Family",
+    "PartNumber",
+    "known_part",
+    "read_board",
+    "read_part",
+]
