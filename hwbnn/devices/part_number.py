@@ -13,7 +13,7 @@ from hwbnn.errors import InputError, nearest
 
 _LONGEST = 64
 _OF_7_SERIES = re.compile(r"(?P<grade>i|l)?(?P<package>[a-z]{2,4}[0-9]{3,4})-(?P<speed>[1-3]l?)")
-"""What follows the device in a part of the 7-series, such as ``clg400-1`` or ``icsg324-1L``."""
+"""The ending of a part number of the 7-series, such as ``clg400-1`` or ``icsg324-1L``."""
 _OF_ULTRASCALE = re.compile(
     r"-(?P<package>[a-z]{4}[0-9]{3,4})-(?P<speed>[1-3](l|lv|h|hv)?)(-(?P<grade>[ceimq]))?"
 )

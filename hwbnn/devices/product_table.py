@@ -109,7 +109,7 @@ class Device:
         return tuple(self.name + variant for variant in self.variants)
 
     def resources(self) -> dict[str, int]:
-        """What it has, under the names of synthesis; a block RAM of 36 Kbit counts as two of 18."""
+        """Its resources by the names of synthesis; a block RAM of 36 Kbit counts as two of 18."""
         return {
             "LUT": self.lut,
             "FF": self.ff,

@@ -5,16 +5,24 @@ from __future__ import annotations
 from hwbnn.estimate.area import Area, area
 from hwbnn.estimate.cycles import Cycles, cycles, frames_held
 from hwbnn.estimate.depths import least_depths, used_depths
-from hwbnn.estimate.search import layout_summary, plan_for_ii, plan_for_luts
+from hwbnn.estimate.fit import Fit, fit
+from hwbnn.estimate.goals import Goal, GoalMissed, clock_period
+from hwbnn.estimate.search import layout_summary, plan_for, plan_for_ii, plan_for_luts
 
 __all__ = [
     "Area",
     "Cycles",
+    "Fit",
+    "Goal",
+    "GoalMissed",
     "area",
+    "clock_period",
     "cycles",
+    "fit",
     "frames_held",
     "layout_summary",
     "least_depths",
+    "plan_for",
     "plan_for_ii",
     "plan_for_luts",
     "used_depths",

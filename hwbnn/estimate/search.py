@@ -1,9 +1,9 @@
-"""Plans that meet a goal: an interval at the fewest LUTs, or the most speed for a budget of LUTs.
+"""Plans that meet a goal: a rate or a latency at the fewest LUTs, or the most speed on a part.
 
-All goals choose among the same points, each a Plan with the interval and the LUTs of the whole
+All goals choose among the same points, each a Plan with the interval and the resources of the whole
 circuit, FIFOs, adders and rescalers included. So a longer interval never takes more LUTs, a larger
-budget is never slower, and a budget of N LUTs is never slower than a Plan for an interval that
-takes N LUTs.
+budget or part is never slower, and a budget of N LUTs is never slower than a Plan for an interval
+that takes N LUTs.
 
 For each of several cycle limits one point is computed: the cheapest layouts whose stages all stay
 within the limit (:mod:`hwbnn.estimate.layouts`).
@@ -16,21 +16,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from math import ceil, log
+from math import ceil, inf, log
 
+from hwbnn.devices import read_part
 from hwbnn.errors import PlanError
-from hwbnn.estimate.amounts import Amounts, amounts
-from hwbnn.estimate.area import area_of
+from hwbnn.estimate.amounts import amounts, framing
+from hwbnn.estimate.area import Area, area_of
 from hwbnn.estimate.cycles import cycles as predicted_cycles
+from hwbnn.estimate.goals import Goal, GoalMissed, Limits, clock_period, is_count, ns_text
 from hwbnn.estimate.layouts import ChainLayers, NetworkLayers, divisors, is_chain
 from hwbnn.estimate.schedule import Schedule, schedule
 from hwbnn.graph import Add, Conv2d, Dot, Graph, Node, Rescale
-from hwbnn.plan import (
-    Folded,
-    Plan,
-    Unrolled,
-    circuit,
-)
+from hwbnn.plan import Circuit, Folded, Plan, Unrolled, circuit
 from hwbnn.plan.plan import BEAT_LIMIT
 from hwbnn.plan.stages import Fork, Stage
 
@@ -43,6 +40,50 @@ search for any bundled network takes less work.
 """
 TOKENS = 1000
 """This many tokens of a schedule, each computed once, count as much work as one layout."""
+LEVELS = (2, 3, 4, 6, 8)
+"""Levels of logic between registers that are tried for a latency, where the Plan's have too many
+registers."""
+
+
+def plan_for(
+    graph: Graph, goal: Goal, base: Plan | None = None, tell: Callable[[str], None] | None = None
+) -> Plan:
+    """The Plan that meets a goal, with the goal's clock and part in it.
+
+    Every ``Dot`` and ``Conv2d`` is unrolled or folded, and sums inputs of several bits in the way
+    that costs least (:data:`~hwbnn.plan.plan.Sums`); beats at the borders are widened where they
+    would be too slow; FIFOs behind forks are as deep as the interval needs. For a latency, no more
+    registers between levels of logic are left out than it needs: with fewer registers the clock may
+    have to be slower, which is not checked.
+
+    Args:
+        graph: the network.
+        goal: the goal.
+        base: the Plan for everything else. If its default layout is an ``Unrolled`` netlist, layers
+            may become such netlists too. Each netlist is built by itself to find its LUTs, so
+            savings behind another netlist are not counted.
+        tell: called with a line of text if the search ended at its limit of :data:`LOOKS`.
+
+    Raises:
+        GoalMissed: if no Plan that was found meets the goal.
+        PlanError: if the goal is not one.
+        InputError: if the part is unknown.
+
+    A looser goal never gives a larger or slower core:
+    more cycles of interval never give more LUTs, a larger part or budget never a longer interval,
+    and more latency never more levels of logic between registers, nor, with equal levels, more
+    LUTs.
+    """
+    base = base or Plan()
+    if goal.mhz is not None:
+        base = replace(base, clock_ns=clock_period(goal.mhz))
+    if goal.part is not None:
+        base = replace(base, part=read_part(goal.part).name)
+    limits = goal.limits(base.clock_ns)
+    # The candidates do not depend on clock and part.
+    points = _points(graph, replace(base, clock_ns=Plan().clock_ns, part=None))
+    plan = points.best(limits, tell)
+    return replace(plan, clock_ns=base.clock_ns, part=base.part)
 
 
 def plan_for_ii(
@@ -50,24 +91,14 @@ def plan_for_ii(
 ) -> Plan:
     """The Plan of the fewest LUTs under which a new frame can begin every ``cycles`` cycles.
 
-    Every ``Dot`` and ``Conv2d`` is unrolled or folded, and sums inputs of several bits in the way
-    that costs least (:data:`~hwbnn.plan.plan.Sums`); beats at the borders are widened where they
-    would be too slow; FIFOs behind forks are as deep as the interval needs.
-
-    Args:
-        graph: the network.
-        cycles: largest initiation interval that is good enough.
-        base: the Plan for everything else. If its default layout is an ``Unrolled`` netlist, layers
-            may become such netlists too. Each netlist is built by itself to find its LUTs, so
-            savings behind another netlist are not counted.
-        tell: called with a line of text if the search ended at its limit of :data:`LOOKS`.
+    Like :func:`plan_for` with ``Goal(interval=cycles)``.
 
     Raises:
-        PlanError: if no Plan is that fast; the message has the nearest interval that was found.
+        GoalMissed: if no Plan is that fast; the message has the nearest interval that was found.
     """
-    if isinstance(cycles, bool) or not isinstance(cycles, int) or cycles < 1:
+    if not is_count(cycles) or cycles < 1:
         raise PlanError(f"plan: interval: expected at least 1 cycle, found {cycles!r}")
-    return _points(graph, base).for_interval(cycles, tell)
+    return plan_for(graph, Goal(interval=cycles), base, tell)
 
 
 def plan_for_luts(
@@ -75,18 +106,15 @@ def plan_for_luts(
 ) -> Plan:
     """The Plan with the smallest initiation interval that is estimated within a budget of LUTs.
 
-    Args:
-        graph: the network.
-        budget: LUTs, raw count, of the whole core. Block RAM is not limited.
-        base: the Plan for everything else, as in :func:`plan_for_ii`.
-        tell: called with a line of text if the search ended at its limit of :data:`LOOKS`.
+    Like :func:`plan_for` with ``Goal(lut=budget)``: LUTs are counted raw, of the whole core; block
+    RAM is not limited.
 
     Raises:
-        PlanError: if every Plan takes more; the message has the smallest Plan and its interval.
+        GoalMissed: if every Plan takes more; the message has the smallest Plan and its interval.
     """
-    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
+    if not is_count(budget) or budget < 1:
         raise PlanError(f"plan: LUTs: expected a positive number, found {budget!r}")
-    return _points(graph, base).for_luts(budget, tell)
+    return plan_for(graph, Goal(lut=budget), base, tell)
 
 
 def layout_summary(graph: Graph, plan: Plan) -> str:
@@ -147,13 +175,18 @@ class Point:
 
     Attributes:
         interval: cycles from frame to frame.
-        lut: estimated LUTs.
+        area: its estimated resources.
         plan: the Plan.
     """
 
     interval: int
-    lut: int
+    area: Area
     plan: Plan
+
+    @property
+    def lut(self) -> int:
+        """Estimated LUTs."""
+        return self.area.lut
 
 
 @dataclass
@@ -167,17 +200,21 @@ class _Draft:
         graph: the network.
         plan: the Plan.
         bound: the interval is not shorter than this.
-        least: LUTs with two words in each FIFO behind a fork.
+        least: the resources with two words in each FIFO behind a fork.
+        soonest: the latency is not less than this many cycles.
         looks: layouts that were tried for it, plus thousands of tokens of its schedules.
         point: the point; None until its FIFOs are sized.
+        counted: its latency in cycles; None until it was needed.
     """
 
     graph: Graph
     plan: Plan
     bound: int
-    least: int
+    least: Area
+    soonest: int
     looks: int
     point: Point | None = None
+    counted: int | None = None
 
     def done(self) -> Point:
         """The point, once its FIFOs are sized."""
@@ -187,13 +224,20 @@ class _Draft:
             if shortest is None:  # use FIFOs that are always deep enough
                 interval = predicted_cycles(hardware).interval
                 assert interval is not None
-                self.point = Point(ceil(interval), _luts(hardware.stages), self.plan)
+                self.point = Point(ceil(interval), _area(hardware, hardware.stages), self.plan)
                 return self.point
             depths = {fork.value: shortest.depths(fork) for fork in _forks(hardware.stages)}
             stages = [_sized(stage, depths) for stage in hardware.stages]
             plan = replace(self.plan, depths=depths) if depths else self.plan
-            self.point = Point(shortest.interval, _luts(stages), plan)
+            self.point = Point(shortest.interval, _area(hardware, stages), plan)
         return self.point
+
+    def latency(self) -> int:
+        """The cycles from a frame's first input beat to its last output beat, counted."""
+        if self.counted is None:
+            hardware = circuit(self.graph, self.done().plan)
+            self.counted = predicted_cycles(hardware, 1).latency
+        return self.counted
 
     def _moved(self, tokens: int) -> None:
         self.looks += -(-tokens // TOKENS)
@@ -231,12 +275,12 @@ def _forks(stages: Sequence[Stage]) -> list[Fork]:
     return [stage for stage in stages if isinstance(stage, Fork)]
 
 
-def _luts(stages: Sequence[Stage]) -> int:
-    """LUTs of a circuit."""
-    total = Amounts()
+def _area(hardware: Circuit, stages: Sequence[Stage]) -> Area:
+    """The resources of a circuit with these stages."""
+    total = framing(hardware)
     for stage in stages:
         total.add(amounts(stage))
-    return area_of(total).lut
+    return area_of(total)
 
 
 class Points:
@@ -247,7 +291,7 @@ class Points:
         self.base = base
         self.layers = (ChainLayers if is_chain(graph) else NetworkLayers)(graph, base)
         self.goals = self._goals()
-        self.drafts: dict[int, _Draft] = {}
+        self.drafts: dict[tuple[int, int], _Draft] = {}
         # Pools and borders may be busier than all products at their slowest.
         while (least := self.draft(self.goals[-1]).bound) > self.goals[-1]:
             self.goals.append(least)
@@ -282,10 +326,12 @@ class Points:
         """The number of cycles before this one; 0 before the first."""
         return self.goals[self.goals.index(goal) - 1] if goal != self.goals[0] else 0
 
-    def choices(self, goals: Iterable[int], limit: _Limit) -> Iterator[tuple[int, _Draft]]:
+    def choices(
+        self, goals: Iterable[int], limit: _Limit, levels: int | None = None
+    ) -> Iterator[tuple[int, _Draft]]:
         """The drafts of these goals, except drafts that are fast enough for a smaller goal."""
         for goal in goals:
-            draft = self.draft(goal)
+            draft = self.draft(goal, levels)
             limit.seen.append(draft)
             if self.before(goal) < draft.bound <= goal:
                 yield goal, draft
@@ -300,9 +346,21 @@ class Points:
                 lanes[node.name] = next(enough, t.channels)
         return lanes
 
-    def draft(self, goal: int) -> _Draft:
-        """The draft for a number of cycles."""
-        if goal not in self.drafts:
+    def draft(self, goal: int, levels: int | None = None) -> _Draft:
+        """The draft for a number of cycles.
+
+        Args:
+            goal: the cycles.
+            levels: levels of logic between registers; None for those of the base. Others have the
+                layouts of the base's.
+        """
+        usual = self.base.logic_levels_per_register
+        key = goal, levels or usual
+        if key not in self.drafts and levels not in (None, usual):
+            chosen = self.draft(goal)
+            plan = replace(chosen.plan, logic_levels_per_register=levels)
+            self.drafts[key] = self._drafted(plan, 0)
+        elif key not in self.drafts:
             base = replace(
                 self.base,
                 input_beat=beat(self.graph, self.graph.input, self.base.input_beat, goal),
@@ -310,74 +368,171 @@ class Points:
             )
             before = self.layers.looks
             plan = self.layers.plan(replace(base, lanes=self.lanes(goal)), goal)
-            hardware = circuit(self.graph, plan)
-            least = _luts([_sized(stage, {}) for stage in hardware.stages])
-            looks = self.layers.looks - before
-            self.drafts[goal] = _Draft(self.graph, plan, hardware.interval, least, looks)
-        return self.drafts[goal]
+            self.drafts[key] = self._drafted(plan, self.layers.looks - before)
+        return self.drafts[key]
 
-    def for_interval(self, cycles: int, tell: Callable[[str], None] | None) -> Plan:
-        """The point of the fewest LUTs that is fast enough."""
-        for node in (self.graph.input, self.graph.output):
-            beat(self.graph, node, BEAT_LIMIT, cycles)  # raises if no beat is wide enough
-        limit = _Limit(tell)
-        best: Point | None = None
-        nearest: list[int] = []
-        # The draft of a larger goal may be faster than that goal, and fast enough.
-        goals = (goal for goal in reversed(self.goals) if self.before(goal) < cycles)
-        for _, draft in self.choices(goals, limit):
-            if draft.bound <= cycles and (best is None or draft.least < best.lut):
-                point = draft.done()
-                nearest.append(point.interval)
-                better = best is None or (point.lut, point.interval) < (best.lut, best.interval)
-                if point.interval <= cycles and better:
-                    best = point
-            if best is not None and limit.over(f"the smallest so far takes {best.lut:,} LUTs"):
+    def _drafted(self, plan: Plan, looks: int) -> _Draft:
+        hardware = circuit(self.graph, plan)
+        least = _area(hardware, [_sized(stage, {}) for stage in hardware.stages])
+        return _Draft(self.graph, plan, hardware.interval, least, hardware.latency, looks)
+
+    def best(self, limits: Limits, tell: Callable[[str], None] | None) -> Plan:
+        """The Plan of the best point within limits.
+
+        Raises:
+            GoalMissed: if there is none.
+        """
+        if limits.interval is not None:
+            for node in (self.graph.input, self.graph.output):
+                beat(self.graph, node, BEAT_LIMIT, limits.interval)  # raises if none is wide enough
+        for levels in self.levels(limits):
+            draft = self.search(limits, levels, tell)
+            if draft is not None:
+                return draft.done().plan
+        raise GoalMissed(f"plan: {self.missed(limits)}")
+
+    def levels(self, limits: Limits) -> Sequence[int]:
+        """Levels of logic between registers to try, the first that are enough being chosen."""
+        usual = self.base.logic_levels_per_register
+        more = LEVELS if limits.latency is not None else ()
+        return (usual, *(levels for levels in more if levels > usual))
+
+    def search(
+        self, limits: Limits, levels: int, tell: Callable[[str], None] | None
+    ) -> _Draft | None:
+        """The best draft within limits: the fewest LUTs for a speed, or else the fastest."""
+        limit, best = _Limit(tell), None
+        most = min(limits.interval or inf, inf if limits.latency is None else limits.latency + 1)
+        if limits.speed:
+            # The draft of a larger goal may be faster than that goal, and fast enough.
+            goals = [goal for goal in reversed(self.goals) if self.before(goal) < most]
+        else:
+            goals = self.goals
+        for goal, draft in self.choices(goals, limit, levels):
+            if not limits.speed and best is not None and self.before(goal) >= best.done().interval:
                 break
-        if best is not None:
-            return best.plan
-        if not nearest:
+            hopeless = best is not None and limits.speed and draft.least.lut >= best.done().lut
+            if not hopeless and self.within(draft, limits) and _better(draft, best, limits):
+                best = draft
+            if best is not None and limit.over(_so_far(best.done(), limits)):
+                break
+        return best
+
+    def within(self, draft: _Draft, limits: Limits) -> bool:
+        """Whether a draft keeps the limits; what can be told at once is told first."""
+        interval, latency = limits.interval, limits.latency
+        if interval is not None and draft.bound > interval:
+            return False
+        if latency is not None and draft.soonest > latency:
+            return False
+        if limits.over(draft.least):
+            return False
+        point = draft.done()
+        if interval is not None and point.interval > interval:
+            return False
+        if limits.over(point.area):
+            return False
+        return latency is None or draft.latency() <= latency
+
+    # ---- Goals that are missed ----
+
+    def missed(self, limits: Limits) -> str:
+        """By what a goal is missed, and the nearest that can be met."""
+        if not limits.resources and limits.part is None:
+            return self.missed_speed(limits)
+        wanted = f"no Plan found is estimated within {limits.size_text}"
+        if not limits.speed:
+            return f"{wanted}; {self._smallest(limits)}"
+        free = limits.with_any_size()
+        for levels in self.levels(limits):
+            if (enough := self.search(free, levels, None)) is not None:
+                break
+        else:
+            return self.missed_speed(free)
+        needs = " and ".join(limits.over(enough.done().area))
+        fitting = limits.with_any_speed()
+        nearest = self.search(fitting, self.levels(limits)[-1], None)
+        if nearest is None:
+            return f"{wanted}; {self._smallest(limits)}"
+        if not needs:  # it fits, but only another keeps the latency
+            needs = "more than that"
+        told = f"{limits.speed_text} needs {needs}; the fastest core that fits takes "
+        return told + self._told(nearest, limits) + self._hint(limits)
+
+    def missed_speed(self, limits: Limits) -> str:
+        """By what a rate or a latency is missed by all Plans, and the nearest."""
+        if limits.latency is None:
             draft = self.draft(self.goals[0])
-            nearest.append(draft.done().interval)
-        raise PlanError(
-            f"plan: no Plan found has a frame every {cycles:,} cycles; the nearest takes "
-            f"{min(nearest):,}"
+            nearest = [draft.done().interval]
+            for _, each in self.choices(self.goals[:8], _Limit(None)):
+                nearest.append(each.done().interval)
+            assert limits.interval is not None
+            return (
+                f"no Plan found has a frame every {limits.interval:,} cycles; the nearest takes "
+                f"{min(nearest):,}"
+            )
+        most = self.levels(limits)[-1]
+        drafts = [draft for _, draft in self.choices(self.goals[:8], _Limit(None), most)]
+        nearest_draft = min(drafts, key=lambda draft: draft.latency())
+        return (
+            f"no Plan found has {limits.speed_text}; the nearest takes "
+            f"{self._told(nearest_draft, limits)}"
         )
 
-    def for_luts(self, budget: int, tell: Callable[[str], None] | None) -> Plan:
-        """The fastest point within a budget."""
-        limit = _Limit(tell)
-        best: Point | None = None
-        for goal, draft in self.choices(self.goals, limit):
-            if best is not None and self.before(goal) >= best.interval:
-                break
-            if draft.least <= budget:
-                point = draft.done()
-                faster = best is None or (point.interval, point.lut) < (best.interval, best.lut)
-                if point.lut <= budget and faster:
-                    best = point
-            if best is not None and limit.over(
-                f"the fastest so far takes {best.interval:,} cycles"
-            ):
-                break
-        if best is not None:
-            return best.plan
+    def _smallest(self, limits: Limits) -> str:
+        """The smallest point, in words, and by what it misses."""
         smallest = self.smallest()
-        raise PlanError(
-            f"plan: no Plan found is estimated within {budget:,} LUTs; the smallest takes about "
-            f"{smallest.lut:,}, with a frame every {smallest.interval:,} cycles: "
-            f"{_layouts(self.graph, smallest.plan)}"
+        over = " and ".join(limits.over(smallest.area))
+        needs = f" and needs {over}" if limits.part is not None or len(limits.resources) > 1 else ""
+        return (
+            f"the smallest takes about {smallest.lut:,}{needs}, with a frame every "
+            f"{smallest.interval:,} cycles: {_layouts(self.graph, smallest.plan)}"
         )
+
+    def _told(self, draft: _Draft, limits: Limits) -> str:
+        """Interval and latency of a draft, in words."""
+        point = draft.done()
+        told = f"{point.interval:,} cycles a frame = {1e9 / limits.clock_ns / point.interval:,.0f}"
+        told += f" frames a second at {1000 / limits.clock_ns:g} MHz"
+        if limits.latency is not None:
+            cycles = draft.latency()
+            told += (
+                f", with a latency of {cycles:,} cycles = {ns_text(cycles * limits.clock_ns)} ns"
+            )
+        return told
+
+    def _hint(self, limits: Limits) -> str:
+        """The advice to take netlists, where they were not among the candidates."""
+        family = limits.part.device.synthesis if limits.part else ""
+        if self.base.default != Unrolled() or family not in ("xc7", "xcup"):
+            return ""
+        return f"; unrolled layers of the form '{family}' take fewer LUTs (--form {family})"
 
     def smallest(self) -> Point:
         """The point of the fewest LUTs."""
         choices = self.choices(self.goals, _Limit(None))
-        drafts = sorted((draft for _, draft in choices), key=lambda d: d.least)
+        drafts = sorted((draft for _, draft in choices), key=lambda d: d.least.lut)
         best = drafts[0].done()
         for draft in drafts[1:]:
-            if draft.least < best.lut and draft.done().lut < best.lut:
+            if draft.least.lut < best.lut and draft.done().lut < best.lut:
                 best = draft.done()
         return best
+
+
+def _better(draft: _Draft, best: _Draft | None, limits: Limits) -> bool:
+    """Whether a draft is smaller than the best so far, or, where no speed is wanted, faster."""
+    if best is None:
+        return True
+    new, old = draft.done(), best.done()
+    if limits.speed:
+        return (new.lut, new.interval) < (old.lut, old.interval)
+    return (new.interval, new.lut) < (old.interval, old.lut)
+
+
+def _so_far(point: Point, limits: Limits) -> str:
+    if limits.speed:
+        return f"the smallest so far takes {point.lut:,} LUTs"
+    return f"the fastest so far takes {point.interval:,} cycles"
 
 
 class _Limit:
