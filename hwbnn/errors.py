@@ -41,6 +41,13 @@ class PlanError(HwbnnError):
     """A Plan does not fit its Graph, or asks for hardware over budget."""
 
 
+class GoalMissed(PlanError):
+    """No Plan that was found meets a goal; the message says by what it misses, and the nearest.
+
+    The command line exits with status 1, since the input was good.
+    """
+
+
 class ToolNotFound(HwbnnError):
     """A tool or an optional Python package is missing; the message says how to get it."""
 

@@ -12,7 +12,7 @@ from hwbnn.cli.files import writable_folder
 from hwbnn.cli.inputs import place_of, read_graph, read_model, read_samples
 from hwbnn.cli.network_files import network_file, read_network
 from hwbnn.cli.output import Steps, command_line, tell_report
-from hwbnn.cli.plans import planner
+from hwbnn.cli.plans import LayoutOptions, with_layout_options
 from hwbnn.errors import InputError
 from hwbnn.graph import Graph, Input
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
     app.command("demo")(demo)
-    app.command("build")(build)
+    app.command("build")(with_layout_options(build))
 
 
 def demo(
@@ -50,6 +50,7 @@ def demo(
 
 
 def build(
+    layout: LayoutOptions,
     out: Annotated[Path, typer.Option(help="Folder for all results.")],
     folder: options.ModelArgument = None,
     model: options.ModelOption = None,
@@ -63,11 +64,6 @@ def build(
     labels: options.Labels = None,
     labels_key: options.LabelsKey = "",
     data: options.DataFolder = None,
-    plan: options.PlanFile = None,
-    interval: options.Interval = None,
-    luts: options.Luts = None,
-    form: options.Form = None,
-    framing: options.Framing = None,
     backends: options.Backends = "fast,hls,rtl",
     rtl_frames: options.RtlFrames = None,
     tolerance: options.Tolerance = 0.01,
@@ -89,6 +85,8 @@ def build(
 
         hwbnn build runs/sfc --interval 784 --out sfc-folded
 
+        hwbnn build --graph cnv --samples x.npz --board pynq-z2 --mhz 100 --fps 1000 --out cnv-core
+
         hwbnn build runs/sfc --form xc7 --backends fast,rtl --out sfc-netlists
 
         hwbnn build net.onnx --input pixels --samples x.npy --labels y.npy --out core
@@ -97,7 +95,6 @@ def build(
     from hwbnn.flow import claim, steps
 
     claim(writable_folder(out))
-    chosen = planner(plan, interval, luts, form, framing)
     names = options.listed(backends)
     path = network_file(folder) if model is None and graph is None else None
     if path is None:
@@ -116,7 +113,7 @@ def build(
         input,
         x if y is None else (x, y),
         out,
-        plan=chosen,
+        plan=layout.chosen,
         name=name,
         data_name=data_name,
         provenance=known,

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import typer
 
 from hwbnn.cli.output import complain, note
-from hwbnn.errors import ConstantOutput, HwbnnError, Mismatch, nearest
+from hwbnn.errors import ConstantOutput, GoalMissed, HwbnnError, Mismatch, nearest
 
 UsageError: Any = typer.BadParameter.__base__
 """The usage error of the click that Typer uses, which may be Typer's own copy."""
@@ -23,8 +23,8 @@ UsageError: Any = typer.BadParameter.__base__
 def one_line() -> Iterator[None]:
     """Turn every expected error into one line; other errors are defects and keep their trace.
 
-    The exit status is 1 for a mismatch, 130 for an interrupt, and 2 for problems that the user can
-    solve: arguments, files, permissions, space, memory, missing packages.
+    The exit status is 1 for a mismatch or a missed goal, 130 for an interrupt, and 2 for problems
+    that the user can solve: arguments, files, permissions, space, memory, missing packages.
     """
     try:
         with warnings.catch_warnings():
@@ -33,7 +33,7 @@ def one_line() -> Iterator[None]:
             yield
     except HwbnnError as error:
         complain(str(error))
-        raise typer.Exit(1 if isinstance(error, Mismatch) else 2) from None
+        raise typer.Exit(1 if isinstance(error, Mismatch | GoalMissed) else 2) from None
     except UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             raise

@@ -15,12 +15,13 @@ from hwbnn.cli import options
 from hwbnn.cli.files import writable, writable_folder, write_file
 from hwbnn.cli.inputs import read_graph, read_input
 from hwbnn.cli.output import Steps, finish, note, table
-from hwbnn.cli.plans import of_rate, planner, read_core
+from hwbnn.cli.plans import LayoutOptions, with_layout_options
 from hwbnn.errors import InputError
+from hwbnn.estimate.goals import ns_text
+from hwbnn.estimate.planned import PlannedCore
 from hwbnn.flow import DEFAULT_FAMILY, design, netlist_family
 from hwbnn.graph import Graph, from_bytes
 from hwbnn.graph.arrays import Array
-from hwbnn.plan import Plan
 from hwbnn.report import Figure, Prediction
 from hwbnn.verification.results import Verification
 
@@ -29,25 +30,19 @@ COLUMNS = ("backend", "frames", "bits", "differing", "frames/s", "latency", "int
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
-    app.command("generate")(generate)
-    app.command("verify")(verify)
-    app.command("synth")(synth)
+    app.command("generate")(with_layout_options(generate))
+    app.command("verify")(with_layout_options(verify))
+    app.command("synth")(with_layout_options(synth))
 
 
 def generate(
+    layout: LayoutOptions,
     graph: options.GraphArgument,
-    out: Annotated[Path, typer.Option(help="Folder for the project.")],
-    target: Annotated[str, typer.Option(help="`rtl` or `hls` (`hwbnn list targets`).")] = "rtl",
-    plan: options.PlanFile = None,
-    interval: options.Interval = None,
-    luts: options.Luts = None,
-    fps: Annotated[
-        float | None,
-        typer.Option(help="Goal: the smallest core that takes so many frames a second."),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the project; with --table it may be left out."),
     ] = None,
-    mhz: Annotated[float, typer.Option(help="The clock that --fps counts on.")] = 200.0,
-    form: options.Form = None,
-    framing: options.Framing = None,
+    target: Annotated[str, typer.Option(help="`rtl` or `hls` (`hwbnn list targets`).")] = "rtl",
     io: Annotated[
         str | None,
         typer.Option(
@@ -81,9 +76,14 @@ def generate(
 ) -> None:
     """Generate the project of a Graph: SystemVerilog, or HLS C++ for hls4ml.
 
-    A Plan says how the core is laid out: give it as a JSON file, or give a goal: an interval, a
-    rate in frames a second, or a budget of LUTs. By default every layer is unrolled. The project's
+    A Plan says how the core is laid out: give it as a JSON file, or give goals, alone or together:
+    an interval or a rate, a latency, a budget of LUTs, the part that it must fit, the clock. With a
+    rate or a latency the smallest core that has it is found; with a part or a budget alone, the
+    fastest that fits. If none meets the goals, one line says by what they are missed and what is
+    the nearest, and the exit status is 1. By default every layer is unrolled. The project's
     plan.json is a Plan that you can edit.
+
+    Resources are estimated before synthesis. The clock is not checked: the vendor's tool does that.
 
     For example:
 
@@ -91,59 +91,72 @@ def generate(
 
         hwbnn generate sfc --interval 100 --out sfc-folded
 
-        hwbnn generate sfc --form xc7 --out sfc-netlists
+        hwbnn generate sfc --board pynq-z2 --mhz 100 --table
+
+        hwbnn generate sfc --form xc7 --mhz 100 --latency-ns 400 --out sfc-trigger
 
         hwbnn generate sfc --framing batch --out sfc-dma
 
-        hwbnn generate cnv --fps 1000 --mhz 150 --table --out cnv-rtl
+        hwbnn generate cnv --part xc7z020clg400-1 --fps 1000 --mhz 150 --table --out cnv-rtl
 
         hwbnn generate sfc --target hls --io io_stream --out sfc-hls
     """
     from hwbnn.targets import generate as make
 
-    writable_folder(out)
-    if framing is not None and target == "hls":
+    if out is None and not stages:
+        raise InputError("generate: expected --out FOLDER, or --table to see the core alone")
+    if out is not None:
+        writable_folder(out)
+    if target == "hls" and layout.framing is not None:
         raise InputError(
             "plan: --framing has no effect on --target hls, whose streams have no tlast; "
             "leave it out"
         )
-    if form is not None and target == "hls":
+    if target == "hls" and layout.form is not None:
         raise InputError("plan: --form has no effect on --target hls, which has no netlists")
-    find = planner(plan, of_rate(interval, fps, mhz), luts, form, framing)
     network = read_graph(graph)
-    chosen = find(network)
-    extra = {"io": io} if target == "hls" else {"name": name, "vectors": vectors}
-    project = make(network, target, chosen, **extra)
-    project.write(out)
-    facts: dict[str, object] = {
-        "folder": str(out),
-        "digest": project.digest,
-        "files": list(project.files),
-    }
-    if stages:
-        facts["stages"] = show_stages(network, chosen, quiet=as_json)
-    finish(
-        f"generated {len(project.files)} files ({target}, digest {project.digest[:12]}) -> {out}",
-        facts,
-        as_json=as_json,
-    )
+    chosen = layout.chosen(network)
+    facts: dict[str, object] = {}
+    line = ""
+    if out is not None:
+        extra = {"io": io} if target == "hls" else {"name": name, "vectors": vectors}
+        project = make(network, target, chosen, **extra)
+        project.write(out)
+        facts |= {"folder": str(out), "digest": project.digest, "files": list(project.files)}
+        digest = project.digest[:12]
+        line = f"generated {len(project.files)} files ({target}, digest {digest}) -> {out}"
+    missed = False
+    if target == "rtl" or stages:
+        core = PlannedCore.of(network, chosen)
+        line = line or core.summary
+        if stages:
+            facts["stages"] = show_stages(core, quiet=as_json)
+        if not as_json:
+            for told in core.lines()[out is None :]:  # without files the first line is the result
+                note(told)
+        facts["core"] = core.facts()
+        missed = core.fit is not None and not core.fit.fits
+    finish(line, facts, as_json=as_json, failed=missed)
 
 
-def show_stages(graph: Graph, plan: Plan, *, quiet: bool) -> list[Mapping[str, object]]:
+def show_stages(core: PlannedCore, *, quiet: bool) -> list[Mapping[str, object]]:
     """Print the core's stages and its slowest stage; return the stages as plain values."""
     from hwbnn.estimate import table as estimated
-    from hwbnn.plan import circuit
 
-    rows = estimated.rows(circuit(graph, plan))
+    rows = estimated.rows(core.circuit, core.predicted)
     if not quiet:
         table("", estimated.COLUMNS, [row.cells() for row in rows])
         slowest = estimated.bottleneck(rows)
-        note(f"busiest: {slowest.stage} ({slowest.node}), {slowest.cycles:,} cycles a frame")
+        note(
+            f"busiest: {slowest.stage} ({slowest.node}), {slowest.cycles:,} cycles a frame = "
+            f"{ns_text(slowest.cycles * core.clock_ns)} ns"
+        )
         note(estimated.error_note(rows))
     return estimated.facts(rows)
 
 
 def verify(
+    layout: LayoutOptions,
     project: options.ProjectArgument,
     array: Annotated[
         Path | None,
@@ -163,11 +176,6 @@ def verify(
         ),
     ] = "",
     rtl_frames: options.RtlFrames = None,
-    plan: options.PlanFile = None,
-    interval: options.Interval = None,
-    luts: options.Luts = None,
-    form: options.Form = None,
-    framing: options.Framing = None,
     wave: Annotated[
         Path | None, typer.Option(help="Write the first frames in RTL into this .fst file.")
     ] = None,
@@ -190,7 +198,7 @@ def verify(
 
     if wave is not None:
         writable(wave, ".fst")
-    core = read_core(project, plan, interval, luts, form, framing)
+    core = layout.core(project)
     graph = from_bytes(core.files["graph.npz"], project)
     x = random_input(graph, frames, seed) if array is None else read_input(graph, array, key)
     names = options.listed(backends) if backends else ["fast", core.target]
@@ -250,12 +258,8 @@ def random_input(graph: Graph, frames: int, seed: int) -> Array:
 
 
 def synth(
+    layout: LayoutOptions,
     project: options.ProjectArgument,
-    plan: options.PlanFile = None,
-    interval: options.Interval = None,
-    luts: options.Luts = None,
-    form: options.Form = None,
-    framing: options.Framing = None,
     family: Annotated[
         str | None,
         typer.Option(
@@ -281,7 +285,7 @@ def synth(
 
     if out is not None:
         writable(out, ".json")
-    core = read_core(project, plan, interval, luts, form, framing)
+    core = layout.core(project)
     if core.target != "rtl":
         raise InputError(f"{project}: expected a project of target 'rtl', found '{core.target}'")
     if place and family not in (None, "ecp5"):

@@ -88,9 +88,74 @@ Interval = Annotated[
     int | None,
     typer.Option(min=1, help="Goal: the smallest core that takes a frame in so many cycles."),
 ]
+Fps = Annotated[
+    float | None,
+    typer.Option(help="Goal: the smallest core that takes so many frames a second at the clock."),
+]
+LatencyNs = Annotated[
+    float | None,
+    typer.Option(
+        help="Goal: the smallest core whose result is out so many nanoseconds after the first "
+        "input beat of a frame, at the clock."
+    ),
+]
 Luts = Annotated[
     int | None,
-    typer.Option(min=1, help="Goal: the fastest core within so many LUTs, as estimated."),
+    typer.Option(
+        min=1,
+        help="Goal: at most so many LUTs, as estimated; alone, the fastest core within them.",
+    ),
+]
+PartName = Annotated[
+    str | None,
+    typer.Option(
+        "--part",
+        help="Goal: the core must fit this FPGA, named with package and speed grade, such as "
+        "`xc7z020clg400-1` (`hwbnn list devices`); alone, the fastest core that fits.",
+    ),
+]
+BoardName = Annotated[
+    str | None,
+    typer.Option(
+        "--board",
+        help="The part and the clock of a board, such as `pynq-z2` (`hwbnn list boards`), in place "
+        "of --part; --mhz takes another clock.",
+    ),
+]
+Mhz = Annotated[
+    float | None,
+    typer.Option(
+        help="The clock, in MHz: rates and latencies count on it, and vendor tools are asked for "
+        "it. By default 200. Whether a device reaches it is not checked.",
+    ),
+]
+Levels = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=64,
+        help="Levels of adders or comparators between two registers, by default 2: more give fewer "
+        "cycles of latency and a slower clock. --latency-ns takes more where it has to.",
+    ),
+]
+InputBeat = Annotated[
+    int | None,
+    typer.Option(
+        help="Bits of s_axis_tdata, a multiple of 8; by default 64. A goal takes more where it has "
+        "to.",
+    ),
+]
+OutputBeat = Annotated[
+    int | None,
+    typer.Option(help="Bits of m_axis_tdata, a multiple of 8; by default 8. Likewise."),
+]
+Lanes = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Most channels of a shortcut's additions and multiplications that are computed in a "
+        "cycle; by default what the layers around give, or what a goal needs.",
+    ),
 ]
 Form = Annotated[
     str | None,

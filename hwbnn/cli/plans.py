@@ -1,96 +1,170 @@
-"""Makes the Plan that the options of a command describe."""
+"""The options for the layout and the goals of a core, and the Plan that they describe."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from typing import cast
+from dataclasses import dataclass, fields, replace
+from typing import Any, cast
 
+from hwbnn.cli import options
 from hwbnn.cli.inputs import read_graph, read_plan, read_project
 from hwbnn.cli.output import note
+from hwbnn.devices import read_board, read_part
 from hwbnn.errors import InputError
-from hwbnn.graph import Graph
+from hwbnn.graph import Add, Graph, Rescale
 from hwbnn.plan import Form, Framing, Plan, Unrolled
+from hwbnn.plan.datapath import largest_divisor
 from hwbnn.project import Project
 
 
-def of_rate(interval: int | None, fps: float | None, mhz: float) -> int | None:
-    """The given interval in cycles, or the interval for a rate in frames per second.
+@dataclass(frozen=True)
+class LayoutOptions:
+    """The options of one command line that say how a core is laid out; each is an option.
+
+    Everything that does not depend on the Graph is checked when it is made.
 
     Raises:
-        InputError: if both are given, or the rate is above one frame per cycle.
+        InputError: if options contradict one another, or part or board is unknown.
+        PlanError: if the Plan's file holds no Plan, or an option has a value that no Plan has.
     """
-    if fps is None:
-        return interval
-    if interval is not None:
-        raise InputError("plan: expected one of --interval and --fps, found both")
-    if not (fps > 0 and mhz > 0 and 1 <= mhz * 1e6 / fps < 2**31):
-        raise InputError(
-            f"plan: --fps {fps:g} --mhz {mhz:g}: expected positive numbers and at least a cycle a "
-            "frame"
+
+    plan: options.PlanFile = None
+    interval: options.Interval = None
+    fps: options.Fps = None
+    latency_ns: options.LatencyNs = None
+    luts: options.Luts = None
+    part: options.PartName = None
+    board: options.BoardName = None
+    mhz: options.Mhz = None
+    form: options.Form = None
+    framing: options.Framing = None
+    levels: options.Levels = None
+    input_beat: options.InputBeat = None
+    output_beat: options.OutputBeat = None
+    lanes: options.Lanes = None
+
+    def __post_init__(self) -> None:
+        if self.plan is not None and self.speed_or_budget:
+            raise InputError(
+                f"plan: --plan {self.plan} says the layout of every layer; leave it out, or the "
+                "goals (--interval, --fps, --latency-ns, --luts)"
+            )
+        if self.plan is not None and self.form is not None:
+            raise InputError(
+                f"plan: --form has no effect on --plan {self.plan}, whose layouts say it "
+                "themselves; leave one of them out"
+            )
+        if self.part is not None and self.board is not None:
+            raise InputError("plan: expected one of --part and --board, found both")
+        if self.mhz is not None and not 1 <= self.mhz <= 10_000:
+            raise InputError(f"plan: --mhz {self.mhz:g}: expected 1 to 10000")
+        self.base  # noqa: B018  # checks the values
+        self.goal.limits(self.base.clock_ns)
+
+    @property
+    def given(self) -> bool:
+        """Whether any of the options is there."""
+        return any(getattr(self, f.name) is not None for f in fields(self))
+
+    @property
+    def speed_or_budget(self) -> bool:
+        """Whether a rate, a latency or a budget is wanted."""
+        goals = (self.interval, self.fps, self.latency_ns, self.luts)
+        return any(goal is not None for goal in goals)
+
+    @functools.cached_property
+    def base(self) -> Plan:
+        """The Plan of everything that is no goal: the file's, with what other options say."""
+        from hwbnn.estimate import clock_period
+
+        plan = read_plan(self.plan)
+        if self.form is not None:
+            plan = replace(plan, default=Unrolled(form=cast(Form, self.form)))
+        changed: dict[str, Any] = {
+            "framing": cast(Framing, self.framing),
+            "logic_levels_per_register": self.levels,
+            "input_beat": self.input_beat,
+            "output_beat": self.output_beat,
+        }
+        mhz = self.mhz
+        if self.board is not None:
+            board = read_board(self.board)
+            changed["part"] = board.part
+            mhz = mhz or board.mhz
+        elif self.part is not None:
+            changed["part"] = read_part(self.part).name
+        changed["clock_ns"] = None if mhz is None else clock_period(mhz)
+        return replace(plan, **{name: v for name, v in changed.items() if v is not None})
+
+    @property
+    def goal(self) -> Any:
+        """The goal that the options state."""
+        from hwbnn.estimate import Goal
+
+        part = self.base.part if self.part is not None or self.board is not None else None
+        return Goal(
+            interval=self.interval,
+            fps=self.fps,
+            latency_ns=self.latency_ns,
+            lut=self.luts,
+            part=part,
         )
-    return int(mhz * 1e6 / fps)
+
+    def chosen(self, graph: Graph) -> Plan:
+        """The Plan of a Graph: read from the file, found for the goals, or unrolled.
+
+        Raises:
+            GoalMissed: if no Plan that was found meets the goals.
+        """
+        from hwbnn.estimate import plan_for
+
+        base = self.base if self.lanes is None else replace(self.base, lanes=self.lanes_of(graph))
+        wanted = self.part is not None or self.board is not None
+        if self.plan is not None or not (self.speed_or_budget or wanted):
+            return base.check(graph)
+        return plan_for(graph, self.goal, base, note)
+
+    def lanes_of(self, graph: Graph) -> dict[str, int]:
+        """For each ``Rescale`` and ``Add``, the most lanes that divide its channels."""
+        assert self.lanes is not None
+        nodes = [node for node in graph.nodes if isinstance(node, Rescale | Add)]
+        channels = {node.name: graph.types[node.name].channels for node in nodes}
+        return {name: largest_divisor(n, self.lanes) for name, n in channels.items()}
+
+    def core(self, given: str) -> Project:
+        """The project in a folder as it is, or the core of a Graph with the Plan of the options."""
+        if not self.given:
+            return read_project(given, None)
+        return read_project(given, self.chosen(read_graph(given)))
 
 
-def planner(
-    plan: Path | None,
-    interval: int | None,
-    luts: int | None,
-    form: str | None = None,
-    framing: str | None = None,
-) -> Callable[[Graph], Plan]:
-    """A function from a Graph to its Plan: read from a file, found for a goal, or unrolled.
+def with_layout_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with an option for each field of :class:`LayoutOptions`.
 
-    Everything that does not depend on the Graph is checked immediately.
-
-    Args:
-        plan: a Plan's JSON file.
-        interval: largest interval, in cycles.
-        luts: largest number of LUTs.
-        framing: how AXI4-Stream packets carry frames (:data:`hwbnn.plan.Framing`); allowed with a
-            file too.
-        form: form of unrolled layers (:data:`hwbnn.plan.plan.Form`); not allowed with a file.
-
-    Raises:
-        InputError: if more than one of file, interval and LUTs is given, or a form with a file.
-        PlanError: if the file holds no Plan, or ``form`` is unknown; the returned function raises
-            it if no Plan meets the goal.
+    They stand where the command has its parameter ``layout``, which it gets filled.
     """
-    given = [x for x in (plan, interval, luts) if x is not None]
-    if len(given) > 1:
-        raise InputError("plan: expected one of --plan, --interval and --luts, found several")
-    if form is not None and plan is not None:
-        raise InputError(
-            f"plan: --form has no effect on --plan {plan}, whose layouts say it themselves; "
-            "leave one of them out"
-        )
-    base = read_plan(plan)
-    if form is not None:
-        base = replace(base, default=Unrolled(form=cast(Form, form)))
-    if framing is not None:
-        base = replace(base, framing=cast(Framing, framing))
+    signature = inspect.signature(command, eval_str=True)
+    hints = {f.name: f for f in fields(LayoutOptions)}
+    types = inspect.get_annotations(LayoutOptions, eval_str=True)
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        if parameter.name != "layout":
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        parameters += [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=types[name]
+            )
+            for name, field in hints.items()
+        ]
 
-    def chosen(graph: Graph) -> Plan:
-        from hwbnn.estimate import plan_for_ii, plan_for_luts
+    @functools.wraps(command)
+    def filled(**values: Any) -> None:
+        layout = LayoutOptions(**{name: values.pop(name) for name in hints})
+        command(**values, layout=layout)
 
-        if interval is not None:
-            return plan_for_ii(graph, interval, base, note)
-        return base.check(graph) if luts is None else plan_for_luts(graph, luts, base, note)
-
-    return chosen
-
-
-def read_core(
-    given: str,
-    plan: Path | None,
-    interval: int | None,
-    luts: int | None,
-    form: str | None,
-    framing: str | None = None,
-) -> Project:
-    """A project in a folder as it is, or a core of a Graph with the Plan of these options."""
-    if plan is None and interval is None and luts is None and form is None and framing is None:
-        return read_project(given, None)
-    find = planner(plan, interval, luts, form, framing)
-    return read_project(given, find(read_graph(given)))
+    filled.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    filled.__annotations__ = {p.name: p.annotation for p in parameters}
+    return filled

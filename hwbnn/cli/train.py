@@ -11,14 +11,14 @@ from hwbnn.cli import options
 from hwbnn.cli.files import writable_folder
 from hwbnn.cli.inputs import read_recipe, tell_unread
 from hwbnn.cli.output import Steps, command_line, finish, note, tell_report
-from hwbnn.cli.plans import planner
+from hwbnn.cli.plans import LayoutOptions, with_layout_options
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
     app.command("train")(train)
     app.command("compare")(compare)
-    app.command("publish")(publish)
+    app.command("publish")(with_layout_options(publish))
 
 
 def train(
@@ -87,14 +87,11 @@ def train(
 
 
 def publish(
+    layout: LayoutOptions,
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="The folder of a finished training run.")
     ],
     out: Annotated[Path, typer.Option(help="Folder for the network, such as models/NAME.")],
-    plan: options.PlanFile = None,
-    interval: options.Interval = None,
-    luts: options.Luts = None,
-    form: options.Form = None,
     backends: options.Backends = "fast,hls,rtl",
     rtl_frames: options.RtlFrames = None,
     tolerance: options.Tolerance = 0.01,
@@ -120,7 +117,7 @@ def publish(
     report = run_publish(
         run,
         out,
-        plan=planner(plan, interval, luts, form),
+        plan=layout.chosen,
         backends=names,
         rtl_frames=rtl_frames,
         data_folder=data,

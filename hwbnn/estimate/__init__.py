@@ -6,7 +6,7 @@ from hwbnn.estimate.area import Area, area
 from hwbnn.estimate.cycles import Cycles, cycles, frames_held
 from hwbnn.estimate.depths import least_depths, used_depths
 from hwbnn.estimate.fit import Fit, fit
-from hwbnn.estimate.goals import Goal, GoalMissed, clock_period
+from hwbnn.estimate.goals import Goal, clock_period
 from hwbnn.estimate.search import layout_summary, plan_for, plan_for_ii, plan_for_luts
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "Cycles",
     "Fit",
     "Goal",
-    "GoalMissed",
     "area",
     "clock_period",
     "cycles",

@@ -23,11 +23,13 @@ FACTORS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "xc7": MappingProxyType({}),
         "xcup": MappingProxyType({}),
-        "ecp5": MappingProxyType({"LUT": 2.3}),
+        "ecp5": MappingProxyType({"LUT": 2.3, "BRAM_18K": 2}),
     }
 )
 """By family, what estimates for 7-series are multiplied by; 1 where nothing is said."""
-ERRORS: Mapping[str, int] = MappingProxyType({"xc7": ERROR_PERCENT, "xcup": 30, "ecp5": 50})
+ERRORS: Mapping[str, int] = MappingProxyType(
+    {"xc7": ERROR_PERCENT, "xcup": ERROR_PERCENT, "ecp5": 55}
+)
 """By family, an upper bound on the errors of estimated LUTs and flip-flops, in percent."""
 
 

@@ -78,7 +78,7 @@ class Goal:
             if clock_ns * self.fps > 1e9:
                 raise PlanError(
                     f"plan: {self.fps:,.0f} frames a second: more than a frame a cycle at "
-                    f"{1000 / clock_ns:g} MHz; expected at most {1e9 / clock_ns:,.0f}"
+                    f"{mhz(clock_ns):g} MHz; expected at most {1e9 / clock_ns:,.0f}"
                 )
             intervals.append(min(floor(1e9 / (clock_ns * self.fps) + 1e-9), _LONGEST))
         latencies = [] if self.latency is None else [self.latency]
@@ -86,7 +86,7 @@ class Goal:
             if self.latency_ns < clock_ns:
                 raise PlanError(
                     f"plan: a latency of {self.latency_ns:g} ns is less than a cycle of "
-                    f"{clock_ns:g} ns at {1000 / clock_ns:g} MHz; expected more cycles or a faster "
+                    f"{clock_ns:g} ns at {mhz(clock_ns):g} MHz; expected more cycles or a faster "
                     "clock"
                 )
             latencies.append(min(floor(self.latency_ns / clock_ns + 1e-9), _LONGEST))
@@ -160,10 +160,6 @@ class Limits:
         return replace(self, interval=None, latency=None)
 
 
-class GoalMissed(PlanError):
-    """No Plan that was found meets a goal; the message says by what it misses, and the nearest."""
-
-
 def clock_period(mhz: float) -> float:
     """The period in ns of a clock in MHz; whole MHz give the same text in every file."""
     return float(f"{1000 / mhz:.6g}")
@@ -177,3 +173,17 @@ def is_count(given: object) -> bool:
 def ns_text(value: float) -> str:
     """Nanoseconds as text, to a tenth."""
     return f"{value:,.1f}".removesuffix(".0")
+
+
+def rounded_ns(value: float) -> float:
+    """Nanoseconds without the last digits of binary fractions."""
+    return round(value, 6)
+
+
+def mhz(clock_ns: float) -> float:
+    """The frequency of a clock period; whole MHz come back whole.
+
+    >>> mhz(clock_period(333))
+    333.0
+    """
+    return float(f"{1000 / clock_ns:.5g}")

@@ -19,11 +19,11 @@ from functools import cached_property, lru_cache
 from math import ceil, inf, log
 
 from hwbnn.devices import read_part
-from hwbnn.errors import PlanError
+from hwbnn.errors import GoalMissed, PlanError
 from hwbnn.estimate.amounts import amounts, framing
 from hwbnn.estimate.area import Area, area_of
 from hwbnn.estimate.cycles import cycles as predicted_cycles
-from hwbnn.estimate.goals import Goal, GoalMissed, Limits, clock_period, is_count, ns_text
+from hwbnn.estimate.goals import Goal, Limits, clock_period, is_count, mhz, ns_text
 from hwbnn.estimate.layouts import ChainLayers, NetworkLayers, divisors, is_chain
 from hwbnn.estimate.schedule import Schedule, schedule
 from hwbnn.graph import Add, Conv2d, Dot, Graph, Node, Rescale
@@ -453,9 +453,7 @@ class Points:
         fitting = limits.with_any_speed()
         nearest = self.search(fitting, self.levels(limits)[-1], None)
         if nearest is None:
-            return f"{wanted}; {self._smallest(limits)}"
-        if not needs:  # it fits, but only another keeps the latency
-            needs = "more than that"
+            return f"{limits.speed_text} needs {needs}, and {wanted}; {self._smallest(limits)}"
         told = f"{limits.speed_text} needs {needs}; the fastest core that fits takes "
         return told + self._told(nearest, limits) + self._hint(limits)
 
@@ -493,7 +491,7 @@ class Points:
         """Interval and latency of a draft, in words."""
         point = draft.done()
         told = f"{point.interval:,} cycles a frame = {1e9 / limits.clock_ns / point.interval:,.0f}"
-        told += f" frames a second at {1000 / limits.clock_ns:g} MHz"
+        told += f" frames a second at {mhz(limits.clock_ns):g} MHz"
         if limits.latency is not None:
             cycles = draft.latency()
             told += (
@@ -566,7 +564,7 @@ def beat(graph: Graph, node: Node, given: int, cycles: int) -> int:
     wider = -(-(-(-t.size // cycles) * t.width) // 8) * 8
     if wider > BEAT_LIMIT:
         nearest = _fastest(graph, node)
-        raise PlanError(
+        raise GoalMissed(
             f"plan: '{node.name}' takes {nearest} cycles a frame through the widest beat of "
             f"{BEAT_LIMIT} bits, more than the interval of {cycles}; take at least {nearest}"
         )

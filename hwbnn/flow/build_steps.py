@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from numpy.typing import ArrayLike
 
 from hwbnn import verification
+from hwbnn.devices import known_part
 from hwbnn.errors import ConstantOutput, InputError, TrainingMode
 from hwbnn.flow import reporting
 from hwbnn.flow.state import BuildState, Progress, Silent
@@ -309,18 +310,30 @@ def _fixed_point(
 def hardware(
     state: BuildState, plan: Plan, backends: Sequence[str], *, place: bool = False
 ) -> None:
-    """Generate both projects, verify them by every backend, and synthesise the core."""
-    projects = _generate(state, plan)
+    """Generate both projects, verify them by every backend, and synthesise the core.
+
+    For a part that Vitis HLS does not know there is no HLS project, and the report says so.
+    """
+    part = known_part(plan.part or "")
+    if part is not None and part.device.vendor != "xilinx":
+        why = f"Vitis HLS has no {part.name}, the part that was stated"
+        state.not_done.append(NotDone("project hls and its backends", why))
+        targets: tuple[str, ...] = ("rtl",)
+        backends = [name for name in backends if not name.startswith("hls")]
+    else:
+        targets = ("rtl", "hls")
+    projects = _generate(state, plan, targets)
     with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
         results = _verify(state, projects, plan, backends, Path(scratch))
         synthesise(state, projects["rtl"], plan, results, place)
-        by_vitis(state, plan, Path(scratch))
+        if "hls" in targets:
+            by_vitis(state, plan, Path(scratch))
 
 
-def _generate(state: BuildState, plan: Plan) -> dict[str, Project]:
-    """Generate and write both projects."""
+def _generate(state: BuildState, plan: Plan, targets: Sequence[str]) -> dict[str, Project]:
+    """Generate and write the projects of these targets."""
     projects = {}
-    for target in ("rtl", "hls"):
+    for target in targets:
         with state.progress.step(f"generate {target}"), state.attempt(f"project {target}"):
             projects[target] = generate(state.graph, target, plan)
             projects[target].write(state.folder / target)

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from hwbnn.devices import known_part
 from hwbnn.errors import InputError
 from hwbnn.estimate.stage_figures import stage_table
 from hwbnn.flow import reporting
@@ -66,7 +67,7 @@ def netlist_family(project: Project) -> str | None:
 
 VITIS, VITIS_LOG = "hls-vitis", "vitis.log"
 """Names of the project that Vitis HLS synthesised and of its log, in the folder of a build."""
-NAMES = {"xc7": "Xilinx 7-series", "xcup": "Xilinx UltraScale+"}
+NAMES = {"xc7": "Xilinx 7-series", "xcup": "Xilinx UltraScale+", "ecp5": "Lattice ECP5"}
 """Families for which a core can be synthesised."""
 UNPLACED = (
     "placing is for ECP5, and the core's netlists have primitives of {}; made 'portable', or of "
@@ -79,7 +80,7 @@ def synthesise(
     state: BuildState, project: Project, plan: Plan, results: Sequence[BackendResult], place: bool
 ) -> None:
     """Add to the state the core's cycles and resources, and with ``place`` its placed clock."""
-    figures = _resources(state, project, place)
+    figures = _resources(state, project, plan, place)
     timed = next((each for each in results if each.cycles is not None), None)
     depths = reporting.depths_of(state.graph, plan, figures.get("logic_delay"))
     known = timed.cycles if timed is not None else None
@@ -88,7 +89,7 @@ def synthesise(
     state.cores.append(reporting.core("rtl", project.digest, plan, timed, figures, depths, stages))
 
 
-def _resources(state: BuildState, project: Project, place: bool) -> dict[str, Figure]:
+def _resources(state: BuildState, project: Project, plan: Plan, place: bool) -> dict[str, Figure]:
     """The figures of synthesis and placement; steps that fail are noted as not done."""
     from hwbnn.tools import yosys
 
@@ -98,7 +99,8 @@ def _resources(state: BuildState, project: Project, place: bool) -> dict[str, Fi
     except InputError as error:
         state.not_done.append(NotDone("synthesis", str(error)))
         return figures
-    made_for = own or DEFAULT_FAMILY
+    part = known_part(plan.part or "")
+    made_for = own or (DEFAULT_FAMILY if part is None else part.device.synthesis)
     with state.attempt("synthesis"), state.progress.step(f"synthesise for {NAMES[made_for]}"):
         figures |= yosys.synth(*design(project), made_for).figures()
     if place and own is not None:

@@ -10,6 +10,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeGuard, get_args
 
+from hwbnn.devices import known_part
 from hwbnn.errors import PlanError, nearest
 from hwbnn.graph import Add, ChannelPad, Concat, Conv2d, Dot, Graph, MaxPool, Rescale, SumPool
 from hwbnn.graph.fields import plain, shown
@@ -261,6 +262,21 @@ class Plan:
             raise PlanError(
                 f"plan: part: expected letters, digits and '-', found {shown(self.part)}"
             )
+        self._check_primitives()
+
+    def _check_primitives(self) -> None:
+        """Check that the part, if it is a known one, has the primitives of all netlists."""
+        part = None if self.part is None else known_part(self.part)
+        if part is None:
+            return
+        for layout in (self.default, *self.layers.values()):
+            form = getattr(layout, "form", "modules")
+            if form in PARTS and form != part.device.synthesis:
+                others = [n for n in ("modules", "portable", part.device.synthesis) if n != "ecp5"]
+                raise PlanError(
+                    f"plan: form: {part.name} lacks the primitives of {form}; expected one of "
+                    f"{', '.join(others)}"
+                )
 
     @property
     def device(self) -> str:

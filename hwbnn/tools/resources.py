@@ -27,7 +27,9 @@ _SRL = {"SRL16E": 1, "SRLC16E": 1, "SRLC32E": 1}
 # An ECP5 carry cell adds two bits and uses the two LUT4s of its slice.
 _LOGIC = {"LUT6_2": 1, "INV": 1, "CCU2C": 2, **{f"LUT{k}": 1 for k in range(1, 7)}}
 _FF = re.compile(r"FD[RSCP]E(_1)?|TRELLIS_FF")
-_KNOWN = re.compile(r"CARRY[48]|MUXF[789]|RAMB(18|36)E1|DSP48E1|PFUMX|L6MUX21|DP16KD|MULT\d+X\d+D")
+_KNOWN = re.compile(
+    r"CARRY[48]|MUXF[789]|RAMB(18|36)E[12]|DSP48E[12]|PFUMX|L6MUX21|DP16KD|MULT\d+X\d+D"
+)
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,12 @@ class Resources:
     @property
     def bram18(self) -> int:
         """Block RAMs of 18 Kbit (on ECP5, DP16KD of 16 Kbit)."""
-        return self.cells.get("RAMB18E1", 0) + self.cells.get("DP16KD", 0)
+        return sum(self.cells.get(name, 0) for name in ("RAMB18E1", "RAMB18E2", "DP16KD"))
 
     @property
     def bram36(self) -> int:
         """Block RAMs of 36 Kbit."""
-        return self.cells.get("RAMB36E1", 0)
+        return self.cells.get("RAMB36E1", 0) + self.cells.get("RAMB36E2", 0)
 
     @property
     def dsp(self) -> int:

@@ -57,7 +57,16 @@ def x() -> np.ndarray:
 
 def refused(result: Result, *words: str) -> str:
     """The one line of a command that refused its input."""
-    assert result.exit_code == 2, result.output
+    return _one_line(result, 2, *words)
+
+
+def missed(result: Result, *words: str) -> str:
+    """The one line of a command whose goal no core meets."""
+    return _one_line(result, 1, *words)
+
+
+def _one_line(result: Result, status: int, *words: str) -> str:
+    assert result.exit_code == status, result.output
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")

@@ -15,7 +15,7 @@ from hwbnn.graph import Graph
 from hwbnn.plan import Folded, Plan
 from hwbnn.project import Project
 from hwbnn.report import Report
-from tests.cli.conftest import Call, refused
+from tests.cli.conftest import Call, missed, refused
 
 PLAN = Plan({"hidden": Folded(2, 4), "scores": Folded(1, 6)})
 
@@ -51,7 +51,7 @@ def test_a_rate_is_an_interval(call: Call, graph_file: Path) -> None:
     rate = ("--fps", 4_000_000, "--mhz", 100)
     told = call("generate", graph_file, *rate, "--out", "fast", "--table", "--json")
     facts = json.loads(told.stdout)
-    same = call("generate", graph_file, "--interval", 25, "--out", "slow", "--json")
+    same = call("generate", graph_file, "--interval", 25, "--mhz", 100, "--out", "slow", "--json")
     assert facts["digest"] == json.loads(same.stdout)["digest"]
     about = json.loads(Path("fast/core.json").read_bytes())
     busiest = max(facts["stages"], key=lambda row: row["busy"])
@@ -60,9 +60,10 @@ def test_a_rate_is_an_interval(call: Call, graph_file: Path) -> None:
     assert all(row["stage"] in shown.stdout for row in facts["stages"])
     assert f"busiest: {busiest['stage']}" in shown.stderr
     for fps in (-1, 0, 1e9):
-        refused(call("generate", graph_file, "--fps", fps, "--out", "none"), "--fps")
-    both = call("generate", graph_file, "--fps", 9, "--interval", 9, "--out", "none")
-    refused(both, "one of --interval and --fps")
+        refused(call("generate", graph_file, "--fps", fps, "--out", "none"), "plan: ", "expected")
+    both = call("generate", graph_file, "--fps", 9, "--interval", 25, "--mhz", 100, "--out", "both")
+    assert both.exit_code == 0
+    assert Project.read("both").digest == Project.read("slow").digest
 
 
 def test_generate_finds_a_plan(call: Call, graph_file: Path) -> None:
@@ -70,11 +71,14 @@ def test_generate_finds_a_plan(call: Call, graph_file: Path) -> None:
     about = json.loads(Path("slow/core.json").read_bytes())
     assert about["cycles"]["initiation_interval"] <= 24
     assert call("generate", graph_file, "--luts", 10_000, "--out", "small").exit_code == 0
-    refused(call("generate", graph_file, "--luts", 1, "--out", "none"), "LUT")
-    refused(
-        call("generate", graph_file, "--luts", 9, "--interval", 9, "--out", "none"),
-        "one of --plan, --interval and --luts",
+    missed(
+        call("generate", graph_file, "--luts", 1, "--out", "none"), "within 1 LUTs; the smallest"
     )
+    both = call("generate", graph_file, "--luts", 9, "--interval", 9, "--out", "none")
+    missed(both, "a frame every 9 cycles needs", "LUT of 9, and no Plan", "the smallest takes")
+    Path("plan.json").write_text(Plan().to_json())
+    both = call("generate", graph_file, "--luts", 9, "--plan", "plan.json", "--out", "none")
+    refused(both, "--plan plan.json says the layout of every layer")
     assert not Path("none").exists()
 
 
@@ -105,8 +109,8 @@ def test_build_takes_the_goals_of_generate(
     np.save("x.npy", x)
     before = _files()
     options = ("--graph", graph_file, "--samples", "x.npy", "--backends", "fast")
-    refused(call("build", *options, "--luts", 9, "--interval", 9, "--out", "none"), "found several")
-    refused(call("build", *options, "--luts", 1, "--out", "none"), "LUT")
+    missed(call("build", *options, "--luts", 9, "--interval", 9, "--out", "none"), "LUT of 9")
+    missed(call("build", *options, "--luts", 1, "--out", "none"), "LUT")
     refused(call("build", *options[:-1], "fast,guess", "--out", "none"), "backend 'guess'")
     refused(call("build", *options[:-1], "hls-rtl", "--out", "none"), "backend 'hls-rtl'")
     refused(call("build", *options, "--tolerance", 7, "--out", "none"), "tolerance", "found 7")

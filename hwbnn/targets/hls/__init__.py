@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwbnn.errors import ToolNotFound
+from hwbnn.devices import known_part
+from hwbnn.errors import PlanError, ToolNotFound
 from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
@@ -46,6 +47,12 @@ def generate(graph: Graph, plan: Plan | None = None, io: str | None = None) -> P
         ToolNotFound: if hls4ml is not installed.
     """
     plan, io = plan or Plan(), io or default_io(graph)
+    part = known_part(plan.device)
+    if part is not None and part.device.vendor != "xilinx":
+        raise PlanError(
+            f"plan: part {part.name}: expected a part of AMD, the only ones that Vitis HLS knows; "
+            "the target 'rtl' is for every FPGA"
+        )
     calls, site = calls_of(graph, plan, io), Site(graph, plan, io)
     with tempfile.TemporaryDirectory(prefix="hwbnn-") as scratch:
         folder = Path(scratch) / "project"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hwbnn.estimate.goals import mhz
 from hwbnn.graph import Graph
 from hwbnn.simulators import simulate
 from hwbnn.targets.hls.calls import FORK, PORTS, TOP, Call, Site
@@ -50,6 +51,8 @@ def core(site: Site, calls: tuple[Call, ...]) -> dict[str, Any]:
     return {
         "target": "hls",
         "top": TOP,
+        "clock": {"period_ns": site.plan.clock_ns, "mhz": mhz(site.plan.clock_ns)},
+        "part": {"name": site.plan.device, "stated": site.plan.part is not None},
         "io": site.io,
         **ports,
         "trace": [
@@ -170,8 +173,10 @@ hls4ml's own `build_lib.sh` works too.
     vitis_hls -f build_prj.tcl
 
 or, where Vitis has no `vitis_hls`, `vitis-run --tcl build_prj.tcl --mode hls`. `build_opt.tcl` says
-which steps run. This project was made and simulated without Vitis: what Vitis makes of the pragmas,
-and the RTL that it exports, are untested. In `io_stream` Vitis rounds each element of a beat up to
+which steps run. {_asked(about)}
+
+This project was made and simulated without Vitis: what Vitis makes of the pragmas, and the RTL that
+it exports, are untested. In `io_stream` Vitis rounds each element of a beat up to
 whole bytes on the AXI4-Stream port, and `hwbnn verify FOLDER --backends hls-rtl` compares the RTL
 that it left in this folder.
 
@@ -180,6 +185,13 @@ as an RTL core with the framing `counted` does; the `framing` of `plan.json` has
 that waits for `tlast` needs a block behind `{y["port"]}` that gives it on every
 {y["beats"]} beats; a beat that is lost in front shifts all later frames, until reset.
 """
+
+
+def _asked(about: dict[str, Any]) -> str:
+    """The clock and the part that Vitis is asked for."""
+    clock = about["clock"]
+    stated = f"{clock['mhz']:g} MHz ({clock['period_ns']:g} ns)"
+    return f"Vitis is asked for {stated} on `{about['part']['name']}`."
 
 
 def _port_row(port: dict[str, Any]) -> str:
