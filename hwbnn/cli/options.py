@@ -132,6 +132,7 @@ Mhz = Annotated[
 Levels = Annotated[
     int | None,
     typer.Option(
+        "--levels",
         min=1,
         max=64,
         help="Levels of adders or comparators between two registers, by default 2: more give fewer "

@@ -40,7 +40,7 @@ class LayoutOptions:
     mhz: options.Mhz = None
     form: options.Form = None
     framing: options.Framing = None
-    levels: options.Levels = None
+    logic_levels: options.Levels = None
     input_beat: options.InputBeat = None
     output_beat: options.OutputBeat = None
     lanes: options.Lanes = None
@@ -84,7 +84,7 @@ class LayoutOptions:
             plan = replace(plan, default=Unrolled(form=cast(Form, self.form)))
         changed: dict[str, Any] = {
             "framing": cast(Framing, self.framing),
-            "logic_levels_per_register": self.levels,
+            "logic_levels_per_register": self.logic_levels,
             "input_beat": self.input_beat,
             "output_beat": self.output_beat,
         }

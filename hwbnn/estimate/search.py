@@ -327,11 +327,11 @@ class Points:
         return self.goals[self.goals.index(goal) - 1] if goal != self.goals[0] else 0
 
     def choices(
-        self, goals: Iterable[int], limit: _Limit, levels: int | None = None
+        self, goals: Iterable[int], limit: _Limit, per_register: int | None = None
     ) -> Iterator[tuple[int, _Draft]]:
         """The drafts of these goals, except drafts that are fast enough for a smaller goal."""
         for goal in goals:
-            draft = self.draft(goal, levels)
+            draft = self.draft(goal, per_register)
             limit.seen.append(draft)
             if self.before(goal) < draft.bound <= goal:
                 yield goal, draft
@@ -346,19 +346,19 @@ class Points:
                 lanes[node.name] = next(enough, t.channels)
         return lanes
 
-    def draft(self, goal: int, levels: int | None = None) -> _Draft:
+    def draft(self, goal: int, per_register: int | None = None) -> _Draft:
         """The draft for a number of cycles.
 
         Args:
             goal: the cycles.
-            levels: levels of logic between registers; None for those of the base. Others have the
-                layouts of the base's.
+            per_register: levels of logic between registers; None for those of the base. Others have
+                the layouts of the base.
         """
         usual = self.base.logic_levels_per_register
-        key = goal, levels or usual
-        if key not in self.drafts and levels not in (None, usual):
+        key = goal, per_register or usual
+        if key not in self.drafts and per_register not in (None, usual):
             chosen = self.draft(goal)
-            plan = replace(chosen.plan, logic_levels_per_register=levels)
+            plan = replace(chosen.plan, logic_levels_per_register=per_register)
             self.drafts[key] = self._drafted(plan, 0)
         elif key not in self.drafts:
             base = replace(
@@ -385,20 +385,20 @@ class Points:
         if limits.interval is not None:
             for node in (self.graph.input, self.graph.output):
                 beat(self.graph, node, BEAT_LIMIT, limits.interval)  # raises if none is wide enough
-        for levels in self.levels(limits):
-            draft = self.search(limits, levels, tell)
+        for per_register in self.numbers_of_levels(limits):
+            draft = self.search(limits, per_register, tell)
             if draft is not None:
                 return draft.done().plan
         raise GoalMissed(f"plan: {self.missed(limits)}")
 
-    def levels(self, limits: Limits) -> Sequence[int]:
+    def numbers_of_levels(self, limits: Limits) -> Sequence[int]:
         """Levels of logic between registers to try, the first that are enough being chosen."""
         usual = self.base.logic_levels_per_register
         more = LEVELS if limits.latency is not None else ()
-        return (usual, *(levels for levels in more if levels > usual))
+        return (usual, *(per_register for per_register in more if per_register > usual))
 
     def search(
-        self, limits: Limits, levels: int, tell: Callable[[str], None] | None
+        self, limits: Limits, per_register: int, tell: Callable[[str], None] | None
     ) -> _Draft | None:
         """The best draft within limits: the fewest LUTs for a speed, or else the fastest."""
         limit, best = _Limit(tell), None
@@ -408,7 +408,7 @@ class Points:
             goals = [goal for goal in reversed(self.goals) if self.before(goal) < most]
         else:
             goals = self.goals
-        for goal, draft in self.choices(goals, limit, levels):
+        for goal, draft in self.choices(goals, limit, per_register):
             if not limits.speed and best is not None and self.before(goal) >= best.done().interval:
                 break
             hopeless = best is not None and limits.speed and draft.least.lut >= best.done().lut
@@ -444,14 +444,14 @@ class Points:
         if not limits.speed:
             return f"{wanted}; {self._smallest(limits)}"
         free = limits.with_any_size()
-        for levels in self.levels(limits):
-            if (enough := self.search(free, levels, None)) is not None:
+        for per_register in self.numbers_of_levels(limits):
+            if (enough := self.search(free, per_register, None)) is not None:
                 break
         else:
             return self.missed_speed(free)
         needs = " and ".join(limits.over(enough.done().area))
         fitting = limits.with_any_speed()
-        nearest = self.search(fitting, self.levels(limits)[-1], None)
+        nearest = self.search(fitting, self.numbers_of_levels(limits)[-1], None)
         if nearest is None:
             return f"{limits.speed_text} needs {needs}, and {wanted}; {self._smallest(limits)}"
         told = f"{limits.speed_text} needs {needs}; the fastest core that fits takes "
@@ -469,7 +469,7 @@ class Points:
                 f"no Plan found has a frame every {limits.interval:,} cycles; the nearest takes "
                 f"{min(nearest):,}"
             )
-        most = self.levels(limits)[-1]
+        most = self.numbers_of_levels(limits)[-1]
         drafts = [draft for _, draft in self.choices(self.goals[:8], _Limit(None), most)]
         nearest_draft = min(drafts, key=lambda draft: draft.latency())
         return (
