@@ -14,6 +14,7 @@ from hwbnn.program.layers import (
     Affine,
     AveragePooling,
     BatchNorm,
+    Clip,
     Concatenation,
     Convolution,
     Dense,
@@ -21,7 +22,6 @@ from hwbnn.program.layers import (
     Layer,
     MaxPooling,
     Quantizer,
-    Relu,
     WeightedLayer,
     shown_name,
 )
@@ -33,6 +33,7 @@ __all__ = [
     "Affine",
     "AveragePooling",
     "BatchNorm",
+    "Clip",
     "Concatenation",
     "Convolution",
     "Dense",
@@ -41,7 +42,6 @@ __all__ = [
     "MaxPooling",
     "Program",
     "Quantizer",
-    "Relu",
     "WeightedLayer",
     "shown_name",
 ]

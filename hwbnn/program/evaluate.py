@@ -18,6 +18,7 @@ from hwbnn.program.layers import (
     Affine,
     AveragePooling,
     BatchNorm,
+    Clip,
     Concatenation,
     Convolution,
     Dense,
@@ -25,7 +26,6 @@ from hwbnn.program.layers import (
     Layer,
     MaxPooling,
     Quantizer,
-    Relu,
 )
 from hwbnn.program.program import Program
 
@@ -99,8 +99,8 @@ def _value(layer: Layer, value: Value, values: Mapping[str, Value]) -> Value:
     if isinstance(layer, BatchNorm):
         root = np.sqrt(layer.variance + layer.epsilon)
         return Value((x - layer.mean) / root * layer.gamma + layer.beta)
-    if isinstance(layer, Relu):
-        return Value(np.maximum(x, 0.0))
+    if isinstance(layer, Clip):
+        return Value(np.clip(x, layer.low, layer.high))
     if isinstance(layer, Addition):
         return Value(x + values[layer.other].real)
     if isinstance(layer, Concatenation):

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, ClassVar
 
 import numpy as np
@@ -175,8 +176,22 @@ class BatchNorm(Layer):
 
 
 @dataclass(frozen=True, eq=False)
-class Relu(Layer):
-    """``max(x, 0)``; its result is real: a quantizer can read it, a layer of sums cannot."""
+class Clip(Layer):
+    """``min(max(x, low), high)``; by default a ReLU.
+
+    Its result is real: a quantizer can read it, a layer of sums cannot.
+
+    Attributes:
+        low: the least result; may be minus infinity.
+        high: the largest result, above ``low``; may be infinity.
+    """
+
+    low: float = 0.0
+    high: float = inf
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise self.refuse(f"clips to {self.low:g} to {self.high:g}, which is one number alone")
 
 
 @dataclass(frozen=True, eq=False)
@@ -342,7 +357,7 @@ LAYERS: tuple[type[Layer], ...] = (
     Convolution,
     Affine,
     BatchNorm,
-    Relu,
+    Clip,
     Quantizer,
     MaxPooling,
     AveragePooling,

@@ -18,6 +18,7 @@ from hwbnn.program import (
     Affine,
     AveragePooling,
     BatchNorm,
+    Clip,
     Concatenation,
     Convolution,
     Dense,
@@ -26,7 +27,6 @@ from hwbnn.program import (
     MaxPooling,
     Program,
     Quantizer,
-    Relu,
 )
 from hwbnn.program.evaluate import evaluate
 from hwbnn.program.quantizers import rounding, sign, ternary
@@ -187,7 +187,7 @@ def test_sums_of_eight_bits_behind_batch_norm_and_pool() -> None:
             rng.uniform(1e4, 1e6, 4),
             1e-3,
         ),
-        Relu("r", "ReLU", "n"),
+        Clip("r", "ReLU", "n"),
         MaxPooling("m", "MaxPool", "r", (2, 2), (2, 2)),
         rounding("p", "Quant", "m", low=0, high=15, step=1 / 4),
         Flattening("f", "Flatten", "p"),
@@ -439,7 +439,7 @@ def test_last_layers_whose_scores_are_too_large_are_refused_by_name() -> None:
 
 REFUSED: dict[str, tuple[tuple[Layer, ...], str]] = {
     "real numbers": (
-        (Relu("r", "ReLU", "x"), dense("y", "r", [[1, 1]])),
+        (Clip("r", "ReLU", "x"), dense("y", "r", [[1, 1]])),
         r"layer 'y' \(Dense\): reads real numbers, behind layer 'r' \(ReLU\); put a quantizer",
     ),
     "a scale a channel": (
@@ -447,7 +447,7 @@ REFUSED: dict[str, tuple[tuple[Layer, ...], str]] = {
         r"layer 'y' \(Dense\): reads numbers whose scale differs between channels",
     ),
     "side by side": (
-        (Relu("r", "ReLU", "x"), Concatenation("c", "Concat", "r", ("x",))),
+        (Clip("r", "ReLU", "x"), Concatenation("c", "Concat", "r", ("x",))),
         r"layer 'c' \(Concat\): joins real numbers",
     ),
     "bits at the end": (

@@ -17,7 +17,7 @@ import numpy as np
 
 from hwbnn.graph.arrays import Bools, Floats, Ints
 from hwbnn.lowering.from_program.real_numbers import RealNumber
-from hwbnn.lowering.from_program.real_ops import AffineOp, LinearOp, RealOp, ReluOp
+from hwbnn.lowering.from_program.real_ops import AffineOp, ClipOp, LinearOp, RealOp
 from hwbnn.lowering.tables import ThresholdTable, evaluate_at
 from hwbnn.lowering.value import TracedValue
 from hwbnn.program import Quantizer
@@ -214,7 +214,7 @@ def _keeps_ties(op: RealOp, channel: int) -> bool:
         return not op.error[channel if len(op.error) > 1 else 0]
     if isinstance(op, AffineOp):
         return all(p[channel if len(p) > 1 else 0] == 1 for p in (op.scale, op.divisor))
-    return isinstance(op, ReluOp)
+    return isinstance(op, ClipOp)
 
 
 def _distances(

@@ -15,7 +15,7 @@ from hwbnn.lowering.from_program.pooled import average_pooling, flattening, max_
 from hwbnn.lowering.from_program.program_check import check_program, operations
 from hwbnn.lowering.from_program.quantized import quantized
 from hwbnn.lowering.from_program.readings import ProgramValue, ProgramWork
-from hwbnn.lowering.from_program.real_layers import affine, batch_norm, relu
+from hwbnn.lowering.from_program.real_layers import affine, batch_norm, clip
 from hwbnn.lowering.from_program.weighted_sums import convolution, dense
 from hwbnn.lowering.probes import probes
 from hwbnn.program import (
@@ -23,6 +23,7 @@ from hwbnn.program import (
     Affine,
     AveragePooling,
     BatchNorm,
+    Clip,
     Concatenation,
     Convolution,
     Dense,
@@ -31,7 +32,6 @@ from hwbnn.program import (
     MaxPooling,
     Program,
     Quantizer,
-    Relu,
 )
 
 MOST_OPERATIONS = 1 << 34
@@ -58,7 +58,7 @@ lowered.register(Dense, dense)
 lowered.register(Convolution, convolution)
 lowered.register(Affine, affine)
 lowered.register(BatchNorm, batch_norm)
-lowered.register(Relu, relu)
+lowered.register(Clip, clip)
 lowered.register(Quantizer, quantized)
 lowered.register(MaxPooling, max_pooling)
 lowered.register(AveragePooling, average_pooling)
@@ -180,7 +180,7 @@ def _takes_flat(program: Program, shape: tuple[int, ...]) -> bool:
             counts = [len(layer.scale), len(layer.offset), len(layer.divisor)]
         elif isinstance(layer, Quantizer):
             counts = [len(layer.edges)]
-        elif not isinstance(layer, Relu):
+        elif not isinstance(layer, Clip):
             return False
         if max(counts) > 1:
             return False

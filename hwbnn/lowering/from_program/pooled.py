@@ -16,7 +16,7 @@ from hwbnn.lowering.from_program.readings import (
     paired,
     rounding_error,
 )
-from hwbnn.lowering.from_program.real_ops import LinearOp, ReluOp, linear_op
+from hwbnn.lowering.from_program.real_ops import ClipOp, LinearOp, linear_op
 from hwbnn.lowering.value import TracedValue
 from hwbnn.program import AveragePooling, Layer, MaxPooling
 
@@ -38,7 +38,7 @@ def average_pooling(layer: AveragePooling, work: ProgramWork, source: ProgramVal
     if (
         value.border is not None
         or not isinstance(first, LinearOp)
-        or any(isinstance(op, ReluOp) for op in value.ops)
+        or any(isinstance(op, ClipOp) for op in value.ops)
     ):
         raise layer.refuse(
             "averages real numbers behind a ReLU or a padded layer; put a quantizer in front of it"

@@ -1,4 +1,4 @@
-"""The layers of a program that wait for a quantizer: affine maps, BatchNorm and ReLU."""
+"""The layers of a program that wait for a quantizer: affine maps, BatchNorm, ReLU and clips."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hwbnn.lowering.from_program.readings import (
     short,
     summand_ends,
 )
-from hwbnn.lowering.from_program.real_ops import ReluOp, affine_op, norm_op, of_channel
-from hwbnn.program import Affine, BatchNorm, Relu
+from hwbnn.lowering.from_program.real_ops import ClipOp, affine_op, norm_op, of_channel
+from hwbnn.program import Affine, BatchNorm, Clip
 
 
 def affine(layer: Affine, work: ProgramWork, source: ProgramValue) -> ProgramValue:
@@ -39,8 +39,8 @@ def batch_norm(layer: BatchNorm, work: ProgramWork, source: ProgramValue) -> Pro
     return ProgramValue(source.value.after(norm_op(layer)), None)
 
 
-def relu(layer: Relu, work: ProgramWork, source: ProgramValue) -> ProgramValue:
-    """``max(x, 0)``: one more function, or none if no number is below 0."""
+def clip(layer: Clip, work: ProgramWork, source: ProgramValue) -> ProgramValue:
+    """A ReLU or a clip: one more function, or none if no number is changed."""
     reading, value = source.reading, source.value
     if reading is not None and value.pool is None:
         low, high = summand_ends(value)
@@ -49,6 +49,7 @@ def relu(layer: Relu, work: ProgramWork, source: ProgramValue) -> ProgramValue:
             for c in range(len(low))
             for end in (low[c], high[c])
         ]
-        if min(ends) >= 0:
+        if min(ends) >= layer.low and max(ends) <= layer.high:
             return source
-    return ProgramValue(value.after(ReluOp(layer.label, is_elementwise=True)), None)
+    op = ClipOp(layer.label, layer.low, layer.high, is_elementwise=True)
+    return ProgramValue(value.after(op), None)

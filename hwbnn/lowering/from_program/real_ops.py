@@ -155,22 +155,29 @@ class NormOp(RealOp):
 
 
 @dataclass(frozen=True, eq=False)
-class ReluOp(RealOp):
-    """``max(x, 0)``."""
+class ClipOp(RealOp):
+    """``min(max(x, low), high)``."""
+
+    low: float
+    high: float
 
     def compute(self, x: Floats) -> Floats:
         """The function."""
-        return np.maximum(x, 0.0)
+        return np.clip(x, self.low, self.high)
 
     def exact(self, channel: int, x: RealNumber) -> RealNumber:
         """The function, exactly."""
-        return x if x.sign > 0 else RealNumber.of(0)
+        if np.isfinite(self.low) and x.plus(-Fraction(self.low)).sign < 0:
+            return RealNumber.of(Fraction(self.low))
+        if np.isfinite(self.high) and x.plus(-Fraction(self.high)).sign > 0:
+            return RealNumber.of(Fraction(self.high))
+        return x
 
     def bound(self, before: Bound) -> Bound:
         """Magnitude and error of the argument."""
         return before
 
-    def repeated(self, count: int) -> ReluOp:
+    def repeated(self, count: int) -> ClipOp:
         """The same: all channels are treated alike."""
         return self
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
+from math import inf, prod
 
 import numpy as np
 
-from hwbnn.program import Addition, BatchNorm, Concatenation, Flattening, Relu
+from hwbnn.program import Addition, BatchNorm, Clip, Concatenation, Flattening
 from hwbnn.readers.keras.architecture import LayerConfig
 from hwbnn.readers.keras.translation import NO_MARGINS, LayerValue, Translation, reshaped
 
@@ -56,12 +56,12 @@ def larq_quantizer(net: Translation, layer: LayerConfig) -> LayerValue:
 
 
 def relu(net: Translation, layer: LayerConfig) -> LayerValue:
-    """``ReLU`` without a bound."""
+    """``ReLU``, also with a bound."""
     value = net.source(layer)
-    plain = {"max_value": None, "negative_slope": 0, "threshold": 0}
-    if any((layer.config.get(key) or 0) != (want or 0) for key, want in plain.items()):
-        raise layer.refuse("a bound, slope or threshold is not read; take quantized_relu")
-    return replace(value, name=net.add(Relu(layer.name, layer.kind, value.name)))
+    if any((layer.config.get(key) or 0) != 0 for key in ("negative_slope", "threshold")):
+        raise layer.refuse("a slope or threshold is not read; take quantized_relu")
+    high = inf if layer.config.get("max_value") is None else layer.number("max_value", inf)
+    return replace(value, name=net.add(Clip(layer.name, layer.kind, value.name, high=high)))
 
 
 def softmax(net: Translation, layer: LayerConfig) -> LayerValue:

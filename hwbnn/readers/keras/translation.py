@@ -8,7 +8,7 @@ from typing import Any
 
 from hwbnn.errors import CannotLower, nearest
 from hwbnn.graph.arrays import Array
-from hwbnn.program import Layer, Relu
+from hwbnn.program import Clip, Layer
 from hwbnn.program.program import output_shape
 from hwbnn.readers.keras.activation_quantizers import ACTIVATIONS, activation
 from hwbnn.readers.keras.architecture import Architecture, LayerConfig
@@ -159,7 +159,7 @@ class Translation:
         if config.name == "relu":
             if config.options:
                 raise CannotLower("a relu with options is not read; take quantized_relu")
-            return self.add(Relu(*place, name))
+            return self.add(Clip(*place, name))
         if config.name not in ACTIVATIONS:
             raise CannotLower(
                 f"activation {config.name!r} is real-valued or not known; take a quantized one, "

@@ -16,7 +16,7 @@ from hwbnn.readers.onnx.elementwise import batch_norm, concat, elementwise
 from hwbnn.readers.onnx.ends import class_choice, network_input, network_output, same, softmax
 from hwbnn.readers.onnx.folding import FoldedConstant, fold
 from hwbnn.readers.onnx.protobuf import MOST_AXES, OnnxModel, OnnxNode
-from hwbnn.readers.onnx.quantizers import bipolar_quant, multi_threshold, quant, relu, sign_of
+from hwbnn.readers.onnx.quantizers import bipolar_quant, clip, multi_threshold, quant, relu, sign_of
 from hwbnn.readers.onnx.sums import conv, matmul, xnor_popcount
 from hwbnn.readers.onnx.translation import OnnxTranslation
 from hwbnn.readers.onnx.windows import average_pool, global_pool, max_pool, reduce_mean
@@ -117,7 +117,9 @@ def _translate_node(work: OnnxTranslation, node: OnnxNode) -> None:
 
 
 _KINDS: dict[str, type] = {
-    **dict.fromkeys(("epsilon", "momentum", "alpha", "beta", "out_scale", "out_bias"), float),
+    **dict.fromkeys(
+        ("epsilon", "momentum", "alpha", "beta", "min", "max", "out_scale", "out_bias"), float
+    ),
     **dict.fromkeys(("axis", "group", "transA", "transB", "signed", "narrow", "largest"), int),
     **dict.fromkeys(("select_last_index", "keepdims", "ceil_mode", "count_include_pad"), int),
     **dict.fromkeys(("allowzero", "training_mode", "storage_order", "sorted"), int),
@@ -171,6 +173,7 @@ _OPERATIONS: dict[str, Callable[[OnnxTranslation, OnnxNode], None]] = {
     "ReduceMean": reduce_mean,
     "BatchNormalization": batch_norm,
     "Relu": relu,
+    "Clip": clip,
     "Add": elementwise,
     "Sub": elementwise,
     "Mul": elementwise,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 
 from hwbnn.errors import CannotLower, InputError
-from hwbnn.program import Quantizer, Relu, shown_name
+from hwbnn.program import Clip, Quantizer, shown_name
 from hwbnn.program.quantizers import Rounding, rounding, sign
 from hwbnn.readers.onnx.folding import quantizer_settings, single
 from hwbnn.readers.onnx.protobuf import OnnxNode
@@ -104,4 +106,14 @@ def sign_of(work: OnnxTranslation, node: OnnxNode) -> None:
 def relu(work: OnnxTranslation, node: OnnxNode) -> None:
     """``Relu``."""
     value = work.value(node)
-    work.append(node, Relu(work.name(node), node.op, value.name), value)
+    work.append(node, Clip(work.name(node), node.op, value.name), value)
+
+
+def clip(work: OnnxTranslation, node: OnnxNode) -> None:
+    """``Clip``, with its bounds as inputs or, in old files, as attributes."""
+    value = work.value(node)
+    ends = [float(node.attributes.get(name, end)) for name, end in (("min", -inf), ("max", inf))]
+    for i, name in enumerate(node.inputs[1:3]):
+        if name:
+            ends[i] = single(node, ("min", "max")[i], work.constant(node, i + 1, "bound").array)
+    work.append(node, Clip(work.name(node), node.op, value.name, *ends), value)

@@ -11,6 +11,7 @@ from hwbnn.program import (
     Affine,
     AveragePooling,
     BatchNorm,
+    Clip,
     Concatenation,
     Convolution,
     Dense,
@@ -19,7 +20,6 @@ from hwbnn.program import (
     MaxPooling,
     Program,
     Quantizer,
-    Relu,
 )
 
 Reals = np.ndarray[Any, np.dtype[np.float64]]
@@ -61,8 +61,8 @@ def _value(layer: Layer, sources: list[Reals]) -> Reals:
         case BatchNorm():
             root = np.sqrt(layer.variance + layer.epsilon)
             return (x - layer.mean) / root * layer.gamma + layer.beta
-        case Relu():
-            return np.maximum(x, 0)
+        case Clip():
+            return x.clip(layer.low, layer.high)
         case Quantizer():
             return layer.counts(x) * layer.scale + layer.offset
         case MaxPooling():
