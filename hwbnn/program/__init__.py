@@ -23,6 +23,7 @@ from hwbnn.program.layers import (
     MaxPooling,
     Quantizer,
     WeightedLayer,
+    dilated,
     shown_name,
 )
 from hwbnn.program.program import Program
@@ -43,5 +44,6 @@ __all__ = [
     "Program",
     "Quantizer",
     "WeightedLayer",
+    "dilated",
     "shown_name",
 ]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -366,6 +366,25 @@ LAYERS: tuple[type[Layer], ...] = (
     Flattening,
 )
 """All kinds of layers."""
+
+
+def dilated(weights: Ints, rates: Sequence[int]) -> Ints:
+    """The weights of a dilated convolution: its taps ``rates`` apart, with zeros between them.
+
+    Args:
+        weights: ``(channels, rows, columns, inputs)``.
+        rates: distance of two taps, in rows and columns.
+
+    Raises:
+        ValueError: if the wider kernel has 2^15 rows or columns, or 2^27 elements.
+    """
+    rows, columns = ((k - 1) * r + 1 for k, r in zip(weights.shape[1:3], rates, strict=True))
+    shape = (len(weights), rows, columns, weights.shape[3])
+    if min(rates) < 1 or max(rows, columns) >= 1 << 15 or prod(shape) >= 1 << 27:
+        raise ValueError(f"rates from 1 and a kernel below 2^15, found {tuple(rates)[:4]}")
+    wide = np.zeros(shape, weights.dtype)
+    wide[:, :: rates[0], :: rates[1]] = weights
+    return wide
 
 
 def shown_name(name: object) -> str:

@@ -64,6 +64,10 @@ _LAYERS: dict[str, Translate] = {
         ),
         weighted_layers.depthwise,
     ),
+    **dict.fromkeys(
+        ("SeparableConv2D", "QSeparableConv2D", "SeparableConv1D", "QSeparableConv1D"),
+        weighted_layers.separable,
+    ),
     **dict.fromkeys(("BatchNormalization", "BatchNormalizationV1"), plain_layers.batch_norm),
     **dict.fromkeys(("Activation", "QActivation"), plain_layers.activation),
     **dict.fromkeys(
@@ -104,15 +108,12 @@ LAYERS: tuple[str, ...] = ("InputLayer", *_LAYERS)
 _INSTEAD = {
     "Lambda": "holds Python code, which is never run; replace it by layers",
     "QBatchNormalization": "quantizes its parameters, which is not read; take BatchNormalization",
-    "SeparableConv2D": "is not read; take a depthwise convolution and one of one pixel",
+    "QuantSeparableConv2D": "is not read; take a depthwise convolution and one of one pixel",
     "QAdaptiveActivation": "is not read; take QActivation with the bits that it found",
     "UpSampling2D": "is not read; leave it out, or train on larger images",
 }
 _ALIKE = {
-    "QSeparableConv2D": "SeparableConv2D",
-    "QuantSeparableConv2D": "SeparableConv2D",
-    "SeparableConv1D": "SeparableConv2D",
-    "QSeparableConv1D": "SeparableConv2D",
+    "QuantSeparableConv1D": "QuantSeparableConv2D",
     "TFOpLambda": "Lambda",
     "SlicingOpLambda": "Lambda",
 }
@@ -126,7 +127,13 @@ _OPTIONS = frozenset(
         *("depth_multiplier", "pool_size", "keepdims", "axis", "momentum", "epsilon", "center"),
         *("scale", "fused", "renorm", "renorm_clipping", "renorm_momentum", "synchronized"),
         *("virtual_batch_size", "adjustment", "ema_freeze_delay", "folding_mode", "metrics"),
-        *("kernel_quantizer", "bias_quantizer", "depthwise_quantizer", "input_quantizer"),
+        *(
+            "kernel_quantizer",
+            "bias_quantizer",
+            "depthwise_quantizer",
+            "pointwise_quantizer",
+            "input_quantizer",
+        ),
         *("average_quantizer", "quantizer", "pad_values", "mask", "H", "rate", "seed"),
         *("noise_shape", "stddev", "target_shape", "max_value", "negative_slope", "threshold"),
         *("l1", "l2", "precision", "clip_value", "beta", "threshold_value", "k_bit", "mode"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph.arrays import Array, Floats, Ints
-from hwbnn.program import Affine, Convolution, Dense, Layer
+from hwbnn.program import Affine, Convolution, Dense, Layer, dilated
 from hwbnn.readers.keras.activation_quantizers import activation
 from hwbnn.readers.keras.architecture import LayerConfig
 from hwbnn.readers.keras.padding import padding_of
@@ -61,14 +61,29 @@ def convolution(net: Translation, layer: LayerConfig) -> LayerValue:
     found = _kernel_codes(net, layer, "kernel_quantizer", kernel)
     codes = _masked(layer, found.codes)
     codes = codes if len(shape) == 4 else codes[None]
+    codes = _dilated(layer, np.moveaxis(codes, -1, 0))
     new = Convolution(
         *(layer.name, layer.kind, value.name),
-        np.moveaxis(codes, -1, 0),
+        codes,
         per_channel(found.scale, filters),
         **geometry,
         groups=groups,
     )
     return _finish(net, layer, new, bias, filters)
+
+
+def _dilated(layer: LayerConfig, codes: Ints) -> Ints:
+    """Integers ``(filters, rows, columns, inputs)`` with the layer's dilation as zeros."""
+    try:
+        return dilated(codes, _rates(layer))
+    except ValueError as error:
+        raise layer.damaged(f"dilation_rate: expected {error}") from None
+
+
+def _rates(layer: LayerConfig) -> tuple[int, int]:
+    """The distance of two taps of the kernel, in rows and columns."""
+    rates = layer.sizes("dilation_rate", 1, layer.rank)
+    return (1, rates[0]) if layer.rank == 1 else (rates[0], rates[1])
 
 
 def _masked(layer: LayerConfig, codes: Ints) -> Ints:
@@ -100,16 +115,52 @@ def depthwise(net: Translation, layer: LayerConfig) -> LayerValue:
     else:
         kernel, bias = _kernel_and_bias(net, layer, role, shape)
     found = _kernel_codes(net, layer, "depthwise_quantizer", kernel)
-    rows, columns = shape[:2]
     new = Convolution(
         *(layer.name, layer.kind, value.name),
-        # Output channel c * multiplier + m reads input channel c.
-        found.codes.transpose(2, 3, 0, 1).reshape(count, rows, columns, 1),
+        _by_channel(layer, found.codes),
         np.tile(per_channel(found.scale, multiplier), channels),
         **geometry,
         groups=channels,
     )
     return _finish(net, layer, new, bias, count)
+
+
+def _by_channel(layer: LayerConfig, codes: Ints) -> Ints:
+    """A depthwise kernel as that of a convolution, one output channel after the other.
+
+    Output channel ``c * multiplier + m`` reads input channel ``c``.
+    """
+    codes = codes if codes.ndim == 4 else codes[None]
+    rows, columns, channels, multiplier = codes.shape
+    ordered = codes.transpose(2, 3, 0, 1).reshape(channels * multiplier, rows, columns, 1)
+    return _dilated(layer, ordered)
+
+
+def separable(net: Translation, layer: LayerConfig) -> LayerValue:
+    """A depthwise convolution, and one of single positions that reads its sums as they are."""
+    value, channels, geometry = _window(net, layer)
+    multiplier, filters = layer.integer("depth_multiplier", 1), layer.integer("filters")
+    count = channels * multiplier
+    roles = ["depthwise_kernel", "pointwise_kernel"]
+    has_bias = layer.flag("use_bias", True)
+    arrays = net.weights.of(layer, [*roles, "bias"] if has_bias else roles)
+    layer.expect_shape(roles[0], arrays[0], (*layer.kernel_size, channels, multiplier))
+    layer.expect_shape(roles[1], arrays[1], (*(1,) * layer.rank, count, filters))
+    each = net.quantized(layer, "depthwise_quantizer", arrays[0])
+    one = net.quantized(layer, "pointwise_quantizer", arrays[1])
+    first = Convolution(
+        *(f"{layer.name}/depthwise", layer.kind, value.name),
+        _by_channel(layer, each.codes),
+        np.tile(per_channel(each.scale, multiplier), channels),
+        **geometry,
+        groups=channels,
+    )
+    second = Convolution(
+        *(layer.name, layer.kind, net.add(first)),
+        one.codes.reshape(count, filters).T[:, None, None],
+        per_channel(one.scale, filters),
+    )
+    return _finish(net, layer, second, arrays[2] if has_bias else None, filters)
 
 
 def _finish(
@@ -191,14 +242,13 @@ def _window(net: Translation, layer: LayerConfig) -> tuple[LayerValue, int, dict
     """The value that a convolution reads, its channels, and its stride and padding."""
     value = input_quantized(net, layer, net.source(layer, pads=True))
     layer.expect_channels_last()
-    if any(n != 1 for n in layer.sizes("dilation_rate", 1, layer.rank)):
-        raise layer.refuse("dilation is not read; build it with dilation_rate=1")
     if len(value.shape) != layer.rank + 1:
         raise layer.damaged(f"expected {layer.rank + 1} axes, found shape {value.shape}")
     kernel, stride = layer.kernel_size, layer.sizes("strides", 1, 2)
     if layer.rank == 1:
         kernel, stride = (1, *kernel), (1, stride[1])
-    padding = padding_of(net, layer, value, kernel, stride)
+    wide = [(k - 1) * rate + 1 for k, rate in zip(kernel, _rates(layer), strict=True)]
+    padding = padding_of(net, layer, value, wide, stride)
     pad_value = layer.number("pad_values", 0.0)
     geometry = {"stride": stride, "padding": padding, "pad_value": pad_value}
     return value, value.shape[-1], geometry

@@ -44,6 +44,10 @@ def _begins_channels_last(work: OnnxTranslation, name: str) -> bool:
             return False
         if node.op in ("Conv", "MaxPool", "BatchNormalization"):
             return node.domain == CHANNELS_LAST
+        if node.op in ("Im2Col", "MaxPoolNHWC"):
+            return True
+        if node.attributes.get("data_layout") in ("NCHW", "NHWC"):
+            return bool(node.attributes["data_layout"] == "NHWC")
         reached |= set(node.outputs)
     return False
 
@@ -57,6 +61,8 @@ def network_output(work: OnnxTranslation) -> str:
     value = work.values.get(work.model.outputs[0])
     if value is None:
         raise InputError("ONNX: its result does not depend on the input")
+    if value.margin is not None:
+        raise CannotLower("ONNX: ends in a Pad or an Im2Col; end it in a dense layer")
     if value.order is not None:
         raise CannotLower(
             "ONNX: ends in a flattened image; end it in a dense layer or a global pool"

@@ -19,7 +19,14 @@ from hwbnn.readers.onnx.protobuf import MOST_AXES, OnnxModel, OnnxNode
 from hwbnn.readers.onnx.quantizers import bipolar_quant, clip, multi_threshold, quant, relu, sign_of
 from hwbnn.readers.onnx.sums import conv, matmul, xnor_popcount
 from hwbnn.readers.onnx.translation import OnnxTranslation
-from hwbnn.readers.onnx.windows import average_pool, global_pool, max_pool, reduce_mean
+from hwbnn.readers.onnx.windows import (
+    average_pool,
+    global_pool,
+    im2col,
+    max_pool,
+    pad,
+    reduce_mean,
+)
 
 DOMAINS = (
     "",
@@ -122,10 +129,10 @@ _KINDS: dict[str, type] = {
     ),
     **dict.fromkeys(("axis", "group", "transA", "transB", "signed", "narrow", "largest"), int),
     **dict.fromkeys(("select_last_index", "keepdims", "ceil_mode", "count_include_pad"), int),
-    **dict.fromkeys(("allowzero", "training_mode", "storage_order", "sorted"), int),
+    **dict.fromkeys(("allowzero", "training_mode", "storage_order", "sorted", "pad_value"), int),
     **dict.fromkeys(("perm", "pads", "strides", "kernel_shape", "dilations", "axes"), list),
-    **dict.fromkeys(("shape",), list),
-    **dict.fromkeys(("rounding_mode", "data_layout", "auto_pad", "out_dtype"), str),
+    **dict.fromkeys(("shape", "kernel_size", "stride", "pad_amount"), list),
+    **dict.fromkeys(("rounding_mode", "data_layout", "auto_pad", "out_dtype", "mode"), str),
 }
 """The types of attributes that operations read."""
 
@@ -167,6 +174,9 @@ _OPERATIONS: dict[str, Callable[[OnnxTranslation, OnnxNode], None]] = {
     "XnorPopcountMatMul": xnor_popcount,
     "Conv": conv,
     "MaxPool": max_pool,
+    "MaxPoolNHWC": max_pool,
+    "Pad": pad,
+    "Im2Col": im2col,
     "AveragePool": average_pool,
     "GlobalAveragePool": global_pool,
     "GlobalMaxPool": global_pool,

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph.arrays import Floats, Ints
-from hwbnn.program import Affine, Convolution, Dense, Quantizer
+from hwbnn.program import Affine, Convolution, Dense, Quantizer, dilated
 from hwbnn.program.layers import WEIGHT_LIMIT
 from hwbnn.readers.onnx.folding import FoldedConstant
 from hwbnn.readers.onnx.protobuf import OnnxNode
-from hwbnn.readers.onnx.translation import CHANNELS_LAST, OnnxTranslation, OnnxValue
-from hwbnn.readers.onnx.windows import image, window
+from hwbnn.readers.onnx.translation import CHANNELS_LAST, Margin, OnnxTranslation, OnnxValue
+from hwbnn.readers.onnx.windows import around, image, window
 
 
 def matmul(work: OnnxTranslation, node: OnnxNode) -> None:
     """``MatMul`` and ``Gemm``: a dense layer, and a layer for the bias behind it."""
-    value = work.value(node)
+    value = work.value(node, margin=True)
     given = node.attributes
+    if value.axes == "nhwc" and node.op == "MatMul":
+        _matmul_of_image(work, node, value)
+        return
     if given.get("transA") or not value.axes.startswith("nf") or value.axes.strip("n1f"):
         raise CannotLower(
             f"{node.label}: expected a vector for each sample, found shape "
@@ -37,6 +42,36 @@ def matmul(work: OnnxTranslation, node: OnnxNode) -> None:
     made = work.append(node, layer, value, value.axes)
     beta = float(given.get("beta", 1.0)) if node.op == "Gemm" else 1.0
     _bias(work, node, made, beta)
+
+
+def _matmul_of_image(work: OnnxTranslation, node: OnnxNode, value: OnnxValue) -> None:
+    """``MatMul`` at every position of an image, or of the windows of an ``Im2Col``."""
+    margin = value.margin or Margin(kernel=(1, 1))
+    if margin.kernel is None:
+        raise CannotLower(f"{node.label}: reads a Pad; only a convolution may")
+    matrix = work.constant(node, 1, "weights")
+    channels = work.shapes[value.name][2]
+    rows, columns = margin.kernel
+    if matrix.array.ndim != 2 or len(matrix.array) != rows * columns * channels:
+        raise InputError(
+            f"{node.label}: weights: expected a matrix of {rows * columns * channels} rows, found "
+            f"shape {matrix.array.shape}"
+        )
+    codes, scale = _weights(work, node, matrix.transposed((1, 0)))
+    # FINN's attribute ``depthwise`` is for hardware; elements stay in the order of the windows.
+    codes, groups = codes.reshape(-1, rows, columns, channels), 1
+    if len(codes) == channels > 1:
+        own = codes[np.arange(channels), :, :, np.arange(channels)][..., None]
+        if np.abs(own).sum() == np.abs(codes).sum():
+            codes, groups = own, channels
+    layer = Convolution(
+        *(work.name(node), node.op, value.name, codes, scale),
+        stride=margin.stride,
+        padding=margin.padding,
+        pad_value=margin.outside,
+        groups=groups,
+    )
+    work.append(node, layer, replace(value, margin=None))
 
 
 def xnor_popcount(work: OnnxTranslation, node: OnnxNode) -> None:
@@ -64,7 +99,7 @@ def xnor_popcount(work: OnnxTranslation, node: OnnxNode) -> None:
 
 def conv(work: OnnxTranslation, node: OnnxNode) -> None:
     """``Conv``: a convolution, and a layer for the bias behind it."""
-    value = image(work, node)
+    value = image(work, node, margin=True)
     last = node.domain == CHANNELS_LAST
     weights = work.constant(node, 1, "weights")
     if value.axes == "ncw" and weights.array.ndim == 3:
@@ -77,9 +112,16 @@ def conv(work: OnnxTranslation, node: OnnxNode) -> None:
     if not last:
         weights = weights.transposed((0, 2, 3, 1))
     codes, scale = _weights(work, node, weights)
-    kernel, stride, padding = window(work, node, value, codes.shape[1:3])
-    if tuple(kernel) != codes.shape[1:3]:
-        raise InputError(f"{node.label}: kernel_shape {kernel} is not that of its weights")
+    said = node.attributes.get("kernel_shape")
+    if said and [1, *said][-2:] != list(codes.shape[1:3]):
+        raise InputError(f"{node.label}: kernel_shape {said} is not that of its weights")
+    rates = [1, *(int(n) for n in node.attributes.get("dilations") or (1, 1))][-2:]
+    try:
+        codes = dilated(codes, rates)
+    except ValueError as error:
+        raise InputError(f"{node.label}: dilations: expected {error}") from None
+    _, stride, padding = window(work, node, value, codes.shape[1:3], is_dilated=True)
+    padding, outside = around(node, value, padding)
     layer = Convolution(
         work.name(node),
         node.op,
@@ -88,9 +130,10 @@ def conv(work: OnnxTranslation, node: OnnxNode) -> None:
         scale,
         stride=stride,
         padding=padding,
+        pad_value=outside,
         groups=int(node.attributes.get("group", 1)),
     )
-    made = work.append(node, layer, value)
+    made = work.append(node, layer, replace(value, margin=None))
     _bias(work, node, made)
 
 

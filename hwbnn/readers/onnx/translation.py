@@ -22,6 +22,23 @@ CHANNELS_LAST = "qonnx.custom_op.channels_last"
 """The domain of operations whose images are rows, columns, channels."""
 
 
+@dataclass(frozen=True)
+class Margin:
+    """What stands around an image, and its windows where an operation of its own has cut them out.
+
+    Attributes:
+        padding: top, bottom, left, right.
+        outside: the number there.
+        kernel: rows and columns of the windows of an ``Im2Col``; None for a ``Pad``.
+        stride: of these windows.
+    """
+
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    outside: float = 0.0
+    kernel: tuple[int, int] | None = None
+    stride: tuple[int, int] = (1, 1)
+
+
 @dataclass(frozen=True, eq=False)
 class OnnxValue:
     """A value of the graph that depends on the input.
@@ -32,11 +49,14 @@ class OnnxValue:
             channels, ``f`` flat elements, ``1`` an additional axis of size 1.
         order: for a flattened image, int64: element ``i`` of the file's value is element
             ``order[i]`` of the program's; None where the orders are equal.
+        margin: what a ``Pad`` or an ``Im2Col`` says of the layer that reads it; None for a plain
+            value.
     """
 
     name: str
     axes: str
     order: Ints | None = None
+    margin: Margin | None = None
 
 
 @dataclass
@@ -67,12 +87,18 @@ class OnnxTranslation:
         sizes = dict(zip("hwc" if len(shape) == 3 else "f", shape, strict=True))
         return tuple(sizes.get(axis, 1) for axis in value.axes)
 
-    def value(self, node: OnnxNode, index: int = 0) -> OnnxValue:
-        """An argument that depends on the input."""
+    def value(self, node: OnnxNode, index: int = 0, *, margin: bool = False) -> OnnxValue:
+        """An argument that depends on the input; ``margin`` says whether it may have one."""
         name = node.inputs[index] if index < len(node.inputs) else ""
         if name not in self.values:
             raise CannotLower(f"{node.label}: expected the network's value as argument {index + 1}")
-        return self.values[name]
+        value = self.values[name]
+        if value.margin is not None and not margin:
+            raise CannotLower(
+                f"{node.label}: reads a Pad or an Im2Col; of a Pad only a convolution or an "
+                "average pool may be the next node, of an Im2Col a MatMul"
+            )
+        return value
 
     def constant(self, node: OnnxNode, index: int, what: str) -> FoldedConstant:
         """An argument that is a constant."""

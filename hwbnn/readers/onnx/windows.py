@@ -1,13 +1,15 @@
-"""Windows over images in ONNX: kernel, stride and padding; pools."""
+"""Windows over images in ONNX: kernel, stride and padding; pools, pads, Im2Col."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.program import AveragePooling, Flattening, Layer, MaxPooling, shown_name
+from hwbnn.readers.onnx.folding import single
 from hwbnn.readers.onnx.protobuf import OnnxNode
-from hwbnn.readers.onnx.translation import CHANNELS_LAST, OnnxTranslation, OnnxValue
+from hwbnn.readers.onnx.translation import CHANNELS_LAST, Margin, OnnxTranslation, OnnxValue
 
 
 def max_pool(work: OnnxTranslation, node: OnnxNode) -> None:
@@ -22,15 +24,18 @@ def max_pool(work: OnnxTranslation, node: OnnxNode) -> None:
 
 def average_pool(work: OnnxTranslation, node: OnnxNode) -> None:
     """``AveragePool``."""
-    value = image(work, node)
+    value = image(work, node, margin=True)
     kernel, stride, padding = window(work, node, value, ())
     if any(padding) and not node.attributes.get("count_include_pad"):
         raise CannotLower(
             f"{node.label}: divides by what lies inside the image; use no padding, or "
             "count_include_pad"
         )
+    padding, outside = around(node, value, padding)
+    if outside:
+        raise CannotLower(f"{node.label}: averages a Pad of {outside:g}; pad with 0")
     layer = AveragePooling(work.name(node), node.op, value.name, kernel, stride, padding)
-    work.append(node, layer, value)
+    work.append(node, layer, replace(value, margin=None))
 
 
 def global_pool(work: OnnxTranslation, node: OnnxNode) -> None:
@@ -62,10 +67,95 @@ def reduce_mean(work: OnnxTranslation, node: OnnxNode) -> None:
         work.append(node, flat, made, "nf")
 
 
-def image(work: OnnxTranslation, node: OnnxNode) -> OnnxValue:
-    """The argument, refused unless it is an image with the operation's order of axes."""
+def pad(work: OnnxTranslation, node: OnnxNode) -> None:
+    """``Pad`` of rows and columns with a constant: padding of the layer that reads it."""
     value = work.value(node)
-    wanted = "nhwc" if node.domain == CHANNELS_LAST else "nchw"
+    mode = str(node.attributes.get("mode") or "constant")
+    listed = list(node.attributes.get("pads") or ())
+    if len(node.inputs) > 1 and node.inputs[1]:
+        listed = work.constant(node, 1, "pads").array.ravel().tolist()
+    given = node.attributes.get("value", 0.0)
+    if not isinstance(given, float):
+        raise InputError(f"{node.label}: value: expected a number, found another type")
+    outside = given
+    if len(node.inputs) > 2 and node.inputs[2]:
+        outside = single(node, "value", work.constant(node, 2, "value").array)
+    if len(node.inputs) > 3 and node.inputs[3]:
+        raise CannotLower(f"{node.label}: pads axes of its own; export it with all axes")
+    if len(listed) != 2 * len(value.axes) or not all(float(n).is_integer() for n in listed):
+        raise InputError(
+            f"{node.label}: pads: expected {2 * len(value.axes)} integers, found {len(listed)}"
+        )
+    count = len(value.axes)
+    sides = {a: (int(listed[i]), int(listed[count + i])) for i, a in enumerate(value.axes)}
+    rows, columns = sides.pop("h", (0, 0)), sides.pop("w", (0, 0))
+    if not all(0 <= n < 1 << 15 for n in (*rows, *columns)) or any(map(any, sides.values())):
+        raise CannotLower(
+            f"{node.label}: expected zeros or more around rows and columns alone, found {listed}"
+        )
+    if mode != "constant":
+        raise CannotLower(f"{node.label}: mode {shown_name(mode)!r}: expected 'constant'")
+    work.values[node.outputs[0]] = value
+    if any((*rows, *columns)):
+        margin = Margin((*rows, *columns), outside)
+        work.values[node.outputs[0]] = replace(value, margin=margin)
+
+
+def im2col(work: OnnxTranslation, node: OnnxNode) -> None:
+    """FINN's ``Im2Col``: cuts out the windows of the convolution whose ``MatMul`` reads it."""
+    value = work.value(node)
+    given = node.attributes
+    if value.axes != "nhwc":
+        raise CannotLower(f"{node.label}: expected channels last, found axes {value.axes}")
+    if [int(n) for n in given.get("dilations") or (1, 1)] != [1, 1]:
+        raise CannotLower(f"{node.label}: dilations: expected none")
+    numbers = {
+        name: [int(n) for n in given.get(name) or default]
+        for name, default in (("kernel_size", ()), ("stride", ()), ("pad_amount", (0, 0, 0, 0)))
+    }
+    kernel, stride, pads = numbers.values()
+    if (len(kernel), len(stride), len(pads)) != (2, 2, 4):
+        raise InputError(f"{node.label}: expected kernel_size, stride and pad_amount of an image")
+    top, left, bottom, right = pads
+    margin = Margin(
+        (top, bottom, left, right),
+        float(given.get("pad_value", 0)),
+        (kernel[0], kernel[1]),
+        (stride[0], stride[1]),
+    )
+    work.values[node.outputs[0]] = replace(value, margin=margin)
+
+
+Sides = tuple[int, int, int, int]
+
+
+def around(node: OnnxNode, value: OnnxValue, padding: Sides) -> tuple[Sides, float]:
+    """The padding of a layer and of the ``Pad`` in front of it, and the number that stands there.
+
+    Raises:
+        CannotLower: if both add different numbers.
+    """
+    margin = value.margin
+    if margin is None:
+        return padding, 0.0
+    if margin.kernel is not None:
+        raise CannotLower(f"{node.label}: reads an Im2Col; only a MatMul may")
+    own = any(padding) or str(node.attributes.get("auto_pad") or "").startswith("SAME")
+    if own and margin.outside:
+        raise CannotLower(
+            f"{node.label}: pads with 0 what a Pad padded with {margin.outside:g}; use one padding"
+        )
+    if own and not any(padding):
+        raise CannotLower(f"{node.label}: auto_pad behind a Pad; export its pads")
+    top, bottom, left, right = (a + b for a, b in zip(padding, margin.padding, strict=True))
+    return (top, bottom, left, right), margin.outside
+
+
+def image(work: OnnxTranslation, node: OnnxNode, *, margin: bool = False) -> OnnxValue:
+    """The argument, refused unless it is an image with the operation's order of axes."""
+    value = work.value(node, margin=margin)
+    last = node.domain == CHANNELS_LAST or node.op.endswith("NHWC")
+    wanted = "nhwc" if last else "nchw"
     if value.axes not in (wanted, "ncw" if wanted == "nchw" else wanted):
         raise CannotLower(
             f"{node.label}: expected an image with axes {wanted}, found shape "
@@ -75,11 +165,24 @@ def image(work: OnnxTranslation, node: OnnxNode) -> OnnxValue:
 
 
 def window(
-    work: OnnxTranslation, node: OnnxNode, value: OnnxValue, kernel: tuple[int, ...]
+    work: OnnxTranslation,
+    node: OnnxNode,
+    value: OnnxValue,
+    kernel: tuple[int, ...],
+    *,
+    is_dilated: bool = False,
 ) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
-    """Kernel, stride and padding (top, bottom, left, right) of a convolution or pool."""
+    """Kernel, stride and padding (top, bottom, left, right) of a convolution or pool.
+
+    Args:
+        work: the network so far.
+        node: the convolution or pool.
+        value: the image that it reads.
+        kernel: rows and columns where the node does not say them.
+        is_dilated: whether ``kernel`` has the dilation in it already.
+    """
     given = node.attributes
-    sizes = [int(n) for n in given.get("kernel_shape") or kernel]
+    sizes = [int(n) for n in kernel or given.get("kernel_shape") or ()]
     strides = [int(n) for n in given.get("strides") or (1, 1)]
     pads = [int(n) for n in given.get("pads") or (0, 0, 0, 0)]
     dilations = [int(n) for n in given.get("dilations") or (1, 1)]
@@ -88,7 +191,7 @@ def window(
         pads = [0, pads[0], 0, pads[1]] if len(pads) == 2 else pads
     if (len(sizes), len(strides), len(pads), len(dilations)) != (2, 2, 4, 2):
         raise CannotLower(f"{node.label}: expected a window of rows and columns")
-    if dilations != [1, 1]:
+    if dilations != [1, 1] and not is_dilated:
         raise CannotLower(f"{node.label}: dilation {dilations}: expected none")
     if min(*sizes, *strides) < 1 or min(pads) < 0 or max(*sizes, *strides, *pads) >= 1 << 15:
         raise InputError(f"{node.label}: expected sizes from 1 and padding from 0")

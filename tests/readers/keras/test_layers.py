@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from hwbnn.errors import CannotLower, HwbnnError, InputError
+from hwbnn.graph import Input
+from hwbnn.lowering.from_program import lower_program
 from hwbnn.program import BatchNorm, Convolution, MaxPooling, Program
 from hwbnn.readers.keras import padding as padding_module
 from hwbnn.readers.keras import program
 from hwbnn.readers.keras.saved_model import KerasFile
+from hwbnn.simulators import simulate
 from tests.readers.keras.evaluate import values
 from tests.readers.keras.tiny import (
     Tiny,
@@ -125,6 +128,59 @@ def test_a_depthwise_kernel_counts_its_channels_as_keras_does() -> None:
     found = read(conv(kernel, "QDepthwiseConv2D"), shape=(4, 4, 3))
     wanted = [naive(x[..., c, None], kernel[:, :, c, None], 1, "valid") for c in range(3)]
     assert np.array_equal(outputs(found, x)[0], np.concatenate(wanted, axis=-1))
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_a_dilated_kernel_has_zeros_between_its_taps(padding: str) -> None:
+    kernel = signs(2, 3, 2, 4)
+    x = RNG.integers(-3, 4, (9, 8, 2)).astype(float)
+    layer = conv(kernel, padding=padding, dilation_rate=[3, 2])
+    wide = np.zeros((4, 5, 2, 4))
+    wide[::3, ::2] = kernel
+    wanted = naive(x, wide, 1, padding)
+    assert np.array_equal(outputs(read(layer, shape=(9, 8, 2)), x)[0], wanted)
+    near = read(conv(kernel, padding="same", dilation_rate=[2, 2]), shape=(9, 8, 2))
+    assert padding == "valid" or not np.array_equal(outputs(near, x)[0], wanted)
+
+
+def test_a_separable_convolution_is_two_convolutions() -> None:
+    each, one = signs(3, 3, 2, 2), signs(1, 1, 4, 3) * RNG.integers(0, 2, (1, 1, 4, 3))
+    x = RNG.integers(-3, 4, (6, 6, 2)).astype(float)
+    options = {
+        **{"filters": 3, "depth_multiplier": 2, "kernel_size": [3, 3], "strides": [2, 2]},
+        **{"padding": "same", "use_bias": True, "depthwise_quantizer": "binary(alpha=1)"},
+        **{"pointwise_quantizer": "ternary(alpha=1)", "activation": "quantized_relu(4,4)"},
+    }
+    weights = {"depthwise_kernel": each, "pointwise_kernel": one, "bias": np.array([0.5, -1, 2])}
+    options["bias_quantizer"] = "quantized_bits(4,2,alpha=1)"
+    sums = [naive(x[..., c, None], each[:, :, c, None], 2, "same") for c in range(2)]
+    wanted = np.concatenate(sums, axis=-1) @ one[0, 0] + weights["bias"]
+    layer = Tiny("QSeparableConv2D", options, weights)
+    found = read(layer, shape=(6, 6, 2))
+    assert np.array_equal(outputs(found, x)[0], np.round(wanted).clip(0, 15))
+    source = Input("x", (6, 6, 2), -3, 3)
+    graph = lower_program(found, source, "logits")
+    many = RNG.integers(-3, 4, (20, 6, 6, 2))
+    reals = graph.output.reals(simulate(graph, many))
+    wanted = np.concatenate([outputs(found, one.astype(float)) for one in many])
+    assert np.array_equal(reals.reshape(wanted.shape), wanted)
+
+
+def test_a_relu_with_a_bound_clips() -> None:
+    layers = (
+        dense(signs(4, 5)),
+        Tiny("ReLU", {"max_value": 2.5}),
+        activation("quantized_bits(4,2,alpha=1)"),
+    )
+    found = read(*layers, shape=(4,))
+    x = RNG.integers(-3, 4, (60, 4))
+    graph = lower_program(found, Input("x", (4,), -3, 3), "scores")
+    real = np.stack([outputs(found, one.astype(float))[0] for one in x])
+    unbounded = read(layers[0], Tiny("ReLU", {}), layers[2], shape=(4,))
+    assert real.max() == 2.5
+    assert outputs(unbounded, np.full(4, 3.0) * layers[0].weights["kernel"][:, 0]).max() > 2.5
+    order = np.argsort(simulate(graph, x), axis=1, kind="stable")
+    assert (np.diff(np.take_along_axis(real, order, axis=1)) >= 0).all()
 
 
 def test_a_mask_leaves_places_of_the_kernel_out() -> None:
@@ -408,7 +464,6 @@ REFUSED: dict[str, tuple[tuple[Tiny, ...], tuple[int, ...], str]] = {
         IMAGE,
         "channels_last",
     ),
-    "dilation": ((conv(signs(2, 2, 2, 2), dilation_rate=[2, 2]),), IMAGE, "dilation_rate=1"),
     "BatchNorm on another axis": ((norm(4, axis=1),), IMAGE, "normalizes axis"),
     "a real activation": ((activation("tanh"),), (3,), "real-valued"),
     "a model inside": (
@@ -416,8 +471,8 @@ REFUSED: dict[str, tuple[tuple[Tiny, ...], tuple[int, ...], str]] = {
         (3,),
         r"layer 'sequential' \(Sequential\): is a network inside",
     ),
-    "a bounded relu": ((Tiny("ReLU", {"max_value": 6.0}),), (3,), "quantized_relu"),
-    "a separable convolution": ((Tiny("QSeparableConv2D"),), IMAGE, "depthwise"),
+    "a relu with a slope": ((Tiny("ReLU", {"negative_slope": 0.5}),), (3,), "quantized_relu"),
+    "a separable convolution": ((Tiny("QuantSeparableConv2D"),), IMAGE, "depthwise"),
     "quantized parameters of BatchNorm": ((Tiny("QBatchNormalization"),), (3,), "take Batch"),
     "an unknown option": (
         (dense(signs(3, 2), lora_rank=4),),
