@@ -45,11 +45,11 @@ from torch.nn import functional
 from hwbnn.errors import InputError
 from hwbnn.methods import BinaryWeight
 
-CANDIDATES = 48
+CANDIDATES = 96
 """Candidates of a neuron, if its layer has as many inputs; at least twice the fan-in."""
 FIRST_SHARE = 0.5
 """Share of the gradient that candidates get that are not read, at the start of training."""
-EXPLORED = 0.6
+EXPLORED = 0.9
 """Progress of training at which the choice becomes final."""
 CHOOSE_EVERY = 4
 """Steps of the optimiser from one choice to the next."""
@@ -141,7 +141,7 @@ class Connections(nn.Module):
         Returns:
             ``(batch, neurons)``.
         """
-        columns: Tensor = _Sums.apply(x.t().contiguous(), numbers, self)  # type: ignore[no-untyped-call]
+        columns: Tensor = _SumsOfRead.apply(x.t().contiguous(), numbers, self)  # type: ignore[no-untyped-call]
         return columns.t()
 
     @property
@@ -241,7 +241,7 @@ def _check_loaded(connections: Connections, _: object) -> None:
     connections.check()
 
 
-class _Sums(torch.autograd.Function):
+class _SumsOfRead(torch.autograd.Function):
     """Sums over the inputs that are read, of an input ``(inputs, batch)``.
 
     Rows of the transposed input are contiguous, so that each neuron adds up whole rows. The

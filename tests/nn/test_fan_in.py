@@ -105,8 +105,8 @@ def test_the_choice_is_final_after_its_share_of_training() -> None:
 def test_the_share_falls_linearly() -> None:
     connections = Connections(50, 3, 6)
     shares = []
-    for u in (0.0, 0.15, 0.3, 0.6, 0.9):
-        connections.set_progress(u)
+    for part in (0.0, 0.25, 0.5, 1.0, 1.1):
+        connections.set_progress(part * rules.EXPLORED)
         shares.append(connections.share)
     assert shares == pytest.approx([0.5, 0.375, 0.25, 0.0, 0.0])
 
@@ -133,7 +133,7 @@ def test_sums_and_gradients_are_those_of_a_masked_matrix(share: float) -> None:
 
 def test_candidates_stay_distinct_and_what_is_read_is_never_exchanged() -> None:
     torch.manual_seed(1)
-    layer = BinaryLinear(300, 9, "bnn_ste", fan_in=6)
+    layer = BinaryLinear(500, 9, "bnn_ste", fan_in=6)
     connections = choices(layer)
     first = connections.candidates.clone()
     for _ in range(30):
@@ -186,14 +186,14 @@ def test_a_wrong_choice_is_seen_by_the_comparison() -> None:
 
 def test_an_input_that_never_changes_is_not_read() -> None:
     torch.manual_seed(2)
-    layer = BinaryLinear(200, 8, "bnn_ste", fan_in=6)
+    layer = BinaryLinear(400, 8, "bnn_ste", fan_in=6)
     connections = choices(layer)
     is_dead = connections.candidates < 80
     layer.weight.latent.data[is_dead] = 1.0  # larger than any other
     connections.choose(layer.weight)
     assert (connections.read < 80).all()
     for _ in range(200):
-        x = torch.where(torch.rand(32, 200) < 0.5, -1.0, 1.0)
+        x = torch.where(torch.rand(32, 400) < 0.5, -1.0, 1.0)
         x[:, :80] = 1.0
         connections.watch(x)
     connections.choose(layer.weight)
