@@ -33,6 +33,10 @@ class InputError(HwbnnError):
     """An array, an option or a path given by the user does not fit."""
 
 
+class ArgumentError(InputError, TypeError):
+    """A call has an argument that the function does not take, or lacks one; a TypeError too."""
+
+
 class CannotLower(HwbnnError):
     """A model has no exact integer form; the message names the layer and what to change."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from hwbnn.arguments import checked_call, checked_class
 from hwbnn.errors import InputError
 from hwbnn.notebook import html_table
 
@@ -32,6 +33,7 @@ MANIFEST = ".hwbnn-project"
 """The file that lists all others of a written project: only these are replaced by a new one."""
 
 
+@checked_class()
 @dataclass(frozen=True, repr=False)
 class Project:
     """The files that a target generates, in memory.
@@ -46,11 +48,25 @@ class Project:
     files: Mapping[str, bytes]
 
     def __post_init__(self) -> None:
-        for name in self.files:
-            if not NAME.fullmatch(name) or not {".", ".."}.isdisjoint(name.split("/")):
+        if not isinstance(self.files, Mapping):
+            raise InputError(
+                f"project: files: expected a dict of bytes by name, found "
+                f"{type(self.files).__name__}"
+            )
+        for name, content in self.files.items():
+            if not isinstance(content, bytes):
                 raise InputError(
-                    f"project file {name[:60]!r}: expected a path inside the project, of letters, "
-                    "digits, '_', '-', '.' and '/'"
+                    f"project file {str(name)[:60]!r}: expected bytes, found "
+                    f"{type(content).__name__}"
+                )
+            if (
+                not isinstance(name, str)
+                or not NAME.fullmatch(name)
+                or not {".", ".."}.isdisjoint(name.split("/"))
+            ):
+                raise InputError(
+                    f"project file {str(name)[:60]!r}: expected a path inside the project, of "
+                    "letters, digits, '_', '-', '.' and '/'"
                 )
         object.__setattr__(self, "files", MappingProxyType(dict(sorted(self.files.items()))))
 
@@ -91,6 +107,7 @@ class Project:
             sha.update(content)
         return sha.hexdigest()
 
+    @checked_call(who="Project.write")
     def write(self, folder: str | Path) -> Path:
         """Write all files into a folder, replacing the project that was there; all or nothing.
 
@@ -122,6 +139,7 @@ class Project:
         return target
 
     @classmethod
+    @checked_call(who="Project.read")
     def read(cls, folder: str | Path) -> Project:
         """The project that :meth:`write` put into a folder, with any later changes of its files.
 

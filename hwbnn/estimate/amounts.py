@@ -24,6 +24,7 @@ from hwbnn.estimate.primitives import (
     patterns,
     ram,
     rom,
+    rom_of,
     row_tree,
     tree,
 )
@@ -288,10 +289,10 @@ def _folded_steps(block: DotFolded, total: int) -> Amounts:
         around.lut["total"] = total if block.steps * block.rounds > 1 else 0
         around.lut["plane"] = block.simd * (block.rounds - 1)
         around.ff["exact"] += log2_up(block.rounds)
-        around.memory(rom(block.memory))
+        around.memory(rom_of(block.rows, block.row_bits, block.first_rows))
         if block.reads == 2:  # the weights behind the memory, and the token that waits for them
             planes = 1 if block.sums == "bit_serial" else block.source.width
-            around.ff["exact"] += block.memory.shape[1] + block.simd * planes
+            around.ff["exact"] += block.row_bits + block.simd * planes
     return around
 
 

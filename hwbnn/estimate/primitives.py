@@ -8,7 +8,7 @@ in logic 1/64.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,8 @@ _SHAPES = {
 """Width and depth of block RAMs, by cost."""
 _CELLS = ((6, 32), (3, 64))
 """Width and depth of a cell of four LUTs with one write and one read port."""
+_WORD = 64
+"""Rows of a ROM that are compared at a time, in a machine word for each column."""
 _REGISTER_BITS = 8
 """A RAM of fewer bits becomes registers."""
 
@@ -50,11 +52,21 @@ def rom(rows: Bools) -> Memory:
     Args:
         rows: contents, bool ``(depth, width)``.
     """
-    depth, width = rows.shape
+    return rom_of(*rows.shape, lambda count: rows[:count])
+
+
+def rom_of(depth: int, width: int, first_rows: Callable[[int], Bools]) -> Memory:
+    """A ROM whose contents are made only as far as they matter.
+
+    Args:
+        depth: words.
+        width: bits of a word.
+        first_rows: gives so many first words, bool ``(count, width)``.
+    """
     cost, block = _block(depth, width)
     if cost < depth * width / 64:
         return block
-    distinct = columns(rows)
+    distinct = columns(depth, first_rows)
     # A LUT holds 64 entries of a bit; MUXF7 and MUXF8 join two and four, LUTs select among more.
     whole, rest = divmod(depth, 256)
     luts = 4 * whole + (_joined(rest) if depth > 2 else 0)
@@ -76,15 +88,31 @@ def _joined(depth: int) -> int:
     return 1 << (luts - 1).bit_length()
 
 
-def columns(rows: Bools) -> int:
+def columns(depth: int, first_rows: Callable[[int], Bools]) -> int:
     """Distinct columns of a ROM that are not constant; equal columns share their logic.
 
-    >>> columns(np.array([[0, 1, 0, 1], [1, 1, 1, 0]], np.bool_))
+    Columns that differ in the first words differ, so that the others are mostly not looked at.
+
+    Args:
+        depth: words of the ROM.
+        first_rows: gives so many first words, bool ``(count, width)``.
+
+    >>> rows = np.array([[0, 1, 0, 1], [1, 1, 1, 0]], np.bool_)
+    >>> columns(2, lambda count: rows[:count])
     2
     """
+    first = first_rows(min(depth, _WORD))
+    keys = np.zeros((first.shape[1], _WORD // 8), np.uint8)
+    packed = np.packbits(first, axis=0)
+    keys[:, : len(packed)] = packed.T
+    distinct = len(np.unique(keys.view(np.uint64)))
+    constant = first.all(axis=0) | ~first.any(axis=0)
+    if len(first) == depth:
+        return distinct - len(np.unique(first[0, constant]))
+    if distinct == first.shape[1] and not constant.any():
+        return distinct
+    rows = first_rows(depth)
     varying = rows[:, (rows != rows[:1]).any(axis=0)]
-    if not varying.size:
-        return 0
     return len({column.tobytes() for column in np.packbits(varying, axis=0).T.copy()})
 
 

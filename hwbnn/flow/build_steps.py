@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from numpy.typing import ArrayLike
 
 from hwbnn import verification
+from hwbnn.arguments import checked_call
 from hwbnn.devices import known_part
 from hwbnn.errors import ConstantOutput, InputError, TrainingMode
 from hwbnn.flow import reporting
@@ -51,6 +52,7 @@ CONTENTS = frozenset({"graph.npz", "rtl", "hls", "run", VITIS, VITIS_LOG, REPORT
 """Names of the files and folders that a build or a demo makes."""
 
 
+@checked_call(renamed={"ways": "backends"})
 def build(
     model: nn.Module | Graph,
     input: Input | None,
@@ -111,6 +113,7 @@ def build(
         ToolFailed: if an installed tool ends with an error; the report is written before.
     """
     target = claim(Path(folder))
+    backends = (backends,) if isinstance(backends, str) else backends
     check_choices(backends, rtl_frames, tolerance)
     pair = data if isinstance(data, tuple) else (data, None)
     if len(pair) != 2:
@@ -119,6 +122,11 @@ def build(
         )
     samples, labels = pair
     shown = progress or Silent()
+    if not hasattr(shown, "step"):
+        raise InputError(
+            f"build: progress: expected an object with step() and detail(), as "
+            f"hwbnn.flow.Progress, found {type(progress).__name__}"
+        )
     with shown.step("lower"), warned_once() as told:
         graph, network = _lowered(model, input, output)
         chosen = plan_of(graph, plan)
@@ -232,6 +240,11 @@ def _lowered(
     model: nn.Module | Graph, input: Input | None, output: Literal["class", "scores", "logits"]
 ) -> tuple[Graph, nn.Module | None]:
     if isinstance(model, Graph):
+        if input is not None and input != model.input:
+            raise InputError(
+                f"build: input: a Graph has its own, '{model.input.name}', another is given; "
+                "leave it None, or lower the model with the input that you mean"
+            )
         return model, None
     if input is None:
         raise InputError("build: input: expected hwbnn.Input, what the model takes; found nothing")

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from hwbnn.arguments import checked_class
 from hwbnn.errors import GraphError, nearest
 from hwbnn.graph.fields import shown
 from hwbnn.graph.infer import infer
@@ -27,6 +28,7 @@ WEIGHT_LIMIT = 16
 """Most bits of weights."""
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """A network as integer arithmetic: nodes in program order, each reading earlier values.

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hwbnn.arguments import checked_class
 from hwbnn.errors import GraphError
 from hwbnn.graph.arrays import Array, Bools, Floats, Ints
 from hwbnn.graph.fields import (
@@ -112,6 +113,7 @@ class Node:
         return f"{type(self).__name__}({', '.join(told)})"
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Input(Node):
     """The input: integers ``low .. high``, or bits, in an array of this shape.
@@ -249,6 +251,7 @@ def _expect_one_shape(made_by: str, shape: object, name: object) -> None:
         )
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Select(Node):
     """A choice of channels, or of a flat value's elements: ``y[..., i] = x[..., index[i]]``.
@@ -267,6 +270,7 @@ class Select(Node):
             raise GraphError(f"node '{self.name}': index: expected distinct positions from 0")
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Encode(Node):
     """Comparisons of each element with thresholds of its own: integers to bits (a thermometer).
@@ -337,6 +341,7 @@ class WeightedSum(Node):
         return self.scale, self.offset
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Dot(WeightedSum):
     """Weighted sums of the elements of a flat value: a product with a matrix of integers.
@@ -366,6 +371,7 @@ class Dot(WeightedSum):
         _check_scale_offset(self)
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Conv2d(WeightedSum):
     """Weighted sums over windows of an image.
@@ -420,6 +426,7 @@ class Conv2d(WeightedSum):
         return self.weights.shape[1], self.weights.shape[2]
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Threshold(Node):
     """The number of thresholds of its channel that an integer reaches; with one threshold, a bit.
@@ -474,6 +481,7 @@ class Threshold(Node):
         return self.levels == 1 and self.base is None
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Lookup(Node):
     """A table for each channel: an integer or a bit for every integer that the source can take.
@@ -498,6 +506,7 @@ class Lookup(Node):
             raise GraphError(f"node '{self.name}': table: expected codes 0 and 1")
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class MaxPool(Node):
     """The largest element of each window, in each channel; the smallest where ``smallest[c]``.
@@ -531,6 +540,7 @@ class MaxPool(Node):
             freeze(self, "smallest", np.bool_, 1)
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class SumPool(Node):
     """The sum of each window, in each channel: of integers, or of bits as -1 and +1.
@@ -557,6 +567,7 @@ class SumPool(Node):
         _check_window(self)
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Add(Node):
     """Element-wise sums of two values of integers; a single channel is added to all channels.
@@ -573,6 +584,7 @@ class Add(Node):
     other: str
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Rescale(Node):
     """A change of fixed-point format in each channel: multiply, add, shift, round, saturate.
@@ -636,6 +648,7 @@ class Rescale(Node):
         return np.where(self.shift > 0, np.int64(1) << np.maximum(self.shift - 1, 0), 0)
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class ChannelPad(Node):
     """Channels of zeros in front of and behind the channels of a value of integers.
@@ -661,6 +674,7 @@ class ChannelPad(Node):
             )
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Concat(Node):
     """The channels of one value, then those of another: both values are bits, or both integers.
@@ -677,6 +691,7 @@ class Concat(Node):
     other: str
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Flatten(Node):
     """All elements in one axis, the last axis fastest (channels last)."""
@@ -684,6 +699,7 @@ class Flatten(Node):
     source: str
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class ArgMax(Node):
     """The index of the largest element of a flat value, as one integer; ties go to the lowest."""
@@ -691,6 +707,7 @@ class ArgMax(Node):
     source: str
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Output(Node):
     """The output: the source, unchanged.

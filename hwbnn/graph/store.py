@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hwbnn.arguments import checked_call
 from hwbnn.errors import GraphError, nearest
 from hwbnn.graph.bits import pack_bits, unpack_bits
 from hwbnn.graph.fields import shown
@@ -86,6 +87,7 @@ def _least(integers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return narrow if (narrow == integers).all() else integers.astype("<i2")
 
 
+@checked_call()
 def save(graph: Graph, path: str | Path) -> Path:
     """Write the Graph to a file, whole or not at all, and return the path.
 

@@ -80,6 +80,31 @@ def bit_type(shape: tuple[int, ...]) -> ValueType:
     return ValueType(shape, 0, 1, 1, bit=True)
 
 
+def as_array(x: ArrayLike, what: str) -> Array:
+    """What a user gives as numbers, as an array.
+
+    Args:
+        x: anything that NumPy can take: an array, nested lists, a tensor on the CPU.
+        what: what it is, for messages.
+
+    Raises:
+        InputError: if it is no array: rows of several lengths, or a tensor that NumPy cannot read.
+    """
+    try:
+        return np.asarray(x)
+    except (ValueError, TypeError, RuntimeError) as error:
+        tensor = hasattr(x, "detach")
+        remedy = (
+            "x.detach().cpu().numpy() makes an array of a tensor"
+            if tensor
+            else "samples have one shape; a pair of samples and labels is a tuple"
+        )
+        raise InputError(
+            f"{what}: expected an array of numbers, found {type(x).__name__} "
+            f"({str(error).splitlines()[0][:120]}); {remedy}"
+        ) from None
+
+
 def to_integers(node: Input, x: ArrayLike, *, saturate: bool = False) -> Array:
     """Integers ``u`` with ``x = scale * u + offset``, rounded to the nearest, halves upwards.
 
@@ -105,7 +130,7 @@ def to_integers(node: Input, x: ArrayLike, *, saturate: bool = False) -> Array:
     >>> to_integers(Input.bits(3), [-1.0, 0.0, 1.0]).tolist()
     [0, 1, 1]
     """
-    array = np.asarray(x)
+    array = as_array(x, f"input '{node.name}'")
     if array.dtype.kind != "f":
         return array
     scales = [node.scale, node.offset]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from hwbnn.arguments import checked_call
 from hwbnn.graph import Graph, Input
 from hwbnn.lowering.explanation import Explanation
 from hwbnn.lowering.from_program import explain_program, lower_program
 from hwbnn.readers import read_program
 
 
+@checked_call()
 def read(
     path: str | Path,
     input: Input | None = None,

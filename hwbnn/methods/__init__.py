@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from hwbnn.arguments import checked_call
 from hwbnn.errors import InputError, nearest
 from hwbnn.methods.adabin import AdaBin
 from hwbnn.methods.base import (
@@ -58,6 +59,7 @@ def kind(name: str) -> type[Method]:
     return next(each for each in _CLASSES if each.name == name)
 
 
+@checked_call(who="methods.get")
 def get(name: str, /, **hyper: Any) -> Method:
     """The method of this name with these hyper-parameters.
 

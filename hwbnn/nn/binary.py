@@ -33,6 +33,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hwbnn.arguments import checked_class
 from hwbnn.errors import HwbnnWarning, InputError
 from hwbnn.graph import Input
 from hwbnn.methods import Activation, BinaryWeight, Codes, Method, resolve
@@ -46,6 +47,7 @@ _evaluated_in_training: set[str] = set()
 """Layer classes that ran in training mode without gradients; only the first of them warns."""
 
 
+@checked_class()
 class BinaryActivation(nn.Module):
     """Activations of a few levels, by default the sign: -1 or +1.
 
@@ -360,6 +362,13 @@ class SumLayer(nn.Module, ABC):
                     warnings.warn(f"in training: {told}", HwbnnWarning, stacklevel=5)
             self.weight.watch()
         codes: Codes = self.weight.codes()
+        kinds = x.dtype, codes.integers.dtype
+        if kinds[0] != kinds[1] and not torch.is_autocast_enabled(x.device.type):
+            found, own = (str(kind).removeprefix("torch.") for kind in kinds)
+            raise InputError(
+                f"{type(self).__name__}: expected a tensor of {own}, as the weights, found "
+                f"{found}; give it x.to(torch.{own}), or bring the model to {found}"
+            )
         return codes
 
     def _look(self, x: Tensor) -> str | None:
@@ -373,6 +382,12 @@ class SumLayer(nn.Module, ABC):
         """
         if name == "source":
             object.__setattr__(self, name, value)
+        elif name == "weight" and not isinstance(value, nn.Module):
+            raise InputError(
+                f"{type(self).__name__}: weight: is the part of the method that makes the signs; "
+                "to set the numbers that are trained, write into the parameters of "
+                f"{type(self).__name__}.weight, found {type(value).__name__}"
+            )
         else:
             super().__setattr__(name, value)
 
@@ -537,11 +552,16 @@ def binary_weight(
 
 
 def expect_tensor(name: str, x: object) -> None:
-    """Refuse numpy arrays and lists, for which torch's own layers raise an unclear error.
+    """Refuse what is no tensor of floats, for which torch's own layers raise an unclear error.
 
     Raises:
         InputError: naming the layer.
     """
+    if isinstance(x, Tensor) and not x.is_floating_point():
+        raise InputError(
+            f"{name}: expected a tensor of floats, found {str(x.dtype).removeprefix('torch.')}; "
+            "give it x.float()"
+        )
     if isinstance(x, np.ndarray | Sequence):
         raise InputError(
             f"{name}: expected a tensor of floats, found {type(x).__name__}; "

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hwbnn.arguments import checked_class
 from hwbnn.errors import InputError
 from hwbnn.graph import Window
 from hwbnn.methods import Codes, Method
@@ -335,6 +336,7 @@ class ConvLayer(SumLayer):
         return ", ".join(said) + self._said()
 
 
+@checked_class()
 class BinaryConv2d(ConvLayer):
     """A convolution of weights -1 and +1, see :class:`ConvLayer`.
 
@@ -395,6 +397,7 @@ class BinaryConv2d(ConvLayer):
         super().__init__(geometry, weight, 1, source)
 
 
+@checked_class()
 class BinaryConv1d(BinaryConv2d):
     """A convolution of weights -1 and +1 over sequences ``(batch, channels, length)``.
 

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
+from hwbnn.arguments import checked_call
+from hwbnn.errors import InputError
 from hwbnn.methods import BinaryWeight, Method, Options, Part
 from hwbnn.nn.linear import DenseLayer
 from hwbnn.nn.quant import QuantWeight
@@ -16,17 +18,36 @@ P = TypeVar("P", bound=Part)
 
 def parts(model: nn.Module, kind: type[P]) -> list[P]:
     """The methods' learned parts of one kind in a model, in order."""
-    return [module for module in model.modules() if isinstance(module, kind)]
+    return [module for module in _modules(model) if isinstance(module, kind)]
+
+
+@checked_call()
+def _modules(model: nn.Module) -> Iterator[nn.Module]:
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            f"hwbnn.nn: expected the model, a torch module, found {type(model).__name__}; hooks "
+            "take the model itself, not its parameters or its optimiser"
+        )
+    return model.modules()
 
 
 def set_progress(model: nn.Module, u: float) -> None:
-    """Set the progress of all schedules to ``u``, completed epochs over all epochs; repeatable."""
+    """Set the progress of all schedules to ``u``, completed epochs over all epochs; repeatable.
+
+    Raises:
+        InputError: if ``u`` is not from 0 to 1, or ``model`` is no module.
+    """
+    if not 0 <= u <= 1:
+        raise InputError(
+            f"set_progress: u: expected completed epochs over all epochs, from 0 to 1, found {u}"
+        )
     for part in parts(model, Part):
         part.set_progress(u)
     for layer in _choosing(model):
         layer.connections.set_progress(u)
 
 
+@checked_call()
 def start_epoch(model: nn.Module, u: float) -> None:
     """Call once at the start of each epoch: :func:`set_progress`, then the methods' epoch hooks."""
     set_progress(model, u)
@@ -34,6 +55,7 @@ def start_epoch(model: nn.Module, u: float) -> None:
         method.on_epoch(weights)
 
 
+@checked_call()
 def after_step(model: nn.Module) -> None:
     """Call after each step of the optimiser."""
     for method, weights in _by_method(model):
@@ -44,6 +66,7 @@ def after_step(model: nn.Module) -> None:
         layer.connections.after_step(layer.weight)
 
 
+@checked_call()
 def penalty(model: nn.Module) -> Tensor | None:
     """The sum of the terms that methods add to the loss, differentiable; None for none."""
     terms = [method.penalty(weights) for method, weights in _by_method(model)]
@@ -51,11 +74,13 @@ def penalty(model: nn.Module) -> Tensor | None:
     return sum(terms_given[1:], start=terms_given[0]) if terms_given else None
 
 
+@checked_call()
 def reestimates(model: nn.Module) -> bool:
     """Whether a method in the model needs BatchNorm's statistics re-estimated after training."""
     return any(part.method.reestimates for part in parts(model, Part))
 
 
+@checked_call()
 def parameter_groups(
     model: nn.Module, lr: float, weight_decay: float = 0.0
 ) -> list[dict[str, Any]]:
@@ -72,7 +97,7 @@ def parameter_groups(
     """
     special = {
         id(getattr(part, name)): options
-        for part in model.modules()
+        for part in _modules(model)
         if isinstance(part, Part | QuantWeight)
         for name, options in part.options().items()
     }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hwbnn.arguments import checked_class
 from hwbnn.errors import InputError
 from hwbnn.methods import Codes, Method
 from hwbnn.nn.binary import (
@@ -139,6 +141,7 @@ class DenseLayer(SumLayer):
         return f"{self.in_features}, {self.out_features}{few}{self._said()}"
 
 
+@checked_class()
 class BinaryLinear(DenseLayer):
     """A dense layer of weights -1 and +1.
 
@@ -232,6 +235,7 @@ class _GroupWeight(nn.Module):
         return None
 
 
+@checked_class()
 class Scale(nn.Module):
     """One learned factor for all channels, which scales a last layer's sums to logits.
 
@@ -244,13 +248,17 @@ class Scale(nn.Module):
 
     def __init__(self, initial: float) -> None:
         super().__init__()
+        if not isinstance(initial, float | int) or not isfinite(initial):
+            raise InputError(f"Scale: initial: expected a finite number, found {initial!r}")
         self.factor = nn.Parameter(torch.tensor(float(initial)))
 
     def forward(self, x: Tensor) -> Tensor:
         """``factor * x``."""
-        return x * self.factor
+        scaled: Tensor = x * self.factor
+        return scaled
 
 
+@checked_class()
 class Select(nn.Module):
     """Selects the elements of a row that the following layer reads: ``y[i] = x[index[i]]``.
 

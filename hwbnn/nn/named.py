@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hwbnn.arguments import checked_call
 from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Input
 from hwbnn.methods import Method
@@ -30,6 +31,7 @@ def takes_images(name: str) -> bool:
     return name not in NETWORKS and name != MLP
 
 
+@checked_call()
 def network(
     name: str,
     source: Input,

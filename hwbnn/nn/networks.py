@@ -10,6 +10,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from hwbnn.arguments import checked_call
 from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Input
 from hwbnn.methods import Method, resolve
@@ -57,6 +58,7 @@ class Mlp(Network):
         return logits
 
 
+@checked_call()
 def mlp(
     source: Input,
     widths: Sequence[int],
@@ -92,6 +94,12 @@ def mlp(
             input is bits and has a thermometer.
     """
     method = resolve(method, "mlp")
+    expect_input(source, "mlp")
+    if not isinstance(widths, Sequence):
+        raise InputError(
+            f"mlp: widths: expected the channels of each hidden layer, such as (256, 256), found "
+            f"{widths!r}"
+        )
     size = prod(source.shape)
     front: list[nn.Module] = [] if reads is None else [Select(size, reads)]
     read = size if reads is None else len(reads)
@@ -258,6 +266,7 @@ convolution and its classifier are binary here and real there.
 """
 
 
+@checked_call()
 def chain(
     source: Input,
     shape: ConvChain,
@@ -337,12 +346,26 @@ def convolution(
     return QuantConv2d(channels, out, kernel, kind, stride=stride, padding=padding, source=source)
 
 
+def expect_input(source: object, who: str) -> None:
+    """Refuse anything but an Input as what a network reads.
+
+    Raises:
+        InputError: naming the function that received it.
+    """
+    if not isinstance(source, Input):
+        raise InputError(
+            f"{who}: source: expected hwbnn.Input, what the network reads, such as "
+            f"Input.bits(784), found {type(source).__name__}"
+        )
+
+
 def image_shape(source: Input) -> tuple[int, int, int]:
     """Height, width and channels of an input.
 
     Raises:
-        InputError: if the input does not have three axes.
+        InputError: if it is no input, or does not have three axes.
     """
+    expect_input(source, "images")
     if len(source.shape) != 3:
         raise InputError(
             f"input '{source.name}': expected images (height, width, channels), found shape "

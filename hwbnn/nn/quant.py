@@ -34,6 +34,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hwbnn.arguments import checked_class
 from hwbnn.errors import InputError
 from hwbnn.graph import Input
 from hwbnn.methods import Codes, Options
@@ -135,6 +136,7 @@ class QuantWeight(nn.Module):
         return f"{self.kind}, {'range' if self.step is None else 'learned step'}"
 
 
+@checked_class()
 class QuantLinear(DenseLayer):
     """A dense layer with integer weights of few bits times one step per channel.
 
@@ -184,6 +186,7 @@ class QuantLinear(DenseLayer):
         return f"{super().extra_repr()}, weights={self.weight.kind}"
 
 
+@checked_class()
 class QuantConv2d(ConvLayer):
     """A convolution with integer weights of few bits times one step per channel.
 

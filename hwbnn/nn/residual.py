@@ -29,6 +29,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hwbnn.arguments import checked_call
 from hwbnn.graph import Input
 from hwbnn.methods import Method, resolve
 from hwbnn.nn.binary import BinaryActivation
@@ -157,6 +158,7 @@ RESIDUAL: Mapping[str, ResidualStages] = {
 """Networks with shortcuts known by name; those with ``_conv`` have one per convolution."""
 
 
+@checked_call()
 def residual(
     source: Input,
     stages: ResidualStages,

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from hwbnn.arguments import checked_class
 from hwbnn.errors import InputError
 from hwbnn.graph import Input, to_integers
 from hwbnn.nn.binary import is_size
@@ -28,6 +29,7 @@ from hwbnn.nn.binary import is_size
 _MOST_BITS = 255
 
 
+@checked_class()
 class Thermometer(nn.Module):
     """Turns the numbers of a row into bits by comparing each with its thresholds.
 

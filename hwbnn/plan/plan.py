@@ -10,6 +10,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeGuard, get_args
 
+from hwbnn.arguments import checked_call, checked_class
 from hwbnn.devices import known_part
 from hwbnn.errors import PlanError, nearest
 from hwbnn.graph import Add, ChannelPad, Concat, Conv2d, Dot, Graph, MaxPool, Rescale, SumPool
@@ -79,6 +80,7 @@ RENAMED = {
 """Names in ``plan.json`` of earlier versions, and their current names, for error messages."""
 
 
+@checked_class(RENAMED)
 @dataclass(frozen=True)
 class Unrolled:
     """Every synapse has its own gate: weights are constants; a whole input vector enters a cycle.
@@ -96,6 +98,7 @@ class Unrolled:
     form: Form = "modules"
 
 
+@checked_class(RENAMED)
 @dataclass(frozen=True)
 class Folded:
     """``pe`` neurons times ``simd`` synapses a cycle, weights in a ROM.
@@ -174,6 +177,7 @@ def _least_parts(n: int) -> tuple[int, ...]:
     return tuple(sorted({-(-n // parts) for parts in range(1, n + 1)}))
 
 
+@checked_class(RENAMED)
 @dataclass(frozen=True, repr=False)
 class Plan:
     """How each node becomes hardware. The same Graph under any Plan gives the same bits.
@@ -218,6 +222,8 @@ class Plan:
     lanes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("layers", "depths", "buffer_tokens", "lanes"):
+            _check_names(name, getattr(self, name))
         object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
         depths = {value: _checked_depths(value, found) for value, found in self.depths.items()}
         object.__setattr__(self, "depths", MappingProxyType(depths))
@@ -362,6 +368,7 @@ class Plan:
         return json.dumps(plain, indent=2, sort_keys=True) + "\n"
 
     @classmethod
+    @checked_call(who="Plan.from_json")
     def from_json(cls, text: str | bytes, name: str = "plan") -> Plan:
         """A Plan from :meth:`to_json`'s text; fields left out take their defaults.
 
@@ -370,6 +377,11 @@ class Plan:
         """
         try:
             given = json.loads(text)
+        except TypeError:
+            raise PlanError(
+                f"{name}: expected a JSON text, found {shown(text)}; hwbnn.Plan(layers=...) makes "
+                "one of a dict"
+            ) from None
         except (ValueError, RecursionError) as error:
             raise PlanError(f"{name}: not JSON ({error})") from None
         known = sorted(f.name for f in fields(cls))
@@ -473,6 +485,18 @@ def _checked_depths(value: str, depths: object) -> tuple[int, ...]:
 def _check_tokens(what: str, found: object) -> None:
     if not _is_int(found) or not 1 <= found < 1 << 24:
         raise PlanError(f"plan: {what}: expected 1 to 2^24 - 1 tokens, found {shown(found)}")
+
+
+def _check_names(field: str, found: object) -> None:
+    """Refuse anything but a mapping from the names of values or nodes."""
+    if not isinstance(found, Mapping):
+        raise PlanError(
+            f"plan: {field}: expected a dict by the names of the graph's nodes, "
+            f"found {shown(found)}"
+        )
+    for name in found:
+        if not isinstance(name, str):
+            raise PlanError(f"plan: {field}: expected names of nodes, found {shown(name)}")
 
 
 def _is_int(value: object) -> TypeGuard[int]:

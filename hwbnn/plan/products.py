@@ -274,26 +274,42 @@ class DotFolded(Block):
 
     @property
     def memory(self) -> Bools:
-        """The memory of weights in the order in which passes read it, bool ``(rows, pe * simd)``.
+        """The memory of weights in the order in which passes read it, bool ``(rows, row_bits)``."""
+        return self.first_rows(self.rows)
+
+    @property
+    def row_bits(self) -> int:
+        """Bits of a row of the memory of weights."""
+        return self.pe * self.simd
+
+    def first_rows(self, rows: int) -> Bools:
+        """The first rows of :attr:`memory`, bool ``(rows, row_bits)``.
 
         Weights beyond the last input are 1: the hardware puts the smallest number there, so that
         these inputs add nothing.
         """
-        return self.ordered(self.weights > 0, 1)
+        return self.ordered(self.weights > 0, 1, rows)
 
-    def ordered(self, weights: NDArray[T], rest: int) -> NDArray[T]:
+    def ordered(self, weights: NDArray[T], rest: int, rows: int) -> NDArray[T]:
         """Weights in the order in which passes read them, ``(rows, pe * simd)``.
 
         Args:
             weights: ``(channels, inputs)``.
             rest: the weight beyond the last input; weights beyond the last channel are 0.
+            rows: how many rows are wanted, the first ones.
         """
-        size = (self.groups, self.passes * self.pe, self.steps * self.simd)
-        whole = np.zeros(size, weights.dtype)
-        whole[:, :, self.inputs :] = rest
-        whole[:, : self.channels, : self.inputs] = weights.reshape(self.groups, -1, self.inputs)
-        ordered = whole.reshape(self.groups * self.passes, self.pe, self.steps, self.simd)
-        return ordered.transpose(0, 2, 1, 3).reshape(self.rows, -1)
+        # Only the groups, passes and steps that these rows are made of.
+        begun = -(-rows // self.steps)
+        groups = -(-begun // self.passes)
+        passes = begun if groups == 1 else self.passes
+        steps = min(rows, self.steps) if begun == 1 else self.steps
+        whole = np.zeros((groups, passes * self.pe, steps * self.simd), weights.dtype)
+        given = weights.reshape(self.groups, -1, self.inputs)
+        given = given[:groups, : whole.shape[1], : whole.shape[2]]
+        whole[:, :, given.shape[2] :] = rest
+        whole[:, : given.shape[1], : given.shape[2]] = given
+        ordered = whole.reshape(groups * passes, self.pe, steps, self.simd)
+        return ordered.transpose(0, 2, 1, 3).reshape(-1, self.pe * self.simd)[:rows]
 
     @property
     def latency(self) -> int:
@@ -328,14 +344,15 @@ class WeightedFolded(DotFolded):
         return weight_width(self.weights)
 
     @property
-    def memory(self) -> Bools:
-        """The memory of weights, bool ``(rows, pe * simd * weight_width)``.
+    def row_bits(self) -> int:
+        """Bits of a row of the memory of weights."""
+        return self.pe * self.simd * self.weight_width
 
-        A weight beyond the last input is 0.
-        """
-        ordered = self.ordered(self.weights, 0)
+    def first_rows(self, rows: int) -> Bools:
+        """The first rows of the memory; a weight beyond the last input is 0."""
+        ordered = self.ordered(self.weights, 0, rows)
         bits = ordered[:, :, None] >> np.arange(self.weight_width) & 1
-        return bits.astype(np.bool_).reshape(self.rows, -1)
+        return bits.astype(np.bool_).reshape(rows, -1)
 
     @property
     def latency(self) -> int:

@@ -9,9 +9,11 @@ from typing import Literal, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hwbnn.arguments import checked_call
 from hwbnn.errors import InputError, ToolNotFound, nearest
-from hwbnn.graph import Conv2d, Dot, Graph, check_graph
+from hwbnn.graph import Conv2d, Dot, Graph, Input, check_graph
 from hwbnn.graph.arrays import Array
+from hwbnn.graph.values import as_array
 from hwbnn.simulators import plain
 
 Engine = Callable[[Graph, Array, bool], dict[str, Array]]
@@ -58,7 +60,7 @@ def check_input(graph: Graph, x: ArrayLike) -> Array:
 def _checked(graph: Graph, x: ArrayLike) -> Array:
     """The batch with the user's own integer type, or bool for bits; copied only if necessary."""
     node, t = graph.input, graph.types[graph.input.name]
-    array = np.asarray(x)
+    array = as_array(x, f"input '{node.name}'")
     wanted = "x".join(map(str, t.shape))
     if array.shape[1:] != t.shape or array.ndim != len(t.shape) + 1:
         raise InputError(
@@ -68,7 +70,7 @@ def _checked(graph: Graph, x: ArrayLike) -> Array:
     if array.dtype.kind not in "biu":
         raise InputError(
             f"input '{node.name}': expected integers, found {array.dtype}; bring floats to "
-            f"integers first: u = (x - {node.offset:g}) / {node.scale:g}, rounded"
+            f"integers first: {_formula(node)}, rounded"
         )
     if t.bit and array.dtype == np.bool_:
         return array
@@ -81,6 +83,13 @@ def _checked(graph: Graph, x: ArrayLike) -> Array:
     return array.astype(np.bool_ if t.bit else array.dtype.newbyteorder("="), copy=False)
 
 
+def _formula(node: Input) -> str:
+    """How floats become integers, for a message."""
+    if isinstance(node.scale, tuple) or isinstance(node.offset, tuple):
+        return "u = (x - offset) / scale of each channel"
+    return f"u = (x - {node.offset:g}) / {node.scale:g}"
+
+
 @overload
 def simulate(
     graph: Graph, x: ArrayLike, *, engine: str = ..., trace: Literal[False] = ...
@@ -91,6 +100,7 @@ def simulate(
 ) -> dict[str, Array]: ...
 
 
+@checked_call()
 def simulate(
     graph: Graph, x: ArrayLike, *, engine: str = "auto", trace: bool = False
 ) -> Array | dict[str, Array]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hwbnn.arguments import checked_call
 from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Graph, check_graph
 from hwbnn.plan import Plan
@@ -33,6 +34,7 @@ TARGETS: dict[str, Callable[..., Project]] = {"rtl": _rtl, "hls": _hls}
 """The function of each target by name."""
 
 
+@checked_call()
 def generate(graph: Graph, target: str, plan: Plan | None = None, **options: Any) -> Project:
     """Generate the project of a Graph for a target, in memory; equal arguments give equal files.
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwbnn.arguments import checked_class
 from hwbnn.errors import InputError, ToolNotFound, nearest
 from hwbnn.graph.arrays import Bytes
 from hwbnn.training.image_files import (
@@ -41,6 +42,7 @@ FOLDER_VARIABLE = "HWBNN_DATA"
 _DIMENSIONS = (3, 1, 3, 1)
 
 
+@checked_class()
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images and labels, split into a training part and a test part.
@@ -72,6 +74,12 @@ class Dataset:
     def __post_init__(self) -> None:
         for part in ("train", "test"):
             images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
+            for array in (images, labels):
+                if not isinstance(array, np.ndarray):
+                    raise InputError(
+                        f"data set '{self.name}', {part}: expected arrays of dtype uint8, found "
+                        f"{type(array).__name__}"
+                    )
             if images.dtype != np.uint8 or labels.dtype != np.uint8 or labels.ndim != 1:
                 raise InputError(
                     f"data set '{self.name}', {part}: expected images and a row of labels of "

@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from hwbnn.arguments import checked_call
 from hwbnn.errors import InputError
 from hwbnn.nn import Network, set_progress
 from hwbnn.report import Provenance, Report
@@ -121,6 +122,7 @@ def data_of(
     return images
 
 
+@checked_call()
 def load_model(folder: str | Path) -> tuple[Network, Recipe]:
     """The network of a finished run, from ``recipe.toml`` and ``model.safetensors`` alone.
 

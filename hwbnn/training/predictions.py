@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hwbnn.errors import InputError
 from hwbnn.graph import Input
 from hwbnn.lowering import floats, takes_sequences
 
@@ -44,7 +45,12 @@ def logits(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.
     Returns:
         float32 array ``(n, classes)``.
     """
-    device = next(model.parameters()).device
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            f"logits: model: expected a torch module, found {type(model).__name__}; "
+            "hwbnn.simulate computes a Graph"
+        )
+    device = next(model.parameters(), torch.empty(0)).device
     was_training = model.training
     model.eval()
     try:
@@ -80,7 +86,16 @@ def predict(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np
 def accuracy(
     model: nn.Module, source: Input, u: NDArray[np.uint8], labels: NDArray[np.uint8]
 ) -> float:
-    """The share of images, 0 to 1, whose predicted class is their label."""
+    """The share of images, 0 to 1, whose predicted class is their label.
+
+    Raises:
+        InputError: if there is not a label for each image.
+    """
+    if np.shape(labels) != (len(u),) or not len(u):
+        raise InputError(
+            f"accuracy: labels: expected the class of each of {len(u)} images, at least one, found "
+            f"an array of shape {np.shape(labels)}"
+        )
     return float((predict(model, source, u) == labels).mean())
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwbnn.arguments import checked_call, checked_class
 from hwbnn.errors import InputError, nearest
 from hwbnn.graph import Input
 from hwbnn.graph.fields import shown
@@ -147,6 +148,7 @@ def _toml(value: Any) -> str:
     return repr(value)
 
 
+@checked_class()
 @dataclass(frozen=True)
 class Recipe:
     """How one network is trained; equal recipes give equal weights on the same CPU and versions.
@@ -414,6 +416,7 @@ class Recipe:
         return "\n".join(lines) + "\n"
 
     @classmethod
+    @checked_call(who="Recipe.from_toml")
     def from_toml(cls, text: str, name: str = "recipe") -> Recipe:
         """The recipe in a TOML text.
 
@@ -445,6 +448,7 @@ class Recipe:
             raise InputError(f"{name}: {str(error).removeprefix('recipe: ')}") from None
 
     @classmethod
+    @checked_call(who="Recipe.read")
     def read(cls, path: str | Path) -> Recipe:
         """The recipe in a TOML file.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from hwbnn.arguments import checked_call
 from hwbnn.errors import InputError, nearest
 from hwbnn.nn import Network, set_progress
 from hwbnn.report import Provenance
@@ -51,6 +52,7 @@ class TrainResult:
     folder: Path
 
 
+@checked_call()
 def train(
     recipe: Recipe,
     folder: str | Path,
@@ -97,6 +99,16 @@ def train(
             the data or the settings do not fit, or training diverges.
         KeyboardInterrupt: if interrupted; ``resume`` continues after the last complete epoch.
     """
+    if not isinstance(recipe, Recipe):
+        raise InputError(
+            f"train: recipe: expected hwbnn.training.Recipe, found {type(recipe).__name__}; "
+            "Recipe.read(path) makes one of a file, Recipe(network=..., data=...) of its settings"
+        )
+    if data is not None and not isinstance(data, Dataset):
+        raise InputError(
+            f"train: data: expected hwbnn.training.Dataset, found {type(data).__name__}; "
+            "Dataset(...) makes one of arrays"
+        )
     if isinstance(threads, bool) or not 1 <= threads <= 1024:
         raise InputError(f"threads: expected 1 to 1024, found {threads}")
     if precision not in PRECISIONS:

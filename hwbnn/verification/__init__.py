@@ -16,6 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwbnn.arguments import checked_call
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -67,6 +69,7 @@ exported, with cocotb under the same two simulators.
 """
 
 
+@checked_call(renamed={"ways": "backends"})
 def verify(
     what: Graph | Project,
     x: ArrayLike,
@@ -78,8 +81,8 @@ def verify(
     seed: int = 1,
     batch: int | None = None,
     rtl_frames: int | None = None,
-    folder: Path | None = None,
-    wave: Path | None = None,
+    folder: str | Path | None = None,
+    wave: str | Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Verification:
     """Compute a batch of inputs by several backends and compare every value, bit for bit.
@@ -132,6 +135,8 @@ def check_backends(names: Iterable[str], rtl_frames: int | None = None) -> None:
     """
     from hwbnn.errors import InputError, nearest
 
+    if not isinstance(names, Iterable):
+        raise InputError(f"backends: expected names of {', '.join(BACKENDS)}, found {names!r}")
     if rtl_frames is not None and rtl_frames < 1:
         raise InputError(f"rtl_frames: expected at least 1 frame, found {rtl_frames}")
 

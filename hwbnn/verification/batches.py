@@ -46,7 +46,7 @@ def run(
     reference: Reference | None,
     *,
     batch: int | None,
-    folder: Path | None,
+    folder: str | Path | None,
     **options: Any,
 ) -> Verification:
     """See :func:`hwbnn.verification.verify`."""
@@ -55,6 +55,8 @@ def run(
         check_graph(what, "verify")
     graph, own_plan = (what, None) if isinstance(what, Graph) else _read(what)
     checked = check_input(graph, x)
+    if not len(checked):
+        raise InputError("verify: x: holds no samples; nothing would be compared")
     expect_plan(plan, "verify")
     size = _batch(graph) if batch is None else batch
     if size < 1:
@@ -66,7 +68,16 @@ def run(
         )
     names = backends if backends is not None else _default_backends(given)
     names = (names,) if isinstance(names, str) else names
+    options["wave"] = None if options["wave"] is None else Path(options["wave"])
     check_backends(names, options["rtl_frames"])
+    if not names and reference is None:
+        raise InputError("verify: backends: names none; nothing would be compared")
+    if options["seed"] < 0:
+        raise InputError(f"verify: seed: expected an integer from 0, found {options['seed']}")
+    if options["wave"] is not None and not any("rtl" in name for name in names):
+        raise InputError(
+            "verify: wave: is recorded from RTL, and no backend of it is named; add 'rtl'"
+        )
     with _building(folder) as place:
         job = Job(
             graph, plan or own_plan or Plan(), given, len(checked), place, reference, **options
@@ -114,9 +125,9 @@ def _default_backends(given: Project | None) -> list[str]:
 
 
 @contextlib.contextmanager
-def _building(folder: Path | None) -> Iterator[Path]:
+def _building(folder: str | Path | None) -> Iterator[Path]:
     if folder is not None:
-        yield folder
+        yield Path(folder)
         return
     with tempfile.TemporaryDirectory(prefix="hwbnn-verify-") as scratch:
         yield Path(scratch)

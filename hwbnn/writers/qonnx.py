@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hwbnn.arguments import checked_call
 from hwbnn.errors import InputError
 from hwbnn.graph import (
     Add,
@@ -106,6 +107,7 @@ class QonnxModel:
         return self.real(np.asarray(numbers).reshape(shape))
 
 
+@checked_call()
 def to_qonnx(graph: Graph) -> bytes:
     """The bytes of an ONNX file that computes what a Graph computes.
 

@@ -20,12 +20,15 @@ from hwbnn.estimate.primitives import (
     patterns,
     ram,
     rom,
+    rom_of,
     row_tree,
     tree,
 )
 from hwbnn.graph import NODE_TYPES
+from hwbnn.graph.arrays import Bools
 from hwbnn.plan import TokenStream, circuit
 from hwbnn.plan.blocks import ArgMaxBlock, Block, ByElement, LookupBlock, Pool
+from hwbnn.plan.products import DotFolded, WeightedFolded
 from hwbnn.plan.stages import Pipeline, Stage
 from tests.conv_strategies import conv_graphs, random_conv_graph
 from tests.strategies import graphs, plans, random_graph, random_plan
@@ -74,13 +77,75 @@ def test_deep_rams_without_a_register_stay_in_luts() -> None:
         assert made.bram36 == made.bram18 == 0
 
 
+def _columns(rows: Bools) -> int:
+    return columns(len(rows), lambda count: rows[:count])
+
+
 def test_columns_that_are_equal_or_constant_are_made_once() -> None:
     rows = _random(40, 12)
-    assert columns(rows) == 12
-    assert columns(np.concatenate([rows, rows[:, :5]], axis=1)) == 12
-    assert columns(np.concatenate([rows, np.ones((40, 3), np.bool_)], axis=1)) == 12
-    assert columns(np.zeros((40, 3), np.bool_)) == 0
-    assert columns(_random(1, 9)) == 0
+    assert _columns(rows) == 12
+    assert _columns(np.concatenate([rows, rows[:, :5]], axis=1)) == 12
+    assert _columns(np.concatenate([rows, np.ones((40, 3), np.bool_)], axis=1)) == 12
+    assert _columns(np.zeros((40, 3), np.bool_)) == 0
+    assert _columns(_random(1, 9)) == 0
+
+
+def test_columns_are_counted_as_by_comparing_all_of_them() -> None:
+    """Also where columns differ late, are constant for long, or are the same."""
+    rng = np.random.default_rng(8)
+    for depth in (1, 2, 3, 7, 8, 9, 63, 64, 65, 66, 130, 200):
+        for density in (0.0, 0.02, 0.5, 0.98, 1.0):
+            rows = rng.random((depth, 30)) < density
+            rows = rows[:, rng.integers(0, 30, int(rng.integers(1, 60)))]
+            rows[: int(rng.integers(0, depth + 1))] = rows[0]
+            wanted = {tuple(c) for c in rows.T.tolist() if len(set(c)) > 1}
+            assert _columns(rows) == len(wanted)
+
+
+def test_different_columns_are_found_in_the_first_words_alone() -> None:
+    rows = _random(300, 50)
+    asked: list[int] = []
+
+    def first_rows(count: int) -> Bools:
+        asked.append(count)
+        return rows[:count]
+
+    assert columns(300, first_rows) == 50
+    assert asked == [64]
+    # A memory that becomes block RAM is not looked at.
+    assert rom_of(4096, 512, lambda count: pytest.fail("made for nothing")).lut == 0
+
+
+def test_the_first_rows_of_weights_are_those_of_the_memory() -> None:
+    """For every ``pe``, ``simd`` and number of groups, padded or not."""
+    rng = np.random.default_rng(9)
+    for _ in range(60):
+        groups, channels, inputs = (int(n) for n in rng.integers(1, (4, 9, 14)))
+        pe, simd = int(rng.integers(1, channels + 1)), int(rng.integers(1, inputs + 1))
+        for kind, largest in ((DotFolded, 1), (WeightedFolded, 5)):
+            weights = rng.integers(-largest, largest + 1, (groups * channels, inputs))
+            if kind is DotFolded:
+                weights = np.where(weights < 0, -1, 1)
+            source = TokenStream(groups * inputs, simd, 2)
+            sums = TokenStream(groups * channels, pe, 9)
+            block = kind("d", source, source, sums, "d", weights, 2, "bit_planes", pe, simd, False,
+                         groups=groups)  # fmt: skip
+            whole = block.memory
+            assert whole.shape == (block.rows, block.row_bits)
+            for rows in range(1, block.rows + 1):
+                assert np.array_equal(block.first_rows(rows), whole[:rows])
+            # By definition: row by row, lane by lane.
+            width = block.row_bits // (pe * simd)
+            for row, bits in enumerate(whole.reshape(block.rows, pe, simd, width)):
+                turn, step = divmod(row, block.steps)
+                group, turn = divmod(turn, block.passes)
+                for i, j in np.ndindex(pe, simd):
+                    channel, of = turn * pe + i, step * simd + j
+                    if channel < channels:
+                        beyond = 1 if kind is DotFolded else 0
+                        w = int(weights[group * channels + channel, of]) if of < inputs else beyond
+                        value = (w > 0) if kind is DotFolded else w % (1 << width)
+                        assert sum(int(b) << k for k, b in enumerate(bits[i, j])) == value
 
 
 def test_a_tree_is_counted_adder_by_adder() -> None:

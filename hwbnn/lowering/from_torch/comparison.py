@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import fx, nn
 
+from hwbnn.arguments import checked_call
 from hwbnn.errors import CannotLower, ConstantOutput, InputError
 from hwbnn.graph import ArgMax, Graph
 from hwbnn.graph.arrays import Array
@@ -116,6 +117,7 @@ class ModelComparison:
         return "\n".join([head, *map(str, self.nodes), *tail])
 
 
+@checked_call()
 def compare(
     model: nn.Module, graph: Graph, x: ArrayLike, *, engine: str = "plain"
 ) -> ModelComparison:
@@ -165,7 +167,7 @@ def compare(
             f"{type(network).__name__}: the output is {comparison.constant}; look at the samples, "
             "and at the training of the last layers",
             ConstantOutput,
-            stacklevel=2,
+            stacklevel=3,
         )
     return comparison
 

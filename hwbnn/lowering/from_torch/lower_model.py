@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from hwbnn.arguments import checked_call
 from hwbnn.errors import CannotLower, ConstantOutput, InputError, Mismatch, nearest
 from hwbnn.graph import Graph, Input
 from hwbnn.graph.graph import FRACTION_LIMIT
@@ -25,6 +26,7 @@ from hwbnn.lowering.probes import probes
 from hwbnn.lowering.value import FRACTION, WEIGHT_BITS, GraphBuilder, Remark
 
 
+@checked_call()
 def lower(
     model: nn.Module,
     input: Input | None = None,
@@ -81,10 +83,11 @@ def lower(
     walk.run()
     graph = checked(walk)
     if walk.constant:
-        warnings.warn(f"{_constant(walk)}", ConstantOutput, stacklevel=2)
+        warnings.warn(f"{_constant(walk)}", ConstantOutput, stacklevel=3)
     return graph
 
 
+@checked_call()
 def explain(
     model: nn.Module,
     input: Input | None = None,

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.parameter import UninitializedParameter
 
 from hwbnn.errors import CannotLower, HwbnnError, TrainingMode
 from hwbnn.graph import Input
@@ -109,6 +110,36 @@ def _expect_passed_through(model: nn.Module, name: str) -> None:
         )
 
 
+def _expect_plain(network: nn.Module) -> None:
+    """Refuse modules that torch's own tools have put in place of layers or changed.
+
+    Raises:
+        CannotLower: naming the first layer that is quantized by torch, not initialised, or whose
+            parameter a hook computes from others, as ``torch.nn.utils.prune`` does.
+    """
+    for name, module in network.named_modules():
+        layer = f"layer '{name}' ({type(module).__name__})" if name else type(module).__name__
+        if type(module).__module__.startswith("torch.ao."):
+            raise CannotLower(
+                f"{layer}: is of torch's own quantization; give the model as it was before, as "
+                "hwbnn rounds real weights itself (weight_bits), or train quantized layers of "
+                "hwbnn.nn"
+            )
+        own = dict(module.named_parameters(recurse=False))
+        for parameter in own:
+            if isinstance(own[parameter], UninitializedParameter):
+                raise CannotLower(
+                    f"{layer}: {parameter} has no size yet; call the model on a batch once, which "
+                    "initialises lazy layers, and train it"
+                )
+        for key, value in vars(module).items():
+            if isinstance(value, Tensor) and not value.is_leaf and f"{key}_orig" in own:
+                raise CannotLower(
+                    f"{layer}: {key} is masked anew in each pass by torch.nn.utils.prune; make "
+                    f"this permanent first by torch.nn.utils.prune.remove(layer, '{key}')"
+                )
+
+
 def prepare(model: nn.Module) -> nn.Module:
     """A copy of the network in a model: unwrapped, float32, CPU, evaluation mode.
 
@@ -129,6 +160,7 @@ def prepare(model: nn.Module) -> nn.Module:
             f"{type(network).__name__}: a module of torch.jit has no layers of hwbnn left; give "
             "the model that it was made of"
         )
+    _expect_plain(network)
     if any(t.is_meta for t in network.state_dict().values() if isinstance(t, torch.Tensor)):
         raise CannotLower("the model's parameters are on the meta device; load its weights first")
     try:
@@ -140,8 +172,9 @@ def prepare(model: nn.Module) -> nn.Module:
 
 
 def warn_of_training_mode(model: nn.Module) -> None:
-    """Warn that a model is in training mode; the warning points two calls up, at the user's code.
+    """Warn that a model is in training mode.
 
+    The warning points at the user's code, behind a function with checked arguments.
     Only modules that compute something else in that mode count: BatchNorm, Dropout, binary layers.
 
     Warns:
@@ -156,7 +189,7 @@ def warn_of_training_mode(model: nn.Module) -> None:
                 "what the model computes after model.eval(): call it before you measure the "
                 "model's own accuracy too",
                 TrainingMode,
-                stacklevel=3,
+                stacklevel=4,
             )
             return
 
@@ -194,6 +227,13 @@ def trace(network: nn.Module) -> fx.GraphModule:
             "on values and loops over batches have no place in a fixed circuit: write it as a "
             "sequence of layers"
         ) from None
+    inputs = [str(node.target) for node in graph.nodes if node.op == "placeholder"]
+    if len(inputs) > 1:
+        raise CannotLower(
+            f"{type(network).__name__}: its forward takes {len(inputs)} inputs "
+            f"({', '.join(inputs)[:80]}); write it with one, such as torch.cat of all, and select "
+            "the parts in forward"
+        )
     # Values that no call reads are dropped. In-place calls are kept: later calls see their effect.
     graph.eliminate_dead_code(
         lambda node: node.op in ("placeholder", "output") or str(node.target).endswith("_")

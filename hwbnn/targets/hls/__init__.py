@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwbnn.arguments import checked_call
 from hwbnn.devices import known_part
 from hwbnn.errors import PlanError, ToolNotFound
 from hwbnn.graph import Graph, to_bytes
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["default_io", "generate", "model", "parse_report"]
 
 
+@checked_call(who="generate hls")
 def generate(graph: Graph, plan: Plan | None = None, io: str | None = None) -> Project:
     """The HLS project of a Graph, in memory: the same files for the same Graph, Plan and io.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hwbnn.arguments import checked_call
 from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
@@ -11,6 +12,7 @@ from hwbnn.targets.rtl import design
 from hwbnn.targets.rtl.top import CORE
 
 
+@checked_call(who="generate rtl")
 def generate(graph: Graph, plan: Plan, *, name: str = CORE, vectors: int | None = None) -> Project:
     """Generate the RTL core of a Graph under a Plan; equal arguments give equal files.
 

@@ -122,7 +122,7 @@ def folded(block: DotFolded, core: str, pipeline: Pipeline) -> dict[str, str]:
     size, inputs = block.weights.shape
     name, memory = module_name(core, block), f"{core}_rom_{block.node}"
     address = max(1, (block.rows - 1).bit_length())
-    row = block.memory.shape[1]
+    row = block.row_bits
     kind, own = _folded_kind(block)
     body = f"  logic [{address - 1}:0] row;\n  logic [{row - 1}:0] weights;\n\n"
     body += instance(
@@ -186,7 +186,7 @@ def _folded_kind(block: DotFolded) -> tuple[str, dict[str, object]]:
 
 def _memory(name: str, block: DotFolded, address: int) -> str:
     """The memory of the weights, in the order in which they are read, with registered outputs."""
-    width = block.memory.shape[1]
+    width = block.row_bits
     filled = "".join(
         f"    rows[{i}] = {literal(row_integer(row), width)};\n"
         for i, row in enumerate(block.memory)
