@@ -34,7 +34,7 @@ _KINDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     "None": ("None", lambda x: x is None),
     "Callable": ("a function", callable),
 }
-"""What is said of an argument with this annotation, and the check of it."""
+"""The words for an argument with this annotation, and its check."""
 
 
 def checked_call(
@@ -140,7 +140,7 @@ def _misfit(
     named: Mapping[str, Any],
     renamed: Mapping[str, str],
 ) -> ArgumentError:
-    """What is wrong with a call that a signature refuses."""
+    """The error of a call that a signature refuses."""
     fixed = [
         p for p in signature.parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]

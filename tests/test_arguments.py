@@ -247,7 +247,6 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a pair in a list": (lambda: A.build(GOOD, I, [X, Y], "b"), "samples and labels is a tuple"),
     "one sample": (lambda: hwbnn.simulate(G, X[0]), "shape (batch, 20), found shape (20,)"),
     "labels of fewer": (lambda: training.accuracy(GOOD, I, X, Y[:3]), "each of 30 images, at leas"),  # type: ignore[arg-type]
-    "no samples": (lambda: hwbnn.verify(G, X[:0]), "holds no samples; nothing would be compared"),
     "a reference's shape": (
         lambda: hwbnn.verify(G, X, reference=lambda _: np.zeros(3)),
         "reference: expected an array of shape (30, 1)",
@@ -325,7 +324,6 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a data set": (lambda: training.dataset("mnits"), "expected one of mnist, "),
     "a last layer": (lambda: mlp(I, (8,), 3, M, last="bn"), "expected one of batch_norm"),
     "a waveform without RTL": (lambda: hwbnn.verify(G, X, wave="a.fst"), "wave: is recorded from"),
-    "no backends": (lambda: hwbnn.verify(G, X, backends=()), "names none; nothing would be"),
     # numbers out of range
     "no frames": (lambda: hwbnn.verify(G, X, rtl_frames=0), "expected at least 1 frame, found 0"),
     "a negative batch": (lambda: hwbnn.verify(G, X, batch=-1), "expected at least 1 frame"),

@@ -52,7 +52,8 @@ def rom(rows: Bools) -> Memory:
     Args:
         rows: contents, bool ``(depth, width)``.
     """
-    return rom_of(*rows.shape, lambda count: rows[:count])
+    depth, width = rows.shape
+    return rom_of(depth, width, lambda count: rows[:count])
 
 
 def rom_of(depth: int, width: int, first_rows: Callable[[int], Bools]) -> Memory:

@@ -81,7 +81,7 @@ def bit_type(shape: tuple[int, ...]) -> ValueType:
 
 
 def as_array(x: ArrayLike, what: str) -> Array:
-    """What a user gives as numbers, as an array.
+    """Numbers that a user gives, as an array.
 
     Args:
         x: anything that NumPy can take: an array, nested lists, a tensor on the CPU.

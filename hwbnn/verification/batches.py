@@ -55,8 +55,6 @@ def run(
         check_graph(what, "verify")
     graph, own_plan = (what, None) if isinstance(what, Graph) else _read(what)
     checked = check_input(graph, x)
-    if not len(checked):
-        raise InputError("verify: x: holds no samples; nothing would be compared")
     expect_plan(plan, "verify")
     size = _batch(graph) if batch is None else batch
     if size < 1:
@@ -70,8 +68,6 @@ def run(
     names = (names,) if isinstance(names, str) else names
     options["wave"] = None if options["wave"] is None else Path(options["wave"])
     check_backends(names, options["rtl_frames"])
-    if not names and reference is None:
-        raise InputError("verify: backends: names none; nothing would be compared")
     if options["seed"] < 0:
         raise InputError(f"verify: seed: expected an integer from 0, found {options['seed']}")
     if options["wave"] is not None and not any("rtl" in name for name in names):
