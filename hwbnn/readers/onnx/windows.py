@@ -126,10 +126,10 @@ def im2col(work: OnnxTranslation, node: OnnxNode) -> None:
     work.values[node.outputs[0]] = replace(value, margin=margin)
 
 
-Sides = tuple[int, int, int, int]
+PaddingSides = tuple[int, int, int, int]
 
 
-def around(node: OnnxNode, value: OnnxValue, padding: Sides) -> tuple[Sides, float]:
+def around(node: OnnxNode, value: OnnxValue, padding: PaddingSides) -> tuple[PaddingSides, float]:
     """The padding of a layer and of the ``Pad`` in front of it, and the number that stands there.
 
     Raises:
