@@ -121,6 +121,9 @@ class LayoutOptions:
         from hwbnn.estimate import plan_for
 
         base = self.base if self.lanes is None else replace(self.base, lanes=self.lanes_of(graph))
+        if self.plan is None:
+            beats = {"input_beat": self.input_beat, "output_beat": self.output_beat}
+            base = base.with_wide_beats(graph, [n for n, given in beats.items() if given is None])
         wanted = self.part is not None or self.board is not None
         if self.plan is not None or not (self.speed_or_budget or wanted):
             return base.check(graph)

@@ -74,7 +74,7 @@ def plan_for(
     and more latency never more levels of logic between registers, nor, with equal levels, more
     LUTs.
     """
-    base = base or Plan()
+    base = base or Plan.default_of(graph)
     if goal.mhz is not None:
         base = replace(base, clock_ns=clock_period(goal.mhz))
     if goal.part is not None:
@@ -142,7 +142,7 @@ def _layouts(graph: Graph, plan: Plan) -> str:
 
 
 def _points(graph: Graph, base: Plan | None) -> Points:
-    return _remembered(_Key(graph, base or Plan()))
+    return _remembered(_Key(graph, base or Plan.default_of(graph)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -214,7 +214,7 @@ def plan_of(graph: Graph, plan: Plan | Callable[[Graph], Plan] | None) -> Plan:
     """The Plan of a Graph: the given one, the result of a function, or every layer unrolled."""
     chosen = plan(graph) if callable(plan) else plan
     expect_plan(chosen, "build")
-    chosen = chosen or Plan()
+    chosen = chosen or Plan.default_of(graph)
     chosen.check(graph)
     return chosen
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeGuard, get_args
@@ -352,6 +352,27 @@ class Plan:
                     f"take one of {', '.join(map(str, near))}"
                 )
         return self
+
+    def with_wide_beats(
+        self, graph: Graph, names: Iterable[str] = ("input_beat", "output_beat")
+    ) -> Plan:
+        """A copy whose beats hold at least one element of the Graph's input and output.
+
+        Args:
+            graph: the network.
+            names: the beats that may become wider.
+        """
+        widths = {
+            "input_beat": graph.types[graph.input.name].width,
+            "output_beat": graph.types[graph.output.name].width,
+        }
+        whole = {name: min(-(-widths[name] // 8) * 8, BEAT_LIMIT) for name in names}
+        return replace(self, **{name: max(getattr(self, name), n) for name, n in whole.items()})
+
+    @classmethod
+    def default_of(cls, graph: Graph) -> Plan:
+        """The Plan where none is given: all layers unrolled, and beats that hold an element."""
+        return cls().with_wide_beats(graph)
 
     def to_json(self) -> str:
         """The Plan as JSON text, keys sorted."""

@@ -20,14 +20,14 @@ def _rtl(graph: Graph, plan: Plan | None = None, **options: Any) -> Project:
     """SystemVerilog with AXI4-Stream ports, for every FPGA; options: name, vectors."""
     from hwbnn.targets.ip import generate as made
 
-    return made(graph, plan or Plan(), **options)
+    return made(graph, plan or Plan.default_of(graph), **options)
 
 
 def _hls(graph: Graph, plan: Plan | None = None, **options: Any) -> Project:
     """An hls4ml project in HLS C++, for Vitis HLS; options: io."""
     from hwbnn.targets.hls import generate as made
 
-    return made(graph, plan or Plan(), **options)
+    return made(graph, plan or Plan.default_of(graph), **options)
 
 
 TARGETS: dict[str, Callable[..., Project]] = {"rtl": _rtl, "hls": _hls}

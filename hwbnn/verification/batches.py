@@ -76,7 +76,13 @@ def run(
         )
     with _building(folder) as place:
         job = Job(
-            graph, plan or own_plan or Plan(), given, len(checked), place, reference, **options
+            graph,
+            plan or own_plan or Plan.default_of(graph),
+            given,
+            len(checked),
+            place,
+            reference,
+            **options,
         )
         chosen = [_MAKERS[name](name, job) for name in names]
         if reference is not None:

@@ -194,3 +194,15 @@ def test_thresholds_behind_products_of_integers_are_kept_for_the_next_circuit():
     # With products in LUTs raw sums begin elsewhere.
     circuit(graph, Plan({"d": Folded(2, 3, multipliers="luts")}))
     assert product_stages._fused.cache_info().misses == before.misses + 1
+
+
+def test_a_plan_that_nobody_gave_has_beats_that_hold_an_element() -> None:
+    nodes = (Input("x", (2,), 0, 700), Dot("d", "x", np.ones((2, 2), np.int16)), Output("y", "d"))
+    graph = Graph(nodes)
+    with pytest.raises(PlanError, match="take at least 16"):
+        circuit(graph, Plan())
+    plan = Plan.default_of(graph)
+    assert (plan.input_beat, plan.output_beat) == (64, 16)
+    circuit(graph, plan)
+    assert Plan(output_beat=8).with_wide_beats(graph, ["input_beat"]).output_beat == 8
+    assert Plan(output_beat=64).with_wide_beats(graph).output_beat == 64

@@ -48,7 +48,7 @@ def generate(graph: Graph, plan: Plan | None = None, io: str | None = None) -> P
         InputError: if there is no such io type, or the Graph needs another.
         ToolNotFound: if hls4ml is not installed.
     """
-    plan, io = plan or Plan(), io or default_io(graph)
+    plan, io = plan or Plan.default_of(graph), io or default_io(graph)
     part = known_part(plan.device)
     if part is not None and part.device.vendor != "xilinx":
         raise PlanError(
@@ -95,7 +95,7 @@ def model(
         InputError: if there is no such io type, or the Graph needs another.
         ToolNotFound: if hls4ml is not installed.
     """
-    plan, io = plan or Plan(), io or default_io(graph)
+    plan, io = plan or Plan.default_of(graph), io or default_io(graph)
     calls, site = calls_of(graph, plan, io), Site(graph, plan, io)
     return _hosted("modelgraph").model_of(site, calls, Path(folder))
 
