@@ -28,7 +28,7 @@ then on only what is read gets a gradient.
 Every method can train such a layer, but those whose bits depend on one latent weight each suit it.
 ProxyBNN's basis mixes candidates that have nothing in common from neuron to neuron, and the term of
 Binary-L2 draws the weights of all candidates to one size. With both the loss rose again from the
-third or fourth epoch on, in one trial each (3000-1500 neurons, MNIST).
+third or fourth epoch on, in the few trials that we made (3000-1500 neurons, MNIST).
 
 Work and memory of a step are proportional to the candidates and not to the inputs of the layer.
 Positions of candidates and choice are buffers, hence part of the network's state.
