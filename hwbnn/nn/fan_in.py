@@ -45,11 +45,11 @@ from torch.nn import functional
 from hwbnn.errors import InputError
 from hwbnn.methods import BinaryWeight
 
-CANDIDATES = 96
+CANDIDATES = 48
 """Candidates of a neuron, if its layer has as many inputs; at least twice the fan-in."""
 FIRST_SHARE = 0.5
 """Share of the gradient that candidates get that are not read, at the start of training."""
-EXPLORED = 0.9
+EXPLORED = 0.6
 """Progress of training at which the choice becomes final."""
 CHOOSE_EVERY = 4
 """Steps of the optimiser from one choice to the next."""
