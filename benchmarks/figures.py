@@ -186,6 +186,53 @@ def _luts(row: dict[str, Any]) -> str:
     return f"its estimate {number(row['estimate'])}" if "estimate" in row else "not finished"
 
 
+def frameworks(root: Path) -> Iterator[str]:
+    """Networks of other frameworks against their references, through HLS and RTL, as cores."""
+    found = read(root, "frameworks")
+    yield (
+        "| network | frames | compared with its framework | differ | images in HLS and RTL | nodes "
+        "| differ |"
+    )
+    yield "|---|---:|---|---:|---:|---:|---:|"
+    for name, row in found["compare"].items():
+        cells = [name, number(row["frames"]), _kinds(row["compared"])]
+        cells.append(number(sum(differ for _, differ in row["compared"].values())))
+        cells += _through(found["hardware"].get(name))
+        yield f"| {' | '.join(cells)} |"
+    for name, core in found["core"].items():
+        yield ""
+        yield (
+            f"{name} as a core takes {number(core['lut'])} LUTs ({number(core['lut_paired'])} "
+            f"sites after pairing), {number(core['ff'])} flip-flops, {core['bram36']} block RAMs "
+            f"of 36 Kbit and {core['bram18']} of 18, and an image in {number(core['interval'])} "
+            f"cycles: {number(core['frames_per_second'])} a second at {core['mhz']} MHz (yosys, "
+            f"before placement; slowest path {core['logic_ns']:.2f} ns without wires). BNN-PYNQ "
+            "publishes 1,842 images a second for its overlay of this network on a PYNQ board."
+        )
+
+
+KINDS = {"sums": "sums", "argmax": "classes", "y": "classes", "scores": "sums"}
+"""Words for the arrays of a reference."""
+
+
+def _kinds(compared: dict[str, list[int]]) -> str:
+    """How many numbers of each kind were compared."""
+    counts: dict[str, int] = {}
+    for key, (count, _) in compared.items():
+        kind = "sums" if key.startswith("logits") else KINDS.get(key, "activations")
+        counts[kind] = counts.get(kind, 0) + count
+    return ", ".join(f"{number(count)} {kind}" for kind, count in counts.items())
+
+
+def _through(row: dict[str, Any] | None) -> list[str]:
+    """Images, nodes and differing bits of HLS and RTL."""
+    if row is None:
+        return ["not run", "", ""]
+    backends = [b for name, b in row["backends"].items() if name != "fast"]
+    nodes = "/".join(str(n) for n in sorted({b["nodes"] for b in backends}))
+    return [number(row["frames"]), nodes, number(sum(b["mismatches"] for b in backends))]
+
+
 def read(root: Path, name: str) -> dict[str, Any]:
     """The last results in the file of this name."""
     path = root / "benchmarks" / "results" / f"{name}.json"

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import circuits, cnv, integers, methods, read, reading, speeds
+from benchmarks.figures import circuits, cnv, frameworks, integers, methods, read, reading, speeds
 from hwbnn.graph import Dot, Graph, load
 from hwbnn.report import Report, number, text
 
@@ -250,6 +250,7 @@ SECTIONS = {
     "speeds": speeds,
     "cnv": cnv,
     "integers": integers,
+    "frameworks": frameworks,
 }
 PAGES = (
     *("README.md", "models/README.md", "benchmarks/README.md"),

@@ -80,7 +80,8 @@ def _digits(*shape: int) -> Callable[[Mapping[str, Array]], Array]:
     def samples(reference: Mapping[str, Array]) -> Array:
         from sklearn.datasets import load_digits
 
-        return load_digits().data.astype(np.int64).reshape(-1, *shape)
+        x: Array = load_digits().data.astype(np.int64).reshape(-1, *shape)
+        return x
 
     return samples
 
