@@ -20,7 +20,7 @@ SIZE_LIMIT = 1 << 30
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 """Allowed names of files: nothing that a shell, Tcl or Make reads as more than a name."""
-BUILT = re.compile(r"build/|(.*/)?__pycache__/")
+BUILT = re.compile(r"build/|(.*/)?(__pycache__|\.pytest_cache)/")
 """Folders in a project for what its own scripts and benches make: not read, and not kept."""
 LEFT_OUT = re.compile(
     rf"({BUILT.pattern}).*|"

@@ -178,6 +178,7 @@ module hwbnn_bench #(
         $fatal(1);
       end
       if (run == 1 && taken >= Cut) begin
+        $display("run 1: cut off by a reset after %0d beats in, %0d beats out", taken, given);
         run <= run + 1;
         aresetn <= 1'b0;
       end
@@ -187,8 +188,9 @@ module hwbnn_bench #(
           $display("FAIL: run %0d: error_o high in %0d cycles, expected %0d", run, errors, Errors);
           $fatal(1);
         end
-        $display("run %0d: %0d beats in, %0d beats out, all as expected; %0d cycles, %0d errors", run,
-                 taken, given, cycle - first - Drain, errors);
+        $display("run %0d: %0d beats in, %0d beats out in %0d cycles, all as expected", run, taken,
+                 given, cycle - first - Drain);
+        $display("       error_o high in %0d cycles: packets of wrong lengths, sent on purpose", errors);
         run <= run + 1;
         aresetn <= 1'b0;
         if (run == 2) begin

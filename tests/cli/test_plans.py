@@ -45,7 +45,7 @@ def test_vendor_tools_are_asked_for_a_device_that_has_the_primitives(
 ) -> None:
     for made, part in (("xc7", "xc7z020"), ("xcup", "xczu7ev")):
         assert call("generate", graph_file, "--form", made, "--out", made).exit_code == 0
-        assert f" -part {part}" in (Path(made) / "vivado.tcl").read_text()
+        assert f"set part {part}" in (Path(made) / "vivado" / "core.tcl").read_text()
 
 
 def test_what_it_cannot_do_is_refused(call: Call, graph_file: Path) -> None:

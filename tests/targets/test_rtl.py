@@ -100,7 +100,7 @@ def test_cores_of_different_names_share_the_library_alone():
     said = json.loads(one.text("core.json"))
     assert (said["top"], said["simulation"]["top"]) == ("eins_top", "eins_trace")
     assert "`eins_top`" in one.text("README.md")
-    assert "-top eins_top " in one.text("vivado.tcl")
+    assert "set top eins_ip\n" in one.text("vivado/core.tcl")
     # The name is the only difference.
     plain = generate(network(), "rtl", PLANS[1])
     assert {text.replace(b"eins_", b"hwbnn_") for text in one.files.values()} == set(
@@ -153,9 +153,9 @@ def test_the_readme_counts_in_english():
 
 def test_names_reach_scripts_only_behind_a_prefix():
     project = generate(network(), "rtl", replace(PLANS[0], part="xc7a35t-1"))
-    script = project.text("vivado.tcl")
-    assert "-part xc7a35t-1 " in script
-    assert "create_clock -name aclk -period 5 " in script
+    script = project.text("vivado/core.tcl")
+    assert "set part xc7a35t-1\n" in script
+    assert "create_clock -name aclk -period 5 " in project.text("vivado/clock.xdc")
     for name in ("module", "reg", "wire", "begin", "end"):
         assert not re.search(rf"(?<![\w])u?_?{name}\.sv", script)
 

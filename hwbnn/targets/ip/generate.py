@@ -6,7 +6,7 @@ from hwbnn.arguments import checked_call
 from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
-from hwbnn.targets.ip import bench, describe, wrapper
+from hwbnn.targets.ip import bench, describe, fusesoc, instances, ipxact, vivado, wrapper
 from hwbnn.targets.ip.vectors import Vectors
 from hwbnn.targets.rtl import design
 from hwbnn.targets.rtl.top import CORE
@@ -18,8 +18,9 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE, vectors: int | None 
 
     ``rtl/`` holds the design. ``files.f`` lists its files, each behind the modules that it
     instantiates; ``library.f`` lists the files that all cores share, ``core.f`` the others.
-    ``ip/`` has a top module in Verilog. ``sim/`` holds benches, their vectors, and a wrapper
-    that shows every value; these are no part of the design.
+    ``ip/`` has a top module in Verilog. ``component.xml`` (IP-XACT), a ``.core`` file (FuseSoC) and
+    the scripts of ``vivado/`` hand the design to tools. ``sim/`` holds benches, their vectors, and
+    a wrapper that shows every value; these are no part of the design.
 
     Args:
         graph: the network.
@@ -46,5 +47,8 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE, vectors: int | None 
     files["plan.json"] = plan.to_json().encode()
     files["core.json"] = describe.core(core).encode()
     files["README.md"] = describe.readme(made).encode()
-    files["vivado.tcl"] = describe.vivado(core).encode()
+    files |= vivado.files(core) | instances.files(core)
+    tests = bench.simulated(made)
+    files |= ipxact.files(made, tests)
+    files[fusesoc.file_name(name)] = fusesoc.text(made, tests, vivado.CONSTRAINTS).encode()
     return Project("rtl", files)

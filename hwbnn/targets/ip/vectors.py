@@ -145,11 +145,11 @@ class Vectors:
             "taps.hex": self._taps(),
         }
         head = f"// hwbnn vectors, build {self.design.build}\n"
-        files = {f"sim/vectors/{name}": (head + text).encode() for name, text in texts.items()}
-        files["sim/vectors/vectors.json"] = (
-            json.dumps(self._described(), indent=2) + "\n"
-        ).encode()
-        return files
+        contents = {name: (head + text).encode() for name, text in texts.items()}
+        sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+        described = json.dumps({**self._described(), "sha256": sums}, indent=2)
+        contents["vectors.json"] = f"{described}\n".encode()
+        return {f"sim/vectors/{name}": content for name, content in contents.items()}
 
     def _input(self) -> str:
         beats, last = self.sent
