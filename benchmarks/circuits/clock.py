@@ -1,17 +1,23 @@
-"""The clock that netlists reach: their portable form placed for ECP5, at several depths."""
+"""The clock of netlists (their portable form) and of folded cores, placed for ECP5."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.circuits.contenders import hwbnn, netlist, spent
-from benchmarks.circuits.layers import cases
+from benchmarks.circuits.layers import MODELS, cases
 from benchmarks.harness import is_due
 from hwbnn.errors import ToolFailed
+from hwbnn.estimate import cycles, plan_for_ii
+from hwbnn.flow import design
+from hwbnn.graph import load
 from hwbnn.netlists import latency
+from hwbnn.plan import circuit
+from hwbnn.targets import generate
 from hwbnn.tools.nextpnr import place
 from hwbnn.tools.yosys import synth
 
@@ -24,6 +30,8 @@ CLOCKED = {
     "sfc layer 2": (2, 3),
 }
 """Parts that fit the largest ECP5, and levels of logic between two registers."""
+CORES = (("sfc", 784), ("sfc", 64), ("lenet", 25_000))
+"""Published networks that are folded, and cycles for a frame."""
 TARGET_MHZ = 250.0
 PICTURE = "circuits-clock.png"
 
@@ -72,12 +80,44 @@ def placed(name: str, levels: int) -> dict[str, Any]:
     layers = cases()[name]
     design = hwbnn(layers, "portable", levels)
     # A register at the inputs and one at the outputs besides.
-    cycles = 2 + sum(latency(netlist(layer), levels) for layer in layers)
-    entry = {"levels": levels, "cycles": cycles, "design": design.digest}
+    taken = 2 + sum(latency(netlist(layer), levels) for layer in layers)
+    entry = {"levels": levels, "cycles": taken, "design": design.digest}
+    entry |= on_ecp5(design.files, "top")
+    if "fmax_mhz" in entry:
+        entry["latency_ns"] = round(1000 * taken / entry["fmax_mhz"], 1)
+    return entry
+
+
+def measure_cores(names: list[str], kept: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Place the folded cores that are named, or those that there are not."""
+    for name, interval in CORES:
+        for registers in (1, 2):
+            key = f"{name}, {interval:,} cycles, memory registers {registers}"
+            if is_due(key, names, kept, name):
+                yield key, placed_core(name, interval, registers)
+
+
+def placed_core(name: str, interval: int, registers: int) -> dict[str, Any]:
+    """A published network as the smallest folded core of this interval."""
+    graph = load(MODELS / name / "graph.npz")
+    plan = replace(plan_for_ii(graph, interval), memory_registers=registers)
+    predicted = cycles(circuit(graph, plan))
+    files, top = design(generate(graph, "rtl", plan))
+    entry: dict[str, Any] = {"name": name, "registers": registers}
+    entry |= {"interval": int(predicted.interval), "cycles": predicted.latency}
+    entry |= on_ecp5(files, top)
+    if "fmax_mhz" in entry:
+        entry["frames_per_second"] = round(1e6 * entry["fmax_mhz"] / entry["interval"])
+    return entry
+
+
+def on_ecp5(files: Mapping[str, bytes], top: str) -> dict[str, Any]:
+    """A design mapped by yosys, placed and routed by nextpnr: its cells, Fmax and slowest path."""
     before = spent()
+    entry: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="hwbnn-clock-") as scratch:
         mapped = Path(scratch) / "netlist.json"
-        made = synth(design.files, "top", "ecp5", netlist=mapped)
+        made = synth(files, top, "ecp5", netlist=mapped)
         entry |= {"lut4": made.resources.lut, "ff": made.resources.ff}
         entry |= {"ccu2c": made.resources.carry, "yosys": made.tool}
         try:
@@ -86,9 +126,9 @@ def placed(name: str, levels: int) -> dict[str, Any]:
             return entry | {"failed": str(error).split("; the log")[0][:160]}
     return entry | {
         "fmax_mhz": round(put.fmax_mhz, 1),
-        "latency_ns": round(1000 * cycles / put.fmax_mhz, 1),
         "logic_ns": round(put.logic_ns, 2),
         "routing_ns": round(put.routing_ns, 2),
+        "path": [put.path[0].cell, put.path[-1].cell],
         "used": dict(put.used),
         "device": put.device,
         "seed": put.seed,

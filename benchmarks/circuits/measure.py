@@ -3,6 +3,7 @@
     python -m benchmarks.circuits measure [--peers PYTHON] [--limit S] [NAME[/CONTENDER] ...]
     python -m benchmarks.circuits images [NAME ...]
     python -m benchmarks.circuits clock [NAME ...]
+    python -m benchmarks.circuits cores [NAME ...]
     python -m benchmarks.circuits models [NAME ...]
     python -m benchmarks.circuits folded [NAME ...]
     python -m benchmarks.circuits scale [NAME ...]
@@ -13,10 +14,11 @@ synthesises it, all by the same yosys, with registers at inputs and outputs and 
 `--peers` names the Python of an environment where alkaid and da4ml are installed. What is in
 `results/circuits.json` for the same design and the same versions is kept; what did not finish is
 tried again with more time. `images` computes all test images of MNIST by the netlists of trained
-networks. `clock` places the portable form for ECP5 at several depths of pipelining. `models` runs
-cores under Verilator, as netlists and counted. `folded` synthesises the unit of folded layers,
-whose weights change from cycle to cycle. `scale` generates and proves larger layers, without
-synthesis. `report` writes `results/circuits.md`.
+networks. `clock` places the portable form for ECP5 at several depths of pipelining, `cores` whole
+folded cores with one and two registers behind their memories. `models` runs cores under Verilator,
+as netlists and counted. `folded` synthesises the unit of folded layers, whose weights change from
+cycle to cycle. `scale` generates and proves larger layers, without synthesis. `report` writes
+`results/circuits.md`.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ from hwbnn.training.data import dataset
 RESULTS = Path(__file__).parent.parent / "results"
 SEPARATE = {
     "clock": clock.measure,
+    "cores": clock.measure_cores,
     "models": models.measure,
     "folded": folded.measure,
     "scale": scale.measure,

@@ -44,7 +44,7 @@ def write(results: Path) -> None:
     """Write ``circuits.md`` from the JSON beside it."""
     found = read(results / "circuits.json")
     lines = [HEAD, *_synthesised(found["measured"]), "", *_compared(found["measured"])]
-    tables = {"images": _images, "scale": _scale, "clock": _clock}
+    tables = {"images": _images, "scale": _scale, "clock": _clock, "cores": _cores}
     tables |= {"models": _models, "folded": _folded}
     for name, table in tables.items():
         told = read(results / f"circuits_{name}.json")
@@ -192,6 +192,28 @@ def _clock(told: Mapping[str, Entry]) -> Iterator[str]:
         yield _row(*cells, *(row[k] for k in ("lut4", "ff", "ccu2c")))
     yield ""
     yield f"![Latency against the clock, by how many registers a part gets]({PICTURE})"
+
+
+def _cores(told: Mapping[str, Entry]) -> Iterator[str]:
+    first = next(iter(told.values()))
+    yield f"Whole folded cores of published networks on {first['device']}, mapped by"
+    yield f"{first['yosys']}, placed and routed by {first['tool']} (one seed, out of context), with"
+    yield "one and with two registers behind deep memories of weights (`Plan.memory_registers`)."
+    yield "Frames a second are those of the interval at this Fmax. Cells, wires: shares of the"
+    yield "slowest path."
+    yield ""
+    yield (
+        "| network | interval, cycles | registers | latency, cycles | Fmax, MHz | frames/s "
+        "| cells, ns | wires, ns | LUT4 | FF | BRAM 16K |"
+    )
+    yield "|---|" + "---:|" * 10
+    for row in told.values():
+        if "failed" in row:
+            yield _row(row["name"], row["interval"], row["registers"], row["failed"], *[None] * 7)
+            continue
+        cells = [row[k] for k in ("name", "interval", "registers", "cycles", "fmax_mhz")]
+        cells += [row[k] for k in ("frames_per_second", "logic_ns", "routing_ns", "lut4", "ff")]
+        yield _row(*cells, row["used"].get("DP16KD", 0))
 
 
 def _scale(told: Mapping[str, Entry]) -> Iterator[str]:
