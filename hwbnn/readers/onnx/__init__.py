@@ -2,9 +2,9 @@
 
 :mod:`~hwbnn.readers.onnx.protobuf` reads the bytes, :mod:`~hwbnn.readers.onnx.folding` folds
 constants, :mod:`~hwbnn.readers.onnx.network` turns the other nodes into layers of a program. Its
-table names the function of each operation: weighted sums are in ``sums.py``, quantizers in
-``quantizers.py``, pools in ``windows.py``, and so on; :mod:`~hwbnn.readers.onnx.translation` has
-what they share.
+table names the function of each operation: weighted sums are in ``sum_nodes.py``, quantizers in
+``quantizer_nodes.py``, pools in ``window_nodes.py``, and so on.
+:mod:`~hwbnn.readers.onnx.onnx_translation` has what they share.
 """
 
 from __future__ import annotations

@@ -11,15 +11,22 @@ import numpy as np
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.program import Program, shown_name
-from hwbnn.readers.onnx.axes import reshape, transpose
-from hwbnn.readers.onnx.elementwise import batch_norm, concat, elementwise
-from hwbnn.readers.onnx.ends import class_choice, network_input, network_output, same, softmax
+from hwbnn.readers.onnx.axis_nodes import reshape, transpose
+from hwbnn.readers.onnx.elementwise_nodes import batch_norm, concat, elementwise
+from hwbnn.readers.onnx.end_nodes import class_choice, network_input, network_output, same, softmax
 from hwbnn.readers.onnx.folding import FoldedConstant, fold
+from hwbnn.readers.onnx.onnx_translation import OnnxTranslation
 from hwbnn.readers.onnx.protobuf import MOST_AXES, OnnxModel, OnnxNode
-from hwbnn.readers.onnx.quantizers import bipolar_quant, clip, multi_threshold, quant, relu, sign_of
-from hwbnn.readers.onnx.sums import conv, matmul, xnor_popcount
-from hwbnn.readers.onnx.translation import OnnxTranslation
-from hwbnn.readers.onnx.windows import (
+from hwbnn.readers.onnx.quantizer_nodes import (
+    bipolar_quant,
+    clip,
+    multi_threshold,
+    quant,
+    relu,
+    sign_of,
+)
+from hwbnn.readers.onnx.sum_nodes import conv, matmul, xnor_popcount
+from hwbnn.readers.onnx.window_nodes import (
     average_pool,
     global_pool,
     im2col,

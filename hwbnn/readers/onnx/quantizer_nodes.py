@@ -10,8 +10,8 @@ from hwbnn.errors import CannotLower, InputError
 from hwbnn.program import Clip, Quantizer, shown_name
 from hwbnn.program.quantizers import Rounding, rounding, sign
 from hwbnn.readers.onnx.folding import quantizer_settings, single
+from hwbnn.readers.onnx.onnx_translation import OnnxTranslation
 from hwbnn.readers.onnx.protobuf import OnnxNode
-from hwbnn.readers.onnx.translation import OnnxTranslation
 
 
 def quant(work: OnnxTranslation, node: OnnxNode) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.program import Addition, Affine, BatchNorm, Concatenation, Layer
+from hwbnn.readers.onnx.onnx_translation import CHANNELS_LAST, OnnxTranslation
 from hwbnn.readers.onnx.protobuf import OnnxNode
-from hwbnn.readers.onnx.translation import CHANNELS_LAST, OnnxTranslation
 
 
 def batch_norm(work: OnnxTranslation, node: OnnxNode) -> None:

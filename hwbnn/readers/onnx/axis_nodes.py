@@ -14,8 +14,8 @@ import numpy as np
 from hwbnn.errors import CannotLower
 from hwbnn.program import Flattening
 from hwbnn.readers.onnx.folding import new_shape
+from hwbnn.readers.onnx.onnx_translation import OnnxTranslation, OnnxValue
 from hwbnn.readers.onnx.protobuf import OnnxNode
-from hwbnn.readers.onnx.translation import OnnxTranslation, OnnxValue
 
 
 def transpose(work: OnnxTranslation, node: OnnxNode) -> None:

@@ -8,8 +8,8 @@ from math import ceil
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.program import AveragePooling, Flattening, Layer, MaxPooling, shown_name
 from hwbnn.readers.onnx.folding import single
+from hwbnn.readers.onnx.onnx_translation import CHANNELS_LAST, Margin, OnnxTranslation, OnnxValue
 from hwbnn.readers.onnx.protobuf import OnnxNode
-from hwbnn.readers.onnx.translation import CHANNELS_LAST, Margin, OnnxTranslation, OnnxValue
 
 
 def max_pool(work: OnnxTranslation, node: OnnxNode) -> None:

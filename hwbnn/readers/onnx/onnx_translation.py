@@ -24,7 +24,7 @@ CHANNELS_LAST = "qonnx.custom_op.channels_last"
 
 @dataclass(frozen=True)
 class Margin:
-    """What stands around an image, and its windows where an operation of its own has cut them out.
+    """The surroundings of an image, and its windows where an ``Im2Col`` has cut them out.
 
     Attributes:
         padding: top, bottom, left, right.

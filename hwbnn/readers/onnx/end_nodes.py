@@ -6,8 +6,8 @@ from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Input
 from hwbnn.program import shown_name
 from hwbnn.readers.onnx.folding import single
+from hwbnn.readers.onnx.onnx_translation import CHANNELS_LAST, OnnxTranslation, OnnxValue
 from hwbnn.readers.onnx.protobuf import OnnxNode
-from hwbnn.readers.onnx.translation import CHANNELS_LAST, OnnxTranslation, OnnxValue
 
 
 def network_input(work: OnnxTranslation) -> tuple[str, tuple[int, ...], Input | None]:

@@ -11,9 +11,9 @@ from hwbnn.graph.arrays import Floats, Ints
 from hwbnn.program import Affine, Convolution, Dense, Quantizer, dilated
 from hwbnn.program.layers import WEIGHT_LIMIT
 from hwbnn.readers.onnx.folding import FoldedConstant
+from hwbnn.readers.onnx.onnx_translation import CHANNELS_LAST, Margin, OnnxTranslation, OnnxValue
 from hwbnn.readers.onnx.protobuf import OnnxNode
-from hwbnn.readers.onnx.translation import CHANNELS_LAST, Margin, OnnxTranslation, OnnxValue
-from hwbnn.readers.onnx.windows import around, image, window
+from hwbnn.readers.onnx.window_nodes import around, image, window
 
 
 def matmul(work: OnnxTranslation, node: OnnxNode) -> None:
