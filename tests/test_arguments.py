@@ -416,6 +416,22 @@ def test_a_pruned_real_layer_lowers_with_its_zeros_once_it_is_permanent() -> Non
     assert (weights == 0).sum() == 80
 
 
+def test_a_model_that_calls_view_is_measured() -> None:
+    """Its images have the usual order in memory, not channels last."""
+
+    class Viewing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.dense = nn.Conv2d(2, 4, 3, padding=1), nn.Linear(64, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.as_tensor(self.dense(self.conv(x).view(len(x), -1)))
+
+    images = Input.pixels((4, 4, 2))
+    u = np.random.default_rng(1).integers(0, 256, (5, 4, 4, 2)).astype(np.uint8)
+    assert training.predict(Viewing(), images, u).shape == (5,)
+
+
 def test_an_argument_error_is_a_type_error_too() -> None:
     """So that code which expects Python's own error goes on."""
     with pytest.raises(TypeError) as caught:

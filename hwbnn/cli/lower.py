@@ -21,6 +21,7 @@ from hwbnn.cli.network_files import (
 from hwbnn.cli.output import Steps, finish, printable, table
 from hwbnn.errors import InputError
 from hwbnn.graph import Graph, to_integers
+from hwbnn.graph.graph import FRACTION_LIMIT
 
 if TYPE_CHECKING:
     from hwbnn.lowering import FixedPointResult
@@ -42,7 +43,8 @@ def register(app: typer.Typer) -> None:
 Fraction = Annotated[
     int | None,
     typer.Option(
-        help="Bits behind the binary point of the sums of shortcuts, 0 to 20; 18 by default."
+        help="Bits behind the binary point of the sums of shortcuts, "
+        f"0 to {FRACTION_LIMIT}; 18 by default."
     ),
 ]
 
@@ -369,8 +371,9 @@ def _fractions(text: str) -> list[int]:
         fractions = sorted({int(part) for part in text.split(",")})
     except ValueError:
         fractions = [-1]
-    if not fractions or fractions[0] < 0 or fractions[-1] > 20:
+    if not fractions or fractions[0] < 0 or fractions[-1] > FRACTION_LIMIT:
         raise InputError(
-            f"--fractions {text[:40]}: expected integers from 0 to 20 with commas between"
+            f"--fractions {text[:40]}: expected integers from 0 to {FRACTION_LIMIT} with commas "
+            "between"
         )
     return fractions

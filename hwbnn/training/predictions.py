@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hwbnn.errors import InputError
 from hwbnn.graph import Input
 from hwbnn.lowering import floats, takes_sequences
+from hwbnn.nn import Network
 
 _BATCH = 1000
 _IMAGES = 200
@@ -22,7 +23,8 @@ _IMAGES = 200
 def seen(source: Input, u: Tensor, model: nn.Module | None = None) -> Tensor:
     """The floats for integers ``(batch, *source.shape)``, see :func:`hwbnn.lowering.floats`.
 
-    Images are channels-last in memory, which makes convolutions on a CPU faster.
+    Images for networks of hwbnn are channels-last in memory, which makes convolutions on a CPU
+    faster. Other models may call ``view``, which needs the usual order.
 
     Args:
         source: the input contract.
@@ -30,7 +32,9 @@ def seen(source: Input, u: Tensor, model: nn.Module | None = None) -> Tensor:
         model: the model that reads the floats; it may take sequences.
     """
     x = floats(source, u, is_sequence=model is not None and takes_sequences(model, source))
-    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+    if x.ndim != 4 or not (model is None or isinstance(model, Network)):
+        return x.contiguous()
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,11 +25,12 @@ from hwbnn.estimate.primitives import (
     row_tree,
     tree,
 )
-from hwbnn.graph import NODE_TYPES
+from hwbnn.graph import NODE_TYPES, Dot, Graph, Input, Output
 from hwbnn.graph.arrays import Bools
-from hwbnn.plan import TokenStream, circuit
+from hwbnn.netlists.netlist import Lut
+from hwbnn.plan import Plan, TokenStream, Unrolled, circuit
 from hwbnn.plan.blocks import ArgMaxBlock, Block, ByElement, LookupBlock, Pool
-from hwbnn.plan.products import DotFolded, WeightedFolded
+from hwbnn.plan.products import DotFolded, DotNetlist, WeightedFolded
 from hwbnn.plan.stages import Pipeline, Stage
 from tests.conv_strategies import conv_graphs, random_conv_graph
 from tests.strategies import graphs, plans, random_graph, random_plan
@@ -68,6 +70,32 @@ def test_rams_are_as_measured(
     depth: int, width: int, registered: bool, lut: int, ff: int, bram36: int
 ) -> None:
     assert ram(depth, width, registered=registered) == Memory(lut, ff, 0, bram36)
+
+
+def test_a_ram_becomes_a_block_ram_where_its_cells_cost_more() -> None:
+    """A cell costs 8, half a block RAM 129: 16 cells stay in LUTs, 17 do not."""
+    for cells in range(1, 40):
+        taken = ram(32, 6 * cells, registered=True)  # a row of cells of 6 x 32 bits
+        halves, whole = -(-6 * cells // 36), -(-6 * cells // 72)
+        is_block = min(129 * halves, 257 * whole) < 8 * cells
+        assert bool(taken.bram18 or taken.bram36) == is_block
+        assert taken.lut == (0 if is_block else 4 * cells)
+    assert ram(128, 24, registered=True).bram18 == 0  # 16 cells
+    assert ram(128, 25, registered=True).bram18 == 1  # 20 cells
+
+
+def test_a_table_of_two_outputs_takes_two_luts_in_the_portable_form_alone() -> None:
+    graph = Graph(
+        (Input.bits(24), Dot("d", "x", np.random.default_rng(1).random((9, 24)) < 0.5),
+         Output("y", "d"))
+    )  # fmt: skip
+    hardware = circuit(graph, Plan(default=Unrolled(form="xc7")))
+    [block] = [block for block in hardware.blocks if isinstance(block, DotNetlist)]
+    double = sum(isinstance(cell, Lut) and cell.second > 0 for cell in block.netlist.cells)
+    assert double
+    luts = {form: amounts(replace(block, form=form)).lut for form in ("portable", "xc7", "xcup")}
+    assert luts["portable"].total() == luts["xc7"].total() + double
+    assert luts["xcup"] == luts["xc7"]
 
 
 def test_deep_rams_without_a_register_stay_in_luts() -> None:

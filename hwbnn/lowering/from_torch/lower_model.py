@@ -170,7 +170,9 @@ def begin(
         )
     bits = FRACTION if fraction is None else fraction
     if not isinstance(bits, int) or isinstance(bits, bool) or not 0 <= bits <= FRACTION_LIMIT:
-        raise InputError(f"lower: fraction: expected an integer from 0 to 20, found {fraction!r}")
+        raise InputError(
+            f"lower: fraction: expected an integer from 0 to {FRACTION_LIMIT}, found {fraction!r}"
+        )
     if type(weight_bits) is not int or not 2 <= weight_bits <= MOST_BITS:
         raise InputError(
             f"lower: weight_bits: expected an integer from 2 to {MOST_BITS}, found {weight_bits!r}"
