@@ -20,6 +20,7 @@ from hwbnn.lowering.line_fit import fit
 from hwbnn.lowering.ops import FLOAT32_INTEGERS, StepActivation, TableFunction
 from hwbnn.lowering.tables import (
     COUNT_LIMIT,
+    LONG,
     batches,
     evaluate_at,
     is_identity,
@@ -30,6 +31,8 @@ from hwbnn.lowering.value import GraphBuilder, TracedValue
 
 _UNIT = 12
 """Most fraction bits of the scale and offset of floats that are summed as codes."""
+_SAME = 2.0**-22
+"""Difference of multiples that float32's rounding may cause, relative to the largest."""
 _OFF_LINE = 1 / 64
 """Largest distance from a line, in units of the integers, that is taken for float32's rounding."""
 
@@ -68,6 +71,60 @@ def as_integers(build: GraphBuilder, value: TracedValue) -> TracedValue | None:
     return TracedValue(node.name, t, low, high, value.layer, (_AS_IT_IS,), order=value.order)
 
 
+def as_levels(build: GraphBuilder, value: TracedValue) -> TracedValue | None:
+    """A value whose floats are few and multiples of one number, as these multiples.
+
+    Such are the levels ``k / 3`` of a quantizer that is written as functions: ``round(3 * x) / 3``.
+
+    Args:
+        build: the Graph so far.
+        value: any value.
+
+    Returns:
+        The value after one more node, whose integers stand for the same floats; None if it takes
+        more than 256 floats, or they are no multiples of one number, or as for :func:`as_integers`.
+    """
+    if not is_tabulated(value) or value.type.bit or value.is_coded:
+        return None
+    found = np.zeros(0, np.float32)
+    for border_class in range(len(value.variants)):
+        for _, x in batches(value, border_class=border_class):
+            found = np.unique(np.concatenate((found, x.ravel().astype(np.float32))))
+            if found.size > MOST_THRESHOLDS + 1:
+                return None
+    if found.size < 2 or found.size == value.type.count:
+        return None
+    step = float(np.diff(found.astype(np.float64)).min())
+    reach = float(np.abs(found).max())
+    step = reach / max(1, round(reach / step))
+    multiples = np.rint(found / step)
+    if np.abs(multiples * step - found).max() > reach * _SAME or multiples[-1] - multiples[0] > 255:
+        return None
+    low = int(multiples[0])
+    floats = (np.arange(low, int(multiples[-1]) + 1) * step).astype(np.float32)
+    floats[multiples.astype(np.int64) - low] = found
+
+    def code(x: Float32s) -> Float32s:
+        codes: Float32s = multiples[np.searchsorted(found, x)].astype(np.float32)
+        return codes
+
+    def level(x: Float32s) -> Float32s:
+        return np.asarray(
+            floats[np.rint(x).astype(np.int64).clip(low, low + floats.size - 1) - low]
+        )
+
+    known = all(op.is_monotone for ops in value.variants for op in ops)
+    label = f"{found.size} multiples of {step:g}"
+    integers = as_integers(
+        build, value.after(TableFunction(label, code, is_elementwise=True, is_monotone=known))
+    )
+    return (
+        None
+        if integers is None
+        else integers.after(TableFunction(label, level, is_elementwise=True))
+    )
+
+
 def is_integers(value: TracedValue) -> bool:
     """Whether a layer without ``source=`` has no need of :func:`as_integers`.
 
@@ -77,6 +134,26 @@ def is_integers(value: TracedValue) -> bool:
     if value.pending or value.fixed is not None or value.type.count > COUNT_LIMIT:
         return True
     return is_identity(value)
+
+
+def is_tabulated(value: TracedValue) -> bool:
+    """Whether :func:`as_integers` may take a value, and evaluates few integers for it."""
+    if value.pending or value.pool is not None or value.fixed is not None:
+        return False
+    return value.type.count * len(merged(value).low) <= LONG
+
+
+def is_shifted(value: TracedValue) -> bool:
+    """Whether the floats are the Graph's integers plus one constant, in all channels."""
+    if value.type.bit or value.border is not None or value.type.count > SMALL_TABLE:
+        return False
+    shift: np.float32 | None = None
+    for integers, x in batches(value, reachable=False):
+        apart = x - integers[:, None].astype(np.float32)
+        shift = apart[0, 0] if shift is None else shift
+        if not (apart == shift).all():
+            return False
+    return True
 
 
 _AS_IT_IS = TableFunction("integers", lambda x: x, is_elementwise=True, is_monotone=True)

@@ -12,6 +12,7 @@ taps lie inside (:class:`BorderClasses`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -145,6 +146,30 @@ class TracedValue:
         if not self.is_image and self.order is not None and not op.is_elementwise:
             op = op.picked(np.argsort(self.order), len(self.order))
         return replace(self, ops=(*self.ops, op))
+
+
+def common_ops(values: Sequence[TracedValue]) -> int | None:
+    """How many functions several values have in common, if nothing else tells them apart.
+
+    Args:
+        values: two or more.
+
+    Returns:
+        The number; None if the values belong to different nodes, a max pool lies behind the common
+        functions, or a value is undecided.
+    """
+    first = values[0]
+    for value in values:
+        if value.name != first.name or value.pending or value.pool is not first.pool:
+            return None
+        if value.border is not first.border or value.fixed is not first.fixed:
+            return None
+    count = 0
+    for ops in zip(*(value.ops for value in values), strict=False):
+        if any(op is not ops[0] for op in ops):
+            break
+        count += 1
+    return None if first.pool is not None and count < first.pool.cut else count
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Graph, Input, Lookup, Rescale, Threshold
-from hwbnn.lowering import floats, lower
+from hwbnn.lowering import explain, floats, lower
 from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, QuantConv2d, Scale
 from hwbnn.simulators import simulate
 from tests.lowering.models import METHOD, random_integers
@@ -89,6 +90,8 @@ EXACT: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
     "ReLU6 of integers": lambda m, x: functional.relu6(x),
     "rounded and clipped": lambda m, x: torch.clamp(torch.round(m.norm(x)), 0, 7),
     "rounded to signed integers": lambda m, x: torch.round(m.norm(x)).clamp(-3, 3),
+    "two slopes by where": lambda m, x: m.sign(torch.where(x > 0, m.norm(x), 0.1 * x)),
+    "a product of two functions": lambda m, x: m.sign(m.norm(x) * x.abs() - 1),
     "floor": lambda m, x: torch.floor(m.norm(x).clamp(-2, 2)),
     "the magnitude by two ReLUs of slopes": lambda m, x: functional.leaky_relu(x, -1.0),
 }
@@ -208,9 +211,12 @@ def test_a_dilated_convolution_has_zeros_between_its_taps() -> None:
             "function 'batch_norm' in the model: without running statistics it depends",
         ),
         (
-            lambda m, x: m.sign(torch.where(x > 0, x, 0.1 * x)),
-            "function 'where' in the model: expected one value of the network",
+            lambda m, x: m.sign(x * x.abs().mean(1, keepdim=True)),
+            "function 'mean' in the model: a number computed from each sample (such as XNOR-Net's",
         ),
+        (lambda m, x: m.sign(torch.tanh(x)), "function 'tanh' in the model: use nn.Hardtanh"),
+        (lambda m, x: x / x.abs(), "makes a NaN"),
+        (lambda m, x: torch.bernoulli(torch.sigmoid(x)), "function 'sigmoid' in the model"),
         (lambda m, x: m.norm(x), "put a BinaryActivation before it"),
         (lambda m, x: m.factor(x), "put a BinaryActivation before it"),
     ],
@@ -303,3 +309,232 @@ def test_images_of_one_channel_are_flattened_by_a_view() -> None:
     )
     assert floats(source, np.zeros((2, 6, 6, 1), np.int64)).stride() == (36, 36, 6, 1)
     same_class(model, lower(model, source), source)
+
+
+class Sign(torch.autograd.Function):
+    """A sign as students write it, with a gradient of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.sign()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return grads[0] * (x.abs() <= 1).float()
+
+
+class SignByMask(Sign):
+    """Written by assignments: 0 gives +1."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        y = torch.ones_like(x)
+        y[x < 0] = -1
+        return y
+
+
+class SignInNewForm(torch.autograd.Function):
+    """Written with ``setup_context``."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return torch.where(x >= 0, 1.0, -1.0)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return grads[0]
+
+
+def bireal(x: Tensor) -> Tensor:
+    """A sign whose gradient is that of a piecewise polynomial."""
+    low, middle, high = ((x < end).float() for end in (-1.0, 0.0, 1.0))
+    y = -low + (x * x + 2 * x) * (1 - low)
+    y = y * middle + (2 * x - x * x) * (1 - middle)
+    y = y * high + (1 - high)
+    return x.sign().detach() - y.detach() + y
+
+
+def straight(q: Tensor, x: Tensor) -> Tensor:
+    return (q - x).detach() + x
+
+
+THREE = "three levels"
+BIT = "a bit"
+STEPS = "several levels"
+# Each idiom for the sums themselves, an integer that may be 0; the levels that it must have.
+IDIOMS: dict[str, tuple[Callable[[nn.Module, Tensor], Tensor], str]] = {
+    "torch.sign": (lambda m, x: torch.sign(x), THREE),
+    "x.sign()": (lambda m, x: x.sign(), THREE),
+    "torch.sgn": (lambda m, x: torch.sgn(x), THREE),
+    "sign in place": (lambda m, x: (x + 0).sign_(), THREE),
+    "sign of BatchNorm is never 0": (lambda m, x: m.norm(x).sign(), BIT),
+    "sign behind hardtanh": (lambda m, x: functional.hardtanh(x).sign(), THREE),
+    "sign with a small offset": (lambda m, x: torch.sign(x + 1e-6), BIT),
+    "sign of a sign": (lambda m, x: torch.sign(torch.sign(x) + 0.1), BIT),
+    "where of integers": (lambda m, x: torch.where(x >= 0, 1, -1).float(), BIT),
+    "where of tensors": (
+        lambda m, x: torch.where(x > 0, torch.ones_like(x), -torch.ones_like(x)),
+        BIT,
+    ),
+    "a comparison by .to": (lambda m, x: (x >= 0).to(x.dtype) * 2 - 1, BIT),
+    "a comparison by .type": (lambda m, x: (x >= 0).type(torch.float32) * 2 - 1, BIT),
+    "a comparison by .int": (lambda m, x: (x >= 0).int().float() * 2 - 1, BIT),
+    "the negation of a comparison": (lambda m, x: (~(x < 0)).float() * 2 - 1, BIT),
+    "two comparisons": (lambda m, x: (x > 0).float() - (x < 0).float(), THREE),
+    "heaviside": (lambda m, x: torch.heaviside(x, torch.tensor(1.0)) * 2 - 1, BIT),
+    "heaviside with one half": (lambda m, x: 2 * torch.heaviside(x, torch.tensor(0.5)) - 1, THREE),
+    "copysign": (lambda m, x: torch.copysign(torch.ones_like(x), x), BIT),
+    "masked_fill": (lambda m, x: torch.ones_like(x).masked_fill(x < 0, -1.0), BIT),
+    "a Function": (lambda m, x: Sign.apply(x), THREE),
+    "a Function by masks": (lambda m, x: SignByMask.apply(x), BIT),
+    "a Function in the new form": (lambda m, x: SignInNewForm.apply(x), BIT),
+    "straight-through": (lambda m, x: straight(x.sign(), x), THREE),
+    "straight-through, turned round": (lambda m, x: x + (x.sign() - x).detach(), THREE),
+    "straight-through by .data": (lambda m, x: x + (x.sign() - x).data, THREE),
+    "straight-through of hardtanh": (
+        lambda m, x: straight(x.sign(), functional.hardtanh(x)),
+        THREE,
+    ),
+    "a polynomial's gradient": (lambda m, x: bireal(x), THREE),
+    "ternary by two functions": (lambda m, x: x.sign() * (x.abs() > 2).float(), THREE),
+    "rounded straight-through": (lambda m, x: straight(x.clamp(0, 3).round(), x), STEPS),
+}
+
+
+def levels_of(graph: Graph) -> str:
+    node = graph.nodes[2]
+    assert isinstance(node, Threshold)
+    if node.bit:
+        return BIT
+    return THREE if (node.base, node.levels) == (-1, 2) else STEPS
+
+
+@pytest.mark.parametrize("idiom", IDIOMS)
+@pytest.mark.parametrize("source", [BITS, WHOLE], ids=["bits", "integers"])
+def test_signs_as_people_write_them_have_the_levels_that_torch_gives(
+    idiom: str, source: Input
+) -> None:
+    function, levels = IDIOMS[idiom]
+    model = dense(function)
+    graph = lower(model, source)
+    assert graph.is_exact
+    assert levels_of(graph) == levels
+    same_class(model, graph, source)
+
+
+def test_a_sign_of_zero_that_counts_as_plus_one_is_seen() -> None:
+    """The comparison can fail: the network's sign of 0 is 0, the planted Graph's is +1."""
+    model = dense(IDIOMS["torch.sign"][0])
+    graph = lower(model, BITS)
+    nodes = list(graph.nodes)
+    old = nodes[2]
+    assert isinstance(old, Threshold)
+    both = np.repeat(old.thresholds[:, :1], 2, axis=1)  # -1, then +1 at once
+    nodes[2] = Threshold(old.name, old.source, both, old.falling, base=-1)
+    with pytest.raises(AssertionError):
+        same_class(model, Graph(tuple(nodes)), BITS)
+
+
+def test_a_sum_that_cancels_is_what_remains() -> None:
+    """In float32 a straight-through sum is not always the number that it stands for."""
+    torch.manual_seed(0)
+    x = torch.randn(10_000)
+    assert (straight(x.sign() / 3, x) != x.sign() / 3).any()
+    assert (straight(x.sign(), x * 1e9) != x.sign()).any()
+    model = dense(lambda m, x: (x.sign() - 0.37 * x).detach() + x)
+    with pytest.raises(CannotLower, match="real numbers"):
+        lower(model, BITS)  # here the number that is added is another one
+
+
+class OwnLinear(nn.Linear):
+    """A linear layer that computes its weights in its forward."""
+
+    def __init__(self, inputs: int, outputs: int, way: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(inputs, outputs, bias=False)
+        self.way = way
+        self.weight.data[:, ::4] = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.way(self.weight))
+
+
+WEIGHTS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "sign": (lambda w: w.sign(), "-1, 0 and +1"),
+    "a Function": (lambda w: Sign.apply(w), "-1, 0 and +1"),
+    "straight-through": (lambda w: straight(w.sign(), w), "-1, 0 and +1"),
+    "where": (lambda w: torch.where(w >= 0, 1.0, -1.0), "-1 and +1"),
+    "a mean as scale": (
+        lambda w: straight(w.sign(), w) * w.abs().mean(1, keepdim=True).detach(),
+        "-1, 0 and +1",
+    ),
+    "centred": (lambda w: (w - w.mean(1, keepdim=True)).sign(), "-1 and +1"),
+    "rounded": (lambda w: (w * 12).round().clamp(-3, 3) / 3, "integers up to 3"),
+}
+
+
+@pytest.mark.parametrize("way", WEIGHTS)
+def test_weights_that_are_computed_in_forward_are_evaluated_once(way: str) -> None:
+    torch.manual_seed(3)
+    function, text = WEIGHTS[way]
+    layers = OwnLinear(12, 9, function), nn.BatchNorm1d(9), Forward(lambda m, x: x.sign())
+    model = trained(nn.Sequential(*layers, OwnLinear(9, 3, function)))
+    graph = lower(model, BITS)
+    assert graph.is_exact
+    assert f"weights are {text} times" in str(explain(model, BITS))
+    if "mean" not in way:  # equal integers of unequal scales are no ties in floats
+        same_class(model, graph, BITS)
+
+
+def test_functions_of_one_sum_meet_behind_a_flatten() -> None:
+    """Channels of a flattened image have another order in the Graph than in torch."""
+    source = Input("x", (4, 4, 2), -3, 4)
+    torch.manual_seed(6)
+    parts = {
+        "conv": BinaryConv2d(2, 3, 3, METHOD),
+        "norm": nn.BatchNorm1d(12),
+        "shift": nn.BatchNorm1d(12),
+        "last": binary(12, 4),
+    }
+
+    def forward(m: nn.Module, x: Tensor) -> Tensor:
+        y = m.conv(x).flatten(1)
+        return m.last(m.norm(y).sign() * m.shift(m.norm(y) * y).sign())
+
+    model = trained(Forward(forward, **parts))
+    graph = lower(model, source)
+    assert graph.is_exact
+    same_class(model, graph, source)
+
+
+def test_levels_of_thirds_are_exact() -> None:
+    """A quantizer that is written as functions: its levels k / 3 are integers times a step."""
+    torch.manual_seed(3)
+    act = Forward(lambda m, x: (x.clamp(0, 1) * 3).round() / 3)
+    model = nn.Sequential(nn.Linear(12, 9), act, OwnLinear(9, 3, lambda w: w.sign()))
+    model[0].weight.data.sign_()
+    graph = lower(model.eval(), BITS)
+    assert graph.is_exact
+    node = graph.nodes[2]
+    assert isinstance(node, Threshold)
+    assert (node.base, node.levels) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("forward", "said"),
+    [
+        (lambda m, x: m.last(x) if x.size(1) != 12 else m.first(x), "cannot be traced.*control"),
+        (lambda m, x: m.last(m.norm(m.first(x)) + x.new_tensor(m.first.weight.org)), "a parameter"),
+    ],
+)
+def test_code_that_no_trace_can_follow_is_refused(forward: Any, said: str) -> None:
+    parts = {"first": nn.Linear(12, 9), "norm": nn.BatchNorm1d(9), "last": nn.Linear(9, 3)}
+    with pytest.raises(CannotLower, match=said) as caught:
+        lower(Forward(forward, **parts).eval(), BITS)
+    assert "\n" not in str(caught.value)

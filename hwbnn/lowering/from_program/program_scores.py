@@ -1,10 +1,8 @@
 """The order of a program's logits as integers: exactly, or refused.
 
-Logits are ``gain[c] * D + offset[c]`` with rational numbers, or results of BatchNorm. Where one
-``unit`` divides all gains, ``D * gain / unit`` is an integer, and ``offset / unit`` is the sum of a
-whole part and a rest in [0, 1). For the order of the logits only the rank of the rest matters: with
-``N`` different rests the scores are ``N * (D * gain / unit + whole) + rank``. Otherwise, where the
-sums take few values, the Graph has a table with the rank of each logit among all that can occur.
+Logits are ``gain[c] * D + offset[c]`` with rational numbers, or results of BatchNorm. Where the
+first have no common unit (:mod:`hwbnn.lowering.scaled_scores`) and the sums take few values, the
+Graph has a table with the rank of each logit among all that can occur.
 """
 
 from __future__ import annotations
@@ -12,17 +10,17 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import cmp_to_key
 from itertools import pairwise
-from math import floor, gcd, lcm
+from math import gcd, lcm
 
 import numpy as np
 
 from hwbnn.errors import CannotLower
-from hwbnn.graph import Lookup, Output, Rescale
+from hwbnn.graph import Lookup, Output
 from hwbnn.graph.arrays import Ints
-from hwbnn.graph.fields import LIMIT
 from hwbnn.lowering.from_program.readings import LinearReading
 from hwbnn.lowering.from_program.real_numbers import RealNumber
 from hwbnn.lowering.from_program.real_ops import RealOp, of_channel
+from hwbnn.lowering.scaled_scores import rescaled, scaled_scores
 from hwbnn.lowering.tables import TABLE_LIMIT, batches
 from hwbnn.lowering.value import GraphBuilder, TracedValue
 from hwbnn.program import Layer
@@ -52,31 +50,10 @@ def scores(
 def _scaled(
     build: GraphBuilder, layer: Layer, value: TracedValue, reading: LinearReading
 ) -> str | None:
-    count = value.type.size
-    gains = [of_channel(reading.unit, c) for c in range(count)]
-    below = lcm(*(g.denominator for g in gains))
-    unit = Fraction(gcd(*(int(g * below) for g in gains)), below)
-    if not unit:
-        return None
-    factors = [int(g / unit) for g in gains]
-    offsets = [of_channel(reading.centre, c) / unit for c in range(count)]
-    whole = [floor(o) for o in offsets]
-    least = min(whole)
-    rests = sorted({o - w for o, w in zip(offsets, whole, strict=True)})
-    n = len(rests)
-    bias = [n * (w - least) + rests.index(o - w) for o, w in zip(offsets, whole, strict=True)]
-    node = build.nodes[-1] if build.nodes[-1].name == value.name else None
-    if set(factors) == {1} and not any(bias):
-        text = "compared as integers: all channels have one scale and one offset"
-        if node is not None:
-            build.remark(layer.name, node, text)
-        return value.name
-    scaled = _rescaled(build, value, [n * f for f in factors], bias)
-    if scaled is None:
-        return None
-    text = f"scores: sums times {n * min(factors)} to {n * max(factors)}, plus 0 to {max(bias)}"
-    build.remark(layer.name, scaled, f"{text}; ordered exactly as the logits")
-    return scaled.name
+    channels = range(value.type.size)
+    gains = [of_channel(reading.unit, c) for c in channels]
+    offsets = [of_channel(reading.centre, c) for c in channels]
+    return scaled_scores(build, layer.name, value, gains, offsets)
 
 
 def logits(
@@ -100,7 +77,7 @@ def logits(
     name = value.name
     factors, bias = ([int(p / unit) for p in numbers] for numbers in (gains, parts[count:]))
     if set(factors) != {1} or any(bias):
-        node = _rescaled(build, value, factors, bias)
+        node = rescaled(build, value, factors, bias)
         if node is None:
             raise CannotLower(
                 f"{layer.label}: its logits have no common unit of a fitting size; use "
@@ -110,32 +87,6 @@ def logits(
         build.remark(layer.name, node, f"logits in units of {float(unit):g}")
     scale, offset = float(unit), float(offsets[0])
     return Output(build.name("y"), name, "logits", scale, offset)
-
-
-def _rescaled(
-    build: GraphBuilder, value: TracedValue, factors: list[int], bias: list[int]
-) -> Rescale | None:
-    """A node that computes ``factor * integer + bias``; None if these numbers are too large."""
-    # The Graph's own bounds assume that every channel takes the whole range of the value.
-    ends = [
-        f * end + b
-        for f, b in zip(factors, bias, strict=True)
-        for end in (value.type.low, value.type.high)
-    ]
-    if max(map(abs, (*ends, *factors, *bias))) >= LIMIT:
-        return None
-    zeros = np.zeros(len(factors), np.int64)
-    node = Rescale(
-        build.name("scores"),
-        value.name,
-        np.array(factors),
-        np.array(bias),
-        zeros,
-        min(ends),
-        max(ends),
-    )
-    build.add(node)
-    return node
 
 
 def _ranked(build: GraphBuilder, layer: Layer, value: TracedValue) -> str:

@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from hwbnn.errors import CannotLower, InputError
-from hwbnn.graph import Graph, Input, Lookup, Output
+from hwbnn.graph import Graph, Input, Lookup, Output, Rescale
 from hwbnn.graph.arrays import Floats, Ints
 from hwbnn.lowering.from_torch.lower_model import begin
-from hwbnn.lowering.from_torch.ops import reference_mode
+from hwbnn.lowering.from_torch.ops import plain_tensor, reference_mode
 from hwbnn.lowering.from_torch.reference import floats, prepare, takes_sequences
 from hwbnn.lowering.from_torch.walk import Walk
 from hwbnn.lowering.tables import evaluate_at
@@ -245,6 +245,9 @@ def _ranked(walk: Walk, name: str, sums: Ints) -> Ints:
             t = walk.build.types[name]
             ranks: Ints = node.table[np.arange(sums.shape[1]), (sums - t.low) // t.step]
             return ranks
+        if isinstance(node, Rescale) and node.source == name:
+            scores: Ints = sums.astype(np.int64) * node.multiplier + node.bias
+            return scores
     return sums
 
 
@@ -255,7 +258,7 @@ def _floats(network: nn.Module, source: Input, frames: Ints, told: FrameProgress
         told("floats", start, len(frames))
         x = floats(source, frames[start : start + _BATCH], is_sequence=is_sequence)
         with reference_mode():
-            parts.append(network(x).numpy())
+            parts.append(plain_tensor(network(x)).numpy())
     return np.concatenate(parts).astype(np.float64)
 
 

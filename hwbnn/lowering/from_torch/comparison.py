@@ -15,7 +15,7 @@ from hwbnn.arguments import checked_call
 from hwbnn.errors import CannotLower, ConstantOutput, InputError
 from hwbnn.graph import ArgMax, Graph
 from hwbnn.graph.arrays import Array
-from hwbnn.lowering.from_torch.ops import reference_mode
+from hwbnn.lowering.from_torch.ops import plain_tensor, reference_mode
 from hwbnn.lowering.from_torch.reference import (
     Recorder,
     floats,
@@ -24,10 +24,10 @@ from hwbnn.lowering.from_torch.reference import (
     warn_of_training_mode,
 )
 from hwbnn.lowering.from_torch.walk import Walk
+from hwbnn.lowering.ops import CodeReading
 from hwbnn.lowering.shapes import in_graph_order, in_torch_order
 from hwbnn.lowering.tables import evaluate_at
 from hwbnn.lowering.value import FRACTION, WEIGHT_BITS, GraphBuilder
-from hwbnn.nn import BinaryActivation
 from hwbnn.simulators import check_input, simulate
 
 _BATCH = 256
@@ -237,8 +237,8 @@ def _pairs(walk: Walk, graph: Graph, batch: Array, values: dict[str, Array]) -> 
     # Layers of real weights are replaced in the trace.
     as_traced = logits if walk.original is None else Recorder(walk.original).record(x)
     with reference_mode():
-        eager = walk.network(x)
-    if not torch.equal(as_traced, eager):
+        eager = plain_tensor(walk.network(x))
+    if not torch.equal(plain_tensor(as_traced), eager):
         raise CannotLower(
             f"{type(walk.network).__name__}: the model and its torch.fx trace give different "
             "numbers; its forward depends on something besides its input (chance, a counter, a "
@@ -325,12 +325,14 @@ def _instead(walk: Walk, values: dict[str, Array]) -> dict[fx.Node, torch.Tensor
 
 def _codes_of(walk: Walk, call: fx.Node, recorder: Recorder) -> Array:
     """The codes for the numbers that an activation of the float network returned."""
-    layer = walk.traced.get_submodule(str(call.target))
-    assert isinstance(layer, BinaryActivation)
-    scale, centre = layer.quantizer.affine()
-    seen = in_graph_order(recorder.values[call].numpy(), walk.values[call])
-    numbers: Array = (seen.reshape(len(seen), -1).astype(np.float64) - centre) / scale
-    codes: Array = numbers > 0 if layer.quantizer.levels == 1 else np.rint(numbers).astype(np.int64)
+    value = walk.values[call]
+    seen = in_graph_order(recorder.values[call].numpy(), value)
+    numbers: Array = seen.reshape(len(seen), -1).astype(np.float64)
+    reading = value.ops[0]
+    if not isinstance(reading, CodeReading):  # the numbers are the Graph's integers
+        return np.rint(numbers).astype(np.int64)
+    numbers = (numbers - reading.activation.centre) / reading.activation.scale
+    codes: Array = numbers > 0 if reading.is_bit else np.rint(numbers).astype(np.int64)
     return codes
 
 

@@ -16,10 +16,11 @@ from torch import Tensor
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.graph import Input
 from hwbnn.graph.arrays import Float32s
-from hwbnn.lowering.from_torch.ops import named, reference_mode
+from hwbnn.lowering.from_torch.coded import CodedActivation
+from hwbnn.lowering.from_torch.ops import named, reference_mode, table_function
 from hwbnn.lowering.from_torch.real_weights import EvaluatedWeight
 from hwbnn.lowering.layers import Geometry, Weights
-from hwbnn.lowering.ops import CodeReading, StepActivation
+from hwbnn.lowering.ops import CodeReading, StepActivation, TableFunction
 from hwbnn.lowering.tables import batches, is_identity
 from hwbnn.lowering.value import TracedValue
 from hwbnn.methods import Codes
@@ -59,6 +60,30 @@ def read_activation(
             return layer.codes(table.reshape(*table.shape, *(1,) * axes)).flatten(1).numpy()
 
     return StepActivation(name, label, layer.quantizer.levels, scale, centre, codes, layer)
+
+
+def coded_op(module: CodedActivation, *, axes: int) -> TableFunction:
+    """A quantizer as a function from real numbers to its integers; axes as for a module."""
+    return table_function(
+        module.label,
+        module,
+        axes=axes,
+        is_elementwise=not module.scale.ndim,
+        is_monotone=True,
+    )
+
+
+def read_coded(name: str, module: CodedActivation, *, axes: int) -> StepActivation:
+    """A quantizer as an activation whose integers are those of the Graph."""
+    op = coded_op(module, axes=axes)
+    low, span = module.low, module.high - module.low
+    levels, base = (1, None) if module.is_bit else (span, low)
+
+    def codes(x: Float32s) -> Any:
+        integers = op(np.ascontiguousarray(x, np.float32))
+        return (integers > 0 if module.is_bit else integers - np.float32(low)).astype(np.uint8)
+
+    return StepActivation(name, module.label, levels, 1.0, 0.0, codes, module, base)
 
 
 def read_linear(name: str, layer: DenseLayer, value: TracedValue, source: Input) -> Weights:

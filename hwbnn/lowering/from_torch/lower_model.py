@@ -48,9 +48,9 @@ def lower(
 
     Args:
         model: a torch module of ``hwbnn.nn`` layers, of torch's channel-wise modules and functions
-            (BatchNorm, PReLU, ReLU, Hardtanh, Dropout, clip, round, comparisons), pools and
-            Flatten, of constants added and multiplied, of ``nn.Linear`` and ``nn.Conv2d``, and of
-            sums of two values (shortcuts) and concatenations.
+            (BatchNorm, PReLU, ReLU, Hardtanh, Dropout, clip, round, sign, comparisons), pools and
+            Flatten, of constants added and multiplied, of ``nn.Linear`` and ``nn.Conv2d``, of sums
+            of two values (shortcuts) and concatenations; and of Brevitas's quantized layers.
         input: required: the shape of a sample, for images ``(height, width, channels)`` where the
             model takes ``(batch, channels, height, width)``; the range of the integers; and scale
             and offset from these to the floats that the model was trained on.

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from torch.nn.utils import parametrize
 
 from hwbnn.errors import CannotLower
 from hwbnn.graph.arrays import Float32s, Ints
-from hwbnn.lowering.ops import TableFunction
+from hwbnn.lowering.ops import ChannelwiseOp, TableFunction
 from hwbnn.lowering.pools import PoolWindow
 from hwbnn.methods import Nonlinearity
 from hwbnn.nn import Scale
@@ -95,7 +97,27 @@ FUNCTIONS: dict[Callable[..., Any], str] = {
     operator.gt: "compare",
     operator.le: "compare",
     operator.lt: "compare",
+    operator.invert: "invert",
+    operator.and_: "and",
+    operator.or_: "or",
+    operator.eq: "compare",
+    operator.ne: "compare",
+    operator.abs: "abs",
+    torch.eq: "compare",
+    torch.ne: "compare",
+    torch.logical_not: "invert",
+    torch.logical_and: "and",
+    torch.logical_or: "or",
     torch.where: "where",
+    torch.sign: "sign",
+    torch.sgn: "sign",
+    torch.abs: "abs",
+    torch.square: "square",
+    torch.heaviside: "heaviside",
+    torch.copysign: "copysign",
+    torch.masked_fill: "masked_fill",
+    torch.clone: "clone",
+    torch.detach: "detach",
     functional.batch_norm: "batch_norm",
     functional.relu: "relu",
     functional.relu6: "relu6",
@@ -125,8 +147,29 @@ METHODS = frozenset(
         "gt",
         "le",
         "lt",
+        "eq",
+        "ne",
+        "logical_not",
+        "logical_and",
+        "logical_or",
+        "where",
+        "sign",
+        "sgn",
+        "abs",
+        "square",
+        "heaviside",
+        "copysign",
+        "masked_fill",
+        "sign_",
         "contiguous",
+        "clone",
         "float",
+        "int",
+        "long",
+        "bool",
+        "to",
+        "type",
+        "type_as",
         "detach",
         "add_",
         "sub_",
@@ -157,11 +200,14 @@ _KEYWORDS = frozenset(
         "bias",
         "momentum",
         "eps",
+        "values",
+        "value",
+        "mask",
+        "dtype",
     ]
 )
 SHAPE_ALONE = frozenset(("expand_as", "expand", "zeros_like", "ones_like"))
 """Functions of constants and of the shape of a value; their result is a constant."""
-_COMPARISONS = frozenset(("ge", "gt", "le", "lt"))
 _REMEDY = (
     "between a binary layer and the next activation only channel-wise functions have an exact "
     "integer form (BatchNorm, PReLU, ReLU, Hardtanh, Dropout, Scale, constants added or multiplied)"
@@ -169,6 +215,10 @@ _REMEDY = (
 
 _CLASS = "the class is the same without it: return the logits and leave it to the loss"
 _CURVE = f"use nn.Hardtanh, nn.ReLU or nn.PReLU in its place: {_REMEDY}"
+_OF_SAMPLE = (
+    "a number computed from each sample (such as XNOR-Net's K) is another one for every input, "
+    "which no table of a channel has; leave it out, or use the BatchNorm behind the layer"
+)
 _SIGMOID = (
     "of one logit the decision is the same without it: return the logit and leave it to the loss "
     f"(BCEWithLogitsLoss); else {_REMEDY}"
@@ -179,8 +229,7 @@ _ADVICE: dict[str, str] = {
     **dict.fromkeys(("gelu", "silu", "mish", "tanh", "elu", "selu", "celu"), _CURVE),
     **dict.fromkeys(("hardswish", "softplus", "softsign"), _CURVE),
     **dict.fromkeys(("sigmoid", "logsigmoid", "hardsigmoid"), _SIGMOID),
-    "sign": "its sign of 0 is 0, a third level; use hwbnn.nn.BinaryActivation, whose sign of 0 is "
-    "+1",
+    **dict.fromkeys(("mean", "norm", "std", "var", "sum"), _OF_SAMPLE),
 }
 """Advice for a refused function or module, by its name in lower case without underscores."""
 
@@ -232,8 +281,8 @@ def table_function(
         table = table.reshape(*table.shape, *(1,) * axes)
         with reference_mode():
             y = function(table)
-            # Torch computes with bools as with 0 and 1.
-            y = y.float() if y.dtype == torch.bool else y
+            # Torch computes with bools as with 0 and 1, and with integers as with floats.
+            y = y.float() if not y.dtype.is_floating_point else y
         if y.shape != table.shape or y.dtype != torch.float32:
             raise CannotLower(
                 f"{label}: expected a function that keeps shape {tuple(table.shape[1:])} and "
@@ -251,9 +300,14 @@ def table_function(
     )
 
 
+def plain_tensor(value: Any) -> Any:
+    """A quantized tensor of Brevitas as a tensor of torch; anything else as it is."""
+    return value.value if isinstance(value, tuple) and hasattr(value, "value") else value
+
+
 def named(name: str, module: nn.Module) -> str:
     """A module in messages: its qualified name and its type."""
-    return f"layer '{name}' ({type(module).__name__})"
+    return f"layer '{name}' ({getattr(module, 'kind', type(module).__name__)})"
 
 
 def kind_of(module: nn.Module) -> type[nn.Module]:
@@ -262,13 +316,20 @@ def kind_of(module: nn.Module) -> type[nn.Module]:
     return kind.__bases__[0] if parametrize.is_parametrized(module) else kind
 
 
+def state_of(module: nn.Module) -> dict[str, Any]:
+    """The parameters and buffers of a module, without torch's warnings to authors of modules."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return dict(module.state_dict())
+
+
 def check_state(name: str, module: nn.Module) -> None:
     """Refuse numbers that are not finite, and hooks, which may change values.
 
     Raises:
         CannotLower: naming the layer and the parameter.
     """
-    for key, tensor in module.state_dict().items():
+    for key, tensor in state_of(module).items():
         if isinstance(tensor, Tensor) and not bool(torch.isfinite(tensor).all()):
             bad = "NaN" if bool(tensor.isnan().any()) else "infinity"
             raise CannotLower(
@@ -334,20 +395,73 @@ def _is_monotone(module: nn.Module) -> bool:
     return isinstance(module, _ALIKE | BATCH_NORMS)
 
 
+@dataclass(frozen=True, eq=False)
+class FunctionCall:
+    """A traced function or method of one or several values that depend on the input.
+
+    Attributes:
+        label: the call, for messages.
+        apply: function from these values to the result.
+        is_elementwise: see :class:`~hwbnn.lowering.ops.ChannelwiseOp`.
+        is_monotone: whether it is known to be monotone in its only value.
+        is_linear: whether it is the sum or difference of two values.
+    """
+
+    label: str
+    apply: Callable[..., Tensor]
+    is_elementwise: bool
+    is_monotone: bool
+    is_linear: bool
+
+    def op(self, axes: int) -> TableFunction:
+        """The function of its only value; axes as for :func:`table_function`."""
+        return table_function(
+            self.label,
+            self.apply,
+            axes=axes,
+            is_elementwise=self.is_elementwise,
+            is_monotone=self.is_monotone,
+        )
+
+    def joined(self, parts: Sequence[tuple[ChannelwiseOp, ...]], axes: int) -> TableFunction:
+        """The function of one value ``x`` that has all arguments as functions of ``x``.
+
+        Args:
+            parts: for each argument the functions from ``x`` to it.
+            axes: as for :func:`table_function`.
+        """
+
+        def compute(x: Tensor) -> Tensor:
+            tables = []
+            for ops in parts:
+                table = x.flatten(1).numpy()
+                for op in ops:
+                    table = op(table)
+                tables.append(torch.from_numpy(np.ascontiguousarray(table)).reshape(x.shape))
+            return self.apply(*tables)
+
+        every = [op for ops in parts for op in ops]
+        function = table_function(
+            self.label,
+            compute,
+            axes=axes,
+            is_elementwise=self.is_elementwise and all(op.is_elementwise for op in every),
+        )
+        lines = self.is_linear and all(op.is_piecewise_linear for op in every)
+        return replace(function, has_few_lines=lines)
+
+
 def function_op(
     node: fx.Node,
-    source: fx.Node,
+    sources: Mapping[fx.Node, torch.dtype],
     constants: dict[fx.Node, Operand],
-    *,
-    axes: int = 0,
-) -> TableFunction:
-    """A traced function or method with one argument that depends on the input.
+) -> FunctionCall:
+    """A traced function or method with arguments that depend on the input.
 
     Args:
         node: the call.
-        source: the argument that depends on the input.
+        sources: the arguments that depend on the input, and their types in the network.
         constants: values of the other arguments that are traced.
-        axes: number of axes after the channels of its argument: 2 for images, 1 for sequences.
 
     Raises:
         CannotLower: if the function is not listed, it works in place on a value that others read,
@@ -362,42 +476,38 @@ def function_op(
     if not listed or not set(node.kwargs) <= _KEYWORDS or node.kwargs.get("training"):
         called = target if isinstance(target, str) else getattr(target, "__name__", "")
         raise CannotLower(f"{label}: {_advice(called)}")
-    if name == "where" and (node.args[:1] != (source,) or not _is_comparison(source)):
-        raise CannotLower(
-            f"{label}: expected where(x >= c, a, b) of constants, which is a step; for two slopes "
-            "use nn.PReLU or nn.LeakyReLU"
-        )
     in_place = target.endswith("_") if isinstance(target, str) else node.kwargs.get("inplace")
-    if (in_place or target in _IN_PLACE) and len(source.users) > 1:
+    if (in_place or target in _IN_PLACE) and any(len(s.users) > 1 for s in sources):
         raise CannotLower(f"{label}: works in place on a value that is read again; write a new one")
     for value in (*node.args, *node.kwargs.values()):
         if isinstance(value, fx.Node):
-            if value is not source:
+            if value not in sources:
                 _check_constant(label, constants.get(value, value))
         else:
             _check_constant(label, value)
 
-    def apply(x: Tensor) -> Tensor:
-        known: dict[fx.Node, Any] = {**constants, source: x}
+    def apply(*x: Tensor) -> Tensor:
+        typed = {s: t.to(kind) for (s, kind), t in zip(sources.items(), x, strict=True)}
+        known: dict[fx.Node, Any] = {**constants, **typed}
         args: Any = fx.node.map_arg(node.args, known.__getitem__)
         kwargs = fx.node.map_arg(node.kwargs, known.__getitem__)
         if isinstance(target, str):
             out: Tensor = getattr(args[0], target)(*args[1:], **kwargs)
         else:
             assert callable(target)
-            if name == "where":
-                args = (args[0] > 0, *args[1:])
             out = target(*args, **kwargs)
         return out
 
     # A constant divided by a value is monotone on each side of 0, but not over both.
-    first = node.args[:1] == (source,) or name in ("add", "mul")
-    return table_function(
+    first = node.args[:1] == (next(iter(sources)),) or name in ("add", "mul")
+    others = [a for a in (*node.args, *node.kwargs.values()) if a not in sources]
+    return FunctionCall(
         label,
         apply,
-        axes=axes,
-        is_elementwise=first and not any(isinstance(a, fx.Node) for a in _others(node, source)),
-        is_monotone=first and name.removesuffix("_") in _STRAIGHT,
+        is_elementwise=(first or len(sources) > 1)
+        and not any(isinstance(a, fx.Node) for a in others),
+        is_monotone=first and len(sources) == 1 and name.removesuffix("_") in _STRAIGHT,
+        is_linear=len(sources) > 1 and name in ("add", "sub"),
     )
 
 
@@ -420,21 +530,14 @@ _STRAIGHT = frozenset(
         "batch_norm",
         "dropout",
         "contiguous",
+        "clone",
         "float",
         "detach",
+        "sign",
+        "sgn",
     ]
 )
 """Functions that consist only of products, sums and bounds, if the value is the first argument."""
-
-
-def _others(node: fx.Node, source: fx.Node) -> list[Any]:
-    """The arguments of a call except the one that depends on the input."""
-    return [a for a in (*node.args, *node.kwargs.values()) if a is not source]
-
-
-def _is_comparison(source: fx.Node) -> bool:
-    """Whether a call compares a value with constants."""
-    return target_name(source) in _COMPARISONS
 
 
 def _check_batch_norm(label: str, node: fx.Node, constants: dict[fx.Node, Operand]) -> None:
@@ -470,8 +573,8 @@ def function_label(node: fx.Node) -> str:
 
 
 def _check_constant(label: str, value: object) -> None:
-    """Accept a finite number, a flag, or a tensor of finite numbers of any shape."""
-    if value is None or isinstance(value, bool):
+    """Accept a finite number, a flag, a type, or a tensor of finite numbers of any shape."""
+    if value is None or isinstance(value, bool | torch.dtype | str):
         return
     if isinstance(value, int | float):
         if not math.isfinite(value):

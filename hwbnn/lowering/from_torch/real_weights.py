@@ -16,6 +16,7 @@ of the constant added to the sums. Then:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from hwbnn.graph.arrays import Bools, Floats
 from hwbnn.lowering.tables import batches, evaluate_at
 from hwbnn.lowering.value import TracedValue
 from hwbnn.methods import Codes
-from hwbnn.nn.binary import Lattice, Source, SumLayer
+from hwbnn.nn.binary import Lattice, Source, SumLayer, affine
 from hwbnn.nn.conv import ConvGeometry, ConvLayer
 from hwbnn.nn.linear import DenseLayer
 
@@ -96,12 +97,15 @@ class PlainWeights:
         weight: float32 ``(channels, inputs)``, or ``(channels, inputs of a group, rows, columns)``.
         bias: float32 ``(channels,)``, or None.
         window: stride, padding and groups of a convolution; None for a dense layer.
+        codes: the integers and scales that the weights are, where they are known; ``weight`` then
+            is their product, up to rounding.
     """
 
     label: str
     weight: Tensor
     bias: Tensor | None
     window: ConvWindow | None = None
+    codes: Codes | None = None
 
 
 def module_weights(label: str, module: nn.Linear | nn.Conv1d | nn.Conv2d) -> PlainWeights:
@@ -267,7 +271,10 @@ def quantised(plain: PlainWeights, read: Lattice | None, bits: int) -> SumLayer:
     if read is None or _is_uniform(read):
         if read is not None:
             source = _scalar(read)
-        codes, text = _recognised(rows, weight.shape)
+        if plain.codes is not None:
+            codes, text = plain.codes, "integer weights, as the model has them"
+        else:
+            codes, text = _recognised(rows, weight.shape)
     if codes is None:
         source = read
         folded = weight if read is None else weight * _spread(read.scale, plain)
@@ -294,6 +301,39 @@ def quantised(plain: PlainWeights, read: Lattice | None, bits: int) -> SumLayer:
     if plain.bias is not None:
         layer.bias = nn.Parameter(plain.bias.clone(), requires_grad=False)
     return layer.eval()
+
+
+RationalLine = tuple[list[Fraction], list[Fraction]]
+"""Gains and offsets, one of each for a channel."""
+
+
+def rational_line(layer: DenseLayer) -> RationalLine | None:
+    """Gains and offsets from a layer's integer sums to its output, in real numbers.
+
+    Args:
+        layer: a result of :func:`quantised`.
+
+    Returns:
+        One gain and one offset for each channel; None for any other layer, for weights with an
+        offset, and for a layer that reads channels of different scales.
+    """
+    source = layer.source
+    if not isinstance(layer.weight, EvaluatedWeight) or isinstance(source, Lattice):
+        return None
+    codes = layer.weight.codes()
+    if codes.offset is not None or codes.scale is None:
+        return None
+    scale, offset = (1.0, 0.0) if source is None else affine(source)
+    if not isinstance(scale, float) or not isinstance(offset, float):
+        return None
+    gains = [Fraction(scale) * Fraction(float(s)) for s in codes.scale]
+    rows = [Fraction(float(row)) for row in codes.integers.double().sum(dim=1)]
+    steps = zip(rows, codes.scale, strict=True)
+    offsets = [Fraction(offset) * row * Fraction(float(s)) for row, s in steps]
+    if layer.bias is not None:
+        biases = zip(offsets, layer.bias.detach(), strict=True)
+        offsets = [o + Fraction(float(b)) for o, b in biases]
+    return gains, offsets
 
 
 def _is_uniform(read: Lattice) -> bool:

@@ -22,7 +22,8 @@ from torch.nn.parameter import UninitializedParameter
 
 from hwbnn.errors import CannotLower, HwbnnError, TrainingMode
 from hwbnn.graph import Input
-from hwbnn.lowering.from_torch.ops import function_label, named, reference_mode
+from hwbnn.lowering.from_torch.brevitas import is_brevitas
+from hwbnn.lowering.from_torch.ops import function_label, named, reference_mode, state_of
 from hwbnn.methods import Nonlinearity
 from hwbnn.nn import (
     BinaryActivation,
@@ -161,7 +162,7 @@ def prepare(model: nn.Module) -> nn.Module:
             "the model that it was made of"
         )
     _expect_plain(network)
-    if any(t.is_meta for t in network.state_dict().values() if isinstance(t, torch.Tensor)):
+    if any(t.is_meta for t in state_of(network).values() if isinstance(t, torch.Tensor)):
         raise CannotLower("the model's parameters are on the meta device; load its weights first")
     try:
         network = copy.deepcopy(network)
@@ -197,7 +198,7 @@ def warn_of_training_mode(model: nn.Module) -> None:
 def parameter_digest(network: nn.Module) -> str:
     """SHA-256 over the names, shapes and values of all parameters and buffers."""
     sha = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
+    for name, tensor in sorted(state_of(network).items()):
         if not isinstance(tensor, torch.Tensor):  # a module's extra state
             continue
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -205,9 +206,30 @@ def parameter_digest(network: nn.Module) -> str:
     return sha.hexdigest()
 
 
+class _Proxy(fx.Proxy):
+    """A traced value that takes ``x[mask] = number`` and ``x.data = y`` as new values."""
+
+    def __setitem__(self, mask: Any, value: Any) -> None:
+        if not isinstance(mask, fx.Proxy) or isinstance(value, fx.Proxy):
+            raise TypeError(
+                "an assignment to a part of a tensor, other than x[mask] = number; use torch.where"
+            )
+        filled = self.tracer.create_proxy("call_method", "masked_fill", (self, mask, value), {})
+        self.node = filled.node
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "data" and isinstance(value, fx.Proxy):
+            self.node = value.node
+        else:
+            super().__setattr__(name, value)
+
+
 class _Tracer(fx.Tracer):
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        is_leaf = isinstance(m, (*LEAVES, Nonlinearity))
+        is_leaf = isinstance(m, (*LEAVES, Nonlinearity)) or is_brevitas(m)
         return is_leaf or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -414,6 +436,12 @@ def sample(traced: fx.GraphModule, source: Input) -> Sample:
         where = next(r.failed() for r in reversed(recorders) if r.at is not None)
         raise CannotLower(
             f"{where}: the network refuses an input: {error}; {_input_shape(source)}"
+        ) from None
+    except AttributeError as error:
+        where = next((f"{r.failed()}: " for r in reversed(recorders) if r.at is not None), "")
+        raise CannotLower(
+            f"{where}{_reason(error)}; a forward that keeps things on a parameter (weight.org) "
+            "cannot be followed: compute the weights in it, F.linear(x, self.weight.sign())"
         ) from None
     except (Exception, SystemExit) as error:  # user code runs here
         where = next((f"{r.failed()}: " for r in reversed(recorders) if r.at is not None), "")

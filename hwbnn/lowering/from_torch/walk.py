@@ -9,6 +9,7 @@ needs an exporter of its own. Each call of the network gives a
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,13 +18,22 @@ import torch
 from torch import Tensor, fx, nn
 
 from hwbnn.errors import CannotLower
-from hwbnn.graph import ArgMax, Input, Lookup, Node, Output, Threshold
+from hwbnn.graph import ArgMax, Input, Lookup, Node, Output, Rescale, Threshold
 from hwbnn.graph.arrays import Bytes, Float32s, Ints
 from hwbnn.lowering import layers, pools, shapes, shortcuts
-from hwbnn.lowering.activations import NoExactForm, activation
+from hwbnn.lowering.activations import TABLE_LEVELS, NoExactForm, activation
 from hwbnn.lowering.concatenation import concatenate
 from hwbnn.lowering.encodings import encode
-from hwbnn.lowering.from_torch.layers import check_source, read_activation, read_conv, read_linear
+from hwbnn.lowering.from_torch.brevitas import without_brevitas
+from hwbnn.lowering.from_torch.coded import CodedActivation, CodedSum
+from hwbnn.lowering.from_torch.layers import (
+    check_source,
+    coded_op,
+    read_activation,
+    read_coded,
+    read_conv,
+    read_linear,
+)
 from hwbnn.lowering.from_torch.ops import (
     ADDS,
     CHOICES,
@@ -51,28 +61,50 @@ from hwbnn.lowering.from_torch.ops import (
 )
 from hwbnn.lowering.from_torch.real_weights import (
     PlainWeights,
+    RationalLine,
     binary_weights,
     function_weights,
     lattice,
     module_weights,
     quantised,
+    rational_line,
 )
-from hwbnn.lowering.from_torch.reference import LEAVES, Sample, sample, takes_sequences, trace
+from hwbnn.lowering.from_torch.reference import (
+    LEAVES,
+    Sample,
+    floats,
+    sample,
+    takes_sequences,
+    trace,
+)
+from hwbnn.lowering.from_torch.straight_through import without_straight_through
 from hwbnn.lowering.integer_values import (
     as_integers,
+    as_levels,
     common_line,
     exact_multiple,
     is_integers,
+    is_shifted,
+    is_tabulated,
 )
 from hwbnn.lowering.ops import FLOAT32_INTEGERS, StepActivation, TableFunction
+from hwbnn.lowering.scaled_scores import scaled_scores
 from hwbnn.lowering.tables import TABLE_LIMIT, read_ranks, rises_alike
-from hwbnn.lowering.value import FixedPointError, GraphBuilder, Remark, TracedValue
+from hwbnn.lowering.value import (
+    FixedPointError,
+    GraphBuilder,
+    Remark,
+    TracedValue,
+    common_ops,
+)
 from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear, OptionA, Select, Thermometer
 from hwbnn.nn.binary import ScaledIntegers, SumLayer
 from hwbnn.nn.conv import ConvLayer
 from hwbnn.nn.linear import DenseLayer
 
 _MEAN_POOLS = nn.AvgPool1d | nn.AvgPool2d | nn.AdaptiveAvgPool1d | nn.AdaptiveAvgPool2d
+_ROUNDED = 2.0**-21
+"""How far float32 may move the difference of two logits, relative to the largest that can occur."""
 OUTPUTS = ("class", "scores", "logits")
 
 
@@ -118,10 +150,12 @@ class Walk:
     decision: tuple[fx.Node, TracedValue, str] | None = None
     constant: str = ""
     original: fx.GraphModule | None = None
-    _constants: dict[fx.Node, Tensor | int | float] = field(default_factory=dict)
+    _constants: dict[fx.Node, Any] = field(default_factory=dict)
     _sizes: set[fx.Node] = field(default_factory=set)
     _settled: dict[fx.Node, TracedValue] = field(default_factory=dict)
     _splits: dict[fx.Node, tuple[TracedValue, list[Ints]]] = field(default_factory=dict)
+    _lines: dict[str, tuple[RationalLine, bool]] = field(default_factory=dict)
+    _coded_sums: set[fx.Node] = field(default_factory=set)
     _sample: Sample = field(init=False)
 
     @property
@@ -144,8 +178,16 @@ class Walk:
             check_state(name, module)
             if isinstance(module, SumLayer):
                 check_source(named(name, module), module, self.source)
+        if without_straight_through(self.traced):
+            self.original = trace(self.network)
         self.build.is_sequence = takes_sequences(self.network, self.source)
         self._sample = sample(self.traced, self.source)
+        lowest = np.full((2, *self.source.shape), self.source.low)
+        x = floats(self.source, lowest, is_sequence=self.build.is_sequence)
+        integers = without_brevitas(self.traced, x)
+        if integers is not None:
+            self.original, self.traced = self.original or self.traced, integers
+            self._sample = sample(self.traced, self.source)
         with reference_mode():
             for call in self.traced.graph.nodes:
                 self._visit(call)
@@ -179,12 +221,17 @@ class Walk:
         """Whether a call reads only sizes and constants; its value is then stored."""
         if target_name(call) in SHAPE_ALONE and self._is_of_shape(call):
             return True
+        if call.target is getattr and call.args[1:] in (("dtype",), ("device",)):
+            self._constants[call] = self._sample.small[call]
+            return True
         asks = call.target == "size" or (call.target is getattr and call.args[1:] == ("shape",))
         if not asks and not all(
             n in self._sizes or n in self._constants for n in call.all_input_nodes
         ):
             return False
         value = self._sample.constant(call)
+        if value is None and all(n in self._constants for n in call.all_input_nodes):
+            value = _computed(call, self._constants)  # of constants that repeat over a shape
         if value is None or asks:
             self._sizes.add(call)
         else:
@@ -242,9 +289,14 @@ class Walk:
         elif kind_of(module) in (nn.Linear, nn.Conv1d, nn.Conv2d):
             plain = module_weights(label, module)  # type: ignore[arg-type]
             result = self._plain(call, name, plain)
+        elif isinstance(module, CodedSum):
+            self._coded_sums.add(call)
+            result = self._plain(call, name, replace(module.plain, label=label))
         elif isinstance(module, BinaryActivation):
-            result = self._activation(call, name, module)
-            self.codes[call] = result.name
+            step = read_activation(name, module, value, self._axes(value))
+            result = self._activation(call, step, value)
+        elif isinstance(module, CodedActivation):
+            result = self._coded(call, name, module)
         elif type(module) in UNCHANGED:
             result = value
         elif isinstance(module, nn.Flatten):
@@ -314,19 +366,38 @@ class Walk:
         self.values[held] = replace(fixed, fixed=FixedPointError(fixed.fixed.total, 0.0))
         return self.values[held]
 
-    def _activation(self, call: fx.Node, name: str, module: BinaryActivation) -> TracedValue:
+    def _activation(self, call: fx.Node, layer: StepActivation, value: TracedValue) -> TracedValue:
         """The codes of an activation: exact if possible, else those of fixed-point numbers."""
-        value = self._value_of(call, named(name, module))
-        layer = read_activation(name, module, value, self._axes(value))
         is_shared = any(user is not call for user in call.all_input_nodes[0].users)
         try:
-            return activation(self.build, layer, value, is_shared=is_shared)
+            result = activation(self.build, layer, value, is_shared=is_shared)
         except NoExactForm as error:
             try:
                 value = self._fixed(call)
             except CannotLower:
                 raise error from None
-            return activation(self.build, layer, value)
+            result = activation(self.build, layer, value)
+        self.codes[call] = result.name
+        return result
+
+    def _coded(self, call: fx.Node, name: str, module: CodedActivation) -> TracedValue:
+        """The integers of a quantizer; no node where they follow from those that it reads."""
+        value = self._value_of(call, module.label)
+        op = coded_op(module, axes=self._axes(value))
+        if value.type.bit:
+            return self._source(call)[1].after(op)
+        if is_tabulated(value):
+            result = value.after(op)
+            if is_shifted(result):
+                self.remarks.append(Remark(name, value.name, "the integers that it reads"))
+                return result
+            if module.high - module.low >= TABLE_LEVELS:
+                found = as_integers(self.build, result)
+                if found is not None:
+                    self.remarks[-1] = replace(self.remarks[-1], layer=name)
+                    self.codes[call] = found.name
+                    return replace(found, layer=name)
+        return self._activation(call, read_coded(name, module, axes=self._axes(value)), value)
 
     def _layer(self, call: fx.Node, name: str, module: DenseLayer | ConvLayer) -> TracedValue:
         """The sums of a layer."""
@@ -356,14 +427,25 @@ class Walk:
             raise CannotLower(f"{label}: {layers.UNDECIDED.format(value.layer)}")
         if isinstance(module, DenseLayer):
             weights = read_linear(name, module, value, self.source)
-            return layers.linear(self.build, weights, value)
+            result = layers.linear(self.build, weights, value)
+            line = rational_line(module) if value.fixed is None else None
+            if line is not None:
+                self._lines[result.name] = line, call in self._coded_sums
+            return result
         weights, geometry = read_conv(name, module, value, self.source)
         return layers.conv(self.build, weights, geometry, value)
 
-    def _integers(self, call: fx.Node) -> TracedValue:
-        """The argument of a call as integers of the Graph, if its floats are integers."""
+    def _integers(self, call: fx.Node, *, levels: bool = False) -> TracedValue:
+        """The argument of a call as integers of the Graph, if its floats are integers.
+
+        Args:
+            call: reads one value of the network.
+            levels: whether floats that are a few multiples of a number will do too.
+        """
         source, value = self._source(call)
         found = None if value.type.bit else as_integers(self.build, value)
+        if found is None and levels:
+            found = as_levels(self.build, value)
         if found is not None:
             self._settled[source] = found
         return self._settled[source]
@@ -374,7 +456,7 @@ class Walk:
         _expect_axes(plain, value)
         read = lattice(f"what {plain.label} reads", value)
         if read is None:
-            read = lattice(f"what {plain.label} reads", self._integers(call))
+            read = lattice(f"what {plain.label} reads", self._integers(call, levels=True))
         layer = quantised(plain, read, self.build.weight_bits)
         self._replace(call, layer)
         text = layer.weight.text
@@ -419,7 +501,10 @@ class Walk:
                 self.values[call] = self._weighted(call, label, target)
                 return
         if target in ADDS and sum(n in self.values for n in call.all_input_nodes) == 2:
-            self._add(call, label)
+            if self._are_of_one(call):
+                self.values[call] = self._joined(call, label, list(call.all_input_nodes))
+            else:
+                self._add(call, label)
             return
         if call.args and call.args[0] in self._splits:
             held, indices = self._splits[call.args[0]]  # type: ignore[index]
@@ -430,6 +515,10 @@ class Walk:
             return
         if target in CONCATENATIONS:
             self._concatenation(call, label)
+            return
+        moving = [n for n in call.all_input_nodes if n in self.values]
+        if len(moving) > 1:
+            self.values[call] = self._joined(call, label, moving)
             return
         value = self._value_of(call, label)
         if target in CHOICES | SPLITS:
@@ -453,9 +542,42 @@ class Walk:
             mean = self._mean(call, shape)
             self.values[call] = shapes.flatten(self.build, mean, label, self._sample.shape(call))
         else:
-            source = next(n for n in call.all_input_nodes if n in self.values)
-            op = function_op(call, source, self._constants, axes=self._axes(value))
-            self.values[call] = self._after(value, op)
+            op = function_op(call, self._types(moving), self._constants)
+            self.values[call] = self._after(value, op.op(self._axes(value)))
+
+    def _types(self, calls: list[fx.Node]) -> dict[fx.Node, torch.dtype]:
+        """The types of values in the network."""
+        return {n: self._sample.small[n].dtype for n in calls}
+
+    def _joined(self, call: fx.Node, label: str, moving: list[fx.Node]) -> TracedValue:
+        """A function of several values that are functions of one, such as ``x.sign() * x``.
+
+        The functions that all of them have in common come first; the rest is tabulated at once.
+        """
+        values = [self.values[n] for n in moving]
+        common = common_ops(values)
+        if common is None:
+            raise CannotLower(
+                f"{label}: expected one value of the network as its argument, found "
+                f"{len(moving)}; only a sum of two values (a + b) and torch.cat may read several, "
+                "or a function of values that are computed from the same sums, each alone"
+            )
+        op = function_op(call, self._types(moving), self._constants)
+        axes = self._axes(values[0])
+        parts = [value.ops[common:] for value in values]
+        order = values[0].order
+        if order is not None:  # `after` takes functions of the network's order
+            parts = [
+                tuple(o if o.is_elementwise else o.picked(order, len(order)) for o in ops)
+                for ops in parts
+            ]
+        joined = op.joined(parts, axes)
+        return self._after(replace(values[0], ops=values[0].ops[:common]), joined)
+
+    def _are_of_one(self, call: fx.Node) -> bool:
+        """Whether the two values that a call adds are exact functions of the same sums."""
+        values = [self.values[n] for n in call.all_input_nodes]
+        return values[0].fixed is None and common_ops(values) is not None
 
     def _add(self, call: fx.Node, label: str) -> None:
         """The sum of two values, each of which other calls may read too."""
@@ -475,13 +597,7 @@ class Walk:
         known = {n: self._constants.get(n, self._sample.small[n]) for n in call.all_input_nodes}
 
         def run(numbers: Tensor) -> Any:
-            known[source] = numbers
-            args: Any = fx.node.map_arg(call.args, known.__getitem__)
-            kwargs: Any = fx.node.map_arg(call.kwargs, known.__getitem__)
-            if isinstance(call.target, str):
-                return getattr(args[0], call.target)(*args[1:], **kwargs)
-            assert callable(call.target)
-            return call.target(*args, **kwargs)
+            return _computed(call, {**known, source: numbers})
 
         return chosen_channels(label, run, shape)
 
@@ -620,6 +736,9 @@ class Walk:
             text = "compared as integers: all channels rise alike"
             self.remarks.append(Remark(layer, value.name, text))
             return value.name
+        name = self._scaled(value)
+        if name is not None:
+            return name
         if value.type.count > TABLE_LIMIT:
             value = shortcuts.fix(self.build, value)
             assert value.fixed is not None
@@ -633,13 +752,28 @@ class Walk:
         self.build.remark(layer, node, text)
         return node.name
 
+    def _scaled(self, value: TracedValue) -> str | None:
+        """Exact scores of a last layer whose scales and biases are known; None if there are none.
+
+        In float32 the logits are rounded, so that equal and almost equal ones may change places.
+        """
+        known = self._lines.get(value.name)
+        if known is None or len(value.ops) != 1 or value.border is not None:
+            return None
+        line, is_coded = known
+        if not is_coded and value.type.count <= TABLE_LIMIT:
+            return None
+        name = scaled_scores(self.build, value.layer, value, *line)
+        ends = max(-value.type.low, value.type.high)
+        largest = max(abs(g) * ends + abs(o) for g, o in zip(*line, strict=True))
+        self.gap = float(largest) * _ROUNDED if name is not None else 0.0
+        return name
+
     # --- bookkeeping -----------------------------------------------------------------------------
 
     def _value_of(self, call: fx.Node, label: str) -> TracedValue:
         moving = [n for n in call.all_input_nodes if n in self.values]
-        if len(moving) == 1 and sum(a is moving[0] for a in call.args) > 1:
-            raise CannotLower(f"{label}: takes the same value twice; write x + x as 2 * x")
-        if len(moving) != 1 or moving[0] not in call.args:
+        if len(moving) != 1 or moving[0] not in (*call.args, *call.kwargs.values()):
             raise CannotLower(
                 f"{label}: expected one value of the network as its argument, found "
                 f"{len(moving)}; only a sum of two values (a + b) and torch.cat may read several"
@@ -684,6 +818,9 @@ def constant_class(value: TracedValue, last: Node) -> str:
         last: the node whose integers are compared: the sums, or the table of ranks.
     """
     low, high = value.low, value.high
+    if isinstance(last, Rescale) and last.source == value.name:
+        ends = [last.multiplier * end + last.bias for end in (low, high)]
+        low, high = np.minimum(*ends), np.maximum(*ends)
     if isinstance(last, Lookup) and last.source == value.name:
         t = value.type
         index = [(end - t.low) // t.step for end in (low, high)]
@@ -694,6 +831,16 @@ def constant_class(value: TracedValue, last: Node) -> str:
     if len(low) < 2 or not (low[best] > others).all():
         return ""
     return f"class {best} always has the largest logit"
+
+
+def _computed(call: fx.Node, known: Mapping[fx.Node, Any]) -> Any:
+    """The result of a call of a function or method for known arguments."""
+    args: Any = fx.node.map_arg(call.args, known.__getitem__)
+    kwargs: Any = fx.node.map_arg(call.kwargs, known.__getitem__)
+    if isinstance(call.target, str):
+        return getattr(args[0], call.target)(*args[1:], **kwargs)
+    assert callable(call.target)
+    return call.target(*args, **kwargs)
 
 
 def _attribute(root: nn.Module, path: str) -> Any:
