@@ -11,7 +11,7 @@ import pytest
 from hwbnn.demo import steps
 from hwbnn.graph import load
 from hwbnn.project import Project
-from hwbnn.report import Report
+from hwbnn.report import Report, page
 
 
 @pytest.mark.hardware
@@ -19,13 +19,14 @@ def test_the_demo_leaves_what_it_says(tmp_path: Path) -> None:
     hwbnn = Path(sys.executable).parent / "hwbnn"
     done = subprocess.run([str(hwbnn), "demo"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "all equal -> hwbnn-demo/report.txt"
+    assert done.stdout.splitlines()[-1] == "all equal -> hwbnn-demo/report.html"
     assert f"[{steps()}/{steps()}] synthesise" in done.stderr
 
     folder = tmp_path / "hwbnn-demo"
     report = Report.from_json((folder / "report.json").read_bytes())
     assert report.ok
     assert (folder / "report.txt").read_text().splitlines()[-1] in done.stdout
+    assert (folder / "report.html").read_text(encoding="utf-8") == page(report)
     (accuracy,) = report.accuracy
     assert accuracy.frames == 355
     assert accuracy.float_network is not None

@@ -242,9 +242,11 @@ def percent(value: float) -> str:
 def share(part: float, whole: float) -> str:
     """A part of a whole in percent; "" of nothing.
 
-    >>> share(1, 8), share(0, 0)
-    ('12.5 %', '')
+    >>> share(1, 8), share(1, 5000), share(0, 0)
+    ('12.5 %', 'below 0.1 %', '')
     """
+    if 0 < part < whole / 1000:
+        return "below 0.1 %"
     return f"{100 * part / whole:.1f} %" if whole else ""
 
 
@@ -275,6 +277,12 @@ def ordered(mapping: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def shade(count: int, row: tuple[int, ...]) -> int:
     """The shade of a cell of a confusion matrix by its share of the row: 0 for nothing."""
     return -(-SHADES * count // sum(row)) if count else 0
+
+
+def error_shade(count: int, row: tuple[int, ...]) -> int:
+    """The shade of a confusion: 1 up to 3 % of the frames of its class, 2 up to 10 %, 3 above."""
+    part = count / sum(row)
+    return 1 + (part > 0.03) + (part > 0.1)
 
 
 def largest_errors(rows: tuple[tuple[int, ...], ...]) -> list[tuple[int, int, int]]:
@@ -324,6 +332,7 @@ def _environment() -> Environment:
         charts=charts,
         share=share,
         shade=shade,
+        error_shade=error_shade,
         largest_errors=largest_errors,
         cell=cell,
         usage=usage,

@@ -31,6 +31,8 @@ class Browser:
         self.resize(width)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        self.complaints()
+        self.requests()  # nothing of an earlier page is left
         self.driver.get(file.as_uri())
 
     def resize(self, width: int) -> None:
@@ -47,12 +49,19 @@ class Browser:
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def requests(self) -> list[str]:
-        """The addresses asked for since the last call."""
-        entries = (json.loads(e["message"])["message"] for e in self.driver.get_log("performance"))
+        """The addresses asked for since the last call, but for those that the policy refused."""
+        logged = self.driver.get_log("performance")
+        entries = [json.loads(entry["message"])["message"] for entry in logged]
+        refused = {
+            entry["params"]["requestId"]
+            for entry in entries
+            if entry["method"] == "Network.loadingFailed" and "blockedReason" in entry["params"]
+        }
         return [
             entry["params"]["request"]["url"]
             for entry in entries
             if entry["method"] == "Network.requestWillBeSent"
+            and entry["params"]["requestId"] not in refused
         ]
 
     def picture(self, file: Path, height: int | None = None) -> None:
@@ -84,8 +93,6 @@ def browser(scratch: Path) -> Iterator[Browser]:
     driver = webdriver.Chrome(options, Service(str(programs["chromedriver"])))
     try:
         driver.get("about:blank")
-        found = Browser(driver)
-        found.requests()  # those of the browser's own first page
-        yield found
+        yield Browser(driver)
     finally:
         driver.quit()
