@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hwbnn.devices import known_part
 from hwbnn.graph import Encode, Graph, Output, Threshold
 from hwbnn.graph.arrays import Array
 from hwbnn.graph.nodes import Node, WeightedSum
@@ -215,7 +216,21 @@ def core(
         stages,
         plan.device,
         Figure(plan.clock_ns, "ns", "asked for by the Plan"),
+        _available(plan),
     )
+
+
+def _available(plan: Plan) -> dict[str, Figure]:
+    """The resources of the part that was stated; none of a part that nobody chose."""
+    part = known_part(plan.part or "")
+    if part is None:
+        return {}
+    device = part.device
+    units = {"BRAM_18K": "BRAM"}
+    return {
+        name: Figure(count, units.get(name, name), device.source)
+        for name, count in device.resources().items()
+    }
 
 
 def depths_of(graph: Graph, plan: Plan, delay: Figure | None) -> tuple[Depth, ...]:

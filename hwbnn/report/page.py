@@ -185,13 +185,13 @@ def _size_tiles(core: CoreFigures) -> list[Tile]:
 
 
 def usage(core: CoreFigures) -> dict[str, tuple[float, float]]:
-    """Amounts taken by a core and amounts of its part, by resource; a BRAM of 18 Kbit is a half."""
+    """Amounts taken by a core and amounts of its part, by resource; a large BRAM is two small."""
     found = {}
     for name, there in core.available.items():
         taken = _best(core.resources.get(name))
         if taken is not None:
-            half = _best(core.resources.get("BRAM_18K")) if name == "BRAM_36K" else None
-            found[name] = (taken.value + (half.value / 2 if half else 0), there.value)
+            large = _best(core.resources.get("BRAM_36K")) if name == "BRAM_18K" else None
+            found[name] = (taken.value + (2 * large.value if large else 0), there.value)
     return found
 
 

@@ -12,6 +12,7 @@ from hwbnn.flow import reporting
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Output, Threshold
 from hwbnn.plan import Folded, Plan, Unrolled
 from hwbnn.report import Figure
+from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from hwbnn.verification import BackendResult
 from tests.targets.hls_networks import images
@@ -69,3 +70,41 @@ def test_a_rate_says_how_bits_were_counted() -> None:
     bare = reporting.backend(replace(ran, notes={})).rate
     assert bare is not None
     assert bare.source == "timed on this machine"
+
+
+@pytest.mark.parametrize(
+    ("part", "lut"), [("xc7a35tcpg236-1", 20_800), ("xc7z020clg400-1", 53_200), (None, None)]
+)
+def test_a_core_is_told_beside_the_part_that_was_stated(part: str | None, lut: int | None) -> None:
+    plan = Plan(part=part, clock_ns=4.0)
+    told = reporting.core("rtl", "d", plan, None, {"LUT": Figure(10_400, "LUT", "yosys")})
+    assert told.part == plan.device
+    assert told.clock == Figure(4.0, "ns", "asked for by the Plan")
+    assert {name: there.value for name, there in told.available.items()}.get("LUT") == lut
+
+
+def test_nodes_are_told_without_their_constants() -> None:
+    told = reporting.nodes(dense())
+    assert [(node.kind, node.sources, node.shape) for node in told[:3]] == [
+        ("Input", (), (24,)),
+        ("Dot", ("x",), (6,)),
+        ("Threshold", ("d1",), (6,)),
+    ]
+    assert (told[1].weights, told[1].zeros, told[1].weight_bits) == (144, 0, 1)
+    assert (told[2].thresholds, told[2].bit, told[2].width) == (1, True, 1)
+    assert told[-1].meaning == "class"
+    for node in reporting.nodes(images()):
+        assert node.kind != "Conv2d" or (node.kernel and node.stride and node.groups >= 1)
+
+
+def test_confusions_are_counted_by_correct_and_given_class() -> None:
+    graph = dense()
+    x = np.random.default_rng(2).random((50, 24)) < 0.5
+    given = simulate(graph, x)[:, 0]
+    classes = np.random.default_rng(3).integers(0, 3, 50)
+    told = reporting.accuracy(graph, x, None, given, classes, "data")
+    assert sum(map(sum, told.confusion)) == 50
+    for i in range(3):
+        for j in range(3):
+            assert told.confusion[i][j] == ((classes == i) & (given == j)).sum()
+    assert told.integer_graph.value == 2 * sum(told.confusion[i][i] for i in range(3))

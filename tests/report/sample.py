@@ -162,7 +162,7 @@ def report() -> Report:
                 _stages(),
                 "xc7z020clg400-1",
                 Figure(5.0, "ns", "asked for by the Plan"),
-                {"LUT": Figure(53_200, "LUT", _LIST), "BRAM_36K": Figure(140, "BRAM", _LIST)},
+                {"LUT": Figure(53_200, "LUT", _LIST), "BRAM_18K": Figure(280, "BRAM", _LIST)},
             ),
         ),
         hls_synthesis={
