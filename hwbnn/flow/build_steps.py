@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from hwbnn import verification
 from hwbnn.arguments import checked_call
 from hwbnn.devices import known_part
-from hwbnn.errors import ConstantOutput, InputError, TrainingMode
+from hwbnn.errors import ConstantOutput, InputError, PlanError, TrainingMode
 from hwbnn.flow import reporting
 from hwbnn.flow.state import BuildState, Progress, Silent
 from hwbnn.flow.synthesis import VITIS, VITIS_LOG, by_vitis, synthesise
@@ -325,7 +325,8 @@ def hardware(
 ) -> None:
     """Generate both projects, verify them by every backend, and synthesise the core.
 
-    For a part that Vitis HLS does not know there is no HLS project, and the report says so.
+    For a part that Vitis HLS does not know there is no HLS project, nor for a Plan that HLS refuses
+    if none of its backends was asked for; the report says so.
     """
     part = known_part(plan.part or "")
     if part is not None and part.device.vendor != "xilinx":
@@ -335,20 +336,29 @@ def hardware(
         backends = [name for name in backends if not name.startswith("hls")]
     else:
         targets = ("rtl", "hls")
-    projects = _generate(state, plan, targets)
+    is_optional = not any(name.startswith("hls") for name in backends)
+    projects = _generate(state, plan, targets, {"hls"} if is_optional else set())
     with tempfile.TemporaryDirectory(prefix="hwbnn-build-") as scratch:
         results = _verify(state, projects, plan, backends, Path(scratch))
         synthesise(state, projects["rtl"], plan, results, place)
-        if "hls" in targets:
+        if "hls" in projects:
             by_vitis(state, plan, Path(scratch))
 
 
-def _generate(state: BuildState, plan: Plan, targets: Sequence[str]) -> dict[str, Project]:
-    """Generate and write the projects of these targets."""
+def _generate(
+    state: BuildState, plan: Plan, targets: Sequence[str], optional: set[str]
+) -> dict[str, Project]:
+    """Generate and write the projects of these targets; an optional one may be refused."""
     projects = {}
     for target in targets:
         with state.progress.step(f"generate {target}"), state.attempt(f"project {target}"):
-            projects[target] = generate(state.graph, target, plan)
+            try:
+                projects[target] = generate(state.graph, target, plan)
+            except PlanError as error:
+                if target not in optional:
+                    raise
+                state.not_done.append(NotDone(f"project {target}", str(error)))
+                continue
             projects[target].write(state.folder / target)
             state.files[f"{target} project"] = target
     return projects
