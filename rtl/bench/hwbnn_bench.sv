@@ -12,7 +12,7 @@
 //   vectors/input.hex   a beat in each line: tlast, tdata
 //   vectors/output.hex  a beat in each line: 2 if its data matter (they do not in a frame that the core had to fill
 //                       up) plus 1 if tlast is high, tkeep, tdata
-// The last line printed is PASS or FAIL with a reason; FAIL ends by $fatal.
+// One line begins with PASS, or with FAIL and the reason; FAIL ends by $fatal.
 
 `timescale 1ns / 1ps
 

@@ -196,8 +196,9 @@ make cocotb     # Python: pip install cocotb pytest; SIM=verilator for Verilator
 make lint       # Verilator's lint of the design
 ```
 
+Icarus needs minutes where a core has many weights in logic; Verilator is faster there.
 A bench that finds a difference says where, and ends with an exit status other than 0. The
-SystemVerilog bench ends with a line that begins with `PASS` or `FAIL`. It makes three runs:
+SystemVerilog bench prints one line that begins with `PASS` or `FAIL`. It makes three runs:
 {len(vectors.samples)} samples and then packets of wrong lengths at full rate, where the cycles of
 the first {_count(vectors.timed, "frame")} must be those predicted; the same with stalls, cut off by
 a reset in the middle of a frame; and once more with stalls. It compares every value inside the core
