@@ -87,7 +87,7 @@ class _Value:
         return torch.equal(self.scale, other.scale)
 
 
-class _Recorder(fx.Interpreter):
+class _QuantTensorRecorder(fx.Interpreter):
     """Runs the network once and keeps what every call returns, with its scales."""
 
     def __init__(self, traced: fx.GraphModule) -> None:
@@ -106,7 +106,7 @@ class _Rewriting:
 
     def __init__(self, traced: fx.GraphModule, x: Tensor) -> None:
         self.traced = traced
-        recorder = _Recorder(traced)
+        recorder = _QuantTensorRecorder(traced)
         with reference_mode():
             recorder.run(x)
         self.results = recorder.results
