@@ -390,3 +390,7 @@ def test_a_notebook_shows_the_summary() -> None:
         assert told in shown.words
     assert len(report()._repr_html_()) < 5000
     assert not {tag for tag, _ in shown.elements} & {"script", "html", "body", "a", "link", "img"}
+
+
+def test_nothing_of_our_own_is_replaced() -> None:
+    assert "\ufffd" not in page(report()) + report()._repr_html_()
