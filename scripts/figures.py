@@ -235,7 +235,46 @@ def demo(root: Path) -> Iterator[str]:
     yield "```"
 
 
+PUBLISHED = (
+    ("TreeLUT I", "97", "4,478", "the network; whether its encoder counts is not known to us"),
+    ("PolyLUT-Add", "96", "14,810", "the network; whether its encoder counts is not known to us"),
+    (
+        "Logic Shrinkage, MLP",
+        "97.47",
+        "63,928",
+        "the network; whether its encoder counts is not known to us",
+    ),
+    ("DWN, small", "97.1", "692", "without its encoder"),
+    ("DWN, medium", "97.9", "1,413", "without its encoder"),
+    ("DWN, large", "98.3", "4,082", "without its encoder"),
+    ("DWN made anew by others", "97.76", "3,464", "with its encoder, on a board"),
+)
+"""Networks for MNIST, an image a cycle: percent of test images, LUTs and remark, as published, by
+Vivado."""
+
+
+def votes(root: Path) -> Iterator[str]:
+    """Networks of six-input neurons beside what others published."""
+    yield "| network | test images right, % | LUT sites | LUTs | counted |"
+    yield "|---|---:|---:|---:|---|"
+    for folder in sorted((root / "models").glob("votes*")):
+        report = Report.from_json((folder / "build.json").read_bytes())
+        figures = report.cores[0].resources
+        sites, luts = (figures[name].measured for name in ("LUT_paired", "LUT"))
+        (accuracy,) = Report.read(folder / "report.json").accuracy
+        cells = (
+            f"[{folder.name}](../models/{folder.name})",
+            f"{accuracy.integer_graph.value:.2f}",
+            *("not run" if figure is None else number(figure.value) for figure in (sites, luts)),
+            "the whole core, by yosys: comparisons of pixels, ArgMax, stream ports",
+        )
+        yield f"| {' | '.join(cells)} |"
+    for name, right, luts_published, remark in PUBLISHED:
+        yield f"| {name} | {right} |  | {luts_published} | {remark} |"
+
+
 SECTIONS = {
+    "votes": votes,
     "summary": summary,
     "reading": reading,
     "circuits": circuits,
