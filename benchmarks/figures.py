@@ -238,3 +238,34 @@ def read(root: Path, name: str) -> dict[str, Any]:
     path = root / "benchmarks" / "results" / f"{name}.json"
     found: dict[str, Any] = json.loads(path.read_bytes())
     return found
+
+
+def parts(root: Path) -> Iterator[str]:
+    """Networks on parts: the core that meets a goal, or by what it is missed."""
+    yield (
+        "| network | board | goal | LUT | BRAM 18K | DSP | cycles a frame | frames/s | latency "
+        "| fits |"
+    )
+    yield "|---|---|---|---:|---:|---:|---:|---:|---:|---|"
+    for row in read(root, "parts"):
+        head = f"| `{row['network']}` | `{row['board']}` | {_goal(row['goal'])} |"
+        if "missed" in row:
+            yield f"{head} | | | | | | no: {row['missed'].removeprefix('plan: ')} |"
+            continue
+        used = row["fit"]["resources"]
+        shares = (
+            f"{used[n]['used']:,} ({used[n]['percent']:.0f} %)" for n in ("LUT", "BRAM_18K", "DSP")
+        )
+        yield (
+            f"{head} {' | '.join(shares)} | {row['initiation_interval']:,} "
+            f"| {row['frames_per_second']:,.0f} | {row['latency_ns']:,.0f} ns "
+            f"| {row['verdict']} |"
+        )
+
+
+def _goal(wanted: dict[str, Any]) -> str:
+    if "fps" in wanted:
+        return f"{wanted['fps']:,.0f} frames/s"
+    if "latency_ns" in wanted:
+        return f"latency {wanted['latency_ns']:,.0f} ns"
+    return "fastest"

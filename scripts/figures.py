@@ -15,7 +15,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import circuits, cnv, frameworks, integers, methods, read, reading, speeds
+from benchmarks.figures import (
+    circuits,
+    cnv,
+    frameworks,
+    integers,
+    methods,
+    parts,
+    read,
+    reading,
+    speeds,
+)
 from hwbnn.graph import Dot, Graph, load
 from hwbnn.report import Report, number, text
 
@@ -277,6 +287,7 @@ SECTIONS = {
     "votes": votes,
     "summary": summary,
     "reading": reading,
+    "parts": parts,
     "circuits": circuits,
     "networks": networks,
     "models": models,

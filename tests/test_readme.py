@@ -24,6 +24,7 @@ GIVEN = {
         "digits.keras": _QKERAS / "qkeras_digits.keras",
         "digits.npz": _QKERAS / "qkeras_digits.npz",
     },
+    "docs/hardware.md": {"graph.npz": REPOSITORY / "models" / "digits" / "graph.npz"},
     "docs/ways-in.md": {"net.onnx": _ONNX / "ours_qonnx_mixed_conv.onnx"},
 }
 """Files that pages tell how to make by other programs."""

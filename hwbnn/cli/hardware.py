@@ -22,10 +22,14 @@ from hwbnn.estimate.planned import PlannedCore
 from hwbnn.flow import DEFAULT_FAMILY, design, netlist_family
 from hwbnn.graph import Graph, from_bytes
 from hwbnn.graph.arrays import Array
+from hwbnn.plan import Plan
+from hwbnn.project import Project
 from hwbnn.report import Figure, Prediction
 from hwbnn.verification.results import Verification
 
-COLUMNS = ("backend", "frames", "bits", "differing", "frames/s", "latency", "interval")
+COLUMNS = (
+    "backend", "frames", "bits", "differing", "frames/s", "latency", "interval", "latency, ns",
+)  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -214,7 +218,7 @@ def verify(
             progress=lambda backend, n, total: steps.detail(f"{backend}: {n:,} of {total:,}"),
         )
     if not as_json:
-        table("", COLUMNS, _rows(result))
+        table("", COLUMNS, _rows(result, core))
     wrong = next((backend.failure for backend in result.backends if not backend.ok), None)
     bits = sum(backend.bits for backend in result.backends)
     line = f"all equal: {bits:,} bits in {len(result.backends)} comparisons"
@@ -224,14 +228,20 @@ def verify(
     finish(wrong or line, result.to_json(), as_json=as_json, failed=not result.ok)
 
 
-def _rows(result: Verification) -> list[tuple[object, ...]]:
-    """A row per backend, with latency and interval in cycles if they were counted."""
+def _rows(result: Verification, project: Project) -> list[tuple[object, ...]]:
+    """A row per backend, with latency and interval in cycles if they were counted.
+
+    The latency is given in ns too, at the clock of the project's Plan.
+    """
+    clock_ns = Plan.from_json(project.files["plan.json"], "plan.json").clock_ns
     rows: list[tuple[object, ...]] = []
     for backend in result.backends:
         cycles = backend.cycles
         latency = "" if cycles is None else _measured(cycles.latency)
         interval = "" if cycles is None else _measured(cycles.interval)
         rate = f"{backend.frames_per_second:,.0f}"
+        measured = None if cycles is None else cycles.latency.measured
+        ns = "" if measured is None else ns_text(measured.value * clock_ns)
         rows.append(
             (
                 backend.name,
@@ -241,6 +251,7 @@ def _rows(result: Verification) -> list[tuple[object, ...]]:
                 rate,
                 latency,
                 interval,
+                ns,
             )
         )
     return rows

@@ -139,6 +139,15 @@ Levels = Annotated[
         "cycles of latency and a slower clock. --latency-ns takes more where it has to.",
     ),
 ]
+MemoryRegisters = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=2,
+        help="Registers behind each memory of weights, 1 (the default) or 2: two allow a faster "
+        "clock and take a cycle more.",
+    ),
+]
 InputBeat = Annotated[
     int | None,
     typer.Option(

@@ -41,6 +41,7 @@ class LayoutOptions:
     form: options.Form = None
     framing: options.Framing = None
     logic_levels: options.Levels = None
+    memory_registers: options.MemoryRegisters = None
     input_beat: options.InputBeat = None
     output_beat: options.OutputBeat = None
     lanes: options.Lanes = None
@@ -85,6 +86,7 @@ class LayoutOptions:
         changed: dict[str, Any] = {
             "framing": cast(Framing, self.framing),
             "logic_levels_per_register": self.logic_levels,
+            "memory_registers": self.memory_registers,
             "input_beat": self.input_beat,
             "output_beat": self.output_beat,
         }

@@ -97,11 +97,11 @@ def _sections(report: Report, sources: _Sources) -> Iterator[list[Row]]:
         named = ("compared bit by bit", "frames", "bits", "differing", "frames/s")
         yield [_row(*named, style=_HEAD), *rows]
     for core in report.cores:
-        head = (f"core {core.name}", "predicted", "measured")
+        head = (f"core {core.name}", "predicted", "measured", "of part" if core.available else "")
         yield [_row(*head, style=_HEAD), *_core(core, sources)]
         if core.depths:
-            head = ("latency, registers after", "cycles", "logic, ns")
-            yield [_row(*head, style=_HEAD), *(_depth(each, sources) for each in core.depths)]
+            over = ("latency, registers after", "cycles", "logic, ns")
+            yield [_row(*over, style=_HEAD), *(_depth(each, sources) for each in core.depths)]
     if report.hls_synthesis:
         pairs = {name: Prediction(None, figure) for name, figure in report.hls_synthesis.items()}
         rows = [_pair(name, pair, sources, exact=False) for name, pair in pairs.items()]
@@ -143,9 +143,32 @@ def _backend(backend: BackendFigures, sources: _Sources) -> Row:
 
 def _core(core: CoreFigures, sources: _Sources) -> list[Row]:
     rows = [_pair(name, pair, sources, exact=True) for name, pair in core.cycles.items()]
+    rows += _times(core, sources)
     for name, pair in {**core.resources, **core.timing}.items():
         rows.append(_pair(name, pair, sources, exact=False))
+        there = core.available.get(name)
+        taken = pair.measured or pair.predicted
+        if there is not None and taken is not None:
+            rows[-1][3] = Text(f"{100 * taken.value / max(1, there.value):.1f} %")
+            rows[-1][-1] = sources.of(taken, there)
     return rows
+
+
+def _times(core: CoreFigures, sources: _Sources) -> list[Row]:
+    """The cycles of a core as times at the clock that its Plan states, which is not checked."""
+    if core.clock is None or not core.cycles:
+        return []
+    period, rows = core.clock.value, []
+    for name, label in (("latency", "  latency, ns"), ("initiation_interval", "  frames a second")):
+        pair = core.cycles.get(name, Prediction())
+        cells = []
+        for figure in (pair.predicted, pair.measured):
+            ns = 0 if figure is None else max(1, figure.value) * period
+            time = ns if name == "latency" else 1e9 / max(ns, 1e-9)
+            cells.append("" if figure is None else number(round(time, 1)))
+        rows.append(_row(label, *cells, mark=sources.of(core.clock)))
+    stated = number(round(1000 / period, 3))
+    return [*rows, _row("  clock stated, MHz", "", stated, mark=sources.of(core.clock))]
 
 
 def _depth(each: Depth, sources: _Sources) -> Row:
