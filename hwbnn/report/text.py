@@ -146,11 +146,16 @@ def _core(core: CoreFigures, sources: _Sources) -> list[Row]:
     rows += _times(core, sources)
     for name, pair in {**core.resources, **core.timing}.items():
         rows.append(_pair(name, pair, sources, exact=False))
-        there = core.available.get(name)
-        taken = pair.measured or pair.predicted
-        if there is not None and taken is not None:
-            rows[-1][3] = Text(f"{100 * taken.value / max(1, there.value):.1f} %")
-            rows[-1][-1] = sources.of(taken, there)
+        there, taken = core.available.get(name), pair.measured or pair.predicted
+        if there is None or taken is None:
+            continue
+        value = taken.value
+        if name == "BRAM_36K":  # two block RAMs of 18 Kbit are one of 36
+            halves = core.resources.get("BRAM_18K", Prediction())
+            half = halves.measured or halves.predicted
+            value += 0 if half is None else half.value / 2
+        rows[-1][3] = Text(f"{100 * value / max(1, there.value):.1f} %")
+        rows[-1][-1] = sources.of(taken, there)
     return rows
 
 
