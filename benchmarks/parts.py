@@ -17,7 +17,7 @@ from hwbnn.devices import BOARDS
 from hwbnn.errors import GoalMissed
 from hwbnn.estimate import Goal, plan_for
 from hwbnn.estimate.planned import PlannedCore
-from hwbnn.graph import load
+from hwbnn.graph import Graph, load
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results" / "parts.json"
@@ -41,22 +41,27 @@ def measure() -> None:
     for name in NETWORKS:
         graph = load(ROOT / "models" / name / "graph.npz")
         for board, wanted in GOALS:
-            part = BOARDS[board].part
-            row: dict[str, Any] = {"network": name, "board": board, "part": part, "mhz": MHZ}
-            row["goal"] = wanted
-            before = time.process_time()
-            try:
-                plan = plan_for(graph, Goal(part=part, mhz=MHZ, **wanted))
-            except GoalMissed as missed:
-                row["missed"] = str(missed)
-            else:
-                core = PlannedCore.of(graph, plan)
-                assert core.fit is not None
-                row |= core.facts() | {"size": core.fit.shares(), "verdict": core.fit.verdict}
-            row["cpu_seconds"] = round(time.process_time() - before, 1)
-            print(name, board, wanted, row.get("missed") or row["verdict"], row["cpu_seconds"])
-            rows.append(row)
+            rows.append(core(name, graph, board, wanted))
+            print(json.dumps(rows[-1]))
             RESULTS.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
+
+
+def core(name: str, graph: Graph, board: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    """The core for a goal on a board, or by what the goal is missed."""
+    part = BOARDS[board].part
+    row: dict[str, Any] = {"network": name, "board": board, "part": part, "mhz": MHZ}
+    row["goal"] = wanted
+    before = time.process_time()
+    try:
+        plan = plan_for(graph, Goal(part=part, mhz=MHZ, **wanted))
+    except GoalMissed as missed:
+        row["missed"] = str(missed)
+    else:
+        planned = PlannedCore.of(graph, plan)
+        assert planned.fit is not None
+        row |= planned.facts() | {"size": planned.fit.shares(), "verdict": planned.fit.verdict}
+    row["cpu_seconds"] = round(time.process_time() - before, 1)
+    return row
 
 
 if __name__ == "__main__":

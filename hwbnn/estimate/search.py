@@ -443,15 +443,18 @@ class Points:
         wanted = f"no Plan found is estimated within {limits.size_text}"
         if not limits.speed:
             return f"{wanted}; {self._smallest(limits)}"
-        free = limits.with_any_size()
+        free, fitting = limits.with_any_size(), limits.with_any_speed()
+        nearest = self.search(fitting, self.numbers_of_levels(limits)[-1], None)
         for per_register in self.numbers_of_levels(limits):
             if (enough := self.search(free, per_register, None)) is not None:
                 break
         else:
-            return self.missed_speed(free)
+            told = self.missed_speed(free)
+            if nearest is not None:
+                told += f"; the fastest core within {limits.size_text} takes "
+                told += self._told(nearest, limits)
+            return told
         needs = " and ".join(limits.over(enough.done().area))
-        fitting = limits.with_any_speed()
-        nearest = self.search(fitting, self.numbers_of_levels(limits)[-1], None)
         if nearest is None:
             return f"{limits.speed_text} needs {needs}, and {wanted}; {self._smallest(limits)}"
         told = f"{limits.speed_text} needs {needs}; the fastest core that fits takes "
