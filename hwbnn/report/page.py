@@ -157,7 +157,7 @@ def _core_tiles(core: CoreFigures) -> list[Tile]:
 
 def _size_tiles(core: CoreFigures) -> list[Tile]:
     """LUTs, whether the core fits the part, and whether it reaches the clock."""
-    shown, used = [], usage(core)
+    shown, used = [], core.usage
     lut = _best(core.resources.get("LUT"))
     remark = "by synthesis" if lut is not None else "estimated"
     if lut is None and core.stages is not None:
@@ -182,17 +182,6 @@ def _size_tiles(core: CoreFigures) -> list[Tile]:
         good = reached.value >= asked
         shown.append(Tile("Clock reached", number(reached.value), "MHz", remark, (reached,), good))
     return shown
-
-
-def usage(core: CoreFigures) -> dict[str, tuple[float, float]]:
-    """Amounts taken by a core and amounts of its part, by resource; a large BRAM is two small."""
-    found = {}
-    for name, there in core.available.items():
-        taken = _best(core.resources.get(name))
-        if taken is not None:
-            large = _best(core.resources.get("BRAM_36K")) if name == "BRAM_18K" else None
-            found[name] = (taken.value + (2 * large.value if large else 0), there.value)
-    return found
 
 
 def duration(ns: float) -> tuple[str, str]:
@@ -335,7 +324,6 @@ def _environment() -> Environment:
         error_shade=error_shade,
         largest_errors=largest_errors,
         cell=cell,
-        usage=usage,
         plural=layers.plural,
         matrix_limit=MATRIX_LIMIT,
     )

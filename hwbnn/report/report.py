@@ -213,6 +213,22 @@ class CoreFigures:
             raise InputError(f"core: clock: expected a period in ns, found {self.clock}")
 
     @property
+    def usage(self) -> dict[str, tuple[float, float]]:
+        """Amounts that the core takes and that its part has; a BRAM of 36 Kbit is two of 18."""
+        found = {}
+        for name, there in self.available.items():
+            pairs = [(self.resources.get(name), 1)]
+            if name == "BRAM_18K":
+                pairs.append((self.resources.get("BRAM_36K"), 2))
+            figures = [
+                (pair.measured or pair.predicted, n) for pair, n in pairs if pair is not None
+            ]
+            taken = [n * figure.value for figure, n in figures if figure is not None]
+            if taken:
+                found[name] = (sum(taken), there.value)
+        return found
+
+    @property
     def failure(self) -> str:
         """The first cycle figure that is not as predicted, in words; "" if there is none."""
         for name, pair in self.cycles.items():

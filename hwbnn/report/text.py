@@ -146,16 +146,11 @@ def _core(core: CoreFigures, sources: _Sources) -> list[Row]:
     rows += _times(core, sources)
     for name, pair in {**core.resources, **core.timing}.items():
         rows.append(_pair(name, pair, sources, exact=False))
-        there, taken = core.available.get(name), pair.measured or pair.predicted
-        if there is None or taken is None:
-            continue
-        value = taken.value
-        if name == "BRAM_36K":  # two block RAMs of 18 Kbit are one of 36
-            halves = core.resources.get("BRAM_18K", Prediction())
-            half = halves.measured or halves.predicted
-            value += 0 if half is None else half.value / 2
-        rows[-1][3] = Text(f"{100 * value / max(1, there.value):.1f} %")
-        rows[-1][-1] = sources.of(taken, there)
+        if name in core.usage:
+            taken, there = core.usage[name]
+            rows[-1][3] = Text(f"{100 * taken / max(1, there):.1f} %")
+            figures = (pair.measured or pair.predicted, core.available[name])
+            rows[-1][-1] = sources.of(*figures)
     return rows
 
 
