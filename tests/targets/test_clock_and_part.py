@@ -17,6 +17,8 @@ from hwbnn.targets import generate
 from tests.strategies import random_graph
 
 CLOCK_NS, MHZ = 7.3, 136.99
+STATED = (CLOCK_NS, MHZ, 136.986)
+"""The clock as files write it: the period, and the frequency to five or six digits."""
 PART = "xc7a100tcsg324-1"
 PLAN = Plan(clock_ns=CLOCK_NS, part=PART)
 _NUMBER = r"(\d+(?:\.\d+)?)"
@@ -47,7 +49,7 @@ def other_clocks_and_parts(project: Project) -> list[str]:
         text = content.decode()
         for found in CLOCKS.finditer(text):
             (value,) = (float(group) for group in found.groups() if group)
-            if value not in (CLOCK_NS, MHZ):
+            if value not in STATED:
                 wrong.append(f"{name}: {found.group()}")
         wrong += [f"{name}: {part}" for part in PARTS.findall(text) if part != PART]
     return wrong
@@ -93,10 +95,10 @@ def test_another_clock_or_part_in_one_file_is_detected(
     differing = [
         name
         for name, content in other.files.items()
-        if name != "graph.npz" and stated(content) != stated(project.files[name])
+        if name != "graph.npz" and stated(content) != stated(project.files.get(name, content))
     ]
     assert {"plan.json", "README.md"} <= set(differing)
-    assert any(name.endswith(".tcl") for name in differing)
+    assert any(name.endswith((".tcl", ".xdc")) for name in differing)
     for name in differing:
         mixed = Project(project.target, {**project.files, name: other.files[name]})
         assert any(line.startswith(name) for line in other_clocks_and_parts(mixed)), name
@@ -109,6 +111,14 @@ def test_vitis_knows_no_parts_of_lattice(graph: Graph) -> None:
     assert other_clocks_and_parts(generate(graph, "rtl", ecp5)) != []
     with pytest.raises(PlanError, match=r"xc7a100t.* lacks the primitives of xcup"):
         replace(PLAN, default=Unrolled(form="xcup"))
+
+
+@pytest.mark.parametrize("part", ["xc7z020clg400-1", "xczu7ev-ffvc1156-2-e"])
+def test_block_designs_with_a_processor_have_the_clock(graph: Graph, part: str) -> None:
+    scripts = generate(graph, "rtl", replace(PLAN, part=part))
+    wrong = [line for line in other_clocks_and_parts(scripts) if part not in line]
+    assert wrong == []
+    assert "136.986" in scripts.text("vivado/zynq.tcl")
 
 
 def test_core_json_has_times_at_the_clock(graph: Graph) -> None:
