@@ -26,7 +26,7 @@ LEFT_OUT = re.compile(
     rf"({BUILT.pattern}).*|"
     r"\w+_prj/(?!solution\d+/(impl|syn)/(verilog|report)/).*|\w+\.log"
 )
-"""What tools make in a project's folder, some of it huge: these files are not read."""
+"""Files that tools make in a project's folder, some of it huge: these files are not read."""
 TARGET = re.compile(r"[a-z][a-z0-9]{0,15}")
 """Names of targets."""
 MANIFEST = ".hwbnn-project"

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hwbnn.targets.ip.generate import generate
+from hwbnn.targets.ip.core_folder import generate
 
 __all__ = ["generate"]

@@ -6,7 +6,7 @@ from hwbnn.arguments import checked_call
 from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
-from hwbnn.targets.ip import bench, describe, fusesoc, instances, ipxact, vivado, wrapper
+from hwbnn.targets.ip import benches, describe, fusesoc, instances, ipxact, vivado, wrapper
 from hwbnn.targets.ip.vectors import Vectors
 from hwbnn.targets.rtl import design
 from hwbnn.targets.rtl.top import CORE
@@ -36,7 +36,7 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE, vectors: int | None 
     """
     core = design(graph, plan, name=name)
     made = Vectors.of(core, vectors)
-    files = core.files() | wrapper.files(core) | bench.files(made)
+    files = core.files() | wrapper.files(core) | benches.files(made)
     for listed, names in (
         ("files.f", core.modules),
         ("library.f", core.library),
@@ -48,7 +48,7 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE, vectors: int | None 
     files["core.json"] = describe.core(core).encode()
     files["README.md"] = describe.readme(made).encode()
     files |= vivado.files(core) | instances.files(core)
-    tests = bench.simulated(made)
+    tests = benches.simulated(made)
     files |= ipxact.files(made, tests)
     files[fusesoc.file_name(name)] = fusesoc.text(made, tests, vivado.CONSTRAINTS).encode()
     return Project("rtl", files)
