@@ -24,6 +24,7 @@ def test_every_module_has_its_test():
             "complete",
             "framing",
             "forks",
+            "memory_registers",
         ),
     }
 

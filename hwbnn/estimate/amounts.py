@@ -33,7 +33,6 @@ from hwbnn.netlists.netlist import Lut
 from hwbnn.netlists.pipelining import pipelining, registers
 from hwbnn.plan import Circuit
 from hwbnn.plan.blocks import (
-    SHALLOW,
     AffineBlock,
     ArgMaxBlock,
     Block,
@@ -395,12 +394,9 @@ def add_rows(total: Amounts, elements: Bools, block: ByElement) -> None:
     """Add the ROM of constants, one row for each token of each class; a single row needs none."""
     count = block.classes * block.tokens
     if count > 1 and (elements != elements[:1]).any():
-        rows = block.in_tokens(elements).reshape(count, -1)
-        total.memory(rom(rows))
+        total.memory(rom(block.in_tokens(elements).reshape(count, -1)))
         total.lut["counter"] += log2_up(count)
         total.ff["exact"] += log2_up(count)
-        if count > SHALLOW:  # the row that waits behind the memory
-            total.ff["exact"] += rows.shape[1]
     if block.border_classes is not None:
         places = rom(bits_of(block.border_classes[:, None], log2_up(block.classes)))
         if places.bram18 or places.bram36:

@@ -25,11 +25,6 @@ LEVELS = Input("x", (20,), 0, 16, scale=1 / 16)
 IMAGE = Input("x", (6, 6, 2), 0, 16, scale=1 / 16)
 
 
-class Signed(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.sign(x)
-
-
 class Branching(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x if x.sum() > 0 else -x
@@ -109,11 +104,6 @@ MISTAKES: dict[str, tuple[Callable[[], Any], Any, tuple[str, ...]]] = {
         lambda: dense(nn.GELU(), *normal()),
         LEVELS,
         ("layer '1' (GELU)", "use nn.Hardtanh, nn.ReLU or nn.PReLU"),
-    ),
-    "torch.sign": (
-        lambda: dense(nn.BatchNorm1d(8), Signed()),
-        LEVELS,
-        ("function 'sign' in layer '2'", "use hwbnn.nn.BinaryActivation"),
     ),
     "another normalisation": (
         lambda: dense(nn.LayerNorm(8), BinaryActivation(8, METHOD)),
