@@ -3,8 +3,10 @@
 A new device is one new row. Take its figures from the maker's document of its family
 (:data:`FAMILIES`), not from the name of the device or from a program, and its logic cells too: that
 number is printed beside the LUTs and is a fixed multiple of them, so that a test finds a slip of
-the pen in either. Devices whose figures we could not check are left out: the smallest Spartan-7 and
-Artix-7 (``xc7s6``, ``xc7a12t``), and ``LFE5U-12F``, a 25F with a limit that tools set.
+the pen in either. Most rows below have only this check: they were entered from knowledge of the
+tables and have not been compared with the documents. Devices of which we were not sure are left
+out: the smallest Spartan-7 and Artix-7 (``xc7s6``, ``xc7a12t``), and ``LFE5U-12F``, a 25F with a
+limit that tools set.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ class Family:
         name: its name in plain words.
         vendor: ``"xilinx"`` or ``"lattice"``.
         synthesis: the family of :func:`hwbnn.tools.yosys.synth`.
-        document: number of the maker's document that the figures are from; for ECP5 that gives
+        document: number of the maker's document that states the figures; for ECP5 it gives
             LUTs in thousands, and the numbers of LUTs and flip-flops are those of nextpnr.
         title: its title.
     """
