@@ -18,6 +18,7 @@ from benchmarks.harness import is_due
 from hwbnn.flow import design
 from hwbnn.graph import load
 from hwbnn.plan import Plan, Unrolled
+from hwbnn.project import Project
 from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from hwbnn.tools.yosys import synth
@@ -49,14 +50,18 @@ def measure(names: list[str], kept: dict[str, Any]) -> Iterator[tuple[str, dict[
 
 def synthesised(name: str) -> dict[str, Any]:
     """One core with its stream ports and its ArgMax, by yosys."""
-    graph = load(MODELS / name / "graph.npz")
-    project = generate(graph, "rtl", PLAN)
+    return by_yosys(generate(load(MODELS / name / "graph.npz"), "rtl", PLAN))
+
+
+def by_yosys(project: Project) -> dict[str, Any]:
+    """A whole core by yosys, before placement; cycles as predicted."""
     core = Core.of(project)
     before = spent()
     made = synth(*design(project))
     found = made.resources
     return {
         **{"lut": found.lut, "lut_paired": found.lut_paired, "carry": found.carry, "ff": found.ff},
+        **{"bram18": found.bram18, "bram36": found.bram36, "dsp": found.dsp},
         "logic_ns": made.logic_ns,
         "latency": core.latency,
         "interval": core.interval,

@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.circuits.contenders import spent
+from benchmarks.circuits.models import by_yosys
 from benchmarks.frameworks.compare import lowered
 from benchmarks.frameworks.networks import Network, reference_of
-from hwbnn.flow import design
 from hwbnn.targets import generate
-from hwbnn.tools.yosys import synth
 from hwbnn.verification import verify
-from hwbnn.verification.core import Core
 
 MHZ = 100
 """The clock of BNN-PYNQ's overlays, at which frames a second are given."""
@@ -43,19 +40,5 @@ def verified(network: Network, folder: Path) -> dict[str, Any]:
 def synthesised(network: Network, folder: Path) -> dict[str, Any]:
     """The whole core by yosys, before placement; cycles as predicted."""
     graph, _ = lowered(network, folder)
-    project = generate(graph, "rtl", network.plan(graph))
-    core = Core.of(project)
-    before = spent()
-    made = synth(*design(project))
-    found = made.resources
-    return {
-        **{"lut": found.lut, "lut_paired": found.lut_paired, "ff": found.ff},
-        **{"bram18": found.bram18, "bram36": found.bram36, "dsp": found.dsp},
-        "logic_ns": made.logic_ns,
-        "latency": core.latency,
-        "interval": core.interval,
-        "frames_per_second": round(MHZ * 1e6 / core.interval),
-        "mhz": MHZ,
-        "cpu_seconds": round(spent() - before, 1),
-        "tool": made.tool,
-    }
+    found = by_yosys(generate(graph, "rtl", network.plan(graph)))
+    return found | {"frames_per_second": round(MHZ * 1e6 / found["interval"]), "mhz": MHZ}

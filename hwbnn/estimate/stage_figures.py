@@ -5,7 +5,7 @@ from __future__ import annotations
 from hwbnn.estimate.amounts import Amounts, amounts, ends, framing
 from hwbnn.estimate.area import SOURCE, area_of
 from hwbnn.estimate.cycles import Cycles
-from hwbnn.estimate.table import rows
+from hwbnn.estimate.table import node_of, timings
 from hwbnn.plan import Circuit
 from hwbnn.plan.blocks import Block
 from hwbnn.plan.products import (
@@ -44,30 +44,27 @@ def stage_table(circuit: Circuit, predicted: Cycles | None = None) -> StageTable
 
     Args:
         circuit: the circuit.
-        predicted: see :func:`hwbnn.estimate.table.rows`.
+        predicted: see :func:`hwbnn.estimate.table.timings`.
     """
     stages = []
-    for stage, row in zip(circuit.stages, rows(circuit, predicted), strict=True):
-        parts = _parts(circuit, stage)
-        stages.append(
-            StageFigures(
-                row.stage, row.cycles, round(float(row.busy), 6), parts, row.depth, row.fill
-            )
-        )
+    for stage, timed in zip(circuit.stages, timings(circuit, predicted), strict=True):
+        parts = _parts(circuit, stage, timed.node)
+        busy = round(float(timed.busy), 6)
+        stages.append(StageFigures(timed.stage, timed.cycles, busy, parts, timed.depth, timed.fill))
     return StageTable(tuple(stages), {"cycles": CYCLES, "resources": SOURCE})
 
 
-def _parts(circuit: Circuit, stage: Stage) -> tuple[PartFigures, ...]:
+def _parts(circuit: Circuit, stage: Stage, node: str) -> tuple[PartFigures, ...]:
     if isinstance(stage, Pipeline):
         computed = [
-            _part(_node_of(block), form(block), amounts(block), block.latency)
+            _part(node_of(block), form(block), amounts(block), block.latency)
             for block in stage.blocks
         ]
         return (*computed, _part("", "gate and FIFO", ends(stage)))
     if isinstance(stage, SlidingWindow | WindowUnrolled):
-        return (_part(stage.name.partition("_")[2], "sliding window", amounts(stage)),)
+        return (_part(node, "sliding window", amounts(stage)),)
     if isinstance(stage, AddStreams):
-        return (_part(stage.name.partition("_")[2], "adder", amounts(stage)),)
+        return (_part(node, "adder", amounts(stage)),)
     counted = amounts(stage)
     if isinstance(stage, AxisIn):
         counted.add(framing(circuit))
@@ -78,10 +75,6 @@ def _part(node: str, form: str, counted: Amounts, latency: int = 0) -> PartFigur
     taken = area_of(counted)
     bram = taken.bram36 + taken.bram18 / 2
     return PartFigures(node, form, taken.lut, taken.ff, bram, taken.dsp, latency)
-
-
-def _node_of(block: Block) -> str:
-    return str(getattr(block, "node", None) or block.value or "")
 
 
 def form(block: Block) -> str:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from hwbnn.estimate.area import ERROR_PERCENT, STAGE_ERRORS, area
 from hwbnn.estimate.cycles import Cycles, cycles
 from hwbnn.plan import Circuit
+from hwbnn.plan.blocks import Block
 from hwbnn.plan.stages import (
     AddStreams,
     AxisIn,
@@ -60,8 +61,20 @@ class StageRow:
         return (self.stage, self.node, self.cycles, busy, *area, depth, fill)
 
 
-def rows(circuit: Circuit, predicted: Cycles | None = None) -> tuple[StageRow, ...]:
-    """A circuit stage by stage, in order; the busiest is the bottleneck.
+@dataclass(frozen=True)
+class StageTiming:
+    """The timing of one stage of a circuit; attributes as in :class:`StageRow`."""
+
+    stage: str
+    node: str
+    cycles: int
+    busy: Fraction
+    depth: tuple[int, ...]
+    fill: tuple[int, ...]
+
+
+def timings(circuit: Circuit, predicted: Cycles | None = None) -> tuple[StageTiming, ...]:
+    """How busy each stage of a circuit is, in order, without its resources.
 
     Args:
         circuit: the circuit.
@@ -70,16 +83,30 @@ def rows(circuit: Circuit, predicted: Cycles | None = None) -> tuple[StageRow, .
     """
     predicted = predicted or cycles(circuit)
     interval = predicted.interval or Fraction(circuit.interval)
-    areas = area(circuit).stages
-    stage_rows = []
+    timed = []
     for stage in circuit.stages:
-        taken = areas[stage.name]
         depth = _depth(stage)
         fill = tuple(predicted.fills[name] for name in stage.outputs) if depth else ()
+        busy = stage.interval / interval
+        timed.append(StageTiming(stage.name, _node(stage), stage.interval, busy, depth, fill))
+    return tuple(timed)
+
+
+def rows(circuit: Circuit, predicted: Cycles | None = None) -> tuple[StageRow, ...]:
+    """A circuit stage by stage, in order; the busiest is the bottleneck.
+
+    Args:
+        circuit: the circuit.
+        predicted: as in :func:`timings`.
+    """
+    areas = area(circuit).stages
+    stage_rows = []
+    for timed in timings(circuit, predicted):
+        taken = areas[timed.stage]
         stage_rows.append(
             StageRow(
-                stage.name, _node(stage), stage.interval, stage.interval / interval, taken.lut,
-                taken.ff, taken.bram36 + taken.bram18 / 2, taken.dsp, depth, fill,
+                timed.stage, timed.node, timed.cycles, timed.busy, taken.lut, taken.ff,
+                taken.bram36 + taken.bram18 / 2, taken.dsp, timed.depth, timed.fill,
             )
         )  # fmt: skip
     return tuple(stage_rows)
@@ -109,9 +136,14 @@ def facts(stage_rows: tuple[StageRow, ...]) -> list[Mapping[str, object]]:
     ]
 
 
+def node_of(block: Block) -> str:
+    """The node that a block computes; "" for one that computes none."""
+    return str(getattr(block, "node", None) or block.value or "")
+
+
 def _node(stage: Stage) -> str:
     if isinstance(stage, Pipeline):
-        names = [getattr(block, "node", None) or block.value for block in stage.blocks]
+        names = map(node_of, stage.blocks)
         return ", ".join(dict.fromkeys(name for name in names if name))
     if isinstance(stage, Fork):
         return stage.value
