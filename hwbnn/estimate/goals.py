@@ -10,6 +10,7 @@ from hwbnn.devices import PartNumber, read_part
 from hwbnn.errors import PlanError
 from hwbnn.estimate.area import Area
 from hwbnn.estimate.fit import fit, on_family
+from hwbnn.plan.plan import is_int
 
 _LONGEST = 1 << 40
 """Cycles that stand for any longer time."""
@@ -49,11 +50,11 @@ class Goal:
     def __post_init__(self) -> None:
         for name, what in (("interval", "interval"), ("latency", "latency")):
             given = getattr(self, name)
-            if given is not None and (not is_count(given) or given < 1):
+            if given is not None and (not is_int(given) or given < 1):
                 raise PlanError(f"plan: {what}: expected at least 1 cycle, found {given!r}")
         for name in ("lut", "ff", "dsp"):
             given = getattr(self, name)
-            if given is not None and (not is_count(given) or given < (name != "dsp")):
+            if given is not None and (not is_int(given) or given < (name != "dsp")):
                 raise PlanError(
                     f"plan: {name.upper()}s: expected a positive number, found {given!r}"
                 )
@@ -163,11 +164,6 @@ class Limits:
 def clock_period(mhz: float) -> float:
     """The period in ns of a clock in MHz; whole MHz give the same text in every file."""
     return float(f"{1000 / mhz:.6g}")
-
-
-def is_count(given: object) -> bool:
-    """Whether something is an integer, and no truth value."""
-    return isinstance(given, int) and not isinstance(given, bool)
 
 
 def ns_text(value: float) -> str:

@@ -23,12 +23,12 @@ from hwbnn.errors import GoalMissed, PlanError
 from hwbnn.estimate.amounts import amounts, framing
 from hwbnn.estimate.area import Area, area_of
 from hwbnn.estimate.cycles import cycles as predicted_cycles
-from hwbnn.estimate.goals import Goal, Limits, clock_period, is_count, mhz, ns_text
+from hwbnn.estimate.goals import Goal, Limits, clock_period, mhz, ns_text
 from hwbnn.estimate.layouts import ChainLayers, NetworkLayers, divisors, is_chain
 from hwbnn.estimate.schedule import Schedule, schedule
 from hwbnn.graph import Add, Conv2d, Dot, Graph, Node, Rescale
 from hwbnn.plan import Circuit, Folded, Plan, Unrolled, circuit
-from hwbnn.plan.plan import BEAT_LIMIT
+from hwbnn.plan.plan import BEAT_LIMIT, is_int
 from hwbnn.plan.stages import Fork, Stage
 
 LONGER = 16
@@ -96,7 +96,7 @@ def plan_for_ii(
     Raises:
         GoalMissed: if no Plan is that fast; the message has the nearest interval that was found.
     """
-    if not is_count(cycles) or cycles < 1:
+    if not is_int(cycles) or cycles < 1:
         raise PlanError(f"plan: interval: expected at least 1 cycle, found {cycles!r}")
     return plan_for(graph, Goal(interval=cycles), base, tell)
 
@@ -112,7 +112,7 @@ def plan_for_luts(
     Raises:
         GoalMissed: if every Plan takes more; the message has the smallest Plan and its interval.
     """
-    if not is_count(budget) or budget < 1:
+    if not is_int(budget) or budget < 1:
         raise PlanError(f"plan: LUTs: expected a positive number, found {budget!r}")
     return plan_for(graph, Goal(lut=budget), base, tell)
 

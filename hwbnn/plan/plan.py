@@ -232,7 +232,7 @@ class Plan:
         for name, tokens in self.buffer_tokens.items():
             _check_tokens(f"buffer_tokens: {shown(name)}", tokens)
         for name, lanes in self.lanes.items():
-            if not _is_int(lanes) or lanes < 1:
+            if not is_int(lanes) or lanes < 1:
                 raise PlanError(
                     f"plan: lanes: {shown(name)}: expected a positive integer, found {shown(lanes)}"
                 )
@@ -240,7 +240,7 @@ class Plan:
             _check_layout(layout)
         for name in ("input_beat", "output_beat"):
             beat = getattr(self, name)
-            if not _is_int(beat) or beat < 8 or beat % 8 or beat > BEAT_LIMIT:
+            if not is_int(beat) or beat < 8 or beat % 8 or beat > BEAT_LIMIT:
                 raise PlanError(
                     f"plan: {name}: expected a multiple of 8 from 8 to {BEAT_LIMIT}, "
                     f"found {shown(beat)}"
@@ -251,11 +251,11 @@ class Plan:
                 f"found {shown(self.framing)}"
             )
         per_register = self.logic_levels_per_register
-        if not _is_int(per_register) or not 1 <= per_register <= 64:
+        if not is_int(per_register) or not 1 <= per_register <= 64:
             raise PlanError(
                 f"plan: logic_levels_per_register: expected 1 to 64, found {shown(per_register)}"
             )
-        if not _is_int(self.memory_registers) or self.memory_registers not in (1, 2):
+        if not is_int(self.memory_registers) or self.memory_registers not in (1, 2):
             raise PlanError(
                 f"plan: memory_registers: expected 1 or 2, found {shown(self.memory_registers)}"
             )
@@ -486,7 +486,7 @@ def _check_layout(layout: object) -> None:
         )
     for name in ("pe", "simd"):
         value = getattr(layout, name)
-        if not _is_int(value) or not 1 <= value < 1 << 20:
+        if not is_int(value) or not 1 <= value < 1 << 20:
             raise PlanError(
                 f"plan: {name}: expected a positive integer below 2^20, found {shown(value)}"
             )
@@ -504,7 +504,7 @@ def _checked_depths(value: str, depths: object) -> tuple[int, ...]:
 
 
 def _check_tokens(what: str, found: object) -> None:
-    if not _is_int(found) or not 1 <= found < 1 << 24:
+    if not is_int(found) or not 1 <= found < 1 << 24:
         raise PlanError(f"plan: {what}: expected 1 to 2^24 - 1 tokens, found {shown(found)}")
 
 
@@ -520,7 +520,8 @@ def _check_names(field: str, found: object) -> None:
             raise PlanError(f"plan: {field}: expected names of nodes, found {shown(name)}")
 
 
-def _is_int(value: object) -> TypeGuard[int]:
+def is_int(value: object) -> TypeGuard[int]:
+    """Whether something is an integer, and no truth value."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
