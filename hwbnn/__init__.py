@@ -84,11 +84,9 @@ _SUBPACKAGES = frozenset({"methods", "nn", "training"})
 def __getattr__(name: str) -> Any:
     """Import a public name from its package at first use."""
     if name not in _SUBPACKAGES and name not in _PACKAGES:
-        from hwbnn.errors import nearest
+        from hwbnn.errors import unknown_attribute
 
-        raise AttributeError(
-            f"module {__name__!r} has no attribute {name!r}; it has {nearest(name, __all__)}"
-        )
+        raise unknown_attribute(__name__, __all__, name)
     try:
         package = importlib.import_module(f"{__name__}.{_PACKAGES.get(name, name)}")
     except ModuleNotFoundError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
@@ -35,21 +35,37 @@ _KINDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     "Callable": ("a function", callable),
 }
 """The words for an argument with this annotation, and its check."""
+MAKERS: Mapping[str, str] = {
+    "Circuit": "hwbnn.plan.circuit(graph, plan) makes one",
+    "Goal": "hwbnn.estimate.Goal(interval=100) is one",
+    "Graph": "hwbnn.lower makes one of a model, hwbnn.load reads one",
+    "Input": "hwbnn.Input(name, shape, low, high) makes one",
+    "PartNumber": "hwbnn.devices.read_part(name) makes one",
+    "Plan": "hwbnn.Plan(layers={...}) makes one, Plan.from_json(text) reads one",
+    "Recipe": "Recipe.read(path) makes one of a file",
+}
+"""How to get an object of a class that a call may be given something else for."""
 
 
 def checked_call(
-    *, who: str = "", renamed: Mapping[str, str] | None = None
+    *,
+    who: str = "",
+    renamed: Mapping[str, str] | None = None,
+    classes: Sequence[str] = (),
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """A decorator of public functions: wrong arguments are told in one clear line.
 
     Unknown and missing arguments are told with those that the function takes. Where an annotation
     has plain types only (``int``, ``float``, ``bool``, ``str``, ``Path``, ``Callable``, ``None``,
-    and ``|`` of these), the argument must be of one of them; integers of NumPy are integers. All
-    other types are left to the function, which knows what to say of them.
+    and ``|`` of these and of ``classes``), the argument must be of one of them;
+    integers of NumPy are integers. All other types are left to the function, which knows what to
+    say of them.
 
     Args:
         who: the function's name in messages; by default its own.
         renamed: earlier names of arguments, and what they are now.
+        classes: names of classes in :data:`MAKERS` that are checked too; the function's module
+            must know them.
 
     Returns:
         The decorator. What it returns raises :class:`~hwbnn.errors.ArgumentError` or
@@ -59,7 +75,8 @@ def checked_call(
     def decorated(function: Callable[P, R]) -> Callable[P, R]:
         signature = inspect.signature(function)
         name = who or function.__name__
-        rules = {p.name: rule for p in signature.parameters.values() if (rule := _rule(p))}
+        kinds = {**_KINDS, **{kind: _of_class(function, kind) for kind in classes}}
+        rules = {p.name: rule for p in signature.parameters.values() if (rule := _rule(p, kinds))}
 
         @wraps(function)
         def call(*given: P.args, **named: P.kwargs) -> R:
@@ -71,8 +88,11 @@ def checked_call(
                 rule = rules.get(argument)
                 if rule is not None and not any(fits(value) for _, fits in rule):
                     expected = " or ".join(said for said, _ in rule)
+                    text = str(signature.parameters[argument].annotation)
+                    hint = next((MAKERS[k] for k in classes if k in text.split(" | ")), "")
                     raise InputError(
                         f"{name}: {argument}: expected {expected}, found {_shown(value)}"
+                        + (f"; {hint}" if hint else "")
                     )
             return function(*given, **named)
 
@@ -111,8 +131,14 @@ def checked_class(
     return decorated
 
 
+def _of_class(function: Callable[..., Any], kind: str) -> tuple[str, Callable[[object], bool]]:
+    """The words and the check for a class that the function's module knows by this name."""
+    words = f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind}"
+    return words, lambda x: isinstance(x, inspect.unwrap(function).__globals__[kind])
+
+
 def _rule(
-    parameter: inspect.Parameter,
+    parameter: inspect.Parameter, kinds: Mapping[str, tuple[str, Callable[[object], bool]]]
 ) -> tuple[tuple[str, Callable[[object], bool]], ...] | None:
     """The kinds that a parameter may have; None where its annotation has others than plain ones."""
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -121,7 +147,7 @@ def _rule(
     names = text.split(" | ")
     if "Path" in names and "str" in names:
         names.remove("str")
-    return tuple(_KINDS[name] for name in names) if all(n in _KINDS for n in names) else None
+    return tuple(kinds[name] for name in names) if all(n in kinds for n in names) else None
 
 
 def _shown(value: object) -> str:

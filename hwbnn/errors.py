@@ -6,8 +6,9 @@ Any other exception that reaches a user is a defect of hwbnn.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from typing import NoReturn
 
 _NAME = 60
 """Longer names are compared and shown by this many first characters."""
@@ -99,3 +100,23 @@ def nearest(found: object, known: Iterable[object]) -> str:
     order = list(dict.fromkeys([*(by_key[key] for key in like), *names]))
     more = f" and {len(order) - _LISTED} more" if len(order) > _LISTED else ""
     return ", ".join(order[:_LISTED]) + more or "none"
+
+
+def unknown_attribute(module: str, names: Iterable[str], name: str) -> AttributeError:
+    """The error of a name that a module lacks; it lists the public ones, nearest first."""
+    known = "" if name.startswith("__") else f"; it has {nearest(name, names)}"
+    return AttributeError(f"module {module!r} has no attribute {name[:_NAME]!r}{known}")
+
+
+def refuses_others(module: str, names: Iterable[str]) -> Callable[[str], NoReturn]:
+    """The ``__getattr__`` of a package that has everything at once.
+
+    Args:
+        module: its ``__name__``.
+        names: its public names.
+    """
+
+    def refuse(name: str) -> NoReturn:
+        raise unknown_attribute(module, names, name)
+
+    return refuse

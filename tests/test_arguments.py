@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import warnings
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from torch import nn
 from torch.nn.utils import prune
 
 import hwbnn
+import hwbnn.devices
+import hwbnn.estimate
+import hwbnn.plan
 from hwbnn import Folded, Graph, Input, Plan, Project, Unrolled, methods, training
 from hwbnn.arguments import checked_call, checked_class
 from hwbnn.errors import ArgumentError, HwbnnError, InputError
@@ -91,7 +95,7 @@ def quantized(kind: str) -> Any:
 
 
 def exported() -> Any:
-    return torch.export.export(nn.Sequential(nn.Linear(20, 3)), (FLOATS,))
+    return torch.export.export(model(), (FLOATS,))
 
 
 def scripted() -> Any:
@@ -171,6 +175,17 @@ UNKNOWN: dict[str, tuple[Callable[[], Any], str]] = {
     "a recipe, nothing": (lambda: Recipe(), "Recipe: expected network, data, epochs, found"),  # type: ignore[call-arg]
     "a recipe, a name": (lambda: recipe(netwrk="sfc"), "'netwrk'; it has network, "),
     "an attribute": (lambda: A.simulat, "hwbnn' has no attribute 'simulat'; it has simulate, "),
+    "a method": (
+        lambda: A.methods.bnn_st,
+        "'hwbnn.methods' has no attribute 'bnn_st'; it has bnn_s",
+    ),
+    "a layer": (lambda: A.nn.BinaryLinar, "no attribute 'BinaryLinar'; it has BinaryLinear, "),
+    "a goal, a name": (lambda: A.estimate.Goal(luts=9), "'luts' is now 'lut'; it has lut, "),
+    "a Plan, no goal": (lambda: A.estimate.plan_for(G), "plan_for: expected goal, found nothing"),
+    "a circuit, no Plan": (lambda: A.plan.circuit(G), "circuit: expected plan, found nothing"),
+    "a part, nothing": (lambda: A.devices.read_part(), "read_part: expected name, found nothing"),
+    "predict, a model alone": (lambda: A.training.predict(GOOD), "expected source, u, found not"),
+    "a data set, a name": (lambda: A.training.dataset("mnist", dir="a"), "'dir'; it has name, fol"),
 }
 """Arguments that do not exist, are missing or too many."""
 
@@ -216,6 +231,38 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "precision by a number": (lambda: A.train(recipe(), "o", precision=16), "expected a text"),
     "TOML by a number": (lambda: A.training.Recipe.from_toml(3), "text: expected a text, found 3"),
     "images in a list": (lambda: data(train_images=[[1]]), "expected arrays of dtype uint8, found"),
+    "a goal by a number": (
+        lambda: A.estimate.plan_for(G, 100),
+        "plan_for: goal: expected a Goal, found 100; hwbnn.estimate.Goal(interval=100) is one",
+    ),
+    "a Graph's file for a goal": (
+        lambda: A.estimate.plan_for_luts("g.npz", 100),
+        "plan_for_luts: graph: expected a Graph, found 'g.npz'; hwbnn.lower makes one of a model",
+    ),
+    "a Plan's file for a goal": (
+        lambda: A.estimate.plan_for_ii(G, 100, "p.json"),
+        "base: expected a Plan or None, found 'p.json'; hwbnn.Plan(",
+    ),
+    "an interval of a half": (lambda: A.estimate.plan_for_ii(G, 2.5), "expected an integer, found"),
+    "a Graph for a circuit": (
+        lambda: A.estimate.area(G),
+        "area: circuit: expected a Circuit, found Graph; hwbnn.plan.circuit(graph, plan) makes",
+    ),
+    "a Plan for a layout": (
+        lambda: A.plan.circuit(G, Folded(1, 1)),
+        "plan: expected a Plan, found",
+    ),
+    "a clock of nothing": (lambda: A.estimate.clock_period(0), "mhz: expected a positive number"),
+    "a part by a number": (lambda: A.devices.read_part(7), "read_part: name: expected a text"),
+    "runs in a text": (lambda: A.training.compare_runs("a", "b"), "expected a list of folders of"),
+    "an input's name for predictions": (
+        lambda: A.training.predict(GOOD, "x", X),
+        "source: expected an Input, found 'x'; hwbnn.Input(",
+    ),
+    "floats for predictions": (lambda: A.training.predict(GOOD, I, X / 16), "u = (x - 0) / 0.0625"),
+    "predictions of nothing": (lambda: training.predict(GOOD, I, X[:0]), "at least one sample"),  # type: ignore[arg-type]
+    "predictions of one": (lambda: training.predict(GOOD, I, X[0]), "found shape (1,)"),  # type: ignore[arg-type]
+    "threads by a text": (lambda: A.training.torch_threads("2"), "count: expected an integer"),
     "a Graph's logits": (lambda: A.training.logits(G, I, X), "hwbnn.simulate computes a Graph"),
     "parameters for a model": (
         lambda: parameter_groups(GOOD.parameters(), 0.1),  # type: ignore[arg-type]
@@ -446,10 +493,41 @@ def test_every_public_function_checks_its_calls() -> None:
     }
     functions = [hwbnn.build, hwbnn.explain, hwbnn.generate, hwbnn.lower, hwbnn.read, hwbnn.save]
     functions += [hwbnn.simulate, hwbnn.to_qonnx, hwbnn.train, hwbnn.verify, compare]
+    for package in (hwbnn.estimate, training):
+        functions += [getattr(package, name) for name in package.__all__ if name[0].islower()]
+    functions += [
+        hwbnn.estimate.Goal,
+        training.Dataset,
+        hwbnn.plan.circuit,
+        hwbnn.devices.read_part,
+        hwbnn.devices.read_board,
+    ]
     functions += [Folded, Graph, Input, Plan, Project, Unrolled, *classes.values()]
     for function in functions:
         with pytest.raises(ArgumentError, match="has"):
             function(nonsense=1)
+
+
+PACKAGES = sorted(p.parent.name for p in Path(hwbnn.__file__).parent.glob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_an_unknown_name_of_a_package_is_told_with_those_that_exist(name: str) -> None:
+    package = importlib.import_module(f"hwbnn.{name}")
+    public = getattr(package, "__all__", None)
+    if public is None:  # a package whose modules are used by their names
+        assert name in {"cli", "readers"}
+        return
+    wrong = f"{public[-1]}_"
+    with pytest.raises(AttributeError, match=f"has no attribute '{wrong}'; it has {public[-1]}"):
+        getattr(package, wrong)
+    assert not hasattr(package, "__wrapped__")
+
+
+def test_integers_of_numpy_are_integers_in_goals() -> None:
+    wanted = hwbnn.estimate.Goal(interval=64, lut=9)
+    assert hwbnn.estimate.Goal(interval=np.int32(64), lut=np.int64(9)) == wanted  # type: ignore[arg-type]
+    assert hwbnn.estimate.plan_for_ii(G, np.int64(64)) == hwbnn.estimate.plan_for_ii(G, 64)  # type: ignore[arg-type]
 
 
 def test_signatures_and_texts_are_those_of_the_functions() -> None:

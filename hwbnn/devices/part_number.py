@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from hwbnn.arguments import checked_call
 from hwbnn.devices.boards import BOARDS, Board
 from hwbnn.devices.product_table import DEVICES, Device
 from hwbnn.errors import InputError, nearest
@@ -54,6 +55,7 @@ def _names() -> Mapping[str, Device]:
     return {name: named[name] for name in sorted(named, key=len, reverse=True)}
 
 
+@checked_call()
 def read_part(name: str) -> PartNumber:
     """The part of this full name; upper and lower case are the same.
 
@@ -89,6 +91,7 @@ def read_part(name: str) -> PartNumber:
     )
 
 
+@checked_call()
 def read_board(name: str) -> Board:
     """The board of this name.
 

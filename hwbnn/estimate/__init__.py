@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hwbnn.errors import refuses_others
 from hwbnn.estimate.area import Area, area
 from hwbnn.estimate.cycles import Cycles, cycles, frames_held
 from hwbnn.estimate.depths import least_depths, used_depths
@@ -26,3 +29,6 @@ __all__ = [
     "plan_for_luts",
     "used_depths",
 ]
+
+if not TYPE_CHECKING:  # which would take any name as known
+    __getattr__ = refuses_others(__name__, __all__)

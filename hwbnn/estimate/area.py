@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from hwbnn.arguments import checked_call
 from hwbnn.estimate.amounts import Amounts, amounts, framing
 from hwbnn.plan import Circuit
 from hwbnn.plan.stages import AxisIn
@@ -100,6 +101,7 @@ class Area:
         }
 
 
+@checked_call(classes=("Circuit",))
 def area(circuit: Circuit) -> Area:
     """The resources of a circuit, estimated before it is generated."""
     total = Amounts()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
+from hwbnn.arguments import checked_call
 from hwbnn.errors import PlanError
 from hwbnn.estimate.machines import Wires, machines
 from hwbnn.estimate.schedule import FrameSequence
@@ -61,6 +62,7 @@ class Cycles:
         return self.ends[0] - self.starts[0]
 
 
+@checked_call(classes=("Circuit",))
 def cycles(
     circuit: Circuit,
     frames: int | None = None,
@@ -113,6 +115,7 @@ def _free(circuit: Circuit, frames: int | None) -> Cycles:
     return Cycles(tuple(run.starts), tuple(run.ends), run.fills, interval, period)
 
 
+@checked_call(classes=("Circuit",))
 def frames_held(circuit: Circuit) -> int:
     """The most frames whose last input beat was taken and whose last output beat has not left.
 

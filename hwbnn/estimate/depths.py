@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+from hwbnn.arguments import checked_call
 from hwbnn.estimate.cycles import Deadlock, cycles
 from hwbnn.graph import Graph
 from hwbnn.plan import Circuit, Plan, circuit
@@ -14,6 +15,7 @@ LEAST = 2
 """Words of a FIFO that passes a token in every cycle."""
 
 
+@checked_call(classes=("Graph", "Plan"))
 def used_depths(graph: Graph, plan: Plan) -> Plan:
     """The Plan with FIFOs behind forks only as deep as they are ever filled, at the same rate.
 
@@ -35,6 +37,7 @@ def used_depths(graph: Graph, plan: Plan) -> Plan:
     return plan
 
 
+@checked_call(classes=("Graph", "Plan"))
 def least_depths(graph: Graph, plan: Plan) -> Plan:
     """The Plan with the fewest words behind each fork that keep its rate, found FIFO by FIFO.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 from types import MappingProxyType
 
+from hwbnn.arguments import checked_call
 from hwbnn.devices import PartNumber
 from hwbnn.estimate.area import ERROR_PERCENT, Area
 
@@ -131,6 +132,7 @@ class Fit:
         }
 
 
+@checked_call(classes=("PartNumber",))
 def fit(area: Area, part: PartNumber) -> Fit:
     """The estimated resources of a core, beside those of a part."""
     family = part.device.synthesis

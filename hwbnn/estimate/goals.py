@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import floor, inf
+from numbers import Integral
 
+from hwbnn.arguments import checked_call, checked_class
 from hwbnn.devices import PartNumber, read_part
 from hwbnn.errors import PlanError
 from hwbnn.estimate.area import Area
 from hwbnn.estimate.fit import fit, on_family
 from hwbnn.plan.plan import is_int
 
+_RENAMED = {"luts": "lut", "ffs": "ff", "brams": "bram", "dsps": "dsp", "clock_ns": "mhz"}
+_MOST = 1e300
+"""The largest number of frames, ns, block RAMs or MHz: any larger one may overflow a float."""
 _LONGEST = 1 << 40
 """Cycles that stand for any longer time."""
 
 
+@checked_class(_RENAMED)
 @dataclass(frozen=True)
 class Goal:
     """A core's rate, latency and size; what is None does not matter.
@@ -48,6 +54,10 @@ class Goal:
     mhz: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("interval", "latency", "lut", "ff", "dsp"):
+            given = getattr(self, name)
+            if isinstance(given, Integral) and not isinstance(given, bool):
+                object.__setattr__(self, name, int(given))  # of NumPy
         for name, what in (("interval", "interval"), ("latency", "latency")):
             given = getattr(self, name)
             if given is not None and (not is_int(given) or given < 1):
@@ -62,7 +72,7 @@ class Goal:
             given = getattr(self, name)
             number = isinstance(given, int | float) and not isinstance(given, bool)
             if given is not None and not (
-                number and 0 <= given < inf and (given or name == "bram")
+                number and 0 <= given <= _MOST and (given or name == "bram")
             ):
                 raise PlanError(f"plan: {name}: expected a positive number, found {given!r}")
         if self.part is not None:
@@ -161,8 +171,11 @@ class Limits:
         return replace(self, interval=None, latency=None)
 
 
+@checked_call()
 def clock_period(mhz: float) -> float:
     """The period in ns of a clock in MHz; whole MHz give the same text in every file."""
+    if not 0 < mhz < inf:
+        raise PlanError(f"plan: mhz: expected a positive number, found {mhz!r}")
     return float(f"{1000 / mhz:.6g}")
 
 

@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import ceil, inf, log
 
+from hwbnn.arguments import checked_call
 from hwbnn.devices import read_part
-from hwbnn.errors import GoalMissed, PlanError
+from hwbnn.errors import GoalMissed
 from hwbnn.estimate.amounts import amounts, framing
 from hwbnn.estimate.area import Area, area_of
 from hwbnn.estimate.cycles import cycles as predicted_cycles
@@ -28,7 +29,7 @@ from hwbnn.estimate.layouts import ChainLayers, NetworkLayers, divisors, is_chai
 from hwbnn.estimate.schedule import Schedule, schedule
 from hwbnn.graph import Add, Conv2d, Dot, Graph, Node, Rescale
 from hwbnn.plan import Circuit, Folded, Plan, Unrolled, circuit
-from hwbnn.plan.plan import BEAT_LIMIT, is_int
+from hwbnn.plan.plan import BEAT_LIMIT
 from hwbnn.plan.stages import Fork, Stage
 
 LONGER = 16
@@ -45,6 +46,7 @@ LEVELS = (2, 3, 4, 6, 8)
 registers."""
 
 
+@checked_call(classes=("Graph", "Goal", "Plan"))
 def plan_for(
     graph: Graph, goal: Goal, base: Plan | None = None, tell: Callable[[str], None] | None = None
 ) -> Plan:
@@ -86,6 +88,7 @@ def plan_for(
     return replace(plan, clock_ns=base.clock_ns, part=base.part)
 
 
+@checked_call(classes=("Graph", "Goal", "Plan"))
 def plan_for_ii(
     graph: Graph, cycles: int, base: Plan | None = None, tell: Callable[[str], None] | None = None
 ) -> Plan:
@@ -96,11 +99,10 @@ def plan_for_ii(
     Raises:
         GoalMissed: if no Plan is that fast; the message has the nearest interval that was found.
     """
-    if not is_int(cycles) or cycles < 1:
-        raise PlanError(f"plan: interval: expected at least 1 cycle, found {cycles!r}")
     return plan_for(graph, Goal(interval=cycles), base, tell)
 
 
+@checked_call(classes=("Graph", "Goal", "Plan"))
 def plan_for_luts(
     graph: Graph, budget: int, base: Plan | None = None, tell: Callable[[str], None] | None = None
 ) -> Plan:
@@ -112,11 +114,10 @@ def plan_for_luts(
     Raises:
         GoalMissed: if every Plan takes more; the message has the smallest Plan and its interval.
     """
-    if not is_int(budget) or budget < 1:
-        raise PlanError(f"plan: LUTs: expected a positive number, found {budget!r}")
     return plan_for(graph, Goal(lut=budget), base, tell)
 
 
+@checked_call(classes=("Graph", "Goal", "Plan"))
 def layout_summary(graph: Graph, plan: Plan) -> str:
     """One line: the layouts of a Plan, and the cycles of its busiest stage for a frame."""
     cycles = circuit(graph, plan).interval

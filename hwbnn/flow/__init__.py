@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hwbnn.errors import refuses_others
 from hwbnn.flow.build_steps import build, claim, steps
 from hwbnn.flow.publishing import publish
 from hwbnn.flow.reporting import with_nodes
@@ -20,3 +23,6 @@ __all__ = [
     "steps",
     "with_nodes",
 ]
+
+if not TYPE_CHECKING:  # which would take any name as known
+    __getattr__ = refuses_others(__name__, __all__)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hwbnn.errors import refuses_others
 from hwbnn.graph.fields import check_name
 from hwbnn.graph.fusion import fused_threshold
 from hwbnn.graph.graph import Graph, check_graph
@@ -67,3 +70,6 @@ __all__ = [
     "to_integers",
     "window_of",
 ]
+
+if not TYPE_CHECKING:  # which would take any name as known
+    __getattr__ = refuses_others(__name__, __all__)

@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hwbnn.errors import unknown_attribute
+
 if TYPE_CHECKING:
     from hwbnn.lowering.explanation import Explanation, LayerExplanation
     from hwbnn.lowering.from_file import explain_file, read
@@ -75,7 +77,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import a public name at first use."""
     if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise unknown_attribute(__name__, __all__, name)
     value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value

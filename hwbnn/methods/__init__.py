@@ -7,10 +7,10 @@ To add one: write ``hwbnn/methods/<name>.py`` with a frozen dataclass derived fr
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hwbnn.arguments import checked_call
-from hwbnn.errors import InputError, nearest
+from hwbnn.errors import InputError, nearest, refuses_others
 from hwbnn.methods.adabin import AdaBin
 from hwbnn.methods.base import (
     Activation,
@@ -125,3 +125,6 @@ __all__ = [
     "resolve",
     "sign",
 ]
+
+if not TYPE_CHECKING:  # which would take any name as known
+    __getattr__ = refuses_others(__name__, [*METHODS, *__all__])

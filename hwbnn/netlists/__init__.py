@@ -7,6 +7,9 @@ writes them.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hwbnn.errors import refuses_others
 from hwbnn.netlists.emit import NetlistForm, latency, system_verilog
 from hwbnn.netlists.layer import sums, thresholds
 from hwbnn.netlists.netlist import Netlist
@@ -24,3 +27,6 @@ __all__ = [
     "system_verilog",
     "thresholds",
 ]
+
+if not TYPE_CHECKING:  # which would take any name as known
+    __getattr__ = refuses_others(__name__, __all__)

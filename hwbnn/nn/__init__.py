@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hwbnn.errors import refuses_others
 from hwbnn.nn.binary import BinaryActivation, SumLayer
 from hwbnn.nn.conv import BinaryConv1d, BinaryConv2d
 from hwbnn.nn.fan_in import Connections
@@ -70,3 +73,6 @@ __all__ = [
     "start_epoch",
     "takes_images",
 ]
+
+if not TYPE_CHECKING:  # which would take any name as known
+    __getattr__ = refuses_others(__name__, __all__)

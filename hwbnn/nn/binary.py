@@ -192,7 +192,8 @@ def integers(source: Source, x: Tensor) -> Tensor:
     if isinstance(source, Lattice):
         return _of_lattice(source, x)
     nearest, good = _nearest(source, x)
-    if not bool(good.all()):
+    # torch.export refuses branches on data.
+    if not torch.compiler.is_exporting() and not bool(good.all()):
         raise InputError(_off_lattice(source, x[~good][0].item()))
     is_code = isinstance(source, Input) and source.bit
     return nearest * 2 - 1 if is_code else nearest
@@ -208,7 +209,7 @@ def _of_lattice(source: Lattice, x: Tensor) -> Tensor:
         good &= nearest.abs() == 1
     else:
         good &= (nearest >= source.low) & (nearest <= source.high)
-    if not bool(good.all()):
+    if not torch.compiler.is_exporting() and not bool(good.all()):
         channel = (
             int((~good).flatten(2).any(dim=2).any(dim=0).int().argmax())
             if x.ndim > 2

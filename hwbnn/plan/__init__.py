@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hwbnn.errors import refuses_others
 from hwbnn.plan.circuits import Circuit, circuit
 from hwbnn.plan.plan import (
     Folded,
@@ -31,3 +34,6 @@ __all__ = [
     "circuit",
     "fold_candidates",
 ]
+
+if not TYPE_CHECKING:  # which would take any name as known
+    __getattr__ = refuses_others(__name__, __all__)

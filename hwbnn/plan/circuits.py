@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from hwbnn.arguments import checked_call
 from hwbnn.errors import PlanError
 from hwbnn.graph import (
     Add,
@@ -87,6 +88,7 @@ class Circuit:
         return tuple(block for pipeline in self.pipelines for block in pipeline.blocks)
 
 
+@checked_call(classes=("Graph", "Plan"))
 def circuit(graph: Graph, plan: Plan) -> Circuit:
     """The hardware for a Graph under a Plan.
 

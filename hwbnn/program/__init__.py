@@ -8,6 +8,9 @@ Readers of files (:mod:`hwbnn.readers`) produce a :class:`Program`; a single low
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hwbnn.errors import refuses_others
 from hwbnn.program.layers import (
     LAYERS,
     Addition,
@@ -47,3 +50,6 @@ __all__ = [
     "dilated",
     "shown_name",
 ]
+
+if not TYPE_CHECKING:  # which would take any name as known
+    __getattr__ = refuses_others(__name__, __all__)

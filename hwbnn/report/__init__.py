@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hwbnn.errors import refuses_others
 from hwbnn.report.figure import Figure, number
 from hwbnn.report.node_figures import MarginHistogram, NodeFigures, RocCurve
 from hwbnn.report.page import page
@@ -47,3 +50,6 @@ __all__ = [
     "renderable",
     "text",
 ]
+
+if not TYPE_CHECKING:  # which would take any name as known
+    __getattr__ = refuses_others(__name__, __all__)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hwbnn.arguments import checked_call
-from hwbnn.errors import InputError, nearest
+from hwbnn.errors import InputError, nearest, refuses_others
 from hwbnn.graph import Graph, check_graph
 from hwbnn.plan import Plan
 from hwbnn.plan.plan import expect_plan
@@ -56,3 +56,7 @@ def generate(graph: Graph, target: str, plan: Plan | None = None, **options: Any
         raise InputError(f"target {target!r}: expected one of {nearest(target, TARGETS)}")
     expect_plan(plan, "generate")
     return TARGETS[target](graph, plan, **options)
+
+
+if not TYPE_CHECKING:  # which would take any name as known
+    __getattr__ = refuses_others(__name__, __all__)

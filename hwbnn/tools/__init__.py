@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hwbnn.errors import refuses_others
 from hwbnn.tools.find import Tool, ToolStatus, doctor, environment, find, require, versions
 from hwbnn.tools.processes import Finished, run
 
@@ -20,3 +23,6 @@ __all__ = [
     "run",
     "versions",
 ]
+
+if not TYPE_CHECKING:  # which would take any name as known
+    __getattr__ = refuses_others(__name__, __all__)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hwbnn.errors import refuses_others
 from hwbnn.training.data import DATASETS, Dataset, dataset
 from hwbnn.training.folder import data_of, load_model, provenance
 from hwbnn.training.history import Epoch, History
@@ -29,3 +32,6 @@ __all__ = [
     "torch_threads",
     "train",
 ]
+
+if not TYPE_CHECKING:  # which would take any name as known
+    __getattr__ = refuses_others(__name__, __all__)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwbnn.arguments import checked_class
+from hwbnn.arguments import checked_call, checked_class
 from hwbnn.errors import InputError, ToolNotFound, nearest
 from hwbnn.graph.arrays import Bytes
 from hwbnn.training.image_files import (
@@ -221,6 +221,7 @@ DATASETS: tuple[str, ...] = tuple(PUBLISHED)
 """Names that :func:`dataset` knows."""
 
 
+@checked_call()
 def dataset(name: str, folder: str | Path | None = None) -> Dataset:
     """Load a data set by name.
 

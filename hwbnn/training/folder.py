@@ -46,6 +46,7 @@ _DAMAGED = (
 """Errors that torch and safetensors raise for damaged files."""
 
 
+@checked_call()
 def provenance(folder: str | Path) -> Provenance | None:
     """The recipe and data of the network in a folder, from its history or its report.
 
@@ -88,6 +89,7 @@ def check_recipe(folder: Path, recipe: Recipe, known: Provenance) -> None:
         )
 
 
+@checked_call(classes=("Recipe",))
 def data_of(
     folder: str | Path,
     recipe: Recipe | None = None,

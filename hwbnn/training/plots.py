@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hwbnn.arguments import checked_call
 from hwbnn.errors import InputError
 from hwbnn.methods import kind
 from hwbnn.tools import require
@@ -376,6 +377,7 @@ td:first-child, th:first-child { text-align: left; }
 """
 
 
+@checked_call()
 def compare_runs(runs: Sequence[str | Path], folder: str | Path) -> Path:
     """Plot finished runs side by side in an HTML page.
 
@@ -395,6 +397,10 @@ def compare_runs(runs: Sequence[str | Path], folder: str | Path) -> Path:
             written.
         ToolNotFound: if matplotlib is missing.
     """
+    if isinstance(runs, str | Path) or not isinstance(runs, Sequence):
+        raise InputError(
+            f"compare_runs: runs: expected a list of folders of runs, found {type(runs).__name__}"
+        )
     configurations = by_configuration([read_run(run) for run in runs])
     target = Path(folder)
     sections = []

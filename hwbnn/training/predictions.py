@@ -10,10 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hwbnn.arguments import checked_call
 from hwbnn.errors import InputError
-from hwbnn.graph import Input
+from hwbnn.graph import Graph, Input, Output
+from hwbnn.graph.values import as_array
 from hwbnn.lowering import floats, takes_sequences
 from hwbnn.nn import Network
+from hwbnn.simulators import check_input
 
 _BATCH = 1000
 _IMAGES = 200
@@ -37,6 +40,7 @@ def seen(source: Input, u: Tensor, model: nn.Module | None = None) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
+@checked_call(classes=("Input",))
 @torch.no_grad()
 def logits(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The model's logits, computed in evaluation mode on the model's device.
@@ -54,14 +58,18 @@ def logits(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.
             f"logits: model: expected a torch module, found {type(model).__name__}; "
             "hwbnn.simulate computes a Graph"
         )
+    samples = as_array(u, "logits: u")
+    check_input(Graph((source, Output("y", source.name))), samples[:1] if samples.ndim else samples)
+    if not len(samples):
+        raise InputError("logits: u: expected at least one sample, found none")
     device = next(model.parameters(), torch.empty(0)).device
     was_training = model.training
     model.eval()
     try:
         size = _IMAGES if len(source.shape) == 3 else _BATCH
         parts = [
-            model(seen(source, torch.tensor(u[start : start + size], device=device), model))
-            for start in range(0, len(u), size)
+            model(seen(source, torch.tensor(samples[start : start + size], device=device), model))
+            for start in range(0, len(samples), size)
         ]
     finally:
         model.train(was_training)
@@ -69,6 +77,7 @@ def logits(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.
     return rows
 
 
+@checked_call()
 def predict(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np.int64]:
     """The class with the largest logit; among equals the lowest class.
 
@@ -87,6 +96,7 @@ def predict(model: nn.Module, source: Input, u: NDArray[np.uint8]) -> NDArray[np
     return best
 
 
+@checked_call()
 def accuracy(
     model: nn.Module, source: Input, u: NDArray[np.uint8], labels: NDArray[np.uint8]
 ) -> float:
@@ -103,6 +113,7 @@ def accuracy(
     return float((predict(model, source, u) == labels).mean())
 
 
+@checked_call()
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
     """Sets the number of torch's threads, and restores the former number afterwards."""

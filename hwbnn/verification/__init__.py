@@ -148,4 +148,6 @@ def check_backends(names: Iterable[str], rtl_frames: int | None = None) -> None:
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from hwbnn.errors import unknown_attribute
+
+    raise unknown_attribute(__name__, __all__, name)
