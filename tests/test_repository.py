@@ -55,9 +55,14 @@ def test_torch_is_asked_for_at_its_pinned_version() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "status"), [("pass", 0), ("pytest.skip('no tool')", 1), ("assert False", 1)]
+    ("body", "status", "workers"),
+    [
+        ("pass", 0, []),
+        ("pytest.skip('no tool')", 1, []),
+        ("assert False", 1, []),
+        ("pytest.skip('no tool')", 1, ["-n", "2"]),
+    ],
 )
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
 def test_a_skipped_test_fails_the_run(
     tmp_path: Path, body: str, status: int, workers: list[str]
 ) -> None:

@@ -211,9 +211,9 @@ def test_killed_at_random_moments_it_comes_to_the_same_weights(tmp_path: Path) -
     ]
     moments = random.Random(14)
     killed = 0
-    for line in ("goes on", "epoch 1 of", "epoch 4 of", "epoch 8 of"):
+    for line in ("goes on", "epoch 1 of", "epoch 8 of"):
         killed += _killed_after(command, line, moments.uniform(0, 2 * epoch)) == "killed"
-    assert killed >= 3
+    assert killed >= 2
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert outcome(runs / "digits") == outcome(whole.folder)
