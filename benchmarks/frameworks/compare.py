@@ -24,9 +24,20 @@ CLASSES = ("argmax", "y")
 
 
 def lowered(network: Network, folder: Path) -> tuple[Graph, Program]:
-    """The Graph of a network's file, and its program."""
-    weights = folder / network.weights if network.weights else None
-    program = read_program(folder / network.file, weights)
+    """The Graph of a network's file, and its program.
+
+    Raises:
+        AssertionError: naming another form of the file that gives another Graph.
+    """
+    graph, program = _lowered(network, folder, network.file, network.weights)
+    for file, weights in network.forms:
+        if _lowered(network, folder, file, weights)[0].digest != graph.digest:
+            raise AssertionError(f"{file}: expected the Graph of {network.file}, found another")
+    return graph, program
+
+
+def _lowered(network: Network, folder: Path, file: str, weights: str) -> tuple[Graph, Program]:
+    program = read_program(folder / file, folder / weights if weights else None)
     return lower_program(program, network.input, "class"), program
 
 
@@ -55,6 +66,7 @@ def compared(network: Network, folder: Path) -> dict[str, Any]:
             counts[key] = _counted(found[wanted["last"]], sums)
     return {
         "file": network.file,
+        "forms": [file for file, _ in network.forms],
         "frames": frames,
         "compared": {key: list(pair) for key, pair in counts.items()},
         "thresholds": graph.notes.get("thresholds", ""),

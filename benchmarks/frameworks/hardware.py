@@ -16,13 +16,23 @@ MHZ = 100
 
 
 def verified(network: Network, folder: Path) -> dict[str, Any]:
-    """Every node of HLS and of RTL against the simulator, on the first frames of the reference."""
+    """Every node of HLS and of RTL against the simulator, on the first frames of the reference.
+
+    Raises:
+        Mismatch: for a bit that differs, and for a cycle that is not as predicted.
+    """
     graph, _ = lowered(network, folder)
     x = network.samples(reference_of(network, folder))[: network.frames]
     result = verify(graph, x, plan=network.plan(graph), backends=("fast", "hls", "rtl"))
     result.raise_for_mismatch()
+    timed = next(b.cycles for b in result.backends if b.cycles is not None and b.cycles.frames)
     return {
         "frames": len(x),
+        "cycles": {
+            name: [given.predicted.value, None if given.measured is None else given.measured.value]
+            for name, given in (("latency", timed.latency), ("interval", timed.interval))
+        },
+        "frames_timed": timed.frames,
         "backends": {
             backend.name: {
                 "frames": backend.frames,

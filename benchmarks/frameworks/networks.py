@@ -38,6 +38,7 @@ class Network:
         samples: the integers that arrive; the first of the reference's frames may be fewer.
         input: their shape and map; None where the file says it.
         weights: the file of weights of a Keras ``.json``.
+        forms: other files of the same network, each with its file of weights or "".
         activations: arrays of the reference by the node of the Graph that has them.
         plan: the Plan of its core.
         frames: images that HLS and RTL compute.
@@ -48,6 +49,7 @@ class Network:
     samples: Callable[[Mapping[str, Array]], Array]
     input: Input | None = None
     weights: str = ""
+    forms: tuple[tuple[str, str], ...] = ()
     activations: Mapping[str, str] = field(default_factory=dict)
     plan: Callable[[Graph], Plan] = lambda graph: Plan()
     frames: int = 200
@@ -143,6 +145,7 @@ NETWORKS: dict[str, Network] = {
         "digits_bin_dense_ref.npz",
         _digits(64),
         _digit_input(64),
+        forms=(("digits_bin_dense_qkeras09.h5", ""),),
         activations=TWO_ACTIVATIONS,
         plan=_folded(64),
     ),
@@ -151,6 +154,11 @@ NETWORKS: dict[str, Network] = {
         "digits_ter_conv_ref.npz",
         _digits(8, 8, 1),
         _digit_input(8, 8, 1),
+        forms=(
+            ("digits_ter_conv.h5", ""),
+            ("digits_ter_conv_qkeras09.h5", ""),
+            ("digits_ter_conv_qkeras09.json", "digits_ter_conv_qkeras09_weights.h5"),
+        ),
         activations=TWO_ACTIVATIONS,
         plan=_folded(128),
     ),
@@ -159,7 +167,7 @@ NETWORKS: dict[str, Network] = {
         "ours_qonnx_mixed_conv_ref.npz",
         _half_cifar,
         Input.pixels((16, 16, 3), scale=2 / 255, offset=-1.0),
-        plan=_folded(256),
+        plan=_folded(1024),
     ),
     "FINN-ONNX dense": Network(
         "ours_finn_dense.onnx", "ours_finn_dense_ref.npz", _own, plan=_folded(24)

@@ -19,7 +19,9 @@ NAMES = ("FINN-ONNX dense", "QKeras digits, dense", "QKeras digits, ternary conv
 def folder(tmp_path: Path) -> Path:
     """A folder of networks and references: those that are in the tests."""
     for name in NAMES:
-        for file in (NETWORKS[name].file, NETWORKS[name].reference):
+        network = NETWORKS[name]
+        forms = [file for pair in network.forms for file in pair if file]
+        for file in (network.file, network.reference, *forms):
             shutil.copy(next(READERS.glob(f"*/files/{file}")), tmp_path)
     return tmp_path
 

@@ -11,10 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from hwbnn.program import Layer, Program
+from hwbnn.lowering.probes import probes
 from hwbnn.readers.keras import program, saved_model
 from hwbnn.tools.hdf5 import Hdf5Child, Hdf5File
 from tests.fuzz.kinds import FileKind, flipped, hostile, json_change, zip_change
+from tests.fuzz.network_files import lowered
+from tests.readers.keras import forward
+from tests.readers.keras.evaluate import values
+from tests.readers.keras.forward import NotKnown
 from tests.readers.keras.tiny import (
     Tiny,
     conv,
@@ -29,9 +33,16 @@ from tests.readers.keras.tiny import (
     zipped,
 )
 
-CHILD = Hdf5Child(seconds=60.0, memory=1 << 28, array_bytes=1 << 26)
-"""Reads all mutants one after another; it is started again where one ends it."""
+CHILD = Hdf5Child(seconds=10.0, memory=1 << 28, array_bytes=1 << 26)
+"""Reads all mutants one after another; it is started again where one ends it.
+
+A few files in ten thousand make the HDF5 library run for ever; each of them takes all the seconds.
+"""
 atexit.register(CHILD.close)
+
+
+FRAMES = 16
+"""Inputs on which a program is compared with the second reading."""
 
 
 def signs(*shape: int) -> Any:
@@ -39,9 +50,10 @@ def signs(*shape: int) -> Any:
 
 
 def norm(channels: int, name: str, reads: tuple[str, ...] = ()) -> Tiny:
+    """A BatchNorm with gains of both signs, and channels in which nothing is rounded."""
     weights = {
-        "gamma": np.linspace(-1, 2, channels),
-        "beta": np.linspace(1, -1, channels),
+        "gamma": np.r_[0.0, np.linspace(-1, 2, channels - 1)],
+        "beta": np.r_[0.25, np.linspace(1, -1, channels - 1)],
         "moving_mean": np.linspace(-1, 1, channels),
         "moving_variance": np.linspace(0.5, 2, channels),
     }
@@ -94,24 +106,53 @@ def _image() -> tuple[Tiny, ...]:
     )
 
 
-IMAGE = _image()
+def _larq() -> tuple[Tiny, ...]:
+    sign = {"class_name": "SteSign", "config": {"clip_value": 1.0}}
+    first = conv(
+        *(signs(2, 2, 1, 3), "QuantConv2D"),
+        padding="same",
+        kernel_quantizer="ste_sign",
+        pad_values=-1.0,
+    )
+    second = conv(
+        *(signs(2, 2, 3, 4), "QuantConv2D"),
+        input_quantizer=sign,
+        kernel_quantizer={"class_name": "SteTern", "config": {"threshold_value": 0.6}},
+    )
+    last = dense(signs(16, 3), "ste_sign", input_quantizer="ste_heaviside")
+    return (
+        Tiny(first.kind, first.options, first.weights, "c1"),
+        norm(3, "b1"),
+        Tiny("MaxPooling2D", {"pool_size": [2, 2], "strides": [1, 1]}, {}, "p1"),
+        Tiny(second.kind, second.options, second.weights, "c2"),
+        norm(4, "b2"),
+        Tiny("Flatten", {}, {}, "f1"),
+        Tiny("QuantDense", last.options, last.weights, "d1"),
+    )
+
+
+def _older() -> tuple[Tiny, ...]:
+    first = {"units": 5, "use_bias": False, "H": 1.0}
+    last = {"units": 3, "use_bias": True, "H": 0.5}
+    return (
+        Tiny("BinaryDense", first, {"kernel": signs(4, 5)}, "d1"),
+        norm(5, "b1"),
+        Tiny("Activation", {"activation": "binary_tanh"}, {}, "a1"),
+        Tiny("TernaryDense", last, {"kernel": signs(5, 3), "bias": np.array([1, 0, -1])}, "d2"),
+    )
+
+
+IMAGE, LARQ, OLDER = _image(), _larq(), _older()
 MODELS = (
     (DENSE, sequential(DENSE, (4,))),
     (IMAGE, functional(IMAGE, (3, 3, 1))),
     (IMAGE, functional(IMAGE, (3, 3, 1), generation=2)),
 )
+LARQ_MODELS = (
+    (LARQ, sequential(LARQ, (4, 4, 1), generation=2)),
+    (OLDER, sequential(OLDER, (4,), generation=2)),
+)
 WEIGHTS: tuple[Hdf5File, ...] = tuple(named(layers) for layers, _ in MODELS)
-
-
-def value(found: Program) -> object:
-    """A program as a value that ``==`` compares."""
-    return (found.shapes, found.output, [_fields(layer) for layer in found.layers])
-
-
-def _fields(layer: Layer) -> list[object]:
-    return [
-        part.tolist() if isinstance(part, np.ndarray) else part for part in vars(layer).values()
-    ]
 
 
 def in_child(read: Callable[[bytes, str], saved_model.KerasFile]) -> Callable[[bytes], object]:
@@ -121,20 +162,53 @@ def in_child(read: Callable[[bytes, str], saved_model.KerasFile]) -> Callable[[b
         before = saved_model.read_hdf5
         saved_model.read_hdf5 = CHILD.read
         try:
-            return value(program(read(data, "mutant")))
+            return lowered(program(read(data, "mutant")))
         finally:
             saved_model.read_hdf5 = before
 
     return reader
 
 
-def from_config(data: bytes) -> object:
-    """A configuration, whose ``"sample"`` says which weights belong to it."""
+def opened(data: bytes) -> tuple[object, Hdf5File]:
+    """A configuration, and the weights that belong to it by its ``"sample"``."""
     model = saved_model.read_json(data, "mutant")
     which = model.get("sample") if isinstance(model, dict) else None
-    weights = WEIGHTS[which if which in range(len(WEIGHTS)) else 0]
-    opened = saved_model._object(model, "mutant")
-    return value(program(saved_model.KerasFile("mutant", opened, weights, 3)))
+    return model, WEIGHTS[which if which in range(len(WEIGHTS)) else 0]
+
+
+def from_config(data: bytes) -> object:
+    """The Graph of a configuration, and its program."""
+    model, weights = opened(data)
+    config = saved_model._object(model, "mutant")
+    return lowered(program(saved_model.KerasFile("mutant", config, weights, 3)))
+
+
+def as_computed(forward: Callable[[bytes, Any], tuple[Any, Any]]) -> Callable[..., bool]:
+    """A check that a file's program has the output of the second reading, ``forward``."""
+
+    def right(data: bytes, found: object) -> bool:
+        if not isinstance(found, tuple):
+            return False
+        graph, made = found
+        x = graph.input.reals(probes(graph.input)[:FRAMES]).reshape(FRAMES, -1)
+        try:
+            wanted, unsure = forward(data, x)
+        except NotKnown:
+            return False
+        given = values(made, x)[made.output].reshape(FRAMES, -1)
+        assert given.shape == wanted.shape
+        size = np.abs(wanted).max(initial=1e-30)
+        differs = (np.abs(given - wanted) > 1e-9 * size).any(axis=1)
+        assert not (differs & ~unsure).any()
+        return not unsure.all()
+
+    return right
+
+
+def from_opened(data: bytes, x: Any) -> tuple[Any, Any]:
+    """The second reading of a configuration."""
+    model, weights = opened(data)
+    return forward.of_arrays(model, weights.arrays, x)
 
 
 def layer_change(data: bytes, rng: np.random.Generator) -> bytes:
@@ -190,14 +264,19 @@ KERAS = FileKind(
     },
     same=False,
     share=0.3,
+    right=as_computed(forward.of_keras),
 )
-H5 = FileKind(
-    "network.h5",
-    tuple(h5_file(layers, model) for layers, model in MODELS[:2]),
-    in_child(saved_model.from_h5),
-    (structure_change, structure_change, flipped),
-    same=False,
-    share=0.3,
+H5, LARQ_H5 = (
+    FileKind(
+        name,
+        tuple(h5_file(layers, model) for layers, model in models),
+        in_child(saved_model.from_h5),
+        (structure_change, structure_change, flipped),
+        same=False,
+        share=0.3,
+        right=as_computed(forward.of_h5),
+    )
+    for name, models in (("network.h5", MODELS[:2]), ("network of Larq.h5", LARQ_MODELS))
 )
 CONFIG = FileKind(
     "network.json",
@@ -205,5 +284,6 @@ CONFIG = FileKind(
     from_config,
     (json_change, layer_change, layer_change, flipped),
     same=False,
+    right=as_computed(from_opened),
 )
-KINDS = (KERAS, H5, CONFIG)
+KINDS = (KERAS, H5, LARQ_H5, CONFIG)

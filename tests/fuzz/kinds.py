@@ -54,7 +54,8 @@ class FileKind:
         corpus: files that once raised something else, by what was wrong with them.
         same: whether a mutant that is read must equal its sample: so where the file has a digest.
         share: of the mutants of a run, for readers that take long, unless their number is given.
-        right: raises AssertionError if what a mutant was read as is not what it holds.
+        right: raises AssertionError if what a mutant was read as is not what it holds; returns
+            whether it could say so.
     """
 
     name: str
@@ -64,7 +65,7 @@ class FileKind:
     corpus: Mapping[str, bytes] = field(default_factory=dict)
     same: bool = True
     share: float = 1.0
-    right: Callable[[bytes, object], None] | None = None
+    right: Callable[[bytes, object], bool] | None = None
 
     def __repr__(self) -> str:
         return self.name

@@ -70,9 +70,7 @@ class LinearOp(RealOp):
 
     def repeated(self, count: int) -> LinearOp:
         """The function for all channels ``count`` times in succession."""
-        if self.is_elementwise:
-            return self
-        error = _tiled(self.error, count)
+        error = _tiled(self.error, count)  # of each channel, even where all channels are alike
         gain, offset = (p if len(p) == 1 else p * count for p in (self.gain, self.offset))
         return replace(self, gain=gain, offset=offset, error=error)
 

@@ -175,7 +175,7 @@ def quantizer(value: Any) -> QuantizerConfig | None:
     if isinstance(value, str):
         return _parsed(value)
     if isinstance(value, dict):
-        name, config = value.get("class_name"), value.get("config", {})
+        name, config = value.get("class_name"), value.get("config")
         if name == "function" or (isinstance(name, str) and isinstance(config, str)):
             # Keras 3 writes plain functions so: {"class_name": "function", "config": "relu"}.
             text = config if isinstance(config, str) else value.get("registered_name")

@@ -70,11 +70,20 @@ def thresholds(a: Any, x: Any, t: Any) -> Any:
     return a.get("out_scale", 1.0) * count + a.get("out_bias", 0.0)
 
 
+def largest(a: Any, x: Any, k: Any) -> Any:
+    """The places of the ``k`` largest, or smallest; of equal numbers the first."""
+    axis = a.get("axis", -1)
+    order = np.argsort(-x if a.get("largest", 1) else x, axis=axis, kind="stable")
+    return np.take(order, range(int(np.ravel(k)[0])), axis=axis)
+
+
 OPERATIONS: dict[str, Any] = {
     "Quant": quant,
     "BipolarQuant": lambda a, x, s: np.where(x >= 0, 1.0, -1.0) * s,
     "MultiThreshold": thresholds,
     "MatMul": lambda a, x, w: x @ w,
+    "XnorPopcountMatMul": lambda a, x, w: x @ w + (1 - x) @ (1 - w),
+    "TopK": largest,
     "Gemm": lambda a, x, w, b: x @ (w.T if a.get("transB") else w) + b,
     "Conv": conv,
     "MaxPool": pool,

@@ -155,3 +155,23 @@ def small_conv(seed: int = 0, *, first: str = "sign") -> bytes:
     w = model.quant(rng.normal(size=(64, 3)).astype(np.float32), 0.25, 4)
     model.node("MatMul", f, w)
     return model.bytes()
+
+
+def small_finn(seed: int = 0) -> bytes:
+    """Integer images, bare integer weights, thresholds for each channel, a class at the end."""
+    rng = np.random.default_rng(seed)
+    model = Model((1, 2, 5, 5))
+
+    def whole(*shape: int, most: int = 3) -> Any:
+        return rng.integers(-most, most + 1, shape).astype(np.float32)
+
+    def steps(x: str, channels: int, count: int) -> str:
+        edges = np.sort(whole(channels, count, most=9), axis=1) - np.float32(0.5)
+        return model.node("MultiThreshold", x, edges, domain=QONNX, out_bias=-1.0, out_dtype="INT2")
+
+    c = model.node("Conv", "x", whole(4, 2, 3, 3), pads=[1, 1, 1, 1], strides=[2, 2])
+    f = model.node("Flatten", steps(c, 4, 3))
+    d = model.node("MatMul", f, whole(36, 6))
+    model.node("MatMul", steps(d, 6, 2), whole(6, 3))
+    model.node("TopK", model.last, np.array([1], np.int64), outputs=2, axis=-1)
+    return model.bytes("INT4")
