@@ -49,11 +49,11 @@ def signs(*shape: int) -> Any:
     return np.where(np.arange(np.prod(shape)).reshape(shape) % 3 == 0, -0.75, 0.5)
 
 
-def norm(channels: int, name: str, reads: tuple[str, ...] = ()) -> Tiny:
-    """A BatchNorm with gains of both signs, and channels in which nothing is rounded."""
+def norm(channels: int, name: str, reads: tuple[str, ...] = (), *, tie: float = 0.0) -> Tiny:
+    """A BatchNorm with gains of both signs, and a first channel that is always ``tie``."""
     weights = {
         "gamma": np.r_[0.0, np.linspace(-1, 2, channels - 1)],
-        "beta": np.r_[0.25, np.linspace(1, -1, channels - 1)],
+        "beta": np.r_[tie, np.linspace(1, -1, channels - 1)],
         "moving_mean": np.linspace(-1, 1, channels),
         "moving_variance": np.linspace(0.5, 2, channels),
     }
@@ -71,7 +71,7 @@ def quantizer(name: str, **options: Any) -> dict[str, Any]:
 
 DENSE = (
     dense(signs(4, 5), quantizer("binary", alpha="auto_po2"), name="d1"),
-    norm(5, "b1"),
+    norm(5, "b1", tie=0.25),
     Tiny("QActivation", {"activation": "quantized_relu(2,1)"}, name="a1"),
     dense(
         *(signs(5, 3), quantizer("quantized_bits", bits=4, integer=0, symmetric=1, alpha=1)),

@@ -44,7 +44,10 @@ def batch_norm(net: Translation, layer: LayerConfig) -> LayerValue:
 def activation(net: Translation, layer: LayerConfig) -> LayerValue:
     """An ``Activation`` or ``QActivation`` layer."""
     value = net.source(layer)
-    given = layer.config.get("activation", layer.config.get("quantizer"))
+    key = next((key for key in ("activation", "quantizer") if key in layer.config), None)
+    if key is None:
+        raise layer.damaged("expected the option activation, which says what it computes")
+    given = layer.config[key]
     return replace(value, name=net.activated(layer, value.name, given))
 
 

@@ -200,8 +200,10 @@ def call(given: Any) -> tuple[str, dict[str, Any]]:
         if isinstance(config, str):
             return call(config)
         name = short(given["class_name"])
+        if name == "function":
+            return call(given.get("registered_name"))
         snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
-        return (name if name.islower() else snake), {k: v for k, v in config.items()}
+        return (name if name.islower() else snake), dict(config)
     tree: Any = ast.parse(short(given).strip(), mode="eval").body
     if isinstance(tree, ast.Name):
         return tree.id, {}
@@ -230,13 +232,26 @@ KNOWN = {
 }
 
 
+NEUTRAL = {
+    **dict.fromkeys(("qnoise_factor", "use_ste", "trainable"), (1, True)),
+    **dict.fromkeys(("use_stochastic_rounding", "use_variables", "use_sigmoid"), (False,)),
+    **dict.fromkeys(("negative_slope",), (0,)),
+    "number_of_unrolls": (5,),
+    "dtype": ("float32",),
+    "scale_axis": (None,),
+}
+"""Options with values that change nothing in inference."""
+
+
 def options_of(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Options by name; anything that this reading does not follow is not known."""
     if name not in KNOWN:
         raise NotKnown(name)
     for key, value in options.items():
-        if key not in KNOWN[name] and value not in (None, False):
-            raise NotKnown(key)
+        if key in KNOWN[name] or key in ("name", "var_name", "clip_value", "metrics"):
+            continue
+        if value is not None and value not in NEUTRAL.get(key, ()):
+            raise NotKnown(f"{key}={value!r}")
     return options
 
 
@@ -304,6 +319,8 @@ def kernel(given: Any, w: Reals, generation: int, *, bias: bool = False) -> tupl
         if not generation:
             raise NotKnown("version of Keras, on which the integers depend")
         return automatic_bits(o, w, alpha, settles=generation > 2)
+    if name == "ternary" and isinstance(alpha, str):
+        return automatic_ternary(w, alpha)
     if isinstance(alpha, str):
         raise NotKnown(f"{name} {alpha}")
     if name == "ternary":
@@ -332,6 +349,17 @@ def least_squares(w: Reals, codes: Reals, alpha: str) -> Reals:
     axes = tuple(range(w.ndim - 1))
     scale = (w * codes).mean(axis=axes) / ((codes * codes).mean(axis=axes) + 1e-7)
     return 2.0 ** np.round(np.log2(scale + 1e-7)) if alpha == "auto_po2" else scale
+
+
+def automatic_ternary(w: Reals, alpha: str) -> tuple[Reals, Reals]:
+    """``ternary`` with a scale for each output channel from its weights, in five rounds."""
+    scale = np.abs(w).max(axis=tuple(range(w.ndim - 1))) * 2 / 3
+    if alpha == "auto_po2":
+        scale = 2.0 ** np.round(np.log2(scale + 1e-7))
+    for _ in range(5):
+        codes = np.sign(w) * (np.round(np.abs(w) / scale) > 0)
+        scale = least_squares(w, codes, alpha)
+    return codes, scale
 
 
 def automatic_bits(
@@ -463,6 +491,9 @@ LAYERS: dict[str, Any] = {
     "QActivation": quantizer_layer,
     "Activation": quantizer_layer,
     "MaxPooling2D": pool,
+    "Dropout": lambda run, c, arrays, x, *, generation: x,
+    "Softmax": lambda run, c, arrays, x, *, generation: x,
+    "SteSign": lambda run, c, arrays, x, *, generation: activate(run, "ste_sign", x),
     "Flatten": lambda run, c, arrays, x, *, generation: x.reshape(len(x), -1),
     "Add": lambda run, c, arrays, *x, generation: sum(x),
 }
