@@ -191,11 +191,13 @@ def frameworks(root: Path) -> Iterator[str]:
     found = read(root, "frameworks")
     yield (
         "| network | frames | compared with its framework | differ | images in HLS and RTL | nodes "
-        "| differ |"
+        "| differ | cycles from image to image; latency |"
     )
-    yield "|---|---:|---|---:|---:|---:|---:|"
+    yield "|---|---:|---|---:|---:|---:|---:|---|"
     for name, row in found["compare"].items():
-        cells = [name, number(row["frames"]), _kinds(row["compared"])]
+        others = len(row.get("forms", ()))
+        shown = f"{name} ({others + 1} files)" if others else name
+        cells = [shown, number(row["frames"]), _kinds(row["compared"])]
         cells.append(number(sum(differ for _, differ in row["compared"].values())))
         cells += _through(found["hardware"].get(name))
         yield f"| {' | '.join(cells)} |"
@@ -225,12 +227,24 @@ def _kinds(compared: dict[str, list[int]]) -> str:
 
 
 def _through(row: dict[str, Any] | None) -> list[str]:
-    """Images, nodes and differing bits of HLS and RTL."""
+    """Images, nodes and differing bits of HLS and RTL, and cycles."""
     if row is None:
-        return ["not run", "", ""]
+        return ["not run", "", "", ""]
     backends = [b for name, b in row["backends"].items() if name != "fast"]
     nodes = "/".join(str(n) for n in sorted({b["nodes"] for b in backends}))
-    return [number(row["frames"]), nodes, number(sum(b["mismatches"] for b in backends))]
+    differing = number(sum(b["mismatches"] for b in backends))
+    return [number(row["frames"]), nodes, differing, _cycles(row.get("cycles"))]
+
+
+def _cycles(given: dict[str, list[int | None]] | None) -> str:
+    """Interval and latency as counted, which are those that were predicted."""
+    if given is None:
+        return ""
+    for name, (predicted, counted) in given.items():
+        if counted not in (None, predicted):
+            raise ValueError(f"{name}: predicted {predicted}, counted {counted}")
+    counts = (given[name][1] for name in ("interval", "latency"))
+    return "; ".join("not counted" if n is None else number(n) for n in counts)
 
 
 def read(root: Path, name: str) -> dict[str, Any]:

@@ -106,6 +106,24 @@ def test_padded_convolutions_of_inputs_with_an_offset(
     same_scores(program((6, 6, 2), *layers, y), source, rng.integers(0, 5, (40, 6, 6, 2)))
 
 
+def test_real_numbers_are_flattened_with_the_error_of_each_channel() -> None:
+    rng = np.random.default_rng(4)
+    source = Input("x", (2, 3, 2), -3, 3, scale=0.1)
+    layers = (
+        Convolution("c", "Conv", "x", rng.integers(-3, 4, (4, 1, 2, 2)), np.ones(1)),
+        BatchNorm(
+            *("n", "BatchNorm", "c"),
+            **{key: rng.normal(size=4) for key in ("gamma", "beta", "mean")},
+            variance=rng.uniform(0.5, 2, 4),
+            epsilon=1e-3,
+        ),
+        Flattening("f", "Flatten", "n"),
+        sign("s", "Sign", "f"),
+        dense("d", "s", rng.integers(-3, 4, (3, 16))),
+    )
+    same_scores(program((2, 3, 2), *layers), source, rng.integers(-3, 4, (64, 2, 3, 2)))
+
+
 def test_signs_with_zero_padding_leave_the_term_out_and_depthwise_scales() -> None:
     rng = np.random.default_rng(3)
     weights = rng.choice([-1, 1], (4, 3, 3, 1))

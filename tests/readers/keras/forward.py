@@ -183,7 +183,7 @@ def tensors(value: Any) -> list[str]:
         return [name for inner in value.values() for name in tensors(inner)]
     if not isinstance(value, list):
         return []
-    if len(value) >= 3 and isinstance(value[0], str):
+    if value and isinstance(value[0], str):
         return [value[0]]
     return [name for inner in value for name in tensors(inner)]
 

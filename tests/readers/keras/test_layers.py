@@ -485,6 +485,11 @@ REFUSED: dict[str, tuple[tuple[Tiny, ...], tuple[int, ...], str]] = {
         (3,),
         "computes in 'float16'",
     ),
+    "a quantizer without its options": (
+        (dense(signs(3, 2), {"class_name": "SteTern", "conf": {"threshold_value": 0.5}}),),
+        (3,),
+        "expected a quantizer",
+    ),
     "a random quantizer": ((dense(signs(3, 2), "bernoulli"),), (3,), r"\(QDense\).*random"),
 }
 
@@ -508,6 +513,10 @@ DAMAGED: dict[str, tuple[tuple[Tiny, ...], tuple[int, ...]]] = {
     "a size of 0": ((conv(signs(2, 2, 2, 2), strides=[0, 1]),), IMAGE),
     "an image where a flat value is due": ((conv(signs(2, 2, 2, 2)),), (3,)),
     "a factor that is text": ((norm(3, epsilon="a"),), (3,)),
+    "an activation layer without its activation": (
+        (Tiny("QActivation", {"threshold": 1.0}), dense(signs(3, 2))),
+        (3,),
+    ),
     "two layers of one name": ((dense(signs(3, 3)), dense(signs(3, 3))), (3,)),
 }
 
