@@ -128,7 +128,7 @@ def _measured(found: dict[str, Any]) -> str:
 
 
 def circuits(root: Path) -> Iterator[str]:
-    """LUTs of unrolled layers from every generator; then clock, folded layers, whole core."""
+    """LUT sites and slices of unrolled layers from every generator; then clock, folded, core."""
     found = read(root, "circuits")["measured"]
     versions = {key.split("/")[1]: row["version"] for key, row in found.items() if "version" in row}
     makers = ("hwbnn", "plain", *versions)
@@ -137,7 +137,7 @@ def circuits(root: Path) -> Iterator[str]:
     yield "|---|---:|" + "---:|" * len(heads)
     for name, rows in with_sums(found):
         if " layer " not in name:
-            cells = [_luts(rows[maker]) if maker in rows else "" for maker in makers]
+            cells = [_area(rows[maker]) if maker in rows else "" for maker in makers]
             yield f"| {name} | {number(rows['hwbnn']['synapses'])} | {' | '.join(cells)} |"
     for sentence in (_placed_and_folded(root), _whole(root)):
         yield ""
@@ -147,11 +147,12 @@ def circuits(root: Path) -> Iterator[str]:
 def reading(root: Path) -> Iterator[str]:
     """Accuracy and LUTs of networks that read fewer pixels."""
     images, found = read(root, "circuits_images"), read(root, "circuits")["measured"]
-    yield "| network | pixels read | test images right | LUT |"
-    yield "|---|---:|---:|---:|"
+    yield "| network | pixels read | test images right | LUT sites | LUTs |"
+    yield "|---|---:|---:|---:|---:|"
     for name, pixels in READING.items():
-        luts = number(found[f"{name}/hwbnn"]["lut"])
-        yield f"| `{name}` | {pixels} | {images[name]['accuracy']:.2%} | {luts} |"
+        row = found[f"{name}/hwbnn"]
+        counts = f"{number(row['lut_paired'])} | {number(row['lut'])}"
+        yield f"| `{name}` | {pixels} | {images[name]['accuracy']:.2%} | {counts} |"
 
 
 def _placed_and_folded(root: Path) -> str:
@@ -164,8 +165,9 @@ def _placed_and_folded(root: Path) -> str:
     key, unit = max(read(root, "circuits_folded").items(), key=lambda each: each[1]["synapses"])
     return (
         f"The first of these, placed for ECP5, has a latency of {most} to {fewest}, by how "
-        f"many registers it gets. Folded layers take {unit['lut'] / unit['synapses']:.2f} LUTs for "
-        f"each synapse of a cycle in a unit of {key}, without thresholds and memory of weights."
+        f"many registers it gets. Folded layers take {unit['lut_paired'] / unit['synapses']:.2f} "
+        f"LUT sites ({unit['lut'] / unit['synapses']:.2f} LUTs) for each synapse of a cycle in a "
+        f"unit of {key}, without thresholds and memory of weights."
     )
 
 
@@ -174,15 +176,18 @@ def _whole(root: Path) -> str:
     core = read(root, "circuits_models")["sfc, whole"]
     return (
         "The whole core of `sfc`, with stream ports, ArgMax and registers after three levels of "
-        f"logic, takes {number(core['lut'])} LUTs and {number(core['ff'])} flip-flops: an image a "
-        f"cycle, {core['latency']} cycles of latency. FINN's SFC-max takes 91,131 LUTs, placed, "
-        "for an image in 16 cycles at 95.83 % (Umuroglu et al., FPGA 2017)."
+        f"logic, takes {number(core['lut_paired'])} LUT sites ({number(core['lut'])} LUTs) and "
+        f"{number(core['ff'])} flip-flops: an image a cycle, {core['latency']} cycles of latency. "
+        "FINN's SFC-max takes 91,131 LUTs, placed, for an image in 16 cycles at 95.83 % (Umuroglu "
+        "et al., FPGA 2017)."
     )
 
 
-def _luts(row: dict[str, Any]) -> str:
-    if "lut" in row:
-        return number(row["lut"]) + (", one decomposition" if row.get("decomposed") else "")
+def _area(row: dict[str, Any]) -> str:
+    """LUT sites, and slices; or why there are none."""
+    if "lut_paired" in row:
+        counts = f"{number(row['lut_paired'])} / {number(row['slices'])}"
+        return counts + (", one decomposition" if row.get("decomposed") else "")
     return f"its estimate {number(row['estimate'])}" if "estimate" in row else "not finished"
 
 

@@ -42,7 +42,7 @@ SUMMARY = {
     "resnet20_rbnn": "build.json",
 }
 """The networks in the table of README.md, and the report file of each network's core."""
-COLUMNS = ("latency", "initiation_interval", "LUT", "FF")
+COLUMNS = ("latency", "initiation_interval", "LUT_paired", "LUT", "FF")
 MARK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
 
@@ -71,10 +71,10 @@ def networks(root: Path) -> Iterator[str]:
 def summary(root: Path) -> Iterator[str]:
     """The table in README.md: some networks, each with its core."""
     yield (
-        "| network | data | float | integers | bits compared | differing | LUT "
-        "| latency, cycles | interval, cycles |"
+        "| network | data | float | integers | bits compared | differing | LUT sites | LUTs "
+        "| block RAMs | latency, cycles | interval, cycles |"
     )
-    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|"
+    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
     for name, build in SUMMARY.items():
         folder = root / "models" / name
         told = Report.read(folder / "report.json")
@@ -85,8 +85,13 @@ def summary(root: Path) -> Iterator[str]:
         core = report.cores[0]
         figures = [
             {**core.resources, **core.cycles}[key].measured
-            for key in ("LUT", "latency", "initiation_interval")
+            for key in ("LUT_paired", "LUT", "latency", "initiation_interval")
         ]
+        blocks = sum(
+            figure.value * size
+            for key, size in (("BRAM_36K", 1), ("BRAM_18K", 0.5))
+            if (figure := core.resources[key].measured) is not None
+        )
         cells = (
             f"[{name}](models/{name})",
             known.data,
@@ -94,7 +99,9 @@ def summary(root: Path) -> Iterator[str]:
             f"{accuracy.integer_graph.value:.2f}%",
             number(sum(backend.bits for backend in report.backends)),
             number(sum(backend.mismatches for backend in report.backends)),
-            *("not run" if figure is None else number(figure.value) for figure in figures),
+            *("not run" if figure is None else number(figure.value) for figure in figures[:2]),
+            f"{blocks:g}",
+            *("not run" if figure is None else number(figure.value) for figure in figures[2:]),
         )
         yield f"| {' | '.join(cells)} |"
 
@@ -174,13 +181,16 @@ def adabin(root: Path) -> Iterator[str]:
     folders = {mode: root / "models" / name for mode, name in ADABIN.items()}
     runs = read(root, "methods")["experiments"]["sfc"]["rows"]
     reached = {row["method"]: row for row in runs}
-    yield ("| mode | test accuracy, seeds | integers of each layer | LUT | DSP | FF | latency |")
-    yield "|---|---:|---|---:|---:|---:|---:|"
+    yield (
+        "| mode | test accuracy, seeds | integers of each layer | LUT sites | LUTs | DSP | FF "
+        "| latency |"
+    )
+    yield "|---|---:|---|---:|---:|---:|---:|---:|"
     for mode, folder in folders.items():
         row = reached[folder.name.removeprefix("sfc_")]
         core = Report.from_json((folder / "build.json").read_bytes()).cores[0]
         pairs = {**core.resources, **core.cycles}
-        told = (pairs[name].measured for name in ("LUT", "DSP", "FF", "latency"))
+        told = (pairs[name].measured for name in ("LUT_paired", "LUT", "DSP", "FF", "latency"))
         cells = (
             f"`{mode}`",
             f"{row['accuracy']:.2%}, {row['seeds']}",
@@ -208,9 +218,9 @@ def hardware(root: Path) -> Iterator[str]:
     """A table of the cores that were built, verified and synthesised."""
     yield (
         "| core | backends (frames, where fewer) | frames | bits compared | differing "
-        "| latency, cycles | interval, cycles | LUT | FF |"
+        "| latency, cycles | interval, cycles | LUT sites | LUTs | FF |"
     )
-    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|"
+    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     for path in sorted((root / "models").glob("*/build*.json")):
         report = Report.from_json(path.read_bytes(), str(path))
         most = max(backend.frames for backend in report.backends)

@@ -59,7 +59,8 @@ def test_each_figure_stands_under_its_name() -> None:
     for name, pair in (
         ("latency, cycles", core.cycles["latency"]),
         ("interval, cycles", core.cycles["initiation_interval"]),
-        ("LUT", core.resources["LUT"]),
+        ("LUT sites", core.resources["LUT_paired"]),
+        ("LUTs", core.resources["LUT"]),
         ("FF", core.resources["FF"]),
     ):
         assert pair.measured is not None
