@@ -11,6 +11,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "hwbnn"
 
 SAME_TYPE = {
+    "Control": "the command line's option of the Plan's control block",
     "Engine": "the command line's option of the simulators' engine",
     "Form": "the command line's option of the Plan's form",
     "Framing": "the command line's option of the Plan's framing",

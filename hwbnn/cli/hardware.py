@@ -99,7 +99,7 @@ def generate(
 
         hwbnn generate sfc --form xc7 --mhz 100 --latency-ns 400 --out sfc-trigger
 
-        hwbnn generate sfc --framing batch --out sfc-dma
+        hwbnn generate sfc --framing batch --control axi4lite --out sfc-dma
 
         hwbnn generate cnv --part xc7z020clg400-1 --fps 1000 --mhz 150 --table --out cnv-rtl
 
@@ -114,6 +114,11 @@ def generate(
     if target == "hls" and layout.framing is not None:
         raise InputError(
             "plan: --framing has no effect on --target hls, whose streams have no tlast; "
+            "leave it out"
+        )
+    if target == "hls" and layout.control is not None:
+        raise InputError(
+            "plan: --control has no effect on --target hls, whose registers are the tool's own; "
             "leave it out"
         )
     if target == "hls" and layout.form is not None:

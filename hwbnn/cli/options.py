@@ -184,6 +184,13 @@ Framing = Annotated[
         "`counted` (by counting beats; tlast of the input is not read)."
     ),
 ]
+Control = Annotated[
+    str | None,
+    typer.Option(
+        help="`axi4lite`: a block of registers for a processor, which identifies the core and "
+        "counts frames, errors and stalls; `none` is the default."
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option(

@@ -14,7 +14,7 @@ from hwbnn.cli.output import note
 from hwbnn.devices import read_board, read_part
 from hwbnn.errors import InputError
 from hwbnn.graph import Add, Graph, Rescale
-from hwbnn.plan import Form, Framing, Plan, Unrolled
+from hwbnn.plan import Control, Form, Framing, Plan, Unrolled
 from hwbnn.plan.datapath import largest_divisor
 from hwbnn.project import Project
 
@@ -40,6 +40,7 @@ class LayoutOptions:
     mhz: options.Mhz = None
     form: options.Form = None
     framing: options.Framing = None
+    control: options.Control = None
     logic_levels: options.Levels = None
     memory_registers: options.MemoryRegisters = None
     input_beat: options.InputBeat = None
@@ -85,6 +86,7 @@ class LayoutOptions:
             plan = replace(plan, default=Unrolled(form=cast(Form, self.form)))
         changed: dict[str, Any] = {
             "framing": cast(Framing, self.framing),
+            "control": cast(Control, self.control),
             "logic_levels_per_register": self.logic_levels,
             "memory_registers": self.memory_registers,
             "input_beat": self.input_beat,

@@ -139,9 +139,17 @@ def _axis_out(stage: AxisOut) -> Amounts:
     return Amounts(lut, Counter(exact=log2_up(tokens)))
 
 
+CONTROL_LUT, CONTROL_FF = 337, 297
+"""LUTs and flip-flops of the control block, as yosys maps it where a result is one beat."""
+
+
 def framing(circuit: Circuit) -> Amounts:
-    """Additional amounts of the borders if a packet is not always one frame."""
+    """Additional amounts of the borders if a packet is not always one frame, and of registers."""
     total = Amounts()
+    if circuit.plan.control == "axi4lite":
+        bits = log2_up(circuit.stages[-1].source.tokens)
+        total.lut += Counter(exact=CONTROL_LUT, counter=bits)
+        total.ff["exact"] += CONTROL_FF + bits
     if circuit.plan.framing == "packet":
         return total
     bits = log2_up(circuit.stages[0].source.tokens)

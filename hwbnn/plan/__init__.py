@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hwbnn.errors import refuses_others
 from hwbnn.plan.circuits import Circuit, circuit
 from hwbnn.plan.plan import (
+    Control,
     Folded,
     Form,
     Framing,
@@ -21,6 +22,7 @@ from hwbnn.plan.tokens import Tap, TokenStream
 
 __all__ = [
     "Circuit",
+    "Control",
     "Folded",
     "Form",
     "Framing",

@@ -63,10 +63,20 @@ Framing = Literal["packet", "counted", "batch"]
 packet.
 """
 
+Control = Literal["none", "axi4lite"]
+"""How a processor reaches a core beside its streams.
+
+``none``: not at all. ``axi4lite``: by a block of registers on AXI4-Lite, which identifies the core,
+counts frames, errors and stalls, and changes nothing that the core computes.
+"""
+
 PARTS: Mapping[str, str] = MappingProxyType(
     {"xc7": "xc7z020clg400-1", "xcup": "xczu7ev-ffvc1156-2-e"}
 )
 """A device that has the primitives of each form; other forms take the device of ``xc7``."""
+
+LATER = ("part", "framing", "memory_registers", "control")
+"""Fields of a Plan that its JSON leaves out where they have their defaults."""
 
 RENAMED = {
     "dots": "layers",
@@ -189,6 +199,7 @@ class Plan:
         input_beat: bits of ``s_axis_tdata``, a multiple of 8; holds a whole number of elements.
         output_beat: bits of ``m_axis_tdata``, likewise.
         framing: how frames are told apart at the border (:data:`Framing`).
+        control: whether the core has a block of registers for a processor (:data:`Control`).
         logic_levels_per_register: levels of adders or comparators between two registers.
         memory_registers: registers behind the memories of weights of folded layers, 1 or 2. The
             second lets the core run at a higher clock, since the output of a block RAM is slow; it
@@ -212,6 +223,7 @@ class Plan:
     input_beat: int = 64
     output_beat: int = 8
     framing: Framing = "packet"
+    control: Control = "none"
     logic_levels_per_register: int = 2
     memory_registers: int = 1
     fuse: bool = True
@@ -245,11 +257,12 @@ class Plan:
                     f"plan: {name}: expected a multiple of 8 from 8 to {BEAT_LIMIT}, "
                     f"found {shown(beat)}"
                 )
-        if self.framing not in list(get_args(Framing)):
-            raise PlanError(
-                f"plan: framing: expected one of {', '.join(get_args(Framing))}, "
-                f"found {shown(self.framing)}"
-            )
+        for name, kinds in (("framing", Framing), ("control", Control)):
+            if getattr(self, name) not in list(get_args(kinds)):
+                raise PlanError(
+                    f"plan: {name}: expected one of {', '.join(get_args(kinds))}, "
+                    f"found {shown(getattr(self, name))}"
+                )
         per_register = self.logic_levels_per_register
         if not is_int(per_register) or not 1 <= per_register <= 64:
             raise PlanError(
@@ -383,9 +396,9 @@ class Plan:
             plain[name] = dict(plain[name])
             if not plain[name]:
                 del plain[name]
-        for name, default in (("part", None), ("framing", "packet"), ("memory_registers", 1)):
-            if plain[name] == default:
-                del plain[name]
+        for f in fields(self):
+            if f.name in LATER and plain[f.name] == f.default:
+                del plain[f.name]
         return json.dumps(plain, indent=2, sort_keys=True) + "\n"
 
     @classmethod

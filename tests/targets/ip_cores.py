@@ -35,8 +35,9 @@ def network(flipped=None):
     )
 
 
-def core(framing="packet", flipped=None, **options):
-    return generate(network(flipped), "rtl", replace(PLAN, framing=framing), name="my", **options)
+def core(framing="packet", flipped=None, control="none", **options):
+    plan = replace(PLAN, framing=framing, control=control)
+    return generate(network(flipped), "rtl", plan, name="my", **options)
 
 
 def clean_environment():

@@ -195,11 +195,43 @@ def test_the_bench_fails_on_a_fault_at_the_border(fault, tmp_path):
 
 
 @pytest.mark.hardware
+@pytest.mark.parametrize("control", ["none", "axi4lite"])
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_the_cocotb_bench_passes(framing, tmp_path):
-    status, said = make(written(core(framing, vectors=4), tmp_path), "cocotb")
+def test_the_cocotb_bench_passes(framing, control, tmp_path):
+    status, said = make(written(core(framing, control=control, vectors=4), tmp_path), "cocotb")
     assert status == 0, said
     assert "1 passed" in said
+
+
+CONTROL_FAULTS = {
+    "errors are not counted": ("hwbnn_control.sv", r"errors_q\) \+ 32'\(error_i\)", "errors_q)"),
+    "another build": ("hwbnn_control.sv", r"Build\[31:0\]", "~Build[31:0]"),
+    "the registers watch another signal": (
+        "my_top.sv",
+        r"\.m_axis_tready\(m_axis_tready\)(?=,\n    .m_axis_tlast\(m_axis_tlast\),\n    .s_axi)",
+        ".m_axis_tready(1'b1)",
+    ),
+}
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize("fault", CONTROL_FAULTS)
+def test_the_cocotb_bench_fails_on_a_fault_of_the_registers(fault, tmp_path):
+    file, there, instead = CONTROL_FAULTS[fault]
+    project = core("batch", control="axi4lite", vectors=4)
+    folder = written(project, tmp_path, changed(project, f"rtl/{file}", there, instead))
+    status, said = make(folder, "cocotb")
+    assert status != 0, said
+    assert "the_registers_say_what_passed" in said
+
+
+@pytest.mark.hardware
+def test_a_core_with_registers_is_linted_and_passes_in_both_simulators(tmp_path):
+    folder = written(core(control="axi4lite", vectors=2), tmp_path)
+    for target in ("icarus", "lint"):
+        status, said = make(folder, target)
+        assert status == 0, said
+        assert "warning" not in said.lower(), said
 
 
 def test_a_core_of_one_beat_has_packets_that_are_too_long_alone():

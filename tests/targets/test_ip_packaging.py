@@ -16,6 +16,7 @@ from lxml import etree
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.targets import generate
+from hwbnn.targets.ip.registers import registers
 from hwbnn.targets.ip.vivado import DMA_BEATS
 from tests.targets.ip_cores import PLAN, clean_environment, core, network
 
@@ -53,6 +54,28 @@ def test_the_component_is_valid_by_the_schema_and_a_fault_is_not(project, file):
     ):
         assert old in content
         assert not schema(year).validate(etree.fromstring(content.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize("file", XACT)
+def test_a_component_with_registers_is_valid_and_lists_them(file):
+    year = XACT[file]
+    root = etree.fromstring(dma(control="axi4lite").files[file])
+    schema(year).assertValid(root)
+    names = names_in(year)
+    found = {
+        r.findtext("ipxact:name", None, names): int(r.findtext("ipxact:addressOffset", None, names))
+        for r in root.iterfind(".//ipxact:memoryMap//ipxact:register", names)
+    }
+    assert found == {register.name: register.offset for register in registers()}
+    (bus,) = (
+        b
+        for b in root.iterfind(".//ipxact:busInterface", names)
+        if b.findtext("ipxact:name", None, names) == "s_axi_control"
+    )
+    assert bus.find(".//ipxact:memoryMapRef", names).attrib["memoryMapRef"] == "s_axi_control"
+    assert len(bus.findall(".//ipxact:portMap", names)) == 19
+    clock = root.xpath("//ipxact:value[contains(text(), 's_axis:m_axis')]", namespaces=names)
+    assert clock[0].text == '"s_axis:m_axis:s_axi_control"'
 
 
 @pytest.mark.parametrize("file", XACT)
@@ -160,7 +183,8 @@ def test_fusesoc_sets_up_synthesis_with_part_and_clock(project, tmp_path):
 KNOWN = """
 add_files apply_bd_automation assign_bd_address close_project connect_bd_intf_net create_bd_cell
 create_bd_design create_clock create_project current_fileset current_project get_bd_cells
-get_bd_intf_pins get_bd_pins get_files get_ports get_property get_runs get_timing_paths launch_runs
+get_bd_intf_pins get_bd_nets get_bd_pins get_files get_ports get_property get_runs
+get_timing_paths launch_runs
 make_wrapper open_checkpoint opt_design phys_opt_design place_design read_saif read_verilog read_xdc
 report_power report_timing_summary report_utilization route_design save_bd_design set_property
 synth_design update_compile_order update_ip_catalog validate_bd_design wait_on_run write_checkpoint
@@ -270,9 +294,10 @@ def test_the_ip_is_packaged_from_copies_of_all_files(project, tmp_path):
     assert buses == ["s_axis", "m_axis"]
 
 
+@pytest.mark.parametrize("control", ["none", "axi4lite"])
 @pytest.mark.parametrize("part", ["xc7z020clg400-1", "xczu7ev-ffvc1156-2-e"])
-def test_the_block_design_connects_dma_and_core(part, tmp_path):
-    folder = written(dma(part=part, clock_ns=10.0), tmp_path)
+def test_the_block_design_connects_dma_and_core(part, control, tmp_path):
+    folder = written(dma(part=part, clock_ns=10.0, control=control), tmp_path)
     assert evaluated(folder, "zynq.tcl")[-1] == ["exit", "2"]  # the IP is not packaged yet
     (folder / "build/vivado/ip").mkdir(parents=True, exist_ok=True)
     (folder / "build/vivado/ip/component.xml").write_text("")
@@ -292,6 +317,14 @@ def test_the_block_design_connects_dma_and_core(part, tmp_path):
         for line in joined
     )
     assert any("FREQMHZ 100 " in line for line in joined)
+    master = {"xc7z": "/ps/M_AXI_GP0", "xczu": "/ps/M_AXI_HPM0_FPD"}[part[:4]]
+    slaves = ["dma/S_AXI_LITE", *(["core/s_axi_control"] if control == "axi4lite" else [])]
+    reached = [line for line in joined if f"Master {master} Slave" in line]
+    assert len(reached) == len(slaves)
+    for line, slave in zip(reached, slaves, strict=True):
+        assert f"Slave /{slave} " in line
+        assert "Clk_master" in line
+    assert joined.index("assign_bd_address") > joined.index(reached[-1])
     assert (folder / "build/vivado/my_ip.hwh").is_file()
     assert (folder / "build/vivado/my_ip.bit").is_file()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from hwbnn.assets import asset
+from hwbnn.plan import Plan
 from hwbnn.plan.tokens import Tap
+from hwbnn.targets.ip.registers import registers
 from hwbnn.targets.ip.templates import filled
 from hwbnn.targets.ip.vectors import Vectors, tap_layout
 from hwbnn.targets.ip.wrapper import FOLDER, wrapper_name
@@ -31,11 +33,22 @@ def files(vectors: Vectors) -> dict[str, bytes]:
         f"sim/{bench_name(design.name)}.sv": text(vectors).encode(),
         "sim/sources.f": _sources(vectors).encode(),
         "sim/test_core.py": filled(
-            "test_core.py", **names, wrapper=wrapper_name(design.name)
+            "test_core.py",
+            **names,
+            wrapper=wrapper_name(design.name),
+            registers=_registers(design.circuit.plan),
         ).encode(),
         "sim/Makefile": filled("Makefile", **names).encode(),
         **vectors.files(),
     }
+
+
+def _registers(plan: Plan) -> str:
+    """The addresses of the control block's registers by name, as Python."""
+    if plan.control == "none":
+        return "{}"
+    listed = "".join(f'    "{r.name}": 0x{r.offset:02X},\n' for r in registers())
+    return f"{{\n{listed}}}"
 
 
 def simulated(vectors: Vectors) -> list[str]:
@@ -54,7 +67,7 @@ def text(vectors: Vectors) -> str:
     """The top module of the SystemVerilog bench: instances and constants."""
     design = vectors.design
     plan, build = design.circuit.plan, f"64'h{design.build}"
-    listed = border.ports(plan.input_beat, plan.output_beat)
+    listed = border.stream_ports(plan)
     wires = "".join(f"  logic {_range(port.width)}{port.name};\n" for port in listed)
     names = {port.name: port.name for port in listed}
     patience = 1000 + 16 * (design.predicted.latency + int(design.predicted.interval or 0))

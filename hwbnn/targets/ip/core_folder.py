@@ -6,7 +6,16 @@ from hwbnn.arguments import checked_call
 from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
-from hwbnn.targets.ip import benches, describe, fusesoc, instances, ipxact, vivado, wrapper
+from hwbnn.targets.ip import (
+    benches,
+    describe,
+    fusesoc,
+    instances,
+    ipxact,
+    registers,
+    vivado,
+    wrapper,
+)
 from hwbnn.targets.ip.vectors import Vectors
 from hwbnn.targets.rtl import design
 from hwbnn.targets.rtl.top import CORE
@@ -47,6 +56,7 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE, vectors: int | None 
     files["plan.json"] = plan.to_json().encode()
     files["core.json"] = describe.core(core).encode()
     files["README.md"] = describe.readme(made).encode()
+    files |= registers.files(plan)
     files |= vivado.files(core) | instances.files(core)
     tests = benches.simulated(made)
     files |= ipxact.files(made, tests)

@@ -17,7 +17,7 @@ from hwbnn.graph import ValueType
 from hwbnn.plan import Circuit, Framing, Plan, Tap, TokenStream
 from hwbnn.plan.stages import AxisIn, AxisOut
 from hwbnn.simulators import simulate
-from hwbnn.targets.ip import vivado
+from hwbnn.targets.ip import registers, vivado
 from hwbnn.targets.ip.ipxact import LIBRARY, VENDOR
 from hwbnn.targets.ip.vectors import Vectors, example, layout
 from hwbnn.targets.ip.wrapper import FOLDER, wrapper_file, wrapper_name
@@ -71,6 +71,7 @@ def core(design: Design) -> str:
             **_port(circuit, circuit.graph.output.name, "m_axis"),
             **meaning_for_programs(circuit.graph),
         },
+        **registers.for_programs(circuit.plan),
         "order": "element k * lanes + i of a frame is bits [i * width +: width] of token k",
         "cycles": _cycles(predicted, circuit.plan.clock_ns),
         "taps": {name: _tap(tap) for name, tap in circuit.taps.items()},
@@ -170,7 +171,7 @@ programs.
 - `s_axis_*`: frames in, AXI4-Stream. {_layout(first, graph.types[graph.input.name])}
 - `m_axis_*`: frames out, likewise. {_layout(last, graph.types[graph.output.name])}{decided}
 {_framing(circuit.plan.framing, first.source.tokens)}
-- `s_axis_tkeep` is not read: the layout of a frame is fixed.
+{_control(circuit.plan)}- `s_axis_tkeep` is not read: the layout of a frame is fixed.
 
 {_speed(predicted, circuit.plan)}
 
@@ -281,6 +282,17 @@ def _framing(framing: Framing, beats: int) -> str:
   up with zero beats, so its output means nothing; the surplus beats of a long one are dropped. Each
   packet gives exactly one frame, and the next packet is computed as usual. No reset is needed. The
   framing `batch` of a Plan takes several frames in a packet, `counted` takes any `tlast`."""
+
+
+def _control(plan: Plan) -> str:
+    """The port of the registers, for the README."""
+    if plan.control == "none":
+        return ""
+    return f"""- `s_axi_control_*`: registers on AXI4-Lite: identity and build of the core, counters
+  of frames, errors and stalls, a flag that stays after an error, and how to clear them. They
+  change nothing that the core computes; leave the inputs at 0 if nobody reads them.
+  `{registers.PAGE}` describes each register, `{registers.HEADER}` is the same for C.
+"""
 
 
 def _speed(predicted: Cycles, plan: Plan) -> str:

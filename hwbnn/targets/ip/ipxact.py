@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+from hwbnn.targets.ip.registers import address_bits, registers
 from hwbnn.targets.ip.vectors import Vectors
 from hwbnn.targets.ip.wrapper import (
+    AXI,
     AXIS,
-    BUSES,
     CLOCK,
     RESET,
+    core_buses,
     core_ports,
     wrapper_file,
     wrapper_name,
 )
 from hwbnn.targets.rtl import Design
-from hwbnn.targets.rtl.border import Port
+from hwbnn.targets.rtl.border import CONTROL, Port
 
 FILES = {"component.xml": "2014", "component-2022.xml": "2022"}
 """The files, each with the year of its standard."""
@@ -50,12 +52,18 @@ def _component(vectors: Vectors, bench: list[str], year: str) -> str:
     if year != "2014":
         _add(root, "description", description)
     interfaces = _add(root, "busInterfaces")
-    ports = core_ports(design)
-    for bus in BUSES:
-        _stream(interfaces, bus, [port for port in ports if port.bus == bus], design, year)
-    clocked = {"ASSOCIATED_BUSIF": ":".join(BUSES), "ASSOCIATED_RESET": "aresetn"}
+    ports, buses = core_ports(design), core_buses(design)
+    for bus, kind in buses.items():
+        own = [port for port in ports if port.bus == bus]
+        if kind == AXIS:
+            _stream(interfaces, bus, own, design, year)
+        else:
+            _memory_mapped(interfaces, bus, own, year)
+    clocked = {"ASSOCIATED_BUSIF": ":".join(buses), "ASSOCIATED_RESET": "aresetn"}
     _single(interfaces, "aclk", CLOCK, "CLK", year, **clocked)
     _single(interfaces, "aresetn", RESET, "RST", year, POLARITY="ACTIVE_LOW")
+    if AXI in buses.values():
+        _memory_map(_add(root, "memoryMaps"), year)
     _model(_add(root, "model"), design, ports)
     sets = _add(root, "fileSets")
     sources = [f"rtl/{module}.sv" for module in design.modules]
@@ -97,6 +105,61 @@ def _stream(
     parameters = _add(interface, "parameters")
     for name, value in (("TDATA_NUM_BYTES", beat // 8), ("HAS_TKEEP", 1), ("HAS_TLAST", 1)):
         _parameter(parameters, name, value)
+
+
+def _memory_mapped(parent: ElementTree.Element, bus: str, ports: list[Port], year: str) -> None:
+    interface = _interface(parent, bus, AXI, {p.signal.upper(): p.name for p in ports})
+    _add(_add(interface, _SIDES[year][0]), "memoryMapRef", memoryMapRef=bus)
+    parameters = _add(interface, "parameters")
+    for name, value in (
+        ("PROTOCOL", "AXI4LITE"),
+        ("ADDR_WIDTH", address_bits()),
+        ("DATA_WIDTH", 32),
+    ):
+        _parameter(parameters, name, value)
+
+
+def _memory_map(parent: ElementTree.Element, year: str) -> None:
+    """The registers of the control block."""
+    mapped = _add(parent, "memoryMap")
+    _add(mapped, "name", CONTROL)
+    block = _add(mapped, "addressBlock")
+    _add(block, "name", "reg0")
+    _add(block, "baseAddress", 0)
+    _add(block, "range", 1 << address_bits())
+    _add(block, "width", 32)
+    _add(block, "usage", "register")
+    for register in registers():
+        added = _add(block, "register")
+        _add(added, "name", register.name)
+        _add(added, "displayName", register.title)
+        _add(added, "description", register.description)
+        _add(added, "addressOffset", register.offset)
+        _add(added, "size", 32)
+        _accessed(added, register.writable, year)
+        for field in register.fields:
+            within = _add(added, "field")
+            _add(within, "name", field.name)
+            _add(within, "description", field.description)
+            _add(within, "bitOffset", field.low)
+            if year != "2014":
+                _add(within, "bitWidth", field.bits)
+            if field.reset is not None:
+                _add(_add(_add(within, "resets"), "reset"), "value", field.reset)
+            if year == "2014":
+                _add(within, "bitWidth", field.bits)
+            _accessed(within, field.writable, year)
+
+
+def _accessed(parent: ElementTree.Element, writable: bool, year: str) -> None:
+    """Whether a register or a field can be written; the standard of 2022 has it elsewhere."""
+    access = "read-write" if writable else "read-only"
+    if year == "2014":
+        _add(parent, "access", access)
+        return
+    kind = "accessPolicy" if parent.tag.endswith("register") else "fieldAccessPolicy"
+    plural = kind.replace("Policy", "Policies")
+    _add(_add(_add(parent, plural), kind), "access", access)
 
 
 def _single(

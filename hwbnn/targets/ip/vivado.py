@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from hwbnn.targets.ip.ipxact import LIBRARY, VENDOR, VERSION
 from hwbnn.targets.ip.templates import filled
-from hwbnn.targets.ip.wrapper import BUSES, wrapper_file, wrapper_name
+from hwbnn.targets.ip.wrapper import core_buses, wrapper_file, wrapper_name
 from hwbnn.targets.rtl import Design
 
 CONSTRAINTS = "vivado/clock.xdc"
 DMA_BEATS = tuple(8 << i for i in range(8))
 """Widths of a stream that AXI DMA has, in bits."""
+
+_CONTROL = """apply_bd_automation -rule xilinx.com:bd_rule:axi4 \\
+  -config [list Master $control Slave /core/s_axi_control Clk_master /$clock Clk_slave /$clock] \\
+  [get_bd_intf_pins core/s_axi_control]
+"""
+"""The registers of the core, at the port of the processor that reaches those of the DMA too."""
 
 
 def files(design: Design) -> dict[str, bytes]:
@@ -37,7 +43,7 @@ def files(design: Design) -> dict[str, bytes]:
             vendor=VENDOR,
             library=LIBRARY,
             version=VERSION,
-            buses=" ".join(BUSES),
+            buses=" ".join(core_buses(design)),
         ),
     }
     if not why_no_zynq(design):
@@ -47,6 +53,7 @@ def files(design: Design) -> dict[str, bytes]:
             vlnv=f"{VENDOR}:{LIBRARY}:{top}:{VERSION}",
             mhz=f"{1000 / plan.clock_ns:.6g}",
             input_beat=plan.input_beat,
+            control=_CONTROL if plan.control == "axi4lite" else "",
         )
     return {name: text.encode() for name, text in texts.items()}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hwbnn.targets.rtl import Design, border
 from hwbnn.targets.rtl.top import top_name
 from hwbnn.targets.rtl.verilog import HEADER, instance, vector
@@ -10,7 +12,7 @@ FOLDER = "ip"
 AXIS = "xilinx.com:interface:axis:1.0"
 CLOCK = "xilinx.com:signal:clock:1.0"
 RESET = "xilinx.com:signal:reset:1.0"
-BUSES = ("s_axis", "m_axis")
+AXI = "xilinx.com:interface:aximm:1.0"
 
 
 def wrapper_name(core: str) -> str:
@@ -30,15 +32,20 @@ def files(design: Design) -> dict[str, bytes]:
 
 def core_ports(design: Design) -> tuple[border.Port, ...]:
     """The ports of a core."""
-    plan = design.circuit.plan
-    return border.ports(plan.input_beat, plan.output_beat)
+    return border.ports(design.circuit.plan)
+
+
+def core_buses(design: Design) -> dict[str, str]:
+    """The buses of a core by their prefixes, each with its type."""
+    named = border.buses(design.circuit.plan)
+    return {bus: AXI if bus == border.CONTROL else AXIS for bus in named}
 
 
 def text(design: Design) -> str:
     """The Verilog top module. It holds the core alone and changes nothing."""
-    listed = core_ports(design)
+    listed, buses = core_ports(design), core_buses(design)
     names = {port.name: port.name for port in listed}
-    ports = ",\n".join(_attributes(port) + _declared(port) for port in listed)
+    ports = ",\n".join(_attributes(port, buses) + _declared(port) for port in listed)
     build = {"Build": f"64'h{design.build}"}
     return f"""{HEADER}
 // Build {design.build}.
@@ -51,12 +58,14 @@ module {wrapper_name(design.name)} (
 """
 
 
-def _attributes(port: border.Port) -> str:
+def _attributes(port: border.Port, buses: Mapping[str, str]) -> str:
     if port.bus:
-        info, parameter = f"{AXIS} {port.bus} {port.signal.upper()}", ""
+        info, parameter = f"{buses[port.bus]} {port.bus} {port.signal.upper()}", ""
+        if port.signal == "awaddr":
+            parameter = f"PROTOCOL AXI4LITE, ADDR_WIDTH {port.width}, DATA_WIDTH 32"
     elif port.name == "aclk":
         info = f"{CLOCK} {port.name} CLK"
-        parameter = f"ASSOCIATED_BUSIF {':'.join(BUSES)}, ASSOCIATED_RESET aresetn"
+        parameter = f"ASSOCIATED_BUSIF {':'.join(buses)}, ASSOCIATED_RESET aresetn"
     elif port.name == "aresetn":
         info, parameter = f"{RESET} {port.name} RST", "POLARITY ACTIVE_LOW"
     else:

@@ -1,11 +1,12 @@
-"""The AXI4-Stream ports of a core, and for each framing the modules behind them."""
+"""The ports of a core: AXI4-Stream, for each framing the modules behind it, and registers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hwbnn.plan import Framing
+from hwbnn.graph.nodes import MEANINGS
+from hwbnn.plan import Circuit, Framing, Plan
 from hwbnn.plan.stages import AxisIn, AxisOut
 from hwbnn.targets.rtl.stages import CLOCK, described, input_ports, output_ports, wires
 from hwbnn.targets.rtl.verilog import instance, vector
@@ -23,6 +24,34 @@ OUT: dict[Framing, str] = {
     "batch": "hwbnn_axis_out_batch",
 }
 """The module that sends frames, for each framing."""
+STREAMS = ("s_axis", "m_axis")
+"""The prefixes of the two streams."""
+CONTROL = "s_axi_control"
+"""The prefix of the AXI4-Lite port of the registers."""
+CONTROL_SIGNALS: dict[str, tuple[int | None, bool]] = {
+    "awaddr": (12, False),
+    "awprot": (3, False),
+    "awvalid": (None, False),
+    "awready": (None, True),
+    "wdata": (32, False),
+    "wstrb": (4, False),
+    "wvalid": (None, False),
+    "wready": (None, True),
+    "bresp": (2, True),
+    "bvalid": (None, True),
+    "bready": (None, False),
+    "araddr": (12, False),
+    "arprot": (3, False),
+    "arvalid": (None, False),
+    "arready": (None, True),
+    "rdata": (32, True),
+    "rresp": (2, True),
+    "rvalid": (None, True),
+    "rready": (None, False),
+}
+"""The signals of AXI4-Lite: bits, None for a single wire, and whether the core drives them."""
+FRAMINGS: tuple[Framing, ...] = ("packet", "counted", "batch")
+"""The framings in the order of their numbers in the register CORE."""
 _ENDS = ("frame_valid", "frame_ready", "frame_last")
 """The signals that tell the output whether a frame ends its packet."""
 
@@ -35,7 +64,7 @@ class Port:
         name: its name.
         output: whether the core drives it.
         width: its bits; None for a single wire without a range.
-        bus: the prefix of the AXI4-Stream that it belongs to; "" if to none.
+        bus: the prefix of the bus that it belongs to; "" if to none.
     """
 
     name: str
@@ -45,20 +74,43 @@ class Port:
 
     @property
     def signal(self) -> str:
-        """The name without the prefix of its stream, ``"tdata"`` for example."""
+        """The name without the prefix of its bus, ``"tdata"`` for example."""
         return self.name.removeprefix(f"{self.bus}_") if self.bus else self.name
 
 
-def ports(input_beat: int, output_beat: int) -> tuple[Port, ...]:
+def ports(plan: Plan) -> tuple[Port, ...]:
     """The ports of the top module: everything that is written about them comes from here."""
-    streams: list[Port] = []
-    for bus, beat, sends in (("s_axis", input_beat, False), ("m_axis", output_beat, True)):
+    listed: list[Port] = []
+    for bus, beat, sends in zip(
+        STREAMS, (plan.input_beat, plan.output_beat), (False, True), strict=True
+    ):
         widths = {"tdata": beat, "tkeep": beat // 8}
-        streams += [
+        listed += [
             Port(f"{bus}_{name}", sends != (name == "tready"), widths.get(name), bus)
             for name in SIGNALS
         ]
-    return (Port("aclk"), Port("aresetn"), *streams, Port("error_o", output=True))
+    if plan.control == "axi4lite":
+        listed += [
+            Port(f"{CONTROL}_{name}", drives, width, CONTROL)
+            for name, (width, drives) in CONTROL_SIGNALS.items()
+        ]
+    return (Port("aclk"), Port("aresetn"), *listed, Port("error_o", output=True))
+
+
+def buses(plan: Plan) -> tuple[str, ...]:
+    """The prefixes of the buses of the top module."""
+    return (*STREAMS, CONTROL) if plan.control == "axi4lite" else STREAMS
+
+
+def stream_ports(plan: Plan) -> tuple[Port, ...]:
+    """The ports that a bench of the streams drives and reads: all but those of the registers."""
+    return tuple(port for port in ports(plan) if port.bus != CONTROL)
+
+
+def idle(plan: Plan) -> dict[str, str]:
+    """The ports of the registers, connected so that nobody reaches them."""
+    listed = [port for port in ports(plan) if port.bus == CONTROL]
+    return {port.name: "" if port.output else f"{port.width or 1}'b0" for port in listed}
 
 
 def declared(listed: Iterable[Port]) -> list[str]:
@@ -124,3 +176,22 @@ def axis_out(stage: AxisOut, framing: Framing, frames: int) -> str:
         **{f"m_axis_{signal}": f"m_axis_{signal}" for signal in SIGNALS},
     }
     return described("Output", stream) + instance(OUT[framing], "u_axis_out", parameters, connected)
+
+
+def control(circuit: Circuit, build: str) -> str:
+    """The instance of the control block; empty if the Plan has none."""
+    plan = circuit.plan
+    if plan.control == "none":
+        return ""
+    parameters = {
+        "Build": f"64'h{build}",
+        "Framing": f"4'd{FRAMINGS.index(plan.framing)}",
+        "Result": f"4'd{1 + MEANINGS.index(circuit.graph.meaning)}",
+        "Beats": circuit.stages[-1].source.tokens,
+    }
+    watched = ("s_axis_tvalid", "s_axis_tready", "m_axis_tvalid", "m_axis_tready", "m_axis_tlast")
+    registers = [port.name for port in ports(plan) if port.bus == CONTROL]
+    connected = {**CLOCK, **{name: name for name in (*watched, *registers)}, "error_i": "error_o"}
+    return "\n  // ---- Control ----\n\n" + instance(
+        "hwbnn_control", "u_control", parameters, connected
+    )

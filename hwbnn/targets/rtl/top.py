@@ -33,12 +33,13 @@ def top(circuit: Circuit, predicted: Cycles, core: str, build: str) -> str:
     held = frames_held(circuit) if plan.framing == "batch" else 0
     body = _build_check(top_name(core), build)
     body += "".join(_stage(stage, core, plan.framing, held) for stage in circuit.stages)
+    body += border.control(circuit, build)
     comment = (
         f"A network of {len(circuit.graph.nodes)} nodes, graph {circuit.graph.digest[:16]}.\n"
         f"{predicted.latency} cycles from the first input beat of a frame to its last output beat, "
         f"{predicted.interval} from frame to frame."
     )
-    ports = border.declared(border.ports(plan.input_beat, plan.output_beat))
+    ports = border.declared(border.ports(plan))
     parameter = f"parameter logic [63:0] Build = 64'h{build}"
     return module(top_name(core), comment, ports, body, parameters=[parameter])
 
@@ -69,15 +70,16 @@ def _stage(stage: Stage, core: str, framing: Framing, held: int) -> str:
 
 
 def trace_wrapper(circuit: Circuit, core: str, build: str) -> str:
-    """A wrapper for simulation: the top module, with every tap and every FIFO's maximum fill."""
+    """A wrapper for simulation: the top module, with every tap and every FIFO's maximum fill.
+
+    Nobody reaches the control block in it; what that counts changes no value.
+    """
     plan = circuit.plan
-    listed = border.ports(plan.input_beat, plan.output_beat)
-    names = [port.name for port in listed]
+    listed = border.stream_ports(plan)
     ports = border.declared(listed)
     parameter = f"parameter logic [63:0] Build = 64'h{build}"
-    body = instance(
-        top_name(core), "u_top", {"Build": "Build"}, dict(zip(names, names, strict=True))
-    )
+    connected = {port.name: port.name for port in listed} | border.idle(plan)
+    body = instance(top_name(core), "u_top", {"Build": "Build"}, connected)
     body += "\n"
     for tap in circuit.taps.values():
         name, signal = f"tap_{tap.value}", f"u_top.{tap.signal}"
