@@ -36,7 +36,7 @@ SUMMARY = {
     "digits": "build.json",
     "sfc": "build_folded.json",
     "sfc_256": "build.json",
-    "sfc_adabin": "build.json",
+    "sfc_adabin": "build_folded.json",
     "lenet": "build.json",
     "cnv": "build.json",
     "resnet20_rbnn": "build.json",
