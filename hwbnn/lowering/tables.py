@@ -231,29 +231,32 @@ def _bisected(value: TracedValue, activation: StepActivation, border_class: int)
     scan of all integers.
     """
     t, channels, levels = value.type, len(value.low), activation.levels
-
-    def reached(index: Ints) -> Bools:
-        integers = (t.low + t.step * index).T
-        codes = activation.codes(evaluate_at(value, integers, border_class)).T
-        above: Bools = codes > level
-        return above
-
     first = np.full((channels, levels), t.high + 1, np.int64)
     last = np.full((channels, levels), t.low - 1, np.int64)
     rises, falls = (np.zeros(channels, np.bool_) for _ in range(2))
-    for level in range(levels):
-        ends = np.array([[0, t.count - 1]]).repeat(channels, axis=0)
-        at_low, at_high = reached(ends).T
-        rises |= at_high & ~at_low
-        falls |= at_low & ~at_high
-        low, high = ends.T.copy()
+    # Many levels at once: a pass over all channels costs little more for hundreds of levels.
+    together = max(1, _CHUNK // channels)
+    for start in range(0, levels, together):
+        some = np.arange(start, min(levels, start + together))
+
+        def reached(index: Ints, some: Ints = some) -> Bools:
+            integers = t.low + t.step * index
+            codes = activation.codes(evaluate_at(value, integers, border_class))
+            above: Bools = codes > some[:, None]
+            return above
+
+        low = np.zeros((len(some), channels), np.int64)
+        high = np.full((len(some), channels), t.count - 1, np.int64)
+        at_low, at_high = reached(low), reached(high)
+        rises |= (at_high & ~at_low).any(axis=0)
+        falls |= (at_low & ~at_high).any(axis=0)
         while (high - low > 1).any():
             middle = (low + high) // 2
-            as_low = reached(middle[:, None])[:, 0] == at_low
+            as_low = reached(middle) == at_low
             low, high = np.where(as_low, middle, low), np.where(as_low, high, middle)
-        turn = t.low + t.step * np.stack([low, high])
-        first[:, level] = np.select([at_low, at_high], [t.low, turn[1]], t.high + 1)
-        last[:, level] = np.select([at_high, at_low], [t.high, turn[0]], t.low - 1)
+        low, high = t.low + t.step * low, t.low + t.step * high
+        first[:, some] = np.select([at_low, at_high], [t.low, high], t.high + 1).T
+        last[:, some] = np.select([at_high, at_low], [t.high, low], t.low - 1).T
     return _Scan(first, last, rises, falls)
 
 

@@ -24,8 +24,10 @@ from hwbnn.graph.arrays import Array, Bools, Floats, Ints
 
 WEIGHT_LIMIT = 1 << 15
 """Integer weights are below this in magnitude."""
-MOST_STEPS = 255
-"""Most steps of a quantizer: one less than the 256 levels of 8 bits."""
+MOST_STEPS = (1 << 16) - 1
+"""Most steps of a quantizer: one less than the levels of 16 bits."""
+MOST_OWN_STEPS = (1 << 12) - 1
+"""Most steps of a quantizer whose channels have edges of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +211,8 @@ class Quantizer(Layer):
         scale: the distance between two values, above 0.
         offset: the value of numbers below all edges.
         rule: a description for people, such as ``"4 bits, half to even"``.
+        domain: the lowest and the highest number that it is defined for by these edges: levels go
+            on beyond them. None where the outermost levels have no end.
     """
 
     edges: Floats
@@ -216,6 +220,7 @@ class Quantizer(Layer):
     scale: float = 1.0
     offset: float = 0.0
     rule: str = ""
+    domain: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         _freeze(self, "edges", np.float64)
@@ -223,10 +228,11 @@ class Quantizer(Layer):
             raise InputError(
                 f"{self.label}: edges: expected shape (channels, steps), found {self.edges.shape}"
             )
-        if self.edges.shape[1] > MOST_STEPS:
+        most = MOST_STEPS if len(self.edges) == 1 else MOST_OWN_STEPS
+        if self.edges.shape[1] > most:
             raise self.refuse(
-                f"expected at most {MOST_STEPS + 1} levels (8 bits), found "
-                f"{self.edges.shape[1] + 1}; quantize it to 8 bits or less"
+                f"expected at most {most + 1} levels ({most.bit_length()} bits), found "
+                f"{self.edges.shape[1] + 1}; quantize it to fewer bits"
             )
         if not np.isfinite(self.edges).all() or not (np.diff(self.edges, axis=1) >= 0).all():
             raise InputError(f"{self.label}: edges: expected finite numbers, rising")

@@ -8,6 +8,7 @@ rule exactly. For rounding to the nearest with scale ``s``, the edge between cod
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -60,7 +61,7 @@ def rounding(
 
     Raises:
         InputError: if ``step`` is not above 0, or there are fewer than two codes.
-        CannotLower: if there are more than 256 codes.
+        CannotLower: if there are more than 2^16 codes.
 
     >>> q = rounding("q", "Quant", "x", low=-1, high=2, step=0.5)
     >>> (q.counts(np.array([-0.75, -0.25, 0.25, 0.26, 0.75])) - 1).tolist()
@@ -73,8 +74,8 @@ def rounding(
         raise InputError(f"{where}: expected more than one level, found codes {low} to {high}")
     if high - low > MOST_STEPS:
         raise CannotLower(
-            f"{where}: expected at most {MOST_STEPS + 1} levels (8 bits), found "
-            f"{high - low + 1}; quantize it to 8 bits or less"
+            f"{where}: expected at most {MOST_STEPS + 1} levels (16 bits), found "
+            f"{high - low + 1}; quantize it to 16 bits or less"
         )
     code = np.arange(low, high, dtype=np.int64)
     edges, closed = _rules(code, rule)
@@ -89,6 +90,65 @@ def rounding(
         scale=value,
         offset=(low - zero_point) * value,
         rule=f"codes {low} to {high} ({bits} bits), {_SAID[rule]}",
+    )
+
+
+def truncation(
+    name: str,
+    kind: str,
+    source: str,
+    *,
+    low: int,
+    high: int,
+    step: float,
+    divisor: float,
+    rule: Rounding,
+    zero_point: int = 0,
+    scale: float,
+    offset: float,
+    is_bounded: bool = True,
+) -> Quantizer:
+    """Quantizer ``scale * code + offset``, ``code = clip(f(round(x / step + zero) / divisor))``.
+
+    The inner rounding is half to even, ``f`` is the ``rule``; numbers are clipped to ``low`` and
+    ``high`` in front of ``f``.
+
+    Args:
+        name: of the layer.
+        kind: the file's word for this kind of layer.
+        source: the name of the value that it reads.
+        low: the lowest code.
+        high: the highest code.
+        step: distance between two neighbouring numbers of the inner rounding, above 0.
+        divisor: a power of two.
+        rule: see :data:`Rounding`.
+        zero_point: ``zero`` in the formula.
+        scale: distance between two values of the result.
+        offset: the value of code 0.
+        is_bounded: whether codes are clipped; if not, numbers beyond ``low`` and ``high`` are
+            outside the quantizer's domain.
+
+    Raises:
+        InputError: if ``step`` is not above 0, or there are fewer than two codes.
+        CannotLower: if there are more than 2^16 codes.
+
+    >>> half = {"step": 0.5, "divisor": 4.0, "rule": "floor", "scale": 2.0, "offset": 0.0}
+    >>> q = truncation("t", "Trunc", "x", low=0, high=3, **half)
+    >>> q.counts(np.array([1.5, 1.75, 2.0, 3.75, 9.0])).tolist()
+    [0, 1, 1, 1, 3]
+    """
+    plain = rounding(name, kind, source, low=low, high=high, step=step, rule=rule)
+    edge, closed = _rules(np.arange(low, high, dtype=np.int64), rule)
+    first = np.where(closed, np.ceil(edge * divisor), np.floor(edge * divisor) + 1)
+    ends = ((low * divisor - zero_point) * step, ((high + 1) * divisor - 1 - zero_point) * step)
+    return replace(
+        plain,
+        edges=((first - 0.5 - zero_point) * step)[None],
+        closed=(first % 2 == 0)[None],
+        scale=scale,
+        offset=low * scale + offset,
+        rule=f"divided by {divisor:g}, codes {low} to {high}, {_SAID[rule]}",
+        domain=None if is_bounded else ends,
     )
 
 

@@ -73,8 +73,8 @@ def test_a_grid_and_a_loop_count_alike() -> None:
 
 
 def test_quantizers_that_cannot_be_are_refused() -> None:
-    with pytest.raises(CannotLower, match=r"layer 'q' \(k\): expected at most 256 levels"):
-        rounding("q", "k", "x", low=0, high=1023)
+    with pytest.raises(CannotLower, match=r"layer 'q' \(k\): expected at most 65536 levels"):
+        rounding("q", "k", "x", low=0, high=1 << 16)
     with pytest.raises(InputError, match="expected a scale above 0"):
         rounding("q", "k", "x", low=0, high=3, step=0.0)
     with pytest.raises(InputError, match="more than one level"):

@@ -17,7 +17,14 @@ import numpy as np
 
 from hwbnn.graph.arrays import Bools, Floats, Ints
 from hwbnn.lowering.from_program.real_numbers import RealNumber
-from hwbnn.lowering.from_program.real_ops import AffineOp, ClipOp, LinearOp, RealOp
+from hwbnn.lowering.from_program.real_ops import (
+    AffineOp,
+    ClipOp,
+    LinearOp,
+    RationalLine,
+    RealOp,
+    rational_line,
+)
 from hwbnn.lowering.tables import ThresholdTable, evaluate_at
 from hwbnn.lowering.value import TracedValue
 from hwbnn.program import Quantizer
@@ -137,11 +144,16 @@ def _certify(
         with np.errstate(divide="ignore", invalid="ignore"):
             nearest = min(nearest, float(np.where(is_near, np.inf, distance / size).min()))
     rows = len(quantizer.edges)
+    lines: dict[int, RationalLine | None] = {}
     ties = close = moved = 0
     for channel, j in np.argwhere(near).tolist():
         row = channel if rows > 1 else 0
+        if channel not in lines:
+            lines[channel] = rational_line(ops, channel)
         edge = _ExactEdge(
-            ops, channel, Fraction(float(quantizer.edges[row, j])), bool(quantizer.closed[row, j])
+            *(ops, channel, Fraction(float(quantizer.edges[row, j]))),
+            closed=bool(quantizer.closed[row, j]),
+            line=lines[channel],
         )
         old, down = int(thresholds[channel, j]), bool(falling[channel])
         new = _decided(edge, old, int(step[channel]), (int(low[channel]), int(high[channel])))
@@ -163,6 +175,7 @@ class _ExactEdge:
     """The exact decision of integers against one edge of one channel.
 
     Attributes:
+        line: the functions as one line with rational numbers, if they are.
         ties: how many integers lay on the edge.
     """
 
@@ -170,14 +183,19 @@ class _ExactEdge:
     channel: int
     edge: Fraction
     closed: bool
+    line: RationalLine | None = None
     ties: int = 0
 
     def reached(self, integer: int) -> bool:
         """Whether the integer reaches the edge."""
-        x = RealNumber.of(integer)
-        for op in self.ops:
-            x = op.exact(self.channel, x)
-        sign = x.plus(-self.edge).sign
+        if self.line is not None:
+            y = self.line.at(integer)
+            sign = (y > self.edge) - (y < self.edge)
+        else:
+            x = RealNumber.of(integer)
+            for op in self.ops:
+                x = op.exact(self.channel, x)
+            sign = x.plus(-self.edge).sign
         self.ties += sign == 0
         return sign > 0 or (sign == 0 and self.closed)
 

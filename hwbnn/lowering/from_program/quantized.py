@@ -8,18 +8,23 @@ from fractions import Fraction
 import numpy as np
 
 from hwbnn.graph.arrays import Array, Bytes
-from hwbnn.lowering.activations import activation
+from hwbnn.lowering.activations import SMALL_TABLE, activation
 from hwbnn.lowering.from_program.certificate import Certificate, certify
 from hwbnn.lowering.from_program.program_check import CodeNode
 from hwbnn.lowering.from_program.readings import LinearReading, ProgramValue, ProgramWork, read_as
+from hwbnn.lowering.from_program.rounded import MANY_STEPS, rounded
 from hwbnn.lowering.from_program.weighted_sums import uniform
 from hwbnn.lowering.ops import StepActivation
-from hwbnn.lowering.tables import ThresholdTable
+from hwbnn.lowering.tables import ThresholdTable, evaluate_at
 from hwbnn.lowering.value import TracedValue
 from hwbnn.program import Quantizer
+from hwbnn.program.layers import MOST_OWN_STEPS
 
-IDENTITY_LIMIT = 1 << 12
+IDENTITY_LIMIT = 1 << 16
 """Most integers of a value that are checked for being its quantizer's codes already."""
+
+_MOST_PAIRS = 1 << 20
+"""Most pairs of integer and edge that are compared as rational numbers for that."""
 
 
 def quantized(layer: Quantizer, work: ProgramWork, source: ProgramValue) -> ProgramValue:
@@ -27,11 +32,12 @@ def quantized(layer: Quantizer, work: ProgramWork, source: ProgramValue) -> Prog
     value, reading = source.value, source.reading
     if value.type.bit:
         return _bit(layer, work, source)
+    layer, below = _of_domain(layer, value)
     few = value.pool is None and value.type.count <= IDENTITY_LIMIT
     if reading is not None and few and layer.steps > 1:
         start = _identity(layer, value, reading)
         if start is not None:
-            return _renamed(layer, work, source, start)
+            return _renamed(layer, work, source, start, below)
     certificate = Certificate()
 
     def checked(argument: TracedValue, table: ThresholdTable) -> ThresholdTable:
@@ -48,12 +54,25 @@ def quantized(layer: Quantizer, work: ProgramWork, source: ProgramValue) -> Prog
         layer.steps,
         layer.scale,
         0.0,
-        lambda x: _bytes(layer, x),
+        lambda x: _counts(layer, x),
         layer,
         base or None,
         checked,
     )
-    lowered = activation(work.build, step, value)
+    lowered = None
+    if layer.steps > MANY_STEPS and value.type.count > SMALL_TABLE:
+        source = work.settled(source)
+        value = source.value
+        made = rounded(work.build, layer, step, value)
+        if made is not None:
+            lowered, certificate = made.value, made.certificate
+    if lowered is None:
+        if layer.steps > MOST_OWN_STEPS:
+            raise layer.refuse(
+                f"its {layer.steps} steps have no exact form with one multiplication a channel, "
+                f"and are more than {MOST_OWN_STEPS} thresholds; quantize it to 12 bits or less"
+            )
+        lowered = activation(work.build, step, value)
     work.certificate = work.certificate.plus(certificate)
     text = f"{layer.rule or _levels(layer)}, scale {layer.scale:g}; {certificate}"
     remarks = work.build.remarks
@@ -62,7 +81,7 @@ def quantized(layer: Quantizer, work: ProgramWork, source: ProgramValue) -> Prog
     if certificate.near:
         work.build.certificates[lowered.name] = str(certificate)
     start = -(layer.base or 0) if base is not None else 0
-    work.codes[layer.name] = CodeNode(lowered.name, 1, start, certificate.near > 0)
+    work.codes[layer.name] = CodeNode(lowered.name, 1, start + below, certificate.near > 0)
     read = _codes(layer, lowered.type.bit, base)
     return read_as(replace(lowered, is_double=True, order=None), layer.label, read)
 
@@ -90,12 +109,46 @@ def _bit(layer: Quantizer, work: ProgramWork, source: ProgramValue) -> ProgramVa
     return read_as(source.value, layer.label, read)
 
 
-def _renamed(layer: Quantizer, work: ProgramWork, source: ProgramValue, start: int) -> ProgramValue:
+def _of_domain(layer: Quantizer, value: TracedValue) -> tuple[Quantizer, int]:
+    """The quantizer with the edges that can be reached, and how many are always reached.
+
+    Only a quantizer with a domain is changed.
+
+    Raises:
+        CannotLower: if numbers beyond the domain can occur.
+    """
+    if layer.domain is None:
+        return layer, 0
+    reach = np.stack([value.low, value.high])
+    numbers = np.concatenate([evaluate_at(value, reach, k) for k in range(len(value.variants))])
+    low, high = float(numbers.min()), float(numbers.max())
+    if low < layer.domain[0] or high > layer.domain[1]:
+        raise layer.refuse(
+            f"its argument reaches from {low:g} to {high:g}, beyond the {layer.domain[0]:g} to "
+            f"{layer.domain[1]:g} of its bit width; use more bits"
+        )
+    # One edge more on each side: float64 may round a number to the other side of one.
+    first = max(0, int((layer.edges[0] < low).sum()) - 1)
+    first = min(first, layer.steps - 1)
+    last = max(first + 1, min(layer.steps, int((layer.edges[0] <= high).sum()) + 1))
+    cut = replace(
+        layer,
+        edges=layer.edges[:, first:last],
+        closed=layer.closed[:, first:last],
+        offset=layer.offset + layer.scale * first,
+        domain=None,
+    )
+    return cut, first
+
+
+def _renamed(
+    layer: Quantizer, work: ProgramWork, source: ProgramValue, start: int, below: int
+) -> ProgramValue:
     """A quantizer whose counts are the integers that it reads, plus ``start``: no node."""
     scale = Fraction(layer.scale)
     read = LinearReading((scale,), (Fraction(layer.offset) + scale * start,))
     work.tell(layer, source.value, f"its codes are the integers that it reads, plus {start}")
-    work.codes[layer.name] = CodeNode(source.value.name, 1, start)
+    work.codes[layer.name] = CodeNode(source.value.name, 1, start + below)
     return read_as(source.value, layer.label, read)
 
 
@@ -103,13 +156,21 @@ def _identity(layer: Quantizer, value: TracedValue, reading: LinearReading) -> i
     """The counts minus the integers that a quantizer reads, if that is a constant; else None."""
     if len(layer.edges) > 1 or not reading.is_uniform or value.type.step != 1:
         return None
+    unit, centre = reading.unit[0], reading.centre[0]
+    integers = np.arange(value.type.low, value.type.high + 1)
+    below = max(unit.denominator, centre.denominator)
+    size = (abs(unit) * int(np.abs(integers).max()) + abs(centre)) * below
+    if below & (below - 1) == 0 and size < 1 << 53:  # float64 has these numbers exactly
+        found = layer.counts((integers * float(unit) + float(centre))[:, None])[:, 0] - integers
+        return int(found[0]) if (found == found[0]).all() else None
+    if layer.steps * len(integers) > _MOST_PAIRS:
+        return None
     start: int | None = None
-    for x in range(value.type.low, value.type.high + 1):
-        y = reading.unit[0] * x + reading.centre[0]
-        found = _count(layer, 0, y) - x
-        if start is not None and found != start:
+    for x in integers.tolist():
+        count = _count(layer, 0, unit * x + centre) - x
+        if start is not None and count != start:
             return None
-        start = found
+        start = count
     return start
 
 
@@ -136,8 +197,9 @@ def _codes(layer: Quantizer, is_bit: bool, base: int | None) -> LinearReading:
     return LinearReading((scale,), (offset if base is None else Fraction(0),))
 
 
-def _bytes(layer: Quantizer, x: Array) -> Bytes:
-    return layer.counts(x).astype(np.uint8)
+def _counts(layer: Quantizer, x: Array) -> Bytes:
+    """The counts in the smallest type: bytes up to 8 bits."""
+    return layer.counts(x).astype(np.min_scalar_type(layer.steps))
 
 
 def _levels(layer: Quantizer) -> str:

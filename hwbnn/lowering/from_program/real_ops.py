@@ -180,6 +180,69 @@ class ClipOp(RealOp):
         return self
 
 
+@dataclass(frozen=True)
+class RationalLine:
+    """``min(max(gain * x + offset, low), high)`` with rational numbers, of one channel.
+
+    Attributes:
+        gain: any rational.
+        offset: likewise.
+        low: the least result; None if there is none.
+        high: the largest result; None if there is none.
+    """
+
+    gain: Fraction
+    offset: Fraction
+    low: Fraction | None = None
+    high: Fraction | None = None
+
+    def at(self, integer: int) -> Fraction:
+        """The result for an integer."""
+        y = self.gain * integer + self.offset
+        if self.low is not None and y < self.low:
+            return self.low
+        return self.high if self.high is not None and y > self.high else y
+
+
+def rational_line(ops: Sequence[RealOp], channel: int) -> RationalLine | None:
+    """The functions of a channel one after the other as one line; None behind a BatchNorm.
+
+    >>> half = linear_op("", (Fraction(1, 2),), (Fraction(1),))
+    >>> rational_line([half, ClipOp("", 0.0, 6.0)], 0).at(-9)
+    Fraction(0, 1)
+    """
+    gain, offset = Fraction(1), Fraction(0)
+    ends: list[Fraction | None] = [None, None]
+    for op in ops:
+        if isinstance(op, ClipOp):
+            low, high = (Fraction(e) if np.isfinite(e) else None for e in (op.low, op.high))
+            held = [_held(e, low, high) for e in ends]
+            ends = [low if held[0] is None else held[0], high if held[1] is None else held[1]]
+            continue
+        if isinstance(op, LinearOp):
+            times, plus = of_channel(op.gain, channel), of_channel(op.offset, channel)
+        elif isinstance(op, AffineOp):
+            scale, divisor, plus = (
+                Fraction(float(p[channel % len(p)])) for p in (op.scale, op.divisor, op.offset)
+            )
+            times = scale / divisor
+        else:
+            return None
+        gain, offset = gain * times, offset * times + plus
+        ends = [None if e is None else e * times + plus for e in ends]
+        if times < 0:
+            ends.reverse()
+        elif not times:
+            ends = [plus, plus]
+    return RationalLine(gain, offset, *ends)
+
+
+def _held(x: Fraction | None, low: Fraction | None, high: Fraction | None) -> Fraction | None:
+    if x is not None and low is not None and x < low:
+        return low
+    return high if x is not None and high is not None and x > high else x
+
+
 def affine_op(layer: Affine) -> AffineOp:
     """The function of an :class:`~hwbnn.program.Affine`."""
     parts = layer.scale, layer.divisor, layer.offset

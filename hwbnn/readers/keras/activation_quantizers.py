@@ -16,7 +16,7 @@ from hwbnn.program import Quantizer
 from hwbnn.program.quantizers import rounding, sign, step, ternary
 from hwbnn.readers.keras.quantizer_config import LARQ, QKERAS, QuantizerConfig
 
-MOST_BITS = 8
+MOST_BITS = 16
 TERNARY_THRESHOLD = float(np.float32(0.33))
 """QKeras's default threshold of ``ternary``, rounded to float32."""
 

@@ -47,7 +47,7 @@ def program_of(network: Architecture, weights: StoredWeights, generation: int) -
 Translate = Callable[[Translation, LayerConfig], LayerValue]
 _LAYERS: dict[str, Translate] = {
     **dict.fromkeys(
-        ("Dense", "QDense", "QuantDense", "BinaryDense", "TernaryDense"),
+        ("Dense", "QDense", "QDenseBatchnorm", "QuantDense", "BinaryDense", "TernaryDense"),
         weighted_layers.dense,
     ),
     **dict.fromkeys(

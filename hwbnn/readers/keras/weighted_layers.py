@@ -26,7 +26,7 @@ _OLDER = {
     **dict.fromkeys(("TernaryDense", "TernaryConv2D"), False),
 }
 """Layers of BinaryNet for Keras, and whether their weights are binary."""
-_FOLDED = ("QConv2DBatchnorm", "QDepthwiseConv2DBatchnorm")
+_FOLDED = ("QConv2DBatchnorm", "QDepthwiseConv2DBatchnorm", "QDenseBatchnorm")
 """Layers of QKeras that contain a BatchNorm."""
 
 
@@ -53,11 +53,7 @@ def convolution(net: Translation, layer: LayerConfig) -> LayerValue:
     if channels % groups:
         raise layer.damaged(f"groups: expected a divisor of {channels}, found {groups}")
     shape = (*layer.kernel_size, channels // groups, filters)
-    if layer.kind in _FOLDED:
-        kernel, folded = _folded(net, layer, "kernel", shape)
-        bias: Array | None = folded
-    else:
-        kernel, bias = _kernel_and_bias(net, layer, "kernel", shape)
+    kernel, bias = _kernel_and_bias(net, layer, "kernel", shape)
     found = _kernel_codes(net, layer, "kernel_quantizer", kernel)
     codes = _masked(layer, found.codes)
     codes = codes if len(shape) == 4 else codes[None]
@@ -109,11 +105,7 @@ def depthwise(net: Translation, layer: LayerConfig) -> LayerValue:
     count = channels * multiplier
     shape = (*layer.kernel_size, channels, multiplier)
     role = "depthwise_kernel"
-    if layer.kind in _FOLDED:
-        kernel, folded = _folded(net, layer, role, shape)
-        bias: Array | None = folded
-    else:
-        kernel, bias = _kernel_and_bias(net, layer, role, shape)
+    kernel, bias = _kernel_and_bias(net, layer, role, shape)
     found = _kernel_codes(net, layer, "depthwise_quantizer", kernel)
     new = Convolution(
         *(layer.name, layer.kind, value.name),
@@ -198,6 +190,9 @@ def _kernel_codes(
 def _kernel_and_bias(
     net: Translation, layer: LayerConfig, role: str, shape: tuple[int, ...]
 ) -> tuple[Array, Array | None]:
+    """Kernel and bias as stored, or folded with the BatchNorm of the layer."""
+    if layer.kind in _FOLDED:
+        return _folded(net, layer, role, shape)
     use_bias = layer.flag("use_bias", True)
     arrays = net.weights.of(layer, (role, "bias") if use_bias else (role,))
     layer.expect_shape(role, arrays[0], shape)

@@ -21,6 +21,8 @@ MOST_ELEMENTS = 1 << 27
 """Elements of the largest constant."""
 NEAR_EDGE = 1e-6
 """A weight nearer than this to an edge of rounding gets its code by rational arithmetic."""
+MOST_CONSTANT_BITS = 32
+"""Most bits of a constant behind a quantizer."""
 ROUNDINGS = {
     "ROUND": "half_even",
     "HALF_EVEN": "half_even",
@@ -85,13 +87,16 @@ class QuantizerSettings:
     is_sign: bool
 
 
-def quantizer_settings(node: OnnxNode, zero: Array, bits: Array) -> QuantizerSettings:
+def quantizer_settings(
+    node: OnnxNode, zero: Array, bits: Array, most: int = 16
+) -> QuantizerSettings:
     """The settings of a ``Quant`` node.
 
     Args:
         node: the node.
         zero: its zero point.
         bits: its bit width.
+        most: the most bits that are taken.
 
     Raises:
         CannotLower: if executors do not agree on their meaning, or they are not supported.
@@ -105,8 +110,8 @@ def quantizer_settings(node: OnnxNode, zero: Array, bits: Array) -> QuantizerSet
                 "default, so export it with the attribute"
             )
     width, point = single(node, "bit width", bits), single(node, "zero point", zero)
-    if not (1 <= width <= 16 and float(width).is_integer()):
-        raise CannotLower(f"{node.label}: expected 1 to 16 bits, found {width:g}")
+    if not (1 <= width <= most and float(width).is_integer()):
+        raise CannotLower(f"{node.label}: expected 1 to {most} bits, found {width:g}")
     if not (abs(point) < 1 << 16 and float(point).is_integer()):
         raise CannotLower(f"{node.label}: expected an integer as zero point, found {point:g}")
     mode = str(given.get("rounding_mode", "ROUND")).upper()
@@ -141,8 +146,9 @@ def single(node: OnnxNode, what: str, array: Array) -> float:
 def quantized(
     node: OnnxNode, source: Array, scale: Array, zero: Array, bits: Array
 ) -> FoldedConstant:
-    """Weights behind ``Quant``: their codes and scales."""
-    settings = quantizer_settings(node, zero, bits)
+    """A weight or a bias behind ``Quant``: codes and scales."""
+    # A bias may have 32 bits; weights of more than 16 are refused by the layer that has them.
+    settings = quantizer_settings(node, zero, bits, MOST_CONSTANT_BITS)
     factor = _scale(node, source, scale)
     if settings.is_sign:
         codes = np.where(source >= 0, 1, -1).astype(np.int64)
@@ -180,7 +186,7 @@ def _scale(node: OnnxNode, source: Array, scale: Array) -> Floats:
 def _rounded(x: Floats, scale: Floats, rule: str) -> Ints:
     """Codes of weights; near an edge of rounding they are computed by rational arithmetic."""
     ratio = x / scale
-    limit = np.float64(1 << 17)
+    limit = np.float64(1 << (MOST_CONSTANT_BITS + 1))
     codes = _whole(ratio.clip(-limit, limit), rule).astype(np.int64)
     doubled = ratio * 2
     near = (np.abs(doubled - np.round(doubled)) < 2 * NEAR_EDGE) & (np.abs(ratio) < limit)
@@ -285,8 +291,11 @@ def _folded(node: OnnxNode, arrays: list[Array]) -> Array | None:
             elif node.op == "Div":
                 return np.asarray(one // other)
             return np.asarray(done[node.op](one, other))
-        if node.op == "Sqrt":
-            return np.asarray(np.sqrt(first.astype(np.float64)))
+        if node.op in ("Sqrt", "Log", "Exp"):
+            known = {"Sqrt": np.sqrt, "Log": np.log, "Exp": np.exp}
+            return np.asarray(known[node.op](first.astype(np.float64)))
+        if node.op in ("Ceil", "Floor", "Round"):
+            return _rounded_constant(node, first)
         if node.op == "Neg":
             return np.asarray(-first)
         if node.op == "Cast":
@@ -299,6 +308,23 @@ def _folded(node: OnnxNode, arrays: list[Array]) -> Array | None:
         if node.op == "Shape":
             return np.array(first.shape, np.int64)
     return None
+
+
+def _rounded_constant(node: OnnxNode, x: Array) -> Array:
+    """``Ceil``, ``Floor`` or ``Round`` of a constant that exporters compute, such as a bit width.
+
+    Raises:
+        CannotLower: where rounding in float32 may decide.
+    """
+    real = x.astype(np.float64)
+    edge = 2 * real if node.op == "Round" else real
+    near = np.abs(edge - np.rint(edge)) < NEAR_EDGE * np.maximum(1, np.abs(edge))
+    if (near & (edge != np.rint(edge))).any():
+        raise CannotLower(
+            f"{node.label}: rounds {real[near].flat[0]:.9g}, where float32 may go either way; "
+            "fold it in the exporter"
+        )
+    return np.asarray({"Ceil": np.ceil, "Floor": np.floor, "Round": np.rint}[node.op](real))
 
 
 def _power(base: Array, exponent: Array) -> Array:

@@ -24,6 +24,7 @@ from hwbnn.readers.onnx.quantizer_nodes import (
     quant,
     relu,
     sign_of,
+    trunc,
 )
 from hwbnn.readers.onnx.sum_nodes import conv, matmul, xnor_popcount
 from hwbnn.readers.onnx.window_nodes import (
@@ -51,7 +52,6 @@ _REFUSED = {
     "QLinearMatMul": "export the network as QONNX (quantizers as Quant nodes)",
     "ConvInteger": "export the network as QONNX (quantizers as Quant nodes)",
     "MatMulInteger": "export the network as QONNX (quantizers as Quant nodes)",
-    "Trunc": "a truncation has two meanings in QONNX; use a Quant node in its place",
     "Sigmoid": "put a Quant node in its place, or train with a quantized ReLU",
     "Tanh": "put a Quant node in its place, or train with a sign",
     "LSTM": "recurrent layers are not lowered",
@@ -174,6 +174,7 @@ _OPERATIONS: dict[str, Callable[[OnnxTranslation, OnnxNode], None]] = {
     "Quant": quant,
     "IntQuant": quant,
     "BipolarQuant": bipolar_quant,
+    "Trunc": trunc,
     "MultiThreshold": multi_threshold,
     "Sign": sign_of,
     "MatMul": matmul,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, log2
 
 import numpy as np
 
 from hwbnn.errors import CannotLower, InputError
 from hwbnn.program import Clip, Quantizer, shown_name
-from hwbnn.program.quantizers import Rounding, rounding, sign
-from hwbnn.readers.onnx.folding import quantizer_settings, single
+from hwbnn.program.quantizers import Rounding, rounding, sign, truncation
+from hwbnn.readers.onnx.folding import ROUNDINGS, quantizer_settings, single
 from hwbnn.readers.onnx.onnx_translation import OnnxTranslation
 from hwbnn.readers.onnx.protobuf import OnnxNode
 
@@ -37,6 +37,68 @@ def quant(work: OnnxTranslation, node: OnnxNode) -> None:
         step=step,
         rule=rule,
         zero_point=settings.zero,
+    )
+    work.append(node, layer, value)
+
+
+def trunc(work: OnnxTranslation, node: OnnxNode) -> None:
+    """``Trunc``: integer codes divided by a power of two, in the version that its inputs show.
+
+    With five inputs the result keeps the scale and has no bounds; with six, it has a scale and
+    bounds of its own. Both round to integer codes first.
+    """
+    value = work.value(node)
+    if len(node.inputs) not in (5, 6):
+        raise InputError(f"{node.label}: expected 5 or 6 inputs, found {len(node.inputs)}")
+    is_new = len(node.inputs) == 6
+    names = ("scale", "zero point", "bit width", "output scale", "output bit width")
+    parts = [
+        single(node, what, work.constant(node, i + 1, what).array)
+        for i, what in enumerate(names if is_new else (*names[:3], names[4]))
+    ]
+    step, zero, width = parts[:3]
+    mode = str(node.attributes.get("rounding_mode", "FLOOR")).upper()
+    rule = ROUNDINGS.get(mode)
+    if rule is None:
+        raise CannotLower(
+            f"{node.label}: rounding_mode: expected one of {', '.join(ROUNDINGS)}, found "
+            f"{ascii(mode)[:40]}"
+        )
+    for what, bits in (("bit width", width), ("output bit width", parts[-1])):
+        if not (1 <= bits <= 32 and bits.is_integer()):
+            raise CannotLower(f"{node.label}: {what}: expected 1 to 32, found {bits:g}")
+    if not (abs(zero) < 1 << 16 and zero.is_integer()) or not step > 0:
+        raise CannotLower(
+            f"{node.label}: expected an integer as zero point and a scale above 0, found "
+            f"{zero:g} and {step:g}"
+        )
+    kept = int(parts[-1])
+    if is_new:
+        signed, narrow = (int(node.attributes.get(n, d)) for n, d in (("signed", 1), ("narrow", 0)))
+        scale = parts[3]
+        if not scale > 0:
+            raise CannotLower(f"{node.label}: expected an output scale above 0, found {scale:g}")
+        divisor = 2.0 ** round(log2(scale / step))
+        low = -(1 << (kept - 1)) + narrow if signed else 0
+        high = (1 << (kept - 1)) - 1 if signed else (1 << kept) - 1 - narrow
+        offset = -zero / divisor * scale
+    else:
+        if width < kept:
+            raise CannotLower(f"{node.label}: widens {width:g} bits to {kept}; leave it out")
+        # Signed or not, the codes have this range; where sums go beyond it, lowering refuses.
+        divisor, scale, offset = 2.0 ** (width - kept), step, -zero * step
+        low, high = -(1 << (kept - 1)), (1 << kept) - 1
+    layer = truncation(
+        *(work.name(node), node.op, value.name),
+        low=low,
+        high=high,
+        step=step,
+        divisor=divisor,
+        rule=rule,  # type: ignore[arg-type]
+        zero_point=int(zero),
+        scale=scale,
+        offset=offset,
+        is_bounded=is_new,
     )
     work.append(node, layer, value)
 

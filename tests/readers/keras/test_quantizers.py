@@ -261,7 +261,7 @@ def test_kernels_without_exact_integers_are_refused(text: str) -> None:
 
 REFUSED_ACTIVATIONS = {
     "tanh": "no activation of few levels",
-    "quantized_relu(9)": "1 to 8",
+    "quantized_relu(17)": "1 to 16",
     "quantized_relu(4,negative_slope=0.25)": "negative_slope",
     "quantized_relu(4,2,1)": "use_sigmoid",
     "quantized_relu(4,2,relu_upper_bound=2)": "relu_upper_bound",

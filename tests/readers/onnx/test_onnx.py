@@ -321,10 +321,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         lambda m: m.quant("x", 1.0, 4, narrow=None),
         r"'Quant_\d+' \(Quant\): attribute 'narrow': expected 0 or 1, found none; executors dis",
     ),
-    "ten bits": (
-        lambda m: m.quant("x", 1.0, 10),
-        r"expected at most 256 levels \(8 bits\), found 1023; quantize it to 8 bits",
-    ),
+    "twenty bits": (lambda m: m.quant("x", 1.0, 20), "expected 1 to 16 bits, found 20"),
     "a scale a channel": (
         lambda m: m.node("BipolarQuant", "x", np.array([1, 2, 3, 4], np.float32), domain=QONNX),
         r"\(BipolarQuant\): scale: expected one number for all channels, found shape \(4,\)",
@@ -341,7 +338,14 @@ REFUSED: dict[str, tuple[Any, str]] = {
         lambda m: m.node("QuantizeLinear", "x", np.float32(1)),
         "export the network as QONNX",
     ),
-    "truncation": (lambda m: m.node("Trunc", "x"), "a truncation has two meanings"),
+    "widening": (
+        lambda m: m.node("Trunc", "x", *map(np.float32, (1, 0, 4, 6)), domain=QONNX),
+        r"\(Trunc\): widens 4 bits to 6; leave it out",
+    ),
+    "rounding of a constant": (
+        lambda m: m.node("Ceil", m.node("Div", np.float32(3.0000002), np.float32(1))),
+        r"\(Ceil\): rounds 3.00000024, where float32 may go either way",
+    ),
     "unknown": (lambda m: m.node("Einsum", "x"), r"\(Einsum\): this operation is not taken"),
     "two results": (
         lambda m: m.node("TopK", "x", np.array([2], np.int64)),
