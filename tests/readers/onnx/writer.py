@@ -64,6 +64,8 @@ class Model:
     count: int = 0
     last: str = "x"
     extra: bytes = b""
+    opset: int = 13
+    custom_opset: int = 1
 
     def constant(self, array: Any, **more: Any) -> str:
         self.count += 1
@@ -107,7 +109,9 @@ class Model:
         if datatype:
             pair = message(1, "finn_datatype") + message(2, datatype)
             graph += message(14, message(1, "x") + message(2, pair))
-        opset = message(8, message(1, QONNX) + integer(2, 1)) + message(8, integer(2, 13))
+        opset = message(8, message(1, QONNX) + integer(2, self.custom_opset)) + message(
+            8, integer(2, self.opset)
+        )
         return integer(1, 8) + message(2, "tests") + message(7, graph) + opset
 
 
