@@ -119,11 +119,16 @@ def checked_class(
         @wraps(plain)
         def init(self: C, *given: Any, **named: Any) -> None:
             try:
-                signature.bind(self, *given, **named)
+                plain(self, *given, **named)
             except TypeError:
-                shown = signature.replace(parameters=[*signature.parameters.values()][1:])
-                raise _misfit(cls.__name__, shown, given, named, renamed or {}) from None
-            plain(self, *given, **named)
+                # Arguments that do not fit are refused before anything is done; to check them only
+                # then makes objects of which there are millions cheap.
+                try:
+                    signature.bind(self, *given, **named)
+                except TypeError:
+                    shown = signature.replace(parameters=[*signature.parameters.values()][1:])
+                    raise _misfit(cls.__name__, shown, given, named, renamed or {}) from None
+                raise
 
         cls.__init__ = init  # type: ignore[method-assign, assignment]
         return cls

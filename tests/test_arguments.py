@@ -392,6 +392,10 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: hwbnn.train(recipe(), "o", until=0),
         "until: expected 1 to 1 epochs",
     ),
+    "no devices": (
+        lambda: hwbnn.train(recipe(), "o", devices=-1),
+        "devices: expected at least 1 or 'auto', found -1",
+    ),
     "no threads": (lambda: hwbnn.train(recipe(), "o", threads=0), "threads: expected 1 to 1024"),
     # models that other tools have made or changed
     "a model's file": (lambda: A.lower("model.pt", I), "expected a torch module, found str"),

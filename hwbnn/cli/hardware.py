@@ -266,9 +266,19 @@ def _measured(cycles: Prediction) -> str:
     return "" if cycles.measured is None else str(cycles.measured.value)
 
 
+SAMPLE_INTEGERS = 1 << 28
+"""The most integers of random samples, which take eight bytes each: 2 GiB."""
+
+
 def random_input(graph: Graph, frames: int, seed: int) -> Array:
     """Random integers ``(frames, *shape)`` over the whole range of the input."""
     node = graph.input
+    most = SAMPLE_INTEGERS // graph.types[node.name].size
+    if frames > most:
+        raise InputError(
+            f"--frames: expected at most {most:,} samples of {graph.types[node.name].size:,} "
+            f"integers, found {frames:,}; give more in a file"
+        )
     rng = np.random.default_rng(seed)
     return rng.integers(node.low, node.high, (frames, *node.shape), endpoint=True)
 
@@ -297,7 +307,7 @@ def synth(
 
         hwbnn synth digits --interval 64 --place
     """
-    from hwbnn.tools import nextpnr, yosys
+    from hwbnn.tools import nextpnr, require, yosys
 
     if out is not None:
         writable(out, ".json")
@@ -307,6 +317,8 @@ def synth(
     if place and family not in (None, "ecp5"):
         raise InputError(f"synth: placing is for ecp5, found --family {family}; leave one out")
     family = _family(netlist_family(core), "ecp5" if place else family)
+    if place:
+        require("nextpnr-ecp5")  # before synthesis, which takes long
     figures: dict[str, Figure] = {}
     with tempfile.TemporaryDirectory(prefix="hwbnn-synth-") as scratch:
         netlist = Path(scratch) / "netlist.json"

@@ -35,10 +35,11 @@ def train(
     ] = False,
     data: options.DataFolder = None,
     accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "cpu",
-    devices: Annotated[int, typer.Option(help="How many of them.")] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
     precision: Annotated[str, typer.Option(help="32-true, 16-mixed or bf16-mixed.")] = "32-true",
     goal: Annotated[
-        float, typer.Option(help="Accuracy, 0 to 1, below which the command exits with 1.")
+        float,
+        typer.Option(min=0, max=1, help="Accuracy, 0 to 1, below which the command exits with 1."),
     ] = 0.0,
     as_json: options.Json = False,
 ) -> None:

@@ -6,7 +6,8 @@ lanes; elsewhere layers are chosen one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -248,7 +249,22 @@ class ChainLayers(Layers):
         self.runs = [graph.nodes[a:b] for a, b in zip(starts, stops, strict=True)]
         self.resizes: dict[tuple[str, int, int], float] = {}
         self.raw: dict[str, constants.RawSums] = {}
-        self.products_alone: dict[tuple[str, Folded], float] = {}
+        self.products_alone: dict[tuple[str, int, int, Sums], float] = {}
+        self.binary = {node.name: node.binary for node in self.products}
+        self.unrolled = {
+            name: [(layout, taken) for layout, taken in layouts if isinstance(layout, Unrolled)]
+            for name, layouts in self.layouts.items()
+        }
+        self.folds = {node.name: list(self._folds_of(node)) for node in self.products}
+
+    def _folds_of(self, node: Dot | Conv2d) -> Iterator[tuple[int, Sums, int]]:
+        """Each ``pe`` and way to sum, with the rounds over all inputs that one pass takes."""
+        width = self.graph.types[node.source].width
+        for pe in self.sizes(fold_candidates(node)[0], len(node.weights)):
+            yield pe, "bit_planes", 1
+            if width > 1:
+                yield pe, "adder_tree", 1
+                yield pe, "bit_serial", width
 
     def sizes(self, candidates: Sequence[int], n: int) -> list[int]:
         """All divisors and candidates: a chain has few layers, so all of these can be tried."""
@@ -263,11 +279,17 @@ class ChainLayers(Layers):
         kept = {lanes: _FirstLayers(0.0, 0.0, ())}
         for nodes in self.runs:
             following: dict[int, _FirstLayers] = {}
-            for layout, wanted in self.candidates(nodes[0], kept, cycles):
+            cheapest = _Cheapest(self, nodes[0], kept)
+            for layout, wanted in self.candidates(nodes[0], cheapest, cycles):
                 self.looks += 1
                 layer = self.layer_cost(nodes, wanted, layout, base.lanes)
-                each = (self.extend(first, layer, nodes[0], n, wanted) for n, first in kept.items())
-                best = min(each, key=lambda first: first.cost)
+                if isinstance(layout, Unrolled):
+                    each = (self.joined(f, layer, nodes[0], n, wanted) for n, f in kept.items())
+                    best = min(each, key=lambda first: first.cost)
+                else:
+                    first = cheapest.first(wanted)
+                    cost = cheapest.cost(wanted) + layer.cost
+                    best = _FirstLayers(cost, layer.end, (*first.chosen, layout))
                 if layer.given not in following or best.cost < following[layer.given].cost:
                     following[layer.given] = best
             kept = following
@@ -276,82 +298,59 @@ class ChainLayers(Layers):
         return base.with_layers(**dict(zip(names, best.chosen, strict=True)))
 
     def candidates(
-        self, node: Node, kept: Mapping[int, _FirstLayers], cycles: int
+        self, node: Node, cheapest: _Cheapest, cycles: int
     ) -> Iterator[tuple[Layout, int]]:
-        """Layouts to try behind streams of these lanes, and the lanes that each needs.
+        """Layouts to try behind the layers so far, and the lanes that each needs.
 
         For each way to sum and each ``pe``, the values of ``simd`` for which the product alone and
-        the resizing of the stream in front of it cost least.
+        the layers before it, with the resizing of the stream between them, cost least.
         """
         assert isinstance(node, Dot)
         outputs, inputs = node.weights.shape
-        before: dict[int, float] = {}  # by lanes, the least cost of the layers before
-        folds: set[tuple[int, Sums]] = set()
-        for layout, taken in self.layouts[node.name]:
-            if isinstance(layout, Unrolled):
-                if taken <= cycles:
-                    yield layout, inputs
+        for layout, taken in self.unrolled[node.name]:
+            if taken <= cycles:
+                yield layout, inputs
+        simds: dict[int, list[int]] = {}  # by passes
+        for pe, sums, rounds in self.folds[node.name]:
+            passes = -(-outputs // pe) * rounds
+            if passes > cycles:
                 continue
-            passes = -(-outputs // layout.pe) * (taken // layout.steps(outputs, inputs))
-            if passes > cycles or (layout.pe, layout.sums) in folds:
-                continue
-            folds.add((layout.pe, layout.sums))
-            costs: dict[Folded, float] = {}
-            for simd in self.simds(inputs, passes, cycles, kept):
-                fold = replace(layout, simd=simd)
-                if fold.steps(outputs, inputs) == 1:
-                    continue
-                if simd not in before:
-                    each = (f.cost + self.resize(node, n, simd) for n, f in kept.items())
-                    before[simd] = min(each)
-                costs[fold] = before[simd] + self.alone(node, fold)
-            cheapest = sorted(costs, key=lambda fold: (costs[fold], fold.simd))
-            yield from ((fold, fold.simd) for fold in cheapest[:CHEAPEST])
+            if passes not in simds:
+                simds[passes] = cheapest.simds(inputs, passes, cycles)
+            costs = sorted(
+                (cheapest.cost(simd) + self.alone(node, pe, simd, sums), simd)
+                for simd in simds[passes]
+                if pe < outputs or simd < inputs
+            )
+            yield from ((Folded(pe, simd, sums), simd) for _, simd in costs[:CHEAPEST])
 
-    def simds(
-        self, inputs: int, passes: int, cycles: int, given_lanes: Iterable[int]
-    ) -> Iterator[int]:
-        """Values of ``simd`` that are fast enough: the least, and those that fit the lanes.
-
-        Also the least with which memories of weights have at most a number of rows of :data:`FULL`.
-        """
-        rows = {cycles, *(full for full in FULL if passes <= full < cycles)}
-        given: set[int] = set()
-        for most in rows:
-            least = -(-inputs // (most // passes))
-            fit = {-(-least // lanes) * lanes for lanes in given_lanes}
-            fit.update(d for lanes in given_lanes for d in divisors(lanes))
-            given.add(least)
-            given.update(simd for simd in fit if least <= simd <= min(inputs, MORE * least))
-        yield from sorted(given)
-
-    def alone(self, node: Dot, fold: Folded) -> float:
+    def alone(self, node: Dot, pe: int, simd: int, sums: Sums) -> float:
         """The cost of a folded product alone."""
-        key = (node.name, fold)
-        if key not in self.products_alone and not node.binary:
-            self.products_alone[key] = self.layer_cost([node], fold.simd, fold, {}).cost
+        key = (node.name, pe, simd, sums)
+        if key not in self.products_alone and not self.binary[node.name]:
+            fold = Folded(pe, simd, sums)
+            self.products_alone[key] = self.layer_cost([node], simd, fold, {}).cost
         elif key not in self.products_alone:
             source = self.graph.types[node.source]
-            stream = TokenStream.of(source, fold.simd)
-            sums: Sums = fold.sums if source.width > 1 else "bit_planes"
+            stream = TokenStream.of(source, simd)
             if node.name not in self.raw:
                 self.raw[node.name] = constants.raw_sums(node.weights.astype(np.int64), source)
             raw = self.raw[node.name]
-            lanes = -(-len(node.weights) // fold.pe) * fold.pe
+            lanes = -(-len(node.weights) // pe) * pe
             block = DotFolded(
-                "raw", None, stream, TokenStream(lanes, fold.pe, raw.width), node.name, raw.weights,
-                self.base.logic_levels_per_register, sums, fold.pe, fold.simd,
-                node.scale_offset is not None,
+                "raw", None, stream, TokenStream(lanes, pe, raw.width), node.name, raw.weights,
+                self.base.logic_levels_per_register, sums if source.width > 1 else "bit_planes",
+                pe, simd, node.scale_offset is not None,
             )  # fmt: skip
             self.products_alone[key] = self.cost(amounts(block))
         return self.products_alone[key]
 
-    def extend(
+    def joined(
         self, first: _FirstLayers, layer: _LayerCost, node: Node, lanes: int, wanted: int
     ) -> _FirstLayers:
-        """The first layers, which give ``lanes`` lanes, with one more layer behind them."""
+        """The first layers, which give ``lanes`` lanes, with an unrolled layer behind them."""
         cost = first.cost + layer.cost
-        if isinstance(layer.layout, Unrolled) and lanes == wanted:
+        if lanes == wanted:
             cost -= first.end  # joins the pipeline of the layer before
         else:
             cost += self.resize(node, lanes, wanted)
@@ -368,6 +367,56 @@ class ChainLayers(Layers):
                 now = target
             self.resizes[key] = cost
         return self.resizes[key]
+
+
+class _Cheapest:
+    """The cheapest first layers of a chain for each number of lanes that a layer may need.
+
+    Args:
+        layers: the chain.
+        node: the layer behind the first ones.
+        kept: the first layers, by the lanes that they give.
+    """
+
+    def __init__(self, layers: ChainLayers, node: Node, kept: Mapping[int, _FirstLayers]) -> None:
+        self.layers = layers
+        self.node = node
+        self.kept = kept
+        self.lanes = np.array(list(kept))
+        self.parts = sorted({d for lanes in kept for d in divisors(lanes)})
+        self.known: dict[int, tuple[float, int]] = {}
+
+    def cost(self, wanted: int) -> float:
+        """The least cost of the first layers, resized to the wanted lanes."""
+        if wanted not in self.known:
+            self.known[wanted] = min(
+                (first.cost + self.layers.resize(self.node, lanes, wanted), lanes)
+                for lanes, first in self.kept.items()
+            )
+        return self.known[wanted][0]
+
+    def first(self, wanted: int) -> _FirstLayers:
+        """The first layers of this cost."""
+        self.cost(wanted)
+        return self.kept[self.known[wanted][1]]
+
+    def simds(self, inputs: int, passes: int, cycles: int) -> list[int]:
+        """Values of ``simd`` that are fast enough: the least, and those that fit the lanes.
+
+        Also the least with which memories of weights have at most a number of rows of :data:`FULL`.
+        """
+        rows = {cycles, *(full for full in FULL if passes <= full < cycles)}
+        given: set[int] = set()
+        for most in rows:
+            least = -(-inputs // (most // passes))
+            longest = int(min(inputs, MORE * least))
+            multiples = -(-least // self.lanes) * self.lanes
+            given.add(least)
+            given.update(multiples[multiples <= longest].tolist())
+            given.update(
+                self.parts[bisect_left(self.parts, least) : bisect_right(self.parts, longest)]
+            )
+        return sorted(given)
 
 
 def _thinned(candidates: Sequence[int], n: int) -> list[int]:

@@ -103,14 +103,19 @@ def columns(depth: int, first_rows: Callable[[int], Bools]) -> int:
     2
     """
     first = first_rows(min(depth, _WORD))
-    keys = np.zeros((first.shape[1], _WORD // 8), np.uint8)
-    packed = np.packbits(first, axis=0)
-    keys[:, : len(packed)] = packed.T
-    distinct = len(np.unique(keys.view(np.uint64)))
-    constant = first.all(axis=0) | ~first.any(axis=0)
+    bits = np.concatenate([first, np.ones((len(first), 1), np.bool_)], axis=1)
+    # Packing along the last axis of a copy, and sorting, are several times faster than packing
+    # along the first axis and np.unique.
+    packed = np.packbits(np.ascontiguousarray(bits.T), axis=1)
+    keys = np.zeros((len(packed), _WORD // 8), np.uint8)
+    keys[:, : packed.shape[1]] = packed
+    codes = keys.view(np.uint64)[:, 0]
+    ones, codes = codes[-1], np.sort(codes[:-1])
+    distinct = int((codes[1:] != codes[:-1]).sum()) + min(1, len(codes))
+    constant = int((codes[:1] == 0).sum()) + int((codes == ones).any())
     if len(first) == depth:
-        return distinct - len(np.unique(first[0, constant]))
-    if distinct == first.shape[1] and not constant.any():
+        return distinct - constant
+    if distinct == len(codes) and not constant:
         return distinct
     rows = first_rows(depth)
     varying = rows[:, (rows != rows[:1]).any(axis=0)]

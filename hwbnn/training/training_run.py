@@ -111,6 +111,8 @@ def train(
         )
     if isinstance(threads, bool) or not 1 <= threads <= 1024:
         raise InputError(f"threads: expected 1 to 1024, found {threads}")
+    if devices != "auto" and (isinstance(devices, str) or devices < 1):
+        raise InputError(f"devices: expected at least 1 or 'auto', found {devices!r}")
     if precision not in PRECISIONS:
         raise InputError(
             f"precision {precision!r}: expected one of {nearest(precision, PRECISIONS)}"
