@@ -195,14 +195,15 @@ def frameworks(root: Path) -> Iterator[str]:
     """Networks of other frameworks against their references, through HLS and RTL, as cores."""
     found = read(root, "frameworks")
     yield (
-        "| network | frames | compared with its framework | differ | images in HLS and RTL | nodes "
+        "| network | frames | classes tied | compared with its framework | differ "
+        "| images in HLS and RTL | nodes "
         "| differ | cycles from image to image; latency |"
     )
-    yield "|---|---:|---|---:|---:|---:|---:|---|"
+    yield "|---|---:|---:|---|---:|---:|---:|---:|---|"
     for name, row in found["compare"].items():
         others = len(row.get("forms", ()))
         shown = f"{name} ({others + 1} files)" if others else name
-        cells = [shown, number(row["frames"]), _kinds(row["compared"])]
+        cells = [shown, number(row["frames"]), number(row["tied"]), _kinds(row["compared"])]
         cells.append(number(sum(differ for _, differ in row["compared"].values())))
         cells += _through(found["hardware"].get(name))
         yield f"| {' | '.join(cells)} |"

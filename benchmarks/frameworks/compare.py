@@ -69,8 +69,17 @@ def compared(network: Network, folder: Path) -> dict[str, Any]:
         "forms": [file for file, _ in network.forms],
         "frames": frames,
         "compared": {key: list(pair) for key, pair in counts.items()},
+        "tied": tied(found[wanted["scores"]]),
         "thresholds": graph.notes.get("thresholds", ""),
     }
+
+
+def tied(scores: Ints) -> int:
+    """Frames in which two classes have the largest score, ``(frames, classes)``.
+
+    The Graph takes the first of them; an executor that rounds may take another.
+    """
+    return int(((scores == scores.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum())
 
 
 def sums_behind(own: Floats, other: Array, sums: Ints) -> Ints:

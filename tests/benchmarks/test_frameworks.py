@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.frameworks.compare import compared, sums_behind
+from benchmarks.frameworks.compare import compared, sums_behind, tied
 from benchmarks.frameworks.networks import NETWORKS
 
 READERS = Path(__file__).resolve().parent.parent / "readers"
@@ -51,3 +51,7 @@ def test_logits_between_two_sums_are_no_reference() -> None:
     assert np.array_equal(sums_behind(own, own.astype(np.float32) + np.float32(1e-4), sums), sums)
     with pytest.raises(AssertionError, match="no logits of integer sums"):
         sums_behind(own, own + 0.1, sums)
+
+
+def test_frames_with_two_largest_scores_are_counted() -> None:
+    assert tied(np.array([[1, 3, 3], [3, 1, 1], [2, 2, 2]])) == 2

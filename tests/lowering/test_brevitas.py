@@ -28,13 +28,15 @@ from brevitas.quant.float import Fp8e4m3ActPerTensorFloat
 from torch import Tensor, nn
 from torch.nn import functional
 
+import hwbnn
 from hwbnn.errors import CannotLower
 from hwbnn.graph import Graph, Input, Threshold
-from hwbnn.lowering import explain, floats, lower
+from hwbnn.lowering import explain, floats, lower, takes_sequences
 from hwbnn.lowering.from_torch import brevitas as reading
 from hwbnn.lowering.from_torch.coded import CodedActivation, Quantized
 from hwbnn.simulators import simulate
 from hwbnn.verification import verify
+from tests.lowering.exported_brevitas import ONNX, SOURCE, loaded
 from tests.lowering.models import random_integers
 from tests.lowering.test_refuse import Forward
 
@@ -65,8 +67,9 @@ def trained(model: nn.Module, x: Tensor) -> nn.Module:
 
 
 def logits(model: nn.Module, source: Input, u: Any) -> np.ndarray:
+    x = floats(source, u, is_sequence=takes_sequences(model, source))
     with torch.no_grad():
-        return plain(model(floats(source, u))).numpy()
+        return plain(model(x)).numpy()
 
 
 def same(model: nn.Module, graph: Graph, source: Input, frames: int = 600) -> None:
@@ -263,6 +266,140 @@ class Images(nn.Module):
         x = self.relu(functional.max_pool2d(x, 2))
         y: Tensor = self.last(x.flatten(1))
         return y
+
+
+def cnn(*middle: nn.Module, reads: int, first: nn.Module | None = None) -> nn.Module:
+    """8-bit pixels, a convolution, 3-bit activations, other layers, logits."""
+    torch.manual_seed(2)
+    return nn.Sequential(
+        qnn.QuantIdentity(bit_width=8, return_quant_tensor=True),
+        first or qnn.QuantConv2d(3, 6, 3, padding=1, bias=False, weight_bit_width=4),
+        *middle,
+        nn.Flatten(),
+        qnn.QuantLinear(reads, 4, bias=True, weight_bit_width=4),
+    )
+
+
+def block(act: nn.Module | None = None, *, of: type[nn.Module] = nn.BatchNorm2d) -> list[nn.Module]:
+    return [of(6), act or qnn.QuantReLU(bit_width=3, return_quant_tensor=True)]
+
+
+def apart() -> nn.Module:
+    """An activation with a scale for each channel, from statistics of each."""
+    return qnn.QuantReLU(
+        bit_width=3,
+        return_quant_tensor=True,
+        scaling_per_output_channel=True,
+        per_channel_broadcastable_shape=(1, 6, 1, 1),
+        scaling_stats_permute_dims=(1, 0, 2, 3),
+    )
+
+
+def spread(model: nn.Module, source: Input) -> nn.Module:
+    """A trained model with a last bias so that every class occurs."""
+    u = random_integers(source, 300, 1)
+    sequence = takes_sequences(model, source)
+    trained(model, floats(source, u, is_sequence=sequence))
+    with torch.no_grad():
+        mean = plain(model(floats(source, u, is_sequence=sequence))).mean(dim=0)
+    last = model.get_submodule(str(len(list(model.children())) - 1))
+    assert isinstance(last.bias, nn.Parameter)
+    last.bias.data -= mean
+    return model
+
+
+CNNS: dict[str, Callable[[], nn.Module]] = {
+    "an adaptive mean": lambda: cnn(*block(), nn.AdaptiveAvgPool2d(1), reads=6),
+    "adaptive means of parts": lambda: cnn(*block(), nn.AdaptiveAvgPool2d((2, 4)), reads=48),
+    "an adaptive maximum": lambda: cnn(*block(), nn.AdaptiveMaxPool2d(1), reads=6),
+    "a truncated adaptive mean": lambda: cnn(
+        *block(), qnn.TruncAdaptiveAvgPool2d(1, bit_width=8), reads=6
+    ),
+    "a scale for each channel, then depthwise": lambda: cnn(
+        *block(apart()),
+        qnn.QuantConv2d(6, 6, 3, padding=1, groups=6, bias=False, weight_bit_width=4),
+        *block(),
+        reads=384,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CNNS)
+def test_other_layers_between_convolutions_are_exact(kind: str) -> None:
+    model = spread(CNNS[kind](), IMAGES)
+    graph = lower(model, IMAGES)
+    assert graph.is_exact
+    same(model, graph, IMAGES, frames=200)
+
+
+def test_a_scale_for_each_channel_in_front_of_other_layers_rounds_weights_and_says_so() -> None:
+    wide = qnn.QuantConv2d(6, 6, 3, padding=1, bias=False, weight_bit_width=4)
+    model = spread(cnn(*block(apart()), wide, *block(), reads=384), IMAGES)
+    told = explain(model, IMAGES)
+    assert told.form != "exact"
+    assert "rounded" in str(told)
+
+
+ROW = Input("x", (1, 24, 3), -8, 7, scale=1 / 8)
+"""Three channels of 24 samples."""
+SEQUENCES: dict[str, tuple[Callable[[], list[nn.Module]], int]] = {
+    "no pool": (lambda: [], 144),
+    "a maximum": (lambda: [nn.MaxPool1d(2)], 72),
+    "an adaptive maximum": (lambda: [nn.AdaptiveMaxPool1d(4)], 24),
+    "a mean": (lambda: [nn.AvgPool1d(4)], 36),
+    "another convolution": (
+        lambda: [
+            qnn.QuantConv1d(6, 6, 3, stride=2, groups=2, bias=True, weight_bit_width=3),
+            *block(of=nn.BatchNorm1d),
+        ],
+        66,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SEQUENCES)
+def test_convolutions_of_sequences_are_exact(kind: str) -> None:
+    middle, reads = SEQUENCES[kind]
+    first = qnn.QuantConv1d(3, 6, 3, padding=1, bias=False, weight_bit_width=4)
+    model = cnn(*block(of=nn.BatchNorm1d), *middle(), reads=reads, first=first)
+    graph = lower(spread(model, ROW), ROW)
+    assert graph.is_exact
+    same(model, graph, ROW, frames=200)
+
+
+# --- a network and its export ---
+
+
+def live_and_file(model: nn.Module) -> list[str]:
+    """Values in which the live network and its export differ; all nodes are in the same order."""
+    live, file = lower(model, SOURCE), hwbnn.read(ONNX, SOURCE)
+    u = random_integers(SOURCE, 3000, 4)
+    ours, theirs = (simulate(g, u, engine="fast", trace=True) for g in (live, file))
+    assert len(live.nodes) == len(file.nodes) >= 12
+    return [
+        one.name
+        for one, other in zip(live.nodes, file.nodes, strict=True)
+        if not np.array_equal(ours[one.name], theirs[other.name])
+    ]
+
+
+def test_a_network_and_its_export_are_the_same() -> None:
+    """Every value of both ways in, and Brevitas's own classes."""
+    model = loaded()
+    assert not live_and_file(model)
+    same(model, hwbnn.read(ONNX, SOURCE), SOURCE)
+
+
+@pytest.mark.parametrize("part", ["depthwise.weight", "norm.bias", "relu", "last.bias"])
+def test_another_network_than_the_export_is_seen(part: str) -> None:
+    model = loaded()
+    with torch.no_grad():
+        if part == "relu":
+            for value in model.relu.parameters():
+                value *= 1.25
+        else:
+            model.get_parameter(part).neg_()
+    assert live_and_file(model)
 
 
 POOLS: dict[str, tuple[Callable[[], nn.Module], bool]] = {
@@ -478,6 +615,19 @@ def test_what_is_refused_names_the_layer(kind: str) -> None:
     trained(model, floats(PIXELS, random_integers(PIXELS, 50, 1)))
     with pytest.raises(CannotLower, match=rf"layer '1' \(\w+\): .*{said}") as caught:
         lower(model, PIXELS)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_layer_that_fails_in_brevitas_itself_is_told_before_it_runs() -> None:
+    model = Forward(
+        lambda m, x: m.last(m.cat([m.first(x), m.first(x)])),
+        first=qnn.QuantLinear(20, 8, bias=False, weight_bit_width=4),
+        cat=qnn.QuantCat(bit_width=4),
+        last=qnn.QuantLinear(16, 3, bias=False, weight_bit_width=4),
+    )
+    said = r"layer 'cat' \(QuantCat\): .* it fails in Brevitas 0.13.4 itself .* use torch.cat"
+    with pytest.raises(CannotLower, match=said) as caught:
+        lower(model.eval(), PIXELS)
     assert "\n" not in str(caught.value)
 
 

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from hwbnn.errors import CannotLower
-from hwbnn.graph import Input, SumPool
+from hwbnn.graph import Input, MaxPool, SumPool
 from hwbnn.lowering import compare, lower
 from hwbnn.nn import BinaryActivation, BinaryConv2d, BinaryLinear
 from tests.lowering.models import METHOD
+from tests.lowering.test_as_people_write import same_class
 
 PIXELS = Input("x", (4, 4, 2), 0, 3, scale=0.5, offset=-0.75)
 
@@ -86,11 +87,19 @@ def test_an_adaptive_pool_to_the_images_own_size_sums_one_place(
 
 
 @pytest.mark.parametrize(("size", "places"), [((None, 1), 4), ((2, None), 8), ((2, 2), 4)])
-def test_an_adaptive_pool_to_a_part_of_the_image_is_refused(
-    size: tuple[int | None, int | None], places: int
+@pytest.mark.parametrize("kind", [nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d])
+def test_an_adaptive_pool_that_divides_the_image_has_equal_windows(
+    kind: Callable[..., nn.Module], size: tuple[int | None, int | None], places: int
 ) -> None:
-    with pytest.raises(CannotLower, match="expected a mean over the whole image"):
-        lower(pooled(nn.AdaptiveAvgPool2d(size), places), INTEGERS)
+    model = pooled(kind(size), places).eval()
+    same_class(model, lower(model, INTEGERS), INTEGERS)
+    assert lower(model, INTEGERS).of_type(SumPool if kind is nn.AdaptiveAvgPool2d else MaxPool)
+
+
+@pytest.mark.parametrize("kind", [nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d])
+def test_an_adaptive_pool_of_unequal_windows_is_refused(kind: Callable[..., nn.Module]) -> None:
+    with pytest.raises(CannotLower, match=r"makes \(3, 2\) positions of an image of \(4, 4\)"):
+        lower(pooled(kind((3, 2)), 6), INTEGERS)
 
 
 def test_an_image_of_one_place_has_a_border_all_around() -> None:

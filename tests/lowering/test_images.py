@@ -283,7 +283,7 @@ def test_refusals() -> None:
         ([conv(), nn.AvgPool2d(3, 2, 1, count_include_pad=False), sign], "count_include_pad"),
         ([conv(), nn.Conv2d(4, 4, 1, padding=1, padding_mode="reflect")], "padding_mode 'reflect'"),
         ([conv(), nn.BatchNorm2d(4), conv()], "put a BinaryActivation before it"),
-        ([conv(), nn.AdaptiveAvgPool2d((2, 2)), sign], "mean over the whole image"),
+        ([conv(), nn.AdaptiveAvgPool2d((2, 3)), sign], "expected sizes that divide it"),
         ([conv()], "expected logits in one axis"),
         ([nn.BatchNorm2d(4), conv(source=BITS)], "refuses an input"),
     ):

@@ -46,6 +46,34 @@ def _own(module: nn.Module) -> type[nn.Module] | None:
     return next(kinds, None)
 
 
+def check_kind(label: str, module: nn.Module) -> None:
+    """Refuse a layer of Brevitas that is not read, before the network runs.
+
+    Raises:
+        CannotLower: naming the layer, and what to take in its place.
+    """
+    own = _own(module)
+    if own is None:
+        return
+    if _reading_of(module) is None:
+        instead = _INSTEAD.get(own.__name__, "")
+        raise CannotLower(
+            f"{label}: this layer of Brevitas is not taken; {instead}taken are "
+            f"{', '.join(sorted(_READINGS))}"
+        )
+    if own is not type(module) and type(module).forward is not own.forward:
+        raise CannotLower(
+            f"{label}: a subclass with a forward of its own may compute anything; use "
+            f"{own.__name__} itself"
+        )
+
+
+def _reading_of(module: nn.Module) -> _Reading | None:
+    """The function that reads a layer of Brevitas, by its class or one that it is derived from."""
+    kinds = (k.__name__ for k in type(module).__mro__)
+    return next((_READINGS[kind] for kind in kinds if kind in _READINGS), None)
+
+
 def without_brevitas(traced: fx.GraphModule, x: Tensor) -> fx.GraphModule | None:
     """The same network with integers and scales in place of Brevitas's modules.
 
@@ -185,20 +213,9 @@ class _Rewriting:
     # --- modules of Brevitas ---------------------------------------------------------------------
 
     def _brevitas(self, call: fx.Node, label: str, name: str, module: Any) -> _Value:
-        own = _own(module)
-        assert own is not None
-        if own is not type(module) and type(module).forward is not own.forward:
-            raise CannotLower(
-                f"{label}: a subclass with a forward of its own may compute anything; use "
-                f"{own.__name__} itself"
-            )
-        kind = next((k.__name__ for k in type(module).__mro__ if k.__name__ in _READINGS), "")
-        if not kind:
-            raise CannotLower(
-                f"{label}: this layer of Brevitas is not taken; taken are "
-                f"{', '.join(sorted(_READINGS))}"
-            )
-        return _READINGS[kind](self, call, label, name, module)
+        reading = _reading_of(module)
+        assert reading is not None  # check_kind
+        return reading(self, call, label, name, module)
 
     def quantized(
         self, label: str, name: str, module: Any, proxy: Any, source: _Value, shape: tuple[int, ...]
@@ -415,17 +432,32 @@ _READINGS: dict[str, _Reading] = {
     "QuantEltwiseAdd": _added,
 }
 """The layers of Brevitas that are taken, by their class."""
+_INSTEAD = {
+    "QuantCat": "it fails in Brevitas 0.13.4 itself (QuantTensor.cat is missing): use torch.cat on "
+    "the values of one shared quantizer; ",
+}
+"""What to take in place of some other layers."""
 
 _KEPT_MODULES = (
     nn.MaxPool1d | nn.MaxPool2d | nn.AvgPool1d | nn.AvgPool2d | nn.AdaptiveAvgPool1d
-    | nn.AdaptiveAvgPool2d | nn.Flatten | nn.Identity | nn.Dropout | nn.Dropout2d | nn.ReLU
-    | nn.ChannelShuffle
+    | nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool1d | nn.AdaptiveMaxPool2d | nn.Flatten
+    | nn.Identity | nn.Dropout | nn.Dropout2d | nn.ReLU | nn.ChannelShuffle
 )  # fmt: skip
 """Modules that commute with a scale above 0."""
 _KEPT = frozenset(
     [
         *("max_pool2d", "max_pool1d", "avg_pool2d", "avg_pool1d", "adaptive_avg_pool2d"),
-        *("adaptive_avg_pool1d", "mean", "flatten", "view", "reshape", "squeeze", "unsqueeze"),
+        *(
+            "adaptive_avg_pool1d",
+            "adaptive_max_pool2d",
+            "adaptive_max_pool1d",
+            "mean",
+            "flatten",
+            "view",
+            "reshape",
+            "squeeze",
+            "unsqueeze",
+        ),
         *("dropout", "relu", "add", "iadd", "cat", "concat", "concatenate", "contiguous"),
         *("detach", "getitem", "narrow", "channel_shuffle", "flip"),
     ]

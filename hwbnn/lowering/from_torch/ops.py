@@ -597,7 +597,7 @@ SPLITS = frozenset(("chunk", "split", "tensor_split", "split_with_sizes"))
 CONCATENATIONS = frozenset(("cat", "concat", "concatenate"))
 WEIGHTED = frozenset(("linear", "conv2d", "conv1d"))
 SHAPES = frozenset(("flatten", "view", "reshape", "squeeze", "unsqueeze"))
-MAX_POOLS = frozenset(("max_pool2d", "max_pool1d"))
+MAX_POOLS = frozenset(("max_pool2d", "max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool1d"))
 MEANS = frozenset(
     ("avg_pool2d", "adaptive_avg_pool2d", "avg_pool1d", "adaptive_avg_pool1d", "mean")
 )
@@ -615,6 +615,8 @@ _NAMES = {
     "max_pool1d": ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"),
     "avg_pool1d": ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"),
     "adaptive_avg_pool1d": ("output_size",),
+    "adaptive_max_pool2d": ("output_size", "return_indices"),
+    "adaptive_max_pool1d": ("output_size", "return_indices"),
     "mean": ("dim", "keepdim", "dtype"),
 }
 
@@ -728,7 +730,7 @@ def module_pool(
         name: its name in the network.
         label: the module in messages.
         module: the module.
-        size: shape of the image that it reads, channels last; needed for means.
+        size: shape of the image that it reads, channels last; needed for means and adaptive pools.
         is_sequence: whether it pools a sequence, which the Graph has as an image of one row.
 
     Raises:
@@ -769,6 +771,10 @@ def function_pool(
 
 
 def _window(name: str, label: str, given: dict[str, Any], size: tuple[int, ...]) -> PoolWindow:
+    if given.get("return_indices"):
+        raise CannotLower(f"{label}: return_indices has no place in a circuit")
+    if "output_size" in given:
+        return _adaptive(name, label, given["output_size"], size)
     if "kernel_size" not in given:
         return _whole(name, label, given, size)
     kernel = _pair(given["kernel_size"])
@@ -776,8 +782,6 @@ def _window(name: str, label: str, given: dict[str, Any], size: tuple[int, ...])
     padding = _pair(given.get("padding", 0))
     if _pair(given.get("dilation", 1)) != (1, 1):
         raise CannotLower(f"{label}: dilation {given['dilation']}: expected 1")
-    if given.get("return_indices"):
-        raise CannotLower(f"{label}: return_indices has no place in a circuit")
     if padding != (0, 0) and given.get("count_include_pad") is False:
         raise CannotLower(
             f"{label}: its divisor differs at the border; use count_include_pad=True or no padding"
@@ -786,21 +790,25 @@ def _window(name: str, label: str, given: dict[str, Any], size: tuple[int, ...])
     return PoolWindow(name, label, kernel, stride, padding, int(divisor))
 
 
+def _adaptive(name: str, label: str, asked: Any, size: tuple[int, ...]) -> PoolWindow:
+    """A pool to an image of a given size, where this divides the image into equal windows."""
+    sides = asked if isinstance(asked, list | tuple) else (asked, asked)
+    # None stands for the image's own rows or columns.
+    result = [own if n is None else int(n) for n, own in zip(sides, size, strict=False)]
+    if len(result) != 2 or any(n < 1 or own % n for own, n in zip(size[:2], result, strict=True)):
+        raise CannotLower(
+            f"{label}: makes {tuple(result)} positions of an image of {size[:2]}; expected sizes "
+            "that divide it, since other windows overlap and differ in size"
+        )
+    kernel = (size[0] // result[0], size[1] // result[1])
+    return PoolWindow(name, label, kernel, kernel, (0, 0), kernel[0] * kernel[1])
+
+
 def _whole(name: str, label: str, given: dict[str, Any], size: tuple[int, ...]) -> PoolWindow:
-    """A mean over the whole image: an adaptive pool to one position, or over the last axes."""
-    if "output_size" in given:
-        asked = given["output_size"]
-        sides = asked if isinstance(asked, list | tuple) else (asked, asked)
-        # None stands for the image's own rows or columns.
-        result = tuple(own if n is None else n for n, own in zip(sides, size, strict=False))
-        whole = result in ((1, 1), size[:2])
-        if result != (1, 1) and whole:
-            return PoolWindow(name, label, (1, 1), (1, 1))
-    else:
-        axes = given.get("dim")
-        numbers = sorted(a % 4 for a in axes) if isinstance(axes, list | tuple) else []
-        whole = numbers == [2, 3] and given.get("dtype") is None
-    if not whole:
+    """A mean over the last axes, which is one over the whole image."""
+    axes = given.get("dim")
+    numbers = sorted(a % 4 for a in axes) if isinstance(axes, list | tuple) else []
+    if numbers != [2, 3] or given.get("dtype") is not None:
         raise CannotLower(
             f"{label}: expected a mean over the whole image, AdaptiveAvgPool2d(1) or "
             "mean((2, 3)); for parts of it use AvgPool2d (of sequences mean(2), AvgPool1d)"

@@ -364,7 +364,10 @@ def floats(source: Input, u: Any, *, is_sequence: bool = False) -> Tensor:
     return x[:, :, 0] if is_sequence else x
 
 
-_OF_SEQUENCES = (nn.Conv1d, BinaryConv1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d)
+_OF_SEQUENCES = (
+    *(nn.Conv1d, BinaryConv1d, nn.MaxPool1d, nn.AvgPool1d),
+    *(nn.AdaptiveMaxPool1d, nn.AdaptiveAvgPool1d),
+)
 
 
 def takes_sequences(network: nn.Module, source: Input) -> bool:
@@ -417,8 +420,13 @@ def _input_shape(source: Input) -> str:
     )
 
 
-def sample(traced: fx.GraphModule, source: Input) -> Sample:
+def sample(traced: fx.GraphModule, source: Input, *, is_sequence: bool) -> Sample:
     """Run a network on its smallest and its largest input.
+
+    Args:
+        traced: the calls of a prepared network.
+        source: the network's input.
+        is_sequence: whether the network takes sequences, see :func:`takes_sequences`.
 
     Raises:
         CannotLower: if the network does not take inputs of this shape.
@@ -429,7 +437,7 @@ def sample(traced: fx.GraphModule, source: Input) -> Sample:
             recorders, (2, 3), (source.low, source.high), strict=True
         ):
             u = torch.full((batch, *source.shape), integer)
-            recorder.record(floats(source, u, is_sequence=takes_sequences(traced, source)))
+            recorder.record(floats(source, u, is_sequence=is_sequence))
     except CannotLower:
         raise
     except HwbnnError as error:
@@ -439,10 +447,14 @@ def sample(traced: fx.GraphModule, source: Input) -> Sample:
         ) from None
     except AttributeError as error:
         where = next((f"{r.failed()}: " for r in reversed(recorders) if r.at is not None), "")
-        raise CannotLower(
-            f"{where}{_reason(error)}; a forward that keeps things on a parameter (weight.org) "
-            "cannot be followed: compute the weights in it, F.linear(x, self.weight.sign())"
-        ) from None
+        hint = (
+            "a forward that keeps things on a parameter (weight.org) cannot be followed: compute "
+            "the weights in it, F.linear(x, self.weight.sign())"
+            if "'Parameter' object" in str(error)
+            else "expected a network that computes something of a batch in evaluation mode; "
+            f"{_input_shape(source)}"
+        )
+        raise CannotLower(f"{where}{_reason(error)}; {hint}") from None
     except (Exception, SystemExit) as error:  # user code runs here
         where = next((f"{r.failed()}: " for r in reversed(recorders) if r.at is not None), "")
         raise CannotLower(

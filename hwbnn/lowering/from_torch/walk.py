@@ -24,7 +24,7 @@ from hwbnn.lowering import layers, pools, shapes, shortcuts
 from hwbnn.lowering.activations import TABLE_LEVELS, NoExactForm, activation
 from hwbnn.lowering.concatenation import concatenate
 from hwbnn.lowering.encodings import encode
-from hwbnn.lowering.from_torch.brevitas import without_brevitas
+from hwbnn.lowering.from_torch.brevitas import check_kind, without_brevitas
 from hwbnn.lowering.from_torch.coded import CodedActivation, CodedSum
 from hwbnn.lowering.from_torch.layers import (
     check_source,
@@ -102,6 +102,7 @@ from hwbnn.nn.binary import ScaledIntegers, SumLayer
 from hwbnn.nn.conv import ConvLayer
 from hwbnn.nn.linear import DenseLayer
 
+_MAX_POOLS = nn.MaxPool1d | nn.MaxPool2d | nn.AdaptiveMaxPool1d | nn.AdaptiveMaxPool2d
 _MEAN_POOLS = nn.AvgPool1d | nn.AvgPool2d | nn.AdaptiveAvgPool1d | nn.AdaptiveAvgPool2d
 _ROUNDED = 2.0**-21
 """How far float32 may move the difference of two logits, relative to the largest that can occur."""
@@ -176,21 +177,25 @@ class Walk:
         """
         for name, module in self._called_modules():
             check_state(name, module)
+            check_kind(named(name, module), module)
             if isinstance(module, SumLayer):
                 check_source(named(name, module), module, self.source)
         if without_straight_through(self.traced):
             self.original = trace(self.network)
         self.build.is_sequence = takes_sequences(self.network, self.source)
-        self._sample = sample(self.traced, self.source)
+        self._sample = self._sampled()
         lowest = np.full((2, *self.source.shape), self.source.low)
         x = floats(self.source, lowest, is_sequence=self.build.is_sequence)
         integers = without_brevitas(self.traced, x)
         if integers is not None:
             self.original, self.traced = self.original or self.traced, integers
-            self._sample = sample(self.traced, self.source)
+            self._sample = self._sampled()
         with reference_mode():
             for call in self.traced.graph.nodes:
                 self._visit(call)
+
+    def _sampled(self) -> Sample:
+        return sample(self.traced, self.source, is_sequence=self.build.is_sequence)
 
     def _called_modules(self) -> list[tuple[str, nn.Module]]:
         names = [n.target for n in self.traced.graph.nodes if n.op == "call_module"]
@@ -311,9 +316,10 @@ class Walk:
             result = encode(self.build, name, label, thresholds, self._source(call)[1])
         elif isinstance(module, Select):
             result = shapes.select(self.build, name, label, module.index.numpy(), value)
-        elif isinstance(module, nn.MaxPool1d | nn.MaxPool2d):
-            shape = module_pool(name, label, module, is_sequence=self.build.is_sequence)
+        elif isinstance(module, _MAX_POOLS):
+            is_sequence = self.build.is_sequence
             value = self._source(call)[1]
+            shape = module_pool(name, label, module, value.shape, is_sequence=is_sequence)
             result = pools.max_pool(self.build, shape, value, self._image_shape(call))
         elif isinstance(module, _MEAN_POOLS):
             is_sequence = self.build.is_sequence
@@ -533,8 +539,8 @@ class Walk:
             self.values[call] = shapes.flatten(self.build, value, label, self._sample.shape(call))
         elif target in MAX_POOLS:
             is_sequence = self.build.is_sequence
-            shape = function_pool(label, call, value.shape, is_sequence=is_sequence)
             value = self._source(call)[1]
+            shape = function_pool(label, call, value.shape, is_sequence=is_sequence)
             self.values[call] = pools.max_pool(self.build, shape, value, self._image_shape(call))
         elif target in MEANS and value.is_image:
             is_sequence = self.build.is_sequence
