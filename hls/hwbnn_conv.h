@@ -18,9 +18,9 @@ namespace hwbnn {
 struct dot_layer {
     template <class data_T, class res_T, typename CONFIG_T>
     static void apply(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-                      typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                      typename CONFIG_T::factor_t[CONFIG_T::n_factors],
-                      typename CONFIG_T::threshold_t[CONFIG_T::n_thresholds], unsigned inside) {
+                      const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                      const typename CONFIG_T::factor_t[CONFIG_T::n_factors],
+                      const typename CONFIG_T::threshold_t[CONFIG_T::n_thresholds], unsigned inside) {
         #pragma HLS INLINE
         dot<data_T, res_T, CONFIG_T>(x, y, weights, inside);
     }
@@ -29,9 +29,9 @@ struct dot_layer {
 struct neurons_layer {
     template <class data_T, class res_T, typename CONFIG_T>
     static void apply(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-                      typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                      typename CONFIG_T::factor_t[CONFIG_T::n_factors],
-                      typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
+                      const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                      const typename CONFIG_T::factor_t[CONFIG_T::n_factors],
+                      const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
                       unsigned inside) {
         #pragma HLS INLINE
         neurons<data_T, res_T, CONFIG_T>(x, y, weights, thresholds, inside);
@@ -41,9 +41,9 @@ struct neurons_layer {
 struct scaled_dot_layer {
     template <class data_T, class res_T, typename CONFIG_T>
     static void apply(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-                      typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                      typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
-                      typename CONFIG_T::threshold_t[CONFIG_T::n_thresholds], unsigned inside) {
+                      const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                      const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                      const typename CONFIG_T::threshold_t[CONFIG_T::n_thresholds], unsigned inside) {
         #pragma HLS INLINE
         scaled_dot<data_T, res_T, CONFIG_T>(x, y, weights, factors, inside);
     }
@@ -52,9 +52,9 @@ struct scaled_dot_layer {
 struct scaled_neurons_layer {
     template <class data_T, class res_T, typename CONFIG_T>
     static void apply(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-                      typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                      typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
-                      typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
+                      const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                      const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                      const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
                       unsigned inside) {
         #pragma HLS INLINE
         scaled_neurons<data_T, res_T, CONFIG_T>(x, y, weights, factors, thresholds, inside);
@@ -64,9 +64,9 @@ struct scaled_neurons_layer {
 struct weighted_dot_layer {
     template <class data_T, class res_T, typename CONFIG_T>
     static void apply(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-                      typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                      typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
-                      typename CONFIG_T::threshold_t[CONFIG_T::n_thresholds], unsigned) {
+                      const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                      const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                      const typename CONFIG_T::threshold_t[CONFIG_T::n_thresholds], unsigned) {
         #pragma HLS INLINE
         weighted_dot<data_T, res_T, CONFIG_T>(x, y, weights, factors);
     }
@@ -113,11 +113,11 @@ void conv_place(hls::stream<data_T> &x, hls::stream<res_T> &y,
                 typename data_T::value_type lines[CONFIG_T::n_lines][CONFIG_T::columns]
                                                  [CONFIG_T::pixel_words],
                 typename data_T::value_type window[CONFIG_T::window_words],
-                typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
-                typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
-                typename CONFIG_T::fill_t fills[CONFIG_T::pixel_words],
-                typename CONFIG_T::mask_t masks[CONFIG_T::tap_words], unsigned row,
+                const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
+                const typename CONFIG_T::fill_t fills[CONFIG_T::pixel_words],
+                const typename CONFIG_T::mask_t masks[CONFIG_T::tap_words], unsigned row,
                 unsigned column) {
     #pragma HLS INLINE
     typedef typename data_T::value_type source_t;
@@ -142,11 +142,11 @@ void conv_place(hls::stream<data_T> &x, hls::stream<res_T> &y,
 // Folded: the folds of a place are pipelined; the next place begins after them.
 template <class data_T, class res_T, typename CONFIG_T>
 void conv_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                 typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                 typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
-                 typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
-                 typename CONFIG_T::fill_t fills[CONFIG_T::pixel_words],
-                 typename CONFIG_T::mask_t masks[CONFIG_T::tap_words]) {
+                 const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                 const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                 const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
+                 const typename CONFIG_T::fill_t fills[CONFIG_T::pixel_words],
+                 const typename CONFIG_T::mask_t masks[CONFIG_T::tap_words]) {
     typedef typename data_T::value_type source_t;
     source_t lines[CONFIG_T::n_lines][CONFIG_T::columns][CONFIG_T::pixel_words];
     source_t window[CONFIG_T::window_words];
@@ -167,11 +167,11 @@ Row:
 // Unrolled: a place a cycle, if a pixel is one token.
 template <class data_T, class res_T, typename CONFIG_T>
 void conv_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                          typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                          typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
-                          typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
-                          typename CONFIG_T::fill_t fills[CONFIG_T::pixel_words],
-                          typename CONFIG_T::mask_t masks[CONFIG_T::tap_words]) {
+                          const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                          const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                          const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
+                          const typename CONFIG_T::fill_t fills[CONFIG_T::pixel_words],
+                          const typename CONFIG_T::mask_t masks[CONFIG_T::tap_words]) {
     typedef typename data_T::value_type source_t;
     const unsigned interval = CONFIG_T::interval;
     source_t lines[CONFIG_T::n_lines][CONFIG_T::columns][CONFIG_T::pixel_words];

@@ -10,14 +10,19 @@
 // whole words. Bits beyond the row are zero in both. Short rows share a word: word_rows in each, the
 // first in the lowest bits. A step reads step_words words. hwbnn_weighted.h has other weights.
 //
+// Where several steps follow one another, constants lie in as many banks as are read at once. An
+// unrolled layer reads all of them at fixed places, where they are part of the logic: one bank.
+//
 // CONFIG_T::terms says how inputs are added. With bit_terms the accumulator counts the inputs that
 // differ from their weights; with masked_terms it does so for those bits that count; with
-// integer_terms it is the signed sum.
+// integer_terms it is the signed sum. `add` gives the sum of one step, by a tree of adders; the
+// accumulator adds one such sum a cycle.
 #ifndef HWBNN_DOT_H_
 #define HWBNN_DOT_H_
 
 #include "hwbnn_layout.h"
 #include "hwbnn_popcount.h"
+#include "hwbnn_tree.h"
 
 namespace hwbnn {
 
@@ -36,35 +41,40 @@ struct bit_terms {
     // Adds the inputs of one step that differ from their weights, for output p of the fold.
     template <class data_T, typename CONFIG_T>
     static typename CONFIG_T::accum_t
-    add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
+    add(const data_T x[CONFIG_T::in::words],
         const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
         unsigned step, unsigned p) {
         #pragma HLS INLINE
+        typedef typename CONFIG_T::accum_t accum_t;
         typedef ap_uint<CONFIG_T::row_width> word_t;
+        accum_t part[CONFIG_T::row_words];
+        #pragma HLS ARRAY_PARTITION variable=part complete
     Word:
         for (unsigned k = 0; k < CONFIG_T::row_words; k++) {
             #pragma HLS UNROLL
             const word_t weight = row_word<CONFIG_T>(weights, cycle, p, k);
             const word_t differ = x[step * CONFIG_T::row_words + k] ^ weight;
-            accum += popcount<typename CONFIG_T::accum_t>(differ);
+            part[k] = popcount<accum_t>(differ);
         }
-        return accum;
+        return adder_tree<CONFIG_T::row_words>::template sum<accum_t, accum_t>(part);
     }
 
     // Adds the inputs of one step that are +1.
     template <class data_T, typename CONFIG_T>
-    static typename CONFIG_T::accum_t add_inputs(typename CONFIG_T::accum_t accum,
-                                                 const data_T x[CONFIG_T::in::words],
+    static typename CONFIG_T::accum_t add_inputs(const data_T x[CONFIG_T::in::words],
                                                  unsigned step) {
         #pragma HLS INLINE
+        typedef typename CONFIG_T::accum_t accum_t;
         typedef ap_uint<CONFIG_T::row_width> word_t;
+        accum_t part[CONFIG_T::row_words];
+        #pragma HLS ARRAY_PARTITION variable=part complete
     Word:
         for (unsigned k = 0; k < CONFIG_T::row_words; k++) {
             #pragma HLS UNROLL
             const word_t word = x[step * CONFIG_T::row_words + k];
-            accum += popcount<typename CONFIG_T::accum_t>(word);
+            part[k] = popcount<accum_t>(word);
         }
-        return accum;
+        return adder_tree<CONFIG_T::row_words>::template sum<accum_t, accum_t>(part);
     }
 
     // n inputs of which k are +1 sum to 2 k - n.
@@ -101,21 +111,24 @@ struct bit_terms {
 struct masked_terms : bit_terms {
     template <class data_T, typename CONFIG_T>
     static typename CONFIG_T::accum_t
-    add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
+    add(const data_T x[CONFIG_T::in::words],
         const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
         unsigned step, unsigned p) {
         #pragma HLS INLINE
+        typedef typename CONFIG_T::accum_t accum_t;
         typedef ap_uint<CONFIG_T::row_width> word_t;
         static const unsigned masks = CONFIG_T::in::words / 2;
+        accum_t part[CONFIG_T::row_words];
+        #pragma HLS ARRAY_PARTITION variable=part complete
     Word:
         for (unsigned k = 0; k < CONFIG_T::row_words; k++) {
             #pragma HLS UNROLL
             const unsigned at = step * CONFIG_T::row_words + k;
             const word_t weight = row_word<CONFIG_T>(weights, cycle, p, k);
             const word_t differ = (x[at] ^ weight) & x[masks + at];
-            accum += popcount<typename CONFIG_T::accum_t>(differ);
+            part[k] = popcount<accum_t>(differ);
         }
-        return accum;
+        return adder_tree<CONFIG_T::row_words>::template sum<accum_t, accum_t>(part);
     }
 
     // The number of inputs that count differs from place to place, so thresholds are compared with sums.
@@ -136,11 +149,14 @@ struct integer_terms {
     // Adds the inputs of one step, each with the sign of its weight, for output p of the fold.
     template <class data_T, typename CONFIG_T>
     static typename CONFIG_T::accum_t
-    add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
+    add(const data_T x[CONFIG_T::in::words],
         const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
         unsigned step, unsigned p) {
         #pragma HLS INLINE
+        typedef typename CONFIG_T::accum_t accum_t;
         typedef ap_uint<CONFIG_T::row_width> word_t;
+        accum_t part[CONFIG_T::simd];
+        #pragma HLS ARRAY_PARTITION variable=part complete
     Word:
         for (unsigned k = 0; k < CONFIG_T::row_words; k++) {
             #pragma HLS UNROLL
@@ -150,29 +166,31 @@ struct integer_terms {
                 #pragma HLS UNROLL
                 const unsigned input = k * CONFIG_T::row_width + i;
                 if (input < CONFIG_T::simd) {
-                    const typename CONFIG_T::accum_t term = x[step * CONFIG_T::simd + input];
+                    const accum_t term = x[step * CONFIG_T::simd + input];
                     if (weight[i])
-                        accum += term;
+                        part[input] = term;
                     else
-                        accum -= term;
+                        part[input] = -term;
                 }
             }
         }
-        return accum;
+        return adder_tree<CONFIG_T::simd>::template sum<accum_t, accum_t>(part);
     }
 
     // Adds the inputs of one step.
     template <class data_T, typename CONFIG_T>
-    static typename CONFIG_T::accum_t add_inputs(typename CONFIG_T::accum_t accum,
-                                                 const data_T x[CONFIG_T::in::words],
+    static typename CONFIG_T::accum_t add_inputs(const data_T x[CONFIG_T::in::words],
                                                  unsigned step) {
         #pragma HLS INLINE
+        typedef typename CONFIG_T::accum_t accum_t;
+        accum_t part[CONFIG_T::simd];
+        #pragma HLS ARRAY_PARTITION variable=part complete
     Term:
         for (unsigned i = 0; i < CONFIG_T::simd; i++) {
             #pragma HLS UNROLL
-            accum += x[step * CONFIG_T::simd + i];
+            part[i] = x[step * CONFIG_T::simd + i];
         }
-        return accum;
+        return adder_tree<CONFIG_T::simd>::template sum<accum_t, accum_t>(part);
     }
 
     template <class sum_T, typename CONFIG_T>
@@ -242,9 +260,9 @@ Fold:
                 #pragma HLS UNROLL
                 const unsigned channel = fold * CONFIG_T::pe + p;
                 const accum_t before = step == 0 ? accum_t(0) : accum[p];
-                accum[p] = terms::template add<data_T, CONFIG_T>(
-                    before, x, weights, fold * CONFIG_T::n_steps + step,
-                    step_of<CONFIG_T>(channel, step), p);
+                accum[p] = before + terms::template add<data_T, CONFIG_T>(
+                                        x, weights, fold * CONFIG_T::n_steps + step,
+                                        step_of<CONFIG_T>(channel, step), p);
                 if (step == CONFIG_T::n_steps - 1)
                     layer::template give<CONFIG_T>(y, channel, accum[p], total, numbers, inside);
             }
@@ -269,17 +287,17 @@ struct sums_given : no_inputs {
 // `inside` of its n_in inputs count: all of them, except where padding adds nothing.
 template <class data_T, class res_T, typename CONFIG_T>
 void dot(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-         typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+         const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
          unsigned inside = CONFIG_T::n_in) {
-    const unsigned words_per_step = CONFIG_T::step_words;
-    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
+    const unsigned weight_banks = CONFIG_T::weight_banks;
+    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=weight_banks
     const bool none = false;
     folds<sums_given, data_T, res_T, bool, CONFIG_T>(x, y, weights, &none, inside);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
 void dot_unrolled(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-                  typename CONFIG_T::weight_t weights[CONFIG_T::n_weights]) {
+                  const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights]) {
     #pragma HLS PIPELINE II=1
     dot<data_T, res_T, CONFIG_T>(x, y, weights);
 }
@@ -292,13 +310,15 @@ levels_reached(accum_T accum,
                unsigned channel) {
     #pragma HLS INLINE
     const unsigned first = channel * CONFIG_T::n_levels;
-    typename CONFIG_T::out::element_t count = 0;
+    typedef typename CONFIG_T::out::element_t count_t;
+    bool reached[CONFIG_T::n_levels];
+    #pragma HLS ARRAY_PARTITION variable=reached complete
 Level:
     for (unsigned j = 0; j < CONFIG_T::n_levels; j++) {
         #pragma HLS UNROLL
-        count += terms::reached(accum, thresholds[first + j]);
+        reached[j] = terms::reached(accum, thresholds[first + j]);
     }
-    return count;
+    return adder_tree<CONFIG_T::n_levels>::template sum<count_t, bool>(reached);
 }
 
 struct levels_given : no_inputs {
@@ -318,16 +338,16 @@ struct levels_given : no_inputs {
 // have their weights negated, so that a neuron is a count and one comparison a level.
 template <class data_T, class res_T, typename CONFIG_T>
 void neurons(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-             typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-             typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
+             const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+             const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
              unsigned inside = CONFIG_T::n_in) {
     typedef typename CONFIG_T::out out;
     typedef typename out::element_t element_t;
     typedef typename CONFIG_T::threshold_t threshold_t;
-    const unsigned words_per_step = CONFIG_T::step_words;
-    const unsigned thresholds_per_fold = CONFIG_T::pe * CONFIG_T::n_levels;
-    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
-    #pragma HLS ARRAY_PARTITION variable=thresholds cyclic factor=thresholds_per_fold
+    const unsigned weight_banks = CONFIG_T::weight_banks;
+    const unsigned threshold_banks = CONFIG_T::threshold_banks;
+    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=weight_banks
+    #pragma HLS ARRAY_PARTITION variable=thresholds cyclic factor=threshold_banks
     element_t level[CONFIG_T::n_out];
     #pragma HLS ARRAY_PARTITION variable=level complete
     folds<levels_given, data_T, element_t, threshold_t, CONFIG_T>(x, level, weights, thresholds,
@@ -342,8 +362,8 @@ Gather:
 
 template <class data_T, class res_T, typename CONFIG_T>
 void neurons_unrolled(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-                      typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                      typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+                      const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                      const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
     #pragma HLS PIPELINE II=1
     neurons<data_T, res_T, CONFIG_T>(x, y, weights, thresholds);
 }

@@ -1,11 +1,14 @@
 // Nodes that compute each element of their value from one element of their source.
 //
 // In all of them CONFIG_T::in and CONFIG_T::out are the layouts of source and value (hwbnn_layout.h).
-// The PIPELINE pragma of the function, or of the top function, unrolls the loops.
+// The PIPELINE pragma of the function, or of the top function, unrolls the loops. Constants that all
+// runs read at the same places are part of the logic and lie in one bank; those of an image whose
+// tokens or places differ lie in as many banks as are read at once.
 #ifndef HWBNN_ELEMENTS_H_
 #define HWBNN_ELEMENTS_H_
 
 #include "hwbnn_layout.h"
+#include "hwbnn_tree.h"
 
 namespace hwbnn {
 
@@ -26,9 +29,8 @@ Pass:
 // Select: y[i] = x[positions[i]].
 template <class data_T, class res_T, typename CONFIG_T>
 void select(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-            typename CONFIG_T::position_t positions[CONFIG_T::out::size]) {
+            const typename CONFIG_T::position_t positions[CONFIG_T::out::size]) {
     #pragma HLS PIPELINE II=1
-    #pragma HLS ARRAY_PARTITION variable=positions complete
     typedef typename CONFIG_T::in in;
     typedef typename CONFIG_T::out out;
     out::clear(y);
@@ -42,9 +44,8 @@ Select:
 // Encode: y[i * n_levels + j] = x[i] >= thresholds[i * n_levels + j], a bit.
 template <class data_T, class res_T, typename CONFIG_T>
 void encode(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-            typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+            const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
     #pragma HLS PIPELINE II=1
-    #pragma HLS ARRAY_PARTITION variable=thresholds complete
     typedef typename CONFIG_T::in in;
     typedef typename CONFIG_T::out out;
     out::clear(y);
@@ -63,30 +64,31 @@ Encode:
 // number `row`.
 template <class data_T, class res_T, typename CONFIG_T>
 void threshold(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-               typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
-               typename CONFIG_T::falling_t falling[CONFIG_T::n_channels], unsigned channel = 0,
+               const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
+               const typename CONFIG_T::falling_t falling[CONFIG_T::n_channels], unsigned channel = 0,
                unsigned row = 0) {
     #pragma HLS PIPELINE II=1
     typedef typename CONFIG_T::in in;
     typedef typename CONFIG_T::out out;
-    static const unsigned at_once =
-        in::size < CONFIG_T::n_channels ? in::size : CONFIG_T::n_channels;
-    const unsigned thresholds_at_once = at_once * CONFIG_T::n_levels;
-    #pragma HLS ARRAY_PARTITION variable=thresholds cyclic factor=thresholds_at_once
-    #pragma HLS ARRAY_PARTITION variable=falling cyclic factor=at_once
+    typedef typename out::element_t count_t;
+    const unsigned banks = CONFIG_T::banks;
+    const unsigned threshold_banks = CONFIG_T::threshold_banks;
+    #pragma HLS ARRAY_PARTITION variable=thresholds cyclic factor=threshold_banks
+    #pragma HLS ARRAY_PARTITION variable=falling cyclic factor=banks
     out::clear(y);
 Element:
     for (unsigned i = 0; i < out::size; i++) {
         #pragma HLS UNROLL
         const unsigned c = i % CONFIG_T::n_channels;
-        typename out::element_t passed = 0;
+        bool passed[CONFIG_T::n_levels];
+        #pragma HLS ARRAY_PARTITION variable=passed complete
     Level:
         for (unsigned j = 0; j < CONFIG_T::n_levels; j++) {
             #pragma HLS UNROLL
             const bool reached = in::get(x, i) >= thresholds[(row + c) * CONFIG_T::n_levels + j];
-            passed += reached != (falling[channel + c] != 0);
+            passed[j] = reached != (falling[channel + c] != 0);
         }
-        out::put(y, i, passed);
+        out::put(y, i, adder_tree<CONFIG_T::n_levels>::template sum<count_t, bool>(passed));
     }
 }
 
@@ -94,7 +96,7 @@ Element:
 // belongs to channel `channel`.
 template <class data_T, class res_T, typename CONFIG_T>
 void lookup(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-            typename CONFIG_T::table_t table[CONFIG_T::n_table], unsigned channel = 0) {
+            const typename CONFIG_T::table_t table[CONFIG_T::n_table], unsigned channel = 0) {
     #pragma HLS PIPELINE II=1
     // One ROM a channel: all channels are read at once.
     const unsigned n_roms = CONFIG_T::n_channels;
@@ -117,21 +119,20 @@ Lookup:
 // Element 0 belongs to channel `channel`, and its offsets begin at number `row`.
 template <class data_T, class res_T, typename CONFIG_T>
 void rescale(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-             typename CONFIG_T::multiplier_t multipliers[CONFIG_T::n_channels],
-             typename CONFIG_T::negative_t negatives[CONFIG_T::n_channels],
-             typename CONFIG_T::offset_t offsets[CONFIG_T::n_offsets],
-             typename CONFIG_T::shift_t shifts[CONFIG_T::n_channels], unsigned channel = 0,
+             const typename CONFIG_T::multiplier_t multipliers[CONFIG_T::n_channels],
+             const typename CONFIG_T::negative_t negatives[CONFIG_T::n_channels],
+             const typename CONFIG_T::offset_t offsets[CONFIG_T::n_offsets],
+             const typename CONFIG_T::shift_t shifts[CONFIG_T::n_channels], unsigned channel = 0,
              unsigned row = 0) {
     #pragma HLS PIPELINE II=1
     typedef typename CONFIG_T::in in;
     typedef typename CONFIG_T::out out;
     typedef typename CONFIG_T::product_t product_t;
-    static const unsigned at_once =
-        in::size < CONFIG_T::n_channels ? in::size : CONFIG_T::n_channels;
-    #pragma HLS ARRAY_PARTITION variable=multipliers cyclic factor=at_once
-    #pragma HLS ARRAY_PARTITION variable=negatives cyclic factor=at_once
-    #pragma HLS ARRAY_PARTITION variable=offsets cyclic factor=at_once
-    #pragma HLS ARRAY_PARTITION variable=shifts cyclic factor=at_once
+    const unsigned banks = CONFIG_T::banks;
+    #pragma HLS ARRAY_PARTITION variable=multipliers cyclic factor=banks
+    #pragma HLS ARRAY_PARTITION variable=negatives cyclic factor=banks
+    #pragma HLS ARRAY_PARTITION variable=offsets cyclic factor=banks
+    #pragma HLS ARRAY_PARTITION variable=shifts cyclic factor=banks
 Rescale:
     for (unsigned i = 0; i < out::size; i++) {
         #pragma HLS UNROLL

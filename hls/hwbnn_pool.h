@@ -4,6 +4,7 @@
 #ifndef HWBNN_POOL_H_
 #define HWBNN_POOL_H_
 
+#include "hwbnn_tree.h"
 #include "hwbnn_window.h"
 
 namespace hwbnn {
@@ -64,13 +65,15 @@ struct sum_pool {
     Channel:
         for (unsigned k = 0; k < CONFIG_T::pixel_words; k++) {
             #pragma HLS UNROLL
-            typename CONFIG_T::sum_t sum = 0;
+            typedef typename CONFIG_T::sum_t sum_t;
+            sum_t seen[CONFIG_T::n_taps];
+            #pragma HLS ARRAY_PARTITION variable=seen complete
         Tap:
             for (unsigned tap = 0; tap < CONFIG_T::n_taps; tap++) {
                 #pragma HLS UNROLL
-                sum += window[tap * CONFIG_T::pixel_words + k];
+                seen[tap] = window[tap * CONFIG_T::pixel_words + k];
             }
-            y[k] = sum;
+            y[k] = adder_tree<CONFIG_T::n_taps>::template sum<sum_t, sum_t>(seen);
         }
     }
 };
@@ -85,21 +88,24 @@ struct bit_sum_pool {
     Channel:
         for (unsigned c = 0; c < CONFIG_T::out::size; c++) {
             #pragma HLS UNROLL
-            typename CONFIG_T::sum_t plus = 0;
+            typedef typename CONFIG_T::sum_t sum_t;
+            bool plus[CONFIG_T::n_taps];
+            #pragma HLS ARRAY_PARTITION variable=plus complete
         Tap:
             for (unsigned tap = 0; tap < CONFIG_T::n_taps; tap++) {
                 #pragma HLS UNROLL
-                plus += window[tap * CONFIG_T::pixel_words + in::word(c)][in::bit(c)];
+                plus[tap] = window[tap * CONFIG_T::pixel_words + in::word(c)][in::bit(c)];
             }
-            y[c] = 2 * plus.to_int() - int(taps);
+            const sum_t count = adder_tree<CONFIG_T::n_taps>::template sum<sum_t, bool>(plus);
+            y[c] = 2 * count.to_int() - int(taps);
         }
     }
 };
 
 template <class data_T, class res_T, typename CONFIG_T>
 void pool_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                 typename CONFIG_T::fill_t fills[CONFIG_T::pixel_words],
-                 typename CONFIG_T::smallest_t smallest[CONFIG_T::pixel_words]) {
+                 const typename CONFIG_T::fill_t fills[CONFIG_T::pixel_words],
+                 const typename CONFIG_T::smallest_t smallest[CONFIG_T::pixel_words]) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
     typedef typename CONFIG_T::pool pool;

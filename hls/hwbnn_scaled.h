@@ -38,8 +38,8 @@ struct scaled_sums_given {
             for (unsigned g = 0; g < CONFIG_T::n_groups; g++) {
                 #pragma HLS UNROLL
                 const accum_t before = step == 0 ? accum_t(0) : total[g];
-                total[g] = terms::template add_inputs<data_T, CONFIG_T>(
-                    before, x, g * CONFIG_T::n_steps + step);
+                total[g] = before + terms::template add_inputs<data_T, CONFIG_T>(
+                                        x, g * CONFIG_T::n_steps + step);
             }
         }
     }
@@ -64,17 +64,17 @@ void scaled_sums(const data_T x[CONFIG_T::in::words],
     #pragma HLS INLINE
     typedef typename CONFIG_T::sum_t sum_t;
     typedef typename CONFIG_T::factor_t factor_t;
-    const unsigned words_per_step = CONFIG_T::step_words;
-    const unsigned factors_per_fold = 2 * CONFIG_T::pe;
-    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
-    #pragma HLS ARRAY_PARTITION variable=factors cyclic factor=factors_per_fold
+    const unsigned weight_banks = CONFIG_T::weight_banks;
+    const unsigned factor_banks = CONFIG_T::factor_banks;
+    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=weight_banks
+    #pragma HLS ARRAY_PARTITION variable=factors cyclic factor=factor_banks
     folds<scaled_sums_given, data_T, sum_t, factor_t, CONFIG_T>(x, sum, weights, factors, inside);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
 void scaled_dot(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-                typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
                 unsigned inside = CONFIG_T::n_in) {
     typedef typename CONFIG_T::out out;
     typename CONFIG_T::sum_t sum[CONFIG_T::n_out];
@@ -89,8 +89,8 @@ Gather:
 
 template <class data_T, class res_T, typename CONFIG_T>
 void scaled_dot_unrolled(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-                         typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                         typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+                         const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                         const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
     #pragma HLS PIPELINE II=1
     scaled_dot<data_T, res_T, CONFIG_T>(x, y, weights, factors);
 }
@@ -99,12 +99,11 @@ void scaled_dot_unrolled(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::w
 // sign, so that every comparison is sum >= threshold.
 template <class data_T, class res_T, typename CONFIG_T>
 void scaled_neurons(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-                    typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                    typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
-                    typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
+                    const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                    const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                    const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
                     unsigned inside = CONFIG_T::n_in) {
     typedef typename CONFIG_T::out out;
-    #pragma HLS ARRAY_PARTITION variable=thresholds complete
     typename CONFIG_T::sum_t sum[CONFIG_T::n_out];
     #pragma HLS ARRAY_PARTITION variable=sum complete
     scaled_sums<data_T, CONFIG_T>(x, sum, weights, factors, inside);
@@ -118,9 +117,9 @@ Channel:
 
 template <class data_T, class res_T, typename CONFIG_T>
 void scaled_neurons_unrolled(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-                             typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                             typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
-                             typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+                             const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                             const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                             const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
     #pragma HLS PIPELINE II=1
     scaled_neurons<data_T, res_T, CONFIG_T>(x, y, weights, factors, thresholds);
 }

@@ -1,9 +1,10 @@
 // io_stream: each node is a dataflow process with streams in and out, around the function that
 // computes the node in io_parallel.
 //
-// Inside the network a frame crosses a stream as one nnet::array that holds all words of the value,
-// an image pixel by pixel (hwbnn_tokens.h). At the border it crosses in beats of fewer elements
-// (from_beats, to_beats).
+// A frame crosses a stream in tokens, nnet::arrays of words: in one token, or in as many as it takes
+// to have at most 4,096 bits in each; an image pixel by pixel (hwbnn_tokens.h). CONFIG_T::interval is
+// the most tokens that a function reads or writes in a frame on one stream. hwbnn_axis.h has the beats
+// at the ports of the top function.
 #ifndef HWBNN_STREAM_H_
 #define HWBNN_STREAM_H_
 
@@ -17,48 +18,55 @@
 
 namespace hwbnn {
 
-// One frame, or one beat of it, from a stream to the words that begin at `first`; and back.
-template <class beat_T, unsigned WORDS>
-void receive(hls::stream<beat_T> &x, typename beat_T::value_type frame[WORDS], unsigned first) {
+// One token, from a stream to the words of a value that begin at `first`; and back. Where the words
+// of a value do not fill its tokens, the last token ends with zeros.
+template <class token_T, unsigned WORDS>
+void receive(hls::stream<token_T> &x, typename token_T::value_type value[WORDS], unsigned first) {
     #pragma HLS INLINE
-    const beat_T beat = x.read();
+    const token_T token = x.read();
 Receive:
-    for (unsigned i = 0; i < beat_T::size; i++) {
+    for (unsigned i = 0; i < token_T::size; i++) {
         #pragma HLS UNROLL
-        frame[first + i] = beat[i];
+        if (first + i < WORDS)
+            value[first + i] = token[i];
     }
 }
 
-template <class beat_T, unsigned WORDS>
-void send(const typename beat_T::value_type frame[WORDS], hls::stream<beat_T> &y, unsigned first) {
+template <class token_T, unsigned WORDS>
+void send(const typename token_T::value_type value[WORDS], hls::stream<token_T> &y, unsigned first) {
     #pragma HLS INLINE
-    beat_T beat;
+    token_T token;
 Send:
-    for (unsigned i = 0; i < beat_T::size; i++) {
+    for (unsigned i = 0; i < token_T::size; i++) {
         #pragma HLS UNROLL
-        beat[i] = frame[first + i];
+        if (first + i < WORDS)
+            token[i] = value[first + i];
+        else
+            token[i] = 0;
     }
-    y.write(beat);
+    y.write(token);
 }
 
-// All beats of a frame.
-template <class beat_T, unsigned WORDS>
-void receive_all(hls::stream<beat_T> &x, typename beat_T::value_type frame[WORDS]) {
+// All tokens of a value.
+template <class token_T, unsigned WORDS>
+void receive_all(hls::stream<token_T> &x, typename token_T::value_type value[WORDS]) {
     #pragma HLS INLINE
-Beat:
-    for (unsigned i = 0; i < WORDS / beat_T::size; i++) {
+    static const unsigned tokens = (WORDS + token_T::size - 1) / token_T::size;
+Token:
+    for (unsigned i = 0; i < tokens; i++) {
         #pragma HLS PIPELINE II=1
-        receive<beat_T, WORDS>(x, frame, i * beat_T::size);
+        receive<token_T, WORDS>(x, value, i * token_T::size);
     }
 }
 
-template <class beat_T, unsigned WORDS>
-void send_all(const typename beat_T::value_type frame[WORDS], hls::stream<beat_T> &y) {
+template <class token_T, unsigned WORDS>
+void send_all(const typename token_T::value_type value[WORDS], hls::stream<token_T> &y) {
     #pragma HLS INLINE
-Beat:
-    for (unsigned i = 0; i < WORDS / beat_T::size; i++) {
+    static const unsigned tokens = (WORDS + token_T::size - 1) / token_T::size;
+Token:
+    for (unsigned i = 0; i < tokens; i++) {
         #pragma HLS PIPELINE II=1
-        send<beat_T, WORDS>(frame, y, i * beat_T::size);
+        send<token_T, WORDS>(value, y, i * token_T::size);
     }
 }
 
@@ -84,20 +92,51 @@ template <class data_T, class res_T, typename CONFIG_T> struct frame_words {
     }
 };
 
-// Input: the frame's beats, then the layout of the value.
+// Input: elements as the top function's border gives them (hwbnn_axis.h), then the layout of the value.
 template <class data_T, class res_T, typename CONFIG_T>
-void from_beats(hls::stream<data_T> &x, hls::stream<res_T> &y) {
-    typedef typename data_T::value_type source_t;
+void from_elements(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     typedef typename res_T::value_type value_t;
-    frame_words<data_T, res_T, CONFIG_T> frame;
-    frame.fill(x);
-    pass<source_t, value_t, CONFIG_T>(frame.source, frame.value);
-    frame.drain(y);
+    typedef typename CONFIG_T::out out;
+    value_t value[CONFIG_T::out::words];
+    #pragma HLS ARRAY_PARTITION variable=value complete
+    out::clear(value);
+Token:
+    for (unsigned t = 0; t < CONFIG_T::out::size / data_T::size; t++) {
+        #pragma HLS UNROLL
+        const data_T token = x.read();
+    Element:
+        for (unsigned i = 0; i < data_T::size; i++) {
+            #pragma HLS UNROLL
+            out::put(value, t * data_T::size + i, token[i]);
+        }
+    }
+    send_all<res_T, CONFIG_T::out::words>(value, y);
 }
 
-// Output: one element a word, then the frame's beats.
+// Output: the elements of the value, one by one.
 template <class data_T, class res_T, typename CONFIG_T>
-void to_beats(hls::stream<data_T> &x, hls::stream<res_T> &y) {
+void to_elements(hls::stream<data_T> &x, hls::stream<res_T> &y) {
+    typedef typename data_T::value_type source_t;
+    typedef typename CONFIG_T::in in;
+    source_t source[CONFIG_T::in::words];
+    #pragma HLS ARRAY_PARTITION variable=source complete
+    receive_all<data_T, CONFIG_T::in::words>(x, source);
+Token:
+    for (unsigned t = 0; t < CONFIG_T::in::size / res_T::size; t++) {
+        #pragma HLS UNROLL
+        res_T token;
+    Element:
+        for (unsigned i = 0; i < res_T::size; i++) {
+            #pragma HLS UNROLL
+            token[i] = in::get(source, t * res_T::size + i);
+        }
+        y.write(token);
+    }
+}
+
+// Flatten, where an image becomes one frame: its tokens, then the layout of the value.
+template <class data_T, class res_T, typename CONFIG_T>
+void gather(hls::stream<data_T> &x, hls::stream<res_T> &y) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
     frame_words<data_T, res_T, CONFIG_T> frame;
@@ -108,7 +147,8 @@ void to_beats(hls::stream<data_T> &x, hls::stream<res_T> &y) {
 
 template <class data_T, class res_T, typename CONFIG_T>
 void pass_stream(hls::stream<data_T> &x, hls::stream<res_T> &y) {
-    #pragma HLS PIPELINE II=1
+    const unsigned interval = CONFIG_T::interval;
+    #pragma HLS PIPELINE II=interval
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
     frame_words<data_T, res_T, CONFIG_T> frame;
@@ -119,8 +159,9 @@ void pass_stream(hls::stream<data_T> &x, hls::stream<res_T> &y) {
 
 template <class data_T, class res_T, typename CONFIG_T>
 void select_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                   typename CONFIG_T::position_t positions[CONFIG_T::out::size]) {
-    #pragma HLS PIPELINE II=1
+                   const typename CONFIG_T::position_t positions[CONFIG_T::out::size]) {
+    const unsigned interval = CONFIG_T::interval;
+    #pragma HLS PIPELINE II=interval
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
     frame_words<data_T, res_T, CONFIG_T> frame;
@@ -131,8 +172,9 @@ void select_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
 
 template <class data_T, class res_T, typename CONFIG_T>
 void encode_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                   typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
-    #pragma HLS PIPELINE II=1
+                   const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+    const unsigned interval = CONFIG_T::interval;
+    #pragma HLS PIPELINE II=interval
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
     frame_words<data_T, res_T, CONFIG_T> frame;
@@ -143,9 +185,10 @@ void encode_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
 
 template <class data_T, class res_T, typename CONFIG_T>
 void threshold_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                      typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
-                      typename CONFIG_T::falling_t falling[CONFIG_T::n_channels]) {
-    #pragma HLS PIPELINE II=1
+                      const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
+                      const typename CONFIG_T::falling_t falling[CONFIG_T::n_channels]) {
+    const unsigned interval = CONFIG_T::interval;
+    #pragma HLS PIPELINE II=interval
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
     frame_words<data_T, res_T, CONFIG_T> frame;
@@ -156,8 +199,9 @@ void threshold_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
 
 template <class data_T, class res_T, typename CONFIG_T>
 void lookup_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                   typename CONFIG_T::table_t table[CONFIG_T::n_table]) {
-    #pragma HLS PIPELINE II=1
+                   const typename CONFIG_T::table_t table[CONFIG_T::n_table]) {
+    const unsigned interval = CONFIG_T::interval;
+    #pragma HLS PIPELINE II=interval
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
     frame_words<data_T, res_T, CONFIG_T> frame;
@@ -168,11 +212,12 @@ void lookup_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
 
 template <class data_T, class res_T, typename CONFIG_T>
 void rescale_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                    typename CONFIG_T::multiplier_t multipliers[CONFIG_T::n_channels],
-                    typename CONFIG_T::negative_t negatives[CONFIG_T::n_channels],
-                    typename CONFIG_T::offset_t offsets[CONFIG_T::n_offsets],
-                    typename CONFIG_T::shift_t shifts[CONFIG_T::n_channels]) {
-    #pragma HLS PIPELINE II=1
+                    const typename CONFIG_T::multiplier_t multipliers[CONFIG_T::n_channels],
+                    const typename CONFIG_T::negative_t negatives[CONFIG_T::n_channels],
+                    const typename CONFIG_T::offset_t offsets[CONFIG_T::n_offsets],
+                    const typename CONFIG_T::shift_t shifts[CONFIG_T::n_channels]) {
+    const unsigned interval = CONFIG_T::interval;
+    #pragma HLS PIPELINE II=interval
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
     frame_words<data_T, res_T, CONFIG_T> frame;
@@ -184,7 +229,8 @@ void rescale_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
 
 template <class data_T, class other_T, class res_T, typename CONFIG_T>
 void add_stream(hls::stream<data_T> &x, hls::stream<other_T> &z, hls::stream<res_T> &y) {
-    #pragma HLS PIPELINE II=1
+    const unsigned interval = CONFIG_T::interval;
+    #pragma HLS PIPELINE II=interval
     typedef typename data_T::value_type source_t;
     typedef typename other_T::value_type other_t;
     typedef typename res_T::value_type value_t;
@@ -194,15 +240,16 @@ void add_stream(hls::stream<data_T> &x, hls::stream<other_T> &z, hls::stream<res
     #pragma HLS ARRAY_PARTITION variable=source complete
     #pragma HLS ARRAY_PARTITION variable=other complete
     #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
-    receive<other_T, CONFIG_T::other::words>(z, other, 0);
+    receive_all<data_T, CONFIG_T::in::words>(x, source);
+    receive_all<other_T, CONFIG_T::other::words>(z, other);
     add<source_t, other_t, value_t, CONFIG_T>(source, other, value);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
+    send_all<res_T, CONFIG_T::out::words>(value, y);
 }
 
 template <class data_T, class other_T, class res_T, typename CONFIG_T>
 void concat_stream(hls::stream<data_T> &x, hls::stream<other_T> &z, hls::stream<res_T> &y) {
-    #pragma HLS PIPELINE II=1
+    const unsigned interval = CONFIG_T::interval;
+    #pragma HLS PIPELINE II=interval
     typedef typename data_T::value_type source_t;
     typedef typename other_T::value_type other_t;
     typedef typename res_T::value_type value_t;
@@ -212,15 +259,16 @@ void concat_stream(hls::stream<data_T> &x, hls::stream<other_T> &z, hls::stream<
     #pragma HLS ARRAY_PARTITION variable=source complete
     #pragma HLS ARRAY_PARTITION variable=other complete
     #pragma HLS ARRAY_PARTITION variable=value complete
-    receive<data_T, CONFIG_T::in::words>(x, source, 0);
-    receive<other_T, CONFIG_T::other::words>(z, other, 0);
+    receive_all<data_T, CONFIG_T::in::words>(x, source);
+    receive_all<other_T, CONFIG_T::other::words>(z, other);
     concat<source_t, other_t, value_t, CONFIG_T>(source, other, value);
-    send<res_T, CONFIG_T::out::words>(value, y, 0);
+    send_all<res_T, CONFIG_T::out::words>(value, y);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
 void channel_pad_stream(hls::stream<data_T> &x, hls::stream<res_T> &y) {
-    #pragma HLS PIPELINE II=1
+    const unsigned interval = CONFIG_T::interval;
+    #pragma HLS PIPELINE II=interval
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
     frame_words<data_T, res_T, CONFIG_T> frame;
@@ -231,7 +279,8 @@ void channel_pad_stream(hls::stream<data_T> &x, hls::stream<res_T> &y) {
 
 template <class data_T, class res_T, typename CONFIG_T>
 void argmax_stream(hls::stream<data_T> &x, hls::stream<res_T> &y) {
-    #pragma HLS PIPELINE II=1
+    const unsigned interval = CONFIG_T::interval;
+    #pragma HLS PIPELINE II=interval
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
     frame_words<data_T, res_T, CONFIG_T> frame;
@@ -244,7 +293,7 @@ void argmax_stream(hls::stream<data_T> &x, hls::stream<res_T> &y) {
 // as the tokens of its pixels (hwbnn_tokens.h).
 template <class data_T, class res_T, typename CONFIG_T>
 void dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                typename CONFIG_T::weight_t weights[CONFIG_T::n_weights]) {
+                const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights]) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
     frame_words<data_T, res_T, CONFIG_T> frame;
@@ -255,8 +304,8 @@ void dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
 
 template <class data_T, class res_T, typename CONFIG_T>
 void neurons_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                    typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                    typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+                    const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                    const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
     frame_words<data_T, res_T, CONFIG_T> frame;
@@ -267,8 +316,8 @@ void neurons_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
 
 template <class data_T, class res_T, typename CONFIG_T>
 void scaled_dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                       typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                       typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+                       const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                       const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
     frame_words<data_T, res_T, CONFIG_T> frame;
@@ -279,9 +328,9 @@ void scaled_dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
 
 template <class data_T, class res_T, typename CONFIG_T>
 void scaled_neurons_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                           typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                           typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
-                           typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+                           const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                           const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                           const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
     frame_words<data_T, res_T, CONFIG_T> frame;
@@ -293,8 +342,8 @@ void scaled_neurons_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
 
 template <class data_T, class res_T, typename CONFIG_T>
 void weighted_dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                         typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                         typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+                         const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                         const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
     frame_words<data_T, res_T, CONFIG_T> frame;
@@ -306,41 +355,46 @@ void weighted_dot_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
 // Unrolled: a pipelined function unrolls the folds inside it.
 template <class data_T, class res_T, typename CONFIG_T>
 void dot_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                         typename CONFIG_T::weight_t weights[CONFIG_T::n_weights]) {
-    #pragma HLS PIPELINE II=1
+                         const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights]) {
+    const unsigned interval = CONFIG_T::interval;
+    #pragma HLS PIPELINE II=interval
     dot_stream<data_T, res_T, CONFIG_T>(x, y, weights);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
 void neurons_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                             typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                             typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
-    #pragma HLS PIPELINE II=1
+                             const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                             const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+    const unsigned interval = CONFIG_T::interval;
+    #pragma HLS PIPELINE II=interval
     neurons_stream<data_T, res_T, CONFIG_T>(x, y, weights, thresholds);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
 void scaled_dot_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                                typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                                typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
-    #pragma HLS PIPELINE II=1
+                                const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                                const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+    const unsigned interval = CONFIG_T::interval;
+    #pragma HLS PIPELINE II=interval
     scaled_dot_stream<data_T, res_T, CONFIG_T>(x, y, weights, factors);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
 void scaled_neurons_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                                    typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                                    typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
-                                    typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
-    #pragma HLS PIPELINE II=1
+                                    const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                                    const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors],
+                                    const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds]) {
+    const unsigned interval = CONFIG_T::interval;
+    #pragma HLS PIPELINE II=interval
     scaled_neurons_stream<data_T, res_T, CONFIG_T>(x, y, weights, factors, thresholds);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
 void weighted_dot_unrolled_stream(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                                  typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                                  typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
-    #pragma HLS PIPELINE II=1
+                                  const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                                  const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+    const unsigned interval = CONFIG_T::interval;
+    #pragma HLS PIPELINE II=interval
     weighted_dot_stream<data_T, res_T, CONFIG_T>(x, y, weights, factors);
 }
 

@@ -66,9 +66,9 @@ unsigned class_of(const typename CONFIG_T::place_t places[CONFIG_T::n_places], u
 
 template <class data_T, class res_T, typename CONFIG_T>
 void threshold_tokens(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                      typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
-                      typename CONFIG_T::falling_t falling[CONFIG_T::n_channels],
-                      typename CONFIG_T::place_t places[CONFIG_T::n_places]) {
+                      const typename CONFIG_T::threshold_t thresholds[CONFIG_T::n_thresholds],
+                      const typename CONFIG_T::falling_t falling[CONFIG_T::n_channels],
+                      const typename CONFIG_T::place_t places[CONFIG_T::n_places]) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
 Token:
@@ -86,11 +86,11 @@ Token:
 
 template <class data_T, class res_T, typename CONFIG_T>
 void rescale_tokens(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                    typename CONFIG_T::multiplier_t multipliers[CONFIG_T::n_channels],
-                    typename CONFIG_T::negative_t negatives[CONFIG_T::n_channels],
-                    typename CONFIG_T::offset_t offsets[CONFIG_T::n_offsets],
-                    typename CONFIG_T::shift_t shifts[CONFIG_T::n_channels],
-                    typename CONFIG_T::place_t places[CONFIG_T::n_places]) {
+                    const typename CONFIG_T::multiplier_t multipliers[CONFIG_T::n_channels],
+                    const typename CONFIG_T::negative_t negatives[CONFIG_T::n_channels],
+                    const typename CONFIG_T::offset_t offsets[CONFIG_T::n_offsets],
+                    const typename CONFIG_T::shift_t shifts[CONFIG_T::n_channels],
+                    const typename CONFIG_T::place_t places[CONFIG_T::n_places]) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
 Token:
@@ -108,7 +108,7 @@ Token:
 
 template <class data_T, class res_T, typename CONFIG_T>
 void lookup_tokens(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                   typename CONFIG_T::table_t table[CONFIG_T::n_table]) {
+                   const typename CONFIG_T::table_t table[CONFIG_T::n_table]) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
 Token:
@@ -166,7 +166,7 @@ Pixel:
 // Select: the same channels of each pixel.
 template <class data_T, class res_T, typename CONFIG_T>
 void select_tokens(hls::stream<data_T> &x, hls::stream<res_T> &y,
-                   typename CONFIG_T::position_t positions[CONFIG_T::out::size]) {
+                   const typename CONFIG_T::position_t positions[CONFIG_T::out::size]) {
     typedef typename data_T::value_type source_t;
     typedef typename res_T::value_type value_t;
     const unsigned interval = CONFIG_T::interval;

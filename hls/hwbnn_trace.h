@@ -62,12 +62,13 @@ template <class LAYOUT, class token_T> void record(unsigned slot, hls::stream<to
     if (!sinks[slot])
         return;
     typename LAYOUT::word_t words[LAYOUT::words];
-    const unsigned frame = stream.size() * token_T::size / LAYOUT::words;
+    const unsigned tokens = (LAYOUT::words + token_T::size - 1) / token_T::size;
+    const unsigned frame = stream.size() / tokens;
     for (unsigned i = 0; i < frame; i++) {
         for (unsigned first = 0; first < LAYOUT::words; first += token_T::size) {
             const token_T token = stream.read();
             stream.write(token);
-            for (unsigned k = 0; k < token_T::size; k++)
+            for (unsigned k = 0; k < token_T::size && first + k < LAYOUT::words; k++)
                 words[first + k] = token[k];
         }
         record<LAYOUT>(slot, words);

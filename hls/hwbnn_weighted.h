@@ -77,19 +77,22 @@ struct ternary_product {
 struct weighted_integer_terms : integer_terms {
     template <class data_T, typename CONFIG_T>
     static typename CONFIG_T::accum_t
-    add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
+    add(const data_T x[CONFIG_T::in::words],
         const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
         unsigned step, unsigned p) {
         #pragma HLS INLINE
+        typedef typename CONFIG_T::accum_t accum_t;
         typedef typename CONFIG_T::product product;
         typedef typename CONFIG_T::product_t product_t;
+        accum_t part[CONFIG_T::simd];
+        #pragma HLS ARRAY_PARTITION variable=part complete
     Term:
         for (unsigned i = 0; i < CONFIG_T::simd; i++) {
             #pragma HLS UNROLL
-            accum += product::template of<product_t>(weight_of<CONFIG_T>(weights, cycle, p, i),
-                                                     x[step * CONFIG_T::simd + i]);
+            part[i] = product::template of<product_t>(weight_of<CONFIG_T>(weights, cycle, p, i),
+                                                      x[step * CONFIG_T::simd + i]);
         }
-        return accum;
+        return adder_tree<CONFIG_T::simd>::template sum<accum_t, accum_t>(part);
     }
 };
 
@@ -97,18 +100,23 @@ struct weighted_integer_terms : integer_terms {
 struct weighted_bit_terms : integer_terms {
     template <class data_T, typename CONFIG_T>
     static typename CONFIG_T::accum_t
-    add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
+    add(const data_T x[CONFIG_T::in::words],
         const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
         unsigned step, unsigned p) {
         #pragma HLS INLINE
+        typedef typename CONFIG_T::accum_t accum_t;
         typedef typename CONFIG_T::in in;
+        accum_t part[CONFIG_T::simd];
+        #pragma HLS ARRAY_PARTITION variable=part complete
     Term:
         for (unsigned i = 0; i < CONFIG_T::simd; i++) {
             #pragma HLS UNROLL
             if (x[step * CONFIG_T::row_words + in::word(i)][in::bit(i)])
-                accum += weight_of<CONFIG_T>(weights, cycle, p, i);
+                part[i] = weight_of<CONFIG_T>(weights, cycle, p, i);
+            else
+                part[i] = 0;
         }
-        return accum;
+        return adder_tree<CONFIG_T::simd>::template sum<accum_t, accum_t>(part);
     }
 
     // The weights of inputs that are +1 sum to raw, all weights of the row to `row`; the weights of the
@@ -124,13 +132,15 @@ struct weighted_bit_terms : integer_terms {
 struct masked_weighted_terms : integer_terms {
     template <class data_T, typename CONFIG_T>
     static typename CONFIG_T::accum_t
-    add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
+    add(const data_T x[CONFIG_T::in::words],
         const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
         unsigned step, unsigned p) {
         #pragma HLS INLINE
-        typedef typename CONFIG_T::in in;
         typedef typename CONFIG_T::accum_t accum_t;
+        typedef typename CONFIG_T::in in;
         static const unsigned masks = CONFIG_T::in::words / 2;
+        accum_t part[CONFIG_T::simd];
+        #pragma HLS ARRAY_PARTITION variable=part complete
     Term:
         for (unsigned i = 0; i < CONFIG_T::simd; i++) {
             #pragma HLS UNROLL
@@ -138,12 +148,14 @@ struct masked_weighted_terms : integer_terms {
             const accum_t weight = weight_of<CONFIG_T>(weights, cycle, p, i);
             const bool counts = x[masks + at][in::bit(i)];
             const bool plus = x[at][in::bit(i)];
-            if (counts && plus)
-                accum += weight;
-            if (counts && !plus)
-                accum -= weight;
+            if (!counts)
+                part[i] = 0;
+            else if (plus)
+                part[i] = weight;
+            else
+                part[i] = -weight;
         }
-        return accum;
+        return adder_tree<CONFIG_T::simd>::template sum<accum_t, accum_t>(part);
     }
 };
 
@@ -152,21 +164,24 @@ struct masked_weighted_terms : integer_terms {
 struct ternary_terms : bit_terms {
     template <class data_T, typename CONFIG_T>
     static typename CONFIG_T::accum_t
-    add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
+    add(const data_T x[CONFIG_T::in::words],
         const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
         unsigned step, unsigned p) {
         #pragma HLS INLINE
+        typedef typename CONFIG_T::accum_t accum_t;
         typedef ap_uint<CONFIG_T::row_width> word_t;
         static const unsigned masks = CONFIG_T::step_words / 2;
+        accum_t part[CONFIG_T::row_words];
+        #pragma HLS ARRAY_PARTITION variable=part complete
     Word:
         for (unsigned k = 0; k < CONFIG_T::row_words; k++) {
             #pragma HLS UNROLL
             const word_t sign = row_word<CONFIG_T>(weights, cycle, p, k);
             const word_t mask = row_word<CONFIG_T>(weights, cycle, p, masks + k);
             const word_t differ = (x[step * CONFIG_T::row_words + k] ^ sign) & mask;
-            accum += popcount<typename CONFIG_T::accum_t>(differ);
+            part[k] = popcount<accum_t>(differ);
         }
-        return accum;
+        return adder_tree<CONFIG_T::row_words>::template sum<accum_t, accum_t>(part);
     }
 };
 
@@ -174,14 +189,16 @@ struct ternary_terms : bit_terms {
 struct masked_ternary_terms : integer_terms {
     template <class data_T, typename CONFIG_T>
     static typename CONFIG_T::accum_t
-    add(typename CONFIG_T::accum_t accum, const data_T x[CONFIG_T::in::words],
+    add(const data_T x[CONFIG_T::in::words],
         const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights], unsigned cycle,
         unsigned step, unsigned p) {
         #pragma HLS INLINE
-        typedef ap_uint<CONFIG_T::row_width> word_t;
         typedef typename CONFIG_T::accum_t accum_t;
+        typedef ap_uint<CONFIG_T::row_width> word_t;
         static const unsigned masks = CONFIG_T::step_words / 2;
         static const unsigned outside = CONFIG_T::in::words / 2;
+        accum_t part[CONFIG_T::row_words];
+        #pragma HLS ARRAY_PARTITION variable=part complete
     Word:
         for (unsigned k = 0; k < CONFIG_T::row_words; k++) {
             #pragma HLS UNROLL
@@ -190,10 +207,10 @@ struct masked_ternary_terms : integer_terms {
             const word_t mask = row_word<CONFIG_T>(weights, cycle, p, masks + k);
             const word_t counts = mask & x[outside + at];
             const word_t differ = (x[at] ^ sign) & counts;
-            accum += popcount<accum_t>(counts);
-            accum -= 2 * popcount<accum_t>(differ);
+            const accum_t all = popcount<accum_t>(counts);
+            part[k] = all - 2 * popcount<accum_t>(differ);
         }
-        return accum;
+        return adder_tree<CONFIG_T::row_words>::template sum<accum_t, accum_t>(part);
     }
 };
 
@@ -215,20 +232,20 @@ struct weighted_sums_given : no_inputs {
 // many of its weights are not 0; with weighted_bit_terms, the sum of its weights.
 template <class data_T, class res_T, typename CONFIG_T>
 void weighted_dot(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-                  typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                  typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+                  const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                  const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
     typedef typename CONFIG_T::factor_t factor_t;
-    const unsigned words_per_step = CONFIG_T::step_words;
-    const unsigned factors_per_fold = CONFIG_T::pe;
-    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=words_per_step
-    #pragma HLS ARRAY_PARTITION variable=factors cyclic factor=factors_per_fold
+    const unsigned weight_banks = CONFIG_T::weight_banks;
+    const unsigned factor_banks = CONFIG_T::factor_banks;
+    #pragma HLS ARRAY_PARTITION variable=weights cyclic factor=weight_banks
+    #pragma HLS ARRAY_PARTITION variable=factors cyclic factor=factor_banks
     folds<weighted_sums_given, data_T, res_T, factor_t, CONFIG_T>(x, y, weights, factors, 0);
 }
 
 template <class data_T, class res_T, typename CONFIG_T>
 void weighted_dot_unrolled(data_T x[CONFIG_T::in::words], res_T y[CONFIG_T::out::words],
-                           typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
-                           typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
+                           const typename CONFIG_T::weight_t weights[CONFIG_T::n_weights],
+                           const typename CONFIG_T::factor_t factors[CONFIG_T::n_factors]) {
     #pragma HLS PIPELINE II=1
     weighted_dot<data_T, res_T, CONFIG_T>(x, y, weights, factors);
 }

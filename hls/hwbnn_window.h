@@ -12,6 +12,7 @@
 
 #include "hls_stream.h"
 #include "hwbnn_stream.h"
+#include "hwbnn_tree.h"
 
 namespace hwbnn {
 
@@ -28,17 +29,18 @@ bool inside(unsigned row, unsigned column, unsigned ky, unsigned kx) {
 // How many taps of the window lie inside the image.
 template <typename CONFIG_T> unsigned taps_inside(unsigned row, unsigned column) {
     #pragma HLS INLINE
-    unsigned taps = 0;
+    bool counts[CONFIG_T::n_taps];
+    #pragma HLS ARRAY_PARTITION variable=counts complete
 Row:
     for (unsigned ky = 0; ky < CONFIG_T::kernel_rows; ky++) {
         #pragma HLS UNROLL
     Column:
         for (unsigned kx = 0; kx < CONFIG_T::kernel_columns; kx++) {
             #pragma HLS UNROLL
-            taps += inside<CONFIG_T>(row, column, ky, kx) ? 1 : 0;
+            counts[ky * CONFIG_T::kernel_columns + kx] = inside<CONFIG_T>(row, column, ky, kx);
         }
     }
-    return taps;
+    return adder_tree<CONFIG_T::n_taps>::template sum<unsigned, bool>(counts);
 }
 
 // Whether the output has a pixel for the window at a grid place: it is whole, and on the strides.

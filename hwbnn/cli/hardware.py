@@ -51,7 +51,7 @@ def generate(
         str | None,
         typer.Option(
             help="For hls: `io_parallel` (default for dense networks) or `io_stream` (default for "
-            "images)."
+            "images, and for unrolled networks of more than 200,000 synapses)."
         ),
     ] = None,
     name: Annotated[
@@ -113,7 +113,7 @@ def generate(
         writable_folder(out)
     if target == "hls" and layout.framing is not None:
         raise InputError(
-            "plan: --framing has no effect on --target hls, whose streams have no tlast; "
+            "plan: --framing has no effect on --target hls, which counts beats; "
             "leave it out"
         )
     if target == "hls" and layout.control is not None:

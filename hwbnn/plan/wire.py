@@ -27,9 +27,7 @@ class WireLayout:
         lanes: elements in a token.
         tokens: tokens in a frame.
         width: bits of an element, two's complement where the value is signed.
-        bits: bits of the data signal, at least ``lanes * pitch``.
-        padded: bits of an element including padding above it, for RTL of another tool that gives
-            each element whole bytes; 0 if there is no padding between elements.
+        bits: bits of the data signal, at least ``lanes * width``.
     """
 
     value: str
@@ -38,18 +36,12 @@ class WireLayout:
     tokens: int
     width: int
     bits: int
-    padded: int = 0
-
-    @property
-    def pitch(self) -> int:
-        """Bits from the beginning of an element to the beginning of the next one."""
-        return self.padded or self.width
 
     @property
     def used(self) -> list[int]:
         """For each token of a frame, how many of its low bits carry elements."""
         last = self.size - (self.tokens - 1) * self.lanes
-        return [self.lanes * self.pitch] * (self.tokens - 1) + [last * self.pitch]
+        return [self.lanes * self.width] * (self.tokens - 1) + [last * self.width]
 
     @property
     def bytes(self) -> int:
@@ -69,9 +61,9 @@ class WireLayout:
         flat = frames.reshape(n, prod(frames.shape[1:])).astype(np.int64)
         padded = np.zeros((n, self.tokens * self.lanes), np.int64)
         padded[:, : flat.shape[1]] = flat
-        bits = np.zeros((*padded.shape, self.pitch), np.bool_)
+        bits = np.zeros((*padded.shape, self.width), np.bool_)
         bits[..., : self.width] = (padded[..., None] >> np.arange(self.width)) & 1
-        packed = pack_bits(bits.reshape(n, self.tokens, self.lanes * self.pitch))
+        packed = pack_bits(bits.reshape(n, self.tokens, self.lanes * self.width))
         tokens = np.zeros((n, self.tokens, self.bytes), np.uint8)
         tokens[..., : packed.shape[-1]] = packed
         return tokens
@@ -87,9 +79,9 @@ class WireLayout:
             Array ``(frames, *t.shape)``, bool for bits and int64 else.
         """
         n = len(tokens) // self.tokens
-        used = self.lanes * self.pitch
+        used = self.lanes * self.width
         bits = np.unpackbits(tokens, axis=-1, count=used, bitorder="little")
-        elements = bits.reshape(n, self.tokens * self.lanes, self.pitch)
+        elements = bits.reshape(n, self.tokens * self.lanes, self.width)
         elements = elements[:, : t.size, : self.width]
         if t.bit:
             return elements[..., 0].astype(np.bool_).reshape(n, *t.shape)
@@ -114,7 +106,7 @@ class WireLayout:
         n = len(tokens) // self.tokens
         bits = np.unpackbits(tokens, axis=-1, bitorder="little")
         bits = bits.reshape(n, self.tokens, self.bytes * 8)
-        used = self.lanes * self.pitch
+        used = self.lanes * self.width
         beyond = bits[..., used:].any(axis=(1, 2))
         inside = bits[..., :used].reshape(n, self.tokens * used)
-        return np.asarray(beyond | inside[:, t.size * self.pitch :].any(axis=1))
+        return np.asarray(beyond | inside[:, t.size * self.width :].any(axis=1))

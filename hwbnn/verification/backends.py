@@ -199,7 +199,7 @@ class Hls(Backend):
         from hwbnn.targets.hls import default_io
         from hwbnn.verification import hls
 
-        project = self.job.project("hls", io=self.io or default_io(self.job.graph))
+        project = self.job.project("hls", io=self.io or default_io(self.job.graph, self.job.plan))
         place = self.job.folder / "hls"
         self.simulation = hls.build(project, place, popcount=self.job.hls_popcount)
         self.build_seconds = self.simulation.build_seconds

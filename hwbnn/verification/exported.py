@@ -1,11 +1,10 @@
 """RTL that Vitis HLS exported from a project, under the cocotb bench that drives our own cores.
 
 The ports differ from those of our cores. Vitis names the ports after the streams of the C++ top
-function (``s_axis_TDATA``), the clock ``ap_clk`` and the reset ``ap_rst_n``. It starts the function
-when ``ap_start`` is high. In a beat, each element takes whole bytes. There is no ``tlast``,
-``tkeep`` or ``error_o``. The values inside are not visible, so only the output is compared. This
-follows the documentation of Vitis. It is tested with one of our cores behind such ports, but has
-never been tried with RTL of a real Vitis.
+function (``s_axis_TDATA``), the clock ``ap_clk`` and the reset ``ap_rst_n``. There is no
+``error_o``. The values inside are not visible, so only the output is compared, with ``tlast`` and
+``tkeep``. This follows the documentation of Vitis. It is tested with one of our cores behind such
+ports, but has never been tried with RTL of a real Vitis.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -79,6 +79,7 @@ def _read(project: Project, about: Mapping[str, Any], files: Sequence[str]) -> t
     # early.
     patience = sum(about["reuse"].values()) + source.tokens + sink.tokens
     plan = Plan.from_json(project.text("plan.json"), "plan.json")
+    plan = replace(plan, framing="counted")  # whatever it says for RTL
     hidden = {node.name: graph.output.name for node in graph.nodes if node is not graph.output}
     core = Core(graph, plan, source, sink, (), hidden, patience, patience, top, sources)
     return core, _named(about, ports, file)
@@ -107,30 +108,27 @@ def _ports(text: str) -> dict[str, int]:
 
 
 def _stream(graph: Graph, about: Mapping[str, Any], ports: Mapping[str, int]) -> WireLayout:
-    """The layout of the input or output stream: each element fills whole bytes."""
+    """The layout of the input or output stream."""
     value, lanes, tokens = str(about["value"]), int(about["lanes"]), int(about["beats"])
-    t = graph.types[value]
-    padded = -(-t.width // 8) * 8
+    t, bits = graph.types[value], int(about["word"])
     name = f"{check_name(about['port'])}_TDATA"
-    if ports.get(name, lanes * padded) != lanes * padded:
-        raise ToolFailed(
-            f"Vitis HLS: port {name}: expected {lanes * padded} bits, {lanes} elements of "
-            f"{t.width} bits in whole bytes each, found {ports[name]}"
-        )
-    return WireLayout(value, t.size, lanes, tokens, t.width, lanes * padded, padded)
+    if ports.get(name, bits) != bits:
+        raise ToolFailed(f"Vitis HLS: port {name}: expected {bits} bits, found {ports[name]}")
+    return WireLayout(value, t.size, lanes, tokens, t.width, bits)
 
 
 def _named(about: Mapping[str, Any], ports: Mapping[str, int], file: str) -> Ports:
     """The names of the ports, which are checked to be in the RTL."""
     sides = [check_name(about[kind]["port"]) for kind in ("input", "output")]
+    source, sink = sides
     wanted = ["ap_clk", "ap_rst_n", *(f"{side}_{s}" for side in sides for s in SIGNALS)]
+    wanted += [f"{sink}_{signal}" for signal in ("TLAST", "TKEEP")]
     missing = [name for name in wanted if name not in ports]
     if missing:
         raise ToolFailed(f"Vitis HLS: {PurePosixPath(file).name}: expected a port {missing[0]}")
     # A function with a block-level handshake runs as long as these are high.
     high = tuple(name for name in ("ap_start", "ap_continue") if name in ports)
-    source, sink = sides
-    return Ports("ap_clk", "ap_rst_n", source, sink, None, also={}, upper=True, high=high)
+    return Ports("ap_clk", "ap_rst_n", source, sink, None, upper=True, high=high)
 
 
 def build(

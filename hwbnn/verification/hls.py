@@ -22,13 +22,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwbnn import tools
-from hwbnn.errors import InputError, nearest
+from hwbnn.errors import InputError, ToolFailed, nearest
 from hwbnn.graph import Graph, check_name, from_bytes
 from hwbnn.graph.arrays import Array
 from hwbnn.plan import Plan
 from hwbnn.project import Project
 from hwbnn.simulators import check_input
 from hwbnn.targets import generate
+from hwbnn.targets.hls.calls import NETWORK
 from hwbnn.verification.core import DAMAGE, malformed
 
 POPCOUNTS = {"builtin": ("-DHWBNN_POPCOUNT_BUILTIN",), "tree": ()}
@@ -91,6 +92,7 @@ class CSimulation:
 
         Raises:
             InputError: if ``x`` does not fit the Graph's input.
+            ToolFailed: if frames cross the output port otherwise than ``hls/hwbnn_axis.h`` says.
         """
         checked = check_input(self.graph, x)
         frames = len(checked)
@@ -103,13 +105,18 @@ class CSimulation:
             sinks[i] = array.ctypes.data
         output = self._memory(self.graph.output.name, frames)
         begin = time.perf_counter()
-        self.library.hwbnn_simulate(
+        faults = self.library.hwbnn_simulate(
             ctypes.c_void_p(given.ctypes.data),
             ctypes.c_void_p(output.ctypes.data),
             sinks,
             ctypes.c_size_t(frames),
         )
         seconds = time.perf_counter() - begin
+        if faults:
+            raise ToolFailed(
+                f"C simulation: {faults} of {frames} frames crossed the output port with a wrong "
+                "tlast, tkeep, number of beats or unused bit; expected none"
+            )
         values[self.graph.output.name] = output
         shaped = {name: self._shaped(name, array) for name, array in values.items()}
         return BatchResult(shaped, self.about["fused"], seconds)
@@ -162,7 +169,7 @@ def build(
         seconds = tools.run(command, cwd=sources, log=place / "build.log").seconds
         (sources / "hwbnn_sim.so").replace(library)
     loaded = ctypes.CDLL(str(library))
-    loaded.hwbnn_simulate.restype = None
+    loaded.hwbnn_simulate.restype = ctypes.c_size_t
     return CSimulation(graph, about, seconds, loaded)
 
 
@@ -184,7 +191,7 @@ def _read(project: Project) -> tuple[Graph, dict[str, Any]]:
         traced, fused = [slot["value"] for slot in about["trace"]], about["fused"]
         shown = [name for name in graph.types if name in traced]
         whole = {*traced, *fused, graph.output.name} == set(graph.types)
-        slots = _SLOT.findall(project.text(f"firmware/{check_name(about['top'])}.cpp"))
+        slots = _SLOT.findall(project.text(f"firmware/{NETWORK}.cpp"))
         sound = traced == shown and whole and slots == [str(i) for i in range(len(traced))]
         if not sound or not set(map(check_name, fused.values())) <= set(graph.types):
             raise ValueError("it traces other values than the C++")

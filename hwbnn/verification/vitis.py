@@ -15,6 +15,7 @@ from hwbnn.errors import InputError, ToolFailed, ToolNotFound
 from hwbnn.project import Project
 from hwbnn.report import Figure
 from hwbnn.targets.hls import parse_report
+from hwbnn.targets.hls.scripts import STEPS, options
 from hwbnn.tools import Tool
 
 PROGRAMS: dict[str, tuple[str, ...]] = {
@@ -77,10 +78,8 @@ def synthesise(
     if program is None:
         raise ToolNotFound(MISSING)
     sources = project.write(folder)
-    steps = {"reset": 1, "csim": 0, "synth": 1, "cosim": 0, "validation": 0}
-    steps |= {"export": int(export), "vsynth": 0, "fifo_opt": 0}
-    lines = "".join(f"    {step:<10} {wanted}\n" for step, wanted in steps.items())
-    (sources / "build_opt.tcl").write_text(f"array set opt {{\n{lines}}}\n")
+    steps = {**dict.fromkeys(STEPS, False), "reset": True, "synth": True, "export": export}
+    (sources / "build_opt.tcl").write_text(options(steps))
     command = [*program.command, *PROGRAMS[program.name]]
     log = log or sources / "vitis.log"
     tools.run(command, cwd=sources, log=log)

@@ -42,6 +42,9 @@ MEMBER = re.compile(
     r"^ {4}(?! |return\b)(?:typename )?[\w:<>, ]+ (\w+)(?:\[[^\]]+\])+;$", re.MULTILINE
 )
 ARRAY = re.compile(r"^ +(?! |return\b)[\w:<> ]+ (\w+)(?:\[[^\]]+\])+;$", re.MULTILINE)
+CALL = re.compile(r"\b(\w+)(?:<(?:[^;(){}<>]|<[^;(){}<>]*>)*>)?\(")
+HALVED = re.compile(r"\badder_tree<N(?: - N)? / 2>::template sum<sum_T, term_T>\(")
+"""A tree of half the size: templates that end after as many steps as the tree has levels."""
 KEYWORDS = frozenset({"if", "for", "return", "sizeof", "int", "static_assert"})
 
 
@@ -121,8 +124,8 @@ def _arrays(code: str) -> list[str]:
 def _recursion(code: str) -> list[str]:
     """Functions that reach themselves through calls; functions are told apart by name."""
     calls: dict[str, set[str]] = {}
-    for _, name, body in FUNCTION.findall(code):
-        called = re.findall(r"\b(\w+)(?:<[^;(){}]*>)?\(", body)
+    for _, name, body in FUNCTION.findall(HALVED.sub("", code)):
+        called = CALL.findall(body)
         calls.setdefault(name, set()).update(set(called) - KEYWORDS)
     reached = {name: set(called) for name, called in calls.items()}
     for _ in reached:

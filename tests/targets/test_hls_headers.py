@@ -15,6 +15,7 @@ from hwbnn.graph import Graph
 from hwbnn.plan import Folded, Plan
 from hwbnn.project import Project
 from hwbnn.targets import generate
+from hwbnn.targets.hls.calls import NETWORK, TOP
 from tests.targets.hls_networks import (
     every_node,
     images,
@@ -41,7 +42,8 @@ def vendor() -> list[str]:
     assert spec is not None
     assert spec.origin is not None
     templates = Path(spec.origin).parent / "templates" / "vivado"
-    return [f"-isystem{templates / folder}" for folder in ("ap_types", "nnet_utils", ".")]
+    theirs = [f"-isystem{templates / folder}" for folder in ("ap_types", "nnet_utils", ".")]
+    return [*theirs, f"-isystem{assets('hls') / 'csim'}"]
 
 
 @pytest.mark.parametrize("header", SYNTHESISED, ids=lambda h: h.name)
@@ -164,6 +166,7 @@ def _compiles_strictly(compiler: str, project: Project, tmp_path: Path) -> None:
         if inside != name and inside not in theirs and not inside.startswith("ap_types"):
             (tmp_path / inside).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / inside).write_bytes(content)
-    command = [compiler, *STRICT, f"-I{tmp_path}", *vendor(), str(tmp_path / "hwbnn_top.cpp")]
+    sources = [str(tmp_path / f"{name}.cpp") for name in (NETWORK, TOP)]
+    command = [compiler, *STRICT, f"-I{tmp_path}", *vendor(), *sources]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -36,7 +36,7 @@ def test_no_name_of_the_graph_reaches_the_code() -> None:
     names = "|".join(
         n.name for n in images().nodes if len(n.name) > 3 and n.name not in ("scaled", "stream")
     )
-    code = re.sub(r"//.*", "", files["firmware/hwbnn_top.cpp"].decode())
+    code = re.sub(r"//.*", "", files["firmware/hwbnn_network.cpp"].decode())
     assert "fork_tokens" in code
     assert not re.search(rf"\b({names})\b", code)
 
@@ -97,7 +97,7 @@ def test_shortcuts_alone_are_deep() -> None:
     assert found == {
         name: n + SLACK if name in deep(made) else n for name, n in least_depths(made).items()
     }
-    text = generate(random_conv_graph(69), "hls", WIDE).text("firmware/hwbnn_top.cpp")
+    text = generate(random_conv_graph(69), "hls", WIDE).text("firmware/hwbnn_network.cpp")
     given = [int(n) for n in re.findall(r"#pragma HLS STREAM variable=\w+ depth=(\d+)", text)]
     assert sorted(given) == sorted(found.values())
     chain = calls_of(random_conv_graph(69, shortcuts=False), WIDE, "io_stream")

@@ -7,11 +7,11 @@ Vitis.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hwbnn.graph import Graph
-from hwbnn.plan import Plan, circuit
-from hwbnn.plan.tokens import TokenStream
+from hwbnn.plan import Plan
 from hwbnn.targets import generate
 
 REPORT = {
@@ -59,70 +59,50 @@ def vitis(folder: Path, script: str = SCRIPT, rtl: dict[str, str] | None = None)
 def exported(graph: Graph, plan: Plan) -> dict[str, str]:
     """RTL by file name, as Vitis would name and pad it: our core of a Graph and a border.
 
-    The Plan must give the core's streams the lanes that hls4ml's have. A constant lies in a file
-    that the RTL reads by its bare name, as Vitis keeps them.
+    A constant lies in a file that the RTL reads by its bare name, as Vitis keeps them.
     """
+    plan = replace(plan, framing="counted")
     core = generate(graph, "rtl", plan, name="inner")
     files = {Path(name).name: core.text(name) for name in core.files if name.startswith("rtl/")}
-    stages = circuit(graph, plan).stages
-    files["hwbnn_top.v"] = _border(plan, stages[0].source, stages[-1].source)
+    files["hwbnn_top.v"] = _border(plan)
     files["hwbnn_top_zero.dat"] = "0\n"
     return files
 
 
-def _border(plan: Plan, source: TokenStream, sink: TokenStream) -> str:
-    """The top module: whole bytes an element, no tlast, a start signal, capitals."""
-    taken, given = (-(-stream.width // 8) * 8 for stream in (source, sink))
-    w, v = source.width, sink.width
-    unpadded = [
-        f"x[{i * w} +: {w}] = s_axis_TDATA[{i * taken} +: {w}]" for i in range(source.lanes)
-    ]
-    padded = []
-    for i in range(sink.lanes):
-        sign = f"y[{i * v + v - 1}]" if sink.signed else "1'b0"
-        filled = f"{{{{{given - v}{{{sign}}}}}, " if given > v else "{"
-        low = f"m_axis_TDATA[{i * given} +: {given}]"
-        padded.append(f"{low} = {filled}y[{i * v} +: {v}] ^ {{{v}{{zero[0]}}}}}}")
-    assigned = "".join(f"  assign {each};\n" for each in unpadded + padded)
+def _border(plan: Plan) -> str:
+    """The top module: no start signal, TSTRB beside TKEEP, capitals."""
     return f"""`timescale 1 ns / 1 ps
 module hwbnn_top (s_axis_TDATA, m_axis_TDATA, ap_clk, ap_rst_n, s_axis_TVALID, s_axis_TREADY,
-    ap_start, m_axis_TVALID, m_axis_TREADY, ap_done, ap_ready, ap_idle);
+    s_axis_TKEEP, s_axis_TSTRB, s_axis_TLAST, m_axis_TVALID, m_axis_TREADY, m_axis_TKEEP,
+    m_axis_TSTRB, m_axis_TLAST);
 
-input  [{source.lanes * taken - 1}:0] s_axis_TDATA;
-output  [{sink.lanes * given - 1}:0] m_axis_TDATA;
+input  [{plan.input_beat - 1}:0] s_axis_TDATA;
+output  [{plan.output_beat - 1}:0] m_axis_TDATA;
 input   ap_clk;
 input   ap_rst_n;
 input   s_axis_TVALID;
 output   s_axis_TREADY;
-input   ap_start;
+input  [{plan.input_beat // 8 - 1}:0] s_axis_TKEEP;
+input  [{plan.input_beat // 8 - 1}:0] s_axis_TSTRB;
+input  [0:0] s_axis_TLAST;
 output   m_axis_TVALID;
 input   m_axis_TREADY;
-output   ap_done;
-output   ap_ready;
-output   ap_idle;
+output  [{plan.output_beat // 8 - 1}:0] m_axis_TKEEP;
+output  [{plan.output_beat // 8 - 1}:0] m_axis_TSTRB;
+output  [0:0] m_axis_TLAST;
 
-  wire [{plan.input_beat - 1}:0] x;
   wire [{plan.output_beat - 1}:0] y;
-  wire ready;
-  reg [15:0] beat;
   reg [0:0] zero [0:0];
   initial $readmemh("./hwbnn_top_zero.dat", zero);
-{assigned}
-  assign s_axis_TREADY = ready && ap_start;
-  assign ap_done = 1'b0;
-  assign ap_ready = 1'b0;
-  assign ap_idle = 1'b0;
-  always @(posedge ap_clk)
-    if (!ap_rst_n) beat <= 0;
-    else if (s_axis_TVALID && s_axis_TREADY) beat <= beat == {source.tokens - 1} ? 0 : beat + 1;
+  assign m_axis_TDATA = y ^ zero[0];
+  assign m_axis_TSTRB = m_axis_TKEEP;
 
   inner_top core (
     .aclk(ap_clk), .aresetn(ap_rst_n), .error_o(),
-    .s_axis_tdata(x), .s_axis_tkeep({{{plan.input_beat // 8}{{1'b1}}}}),
-    .s_axis_tvalid(s_axis_TVALID && ap_start), .s_axis_tready(ready),
-    .s_axis_tlast(beat == {source.tokens - 1}),
-    .m_axis_tdata(y), .m_axis_tkeep(), .m_axis_tvalid(m_axis_TVALID),
-    .m_axis_tready(m_axis_TREADY), .m_axis_tlast()
+    .s_axis_tdata(s_axis_TDATA), .s_axis_tkeep({{{plan.input_beat // 8}{{1'b1}}}}),
+    .s_axis_tvalid(s_axis_TVALID), .s_axis_tready(s_axis_TREADY), .s_axis_tlast(1'b0),
+    .m_axis_tdata(y), .m_axis_tkeep(m_axis_TKEEP), .m_axis_tvalid(m_axis_TVALID),
+    .m_axis_tready(m_axis_TREADY), .m_axis_tlast(m_axis_TLAST)
   );
 endmodule
 """

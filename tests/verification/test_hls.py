@@ -128,8 +128,8 @@ FAULTS: dict[str, tuple[str, Edit, str]] = {
         "fires",
     ),
     "beats in another order": (
-        "nnet_utils/hwbnn_stream.h",
-        swapped(b"frame[first + i] = beat[i]", b"frame[first + i] = beat[beat_T::size - 1 - i]"),
+        "nnet_utils/hwbnn_axis.h",
+        swapped(b"words[b] = x.read().data", b"words[PORT::n_beats - 1 - b] = x.read().data"),
         "x",
     ),
 }
@@ -157,8 +157,8 @@ SCALED_FAULTS: dict[str, tuple[str, Edit, str]] = {
     "a sum of integers that leaves out one": (
         "nnet_utils/hwbnn_dot.h",
         swapped(
-            b"i < CONFIG_T::simd; i++) {\n            #pragma HLS UNROLL\n            accum",
-            b"i < CONFIG_T::simd - 1; i++) {\n            #pragma HLS UNROLL\n            accum",
+            b"            part[i] = x[step * CONFIG_T::simd + i];",
+            b"            part[i] = 0;\n            if (i) part[i] = x[step * CONFIG_T::simd + i];",
         ),
         "bits",
     ),
@@ -168,7 +168,7 @@ SCALED_FAULTS: dict[str, tuple[str, Edit, str]] = {
             b"const accum_t before = step == 0 ? accum_t(0) : total[g];",
             b"static accum_t kept[CONFIG_T::n_groups];\n"
             b"accum_t &before = kept[g];\n"
-            b"before = terms::template add_inputs<data_T, CONFIG_T>(before, x, step);",
+            b"before += terms::template add_inputs<data_T, CONFIG_T>(x, step);",
         ),
         "bits",
     ),

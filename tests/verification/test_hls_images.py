@@ -135,7 +135,7 @@ FAULTS: dict[str, tuple[str, Edit, str]] = {
     ),
     "a tap that counts twice": (
         "nnet_utils/hwbnn_pool.h",
-        swapped(b"plus += window[tap", b"plus += window[tap / 2"),
+        swapped(b"plus[tap] = window[tap", b"plus[tap] = window[tap / 2"),
         "mean",
     ),
     "a class of the border": ("weights/places{stream}.h", literal(0, lambda v: v + 1), "stream"),
@@ -200,7 +200,7 @@ def in_threads(project: Project, depths: dict[str, int]) -> Project:
     with status 3.
     """
     lines = []
-    for line in project.text("firmware/hwbnn_top.cpp").split("\n"):
+    for line in project.text("firmware/hwbnn_network.cpp").split("\n"):
         found = re.match(r"    #pragma HLS STREAM variable=(\w+) depth=(\d+)", line)
         if found:
             line = f"    {found[1]}.depth = {depths.get(found[1], int(found[2]))};"
@@ -210,7 +210,7 @@ def in_threads(project: Project, depths: dict[str, int]) -> Project:
     text = "\n".join(lines)
     end = text.rindex("}")
     text = text[:end] + "    hls::finish();\n" + text[end:]
-    changed = {"firmware/hwbnn_top.cpp": text.encode()}
+    changed = {"firmware/hwbnn_network.cpp": text.encode()}
     changed["firmware/ap_types/hls_stream.h"] = STREAMS.read_bytes()
     return replace(project, files={**project.files, **changed})
 
@@ -218,30 +218,13 @@ def in_threads(project: Project, depths: dict[str, int]) -> Project:
 def ends(project: Project, folder: Path) -> bool:
     """Whether its test bench comes to an end, with the results that it should give."""
     sources = project.write(folder)
-    command = [
-        "g++",
-        "-std=c++11",
-        "-O0",
-        "-pthread",
-        "-include",
-        "assert.h",
-        "-include",
-        "string.h",
-    ]
-    command += [
-        "-Ifirmware/ap_types",
-        "firmware/hwbnn_top.cpp",
-        "hwbnn_top_test.cpp",
-        "-o",
-        "bench",
-    ]
+    command = ["g++", "-std=c++11", "-O0", "-pthread", "-Ifirmware/ap_types"]
+    command += ["firmware/hwbnn_network.cpp", "firmware/hwbnn_top.cpp", "hwbnn_top_test.cpp"]
+    command += ["-o", "bench"]
     subprocess.run(command, cwd=sources, check=True)
     done = subprocess.run(["./bench"], cwd=sources, check=False, capture_output=True, timeout=60)
-    if done.returncode == 0:
-        given = (sources / "tb_data" / "csim_results.log").read_text().split()
-        assert given == (sources / "tb_data" / "tb_output_predictions.dat").read_text().split()
-    else:
-        assert done.returncode == 3
+    assert done.returncode in (0, 3), done.stderr
+    assert (b"PASS" in done.stdout) == (done.returncode == 0)
     return done.returncode == 0
 
 

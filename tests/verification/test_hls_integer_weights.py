@@ -114,8 +114,8 @@ FAULTS: dict[str, tuple[str, Edit, str]] = {
     "a weight that counts twice": (
         DOT,
         swapped(
-            b"accum += weight_of<CONFIG_T>(weights, cycle, p, i);",
-            b"accum += 2 * weight_of<CONFIG_T>(weights, cycle, p, i);",
+            b"part[i] = weight_of<CONFIG_T>(weights, cycle, p, i);",
+            b"part[i] = 2 * weight_of<CONFIG_T>(weights, cycle, p, i);",
         ),
         "heavier",
     ),

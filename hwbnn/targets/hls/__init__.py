@@ -18,7 +18,8 @@ from hwbnn.errors import PlanError, ToolNotFound
 from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
-from hwbnn.targets.hls import describe
+from hwbnn.targets.hls import describe, scripts, top
+from hwbnn.targets.hls.border import input_port, output_port
 from hwbnn.targets.hls.calls import Site, calls_of, default_io
 
 if TYPE_CHECKING:
@@ -38,17 +39,18 @@ def generate(graph: Graph, plan: Plan | None = None, io: str | None = None) -> P
             which is hls4ml's reuse factor; its ``pe`` and ``simd`` are rounded up to divisors of
             ``m`` and ``n``. An unrolled ``Dot`` is written for one cycle. The cycles that Vitis
             achieves are not predicted.
-        io: ``"io_parallel"`` (a frame at once on wide ports) or ``"io_stream"`` (AXI4-Stream; the
-            elements of a beat are the largest divisor of the frame, or of a token of an image,
-            that fits the Plan's beat). By default ``"io_parallel"``, but ``"io_stream"`` for
-            networks that need it: those with convolutions or pools, for example.
+        io: ``"io_parallel"`` (a frame at once on wide ports) or ``"io_stream"`` (AXI4-Stream, with
+            the Plan's beats, of which at most 1,024 bits are used). By default ``"io_parallel"``,
+            but ``"io_stream"`` for networks that need it: those with convolutions or pools, for
+            example, or those that would be one pipeline of more than 200,000 synapses.
 
     Raises:
         PlanError: if the Plan does not fit the Graph, or asks for more than HLS unrolls.
         InputError: if there is no such io type, or the Graph needs another.
         ToolNotFound: if hls4ml is not installed.
     """
-    plan, io = plan or Plan.default_of(graph), io or default_io(graph)
+    plan = plan or Plan.default_of(graph)
+    io = io or default_io(graph, plan)
     part = known_part(plan.device)
     if part is not None and part.device.vendor != "xilinx":
         raise PlanError(
@@ -60,17 +62,19 @@ def generate(graph: Graph, plan: Plan | None = None, io: str | None = None) -> P
         folder = Path(scratch) / "project"
         host = _hosted("modelgraph")
         written = host.files_of(host.model_of(site, calls, folder), folder)
-    about = describe.core(site, calls)
-    bench = describe.bench_data(graph)
+    x, y = input_port(site), output_port(site)
+    about, bench = describe.core(site, calls, x, y), describe.bench_data(graph)
+    pipelined = io == "io_parallel" and all(call.reuse == 1 for call in calls)
     return Project(
         "hls",
         {
             **written,
+            **scripts.files(plan),
+            **top.files(graph, x, y, pipelined=pipelined),
             **bench,
             "graph.npz": to_bytes(graph),
             "plan.json": plan.to_json().encode(),
             "core.json": (json.dumps(about, indent=1) + "\n").encode(),
-            "hwbnn_sim.cpp": describe.simulation(about).encode(),
             "README.md": describe.readme(about, bench).encode(),
         },
     )
@@ -95,7 +99,8 @@ def model(
         InputError: if there is no such io type, or the Graph needs another.
         ToolNotFound: if hls4ml is not installed.
     """
-    plan, io = plan or Plan.default_of(graph), io or default_io(graph)
+    plan = plan or Plan.default_of(graph)
+    io = io or default_io(graph, plan)
     calls, site = calls_of(graph, plan, io), Site(graph, plan, io)
     return _hosted("modelgraph").model_of(site, calls, Path(folder))
 

@@ -5,24 +5,42 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hwbnn.errors import InputError, nearest
-from hwbnn.graph import Graph
-from hwbnn.plan import Plan
+from hwbnn.graph import Graph, WeightedSum
+from hwbnn.plan import Folded, Plan
 from hwbnn.targets.hls.nodes import call_of
-from hwbnn.targets.hls.site import Call, Site, needs_stream, within_limit
+from hwbnn.targets.hls.site import UNROLL_LIMIT, Call, Site, needs_stream, within_limit
 
-__all__ = ["FORK", "PORTS", "TOP", "Call", "Site", "calls_of", "default_io"]
+__all__ = ["FORK", "NETWORK", "PIPELINE_SYNAPSES", "TOP", "Call", "Site", "calls_of", "default_io"]
 
 TOP = "hwbnn_top"
 """Name of the top function."""
-PORTS = {"io_parallel": ("frame_in", "frame_out"), "io_stream": ("s_axis", "m_axis")}
-"""Names of the top function's ports for each of hls4ml's io types."""
+NETWORK = "hwbnn_network"
+"""Name of hls4ml's function, which computes the network and which the top function calls."""
+PIPELINE_SYNAPSES = 200_000
+"""The most synapses that a Graph may have to be one pipelined function by default."""
+IOS = ("io_parallel", "io_stream")
+"""hls4ml's io types."""
 FORK = "Fork"
 """Kind of the calls that copy a stream and compute no value of their own."""
 
 
-def default_io(graph: Graph) -> str:
-    """The default io type of a Graph: ``io_stream`` if a node needs it, else ``io_parallel``."""
-    return "io_stream" if any(needs_stream(n) for n in graph.nodes) else "io_parallel"
+def default_io(graph: Graph, plan: Plan | None = None) -> str:
+    """The default io type of a Graph under a Plan.
+
+    ``io_stream`` if a node needs it, if a frame is too large to cross a port at once, or if the
+    whole network, unrolled, would be one pipeline of more than :data:`PIPELINE_SYNAPSES` synapses,
+    which Vitis may not finish scheduling; else ``io_parallel``.
+    """
+    plan = plan or Plan.default_of(graph)
+    ends = (graph.types[graph.input.name], graph.types[graph.output.name])
+    sums = [n for n in graph.nodes if isinstance(n, WeightedSum)]
+    unrolled = not any(isinstance(plan.layout(n.name), Folded) for n in sums)
+    streamed = (
+        any(needs_stream(n) for n in graph.nodes)
+        or any(t.size > UNROLL_LIMIT for t in ends)
+        or (unrolled and sum(n.weights.size for n in sums) > PIPELINE_SYNAPSES)
+    )
+    return "io_stream" if streamed else "io_parallel"
 
 
 def calls_of(graph: Graph, plan: Plan, io: str) -> tuple[Call, ...]:
@@ -32,8 +50,8 @@ def calls_of(graph: Graph, plan: Plan, io: str) -> tuple[Call, ...]:
         PlanError: if the Plan does not fit the Graph, or asks for more than HLS unrolls.
         InputError: if there is no such io type, or the Graph has nodes that need another.
     """
-    if io not in PORTS:
-        raise InputError(f"io {io!r}: expected one of {nearest(io, PORTS)}")
+    if io not in IOS:
+        raise InputError(f"io {io!r}: expected one of {nearest(io, IOS)}")
     for node in graph.nodes:
         if io != "io_stream" and needs_stream(node):
             raise InputError(

@@ -41,12 +41,16 @@ class ExactConstant(WeightVariable):  # type: ignore[misc]  # hls4ml has no type
         )
         self.literals = tuple(constant.literals())
 
+    def definition_cpp(self) -> str:
+        """The declaration: the array is never written, so it is a ROM, or part of the logic."""
+        return f"static const {self.type.name} {self.name}[{self.data_length}]"
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.literals)
 
 
 class HwbnnPort(Layer):  # type: ignore[misc]
-    """The array or stream that enters the top function.
+    """The array or stream that enters hls4ml's function.
 
     It takes the place of hls4ml's own ``Input`` layer, which hls4ml's precision passes look for.
     """

@@ -14,22 +14,22 @@ from hls4ml.report import parse_vivado_report
 from hls4ml.utils.config import create_config
 
 from hwbnn.errors import ToolFailed
-from hwbnn.targets.hls.calls import FORK, PORTS, TOP, Call, Site
+from hwbnn.targets.hls.border import input_port, output_port
+from hwbnn.targets.hls.calls import FORK, NETWORK, Call, Site
 from hwbnn.targets.hls.depths import depths
 from hwbnn.targets.hls.hls4ml_layers import BACKEND, register
 
 
 def layer_list(site: Site, calls: tuple[Call, ...]) -> list[dict[str, Any]]:
     """The layers for :meth:`ModelGraph.from_layer_list`: the port, then one for each call."""
-    port_in, port_out = PORTS[site.io]
-    first = calls[0]
-    lanes, size = site.input_lanes, site.type(first.value).size
+    port, port_out = input_port(site), output_port(site).name
+    port_in, first = port.name, calls[0]
     layers: list[dict[str, Any]] = [
         {
             "class_name": "HwbnnPort",
             "name": port_in,
-            # io_stream: beats of lanes; hls4ml takes the last axis for a beat. io_parallel: one.
-            "shape": [size] if lanes == size else [size // lanes, lanes],
+            # hls4ml takes the last axis for a token.
+            "shape": [port.elements] if port.tokens == 1 else [port.tokens, port.token],
             "word": first.source.word,
         }
     ]
@@ -71,7 +71,7 @@ def model_of(site: Site, calls: tuple[Call, ...], folder: Path) -> ModelGraph:
     register()
     config = create_config(
         output_dir=str(folder),
-        project_name=TOP,
+        project_name=NETWORK,
         backend=BACKEND,
         part=site.plan.device,
         clock_period=site.plan.clock_ns,
@@ -134,7 +134,10 @@ def _check_untouched(model: ModelGraph, layers: list[dict[str, Any]]) -> None:
 
 
 def files_of(model: ModelGraph, folder: Path) -> dict[str, bytes]:
-    """The files that hls4ml writes, with the parts replaced that differ from run to run.
+    """The files of hls4ml's function, with the parts replaced that differ from run to run.
+
+    The scripts and the test bench of hls4ml are for a function at the top, and ours is not: they
+    are left out, and so are the pragmas of a top function's ports.
 
     Raises:
         ToolFailed: if one of them still contains the folder's name.
@@ -153,10 +156,32 @@ def files_of(model: ModelGraph, folder: Path) -> dict[str, bytes]:
         # A long value continues on indented lines.
         config = re.sub(rb"^%s:.*(\n +.*)*$" % key, key + b": " + value, config, flags=re.MULTILINE)
     files["hls4ml_config.yml"] = config
+    for name in ("build_prj.tcl", "build_opt.tcl", "project.tcl", "vivado_synth.tcl"):
+        del files[name]
+    del files[f"{NETWORK}_test.cpp"]
+    source = f"firmware/{NETWORK}.cpp"
+    files[source] = _inner(files[source].decode()).encode()
     for name, content in files.items():
         if str(folder).encode() in content:
             raise ToolFailed(f"hls4ml wrote the scratch folder's name into '{name}'")
     return files
+
+
+def _inner(text: str) -> str:
+    """The text of hls4ml's function, which is called by another, not by hardware around it.
+
+    Raises:
+        ToolFailed: if hls4ml did not write the pragmas that stand for its ports.
+    """
+    text, count = re.subn(r"\n    #pragma HLS INTERFACE [^\n]*", "", text)
+    # A whole frame as one word may be wider than Vitis allows.
+    text = re.sub(r"#pragma HLS ARRAY_RESHAPE (variable=\w+ complete)", _PARTITION, text)
+    if count != 1 or "ARRAY_RESHAPE" in text:
+        raise ToolFailed(f"hls4ml wrote {count} INTERFACE pragmas, expected one")
+    return text
+
+
+_PARTITION = r"#pragma HLS ARRAY_PARTITION \1"
 
 
 def parse_report(folder: Path) -> dict[str, Any]:

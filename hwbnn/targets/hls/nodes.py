@@ -33,6 +33,7 @@ from hwbnn.graph import (
 )
 from hwbnn.graph.arrays import Ints
 from hwbnn.plan import Folded
+from hwbnn.targets.hls.border import output_port
 from hwbnn.targets.hls.layout import Constant, Packed, Plain, Scalar, ValueLayout
 from hwbnn.targets.hls.site import Call, Site, fusable, within_limit
 from hwbnn.targets.hls.sums import integers, masked, sum_function, sum_members, threshold_sizes
@@ -55,21 +56,20 @@ def _input(node: Input, site: Site) -> Call:
         numbers = site.token_numbers(node.name)
         layouts = port, site.token(node.name)
         return Call(node.name, (), "Input", "cut_tokens", *layouts, shape, numbers)
-    function = "pass" if site.io == "io_parallel" else "from_beats"
+    function = "pass" if site.io == "io_parallel" else "from_elements"
     return Call(node.name, (), "Input", function, port, site.layout(node.name), shape)
 
 
 @call_of.register
 def _output(node: Output, site: Site) -> Call:
-    t, port = site.type(node.name), site.port(node.name)
-    lanes = site.lanes(node.name, site.plan.output_beat)
-    # io_stream: beats of lanes; hls4ml takes the last axis for a beat. io_parallel: one beat.
-    shape = (t.size,) if lanes == t.size else (t.size // lanes, lanes)
+    port, token, size = site.port(node.name), output_port(site).token, site.type(node.name).size
+    # hls4ml takes the last axis for a token.
+    shape = (size,) if token == size else (size // token, token)
     if node.name in site.image_lanes:
         numbers = site.token_numbers(node.name)
         layouts = site.token(node.source), port
         return Call(node.name, node.sources, "Output", "cut_tokens", *layouts, shape, numbers)
-    function = "pass" if site.io == "io_parallel" else "to_beats"
+    function = "pass" if site.io == "io_parallel" else "to_elements"
     layout = site.layout(node.source)
     return Call(node.name, node.sources, "Output", function, layout, port, shape)
 
@@ -78,7 +78,7 @@ def _output(node: Output, site: Site) -> Call:
 def _flatten(node: Flatten, site: Site) -> Call:
     gathers = node.source in site.image_lanes and node.name not in site.image_lanes
     call = site.call(node, "pass")
-    return replace(call, function="from_beats") if gathers else call
+    return replace(call, function="gather") if gathers else call
 
 
 @call_of.register
@@ -145,8 +145,10 @@ def _threshold(node: Threshold, site: Site) -> Call:
     numbers["n_thresholds"] = reaching.size
     lanes = site.image_lanes.get(node.name, x.channels)
     advice = "use the target 'rtl'"
+    banks = _banks(node, site)
     within_limit(node.name, lanes * reaching.shape[-1], "thresholds read at once", advice)
     constants = (_reachable("thresholds", reaching, x), falling)
+    numbers["threshold_banks"] = 1 if banks == 1 else banks * reaching.shape[-1]
     call = site.call(node, "threshold", **_placed(node, site, numbers, constants))
     return _counted(call, node)
 
@@ -185,6 +187,7 @@ def _placed(
     node: Threshold | Rescale, site: Site, numbers: dict[str, int], constants: tuple[Constant, ...]
 ) -> dict[str, Any]:
     """The fields of a call whose constants may differ by border class."""
+    numbers["banks"] = _banks(node, site)
     if node.name not in site.image_lanes:
         return {"numbers": numbers, "constants": constants}
     classes = (
@@ -192,6 +195,14 @@ def _placed(
     )
     of_place = Constant("places", Scalar.holding(0, int(classes.max())), classes)
     return {"numbers": {**numbers, "n_places": len(classes)}, "constants": (*constants, of_place)}
+
+
+def _banks(node: Threshold | Rescale, site: Site) -> int:
+    """Banks of a node's constants: one if all tokens and places have the same ones."""
+    if node.name not in site.image_lanes:
+        return 1
+    same = site.chunks(node.name) == 1 and node.border_classes is None
+    return 1 if same else site.image_lanes[node.name]
 
 
 @call_of.register
@@ -240,6 +251,7 @@ def _dense(sums: Dot, site: Site, threshold: Threshold | None = None) -> Call:
     """The call of a dense layer, and of the Threshold that is fused with it, if there is one."""
     node = sums if threshold is None else threshold
     members = sum_members(sums, site, threshold)
+    members["numbers"] |= site.interval(sums.source, node.name)
     source = site.layout(sums.source)
     within_limit(sums.name, source.words, "words of its source", "use the target 'rtl'")
     call = Call(

@@ -30,10 +30,16 @@ from hwbnn.plan import Folded, Plan
 from hwbnn.targets.hls.layout import Constant, Fold, Packed, Plain, Scalar, ValueLayout
 
 UNROLL_LIMIT = 4096
-"""Limit of an unrolled loop's iterations and of an array's parts; ``hwbnn::unroll_limit``."""
+"""Limit of an unrolled loop's iterations and of an array's parts; ``hwbnn::unroll_limit``.
+
+Releases that refuse more than 1,024 parts have an option for more, which ``build_prj.tcl`` gives.
+"""
+
+STREAM_BITS = 4096
+"""Bits of the widest token of a stream that Vitis takes."""
 
 TOKEN_BITS = 1024
-"""Bits of the widest token."""
+"""Bits of the widest token of an image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +140,19 @@ class Site:
         else:
             layouts = self.layout(node.source), self.layout(node.name)
             called = self.function(function)
+            numbers = {**rest.pop("numbers", {}), **self.interval(*node.sources, node.name)}
+            rest = {**rest, "numbers": numbers}
         kind, shape = type(node).__name__, self.shape(node.name)
         return Call(node.name, node.sources, kind, called, *layouts, shape, **rest)
+
+    def interval(self, *names: str) -> dict[str, int]:
+        """The member of a config struct that says how often a function can take frames.
+
+        Args:
+            names: the values that the function reads and writes.
+        """
+        shapes = [self.shape(name) for name in names]
+        return {"interval": max(shape[0] if len(shape) > 1 else 1 for shape in shapes)}
 
     def token_numbers(self, name: str) -> dict[str, int]:
         """The members of a config struct that say in which tokens an image comes."""
@@ -176,43 +193,18 @@ class Site:
         """The tokens and words that cross between two calls: see :attr:`Call.shape`."""
         if name in self.image_lanes:
             return self.type(name).size // self.image_lanes[name], self.token(name).words
-        return (self.layout(name).words,)
+        layout = self.layout(name)
+        if self.io == "io_parallel" or layout.words * layout.word.width <= STREAM_BITS:
+            return (layout.words,)
+        # As even as it can be; the last token may end with words that carry nothing.
+        tokens = -(-layout.words // (STREAM_BITS // layout.word.width))
+        words = -(-layout.words // tokens)
+        return -(-layout.words // words), words
 
     def port(self, name: str) -> Plain:
-        """The layout of a value, or of its tokens, at the ports, where each bit is a word."""
+        """The layout of a value, or of its tokens, towards the ports, where each bit is a word."""
         t = self.type(name)
         return Plain(self.image_lanes.get(name, t.size), Scalar(t.width, t.signed))
-
-    def lanes(self, name: str, beat: int) -> int:
-        """Elements of a beat of ``beat`` bits at the input or output.
-
-        In io_stream it is the largest divisor that fits: of the elements of a frame, or for an
-        image of the elements of a token. In io_parallel a beat is a whole frame.
-
-        Raises:
-            PlanError: if no element fits.
-        """
-        t = self.type(name)
-        if self.io == "io_parallel":
-            return t.size
-        whole = self.port(name).size
-        fits = [n for n in range(1, min(whole, beat // t.width) + 1) if whole % n == 0]
-        if not fits:
-            raise PlanError(
-                f"plan: a beat of {beat} bits is narrower than an element of '{name}', which has "
-                f"{t.width} bits; take at least {-(-t.width // 8) * 8}"
-            )
-        return fits[-1]
-
-    @property
-    def input_lanes(self) -> int:
-        """Elements of a beat of the input."""
-        return self.lanes(self.graph.input.name, self.plan.input_beat)
-
-    @property
-    def output_lanes(self) -> int:
-        """Elements of a beat of the output."""
-        return self.lanes(self.graph.output.name, self.plan.output_beat)
 
     def fold(self, node: Dot | Conv2d) -> Fold:
         """The fold of a node; that of an unrolled node computes everything in one cycle."""

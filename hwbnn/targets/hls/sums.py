@@ -128,6 +128,9 @@ def sum_members(sums: Dot | Conv2d, site: Site, threshold: Threshold | None) -> 
     packed = _packed(sums, site, fold, weights)
     numbers, types = {**fold.numbers(), **packed.numbers}, {}
     within_limit(sums.name, numbers["step_words"], "words of weights read in one cycle", ADVICE)
+    # What an unrolled layer reads at fixed places is part of its logic: one bank.
+    folded = fold.cycles > 1
+    numbers["weight_banks"] = numbers["step_words"] if folded else 1
     constants = [packed.constant]
     if sums.scale_offset is not None:
         within_limit(sums.name, 2 * fold.pe, "scales and offsets read in one cycle", ADVICE)
@@ -136,14 +139,17 @@ def sum_members(sums: Dot | Conv2d, site: Site, threshold: Threshold | None) -> 
         factors = np.stack([sign * f for f in sums.scale_offset], axis=1)
         constants.append(integers("factors", factors))
         numbers["n_factors"] = factors.size
+        numbers["factor_banks"] = 2 * fold.pe if folded else 1
         accumulator = replace(accumulator, differing=None)
     elif threshold is None and _has_row_constants(sums, site):
         constants.append(integers("factors", accumulator.row_constants))
         numbers["n_factors"] = fold.outputs
+        numbers["factor_banks"] = fold.pe if folded else 1
     types |= accumulator.types
     if threshold is not None:
         constants.append(accumulator.thresholds(t, sign[:, None] * threshold.thresholds))
         numbers |= threshold_sizes(threshold.name, *threshold.thresholds.shape)
+        numbers["threshold_banks"] = fold.pe * numbers["n_levels"] if folded else 1
     return {
         "numbers": numbers,
         "types": types,
