@@ -113,8 +113,7 @@ def generate(
         writable_folder(out)
     if target == "hls" and layout.framing is not None:
         raise InputError(
-            "plan: --framing has no effect on --target hls, which counts beats; "
-            "leave it out"
+            "plan: --framing has no effect on --target hls, which counts beats; leave it out"
         )
     if target == "hls" and layout.control is not None:
         raise InputError(

@@ -186,8 +186,9 @@ create_bd_design create_clock create_project current_fileset current_project get
 get_bd_intf_pins get_bd_nets get_bd_pins get_files get_ports get_property get_runs
 get_timing_paths launch_runs
 make_wrapper open_checkpoint opt_design phys_opt_design place_design read_saif read_verilog read_xdc
-report_power report_timing_summary report_utilization route_design save_bd_design set_property
-synth_design update_compile_order update_ip_catalog validate_bd_design wait_on_run write_checkpoint
+package_xo report_power report_timing_summary report_utilization route_design save_bd_design
+set_property synth_design update_compile_order update_ip_catalog validate_bd_design wait_on_run
+write_checkpoint
 ipx::associate_bus_interfaces ipx::check_integrity ipx::create_xgui_files ipx::current_core
 ipx::package_project ipx::save_core ipx::update_checksums
 """

@@ -12,6 +12,9 @@ from hwbnn.targets.ip import (
     fusesoc,
     instances,
     ipxact,
+    kernel,
+    lattice,
+    litex,
     registers,
     vivado,
     wrapper,
@@ -27,9 +30,10 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE, vectors: int | None 
 
     ``rtl/`` holds the design. ``files.f`` lists its files, each behind the modules that it
     instantiates; ``library.f`` lists the files that all cores share, ``core.f`` the others.
-    ``ip/`` has a top module in Verilog. ``component.xml`` (IP-XACT), a ``.core`` file (FuseSoC) and
-    the scripts of ``vivado/`` hand the design to tools. ``sim/`` holds benches, their vectors, and
-    a wrapper that shows every value; these are no part of the design.
+    ``ip/`` has a top module in Verilog. ``component.xml`` (IP-XACT), a ``.core`` file (FuseSoC), a
+    module for LiteX and the scripts of ``vivado/`` or ``lattice/`` hand the design to tools.
+    ``sim/`` holds benches, their vectors, and a wrapper that shows every value; these are no part
+    of the design.
 
     Args:
         graph: the network.
@@ -57,8 +61,12 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE, vectors: int | None 
     files["core.json"] = describe.core(core).encode()
     files["README.md"] = describe.readme(made).encode()
     files |= registers.files(plan)
-    files |= vivado.files(core) | instances.files(core)
+    files |= instances.files(core) | litex.files(core)
+    # Scripts for the tools of the part's maker, and for no others.
+    amd = not lattice.fits(core)
+    files |= vivado.files(core) | kernel.files(core) if amd else lattice.files(core)
     tests = benches.simulated(made)
     files |= ipxact.files(made, tests)
-    files[fusesoc.file_name(name)] = fusesoc.text(made, tests, vivado.CONSTRAINTS).encode()
+    constraints = vivado.CONSTRAINTS if amd else None
+    files[fusesoc.file_name(name)] = fusesoc.text(made, tests, constraints).encode()
     return Project("rtl", files)
