@@ -1,6 +1,7 @@
 """Makes small networks of QKeras or Larq with random weights, and the libraries' results.
 
 usage: .keras-venv/bin/python scripts/keras_references.py qkeras FOLDER
+       .keras-venv/bin/python scripts/keras_references.py published FOLDER
        TF_USE_LEGACY_KERAS=1 .keras-venv/bin/python scripts/keras_references.py larq FOLDER
 
 With TF_USE_LEGACY_KERAS=1 and QKeras 0.9 on PYTHONPATH (pip install --no-deps --target DIR
@@ -142,6 +143,86 @@ def qkeras_networks() -> list[Any]:
     return [depthwise, sequence, folded, keras.Model(image, ended, name="branches")]
 
 
+def published_networks() -> list[Any]:
+    """Small networks with the layers, quantizers and strides of networks that were published."""
+    import keras
+    from qkeras import (
+        QActivation,
+        QBatchNormalization,
+        QConv2D,
+        QConv2DBatchnorm,
+        QDense,
+        QDenseBatchnorm,
+        QDepthwiseConv2D,
+    )
+
+    layers = keras.layers
+
+    def fixed(bits: int, integer: int) -> str:
+        return f"quantized_bits({bits},{integer},alpha=1)"
+
+    def relu(bits: int, integer: int) -> Any:
+        return QActivation(f"quantized_relu({bits},{integer})")
+
+    def weights(bits: int, integer: int) -> dict[str, str]:
+        return {"kernel_quantizer": fixed(bits, integer), "bias_quantizer": fixed(bits, integer)}
+
+    def folded(filters: int, size: int, stride: int = 1) -> Any:
+        given = {"strides": (stride, stride), "padding": "same", **weights(8, 2)}
+        return QConv2DBatchnorm(filters, size, **given)
+
+    def sequential(name: str, shape: tuple[int, ...], *inside: Any) -> Any:
+        return keras.Sequential([keras.Input(shape), *inside], name=name)
+
+    # MLPerf Tiny's image classification by hls4ml: 8 bits throughout, strides of 4, "same".
+    images = sequential(
+        *("images", (8, 8, 3), folded(6, 1), relu(8, 2), folded(4, 4), relu(8, 2)),
+        *(folded(6, 4, 4), relu(8, 2), layers.Flatten(), QDense(10, **weights(8, 2))),
+        layers.Activation("softmax"),
+    )
+    # Its anomaly detection: an autoencoder of dense layers with a BatchNorm inside.
+    anomalies = sequential(
+        *("anomalies", (24,), QDenseBatchnorm(16, **weights(12, 6)), relu(6, 6)),
+        *(QDenseBatchnorm(4, **weights(12, 6)), relu(6, 6)),
+        *(QDense(16, **weights(10, 0)), relu(10, 5), QDense(24, **weights(12, 0))),
+    )
+    # Keyword spotting with depthwise convolutions, a stride of 2, 6- and 8-bit weights.
+    depthwise = {"depthwise_quantizer": fixed(6, 0), "use_bias": False, "padding": "same"}
+    words = sequential(
+        *("words", (13, 10, 1)),
+        QConv2D(6, (10, 4), strides=(2, 2), padding="same", **weights(8, 1)),
+        *(layers.BatchNormalization(), relu(8, 3)),
+        QDepthwiseConv2D(3, strides=(2, 2), **depthwise),
+        *(layers.BatchNormalization(), relu(6, 2)),
+        QConv2D(8, 1, kernel_quantizer=fixed(6, 0), use_bias=False),
+        *(layers.BatchNormalization(), relu(6, 2), layers.GlobalAveragePooling2D()),
+        *(QActivation(fixed(8, 3)), QDense(12, **weights(8, 1)), layers.Softmax()),
+    )
+    # BatchNorm with quantized parameters: the defaults, and fixed point.
+    norms = sequential(
+        *("norms", (16,), QDense(16, **weights(4, 0)), QBatchNormalization(), relu(4, 1)),
+        QDense(12, kernel_quantizer="ternary(alpha=1)", use_bias=False),
+        QBatchNormalization(
+            gamma_quantizer=fixed(6, 2),
+            beta_quantizer=fixed(6, 1),
+            mean_quantizer=fixed(6, 2),
+            variance_quantizer=None,
+        ),
+        *(relu(8, 2), QDense(5, **weights(6, 0))),
+    )
+    # ResNet-8: sums of two branches, one with a convolution of stride 2.
+    image = keras.Input((8, 8, 3))
+    x = relu(8, 2)(folded(4, 3)(image))
+    for filters, stride in ((4, 1), (6, 2)):
+        y = relu(8, 2)(folded(filters, 3, stride)(x))
+        y = QActivation(fixed(8, 2))(folded(filters, 3)(y))
+        short = x if stride == 1 else QActivation(fixed(8, 2))(folded(filters, 1, stride)(x))
+        x = relu(8, 3)(layers.Add()([y, short]))
+    x = layers.Flatten()(layers.AveragePooling2D(4)(x))
+    ended = layers.Activation("softmax")(QDense(10, **weights(8, 2))(x))
+    return [images, anomalies, words, norms, keras.Model(image, ended, name="residual")]
+
+
 def larq_networks() -> list[Any]:
     """Networks that together use the layers and quantizers of Larq."""
     import larq
@@ -211,7 +292,9 @@ def randomize(model: Any, rng: np.random.Generator) -> None:
         if "variance" in name:
             new = rng.uniform(0.3, 2, old.shape)
         elif "gamma" in name:
-            new = rng.uniform(0.4, 1.5, old.shape) * rng.choice([-1, 1], old.shape)
+            # quantized_relu_po2 makes 2^-32 of a gain below 0, which float32 loses in the sum.
+            signs = [1] if "q_batch_normalization" in name else [-1, 1]
+            new = rng.uniform(0.4, 1.5, old.shape) * rng.choice(signs, old.shape)
         else:
             spread = 0.5 if any(part in name for part in ("mean", "beta", "bias")) else 0.4
             new = rng.normal(size=old.shape) * spread
@@ -229,7 +312,8 @@ def main(library: str, folder: Path) -> None:
         sys.modules["keras"] = tf_keras
     rng = np.random.default_rng(1)
     is_larq = library == "larq"
-    for model in larq_networks() if is_larq else qkeras_networks():
+    made = {"qkeras": qkeras_networks, "published": published_networks, "larq": larq_networks}
+    for model in made[library]():
         randomize(model, rng)
         low = -128 if is_larq else 0
         u = rng.integers(low, low + 256, (FRAMES, *model.input_shape[1:])).astype(np.int16)
@@ -250,6 +334,6 @@ def _functional(model: Any, inside: list[Any]) -> Any:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in ("qkeras", "larq"):
+    if len(sys.argv) != 3 or sys.argv[1] not in ("qkeras", "published", "larq"):
         sys.exit(__doc__)
     main(sys.argv[1], Path(sys.argv[2]))

@@ -16,6 +16,7 @@ from hwbnn.program import Affine, BatchNorm, Clip, Dense, Layer, MaxPooling, Pro
 from hwbnn.program.layers import Convolution
 from hwbnn.program.quantizers import Rounding, rounding, truncation
 from hwbnn.simulators import simulate
+from hwbnn.verification import verify
 
 SOURCE = Input("u", (1,), -2000, 2000, scale=1.0)
 
@@ -158,3 +159,18 @@ def test_sixteen_bits_as_they_arrive_need_no_node() -> None:
     q = rounding("q", "k", "x", low=-(1 << 15), high=(1 << 15) - 1, step=2.0**-10)
     last = Dense("sum", "QDense", "q", np.array([[1, 2, 3], [3, -1, 1]]), np.ones(1))
     assert kinds(lowered(q, last, source=source)) == ["Input", "Dot", "Output"]
+
+
+@pytest.mark.hardware
+@pytest.mark.parametrize("target", ["hls", "rtl"])
+def test_halves_to_even_in_hardware(target: str) -> None:
+    source = Input("u", (4,), -300, 300, scale=1.0)
+    weights = np.random.default_rng(5).integers(-9, 10, (3, 4))
+    sums = Dense("sum", "QDense", "x", weights, np.array([0.25, -0.5, 0.3]))
+    graph = lowered(sums, rounding("q", "k", "sum", low=-512, high=511), source=source)
+    assert sum(isinstance(node, Rescale) for node in graph.nodes) == 4
+    x = np.random.default_rng(6).integers(-300, 301, (200, 4))
+    found = simulate(graph, x)
+    assert ((x @ weights[0] * 0.25) % 1 == 0.5).any()
+    assert np.array_equal(found[:, 0], np.rint(x @ weights[0] * 0.25).clip(-512, 511))
+    assert verify(graph, x, backends=("fast", target)).ok

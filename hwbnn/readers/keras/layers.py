@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hwbnn.errors import CannotLower, nearest
 from hwbnn.program import Program
-from hwbnn.readers.keras import plain_layers, pooling_layers, weighted_layers
+from hwbnn.readers.keras import plain_layers, pooling_layers, quantized_norm, weighted_layers
 from hwbnn.readers.keras.architecture import Architecture, LayerConfig
 from hwbnn.readers.keras.stored_weights import StoredWeights
 from hwbnn.readers.keras.translation import NO_MARGINS, LayerValue, Translation
@@ -69,6 +69,7 @@ _LAYERS: dict[str, Translate] = {
         weighted_layers.separable,
     ),
     **dict.fromkeys(("BatchNormalization", "BatchNormalizationV1"), plain_layers.batch_norm),
+    "QBatchNormalization": quantized_norm.quantized_batch_norm,
     **dict.fromkeys(("Activation", "QActivation"), plain_layers.activation),
     **dict.fromkeys(
         (
@@ -107,7 +108,6 @@ LAYERS: tuple[str, ...] = ("InputLayer", *_LAYERS)
 """The classes of layers that are read."""
 _INSTEAD = {
     "Lambda": "holds Python code, which is never run; replace it by layers",
-    "QBatchNormalization": "quantizes its parameters, which is not read; take BatchNormalization",
     "QuantSeparableConv2D": "is not read; take a depthwise convolution and one of one pixel",
     "QAdaptiveActivation": "is not read; take QActivation with the bits that it found",
     "UpSampling2D": "is not read; leave it out, or train on larger images",
@@ -134,6 +134,8 @@ _OPTIONS = frozenset(
             "pointwise_quantizer",
             "input_quantizer",
         ),
+        *("gamma_quantizer", "beta_quantizer", "mean_quantizer", "variance_quantizer"),
+        *("inverse_quantizer", "gamma_range", "beta_range"),
         *("average_quantizer", "quantizer", "pad_values", "mask", "H", "rate", "seed"),
         *("noise_shape", "stddev", "target_shape", "max_value", "negative_slope", "threshold"),
         *("l1", "l2", "precision", "clip_value", "beta", "threshold_value", "k_bit", "mode"),

@@ -14,6 +14,12 @@ from hwbnn.readers.keras.translation import NO_MARGINS, LayerValue, Translation,
 
 def batch_norm(net: Translation, layer: LayerConfig) -> LayerValue:
     """A BatchNorm with its moving mean and variance."""
+    value, new = normalized(net, layer)
+    return replace(value, name=net.add(new))
+
+
+def normalized(net: Translation, layer: LayerConfig) -> tuple[LayerValue, BatchNorm]:
+    """The value that a BatchNorm reads, and the BatchNorm, which is not added yet."""
     value = net.source(layer)
     axis = layer.config.get("axis", -1)
     axes = axis if isinstance(axis, list) else [axis]
@@ -38,7 +44,7 @@ def batch_norm(net: Translation, layer: LayerConfig) -> LayerValue:
         variance=found["moving_variance"],
         epsilon=layer.number("epsilon", 1e-3),
     )
-    return replace(value, name=net.add(new))
+    return value, new
 
 
 def activation(net: Translation, layer: LayerConfig) -> LayerValue:

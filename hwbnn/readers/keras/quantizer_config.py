@@ -38,6 +38,10 @@ POSITIONAL: dict[str, tuple[str, ...]] = {
     "quantized_tanh": ("bits", "use_stochastic_rounding", "symmetric", "use_real_tanh"),
     "quantized_sigmoid": ("bits", "symmetric", "use_real_sigmoid", "use_stochastic_rounding"),
     "quantized_po2": ("bits", "max_value", "use_stochastic_rounding", "quadratic_approximation"),
+    "quantized_relu_po2": (
+        *("bits", "max_value", "negative_slope", "use_stochastic_rounding"),
+        "quadratic_approximation",
+    ),
 }
 """The order of the arguments in text, as far as QKeras 0.9 and qkeras-v3 agree on it."""
 

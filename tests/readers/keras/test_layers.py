@@ -444,6 +444,45 @@ def test_names_of_a_stranger_stay_names() -> None:
     assert found.layers[0].label.isprintable()
 
 
+EVEN = "quantized_relu_po2(6,quadratic_approximation=1)"
+
+
+def quantized_norm(**quantizers: Any) -> Tiny:
+    """A QBatchNormalization of two channels, its parameters real unless told otherwise."""
+    given = dict.fromkeys(("gamma", "beta", "mean", "variance"))
+    options = {f"{name}_quantizer": value for name, value in given.items()} | quantizers
+    numbers = {"gamma": (3, -0.7), "beta": (0.3, 0), "moving_mean": (-5, 1e-9)}
+    weights = {**numbers, "moving_variance": (2, 0.3)}
+    return Tiny("QBatchNormalization", options, {k: np.float32(v) for k, v in weights.items()})
+
+
+def test_a_quantized_batch_norm_has_powers_of_two() -> None:
+    layer = quantized_norm(
+        gamma_quantizer="quantized_relu_po2(6,2048)",
+        beta_quantizer="quantized_bits(4,0,alpha=1)",
+        mean_quantizer="quantized_po2(5)",
+        variance_quantizer="quantized_po2(4,2)",
+    )
+    with pytest.raises(CannotLower):  # 2 is below max_value, but the network ends in real numbers
+        lower_program(read(layer, shape=(2,)), Input("x", (2,), 0, 3, scale=1.0), "logits")
+    (found,) = read(layer, shape=(2,)).layers
+    assert isinstance(found, BatchNorm)
+    assert found.gamma.tolist() == [4.0, 2.0**-32]  # log2 3 is 1.58; below 0 the least power
+    assert found.beta.tolist() == [0.25, 0.0]
+    assert found.mean.tolist() == [-4.0, 2.0**-8]  # the sign stays; below epsilon the least
+    assert found.variance.tolist() == [2.0, 0.25]
+
+
+def test_an_inverse_that_is_quantized_replaces_gamma_and_variance() -> None:
+    layer = quantized_norm(inverse_quantizer="quantized_bits(8,2,alpha=1)")
+    (found,) = read(layer, shape=(2,)).layers
+    assert isinstance(found, BatchNorm)
+    roots = np.sqrt(np.float32([2, 0.3]) + np.float32(1e-3))
+    wanted = np.rint(np.float32([3, -0.7]) / roots * 32) / 32
+    assert found.gamma.tolist() == wanted.tolist()
+    assert (found.variance.tolist(), found.epsilon) == ([1.0, 1.0], 0.0)
+
+
 IMAGE = (4, 4, 2)
 REFUSED: dict[str, tuple[tuple[Tiny, ...], tuple[int, ...], str]] = {
     "a float dense layer": (
@@ -473,7 +512,16 @@ REFUSED: dict[str, tuple[tuple[Tiny, ...], tuple[int, ...], str]] = {
     ),
     "a relu with a slope": ((Tiny("ReLU", {"negative_slope": 0.5}),), (3,), "quantized_relu"),
     "a separable convolution": ((Tiny("QuantSeparableConv2D"),), IMAGE, "depthwise"),
-    "quantized parameters of BatchNorm": ((Tiny("QBatchNormalization"),), (3,), "take Batch"),
+    "a quantized BatchNorm between two powers": (
+        (quantized_norm(variance_quantizer=EVEN),),
+        (2,),
+        r"quantized_relu_po2: 2 lies half-way between two powers of two",
+    ),
+    "a quantized BatchNorm with noise": (
+        (quantized_norm(gamma_quantizer="quantized_po2(5,qnoise_factor=0.5)"),),
+        (2,),
+        "qnoise_factor=0.5 leaves values partly unquantized",
+    ),
     "an unknown option": (
         (dense(signs(3, 2), lora_rank=4),),
         (3,),

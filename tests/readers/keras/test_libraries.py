@@ -25,6 +25,7 @@ FILES = Path(__file__).parent / "files"
 NAMES = (
     *("depthwise.keras", "sequence.keras", "folded.keras", "branches.keras"),
     *("folded_qkeras09.h5", "larq_padded.h5", "larq_dense.h5"),
+    *("images.keras", "anomalies.keras", "words.keras", "norms.keras", "residual.keras"),
 )
 GRID = 1 << 12
 """Sums that are multiples of ``1 / GRID`` are compared as such: libraries compute in float32."""
