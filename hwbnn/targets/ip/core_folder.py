@@ -9,13 +9,13 @@ from hwbnn.project import Project
 from hwbnn.targets.ip import (
     benches,
     describe,
+    drivers,
     fusesoc,
     instances,
     ipxact,
     kernel,
     lattice,
     litex,
-    registers,
     vivado,
     wrapper,
 )
@@ -60,7 +60,7 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE, vectors: int | None 
     files["plan.json"] = plan.to_json().encode()
     files["core.json"] = describe.core(core).encode()
     files["README.md"] = describe.readme(made).encode()
-    files |= registers.files(plan)
+    files |= drivers.files(made)
     files |= instances.files(core) | litex.files(core)
     # Scripts for the tools of the part's maker, and for no others.
     amd = not lattice.fits(core)

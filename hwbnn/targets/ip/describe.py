@@ -13,7 +13,7 @@ from hwbnn.devices import known_part
 from hwbnn.estimate import Cycles, area, fit
 from hwbnn.estimate.goals import mhz, ns_text, rounded_ns
 from hwbnn.estimate.planned import frames_per_second
-from hwbnn.graph import ValueType
+from hwbnn.graph import Graph, ValueType
 from hwbnn.plan import Circuit, Framing, Plan, Tap, TokenStream
 from hwbnn.plan.stages import AxisIn, AxisOut
 from hwbnn.simulators import simulate
@@ -69,6 +69,7 @@ def core(design: Design) -> str:
         "input": _port(circuit, circuit.graph.input.name, "s_axis"),
         "output": {
             **_port(circuit, circuit.graph.output.name, "m_axis"),
+            "result": circuit.graph.meaning,
             **meaning_for_programs(circuit.graph),
         },
         **registers.for_programs(circuit.plan),
@@ -237,6 +238,40 @@ design.
 - **LiteX**: `litex/{name}_litex.py`, a module with stream endpoints.
 - **An instance** to copy: `{FOLDER}/{wrapper_name(name)}.veo` (Verilog), `.vho` (VHDL).
 {_scripts(design)}
+
+## Drive it
+
+`drivers/` has what a processor needs to send frames through an AXI DMA: it packs frames as
+`core.json` says, and unpacks results.
+{_driven(vectors)}
+
+On a board with PYNQ, with `drivers/hwbnn_core.py` and `core.json` beside each other:
+
+```
+from hwbnn_core import Accelerator
+core = Accelerator("system.bit")   # bitstream and .hwh of vivado/zynq.tcl
+y = core.run(x)               # x: integers, (frames, {_shape(graph)})
+classes = core.classify(x)
+```
+
+In C, for bare metal (`hwbnn_baremetal.h`) and Linux with UIO and u-dma-buf (`hwbnn_linux.h`); both
+need `hwbnn_driver.c`, and `{name}_core.h` describes this core:
+
+```
+#include "hwbnn_linux.h"
+#include "{name}_core.h"
+hwbnn_t core;
+hwbnn_linux_open(&core, &{name}_core, "/dev/uio0", {_uio(circuit.plan)}, "/dev/udmabuf0",
+                 "/sys/class/u-dma-buf/udmabuf0");
+hwbnn_status_t status = hwbnn_open(&core);
+if (status == HWBNN_OK) status = hwbnn_run(&core, x, y, frames);
+puts(hwbnn_text(status));
+```
+
+The drivers were tested with the RTL of cores and a model of the DMA, in simulation; no board has
+run them. What only a board shows: the processor's caches, the clock, and the DMA itself. The
+drivers read the DMA's status and use no interrupt.
+
 ## Several cores in one design
 
 Cores that were generated with names of their own (`hwbnn generate --name`) by the same version
@@ -307,6 +342,38 @@ def _control(plan: Plan) -> str:
   change nothing that the core computes; leave the inputs at 0 if nobody reads them.
   `{registers.PAGE}` describes each register, `{registers.HEADER}` is the same for C.
 """
+
+
+def _driven(vectors: Vectors) -> str:
+    """Frames in a transfer, and whether another build is found out, for the README."""
+    plan, output = vectors.design.circuit.plan, vectors.output
+    whole = output.used[-1] > output.bits - 8
+    if plan.framing == "batch" and whole:
+        frames = "A transfer holds many frames."
+    elif plan.framing == "batch":
+        frames = (
+            "A transfer holds one frame: the last beat of a result has unused bytes, which a DMA "
+            "takes\nat the end of a packet alone."
+        )
+    else:
+        frames = (
+            "A transfer holds one frame, since each result ends a packet; `--framing batch`\n"
+            "allows many."
+        )
+    if plan.control == "none":
+        return frames + (
+            " This core has no registers (`--control axi4lite`), so a bitstream\nof another build "
+            "is found out only where its frames have another size."
+        )
+    return frames + "\nThe drivers compare the build in the registers with their own."
+
+
+def _shape(graph: Graph) -> str:
+    return ", ".join(map(str, graph.types[graph.input.name].shape))
+
+
+def _uio(plan: Plan) -> str:
+    return "NULL" if plan.control == "none" else '"/dev/uio1"'
 
 
 def _speed(predicted: Cycles, plan: Plan) -> str:

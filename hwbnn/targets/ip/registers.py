@@ -113,13 +113,3 @@ def for_programs(plan: Plan) -> dict[str, object]:
             "registers": offsets,
         }
     }
-
-
-def files(plan: Plan) -> dict[str, bytes]:
-    """The C header and the documentation of the registers, by path."""
-    if plan.control == "none":
-        return {}
-    return {
-        HEADER: asset("rtl", "control/hwbnn_registers.h"),
-        PAGE: asset("rtl", "control/registers.md"),
-    }
