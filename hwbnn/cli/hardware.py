@@ -42,6 +42,8 @@ def register(app: typer.Typer) -> None:
 def generate(
     layout: LayoutOptions,
     graph: options.GraphArgument,
+    network_input: options.NetworkInput = "",
+    weights: options.NetworkWeights = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the project; with --table it may be left out."),
@@ -122,7 +124,7 @@ def generate(
         )
     if target == "hls" and layout.form is not None:
         raise InputError("plan: --form has no effect on --target hls, which has no netlists")
-    network = read_graph(graph)
+    network = read_graph(graph, network_input, weights)
     chosen = layout.chosen(network)
     facts: dict[str, object] = {}
     line = ""
@@ -173,6 +175,8 @@ def verify(
         ),
     ] = None,
     key: options.Key = "",
+    network_input: options.NetworkInput = "",
+    weights: options.NetworkWeights = None,
     frames: Annotated[int, typer.Option(min=1, help="How many random samples.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Seed of random samples and stalls.")] = 1,
     backends: Annotated[
@@ -206,7 +210,7 @@ def verify(
 
     if wave is not None:
         writable(wave, ".fst")
-    core = layout.core(project)
+    core = layout.core(project, network_input, weights)
     graph = from_bytes(core.files["graph.npz"], project)
     x = random_input(graph, frames, seed) if array is None else read_input(graph, array, key)
     names = options.listed(backends) if backends else ["fast", core.target]
@@ -285,6 +289,8 @@ def random_input(graph: Graph, frames: int, seed: int) -> Array:
 def synth(
     layout: LayoutOptions,
     project: options.ProjectArgument,
+    network_input: options.NetworkInput = "",
+    weights: options.NetworkWeights = None,
     family: Annotated[
         str | None,
         typer.Option(
@@ -310,7 +316,7 @@ def synth(
 
     if out is not None:
         writable(out, ".json")
-    core = layout.core(project)
+    core = layout.core(project, network_input, weights)
     if core.target != "rtl":
         raise InputError(f"{project}: expected a project of target 'rtl', found '{core.target}'")
     if place and family not in (None, "ecp5"):

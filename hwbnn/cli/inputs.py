@@ -65,22 +65,42 @@ def graph_file(given: str) -> Path:
     )
 
 
-def read_graph(given: str) -> Graph:
-    """The Graph of :func:`graph_file`, or of another framework's network file."""
+def read_graph(given: str, network_input: str = "", weights: Path | None = None) -> Graph:
+    """The Graph of :func:`graph_file`, or of another framework's network file.
+
+    Args:
+        given: the user's argument.
+        network_input: the text of ``--input``, for a network's file.
+        weights: the file of ``--weights``, likewise.
+
+    Raises:
+        InputError: if there is no such file, or these options belong to no network's file.
+    """
     path = network_file(given)
-    return load(graph_file(given)) if path is None else read_network(path, "", None)
+    if path is not None:
+        return read_network(path, network_input, weights)
+    if network_input or weights is not None:
+        raise InputError(
+            f"{given}: --input and --weights belong to a network's file of another framework; this "
+            "is none"
+        )
+    return load(graph_file(given))
 
 
-def read_project(given: str, plan: Plan | None) -> Project:
+def read_project(
+    given: str, plan: Plan | None, network_input: str = "", weights: Path | None = None
+) -> Project:
     """The project in a folder, or a core generated from the named Graph.
 
     Args:
         given: a project's folder, or any argument of :func:`read_graph`.
         plan: the layout of a generated core; None to read a project as it is.
+        network_input: as for :func:`read_graph`.
+        weights: likewise.
     """
-    if plan is None and _exists(Path(given) / "core.json"):
+    if plan is None and _exists(Path(given) / "core.json") and not network_input:
         return Project.read(given)
-    return generate(read_graph(given), "rtl", plan)
+    return generate(read_graph(given, network_input, weights), "rtl", plan)
 
 
 def read_plan(path: Path | None) -> Plan:

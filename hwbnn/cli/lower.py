@@ -267,6 +267,8 @@ def explain(
 
 def export(
     graph: options.GraphArgument,
+    network_input: options.NetworkInput = "",
+    weights: options.NetworkWeights = None,
     out: Annotated[Path, typer.Option(help="The ONNX file.")] = Path("graph.onnx"),
     as_json: options.Json = False,
 ) -> None:
@@ -283,7 +285,7 @@ def export(
     from hwbnn.writers import to_qonnx
 
     writable(out, ".onnx")
-    network = read_graph(graph)
+    network = read_graph(graph, network_input, weights)
     data = to_qonnx(network)
     write_file(out, data)
     facts = {"file": str(out), "bytes": len(data), "nodes": len(network.nodes)}

@@ -11,16 +11,17 @@ GraphArgument = Annotated[
     str,
     typer.Argument(
         metavar="GRAPH",
-        help="A Graph file, a folder with a graph.npz in it, or the name of a bundled network "
-        "(`hwbnn list models`).",
+        help="A Graph file, a folder with a graph.npz in it, the name of a bundled network "
+        "(`hwbnn list models`), or a network's file of another framework (with --input).",
     ),
 ]
 ProjectArgument = Annotated[
     str,
     typer.Argument(
         metavar="PROJECT",
-        help="The folder of a generated project, or a Graph to generate a core from (a file, a "
-        "folder, or the name of a bundled network).",
+        help="The folder of a generated project, or a Graph to generate a core from: a file, a "
+        "folder, the name of a bundled network, or a network's file of another framework (with "
+        "--input).",
     ),
 ]
 ModelArgument = Annotated[

@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, cast
 
 from hwbnn.cli import options
@@ -140,11 +141,12 @@ class LayoutOptions:
         channels = {node.name: graph.types[node.name].channels for node in nodes}
         return {name: largest_divisor(n, self.lanes) for name, n in channels.items()}
 
-    def core(self, given: str) -> Project:
+    def core(self, given: str, network_input: str = "", weights: Path | None = None) -> Project:
         """The project in a folder as it is, or the core of a Graph with the Plan of the options."""
+        network = network_input, weights
         if not self.given:
-            return read_project(given, None)
-        return read_project(given, self.chosen(read_graph(given)))
+            return read_project(given, None, *network)
+        return read_project(given, self.chosen(read_graph(given, *network)), *network)
 
 
 def with_layout_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -31,6 +31,8 @@ def predict(
     graph: options.GraphArgument,
     array: options.ArrayArgument,
     key: options.Key = "",
+    network_input: options.NetworkInput = "",
+    weights: options.NetworkWeights = None,
     labels: options.Labels = None,
     labels_key: options.LabelsKey = "",
     out: Annotated[
@@ -50,7 +52,7 @@ def predict(
     """
     if out is not None:
         writable(out, ".npy", ".csv")
-    network = read_graph(graph)
+    network = read_graph(graph, network_input, weights)
     x = read_input(network, array, key)
     count = classes(network)
     answers = simulate(network, x, engine=_fastest())[:, 0].astype(np.int64)
@@ -75,6 +77,8 @@ def simulate_(
     graph: options.GraphArgument,
     array: options.ArrayArgument,
     key: options.Key = "",
+    network_input: options.NetworkInput = "",
+    weights: options.NetworkWeights = None,
     engine: options.Engine = "",
     out: Annotated[
         Path | None, typer.Option(help="Write the outputs into this .npy or .csv file.")
@@ -98,7 +102,7 @@ def simulate_(
         writable(out, ".npy", ".csv")
     if trace is not None:
         writable(trace, ".npz")
-    network = read_graph(graph)
+    network = read_graph(graph, network_input, weights)
     x = read_input(network, array, key)
     engine = engine or _fastest()
     begin = time.perf_counter()

@@ -58,7 +58,9 @@ def scaled_scores(
     scaled = rescaled(build, value, [n * f for f in factors], bias)
     if scaled is None:
         return None
-    text = f"scores: sums times {n * min(factors)} to {n * max(factors)}, plus 0 to {max(bias)}"
+    least, most = n * min(factors), n * max(factors)
+    times = f"{least}" if least == most else f"{least} to {most}"
+    text = f"scores: sums times {times}, plus 0 to {max(bias)}"
     build.remark(layer, scaled, f"{text}; ordered exactly as the logits")
     return scaled.name
 

@@ -62,11 +62,11 @@ def test_explain_says_bits_scales_and_near_pairs_or_where_it_stops(call: Call) -
     assert "a -> threshold_2: thresholds: 16 rising; 3 thresholds a channel" in told.stdout
     assert "weights -7 to 7 (4 bits)" in told.stdout
     model = Model((1, 4))
-    model.quant("x", 1.0, 10)
+    model.quant("x", 1.0, 18)
     Path("bad").write_bytes(model.bytes())
     stopped = call("explain", "bad", "--input", "pixels")
     assert stopped.exit_code == 2
-    assert "expected at most 256 levels (8 bits), found 1023" in stopped.stdout + stopped.stderr
+    assert "expected 1 to 16 bits, found 18" in stopped.stdout + stopped.stderr
 
 
 def test_what_arrives_has_to_be_said_where_the_file_does_not(call: Call) -> None:
@@ -74,6 +74,7 @@ def test_what_arrives_has_to_be_said_where_the_file_does_not(call: Call) -> None
     assert "give --input for shape 6: bits, pixels" in refused(call("lower", "net.onnx"))
     assert call("lower", "net.onnx", "--input", "-8..7*1/8").exit_code == 0
     assert load("graph.npz").input.scale == 0.125
+    np.save("x.npy", np.arange(-8, 4).reshape(2, 6))
     assert "give --input" in refused(call("predict", "net.onnx", "x.npy"))
     assert "expected bits, pixels, or integers" in refused(
         call("lower", "net.onnx", "--input", "a..b")
@@ -86,6 +87,26 @@ def test_commands_for_graphs_take_files_that_say_what_arrives(call: Call) -> Non
     done = call("predict", "network", "x.npy", "--json")
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["classes"] == y[:5].tolist()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("predict", "x.npy"),
+        ("simulate", "x.npy"),
+        ("generate", "--table"),
+        ("export", "--out", "again.onnx"),
+        ("verify", "x.npy", "--backends", "fast"),
+    ],
+)
+def test_commands_for_graphs_are_told_what_arrives(call: Call, command: tuple[str, ...]) -> None:
+    Path("net.onnx").write_bytes(small_dense())
+    np.save("x.npy", np.arange(-8, 4).reshape(2, 6))
+    name, *more = command
+    done = call(name, "net.onnx", *more, "--input", "-8..7*1/8")
+    assert done.exit_code == 0, done.stderr
+    said = refused(call(name, "sfc", *more, "--input", "bits"))
+    assert "sfc: --input and --weights belong to a network's file of another framework" in said
 
 
 def test_build_is_given_the_graph_of_a_file(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

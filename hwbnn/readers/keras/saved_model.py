@@ -82,7 +82,8 @@ def read_file(path: Path, weights: Path | None) -> KerasFile:
         return from_h5(data, where)
     if beside is None:
         raise InputError(
-            f"{where}: has no weights; give the file that model.save_weights wrote as well"
+            f"{where}: has no weights; give the file that model.save_weights wrote as well "
+            "(--weights FILE; in Python weights=)"
         )
     assert weights is not None
     return from_json(data, beside, where, weights.name)
