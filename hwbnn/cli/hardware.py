@@ -117,6 +117,12 @@ def generate(
         raise InputError(
             "plan: --framing has no effect on --target hls, which counts beats; leave it out"
         )
+    tags = (layout.tid_bits, layout.tdest_bits, layout.tuser_bits)
+    if target == "hls" and any(bits is not None for bits in tags):
+        raise InputError(
+            "plan: --tid-bits, --tdest-bits and --tuser-bits have no effect on --target hls; "
+            "leave them out"
+        )
     if target == "hls" and layout.control is not None:
         raise InputError(
             "plan: --control has no effect on --target hls, whose registers are the tool's own; "

@@ -185,6 +185,15 @@ Framing = Annotated[
         "`counted` (by counting beats; tlast of the input is not read)."
     ),
 ]
+TidBits = Annotated[
+    int | None,
+    typer.Option(
+        help="Bits of tid on both streams: each result bears that of its frame's first beat; by "
+        "default 0, none."
+    ),
+]
+TdestBits = Annotated[int | None, typer.Option(help="The same of tdest.")]
+TuserBits = Annotated[int | None, typer.Option(help="The same of tuser.")]
 Control = Annotated[
     str | None,
     typer.Option(

@@ -42,6 +42,9 @@ class LayoutOptions:
     form: options.Form = None
     framing: options.Framing = None
     control: options.Control = None
+    tid_bits: options.TidBits = None
+    tdest_bits: options.TdestBits = None
+    tuser_bits: options.TuserBits = None
     logic_levels: options.Levels = None
     memory_registers: options.MemoryRegisters = None
     input_beat: options.InputBeat = None
@@ -88,6 +91,9 @@ class LayoutOptions:
         changed: dict[str, Any] = {
             "framing": cast(Framing, self.framing),
             "control": cast(Control, self.control),
+            "tid_bits": self.tid_bits,
+            "tdest_bits": self.tdest_bits,
+            "tuser_bits": self.tuser_bits,
             "logic_levels_per_register": self.logic_levels,
             "memory_registers": self.memory_registers,
             "input_beat": self.input_beat,

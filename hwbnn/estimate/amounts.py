@@ -150,6 +150,13 @@ def framing(circuit: Circuit) -> Amounts:
         bits = log2_up(circuit.stages[-1].source.tokens)
         total.lut += Counter(exact=CONTROL_LUT, counter=bits)
         total.ff["exact"] += CONTROL_FF + bits
+    if circuit.plan.tags:
+        bits = log2_up(circuit.stages[0].source.tokens) if circuit.plan.framing != "packet" else 0
+        bits += log2_up(circuit.stages[-1].source.tokens)
+        total.lut["counter"] += bits
+        total.ff["exact"] += bits + 1
+        depth = 3 + circuit.latency // circuit.interval
+        _add_fifo(total, depth, sum(circuit.plan.tags.values()))
     if circuit.plan.framing == "packet":
         return total
     bits = log2_up(circuit.stages[0].source.tokens)

@@ -18,6 +18,8 @@ from hwbnn.graph.fields import plain, shown
 
 BEAT_LIMIT = 1 << 16
 """Bits of the widest AXI4-Stream beat at the border."""
+TAG_LIMIT = 64
+"""Bits of the widest ``tid``, ``tdest`` or ``tuser``."""
 WINDOWED = (Conv2d, MaxPool, SumPool, ChannelPad, Concat)
 """Nodes that buffer tokens of an image in a sliding window."""
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
@@ -75,7 +77,7 @@ PARTS: Mapping[str, str] = MappingProxyType(
 )
 """A device that has the primitives of each form; other forms take the device of ``xc7``."""
 
-LATER = ("part", "framing", "memory_registers", "control")
+LATER = ("part", "framing", "memory_registers", "control", "tid_bits", "tdest_bits", "tuser_bits")
 """Fields of a Plan that its JSON leaves out where they have their defaults."""
 
 RENAMED = {
@@ -199,6 +201,10 @@ class Plan:
         input_beat: bits of ``s_axis_tdata``, a multiple of 8; holds a whole number of elements.
         output_beat: bits of ``m_axis_tdata``, likewise.
         framing: how frames are told apart at the border (:data:`Framing`).
+        tid_bits: bits of ``tid`` on both streams; 0 for none. Each result bears that of its frame,
+            which is what stands beside the frame's first beat.
+        tdest_bits: the same of ``tdest``.
+        tuser_bits: the same of ``tuser``.
         control: whether the core has a block of registers for a processor (:data:`Control`).
         logic_levels_per_register: levels of adders or comparators between two registers.
         memory_registers: registers behind the memories of weights of folded layers, 1 or 2. The
@@ -224,6 +230,9 @@ class Plan:
     output_beat: int = 8
     framing: Framing = "packet"
     control: Control = "none"
+    tid_bits: int = 0
+    tdest_bits: int = 0
+    tuser_bits: int = 0
     logic_levels_per_register: int = 2
     memory_registers: int = 1
     fuse: bool = True
@@ -257,6 +266,10 @@ class Plan:
                     f"plan: {name}: expected a multiple of 8 from 8 to {BEAT_LIMIT}, "
                     f"found {shown(beat)}"
                 )
+        for name in ("tid_bits", "tdest_bits", "tuser_bits"):
+            bits = getattr(self, name)
+            if not is_int(bits) or not 0 <= bits <= TAG_LIMIT:
+                raise PlanError(f"plan: {name}: expected 0 to {TAG_LIMIT}, found {shown(bits)}")
         for name, kinds in (("framing", Framing), ("control", Control)):
             if getattr(self, name) not in list(get_args(kinds)):
                 raise PlanError(
@@ -296,6 +309,12 @@ class Plan:
                     f"plan: form: {part.name} lacks the primitives of {form}; expected one of "
                     f"{', '.join(others)}"
                 )
+
+    @property
+    def tags(self) -> dict[str, int]:
+        """The bits of ``tid``, ``tdest`` and ``tuser``, those left out that the core has not."""
+        bits = {"tid": self.tid_bits, "tdest": self.tdest_bits, "tuser": self.tuser_bits}
+        return {name: n for name, n in bits.items() if n}
 
     @property
     def device(self) -> str:

@@ -96,6 +96,11 @@ REFUSED: dict[str, tuple[Callable[[], Plan], str]] = {
         lambda: Plan(logic_levels_per_register=0),
         "logic_levels_per_register: expected 1 to 64, found 0",
     ),
+    "a tag too wide": (lambda: Plan(tid_bits=65), "tid_bits: expected 0 to 64, found 65"),
+    "a control of no kind": (
+        lambda: Plan(control="axi"),  # type: ignore[arg-type]
+        "control: expected one of none, axi4lite, found 'axi'",
+    ),
     "fuse 1": (lambda: Plan(fuse=1), "fuse: expected true or false, found 1"),  # type: ignore[arg-type]
     "clock 0": (lambda: Plan(clock_ns=0), r"clock_ns: expected 0\.1 to 1000, found 0"),
     "clock nan": (lambda: Plan(clock_ns=float("nan")), "clock_ns: .* found nan"),

@@ -35,8 +35,8 @@ def network(flipped=None):
     )
 
 
-def core(framing="packet", flipped=None, control="none", **options):
-    plan = replace(PLAN, framing=framing, control=control)
+def core(framing="packet", flipped=None, control="none", tags=None, **options):
+    plan = replace(PLAN, framing=framing, control=control, **(tags or {}))
     return generate(network(flipped), "rtl", plan, name="my", **options)
 
 

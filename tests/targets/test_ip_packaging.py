@@ -59,7 +59,7 @@ def test_the_component_is_valid_by_the_schema_and_a_fault_is_not(project, file):
 @pytest.mark.parametrize("file", XACT)
 def test_a_component_with_registers_is_valid_and_lists_them(file):
     year = XACT[file]
-    root = etree.fromstring(dma(control="axi4lite").files[file])
+    root = etree.fromstring(dma(control="axi4lite", tid_bits=5, tuser_bits=9).files[file])
     schema(year).assertValid(root)
     names = names_in(year)
     found = {
@@ -74,6 +74,12 @@ def test_a_component_with_registers_is_valid_and_lists_them(file):
     )
     assert bus.find(".//ipxact:memoryMapRef", names).attrib["memoryMapRef"] == "s_axi_control"
     assert len(bus.findall(".//ipxact:portMap", names)) == 19
+    parameters = {
+        p.findtext("ipxact:name", None, names): p.findtext("ipxact:value", None, names)
+        for p in root.iterfind(".//ipxact:busInterface//ipxact:parameter", names)
+    }
+    assert (parameters["TID_WIDTH"], parameters["TUSER_WIDTH"]) == ("5", "9")
+    assert "TDEST_WIDTH" not in parameters
     clock = root.xpath("//ipxact:value[contains(text(), 's_axis:m_axis')]", namespaces=names)
     assert clock[0].text == '"s_axis:m_axis:s_axi_control"'
 

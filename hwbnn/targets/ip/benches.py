@@ -37,10 +37,16 @@ def files(vectors: Vectors) -> dict[str, bytes]:
             **names,
             wrapper=wrapper_name(design.name),
             registers=_registers(design.circuit.plan),
+            tags=_tags(design.circuit.plan),
         ).encode(),
         "sim/Makefile": filled("Makefile", **names).encode(),
         **vectors.files(),
     }
+
+
+def _tags(plan: Plan) -> str:
+    """The bits of each tag by name, as Python."""
+    return "{" + ", ".join(f'"{name}": {bits}' for name, bits in plan.tags.items()) + "}"
 
 
 def _registers(plan: Plan) -> str:

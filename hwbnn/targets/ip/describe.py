@@ -126,7 +126,8 @@ def _port(circuit: Circuit, value: str, port: str) -> dict[str, object]:
     stage = circuit.stages[0 if port == "s_axis" else -1]
     assert isinstance(stage, AxisIn | AxisOut)
     described = _stream(stage.source, circuit.graph.types[value])
-    return {"port": port, "value": value, "beat": stage.beat, **described}
+    tags = {f"{name}_bits": bits for name, bits in circuit.plan.tags.items()}
+    return {"port": port, "value": value, "beat": stage.beat, **tags, **described}
 
 
 def _tap(tap: Tap) -> dict[str, object]:
@@ -153,6 +154,7 @@ def readme(vectors: Vectors) -> str:
     y, said = simulate(graph, x), meaning_for_people(graph)
     decided = f"\n  {said}" if said else ""
     synth = "" if lattice.fits(design) else ", `synth` (Vivado)"
+    also = _tags(circuit.plan) + _control(circuit.plan)
     models = f"sim/{netlists.MODELS}.sv " if netlists.models(circuit) else ""
     return f"""# A binary neural network as an FPGA core
 
@@ -166,7 +168,7 @@ programs.
 - `s_axis_*`: frames in, AXI4-Stream. {_layout(first, graph.types[graph.input.name])}
 - `m_axis_*`: frames out, likewise. {_layout(last, graph.types[graph.output.name])}{decided}
 {_framing(circuit.plan.framing, first.source.tokens)}
-{_control(circuit.plan)}- `s_axis_tkeep` is not read: the layout of a frame is fixed.
+{also}- `s_axis_tkeep` is not read: the layout of a frame is fixed.
 
 {_speed(predicted, circuit.plan)}
 
@@ -331,6 +333,16 @@ def _framing(framing: Framing, beats: int) -> str:
   up with zero beats, so its output means nothing; the surplus beats of a long one are dropped. Each
   packet gives exactly one frame, and the next packet is computed as usual. No reset is needed. The
   framing `batch` of a Plan takes several frames in a packet, `counted` takes any `tlast`."""
+
+
+def _tags(plan: Plan) -> str:
+    """The tags of frames, for the README."""
+    if not plan.tags:
+        return ""
+    listed = ", ".join(f"`{name}` ({_count(bits, 'bit')})" for name, bits in plan.tags.items())
+    return f"""- {listed} on both streams: every beat of a result bears what stood beside the
+  first beat of its frame. What stands beside the other beats of a frame is not read.
+"""
 
 
 def _control(plan: Plan) -> str:

@@ -105,6 +105,8 @@ def _stream(
     parameters = _add(interface, "parameters")
     for name, value in (("TDATA_NUM_BYTES", beat // 8), ("HAS_TKEEP", 1), ("HAS_TLAST", 1)):
         _parameter(parameters, name, value)
+    for tag, bits in design.circuit.plan.tags.items():
+        _parameter(parameters, f"{tag.upper()}_WIDTH", bits)
 
 
 def _memory_mapped(parent: ElementTree.Element, bus: str, ports: list[Port], year: str) -> None:

@@ -186,6 +186,7 @@ class Vectors:
             "frames": len(self.frames),
             "whole": [int(whole) for whole in self.frames.whole],
             "errors": self.frames.errors,
+            "begins": self.frames.begins.tolist(),
             "cut": self.cut,
             "input": {"beat": self.input.bits, "beats": len(self.sent[0])},
             "output": {

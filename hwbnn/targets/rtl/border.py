@@ -89,6 +89,7 @@ def ports(plan: Plan) -> tuple[Port, ...]:
             Port(f"{bus}_{name}", sends != (name == "tready"), widths.get(name), bus)
             for name in SIGNALS
         ]
+        listed += [Port(f"{bus}_{name}", sends, bits, bus) for name, bits in plan.tags.items()]
     if plan.control == "axi4lite":
         listed += [
             Port(f"{CONTROL}_{name}", drives, width, CONTROL)
@@ -103,13 +104,13 @@ def buses(plan: Plan) -> tuple[str, ...]:
 
 
 def stream_ports(plan: Plan) -> tuple[Port, ...]:
-    """The ports that a bench of the streams drives and reads: all but those of the registers."""
-    return tuple(port for port in ports(plan) if port.bus != CONTROL)
+    """The ports that every bench drives and reads: those of the registers and tags left out."""
+    return tuple(port for port in ports(plan) if port.name not in idle(plan))
 
 
 def idle(plan: Plan) -> dict[str, str]:
-    """The ports of the registers, connected so that nobody reaches them."""
-    listed = [port for port in ports(plan) if port.bus == CONTROL]
+    """The ports of the registers and of tags, connected so that nobody reaches them."""
+    listed = [port for port in ports(plan) if port.bus == CONTROL or port.signal in plan.tags]
     return {port.name: "" if port.output else f"{port.width or 1}'b0" for port in listed}
 
 
@@ -123,8 +124,14 @@ def declared(listed: Iterable[Port]) -> list[str]:
     ]
 
 
-def axis_in(stage: AxisIn, framing: Framing) -> str:
-    """The instance that receives frames, and the wires that it drives."""
+def axis_in(stage: AxisIn, framing: Framing, *, tagged: bool = False) -> str:
+    """The instance that receives frames, and the wires that it drives.
+
+    Args:
+        stage: the input stage.
+        framing: how frames are told apart.
+        tagged: whether :func:`tags` stands in front of it.
+    """
     text = described(f"Input {stage.name.removeprefix('v_')}", stage.result)
     text += wires(stage.name, stage.result, handshake=True)
     ends: dict[str, str] = {}
@@ -139,6 +146,7 @@ def axis_in(stage: AxisIn, framing: Framing) -> str:
     connected = {
         **CLOCK,
         **{f"s_axis_{signal}": f"s_axis_{signal}" for signal in SIGNALS},
+        **({"s_axis_tvalid": "tagged_valid", "s_axis_tready": "tagged_ready"} if tagged else {}),
         **output_ports(stage.name),
         **ends,
         "error_o": "error_o",
@@ -176,6 +184,38 @@ def axis_out(stage: AxisOut, framing: Framing, frames: int) -> str:
         **{f"m_axis_{signal}": f"m_axis_{signal}" for signal in SIGNALS},
     }
     return described("Output", stream) + instance(OUT[framing], "u_axis_out", parameters, connected)
+
+
+def tags(circuit: Circuit, frames: int) -> str:
+    """The instance that passes tags of frames by; empty if the Plan has none.
+
+    Args:
+        circuit: the circuit.
+        frames: the most frames that the core can hold.
+    """
+    plan = circuit.plan
+    if not plan.tags:
+        return ""
+    first, last = circuit.stages[0], circuit.stages[-1]
+    parameters = {
+        "Width": sum(plan.tags.values()),
+        "Counted": plan.framing != "packet",
+        "Packets": plan.framing != "counted",
+        "Beats": first.source.tokens,
+        "OutBeats": last.source.tokens,
+        "Frames": frames + 2,  # one of which only a part is inside, and one that leaves
+    }
+    handshake = ("s_axis_tvalid", "s_axis_tready", "s_axis_tlast", "m_axis_tvalid", "m_axis_tready")
+    connected = {
+        **CLOCK,
+        **{name: name for name in handshake},
+        "tag_i": "{" + ", ".join(f"s_axis_{name}" for name in plan.tags) + "}",
+        "valid_o": "tagged_valid",
+        "ready_i": "tagged_ready",
+        "tag_o": "{" + ", ".join(f"m_axis_{name}" for name in plan.tags) + "}",
+    }
+    text = "\n  // ---- Tags of frames ----\n\n  logic tagged_valid, tagged_ready;\n\n"
+    return text + instance("hwbnn_axis_tags", "u_tags", parameters, connected)
 
 
 def control(circuit: Circuit, build: str) -> str:

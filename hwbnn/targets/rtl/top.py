@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hwbnn.estimate import Cycles, frames_held
-from hwbnn.plan import Circuit, Framing
+from hwbnn.plan import Circuit, Plan
 from hwbnn.plan.stages import AxisIn, AxisOut, Stage
 from hwbnn.targets.rtl import border
 from hwbnn.targets.rtl.stages import fifos, stage_text
@@ -30,9 +30,9 @@ def top(circuit: Circuit, predicted: Cycles, core: str, build: str) -> str:
     because it was generated with another core, does not elaborate.
     """
     plan = circuit.plan
-    held = frames_held(circuit) if plan.framing == "batch" else 0
-    body = _build_check(top_name(core), build)
-    body += "".join(_stage(stage, core, plan.framing, held) for stage in circuit.stages)
+    held = frames_held(circuit) if plan.framing == "batch" or plan.tags else 0
+    body = _build_check(top_name(core), build) + border.tags(circuit, held)
+    body += "".join(_stage(stage, core, plan, held) for stage in circuit.stages)
     body += border.control(circuit, build)
     comment = (
         f"A network of {len(circuit.graph.nodes)} nodes, graph {circuit.graph.digest[:16]}.\n"
@@ -61,11 +61,11 @@ def _build_check(top: str, build: str) -> str:
 """
 
 
-def _stage(stage: Stage, core: str, framing: Framing, held: int) -> str:
+def _stage(stage: Stage, core: str, plan: Plan, held: int) -> str:
     if isinstance(stage, AxisIn):
-        return border.axis_in(stage, framing)
+        return border.axis_in(stage, plan.framing, tagged=bool(plan.tags))
     if isinstance(stage, AxisOut):
-        return border.axis_out(stage, framing, held)
+        return border.axis_out(stage, plan.framing, held)
     return stage_text(stage, core)
 
 
