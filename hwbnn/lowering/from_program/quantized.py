@@ -12,6 +12,7 @@ from hwbnn.lowering.activations import SMALL_TABLE, activation
 from hwbnn.lowering.from_program.certificate import Certificate, certify
 from hwbnn.lowering.from_program.program_check import CodeNode
 from hwbnn.lowering.from_program.readings import LinearReading, ProgramValue, ProgramWork, read_as
+from hwbnn.lowering.from_program.real_numbers import rational
 from hwbnn.lowering.from_program.rounded import MANY_STEPS, rounded
 from hwbnn.lowering.from_program.weighted_sums import uniform
 from hwbnn.lowering.ops import StepActivation
@@ -102,7 +103,7 @@ def _bit(layer: Quantizer, work: ProgramWork, source: ProgramValue) -> ProgramVa
     ((low, high),) = pairs
     if low == high:
         raise layer.refuse("gives the same number for -1 and +1; look at its thresholds")
-    scale, offset = Fraction(layer.scale), Fraction(layer.offset)
+    scale, offset = rational(layer.scale), rational(layer.offset)
     read = LinearReading((scale * (high - low) / 2,), (offset + scale * (high + low) / 2,))
     work.tell(layer, source.value, "the same bits")
     work.codes[layer.name] = CodeNode(source.value.name, high - low, low)
@@ -145,8 +146,8 @@ def _renamed(
     layer: Quantizer, work: ProgramWork, source: ProgramValue, start: int, below: int
 ) -> ProgramValue:
     """A quantizer whose counts are the integers that it reads, plus ``start``: no node."""
-    scale = Fraction(layer.scale)
-    read = LinearReading((scale,), (Fraction(layer.offset) + scale * start,))
+    scale = rational(layer.scale)
+    read = LinearReading((scale,), (rational(layer.offset) + scale * start,))
     work.tell(layer, source.value, f"its codes are the integers that it reads, plus {start}")
     work.codes[layer.name] = CodeNode(source.value.name, 1, start + below)
     return read_as(source.value, layer.label, read)
@@ -191,7 +192,7 @@ def _count(layer: Quantizer, row: int, y: Fraction) -> int:
 
 def _codes(layer: Quantizer, is_bit: bool, base: int | None) -> LinearReading:
     """The numbers that a quantizer's integers in the Graph stand for."""
-    scale, offset = Fraction(layer.scale), Fraction(layer.offset)
+    scale, offset = rational(layer.scale), rational(layer.offset)
     if is_bit:
         return LinearReading((scale / 2,), (offset + scale / 2,))
     return LinearReading((scale,), (offset if base is None else Fraction(0),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from hwbnn.verification import verify
 from tests.readers.onnx.look_alikes import LOOK_ALIKES, Exporter, source_of
 
 FRAMES = 6
+PAGE = Path(__file__).parents[3] / "docs" / "ways-in.md"
 
 
 def drawn(read: Program, given: dict[str, Any], frames: int = FRAMES) -> Any:
@@ -95,6 +97,12 @@ def test_activations_and_classes_are_those_of_qonnx(name: str) -> None:
             assert other[0] == own
         else:
             assert exact[own] == exact[other.argmax()]  # of equal logits, either is right
+
+
+def test_the_page_lists_every_family() -> None:
+    table = PAGE.read_text().partition("## Which families were tried")[2].partition("\n## ")[0]
+    for like in LOOK_ALIKES.values():
+        assert f"| {like.family}" in table, like.family
 
 
 def test_another_rounding_or_shift_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
