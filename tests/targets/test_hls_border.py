@@ -17,9 +17,9 @@ from hwbnn.graph import Dot, Graph, Input, Output
 from hwbnn.plan import Folded, Plan
 from hwbnn.project import Project
 from hwbnn.targets import generate
-from hwbnn.targets.hls.border import Port
 from hwbnn.targets.hls.calls import NETWORK, TOP
 from hwbnn.targets.hls.layout import Scalar
+from hwbnn.targets.hls.packed_ports import PackedPort
 from hwbnn.verification import hls
 from tests.strategies import random_graph, random_inputs, random_plan
 from tests.targets.hls_networks import every_node, images
@@ -126,9 +126,11 @@ def test_tokens_of_images_of_every_size_cross_beats_of_every_size(
 
 def test_moves_are_those_of_the_beats_and_tokens() -> None:
     # 8 elements in a beat, 3 in a token: a token in each move, as a beat is read in time.
-    def port(lanes: int, token: int, elements: int) -> Port:
+    def port(lanes: int, token: int, elements: int) -> PackedPort:
         element = Scalar(8)
-        return Port("s_axis", "x", "io_stream", elements, element, 8 * lanes, lanes, token, True)
+        return PackedPort(
+            "s_axis", "x", "io_stream", elements, element, 8 * lanes, lanes, token, True
+        )
 
     assert port(8, 3, 48).moves(8, 3) == 16
     assert port(2, 6, 48).moves(2, 6) == 24

@@ -18,9 +18,9 @@ from hwbnn.errors import PlanError, ToolNotFound
 from hwbnn.graph import Graph, to_bytes
 from hwbnn.plan import Plan
 from hwbnn.project import Project
-from hwbnn.targets.hls import describe, scripts, top
-from hwbnn.targets.hls.border import input_port, output_port
+from hwbnn.targets.hls import describe, scripts, top_function
 from hwbnn.targets.hls.calls import Site, calls_of, default_io
+from hwbnn.targets.hls.packed_ports import input_port, output_port
 
 if TYPE_CHECKING:
     from hls4ml.model.graph import ModelGraph
@@ -70,7 +70,7 @@ def generate(graph: Graph, plan: Plan | None = None, io: str | None = None) -> P
         {
             **written,
             **scripts.files(plan),
-            **top.files(graph, x, y, pipelined=pipelined),
+            **top_function.files(graph, x, y, pipelined=pipelined),
             **bench,
             "graph.npz": to_bytes(graph),
             "plan.json": plan.to_json().encode(),

@@ -9,9 +9,9 @@ import numpy as np
 from hwbnn.estimate.goals import mhz
 from hwbnn.graph import Graph
 from hwbnn.simulators import simulate
-from hwbnn.targets.hls.border import Port
 from hwbnn.targets.hls.calls import FORK, NETWORK, TOP, Call, Site
-from hwbnn.targets.hls.top import BENCH_INPUT, BENCH_OUTPUT
+from hwbnn.targets.hls.packed_ports import PackedPort
+from hwbnn.targets.hls.top_function import BENCH_INPUT, BENCH_OUTPUT
 from hwbnn.targets.meaning import meaning_for_programs
 
 FRAMES = 8
@@ -22,7 +22,7 @@ SUMS = ("Dot", "Neurons", "Conv2d", "ConvNeurons")
 """Kinds of calls that a Plan folds."""
 
 
-def core(site: Site, calls: tuple[Call, ...], x: Port, y: Port) -> dict[str, Any]:
+def core(site: Site, calls: tuple[Call, ...], x: PackedPort, y: PackedPort) -> dict[str, Any]:
     """The contents of ``core.json``, the description of the project for programs.
 
     ``trace`` has one entry for each slot of the C simulation: the value, the number of its

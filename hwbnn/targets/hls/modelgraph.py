@@ -14,10 +14,10 @@ from hls4ml.report import parse_vivado_report
 from hls4ml.utils.config import create_config
 
 from hwbnn.errors import ToolFailed
-from hwbnn.targets.hls.border import input_port, output_port
 from hwbnn.targets.hls.calls import FORK, NETWORK, Call, Site
 from hwbnn.targets.hls.depths import depths
 from hwbnn.targets.hls.hls4ml_layers import BACKEND, register
+from hwbnn.targets.hls.packed_ports import input_port, output_port
 
 
 def layer_list(site: Site, calls: tuple[Call, ...]) -> list[dict[str, Any]]:

@@ -33,8 +33,8 @@ from hwbnn.graph import (
 )
 from hwbnn.graph.arrays import Ints
 from hwbnn.plan import Folded
-from hwbnn.targets.hls.border import output_port
 from hwbnn.targets.hls.layout import Constant, Packed, Plain, Scalar, ValueLayout
+from hwbnn.targets.hls.packed_ports import output_port
 from hwbnn.targets.hls.site import Call, Site, fusable, within_limit
 from hwbnn.targets.hls.sums import integers, masked, sum_function, sum_members, threshold_sizes
 

@@ -17,7 +17,7 @@ WORD_BITS = 1024
 
 
 @dataclass(frozen=True)
-class Port:
+class PackedPort:
     """One port of the top function.
 
     Attributes:
@@ -53,7 +53,7 @@ class Port:
         return self.elements // self.token
 
     @property
-    def group(self) -> int:
+    def common(self) -> int:
         """Elements that are always in one word and in one token."""
         return gcd(self.lanes, self.token)
 
@@ -97,25 +97,25 @@ class Port:
             numbers["n_tokens"] = self.tokens
         if self.image:
             parts = (self.lanes, self.token) if self.name == "s_axis" else (self.token, self.lanes)
-            numbers |= {"held": self.held, "group": self.group, "n_moves": self.moves(*parts)}
+            numbers |= {"held": self.held, "group": self.common, "n_moves": self.moves(*parts)}
         lines = [f"    typedef {cpp} {name};" for name, cpp in types.items()]
         lines += [f"    static const unsigned {name} = {n};" for name, n in numbers.items()]
         return "\n".join([f"struct {self.name}_port {{", *lines, "};\n"])
 
 
-def input_port(site: Site) -> Port:
+def input_port(site: Site) -> PackedPort:
     """The port where frames arrive."""
     name = "frame_in" if site.io == "io_parallel" else "s_axis"
     return _port(site, name, site.graph.input.name, site.plan.input_beat)
 
 
-def output_port(site: Site) -> Port:
+def output_port(site: Site) -> PackedPort:
     """The port where frames leave."""
     name = "frame_out" if site.io == "io_parallel" else "m_axis"
     return _port(site, name, site.graph.output.name, site.plan.output_beat)
 
 
-def _port(site: Site, name: str, value: str, beat: int) -> Port:
+def _port(site: Site, name: str, value: str, beat: int) -> PackedPort:
     """A port for beats of ``beat`` bits, of which :data:`WORD_BITS` are used at most.
 
     Raises:
@@ -131,7 +131,7 @@ def _port(site: Site, name: str, value: str, beat: int) -> Port:
                 f"{UNROLL_LIMIT} in a frame at once; take io_stream"
             )
         lanes = min(size, WORD_BITS // t.width)
-        return Port(name, value, site.io, size, element, lanes * t.width, lanes, size)
+        return PackedPort(name, value, site.io, size, element, lanes * t.width, lanes, size)
     bits = min(beat, WORD_BITS)
     if bits < t.width:
         raise PlanError(
@@ -148,7 +148,7 @@ def _port(site: Site, name: str, value: str, beat: int) -> Port:
         token = max(
             n for n in _divisors(size) if n == 1 or n <= min(UNROLL_LIMIT, STREAM_BITS // t.width)
         )
-    return Port(name, value, site.io, size, element, bits, lanes, token, image)
+    return PackedPort(name, value, site.io, size, element, bits, lanes, token, image)
 
 
 def _held(lanes: int, token: int) -> int:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from hwbnn.assets import asset
 from hwbnn.graph import Graph
-from hwbnn.targets.hls.border import Port
 from hwbnn.targets.hls.calls import NETWORK, TOP
+from hwbnn.targets.hls.packed_ports import PackedPort
 
 BENCH_INPUT, BENCH_OUTPUT = "tb_data/tb_input_features.dat", "tb_data/tb_output_predictions.dat"
 
 
-def files(graph: Graph, x: Port, y: Port, *, pipelined: bool) -> dict[str, bytes]:
+def files(graph: Graph, x: PackedPort, y: PackedPort, *, pipelined: bool) -> dict[str, bytes]:
     """The top function, its C simulation and its test bench, by path.
 
     Args:
@@ -36,11 +36,11 @@ def files(graph: Graph, x: Port, y: Port, *, pipelined: bool) -> dict[str, bytes
     }
 
 
-def _parallel_io(port: Port) -> bool:
+def _parallel_io(port: PackedPort) -> bool:
     return port.io == "io_parallel"
 
 
-def _declared(x: Port, y: Port) -> str:
+def _declared(x: PackedPort, y: PackedPort) -> str:
     """The declaration of the top function, without what ends it."""
     if _parallel_io(x):
         ports = [
@@ -52,7 +52,7 @@ def _declared(x: Port, y: Port) -> str:
     return f"void {TOP}({', '.join(ports)})"
 
 
-def _header(x: Port, y: Port) -> str:
+def _header(x: PackedPort, y: PackedPort) -> str:
     return f"""\
 #ifndef {TOP.upper()}_H_
 #define {TOP.upper()}_H_
@@ -69,7 +69,7 @@ def _header(x: Port, y: Port) -> str:
 """
 
 
-def _stream(x: Port, y: Port) -> str:
+def _stream(x: PackedPort, y: PackedPort) -> str:
     taken, given = (f"{'tokens' if p.image else 'frame'}" for p in (x, y))
     depth = {p.name: min(2, p.tokens) for p in (x, y)}
     return f"""\
@@ -92,7 +92,7 @@ def _stream(x: Port, y: Port) -> str:
 """
 
 
-def _parallel(x: Port, y: Port, pipelined: bool) -> str:
+def _parallel(x: PackedPort, y: PackedPort, pipelined: bool) -> str:
     return f"""\
 #include "{TOP}.h"
 
@@ -115,14 +115,14 @@ def _parallel(x: Port, y: Port, pipelined: bool) -> str:
 """
 
 
-def _local(port: Port) -> str:
+def _local(port: PackedPort) -> str:
     """The declaration of a variable that is connected to a port."""
     if _parallel_io(port):
         return f"ap_uint<{port.bits}> {port.name}[{port.beats}];"
     return f'hls::stream<{port.name}_port::beat_t> {port.name}("{port.name}");'
 
 
-def _simulation(graph: Graph, x: Port, y: Port) -> str:
+def _simulation(graph: Graph, x: PackedPort, y: PackedPort) -> str:
     kept = ["uint8_t" if graph.types[port.value].bit else "int32_t" for port in (x, y)]
     return f"""\
 // C simulation of a batch of frames. Not for synthesis: it includes the functions themselves, so
@@ -163,7 +163,7 @@ hwbnn_simulate(const {kept[0]} *x, {kept[1]} *y, void **sinks, size_t frames) {{
 """
 
 
-def _bench(x: Port, y: Port) -> str:
+def _bench(x: PackedPort, y: PackedPort) -> str:
     return f"""\
 // The test bench, for C simulation and for co-simulation by Vitis: it sends the frames of
 // {BENCH_INPUT} to the top function and compares its frames with those of
