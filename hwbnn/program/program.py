@@ -27,6 +27,8 @@ MOST_LAYERS = 10_000
 """Most layers of a program."""
 MOST_ELEMENTS = 1 << 23
 """Most elements of a value."""
+MOST_EDGES = 1 << 24
+"""Most edges of all quantizers of a program together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +108,24 @@ class Program:
     def by_name(self) -> dict[str, Layer]:
         """The layers by their names."""
         return {layer.name: layer for layer in self.layers}
+
+
+def counted_edges(count: int, layer: Layer) -> int:
+    """The edges of all quantizers so far, with those of one more layer.
+
+    Readers count them while they make layers, as a small file can name thousands of quantizers of
+    16 bits.
+
+    Raises:
+        InputError: if they are more than :data:`MOST_EDGES`.
+    """
+    count += layer.edges.size if isinstance(layer, Quantizer) else 0
+    if count > MOST_EDGES:
+        raise InputError(
+            f"{layer.label}: the network's quantizers have more than {MOST_EDGES} edges; use fewer "
+            "bits"
+        )
+    return count
 
 
 def output_shape(layer: Layer, sources: list[tuple[int, ...]]) -> tuple[int, ...]:

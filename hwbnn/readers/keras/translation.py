@@ -9,7 +9,7 @@ from typing import Any
 from hwbnn.errors import CannotLower, nearest
 from hwbnn.graph.arrays import Array
 from hwbnn.program import Clip, Layer
-from hwbnn.program.program import output_shape
+from hwbnn.program.program import counted_edges, output_shape
 from hwbnn.readers.keras.activation_quantizers import ACTIVATIONS, activation
 from hwbnn.readers.keras.architecture import Architecture, LayerConfig
 from hwbnn.readers.keras.quantizer_config import QuantizerConfig, quantizer
@@ -54,6 +54,7 @@ class Translation:
         self.remarks: list[str] = []
         self.values: dict[str, LayerValue] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self._edges = 0
         self._readers: dict[str, list[str]] = {}
         for layer in network.layers:
             for source in layer.sources:
@@ -89,6 +90,7 @@ class Translation:
             InputError: if the layer does not fit the values that it reads.
         """
         self.shapes[layer.name] = output_shape(layer, [self.shapes[s] for s in layer.sources])
+        self._edges = counted_edges(self._edges, layer)
         self.layers.append(layer)
         return layer.name
 

@@ -14,7 +14,7 @@ import numpy as np
 from hwbnn.errors import CannotLower
 from hwbnn.graph.arrays import Array, Floats, Ints
 from hwbnn.program import Layer
-from hwbnn.program.program import output_shape
+from hwbnn.program.program import counted_edges, output_shape
 from hwbnn.readers.onnx.folding import FoldedConstant
 from hwbnn.readers.onnx.protobuf import OnnxModel, OnnxNode
 
@@ -70,6 +70,7 @@ class OnnxTranslation:
         constants: the graph's constants, by name.
         shapes: the shapes of the program's values, by name.
         end: the name of the logits, once an ``ArgMax`` or ``TopK`` was reached.
+        edges: of all quantizers so far.
         remarks: notes on operations that were left out.
     """
 
@@ -79,6 +80,7 @@ class OnnxTranslation:
     constants: dict[str, FoldedConstant] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     end: str = ""
+    edges: int = 0
     remarks: list[str] = field(default_factory=list)
 
     def shape(self, value: OnnxValue) -> tuple[int, ...]:
@@ -114,6 +116,7 @@ class OnnxTranslation:
         """Add a layer; the result is its value, with ``axes`` or else the axes of ``value``."""
         sources = [self.shapes[source] for source in layer.sources]
         self.shapes[layer.name] = output_shape(layer, sources)
+        self.edges = counted_edges(self.edges, layer)
         self.layers.append(layer)
         order = value.order if not axes else None
         made = OnnxValue(layer.name, axes or value.axes, order)

@@ -432,3 +432,14 @@ def test_listed_elements_are_those_of_raw_bytes() -> None:
     found = list(read_model(model.bytes()).constants.values())
     assert all(np.array_equal(a, b) for a, b in zip(found[::2], found[1::2], strict=True))
     assert np.array_equal(found[0], arrays[0])
+
+
+def test_thousands_of_wide_quantizers_are_refused_before_they_fill_memory() -> None:
+    model = Model((1, 4))
+    x = "x"
+    for _ in range(300):
+        x = model.quant(x, 2.0**-8, 16)
+    with pytest.raises(
+        InputError, match=r"Quant_\d+' \(Quant\): the network's quantizers have more"
+    ):
+        program(model.bytes())
