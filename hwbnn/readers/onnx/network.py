@@ -33,6 +33,7 @@ from hwbnn.readers.onnx.window_nodes import (
     im2col,
     max_pool,
     pad,
+    quant_avg_pool,
     reduce_mean,
 )
 
@@ -136,6 +137,7 @@ _KINDS: dict[str, type] = {
     ),
     **dict.fromkeys(("axis", "group", "transA", "transB", "signed", "narrow", "largest"), int),
     **dict.fromkeys(("select_last_index", "keepdims", "ceil_mode", "count_include_pad"), int),
+    **dict.fromkeys(("kernel", "ibits", "obits"), int),
     **dict.fromkeys(("allowzero", "training_mode", "storage_order", "sorted", "pad_value"), int),
     **dict.fromkeys(("perm", "pads", "strides", "kernel_shape", "dilations", "axes"), list),
     **dict.fromkeys(("shape", "kernel_size", "stride", "pad_amount"), list),
@@ -146,7 +148,8 @@ _KINDS: dict[str, type] = {
 
 def _check_attributes(node: OnnxNode) -> None:
     """Refuse attributes of a wrong type, and lists that are not integers of 32 bits."""
-    for name, kind in _KINDS.items():
+    kinds = {**_KINDS, "stride": int} if node.op == "QuantAvgPool2d" else _KINDS
+    for name, kind in kinds.items():
         value = node.attributes.get(name)
         good = name not in node.attributes or isinstance(value, kind)
         if kind is list and good:
@@ -186,6 +189,7 @@ _OPERATIONS: dict[str, Callable[[OnnxTranslation, OnnxNode], None]] = {
     "Pad": pad,
     "Im2Col": im2col,
     "AveragePool": average_pool,
+    "QuantAvgPool2d": quant_avg_pool,
     "GlobalAveragePool": global_pool,
     "GlobalMaxPool": global_pool,
     "ReduceMean": reduce_mean,

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from math import ceil
 
+import numpy as np
+
 from hwbnn.errors import CannotLower, InputError
-from hwbnn.program import AveragePooling, Flattening, Layer, MaxPooling, shown_name
+from hwbnn.program import Affine, AveragePooling, Flattening, Layer, MaxPooling, shown_name
+from hwbnn.program.quantizers import truncation
 from hwbnn.readers.onnx.folding import single
 from hwbnn.readers.onnx.onnx_translation import CHANNELS_LAST, Margin, OnnxTranslation, OnnxValue
 from hwbnn.readers.onnx.protobuf import OnnxNode
@@ -36,6 +39,42 @@ def average_pool(work: OnnxTranslation, node: OnnxNode) -> None:
         raise CannotLower(f"{node.label}: averages a Pad of {outside:g}; pad with 0")
     layer = AveragePooling(work.name(node), node.op, value.name, kernel, stride, padding)
     work.append(node, layer, replace(value, margin=None))
+
+
+def quant_avg_pool(work: OnnxTranslation, node: OnnxNode) -> None:
+    """FINN's ``QuantAvgPool2d``: sums of windows, shifted right from their width to ``obits``."""
+    value, given = work.value(node), node.attributes
+    wanted = "nhwc" if given.get("data_layout", "NCHW") == "NHWC" else "nchw"
+    if value.axes != wanted:
+        raise CannotLower(f"{node.label}: expected axes {wanted}, found {value.axes}")
+    numbers = [int(given.get(name, 0)) for name in ("kernel", "stride", "ibits", "obits")]
+    size, step, before, after = numbers
+    if not all(1 <= n < 1 << 15 for n in (size, step)) or not all(
+        1 <= n <= 16 for n in (before, after)
+    ):
+        raise InputError(
+            f"{node.label}: expected kernel and stride from 1, ibits and obits from 1 to 16, found "
+            f"{numbers}"
+        )
+    shift = max((((1 << before) - 1) * size * size).bit_length() - after, 0)
+    window_size = (size, size), (step, step)
+    pool = AveragePooling(work.name(node, " mean"), node.op, value.name, *window_size)
+    total = work.append(node, pool, value)
+    scale = np.array([float(size * size)])
+    sums = Affine(work.name(node, " sum"), node.op, total.name, scale=scale)
+    work.append(node, sums, value)
+    layer = truncation(
+        *(work.name(node), node.op, sums.name),
+        low=-(1 << after),
+        high=(1 << after) - 1,
+        step=1.0,
+        divisor=float(1 << shift),
+        rule="floor",
+        scale=1.0,
+        offset=0.0,
+        is_bounded=False,
+    )
+    work.append(node, layer, value)
 
 
 def global_pool(work: OnnxTranslation, node: OnnxNode) -> None:

@@ -157,3 +157,20 @@ def test_finn_s_windows_and_matrices_are_convolutions() -> None:
     equal(model, (6, 6, 3), last=True, shapes=dict(zip(names, made, strict=True)))
     depthwise = next(n for n in program(model.bytes()).layers if getattr(n, "groups", 1) > 1)
     assert depthwise.kind == "MatMul"
+
+
+@pytest.mark.parametrize(("last", "bits"), [(False, 4), (True, 6)])
+def test_finn_s_average_pool_shifts_its_sums(last: bool, bits: int) -> None:
+    model = Model((1, 6, 6, 3) if last else (1, 3, 6, 6))
+    layout = "NHWC" if last else "NCHW"
+    t = np.sort(codes(1, 15, most=30) / 16, axis=1)
+    common = {"domain": QONNX, "data_layout": layout}
+    more = {"out_scale": 1.0, "out_bias": 0.0, "out_dtype": "UINT4"}
+    x = model.node("MultiThreshold", "x", t.astype(np.float32), **common, **more)
+    given = {"kernel": 3, "stride": 3, "ibits": 4, "obits": bits, "signed": 0}
+    model.node("QuantAvgPool2d", x, **common, **given)
+    ended(model, 12)
+    made = [(6, 6, 3), (2, 2, 3)] if last else [(3, 6, 6), (3, 2, 2)]
+    names = [node.output[0] for node in onnx.load_from_string(model.bytes()).graph.node]
+    shapes = dict(zip(names, [*made, (12,), (4,)], strict=True))
+    equal(model, (6, 6, 3), last=last, shapes=shapes)
