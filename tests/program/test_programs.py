@@ -380,6 +380,20 @@ def test_exact_ties_of_dyadic_scales_are_no_near_pairs() -> None:
     assert "certificates" not in graph.notes
 
 
+@pytest.mark.parametrize(("scale", "near"), [(-1.0, False), (0.25, False), (-3.0, True)])
+def test_ties_stay_ties_behind_powers_of_two_only(scale: float, near: bool) -> None:
+    made = program(
+        (3,),
+        dense("d", "x", np.ones((2, 3), int)),
+        Affine("a", "Mul", "d", np.full(1, scale)),
+        rounding("q", "Quant", "a", low=-3, high=3, step=2 * abs(scale)),
+        dense("y", "q", np.eye(2, dtype=int)),
+    )
+    graph = lower_program(made, Input("x", (3,), 0, 3))
+    assert ("exact ties" in graph.notes["thresholds"]) is not near
+    assert ("near pairs" in graph.notes["thresholds"]) is near
+
+
 def test_signs_of_sums_of_roots() -> None:
     two, three = (RealNumber.of(1).over_root(Fraction(n)).times(n) for n in (2, 3))
     assert two.plus(three).plus(Fraction(-3)).sign == 1

@@ -231,7 +231,8 @@ def _keeps_ties(op: RealOp, channel: int) -> bool:
     if isinstance(op, LinearOp):
         return not op.error[channel if len(op.error) > 1 else 0]
     if isinstance(op, AffineOp):
-        return all(p[channel if len(p) > 1 else 0] == 1 for p in (op.scale, op.divisor))
+        factors = (p[channel if len(p) > 1 else 0] for p in (op.scale, op.divisor))
+        return all(abs(np.frexp(factor)[0]) == 0.5 for factor in factors)  # powers of two
     return isinstance(op, ClipOp)
 
 
