@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "hwbnn"
 
 SAME_TYPE = {
     "Control": "the command line's option of the Plan's control block",
+    "CorePort": "the command line's option of the Plan's ports",
     "Engine": "the command line's option of the simulators' engine",
     "Form": "the command line's option of the Plan's form",
     "Framing": "the command line's option of the Plan's framing",

@@ -123,6 +123,8 @@ def generate(
             "plan: --tid-bits, --tdest-bits and --tuser-bits have no effect on --target hls; "
             "leave them out"
         )
+    if target == "hls" and layout.port is not None:
+        raise InputError("plan: --port has no effect on --target hls; leave it out")
     if target == "hls" and layout.control is not None:
         raise InputError(
             "plan: --control has no effect on --target hls, whose registers are the tool's own; "

@@ -185,6 +185,14 @@ Framing = Annotated[
         "`counted` (by counting beats; tlast of the input is not read)."
     ),
 ]
+CorePort = Annotated[
+    str | None,
+    typer.Option(
+        help="`minimal`: a module without streams too, for triggers: valid and data in, valid and "
+        "data out, a frame in every cycle, a constant latency; every layer must be unrolled. "
+        "`stream` is the default."
+    ),
+]
 TidBits = Annotated[
     int | None,
     typer.Option(

@@ -15,7 +15,7 @@ from hwbnn.cli.output import note
 from hwbnn.devices import read_board, read_part
 from hwbnn.errors import InputError
 from hwbnn.graph import Add, Graph, Rescale
-from hwbnn.plan import Control, Form, Framing, Plan, Unrolled
+from hwbnn.plan import Control, CorePort, Form, Framing, Plan, Unrolled
 from hwbnn.plan.datapath import largest_divisor
 from hwbnn.project import Project
 
@@ -42,6 +42,7 @@ class LayoutOptions:
     form: options.Form = None
     framing: options.Framing = None
     control: options.Control = None
+    port: options.CorePort = None
     tid_bits: options.TidBits = None
     tdest_bits: options.TdestBits = None
     tuser_bits: options.TuserBits = None
@@ -91,6 +92,7 @@ class LayoutOptions:
         changed: dict[str, Any] = {
             "framing": cast(Framing, self.framing),
             "control": cast(Control, self.control),
+            "port": cast(CorePort, self.port),
             "tid_bits": self.tid_bits,
             "tdest_bits": self.tdest_bits,
             "tuser_bits": self.tuser_bits,

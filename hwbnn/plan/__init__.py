@@ -8,6 +8,7 @@ from hwbnn.errors import refuses_others
 from hwbnn.plan.circuits import Circuit, circuit
 from hwbnn.plan.plan import (
     Control,
+    CorePort,
     Folded,
     Form,
     Framing,
@@ -23,6 +24,7 @@ from hwbnn.plan.tokens import Tap, TokenStream
 __all__ = [
     "Circuit",
     "Control",
+    "CorePort",
     "Folded",
     "Form",
     "Framing",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatch
 from math import gcd, prod
@@ -40,7 +40,7 @@ from hwbnn.plan import blocks, constants
 from hwbnn.plan.constants import ThresholdConstants, per_element
 from hwbnn.plan.datapath import Datapath, OpenStream, largest_divisor
 from hwbnn.plan.fifos import settled, with_depths
-from hwbnn.plan.plan import Plan
+from hwbnn.plan.plan import BEAT_LIMIT, Plan
 from hwbnn.plan.product_stages import add_product, add_thresholds, add_windows
 from hwbnn.plan.stages import AddStreams, AxisIn, AxisOut, Pipeline, Stage
 from hwbnn.plan.tokens import Tap
@@ -100,6 +100,8 @@ def circuit(graph: Graph, plan: Plan) -> Circuit:
     for node in graph.nodes:
         add_node(datapath, node)
     stages, latency = settled(with_depths(datapath.stages, plan))
+    if plan.port == "minimal":
+        _check_never_waits(stages)
     return Circuit(
         graph,
         plan,
@@ -109,6 +111,30 @@ def circuit(graph: Graph, plan: Plan) -> Circuit:
         max(stage.interval for stage in stages),
         latency,
     )
+
+
+def _check_never_waits(stages: Sequence[Stage]) -> None:
+    """Check that a frame may enter in every cycle and that nothing can wait.
+
+    Raises:
+        PlanError: if a stage waits, or a frame is more than one beat.
+    """
+    for stage, beat in ((stages[0], "input_beat"), (stages[-1], "output_beat")):
+        stream = stage.source
+        if stream.tokens > 1:
+            bits = -(-stream.size * stream.width // 8) * 8
+            most = f"; take {beat} {bits}" if bits <= BEAT_LIMIT else ""
+            raise PlanError(
+                f"plan: port minimal: a frame is {stream.tokens} beats by {beat}, expected one"
+                f"{most}"
+            )
+    for stage in stages[1:-1]:
+        waits = not isinstance(stage, Pipeline) or stage.head is not None or stage.interval > 1
+        if waits or stage.result.tokens > 1:
+            raise PlanError(
+                f"plan: port minimal: '{stage.name.removeprefix('v_')}' does not take a frame in "
+                "every cycle; unroll every layer (images and values with several readers cannot)"
+            )
 
 
 def add_node(datapath: Datapath, node: Node) -> None:

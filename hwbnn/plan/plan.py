@@ -72,12 +72,29 @@ Control = Literal["none", "axi4lite"]
 counts frames, errors and stalls, and changes nothing that the core computes.
 """
 
+CorePort = Literal["stream", "minimal"]
+"""The ports of a core.
+
+``stream``: AXI4-Stream. ``minimal``: that, and beside it a module with valid and data alone, which
+takes a frame in every cycle and never waits; only where every layer is unrolled and a frame is one
+beat on both sides.
+"""
+
 PARTS: Mapping[str, str] = MappingProxyType(
     {"xc7": "xc7z020clg400-1", "xcup": "xczu7ev-ffvc1156-2-e"}
 )
 """A device that has the primitives of each form; other forms take the device of ``xc7``."""
 
-LATER = ("part", "framing", "memory_registers", "control", "tid_bits", "tdest_bits", "tuser_bits")
+LATER = (
+    "part",
+    "framing",
+    "memory_registers",
+    "control",
+    "port",
+    "tid_bits",
+    "tdest_bits",
+    "tuser_bits",
+)
 """Fields of a Plan that its JSON leaves out where they have their defaults."""
 
 RENAMED = {
@@ -205,6 +222,7 @@ class Plan:
             which is what stands beside the frame's first beat.
         tdest_bits: the same of ``tdest``.
         tuser_bits: the same of ``tuser``.
+        port: whether there is a module without streams too (:data:`CorePort`).
         control: whether the core has a block of registers for a processor (:data:`Control`).
         logic_levels_per_register: levels of adders or comparators between two registers.
         memory_registers: registers behind the memories of weights of folded layers, 1 or 2. The
@@ -229,6 +247,7 @@ class Plan:
     input_beat: int = 64
     output_beat: int = 8
     framing: Framing = "packet"
+    port: CorePort = "stream"
     control: Control = "none"
     tid_bits: int = 0
     tdest_bits: int = 0
@@ -270,7 +289,7 @@ class Plan:
             bits = getattr(self, name)
             if not is_int(bits) or not 0 <= bits <= TAG_LIMIT:
                 raise PlanError(f"plan: {name}: expected 0 to {TAG_LIMIT}, found {shown(bits)}")
-        for name, kinds in (("framing", Framing), ("control", Control)):
+        for name, kinds in (("framing", Framing), ("control", Control), ("port", CorePort)):
             if getattr(self, name) not in list(get_args(kinds)):
                 raise PlanError(
                     f"plan: {name}: expected one of {', '.join(get_args(kinds))}, "
@@ -390,14 +409,16 @@ class Plan:
     ) -> Plan:
         """A copy whose beats hold at least one element of the Graph's input and output.
 
+        With the port ``minimal`` they hold whole frames.
+
         Args:
             graph: the network.
             names: the beats that may become wider.
         """
-        widths = {
-            "input_beat": graph.types[graph.input.name].width,
-            "output_beat": graph.types[graph.output.name].width,
-        }
+        ends = {"input_beat": graph.types[graph.input.name]}
+        ends["output_beat"] = graph.types[graph.output.name]
+        whole_frames = self.port == "minimal"
+        widths = {name: t.width * (t.size if whole_frames else 1) for name, t in ends.items()}
         whole = {name: min(-(-widths[name] // 8) * 8, BEAT_LIMIT) for name in names}
         return replace(self, **{name: max(getattr(self, name), n) for name, n in whole.items()})
 

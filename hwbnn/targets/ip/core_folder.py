@@ -16,6 +16,7 @@ from hwbnn.targets.ip import (
     kernel,
     lattice,
     litex,
+    minimal,
     vivado,
     wrapper,
 )
@@ -60,7 +61,7 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE, vectors: int | None 
     files["plan.json"] = plan.to_json().encode()
     files["core.json"] = describe.core(core).encode()
     files["README.md"] = describe.readme(made).encode()
-    files |= drivers.files(made)
+    files |= drivers.files(made) | minimal.files(made)
     files |= instances.files(core) | litex.files(core)
     # Scripts for the tools of the part's maker, and for no others.
     amd = not lattice.fits(core)

@@ -17,7 +17,7 @@ from hwbnn.graph import Graph, ValueType
 from hwbnn.plan import Circuit, Framing, Plan, Tap, TokenStream
 from hwbnn.plan.stages import AxisIn, AxisOut
 from hwbnn.simulators import simulate
-from hwbnn.targets.ip import kernel, lattice, registers, vivado
+from hwbnn.targets.ip import kernel, lattice, minimal, registers, vivado
 from hwbnn.targets.ip.ipxact import LIBRARY, VENDOR
 from hwbnn.targets.ip.vectors import Vectors, example, layout
 from hwbnn.targets.ip.wrapper import FOLDER, wrapper_file, wrapper_name
@@ -73,6 +73,7 @@ def core(design: Design) -> str:
             **meaning_for_programs(circuit.graph),
         },
         **registers.for_programs(circuit.plan),
+        **_minimal_port(design),
         "order": "element k * lanes + i of a frame is bits [i * width +: width] of token k",
         "cycles": _cycles(predicted, circuit.plan.clock_ns),
         "taps": {name: _tap(tap) for name, tap in circuit.taps.items()},
@@ -80,6 +81,15 @@ def core(design: Design) -> str:
         "fifos": _fifos(circuit, predicted),
     }
     return json.dumps(described, indent=2) + "\n"
+
+
+def _minimal_port(design: Design) -> dict[str, object]:
+    """The module without streams; empty if there is none."""
+    if design.circuit.plan.port != "minimal":
+        return {}
+    name = minimal.minimal_name(design.name)
+    facts = {"top": name, "file": f"{minimal.FOLDER}/{name}.sv", "initiation_interval": 1}
+    return {"minimal": {**facts, "latency": minimal.latency(design.circuit)}}
 
 
 def _part(circuit: Circuit) -> dict[str, object]:
@@ -154,7 +164,7 @@ def readme(vectors: Vectors) -> str:
     y, said = simulate(graph, x), meaning_for_people(graph)
     decided = f"\n  {said}" if said else ""
     synth = "" if lattice.fits(design) else ", `synth` (Vivado)"
-    also = _tags(circuit.plan) + _control(circuit.plan)
+    also = _tags(circuit.plan) + _control(circuit.plan) + _minimal(design)
     models = f"sim/{netlists.MODELS}.sv " if netlists.models(circuit) else ""
     return f"""# A binary neural network as an FPGA core
 
@@ -342,6 +352,19 @@ def _tags(plan: Plan) -> str:
     listed = ", ".join(f"`{name}` ({_count(bits, 'bit')})" for name, bits in plan.tags.items())
     return f"""- {listed} on both streams: every beat of a result bears what stood beside the
   first beat of its frame. What stands beside the other beats of a frame is not read.
+"""
+
+
+def _minimal(design: Design) -> str:
+    """The module without streams, for the README."""
+    if design.circuit.plan.port != "minimal":
+        return ""
+    name = minimal.minimal_name(design.name)
+    cycles = _count(minimal.latency(design.circuit), "cycle")
+    return f"""- `{minimal.FOLDER}/{name}.sv` is the core without streams: `valid_i` and
+  `data_i` in, `valid_o` and `data_o` out. A frame may come in every cycle; its result stands at the
+  output {cycles} behind it, always. Its files are in `{minimal.FOLDER}/sources.f`;
+  `make icarus` or `make verilator` in that folder runs its bench.
 """
 
 

@@ -137,7 +137,7 @@ def _pipeline(stage: Pipeline, core: str) -> str:
             },
         )
     for block in stage.blocks:
-        lines += "\n" + _block(core, block, valid, data, before, f"{name}_credit")
+        lines += "\n" + block_text(core, block, valid, data, before, f"{name}_credit")
         valid, data = f"{block.name}_valid", f"{block.name}_data"
     lines += "\n" + wires(name, stage.result, handshake=True) + "\n"
     return lines + instance(
@@ -154,7 +154,19 @@ def _pipeline(stage: Pipeline, core: str) -> str:
     )
 
 
-def _block(core: str, block: Block, valid: str, data: str, before: str, credit: str) -> str:
+def block_text(
+    core: str, block: Block, valid: str, data: str, before: str = "", credit: str = ""
+) -> str:
+    """The Verilog of a block: the wires that it drives and its instance.
+
+    Args:
+        core: the name of the core.
+        block: the block.
+        valid: the wire that says that a token enters.
+        data: the wire with the token.
+        before: for a folded product, the stream in front of it.
+        credit: for a folded product, the wire that returns credits.
+    """
     ports = {
         **CLOCK,
         "valid_i": valid,
