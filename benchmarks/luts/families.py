@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.luts import calibrate, images
 from hwbnn.estimate.area import area
 from hwbnn.project import Project
-from hwbnn.targets.rtl import generate
+from hwbnn.targets import generate
 from hwbnn.tools.yosys import synth
 
 RESULTS = Path(__file__).parents[1] / "results" / "luts_families.json"
@@ -47,7 +47,7 @@ def measure() -> None:
     rows: list[dict[str, Any]] = []
     for sample in samples():
         circuit = calibrate.sample_circuit(sample)
-        project = generate(circuit.graph, circuit.plan)
+        project = generate(circuit.graph, "rtl", circuit.plan)
         sources = {name: project.files[name] for name in project.text("files.f").split()}
         digest = Project("rtl", sources).digest
         estimated = area(circuit)

@@ -28,7 +28,7 @@ from hwbnn.estimate.primitives import (
 from hwbnn.graph import NODE_TYPES, Dot, Graph, Input, Output
 from hwbnn.graph.arrays import Bools
 from hwbnn.netlists.netlist import Lut
-from hwbnn.plan import Plan, TokenStream, Unrolled, circuit
+from hwbnn.plan import Folded, Plan, TokenStream, Unrolled, circuit
 from hwbnn.plan.blocks import ArgMaxBlock, Block, ByElement, LookupBlock, Pool
 from hwbnn.plan.products import DotFolded, DotNetlist, WeightedFolded
 from hwbnn.plan.stages import Pipeline, Stage
@@ -285,3 +285,17 @@ def test_a_table_of_every_step_divides_by_a_product(step: int, products: int) ->
     table = np.arange(8)[:, None] + np.arange(4)
     block = LookupBlock("l", "l", source, result, 0, 0, step, table % 8)
     assert amounts(block).dsp == products
+
+
+def test_the_adders_of_folded_integers_by_planes_are_those_of_the_trees() -> None:
+    """For each neuron one tree for each of three planes, and one over the planes.
+
+    Four numbers of four bits: 5 + 5 + 6 bits of adders. Planes of up to 60, 120 and 240: adders of
+    8 and 9 bits, without the one and the two lowest, which are wires.
+    """
+    weights = np.random.default_rng(0).integers(-7, 8, (8, 16))
+    graph = Graph((Input("x", (16,), 0, 7), Dot("d", "x", weights), Output("y", "d")))
+    layout = Folded(2, 4, "bit_planes", "luts")
+    made = circuit(graph, Plan(layers={"d": layout}, output_beat=16))
+    (block,) = (block for block in made.blocks if isinstance(block, WeightedFolded))
+    assert amounts(block).lut["adder_weighted"] == 2 * (3 * (5 + 5 + 6) + (8 - 1) + (9 - 2))

@@ -278,3 +278,9 @@ def test_what_stands_in_a_plans_place_is_refused(instead: Any, hint: str) -> Non
 def test_a_fold_of_numpys_integers_can_be_written() -> None:
     plan = Plan(default=Folded(np.int64(2), np.int32(4)))  # type: ignore[arg-type]
     assert Plan.from_json(plan.to_json()) == plan == Plan(default=Folded(2, 4))
+
+
+def test_multipliers_of_an_unknown_kind_are_refused() -> None:
+    layout = Folded(1, 1, multipliers="dps")  # type: ignore[arg-type]
+    with pytest.raises(PlanError, match="multipliers: expected one of dsp, luts, found 'dps'"):
+        Plan(default=layout)

@@ -272,3 +272,12 @@ def test_small_windows_of_integers_and_thresholds_at_their_ends(
     cuts = np.where(rng.random(outputs) < 0.5, cuts, sums[rng.integers(len(sums))])
     sign = Threshold("sign", "conv", cuts[:, None], rng.random(outputs) < 0.5)
     assert_same(chain(node, conv, sign), x)
+
+
+@pytest.mark.parametrize("kind", [SumPool, MaxPool])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pools_of_bits_read_every_word_of_an_image(kind: type[Node], channels: int) -> None:
+    """25 bits in one word, fewer than samples; and 75, whose windows begin in two words."""
+    pool = kind("pool", "x", (2, 2), (1, 1))  # type: ignore[call-arg]
+    graph = Graph((Input("x", (5, 5, channels), 0, 1, bit=True), pool, Output("y", "pool")))
+    assert_same(graph, np.random.default_rng(5).random((70, 5, 5, channels)) < 0.3)

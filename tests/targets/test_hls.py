@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from hwbnn.errors import InputError, PlanError, ToolFailed, ToolNotFound
-from hwbnn.graph import Dot, Graph, Input, Output, Threshold, from_bytes
+from hwbnn.graph import Dot, Graph, Input, Node, Output, Threshold, from_bytes
 from hwbnn.plan import Folded, Plan
 from hwbnn.simulators import simulate
 from hwbnn.targets import TARGETS, generate
@@ -22,6 +22,7 @@ from hwbnn.targets.hls import model
 from hwbnn.targets.hls import weights as pack
 from hwbnn.targets.hls.calls import Site, calls_of
 from hwbnn.targets.hls.layout import Fold, Scalar
+from hwbnn.targets.hls.nodes import call_of
 from tests.strategies import random_graph, random_inputs, random_plan
 from tests.targets.hls_networks import every_node, integer_weights
 
@@ -318,3 +319,11 @@ def test_hls4mls_own_compile_and_predict_agree(io: str, tmp_path: Path) -> None:
     flat = x.reshape(len(x), -1)
     for kind in (np.float32, np.float64):
         assert np.array_equal(ours.predict(flat.astype(kind)), simulate(graph, x))
+
+
+def test_a_node_that_hls_lacks_is_refused_by_name() -> None:
+    class Unknown(Node):
+        SOURCE_FIELDS = ()
+
+    with pytest.raises(PlanError, match="'n': HLS has no Unknown; use the target 'rtl'"):
+        call_of(Unknown("n"), None)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ import pytest
 from hwbnn import tools
 from hwbnn.assets import assets
 from hwbnn.errors import InputError, ToolFailed
-from hwbnn.graph import ArgMax, Dot, Graph, Input, Lookup, Output, Threshold, from_bytes
+from hwbnn.graph import ArgMax, Dot, Graph, Input, Lookup, Output, Rescale, Threshold, from_bytes
 from hwbnn.plan import Folded, Plan, circuit
 from hwbnn.simulators import simulate
 from hwbnn.targets import generate
@@ -265,3 +265,20 @@ def test_two_cores_stand_in_one_design(second, tmp_path):
     files = ["pair.sv", *sources.values()]
     content, said = said_by("iverilog", ["-g2012", "-t", "null", "-s", "pair", *files], tmp_path)
     assert content == (second == "right"), said
+
+
+@pytest.mark.parametrize(
+    ("factor", "low", "sum_width", "clips"),
+    [(1, -8, 4, 0), (1, -4, 4, 1), (9, -72, 8, 0), (-9, -63, 8, 0), (-9, -62, 8, 1)],
+)
+def test_a_rescale_of_signed_numbers_has_room_for_the_least(
+    factor: int, low: int, sum_width: int, clips: int
+) -> None:
+    """From -8 to 7: the products of -8 are the largest, and may be the only ones that saturate."""
+    factors, zeros = np.full(2, factor), np.zeros(2, np.int64)
+    rescale = Rescale("r", "x", factors, zeros, zeros, low, 72)
+    graph = Graph((Input("x", (2,), -8, 7), rescale, Output("y", "r")))
+    files = generate(graph, "rtl").files.items()
+    (text,) = (b.decode() for n, b in files if n.startswith("rtl/") and b"Node 'r': mult" in b)
+    assert f".SumWidth({sum_width})," in text
+    assert f".Clip(1'b{clips})," in text
