@@ -59,6 +59,10 @@ def test_what_it_cannot_do_is_refused(call: Call, graph_file: Path) -> None:
         refused(with_plan, "--form has no effect on --plan plan.json")
     hls = call("generate", graph_file, "--target", "hls", "--form", "xc7", "--out", "none")
     refused(hls, "--form has no effect on --target hls")
+    for option, value in (("--control", "axi4lite"), ("--port", "minimal"), ("--tid-bits", "3")):
+        line = call("generate", graph_file, "--target", "hls", option, value, "--out", "none")
+        refused(line, option, "no effect on --target hls")
+        refused(call("generate", graph_file, option, "-1", "--out", "none"), "expected")
     assert not Path("none").exists()
 
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Drives a core of hwbnn behind a Xilinx AXI DMA in simple mode, on bare metal or under Linux.
- * The header NAME_core.h beside this file describes one core; this library fits all cores. */
+ * The header NAME_core.h beside this file describes one core; this library fits all cores.
+ * It is C11 and allocates nothing. */
 #ifndef HWBNN_DRIVER_H
 #define HWBNN_DRIVER_H
 
