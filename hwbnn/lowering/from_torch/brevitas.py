@@ -436,7 +436,7 @@ _INSTEAD = {
     "QuantCat": "it fails in Brevitas 0.13.4 itself (QuantTensor.cat is missing): use torch.cat on "
     "the values of one shared quantizer; ",
 }
-"""What to take in place of some other layers."""
+"""Advice for some layers that are not taken."""
 
 _KEPT_MODULES = (
     nn.MaxPool1d | nn.MaxPool2d | nn.AvgPool1d | nn.AvgPool2d | nn.AdaptiveAvgPool1d
