@@ -299,3 +299,14 @@ def test_the_adders_of_folded_integers_by_planes_are_those_of_the_trees() -> Non
     made = circuit(graph, Plan(layers={"d": layout}, output_beat=16))
     (block,) = (block for block in made.blocks if isinstance(block, WeightedFolded))
     assert amounts(block).lut["adder_weighted"] == 2 * (3 * (5 + 5 + 6) + (8 - 1) + (9 - 2))
+
+
+def test_folded_ternary_weights_mask_each_plane_of_each_neuron() -> None:
+    """2 neurons, 3 planes, 8 inputs at a time, which two counters of at most six count."""
+    weights = np.random.default_rng(0).integers(-1, 2, (8, 16))
+    graph = Graph((Input("x", (16,), 0, 7), Dot("d", "x", weights), Output("y", "d")))
+    made = circuit(graph, Plan(layers={"d": Folded(2, 8)}, output_beat=16))
+    (block,) = (block for block in made.blocks if isinstance(block, WeightedFolded))
+    counted = amounts(block).lut
+    assert counted["mask"] == 2 * 3 * 8
+    assert counted["pattern"] == 2 * 3 * 2

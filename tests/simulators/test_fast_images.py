@@ -275,9 +275,12 @@ def test_small_windows_of_integers_and_thresholds_at_their_ends(
 
 
 @pytest.mark.parametrize("kind", [SumPool, MaxPool])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_pools_of_bits_read_every_word_of_an_image(kind: type[Node], channels: int) -> None:
-    """25 bits in one word, fewer than samples; and 75, whose windows begin in two words."""
+@pytest.mark.parametrize(("channels", "bit"), [(1, True), (3, True), (1, False), (3, False)])
+def test_pools_read_every_element_of_an_image(kind: type[Node], channels: int, bit: bool) -> None:
+    """25 bits in one word, fewer than samples; 75, whose windows begin in two words; integers."""
     pool = kind("pool", "x", (2, 2), (1, 1))  # type: ignore[call-arg]
-    graph = Graph((Input("x", (5, 5, channels), 0, 1, bit=True), pool, Output("y", "pool")))
-    assert_same(graph, np.random.default_rng(5).random((70, 5, 5, channels)) < 0.3)
+    given = Input("x", (5, 5, channels), 0, 1 if bit else 9, bit=bit)
+    graph = Graph((given, pool, Output("y", "pool")))
+    rng = np.random.default_rng(5)
+    shape = (70, 5, 5, channels)
+    assert_same(graph, rng.random(shape) < 0.3 if bit else rng.integers(0, 10, shape))
