@@ -283,6 +283,21 @@ def parts(root: Path) -> Iterator[str]:
         )
 
 
+def fabrics(root: Path) -> Iterator[str]:
+    """One core on two fabrics."""
+    rows = read(root, "fabrics")
+    yield "| device | LUT | FF | RAM | Fmax |"
+    yield "|---|---:|---:|---:|---:|"
+    for row in rows:
+        cells = (
+            f"{row['cells'][n]['used']:,} of {row['cells'][n]['available']:,}"
+            if n in row["cells"]
+            else ""
+            for n in ("LUT", "FF", "RAM")
+        )
+        yield f"| {row['fabric']} | {' | '.join(cells)} | {row['mhz']:.0f} MHz |"
+
+
 def _goal(wanted: dict[str, Any]) -> str:
     if "fps" in wanted:
         return f"{wanted['fps']:,.0f} frames/s"

@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks.figures import (
     circuits,
     cnv,
+    fabrics,
     frameworks,
     integers,
     methods,
@@ -295,6 +296,7 @@ SECTIONS = {
     "summary": summary,
     "reading": reading,
     "parts": parts,
+    "fabrics": fabrics,
     "circuits": circuits,
     "networks": networks,
     "models": models,

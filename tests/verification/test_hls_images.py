@@ -87,7 +87,7 @@ def test_the_random_networks_take_every_function_in_every_form(
     wanted |= {f"interval of {name}" for name in ("pool_stream", "channel_pad_tokens")}
     wanted |= {f"hwbnn::{kind}_terms" for kind in ("bit", "masked", "integer")}
     wanted |= {f"hwbnn::{kind}_pool" for kind in ("bit_max", "max", "bit_sum", "sum")}
-    wanted |= {"conv_stream", "conv_unrolled_stream", "gathered by from_beats"}
+    wanted |= {"conv_stream", "conv_unrolled_stream", "gathered by gather"}
     wanted |= {"two_slopes of rescale_tokens"}
     assert wanted <= found
 
