@@ -303,11 +303,11 @@ def quantised(plain: PlainWeights, read: Lattice | None, bits: int) -> SumLayer:
     return layer.eval()
 
 
-RationalLine = tuple[list[Fraction], list[Fraction]]
+RationalScales = tuple[list[Fraction], list[Fraction]]
 """Gains and offsets, one of each for a channel."""
 
 
-def rational_line(layer: DenseLayer) -> RationalLine | None:
+def rational_line(layer: DenseLayer) -> RationalScales | None:
     """Gains and offsets from a layer's integer sums to its output, in real numbers.
 
     Args:

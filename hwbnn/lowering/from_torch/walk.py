@@ -61,7 +61,7 @@ from hwbnn.lowering.from_torch.ops import (
 )
 from hwbnn.lowering.from_torch.real_weights import (
     PlainWeights,
-    RationalLine,
+    RationalScales,
     binary_weights,
     function_weights,
     lattice,
@@ -155,7 +155,7 @@ class Walk:
     _sizes: set[fx.Node] = field(default_factory=set)
     _settled: dict[fx.Node, TracedValue] = field(default_factory=dict)
     _splits: dict[fx.Node, tuple[TracedValue, list[Ints]]] = field(default_factory=dict)
-    _lines: dict[str, tuple[RationalLine, bool]] = field(default_factory=dict)
+    _lines: dict[str, tuple[RationalScales, bool]] = field(default_factory=dict)
     _coded_sums: set[fx.Node] = field(default_factory=set)
     _sample: Sample = field(init=False)
 
