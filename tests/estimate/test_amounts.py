@@ -25,7 +25,7 @@ from hwbnn.estimate.primitives import (
     row_tree,
     tree,
 )
-from hwbnn.graph import NODE_TYPES, Dot, Graph, Input, Output
+from hwbnn.graph import NODE_TYPES, ArgMax, Dot, Graph, Input, Output
 from hwbnn.graph.arrays import Bools
 from hwbnn.netlists.netlist import Lut
 from hwbnn.plan import Folded, Plan, TokenStream, Unrolled, circuit
@@ -310,3 +310,15 @@ def test_folded_ternary_weights_mask_each_plane_of_each_neuron() -> None:
     counted = amounts(block).lut
     assert counted["mask"] == 2 * 3 * 8
     assert counted["pattern"] == 2 * 3 * 2
+
+
+def test_the_registers_of_the_largest_of_several_tokens() -> None:
+    """6 scores of 4 bits, two in a token: one comparison, the best so far, and two counters.
+
+    A score has 5 bits there, an index 3; two counters up to 3 tokens have 2 bits each.
+    """
+    graph = Graph((Input("x", (6,), 0, 15), ArgMax("best", "x"), Output("y", "best")))
+    made = circuit(graph, Plan(input_beat=8))
+    (block,) = (block for block in made.blocks if isinstance(block, ArgMaxBlock))
+    assert (block.source.lanes, block.source.tokens) == (2, 3)
+    assert amounts(block).ff["exact"] == (5 + 3) + 5 + 2 * 3 + 2 * 2
