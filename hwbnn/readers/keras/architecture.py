@@ -283,7 +283,7 @@ def _histories(value: Any, layer: LayerConfig) -> list[str]:
     if not isinstance(value, dict):
         return []
     if value.get("class_name") != "__keras_tensor__":
-        return []
+        raise layer.damaged("reads something that is no value of a layer")
     config = value.get("config")
     history = config.get("keras_history") if isinstance(config, dict) else None
     if not isinstance(history, list) or not history or not isinstance(history[0], str):

@@ -165,6 +165,8 @@ def output(model: Any, weights: Weights, x: Reals, version: Any) -> tuple[Reals,
             if kind not in LAYERS:
                 raise NotKnown(kind)
             sources = [run.values[source] for source in reads]
+            if len(sources) != 1 and kind != "Add":
+                raise NotKnown("several values")
             arrays = (
                 [np.asarray(a, np.float32).astype(np.float64) for a in weights(name, kind)]
                 if kind in KEYS

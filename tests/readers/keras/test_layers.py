@@ -598,6 +598,10 @@ def test_a_functional_network_that_is_no_chain_of_values_is_refused() -> None:
     for wrong in ([], [[["nobody", 0, 0, {}]]], [[["d", 0, 0, {}]]], 3, [[3]], [[["pix", 0]] * 2]):
         with pytest.raises(InputError):
             reading(inbound_nodes=wrong)
+    other = {"class_name": "__other__", "config": {"keras_history": ["pix", 0, 0]}}
+    tensor = {"class_name": "__keras_tensor__", "config": {"keras_history": ["pix", 0, 0]}}
+    with pytest.raises(InputError, match="reads something that is no value of a layer"):
+        reading(inbound_nodes=[{"args": [[tensor, other]], "kwargs": {}}])
     for refused in (good * 2, [[["pix", 0, 1, {}]]]):
         with pytest.raises(CannotLower, match="layer 'd'"):
             reading(inbound_nodes=refused)
