@@ -193,6 +193,7 @@ def _read(project: Project) -> tuple[Graph, dict[str, Any]]:
         whole = {*traced, *fused, graph.output.name} == set(graph.types)
         slots = _SLOT.findall(project.text(f"firmware/{NETWORK}.cpp"))
         sound = traced == shown and whole and slots == [str(i) for i in range(len(traced))]
+        check_name(about["top"])  # of no use here; a file that has none is damaged all the same
         if not sound or not set(map(check_name, fused.values())) <= set(graph.types):
             raise ValueError("it traces other values than the C++")
     except DAMAGE as error:
