@@ -61,8 +61,7 @@ class WireLayout:
         flat = frames.reshape(n, prod(frames.shape[1:])).astype(np.int64)
         padded = np.zeros((n, self.tokens * self.lanes), np.int64)
         padded[:, : flat.shape[1]] = flat
-        bits = np.zeros((*padded.shape, self.width), np.bool_)
-        bits[..., : self.width] = (padded[..., None] >> np.arange(self.width)) & 1
+        bits = (padded[..., None] >> np.arange(self.width) & 1).astype(np.bool_)
         packed = pack_bits(bits.reshape(n, self.tokens, self.lanes * self.width))
         tokens = np.zeros((n, self.tokens, self.bytes), np.uint8)
         tokens[..., : packed.shape[-1]] = packed
@@ -81,8 +80,7 @@ class WireLayout:
         n = len(tokens) // self.tokens
         used = self.lanes * self.width
         bits = np.unpackbits(tokens, axis=-1, count=used, bitorder="little")
-        elements = bits.reshape(n, self.tokens * self.lanes, self.width)
-        elements = elements[:, : t.size, : self.width]
+        elements = bits.reshape(n, self.tokens * self.lanes, self.width)[:, : t.size]
         if t.bit:
             return elements[..., 0].astype(np.bool_).reshape(n, *t.shape)
         words = np.zeros((n, t.size, 8), np.uint8)
