@@ -67,18 +67,26 @@ def trunc(work: OnnxTranslation, node: OnnxNode) -> None:
     for what, bits in (("bit width", width), ("output bit width", parts[-1])):
         if not (1 <= bits <= 32 and bits.is_integer()):
             raise CannotLower(f"{node.label}: {what}: expected 1 to 32, found {bits:g}")
-    if not (abs(zero) < 1 << 16 and zero.is_integer()) or not step > 0:
+    if not (abs(zero) < 1 << 16 and zero.is_integer()) or not 0 < step < inf:
         raise CannotLower(
-            f"{node.label}: expected an integer as zero point and a scale above 0, found "
+            f"{node.label}: expected an integer as zero point and a finite scale above 0, found "
             f"{zero:g} and {step:g}"
         )
     kept = int(parts[-1])
     if is_new:
         signed, narrow = (int(node.attributes.get(n, d)) for n, d in (("signed", 1), ("narrow", 0)))
         scale = parts[3]
-        if not scale > 0:
-            raise CannotLower(f"{node.label}: expected an output scale above 0, found {scale:g}")
-        divisor = 2.0 ** round(log2(scale / step))
+        if {signed, narrow} - {0, 1}:
+            raise CannotLower(
+                f"{node.label}: signed, narrow: expected 0 or 1, found {signed}, {narrow}"
+            )
+        ratio = scale / step
+        if not 2.0**-32 <= ratio <= 2.0**32:
+            raise CannotLower(
+                f"{node.label}: expected an output scale of 2^-32 to 2^32 times the scale "
+                f"{step:g}, found {scale:g}"
+            )
+        divisor = 2.0 ** round(log2(ratio))
         low = -(1 << (kept - 1)) + narrow if signed else 0
         high = (1 << (kept - 1)) - 1 if signed else (1 << kept) - 1 - narrow
         offset = -zero / divisor * scale

@@ -342,6 +342,19 @@ REFUSED: dict[str, tuple[Any, str]] = {
         lambda m: m.node("Trunc", "x", *map(np.float32, (1, 0, 4, 6)), domain=QONNX),
         r"\(Trunc\): widens 4 bits to 6; leave it out",
     ),
+    **{
+        f"an output scale of {scale}": (
+            lambda m, scale=scale: m.node(
+                "Trunc", "x", *map(np.float64, (1, 0, 8, scale, 4)), domain=QONNX
+            ),
+            r"\(Trunc\): expected an output scale of 2\^-32 to 2\^32 times the scale 1, found",
+        )
+        for scale in (0.0, -1.0, 1e-300, 1e300, np.inf)
+    },
+    "signed 7": (
+        lambda m: m.node("Trunc", "x", *map(np.float32, (1, 0, 8, 16, 4)), signed=7, domain=QONNX),
+        r"\(Trunc\): signed, narrow: expected 0 or 1, found 7, 0",
+    ),
     "rounding of a constant": (
         lambda m: m.node("Ceil", m.node("Div", np.float32(3.0000002), np.float32(1))),
         r"\(Ceil\): rounds 3.00000024, where float32 may go either way",
