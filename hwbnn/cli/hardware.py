@@ -30,6 +30,14 @@ from hwbnn.verification.results import Verification
 COLUMNS = (
     "backend", "frames", "bits", "differing", "frames/s", "latency", "interval", "latency, ns",
 )  # fmt: skip
+_RTL_ONLY = {
+    "form": "which has no netlists",
+    "framing": "which counts beats",
+    "control": "whose registers are the tool's own",
+    "port": "whose ports are streams or words",
+    **dict.fromkeys(("tid_bits", "tdest_bits", "tuser_bits"), "whose streams have no tags"),
+}
+"""Options of RTL cores, and why HLS has none of them."""
 
 
 def register(app: typer.Typer) -> None:
@@ -113,25 +121,12 @@ def generate(
         raise InputError("generate: expected --out FOLDER, or --table to see the core alone")
     if out is not None:
         writable_folder(out)
-    if target == "hls" and layout.framing is not None:
-        raise InputError(
-            "plan: --framing has no effect on --target hls, which counts beats; leave it out"
-        )
-    tags = (layout.tid_bits, layout.tdest_bits, layout.tuser_bits)
-    if target == "hls" and any(bits is not None for bits in tags):
-        raise InputError(
-            "plan: --tid-bits, --tdest-bits and --tuser-bits have no effect on --target hls; "
-            "leave them out"
-        )
-    if target == "hls" and layout.port is not None:
-        raise InputError("plan: --port has no effect on --target hls; leave it out")
-    if target == "hls" and layout.control is not None:
-        raise InputError(
-            "plan: --control has no effect on --target hls, whose registers are the tool's own; "
-            "leave it out"
-        )
-    if target == "hls" and layout.form is not None:
-        raise InputError("plan: --form has no effect on --target hls, which has no netlists")
+    for option, why in _RTL_ONLY.items():
+        if target == "hls" and getattr(layout, option) is not None:
+            raise InputError(
+                f"plan: --{option.replace('_', '-')} has no effect on --target hls, {why}; leave "
+                "it out"
+            )
     network = read_graph(graph, network_input, weights)
     chosen = layout.chosen(network)
     facts: dict[str, object] = {}

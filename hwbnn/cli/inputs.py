@@ -98,7 +98,8 @@ def read_project(
         network_input: as for :func:`read_graph`.
         weights: likewise.
     """
-    if plan is None and _exists(Path(given) / "core.json") and not network_input:
+    is_network = bool(network_input) or weights is not None
+    if plan is None and not is_network and _exists(Path(given) / "core.json"):
         return Project.read(given)
     return generate(read_graph(given, network_input, weights), "rtl", plan)
 

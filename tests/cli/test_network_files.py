@@ -109,6 +109,15 @@ def test_commands_for_graphs_are_told_what_arrives(call: Call, command: tuple[st
     assert "sfc: --input and --weights belong to a network's file of another framework" in said
 
 
+def test_options_of_files_are_refused_for_a_project(call: Call) -> None:
+    Path("net.onnx").write_bytes(small_dense())
+    given = ("--input", "-8..7*1/8")
+    assert call("generate", "net.onnx", *given, "--out", "core").exit_code == 0
+    for option, value in (("--weights", "net.onnx"), ("--input", "bits")):
+        said = refused(call("verify", "core", "--backends", "fast", option, value))
+        assert "core: --input and --weights belong to a network's file" in said
+
+
 def test_build_is_given_the_graph_of_a_file(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y, _ = finn()
     np.save("x.npy", x[:10])
