@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -135,6 +136,16 @@ top = Top()
 verilog.convert(top, top.ios, name="soc").write("soc.v")
 print(*platform.sources, sep="\\n")
 """
+
+
+@pytest.mark.parametrize("name", ["my", "signal", "instance", "module", "path", "clock"])
+def test_the_class_for_litex_hides_no_name_that_it_needs(name: str) -> None:
+    files = generate(network(), "rtl", PLAN, name=name, vectors=1).files
+    module = ast.parse(files[f"litex/{name}_litex.py"])
+    (made,) = (node.name for node in module.body if isinstance(node, ast.ClassDef))
+    imports = (node for node in module.body if isinstance(node, ast.ImportFrom))
+    assert made not in {alias.name for node in imports for alias in node.names}
+    assert made.startswith(name.capitalize())
 
 
 @pytest.mark.hardware

@@ -64,10 +64,10 @@ def generate(graph: Graph, plan: Plan, *, name: str = CORE, vectors: int | None 
     files |= drivers.files(made) | minimal.files(made)
     files |= instances.files(core) | litex.files(core)
     # Scripts for the tools of the part's maker, and for no others.
-    amd = not lattice.fits(core)
-    files |= vivado.files(core) | kernel.files(core) if amd else lattice.files(core)
+    is_lattice = lattice.is_lattice(core)
+    files |= lattice.files(core) if is_lattice else vivado.files(core) | kernel.files(core)
     tests = benches.simulated(made)
     files |= ipxact.files(made, tests)
-    constraints = vivado.CONSTRAINTS if amd else None
+    constraints = None if is_lattice else vivado.CONSTRAINTS
     files[fusesoc.file_name(name)] = fusesoc.text(made, tests, constraints).encode()
     return Project("rtl", files)

@@ -163,7 +163,7 @@ def readme(vectors: Vectors) -> str:
     x = example(graph)
     y, said = simulate(graph, x), meaning_for_people(graph)
     decided = f"\n  {said}" if said else ""
-    synth = "" if lattice.fits(design) else ", `synth` (Vivado)"
+    synth = "" if lattice.is_lattice(design) else ", `synth` (Vivado)"
     also = _tags(circuit.plan) + _control(circuit.plan) + _minimal(design)
     models = f"sim/{netlists.MODELS}.sv " if netlists.models(circuit) else ""
     return f"""# A binary neural network as an FPGA core
@@ -261,7 +261,7 @@ On a board with PYNQ, with `drivers/hwbnn_core.py` and `core.json` beside each o
 
 ```
 from hwbnn_core import Accelerator
-core = Accelerator("system.bit")   # bitstream and .hwh of vivado/zynq.tcl
+core = Accelerator("system.bit")   # {_bitstream(design)}
 y = core.run(x)               # x: integers, (frames, {_shape(graph)})
 classes = core.classify(x)
 ```
@@ -297,7 +297,7 @@ of the lists `library.f` once.
 def _scripts(design: Design) -> str:
     """The scripts for the tools of the part's maker, for the README."""
     plan = design.circuit.plan
-    if lattice.fits(design):
+    if lattice.is_lattice(design):
         return f"""- **yosys and nextpnr**: `mkdir -p build && yosys lattice/synth.ys`, then
   `sh lattice/place.sh`, for `{plan.device}` with a clock of {plan.clock_ns:g} ns, without pads.
 """
@@ -401,6 +401,13 @@ def _driven(vectors: Vectors) -> str:
             "is found out only where its frames have another size."
         )
     return frames + "\nThe drivers compare the build in the registers with their own."
+
+
+def _bitstream(design: Design) -> str:
+    """Where the bitstream that the driver loads comes from."""
+    if lattice.is_lattice(design) or vivado.why_no_zynq(design):
+        return "your bitstream, with its .hwh beside it"
+    return "bitstream and .hwh of vivado/zynq.tcl"
 
 
 def _shape(graph: Graph) -> str:

@@ -10,6 +10,7 @@ from hwbnn.targets.rtl.verilog import HEADER, instance, vector
 
 NAMES = {"aclk": "ap_clk", "aresetn": "ap_rst_n"}
 """The names that Vitis wants for clock and reset."""
+SCRIPT = "vivado/package_xo.tcl"
 
 
 def files(design: Design) -> dict[str, bytes]:
@@ -27,9 +28,6 @@ def files(design: Design) -> dict[str, bytes]:
         version=VERSION,
     )
     return {f"{FOLDER}/{name}.v": _top(design, name).encode(), SCRIPT: script.encode()}
-
-
-SCRIPT = "vivado/package_xo.tcl"
 
 
 def _top(design: Design, name: str) -> str:

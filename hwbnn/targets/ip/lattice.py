@@ -11,7 +11,7 @@ _PACKAGES = {"BG": "CABGA", "MG": "CSFBGA", "TG": "TQFP"}
 """Packages of part numbers, and nextpnr's names of them, in front of the number of pins."""
 
 
-def fits(design: Design) -> bool:
+def is_lattice(design: Design) -> bool:
     """Whether the core is for a device of Lattice."""
     part = known_part(design.circuit.plan.device)
     return part is not None and part.device.vendor == "lattice"

@@ -6,14 +6,15 @@ from hwbnn.targets.ip.templates import filled
 from hwbnn.targets.ip.wrapper import AXIS, FOLDER, core_buses, core_ports, wrapper_name
 from hwbnn.targets.rtl import Design
 
+_IMPORTED = ("Instance", "Module", "Path", "Signal")
+"""Names that the module imports: a class of one of these names would hide it."""
+
 
 def files(design: Design) -> dict[str, bytes]:
-    """The module by path; none for a core without two AXI4-Streams."""
-    buses = core_buses(design)
-    if list(buses.values()).count(AXIS) != 2:
-        return {}
-    plan, name = design.circuit.plan, design.name
-    # Registers that nobody reads, and other ports that a frame does not need.
+    """The module by path."""
+    buses, plan, name = core_buses(design), design.circuit.plan, design.name
+    title = name.capitalize()
+    # LiteX's endpoints have no place for tags, and nobody reads the registers: inputs are 0.
     known = {"tdata", "tkeep", "tvalid", "tready", "tlast"}
     more = [
         port
@@ -30,7 +31,7 @@ def files(design: Design) -> dict[str, bytes]:
         "litex.py",
         build=design.build,
         core=name,
-        title=name.capitalize(),
+        title=f"{title}Core" if title in _IMPORTED else title,
         wrapper=wrapper_name(name),
         folder=FOLDER,
         input_beat=plan.input_beat,
