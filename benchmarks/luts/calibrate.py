@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.luts import images
-from hwbnn.estimate.amounts import Amounts, amounts, framing
+from hwbnn.estimate.amounts import Amounts, amounts, border_options
 from hwbnn.graph import ArgMax, Dot, Graph, Input, Lookup, Node, Output, Threshold
 from hwbnn.plan import Circuit, Folded, Layout, Plan, Sums, Unrolled, circuit
 from hwbnn.project import Project
@@ -242,7 +242,7 @@ def sample_circuit(sample: Sample) -> Circuit:
 def sample_amounts(row: dict[str, Any]) -> Amounts:
     """The amounts of a measured sample."""
     made = sample_circuit(row["sample"])
-    total = framing(made)
+    total = border_options(made)
     for stage in made.stages:
         total.add(amounts(stage))
     return total

@@ -143,8 +143,8 @@ CONTROL_LUT, CONTROL_FF = 337, 297
 """LUTs and flip-flops of the control block, as yosys maps it where a result is one beat."""
 
 
-def framing(circuit: Circuit) -> Amounts:
-    """Additional amounts of the borders if a packet is not always one frame, and of registers."""
+def border_options(circuit: Circuit) -> Amounts:
+    """Amounts of what a Plan may add at the border: framings, tags, registers for a processor."""
     total = Amounts()
     if circuit.plan.control == "axi4lite":
         bits = log2_up(circuit.stages[-1].source.tokens)

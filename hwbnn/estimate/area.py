@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from hwbnn.arguments import checked_call
-from hwbnn.estimate.amounts import Amounts, amounts, framing
+from hwbnn.estimate.amounts import Amounts, amounts, border_options
 from hwbnn.plan import Circuit
 from hwbnn.plan.stages import AxisIn
 from hwbnn.report import Figure
@@ -109,7 +109,7 @@ def area(circuit: Circuit) -> Area:
     for stage in circuit.stages:
         counted = amounts(stage)
         if isinstance(stage, AxisIn):
-            counted.add(framing(circuit))
+            counted.add(border_options(circuit))
         total.add(counted)
         stages[stage.name] = area_of(counted)
     return area_of(total, stages)

@@ -21,7 +21,7 @@ from math import ceil, inf, log
 from hwbnn.arguments import checked_call
 from hwbnn.devices import read_part
 from hwbnn.errors import GoalMissed
-from hwbnn.estimate.amounts import amounts, framing
+from hwbnn.estimate.amounts import amounts, border_options
 from hwbnn.estimate.area import Area, area_of
 from hwbnn.estimate.cycles import cycles as predicted_cycles
 from hwbnn.estimate.goals import Goal, Limits, clock_period, mhz, ns_text
@@ -278,7 +278,7 @@ def _forks(stages: Sequence[Stage]) -> list[Fork]:
 
 def _area(hardware: Circuit, stages: Sequence[Stage]) -> Area:
     """The resources of a circuit with these stages."""
-    total = framing(hardware)
+    total = border_options(hardware)
     for stage in stages:
         total.add(amounts(stage))
     return area_of(total)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwbnn.estimate.amounts import Amounts, amounts, ends, framing
+from hwbnn.estimate.amounts import Amounts, amounts, border_options, ends
 from hwbnn.estimate.area import SOURCE, area_of
 from hwbnn.estimate.cycles import Cycles
 from hwbnn.estimate.table import node_of, timings
@@ -67,7 +67,7 @@ def _parts(circuit: Circuit, stage: Stage, node: str) -> tuple[PartFigures, ...]
         return (_part(node, "adder", amounts(stage)),)
     counted = amounts(stage)
     if isinstance(stage, AxisIn):
-        counted.add(framing(circuit))
+        counted.add(border_options(circuit))
     return (_part("", _AROUND.get(type(stage), type(stage).__name__), counted),)
 
 

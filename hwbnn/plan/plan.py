@@ -95,7 +95,7 @@ LATER = (
     "tdest_bits",
     "tuser_bits",
 )
-"""Fields of a Plan that its JSON leaves out where they have their defaults."""
+"""Fields that its JSON leaves out at their defaults: they came later, and old builds stay equal."""
 
 RENAMED = {
     "dots": "layers",

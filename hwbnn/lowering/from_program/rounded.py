@@ -18,7 +18,7 @@ from fractions import Fraction
 import numpy as np
 
 from hwbnn.graph import Add, Rescale
-from hwbnn.graph.arrays import Bools, Ints
+from hwbnn.graph.arrays import Bools, Floats, Ints
 from hwbnn.graph.fields import LIMIT
 from hwbnn.graph.nodes import SHIFT_LIMIT
 from hwbnn.lowering.from_program.certificate import Certificate, certify
@@ -163,7 +163,7 @@ class _Search:
             found |= good
         return _Line(multiplier, bias, shift), found
 
-    def _slopes(self) -> Ints:
+    def _slopes(self) -> Floats:
         """The edges for a step of the integer, float64 ``(channels,)``, with the functions' sign.
 
         Between its thresholds the function rises evenly, so their distance gives the slope.
@@ -177,7 +177,7 @@ class _Search:
                 slopes[channel] = float(line.gain) / distance
         if not slopes.any():
             low, high = self.value.type.low, self.value.type.high
-            ops = tuple(op for op in self._ops(0) if not _clips(op))
+            ops = tuple(op for op in self._ops(0) if not isinstance(op, ClipOp))
             plain = replace(self.value, ops=ops, border=None)
             ends = evaluate_at(plain, np.array([low, high]), held=False)
             slopes = (ends[1] - ends[0]) / (max(1, high - low) * distance)
@@ -310,7 +310,3 @@ def _in_edges(
         return None
     a, b = int(gain * below), int(offset * below)
     return (a, b, s) if abs(a) < _MULTIPLIER_LIMIT and abs(b) < _BIAS_LIMIT else None
-
-
-def _clips(op: object) -> bool:
-    return isinstance(op, ClipOp)

@@ -447,17 +447,8 @@ _KEPT_MODULES = (
 _KEPT = frozenset(
     [
         *("max_pool2d", "max_pool1d", "avg_pool2d", "avg_pool1d", "adaptive_avg_pool2d"),
-        *(
-            "adaptive_avg_pool1d",
-            "adaptive_max_pool2d",
-            "adaptive_max_pool1d",
-            "mean",
-            "flatten",
-            "view",
-            "reshape",
-            "squeeze",
-            "unsqueeze",
-        ),
+        *("adaptive_avg_pool1d", "adaptive_max_pool2d", "adaptive_max_pool1d", "mean"),
+        *("flatten", "view", "reshape", "squeeze", "unsqueeze"),
         *("dropout", "relu", "add", "iadd", "cat", "concat", "concatenate", "contiguous"),
         *("detach", "getitem", "narrow", "channel_shuffle", "flip"),
     ]

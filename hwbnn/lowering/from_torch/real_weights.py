@@ -307,7 +307,7 @@ RationalScales = tuple[list[Fraction], list[Fraction]]
 """Gains and offsets, one of each for a channel."""
 
 
-def rational_line(layer: DenseLayer) -> RationalScales | None:
+def rational_scales(layer: DenseLayer) -> RationalScales | None:
     """Gains and offsets from a layer's integer sums to its output, in real numbers.
 
     Args:

@@ -67,7 +67,7 @@ from hwbnn.lowering.from_torch.real_weights import (
     lattice,
     module_weights,
     quantised,
-    rational_line,
+    rational_scales,
 )
 from hwbnn.lowering.from_torch.reference import (
     LEAVES,
@@ -434,7 +434,7 @@ class Walk:
         if isinstance(module, DenseLayer):
             weights = read_linear(name, module, value, self.source)
             result = layers.linear(self.build, weights, value)
-            line = rational_line(module) if value.fixed is None else None
+            line = rational_scales(module) if value.fixed is None else None
             if line is not None:
                 self._lines[result.name] = line, call in self._coded_sums
             return result

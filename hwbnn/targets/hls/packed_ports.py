@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from math import gcd
 
 from hwbnn.errors import InputError, PlanError
+from hwbnn.estimate.layouts import divisors
+from hwbnn.plan.datapath import largest_divisor
 from hwbnn.targets.hls.layout import Scalar
 from hwbnn.targets.hls.site import STREAM_BITS, UNROLL_LIMIT, Site, within_limit
 
@@ -141,19 +143,13 @@ def _port(site: Site, name: str, value: str, beat: int) -> PackedPort:
     lanes = min(size, bits // t.width)
     image = value in site.image_lanes
     if image:
-        most = [n for n in _divisors(site.image_lanes[value]) if n * t.width <= WORD_BITS]
+        most = [n for n in divisors(site.image_lanes[value]) if n * t.width <= WORD_BITS]
         token = max(n for n in most if n == 1 or _held(lanes, n) * t.width <= WORD_BITS)
     else:
         within_limit(value, -(-size // lanes), "beats of a frame", "take wider beats")
-        token = max(
-            n for n in _divisors(size) if n == 1 or n <= min(UNROLL_LIMIT, STREAM_BITS // t.width)
-        )
+        token = largest_divisor(size, max(1, min(UNROLL_LIMIT, STREAM_BITS // t.width)))
     return PackedPort(name, value, site.io, size, element, bits, lanes, token, image)
 
 
 def _held(lanes: int, token: int) -> int:
     return lanes + token - gcd(lanes, token)
-
-
-def _divisors(n: int) -> list[int]:
-    return [d for d in range(1, n + 1) if n % d == 0]

@@ -24,7 +24,7 @@ def files(graph: Graph, x: PackedPort, y: PackedPort, *, pipelined: bool) -> dic
     """
     texts = {
         f"firmware/{TOP}.h": _header(x, y),
-        f"firmware/{TOP}.cpp": _parallel(x, y, pipelined) if _parallel_io(x) else _stream(x, y),
+        f"firmware/{TOP}.cpp": _parallel(x, y, pipelined) if _is_parallel(x) else _stream(x, y),
         "hwbnn_sim.cpp": _simulation(graph, x, y),
         f"{TOP}_test.cpp": _bench(x, y),
     }
@@ -36,13 +36,13 @@ def files(graph: Graph, x: PackedPort, y: PackedPort, *, pipelined: bool) -> dic
     }
 
 
-def _parallel_io(port: PackedPort) -> bool:
+def _is_parallel(port: PackedPort) -> bool:
     return port.io == "io_parallel"
 
 
 def _declared(x: PackedPort, y: PackedPort) -> str:
     """The declaration of the top function, without what ends it."""
-    if _parallel_io(x):
+    if _is_parallel(x):
         ports = [
             f"const ap_uint<{x.bits}> {x.name}[{x.beats}]",
             f"ap_uint<{y.bits}> {y.name}[{y.beats}]",
@@ -70,7 +70,8 @@ def _header(x: PackedPort, y: PackedPort) -> str:
 
 
 def _stream(x: PackedPort, y: PackedPort) -> str:
-    taken, given = (f"{'tokens' if p.image else 'frame'}" for p in (x, y))
+    # What is converted at once: images token by token, other values as whole frames.
+    unit_in, unit_out = ("tokens" if p.image else "frame" for p in (x, y))
     depth = {p.name: min(2, p.tokens) for p in (x, y)}
     return f"""\
 #include "{TOP}.h"
@@ -85,9 +86,9 @@ def _stream(x: PackedPort, y: PackedPort) -> str:
     #pragma HLS STREAM variable=taken depth={depth[x.name]}
     hls::stream<result_t> given("given");
     #pragma HLS STREAM variable=given depth={depth[y.name]}
-    hwbnn::{taken}_from_axis<input_t, {x.name}_port>({x.name}, taken);
+    hwbnn::{unit_in}_from_axis<input_t, {x.name}_port>({x.name}, taken);
     {NETWORK}(taken, given);
-    hwbnn::{given}_to_axis<result_t, {y.name}_port>(given, {y.name});
+    hwbnn::{unit_out}_to_axis<result_t, {y.name}_port>(given, {y.name});
 }}
 """
 
@@ -117,7 +118,7 @@ def _parallel(x: PackedPort, y: PackedPort, pipelined: bool) -> str:
 
 def _local(port: PackedPort) -> str:
     """The declaration of a variable that is connected to a port."""
-    if _parallel_io(port):
+    if _is_parallel(port):
         return f"ap_uint<{port.bits}> {port.name}[{port.beats}];"
     return f'hls::stream<{port.name}_port::beat_t> {port.name}("{port.name}");'
 
