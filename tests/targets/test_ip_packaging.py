@@ -339,6 +339,7 @@ def test_the_block_design_connects_dma_and_core(part, control, tmp_path):
 def test_a_block_design_that_cannot_be_is_not_written():
     assert "vivado/zynq.tcl" not in core().files  # 24 bits
     assert "no streams of 24 bits" in " ".join(core().text("README.md").split())
+    assert "zynq.tcl" not in core().text("README.md")
     other = dma(part="xc7a35tcpg236-1")
     assert "vivado/zynq.tcl" not in other.files
     assert "xc7a35tcpg236-1 is no Zynq" in " ".join(other.text("README.md").split())
