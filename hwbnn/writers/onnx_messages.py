@@ -8,7 +8,8 @@ import numpy as np
 
 from hwbnn.graph.arrays import Array
 
-_TYPES = {"float32": 1, "int64": 7}
+TYPES = {"float32": 1, "int64": 7, "float64": 11}
+"""ONNX's numbers of the types."""
 Attribute = int | float | str | Sequence[int]
 
 
@@ -34,10 +35,10 @@ def message(number: int, content: bytes | str) -> bytes:
 
 
 def tensor(name: str, array: Array) -> bytes:
-    """A tensor of float32 or int64."""
+    """A tensor of one of :data:`TYPES`."""
     sizes = b"".join(integer(1, n) for n in array.shape)
     data = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes()
-    return sizes + integer(2, _TYPES[array.dtype.name]) + message(8, name) + message(9, data)
+    return sizes + integer(2, TYPES[array.dtype.name]) + message(8, name) + message(9, data)
 
 
 def attribute(name: str, value: Attribute) -> bytes:
@@ -69,7 +70,7 @@ def node(
 def value_info(name: str, shape: Sequence[int], dtype: str = "float32") -> bytes:
     """The type of an input or output, with a batch of one in front, as FINN takes it."""
     sizes = b"".join(message(1, integer(1, n)) for n in (1, *shape))
-    kind = message(1, integer(1, _TYPES[dtype]) + message(2, sizes))
+    kind = message(1, integer(1, TYPES[dtype]) + message(2, sizes))
     return message(1, name) + message(2, kind)
 
 

@@ -2,12 +2,15 @@
 
 Values are float32 tensors of integers, channels first; bits are -1 and +1. Weights are outputs of
 ``BipolarQuant`` or ``Quant`` with scale 1, thresholds are ``MultiThreshold``. float32 holds
-integers below 2^24, so that any executor computes them exactly; a Graph with larger ones is
-refused. The input takes the Graph's own integers; its ``finn_datatype`` gives their type.
+integers below 2^24, so that any executor computes them exactly. Where there are larger ones, and
+where fixed point is multiplied and shifted, tensors are float64, which holds integers below 2^53:
+executors compute these too, but no tool that makes hardware of the file takes them. The input takes
+the Graph's own integers; its ``finn_datatype`` gives their type.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import singledispatch
 from typing import Any
@@ -38,14 +41,19 @@ from hwbnn.graph import (
     ValueType,
     check_graph,
 )
-from hwbnn.graph.arrays import Array, Bools, Ints
+from hwbnn.graph.arrays import Array, Ints
 from hwbnn.writers import onnx_messages as messages
 
 GENERAL = "qonnx.custom_op.general"
 _IR, _OPSET = 8, 13
 _EXACT = 1 << 24
+"""float32 holds all integers of smaller magnitude."""
+_DOUBLE = 1 << 53
+"""float64 likewise."""
 MOST_STEPS = 1 << 12
 """Most thresholds for a channel of a table."""
+ONLY_SINGLE = (Conv2d, Encode, Lookup)
+"""Nodes that are not written for integers from 2^24 on; executors have no such convolution."""
 
 
 @dataclass
@@ -57,12 +65,16 @@ class QonnxModel:
         parts: the fields of the ONNX graph so far.
         count: number of names made so far.
         writing: name of the Graph's node that is being written, for messages.
+        doubles: values that are float64 tensors.
+        casts: float64 tensors of values that are float32.
     """
 
     graph: Graph
     parts: list[bytes] = field(default_factory=list)
     count: int = 0
     writing: str = ""
+    doubles: set[str] = field(default_factory=set)
+    casts: dict[str, str] = field(default_factory=dict)
 
     def name(self) -> str:
         """A new name that no value of the Graph has."""
@@ -84,6 +96,32 @@ class QonnxModel:
             )
         return self.constant(single)
 
+    def double(self, array: Array) -> str:
+        """Add a constant as float64; refused where float64 does not hold it exactly."""
+        if np.abs(array).max(initial=0) >= _DOUBLE:
+            raise InputError(
+                f"to_qonnx: node '{self.writing}': a number reaches 2^53, which float64 rounds"
+            )
+        return self.constant(np.asarray(array, np.float64))
+
+    def in_double(self, name: str) -> str:
+        """The float64 tensor of a value."""
+        if name in self.doubles:
+            return name
+        if name not in self.casts:
+            self.casts[name] = self.node("Cast", name, to=messages.TYPES["float64"])
+        return self.casts[name]
+
+    def read(self, node: Node) -> tuple[list[str], Callable[[Array], str]]:
+        """The tensors that a node reads, all of one type, and how to add constants of this type.
+
+        They are float64 where the node reads or gives integers from 2^24 on, and so is its result.
+        """
+        if not self.doubles & {node.name, *node.sources}:
+            return list(node.sources), self.real
+        self.doubles.add(node.name)
+        return [self.in_double(source) for source in node.sources], self.double
+
     def node(
         self,
         op: str,
@@ -101,10 +139,11 @@ class QonnxModel:
         """Whether a value has rows and columns."""
         return len(self.graph.types[name].shape) == 3
 
-    def per_channel(self, name: str, numbers: Array) -> str:
+    def per_channel(self, name: str, numbers: Array, *, double: bool = False) -> str:
         """Add a constant with a number for each channel of the value ``name``."""
         shape = (1, -1, 1, 1) if self.is_image(name) else (1, -1)
-        return self.real(np.asarray(numbers).reshape(shape))
+        shaped = np.asarray(numbers).reshape(shape)
+        return self.double(shaped) if double else self.real(shaped)
 
 
 @checked_call()
@@ -125,15 +164,20 @@ def to_qonnx(graph: Graph) -> bytes:
         )
     model = QonnxModel(graph)
     for each in graph.nodes:
-        t = graph.types[each.name]
-        if max(abs(t.low), abs(t.high)) >= _EXACT:
-            raise _refuse(each, f"its integers reach {max(abs(t.low), abs(t.high))}, beyond 2^24")
+        largest = _largest(graph.types[each.name])
+        if largest >= _DOUBLE:
+            raise _refuse(each, f"its integers reach {largest}, beyond 2^53")
+        if largest >= _EXACT:
+            model.doubles.add(each.name)
+        if model.doubles & {each.name, *each.sources} and isinstance(each, ONLY_SINGLE):
+            raise _refuse(each, f"a {type(each).__name__} of integers beyond 2^24 has no form")
         model.writing = each.name
         write(each, model)
     source, last = graph.input, graph.output
     kind = graph.types[last.name]
     shape = (1,) if graph.meaning == "class" else _first(kind.shape)
-    dtype = "int64" if graph.meaning == "class" else "float32"
+    dtype = "float64" if last.name in model.doubles else "float32"
+    dtype = "int64" if graph.meaning == "class" else dtype
     ends = [
         messages.message(11, messages.value_info(source.name, _first(source.shape))),
         messages.message(12, messages.value_info(last.name, shape, dtype)),
@@ -165,9 +209,9 @@ def _input(node: Input, model: QonnxModel) -> None:
 
 @write.register
 def _dot(node: Dot, model: QonnxModel) -> None:
-    model.node(
-        "MatMul", node.source, _weights(node, model, _coefficients(node).T), output=node.name
-    )
+    (source,), constant = model.read(node)
+    weights = _weights(node, model, _coefficients(node).T, constant)
+    model.node("MatMul", source, weights, output=node.name)
 
 
 @write.register
@@ -182,7 +226,7 @@ def _conv(node: Conv2d, model: QonnxModel) -> None:
     model.node(
         "Conv",
         source,
-        _weights(node, model, weights),
+        _weights(node, model, weights, model.real),
         output=node.name,
         group=node.groups,
         kernel_shape=node.kernel,
@@ -198,18 +242,45 @@ def _threshold(node: Threshold, model: QonnxModel) -> None:
     signs = np.where(node.falling, -1, 1)
     t = model.graph.types[source]
     thresholds = np.clip(thresholds, t.low - 1, t.high + 1)
+    double = source in model.doubles
     if node.falling.any():
-        source = model.node("Mul", source, model.per_channel(node.source, signs))
+        factors = model.per_channel(node.source, signs, double=double)
+        source = model.node("Mul", source, factors)
     thresholds = thresholds * signs[:, None]
-    if node.border_classes is not None:
-        if node.levels > 1:
-            raise _refuse(node, "several thresholds differ at the border of the image")
-        at = thresholds[node.border_classes, :, 0].transpose(2, 0, 1)[None]
-        source = model.node("Sub", source, model.real(at))
-        thresholds = np.zeros((1, 1))
     affine = (2.0, -1.0) if node.bit else (1.0, float(node.base or 0))
-    is_image, ordered = model.is_image(node.source), np.sort(thresholds, axis=1)
+    is_image = model.is_image(node.source)
+    if node.border_classes is not None:
+        # Thresholds that differ from place to place: each level is compared by itself.
+        places = np.moveaxis(thresholds[node.border_classes], 2, 0)[None]
+        count = ""
+        for level in range(node.levels):
+            at = model.double(places[..., level]) if double else model.real(places[..., level])
+            moved = model.node("Sub", source, at)
+            if double:
+                moved = _near(model, moved, 1)
+            last = node.name if level == node.levels - 1 else ""
+            one = affine if level == 0 else (1.0, 0.0)
+            mine = "" if count else last
+            each = _multi_threshold(
+                model, moved, np.zeros((1, 1)), one, is_image=is_image, output=mine
+            )
+            count = model.node("Add", count, each, output=last) if count else each
+        return
+    if double:
+        first = thresholds.min(axis=1, keepdims=True)
+        thresholds = thresholds - first
+        top = int(thresholds.max()) + 1
+        if top >= _EXACT:
+            raise _refuse(node, "its thresholds lie 2^24 apart")
+        base = model.per_channel(node.source, first, double=True)
+        source = _near(model, model.node("Sub", source, base), top)
+    ordered = np.sort(thresholds, axis=1)
     _multi_threshold(model, source, ordered, affine, is_image=is_image, output=node.name)
+
+
+def _near(model: QonnxModel, source: str, top: int) -> str:
+    """A float64 tensor from -1 to ``top`` as float32, for which ``MultiThreshold`` is."""
+    return model.node("Cast", _clipped(model, source, -1, top), to=messages.TYPES["float32"])
 
 
 @write.register
@@ -219,30 +290,39 @@ def _lookup(node: Lookup, model: QonnxModel) -> None:
         raise _refuse(node, "a table of bits has no form in QONNX")
     table = node.table * 2 - 1 if node.bit else node.table
     steps = np.diff(table, axis=1)
-    falls: Bools = np.asarray((steps < 0).any(axis=1))
-    if (falls & (steps > 0).any(axis=1)).any():
-        raise _refuse(node, "a table that rises and falls has no form in QONNX")
-    signs = np.where(falls, -1, 1)
-    most = int(np.abs(steps).sum(axis=1).max(initial=1))
+    rising, falling = np.maximum(steps, 0), np.maximum(-steps, 0)
+    name = _counted(node, model, rising)
+    if falling.any():
+        name = model.node("Sub", name, _counted(node, model, falling))
+    model.node("Add", name, model.per_channel(node.source, table[:, 0]), output=node.name)
+
+
+def _counted(node: Lookup, model: QonnxModel, steps: Ints) -> str:
+    """The sum of the steps in front of the integer that is looked up, by counting thresholds.
+
+    ``steps`` is an int64 array ``(channels, integers - 1)``, not negative.
+    """
+    t = model.graph.types[node.source]
+    most = int(steps.sum(axis=1).max(initial=1))
     if most > MOST_STEPS:
         raise _refuse(node, f"a table of {most} steps; expected at most {MOST_STEPS}")
     integers = t.low + t.step * np.arange(1, t.count)
-    thresholds = np.full((len(table), max(most, 1)), t.high + 1)
-    for c, row in enumerate(np.abs(steps)):
+    thresholds = np.full((len(steps), max(most, 1)), t.high + 1)
+    for c, row in enumerate(steps):
         reached = np.repeat(integers, row)
         thresholds[c, : len(reached)] = reached
     is_image = model.is_image(node.source)
-    name = _multi_threshold(model, node.source, thresholds, (1.0, 0.0), is_image=is_image)
-    if falls.any():
-        name = model.node("Mul", name, model.per_channel(node.source, signs))
-    model.node("Add", name, model.per_channel(node.source, table[:, 0]), output=node.name)
+    return _multi_threshold(model, node.source, thresholds, (1.0, 0.0), is_image=is_image)
 
 
 @write.register
 def _max_pool(node: MaxPool, model: QonnxModel) -> None:
-    source, signs = node.source, None
+    (source,), _ = model.read(node)
+    signs = None
     if node.smallest is not None:
-        signs = model.per_channel(source, np.where(node.smallest, -1, 1))
+        double = node.name in model.doubles
+        factors = np.where(node.smallest, -1, 1)
+        signs = model.per_channel(node.source, factors, double=double)
         source = model.node("Mul", source, signs)
     given: dict[str, Any] = {
         "kernel_shape": node.kernel,
@@ -257,15 +337,20 @@ def _max_pool(node: MaxPool, model: QonnxModel) -> None:
 
 @write.register
 def _sum_pool(node: SumPool, model: QonnxModel) -> None:
-    channels = model.graph.types[node.source].channels
+    shape = model.graph.types[node.source].shape
+    (source,), constant = model.read(node)
+    if node.name in model.doubles:  # executors have no convolution of float64
+        if node.kernel != shape[:2] or any(node.padding):
+            raise _refuse(node, "sums over parts of an image beyond 2^24 have no form")
+        model.node("ReduceSum", source, model.constant(np.array([2, 3])), output=node.name)
+        return
     # A convolution with ones, because an average pool would divide and round.
-    ones = np.ones((channels, 1, *node.kernel))
     model.node(
         "Conv",
-        node.source,
-        model.real(ones),
+        source,
+        constant(np.ones((shape[2], 1, *node.kernel))),
         output=node.name,
-        group=channels,
+        group=shape[2],
         kernel_shape=node.kernel,
         strides=node.stride,
         pads=_pads(node.padding),
@@ -274,37 +359,64 @@ def _sum_pool(node: SumPool, model: QonnxModel) -> None:
 
 @write.register
 def _add(node: Add, model: QonnxModel) -> None:
-    model.node("Add", node.source, node.other, output=node.name)
+    model.node("Add", *model.read(node)[0], output=node.name)
 
 
 @write.register
 def _concat(node: Concat, model: QonnxModel) -> None:
-    model.node("Concat", node.source, node.other, output=node.name, axis=1)
+    model.node("Concat", *model.read(node)[0], output=node.name, axis=1)
 
 
 @write.register
 def _rescale(node: Rescale, model: QonnxModel) -> None:
-    t = model.graph.types[node.source]
-    if node.negative is not None or node.border_classes is not None or node.shift.any():
-        raise _refuse(node, "fixed point that is shifted has no exact form in QONNX")
-    products = np.abs(node.multiplier) * max(abs(t.low), abs(t.high)) + np.abs(node.bias)
-    ends = np.array([node.multiplier * end + node.bias for end in (t.low, t.high)])
-    if products.max() >= _EXACT or ends.min() < node.low or ends.max() > node.high:
-        raise _refuse(node, "its products reach 2^24, or saturate")
-    scaled = model.node("Mul", node.source, model.per_channel(node.source, node.multiplier))
-    model.node("Add", scaled, model.per_channel(node.source, node.bias), output=node.name)
+    largest = _largest(model.graph.types[node.source])
+    factors = [node.multiplier, *([] if node.negative is None else [node.negative])]
+    # Python's integers, since the products may be beyond those of 64 bits.
+    factor, bias = (
+        max(abs(int(n)) for a in arrays for n in a.flat) for arrays in (factors, [node.bias])
+    )
+    reached = factor * largest + bias + int(node.half.max())
+    if reached >= _DOUBLE:
+        raise _refuse(node, f"its products reach {reached}, beyond 2^53")
+    x = model.in_double(node.source)
+
+    def numbers(given: Array) -> str:
+        return model.per_channel(node.source, given, double=True)
+
+    if node.negative is None:
+        scaled = model.node("Mul", x, numbers(node.multiplier))
+    else:
+        zero = model.double(np.array(0))
+        above = model.node("Mul", model.node("Max", x, zero), numbers(node.multiplier))
+        below = model.node("Mul", model.node("Min", x, zero), numbers(node.negative))
+        scaled = model.node("Add", above, below)
+    biases = node.bias + node.half
+    if node.border_classes is None:
+        moved = model.node("Add", scaled, numbers(biases))
+    else:
+        at = biases[node.border_classes].transpose(2, 0, 1)[None]
+        moved = model.node("Add", scaled, model.double(at))
+    if node.shift.any():
+        moved = model.node("Floor", model.node("Mul", moved, numbers(2.0**-node.shift)))
+    if node.name in model.doubles:
+        _clipped(model, moved, node.low, node.high, output=node.name)
+    else:
+        result = _clipped(model, moved, node.low, node.high)
+        model.node("Cast", result, to=messages.TYPES["float32"], output=node.name)
 
 
 @write.register
 def _channel_pad(node: ChannelPad, model: QonnxModel) -> None:
     image = [0, 0] if model.is_image(node.source) else []
     pads = model.constant(np.array([0, node.before, *image, 0, node.after, *image]))
-    model.node("Pad", node.source, pads, model.real(np.array(0)), output=node.name, mode="constant")
+    (source,), constant = model.read(node)
+    model.node("Pad", source, pads, constant(np.array(0)), output=node.name, mode="constant")
 
 
 @write.register
 def _select(node: Select, model: QonnxModel) -> None:
-    model.node("Gather", node.source, model.constant(node.index), output=node.name, axis=1)
+    (source,), _ = model.read(node)
+    model.node("Gather", source, model.constant(node.index), output=node.name, axis=1)
 
 
 @write.register
@@ -318,8 +430,8 @@ def _encode(node: Encode, model: QonnxModel) -> None:
 
 @write.register
 def _flatten(node: Flatten, model: QonnxModel) -> None:
-    source = node.source
-    if model.is_image(source):
+    (source,), _ = model.read(node)
+    if model.is_image(node.source):
         source = model.node("Transpose", source, perm=(0, 2, 3, 1))
     model.node("Flatten", source, output=node.name, axis=1)
 
@@ -331,14 +443,22 @@ def _argmax(node: ArgMax, model: QonnxModel) -> None:
 
 @write.register
 def _output(node: Output, model: QonnxModel) -> None:
+    (source,), _ = model.read(node)
     if node.meaning == "logits":
+        dtype = np.float64 if node.name in model.doubles else np.float32
         scale, offset = (
-            model.constant(np.array(number, np.float32)) for number in (node.scale, node.offset)
+            model.constant(np.array(number, dtype)) for number in (node.scale, node.offset)
         )
-        scaled = model.node("Mul", node.source, scale)
+        scaled = model.node("Mul", source, scale)
         model.node("Add", scaled, offset, output=node.name)
         return
-    model.node("Identity", node.source, output=node.name)
+    model.node("Identity", source, output=node.name)
+
+
+def _clipped(model: QonnxModel, source: str, low: int, high: int, output: str = "") -> str:
+    """Add a ``Clip`` of a float64 tensor."""
+    ends = (model.double(np.array(end)) for end in (low, high))
+    return model.node("Clip", source, *ends, output=output)
 
 
 def _multi_threshold(
@@ -375,8 +495,15 @@ def _coefficients(node: Dot | Conv2d) -> Ints:
     return weights
 
 
-def _weights(node: Dot | Conv2d, model: QonnxModel, integers: Array) -> str:
-    """Add weights and a quantizer with their number of bits; returns the quantizer's output."""
+def _weights(
+    node: Dot | Conv2d, model: QonnxModel, integers: Array, constant: Callable[[Array], str]
+) -> str:
+    """Add weights and a quantizer with their number of bits; returns the quantizer's output.
+
+    Weights in float64 have none, since quantizers are for float32.
+    """
+    if node.name in model.doubles:
+        return constant(integers)
     name = model.real(integers)
     one = model.real(np.array(1.0))
     if (np.abs(integers) == 1).all():
@@ -403,6 +530,11 @@ def _datatype(t: ValueType) -> str:
     if t.bit:
         return "BIPOLAR"
     return f"{'INT' if t.signed else 'UINT'}{t.width}"
+
+
+def _largest(t: ValueType) -> int:
+    """The largest magnitude of a value's integers."""
+    return max(abs(t.low), abs(t.high))
 
 
 def _refuse(node: Node, why: str) -> InputError:

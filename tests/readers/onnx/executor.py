@@ -92,6 +92,12 @@ OPERATIONS: dict[str, Any] = {
     "Add": lambda a, x, y: x + y,
     "Sub": lambda a, x, y: x - y,
     "Mul": lambda a, x, y: x * y,
+    "Cast": lambda a, x: x.astype({1: np.float32, 11: np.float64}[a["to"]]).astype(np.float64),
+    "Clip": lambda a, x, low, high: x.clip(low, high),
+    "ReduceSum": lambda a, x, axes: x.sum(axis=tuple(axes.astype(int)), keepdims=True),
+    "Floor": lambda a, x: np.floor(x),
+    "Max": lambda a, x, y: np.maximum(x, y),
+    "Min": lambda a, x, y: np.minimum(x, y),
     "Identity": lambda a, x: x,
     "Pad": lambda a, x, pads, value: np.pad(
         x, pads.astype(int).reshape(2, -1).T, constant_values=float(value)
