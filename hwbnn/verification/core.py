@@ -137,9 +137,11 @@ def _read(said: Mapping[str, Any], graph: Graph, project: Project) -> Core:
     framing = said.get("framing", {"mode": "packet"})["mode"]
     if framing != plan.framing:
         raise ValueError(f"framing {str(framing)[:20]!r}, plan.json has {plan.framing!r}")
-    ports = {key: _stream(said[key]["value"], said[key], graph) for key in ("input", "output")}
+    ports = {
+        key: stream_layout(said[key]["value"], said[key], graph) for key in ("input", "output")
+    }
     order = [node.name for node in graph.nodes]
-    taps = {name: _stream(name, tap, graph) for name, tap in said["taps"].items()}
+    taps = {name: stream_layout(name, tap, graph) for name, tap in said["taps"].items()}
     inner = sorted(taps.keys() - {graph.output.name}, key=order.index)
     return Core(
         graph,
@@ -156,7 +158,7 @@ def _read(said: Mapping[str, Any], graph: Graph, project: Project) -> Core:
     )
 
 
-def _stream(value: str, said: Mapping[str, Any], graph: Graph) -> WireLayout:
+def stream_layout(value: str, said: Mapping[str, Any], graph: Graph) -> WireLayout:
     """A layout from ``core.json``, checked against the type of the value in the Graph."""
     lanes, tokens, width = (_count(said[key]) for key in ("lanes", "tokens", "width"))
     t = graph.types[check_name(value)]

@@ -24,7 +24,7 @@ from hwbnn.plan.wire import WireLayout
 from hwbnn.project import Project
 from hwbnn.verification import cocotb_run
 from hwbnn.verification.cocotb_run import CocotbSimulation, Ports
-from hwbnn.verification.core import DAMAGE, Core, malformed
+from hwbnn.verification.core import DAMAGE, Core, malformed, stream_layout
 
 PLACES = ("impl/verilog", "syn/verilog")
 """Where Vitis writes Verilog in a solution's folder: exported as an IP core, or synthesised."""
@@ -109,12 +109,12 @@ def _ports(text: str) -> dict[str, int]:
 
 def _stream(graph: Graph, about: Mapping[str, Any], ports: Mapping[str, int]) -> WireLayout:
     """The layout of the input or output stream."""
-    value, lanes, tokens = str(about["value"]), int(about["lanes"]), int(about["beats"])
-    t, bits = graph.types[value], int(about["word"])
-    name = f"{check_name(about['port'])}_TDATA"
+    said = {**about, "tokens": about["beats"], "beat": about["word"]}
+    layout = stream_layout(about["value"], said, graph)
+    name, bits = f"{check_name(about['port'])}_TDATA", layout.bits
     if ports.get(name, bits) != bits:
         raise ToolFailed(f"Vitis HLS: port {name}: expected {bits} bits, found {ports[name]}")
-    return WireLayout(value, t.size, lanes, tokens, t.width, bits)
+    return layout
 
 
 def _named(about: Mapping[str, Any], ports: Mapping[str, int], file: str) -> Ports:

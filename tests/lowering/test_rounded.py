@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -174,3 +175,13 @@ def test_halves_to_even_in_hardware(target: str) -> None:
     assert ((x @ weights[0] * 0.25) % 1 == 0.5).any()
     assert np.array_equal(found[:, 0], np.rint(x @ weights[0] * 0.25).clip(-512, 511))
     assert verify(graph, x, backends=("fast", target)).ok
+
+
+def test_a_base_that_does_not_fit_a_bias_is_no_fixed_point() -> None:
+    """Shifted by 48 bits, a base of 2^16 is 0 in 64 bits: the line would be another."""
+    single = np.ones(1, np.int64)
+    line = fixed_point._Line(single, np.zeros((1, 1), np.int64), 48 * single)
+    search: Any = fixed_point._Search(*[SimpleNamespace(type=None, name="x")] * 4)
+    build: Any = SimpleNamespace(name=lambda kind: kind)
+    assert search.node(build, "round", line, 1 << 16, None, (0, 1)) is None
+    assert search.node(build, "round", line, 1 << 4, None, (0, 1)) is not None

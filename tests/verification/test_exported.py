@@ -179,8 +179,13 @@ def test_a_malformed_description_is_refused_in_one_line(project):
         ('"reuse": {', '"reuse": [], "r": {'),
         ('"lanes"', '"lines"'),
         ('"top": "h', '"top": "H'),
+        ('"word": 24', '"word": 8'),
+        ('"word": 24', '"word": 1e9'),
+        ('"lanes": 4', '"lanes": 0'),
+        ('"beats": 4', '"beats": 4000000000'),
     ):
-        text = project.text("core.json").replace(old, new)
-        files = {**project.files, "core.json": text.encode()}
+        text = project.text("core.json")
+        assert old in text
+        files = {**project.files, "core.json": text.replace(old, new).encode()}
         with pytest.raises(InputError, match=r"core\.json: not as hwbnn writes it"):
             exported(replace(project, files=files))

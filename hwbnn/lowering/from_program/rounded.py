@@ -281,6 +281,8 @@ class _Search:
 
         ``ends`` are its bounds, by default those of the line.
         """
+        if abs(plus) << int(line.shift.max()) >= _BIAS_LIMIT:  # int64 would overflow below
+            return None
         half = np.where(line.shift > 0, 1 << np.maximum(line.shift - 1, 0), 0)
         bias = line.bias - half + (plus << line.shift)
         t = self.value.type
