@@ -6,6 +6,7 @@ import ctypes
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -153,6 +154,50 @@ def test_the_python_driver_packs_as_the_vectors_are_packed(tmp_path):
         y = rng.integers(t.low, t.high + 1, (5, *t.shape))
         beats = known.output.pack(y)
         assert np.array_equal(out.unpack(beats.reshape(5, -1)), y)
+
+
+class Simulated:
+    """The DMA of pynq in front of a core that the simulator computes; transfers end at once."""
+
+    def __init__(self, project):
+        from hwbnn.verification import Core
+
+        self.core, self.sizes, self.target = Core.of(project), [], None
+        ended = {"idle": True, "error": False, "wait": lambda: None}
+        self.sendchannel = SimpleNamespace(transfer=self.send, **ended)
+        self.recvchannel = SimpleNamespace(transfer=self.receive, transferred=0, **ended)
+
+    def receive(self, buffer, _, size):
+        self.target = buffer[:size]
+
+    def send(self, buffer, _, size):
+        core, graph = self.core, self.core.graph
+        beats = buffer[:size].reshape(-1, core.input.bytes)
+        y = core.output.pack(simulate(graph, core.input.unpack(beats, graph.types["x"])))
+        self.sizes.append(len(y))
+        self.target[:] = y.ravel()
+        self.recvchannel.transferred = y.size
+
+
+@pytest.mark.parametrize("framing", ["packet", "batch"])
+def test_the_python_driver_sends_any_number_of_frames_in_transfers(framing, tmp_path):
+    from hwbnn.targets.ip.driver_files.hwbnn_core import Accelerator, CoreError
+
+    graph, project = small(framing=framing)
+    dma = Simulated(project)
+    (tmp_path / "core.json").write_text(project.text("core.json"))
+    overlay = SimpleNamespace(dma=dma)
+    driver = Accelerator(overlay, tmp_path / "core.json", allocate=np.zeros, batch=10)
+    x = samples(graph)
+    assert np.array_equal(driver.run(x), simulate(graph, x))
+    assert dma.sizes == ([10, 10, 4] if framing == "batch" else [1] * FRAMES)
+    assert driver.run(x[:0]).shape == (0, *graph.types["y"].shape)
+    assert driver.classify(x[:3]).tolist() == simulate(graph, x[:3])[:, 0].tolist()
+    dma.sizes.clear()
+    x[-1, -1] = 16
+    with pytest.raises(CoreError, match="expected values from 0 to 15, found 0 to 16"):
+        driver.run(x)
+    assert not dma.sizes  # nothing was sent
 
 
 @pytest.mark.hardware

@@ -48,14 +48,11 @@ class FrameLayout:
         """Bytes of a frame that is alone in its packet, as a DMA counts them."""
         return int(self.frame_bytes - self.beat_bytes + self.last_bytes)
 
-    def pack(self, x: Any) -> np.ndarray:
-        """The beats of frames.
+    def checked(self, x: Any) -> np.ndarray:
+        """Frames as an array ``(frames, elements)``.
 
         Args:
             x: integers or bools ``(frames, *shape)``, or ``(frames, elements)``.
-
-        Returns:
-            uint8 array ``(frames, frame_bytes)``.
 
         Raises:
             CoreError: if the shape or a value is not what the core takes.
@@ -74,9 +71,15 @@ class FrameLayout:
             raise CoreError(
                 f"{self.name}: expected values from {low} to {high}, found {x.min()} to {x.max()}"
             )
+        return np.asarray(x.reshape(frames, self.elements))
+
+    def pack(self, x: Any) -> np.ndarray:
+        """The beats of frames, uint8 ``(frames, frame_bytes)``; ``x`` as for :meth:`checked`."""
+        x = self.checked(x)
+        frames = len(x)
         slots = self.tokens * self.lanes
         codes = np.zeros((frames, slots), np.int64)
-        codes[:, : self.elements] = x.reshape(frames, self.elements)
+        codes[:, : self.elements] = x
         bits = (codes[..., None] >> np.arange(self.width) & 1).astype(np.uint8)
         beats = np.zeros((frames, self.tokens, self.beat), np.uint8)
         used = self.lanes * self.width
@@ -229,15 +232,12 @@ class Accelerator:
         Raises:
             CoreError: if an array, a transfer or the core is wrong.
         """
-        beats = self.input.pack(x)
+        # All frames are checked first. They are packed for one transfer at a time, to save memory.
+        x = self.input.checked(x)
         parts = [
-            self._transfer(beats[start : start + self.batch])
-            for start in range(0, len(beats), self.batch)
+            self._transfer(x[start : start + self.batch]) for start in range(0, len(x), self.batch)
         ]
-        received = (
-            np.concatenate(parts) if parts else np.zeros((0, self.output.frame_bytes), np.uint8)
-        )
-        return self.output.unpack(received)
+        return np.concatenate(parts) if parts else np.zeros((0, *self.output.shape), np.int64)
 
     def classify(self, x: Any) -> np.ndarray:
         """The class of each frame, int64 ``(frames,)``; of equal scores the lowest class.
@@ -253,11 +253,12 @@ class Accelerator:
             return flat[:, 0]
         raise CoreError(f"classify: the output of this core is {result} of shape {y.shape[1:]}")
 
-    def _transfer(self, beats: np.ndarray) -> np.ndarray:
-        frames = len(beats)
+    def _transfer(self, x: np.ndarray) -> np.ndarray:
+        """The values of one transfer's frames."""
+        frames = len(x)
         size = frames * self.input.frame_bytes
         wanted = (frames - 1) * self.output.frame_bytes + self.output.packet_bytes
-        self._send[:size] = beats.ravel()
+        self._send[:size] = self.input.pack(x).ravel()
         self._receive[:] = 0
         send, receive = self._dma.sendchannel, self._dma.recvchannel
         if hasattr(self._receive, "flush"):
@@ -273,8 +274,8 @@ class Accelerator:
                 f"output: {got} bytes arrived, expected {wanted} for {frames} frames; the "
                 f"bitstream is not of build {self.build}, or frames were sent by others too"
             )
-        whole = np.array(self._receive[: frames * self.output.frame_bytes], np.uint8)
-        return whole.reshape(frames, self.output.frame_bytes)
+        received = self._receive[: frames * self.output.frame_bytes]
+        return self.output.unpack(np.array(received, np.uint8))
 
     def _finish(self, channel: Any, what: str) -> None:
         deadline = time.monotonic() + self.timeout

@@ -11,6 +11,7 @@ enum { SEND = 0x00, RECEIVE = 0x30 };
 enum { CONTROL = 0x00, STATUS = 0x04, ADDRESS = 0x18, ADDRESS_HIGH = 0x1C, LENGTH = 0x28 };
 enum { RUN = 1u << 0, RESET = 1u << 2 };
 enum { HALTED = 1u << 0, IDLE = 1u << 1, ERRORS = 7u << 4 };
+enum { MOST_BYTES = (1u << 26) - 1 }; /* of a transfer: the widest length register has 26 bits */
 
 #define REGISTER(name) (core->control + offsetof(hwbnn_control_t, name))
 
@@ -112,13 +113,15 @@ void hwbnn_clear_errors(hwbnn_t *core) {
         write32(core, REGISTER(CONTROL), HWBNN_CONTROL__CONTROL__CLEAR_ERROR_bm);
 }
 
+static size_t at_most(size_t bytes) { return bytes < MOST_BYTES ? bytes : MOST_BYTES; }
+
 /* Frames that fit a transfer. A DMA ends at tlast, which stands behind each result unless the framing
  * is batch, and it stores no beat within a packet whose last bytes are unused. */
 static size_t together(const hwbnn_t *core) {
     const hwbnn_layout_t *in = &core->core->input, *out = &core->core->output;
     if (!core->core->several_frames || last_bytes(out) != out->beat_bytes) return 1;
-    size_t sent = core->send.bytes / hwbnn_frame_bytes(in);
-    size_t received = core->receive.bytes / hwbnn_frame_bytes(out);
+    size_t sent = at_most(core->send.bytes) / hwbnn_frame_bytes(in);
+    size_t received = at_most(core->receive.bytes) / hwbnn_frame_bytes(out);
     return sent < received ? sent : received;
 }
 

@@ -37,7 +37,8 @@ typedef struct {
     void (*invalidate)(void *context, void *data, size_t bytes);
 } hwbnn_platform_t;
 
-/* Memory that processor and DMA both reach. */
+/* Memory that processor and DMA both reach. A DMA whose length register has fewer than the 26 bits
+ * that vivado/zynq.tcl gives it needs buffers that are no larger than the register can say. */
 typedef struct {
     uint8_t *data;
     uint64_t address; /* of the bus, as the DMA sees it */
