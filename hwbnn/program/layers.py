@@ -28,6 +28,8 @@ MOST_STEPS = (1 << 16) - 1
 """Most steps of a quantizer: one less than the levels of 16 bits."""
 MOST_OWN_STEPS = (1 << 12) - 1
 """Most steps of a quantizer whose channels have edges of their own."""
+BASE_LIMIT = 1 << 30
+"""The integers of a Graph are below twice this in magnitude."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +236,7 @@ class Quantizer(Layer):
                 f"expected at most {most + 1} levels ({most.bit_length()} bits), found "
                 f"{self.edges.shape[1] + 1}; quantize it to fewer bits"
             )
-        if not np.isfinite(self.edges).all() or not (np.diff(self.edges, axis=1) >= 0).all():
+        if not np.isfinite(self.edges).all() or not (self.edges[:, 1:] >= self.edges[:, :-1]).all():
             raise InputError(f"{self.label}: edges: expected finite numbers, rising")
         closed = np.broadcast_to(np.asarray(self.closed, np.bool_), self.edges.shape)
         object.__setattr__(self, "closed", closed)
@@ -255,9 +257,14 @@ class Quantizer(Layer):
 
     @property
     def base(self) -> int | None:
-        """The integer ``offset / scale``, the code below all edges; None if it is no integer."""
-        base = round(self.offset / self.scale)
-        return base if base * self.scale == self.offset else None
+        """The integer ``offset / scale``, the code below all edges; None if it is no integer.
+
+        None too from :data:`BASE_LIMIT` in magnitude on, where codes would not fit a Graph.
+        """
+        ratio = self.offset / self.scale
+        if abs(ratio) >= BASE_LIMIT or round(ratio) * self.scale != self.offset:
+            return None
+        return round(ratio)
 
     def counts(self, x: Array) -> Ints:
         """The number of edges that each element reaches, int64 of the shape of ``x``.
@@ -266,7 +273,7 @@ class Quantizer(Layer):
             x: float64 ``(..., channels)``.
         """
         n = np.zeros(x.shape, np.int64)
-        if len(self.edges) == 1 and (np.diff(self.edges[0]) > 0).all():
+        if len(self.edges) == 1 and (self.edges[0, 1:] > self.edges[0, :-1]).all():
             row, ties = self.edges[0], self.closed[0]
             n = np.searchsorted(row, x, side="left").astype(np.int64)
             at = n.clip(max=len(row) - 1)

@@ -13,7 +13,16 @@ from hwbnn.errors import CannotLower
 from hwbnn.graph import Graph, Input, Rescale, Threshold
 from hwbnn.lowering.from_program import lower_program
 from hwbnn.lowering.from_program import rounded as fixed_point
-from hwbnn.program import Affine, BatchNorm, Clip, Dense, Layer, MaxPooling, Program
+from hwbnn.program import (
+    Affine,
+    BatchNorm,
+    Clip,
+    Dense,
+    Layer,
+    MaxPooling,
+    Program,
+    Quantizer,
+)
 from hwbnn.program.layers import Convolution
 from hwbnn.program.quantizers import Rounding, rounding, truncation
 from hwbnn.simulators import simulate
@@ -185,3 +194,27 @@ def test_a_base_that_does_not_fit_a_bias_is_no_fixed_point() -> None:
     build: Any = SimpleNamespace(name=lambda kind: kind)
     assert search.node(build, "round", line, 1 << 16, None, (0, 1)) is None
     assert search.node(build, "round", line, 1 << 4, None, (0, 1)) is not None
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [np.full(100, 3.0), np.linspace(0, 1e-320, 100), np.repeat([-1e308, 1e308], 50)],
+    ids=["equal", "denormal", "beyond floats"],
+)
+@pytest.mark.parametrize("closed", [(True, True), (True, False), (False, True)])
+def test_edges_without_a_slope_stay_thresholds(edges: Any, closed: tuple[bool, bool]) -> None:
+    q = Quantizer("q", "MultiThreshold", "x", edges[None], np.tile(closed, 50)[None])
+    graph = lowered(q)
+    assert "Rescale" not in kinds(graph)
+    x = np.arange(SOURCE.low, SOURCE.high + 1)
+    assert codes(graph) == q.counts(x[:, None].astype(np.float64))[:, 0].tolist()
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**-30, 1e-300])
+def test_codes_that_do_not_fit_a_graph_are_counts(scale: float) -> None:
+    edges = np.arange(100)[None] * 7.0
+    q = Quantizer("q", "Quant", "x", edges, np.ones((1, 100), np.bool_), scale, 2.0**40)
+    assert q.base is None
+    graph = lowered(q)
+    x = np.arange(SOURCE.low, SOURCE.high + 1)
+    assert codes(graph) == q.counts(x[:, None].astype(np.float64))[:, 0].tolist()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import inf
 
 import numpy as np
 
@@ -61,6 +62,8 @@ def rounded(
     steps, base = layer.steps, step.base or 0
     if len(layer.edges) > 1 or value.order is not None:
         return None
+    if not 0 < float(layer.edges[0, -1]) - float(layer.edges[0, 0]) < inf:
+        return None  # equal edges, or such that their distance is no number: there is no slope
     table, certificate = certify(value, read_thresholds(value, step), layer)
     if table.non_monotone.any():
         return None
@@ -147,11 +150,13 @@ class _Search:
         shape = (len(self.views), channels)
         multiplier, shift = (np.zeros(channels, np.int64) for _ in range(2))
         bias, found = np.zeros(shape, np.int64), np.zeros(channels, np.bool_)
-        slope = self._slopes()
+        with np.errstate(over="ignore", invalid="ignore"):
+            slope = self._slopes()
         for s in range(SHIFT_LIMIT + 1):
             if self.layer.steps << s >= _BIAS_LIMIT or found.all():
                 break
-            m = np.rint(slope * 2.0**s)
+            with np.errstate(over="ignore"):
+                m = np.rint(slope * 2.0**s)
             good = ~found & (np.abs(m) < _MULTIPLIER_LIMIT)
             m = np.where(good, m, 0).astype(np.int64)
             least, most = self._biases(m, s)
@@ -169,7 +174,7 @@ class _Search:
         Between its thresholds the function rises evenly, so their distance gives the slope.
         """
         edges = self.layer.edges[0]
-        distance = (edges[-1] - edges[0]) / (self.layer.steps - 1)
+        distance = float(edges[-1] - edges[0]) / (self.layer.steps - 1)
         slopes = np.zeros(len(self.value.low))
         for channel in range(len(slopes)):
             line = rational_line(self._ops(0), channel)
