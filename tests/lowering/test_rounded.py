@@ -218,3 +218,15 @@ def test_codes_that_do_not_fit_a_graph_are_counts(scale: float) -> None:
     graph = lowered(q)
     x = np.arange(SOURCE.low, SOURCE.high + 1)
     assert codes(graph) == q.counts(x[:, None].astype(np.float64))[:, 0].tolist()
+
+
+@pytest.mark.parametrize("bits", [8, 12, 13, 16])
+def test_few_integers_are_a_table_whatever_the_bits(bits: int) -> None:
+    """Pixels in front of an input quantizer of 16 bits."""
+    pixels = Input("u", (1,), 0, 255, scale=1.0)
+    shown = Affine("a", "Mul", "x", scale=np.array([1 / 255]))
+    q = rounding("q", "Quant", "a", low=0, high=(1 << bits) - 1, step=0.3 / (1 << bits))
+    graph = lowered(shown, q, source=pixels)
+    assert kinds(graph) == ["Input", "Lookup", "Output"]
+    x = np.arange(256)[:, None] / 255
+    assert codes(graph) == q.counts(x)[:, 0].tolist()

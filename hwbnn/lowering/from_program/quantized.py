@@ -61,14 +61,17 @@ def quantized(layer: Quantizer, work: ProgramWork, source: ProgramValue) -> Prog
         checked,
     )
     lowered = None
-    if layer.steps > MANY_STEPS and value.type.count > SMALL_TABLE:
+    # The few integers of a small value become a table, whatever the number of steps.
+    tabled = value.type.count <= SMALL_TABLE and value.border is None
+    too_many = layer.steps > MOST_OWN_STEPS and not tabled
+    if too_many or (layer.steps > MANY_STEPS and value.type.count > SMALL_TABLE):
         source = work.settled(source)
         value = source.value
         made = rounded(work.build, layer, step, value)
         if made is not None:
             lowered, certificate = made.value, made.certificate
     if lowered is None:
-        if layer.steps > MOST_OWN_STEPS:
+        if too_many:
             raise layer.refuse(
                 f"its {layer.steps} steps have no exact form with one multiplication a channel, "
                 f"and are more than {MOST_OWN_STEPS} thresholds; quantize it to 12 bits or less"
