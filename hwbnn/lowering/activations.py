@@ -315,12 +315,12 @@ def _decided(
 def _table_of(table: ThresholdTable, t: ValueType) -> Ints:
     """The table of codes that equals these thresholds, int64 ``(channels, count)``."""
     x = np.arange(t.low, t.high + 1, t.step)
-    reached = np.where(
-        table.falling[:, None, None],
-        x <= table.thresholds[..., None],
-        x >= table.thresholds[..., None],
-    )
-    return np.asarray(reached.sum(axis=1), np.int64)
+    # By search: comparing every integer with every threshold takes much memory for many levels.
+    rows = [
+        len(row) - np.searchsorted(row, x, "left") if falling else np.searchsorted(row, x, "right")
+        for row, falling in zip(np.sort(table.thresholds), table.falling, strict=True)
+    ]
+    return np.array(rows, np.int64)
 
 
 def _thresholds(table: ThresholdTable, classes: Ints | None, t: ValueType) -> Thresholds:

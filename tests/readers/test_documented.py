@@ -74,6 +74,12 @@ def steps(model: Model) -> None:
     model.node("MatMul", model.last, np.eye(3, dtype=np.float32))
 
 
+def many_channels(model: Model) -> None:
+    weights = np.random.default_rng(0).integers(-3, 4, (4, 300)).astype(np.float32)
+    model.quant(model.node("MatMul", "x", model.quant(weights, 1.0, 4)), 0.3, 16)
+    model.node("MatMul", model.last, np.ones((300, 3), np.float32))
+
+
 def eight_bits(model: Model) -> None:
     rng = np.random.default_rng(0)
     x = model.quant("x", 0.1, 12, narrow=0)
@@ -95,6 +101,7 @@ ONNX: dict[str, Callable[[Model], object]] = {
     "`Quant` without `signed` or `narrow`": lambda m: m.quant("x", 1.0, 4, narrow=None),
     "more than 16 bits of an activation": lambda m: m.quant("x", 1.0, 17),
     "more than 12 bits, in steps that no multiplication and shift give exactly": steps,
+    "more than 8 bits of an activation of very many channels": many_channels,
     "activations with a scale for each channel": lambda m: m.quant("x", np.arange(1.0, 5), 4),
     "float weights": lambda m: m.node("MatMul", "x", np.array([[0.3], [1], [2], [3]], "f4")),
     "weights with a zero point": lambda m: m.node(

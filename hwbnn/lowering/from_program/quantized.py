@@ -27,6 +27,9 @@ IDENTITY_LIMIT = 1 << 16
 _MOST_PAIRS = 1 << 20
 """Most pairs of integer and edge that are compared as rational numbers for that."""
 
+_MOST_CERTIFIED = 1 << 24
+"""Most thresholds of all channels, beyond 8 bits; each takes some 170 bytes of memory."""
+
 
 def quantized(layer: Quantizer, work: ProgramWork, source: ProgramValue) -> ProgramValue:
     """The codes of a quantizer."""
@@ -39,6 +42,12 @@ def quantized(layer: Quantizer, work: ProgramWork, source: ProgramValue) -> Prog
         start = _identity(layer, value, reading)
         if start is not None:
             return _renamed(layer, work, source, start, below)
+    count = layer.steps * len(value.low) * len(value.variants)
+    if layer.steps > 255 and count > _MOST_CERTIFIED:
+        raise layer.refuse(
+            f"its {layer.steps} steps are {count:,} thresholds over all channels, more than "
+            f"{_MOST_CERTIFIED:,}; quantize it to fewer bits"
+        )
     certificate = Certificate()
 
     def checked(argument: TracedValue, table: ThresholdTable) -> ThresholdTable:
