@@ -7,7 +7,9 @@ import re
 import pytest
 
 from hwbnn.assets import asset
+from hwbnn.targets.ip.driver_files import hwbnn_core
 from hwbnn.targets.ip.registers import address_bits, registers
+from hwbnn.targets.rtl import border
 from scripts import registers as script
 
 
@@ -35,3 +37,12 @@ def test_the_header_has_the_addresses_that_the_drivers_have():
     assert members == [register.name for register in registers()]
     assert [register.offset for register in registers()] == list(range(0, 4 * len(members), 4))
     assert address_bits() == 12
+
+
+def test_what_is_written_again_by_hand_is_the_same():
+    assert [border.CONTROL_SIGNALS[name][0] for name in ("awaddr", "araddr")] == [
+        address_bits()
+    ] * 2
+    resets = {(r.name, f.name): f.reset for r in registers() for f in r.fields}
+    assert resets["IDENTITY", "value"] == hwbnn_core.IDENTITY
+    assert resets["VERSION", "major"] == hwbnn_core.MAJOR

@@ -72,7 +72,6 @@ def _register(register: RegNode) -> dict[str, object]:
             "bits": field.width,
             "access": "write" if field.is_sw_writable else "read",
             "reset": field.get_property("reset"),
-            "constant": not field.is_hw_writable and not field.is_sw_writable,
         }
         for field in register.fields()
     ]
