@@ -11,6 +11,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--mutants", type=int, help="damaged files of each kind to try; by default 200 or fewer"
     )
     parser.addoption("--mutant-seed", type=int, default=0, help="seed of the damage")
+    parser.addoption(
+        "--thorough", action="store_true", help="also the cases that are many of one kind"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the cases marked ``thorough``, unless ``--thorough`` is given."""
+    if config.getoption("--thorough"):
+        return
+    kept = [item for item in items if item.get_closest_marker("thorough") is None]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -9,6 +9,9 @@ from hwbnn.verification import cocotb_run
 from rtl_tests.bench import WRAPPERS, ModuleBench
 from rtl_tests.forks import Forks
 
+collect_ignore = ["driver_bench.py"]
+"""It reads its job from the simulator that imports it; pytest would look for doctests in it."""
+
 
 @pytest.fixture
 def module(tmp_path):

@@ -17,6 +17,7 @@ from rtl_tests.stalled import check_more_stalls
 from tests.conv_strategies import random_conv_graph
 from tests.strategies import random_inputs, random_plan
 from tests.test_conv_strategies import FEATURES, features
+from tests.thorough import some
 from tests.verification.test_hls_images import SEEDS as IN_HLS
 
 ICARUS = (1, 4, 22, 33, 35, 80, 90, 104, 117, 131)
@@ -50,7 +51,7 @@ def checked(seed, backend, **options):
 
 
 @pytest.mark.hardware
-@pytest.mark.parametrize("seed", ICARUS)
+@pytest.mark.parametrize("seed", some(ICARUS))
 def test_random_convolutional_networks_under_icarus(seed):
     checked(seed, "rtl-icarus")
 

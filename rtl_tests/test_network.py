@@ -19,6 +19,7 @@ from hwbnn.verification.results import compare_batch, first_difference
 from rtl_tests.stalled import check_more_stalls
 from tests.lowering import networks
 from tests.strategies import random_graph, random_inputs, random_plan
+from tests.thorough import some
 
 pytestmark = pytest.mark.hardware
 
@@ -47,7 +48,7 @@ def checked(graph, project, x, backend, **options):
         assert cycles.interval.holds
 
 
-@pytest.mark.parametrize(("kind", "seed"), FAST)
+@pytest.mark.parametrize(("kind", "seed"), some(FAST))
 def test_random_networks(kind, seed, tmp_path):
     wide = kind != "graph"  # lowered networks are; the others have nodes that those do not
     graph = networks.lowered(kind, seed) if wide else random_graph(seed, max_width=110)
@@ -58,7 +59,7 @@ def test_random_networks(kind, seed, tmp_path):
     check_more_stalls(graph, project, x[:6], tmp_path / "rtl", seed)
 
 
-@pytest.mark.parametrize(("kind", "seed"), SLOW)
+@pytest.mark.parametrize(("kind", "seed"), some(SLOW))
 def test_random_networks_under_icarus(kind, seed):
     """The popcount in gates; what was never set is X here."""
     if kind == "graph":

@@ -14,6 +14,7 @@ from hwbnn.graph import Graph, load
 from hwbnn.plan import Plan, circuit
 from tests.conv_strategies import random_conv_graph
 from tests.strategies import random_graph
+from tests.thorough import some
 
 MODELS = Path(__file__).parents[2] / "models"
 DENSE = ("digits", "tfc", "lfc", "sfc", "sfc_256", "sfc_8bit", "sfc_adabin_exact")
@@ -65,7 +66,7 @@ def test_goals_agree_on_random_networks(seed: int) -> None:
     hold(graph, (1, 3, 10, 30, 100, 300, 1000, 3000, 10000), (0.5, 1.1, 1.5, 2, 4))
 
 
-@pytest.mark.parametrize("name", DENSE)
+@pytest.mark.parametrize("name", some(DENSE))
 def test_goals_agree_on_bundled_networks(name: str) -> None:
     graph = load(MODELS / name / "graph.npz")
     hold(graph, (4, 64, 784, 1000, 7000, 100_000), (0.9, 1.3, 3))

@@ -1,0 +1,25 @@
+"""Cases that are many of one kind: each run of the tests takes some, ``--thorough`` takes all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+SHARE = 3
+"""Of so many cases of a kind, one is tried in each run."""
+
+
+def some(cases: Sequence[Any]) -> list[Any]:
+    """The cases for ``parametrize``: each third, the first included, and the others as thorough.
+
+    A case of several arguments is a tuple of them.
+    """
+    return [case if i % SHARE == 0 else thorough(case) for i, case in enumerate(cases)]
+
+
+def thorough(case: Any) -> Any:
+    """A case for ``parametrize`` that runs with ``--thorough`` only."""
+    values = case if isinstance(case, tuple) else (case,)
+    return pytest.param(*values, marks=pytest.mark.thorough)
