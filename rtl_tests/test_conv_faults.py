@@ -20,6 +20,7 @@ from hwbnn.plan import Folded, Plan, circuit
 from hwbnn.plan.stages import SlidingWindow
 from hwbnn.targets import generate
 from rtl_tests.faults import at_full_rate, broken, failures, flipped
+from tests.thorough import some
 
 pytestmark = pytest.mark.hardware
 
@@ -148,7 +149,7 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", some(list(FAULTS)))
 def test_a_planted_fault_is_seen_at_its_node(graph, x, fault):
     plan, node, *changes = FAULTS[fault]
     project = generate(graph, "rtl", PLANS[plan])

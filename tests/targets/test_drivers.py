@@ -17,6 +17,7 @@ from hwbnn.simulators import simulate
 from hwbnn.targets import generate
 from rtl_tests.driver_run import compiled, library, run_drivers
 from tests.targets.ip_cores import PLAN, core, network
+from tests.thorough import some
 
 FRAMES = 24
 
@@ -116,7 +117,7 @@ FAULTS = {
 
 
 @pytest.mark.hardware
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", some(list(FAULTS)))
 def test_a_fault_in_a_driver_is_found(fault, simulations, tmp_path):
     file, there, instead, test = FAULTS[fault]
     graph, project = small(framing="batch", control="axi4lite")
