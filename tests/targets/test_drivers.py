@@ -201,6 +201,19 @@ def test_the_python_driver_sends_any_number_of_frames_in_transfers(framing, tmp_
     assert not dma.sizes  # nothing was sent
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"hwbnn core": 1, "output": {"result": "class"}}', '{"hwbnn core": 1}'],
+)
+def test_a_damaged_core_json_is_refused_in_one_line(text, tmp_path):
+    from hwbnn.targets.ip.driver_files.hwbnn_core import Accelerator, CoreError
+
+    (tmp_path / "core.json").write_text(text)
+    overlay = SimpleNamespace(dma=SimpleNamespace())
+    with pytest.raises(CoreError, match=r"core\.json: no core\.json of a core"):
+        Accelerator(overlay, tmp_path / "core.json", allocate=np.zeros)
+
+
 @pytest.mark.hardware
 def test_the_platform_of_linux_maps_registers_and_buffer(tmp_path):
     """Plain files stand for the devices of UIO and u-dma-buf."""
@@ -228,7 +241,18 @@ def test_the_platform_of_linux_maps_registers_and_buffer(tmp_path):
         status = built.hwbnn_linux_open(handle, ctypes.byref(about), *given)
         return status, handle
 
-    assert opened()[0] == 0
+    status, handle = opened()
+    assert status == 0
+    words = np.zeros(64, np.int32)
+    text = built.hwbnn_text
+    assert (
+        text(built.hwbnn_run(handle, words.ctypes.data_as(ctypes.c_void_p), None, 0)) == b"no error"
+    )
+    (sysfs / "size").write_text("2\n")  # which holds no frame
+    status, handle = opened()
+    refused = built.hwbnn_run(handle, words.ctypes.data_as(ctypes.c_void_p), None, 1)
+    assert text(refused) == b"a buffer does not hold one frame"
+    (sysfs / "size").write_text("65536\n")
     for control, where in ((None, sysfs), (tmp_path / "missing", sysfs)):
         assert opened(control, where)[0] == -1
     (sysfs / "size").write_text("many\n")

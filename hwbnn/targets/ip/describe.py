@@ -273,8 +273,11 @@ need `hwbnn_driver.c`, and `{name}_core.h` describes this core:
 #include "hwbnn_linux.h"
 #include "{name}_core.h"
 hwbnn_t core;
-hwbnn_linux_open(&core, &{name}_core, "/dev/uio0", {_uio(circuit.plan)}, "/dev/udmabuf0",
-                 "/sys/class/u-dma-buf/udmabuf0");
+if (hwbnn_linux_open(&core, &{name}_core, "/dev/uio0", {_uio(circuit.plan)}, "/dev/udmabuf0",
+                     "/sys/class/u-dma-buf/udmabuf0")) {{
+    perror("hwbnn");
+    return 1;
+}}
 hwbnn_status_t status = hwbnn_open(&core);
 if (status == HWBNN_OK) status = hwbnn_run(&core, x, y, frames);
 puts(hwbnn_text(status));

@@ -317,8 +317,13 @@ def _described(path: str | Path | None) -> dict[str, Any]:
     tried = [Path(path)] if path is not None else [here / "core.json", here.parent / "core.json"]
     for file in tried:
         if file.is_file():
-            about = json.loads(file.read_text())
-            if about.get("hwbnn core") != 1 or "result" not in about.get("output", {}):
+            try:
+                about = dict(json.loads(file.read_text()))
+                known = about["hwbnn core"] == 1 and "result" in about["output"]
+                known = known and {"input", "build", "framing"} <= set(about)
+            except (ValueError, TypeError, KeyError):  # no JSON, or not this kind of file
+                known = False
+            if not known:
                 raise CoreError(f"{file}: no core.json of a core that this driver knows")
-            return dict(about)
+            return about
     raise CoreError(f"{tried[0]}: no such file; copy core.json from the folder of the core")

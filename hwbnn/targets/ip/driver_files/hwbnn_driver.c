@@ -69,12 +69,15 @@ static hwbnn_status_t reset_dma(hwbnn_t *core) {
     return HWBNN_OK;
 }
 
+static int holds_a_frame(const hwbnn_t *core) {
+    return core->send.bytes >= hwbnn_frame_bytes(&core->core->input) &&
+           core->receive.bytes >= hwbnn_frame_bytes(&core->core->output);
+}
+
 hwbnn_status_t hwbnn_open(hwbnn_t *core) {
     const hwbnn_description_t *about = core->core;
     if (about->input.width > 31 || about->output.width > 31) return HWBNN_WIDTH;
-    if (core->send.bytes < hwbnn_frame_bytes(&about->input) ||
-        core->receive.bytes < hwbnn_frame_bytes(&about->output))
-        return HWBNN_BUFFER;
+    if (!holds_a_frame(core)) return HWBNN_BUFFER;
     if (about->has_control) {
         if (read32(core, REGISTER(IDENTITY)) != HWBNN_CONTROL__IDENTITY__VALUE_reset)
             return HWBNN_NO_CORE;
@@ -160,6 +163,7 @@ static hwbnn_status_t transfer(hwbnn_t *core, const int32_t *x, int32_t *y, size
 
 hwbnn_status_t hwbnn_run(hwbnn_t *core, const int32_t *x, int32_t *y, size_t frames) {
     const hwbnn_layout_t *in = &core->core->input, *out = &core->core->output;
+    if (!holds_a_frame(core)) return HWBNN_BUFFER;
     size_t most = together(core);
     for (size_t done = 0; done < frames; done += most) {
         size_t count = frames - done < most ? frames - done : most;
