@@ -135,7 +135,7 @@ def truncation(
     >>> half = {"step": 0.5, "divisor": 4.0, "rule": "floor", "scale": 2.0, "offset": 0.0}
     >>> q = truncation("t", "Trunc", "x", low=0, high=3, **half)
     >>> q.counts(np.array([1.5, 1.75, 2.0, 3.75, 9.0])).tolist()
-    [0, 1, 1, 1, 3]
+    [0, 1, 1, 2, 3]
     """
     plain = rounding(name, kind, source, low=low, high=high, step=step, rule=rule)
     edge, closed = _rules(np.arange(low, high, dtype=np.int64), rule)
