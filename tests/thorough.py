@@ -16,10 +16,9 @@ def some(cases: Sequence[Any]) -> list[Any]:
 
     A case of several arguments is a tuple of them.
     """
-    return [case if i % SHARE == 0 else thorough(case) for i, case in enumerate(cases)]
-
-
-def thorough(case: Any) -> Any:
-    """A case for ``parametrize`` that runs with ``--thorough`` only."""
-    values = case if isinstance(case, tuple) else (case,)
-    return pytest.param(*values, marks=pytest.mark.thorough)
+    made = []
+    for i, case in enumerate(cases):
+        values = case if isinstance(case, tuple) else (case,)
+        marks = () if i % SHARE == 0 else (pytest.mark.thorough,)
+        made.append(pytest.param(*values, marks=marks))
+    return made

@@ -209,8 +209,8 @@ def _input(node: Input, model: QonnxModel) -> None:
 
 @write.register
 def _dot(node: Dot, model: QonnxModel) -> None:
-    (source,), constant = model.read(node)
-    weights = _weights(node, model, _coefficients(node).T, constant)
+    (source,), _ = model.read(node)
+    weights = _weights(node, model, _coefficients(node).T)
     model.node("MatMul", source, weights, output=node.name)
 
 
@@ -226,7 +226,7 @@ def _conv(node: Conv2d, model: QonnxModel) -> None:
     model.node(
         "Conv",
         source,
-        _weights(node, model, weights, model.real),
+        _weights(node, model, weights),
         output=node.name,
         group=node.groups,
         kernel_shape=node.kernel,
@@ -338,7 +338,7 @@ def _max_pool(node: MaxPool, model: QonnxModel) -> None:
 @write.register
 def _sum_pool(node: SumPool, model: QonnxModel) -> None:
     shape = model.graph.types[node.source].shape
-    (source,), constant = model.read(node)
+    (source,), _ = model.read(node)
     if node.name in model.doubles:  # executors have no convolution of float64
         if node.kernel != shape[:2] or any(node.padding):
             raise _refuse(node, "sums over parts of an image beyond 2^24 have no form")
@@ -348,7 +348,7 @@ def _sum_pool(node: SumPool, model: QonnxModel) -> None:
     model.node(
         "Conv",
         source,
-        constant(np.ones((shape[2], 1, *node.kernel))),
+        model.real(np.ones((shape[2], 1, *node.kernel))),
         output=node.name,
         group=shape[2],
         kernel_shape=node.kernel,
@@ -495,15 +495,13 @@ def _coefficients(node: Dot | Conv2d) -> Ints:
     return weights
 
 
-def _weights(
-    node: Dot | Conv2d, model: QonnxModel, integers: Array, constant: Callable[[Array], str]
-) -> str:
+def _weights(node: Dot | Conv2d, model: QonnxModel, integers: Array) -> str:
     """Add weights and a quantizer with their number of bits; returns the quantizer's output.
 
     Weights in float64 have none, since quantizers are for float32.
     """
     if node.name in model.doubles:
-        return constant(integers)
+        return model.double(integers)
     name = model.real(integers)
     one = model.real(np.array(1.0))
     if (np.abs(integers) == 1).all():
