@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,20 +89,25 @@ def read_graph(given: str, network_input: str = "", weights: Path | None = None)
 
 
 def read_project(
-    given: str, plan: Plan | None, network_input: str = "", weights: Path | None = None
+    given: str,
+    plan: Callable[[Graph], Plan] | None,
+    network_input: str = "",
+    weights: Path | None = None,
 ) -> Project:
     """The project in a folder, or a core generated from the named Graph.
 
     Args:
         given: a project's folder, or any argument of :func:`read_graph`.
-        plan: the layout of a generated core; None to read a project as it is.
+        plan: gives the layout of a generated core; None to read a project as it is, and for the
+            default layout.
         network_input: as for :func:`read_graph`.
         weights: likewise.
     """
     is_network = bool(network_input) or weights is not None
     if plan is None and not is_network and _exists(Path(given) / "core.json"):
         return Project.read(given)
-    return generate(read_graph(given, network_input, weights), "rtl", plan)
+    graph = read_graph(given, network_input, weights)  # once: lowering a network's file takes time
+    return generate(graph, "rtl", None if plan is None else plan(graph))
 
 
 def read_plan(path: Path | None) -> Plan:

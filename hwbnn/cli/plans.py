@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from hwbnn.cli import options
-from hwbnn.cli.inputs import read_graph, read_plan, read_project
+from hwbnn.cli.inputs import read_plan, read_project
 from hwbnn.cli.output import note
 from hwbnn.devices import read_board, read_part
 from hwbnn.errors import InputError
@@ -151,10 +151,7 @@ class LayoutOptions:
 
     def core(self, given: str, network_input: str = "", weights: Path | None = None) -> Project:
         """The project in a folder as it is, or the core of a Graph with the Plan of the options."""
-        network = network_input, weights
-        if not self.given:
-            return read_project(given, None, *network)
-        return read_project(given, self.chosen(read_graph(given, *network)), *network)
+        return read_project(given, self.chosen if self.given else None, network_input, weights)
 
 
 def with_layout_options(command: Callable[..., None]) -> Callable[..., None]:
